@@ -1,0 +1,42 @@
+# Everything a developer does. `./bootstrap` sets up and calls these; `just` alone lists them.
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# List the recipes.
+default:
+    @just --list
+
+# Boot Alpine, list its processes from outside, draw its memory.
+run *options:
+    @glassbox run {{ options }}
+
+# Lint, type-check and run the tests that fit in a few minutes.
+test *options: lint
+    python -m pytest -m "not long" {{ options }}
+
+# The tests that take long.
+test-long *options:
+    python -m pytest -m long {{ options }}
+
+# Format check, lint and strict types.
+lint:
+    ruff format --check .
+    ruff check .
+    mypy
+
+# Format and mend what can be mended.
+format:
+    ruff format .
+    ruff check --fix .
+
+# Every performance claim, each as a ratio measured in one run; JSON goes to bench/results.
+bench *options:
+    python -m bench {{ options }}
+
+# Rewrite requirements.lock from pyproject.toml.
+lock:
+    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+# Draw the pictures that README and docs show.
+pictures:
+    python -m docs.pictures

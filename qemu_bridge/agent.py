@@ -1,0 +1,80 @@
+"""The guest's root shell on its second serial port: run a command, get its output and exit status.
+
+The shell prompts and echoes nothing. Each command travels as one line, in base64 so that no byte of it means
+anything to the line, and ends with a nonce that no output can hold by accident::
+
+    timeout -k 2 60 sh -c "$(echo bHM= | base64 -d)" </dev/null 2>&1; printf '\\n%s %d\\n' 6f2c… $?
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import shlex
+import socket
+from collections.abc import Sequence
+
+from .errors import MachineError, MachineGoneError
+
+OUTPUT_LIMIT = 256 << 20
+_GRACE_S = 5.0
+
+
+class Agent:
+    """One shell, one command at a time; others wait their turn."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = asyncio.Lock()
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._pending: bytes | None = None
+
+    async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
+        """(output, exit status) of `command` in the guest: a shell line, or words that are quoted for it.
+
+        Standard error comes in the same stream. After `timeout_s` the guest ends the command (status 143);
+        `MachineError` if even that is not reported.
+        """
+        line = command if isinstance(command, str) else shlex.join(command)
+        async with self._lock:
+            reader, writer = await self._open()
+            try:
+                async with asyncio.timeout(timeout_s + _GRACE_S):
+                    await self._drain(reader)
+                    self._pending = secrets.token_hex(16).encode()
+                    writer.write(_wrap(line, timeout_s, self._pending.decode()))
+                    await writer.drain()
+                    return await self._collect(reader)
+            except TimeoutError:
+                raise MachineError(f"the guest did not finish the command within {timeout_s:g} s; is it booted, paused or stuck? try 'glassbox console'") from None
+            except (asyncio.IncompleteReadError, OSError):
+                raise MachineGoneError("the machine ended while it ran the command") from None
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._reader is None or self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection(sock=self._sock, limit=OUTPUT_LIMIT)
+        return self._reader, self._writer
+
+    async def _drain(self, reader: asyncio.StreamReader) -> None:
+        # An earlier command that timed out may still answer; its output must not be taken for ours.
+        if self._pending is not None:
+            await self._collect(reader)
+
+    async def _collect(self, reader: asyncio.StreamReader) -> tuple[bytes, int]:
+        assert self._pending is not None
+        try:
+            output = await reader.readuntil(b"\n" + self._pending + b" ")
+        except asyncio.LimitOverrunError:
+            raise MachineError(f"the command wrote more than {OUTPUT_LIMIT >> 20} MiB; redirect it to a file in the guest") from None
+        status = await reader.readline()
+        output = output[: -len(self._pending) - 2]
+        self._pending = None
+        return output, int(status)
+
+
+def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
+    encoded = base64.b64encode(line.encode()).decode()
+    limit = max(1, round(timeout_s))
+    return f'timeout -k 2 {limit} sh -c "$(echo {encoded} | base64 -d)" </dev/null 2>&1; printf \'\\n%s %d\\n\' {nonce} $?\n'.encode()

@@ -1,0 +1,53 @@
+"""The command ``glassbox``: one public function per verb, each a few lines over the library.
+
+Data goes to standard output, talk to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
+130 interrupted. ``--json`` prints what a table shows as JSON; a stream is one object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import GlassBoxError
+from . import guest_images, machine, memory, names, picture, setup
+
+_GROUPS = (machine, memory, names, picture, guest_images, setup)
+_INTERRUPTED = 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; shell completion and docs are made from it."""
+    parser = argparse.ArgumentParser(
+        prog="glassbox",
+        description="See a running Linux guest's memory from outside: every page named, live, in 3D.",
+        epilog="Start with 'glassbox run'. Every other verb reads 'glassbox VERB NAME ...', NAME being a running machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"glassbox {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for group in _GROUPS:
+        group.add_verbs(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status; an error is one line on standard error."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows a lone "--" belongs to QEMU or to the guest, whatever it looks like.
+    split = words.index("--") if "--" in words else len(words)
+    options = make_parser().parse_args(words[:split])
+    options.rest = words[split + 1 :]
+    try:
+        return options.function(options) or 0
+    except GlassBoxError as error:
+        print(f"glassbox: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`glassbox ps demo | head`); Python must not complain of it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,195 @@
+"""Verbs that keep a machine: start, status, stop, pause, resume, console, exec, qmp, events."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import connection
+from ..addresses import parse_size
+from ..client import Client
+from ..errors import ImageError, UsageError
+from ..images import build_image
+from ..launch import launch
+from ..machine import ACCELERATORS, MACHINES, MachineConfig
+from .options import Verbs, add_json, add_name, add_verb, print_json, print_rows, say
+
+DEFAULT_IMAGE = "alpine"
+FALLBACK_IMAGE = "debian-busybox"
+_FOLLOW_POLL_S = 0.1
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    parser = add_verb(verbs, "start", start, "glassbox start demo --memory 256M -- -device virtio-rng-pci")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="what to call it (default: the image's name)")
+    add_machine_options(parser)
+    parser.add_argument("--wait", action="store_true", help="return only when the guest's user space is up")
+    parser = add_verb(verbs, "status", status, "glassbox status")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a running machine (default: all of them)")
+    add_json(parser)
+    for name, function in (("stop", stop), ("pause", pause), ("resume", resume)):
+        add_name(add_verb(verbs, name, function))
+    parser = add_verb(verbs, "console", console, "glassbox console demo --follow")
+    add_name(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the machine ends")
+    parser = add_verb(verbs, "exec", execute, "glassbox exec demo -- ps -o pid,comm")
+    add_name(parser)
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="end the command after this long")
+    parser = add_verb(verbs, "qmp", qmp, """glassbox qmp demo '{"execute": "query-status"}'""")
+    add_name(parser)
+    parser.add_argument("command", metavar="JSON", help="a QMP command as JSON, or just its name")
+    add_name(add_verb(verbs, "events", events, "glassbox events demo"))
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """What to boot and on what; shared by ``start`` and ``run``."""
+    parser.add_argument("--image", default=DEFAULT_IMAGE, help="a guest image of 'glassbox image list' (default: %(default)s)")
+    parser.add_argument("--memory", default="128M", metavar="SIZE", help="guest RAM (default: %(default)s)")
+    parser.add_argument("--smp", type=int, default=1, metavar="N", help="vCPUs (default: %(default)s)")
+    parser.add_argument("--machine", choices=MACHINES, default="pc", help="QEMU machine type (default: %(default)s)")
+    parser.add_argument("--accel", choices=ACCELERATORS, default="tcg", help="how vCPUs run (default: %(default)s)")
+    parser.add_argument("--kernel", type=Path, metavar="FILE", help="boot this kernel instead of the image's")
+    parser.add_argument("--initrd", type=Path, metavar="FILE", help="use this initramfs instead of the image's")
+    parser.add_argument("--append", default="", metavar="WORDS", help="add to the kernel command line")
+
+
+def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
+    """The machine that the command line asks for; builds its image when it is not built yet."""
+    memory = parse_size(options.memory)
+    if options.kernel and options.initrd:
+        image, image_id, kernel, initrd, append = "", "", options.kernel, options.initrd, "console=ttyS0"
+    else:
+        built = build_image(options.image, progress=say)
+        image, image_id, append = built.name, built.image_id, built.command_line
+        kernel, initrd = options.kernel or built.kernel, options.initrd or built.initrd
+    config = MachineConfig(
+        name=connection.validate_name(name or image or "machine"),
+        kernel=kernel,
+        initrd=initrd,
+        append=f"{append} {options.append}".strip(),
+        memory=memory,
+        smp=options.smp,
+        machine=options.machine,
+        accelerator=options.accel,
+        image=image,
+        image_id=image_id,
+        qemu_args=tuple(options.rest),
+    )
+    config.validate()
+    return config
+
+
+def make_config_anywhere(options: argparse.Namespace, name: str | None) -> MachineConfig:
+    """Like `make_config`; where the default image cannot be had, says so and takes the one of Debian's packages."""
+    try:
+        return make_config(options, name)
+    except ImageError as error:
+        if options.image != DEFAULT_IMAGE:
+            raise
+        say(f"{error}")
+        say(f"going on with image {FALLBACK_IMAGE}, which needs only Debian's packages")
+        options.image = FALLBACK_IMAGE
+        return make_config(options, name)
+
+
+def start(options: argparse.Namespace) -> None:
+    """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
+    connection.prune()
+    config = make_config(options, options.name)
+    launch(config)
+    if options.wait:
+        with Client.connect(config.name) as client:
+            client.wait_until_ready()
+    print(config.name)
+
+
+def status(options: argparse.Namespace) -> None:
+    """Show a machine's state, or a table of all machines."""
+    connection.prune()
+    if options.name:
+        with Client.connect(options.name) as client:
+            found = client.status()
+        print_json(found) if options.json else print("\n".join(f"{key:15} {value}" for key, value in found.items()))
+        return
+    rows = []
+    for each in connection.iter_connections():
+        with Client(each) as client:
+            rows.append(client.status())
+    columns = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram_bytes", "touched_bytes", "uptime_s", "qemu_pid")
+    print_rows(rows, columns, options.json)
+
+
+def stop(options: argparse.Namespace) -> None:
+    """End a machine; its RAM is gone when the command returns."""
+    with _connect(options) as client:
+        client.stop()
+
+
+def pause(options: argparse.Namespace) -> None:
+    """Stop a machine's vCPUs; its RAM stays readable and stands still."""
+    with _connect(options) as client:
+        client.pause()
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Let a paused machine run again."""
+    with _connect(options) as client:
+        client.resume()
+
+
+def console(options: argparse.Namespace) -> None:
+    """Print what the guest wrote to its console."""
+    found = _connect(options).connection
+    with open(found.console_path, "rb") as log:
+        while True:
+            alive = connection.is_alive(found.name)
+            sys.stdout.buffer.write(log.read())
+            sys.stdout.flush()
+            if not options.follow or not alive:
+                return
+            time.sleep(_FOLLOW_POLL_S)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run a command as root in the guest; its output and exit status come back."""
+    if not options.rest:
+        raise UsageError("no command to run; put it behind '--', as in 'glassbox exec demo -- uname -a'")
+    with _connect(options) as client:
+        output, exit_status = client.execute(options.rest, options.timeout)
+    sys.stdout.buffer.write(output)
+    sys.stdout.flush()
+    return exit_status
+
+
+def qmp(options: argparse.Namespace) -> None:
+    """Send QEMU a QMP command and print what it returns."""
+    command, arguments = _parse_qmp(options.command)
+    with _connect(options) as client:
+        print_json(client.qmp(command, arguments))
+
+
+def events(options: argparse.Namespace) -> None:
+    """Print the machine's events as they come, one JSON object a line, until it ends."""
+    with _connect(options) as client:
+        for event in client.events():
+            print(json.dumps(event), flush=True)
+
+
+def _connect(options: argparse.Namespace) -> Client:
+    connection.prune()
+    return Client.connect(options.name)
+
+
+def _parse_qmp(text: str) -> tuple[str, dict[str, Any]]:
+    if not text.lstrip().startswith("{"):
+        return text, {}
+    try:
+        message = json.loads(text)
+        return str(message["execute"]), dict(message.get("arguments", {}))
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"""{text!r} is no QMP command; write it as '{{"execute": "query-status"}}'""") from None

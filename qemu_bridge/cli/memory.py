@@ -1,0 +1,116 @@
+"""Verbs that read a machine's RAM in place: peek, find, dirty."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+
+from .. import connection
+from ..addresses import PAGE_SIZE, PhysicalAddress, RamOffset, parse_address, parse_size
+from ..client import Client
+from ..errors import UsageError
+from .options import Verbs, add_json, add_name, add_verb, print_json, say
+
+_ROW = 16
+_CONTEXT = 32
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    parser = add_verb(verbs, "peek", peek, "glassbox peek demo 0x1000000 64")
+    add_name(parser)
+    parser.add_argument("physical", metavar="PA", help="guest-physical address: 0x1f000, 126976 or 124K")
+    parser.add_argument("length", metavar="LENGTH", nargs="?", default="256", help="bytes to show (default: %(default)s)")
+    parser.add_argument("--raw", action="store_true", help="write the bytes themselves")
+    add_json(parser)
+    parser = add_verb(verbs, "find", find, "glassbox find demo --regex 'Linux version [0-9.]+'")
+    add_name(parser)
+    parser.add_argument("pattern", metavar="PATTERN", help="text to look for in touched pages")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--hex", action="store_true", help="PATTERN is bytes in hexadecimal, such as 7f454c46")
+    kind.add_argument("--regex", action="store_true", help="PATTERN is a regular expression over bytes")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="stop after N places (default: %(default)s)")
+    add_json(parser)
+    parser = add_verb(verbs, "dirty", dirty, "glassbox dirty demo --since 3")
+    add_name(parser)
+    parser.add_argument("--since", type=int, default=0, metavar="EPOCH", help="the epoch an earlier call named (default: all touched pages)")
+    add_json(parser)
+
+
+def peek(options: argparse.Namespace) -> None:
+    """Show guest RAM at a physical address."""
+    physical, length = PhysicalAddress(parse_address(options.physical)), parse_size(options.length)
+    with _connect(options) as client:
+        content = client.ram.read(physical, length)
+    if options.raw:
+        sys.stdout.buffer.write(content)
+    elif options.json:
+        print_json({"physical": physical, "length": length, "hex": content.hex()})
+    else:
+        print("\n".join(hex_dump(physical, content)))
+
+
+def find(options: argparse.Namespace) -> int:
+    """Find a pattern in guest RAM; exit status 1 when it is nowhere."""
+    pattern = _parse_pattern(options)
+    if options.limit < 1:
+        raise UsageError(f"a limit of {options.limit} finds nothing; give --limit 1 or more")
+    with _connect(options) as client:
+        ram = client.ram
+        rows = []
+        for offset in ram.find(pattern, options.limit):
+            physical = ram.layout.to_physical(offset)
+            around = bytes(ram.view[offset : offset + _CONTEXT])
+            rows.append({"physical": physical, "hex": around.hex()})
+            if not options.json:
+                print(f"{physical:#014x}  {_printable(around)}", flush=True)
+    if options.json:
+        print_json(rows)
+    if len(rows) == options.limit:
+        say(f"stopped after {options.limit} places; give --limit for more")
+    return 0 if rows else 1
+
+
+def dirty(options: argparse.Namespace) -> None:
+    """List the pages that changed since an epoch, and the epoch to ask with next."""
+    if options.since < 0:
+        raise UsageError("an epoch is 0 or more; give --since the number an earlier call printed")
+    with _connect(options) as client:
+        runs, epoch = client.dirty_pages(options.since)
+        layout = client.ram.layout
+    spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in runs]
+    if options.json:
+        print_json({"epoch": epoch, "ranges": spans})
+        return
+    for physical, size in spans:
+        print(f"{physical:#014x}  {size >> 10} KiB")
+    say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; go on with --since {epoch}")
+
+
+def hex_dump(physical: int, content: bytes) -> Iterator[str]:
+    """Yield a line per 16 bytes: address, bytes, text."""
+    for start in range(0, len(content), _ROW):
+        row = content[start : start + _ROW]
+        left, right = row[:8].hex(" "), row[8:].hex(" ")
+        yield f"{physical + start:#014x}  {left:23}  {right:23}  |{_printable(row)}|"
+
+
+def _connect(options: argparse.Namespace) -> Client:
+    connection.prune()
+    return Client.connect(options.name)
+
+
+def _printable(content: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in content)
+
+
+def _parse_pattern(options: argparse.Namespace) -> bytes | re.Pattern[bytes]:
+    try:
+        if options.hex:
+            return bytes.fromhex(options.pattern)
+        text: bytes = options.pattern.encode("utf-8", "surrogateescape")
+        return re.compile(text, re.DOTALL) if options.regex else text
+    except (ValueError, re.error) as error:
+        raise UsageError(f"{options.pattern!r} cannot be looked for ({error}); see 'glassbox find --help'") from None

@@ -1,0 +1,86 @@
+"""Verbs that name what is in RAM: ps, maps, modules, sym. Nothing in the guest helps."""
+
+from __future__ import annotations
+
+import argparse
+
+from .. import connection
+from ..client import Client
+from ..errors import UsageError
+from ..protocol import MemoryMapping
+from .options import Verbs, add_json, add_name, add_verb, print_rows
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    parser = add_verb(verbs, "ps", ps, "glassbox ps demo")
+    add_name(parser)
+    add_json(parser)
+    parser = add_verb(verbs, "maps", maps, "glassbox maps demo 1")
+    add_name(parser)
+    parser.add_argument("pid", metavar="PID", type=int, help="a process of 'glassbox ps'")
+    add_json(parser)
+    parser = add_verb(verbs, "modules", modules, "glassbox modules demo")
+    add_name(parser)
+    add_json(parser)
+    parser = add_verb(verbs, "sym", sym, "glassbox sym demo init_task")
+    add_name(parser)
+    parser.add_argument("symbol", metavar="SYMBOL|ADDRESS", help="a kernel symbol, or a kernel virtual address")
+    add_json(parser)
+
+
+PROCESS_COLUMNS = ("pid", "parent_pid", "uid", "state", "thread_count", "resident_pages", "name", "command_line")
+
+
+def ps(options: argparse.Namespace) -> None:
+    """List the guest's processes, read from its RAM."""
+    with _connect(options) as client:
+        print_rows(client.processes(), PROCESS_COLUMNS, options.json)
+
+
+def maps(options: argparse.Namespace) -> None:
+    """List a process's virtual memory areas, as /proc/PID/maps would."""
+    with _connect(options) as client:
+        rows = client.mappings(options.pid)
+    if options.json:
+        print_rows(rows, (), as_json=True)
+    else:
+        print("\n".join(map(format_mapping, rows)))
+
+
+def modules(options: argparse.Namespace) -> None:
+    """List the loaded kernel modules."""
+    with _connect(options) as client:
+        rows = client.modules()
+    if options.json:
+        print_rows(rows, (), as_json=True)
+    else:
+        shown = [{"name": row.name, "size": row.size, "base": f"{row.base:#x}", "state": row.state, "used_by": row.used_by} for row in rows]
+        print_rows(shown, ("name", "size", "base", "state", "used_by"), as_json=False)
+
+
+def sym(options: argparse.Namespace) -> None:
+    """Look up a kernel symbol by name or by address."""
+    with _connect(options) as client:
+        found = client.symbols(options.symbol)
+    if not found:
+        raise UsageError(f"the kernel has no symbol {options.symbol!r}; 'glassbox exec NAME -- cat /proc/kallsyms' lists them")
+    if options.json:
+        print_rows(found, (), as_json=True)
+        return
+    for symbol in found:
+        place = f"+{symbol.offset:#x}" if symbol.offset else ""
+        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {symbol.name}{place}")
+
+
+def format_mapping(mapping: MemoryMapping) -> str:
+    """One line in the layout of ``/proc/PID/maps`` (fs/proc/task_mmu.c, show_map_vma)."""
+    line = f"{mapping.start:08x}-{mapping.end:08x} {mapping.permissions} {mapping.file_offset:08x} {mapping.device} {mapping.inode} "
+    return line.ljust(73) + mapping.path if mapping.path else line
+
+
+def _connect(options: argparse.Namespace) -> Client:
+    connection.prune()
+    return Client.connect(options.name)
+
+

@@ -1,0 +1,80 @@
+"""What the verbs share: making a verb, and printing rows."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .. import connection
+
+Verbs = Any  # argparse's sub-parser action, whose type is private
+Function = Callable[[argparse.Namespace], int | None]
+
+
+def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> argparse.ArgumentParser:
+    """A verb called `name`, described by the first line of `function`'s docstring."""
+    summary = (function.__doc__ or "").split("\n")[0]
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example: {example}" if example else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
+def add_name(parser: argparse.ArgumentParser) -> None:
+    """The positional NAME of a running machine, which shells can complete."""
+    argument = parser.add_argument("name", metavar="NAME", help="a running machine")
+    argument.completer = lambda **_: [found.name for found in connection.iter_connections()]  # type: ignore[attr-defined]
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The flag ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def say(message: str) -> None:
+    """One line of talk, to standard error."""
+    print(f"glassbox: {message}", file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
+    """`value` as JSON, indented for people when they look at it."""
+    print(json.dumps(value, indent=1 if sys.stdout.isatty() else None))
+
+
+def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> None:
+    """Records as JSON objects with all their fields, or the named `columns` as an aligned table."""
+    records = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows]
+    if as_json:
+        print_json(records)
+        return
+    print("\n".join(format_table([[record[column] for column in columns] for record in records], columns)))
+
+
+def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> list[str]:
+    """Lines of a table under upper-case headings; numbers are aligned right, the last column is never padded."""
+    cells = [[heading.upper().replace("_", " ") for heading in columns], *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
+    right = [all(isinstance(row[column], int) for row in rows) for column in range(len(columns))]
+    lines = []
+    for line in cells:
+        padded = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right, strict=True)]
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value)) or "-"
+    # The guest chose these bytes; they must not drive the terminal.
+    return "".join(character if character.isprintable() else "?" for character in str(value))

@@ -1,0 +1,103 @@
+"""Verbs that draw: snap, view, and run, which does the whole main job."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import connection
+from ..client import Client
+from ..errors import BusyNameError, GlassBoxError
+from ..launch import launch
+from .machine import add_machine_options, make_config_anywhere
+from .names import PROCESS_COLUMNS
+from .options import Verbs, add_name, add_verb, format_table, say
+
+_NAMES_TRIED = 100
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    parser = add_verb(verbs, "snap", snap, "glassbox snap demo -o picture.png --size 1920x1080 --camera yaw=35,pitch=25")
+    add_name(parser)
+    parser.add_argument("-o", "--output", metavar="PNG", type=Path, default=Path("glassbox.png"), help="the file to write (default: %(default)s)")
+    parser.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default: %(default)s)")
+    parser.add_argument("--camera", default="", metavar="VIEW", help="such as yaw=35,pitch=25,distance=1.8")
+    parser = add_verb(verbs, "view", view, "glassbox view demo")
+    add_name(parser)
+    parser.add_argument("--size", default="1280x720", metavar="WxH", help="the window's size (default: %(default)s)")
+    parser.add_argument("--camera", default="", metavar="VIEW", help="where to look from at first")
+    parser = add_verb(verbs, "run", run, "glassbox run")
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=Path("glassbox-run"), help="where picture and process table go (default: %(default)s)")
+    parser.add_argument("--no-window", action="store_true", help="write the picture even where there is a display")
+    add_machine_options(parser)
+
+
+def snap(options: argparse.Namespace) -> int:
+    """Draw a machine's RAM into a PNG; needs no display."""
+    connection.prune()
+    words = ["snap", options.name, "-o", str(options.output), "--size", options.size]
+    return _viewer(words + (["--camera", options.camera] if options.camera else []))
+
+
+def view(options: argparse.Namespace) -> int:
+    """Open a window on a machine's RAM that follows it while it runs."""
+    connection.prune()
+    words = ["view", options.name, "--size", options.size]
+    return _viewer(words + (["--camera", options.camera] if options.camera else []))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Boot Alpine, list its processes from outside, draw its memory, and clean up."""
+    connection.prune()
+    with _machine(options) as client:
+        table = "\n".join(format_table([[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.processes()], PROCESS_COLUMNS))
+        print(table, flush=True)
+        if not options.no_window and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            say("close the window (q) to end the machine")
+            return _viewer(["view", client.name])
+        options.output.mkdir(parents=True, exist_ok=True)
+        processes, png = options.output / "processes.txt", options.output / "memory.png"
+        processes.write_text(table + "\n")
+        exit_status = _viewer(["snap", client.name, "-o", str(png)])
+    if exit_status == 0:
+        say(f"its memory: {png}")
+        say(f"its processes: {processes}")
+    return exit_status
+
+
+@contextlib.contextmanager
+def _machine(options: argparse.Namespace) -> Iterator[Client]:
+    # A machine that is up, and gone afterwards whatever happens.
+    started = time.monotonic()
+    config = make_config_anywhere(options, _free_name())
+    say(f"booting {config.image or config.kernel} in {options.memory} of RAM")
+    launch(config)
+    with Client.connect(config.name) as client:
+        try:
+            client.wait_until_ready()
+            say(f"{config.name} is up after {time.monotonic() - started:.1f} s; its processes, from outside:")
+            yield client
+        finally:
+            with contextlib.suppress(GlassBoxError):
+                client.stop()
+
+
+def _free_name() -> str:
+    taken = {found.name for found in connection.iter_connections()}
+    for number in range(1, _NAMES_TRIED):
+        name = "demo" if number == 1 else f"demo-{number}"
+        if name not in taken:
+            return name
+    raise BusyNameError("a hundred demo machines run already; stop some with 'glassbox stop'")
+
+
+def _viewer(words: list[str]) -> int:
+    # A process of its own: imports go down only, and a lost GPU does not take us along.
+    return subprocess.run([sys.executable, "-m", "viewer", *words], check=False).returncode

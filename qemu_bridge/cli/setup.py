@@ -1,0 +1,96 @@
+"""Verbs about this installation: doctor, completion."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+from .. import connection
+from ..dirty import host_has_soft_dirty
+from ..errors import GlassBoxError
+from ..images import find_image, iter_recipes
+from ..machine import find_qemu, qemu_release
+from .options import Verbs, add_json, add_verb, print_json
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    add_json(add_verb(verbs, "doctor", doctor, "glassbox doctor"))
+    parser = add_verb(verbs, "completion", completion, "glassbox completion bash > ~/.local/share/bash-completion/completions/glassbox")
+    parser.add_argument("shell", choices=SHELLS, help="which shell to complete for")
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check what this machine offers: QEMU, Vulkan, shared memory, images; exit status 1 if something is missing."""
+    findings = [_check(name, check) for name, check in CHECKS.items()]
+    if options.json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['name']:14} {finding['detail']}")
+    return 0 if all(finding["ok"] for finding in findings) else 1
+
+
+def completion(options: argparse.Namespace) -> None:
+    """Print a completion script for a shell."""
+    import shtab
+
+    from . import make_parser
+
+    print(shtab.complete(make_parser(), shell=options.shell))
+
+
+def _check(name: str, check: Callable[[], str]) -> dict[str, object]:
+    try:
+        return {"name": name, "ok": True, "detail": check()}
+    except (GlassBoxError, OSError) as error:
+        return {"name": name, "ok": False, "detail": str(error)}
+
+
+def _qemu() -> str:
+    path = find_qemu()
+    return f"{path}, release {'.'.join(map(str, qemu_release(path)))}"
+
+
+def _graphics() -> str:
+    answer = subprocess.run([sys.executable, "-m", "viewer", "adapter"], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise GlassBoxError(answer.stderr.strip().removeprefix("glassbox: ") or "the viewer does not start")
+    return answer.stdout.strip()
+
+
+def _packages() -> str:
+    # Folder names are import names, and another distribution may bring a `viewer` of its own.
+    owners = importlib.metadata.packages_distributions()
+    for package in ("qemu_bridge", "viewer", "tcg_plugin"):
+        foreign = set(owners.get(package, ())) - {"glassbox"}
+        if foreign:
+            raise GlassBoxError(f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own")
+    return "no other distribution brings a package of these names"
+
+
+def _ram() -> str:
+    folder = connection.ram_folder()
+    return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
+
+
+def _images() -> str:
+    built = [name for name in iter_recipes() if find_image(name)]
+    return f"built: {', '.join(built) or 'none yet'}"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "qemu": _qemu,
+    "graphics": _graphics,
+    "packages": _packages,
+    "shared memory": _ram,
+    "dirty pages": lambda: "soft-dirty" if host_has_soft_dirty() else "comparison (this kernel has no soft-dirty)",
+    "images": _images,
+    "runtime folder": lambda: str(connection.runtime_folder()),
+}

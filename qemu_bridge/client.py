@@ -1,0 +1,188 @@
+"""The way to a running machine, blocking, for scripts, notebooks and the command line.
+
+>>> with Client.connect("demo") as demo:
+...     demo.pause()
+...     [process.name for process in demo.processes()][:2]
+['init', 'kthreadd']
+>>> demo.ram.read(PhysicalAddress(0x1000), 4)    # RAM is read in place, not through the daemon
+b'\\x00\\x00\\x00\\x00'
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from . import connection, errors
+from .connection import Connection
+from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
+from .page_map import PageMap, PageMapFile
+from .protocol import PROTOCOL_VERSION, MemoryMapping, Module, Process, Symbol, from_json
+from .ram import GuestRam
+
+TIMEOUT_S = 60.0
+_LIVENESS_MS = 250
+_PAGE_MAP_TRIES = 8
+
+
+class Client:
+    """A blocking connection to one machine's daemon. Not thread-safe: one per thread."""
+
+    def __init__(self, found: Connection) -> None:
+        self.connection = found
+        self.name = found.name
+        self._context = zmq.Context()
+        self._control = self._context.socket(zmq.DEALER)
+        self._control.linger = 0
+        self._control.connect(found.control)
+        self._last_id = 0
+
+    @classmethod
+    def connect(cls, name: str) -> Client:
+        """The client of running machine `name`; `UnknownMachineError` if there is none."""
+        return cls(connection.find_connection(name))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the sockets; the machine runs on."""
+        self._context.destroy(linger=0)
+
+    # --- the machine -------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What the daemon knows of its machine: runstate, RAM, kernel, strategy of the dirty log, uptime."""
+        return self.request("status")[0]
+
+    def pause(self) -> None:
+        """Stop the vCPUs. Done when this returns."""
+        self.request("pause")
+
+    def resume(self) -> None:
+        """Let the vCPUs run again."""
+        self.request("resume")
+
+    def stop(self) -> None:
+        """End the machine; its RAM is gone when this returns."""
+        self.request("stop")
+        deadline = time.monotonic() + TIMEOUT_S
+        while connection.is_alive(self.name):
+            if time.monotonic() > deadline:
+                raise MachineError(f"the daemon of {self.name!r} does not end; kill process {self.connection.daemon_pid}")
+            time.sleep(0.01)
+
+    def wait_until_ready(self, timeout_s: float = TIMEOUT_S) -> None:
+        """Return when the guest's init says that user space is up; `MachineError` after `timeout_s`."""
+        self.request("wait_ready", timeout_s=timeout_s, patience_s=timeout_s)
+
+    def qmp(self, command: str, arguments: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  # whatever QEMU returns
+        """Run a QMP command and return what QEMU returns."""
+        return self.request("qmp", command=command, arguments=arguments or {})[0]["return"]
+
+    def execute(self, command: str | Sequence[str], timeout_s: float = TIMEOUT_S) -> tuple[bytes, int]:
+        """(output, exit status) of a shell line or of words, run as root in the guest."""
+        words = command if isinstance(command, str) else list(command)
+        header, buffers = self.request("exec", command=words, timeout_s=timeout_s, patience_s=timeout_s)
+        return buffers[0], int(header["exit_status"])
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the machine's events, the present state first, the machine's end last."""
+        socket = self._context.socket(zmq.SUB)
+        socket.linger = 0
+        socket.subscribe(b"")
+        socket.connect(self.connection.events)
+        with socket:
+            while True:
+                if socket.poll(_LIVENESS_MS):
+                    event: dict[str, Any] = json.loads(socket.recv_multipart()[1])
+                    yield event
+                    if event["event"] == "exited":
+                        return
+                elif not connection.is_alive(self.name):
+                    yield {"event": "exited", "reason": connection.read_exit(self.name) or "its daemon was killed"}
+                    return
+
+    # --- its memory --------------------------------------------------------------------------------------
+
+    @cached_property
+    def ram(self) -> GuestRam:
+        """The machine's RAM, mapped read-only."""
+        return GuestRam(Path(self.connection.ram_path), self.connection.layout)
+
+    def dirty_pages(self, epoch: int = 0) -> tuple[list[tuple[int, int]], int]:
+        """(runs, now): half-open runs of page numbers changed after `epoch`, and the epoch to ask with next."""
+        header = self.request("dirty", epoch=epoch)[0]
+        return [(int(first), int(end)) for first, end in header["runs"]], int(header["epoch"])
+
+    def page_map(self) -> PageMap:
+        """A fresh page map, all of one generation."""
+        for _ in range(_PAGE_MAP_TRIES):
+            header = self.request("page_map")[0]
+            try:
+                return self._page_map_file.read(header)
+            except PageMapOverwrittenError:
+                continue
+        raise MachineError("other clients refresh the page map faster than it can be read; ask again")
+
+    @cached_property
+    def _page_map_file(self) -> PageMapFile:
+        return PageMapFile.attach(Path(self.connection.page_map_path))
+
+    # --- its names ---------------------------------------------------------------------------------------
+
+    def processes(self) -> list[Process]:
+        """Every thread group, by pid, read from RAM."""
+        return [from_json(Process, row) for row in self.request("ps")[0]["rows"]]
+
+    def mappings(self, pid: int) -> list[MemoryMapping]:
+        """The virtual memory areas of process `pid`, ascending; `UsageError` if there is no such process."""
+        return [from_json(MemoryMapping, row) for row in self.request("maps", pid=pid)[0]["rows"]]
+
+    def modules(self) -> list[Module]:
+        """The loaded kernel modules, newest first."""
+        return [from_json(Module, row) for row in self.request("modules")[0]["rows"]]
+
+    def symbols(self, wanted: str) -> list[Symbol]:
+        """The kernel symbols called `wanted`, or the one at or below it if it is an address."""
+        return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
+
+    # --- the wire ----------------------------------------------------------------------------------------
+
+    def request(self, verb: str, patience_s: float = 0.0, **arguments: Any) -> tuple[dict[str, Any], list[bytes]]:  # noqa: ANN401  # JSON values
+        """(header, buffers) of the daemon's answer to `verb`.
+
+        Raises the error that the daemon reports, `MachineGoneError` if it dies meanwhile, and `MachineError`
+        when no answer comes within a minute and `patience_s`.
+        """
+        self._last_id += 1
+        message = {"protocol": PROTOCOL_VERSION, "id": self._last_id, "verb": verb, "arguments": arguments}
+        self._control.send(json.dumps(message).encode())
+        deadline = time.monotonic() + TIMEOUT_S + patience_s
+        while time.monotonic() < deadline:
+            if self._control.poll(_LIVENESS_MS):
+                header, *buffers = self._control.recv_multipart()
+                reply = json.loads(header)
+                if reply["id"] == self._last_id:
+                    return _result(reply), buffers
+            elif not connection.is_alive(self.name):
+                reason = connection.read_exit(self.name) or "its daemon was killed"
+                raise MachineGoneError(f"machine {self.name!r} ended while it was asked ({reason})")
+        raise MachineError(f"the daemon of {self.name!r} did not answer {verb} in time; see {self.connection.log_path}")
+
+
+def _result(reply: dict[str, Any]) -> dict[str, Any]:
+    if reply["ok"]:
+        result: dict[str, Any] = reply["result"]
+        return result
+    kind = getattr(errors, reply["error"]["kind"], GlassBoxError)
+    raise kind(reply["error"]["message"])

@@ -1,0 +1,239 @@
+"""The connection file: how a machine is found, and how what a dead one left behind is swept away.
+
+Each machine has ``<runtime>/glassbox/NAME.json`` (mode 0600, replaced atomically) and ``NAME.lock``, which its
+daemon holds with ``flock`` for as long as it lives. A file whose lock is free belongs to a daemon that died:
+`prune` ends its QEMU, should it still run, and removes its files.
+
+``<runtime>`` is ``$XDG_RUNTIME_DIR``, else a folder of the user's own under the temporary directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
+from .errors import BusyNameError, HostError, UnknownMachineError, UsageError
+from .protocol import PROTOCOL_VERSION
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_UNIX_PATH_LIMIT = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the connection file of one machine says; paths are absolute, addresses guest-physical."""
+
+    name: str
+    state: str
+    daemon_pid: int
+    control: str
+    events: str
+    ram_path: str
+    regions: tuple[tuple[int, int, int], ...]
+    page_map_path: str
+    qmp_path: str
+    console_path: str
+    log_path: str
+    machine: str
+    accelerator: str
+    image: str = ""
+    image_id: str = ""
+    qemu_pid: int = 0
+    qemu_started: int = 0
+    started_at: float = 0.0
+    protocol: int = PROTOCOL_VERSION
+    argv: tuple[str, ...] = field(default=())
+
+    @property
+    def layout(self) -> RamLayout:
+        """Where the bytes of the RAM file appear in the guest."""
+        return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Connection:
+        """The connection in a decoded file; `UsageError` when its protocol is not ours."""
+        if record.get("protocol") != PROTOCOL_VERSION:
+            raise UsageError(f"machine {record.get('name')!r} speaks protocol {record.get('protocol')}, this glassbox {PROTOCOL_VERSION}; use the release that started it")
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
+        known["regions"] = tuple((a, b, c) for a, b, c in record["regions"])
+        known["argv"] = tuple(record.get("argv", ()))
+        return cls(**known)
+
+
+def runtime_folder() -> Path:
+    """The folder of connection files and sockets, made when missing, closed to other users."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base, "glassbox") if base else Path(tempfile.gettempdir(), f"glassbox-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise HostError(f"cannot make the runtime folder {folder} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours") from None
+    if owner != os.getuid():
+        raise HostError(f"the runtime folder {folder} belongs to another user; set XDG_RUNTIME_DIR to a folder of yours")
+    folder.chmod(0o700)
+    return folder
+
+
+def state_folder(name: str) -> Path:
+    """The folder of machine `name`'s logs, made when missing."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    folder = Path(base, "glassbox", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def ram_folder() -> Path:
+    """Where guest RAM lives: ``/dev/shm``, or what ``GLASSBOX_RAM_DIR`` names."""
+    return Path(os.environ.get("GLASSBOX_RAM_DIR") or "/dev/shm")
+
+
+def validate_name(name: str) -> str:
+    """`name` if it can name a machine; `UsageError` otherwise."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a machine; use up to 40 letters, digits, '.', '_' and '-'")
+    socket_path = runtime_folder() / f"{name}.control"
+    if len(os.fsencode(socket_path)) > _UNIX_PATH_LIMIT:
+        raise UsageError(f"the socket path {socket_path} is too long for the kernel; use a shorter name or XDG_RUNTIME_DIR")
+    return name
+
+
+def acquire_lock(name: str, patience_s: float = 0.5) -> int:
+    """Take machine `name`'s lock and return its descriptor; `BusyNameError` when a daemon holds it.
+
+    Someone who only looks holds the lock for an instant, hence the patience.
+    """
+    descriptor = os.open(runtime_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            os.close(descriptor)
+            raise BusyNameError(f"machine {name!r} runs already; stop it with 'glassbox stop {name}' or choose another name") from None
+        return descriptor
+
+
+def is_alive(name: str) -> bool:
+    """Whether a daemon holds the lock of machine `name`."""
+    try:
+        descriptor = os.open(runtime_folder() / f"{name}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # A shared lock, so that two askers at once do not take each other for the daemon.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def write_connection(connection: Connection) -> None:
+    """Put `connection` in place of the machine's connection file, all at once."""
+    path = runtime_folder() / f"{connection.name}.json"
+    draft = path.with_suffix(".draft")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(asdict(connection), indent=1) + "\n")
+    draft.replace(path)
+
+
+def find_connection(name: str) -> Connection:
+    """The connection of running machine `name`; `UnknownMachineError` names those that run, or how it ended."""
+    validate_name(name)
+    if is_alive(name):
+        with contextlib.suppress(FileNotFoundError):
+            return Connection.from_json(json.loads((runtime_folder() / f"{name}.json").read_text()))
+    running = ", ".join(connection.name for connection in iter_connections())
+    ended = read_exit(name)
+    how = f" ({ended})" if ended else ""
+    hint = f"running: {running}" if running else f"start it with 'glassbox start {name}'"
+    raise UnknownMachineError(f"no machine named {name!r} runs{how}; {hint}")
+
+
+def iter_connections() -> list[Connection]:
+    """The connections of all running machines, by name."""
+    found = []
+    for path in sorted(runtime_folder().glob("*.json")):
+        if is_alive(path.stem):
+            with contextlib.suppress(FileNotFoundError, UsageError):
+                found.append(Connection.from_json(json.loads(path.read_text())))
+    return found
+
+
+def write_exit(name: str, sentence: str) -> None:
+    """Keep how machine `name` ended, for whoever asks for it next."""
+    (state_folder(name) / "exit").write_text(sentence + "\n")
+
+
+def read_exit(name: str) -> str:
+    """How machine `name` ended the last time, empty when it never ran or is forgotten."""
+    try:
+        return (state_folder(name) / "exit").read_text().strip()
+    except OSError:
+        return ""
+
+
+def prune() -> list[str]:
+    """Sweep up after daemons that were killed; returns the names of their machines."""
+    swept = []
+    for path in sorted(runtime_folder().glob("*.json")):
+        try:
+            lock = acquire_lock(path.stem, patience_s=0)
+        except BusyNameError:
+            continue
+        try:
+            record = json.loads(path.read_text())
+            end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
+            write_exit(path.stem, "its daemon was killed")
+            remove_files(path.stem, (record["ram_path"], record["page_map_path"]))
+            swept.append(path.stem)
+        except (OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
+        finally:
+            os.close(lock)
+    return swept
+
+
+def remove_files(name: str, shared: tuple[str, ...]) -> None:
+    """Remove machine `name`'s shared memory files and everything of it in the runtime folder but the lock."""
+    for path in shared:
+        # Only what we name ourselves is ever removed, whatever the connection file says.
+        if Path(path).name.startswith(shared_prefix()):
+            Path(path).unlink(missing_ok=True)
+    for suffix in ("control", "events", "qmp", "draft", "json"):
+        (runtime_folder() / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
+def shared_prefix() -> str:
+    """How the names of this user's shared memory files begin."""
+    return f"glassbox-{os.getuid()}-"
+
+
+def process_started(pid: int) -> int:
+    """Start time of process `pid` in clock ticks since boot (field 22 of ``/proc/PID/stat``), 0 if there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def end_process(pid: int, started: int) -> None:
+    """Kill process `pid` if it is still the one that started at `started` (pids are reused)."""
+    if pid > 0 and started and process_started(pid) == started:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

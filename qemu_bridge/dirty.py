@@ -1,0 +1,190 @@
+"""Which pages of guest RAM changed, and since when.
+
+Two strategies find the pages that changed between two looks; `choose_strategy` takes the first that works:
+
+* ``soft-dirty``: the host kernel marks the page-table entries that QEMU writes through (bit 55 of
+  ``/proc/PID/pagemap``, cleared through ``/proc/PID/clear_refs``; Documentation/admin-guide/mm/soft-dirty.rst).
+  Exact about writes, no memory, no read of the pages. Many kernels are built without it, so it is probed.
+* ``comparison``: keep a copy of every touched page and compare. Exact about content: a page rewritten with
+  the same bytes has not changed. Costs the guest's touched memory once and one read of it a look.
+
+`DirtyLog` puts epochs on top, so that any number of consumers can each ask "since when I last looked".
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .addresses import PAGE_SHIFT, PAGE_SIZE
+from .ram import GuestRam
+
+_PAGEMAP_SOFT_DIRTY = np.uint64(1 << 55)
+_CLEAR_SOFT_DIRTY = b"4"
+_COMPARE_PAGES = 4096
+
+
+class DirtyStrategy(Protocol):
+    """Finds pages that changed since the last call; the first call reports what the guest has touched."""
+
+    name: str
+
+    def collect(self) -> npt.NDArray[np.int64]:
+        """Ascending numbers of the pages that changed."""
+
+
+class Comparison:
+    """Compare every touched page with a private copy of it."""
+
+    name = "comparison"
+
+    def __init__(self, ram: GuestRam) -> None:
+        self._ram = ram
+        # Zero pages of an anonymous map cost nothing until a page is copied into them.
+        self._copy = np.frombuffer(mmap.mmap(-1, ram.page_count << PAGE_SHIFT), np.uint64).reshape(-1, PAGE_SIZE // 8)
+        self._known = np.zeros(ram.page_count, np.bool_)
+
+    def collect(self) -> npt.NDArray[np.int64]:
+        """Ascending numbers of the pages whose bytes differ from the last call's."""
+        now = self._ram.pages().view(np.uint64)
+        changed = np.zeros(self._ram.page_count, np.bool_)
+        for start, end in self._ram.resident_runs():
+            for first in range(start >> PAGE_SHIFT, end >> PAGE_SHIFT, _COMPARE_PAGES):
+                part = slice(first, min(first + _COMPARE_PAGES, end >> PAGE_SHIFT))
+                # A page written after this line differs from its copy at the next look, so nothing is lost.
+                changed[part] = (now[part] != self._copy[part]).any(axis=1)
+        changed |= self._ram.resident_pages() & ~self._known
+        self._known |= changed
+        self._copy[changed] = now[changed]
+        return np.flatnonzero(changed)
+
+
+class SoftDirty:
+    """Ask the host kernel which pages QEMU wrote to."""
+
+    name = "soft-dirty"
+
+    def __init__(self, ram: GuestRam, pid: int) -> None:
+        self._ram = ram
+        self._pid = pid
+        self._spans = _mappings_of(pid, ram.path)
+
+    def collect(self) -> npt.NDArray[np.int64]:
+        """Ascending numbers of the pages that process `pid` wrote to since the last call.
+
+        QEMU stands still between the reading and the clearing of the marks, else a write in between
+        would be lost.
+        """
+        changed = np.zeros(self._ram.page_count, np.bool_)
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            _wait_until_stopped(self._pid)
+            for first, entries in _pagemap_entries(self._pid, self._spans):
+                changed[first : first + entries.size] |= (entries & _PAGEMAP_SOFT_DIRTY) != 0
+            Path(f"/proc/{self._pid}/clear_refs").write_bytes(_CLEAR_SOFT_DIRTY)
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+        return np.flatnonzero(changed & self._ram.resident_pages())
+
+
+def host_has_soft_dirty() -> bool:
+    """Whether this kernel marks written pages, tried on a page of our own."""
+    if ctypes.sizeof(ctypes.c_void_p) != 8:
+        return False
+    page = mmap.mmap(-1, PAGE_SIZE)
+    holder = ctypes.c_char.from_buffer(page)
+    span = [(ctypes.addressof(holder), ctypes.addressof(holder) + PAGE_SIZE, 0)]
+    try:
+        marks = []
+        for byte in (None, b"x"):
+            page[:1] = b"a"
+            Path("/proc/self/clear_refs").write_bytes(_CLEAR_SOFT_DIRTY)
+            if byte is not None:
+                page[:1] = byte
+            marks.append(any((entries & _PAGEMAP_SOFT_DIRTY).any() for _, entries in _pagemap_entries(os.getpid(), span)))
+        return marks == [False, True]
+    except OSError:
+        return False
+    finally:
+        del holder
+        page.close()
+
+
+def choose_strategy(ram: GuestRam, pid: int | None) -> DirtyStrategy:
+    """Soft-dirty for the QEMU of process `pid` where the kernel has it and lets us look, else comparison."""
+    if pid is not None and host_has_soft_dirty():
+        try:
+            strategy = SoftDirty(ram, pid)
+            strategy.collect()
+        except OSError:
+            pass
+        else:
+            return SoftDirty(ram, pid)
+    return Comparison(ram)
+
+
+class DirtyLog:
+    """Pages changed since an epoch, for any number of askers.
+
+    >>> log = DirtyLog(Comparison(ram))
+    >>> epoch = log.advance()
+    >>> pages, epoch = log.since(epoch)
+    """
+
+    def __init__(self, strategy: DirtyStrategy, page_count: int) -> None:
+        self.strategy = strategy
+        self.epoch = 0
+        self._changed_at = np.zeros(page_count, np.uint32)
+
+    def advance(self) -> int:
+        """Look for changes, stamp them with a new epoch and return it."""
+        self.epoch += 1
+        self._changed_at[self.strategy.collect()] = self.epoch
+        return self.epoch
+
+    def since(self, epoch: int) -> tuple[npt.NDArray[np.int64], int]:
+        """(pages, now): ascending numbers of the pages changed after `epoch`, and the epoch to ask with next.
+
+        Epoch 0 asks for all that was ever touched.
+        """
+        now = self.advance()
+        return np.flatnonzero(self._changed_at > epoch), now
+
+
+def _pagemap_entries(pid: int, spans: list[tuple[int, int, int]]) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    # (first page of the file, pagemap entries) for each mapped span.
+    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
+        for start, end, offset in spans:
+            count = (end - start) >> PAGE_SHIFT
+            raw = os.pread(pagemap.fileno(), count * 8, (start >> PAGE_SHIFT) * 8)
+            yield offset >> PAGE_SHIFT, np.frombuffer(raw, np.uint64)
+
+
+def _wait_until_stopped(pid: int) -> None:
+    # SIGSTOP is delivered, not awaited; the state letter follows the name in parentheses.
+    deadline = time.monotonic() + 1.0
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "Tt":
+        if time.monotonic() > deadline:
+            raise OSError(errno.ETIMEDOUT, f"process {pid} does not stop")
+        time.sleep(0.0002)
+
+
+def _mappings_of(pid: int, path: Path) -> list[tuple[int, int, int]]:
+    """(start, end, file offset) of every mapping of `path` in process `pid`."""
+    spans = []
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5] == str(path):
+            start, end = (int(part, 16) for part in fields[0].split("-"))
+            spans.append((start, end, int(fields[2], 16)))
+    return spans

@@ -1,0 +1,89 @@
+"""Every error Glass Box raises on purpose.
+
+A message is one sentence that says what went wrong and ends with what to try; the command line prints
+it as it stands, without a traceback. A class exists only where someone catches it::
+
+    GlassBoxError
+    ├── UsageError (ValueError)          the caller's words are wrong: exit status 2
+    │   ├── AddressError                 an address outside RAM, or one that is not mapped
+    │   └── UnknownMachineError (KeyError)
+    ├── BusyNameError                    a machine of this name runs already
+    ├── HostError                        something the host lacks: QEMU, Vulkan, a mirror
+    │   ├── ImageError                   a guest image that cannot be had or is not what it should be
+    │   └── GraphicsError                no Vulkan adapter, or one that is too small
+    ├── MachineError                     QEMU or the daemon refused, died or did not answer
+    │   ├── MachineGoneError             it was there and has ended
+    │   └── PageMapOverwrittenError      a newer one was published meanwhile
+    └── GuestError                       what guest RAM holds cannot be understood
+        ├── NotBootedError               no kernel there yet
+        └── NoTypesError                 a kernel without BTF: no types, so no processes
+"""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class GlassBoxError(Exception):
+    """Root of the tree; `exit_status` is what the command line ends with."""
+
+    exit_status = EXIT_FAILED
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument; a message is a sentence.
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class UsageError(GlassBoxError, ValueError):
+    """The caller's words are wrong: a size of nothing, a pattern that is no regular expression."""
+
+    exit_status = EXIT_USAGE
+
+
+class AddressError(UsageError):
+    """An address that guest RAM does not hold, or that no page table maps."""
+
+
+class UnknownMachineError(UsageError, KeyError):
+    """No machine of that name runs."""
+
+
+class BusyNameError(GlassBoxError):
+    """A machine of that name runs already."""
+
+
+class HostError(GlassBoxError):
+    """The host lacks something: QEMU, a compiler, a mirror."""
+
+
+class ImageError(HostError):
+    """A guest image cannot be had, or is not what its recipe says."""
+
+
+class GraphicsError(HostError):
+    """No Vulkan adapter, or one that cannot hold the picture."""
+
+
+class MachineError(GlassBoxError):
+    """QEMU or the daemon refused a request, or did not answer in time."""
+
+
+class MachineGoneError(MachineError):
+    """The machine ended while it was asked."""
+
+
+class PageMapOverwrittenError(MachineError):
+    """A newer page map was published while one was read; asking again helps."""
+
+
+class GuestError(GlassBoxError):
+    """Guest RAM does not hold what was looked for."""
+
+
+class NotBootedError(GuestError):
+    """No kernel has described itself in RAM yet."""
+
+
+class NoTypesError(GuestError):
+    """The kernel carries no BTF, so its structures cannot be read."""

@@ -1,0 +1,173 @@
+"""Recipes: what a guest image is made of, as a TOML file.
+
+A recipe ``NAME.toml`` lies in the user's folder ``$XDG_CONFIG_HOME/glassbox/images`` (looked at first) or in
+the folder that comes with Glass Box::
+
+    description = "one line"
+    mirrors = ["https://…/", "file:///…/"]      # folders that hold the files named below
+    fallback = "other-recipe"                   # when no mirror has the root file system
+    command_line = "console=ttyS0 …"            # of the kernel
+
+    [rootfs]
+    file = "….tar.gz"                           # a tar on the mirrors, with its sha512
+    sha512 = "…"                                # … or: packages = ["busybox-static"], from Debian
+
+    [kernel]
+    providers = ["alpine", "debian", "file"]    # tried in this order
+    file = "netboot/vmlinuz-virt"               # alpine: on the mirrors; sha512 may be left out
+    packages = ["linux-image-cloud-amd64"]      # debian: metapackages, tried in this order
+    path = "/boot/vmlinuz"                      # file: on this machine
+    modules = ["loop"]                          # loaded at boot where the kernel's package has them
+
+The guest's ``init`` lies beside the recipe, or is the one that comes with Glass Box.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+import tomllib
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ..errors import ImageError, UsageError
+
+PROVIDERS = ("alpine", "debian", "file")
+DEFAULT_COMMAND_LINE = "console=ttyS0"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file on a mirror: its path below the mirror's address, and its SHA-512 in hex where it is known."""
+
+    path: str
+    sha512: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one guest image is made of.
+
+    Attributes:
+        rootfs: tar of the root file system on the mirrors, None for an image made of packages.
+        rootfs_packages: Debian packages whose files make up the root file system instead.
+        mirrors: addresses of folders, in the order of trying.
+        fallback: recipe to take when no mirror has `rootfs`.
+        kernel_providers: names out of `PROVIDERS`, in the order of trying.
+        init: the guest's first program.
+        digest: hex hash of the recipe's text and of `init`.
+    """
+
+    name: str
+    description: str
+    rootfs: RemoteFile | None
+    rootfs_packages: tuple[str, ...]
+    mirrors: tuple[str, ...]
+    fallback: str | None
+    command_line: str
+    kernel_providers: tuple[str, ...]
+    kernel_file: RemoteFile | None
+    kernel_packages: tuple[str, ...]
+    kernel_path: str | None
+    kernel_modules: tuple[str, ...]
+    init: bytes
+    digest: str
+
+
+def shipped_folder() -> Path:
+    """The folder of recipes that comes with Glass Box: in a source checkout, else in the installed data."""
+    checkout = Path(__file__).resolve().parents[2] / "images"
+    return checkout if (checkout / "init").is_file() else Path(sysconfig.get_path("data")) / "share/glassbox/images"
+
+
+def recipe_folders() -> tuple[Path, ...]:
+    """Folders that hold recipes, the user's own first."""
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return config / "glassbox" / "images", shipped_folder()
+
+
+def iter_recipes() -> list[str]:
+    """Names of all recipes, sorted."""
+    return sorted({path.stem for folder in recipe_folders() for path in folder.glob("*.toml")})
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe `name`; `UsageError` when there is none, `ImageError` when its file is not right."""
+    for folder in recipe_folders():
+        path = folder / f"{name}.toml"
+        if re.fullmatch(r"[\w.+-]+", name) and path.is_file():
+            return _read_recipe(name, path)
+    raise UsageError(f"there is no image {name!r}; try one of {', '.join(iter_recipes()) or 'your own recipe'}")
+
+
+def _read_recipe(name: str, path: Path) -> Recipe:
+    try:
+        text = path.read_bytes()
+        own_init = path.with_name("init")
+        init = (own_init if own_init.is_file() else shipped_folder() / "init").read_bytes()
+        table = tomllib.loads(text.decode())
+        return _to_recipe(name, table, init, sha256(len(text).to_bytes(8, "big") + text + init).hexdigest())
+    except OSError as error:
+        raise ImageError(f"recipe {path} cannot be read ({error.strerror}: {error.filename}); restore the file") from None
+    except ValueError as error:
+        raise ImageError(f"recipe {path} is not right ({error}); correct the file") from None
+
+
+def _to_recipe(name: str, table: dict[str, Any], init: bytes, digest: str) -> Recipe:
+    rootfs, kernel = _value(table, "rootfs", dict, {}), _value(table, "kernel", dict, {})
+    recipe = Recipe(
+        name=name,
+        description=_value(table, "description", str, ""),
+        rootfs=_remote_file(rootfs),
+        rootfs_packages=_words(rootfs, "packages"),
+        mirrors=_words(table, "mirrors"),
+        fallback=_value(table, "fallback", str, None),
+        command_line=" ".join(_value(table, "command_line", str, DEFAULT_COMMAND_LINE).split()),
+        kernel_providers=_words(kernel, "providers") or PROVIDERS,
+        kernel_file=_remote_file(kernel),
+        kernel_packages=_words(kernel, "packages"),
+        kernel_path=_value(kernel, "path", str, None),
+        kernel_modules=_words(kernel, "modules"),
+        init=init,
+        digest=digest,
+    )
+    if (recipe.rootfs is None) == (not recipe.rootfs_packages):
+        raise ValueError("[rootfs] needs either a file or packages")
+    if recipe.rootfs and recipe.rootfs.sha512 is None:
+        raise ValueError("[rootfs] file needs its sha512")
+    if unknown := set(recipe.kernel_providers) - set(PROVIDERS):
+        raise ValueError(f"[kernel] providers are {', '.join(PROVIDERS)}, not {', '.join(sorted(unknown))}")
+    return recipe
+
+
+def _value(table: dict[str, Any], key: str, kind: type, default: Any) -> Any:  # noqa: ANN401 - the kind is a value here
+    value = table.get(key, default)
+    if value is not default and not isinstance(value, kind):
+        raise ValueError(f"{key} must be a {kind.__name__}")
+    return value
+
+
+def _words(table: dict[str, Any], key: str) -> tuple[str, ...]:
+    values = _value(table, key, list, [])
+    if not all(isinstance(value, str) and value for value in values):
+        raise ValueError(f"{key} must be a list of strings")
+    return tuple(values)
+
+
+def _remote_file(table: dict[str, Any]) -> RemoteFile | None:
+    path, sha512 = _value(table, "file", str, None), _value(table, "sha512", str, None)
+    if path is None:
+        return None
+    if path.startswith("/") or ".." in path.split("/") or not path.rsplit("/", 1)[-1]:
+        raise ValueError(f"file {path!r} must be a path below the mirror's address")
+    if sha512 is not None and not re.fullmatch(r"[0-9a-f]{128}", sha512):
+        raise ValueError("sha512 must be 128 lower-case hexadecimal digits")
+    return RemoteFile(path, sha512)

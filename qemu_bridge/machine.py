@@ -1,0 +1,137 @@
+"""The machine: what is asked for, and the QEMU command line that gives it, as a pure function.
+
+>>> config = MachineConfig(name="demo", kernel=Path("vmlinux"), initrd=Path("initrd"), append="quiet")
+>>> qemu_argv("qemu-system-x86_64", config, Endpoints(Path("/dev/shm/demo.ram"), Path("demo.qmp"), Path("console.log"), 3, 4))[:2]
+['qemu-system-x86_64', '-nodefaults']
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcg_plugin import abi
+
+from .addresses import PAGE_SIZE, format_size
+from .errors import HostError, UsageError
+
+RAM_BACKEND = "ram"
+MACHINES = ("pc", "q35")
+ACCELERATORS = ("tcg", "kvm")
+MINIMUM_MEMORY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MachineConfig:
+    """What to boot and on what. `memory` is in bytes; `qemu_args` go to QEMU as they are, last.
+
+    `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot.
+    """
+
+    name: str
+    kernel: Path | None = None
+    initrd: Path | None = None
+    append: str = ""
+    memory: int = 128 << 20
+    smp: int = 1
+    machine: str = "pc"
+    accelerator: str = "tcg"
+    image: str = ""
+    image_id: str = ""
+    qemu_args: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """Raise `UsageError` for what QEMU could not start, in words."""
+        if self.memory < MINIMUM_MEMORY or self.memory % PAGE_SIZE:
+            raise UsageError(f"{self.memory} bytes cannot be guest RAM; give a multiple of 4K from {format_size(MINIMUM_MEMORY)} up, such as --memory 128M")
+        if not 1 <= self.smp <= 255:
+            raise UsageError(f"{self.smp} vCPUs cannot be had; give --smp a number from 1 to 255")
+        if self.machine not in MACHINES:
+            raise UsageError(f"machine type {self.machine!r} is not known; use {' or '.join(MACHINES)}")
+        if self.accelerator not in ACCELERATORS:
+            raise UsageError(f"accelerator {self.accelerator!r} is not known; use {' or '.join(ACCELERATORS)}")
+        for path in (self.kernel, self.initrd):
+            if path is not None and not path.is_file():
+                raise UsageError(f"there is no file {path}; give the path of a kernel or an initrd")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where one QEMU keeps its RAM and talks: paths, and descriptors of connected sockets it inherits."""
+
+    ram: Path
+    qmp: Path
+    console: Path
+    monitor_fd: int
+    agent_fd: int
+
+
+def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[str]:
+    """The command line that boots `config`: shared RAM, two QMP monitors, two serial ports, nothing else.
+
+    The first serial port is the console log, the second the root shell of ``exec``. There is no network
+    and no display, and QEMU may not spawn programs or gain privileges.
+    """
+    argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
+    argv += ["-machine", f"{config.machine},memory-backend={RAM_BACKEND}", "-accel", config.accelerator]
+    if config.accelerator == "kvm":
+        # Five-level paging is switched off: Volatility reads four levels.
+        argv += ["-cpu", "max,la57=off"]
+    argv += ["-m", f"{config.memory}B", "-smp", str(config.smp)]
+    ram_path = str(endpoints.ram).replace(",", ",,")
+    argv += ["-object", f"memory-backend-file,id={RAM_BACKEND},mem-path={ram_path},size={config.memory},share=on"]
+    argv += ["-chardev", f"socket,id=monitor,fd={endpoints.monitor_fd}", "-mon", "chardev=monitor,mode=control"]
+    qmp_path = str(endpoints.qmp).replace(",", ",,")
+    argv += ["-qmp", f"unix:{qmp_path},server=on,wait=off"]
+    console_path = str(endpoints.console).replace(",", ",,")
+    argv += ["-chardev", f"file,id=console,path={console_path}", "-serial", "chardev:console"]
+    argv += ["-chardev", f"socket,id=agent,fd={endpoints.agent_fd}", "-serial", "chardev:agent"]
+    argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+    if config.kernel is not None:
+        argv += ["-kernel", str(config.kernel)]
+    if config.initrd is not None:
+        argv += ["-initrd", str(config.initrd)]
+    if config.append:
+        argv += ["-append", config.append]
+    return argv + list(config.qemu_args)
+
+
+def find_qemu() -> str:
+    """Path of a QEMU that is recent enough (``GLASSBOX_QEMU`` goes first); `HostError` says what to install."""
+    wanted = os.environ.get("GLASSBOX_QEMU") or "qemu-system-x86_64"
+    path = shutil.which(wanted)
+    minimum = abi.minimum_release()
+    advice = f"install QEMU {minimum[0]}.{minimum[1]} or later (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"
+    if path is None:
+        raise HostError(f"{wanted} is not on this machine; {advice}")
+    release = qemu_release(path)
+    if release < minimum:
+        raise HostError(f"{path} is QEMU {release[0]}.{release[1]}; {advice}")
+    return path
+
+
+def qemu_release(path: str) -> tuple[int, int]:
+    """(major, minor) of the QEMU at `path`; `HostError` if it does not say."""
+    try:
+        text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        match = re.search(r"version (\d+)\.(\d+)", text)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(f"{path} does not run ({error}); install QEMU again or point GLASSBOX_QEMU at another") from None
+    if match is None:
+        raise HostError(f"{path} does not say its version; point GLASSBOX_QEMU at a qemu-system-x86_64")
+    return int(match[1]), int(match[2])
+
+
+def check_ram_space(folder: Path, size_bytes: int) -> None:
+    """`HostError` when `folder` cannot hold a guest of `size_bytes`: QEMU would die of it later, without a word."""
+    try:
+        status = os.statvfs(folder)
+    except OSError as error:
+        raise HostError(f"guest RAM cannot live in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs") from None
+    free = status.f_bavail * status.f_frsize
+    if free < size_bytes:
+        raise HostError(f"{folder} has {free >> 20} MiB free, the guest wants {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere")

@@ -1,0 +1,118 @@
+"""The page map: for every page of guest RAM its class and its owner, in eight bytes a page.
+
+The array is shared: the daemon's semantic worker writes a whole new generation beside the old one and
+then flips the header, so a reader always sees a complete one (`PageMap.attach`).
+
+File layout, little-endian: a 64-byte header (magic ``GBPM``, version u32, page count u64, generation u64),
+then two slots of page_count entries of `ENTRY`; generation g lives in slot g & 1.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import MachineError, MachineGoneError, PageMapOverwrittenError
+from .protocol import Grade, Owner, PageClass, from_json, to_json
+
+ENTRY = np.dtype([("page_class", "u1"), ("flags", "u1"), ("heat", "<u2"), ("owner_id", "<u4")])
+FLAG_SHARED = 1
+"""More than one process maps the page."""
+
+
+@dataclass(frozen=True)
+class PageMap:
+    """One complete generation.
+
+    Attributes:
+        entries: array of `ENTRY`, one per page of the RAM file, in file order, read-only.
+        owners: by owner id; id 0 is "nobody".
+        generation: counts up by one with every refresh.
+        grade: live, paused or snapshot.
+        skipped: what could not be read, one sentence each.
+    """
+
+    entries: npt.NDArray[np.void]
+    owners: dict[int, Owner]
+    generation: int = 0
+    grade: Grade = Grade.LIVE
+    skipped: tuple[str, ...] = ()
+
+    def counts(self) -> dict[PageClass, int]:
+        """Pages of each class that has any."""
+        numbers = np.bincount(self.entries["page_class"], minlength=len(PageClass))
+        return {page_class: int(numbers[page_class]) for page_class in PageClass if numbers[page_class]}
+
+
+_MAGIC = b"GBPM"
+_VERSION = 1
+_HEADER = struct.Struct("<4sIQQ")
+_HEADER_SIZE = 64
+
+
+class PageMapFile:
+    """The shared file of a machine's page map: one writer, any number of readers."""
+
+    def __init__(self, path: Path, page_count: int, writable: bool) -> None:
+        self._page_count = page_count
+        size = _HEADER_SIZE + 2 * page_count * ENTRY.itemsize
+        with open(path, "r+b" if writable else "rb") as file:
+            if os.fstat(file.fileno()).st_size != size:
+                raise MachineError(f"the page map {path} has the wrong size; start the machine again")
+            self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
+        self._slots = np.frombuffer(self._map, ENTRY, offset=_HEADER_SIZE).reshape(2, page_count)
+
+    @classmethod
+    def create(cls, path: Path, page_count: int) -> PageMapFile:
+        """A new file of generation 0, which holds nothing, open for writing."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            file.write(_HEADER.pack(_MAGIC, _VERSION, page_count, 0))
+            file.truncate(_HEADER_SIZE + 2 * page_count * ENTRY.itemsize)
+        return cls(path, page_count, writable=True)
+
+    @classmethod
+    def attach(cls, path: Path, writable: bool = False) -> PageMapFile:
+        """An existing file; `MachineGoneError` if it is gone, `MachineError` if it is not a page map."""
+        try:
+            with path.open("rb") as file:
+                header = file.read(_HEADER.size)
+        except OSError as error:
+            raise MachineGoneError(f"cannot open the page map {path} ({error.strerror}); is the machine still running?") from None
+        if len(header) < _HEADER.size or header[:4] != _MAGIC or _HEADER.unpack(header)[1] != _VERSION:
+            raise MachineError(f"{path} is no page map of this release; start the machine again")
+        return cls(path, _HEADER.unpack(header)[2], writable)
+
+    @property
+    def generation(self) -> int:
+        """Number of the newest complete generation."""
+        return int(_HEADER.unpack_from(self._map)[3])
+
+    def publish(self, page_map: PageMap) -> dict[str, Any]:
+        """Write the entries as the next generation; returns what `read` needs beside the file, as JSON."""
+        generation = self.generation + 1
+        self._slots[generation & 1] = page_map.entries
+        _HEADER.pack_into(self._map, 0, _MAGIC, _VERSION, self._page_count, generation)
+        owners = [to_json(owner) for owner in page_map.owners.values()]
+        return {"generation": generation, "owners": owners, "grade": page_map.grade, "skipped": page_map.skipped}
+
+    def read(self, header: dict[str, Any]) -> PageMap:
+        """The page map that `publish` described by `header`, copied so that it stays as it is.
+
+        `PageMapOverwrittenError` if a newer generation has been published: ask again.
+        """
+        generation = int(header["generation"])
+        entries = self._slots[generation & 1].copy()
+        # The slot is safe while its generation is the newest: the writer is then at most at the other slot.
+        if self.generation != generation:
+            raise PageMapOverwrittenError("the page map was overwritten while it was read; ask again")
+        entries.setflags(write=False)
+        owners = {row["owner_id"]: from_json(Owner, row) for row in header["owners"]}
+        return PageMap(entries, owners, generation, Grade(header["grade"]), tuple(header["skipped"]))

@@ -1,0 +1,146 @@
+"""Guest RAM, read in place: the shared file that QEMU backs it with, mapped read-only.
+
+>>> ram = GuestRam(Path("/dev/shm/glassbox-demo.ram"), RamLayout.from_rule("pc", 128 << 20))
+>>> ram.read(PhysicalAddress(0x1000), 4)
+b'\\x00\\x00\\x00\\x00'
+>>> ram.view[0x1000:0x2000].sum()        # the same bytes as a NumPy array: no copy
+0
+
+Every read sees the guest's memory as it is at that moment; nothing here stops the guest.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset
+from .errors import AddressError, MachineGoneError, UsageError
+
+
+class GuestRam:
+    """A read-only view of a machine's whole RAM.
+
+    Attributes:
+        layout: where the bytes of the file appear in the guest.
+        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy.
+    """
+
+    def __init__(self, path: Path, layout: RamLayout) -> None:
+        """Map the file at `path`; `MachineGoneError` if it is gone or shorter than `layout` says."""
+        self.path = path
+        self.layout = layout
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise MachineGoneError(f"cannot open guest RAM {path} ({error.strerror}); is the machine still running?") from None
+        try:
+            found = os.fstat(self._fd).st_size
+            if found < layout.size:
+                raise MachineGoneError(f"guest RAM {path} has {found:#x} bytes where {layout.size:#x} are expected; was the file cut short?")
+            self._map = mmap.mmap(self._fd, layout.size, mmap.MAP_SHARED, mmap.PROT_READ)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.view: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
+
+    def __repr__(self) -> str:
+        return f"GuestRam({str(self.path)!r}, {self.size:#x} bytes)"
+
+    def __enter__(self) -> GuestRam:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes of RAM."""
+        return self.layout.size
+
+    @property
+    def page_count(self) -> int:
+        """Pages of RAM."""
+        return self.size >> PAGE_SHIFT
+
+    def close(self) -> None:
+        """Let go of the file. Views taken from it stay valid until they are garbage."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read(self, physical: PhysicalAddress, length: int) -> bytes:
+        """Copy `length` bytes at guest-physical `physical`; `AddressError` where RAM does not hold them all."""
+        if length < 0:
+            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+        parts = []
+        while length:
+            offset = self.layout.to_offset(physical)
+            region = next(r for r in self.layout.regions if r.offset <= offset < r.offset + r.size)
+            step = min(length, region.offset + region.size - offset)
+            parts.append(self.view[offset : offset + step].tobytes())
+            physical, length = PhysicalAddress(physical + step), length - step
+        return b"".join(parts)
+
+    def read_u64(self, physical: PhysicalAddress) -> int:
+        """The little-endian 64-bit word at `physical`."""
+        return int.from_bytes(self.read(physical, 8), "little")
+
+    def read_u32(self, physical: PhysicalAddress) -> int:
+        """The little-endian 32-bit word at `physical`."""
+        return int.from_bytes(self.read(physical, 4), "little")
+
+    def pages(self) -> npt.NDArray[np.uint8]:
+        """The view as rows of one page: shape (page_count, 4096), no copy."""
+        return self.view[: self.page_count << PAGE_SHIFT].reshape(-1, PAGE_SIZE)
+
+    def find(self, pattern: bytes | re.Pattern[bytes], limit: int | None = None) -> Iterator[RamOffset]:
+        """Yield the offset of each place that holds `pattern`, ascending, at most `limit` of them.
+
+        Bytes are found with overlaps, a regular expression without. Pages never touched are passed over, so a
+        sparse guest costs what it uses; nothing is copied. `UsageError` for a pattern that matches nothing at all.
+        """
+        if pattern == b"" if isinstance(pattern, bytes) else pattern.match(b""):
+            raise UsageError("an empty pattern is found everywhere; give at least one byte")
+        for start, end in self.resident_runs():
+            matches = self._find_bytes(pattern, start, end) if isinstance(pattern, bytes) else self._find_regex(pattern, start, end)
+            for offset in islice(matches, limit):
+                yield RamOffset(offset)
+                limit = None if limit is None else limit - 1
+
+    def _find_bytes(self, pattern: bytes, start: int, end: int) -> Iterator[int]:
+        while (start := self._map.find(pattern, start, end)) >= 0:
+            yield start
+            start += 1
+
+    def _find_regex(self, pattern: re.Pattern[bytes], start: int, end: int) -> Iterator[int]:
+        return (match.start() for match in pattern.finditer(self._map, start, end))
+
+    def resident_runs(self) -> Iterator[tuple[int, int]]:
+        """Yield (start, end) offsets of the parts of the file that hold data; the rest was never touched."""
+        position = 0
+        while position < self.size:
+            try:
+                start = os.lseek(self._fd, position, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return
+                raise
+            position = min(os.lseek(self._fd, start, os.SEEK_HOLE), self.size)
+            if start < position:
+                yield start, position
+
+    def resident_pages(self) -> npt.NDArray[np.bool_]:
+        """Which pages the guest (or QEMU) has touched: `bool` array of shape (page_count,)."""
+        resident = np.zeros(self.page_count, np.bool_)
+        for start, end in self.resident_runs():
+            resident[start >> PAGE_SHIFT : -(-end >> PAGE_SHIFT)] = True
+        return resident

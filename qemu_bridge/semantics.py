@@ -1,0 +1,146 @@
+"""What guest RAM means, answered by a process of its own.
+
+The daemon hands each question to one hot worker process, so that a slow or hostile guest never blocks the
+control socket: a question that outlives its time is answered with an error and the worker is replaced.
+The worker keeps symbols and Volatility loaded; what the guest may have changed is read anew each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .addresses import RamLayout
+from .errors import GuestError, MachineError, UsageError
+from .page_map import PageMapFile
+from .protocol import Grade, to_json
+from .ram import GuestRam
+
+logger = logging.getLogger(__name__)
+
+QUERY_TIMEOUT_S = 30.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Semantics:
+    """The questions that can be asked of one machine's RAM. Every answer is a JSON object."""
+
+    def __init__(self, ram: GuestRam, page_map_path: Path) -> None:
+        self._ram = ram
+        self._page_map_path = page_map_path
+
+    @cached_property
+    def _kernel(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        from .symbols import KernelSymbols
+
+        return KernelSymbols.load(self._ram)
+
+    @cached_property
+    def _adapter(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        from .volatility_adapter import VolatilityAdapter
+
+        return VolatilityAdapter(self._ram, self._kernel)
+
+    def kernel(self) -> dict[str, Any]:
+        """Release, build id and KASLR offset of the kernel."""
+        return {
+            "release": self._kernel.release,
+            "build_id": self._kernel.build_id,
+            "kaslr_offset": self._kernel.kaslr_offset,
+        }
+
+    def ps(self) -> dict[str, Any]:
+        """Every thread group."""
+        self._adapter.refresh()
+        return {"rows": [to_json(process) for process in self._adapter.processes()]}
+
+    def maps(self, pid: int) -> dict[str, Any]:
+        """The virtual memory areas of process `pid`."""
+        self._adapter.refresh()
+        return {"rows": [to_json(mapping) for mapping in self._adapter.mappings(pid)]}
+
+    def modules(self) -> dict[str, Any]:
+        """The loaded kernel modules."""
+        self._adapter.refresh()
+        return {"rows": [to_json(module) for module in self._adapter.modules()]}
+
+    def sym(self, wanted: str) -> dict[str, Any]:
+        """The kernel symbols called `wanted`, or the one that covers address `wanted`."""
+        return {"rows": [to_json(symbol) for symbol in self._kernel.lookup(wanted)]}
+
+    def page_map(self, grade: str) -> dict[str, Any]:
+        """Classify every page and publish the result; returns what `PageMapFile.read` needs."""
+        from .classify import classify
+
+        self._adapter.refresh()
+        page_map = classify(self._ram, self._kernel, self._adapter, Grade(grade))
+        return PageMapFile.attach(self._page_map_path, writable=True).publish(page_map)
+
+
+_semantics: Semantics | None = None
+
+
+def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
+    # In the worker: end with the daemon, leave Ctrl-C to it, and load what is slow to import before being asked.
+    global _semantics
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
+
+
+def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    # In the worker: what Volatility or a hostile guest throws becomes an error that travels.
+    assert _semantics is not None
+    started = time.perf_counter()
+    ask: Callable[..., dict[str, Any]] = getattr(_semantics, question)
+    try:
+        return ask(**arguments), time.perf_counter() - started
+    except (GuestError, MachineError, UsageError):
+        raise
+    except Exception as error:
+        logger.exception("%s failed", question)
+        raise GuestError(f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again") from None
+
+
+class SemanticWorker:
+    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted."""
+
+    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
+        self._arguments = (ram_path, layout, page_map_path)
+        self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()
+
+    async def ask(self, question: str, timeout_s: float = QUERY_TIMEOUT_S, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
+        """The answer to `question`, with ``elapsed_s`` in the worker; `MachineError` after `timeout_s`."""
+        async with self._turn:
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(1, context, _start_worker, self._arguments)
+            future = self._pool.submit(_answer, question, arguments)
+            try:
+                answer, elapsed_s = await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
+            except TimeoutError:
+                self.restart()
+                raise MachineError(f"{question} took longer than {timeout_s:g} s and was given up; pause the machine and ask again") from None
+            except BrokenProcessPool:
+                self.restart()
+                raise MachineError(f"the worker died of {question}; ask again, a new one takes its place") from None
+        return answer | {"elapsed_s": elapsed_s}
+
+    def restart(self) -> None:
+        """End the worker; the next question starts a new one, which knows nothing of the old guest."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""What Glass Box and QEMU's translator agree on."""

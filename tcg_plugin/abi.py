@@ -1,0 +1,27 @@
+"""Which QEMU speaks which version of the TCG plugin API.
+
+The numbers are ``QEMU_PLUGIN_VERSION`` of ``include/qemu/qemu-plugin.h`` in each release. Version 4 brought
+reading guest memory from a plugin, without which the block trace cannot name processes, so it is also what
+decides the oldest QEMU that Glass Box starts.
+"""
+
+from __future__ import annotations
+
+PLUGIN_API_BY_RELEASE: tuple[tuple[tuple[int, int], int], ...] = (((9, 2), 4), ((10, 1), 5))
+"""(first QEMU release, plugin API version), ascending; what came before cannot serve."""
+
+MINIMUM_PLUGIN_API = 4
+
+
+def plugin_api(release: tuple[int, int]) -> int:
+    """The plugin API version of QEMU `release`, 0 for one older than the table.
+
+    >>> plugin_api((10, 0))
+    4
+    """
+    return max((api for first, api in PLUGIN_API_BY_RELEASE if release >= first), default=0)
+
+
+def minimum_release() -> tuple[int, int]:
+    """The oldest QEMU release that has `MINIMUM_PLUGIN_API`."""
+    return next(first for first, api in PLUGIN_API_BY_RELEASE if api >= MINIMUM_PLUGIN_API)

@@ -1,0 +1,74 @@
+"""The wgpu device: which adapter, and which limits the viewer relies on.
+
+`GLASSBOX_ADAPTER` holds a part of an adapter's name (``llvmpipe``, ``nvidia``) where the default choice,
+the fastest Vulkan, Metal or Direct3D 12 adapter, is not the wanted one. Without any adapter the picture
+needs Mesa's software Vulkan driver, which Debian and Ubuntu call ``mesa-vulkan-drivers``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import wgpu
+
+from qemu_bridge.errors import GraphicsError
+
+log = logging.getLogger(__name__)
+
+MIB = 1 << 20
+# A cube of 512^3 voxels is 128 MiB: exactly what WebGPU promises for one binding, and what Mesa's
+# software driver grants.
+BINDING_BYTES = 128 * MIB
+# Cubes, page table, cell table: WebGPU promises eight storage buffers to a shader stage.
+STORAGE_BUFFERS = 8
+_MAX_STORAGE_BUFFERS = 10
+
+
+def adapter_name(adapter: Any) -> str:
+    """Name of an adapter for people: ``llvmpipe (LLVM 15.0.6, 256 bits), Vulkan``."""
+    info = adapter.info
+    return f"{info['device'] or info['vendor']}, {info['backend_type']}"
+
+
+def request_adapter() -> Any:
+    """The adapter to draw with; `GraphicsError` where there is none, or none that `GLASSBOX_ADAPTER` names."""
+    try:
+        adapters = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] != "OpenGL"]
+    except Exception as error:  # wgpu raises its own kinds where no driver loads at all
+        raise GraphicsError(f"the graphics drivers do not answer ({error}); install mesa-vulkan-drivers") from None
+    if not adapters:
+        raise GraphicsError(
+            "no Vulkan adapter was found; install a graphics driver, or Mesa's software Vulkan driver (package mesa-vulkan-drivers)"
+        )
+    wanted = os.environ.get("GLASSBOX_ADAPTER", "").strip().lower()
+    if wanted:
+        adapters = [a for a in adapters if wanted in adapter_name(a).lower()]
+        if not adapters:
+            raise GraphicsError(f"no graphics adapter's name holds {wanted!r}; unset GLASSBOX_ADAPTER or set it to a part of a name")
+    rank = {"DiscreteGPU": 0, "IntegratedGPU": 1, "VirtualGPU": 2}
+    return min(adapters, key=lambda adapter: rank.get(adapter.info["adapter_type"], 3))
+
+
+def request_device(adapter: Any | None = None) -> Any:
+    """A device with the limits the viewer relies on; `GraphicsError` where the adapter is too small."""
+    adapter = adapter or request_adapter()
+    limits = adapter.limits
+    granted = int(limits["max-storage-buffer-binding-size"])
+    if granted < BINDING_BYTES:
+        raise GraphicsError(
+            f"{adapter_name(adapter)} binds at most {granted // MIB} MiB where {BINDING_BYTES // MIB} are needed; "
+            "set GLASSBOX_ADAPTER to another adapter, such as llvmpipe"
+        )
+    wanted = {
+        "max-storage-buffer-binding-size": BINDING_BYTES,
+        "max-buffer-size": max(BINDING_BYTES, min(int(limits["max-buffer-size"]), 256 * MIB)),
+        "max-storage-buffers-per-shader-stage": min(_MAX_STORAGE_BUFFERS, int(limits["max-storage-buffers-per-shader-stage"])),
+    }
+    try:
+        device = adapter.request_device_sync(required_limits=wanted)
+    except Exception as error:
+        raise GraphicsError(f"{adapter_name(adapter)} gave no device ({error}); set GLASSBOX_ADAPTER to another one") from None
+    log.info("drawing with %s", adapter_name(adapter))
+    return device

@@ -1,0 +1,83 @@
+"""Colours of the page classes: stable, and told apart by colour-blind eyes.
+
+Cool colours are the kernel's, warm ones the processes', yellow the page tables between them. Hues follow
+Okabe and Ito, "Color Universal Design" (2008), moved apart in lightness so that neighbours differ without
+hue as well. Pages of two processes differ a little inside the colour of their class (`owner_shade`).
+
+A material says how a brick is built: its `hull` (1 is solid, below that glass), how much the bytes inside
+show on it (`texture`), and how much it shines by itself (`glow`), so that a lone heap page is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.protocol import PageClass
+
+Rgb = tuple[int, int, int]
+CLASS_SLOTS = 32
+"""Classes a page-table entry can name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """How pages of a class look: sRGB colour 0-255, the rest 0 to 1."""
+
+    colour: Rgb
+    hull: float = 1.0
+    texture: float = 0.6
+    glow: float = 0.0
+
+
+MATERIALS: dict[PageClass, Material] = {
+    PageClass.UNTOUCHED: Material((40, 46, 58), hull=0.0),
+    PageClass.ZERO: Material((96, 110, 138), hull=0.03, texture=0.0),
+    PageClass.OTHER: Material((138, 150, 172), hull=0.10, texture=0.3),
+    PageClass.KERNEL_TEXT: Material((30, 120, 200)),
+    PageClass.KERNEL_RODATA: Material((120, 200, 240)),
+    PageClass.KERNEL_DATA: Material((0, 158, 115)),
+    PageClass.PAGE_TABLE: Material((240, 228, 66), glow=0.25),
+    PageClass.PROCESS_TEXT: Material((213, 94, 0), glow=0.25),
+    PageClass.PROCESS_HEAP: Material((255, 45, 120), glow=0.45),
+    PageClass.PROCESS_STACK: Material((255, 170, 30), glow=0.45),
+    PageClass.PROCESS_FILE: Material((190, 120, 200), glow=0.2),
+    PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), glow=0.3),
+}
+
+TABLE = np.dtype([("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4))])
+
+
+def material(page_class: int) -> Material:
+    """The material of a class number; a class newer than this program looks like `OTHER`."""
+    try:
+        return MATERIALS[PageClass(page_class)]
+    except (ValueError, KeyError):
+        return MATERIALS[PageClass.OTHER]
+
+
+def to_linear(colour: Rgb) -> npt.NDArray[np.float32]:
+    """Linear light 0-1 of an sRGB colour 0-255 (IEC 61966-2-1)."""
+    encoded = np.asarray(colour, np.float32) / 255
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def table() -> npt.NDArray[np.void]:
+    """The palette as the shader reads it: one `TABLE` record of linear colours and (texture, glow) per class."""
+    record = np.zeros(1, TABLE)
+    for number in range(CLASS_SLOTS):
+        look = material(number)
+        record["colours"][0, number] = (*to_linear(look.colour), look.hull)
+        record["looks"][0, number] = (look.texture, look.glow, 0, 0)
+    return record
+
+
+def owner_shade(owner_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """A stable shade 0-255 for each owner id: 128 for nobody (id 0), well spread for consecutive ids.
+
+    Multiplicative hashing by the golden ratio (Knuth, TAOCP volume 3, 6.4) spreads any run of numbers.
+    """
+    spread = owner_ids.astype(np.uint32) * np.uint32(2654435769) >> np.uint32(24)
+    return np.where(owner_ids == 0, np.uint32(128), spread).astype(np.uint32)

@@ -1,0 +1,214 @@
+"""The renderer: runs ``raymarch.wgsl`` over a scene and presents the picture, in a window or offscreen alike.
+
+A picture is refined: every pass draws the whole picture once with another offset inside the pixel and
+other random directions for shadow and ambient rays, and is averaged with the passes before it in a
+16-bit float texture. One pass is a clean picture without soft shadows; sixteen are smooth.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import wgpu
+
+from . import palette
+from .camera import FIELD_OF_VIEW, Camera
+from .grid import SHADERS
+from .scene import Scene
+
+PASSES = 24
+"""Passes of a picture at rest: more change it by less than eye or file can tell."""
+_FORMAT = "rgba16float"
+
+_VIEW = np.dtype(
+    [(name, "<f4", 4) for name in ("eye", "right", "up", "forward", "light", "extent")]
+    + [("size", "<f4", 2), ("jitter", "<f4", 2)]
+    + [(name, "<u4") for name in ("page_order", "cube_order", "voxel_shift", "visible")]
+)
+_PRESENT = np.dtype([(name, "<f4", 2) for name in ("target_size", "picture_size", "overlay_size", "pad")])
+
+
+def _cube_code(count: int) -> str:
+    """WGSL that binds `count` cubes of the grid and reads a word of any of them."""
+    lines = [f"@group(0) @binding({4 + n}) var<storage, read> cube_{n}: array<u32>;" for n in range(count)]
+    cases = [f"        case {n}u: {{ return cube_{n}[place]; }}" for n in range(count)]
+    body = ["fn cube_word(number: u32, place: u32) -> u32 {", "    switch number {", *cases, "        default: { return 0u; }", "    }", "}"]
+    return "\n".join(lines + body)
+
+
+def _offset(number: int) -> tuple[float, float]:
+    """Offset inside the pixel of a pass: the R2 sequence (M. Roberts, 2018), the middle first."""
+    return (0.7548776662 * number + 0.5) % 1 - 0.5, (0.5698402910 * number + 0.5) % 1 - 0.5
+
+
+class Renderer:
+    """Pipelines, uniforms and textures to draw one `Scene`.
+
+    Attributes:
+        passes: how many passes the present picture is the average of.
+        shift: lens shift, in half pictures, that makes room for the legend.
+    """
+
+    def __init__(self, scene: Scene, target_format: str = "rgba8unorm") -> None:
+        self.scene = scene
+        self.device = scene.device
+        self.passes = 0
+        self.shift = (0.0, 0.0)
+        self._view = np.zeros(1, _VIEW)
+        uniform = wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
+        self._view_buffer = self.device.create_buffer(size=_VIEW.itemsize, usage=uniform)
+        self._palette = self.device.create_buffer_with_data(data=palette.table(), usage=uniform)
+        self._present_buffer = self.device.create_buffer(size=_PRESENT.itemsize, usage=uniform)
+        self._build_march()
+        self._build_present(target_format)
+        self._overlay = self._texture((1, 1), "rgba8unorm")
+        self._overlay_size = (0, 0)
+        self._picture: Any = None
+
+    def _build_march(self) -> None:
+        buffers = [self._view_buffer, self._palette, self.scene.page_table, self.scene.cell_table, *self.scene.grid.cubes]
+        kinds = ["uniform", "uniform", *["read-only-storage"] * (len(buffers) - 2)]
+        layout = self.device.create_bind_group_layout(
+            entries=[{"binding": n, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": kind}} for n, kind in enumerate(kinds)]
+        )
+        self._march_group = self.device.create_bind_group(
+            layout=layout, entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)]
+        )
+        code = (SHADERS / "raymarch.wgsl").read_text().replace("//CUBES", _cube_code(len(self.scene.grid.cubes)))
+        module = self.device.create_shader_module(code=code)
+        # Averaging is blending by a constant: 1 / (number of passes) of the new one.
+        average = {"src_factor": "constant", "dst_factor": "one-minus-constant", "operation": "add"}
+        self._march = self._pipeline(layout, module, "fs_main", {"format": _FORMAT, "blend": {"color": average, "alpha": average}})
+        self._pick = self._pipeline(layout, module, "fs_pick", {"format": "r32uint"})
+
+    def _build_present(self, target_format: str) -> None:
+        texture = {"sample_type": "float", "view_dimension": "2d"}
+        self._present_layout = self.device.create_bind_group_layout(
+            entries=[
+                {"binding": 0, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": "uniform"}},
+                {"binding": 1, "visibility": wgpu.ShaderStage.FRAGMENT, "texture": texture},
+                {"binding": 2, "visibility": wgpu.ShaderStage.FRAGMENT, "texture": texture},
+            ]
+        )
+        module = self.device.create_shader_module(code=(SHADERS / "present.wgsl").read_text())
+        self._present = self._pipeline(self._present_layout, module, "fs_main", {"format": target_format})
+
+    def _pipeline(self, layout: Any, module: Any, entry: str, target: dict[str, Any]) -> Any:
+        return self.device.create_render_pipeline(
+            layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
+            vertex={"module": module, "entry_point": "vs_main"},
+            primitive={"topology": "triangle-list"},
+            fragment={"module": module, "entry_point": entry, "targets": [target]},
+        )
+
+    def _texture(self, size: tuple[int, int], texture_format: str) -> Any:
+        usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.TEXTURE_BINDING
+        usage |= wgpu.TextureUsage.COPY_DST | wgpu.TextureUsage.COPY_SRC
+        return self.device.create_texture(size=(*size, 1), format=texture_format, usage=usage)
+
+    def set_overlay(self, image: npt.NDArray[np.uint8] | None) -> None:
+        """Lay `image`, premultiplied RGBA of shape (height, width, 4), over the picture's top left; None for nothing."""
+        if image is None:
+            self._overlay_size = (0, 0)
+            return
+        height, width = image.shape[:2]
+        self._overlay, self._overlay_size = self._texture((width, height), "rgba8unorm"), (width, height)
+        layout = {"offset": 0, "bytes_per_row": 4 * width, "rows_per_image": height}
+        self.device.queue.write_texture({"texture": self._overlay}, np.ascontiguousarray(image), layout, (width, height, 1))
+
+    def _write_view(self, camera: Camera, size: tuple[int, int], number: int, soft: bool) -> None:
+        view, scene = self._view[0], self.scene
+        width, height = size
+        tangent = math.tan(math.radians(FIELD_OF_VIEW / 2))
+        right, up, forward = camera.axes()
+        view["eye"] = (*(camera.eye() * scene.edge), scene.edge)
+        view["right"] = (*(right * tangent * width / height), self.shift[0])
+        view["up"] = (*(up * tangent), self.shift[1])
+        view["forward"] = (*forward, 2 * tangent / height)
+        view["light"] = (*self._light(right, up, forward), float(soft))
+        view["extent"] = (*scene.extent, number)
+        view["size"], view["jitter"] = size, _offset(number)
+        view["page_order"], view["cube_order"] = scene.page_order, scene.grid.cube_order
+        view["voxel_shift"], view["visible"] = scene.grid.order - scene.page_order, scene.visible_mask
+        self.device.queue.write_buffer(self._view_buffer, 0, self._view)
+
+    @staticmethod
+    def _light(right: npt.NDArray[np.float64], up: npt.NDArray[np.float64], forward: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        # The lamp goes with the eye about the vertical axis, so the faces one sees are always lit alike.
+        level = np.array([-forward[0], 0.0, -forward[2]])
+        level /= max(float(np.linalg.norm(level)), 1e-6)
+        toward = np.array([0.0, 0.78, 0.0]) - 0.42 * right + 0.46 * level
+        return np.asarray(toward / np.linalg.norm(toward))
+
+    def restart(self) -> None:
+        """Forget the picture: something moved."""
+        self.passes = 0
+
+    def draw_pass(self, camera: Camera, size: tuple[int, int], soft: bool = True) -> None:
+        """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it."""
+        if self._picture is None or self._picture.size[:2] != size:
+            self._picture, self.passes = self._texture(size, _FORMAT), 0
+        self._write_view(camera, size, self.passes, soft)
+        share = 1 / (self.passes + 1)
+        encoder = self.device.create_command_encoder()
+        attachment = {"view": self._picture.create_view(), "load_op": "load" if self.passes else "clear", "store_op": "store"}
+        render = encoder.begin_render_pass(color_attachments=[attachment])
+        render.set_pipeline(self._march)
+        render.set_bind_group(0, self._march_group)
+        render.set_blend_constant((share, share, share, share))
+        render.draw(3)
+        render.end()
+        self.device.queue.submit([encoder.finish()])
+        self.passes += 1
+
+    def present(self, target_view: Any, size: tuple[int, int]) -> None:
+        """Scale the picture onto `target_view`, of `size` pixels, and lay the overlay over it."""
+        data = np.zeros(1, _PRESENT)
+        data["target_size"], data["picture_size"], data["overlay_size"] = size, self._picture.size[:2], self._overlay_size
+        self.device.queue.write_buffer(self._present_buffer, 0, data)
+        resources = [{"buffer": self._present_buffer}, self._picture.create_view(), self._overlay.create_view()]
+        group = self.device.create_bind_group(
+            layout=self._present_layout, entries=[{"binding": n, "resource": resource} for n, resource in enumerate(resources)]
+        )
+        encoder = self.device.create_command_encoder()
+        render = encoder.begin_render_pass(color_attachments=[{"view": target_view, "load_op": "clear", "store_op": "store"}])
+        render.set_pipeline(self._present)
+        render.set_bind_group(0, group)
+        render.draw(3)
+        render.end()
+        self.device.queue.submit([encoder.finish()])
+
+    def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.uint32]:
+        """Which solid page each pixel shows: `uint32` of shape (height, width), its place in the page table + 1, or 0."""
+        self._write_view(camera, size, 0, False)
+        target = self._texture(size, "r32uint")
+        encoder = self.device.create_command_encoder()
+        attachment = {"view": target.create_view(), "load_op": "clear", "store_op": "store"}
+        render = encoder.begin_render_pass(color_attachments=[attachment])
+        render.set_pipeline(self._pick)
+        render.set_bind_group(0, self._march_group)
+        render.draw(3)
+        render.end()
+        self.device.queue.submit([encoder.finish()])
+        return read_texture(self.device, target, np.dtype("<u4"))
+
+
+def read_texture(device: Any, texture: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A texture's texels as an array of shape (height, width) or, for bytes, (height, width, 4)."""
+    width, height = texture.size[:2]
+    # Rows of a copy are multiples of 256 bytes; the padding is cut off here.
+    row_bytes = -(-4 * width // 256) * 256
+    buffer = device.create_buffer(size=row_bytes * height, usage=wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.MAP_READ)
+    encoder = device.create_command_encoder()
+    encoder.copy_texture_to_buffer(
+        {"texture": texture}, {"buffer": buffer, "bytes_per_row": row_bytes, "rows_per_image": height}, (width, height, 1)
+    )
+    device.queue.submit([encoder.finish()])
+    buffer.map_sync("READ")
+    rows = np.frombuffer(buffer.read_mapped(), np.uint8).reshape(height, row_bytes)[:, : 4 * width]
+    texels = np.ascontiguousarray(rows).view(dtype)
+    buffer.unmap()
+    return texels.reshape(height, width, 4) if dtype.itemsize == 1 else texels.reshape(height, width)
