@@ -157,7 +157,9 @@ def parse_mtree(text: str, backend: str) -> RamLayout:
         else:
             merged.append([start, offset, size])
     if not merged:
-        raise MachineError(f"QEMU's memory tree shows no RAM of backend {backend!r}; start QEMU with it as memory-backend")
+        raise MachineError(
+            f"QEMU's memory tree shows no RAM of backend {backend!r}; start QEMU with it as memory-backend"
+        )
     return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in merged))
 
 

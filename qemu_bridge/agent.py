@@ -3,7 +3,7 @@
 The shell prompts and echoes nothing. Each command travels as one line, in base64 so that no byte of it means
 anything to the line, and ends with a nonce that no output can hold by accident::
 
-    timeout -k 2 60 sh -c "$(echo bHM= | base64 -d)" </dev/null 2>&1; printf '\\n%s %d\\n' 6f2c… $?
+    timeout -k 2 60 sh -c "exec 2>&1; $(echo bHM= | base64 -d)" </dev/null 2>/dev/null; printf '\\n%s %d\\n' 6f2c… $?
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Agent:
                     await writer.drain()
                     return await self._collect(reader)
             except TimeoutError:
-                raise MachineError(f"the guest did not finish the command within {timeout_s:g} s; is it booted, paused or stuck? try 'glassbox console'") from None
+                raise MachineError(
+                    f"the guest did not finish the command within {timeout_s:g} s; is it booted, paused or stuck? try 'glassbox console'"
+                ) from None
             except (asyncio.IncompleteReadError, OSError):
                 raise MachineGoneError("the machine ended while it ran the command") from None
 
@@ -67,7 +69,9 @@ class Agent:
         try:
             output = await reader.readuntil(b"\n" + self._pending + b" ")
         except asyncio.LimitOverrunError:
-            raise MachineError(f"the command wrote more than {OUTPUT_LIMIT >> 20} MiB; redirect it to a file in the guest") from None
+            raise MachineError(
+                f"the command wrote more than {OUTPUT_LIMIT >> 20} MiB; redirect it to a file in the guest"
+            ) from None
         status = await reader.readline()
         output = output[: -len(self._pending) - 2]
         self._pending = None
@@ -77,4 +81,6 @@ class Agent:
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
     encoded = base64.b64encode(line.encode()).decode()
     limit = max(1, round(timeout_s))
-    return f'timeout -k 2 {limit} sh -c "$(echo {encoded} | base64 -d)" </dev/null 2>&1; printf \'\\n%s %d\\n\' {nonce} $?\n'.encode()
+    # timeout remarks on what it kills; the command's own standard error goes where its output goes.
+    command = f'timeout -k 2 {limit} sh -c "exec 2>&1; $(echo {encoded} | base64 -d)" </dev/null 2>/dev/null'
+    return f"{command}; printf '\\n%s %d\\n' {nonce} $?\n".encode()

@@ -78,7 +78,9 @@ class Client:
         deadline = time.monotonic() + TIMEOUT_S
         while connection.is_alive(self.name):
             if time.monotonic() > deadline:
-                raise MachineError(f"the daemon of {self.name!r} does not end; kill process {self.connection.daemon_pid}")
+                raise MachineError(
+                    f"the daemon of {self.name!r} does not end; kill process {self.connection.daemon_pid}"
+                )
             time.sleep(0.01)
 
     def wait_until_ready(self, timeout_s: float = TIMEOUT_S) -> None:

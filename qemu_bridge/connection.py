@@ -63,7 +63,9 @@ class Connection:
     def from_json(cls, record: dict[str, Any]) -> Connection:
         """The connection in a decoded file; `UsageError` when its protocol is not ours."""
         if record.get("protocol") != PROTOCOL_VERSION:
-            raise UsageError(f"machine {record.get('name')!r} speaks protocol {record.get('protocol')}, this glassbox {PROTOCOL_VERSION}; use the release that started it")
+            raise UsageError(
+                f"machine {record.get('name')!r} speaks protocol {record.get('protocol')}, this glassbox {PROTOCOL_VERSION}; use the release that started it"
+            )
         known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         known["regions"] = tuple((a, b, c) for a, b, c in record["regions"])
         known["argv"] = tuple(record.get("argv", ()))
@@ -78,9 +80,13 @@ def runtime_folder() -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = folder.stat().st_uid
     except OSError as error:
-        raise HostError(f"cannot make the runtime folder {folder} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours") from None
+        raise HostError(
+            f"cannot make the runtime folder {folder} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
+        ) from None
     if owner != os.getuid():
-        raise HostError(f"the runtime folder {folder} belongs to another user; set XDG_RUNTIME_DIR to a folder of yours")
+        raise HostError(
+            f"the runtime folder {folder} belongs to another user; set XDG_RUNTIME_DIR to a folder of yours"
+        )
     folder.chmod(0o700)
     return folder
 
@@ -104,7 +110,9 @@ def validate_name(name: str) -> str:
         raise UsageError(f"{name!r} cannot name a machine; use up to 40 letters, digits, '.', '_' and '-'")
     socket_path = runtime_folder() / f"{name}.control"
     if len(os.fsencode(socket_path)) > _UNIX_PATH_LIMIT:
-        raise UsageError(f"the socket path {socket_path} is too long for the kernel; use a shorter name or XDG_RUNTIME_DIR")
+        raise UsageError(
+            f"the socket path {socket_path} is too long for the kernel; use a shorter name or XDG_RUNTIME_DIR"
+        )
     return name
 
 
@@ -123,7 +131,9 @@ def acquire_lock(name: str, patience_s: float = 0.5) -> int:
                 time.sleep(0.02)
                 continue
             os.close(descriptor)
-            raise BusyNameError(f"machine {name!r} runs already; stop it with 'glassbox stop {name}' or choose another name") from None
+            raise BusyNameError(
+                f"machine {name!r} runs already; stop it with 'glassbox stop {name}' or choose another name"
+            ) from None
         return descriptor
 
 
@@ -196,17 +206,26 @@ def prune() -> list[str]:
             lock = acquire_lock(path.stem, patience_s=0)
         except BusyNameError:
             continue
-        try:
-            record = json.loads(path.read_text())
-            end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
-            write_exit(path.stem, "its daemon was killed")
-            remove_files(path.stem, (record["ram_path"], record["page_map_path"]))
+        if sweep(path.stem):
             swept.append(path.stem)
-        except (OSError, ValueError, KeyError, TypeError):
-            path.unlink(missing_ok=True)
-        finally:
-            os.close(lock)
+        os.close(lock)
     return swept
+
+
+def sweep(name: str) -> bool:
+    """End what a dead daemon of machine `name` left running and remove its files; the caller holds the lock."""
+    path = runtime_folder() / f"{name}.json"
+    try:
+        record = json.loads(path.read_text())
+        end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
+        remove_files(name, (record["ram_path"], record["page_map_path"]))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        path.unlink(missing_ok=True)
+        return False
+    write_exit(name, "its daemon was killed")
+    return True
 
 
 def remove_files(name: str, shared: tuple[str, ...]) -> None:

@@ -46,17 +46,17 @@ Reply = tuple[dict[str, Any], list[bytes]]
 class Qemu:
     """The QEMU process and the daemon's ends of its sockets. It dies with the daemon, however that ends."""
 
-    def __init__(self, qemu: str, config: MachineConfig, ram: Path, console: Path, log: Path) -> None:
+    def __init__(self, qemu: str, config: MachineConfig, ram: Path, console: Path) -> None:
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
         qmp = connection.runtime_folder() / f"{config.name}.qmp"
         endpoints = Endpoints(ram, qmp, console, monitor_end.fileno(), agent_end.fileno())
         self.argv = qemu_argv(qemu, config, endpoints)
-        self._log = log
+        self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
         setpriv = shutil.which("setpriv")
         prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-        with monitor_end, agent_end, open(log, "ab") as log_file:
+        with monitor_end, agent_end, open(self._log, "wb") as log_file:
             self.process = subprocess.Popen(
                 prefix + self.argv,
                 stdin=subprocess.DEVNULL,
@@ -175,7 +175,9 @@ class Daemon:
         # The map of RAM is what QEMU says it is; our rule for it must agree, or every address would be wrong.
         told = parse_mtree(await self._monitor.hmp("info mtree -f"), RAM_BACKEND)
         if told != self._connection.layout:
-            raise MachineError(f"QEMU lays out RAM as {told.regions}, expected {self._connection.layout.regions}; use machine type pc or q35")
+            raise MachineError(
+                f"QEMU lays out RAM as {told.regions}, expected {self._connection.layout.regions}; use machine type pc or q35"
+            )
 
     async def _quit(self, ended: asyncio.Task[int]) -> None:
         with contextlib.suppress(MachineError):
@@ -294,7 +296,9 @@ class Daemon:
         deadline = time.monotonic() + timeout_s
         while not self._ready:
             if time.monotonic() > deadline:
-                raise MachineError(f"the guest was not up within {timeout_s:g} s; see 'glassbox console {self._config.name}'")
+                raise MachineError(
+                    f"the guest was not up within {timeout_s:g} s; see 'glassbox console {self._config.name}'"
+                )
             await asyncio.sleep(0.01)
         return {}, []
 
@@ -348,6 +352,7 @@ def keep(config: MachineConfig, on_running: Callable[[Connection], None]) -> Non
     layout = RamLayout.from_rule(config.machine, config.memory)
     check_ram_space(connection.ram_folder(), config.memory)
     lock = connection.acquire_lock(config.name)
+    connection.sweep(config.name)
     ram = connection.ram_folder() / f"{connection.shared_prefix()}{config.name}-{os.getpid()}.ram"
     found = _describe(config, ram, layout)
     Path(found.console_path).write_bytes(b"")
@@ -357,7 +362,7 @@ def keep(config: MachineConfig, on_running: Callable[[Connection], None]) -> Non
         connection.write_connection(found)
         os.close(os.open(ram, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         os.truncate(ram, config.memory)
-        process = Qemu(qemu, config, ram, Path(found.console_path), Path(found.log_path))
+        process = Qemu(qemu, config, ram, Path(found.console_path))
         found = dataclasses.replace(
             found, state="running", qemu_pid=process.process.pid, qemu_started=process.started, argv=tuple(process.argv)
         )

@@ -111,7 +111,9 @@ def host_has_soft_dirty() -> bool:
             Path("/proc/self/clear_refs").write_bytes(_CLEAR_SOFT_DIRTY)
             if byte is not None:
                 page[:1] = byte
-            marks.append(any((entries & _PAGEMAP_SOFT_DIRTY).any() for _, entries in _pagemap_entries(os.getpid(), span)))
+            marks.append(
+                any((entries & _PAGEMAP_SOFT_DIRTY).any() for _, entries in _pagemap_entries(os.getpid(), span))
+            )
         return marks == [False, True]
     except OSError:
         return False

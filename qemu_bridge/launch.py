@@ -50,4 +50,3 @@ def launch(config: MachineConfig) -> None:
         raise getattr(errors, message["kind"], GlassBoxError)(message["message"])
     # The daemon lives on without us; there is nothing to wait for.
     daemon.returncode = 0
-

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from tcg_plugin import abi
 
-from .addresses import PAGE_SIZE, format_size
+from .addresses import format_size
 from .errors import HostError, UsageError
 
 RAM_BACKEND = "ram"
 MACHINES = ("pc", "q35")
 ACCELERATORS = ("tcg", "kvm")
 MINIMUM_MEMORY = 1 << 20
+MEMORY_STEP = 8 << 10
+"""QEMU 10.0 rounds ``-m`` up to this and then refuses a backend of any other size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,10 @@ class MachineConfig:
 
     def validate(self) -> None:
         """Raise `UsageError` for what QEMU could not start, in words."""
-        if self.memory < MINIMUM_MEMORY or self.memory % PAGE_SIZE:
-            raise UsageError(f"{self.memory} bytes cannot be guest RAM; give a multiple of 4K from {format_size(MINIMUM_MEMORY)} up, such as --memory 128M")
+        if self.memory < MINIMUM_MEMORY or self.memory % MEMORY_STEP:
+            raise UsageError(
+                f"{self.memory} bytes cannot be guest RAM; give a multiple of 8K from {format_size(MINIMUM_MEMORY)} up, such as --memory 128M"
+            )
         if not 1 <= self.smp <= 255:
             raise UsageError(f"{self.smp} vCPUs cannot be had; give --smp a number from 1 to 255")
         if self.machine not in MACHINES:
@@ -120,7 +124,9 @@ def qemu_release(path: str) -> tuple[int, int]:
         text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
         match = re.search(r"version (\d+)\.(\d+)", text)
     except (OSError, subprocess.SubprocessError) as error:
-        raise HostError(f"{path} does not run ({error}); install QEMU again or point GLASSBOX_QEMU at another") from None
+        raise HostError(
+            f"{path} does not run ({error}); install QEMU again or point GLASSBOX_QEMU at another"
+        ) from None
     if match is None:
         raise HostError(f"{path} does not say its version; point GLASSBOX_QEMU at a qemu-system-x86_64")
     return int(match[1]), int(match[2])
@@ -131,7 +137,11 @@ def check_ram_space(folder: Path, size_bytes: int) -> None:
     try:
         status = os.statvfs(folder)
     except OSError as error:
-        raise HostError(f"guest RAM cannot live in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs") from None
+        raise HostError(
+            f"guest RAM cannot live in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs"
+        ) from None
     free = status.f_bavail * status.f_frsize
     if free < size_bytes:
-        raise HostError(f"{folder} has {free >> 20} MiB free, the guest wants {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere")
+        raise HostError(
+            f"{folder} has {free >> 20} MiB free, the guest wants {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere"
+        )

@@ -37,7 +37,9 @@ class Monitor:
             try:
                 await asyncio.wait_for(client.connect(sock), TIMEOUT_S)
             except (QMPError, TimeoutError, OSError) as error:
-                raise MachineError(f"QEMU does not answer on its control socket ({error}); see the daemon's log") from None
+                raise MachineError(
+                    f"QEMU does not answer on its control socket ({error}); see the daemon's log"
+                ) from None
             try:
                 yield cls(client, listener)
             finally:
@@ -54,7 +56,9 @@ class Monitor:
         except ExecuteError as error:
             raise MachineError(f"QEMU refuses {command}: {error}") from None
         except TimeoutError:
-            raise MachineError(f"QEMU did not answer {command} within {timeout_s:g} s; is the host overloaded?") from None
+            raise MachineError(
+                f"QEMU did not answer {command} within {timeout_s:g} s; is the host overloaded?"
+            ) from None
         except (QMPError, OSError) as error:
             raise MachineGoneError(f"QEMU ended while it was asked for {command} ({error})") from None
 

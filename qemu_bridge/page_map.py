@@ -85,7 +85,9 @@ class PageMapFile:
             with path.open("rb") as file:
                 header = file.read(_HEADER.size)
         except OSError as error:
-            raise MachineGoneError(f"cannot open the page map {path} ({error.strerror}); is the machine still running?") from None
+            raise MachineGoneError(
+                f"cannot open the page map {path} ({error.strerror}); is the machine still running?"
+            ) from None
         if len(header) < _HEADER.size or header[:4] != _MAGIC or _HEADER.unpack(header)[1] != _VERSION:
             raise MachineError(f"{path} is no page map of this release; start the machine again")
         return cls(path, _HEADER.unpack(header)[2], writable)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset
-from .errors import AddressError, MachineGoneError, UsageError
+from .errors import MachineGoneError, UsageError
 
 
 class GuestRam:
@@ -41,11 +41,15 @@ class GuestRam:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise MachineGoneError(f"cannot open guest RAM {path} ({error.strerror}); is the machine still running?") from None
+            raise MachineGoneError(
+                f"cannot open guest RAM {path} ({error.strerror}); is the machine still running?"
+            ) from None
         try:
             found = os.fstat(self._fd).st_size
             if found < layout.size:
-                raise MachineGoneError(f"guest RAM {path} has {found:#x} bytes where {layout.size:#x} are expected; was the file cut short?")
+                raise MachineGoneError(
+                    f"guest RAM {path} has {found:#x} bytes where {layout.size:#x} are expected; was the file cut short?"
+                )
             self._map = mmap.mmap(self._fd, layout.size, mmap.MAP_SHARED, mmap.PROT_READ)
         except BaseException:
             os.close(self._fd)
@@ -111,7 +115,11 @@ class GuestRam:
         if pattern == b"" if isinstance(pattern, bytes) else pattern.match(b""):
             raise UsageError("an empty pattern is found everywhere; give at least one byte")
         for start, end in self.resident_runs():
-            matches = self._find_bytes(pattern, start, end) if isinstance(pattern, bytes) else self._find_regex(pattern, start, end)
+            matches = (
+                self._find_bytes(pattern, start, end)
+                if isinstance(pattern, bytes)
+                else self._find_regex(pattern, start, end)
+            )
             for offset in islice(matches, limit):
                 yield RamOffset(offset)
                 limit = None if limit is None else limit - 1

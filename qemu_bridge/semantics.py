@@ -109,7 +109,9 @@ def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], f
         raise
     except Exception as error:
         logger.exception("%s failed", question)
-        raise GuestError(f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again") from None
+        raise GuestError(
+            f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again"
+        ) from None
 
 
 class SemanticWorker:
@@ -131,7 +133,9 @@ class SemanticWorker:
                 answer, elapsed_s = await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
             except TimeoutError:
                 self.restart()
-                raise MachineError(f"{question} took longer than {timeout_s:g} s and was given up; pause the machine and ask again") from None
+                raise MachineError(
+                    f"{question} took longer than {timeout_s:g} s and was given up; pause the machine and ask again"
+                ) from None
             except BrokenProcessPool:
                 self.restart()
                 raise MachineError(f"the worker died of {question}; ask again, a new one takes its place") from None

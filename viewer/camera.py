@@ -30,7 +30,7 @@ class Camera:
 
     yaw: float = 35.0
     pitch: float = 24.0
-    distance: float = 2.75
+    distance: float = 3.2
     target: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
     def axes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -30,6 +30,12 @@ class Material:
     hull: float = 1.0
     texture: float = 0.6
     glow: float = 0.0
+    bytes_inside: float = 0.0
+
+    @property
+    def is_body(self) -> bool:
+        """Whether a brick of it catches the eye, rather than being background glass."""
+        return self.hull == 1 or self.bytes_inside > 0
 
 
 MATERIALS: dict[PageClass, Material] = {
@@ -39,12 +45,12 @@ MATERIALS: dict[PageClass, Material] = {
     PageClass.KERNEL_TEXT: Material((30, 120, 200)),
     PageClass.KERNEL_RODATA: Material((120, 200, 240)),
     PageClass.KERNEL_DATA: Material((0, 158, 115)),
-    PageClass.PAGE_TABLE: Material((240, 228, 66), glow=0.25),
+    PageClass.PAGE_TABLE: Material((240, 228, 66), hull=0.3, bytes_inside=1.0, glow=0.25),
     PageClass.PROCESS_TEXT: Material((213, 94, 0), glow=0.25),
-    PageClass.PROCESS_HEAP: Material((255, 45, 120), glow=0.45),
-    PageClass.PROCESS_STACK: Material((255, 170, 30), glow=0.45),
+    PageClass.PROCESS_HEAP: Material((255, 45, 120), hull=0.3, bytes_inside=1.0, glow=0.45),
+    PageClass.PROCESS_STACK: Material((255, 170, 30), hull=0.3, bytes_inside=1.0, glow=0.45),
     PageClass.PROCESS_FILE: Material((190, 120, 200), glow=0.2),
-    PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), glow=0.3),
+    PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), hull=0.3, bytes_inside=1.0, glow=0.3),
 }
 
 TABLE = np.dtype([("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4))])
@@ -65,12 +71,12 @@ def to_linear(colour: Rgb) -> npt.NDArray[np.float32]:
 
 
 def table() -> npt.NDArray[np.void]:
-    """The palette as the shader reads it: one `TABLE` record of linear colours and (texture, glow) per class."""
+    """The palette as the shader reads it: one `TABLE` record of linear colours and (texture, glow, bytes inside) per class."""
     record = np.zeros(1, TABLE)
     for number in range(CLASS_SLOTS):
         look = material(number)
         record["colours"][0, number] = (*to_linear(look.colour), look.hull)
-        record["looks"][0, number] = (look.texture, look.glow, 0, 0)
+        record["looks"][0, number] = (look.texture, look.glow, look.bytes_inside, 0)
     return record
 
 

@@ -16,6 +16,7 @@ import wgpu
 
 from . import palette
 from .camera import FIELD_OF_VIEW, Camera
+from .curve import to_index
 from .grid import SHADERS
 from .scene import Scene
 
@@ -181,8 +182,8 @@ class Renderer:
         render.end()
         self.device.queue.submit([encoder.finish()])
 
-    def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.uint32]:
-        """Which solid page each pixel shows: `uint32` of shape (height, width), its place in the page table + 1, or 0."""
+    def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
         self._write_view(camera, size, 0, False)
         target = self._texture(size, "r32uint")
         encoder = self.device.create_command_encoder()
@@ -193,7 +194,12 @@ class Renderer:
         render.draw(3)
         render.end()
         self.device.queue.submit([encoder.finish()])
-        return read_texture(self.device, target, np.dtype("<u4"))
+        places, which = np.unique(read_texture(self.device, target, np.dtype("<u4")), return_inverse=True)
+        place, edge = places.astype(np.int64) - 1, self.scene.edge
+        xyz = np.stack([place % edge, place // edge % edge, place // edge**2], axis=-1)
+        pages = to_index(np.maximum(xyz, 0), self.scene.page_order).astype(np.int64)
+        pages[places == 0] = -1
+        return pages[which].reshape(size[1], size[0])
 
 
 def read_texture(device: Any, texture: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

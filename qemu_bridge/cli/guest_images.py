@@ -11,13 +11,17 @@ from .options import Verbs, add_json, add_verb, print_json, print_rows, say
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
-    parser = verbs.add_parser("image", help="List, build and locate guest images.", description="List, build and locate guest images.")
+    parser = verbs.add_parser(
+        "image", help="List, build and locate guest images.", description="List, build and locate guest images."
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add_json(add_verb(actions, "list", list_images, "glassbox image list"))
     build = add_verb(actions, "build", build_one, "glassbox image build alpine")
     path = add_verb(actions, "path", image_path, "glassbox image path alpine")
     for each in (build, path):
-        each.add_argument("image", metavar="IMAGE", choices=list(iter_recipes()), help="a recipe of 'glassbox image list'")
+        each.add_argument(
+            "image", metavar="IMAGE", choices=list(iter_recipes()), help="a recipe of 'glassbox image list'"
+        )
         add_json(each)
 
 
@@ -35,7 +39,15 @@ def build_one(options: argparse.Namespace) -> None:
     """Build an image, or find it built already, and print where it is."""
     built = build_image(options.image, progress=say)
     if options.json:
-        print_json({"name": built.name, "kernel": str(built.kernel), "initrd": str(built.initrd), "command_line": built.command_line, "image_id": built.image_id})
+        print_json(
+            {
+                "name": built.name,
+                "kernel": str(built.kernel),
+                "initrd": str(built.initrd),
+                "command_line": built.command_line,
+                "image_id": built.image_id,
+            }
+        )
     else:
         print(f"{built.kernel}\n{built.initrd}")
 

@@ -16,7 +16,7 @@ from ..errors import ImageError, UsageError
 from ..images import build_image
 from ..launch import launch
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
-from .options import Verbs, add_json, add_name, add_verb, print_json, print_rows, say
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 
 DEFAULT_IMAGE = "alpine"
 FALLBACK_IMAGE = "debian-busybox"
@@ -39,7 +39,9 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the machine ends")
     parser = add_verb(verbs, "exec", execute, "glassbox exec demo -- ps -o pid,comm")
     add_name(parser)
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="end the command after this long")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="end the command after this long"
+    )
     parser = add_verb(verbs, "qmp", qmp, """glassbox qmp demo '{"execute": "query-status"}'""")
     add_name(parser)
     parser.add_argument("command", metavar="JSON", help="a QMP command as JSON, or just its name")
@@ -48,7 +50,9 @@ def add_verbs(verbs: Verbs) -> None:
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """What to boot and on what; shared by ``start`` and ``run``."""
-    parser.add_argument("--image", default=DEFAULT_IMAGE, help="a guest image of 'glassbox image list' (default: %(default)s)")
+    parser.add_argument(
+        "--image", default=DEFAULT_IMAGE, help="a guest image of 'glassbox image list' (default: %(default)s)"
+    )
     parser.add_argument("--memory", default="128M", metavar="SIZE", help="guest RAM (default: %(default)s)")
     parser.add_argument("--smp", type=int, default=1, metavar="N", help="vCPUs (default: %(default)s)")
     parser.add_argument("--machine", choices=MACHINES, default="pc", help="QEMU machine type (default: %(default)s)")
@@ -120,31 +124,42 @@ def status(options: argparse.Namespace) -> None:
     for each in connection.iter_connections():
         with Client(each) as client:
             rows.append(client.status())
-    columns = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram_bytes", "touched_bytes", "uptime_s", "qemu_pid")
+    columns = (
+        "name",
+        "runstate",
+        "ready",
+        "image",
+        "machine",
+        "vcpus",
+        "ram_bytes",
+        "touched_bytes",
+        "uptime_s",
+        "qemu_pid",
+    )
     print_rows(rows, columns, options.json)
 
 
 def stop(options: argparse.Namespace) -> None:
     """End a machine; its RAM is gone when the command returns."""
-    with _connect(options) as client:
+    with connect(options) as client:
         client.stop()
 
 
 def pause(options: argparse.Namespace) -> None:
     """Stop a machine's vCPUs; its RAM stays readable and stands still."""
-    with _connect(options) as client:
+    with connect(options) as client:
         client.pause()
 
 
 def resume(options: argparse.Namespace) -> None:
     """Let a paused machine run again."""
-    with _connect(options) as client:
+    with connect(options) as client:
         client.resume()
 
 
 def console(options: argparse.Namespace) -> None:
     """Print what the guest wrote to its console."""
-    found = _connect(options).connection
+    found = connect(options).connection
     with open(found.console_path, "rb") as log:
         while True:
             alive = connection.is_alive(found.name)
@@ -159,7 +174,7 @@ def execute(options: argparse.Namespace) -> int:
     """Run a command as root in the guest; its output and exit status come back."""
     if not options.rest:
         raise UsageError("no command to run; put it behind '--', as in 'glassbox exec demo -- uname -a'")
-    with _connect(options) as client:
+    with connect(options) as client:
         output, exit_status = client.execute(options.rest, options.timeout)
     sys.stdout.buffer.write(output)
     sys.stdout.flush()
@@ -169,20 +184,15 @@ def execute(options: argparse.Namespace) -> int:
 def qmp(options: argparse.Namespace) -> None:
     """Send QEMU a QMP command and print what it returns."""
     command, arguments = _parse_qmp(options.command)
-    with _connect(options) as client:
+    with connect(options) as client:
         print_json(client.qmp(command, arguments))
 
 
 def events(options: argparse.Namespace) -> None:
     """Print the machine's events as they come, one JSON object a line, until it ends."""
-    with _connect(options) as client:
+    with connect(options) as client:
         for event in client.events():
             print(json.dumps(event), flush=True)
-
-
-def _connect(options: argparse.Namespace) -> Client:
-    connection.prune()
-    return Client.connect(options.name)
 
 
 def _parse_qmp(text: str) -> tuple[str, dict[str, Any]]:

@@ -7,11 +7,9 @@ import re
 import sys
 from collections.abc import Iterator
 
-from .. import connection
 from ..addresses import PAGE_SIZE, PhysicalAddress, RamOffset, parse_address, parse_size
-from ..client import Client
 from ..errors import UsageError
-from .options import Verbs, add_json, add_name, add_verb, print_json, say
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
 
 _ROW = 16
 _CONTEXT = 32
@@ -22,7 +20,9 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "peek", peek, "glassbox peek demo 0x1000000 64")
     add_name(parser)
     parser.add_argument("physical", metavar="PA", help="guest-physical address: 0x1f000, 126976 or 124K")
-    parser.add_argument("length", metavar="LENGTH", nargs="?", default="256", help="bytes to show (default: %(default)s)")
+    parser.add_argument(
+        "length", metavar="LENGTH", nargs="?", default="256", help="bytes to show (default: %(default)s)"
+    )
     parser.add_argument("--raw", action="store_true", help="write the bytes themselves")
     add_json(parser)
     parser = add_verb(verbs, "find", find, "glassbox find demo --regex 'Linux version [0-9.]+'")
@@ -31,18 +31,26 @@ def add_verbs(verbs: Verbs) -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--hex", action="store_true", help="PATTERN is bytes in hexadecimal, such as 7f454c46")
     kind.add_argument("--regex", action="store_true", help="PATTERN is a regular expression over bytes")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="stop after N places (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="stop after N places (default: %(default)s)"
+    )
     add_json(parser)
     parser = add_verb(verbs, "dirty", dirty, "glassbox dirty demo --since 3")
     add_name(parser)
-    parser.add_argument("--since", type=int, default=0, metavar="EPOCH", help="the epoch an earlier call named (default: all touched pages)")
+    parser.add_argument(
+        "--since",
+        type=int,
+        default=0,
+        metavar="EPOCH",
+        help="the epoch an earlier call named (default: all touched pages)",
+    )
     add_json(parser)
 
 
 def peek(options: argparse.Namespace) -> None:
     """Show guest RAM at a physical address."""
     physical, length = PhysicalAddress(parse_address(options.physical)), parse_size(options.length)
-    with _connect(options) as client:
+    with connect(options) as client:
         content = client.ram.read(physical, length)
     if options.raw:
         sys.stdout.buffer.write(content)
@@ -57,7 +65,7 @@ def find(options: argparse.Namespace) -> int:
     pattern = _parse_pattern(options)
     if options.limit < 1:
         raise UsageError(f"a limit of {options.limit} finds nothing; give --limit 1 or more")
-    with _connect(options) as client:
+    with connect(options) as client:
         ram = client.ram
         rows = []
         for offset in ram.find(pattern, options.limit):
@@ -77,7 +85,7 @@ def dirty(options: argparse.Namespace) -> None:
     """List the pages that changed since an epoch, and the epoch to ask with next."""
     if options.since < 0:
         raise UsageError("an epoch is 0 or more; give --since the number an earlier call printed")
-    with _connect(options) as client:
+    with connect(options) as client:
         runs, epoch = client.dirty_pages(options.since)
         layout = client.ram.layout
     spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in runs]
@@ -95,11 +103,6 @@ def hex_dump(physical: int, content: bytes) -> Iterator[str]:
         row = content[start : start + _ROW]
         left, right = row[:8].hex(" "), row[8:].hex(" ")
         yield f"{physical + start:#014x}  {left:23}  {right:23}  |{_printable(row)}|"
-
-
-def _connect(options: argparse.Namespace) -> Client:
-    connection.prune()
-    return Client.connect(options.name)
 
 
 def _printable(content: bytes) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from .. import connection
-from ..client import Client
 from ..errors import UsageError
 from ..protocol import MemoryMapping
-from .options import Verbs, add_json, add_name, add_verb, print_rows
+from .options import Verbs, add_json, add_name, add_verb, connect, print_rows
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -34,13 +32,13 @@ PROCESS_COLUMNS = ("pid", "parent_pid", "uid", "state", "thread_count", "residen
 
 def ps(options: argparse.Namespace) -> None:
     """List the guest's processes, read from its RAM."""
-    with _connect(options) as client:
+    with connect(options) as client:
         print_rows(client.processes(), PROCESS_COLUMNS, options.json)
 
 
 def maps(options: argparse.Namespace) -> None:
     """List a process's virtual memory areas, as /proc/PID/maps would."""
-    with _connect(options) as client:
+    with connect(options) as client:
         rows = client.mappings(options.pid)
     if options.json:
         print_rows(rows, (), as_json=True)
@@ -50,21 +48,26 @@ def maps(options: argparse.Namespace) -> None:
 
 def modules(options: argparse.Namespace) -> None:
     """List the loaded kernel modules."""
-    with _connect(options) as client:
+    with connect(options) as client:
         rows = client.modules()
     if options.json:
         print_rows(rows, (), as_json=True)
     else:
-        shown = [{"name": row.name, "size": row.size, "base": f"{row.base:#x}", "state": row.state, "used_by": row.used_by} for row in rows]
+        shown = [
+            {"name": row.name, "size": row.size, "base": f"{row.base:#x}", "state": row.state, "used_by": row.used_by}
+            for row in rows
+        ]
         print_rows(shown, ("name", "size", "base", "state", "used_by"), as_json=False)
 
 
 def sym(options: argparse.Namespace) -> None:
     """Look up a kernel symbol by name or by address."""
-    with _connect(options) as client:
+    with connect(options) as client:
         found = client.symbols(options.symbol)
     if not found:
-        raise UsageError(f"the kernel has no symbol {options.symbol!r}; 'glassbox exec NAME -- cat /proc/kallsyms' lists them")
+        raise UsageError(
+            f"the kernel has no symbol {options.symbol!r}; 'glassbox exec NAME -- cat /proc/kallsyms' lists them"
+        )
     if options.json:
         print_rows(found, (), as_json=True)
         return
@@ -77,10 +80,3 @@ def format_mapping(mapping: MemoryMapping) -> str:
     """One line in the layout of ``/proc/PID/maps`` (fs/proc/task_mmu.c, show_map_vma)."""
     line = f"{mapping.start:08x}-{mapping.end:08x} {mapping.permissions} {mapping.file_offset:08x} {mapping.device} {mapping.inode} "
     return line.ljust(73) + mapping.path if mapping.path else line
-
-
-def _connect(options: argparse.Namespace) -> Client:
-    connection.prune()
-    return Client.connect(options.name)
-
-

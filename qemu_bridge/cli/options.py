@@ -1,4 +1,4 @@
-"""What the verbs share: making a verb, and printing rows."""
+"""What the verbs share: making a verb, reaching a machine, printing rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import connection
+from ..client import Client
 
 Verbs = Any  # argparse's sub-parser action, whose type is private
 Function = Callable[[argparse.Namespace], int | None]
@@ -40,6 +41,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
+def connect(options: argparse.Namespace) -> Client:
+    """The client of machine ``options.name``, after sweeping up what killed daemons left behind."""
+    connection.prune()
+    return Client.connect(options.name)
+
+
 def say(message: str) -> None:
     """One line of talk, to standard error."""
     print(f"glassbox: {message}", file=sys.stderr, flush=True)
@@ -52,7 +59,9 @@ def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
 
 def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> None:
     """Records as JSON objects with all their fields, or the named `columns` as an aligned table."""
-    records = [dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows]
+    records = [
+        dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows
+    ]
     if as_json:
         print_json(records)
         return
@@ -61,12 +70,18 @@ def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> No
 
 def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> list[str]:
     """Lines of a table under upper-case headings; numbers are aligned right, the last column is never padded."""
-    cells = [[heading.upper().replace("_", " ") for heading in columns], *([_cell(value) for value in row] for row in rows)]
+    cells = [
+        [heading.upper().replace("_", " ") for heading in columns],
+        *([_cell(value) for value in row] for row in rows),
+    ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     right = [all(isinstance(row[column], int) for row in rows) for column in range(len(columns))]
     lines = []
     for line in cells:
-        padded = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right, strict=True)]
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ]
         lines.append("  ".join(padded).rstrip())
     return lines
 

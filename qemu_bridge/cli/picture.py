@@ -24,9 +24,18 @@ _NAMES_TRIED = 100
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
-    parser = add_verb(verbs, "snap", snap, "glassbox snap demo -o picture.png --size 1920x1080 --camera yaw=35,pitch=25")
+    parser = add_verb(
+        verbs, "snap", snap, "glassbox snap demo -o picture.png --size 1920x1080 --camera yaw=35,pitch=25"
+    )
     add_name(parser)
-    parser.add_argument("-o", "--output", metavar="PNG", type=Path, default=Path("glassbox.png"), help="the file to write (default: %(default)s)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PNG",
+        type=Path,
+        default=Path("glassbox.png"),
+        help="the file to write (default: %(default)s)",
+    )
     parser.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default: %(default)s)")
     parser.add_argument("--camera", default="", metavar="VIEW", help="such as yaw=35,pitch=25,distance=1.8")
     parser = add_verb(verbs, "view", view, "glassbox view demo")
@@ -34,7 +43,14 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument("--size", default="1280x720", metavar="WxH", help="the window's size (default: %(default)s)")
     parser.add_argument("--camera", default="", metavar="VIEW", help="where to look from at first")
     parser = add_verb(verbs, "run", run, "glassbox run")
-    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=Path("glassbox-run"), help="where picture and process table go (default: %(default)s)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("glassbox-run"),
+        help="where picture and process table go (default: %(default)s)",
+    )
     parser.add_argument("--no-window", action="store_true", help="write the picture even where there is a display")
     add_machine_options(parser)
 
@@ -57,7 +73,11 @@ def run(options: argparse.Namespace) -> int:
     """Boot Alpine, list its processes from outside, draw its memory, and clean up."""
     connection.prune()
     with _machine(options) as client:
-        table = "\n".join(format_table([[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.processes()], PROCESS_COLUMNS))
+        table = "\n".join(
+            format_table(
+                [[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.processes()], PROCESS_COLUMNS
+            )
+        )
         print(table, flush=True)
         if not options.no_window and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             say("close the window (q) to end the machine")

@@ -22,7 +22,12 @@ SHELLS = ("bash", "zsh", "tcsh")
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     add_json(add_verb(verbs, "doctor", doctor, "glassbox doctor"))
-    parser = add_verb(verbs, "completion", completion, "glassbox completion bash > ~/.local/share/bash-completion/completions/glassbox")
+    parser = add_verb(
+        verbs,
+        "completion",
+        completion,
+        "glassbox completion bash > ~/.local/share/bash-completion/completions/glassbox",
+    )
     parser.add_argument("shell", choices=SHELLS, help="which shell to complete for")
 
 
@@ -71,7 +76,9 @@ def _packages() -> str:
     for package in ("qemu_bridge", "viewer", "tcg_plugin"):
         foreign = set(owners.get(package, ())) - {"glassbox"}
         if foreign:
-            raise GlassBoxError(f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own")
+            raise GlassBoxError(
+                f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own"
+            )
     return "no other distribution brings a package of these names"
 
 

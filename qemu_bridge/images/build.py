@@ -91,7 +91,7 @@ def build_image_or_fallback(name: str, *, progress: Progress = lambda line: None
     """Image `name`, or its recipe's fallback when no mirror has the root file system; the result's name tells which.
 
     `progress` gets one line that says so. A mirror that sends something else than it should is an `ImageError`, not a
-    reason to fall back. Within an hour of a fall-back mirrors are not asked again, unless ``GLASSBOX_IMAGE_MIRROR`` is set.
+    reason to fall back. Mirrors that had nothing are left alone for an hour, unless ``GLASSBOX_IMAGE_MIRROR`` is set.
     """
     recipe = load_recipe(name)
     if (found := _find(recipe)) is not None:
@@ -131,8 +131,8 @@ def _reported(recipe: Recipe) -> Iterator[None]:
         advice = f"run `apt-get update` as root, or set {KERNEL_VARIABLE} to a kernel file"
         raise ImageError(f"image {recipe.name} has no kernel: {error}; {advice}") from None
     except OSError as error:
-        where = error.filename or cache_folder()
-        raise ImageError(f"image {recipe.name} cannot be stored ({error.strerror}: {where}); free or open that place") from None
+        reason = f"{error.strerror}: {error.filename or cache_folder()}"
+        raise ImageError(f"image {recipe.name} cannot be stored ({reason}); free or open that place") from None
 
 
 def _key(recipe: Recipe) -> str:
@@ -213,11 +213,13 @@ def _furnish(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
             tree.add(path, stat.S_IFDIR | 0o755)
     tree.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     tree.add_file("init", recipe.init, 0o755)
+    # A package with merged folders puts busybox in usr/bin; init looks for it in bin.
+    if "bin/busybox" not in tree and "usr/bin/busybox" in tree:
+        tree.add("bin/busybox", stat.S_IFLNK | 0o777, b"/usr/bin/busybox")
     if "bin/sh" not in tree:
-        busybox = next((path for path in ("bin/busybox", "usr/bin/busybox") if path in tree), None)
-        if busybox is None:
+        if "bin/busybox" not in tree:
             raise _NoRootfsError("it has neither bin/sh nor busybox", refused=True)
-        tree.add("bin/sh", stat.S_IFLNK | 0o777, b"/" + busybox.encode())
+        tree.add("bin/sh", stat.S_IFLNK | 0o777, b"/bin/busybox")
     for path, text in _ACCOUNTS.items():
         if path not in tree:
             tree.add_file(path, text.encode())

@@ -122,7 +122,8 @@ def _download(url: str, checksum: str | None) -> bytes:
     if expected is not None and len(content) != expected:
         raise _WrongContentError(f"truncated, {len(content)} of {expected} bytes came")
     if checksum is not None and (found := sha512(content).hexdigest()) != checksum:
-        raise _WrongContentError(f"wrong checksum, SHA-512 {found[:12]}… of {len(content)} bytes where {checksum[:12]}… is expected")
+        size = len(content)
+        raise _WrongContentError(f"wrong checksum, SHA-512 of its {size} bytes is {found[:12]}…, not {checksum[:12]}…")
     return bytes(content)
 
 

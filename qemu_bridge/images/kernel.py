@@ -13,10 +13,10 @@ A bzImage is a small loader around a compressed ELF file. Its setup header (Docu
     0x24c   u32  payload_length
     ======  ============================================================================
 
-The payload's first bytes name its compression; its last four hold the size of the content for most of them. QEMU starts
-an ELF file that carries the note XEN_ELFNOTE_PHYS32_ENTRY through PVH (include/xen/interface/elfnote.h), in 32-bit mode,
-without firmware and without unpacking: quicker, in less memory, and at a fixed address, whereas a bzImage places itself
-at random (KASLR).
+The payload's first bytes name its compression; its last four hold the size of the content for most of them. QEMU
+starts an ELF file that carries the note XEN_ELFNOTE_PHYS32_ENTRY through PVH (include/xen/interface/elfnote.h), in
+32-bit mode, without firmware and without unpacking: quicker, in less memory, and at a fixed address, whereas a bzImage
+places itself at random (KASLR).
 """
 
 from __future__ import annotations
@@ -60,10 +60,8 @@ def extract_vmlinux(bzimage: bytes) -> bytes:
     payload = bzimage[start : start + _u32(bzimage, 0x24C)]
     if len(payload) < 16 or len(payload) < _u32(bzimage, 0x24C):
         raise ValueError("the bzImage ends before its payload does")
-    for magic, unpack in _UNPACKERS.items():
-        if payload.startswith(magic):
-            break
-    else:
+    unpack = next((unpack for magic, unpack in _UNPACKERS.items() if payload.startswith(magic)), None)
+    if unpack is None:
         raise ValueError(f"the kernel is compressed in an unknown way (it starts with {payload[:4].hex()})")
     try:
         vmlinux = unpack(payload)
@@ -97,7 +95,7 @@ def _unpack_zstd(payload: bytes) -> bytes:
 
 
 def _unpack_lz4_legacy(payload: bytes) -> bytes:
-    """Blocks of a u32 size and that many bytes, each of at most 8 MiB unpacked, after the magic (lz4's frame format)."""
+    """Blocks of a u32 size and that many bytes, each of at most 8 MiB unpacked, after the magic (lz4_Frame_format)."""
     parts: list[bytes] = []
     position, total = 4, 0
     # What is left at the end is the size of the content, which is no block that fits.

@@ -72,7 +72,7 @@ def _download_package(name: str) -> bytes:
         _run_apt("apt-get", "download", "--quiet", name, folder=folder)
         found = list(Path(folder).glob("*.deb"))
         if len(found) != 1 or found[0].stat().st_size > SIZE_LIMIT:
-            raise Unavailable(f"apt-get download {name} left {len(found)} packages of at most {SIZE_LIMIT >> 20} MiB, not one")
+            raise Unavailable(f"apt-get download {name} left no package of at most {SIZE_LIMIT >> 20} MiB")
         return found[0].read_bytes()
 
 
@@ -92,8 +92,8 @@ def _run_apt(tool: str, *arguments: str, folder: str = "/") -> str:
     except subprocess.TimeoutExpired:
         raise Unavailable(f"{tool} {arguments[0]} did not end within {APT_TIMEOUT_S:.0f} s") from None
     if done.returncode:
-        said = [line[2:].strip() for line in done.stderr.splitlines() if line.startswith("E:")]
-        raise Unavailable(f"{tool} {arguments[0]} {arguments[-1]}: {' '.join(said) or f'exit status {done.returncode}'}")
+        said = " ".join(line[2:].strip() for line in done.stderr.splitlines() if line.startswith("E:"))
+        raise Unavailable(f"{tool} {arguments[0]} {arguments[-1]}: {said or f'exit status {done.returncode}'}")
     return done.stdout
 
 

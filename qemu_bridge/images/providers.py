@@ -1,7 +1,7 @@
 """Where a kernel comes from: each provider returns one or says why it has none.
 
 ``alpine`` takes the file that the recipe names from the mirrors; ``debian`` the kernel of a distribution's own signed
-package, Debian's or Ubuntu's; ``file`` one on this machine. ``GLASSBOX_KERNEL`` names a file that goes before all of them.
+package, Debian's or Ubuntu's; ``file`` one on this machine. ``GLASSBOX_KERNEL`` names a file that goes before them all.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def chosen_kernel() -> Path | None:
 
 
 def find_kernel(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
-    """The kernel from the first provider of `recipe` that has one that can be used; `Unavailable` with each one's reason.
+    """The kernel from the first provider of `recipe` that has a usable one; `Unavailable` with each one's reason.
 
     One without types is passed over, unless ``GLASSBOX_KERNEL`` asks for it.
     """
@@ -138,8 +138,9 @@ def _read_kernel_file(path: Path) -> Kernel:
 
 
 def _is_wanted(path: str, modules: tuple[str, ...]) -> bool:
-    match = _MODULE.fullmatch(path)
-    return path.startswith("boot/vmlinuz-") or (match is not None and _module_name(match[1]) in map(_module_name, modules))
+    if (match := _MODULE.fullmatch(path)) is not None:
+        return _module_name(match[1]) in map(_module_name, modules)
+    return path.startswith("boot/vmlinuz-")
 
 
 def _module_name(name: str) -> str:

@@ -116,7 +116,8 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         table = tomllib.loads(text.decode())
         return _to_recipe(name, table, init, sha256(len(text).to_bytes(8, "big") + text + init).hexdigest())
     except OSError as error:
-        raise ImageError(f"recipe {path} cannot be read ({error.strerror}: {error.filename}); restore the file") from None
+        reason = f"{error.strerror}: {error.filename}"
+        raise ImageError(f"recipe {path} cannot be read ({reason}); restore the file") from None
     except ValueError as error:
         raise ImageError(f"recipe {path} is not right ({error}); correct the file") from None
 

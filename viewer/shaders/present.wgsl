@@ -30,12 +30,12 @@ fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let bright = max(max(linear.r, linear.g), linear.b);
     let squeezed = select(bright, 0.8 + 0.2 * (1.0 - exp(-(bright - 0.8) / 0.2)), bright > 0.8);
     let mapped = linear * (squeezed / max(bright, 1e-6));
-    // Interleaved gradient noise (Jimenez, SIGGRAPH 2014): half a step of eight bits.
-    let noise = fract(52.9829189 * fract(dot(floor(position.xy), vec2(0.06711056, 0.00583715)))) - 0.5;
-    var colour = to_srgb(mapped) + noise / 255.0;
+    var colour = to_srgb(mapped);
     if present.overlay_size.x > 0.0 && all(position.xy < present.overlay_size) {
         let over = textureLoad(overlay, vec2<i32>(position.xy), 0);
         colour = colour * (1.0 - over.a) + over.rgb;
     }
-    return vec4(colour, 1.0);
+    // Interleaved gradient noise (Jimenez, SIGGRAPH 2014): half a step of eight bits.
+    let noise = fract(52.9829189 * fract(dot(floor(position.xy), vec2(0.06711056, 0.00583715)))) - 0.5;
+    return vec4(colour + noise / 255.0, 1.0);
 }

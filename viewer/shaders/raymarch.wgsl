@@ -35,7 +35,7 @@ struct Hit {
     colour: vec3<f32>,
     alpha: f32,
     distance: f32,
-    page: u32,      // place in the page table of the first brick that is no glass, + 1; 0 for none
+    page: u32,      // place in the page table of the first brick that is no empty glass, + 1; 0 for none
 };
 
 @vertex
@@ -255,6 +255,16 @@ fn march_voxels(origin: vec3<f32>, direction: vec3<f32>, inverse: vec3<f32>, at:
     return Voxel(false, to_t, 0.0, vec3(0.0));
 }
 
+// Colour of a byte that floats in a brick of glass.
+fn shade_voxel(entry: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
+    var sun = face_light(voxel.normal);
+    if view.light.w > 0.5 && sun > 0.0 {
+        sun *= select(1.0, 0.12, is_blocked(point + voxel.normal * 2e-3, view.light.xyz, 1e4));
+    }
+    let sky = mix(0.28, 0.5, 0.5 + 0.5 * voxel.normal.y);
+    return base_colour(entry) * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);
+}
+
 fn march(origin: vec3<f32>, direction: vec3<f32>, pixel: vec2<u32>) -> Hit {
     var hit = Hit(vec3(0.0), 0.0, 1e30, 0u);
     let inverse = 1.0 / direction;
@@ -290,17 +300,33 @@ fn march(origin: vec3<f32>, direction: vec3<f32>, pixel: vec2<u32>) -> Hit {
             break;
         }
         // Glass: the surface where it meets air or another class, and a little of the body.
-        let colour = base_colour(entry) * (0.35 + 0.65 * face_light(normal));
-        var alpha = 0.12 * hull;
+        let footprint = t * view.forward.w;
+        let voxel_pixels = 1.0 / (f32(1u << view.voxel_shift) * footprint);
+        let show = palette.looks[entry & 31u].z;
+        let colour = base_colour(entry) * (0.35 + 0.65 * face_light(normal) + palette.looks[entry & 31u].y);
+        var alpha = 0.05 * hull;
         if came_from != (entry & 31u) {
-            let footprint = t * view.forward.w;
             let line = edges(at, entry, normal, point - vec3<f32>(at), clamp(1.2 * footprint, 0.012, 0.09));
-            alpha += hull * (0.9 + 1.5 * line.x * smoothstep(4.0, 12.0, 1.0 / footprint));
+            // From afar a brick with bytes inside is almost solid; it clears as the eye comes near.
+            let surface = select(hull, mix(0.8, hull, smoothstep(1.2, 3.0, voxel_pixels)), show > 0.0);
+            alpha += surface * 0.9 + (hull * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
         }
-        alpha = min(alpha, 1.0);
+        alpha = clamp(alpha, 0.0, 1.0);
         hit.colour += (1.0 - hit.alpha) * alpha * colour;
         hit.alpha += (1.0 - hit.alpha) * alpha;
+        if show > 0.0 && hit.page == 0u {
+            hit.page = table_place(at, view.page_order) + 1u;
+            hit.distance = t;
+        }
         came_from = entry & 31u;
+        if show * voxel_pixels > 0.3 {
+            let voxel = march_voxels(origin, direction, inverse, at, t, leave);
+            if voxel.found {
+                let place = origin + direction * voxel.t;
+                hit.colour += (1.0 - hit.alpha) * show * shade_voxel(entry, voxel, place, pixel);
+                hit.alpha += (1.0 - hit.alpha) * show;
+            }
+        }
         t = step_past(leave);
         if hit.alpha > OPAQUE {
             break;

@@ -1,0 +1,333 @@
+"""x86-64 page tables, read straight from guest RAM: one address at a time, or a whole address space at once.
+
+A table is a page of 512 entries of 8 bytes. Four levels (five with LA57) lead from the root to a page; level 1 maps
+4 KiB pages, and an entry of level 2 or 3 with the PS bit maps 2 MiB or 1 GiB by itself (Intel SDM volume 3,
+chapter 4)::
+
+    63        48 47    39 38    30 29    21 20    12 11      0
+    | sign      | level 4 | level 3 | level 2 | level 1 | byte |
+
+>>> tables = PageTables(ram, root)
+>>> hex(tables.translate(VirtualAddress(0xffffffff81000000)))
+'0x1000000'
+>>> mapped = tables.mappings(Half.KERNEL)          # columns, decoded with NumPy, level by level
+>>> mapped.virtual[mapped.flags & WRITABLE != 0]
+
+Linux also keeps pages that are mapped but must not be touched (``PROT_NONE``, NUMA hinting): present clear, bit 8 set,
+and since release 4.18 the frame number inverted against L1TF (``arch/x86/include/asm/pgtable-invert.h``).
+They count as mapped here.
+
+The tables are the guest's own and may say anything: a walk never goes deeper than the levels, tables outside
+RAM are skipped and counted, and the number of tables and mappings is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from .errors import AddressError, UsageError
+from .ram import GuestRam
+
+ENTRIES = 512
+LARGEST_PAGE_LEVEL = 3
+
+PRESENT = 1 << 0
+WRITABLE = 1 << 1
+USER = 1 << 2
+NO_EXECUTE = 1 << 3
+GLOBAL = 1 << 4
+ACCESSED = 1 << 5
+DIRTY = 1 << 6
+PROT_NONE = 1 << 7
+
+MAX_TABLES = 1 << 16
+MAX_MAPPINGS = 1 << 22
+
+_PTE_PRESENT = 1 << 0
+_PTE_WRITABLE = 1 << 1
+_PTE_USER = 1 << 2
+_PTE_ACCESSED = 1 << 5
+_PTE_DIRTY = 1 << 6
+_PTE_PAGE_SIZE = 1 << 7
+_PTE_GLOBAL = 1 << 8
+_PTE_PROT_NONE = 1 << 8
+_PTE_NO_EXECUTE = 1 << 63
+_FRAME_MASK = ((1 << 52) - 1) & ~(PAGE_SIZE - 1)
+_U64 = (1 << 64) - 1
+# Tables gathered in one step: 16 MiB of entries.
+_CHUNK = 4096
+
+U64Array = npt.NDArray[np.uint64]
+
+
+class Half(Enum):
+    """Which entries of the root to follow: Linux gives user space the lower half, itself the upper."""
+
+    USER = slice(0, ENTRIES // 2)
+    KERNEL = slice(ENTRIES // 2, ENTRIES)
+    ALL = slice(0, ENTRIES)
+
+
+@dataclass(frozen=True)
+class Mappings:
+    """What an address space maps, as columns of equal length in ascending virtual order within each level.
+
+    Attributes:
+        virtual: first virtual address of each page, canonical, `uint64`.
+        frame: its page frame number, `uint64`; may lie outside RAM, as device memory does.
+        level: `uint8`; 1 is a page of 4 KiB, 2 of 2 MiB, 3 of 1 GiB.
+        flags: `uint8` of PRESENT, WRITABLE, USER, NO_EXECUTE, GLOBAL, ACCESSED, DIRTY, PROT_NONE; the rights are
+            those that all levels together leave.
+        skipped: tables that could not be followed because they lie outside RAM.
+        complete: False when a bound cut the walk short.
+    """
+
+    virtual: U64Array
+    frame: U64Array
+    level: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    skipped: int = 0
+    complete: bool = True
+
+    def __len__(self) -> int:
+        return len(self.virtual)
+
+    def pages(self) -> tuple[U64Array, U64Array, npt.NDArray[np.int64]]:
+        """Large pages spread into 4 KiB ones: virtual address, frame, and the row of each in these columns."""
+        count = np.left_shift(1, 9 * (self.level.astype(np.int64) - 1))
+        row = np.repeat(np.arange(len(self)), count)
+        within = (np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)).astype(np.uint64)
+        return self.virtual[row] + (within << np.uint64(PAGE_SHIFT)), self.frame[row] + within, row
+
+
+@dataclass(frozen=True)
+class TableFrames:
+    """The pages that hold an address space's tables: `frame` (`uint64`, each once) and its `level` (`uint8`)."""
+
+    frame: U64Array
+    level: npt.NDArray[np.uint8]
+    skipped: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of one level: where they are, what they map, the rights above them, and those left out."""
+
+    level: int
+    frame: U64Array
+    virtual: U64Array
+    rights: U64Array
+    skipped: int
+    complete: bool
+
+
+class PageTables:
+    """One address space: the tables below a root page."""
+
+    def __init__(self, ram: GuestRam, root: PhysicalAddress, levels: int = 4) -> None:
+        """Start at the table at `root` (flag bits are masked off); `UsageError` unless `levels` is 4 or 5."""
+        if levels not in (4, 5):
+            raise UsageError(f"page tables of {levels} levels do not exist on x86-64; give 4 or 5")
+        self.ram = ram
+        self.root = PhysicalAddress(root & _FRAME_MASK)
+        self.levels = levels
+        self._sign_bit = 1 << (PAGE_SHIFT + 9 * levels - 1)
+
+    def __repr__(self) -> str:
+        return f"PageTables(root={self.root:#x}, levels={self.levels})"
+
+    def translate(self, virtual: VirtualAddress) -> PhysicalAddress | None:
+        """The guest-physical address behind `virtual`, None where nothing is mapped."""
+        found = self._walk(virtual)
+        return None if found is None else found[0]
+
+    def read(self, virtual: VirtualAddress, length: int) -> bytes:
+        """Copy `length` bytes at `virtual`; `AddressError` where they are not all mapped to RAM."""
+        if length < 0:
+            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+        parts = []
+        while length > 0:
+            found = self._walk(virtual)
+            if found is None:
+                raise AddressError(
+                    f"virtual address {virtual:#x} is not mapped; look at the mappings of this address space"
+                )
+            step = min(length, found[1])
+            parts.append(self.ram.read(found[0], step))
+            virtual, length = VirtualAddress((virtual + step) & _U64), length - step
+        return b"".join(parts)
+
+    def mappings(self, half: Half = Half.ALL, max_mappings: int = MAX_MAPPINGS) -> Mappings:
+        """Every page that `half` of this address space maps, decoded in bulk."""
+        nothing, no_bytes = np.zeros(0, np.uint64), np.zeros(0, np.uint8)
+        parts = [(nothing, nothing, no_bytes, no_bytes)]
+        found, skipped, complete = 0, 0, True
+        for tables in self._descend(half):
+            skipped, complete = skipped + tables.skipped, complete and tables.complete
+            for entries, virtual, rights in self._entries(tables, half):
+                leaf = _leaves(entries, tables.level)
+                row, column = np.nonzero(leaf)
+                if found + len(row) > max_mappings:
+                    row, column, complete = row[: max_mappings - found], column[: max_mappings - found], False
+                found += len(row)
+                entry = entries[row, column]
+                flags = _leaf_flags(entry, rights[row])
+                levels = np.full(len(row), tables.level, np.uint8)
+                parts.append(
+                    (self._virtual(virtual[row], column, tables.level), _frames(entry, tables.level), levels, flags)
+                )
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return Mappings(columns[0], columns[1], columns[2], columns[3], skipped, complete)
+
+    def table_frames(self, half: Half = Half.ALL, isolated: bool = False) -> TableFrames:
+        """The pages that hold the tables of `half`, the root among them.
+
+        With kernel page-table isolation Linux keeps a second root, for user mode, in the page after the first
+        (``arch/x86/include/asm/pgtable.h``, kernel_to_user_pgdp); `isolated` counts it in.
+        """
+        frames, levels, skipped, complete = [], [], 0, True
+        for tables in self._descend(half):
+            frames.append(tables.frame)
+            levels.append(np.full(len(tables.frame), tables.level, np.uint8))
+            skipped, complete = skipped + tables.skipped, complete and tables.complete
+        if isolated:
+            frames.append(np.array([(self.root >> PAGE_SHIFT) + 1], np.uint64))
+            levels.append(np.array([self.levels], np.uint8))
+        unique, first = np.unique(np.concatenate(frames), return_index=True)
+        return TableFrames(unique, np.concatenate(levels)[first], skipped, complete)
+
+    def _walk(self, virtual: int) -> tuple[PhysicalAddress, int] | None:
+        """Physical address of `virtual` and the bytes from there to the end of its page."""
+        if not -self._sign_bit <= _signed(virtual) < self._sign_bit:
+            return None
+        table = self.root
+        for level in range(self.levels, 0, -1):
+            shift = PAGE_SHIFT + 9 * (level - 1)
+            try:
+                entry = self.ram.read_u64(PhysicalAddress(table + ((virtual >> shift) & (ENTRIES - 1)) * 8))
+            except AddressError:
+                return None
+            if not entry & (_PTE_PRESENT | (_PTE_PROT_NONE if level < self.levels else 0)):
+                return None
+            if level == 1 or (level <= LARGEST_PAGE_LEVEL and entry & _PTE_PAGE_SIZE):
+                inverted = entry if entry & _PTE_PRESENT else ~entry
+                within = virtual & ((1 << shift) - 1)
+                page = inverted & _FRAME_MASK & ~((1 << shift) - 1)
+                return PhysicalAddress(page + within), (1 << shift) - within
+            if not entry & _PTE_PRESENT:
+                return None
+            table = PhysicalAddress(entry & _FRAME_MASK)
+        return None
+
+    def _descend(self, half: Half) -> Iterator[_Tables]:
+        """Yield the tables of each level from the root down, as many as the bound allows."""
+        tables = self._inside(self.levels, np.array([self.root >> PAGE_SHIFT], np.uint64), *np.zeros((2, 1), np.uint64))
+        visited = 0
+        while len(tables.frame):
+            yield tables
+            visited += len(tables.frame)
+            if tables.level == 1:
+                return
+            tables = self._children(tables, half, MAX_TABLES - visited)
+        if tables.skipped or not tables.complete:
+            yield tables
+
+    def _children(self, tables: _Tables, half: Half, room: int) -> _Tables:
+        """The tables that `tables` point to, at most `room` of them."""
+        frames, virtuals, rights_below, found = [], [], [], 0
+        for entries, virtual, rights in self._entries(tables, half):
+            row, column = np.nonzero(_pointers(entries, tables.level))
+            entry = entries[row, column]
+            frames.append((entry & np.uint64(_FRAME_MASK)) >> np.uint64(PAGE_SHIFT))
+            virtuals.append(self._virtual(virtual[row], column, tables.level))
+            rights_below.append(self._restrict(rights[row], entry, column, tables.level))
+            found += len(row)
+            if found > room:
+                break
+        columns = [np.concatenate(part)[: max(room, 0)] for part in (frames, virtuals, rights_below)]
+        return self._inside(tables.level - 1, *columns, complete=found <= room)
+
+    def _inside(
+        self, level: int, frame: U64Array, virtual: U64Array, rights: U64Array, complete: bool = True
+    ) -> _Tables:
+        """Keep the tables that lie in RAM, count the others."""
+        inside = self.ram.layout.frames_to_pages(frame) >= 0
+        skipped = len(frame) - int(np.count_nonzero(inside))
+        return _Tables(level, frame[inside], virtual[inside], rights[inside], skipped, complete)
+
+    def _entries(self, tables: _Tables, half: Half) -> Iterator[tuple[U64Array, U64Array, U64Array]]:
+        """Yield (entries, virtual, rights) of a few tables at a time; entries of the other half read as zero."""
+        for start in range(0, len(tables.frame), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            pages = self.ram.layout.frames_to_pages(tables.frame[part])
+            # A copy, so that an entry the guest changes meanwhile is judged and used as one value.
+            entries = self.ram.pages()[pages].view("<u8")
+            if tables.level == self.levels and half is not Half.ALL:
+                kept = np.zeros_like(entries)
+                kept[:, half.value] = entries[:, half.value]
+                entries = kept
+            yield entries, tables.virtual[part], tables.rights[part]
+
+    def _virtual(self, above: U64Array, column: npt.NDArray[np.intp], level: int) -> U64Array:
+        """Virtual addresses of entries `column` of tables that start at `above`, sign-extended at the root."""
+        virtual = above + (column.astype(np.uint64) << np.uint64(PAGE_SHIFT + 9 * (level - 1)))
+        if level == self.levels:
+            virtual[virtual >= np.uint64(self._sign_bit)] |= np.uint64(_U64 & ~(2 * self._sign_bit - 1))
+        return virtual
+
+    def _restrict(self, rights: U64Array, entry: U64Array, column: npt.NDArray[np.intp], level: int) -> U64Array:
+        """What is denied below `entry`: bits of writable, user and no-execute, set where the right is gone.
+
+        Under page-table isolation the kernel's copy of a user root entry carries no-execute though user mode may
+        execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half says nothing.
+        """
+        denied = (~entry & np.uint64(_PTE_WRITABLE | _PTE_USER)) | (entry & np.uint64(_PTE_NO_EXECUTE))
+        if level == self.levels:
+            denied[column < ENTRIES // 2] &= np.uint64(_U64 & ~_PTE_NO_EXECUTE)
+        return rights | denied
+
+
+def _signed(virtual: int) -> int:
+    return virtual - (1 << 64) if virtual >> 63 else virtual
+
+
+def _leaves(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
+    """Which entries map a page themselves, PROT_NONE ones included."""
+    if level > LARGEST_PAGE_LEVEL:
+        return np.zeros(entries.shape, np.bool_)
+    mapped = entries & np.uint64(_PTE_PRESENT | _PTE_PROT_NONE) != 0
+    return mapped if level == 1 else mapped & (entries & np.uint64(_PTE_PAGE_SIZE) != 0)
+
+
+def _pointers(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
+    """Which entries point to a table of the level below."""
+    present = entries & np.uint64(_PTE_PRESENT) != 0
+    return present if level > LARGEST_PAGE_LEVEL else present & (entries & np.uint64(_PTE_PAGE_SIZE) == 0)
+
+
+def _frames(entry: U64Array, level: int) -> U64Array:
+    """Frame numbers in leaf entries, undoing the inversion of pages that are not present."""
+    address = np.where(entry & np.uint64(_PTE_PRESENT) != 0, entry, ~entry)
+    shift = PAGE_SHIFT + 9 * (level - 1)
+    return (address & np.uint64(_FRAME_MASK & ~((1 << shift) - 1))) >> np.uint64(PAGE_SHIFT)
+
+
+def _leaf_flags(entry: U64Array, denied: U64Array) -> npt.NDArray[np.uint8]:
+    """The `Mappings.flags` of leaf entries below tables that deny `denied`."""
+    present = entry & np.uint64(_PTE_PRESENT) != 0
+    flags = np.zeros(entry.shape, np.uint8)
+    for bit, flag in ((_PTE_WRITABLE, WRITABLE), (_PTE_USER, USER)):
+        flags |= np.where(entry & ~denied & np.uint64(bit) != 0, np.uint8(flag), np.uint8(0))
+    flags |= np.where((entry | denied) & np.uint64(_PTE_NO_EXECUTE) != 0, np.uint8(NO_EXECUTE), np.uint8(0))
+    for bit, flag in ((_PTE_ACCESSED, ACCESSED), (_PTE_DIRTY, DIRTY)):
+        flags |= np.where(entry & np.uint64(bit) != 0, np.uint8(flag), np.uint8(0))
+    flags |= np.where(present & (entry & np.uint64(_PTE_GLOBAL) != 0), np.uint8(GLOBAL), np.uint8(0))
+    flags |= np.where(present, np.uint8(PRESENT), np.uint8(PROT_NONE))
+    return flags

@@ -1,0 +1,289 @@
+"""The kernel's types, read from the BTF section that it carries in memory.
+
+BTF (``Documentation/bpf/btf.rst``, ``include/uapi/linux/btf.h``, kinds as of release 6.12) is a header of 24 bytes, a
+run of type records and a table of strings. A record is three words (name offset, info, size or type) followed by what
+its kind asks for; its number, counted from 1, is how others refer to it, and 0 is ``void``. ``info`` holds the count of
+what follows in bits 0-15, the kind in bits 24-28 and a flag in bit 31.
+
+>>> btf.member_offset("task_struct", "comm")
+2944
+>>> btf.sizeof("page")
+64
+
+The bytes are the guest's: a reference may lead nowhere or in a circle. `parse_btf` checks that the records tile the
+section, and every walk along references is bounded.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import NoTypesError
+
+_MAGIC = 0xEB9F
+_HEADER = struct.Struct("<HBBIIIII")
+_MAX_TYPES = 1 << 20
+# Longest chain of qualifiers, typedefs or nested anonymous structs that is followed.
+MAX_DEPTH = 32
+_HINT = "use a kernel built with CONFIG_DEBUG_INFO_BTF"
+
+
+class Kind(IntEnum):
+    """What a record describes."""
+
+    VOID = 0
+    INT = 1
+    PTR = 2
+    ARRAY = 3
+    STRUCT = 4
+    UNION = 5
+    ENUM = 6
+    FWD = 7
+    TYPEDEF = 8
+    VOLATILE = 9
+    CONST = 10
+    RESTRICT = 11
+    FUNC = 12
+    FUNC_PROTO = 13
+    VAR = 14
+    DATASEC = 15
+    FLOAT = 16
+    DECL_TAG = 17
+    TYPE_TAG = 18
+    ENUM64 = 19
+
+
+MODIFIERS = frozenset({Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG})
+_SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FLOAT, Kind.ENUM64, Kind.DATASEC})
+# Words behind the three common ones: a fixed number, and a number for each of the counted.
+_FIXED_WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
+_COUNTED_WORDS = {Kind.STRUCT: 3, Kind.UNION: 3, Kind.ENUM: 2, Kind.FUNC_PROTO: 2, Kind.DATASEC: 3, Kind.ENUM64: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A field of a struct or union: `bit_offset` from its start, `bit_size` 0 unless it is a bit field."""
+
+    name: str
+    type_id: int
+    bit_offset: int
+    bit_size: int
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the struct."""
+        return self.bit_offset >> 3
+
+
+@dataclass(frozen=True)
+class Btf:
+    """All types of one kernel.
+
+    Attributes:
+        words: the type section, `uint32`.
+        starts: the word at which each record begins, `int64`, by type number; 0 is void.
+        strings: the string section.
+    """
+
+    words: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.int64]
+    strings: bytes
+    _members: dict[int, tuple[Member, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def _ids(self) -> dict[tuple[Kind, bytes], int]:
+        """Type number by kind and name, the first of several. Aggregates, typedefs and base types only."""
+        wanted = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT, Kind.FLOAT)
+        info = self.words[self.starts + 1]
+        kinds = (info >> np.uint32(24)) & np.uint32(0x1F)
+        kinds[0] = 0
+        rows = np.flatnonzero(np.isin(kinds, wanted) & (self.words[self.starts] != 0))
+        ids: dict[tuple[Kind, bytes], int] = {}
+        by_number = {int(kind): kind for kind in wanted}
+        for type_id, kind, name in zip(rows.tolist(), kinds[rows].tolist(), self.words[self.starts[rows]].tolist(), strict=True):
+            ids.setdefault((by_number[kind], self._raw_string(name)), type_id)
+        return ids
+
+    def find(self, name: str, *kinds: Kind) -> int | None:
+        """Number of the type called `name` of one of `kinds` (struct or union unless given); None for none."""
+        for kind in kinds or (Kind.STRUCT, Kind.UNION):
+            if (type_id := self._ids.get((kind, name.encode("latin-1", "replace")))) is not None:
+                return type_id
+        return None
+
+    def names(self, kind: Kind) -> Iterator[tuple[str, int]]:
+        """Yield name and number of every named type of `kind`."""
+        for (its_kind, name), type_id in self._ids.items():
+            if its_kind == kind:
+                yield name.decode("latin-1"), type_id
+
+    def kind(self, type_id: int) -> Kind:
+        """What type `type_id` is; void for 0 and for a number that does not exist."""
+        if not 0 < type_id < len(self.starts):
+            return Kind.VOID
+        return Kind(int(self.words[self.starts[type_id] + 1]) >> 24 & 0x1F)
+
+    def name(self, type_id: int) -> str:
+        """Its name, empty for an anonymous type."""
+        if not 0 < type_id < len(self.starts):
+            return ""
+        return self._string(int(self.words[self.starts[type_id]]))
+
+    def target(self, type_id: int) -> int:
+        """What a pointer, modifier or variable refers to, an array's element type, a function's result."""
+        kind = self.kind(type_id)
+        if kind == Kind.ARRAY:
+            return int(self.words[self.starts[type_id] + 3])
+        return 0 if kind in _SIZED or kind in (Kind.VOID, Kind.FWD) else int(self.words[self.starts[type_id] + 2])
+
+    def count(self, type_id: int) -> int:
+        """Elements of an array."""
+        return int(self.words[self.starts[type_id] + 5]) if self.kind(type_id) == Kind.ARRAY else 0
+
+    def resolve(self, type_id: int) -> int:
+        """The type behind typedefs and qualifiers; void where they go in a circle."""
+        for _ in range(MAX_DEPTH):
+            if self.kind(type_id) not in MODIFIERS:
+                return type_id
+            type_id = self.target(type_id)
+        return 0
+
+    def encoding(self, type_id: int) -> int:
+        """The word behind an integer: bits 0-7 its width in bits, 16-23 its offset, 24 signed, 25 char, 26 bool."""
+        return int(self.words[self.starts[type_id] + 3]) if self.kind(type_id) == Kind.INT else 0
+
+    def is_flagged(self, type_id: int) -> bool:
+        """Bit 31: a struct with bit fields, a signed enum, a forward declaration of a union."""
+        return bool(0 < type_id < len(self.starts) and int(self.words[self.starts[type_id] + 1]) >> 31)
+
+    def size(self, type_id: int) -> int:
+        """Bytes of type `type_id`; 0 for void, functions and forward declarations."""
+        elements = 1
+        for _ in range(MAX_DEPTH):
+            type_id = self.resolve(type_id)
+            kind = self.kind(type_id)
+            if kind == Kind.PTR:
+                return 8 * elements
+            if kind in _SIZED:
+                return elements * int(self.words[self.starts[type_id] + 2])
+            if kind != Kind.ARRAY:
+                return 0
+            elements, type_id = elements * self.count(type_id), self.target(type_id)
+        return 0
+
+    def sizeof(self, name: str) -> int:
+        """Bytes of ``struct name``, ``union name`` or typedef `name`; `NoTypesError` for none."""
+        return self.size(self._required(name))
+
+    def members(self, type_id: int) -> tuple[Member, ...]:
+        """The fields of a struct or union in order, anonymous ones with an empty name."""
+        type_id = self.resolve(type_id)
+        if type_id not in self._members:
+            self._members[type_id] = self._decode_members(type_id)
+        return self._members[type_id]
+
+    def find_member(self, name: str, path: str) -> Member | None:
+        """Field `path` (``"comm"``, ``"mm_mt.ma_root"``) of type `name`, its offset counted from the outermost."""
+        type_id, bits, member = self._required(name), 0, None
+        for part in path.split("."):
+            member = self._search(type_id, part, MAX_DEPTH)
+            if member is None:
+                return None
+            bits, type_id = bits + member.bit_offset, member.type_id
+        return None if member is None else Member(path, member.type_id, bits, member.bit_size)
+
+    def member_offset(self, name: str, path: str) -> int:
+        """Bytes from the start of type `name` to its field `path`; `NoTypesError` when there is none."""
+        member = self.find_member(name, path)
+        if member is None:
+            raise NoTypesError(f"this kernel's {name} has no member {path}; report the kernel release so that it can be added")
+        return member.offset
+
+    def enumerators(self, type_id: int) -> dict[str, int]:
+        """The names and values of an enumeration."""
+        kind, start = self.kind(type_id), int(self.starts[type_id]) + 3
+        if kind not in (Kind.ENUM, Kind.ENUM64):
+            return {}
+        signed, width = self.is_flagged(type_id), _COUNTED_WORDS[kind]
+        rows = self.words[start : start + self._vlen(type_id) * width].reshape(-1, width).tolist()
+        bits = 32 if width == 2 else 64
+        values = ((row[0], row[1] if width == 2 else row[1] | row[2] << 32) for row in rows)
+        return {self._string(name): value - (1 << bits) if signed and value >> (bits - 1) else value for name, value in values}
+
+    def _required(self, name: str) -> int:
+        type_id = self.find(name, Kind.STRUCT, Kind.UNION, Kind.TYPEDEF)
+        if type_id is None:
+            raise NoTypesError(f"this kernel has no type {name}; it may be built without that feature, or {_HINT}")
+        return type_id
+
+    def _decode_members(self, type_id: int) -> tuple[Member, ...]:
+        if self.kind(type_id) not in (Kind.STRUCT, Kind.UNION):
+            return ()
+        start = int(self.starts[type_id]) + 3
+        rows = self.words[start : start + 3 * self._vlen(type_id)].reshape(-1, 3).tolist()
+        if self.is_flagged(type_id):
+            return tuple(Member(self._string(n), t, offset & 0xFFFFFF, offset >> 24) for n, t, offset in rows)
+        return tuple(Member(self._string(n), t, offset, 0) for n, t, offset in rows)
+
+    def _search(self, type_id: int, name: str, depth: int) -> Member | None:
+        """Field `name` of a type, or of its anonymous members."""
+        members = self.members(type_id) if depth else ()
+        for member in members:
+            if member.name == name:
+                return member
+        for member in members:
+            if not member.name and (inner := self._search(member.type_id, name, depth - 1)):
+                return Member(name, inner.type_id, member.bit_offset + inner.bit_offset, inner.bit_size)
+        return None
+
+    def _vlen(self, type_id: int) -> int:
+        return int(self.words[self.starts[type_id] + 1]) & 0xFFFF
+
+    def _raw_string(self, offset: int) -> bytes:
+        end = self.strings.find(b"\0", offset)
+        return self.strings[offset:end] if 0 <= offset <= end else b""
+
+    def _string(self, offset: int) -> str:
+        return self._raw_string(offset).decode("latin-1")
+
+
+def parse_btf(data: bytes) -> Btf:
+    """The types in a BTF section; `NoTypesError` when it is not one or its records do not fill it."""
+    if len(data) < _HEADER.size:
+        raise NoTypesError(f"the kernel's BTF section has only {len(data)} bytes; {_HINT}")
+    magic, version, _, header_size, type_at, type_size, string_at, string_size = _HEADER.unpack_from(data)
+    types, strings = header_size + type_at, header_size + string_at
+    if magic != _MAGIC or version != 1 or header_size < _HEADER.size or type_size % 4:
+        raise NoTypesError(f"the kernel's BTF section starts with {data[:8].hex()}, which is not BTF version 1; {_HINT}")
+    if types + type_size > len(data) or strings + string_size > len(data):
+        raise NoTypesError(f"the kernel's BTF section of {len(data)} bytes is shorter than its header says; {_HINT}")
+    words = np.frombuffer(data, "<u4", type_size // 4, types) if types % 4 == 0 else np.frombuffer(data[types : types + type_size], "<u4")
+    return Btf(words, _record_starts(words.tolist()), data[strings : strings + string_size])
+
+
+def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
+    """The word at which each type's record begins; the entry of void points at the first record."""
+    fixed = [3 + _FIXED_WORDS.get(Kind(kind), 0) if kind in list(Kind) else 0 for kind in range(32)]
+    counted = [_COUNTED_WORDS.get(Kind(kind), 0) if kind in list(Kind) else 0 for kind in range(32)]
+    fixed[Kind.VOID] = 0
+    starts, position, end = [0], 0, len(words)
+    while position + 3 <= end and len(starts) <= _MAX_TYPES:
+        info = words[position + 1]
+        kind = info >> 24 & 0x1F
+        if not fixed[kind]:
+            break
+        starts.append(position)
+        position += fixed[kind] + counted[kind] * (info & 0xFFFF)
+    if position != end:
+        raise NoTypesError(f"the kernel's BTF breaks off at type {len(starts)}, word {position} of {end}; {_HINT}")
+    return np.array(starts, np.int64)

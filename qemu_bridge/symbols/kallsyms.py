@@ -1,0 +1,241 @@
+"""The kernel's symbol table, decoded from its own compressed copy in RAM: what ``/proc/kallsyms`` prints.
+
+The linker step ``scripts/kallsyms.c`` leaves these tables in the kernel image; since release 6.0 the
+VMCOREINFO note says where (commit 5fd8fea935a1):
+
+- ``kallsyms_names``: per symbol its length and that many token numbers; a length of 128 or more takes two bytes, seven
+  bits each, low bits first (release 6.1).
+- ``kallsyms_token_index``, ``kallsyms_token_table``: 256 zero-terminated strings. A name is its tokens joined; its first
+  letter is the symbol's type.
+- ``kallsyms_offsets``: 32-bit offsets from ``kallsyms_relative_base``. Where per-CPU symbols are absolute
+  (``CONFIG_KALLSYMS_ABSOLUTE_PERCPU``), zero and above is the address itself and below zero means
+  ``relative_base - 1 - offset``. Nothing says which holds: the known address of ``_stext`` decides.
+
+>>> table.lookup("init_task")
+[Symbol(name='init_task', address=18446744071605123136, symbol_type='D', offset=0)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..addresses import VirtualAddress
+from ..errors import AddressError, GuestError
+from ..paging import PageTables
+from ..protocol import Symbol
+from .vmcoreinfo import VmCoreInfo
+
+MAX_SYMBOLS = 1 << 21
+_MAX_NAMES_BYTES = 32 << 20
+_MAX_TEXT_BYTES = 128 << 20
+_READ_STEP = 1 << 20
+# Kernel addresses are negative; what lies below is an absolute per-CPU offset.
+_KERNEL_HALF = 1 << 63
+_HINT = "is the guest still booting, or its kernel older than Linux 6.0?"
+
+
+@dataclass(frozen=True)
+class KallsymsTable:
+    """All symbols of the kernel image, in the order of the kernel's own table, which is that of addresses.
+
+    Attributes:
+        addresses: run-time addresses, `uint64`, shape (n,), ascending.
+        starts: where each entry begins in `text`, `int64`, shape (n,).
+        text: every entry as a newline, the type letter and the name.
+    """
+
+    addresses: npt.NDArray[np.uint64]
+    starts: npt.NDArray[np.int64]
+    text: bytes
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    def __getitem__(self, row: int) -> Symbol:
+        start = int(self.starts[row]) + 1
+        end = self.text.find(b"\n", start)
+        entry = self.text[start : end if end >= 0 else None].decode("latin-1")
+        return Symbol(entry[1:], VirtualAddress(int(self.addresses[row])), entry[:1])
+
+    def __iter__(self) -> Iterator[Symbol]:
+        for address, entry in zip(self.addresses.tolist(), self.entries(), strict=True):
+            yield Symbol(entry[1:], VirtualAddress(address), entry[:1])
+
+    def entries(self) -> list[str]:
+        """Type letter and name of every symbol, in order: ``["D__per_cpu_start", …]``."""
+        return self.text.decode("latin-1").split("\n")[1:]
+
+    def lookup(self, name: str) -> list[Symbol]:
+        """Every symbol called `name` (static ones may share a name), ascending; an empty list for none."""
+        found = []
+        # One scan of the text is quicker than building a dictionary that few names are ever asked of.
+        wanted = name.encode("latin-1", "replace")
+        if not wanted or b"\n" in wanted:
+            return []
+        position = self.text.find(wanted)
+        while position >= 0:
+            after = position + len(wanted)
+            if position >= 2 and self.text[position - 2] == 0x0A and self.text[after : after + 1] in (b"\n", b""):
+                found.append(self[int(np.searchsorted(self.starts, position - 2))])
+            position = self.text.find(wanted, position + 1)
+        return found
+
+    def address_of(self, name: str) -> VirtualAddress | None:
+        """Run-time address of the first symbol called `name`, None where there is none."""
+        found = self.lookup(name)
+        return found[0].address if found else None
+
+    def at(self, address: VirtualAddress) -> Symbol | None:
+        """The symbol at or nearest below `address` and how far past it that lies; None outside the kernel image.
+
+        Of several symbols at one address the first in the table is taken, as the kernel does.
+        """
+        if not len(self) or not _KERNEL_HALF <= address <= int(self.addresses[-1]):
+            return None
+        row = int(np.searchsorted(self.addresses, np.uint64(address), side="right")) - 1
+        if row < 0 or int(self.addresses[row]) < _KERNEL_HALF:
+            return None
+        row = int(np.searchsorted(self.addresses, self.addresses[row], side="left"))
+        symbol = self[row]
+        return Symbol(symbol.name, symbol.address, symbol.symbol_type, address - symbol.address)
+
+
+def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> KallsymsTable:
+    """Decode the table that note `info` names through the kernel's page `tables`.
+
+    Raises `GuestError` when the note does not name it or the tables contradict themselves.
+    """
+    where = {name: info.symbol(f"kallsyms_{name}") for name in ("num_syms", "names", "token_table", "token_index")}
+    if None in where.values():
+        raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbol table is; {_HINT}")
+    needed = {name: address for name, address in where.items() if address is not None}
+    try:
+        count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
+        if not 0 < count <= MAX_SYMBOLS:
+            raise GuestError(f"the kernel's symbol table claims {count} symbols, which cannot be; {_HINT}")
+        tokens = _read_tokens(tables, needed["token_table"], needed["token_index"])
+        names = _read_mapped(tables, needed["names"], _names_size(needed))
+        starts, text = expand_names(names, count, tokens)
+        addresses = _read_addresses(info, tables, count, _row_of(text, starts, b"_stext"))
+    except AddressError as error:
+        raise GuestError(f"the kernel's symbol table cannot be read ({error.args[0]}); {_HINT}") from None
+    return _sorted_table(addresses, starts, text)
+
+
+def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDArray[np.int64], bytes]:
+    """Decompress `count` names: where each begins in the text, and the text (see `KallsymsTable`).
+
+    `GuestError` when the bytes end before the names do, or when they expand beyond reason.
+    """
+    heads, seconds = _length_bytes(names, count)
+    # Each length byte becomes a newline, the second byte of a long length nothing: one expansion writes all.
+    codes = np.frombuffer(names, np.uint8).astype(np.int64)
+    codes[heads], codes[seconds] = 256, 257
+    codes = codes[: _end_of_names(names, heads)]
+    pieces = [*tokens, b"\n", b""]
+    ends = np.cumsum(np.array([len(piece) for piece in pieces], np.int64)[codes])
+    if ends[-1] > _MAX_TEXT_BYTES:
+        raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which cannot be; {_HINT}")
+    text = b"".join(map(pieces.__getitem__, codes.tolist()))
+    return ends[heads] - 1, text
+
+
+def decode_offsets(offsets: npt.NDArray[np.int32], relative_base: int, absolute_percpu: bool) -> npt.NDArray[np.uint64]:
+    """Addresses of symbols from ``kallsyms_offsets``, in one of its two meanings (see the module's text)."""
+    if not absolute_percpu:
+        return offsets.view(np.uint32).astype(np.uint64) + np.uint64(relative_base)
+    wide = offsets.astype(np.int64)
+    relative = np.uint64(relative_base) + (-1 - wide).view(np.uint64)
+    return np.where(wide >= 0, wide.view(np.uint64), relative)
+
+
+def _length_bytes(names: bytes, count: int) -> tuple[list[int], list[int]]:
+    """Where the length of each name stands, and the second bytes of the long ones."""
+    heads, seconds, position = [], [], 0
+    try:
+        for _ in range(count):
+            heads.append(position)
+            length = names[position]
+            if length & 0x80:
+                position += 1
+                seconds.append(position)
+                length = length & 0x7F | names[position] << 7
+            position += length + 1
+    except IndexError:
+        position = len(names) + 1
+    if position > len(names):
+        raise GuestError(f"the kernel's symbol names break off after {len(heads) - 1} of {count}; {_HINT}")
+    return heads, seconds
+
+
+def _end_of_names(names: bytes, heads: list[int]) -> int:
+    last = heads[-1]
+    if names[last] & 0x80:
+        return last + 2 + (names[last] & 0x7F | names[last + 1] << 7)
+    return last + 1 + names[last]
+
+
+def _names_size(where: dict[str, VirtualAddress]) -> int:
+    """No more bytes of names than fit before the next table, for the note does not tell their size."""
+    above = [address - where["names"] for address in where.values() if address > where["names"]]
+    return min([*above, _MAX_NAMES_BYTES])
+
+
+def _read_mapped(tables: PageTables, start: VirtualAddress, size: int) -> bytes:
+    """Up to `size` bytes at `start`, as far as they are mapped."""
+    parts: list[bytes] = []
+    for offset in range(0, size, _READ_STEP):
+        try:
+            parts.append(tables.read(VirtualAddress(start + offset), min(_READ_STEP, size - offset)))
+        except AddressError:
+            if not parts:
+                raise
+            break
+    return b"".join(parts)
+
+
+def _read_tokens(tables: PageTables, table: VirtualAddress, index: VirtualAddress) -> list[bytes]:
+    """The 256 tokens."""
+    starts = np.frombuffer(tables.read(index, 512), "<u2").tolist()
+    data = _read_mapped(tables, table, max(starts) + 256)
+    return [data[start : max(data.find(b"\0", start), start)] for start in starts]
+
+
+def _read_addresses(info: VmCoreInfo, tables: PageTables, count: int, stext_row: int) -> npt.NDArray[np.uint64]:
+    """Addresses of all symbols, the one in row `stext_row` being that of ``_stext``."""
+    if (absolute := info.symbol("kallsyms_addresses")) is not None:
+        return np.frombuffer(tables.read(absolute, 8 * count), "<u8")
+    offsets_at, base_at = info.symbol("kallsyms_offsets"), info.symbol("kallsyms_relative_base")
+    stext = info.symbol("_stext")
+    if offsets_at is None or base_at is None or stext is None:
+        raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbols' addresses are; {_HINT}")
+    offsets = np.frombuffer(tables.read(offsets_at, 4 * count), "<i4")
+    base = int.from_bytes(tables.read(base_at, 8), "little")
+    for absolute_percpu in (True, False):
+        addresses = decode_offsets(offsets, base, absolute_percpu)
+        if int(addresses[stext_row]) == stext:
+            return addresses
+    raise GuestError(f"the kernel's symbol table does not put _stext where its VMCOREINFO note does; {_HINT}")
+
+
+def _row_of(text: bytes, starts: npt.NDArray[np.int64], name: bytes) -> int:
+    """The row of text symbol `name`; `GuestError` if the table lacks it."""
+    for letter in (b"T", b"t"):
+        if (position := text.find(b"\n" + letter + name + b"\n")) >= 0:
+            return int(np.searchsorted(starts, position))
+    raise GuestError(f"the kernel's symbol table has no {name.decode()}; {_HINT}")
+
+
+def _sorted_table(addresses: npt.NDArray[np.uint64], starts: npt.NDArray[np.int64], text: bytes) -> KallsymsTable:
+    """A table in ascending order of address; the kernel's own is, unless someone tampered with it."""
+    if len(addresses) > 1 and np.any(addresses[1:] < addresses[:-1]):
+        order = np.argsort(addresses, kind="stable")
+        entries = text.split(b"\n")[1:]
+        text = b"".join(b"\n" + entries[row] for row in order.tolist())
+        sizes = np.append(starts[1:], len(text))[order] - starts[order]
+        addresses, starts = addresses[order], np.cumsum(sizes) - sizes
+    return KallsymsTable(addresses, starts, text)

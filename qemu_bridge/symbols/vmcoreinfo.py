@@ -1,0 +1,123 @@
+"""The kernel's own description of itself, found in RAM: the ELF note ``VMCOREINFO``.
+
+Linux writes this note at boot so that a crash kernel can make sense of the dead one
+(``kernel/vmcore_info.c``, before release 6.9 ``kernel/crash_core.c``). It is one text of ``KEY=VALUE`` lines behind an ELF
+note header (name size u32, description size u32, type u32, then the name padded to 12 bytes)::
+
+    OSRELEASE=6.1.0-56-cloud-amd64
+    BUILD-ID=3b43fad5034874490492495d552c0af6a5fab235
+    SYMBOL(swapper_pg_dir)=ffffffff82a10000
+    NUMBER(phys_base)=0
+    KERNELOFFSET=0
+
+It is all that is needed to start: where the kernel was loaded, its page tables, and since release 6.0 its symbol
+table. Nothing in it is trusted: a candidate that does not parse is passed over, and the caller checks the
+addresses that it gives (`kernel.KernelSymbols.load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ..errors import GlassBoxError, NotBootedError
+from ..ram import GuestRam
+
+_MAGIC = b"VMCOREINFO\0"
+_HEADER = struct.Struct("<III")
+_NAME_END = _HEADER.size + 12
+# VMCOREINFO_BYTES is a page; a description that claims more is no note, or one whose size was overwritten.
+_MAX_TEXT = 2 * PAGE_SIZE
+_MAX_CANDIDATES = 4096
+_LINE = re.compile(r"([A-Z][A-Za-z0-9_\-]*(?:\([\w.\-]+\))?)=([\x20-\x7e]*)")
+_ADDRESS_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class VmCoreInfo:
+    """One note: its `values` by key as the kernel wrote them, and the `physical` address of its header."""
+
+    values: Mapping[str, str]
+    physical: PhysicalAddress
+
+    def symbol(self, name: str) -> VirtualAddress | None:
+        """Run-time address of kernel symbol `name`, None where the note does not list it."""
+        return self._number(f"SYMBOL({name})", 16)
+
+    def number(self, name: str) -> int | None:
+        """The value of ``NUMBER(name)``, None where the note does not list it."""
+        text = self.values.get(f"NUMBER({name})", "")
+        return int(text) if re.fullmatch(r"-?\d{1,20}", text) else None
+
+    @property
+    def kernel_offset(self) -> int:
+        """How far KASLR moved the kernel image from its link address, in bytes; 0 without KASLR."""
+        return self._number("KERNELOFFSET", 16) or 0
+
+    @property
+    def release(self) -> str:
+        """What ``uname -r`` prints in the guest."""
+        return self.values.get("OSRELEASE", "")
+
+    @property
+    def build_id(self) -> str:
+        """Names the kernel build in lower-case hex: its ELF build id, or a hash of what KASLR leaves alone."""
+        stated = self.values.get("BUILD-ID", "")
+        if re.fullmatch(r"[0-9a-f]{16,64}", stated):
+            return stated
+        fixed = sorted(f"{key}={value}" for key, value in self.values.items() if key.startswith(("OS", "OFF", "SIZE", "LEN")))
+        return hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:40]
+
+    def _number(self, key: str, base: int) -> VirtualAddress | None:
+        text = self.values.get(key, "")
+        return VirtualAddress(int(text, base) & _ADDRESS_MASK) if re.fullmatch(r"[0-9a-fA-F]{1,16}", text) else None
+
+
+def parse_note(data: bytes, physical: PhysicalAddress) -> VmCoreInfo | None:
+    """The note whose ELF header starts `data`, None when it is not one of a 4 KiB-page kernel."""
+    if len(data) < _NAME_END:
+        return None
+    name_size, text_size, note_type = _HEADER.unpack_from(data)
+    if name_size != len(_MAGIC) or note_type != 0 or not 0 < text_size <= _MAX_TEXT:
+        return None
+    text = data[_NAME_END : _NAME_END + text_size].split(b"\0", 1)[0]
+    values: dict[str, str] = {}
+    for line in text.decode("latin-1").splitlines():
+        if match := _LINE.fullmatch(line):
+            values[match[1]] = match[2]
+    if not values.get("OSRELEASE") or values.get("PAGESIZE") != str(PAGE_SIZE):
+        return None
+    return VmCoreInfo(values, physical)
+
+
+def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
+    """Yield every well-formed note in RAM, ascending: a rebooted guest may hold one of its former life."""
+    for offset in ram.find(_MAGIC, limit=_MAX_CANDIDATES):
+        try:
+            physical = PhysicalAddress(ram.layout.to_physical(offset) - _HEADER.size)
+            data = _read_some(ram, physical)
+        except GlassBoxError:
+            continue
+        if (info := parse_note(data, physical)) is not None:
+            yield info
+
+
+def find_vmcoreinfo(ram: GuestRam) -> VmCoreInfo:
+    """The first well-formed note in RAM; `NotBootedError` while there is none.
+
+    >>> find_vmcoreinfo(ram).release
+    '6.1.0-56-cloud-amd64'
+    """
+    for info in iter_vmcoreinfo(ram):
+        return info
+    raise NotBootedError("guest RAM holds no VMCOREINFO note yet; wait until the kernel has booted, or use Linux 6.0 or later")
+
+
+def _read_some(ram: GuestRam, physical: PhysicalAddress) -> bytes:
+    """As much of a note as RAM holds behind `physical`."""
+    length = min(_NAME_END + _MAX_TEXT, ram.layout.end - physical)
+    return ram.read(physical, length)

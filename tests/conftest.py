@@ -1,0 +1,58 @@
+"""Fixtures: one real machine a session, on Alpine where it can be had.
+
+Nothing of the user's is touched but the image cache: runtime folder, logs and symbols live in the session's
+temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import Machine, booted, find_or_build_image
+
+from qemu_bridge.connection import prune, ram_folder, shared_prefix
+from qemu_bridge.images import BuiltImage
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the image that the tests used."""
+    if find_or_build_image.cache_info().currsize:
+        image = find_or_build_image()
+        terminalreporter.write_line(f"guest image: {image.name}, kernel {image.kernel_release}, id {image.image_id}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_folders() -> Iterator[Path]:
+    """Runtime, state and symbol folders of the session's own; short, because a socket's path is limited."""
+    folder = Path(tempfile.mkdtemp(prefix="gb-"))
+    kept = {key: os.environ.get(key) for key in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "GLASSBOX_SYMBOL_CACHE")}
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    before = set(ram_folder().glob(f"{shared_prefix()}*"))
+    yield folder
+    prune()
+    left = set(ram_folder().glob(f"{shared_prefix()}*")) - before
+    for key, value in kept.items():
+        os.environ.pop(key, None)
+        if value is not None:
+            os.environ[key] = value
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def image() -> BuiltImage:
+    """The guest image of this session."""
+    return find_or_build_image()
+
+
+@pytest.fixture(scope="session")
+def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
+    """The session's guest. Tests may pause it and run commands in it, and must leave it running."""
+    with booted("session", image) as found:
+        yield found

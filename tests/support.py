@@ -1,0 +1,102 @@
+"""A real machine for tests: boot it, look into it from inside, run the command line on it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+
+from qemu_bridge.client import Client
+from qemu_bridge.errors import ImageError
+from qemu_bridge.images import BuiltImage, build_image
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
+from qemu_bridge.ram import GuestRam
+
+
+@functools.cache
+def find_or_build_image() -> BuiltImage:
+    """Alpine, else the image that needs only Debian's packages."""
+    try:
+        return build_image("alpine")
+    except ImageError:
+        return build_image("debian-busybox")
+
+
+class Machine:
+    """A booted guest, and the ways to look into it from outside and from inside."""
+
+    def __init__(self, client: Client, image: BuiltImage) -> None:
+        self.client = client
+        self.image = image
+        self.name = client.name
+
+    @property
+    def ram(self) -> GuestRam:
+        """The guest's RAM."""
+        return self.client.ram
+
+    @cached_property
+    def kernel(self):
+        """Symbols and types, read in this process."""
+        from qemu_bridge.symbols import KernelSymbols
+
+        return KernelSymbols.load(self.ram)
+
+    @cached_property
+    def adapter(self):
+        """Volatility on this machine's RAM, in this process."""
+        from qemu_bridge.volatility_adapter import VolatilityAdapter
+
+        return VolatilityAdapter(self.ram, self.kernel)
+
+    def exec(self, command: str, timeout_s: float = 120.0) -> bytes:
+        """Output of a shell command run as root in the guest, which must succeed."""
+        output, status = self.client.execute(command, timeout_s)
+        assert status == 0, output
+        return output
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The guest stands still inside."""
+        self.client.pause()
+        try:
+            yield
+        finally:
+            self.client.resume()
+
+
+@contextlib.contextmanager
+def booted(name: str, image: BuiltImage, **changes: object) -> Iterator[Machine]:
+    """A machine of its own, up, for a test that needs more than to look at the session's."""
+    config = {
+        "kernel": image.kernel,
+        "initrd": image.initrd,
+        "append": image.command_line,
+        "image": image.name,
+        "image_id": image.image_id,
+    }
+    launch(MachineConfig(name=name, **config | changes))
+    with Client.connect(name) as client:
+        try:
+            client.wait_until_ready(120.0)
+            yield Machine(client, image)
+        finally:
+            with contextlib.suppress(Exception):
+                client.stop()
+
+
+def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "qemu_bridge.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ | environment,
+        check=False,
+    )

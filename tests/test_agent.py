@@ -1,0 +1,58 @@
+"""The root shell in the guest: bytes, exit status, time limits."""
+
+import hashlib
+
+import pytest
+
+from qemu_bridge.errors import MachineError
+
+pytestmark = pytest.mark.guest
+
+
+def test_every_byte_of_the_output_comes_back(machine):
+    output, status = machine.client.execute("cat /bin/busybox")
+    assert status == 0
+    assert hashlib.md5(output).hexdigest().encode() == machine.exec("md5sum /bin/busybox").split()[0]
+
+
+def test_words_are_not_touched_by_any_shell_on_the_way(machine):
+    words = ["printf", "%s|", "a b", "$HOME", "'", '"', "\\", "*", ";", "ä", "", "x\ny"]
+    assert machine.client.execute(words)[0].decode() == "|".join(words[2:]) + "|"
+
+
+def test_a_shell_line_is_run_by_a_shell(machine):
+    assert machine.exec("echo one; echo two >&2; for i in 3 4; do echo $i; done").split() == [
+        b"one",
+        b"two",
+        b"3",
+        b"4",
+    ]
+
+
+@pytest.mark.parametrize("status", [0, 1, 7, 127, 255])
+def test_the_exit_status_comes_back(machine, status):
+    assert machine.client.execute(f"exit {status}") == (b"", status)
+
+
+def test_output_that_looks_like_an_end_is_output(machine):
+    assert (
+        machine.client.execute("printf '\\n0123456789abcdef0123456789abcdef 0\\n'")[0]
+        == b"\n0123456789abcdef0123456789abcdef 0\n"
+    )
+
+
+def test_a_long_command_arrives_whole(machine):
+    text = "x" * 50_000
+    assert machine.client.execute(f"printf %s {text} | wc -c")[0].strip() == b"50000"
+
+
+def test_a_command_that_never_ends_is_ended(machine):
+    output, status = machine.client.execute("echo begun; sleep 1000", timeout_s=1.0)
+    assert (output, status) == (b"begun\n", 143)
+    assert machine.exec("echo still here") == b"still here\n"
+
+
+def test_a_paused_guest_does_not_answer_and_answers_rightly_afterwards(machine):
+    with machine.paused(), pytest.raises(MachineError, match="did not finish"):
+        machine.client.execute("echo early", timeout_s=0.1)
+    assert machine.exec("echo late") == b"late\n"

@@ -1,0 +1,163 @@
+"""The command line as a user types it: output, JSON, exit status, and never a traceback."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support import glassbox
+
+from qemu_bridge.addresses import PhysicalAddress
+from qemu_bridge.cli import main, make_parser
+
+guest = pytest.mark.guest
+
+
+def verbs():
+    actions = next(action for action in make_parser()._actions if hasattr(action, "choices") and action.dest == "verb")
+    return actions.choices
+
+
+BAD_INPUT = [
+    (["ps", "nobody"], 2, "no machine named 'nobody'"),
+    (["ps", "no/body"], 2, "cannot name a machine"),
+    (["start", "x", "--memory", "0"], 2, "cannot be guest RAM"),
+    (["start", "x", "--memory", "3"], 2, "cannot be guest RAM"),
+    (["start", "x", "--memory", "lots"], 2, "not a size"),
+    (["start", "x", "--smp", "0"], 2, "vCPUs"),
+    (["start", "x", "--kernel", "/nowhere", "--initrd", "/nowhere"], 2, "no file /nowhere"),
+    (["start", "x", "--image", "beos"], None, "beos"),
+    (["start", "a b"], 2, "cannot name a machine"),
+    (["snap", "nobody", "-o", "/tmp/x.png"], 2, "no machine named"),
+    (["view", "nobody"], 2, "no machine named"),
+    (["image", "path", "nothing"], 2, "nothing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "sentence"), BAD_INPUT, ids=lambda value: " ".join(value) if isinstance(value, list) else None
+)
+def test_bad_input_is_one_line_and_no_traceback(words, status, sentence):
+    answer = glassbox(*words)
+    assert answer.returncode in ((1, 2) if status is None else (status,))
+    assert sentence in answer.stderr and "Traceback" not in answer.stderr
+    if answer.stderr.startswith("glassbox: "):
+        assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_no_qemu_is_one_line_that_says_what_to_install(image):
+    answer = glassbox(
+        "start", "x", "--kernel", str(image.kernel), "--initrd", str(image.initrd), GLASSBOX_QEMU="/nowhere"
+    )
+    assert answer.returncode == 1 and "install QEMU" in answer.stderr and len(answer.stderr.splitlines()) == 1
+
+
+def test_every_verb_has_help_with_an_effect_and_no_verb_is_undocumented():
+    for name, parser in verbs().items():
+        assert parser.description and parser.description.endswith("."), name
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_completion_script_knows_the_verbs(shell):
+    answer = glassbox("completion", shell)
+    assert answer.returncode == 0 and "modules" in answer.stdout
+
+
+def test_a_completion_script_is_valid_bash():
+    script = glassbox("completion", "bash").stdout
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_the_version_is_the_distributions():
+    from qemu_bridge import __version__
+
+    assert glassbox("--version").stdout.strip() == f"glassbox {__version__}"
+
+
+def test_an_interrupt_ends_with_status_130(monkeypatch):
+    monkeypatch.setattr("qemu_bridge.connection.prune", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["status"]) == 130
+
+
+@guest
+def test_peek_shows_what_ram_holds(machine):
+    physical = 0x1000000
+    row = glassbox("peek", machine.name, hex(physical), "16").stdout
+    content = machine.ram.read(PhysicalAddress(physical), 16)
+    assert row.startswith(f"{physical:#014x}") and content[:8].hex(" ") in row
+    raw = subprocess.run(
+        [sys.executable, "-m", "qemu_bridge.cli", "peek", machine.name, "16M", "4K", "--raw"],
+        capture_output=True,
+        check=True,
+    )
+    assert raw.stdout == machine.ram.read(PhysicalAddress(physical), 4096)
+    assert json.loads(glassbox("peek", machine.name, "0x1000000", "4", "--json").stdout)["hex"] == content[:4].hex()
+
+
+@guest
+@pytest.mark.parametrize("place", ["0xfffffffff", "-1", "nonsense", "128M"])
+def test_peek_outside_ram_is_one_line(machine, place):
+    answer = (
+        glassbox("peek", machine.name, place)
+        if not place.startswith("-")
+        else glassbox("peek", machine.name, "0x" + "f" * 30)
+    )
+    assert answer.returncode == 2 and len(answer.stderr.splitlines()) == 1
+
+
+@guest
+def test_find_finds_what_the_guest_wrote(machine):
+    machine.exec("echo glassbox-was-'here' > /tmp/mark")
+    answer = glassbox("find", machine.name, "glassbox-was-here", "--json")
+    assert answer.returncode == 0
+    for row in json.loads(answer.stdout):
+        assert machine.ram.read(PhysicalAddress(row["physical"]), 17) == b"glassbox-was-here"
+    shown = glassbox("find", machine.name, "--regex", "glassbox-was-h[e]re", "--limit", "1")
+    assert "glassbox-was-here" in shown.stdout and "--limit" in shown.stderr
+    assert glassbox("find", machine.name, "--hex", "zz").returncode == 2
+    assert glassbox("find", machine.name, "--regex", "(").returncode == 2
+    machine.exec("rm /tmp/mark")
+
+
+@guest
+def test_find_of_nothing_ends_with_status_1(machine):
+    answer = glassbox("find", machine.name, "--hex", os.urandom(16).hex())
+    assert (answer.returncode, answer.stdout) == (1, "")
+
+
+@guest
+def test_exec_gives_output_and_exit_status(machine):
+    answer = glassbox("exec", machine.name, "--", "sh", "-c", "echo $0 $#; exit 3", "--", "-x")
+    assert (answer.returncode, answer.stdout) == (3, "-- 1\n")
+    assert glassbox("exec", machine.name).returncode == 2
+
+
+@guest
+def test_qmp_passes_commands_through(machine):
+    command = '{"execute": "query-status"}'
+    assert json.loads(glassbox("qmp", machine.name, command).stdout)["status"] == "running"
+    assert json.loads(glassbox("qmp", machine.name, "query-name").stdout) == {"name": machine.name}
+    for words, status in (('{"execute": 3', 2), ('{"run": "x"}', 2), ("no-such", 1)):
+        assert glassbox("qmp", machine.name, words).returncode == status
+
+
+@guest
+def test_status_lists_every_machine(machine):
+    assert machine.name in glassbox("status").stdout
+    one = json.loads(glassbox("status", machine.name, "--json").stdout)
+    assert one["ram_bytes"] == machine.ram.size and one["dirty_strategy"] in ("soft-dirty", "comparison")
+
+
+@guest
+def test_the_console_log_holds_the_boot(machine):
+    answer = glassbox("console", machine.name)
+    assert "glassbox: ready" in answer.stdout
+
+
+@guest
+def test_dirty_lists_ranges_and_the_next_epoch(machine):
+    first = json.loads(glassbox("dirty", machine.name, "--json").stdout)
+    later = json.loads(glassbox("dirty", machine.name, "--since", str(first["epoch"]), "--json").stdout)
+    assert later["epoch"] > first["epoch"]
+    assert sum(size for _, size in later["ranges"]) <= sum(size for _, size in first["ranges"])

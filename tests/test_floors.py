@@ -1,0 +1,120 @@
+"""The house stands: imports go down the floors only, and a light import stays light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOORS = (
+    ("tcg_plugin",),
+    (
+        "qemu_bridge.errors",
+        "qemu_bridge.addresses",
+        "qemu_bridge.protocol",
+        "qemu_bridge.connection",
+        "qemu_bridge.tasks",
+    ),
+    (
+        "qemu_bridge.ram",
+        "qemu_bridge.dirty",
+        "qemu_bridge.paging",
+        "qemu_bridge.symbols",
+        "qemu_bridge.images",
+        "qemu_bridge.machine",
+        "qemu_bridge.launch",
+        "qemu_bridge.monitor",
+        "qemu_bridge.agent",
+        "qemu_bridge.page_map",
+        "qemu_bridge.client",
+    ),
+    ("qemu_bridge.volatility_adapter", "qemu_bridge.classify", "qemu_bridge.semantics"),
+    ("qemu_bridge.daemon",),
+    ("viewer",),
+    ("qemu_bridge.cli",),
+)
+VIEWER_MAY_USE = {"addresses", "client", "dirty", "errors", "page_map", "protocol", "ram"}
+
+
+def floor_of(module: str) -> int:
+    """The floor of the longest listed prefix of `module`; the bare package is as low as its errors."""
+    if module == "qemu_bridge":
+        return 0
+    for number, prefixes in enumerate(FLOORS):
+        if any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes):
+            return number
+    raise AssertionError(f"{module} stands on no floor; give it one in FLOORS")
+
+
+def source_files() -> Iterator[Path]:
+    for package in ("tcg_plugin", "qemu_bridge", "viewer"):
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Absolute names of our own modules that `path` imports, anywhere in it."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            names = [stem] + [f"{stem}.{alias.name}" for alias in node.names if is_module(f"{stem}.{alias.name}")]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in ("tcg_plugin", "qemu_bridge", "viewer"))
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("path", source_files(), ids=module_name)
+def test_imports_go_down_the_floors(path):
+    own = module_name(path)
+    for name in imported_modules(path):
+        same_room = name.rpartition(".")[0] == own.rpartition(".")[0] or name.startswith(own.rpartition(".")[0] + ".")
+        assert floor_of(name) < floor_of(own) or (
+            floor_of(name) == floor_of(own) and (same_room or own.startswith("qemu_bridge"))
+        ), f"{own} (floor {floor_of(own)}) imports {name} (floor {floor_of(name)})"
+
+
+def test_the_viewer_uses_public_rooms_of_the_bridge_only():
+    for path in sorted((ROOT / "viewer").rglob("*.py")):
+        for name in imported_modules(path):
+            if name.startswith("qemu_bridge."):
+                assert name.split(".")[1] in VIEWER_MAY_USE, f"{module_name(path)} imports {name}"
+
+
+@pytest.mark.parametrize("module", ["qemu_bridge", "qemu_bridge.client", "qemu_bridge.ram"])
+def test_a_light_import_loads_neither_volatility_nor_wgpu(module):
+    program = (
+        f"import sys, {module}; print([name for name in ('volatility3', 'wgpu', 'qemu.qmp') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    without = []
+    for path in source_files():
+        stem = path.parent.name if path.name in ("__init__.py", "__main__.py") else path.stem
+        if path.stat().st_size and not any(name.startswith(f"test_{stem}") for name in tests):
+            without.append(module_name(path))
+    assert without == []

@@ -1,0 +1,103 @@
+"""The QEMU command line, and what is refused before QEMU is asked."""
+
+import itertools
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from qemu_bridge.errors import HostError, UsageError
+from qemu_bridge.machine import Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
+from tcg_plugin import abi
+
+ENDPOINTS = Endpoints(Path("/dev/shm/a,b.ram"), Path("/run/x.qmp"), Path("/state/console.log"), 5, 6)
+CONFIG = MachineConfig(name="demo")
+
+
+def after(argv, flag):
+    return [value for key, value in itertools.pairwise(argv) if key == flag]
+
+
+def test_ram_is_a_shared_file_of_the_machine():
+    argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
+    assert after(argv, "-object") == ["memory-backend-file,id=ram,mem-path=/dev/shm/a,,b.ram,size=134217728,share=on"]
+    assert after(argv, "-machine") == ["pc,memory-backend=ram"]
+    assert after(argv, "-m") == ["134217728B"]
+
+
+def test_there_is_a_sandbox_and_no_network():
+    argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
+    assert after(argv, "-sandbox")[0].startswith("on,") and "spawn=deny" in after(argv, "-sandbox")[0]
+    assert after(argv, "-nic") == ["none"] and "-nodefaults" in argv
+
+
+def test_the_console_is_the_first_serial_port_and_the_agent_the_second():
+    argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
+    assert after(argv, "-serial") == ["chardev:console", "chardev:agent"]
+
+
+def test_arguments_of_the_user_come_last():
+    config = replace(CONFIG, kernel=Path("/k"), append="quiet", qemu_args=("-device", "virtio-rng-pci"))
+    argv = qemu_argv("qemu", config, ENDPOINTS)
+    assert argv[-2:] == ["-device", "virtio-rng-pci"]
+    assert after(argv, "-kernel") == ["/k"] and after(argv, "-append") == ["quiet"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"memory": 0},
+        {"memory": 3},
+        {"memory": -(1 << 20)},
+        {"memory": (128 << 20) + 1},
+        {"smp": 0},
+        {"smp": 256},
+        {"machine": "microvm"},
+        {"accelerator": "hvf"},
+        {"kernel": Path("/nowhere")},
+    ],
+    ids=str,
+)
+def test_what_qemu_could_not_start_is_refused_in_words(change):
+    with pytest.raises(UsageError, match=r"give|use"):
+        replace(CONFIG, **change).validate()
+
+
+def fake_qemu(folder, text):
+    path = folder / "qemu-system-x86_64"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("echo QEMU emulator version 7.2.18", r"is QEMU 7\.2; install QEMU 9\.2 or later"),
+        ("echo hello", "does not say its version"),
+        ("exit 3", "does not run"),
+    ],
+)
+def test_a_qemu_that_will_not_do_is_named(text, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_QEMU", fake_qemu(tmp_path, text))
+    with pytest.raises(HostError, match=sentence):
+        find_qemu()
+
+
+def test_no_qemu_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("GLASSBOX_QEMU", "/nowhere/qemu")
+    with pytest.raises(HostError, match=r"not on this machine; install QEMU"):
+        find_qemu()
+
+
+def test_the_minimum_release_is_the_first_with_the_plugin_api_in_use():
+    assert abi.minimum_release() == (9, 2)
+    assert [abi.plugin_api(release) for release in ((9, 1), (9, 2), (10, 0), (10, 1))] == [0, 4, 4, 5]
+
+
+def test_a_guest_larger_than_its_folder_is_refused(tmp_path):
+    with pytest.raises(HostError, match="MiB free"):
+        check_ram_space(tmp_path, 1 << 60)
+    with pytest.raises(HostError, match="GLASSBOX_RAM_DIR"):
+        check_ram_space(tmp_path / "nowhere", 1)

@@ -1,0 +1,108 @@
+"""GuestRam on files made here: reading, searching, holes, and RAM that goes away."""
+
+import re
+
+import numpy as np
+import pytest
+
+from qemu_bridge.addresses import GIB, PAGE_SIZE, PhysicalAddress, RamLayout
+from qemu_bridge.errors import AddressError, MachineGoneError, UsageError
+from qemu_bridge.ram import GuestRam
+
+SIZE = 1 << 20
+
+
+@pytest.fixture
+def ram(tmp_path):
+    path = tmp_path / "ram"
+    content = np.random.default_rng(7).integers(1, 256, 8 * PAGE_SIZE, np.uint8).tobytes()
+    with path.open("wb") as file:
+        file.truncate(SIZE)
+        file.seek(16 * PAGE_SIZE)
+        file.write(content)
+    with GuestRam(path, RamLayout.from_rule("pc", SIZE)) as found:
+        yield found
+
+
+def test_reads_equal_the_file(ram):
+    content = ram.path.read_bytes()
+    assert ram.read(PhysicalAddress(16 * PAGE_SIZE + 5), 100) == content[16 * PAGE_SIZE + 5 :][:100]
+    assert ram.read_u64(PhysicalAddress(16 * PAGE_SIZE)) == int.from_bytes(content[16 * PAGE_SIZE :][:8], "little")
+    assert ram.read_u32(PhysicalAddress(16 * PAGE_SIZE)) == int.from_bytes(content[16 * PAGE_SIZE :][:4], "little")
+
+
+def test_the_view_is_the_file_itself_and_cannot_be_written(ram):
+    with ram.path.open("r+b") as file:
+        file.write(b"changed")
+    assert ram.view[:7].tobytes() == b"changed"
+    with pytest.raises(ValueError, match="read-only"):
+        ram.view[0] = 1
+    assert np.shares_memory(ram.pages(), ram.view)
+
+
+@pytest.mark.parametrize(("physical", "length"), [(SIZE, 1), (SIZE - 1, 2), (-1, 1), (1 << 63, 8), (0, SIZE + 1)])
+def test_reads_outside_ram_are_refused(ram, physical, length):
+    with pytest.raises(AddressError, match="outside guest RAM"):
+        ram.read(PhysicalAddress(physical), length)
+
+
+def test_a_negative_length_is_refused_and_nothing_is_nothing(ram):
+    assert ram.read(PhysicalAddress(0), 0) == b""
+    with pytest.raises(UsageError):
+        ram.read(PhysicalAddress(0), -1)
+
+
+def test_a_read_across_the_hole_is_refused(tmp_path):
+    path = tmp_path / "big"
+    with path.open("wb") as file:
+        file.truncate(5 * GIB)
+    with GuestRam(path, RamLayout.from_rule("q35", 5 * GIB)) as ram:
+        assert ram.read(PhysicalAddress(4 * GIB), 8) == bytes(8)
+        with pytest.raises(AddressError):
+            ram.read(PhysicalAddress(2 * GIB - 4), 8)
+
+
+def test_resident_pages_are_those_that_were_written(ram):
+    assert np.flatnonzero(ram.resident_pages()).tolist() == list(range(16, 24))
+
+
+def test_bytes_are_found_with_overlaps_and_across_pages(ram):
+    with ram.path.open("r+b") as file:
+        file.seek(17 * PAGE_SIZE - 2)
+        file.write(b"\0\0\0\0")
+    assert list(ram.find(b"\0\0\0")) == [17 * PAGE_SIZE - 2, 17 * PAGE_SIZE - 1]
+    assert list(ram.find(b"\0\0\0", limit=1)) == [17 * PAGE_SIZE - 2]
+
+
+def test_every_occurrence_that_a_plain_search_finds_is_found(ram):
+    content = ram.path.read_bytes()
+    needle = content[18 * PAGE_SIZE : 18 * PAGE_SIZE + 2]
+    expected = [match.start() for match in re.finditer(b"(?=" + re.escape(needle) + b")", content, re.DOTALL)]
+    assert list(ram.find(needle)) == expected
+
+
+def test_a_regular_expression_is_found(ram):
+    with ram.path.open("r+b") as file:
+        file.seek(20 * PAGE_SIZE + 9)
+        file.write(b"Linux version 6.1.0")
+    assert list(ram.find(re.compile(rb"Linux version [\d.]+"))) == [20 * PAGE_SIZE + 9]
+
+
+@pytest.mark.parametrize("pattern", [b"", re.compile(b""), re.compile(b"x*")])
+def test_a_pattern_of_nothing_is_refused(ram, pattern):
+    with pytest.raises(UsageError, match="at least one byte"):
+        list(ram.find(pattern))
+
+
+def test_ram_that_is_gone_or_cut_short_is_an_error_in_words(tmp_path, ram):
+    with pytest.raises(MachineGoneError, match="still running"):
+        GuestRam(tmp_path / "nowhere", RamLayout.from_rule("pc", SIZE))
+    with pytest.raises(MachineGoneError, match="cut short"):
+        GuestRam(ram.path, RamLayout.from_rule("pc", 2 * SIZE))
+
+
+def test_views_outlive_the_machine_that_gave_them(ram):
+    view = ram.pages()[16]
+    ram.path.unlink()
+    ram.close()
+    assert view.any()

@@ -1,0 +1,9 @@
+"""The 3D viewer: guest RAM on a Hilbert curve, coloured by what its pages are, in a window or as a picture.
+
+* `viewer.curve` and `viewer.grid` lay bytes along the curve: the NumPy reference, and the compute shader;
+* `viewer.scene` holds what is drawn, `viewer.raymarch` draws it, `viewer.camera` says from where;
+* `viewer.offscreen` writes pictures, `viewer.window` shows and follows a running machine (`viewer.live`).
+
+``python -m viewer snap NAME -o picture.png`` and ``python -m viewer view NAME`` are the command line. The
+viewer uses the public names of `qemu_bridge` only, and nothing is imported here, so `import viewer` is free.
+"""

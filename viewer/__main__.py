@@ -1,0 +1,128 @@
+"""``python -m viewer``: a picture of a running machine (``snap``), or a window on it (``view``)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qemu_bridge.addresses import format_size
+from qemu_bridge.errors import EXIT_FAILED, GlassBoxError
+from qemu_bridge.page_map import PageMap
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
+    from qemu_bridge.ram import GuestRam
+
+    from .camera import Camera
+
+
+class MachineSource:
+    """A running machine as a `viewer.scene.Source`. A client serves one thread, so every thread gets its own."""
+
+    def __init__(self, name: str) -> None:
+        """Connect to machine `name`; `UnknownMachineError` if there is none."""
+        self._name = name
+        self._local = threading.local()
+        self._client()
+
+    def _client(self) -> Client:
+        from qemu_bridge.client import Client
+
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = Client.connect(self._name)
+        return client
+
+    @cached_property
+    def ram(self) -> GuestRam:
+        """The machine's RAM, read in place."""
+        return self._client().ram
+
+    @cached_property
+    def title(self) -> str:
+        """``demo · 128 MiB RAM · Linux 6.1.0``."""
+        kernel = self._client().status().get("kernel_release")
+        parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
+        return " · ".join(parts)
+
+    def page_map(self) -> PageMap:
+        """A fresh page map."""
+        return self._client().page_map()
+
+
+def _camera(text: str | None, ram_size: int, order: int | None) -> Camera | None:
+    from .camera import default_camera, parse_camera
+    from .curve import PAGE_ORDER, order_for
+    from .grid import MIN_ORDER, page_count
+    from .scene import extent_in_pages
+
+    if text is None:
+        return None
+    page_order = max(order_for(ram_size), MIN_ORDER) - PAGE_ORDER
+    x, y, z = (pages / (1 << page_order) for pages in extent_in_pages(page_count(ram_size), page_order))
+    return parse_camera(text, default_camera((x, y, z)))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of ``python -m viewer``."""
+    parser = argparse.ArgumentParser(prog="viewer", description="See a running guest's memory on a 3D Hilbert curve.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    snap = verbs.add_parser("snap", help="write a picture of a machine; needs no display")
+    view = verbs.add_parser("view", help="open a window on a machine")
+    for verb in (snap, view):
+        verb.add_argument("name", metavar="NAME", help="a running machine")
+        verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
+        verb.add_argument("--camera", metavar="VIEW", help="such as yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5; default: what shows most")
+        verb.add_argument("--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits")
+    snap.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the PNG to write")
+    view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
+    view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
+    view.add_argument("--screenshot", type=Path, metavar="FILE", help="write what the window shows when it closes by itself")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
+    from .offscreen import parse_picture_size, snap
+    from .window import open_window
+
+    size = parse_picture_size(arguments.size)
+    source = MachineSource(arguments.name)
+    camera = _camera(arguments.camera, source.ram.size, arguments.order)
+    if arguments.verb == "snap":
+        snap(source, arguments.output, size, camera, arguments.order)
+        return
+    open_window(
+        source,
+        frames=arguments.frames,
+        screenshot=arguments.screenshot,
+        after_s=arguments.after,
+        size=size,
+        camera=camera,
+        order=arguments.order,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0, 1 for a failure, 2 for a wrong word."""
+    parsed = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="glassbox: %(message)s")
+    logging.getLogger("viewer").setLevel(logging.INFO)
+    try:
+        run(parsed)
+    except GlassBoxError as error:
+        print(f"glassbox: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The words on the picture: title, legend, caption, and labels on what is seen; drawn by Pillow.
+
+The result is one premultiplied RGBA image of the picture's size, which the renderer lays over the picture
+in a window and offscreen alike. Sizes are for a picture 720 pixels high and grow with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.page_map import PageMap
+from qemu_bridge.protocol import PageClass
+
+from .palette import MATERIALS, Rgb
+from .scene import Scene
+
+TEXT = (226, 232, 240)
+QUIET = (140, 152, 172)
+HALO = (6, 9, 14)
+LEGEND_WIDTH = 250
+"""Pixels at the left that the legend wants, in a picture 720 high."""
+_BLOCK_SHARE = 0.018
+_MIN_PIXELS = 10
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself."""
+
+    text: str
+    colour: Rgb
+    x: float
+    y: float
+    is_block: bool
+
+
+def format_bytes(size_bytes: int) -> str:
+    """A size for reading, three figures at most: ``14.0 MiB``, ``592 KiB``."""
+    return f"{size_bytes / (1 << 20):.1f} MiB" if size_bytes >= 1 << 20 else f"{size_bytes >> 10} KiB"
+
+
+def legend_shift(width: int, height: int) -> tuple[float, float]:
+    """Lens shift that centres the scene in what the legend leaves free; none where the picture is too narrow for one."""
+    if not has_legend(width, height):
+        return 0.0, 0.0
+    return 0.72 * LEGEND_WIDTH * height / 720 / width, 0.02
+
+
+def has_legend(width: int, height: int) -> bool:
+    """Whether a picture is large enough for a legend that can be read."""
+    return height >= 300 and width >= 1.2 * height
+
+
+def caption(scene: Scene) -> str:
+    """What a voxel and a brick are: ``1 voxel = 1 byte``."""
+    grid = scene.grid
+    voxel = "1 byte" if grid.coarsening == 0 else f"{8**grid.coarsening} bytes (the largest)"
+    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {grid.order}, {grid.side} x {grid.side} x {grid.side} voxels"
+
+
+def legend_classes(scene: Scene) -> list[PageClass]:
+    """The classes that the legend lists, from the top: what is there, glass last."""
+    counts = scene.page_map.counts() if scene.page_map is not None else {}
+    present = (c for c in counts if c != PageClass.UNTOUCHED)
+    return sorted(present, key=lambda c: (not MATERIALS[c].is_body, c))
+
+
+def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[PageClass] | None = None) -> list[Label]:
+    """Labels for the classes seen in `picked` (see `Renderer.pick_pages`), in a picture of the same size."""
+    if scene.page_map is None:
+        return []
+    entries = scene.page_map.entries[np.maximum(picked, 0)]
+    page_class = np.where(picked < 0, 0, entries["page_class"])
+    height, width = picked.shape
+    if has_legend(width, height):
+        page_class[:, : round((LEGEND_WIDTH + 60) * height / 720)] = 0  # no label under the legend
+    labels = []
+    for wanted in classes or [c for c in PageClass if MATERIALS[c].is_body]:
+        mask = page_class == wanted
+        if np.count_nonzero(mask) >= _MIN_PIXELS:
+            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"]))
+    return labels
+
+
+def _label(page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32]) -> Label:
+    is_block = np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size
+    y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
+    text = page_class.label
+    owner = page_map.owners.get(int(owners[y, x]))
+    if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
+        text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
+    return Label(text, MATERIALS[page_class].colour, float(x), float(y), is_block)
+
+
+def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
+    """(row, column) of the set pixel with most set pixels around it, by a summed-area table."""
+    table = np.pad(mask.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+    top, bottom = np.maximum(rows - radius, 0), np.minimum(rows + radius + 1, mask.shape[0])
+    left, right = np.maximum(columns - radius, 0), np.minimum(columns + radius + 1, mask.shape[1])
+    count = table[bottom][:, right] - table[top][:, right] - table[bottom][:, left] + table[top][:, left]
+    row, column = np.unravel_index(int(np.argmax(np.where(mask, count, -1))), mask.shape)
+    return int(row), int(column)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> _Font:
+    return ImageFont.load_default(size=size)
+
+
+class _Pen:
+    """An image to write on, with lengths scaled to the picture's height."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
+        self.draw = ImageDraw.Draw(self.image)
+        self.scale = height / 720
+
+    def text(self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0) -> None:
+        font = _font(max(round(size * self.scale), 8))
+        stroke = round(halo * self.scale)
+        self.draw.text((x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200))
+
+    def shade_left(self, width: float) -> None:
+        """Darken the left, fading out, so that words stay readable over a near view."""
+        columns = min(round(width), self.image.width)
+        fade = 215 * (1 - np.linspace(0, 1, columns) ** 2) if columns else np.zeros(0)
+        ramp = Image.fromarray(np.broadcast_to(np.round(fade).astype(np.uint8), (self.image.height, columns)).copy())
+        panel = Image.new("RGBA", ramp.size, (*HALO, 255))
+        panel.putalpha(ramp)
+        self.image.alpha_composite(panel)
+
+    def cube(self, x: float, y: float, edge: float, colour: Rgb, alpha: int = 255) -> None:
+        """A little isometric brick whose middle is at (x, y)."""
+        half, rise = edge * 0.87 * self.scale, edge * 0.5 * self.scale
+        tall = edge * self.scale
+        faces = (
+            (1.12, ((x, y - tall), (x + half, y - rise), (x, y), (x - half, y - rise))),
+            (0.86, ((x - half, y - rise), (x, y), (x, y + tall), (x - half, y + rise))),
+            (0.62, ((x + half, y - rise), (x, y), (x, y + tall), (x + half, y + rise))),
+        )
+        for light, corners in faces:
+            shade = tuple(min(round(part * light), 255) for part in colour)
+            self.draw.polygon(corners, fill=(*shade, alpha))
+
+
+def draw_overlay(size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False) -> npt.NDArray[np.uint8]:
+    """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there are no words.
+
+    `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
+    the digit that toggles a class.
+    """
+    width, height = size
+    # Drawn at twice the size and reduced: Pillow draws lines and polygons without smoothing.
+    pen = _Pen(2 * width, 2 * height)
+    _draw_labels(pen, labels, 2)
+    if has_legend(width, height):
+        pen.shade_left((LEGEND_WIDTH + 90) * pen.scale)
+        _draw_title(pen, title)
+        _draw_classes(pen, scene, with_keys)
+        pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
+    # Premultiplied before it is reduced, so that no dark rim appears around the words.
+    image = np.asarray(pen.image).astype(np.float32)
+    image[..., :3] *= image[..., 3:] / 255
+    quarter = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
+    return np.round(quarter).astype(np.uint8)
+
+
+def _draw_title(pen: _Pen, title: str) -> None:
+    headline, _, rest = title.partition(" · ")
+    left = 28 * pen.scale
+    pen.text(left, 58 * pen.scale, headline, 30)
+    for line, words in enumerate(filter(None, rest.split(" · "))):
+        pen.text(left, (84 + 19 * line) * pen.scale, words, 14, QUIET)
+
+
+def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
+    counts = scene.page_map.counts() if scene.page_map is not None else {}
+    order = legend_classes(scene)
+    left, right, row = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale, 26 * pen.scale
+    y = pen.image.height / 2 - row * (len(order) + 1) / 2 + 20 * pen.scale
+    for number, page_class in enumerate(order, start=1):
+        is_shown = page_class in scene.visible
+        material = MATERIALS[page_class]
+        alpha = 255 if material.is_body else 130
+        pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, material.colour, alpha if is_shown else 40)
+        ink = TEXT if is_shown else QUIET
+        pen.text(left + 26 * pen.scale, y, page_class.label, 14, ink)
+        if with_keys and number < 10:
+            pen.text(left - 8 * pen.scale, y, str(number), 10, QUIET, "rs")
+        pen.text(right, y, format_bytes(counts[page_class] * PAGE_SIZE), 13, QUIET, "rs")
+        y += row
+    untouched = counts.get(PageClass.UNTOUCHED, 0)
+    if untouched:
+        pen.text(left + 26 * pen.scale, y, "never touched: air", 13, QUIET)
+        pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
+
+
+def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
+    """Words on blocks; for small things words in a column at the right, with a line to the place."""
+    for label in labels:
+        if label.is_block:
+            pen.text(label.x * factor, label.y * factor, label.text, 17, (255, 255, 255), "mm", halo=2.5)
+    small = sorted((label for label in labels if not label.is_block), key=lambda label: label.y)
+    column, spacing = pen.image.width - 178 * pen.scale, 30 * pen.scale
+    y = max(sum(label.y * factor for label in small) / max(len(small), 1) - spacing * (len(small) - 1) / 2, 70 * pen.scale)
+    thin = max(round(1.4 * pen.scale), 2)
+    for label in small:
+        at = (label.x * factor, label.y * factor)
+        bend = (column - 26 * pen.scale, y)
+        for colour, extra in (((*HALO, 120), thin), ((*label.colour, 255), 0)):
+            pen.draw.line([at, bend, (column - 8 * pen.scale, y)], fill=colour, width=thin + extra, joint="curve")
+        dot = 3 * pen.scale
+        pen.draw.ellipse([at[0] - dot, at[1] - dot, at[0] + dot, at[1] + dot], fill=(*label.colour, 255), outline=(*HALO, 220))
+        pen.text(column, y, label.text, 14, TEXT, "lm", halo=2)
+        y += spacing

@@ -1,0 +1,98 @@
+"""Pictures without a display: a scene rendered into memory and written as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import wgpu
+from PIL import Image
+
+from qemu_bridge.errors import GlassBoxError, UsageError
+
+from .camera import Camera, default_camera
+from .device import request_device
+from .legend import draw_overlay, find_labels, legend_shift
+from .raymarch import PASSES, Renderer, read_texture
+from .scene import Scene, Source
+
+MAX_SIDE = 8192
+
+
+def parse_picture_size(text: str) -> tuple[int, int]:
+    """(width, height) in pixels of a text such as ``1280x720``; `UsageError` outside 16 to 8192 a side."""
+    width, times, height = text.lower().partition("x")
+    if times and width.isdigit() and height.isdigit() and all(16 <= int(side) <= MAX_SIDE for side in (width, height)):
+        return int(width), int(height)
+    raise UsageError(f"{text!r} is no picture size; write WIDTHxHEIGHT with 16 to {MAX_SIDE} pixels each, such as 1280x720")
+
+
+def load_scene(source: Source, device: Any | None = None, order: int | None = None) -> Scene:
+    """A scene that shows all of `source` as it is now."""
+    scene = Scene(device or request_device(), len(source.ram.view), order)
+    scene.set_page_map(source.page_map())
+    scene.update_ram(source.ram)
+    return scene
+
+
+def choose_camera(renderer: Renderer) -> Camera:
+    """The view from above a corner that shows the most: every class counts, by the share of its pages in sight.
+
+    Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
+    """
+    scene = renderer.scene
+    start = default_camera(scene.relative_extent)
+    if scene.page_map is None:
+        return start
+    page_class = scene.page_map.entries["page_class"]
+    total = np.bincount(page_class, minlength=256)
+
+    def score(camera: Camera) -> float:
+        seen = np.unique(renderer.pick_pages(camera, (320, 180)))
+        classes = np.bincount(page_class[seen[seen >= 0]], minlength=256)
+        return float(np.sqrt(classes / np.maximum(total, 1)).sum())
+
+    return max((start.orbit(turn, 0) for turn in (0, 20, 90, 110, 180, 200, 270, 290)), key=score)
+
+
+def render_scene(
+    scene: Scene,
+    size: tuple[int, int],
+    *,
+    camera: Camera | None = None,
+    title: str = "",
+    passes: int = PASSES,
+    with_words: bool = True,
+) -> npt.NDArray[np.uint8]:
+    """The picture of `scene`: sRGB, `uint8` of shape (height, width, 3).
+
+    `size` is (width, height) in pixels; `passes` is how often it is refined; `with_words` adds legend and labels.
+    """
+    renderer = Renderer(scene)
+    camera = camera or choose_camera(renderer)
+    if with_words:
+        renderer.shift = legend_shift(*size)
+        labels = find_labels(scene, renderer.pick_pages(camera, size))
+        renderer.set_overlay(draw_overlay(size, scene, title, labels))
+    for _ in range(passes):
+        renderer.draw_pass(camera, size)
+    usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+    target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
+    renderer.present(target.create_view(), size)
+    return np.ascontiguousarray(read_texture(scene.device, target, np.dtype(np.uint8))[..., :3])
+
+
+def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write `picture` to `path` as PNG; `GlassBoxError` where the file cannot be written."""
+    try:
+        Image.fromarray(picture).save(path, format="PNG", optimize=True)
+    except OSError as error:
+        raise GlassBoxError(f"cannot write the picture {path} ({error.strerror or error}); choose another path with -o") from None
+
+
+def snap(source: Source, path: Path, size: tuple[int, int] = (1280, 720), camera: Camera | None = None, order: int | None = None) -> None:
+    """Write a picture of `source` to `path`; errors as `load_scene` and `write_picture` raise them."""
+    scene = load_scene(source, order=order)
+    write_picture(render_scene(scene, size, camera=camera, title=source.title), path)

@@ -1,0 +1,295 @@
+"""The window: the scene with an orbit camera, live while the guest runs.
+
+Frames are drawn on demand. While something moves they are drawn at a resolution that holds the frame
+rate, one pass each; at rest the picture is refined pass by pass at full resolution, and then nothing is
+drawn, and no time spent, until the guest's memory, the page map or the user changes something.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import wgpu
+
+from qemu_bridge.errors import GlassBoxError, GraphicsError
+from qemu_bridge.protocol import PageClass
+
+from .camera import Camera, default_camera, format_camera
+from .device import request_device
+from .legend import draw_overlay, find_labels, legend_classes, legend_shift
+from .live import Feed
+from .offscreen import choose_camera, write_picture
+from .raymarch import PASSES, Renderer, read_texture
+from .scene import Scene, Source
+
+log = logging.getLogger(__name__)
+
+TARGET_FRAME_S = 0.033
+PAGES_PER_FRAME = 1024
+MAX_REDUCTION = 8
+REST_S = 0.25
+_FORMAT = "bgra8unorm"
+KEYS = (
+    ("drag", "turn"),
+    ("right drag, shift drag", "move sideways"),
+    ("wheel", "nearer, farther"),
+    ("1-9", "show or hide a class of the legend"),
+    ("r", "back to the first view"),
+    ("l", "labels on or off"),
+    ("space", "hold the picture, go on"),
+    ("s", "write a screenshot here"),
+    ("?", "this list"),
+    ("q, Esc", "close"),
+)
+
+
+class FramePace:
+    """How much smaller than the window pictures are drawn while something moves.
+
+    A frame time over the target makes them smaller at once, a window of six good frames larger again.
+    """
+
+    def __init__(self) -> None:
+        self.reduction = 2
+        self._times: list[float] = []
+
+    def add(self, frame_s: float) -> None:
+        """Take note of one frame's time in seconds."""
+        self._times = [*self._times[-5:], frame_s]
+        if len(self._times) < 6:
+            return
+        mean = sum(self._times) / len(self._times)
+        if mean > 1.2 * TARGET_FRAME_S and self.reduction < MAX_REDUCTION:
+            self.reduction, self._times = self.reduction + 1, []
+        elif mean < 0.5 * TARGET_FRAME_S and self.reduction > 1:
+            self.reduction, self._times = self.reduction - 1, []
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The size to draw at for a window of this size."""
+        return max(width // self.reduction, 16), max(height // self.reduction, 16)
+
+
+def _new_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
+    """(canvas, event loop) of a glfw window; `GraphicsError` where there is no display."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
+    # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
+    import glfw
+    from rendercanvas.glfw import RenderCanvas, loop
+
+    if not glfw.init():
+        raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    return RenderCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
+
+
+class Window:
+    """One open window on a source."""
+
+    def __init__(self, source: Source, size: tuple[int, int], camera: Camera | None, order: int | None) -> None:
+        self.source = source
+        self.name = source.title.partition(" · ")[0]
+        self.scene = Scene(request_device(), len(source.ram.view), order)
+        self.scene.set_page_map(source.page_map())
+        self.canvas, self.loop = _new_canvas(f"Glass Box - {self.name}", size)
+        self._context = self.canvas.get_wgpu_context()
+        self._context.configure(device=self.scene.device, format=_FORMAT)
+        self.renderer = Renderer(self.scene, _FORMAT)
+        self._home = camera or choose_camera(self.renderer)
+        self._goal = self._camera = self._home
+        self._pace = FramePace()
+        self._frames = 0
+        self._last_frame = self._last_motion = self._last_title = time.monotonic()
+        self._frame_times: list[float] = []
+        self._overlay_key: object = None
+        self._labels_on = True
+        self._drag: tuple[float, float] | None = None
+        self._stop_after: int | None = None
+        self.feed = Feed(source, self._wake)
+        self.canvas.add_event_handler(self._on_pointer, "pointer_down", "pointer_move", "pointer_up")
+        self.canvas.add_event_handler(self._on_wheel, "wheel")
+        self.canvas.add_event_handler(self._on_key, "key_down")
+        self.canvas.add_event_handler(self._on_resize, "resize")
+
+    def run(self, frames: int | None, after_s: float | None, screenshot: Path | None) -> None:
+        """Show the window until it is closed, `frames` were drawn or `after_s` seconds went by."""
+        self._stop_after = frames
+        if after_s is not None:
+            self.loop.call_later(after_s, self._finish)
+        self._screenshot_at_end = screenshot
+        self.canvas.request_draw(self._draw)
+        self.feed.start()
+        try:
+            self.loop.run()
+        finally:
+            self.feed.stop()
+
+    # --- drawing ---------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self.canvas.request_draw)
+        except RuntimeError:
+            log.debug("news after the window was closed")
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        elapsed, self._last_frame = min(now - self._last_frame, 0.1), now
+        has_news = self._take_news()
+        is_moving = self._move(elapsed)
+        if has_news or is_moving:
+            self.renderer.restart()
+        if is_moving:
+            self._last_motion = now
+            self._pace.add(elapsed)
+        is_resting = now - self._last_motion > REST_S
+        size = self.canvas.get_physical_size()
+        self.renderer.shift = legend_shift(*size)
+        self._update_overlay(size, is_resting)
+        if is_resting:
+            if self.renderer.passes < PASSES or has_news:
+                self.renderer.draw_pass(self._camera, size, soft=True)
+        else:
+            self.renderer.restart()
+            self.renderer.draw_pass(self._camera, self._pace.size(*size), soft=False)
+        self.renderer.present(self._context.get_current_texture().create_view(), size)
+        self._after_frame(elapsed, is_resting)
+
+    def _take_news(self) -> bool:
+        pages = self.feed.take_pages(PAGES_PER_FRAME)
+        changed = bool(len(pages)) and self.scene.grid.update(self.source.ram.view, pages) > 0
+        page_map = self.feed.take_page_map()
+        # Pages first, then the table over them: a page is never shown as something it was before.
+        return (page_map is not None and self.scene.set_page_map(page_map)) or changed
+
+    def _move(self, elapsed: float) -> bool:
+        before = self._camera
+        self._camera = self._camera.approach(self._goal, elapsed)
+        return self._camera != before
+
+    def _update_overlay(self, size: tuple[int, int], is_resting: bool) -> None:
+        # Words are drawn anew only when they change; labels stand only while the picture does.
+        with_labels = self._labels_on and is_resting
+        counts = tuple(self.scene.page_map.counts().items()) if self.scene.page_map else ()
+        key = (size, self.scene.visible_mask, counts, self._camera if with_labels else None)
+        if key == self._overlay_key:
+            return
+        self._overlay_key = key
+        labels = find_labels(self.scene, self.renderer.pick_pages(self._camera, size)) if with_labels else []
+        self.renderer.set_overlay(draw_overlay(size, self.scene, self.source.title, labels, with_keys=True))
+
+    def _after_frame(self, elapsed: float, is_resting: bool) -> None:
+        self._frames += 1
+        self._frame_times = [*self._frame_times[-29:], elapsed]
+        is_unfinished = not is_resting or self.renderer.passes < PASSES or self.feed.backlog() > 0
+        if self._last_frame - self._last_title > 0.5 or not is_unfinished:
+            self._last_title = self._last_frame
+            self._set_title(is_idle=not is_unfinished)
+        if self._stop_after is not None and self._frames >= self._stop_after:
+            self.loop.call_soon(self._finish)
+        elif is_unfinished or self._stop_after is not None:
+            self.canvas.request_draw()
+
+    def _set_title(self, is_idle: bool) -> None:
+        rate = len(self._frame_times) / max(sum(self._frame_times), 1e-6)
+        state = "machine ended" if self.feed.error else "at rest" if is_idle else f"{rate:.0f} fps"
+        backlog = self.feed.backlog()
+        waiting = f", {backlog} pages to go" if backlog > PAGES_PER_FRAME else ""
+        self.canvas.set_title(f"Glass Box - {self.name} - {state}{waiting}")
+
+    def save_screenshot(self, path: Path) -> None:
+        """Write what the window shows to `path` as PNG."""
+        if self.renderer.passes == 0:
+            self.renderer.draw_pass(self._camera, self.canvas.get_physical_size())
+        size = self.canvas.get_physical_size()
+        usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+        target = self.scene.device.create_texture(size=(*size, 1), format=_FORMAT, usage=usage)
+        self.renderer.present(target.create_view(), size)
+        blue_first = read_texture(self.scene.device, target, np.dtype(np.uint8))
+        write_picture(np.ascontiguousarray(blue_first[..., 2::-1]), path)
+        log.info("wrote %s; the view is --camera %s", path, format_camera(self._camera))
+
+    def _finish(self) -> None:
+        if self.canvas.get_closed():
+            return
+        if self._screenshot_at_end is not None:
+            self.save_screenshot(self._screenshot_at_end)
+        self.canvas.close()
+
+    # --- the user --------------------------------------------------------------------------------------------
+
+    def _on_pointer(self, event: dict[str, Any]) -> None:
+        kind, here = event["event_type"], (float(event["x"]), float(event["y"]))
+        if kind == "pointer_down":
+            self._drag = here
+        elif kind == "pointer_up":
+            self._drag = None
+        elif self._drag is not None and event["buttons"]:
+            dx, dy = here[0] - self._drag[0], here[1] - self._drag[1]
+            self._drag = here
+            height = max(self.canvas.get_logical_size()[1], 1)
+            if 1 in event["buttons"] and "Shift" not in event["modifiers"]:
+                self._aim(self._goal.orbit(-270 * dx / height, 270 * dy / height))
+            else:
+                self._aim(self._goal.pan(-dx / height, dy / height))
+
+    def _on_wheel(self, event: dict[str, Any]) -> None:
+        self._aim(self._goal.zoom(-float(event["dy"]) / 100))
+
+    def _on_resize(self, _event: dict[str, Any]) -> None:
+        self.renderer.restart()
+        self.canvas.request_draw()
+
+    def _on_key(self, event: dict[str, Any]) -> None:
+        key = str(event["key"])
+        shown = legend_classes(self.scene)
+        if key in ("q", "Escape"):
+            self.canvas.close()
+        elif key == "r":
+            self._aim(self._home)
+        elif key == "l":
+            self._labels_on = not self._labels_on
+        elif key == " ":
+            log.info("held" if self.feed.toggle_pause() else "going on")
+        elif key == "s":
+            self.save_screenshot(Path(time.strftime(f"glassbox-{self.name}-%Y%m%d-%H%M%S.png")))
+        elif key == "?":
+            log.info("keys: %s", "; ".join(f"{keys}: {effect}" for keys, effect in KEYS))
+            self.canvas.set_title("; ".join(f"{keys}: {effect}" for keys, effect in KEYS))
+        elif key.isdigit() and 1 <= int(key) <= len(shown):
+            self._toggle(shown[int(key) - 1])
+        self.canvas.request_draw()
+
+    def _toggle(self, page_class: PageClass) -> None:
+        self.scene.toggle([page_class])
+        self.renderer.restart()
+
+    def _aim(self, goal: Camera) -> None:
+        self._goal = goal
+        self.canvas.request_draw()
+
+
+def open_window(
+    source: Source,
+    *,
+    frames: int | None = None,
+    screenshot: Path | None = None,
+    after_s: float | None = None,
+    size: tuple[int, int] = (1280, 720),
+    camera: Camera | None = None,
+    order: int | None = None,
+) -> None:
+    """Show `source` in a window until the user closes it.
+
+    `frames` and `after_s` (seconds) close it by themselves, and then `screenshot` gets what it last showed.
+    Raises `GraphicsError` without a display or adapter, and what `source` raises if its machine is gone already.
+    """
+    window = Window(source, size, camera, order)
+    window.run(frames, after_s, screenshot)
+    if window.feed.error is not None and window._frames == 0:
+        raise GlassBoxError(str(window.feed.error))
