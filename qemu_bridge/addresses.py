@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NewType
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, NewType
 
 from .errors import AddressError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 RamOffset = NewType("RamOffset", int)
 """A byte's place in the RAM file."""
@@ -106,6 +107,9 @@ class RamLayout:
 
     def frames_to_pages(self, frames: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Page numbers in the RAM file (offset >> 12) of page frame numbers, -1 where there is no RAM."""
+        # Imported here: starting a machine needs addresses but not NumPy, which takes a tenth of a second to load.
+        import numpy as np
+
         pages = np.full(frames.shape, -1, np.int64)
         for region in self.regions:
             first, count = region.start >> PAGE_SHIFT, region.size >> PAGE_SHIFT

@@ -22,6 +22,10 @@ from .errors import HostError, UsageError
 RAM_BACKEND = "ram"
 MACHINES = ("pc", "q35")
 ACCELERATORS = ("tcg", "kvm")
+_ADVICE = (
+    f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"
+    " (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"
+)
 MINIMUM_MEMORY = 1 << 20
 MEMORY_STEP = 8 << 10
 """QEMU 10.0 rounds ``-m`` up to this and then refuses a backend of any other size."""
@@ -108,13 +112,11 @@ def find_qemu() -> str:
     """Path of a QEMU that is recent enough (``GLASSBOX_QEMU`` goes first); `HostError` says what to install."""
     wanted = os.environ.get("GLASSBOX_QEMU") or "qemu-system-x86_64"
     path = shutil.which(wanted)
-    minimum = abi.minimum_release()
-    advice = f"install QEMU {minimum[0]}.{minimum[1]} or later (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"
     if path is None:
-        raise HostError(f"{wanted} is not on this machine; {advice}")
+        raise HostError(f"{wanted} is not on this machine; {_ADVICE}")
     release = qemu_release(path)
-    if release < minimum:
-        raise HostError(f"{path} is QEMU {release[0]}.{release[1]}; {advice}")
+    if release < abi.minimum_release():
+        raise HostError(f"{path} is QEMU {release[0]}.{release[1]}; {_ADVICE}")
     return path
 
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import ImageError
-from qemu_bridge.images import BuiltImage, build_image
+from qemu_bridge.images import BuiltImage, build_image_or_fallback
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
 from qemu_bridge.ram import GuestRam
@@ -21,10 +20,7 @@ from qemu_bridge.ram import GuestRam
 @functools.cache
 def find_or_build_image() -> BuiltImage:
     """Alpine, else the image that needs only Debian's packages."""
-    try:
-        return build_image("alpine")
-    except ImageError:
-        return build_image("debian-busybox")
+    return build_image_or_fallback("alpine")
 
 
 class Machine:

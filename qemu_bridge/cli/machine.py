@@ -11,15 +11,13 @@ from typing import Any
 
 from .. import connection
 from ..addresses import parse_size
-from ..client import Client
-from ..errors import ImageError, UsageError
-from ..images import build_image
+from ..errors import UsageError
+from ..images import build_image_or_fallback
 from ..launch import launch
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 
 DEFAULT_IMAGE = "alpine"
-FALLBACK_IMAGE = "debian-busybox"
 _FOLLOW_POLL_S = 0.1
 
 
@@ -68,7 +66,7 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     if options.kernel and options.initrd:
         image, image_id, kernel, initrd, append = "", "", options.kernel, options.initrd, "console=ttyS0"
     else:
-        built = build_image(options.image, progress=say)
+        built = build_image_or_fallback(options.image, progress=say)
         image, image_id, append = built.name, built.image_id, built.command_line
         kernel, initrd = options.kernel or built.kernel, options.initrd or built.initrd
     config = MachineConfig(
@@ -88,25 +86,14 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     return config
 
 
-def make_config_anywhere(options: argparse.Namespace, name: str | None) -> MachineConfig:
-    """Like `make_config`; where the default image cannot be had, says so and takes the one of Debian's packages."""
-    try:
-        return make_config(options, name)
-    except ImageError as error:
-        if options.image != DEFAULT_IMAGE:
-            raise
-        say(f"{error}")
-        say(f"going on with image {FALLBACK_IMAGE}, which needs only Debian's packages")
-        options.image = FALLBACK_IMAGE
-        return make_config(options, name)
-
-
 def start(options: argparse.Namespace) -> None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
     connection.prune()
     config = make_config(options, options.name)
     launch(config)
     if options.wait:
+        from ..client import Client
+
         with Client.connect(config.name) as client:
             client.wait_until_ready()
     print(config.name)
@@ -114,6 +101,8 @@ def start(options: argparse.Namespace) -> None:
 
 def status(options: argparse.Namespace) -> None:
     """Show a machine's state, or a table of all machines."""
+    from ..client import Client
+
     connection.prune()
     if options.name:
         with Client.connect(options.name) as client:

@@ -10,14 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import connection
-from ..client import Client
 from ..errors import BusyNameError, GlassBoxError
 from ..launch import launch
-from .machine import add_machine_options, make_config_anywhere
+from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import Verbs, add_name, add_verb, format_table, say
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 _NAMES_TRIED = 100
 
@@ -96,9 +99,11 @@ def run(options: argparse.Namespace) -> int:
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
     # A machine that is up, and gone afterwards whatever happens.
     started = time.monotonic()
-    config = make_config_anywhere(options, _free_name())
+    config = make_config(options, _free_name())
     say(f"booting {config.image or config.kernel} in {options.memory} of RAM")
     launch(config)
+    from ..client import Client
+
     with Client.connect(config.name) as client:
         try:
             client.wait_until_ready()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 
 from .. import connection
-from ..dirty import host_has_soft_dirty
 from ..errors import GlassBoxError
 from ..images import find_image, iter_recipes
 from ..machine import find_qemu, qemu_release
@@ -71,6 +69,8 @@ def _graphics() -> str:
 
 
 def _packages() -> str:
+    import importlib.metadata
+
     # Folder names are import names, and another distribution may bring a `viewer` of its own.
     owners = importlib.metadata.packages_distributions()
     for package in ("qemu_bridge", "viewer", "tcg_plugin"):
@@ -87,6 +87,12 @@ def _ram() -> str:
     return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
 
 
+def _dirty() -> str:
+    from ..dirty import host_has_soft_dirty
+
+    return "soft-dirty" if host_has_soft_dirty() else "comparison (this kernel has no soft-dirty)"
+
+
 def _images() -> str:
     built = [name for name in iter_recipes() if find_image(name)]
     return f"built: {', '.join(built) or 'none yet'}"
@@ -97,7 +103,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "graphics": _graphics,
     "packages": _packages,
     "shared memory": _ram,
-    "dirty pages": lambda: "soft-dirty" if host_has_soft_dirty() else "comparison (this kernel has no soft-dirty)",
+    "dirty pages": _dirty,
     "images": _images,
     "runtime folder": lambda: str(connection.runtime_folder()),
 }

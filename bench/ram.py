@@ -1,0 +1,55 @@
+"""Reading guest RAM in place against reading ordinary memory, and finding what changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qemu_bridge.client import Client
+from qemu_bridge.dirty import Comparison
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
+
+from .boot import find_image
+from .figures import Figure, paired_medians, seconds
+
+
+def measure(rounds: int) -> list[Figure]:
+    """Copy throughput of touched guest pages and of as many bytes of ordinary memory, and a look for dirty pages."""
+    image = find_image()
+    launch(MachineConfig("bench-ram", image.kernel, image.initrd, image.command_line, image=image.name))
+    with Client.connect("bench-ram") as client:
+        try:
+            client.wait_until_ready()
+            client.pause()
+            start, end = max(client.ram.resident_runs(), key=lambda run: run[1] - run[0])
+            guest = client.ram.view[start:end]
+            ordinary = guest.copy()
+            target = np.empty_like(ordinary)
+            looks = Comparison(client.ram)
+            looks.collect()
+            touched = int(client.ram.resident_pages().sum()) << 12
+            ours, theirs, ratio = paired_medians(
+                lambda: seconds(lambda: np.copyto(target, guest)),
+                lambda: seconds(lambda: np.copyto(target, ordinary)),
+                max(rounds, 21),
+            )
+            look, _, _ = paired_medians(lambda: seconds(looks.collect), lambda: 1.0, rounds)
+        finally:
+            client.stop()
+    size = end - start
+    return [
+        Figure(
+            "guest RAM read / NumPy copy",
+            1 / ratio,
+            "x",
+            ">= 0.9",
+            f"{size / ours / 1e9:.1f} GB/s against {size / theirs / 1e9:.1f} GB/s over {size >> 20} MiB",
+        ),
+        Figure(
+            "look for dirty pages",
+            look * 1e3,
+            "ms",
+            "",
+            f"comparison of {touched >> 20} MiB touched, {touched / look / 1e9:.1f} GB/s",
+        ),
+    ]
