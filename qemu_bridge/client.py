@@ -15,16 +15,18 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from . import connection, errors
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
-from .page_map import PageMap, PageMapFile
 from .protocol import PROTOCOL_VERSION, MemoryMapping, Module, Process, Symbol, from_json
-from .ram import GuestRam
+
+if TYPE_CHECKING:
+    from .page_map import PageMap, PageMapFile
+    from .ram import GuestRam
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -119,6 +121,9 @@ class Client:
     @cached_property
     def ram(self) -> GuestRam:
         """The machine's RAM, mapped read-only."""
+        # Imported here: most commands never look at RAM, and NumPy takes longer to load than they to run.
+        from .ram import GuestRam
+
         return GuestRam(Path(self.connection.ram_path), self.connection.layout)
 
     def dirty_pages(self, epoch: int = 0) -> tuple[list[tuple[int, int]], int]:
@@ -138,6 +143,8 @@ class Client:
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
+        from .page_map import PageMapFile
+
         return PageMapFile.attach(Path(self.connection.page_map_path))
 
     # --- its names ---------------------------------------------------------------------------------------

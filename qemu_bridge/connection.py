@@ -4,7 +4,7 @@ Each machine has ``<runtime>/glassbox/NAME.json`` (mode 0600, replaced atomicall
 daemon holds with ``flock`` for as long as it lives. A file whose lock is free belongs to a daemon that died:
 `prune` ends its QEMU, should it still run, and removes its files.
 
-``<runtime>`` is ``$XDG_RUNTIME_DIR``, else a folder of the user's own under the temporary directory.
+``<runtime>`` is ``$XDG_RUNTIME_DIR``, else a folder of the user's own in ``/tmp``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -75,7 +74,7 @@ class Connection:
 def runtime_folder() -> Path:
     """The folder of connection files and sockets, made when missing, closed to other users."""
     base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base, "glassbox") if base else Path(tempfile.gettempdir(), f"glassbox-{os.getuid()}")
+    folder = Path(base, "glassbox") if base else Path("/tmp", f"glassbox-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = folder.stat().st_uid

@@ -1,321 +1,28 @@
-"""The daemon of one machine: starts QEMU, keeps it, and answers for it until it ends.
+"""The daemon of one machine: starts QEMU, keeps it, and leaves nothing behind when it ends.
 
 ``python -m qemu_bridge.daemon`` reads a `MachineConfig` as JSON from standard input, writes one JSON line to
 standard output (``{"ok": true}`` or an error), and lives on. It is the composition root: nothing else
 imports the parts together.
-
-Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
-
-* control (ROUTER): a request, a reply to whoever asked;
-* events (XPUB): what changed, to everybody; a new subscriber first gets the present state.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import json
-import logging
 import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from . import connection
-from .addresses import RamLayout, merge_ranges, parse_mtree
+from .addresses import RamLayout
 from .connection import Connection
-from .errors import GlassBoxError, MachineError, UsageError
-from .machine import RAM_BACKEND, Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
-
-logger = logging.getLogger(__name__)
-
-READY_LINE = b"glassbox: ready"
-_QUIT_TIMEOUT_S = 5.0
-_CONSOLE_POLL_S = 0.02
-
-Reply = tuple[dict[str, Any], list[bytes]]
-
-
-class Qemu:
-    """The QEMU process and the daemon's ends of its sockets. It dies with the daemon, however that ends."""
-
-    def __init__(self, qemu: str, config: MachineConfig, ram: Path, console: Path) -> None:
-        self.monitor_socket, monitor_end = socket.socketpair()
-        self.agent_socket, agent_end = socket.socketpair()
-        qmp = connection.runtime_folder() / f"{config.name}.qmp"
-        endpoints = Endpoints(ram, qmp, console, monitor_end.fileno(), agent_end.fileno())
-        self.argv = qemu_argv(qemu, config, endpoints)
-        self._log = console.with_name("qemu.log")
-        # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
-        setpriv = shutil.which("setpriv")
-        prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-        with monitor_end, agent_end, open(self._log, "wb") as log_file:
-            self.process = subprocess.Popen(
-                prefix + self.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=log_file,
-                pass_fds=(monitor_end.fileno(), agent_end.fileno()),
-            )
-        self.started = connection.process_started(self.process.pid)
-
-    async def wait(self) -> int:
-        """QEMU's exit status (negative: the signal that killed it), once it has ended."""
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        descriptor = os.pidfd_open(self.process.pid)
-        loop.add_reader(descriptor, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-        return self.process.wait()
-
-    def last_words(self) -> str:
-        """The last line that QEMU wrote to its log."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("qemu-system-x86_64: ") if lines else "it gave no reason"
-
-
-class Daemon:
-    """Composes QMP, agent, RAM and semantic worker, and serves the two sockets."""
-
-    def __init__(self, config: MachineConfig, qemu: Qemu, found: Connection) -> None:
-        from .agent import Agent
-        from .dirty import DirtyLog, choose_strategy
-        from .page_map import PageMapFile
-        from .ram import GuestRam
-        from .semantics import SemanticWorker
-        from .tasks import TaskSet
-
-        self._config = config
-        self._qemu = qemu
-        self._connection = found
-        self._agent = Agent(qemu.agent_socket)
-        self._ram = GuestRam(Path(found.ram_path), found.layout)
-        self._dirty_log = DirtyLog(choose_strategy(self._ram, qemu.process.pid), self._ram.page_count)
-        self._dirty_turn = asyncio.Lock()
-        PageMapFile.create(Path(found.page_map_path), self._ram.page_count)
-        self._worker = SemanticWorker(Path(found.ram_path), found.layout, Path(found.page_map_path))
-        self._tasks = TaskSet()
-        self._stopping = asyncio.Event()
-        self._runstate = "running"
-        self._ready = False
-        self._exit_reason = ""
-        self._verbs: dict[str, Callable[..., Awaitable[Reply]]] = {
-            "status": self._status,
-            "pause": self._pause,
-            "resume": self._resume,
-            "stop": self._stop,
-            "qmp": self._qmp,
-            "exec": self._exec,
-            "wait_ready": self._wait_ready,
-            "dirty": self._dirty_pages,
-            "ps": self._ask("ps"),
-            "maps": self._ask("maps"),
-            "modules": self._ask("modules"),
-            "sym": self._ask("sym"),
-            "kernel": self._ask("kernel"),
-            "page_map": self._page_map,
-        }
-
-    async def run(self, on_running: Callable[[Connection], None]) -> None:
-        """Serve until QEMU ends or somebody asks to stop. `on_running` is called once QEMU answers."""
-        import zmq
-        import zmq.asyncio
-
-        from .monitor import Monitor
-
-        context = zmq.asyncio.Context()
-        self._control = context.socket(zmq.ROUTER)
-        self._events = context.socket(zmq.XPUB)
-        self._events.setsockopt(zmq.XPUB_VERBOSE, 1)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        ended = self._tasks.start(self._qemu.wait(), "qemu")
-        try:
-            self._control.bind(self._connection.control)
-            self._events.bind(self._connection.events)
-            async with Monitor.connect(self._qemu.monitor_socket, self._config.name) as self._monitor:
-                await self._check_layout()
-                self._tasks.start(self._relay_events(), "events")
-                self._tasks.start(self._welcome_subscribers(), "subscribers")
-                self._tasks.start(self._serve(), "control")
-                self._tasks.start(self._watch_console(), "console")
-                on_running(self._connection)
-                stopping = self._tasks.start(self._stopping.wait(), "stopping")
-                await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
-                if not ended.done():
-                    await self._quit(ended)
-        except MachineError:
-            if not ended.done():
-                self._qemu.process.kill()
-            await ended
-            raise MachineError(f"QEMU did not start: {self._qemu.last_words()}") from None
-        finally:
-            self._worker.restart()
-        self._exit_reason = self._describe_exit(ended.result())
-        connection.write_exit(self._config.name, self._exit_reason)
-        await self._publish("exited", reason=self._exit_reason, status=ended.result())
-        await self._tasks.cancel_all()
-        context.destroy(linger=200)
-
-    # --- QEMU --------------------------------------------------------------------------------------------
-
-    async def _check_layout(self) -> None:
-        # The map of RAM is what QEMU says it is; our rule for it must agree, or every address would be wrong.
-        told = parse_mtree(await self._monitor.hmp("info mtree -f"), RAM_BACKEND)
-        if told != self._connection.layout:
-            raise MachineError(
-                f"QEMU lays out RAM as {told.regions}, expected {self._connection.layout.regions}; use machine type pc or q35"
-            )
-
-    async def _quit(self, ended: asyncio.Task[int]) -> None:
-        with contextlib.suppress(MachineError):
-            await self._monitor.execute("quit", timeout_s=_QUIT_TIMEOUT_S)
-        await asyncio.wait([ended], timeout=_QUIT_TIMEOUT_S)
-        if not ended.done():
-            self._qemu.process.kill()
-            await ended
-
-    def _describe_exit(self, status: int) -> str:
-        if status == 0:
-            return "it was stopped" if self._stopping.is_set() else "the guest powered off"
-        if status < 0:
-            return f"QEMU was killed by {signal.Signals(-status).name}"
-        return f"QEMU ended with status {status}: {self._qemu.last_words()}"
-
-    async def _relay_events(self) -> None:
-        async for event in self._monitor.events():
-            name = str(event["event"])
-            if name in ("STOP", "RESUME"):
-                self._runstate = "paused" if name == "STOP" else "running"
-                await self._publish("runstate", runstate=self._runstate)
-            elif name == "RESET":
-                self._worker.restart()
-            await self._publish("qmp", name=name, data=event.get("data", {}))
-
-    async def _watch_console(self) -> None:
-        # The guest's init says in one line when user space is up.
-        tail = b""
-        with open(self._connection.console_path, "rb") as console:
-            while not self._ready:
-                tail = tail[-len(READY_LINE) :] + console.read()
-                self._ready = READY_LINE in tail
-                await asyncio.sleep(_CONSOLE_POLL_S)
-        await self._publish("ready")
-
-    # --- sockets -----------------------------------------------------------------------------------------
-
-    async def _publish(self, event: str, **fields: Any) -> None:  # noqa: ANN401  # JSON values
-        message = {"event": event, "machine": self._config.name, "time": time.time(), **fields}
-        await self._events.send_multipart([event.encode(), json.dumps(message).encode()])
-
-    async def _welcome_subscribers(self) -> None:
-        while True:
-            message = await self._events.recv()
-            if message[:1] == b"\x01":
-                await self._publish("runstate", runstate=self._runstate, ready=self._ready)
-
-    async def _serve(self) -> None:
-        while True:
-            identity, *frames = await self._control.recv_multipart()
-            self._tasks.start(self._answer(identity, frames), "request")
-
-    async def _answer(self, identity: bytes, frames: list[bytes]) -> None:
-        number: Any = None
-        buffers: list[bytes] = []
-        try:
-            request = json.loads(frames[0])
-            number = request["id"]
-            verb = self._verbs.get(request["verb"])
-            if verb is None:
-                raise UsageError(f"the daemon knows no verb {request['verb']!r}; it knows {', '.join(self._verbs)}")
-            result, buffers = await verb(**request.get("arguments", {}))
-            reply: dict[str, Any] = {"id": number, "ok": True, "result": result}
-        except GlassBoxError as error:
-            reply = {"id": number, "ok": False, "error": {"kind": type(error).__name__, "message": str(error)}}
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            sentence = f"the request cannot be understood ({error}); see docs/protocol.md"
-            reply = {"id": number, "ok": False, "error": {"kind": "UsageError", "message": sentence}}
-        await self._control.send_multipart([identity, json.dumps(reply).encode(), *buffers])
-
-    # --- verbs -------------------------------------------------------------------------------------------
-
-    async def _status(self) -> Reply:
-        state = await self._monitor.execute("query-status")
-        touched = int(self._ram.resident_pages().sum())
-        return {
-            "name": self._config.name,
-            "runstate": state["status"],
-            "ready": self._ready,
-            "image": self._config.image,
-            "machine": self._config.machine,
-            "accelerator": self._config.accelerator,
-            "vcpus": self._config.smp,
-            "ram_bytes": self._ram.size,
-            "touched_bytes": touched << 12,
-            "dirty_strategy": self._dirty_log.strategy.name,
-            "uptime_s": round(time.time() - self._connection.started_at, 3),
-            "qemu_pid": self._qemu.process.pid,
-            "daemon_pid": os.getpid(),
-            "qmp": self._connection.qmp_path,
-            "console": self._connection.console_path,
-        }, []
-
-    async def _pause(self) -> Reply:
-        await self._monitor.execute("stop")
-        return {}, []
-
-    async def _resume(self) -> Reply:
-        await self._monitor.execute("cont")
-        return {}, []
-
-    async def _stop(self) -> Reply:
-        self._stopping.set()
-        return {}, []
-
-    async def _qmp(self, command: str, arguments: dict[str, Any]) -> Reply:
-        return {"return": await self._monitor.execute(command, arguments)}, []
-
-    async def _exec(self, command: str | list[str], timeout_s: float) -> Reply:
-        await self._wait_ready(timeout_s)
-        output, status = await self._agent.run(command, timeout_s)
-        return {"exit_status": status}, [output]
-
-    async def _wait_ready(self, timeout_s: float) -> Reply:
-        deadline = time.monotonic() + timeout_s
-        while not self._ready:
-            if time.monotonic() > deadline:
-                raise MachineError(
-                    f"the guest was not up within {timeout_s:g} s; see 'glassbox console {self._config.name}'"
-                )
-            await asyncio.sleep(0.01)
-        return {}, []
-
-    async def _dirty_pages(self, epoch: int) -> Reply:
-        async with self._dirty_turn:
-            pages, now = await asyncio.to_thread(self._dirty_log.since, epoch)
-        return {"epoch": now, "runs": merge_ranges(pages.tolist())}, []
-
-    def _ask(self, question: str) -> Callable[..., Awaitable[Reply]]:
-        async def ask(**arguments: Any) -> Reply:  # noqa: ANN401  # JSON values
-            return await self._worker.ask(question, **arguments), []
-
-        return ask
-
-    async def _page_map(self) -> Reply:
-        grade = "paused" if self._runstate == "paused" else "live"
-        return await self._worker.ask("page_map", grade=grade), []
+from .errors import GlassBoxError
+from .machine import MachineConfig, check_ram_space
+from .process import Qemu
 
 
 def _describe(config: MachineConfig, ram: Path, layout: RamLayout) -> Connection:
@@ -341,14 +48,12 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout) -> Connection
     )
 
 
-def keep(config: MachineConfig, on_running: Callable[[Connection], None]) -> None:
-    """Start the machine and serve it until it ends; nothing of it is left behind when this returns.
+def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], None]) -> None:
+    """Start the machine on the program `qemu` and serve it until it ends; nothing of it is left behind then.
 
-    Raises `BusyNameError` if the name is taken, `HostError` if the host lacks something, `MachineError` if
-    QEMU does not start.
+    Raises `BusyNameError` if the name is taken, `HostError` if its RAM has no room, `MachineError` if QEMU does
+    not start.
     """
-    config.validate()
-    qemu = find_qemu()
     layout = RamLayout.from_rule(config.machine, config.memory)
     check_ram_space(connection.ram_folder(), config.memory)
     lock = connection.acquire_lock(config.name)
@@ -367,7 +72,15 @@ def keep(config: MachineConfig, on_running: Callable[[Connection], None]) -> Non
             found, state="running", qemu_pid=process.process.pid, qemu_started=process.started, argv=tuple(process.argv)
         )
         connection.write_connection(found)
-        asyncio.run(Daemon(config, process, found).run(on_running))
+        # Loaded while the guest boots: event loop, ZeroMQ, QMP and NumPy take a tenth of a boot.
+        import asyncio
+        import logging
+
+        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+
+        from .service import Service
+
+        asyncio.run(Service(config, process, found).run(on_running))
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
@@ -378,19 +91,25 @@ def keep(config: MachineConfig, on_running: Callable[[Connection], None]) -> Non
 
 def main() -> int:
     """Entry point of ``python -m qemu_bridge.daemon``."""
-    record = json.load(sys.stdin)
+    text = sys.stdin.read()
+    if not text:
+        return 0
+    record = json.loads(text)
+    qemu = record.pop("qemu")
     for key in ("kernel", "initrd"):
         record[key] = Path(record[key]) if record[key] else None
     config = MachineConfig(**record | {"qemu_args": tuple(record["qemu_args"])})
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+    log = os.open(connection.state_folder(config.name) / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 2)
+    os.close(log)
 
     def report(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)
-        # Whoever started us reads to the end of the stream; from here on we talk to the log.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Whoever started us reads one line; from here on we talk to the log.
+        os.dup2(2, 1)
 
     try:
-        keep(config, lambda found: report({"ok": True}))
+        keep(qemu, config, lambda found: report({"ok": True}))
     except GlassBoxError as error:
         with contextlib.suppress(OSError):
             report({"ok": False, "kind": type(error).__name__, "message": str(error)})

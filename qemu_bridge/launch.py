@@ -7,46 +7,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from . import connection, errors
 from .errors import GlassBoxError, MachineError
-from .machine import MachineConfig
+from .machine import MachineConfig, find_qemu
+
+WaitingDaemon = subprocess.Popen[bytes]
 
 
-def launch(config: MachineConfig) -> None:
-    """Start the daemon of `config`; returns when QEMU runs and answers.
+@contextlib.contextmanager
+def waiting_daemon() -> Iterator[WaitingDaemon]:
+    """A daemon that loads while its machine is still being decided on, and ends if nobody gives it one."""
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "qemu_bridge.daemon"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
+    assert daemon.stdin is not None and daemon.stdout is not None
+    with daemon.stdin, daemon.stdout:
+        try:
+            yield daemon
+        finally:
+            # Without a machine it ends on this. With one it lives on, and there is nothing to wait for.
+            daemon.stdin.close()
+            daemon.returncode = 0
+
+
+def launch(config: MachineConfig, daemon: WaitingDaemon | None = None) -> None:
+    """Let `daemon`, else a new one, start the machine of `config`; returns when QEMU runs and answers.
 
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`.
     """
+    if daemon is None:
+        with waiting_daemon() as new:
+            return launch(config, new)
     config.validate()
     connection.validate_name(config.name)
-    record = dataclasses.asdict(config)
+    record = dataclasses.asdict(config) | {"qemu": find_qemu()}
     for key in ("kernel", "initrd"):
         record[key] = str(record[key].resolve()) if record[key] else None
-    log_path = connection.state_folder(config.name) / "daemon.log"
-    with open(log_path, "wb") as log:
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "qemu_bridge.daemon"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
     assert daemon.stdin is not None and daemon.stdout is not None
-    with daemon.stdin as request, daemon.stdout as reply:
-        request.write(json.dumps(record).encode())
-        request.close()
-        answer = reply.readline()
+    with contextlib.suppress(BrokenPipeError):
+        daemon.stdin.write(json.dumps(record).encode())
+        daemon.stdin.close()
+    answer = daemon.stdout.readline()
     if not answer:
-        raise MachineError(f"the daemon of {config.name!r} died at once; see {log_path}")
+        raise MachineError(
+            f"the daemon of {config.name!r} died at once; see {connection.state_folder(config.name) / 'daemon.log'}"
+        )
     message = json.loads(answer)
     if not message["ok"]:
-        daemon.wait()
         raise getattr(errors, message["kind"], GlassBoxError)(message["message"])
-    # The daemon lives on without us; there is nothing to wait for.
-    daemon.returncode = 0
+    return None

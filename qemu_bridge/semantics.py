@@ -18,13 +18,15 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .addresses import RamLayout
 from .errors import GuestError, MachineError, UsageError
-from .page_map import PageMapFile
 from .protocol import Grade, to_json
-from .ram import GuestRam
+
+if TYPE_CHECKING:
+    from .page_map import PageMapFile
+    from .ram import GuestRam
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,14 @@ class Semantics:
         from .volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self._ram, self._kernel)
+
+    @cached_property
+    def _page_map_file(self) -> PageMapFile:
+        from .page_map import PageMapFile
+
+        if self._page_map_path.exists():
+            return PageMapFile.attach(self._page_map_path, writable=True)
+        return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
     def kernel(self) -> dict[str, Any]:
         """Release, build id and KASLR offset of the kernel."""
@@ -84,17 +94,19 @@ class Semantics:
 
         self._adapter.refresh()
         page_map = classify(self._ram, self._kernel, self._adapter, Grade(grade))
-        return PageMapFile.attach(self._page_map_path, writable=True).publish(page_map)
+        return self._page_map_file.publish(page_map)
 
 
 _semantics: Semantics | None = None
 
 
 def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
-    # In the worker: end with the daemon, leave Ctrl-C to it, and load what is slow to import before being asked.
+    # In the worker: end with the daemon, and leave Ctrl-C to it.
     global _semantics
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from .ram import GuestRam
+
     _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
 
 

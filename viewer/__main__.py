@@ -78,12 +78,20 @@ def build_parser() -> argparse.ArgumentParser:
     for verb in (snap, view):
         verb.add_argument("name", metavar="NAME", help="a running machine")
         verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
-        verb.add_argument("--camera", metavar="VIEW", help="such as yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5; default: what shows most")
-        verb.add_argument("--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits")
+        verb.add_argument(
+            "--camera",
+            metavar="VIEW",
+            help="such as yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5; default: what shows most",
+        )
+        verb.add_argument(
+            "--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits"
+        )
     snap.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the PNG to write")
     view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
     view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
-    view.add_argument("--screenshot", type=Path, metavar="FILE", help="write what the window shows when it closes by itself")
+    view.add_argument(
+        "--screenshot", type=Path, metavar="FILE", help="write what the window shows when it closes by itself"
+    )
     return parser
 
 

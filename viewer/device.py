@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
 
 import wgpu
 
@@ -26,13 +25,13 @@ STORAGE_BUFFERS = 8
 _MAX_STORAGE_BUFFERS = 10
 
 
-def adapter_name(adapter: Any) -> str:
+def adapter_name(adapter: wgpu.GPUAdapter) -> str:
     """Name of an adapter for people: ``llvmpipe (LLVM 15.0.6, 256 bits), Vulkan``."""
     info = adapter.info
     return f"{info['device'] or info['vendor']}, {info['backend_type']}"
 
 
-def request_adapter() -> Any:
+def request_adapter() -> wgpu.GPUAdapter:
     """The adapter to draw with; `GraphicsError` where there is none, or none that `GLASSBOX_ADAPTER` names."""
     try:
         adapters = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] != "OpenGL"]
@@ -46,12 +45,14 @@ def request_adapter() -> Any:
     if wanted:
         adapters = [a for a in adapters if wanted in adapter_name(a).lower()]
         if not adapters:
-            raise GraphicsError(f"no graphics adapter's name holds {wanted!r}; unset GLASSBOX_ADAPTER or set it to a part of a name")
+            raise GraphicsError(
+                f"no graphics adapter's name holds {wanted!r}; unset GLASSBOX_ADAPTER or set it to a part of a name"
+            )
     rank = {"DiscreteGPU": 0, "IntegratedGPU": 1, "VirtualGPU": 2}
     return min(adapters, key=lambda adapter: rank.get(adapter.info["adapter_type"], 3))
 
 
-def request_device(adapter: Any | None = None) -> Any:
+def request_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
     """A device with the limits the viewer relies on; `GraphicsError` where the adapter is too small."""
     adapter = adapter or request_adapter()
     limits = adapter.limits
@@ -64,11 +65,15 @@ def request_device(adapter: Any | None = None) -> Any:
     wanted = {
         "max-storage-buffer-binding-size": BINDING_BYTES,
         "max-buffer-size": max(BINDING_BYTES, min(int(limits["max-buffer-size"]), 256 * MIB)),
-        "max-storage-buffers-per-shader-stage": min(_MAX_STORAGE_BUFFERS, int(limits["max-storage-buffers-per-shader-stage"])),
+        "max-storage-buffers-per-shader-stage": min(
+            _MAX_STORAGE_BUFFERS, int(limits["max-storage-buffers-per-shader-stage"])
+        ),
     }
     try:
         device = adapter.request_device_sync(required_limits=wanted)
     except Exception as error:
-        raise GraphicsError(f"{adapter_name(adapter)} gave no device ({error}); set GLASSBOX_ADAPTER to another one") from None
+        raise GraphicsError(
+            f"{adapter_name(adapter)} gave no device ({error}); set GLASSBOX_ADAPTER to another one"
+        ) from None
     log.info("drawing with %s", adapter_name(adapter))
     return device

@@ -20,7 +20,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,12 +44,13 @@ _JOB = np.dtype([("order", "<u4"), ("cube_order", "<u4"), ("coarsening", "<u4"),
 class CurveJobs:
     """The compute pipelines of ``skilling.wgsl``, with one explicit layout for all of them."""
 
-    def __init__(self, device: Any) -> None:
+    def __init__(self, device: wgpu.GPUDevice) -> None:
         self.device = device
         kinds = ("uniform", "read-only-storage", "read-only-storage", "storage")
         self._layout = device.create_bind_group_layout(
             entries=[
-                {"binding": n, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}} for n, kind in enumerate(kinds)
+                {"binding": n, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
+                for n, kind in enumerate(kinds)
             ]
         )
         module = device.create_shader_module(code=(SHADERS / "skilling.wgsl").read_text())
@@ -61,14 +61,15 @@ class CurveJobs:
         }
         self._job = device.create_buffer(size=_JOB.itemsize, usage=wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST)
 
-    def bind(self, source: Any, bricks: Any, target: Any) -> Any:
+    def bind(self, source: wgpu.GPUBuffer, bricks: wgpu.GPUBuffer, target: wgpu.GPUBuffer) -> wgpu.GPUBindGroup:
         """A bind group that reads `source` and `bricks` and writes `target`."""
         buffers = (self._job, source, bricks, target)
         return self.device.create_bind_group(
-            layout=self._layout, entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)]
+            layout=self._layout,
+            entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)],
         )
 
-    def run(self, entry: str, group: Any, job: tuple[int, int, int, int], workgroups: int) -> None:
+    def run(self, entry: str, group: wgpu.GPUBindGroup, job: tuple[int, int, int, int], workgroups: int) -> None:
         """Submit `workgroups` workgroups of `entry`; job is (order, cube order, coarsening, count)."""
         self.device.queue.write_buffer(self._job, 0, np.array([job], _JOB))
         encoder = self.device.create_command_encoder()
@@ -94,7 +95,9 @@ def choose_order(ram_size: int, order: int | None = None) -> tuple[int, int]:
         raise UsageError(f"a voxel grid of order {order} is not supported; use {MIN_ORDER} to {MAX_ORDER}")
     coarsening = max(wanted - order, 0)
     if coarsening > MAX_COARSENING:
-        raise UsageError(f"order {order} is too coarse for {format_size(ram_size)} of RAM; use {wanted - MAX_COARSENING} or more")
+        raise UsageError(
+            f"order {order} is too coarse for {format_size(ram_size)} of RAM; use {wanted - MAX_COARSENING} or more"
+        )
     return order, coarsening
 
 
@@ -108,7 +111,9 @@ class VoxelGrid:
         cubes: storage buffers, along the curve.
     """
 
-    def __init__(self, device: Any, ram_size: int, order: int | None = None, jobs: CurveJobs | None = None) -> None:
+    def __init__(
+        self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None, jobs: CurveJobs | None = None
+    ) -> None:
         """Reserve a grid for `ram_size` bytes; `GraphicsError` where the device cannot hold it, saying which order it can."""
         self.device = device
         self.ram_size = ram_size
@@ -122,7 +127,9 @@ class VoxelGrid:
         try:
             self.cubes = [device.create_buffer(size=1 << (3 * self.cube_order), usage=storage) for _ in range(count)]
         except wgpu.GPUError as error:
-            raise GraphicsError(f"the graphics device has no memory for order {self.order} ({error}); use order {self.order - 1}") from None
+            raise GraphicsError(
+                f"the graphics device has no memory for order {self.order} ({error}); use order {self.order - 1}"
+            ) from None
         self._source = device.create_buffer(size=PIECE_BYTES, usage=storage)
         self._bricks = device.create_buffer(size=4 * (PIECE_BYTES // PAGE_SIZE), usage=storage)
         self._groups = [self._jobs.bind(self._source, self._bricks, cube) for cube in self.cubes]
@@ -135,7 +142,9 @@ class VoxelGrid:
         bindings = int(limits["max-storage-buffers-per-shader-stage"]) - 2
         if cube_bytes > int(limits["max-storage-buffer-binding-size"]) or cube_count > bindings:
             fitting = "8 or less" if cube_bytes > int(limits["max-storage-buffer-binding-size"]) else str(CUBE_ORDER)
-            raise GraphicsError(f"a voxel grid of order {self.order} is too large for this graphics device; use order {fitting}")
+            raise GraphicsError(
+                f"a voxel grid of order {self.order} is too large for this graphics device; use order {fitting}"
+            )
 
     @property
     def side(self) -> int:
@@ -207,7 +216,9 @@ class VoxelGrid:
         voxels = np.zeros((self.side,) * 3, np.uint8)
         edge = 1 << self.cube_order
         for number, cube in enumerate(self.cubes):
-            x, y, z = (to_xyz(number, self.order - self.cube_order) if self.order > self.cube_order else np.zeros(3, np.uint32)) * edge
+            x, y, z = (
+                to_xyz(number, self.order - self.cube_order) if self.order > self.cube_order else np.zeros(3, np.uint32)
+            ) * edge
             block = np.frombuffer(self.device.queue.read_buffer(cube), np.uint8).reshape(edge, edge, edge)
             voxels[z : z + edge, y : y + edge, x : x + edge] = block
         return voxels

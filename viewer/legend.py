@@ -90,8 +90,10 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[P
     return labels
 
 
-def _label(page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32]) -> Label:
-    is_block = np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size
+def _label(
+    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32]
+) -> Label:
+    is_block = bool(np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size)
     y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
     text = page_class.label
     owner = page_map.owners.get(int(owners[y, x]))
@@ -124,15 +126,19 @@ class _Pen:
         self.draw = ImageDraw.Draw(self.image)
         self.scale = height / 720
 
-    def text(self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0) -> None:
+    def text(
+        self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0
+    ) -> None:
         font = _font(max(round(size * self.scale), 8))
         stroke = round(halo * self.scale)
-        self.draw.text((x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200))
+        self.draw.text(
+            (x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200)
+        )
 
     def shade_left(self, width: float) -> None:
         """Darken the left, fading out, so that words stay readable over a near view."""
         columns = min(round(width), self.image.width)
-        fade = 215 * (1 - np.linspace(0, 1, columns) ** 2) if columns else np.zeros(0)
+        fade = 180 * (1 - np.linspace(0, 1, columns) ** 2) if columns else np.zeros(0)
         ramp = Image.fromarray(np.broadcast_to(np.round(fade).astype(np.uint8), (self.image.height, columns)).copy())
         panel = Image.new("RGBA", ramp.size, (*HALO, 255))
         panel.putalpha(ramp)
@@ -152,7 +158,9 @@ class _Pen:
             self.draw.polygon(corners, fill=(*shade, alpha))
 
 
-def draw_overlay(size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False) -> npt.NDArray[np.uint8]:
+def draw_overlay(
+    size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False
+) -> npt.NDArray[np.uint8]:
     """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there are no words.
 
     `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
@@ -206,12 +214,11 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
 
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
-    for label in labels:
-        if label.is_block:
-            pen.text(label.x * factor, label.y * factor, label.text, 17, (255, 255, 255), "mm", halo=2.5)
     small = sorted((label for label in labels if not label.is_block), key=lambda label: label.y)
     column, spacing = pen.image.width - 178 * pen.scale, 30 * pen.scale
-    y = max(sum(label.y * factor for label in small) / max(len(small), 1) - spacing * (len(small) - 1) / 2, 70 * pen.scale)
+    y = max(
+        sum(label.y * factor for label in small) / max(len(small), 1) - spacing * (len(small) - 1) / 2, 70 * pen.scale
+    )
     thin = max(round(1.4 * pen.scale), 2)
     for label in small:
         at = (label.x * factor, label.y * factor)
@@ -219,6 +226,11 @@ def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
         for colour, extra in (((*HALO, 120), thin), ((*label.colour, 255), 0)):
             pen.draw.line([at, bend, (column - 8 * pen.scale, y)], fill=colour, width=thin + extra, joint="curve")
         dot = 3 * pen.scale
-        pen.draw.ellipse([at[0] - dot, at[1] - dot, at[0] + dot, at[1] + dot], fill=(*label.colour, 255), outline=(*HALO, 220))
+        pen.draw.ellipse(
+            [at[0] - dot, at[1] - dot, at[0] + dot, at[1] + dot], fill=(*label.colour, 255), outline=(*HALO, 220)
+        )
         pen.text(column, y, label.text, 14, TEXT, "lm", halo=2)
         y += spacing
+    for label in labels:
+        if label.is_block:
+            pen.text(label.x * factor, label.y * factor, label.text, 17, (255, 255, 255), "mm", halo=2.5)

@@ -65,7 +65,8 @@ class ChangeScan:
         now = words[pages]
         changed = (now != self._copy[pages]).any(axis=1)
         self._copy[pages[changed]] = now[changed]
-        return pages[changed]
+        found: npt.NDArray[np.int64] = pages[changed]
+        return found
 
 
 class Feed:

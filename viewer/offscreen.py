@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,12 @@ def parse_picture_size(text: str) -> tuple[int, int]:
     width, times, height = text.lower().partition("x")
     if times and width.isdigit() and height.isdigit() and all(16 <= int(side) <= MAX_SIDE for side in (width, height)):
         return int(width), int(height)
-    raise UsageError(f"{text!r} is no picture size; write WIDTHxHEIGHT with 16 to {MAX_SIDE} pixels each, such as 1280x720")
+    raise UsageError(
+        f"{text!r} is no picture size; write WIDTHxHEIGHT with 16 to {MAX_SIDE} pixels each, such as 1280x720"
+    )
 
 
-def load_scene(source: Source, device: Any | None = None, order: int | None = None) -> Scene:
+def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None) -> Scene:
     """A scene that shows all of `source` as it is now."""
     scene = Scene(device or request_device(), len(source.ram.view), order)
     scene.set_page_map(source.page_map())
@@ -89,10 +90,18 @@ def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
     try:
         Image.fromarray(picture).save(path, format="PNG", optimize=True)
     except OSError as error:
-        raise GlassBoxError(f"cannot write the picture {path} ({error.strerror or error}); choose another path with -o") from None
+        raise GlassBoxError(
+            f"cannot write the picture {path} ({error.strerror or error}); choose another path with -o"
+        ) from None
 
 
-def snap(source: Source, path: Path, size: tuple[int, int] = (1280, 720), camera: Camera | None = None, order: int | None = None) -> None:
+def snap(
+    source: Source,
+    path: Path,
+    size: tuple[int, int] = (1280, 720),
+    camera: Camera | None = None,
+    order: int | None = None,
+) -> None:
     """Write a picture of `source` to `path`; errors as `load_scene` and `write_picture` raise them."""
     scene = load_scene(source, order=order)
     write_picture(render_scene(scene, size, camera=camera, title=source.title), path)

@@ -36,7 +36,14 @@ def _cube_code(count: int) -> str:
     """WGSL that binds `count` cubes of the grid and reads a word of any of them."""
     lines = [f"@group(0) @binding({4 + n}) var<storage, read> cube_{n}: array<u32>;" for n in range(count)]
     cases = [f"        case {n}u: {{ return cube_{n}[place]; }}" for n in range(count)]
-    body = ["fn cube_word(number: u32, place: u32) -> u32 {", "    switch number {", *cases, "        default: { return 0u; }", "    }", "}"]
+    body = [
+        "fn cube_word(number: u32, place: u32) -> u32 {",
+        "    switch number {",
+        *cases,
+        "        default: { return 0u; }",
+        "    }",
+        "}",
+    ]
     return "\n".join(lines + body)
 
 
@@ -70,10 +77,19 @@ class Renderer:
         self._picture: Any = None
 
     def _build_march(self) -> None:
-        buffers = [self._view_buffer, self._palette, self.scene.page_table, self.scene.cell_table, *self.scene.grid.cubes]
+        buffers = [
+            self._view_buffer,
+            self._palette,
+            self.scene.page_table,
+            self.scene.cell_table,
+            *self.scene.grid.cubes,
+        ]
         kinds = ["uniform", "uniform", *["read-only-storage"] * (len(buffers) - 2)]
         layout = self.device.create_bind_group_layout(
-            entries=[{"binding": n, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": kind}} for n, kind in enumerate(kinds)]
+            entries=[
+                {"binding": n, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": kind}}
+                for n, kind in enumerate(kinds)
+            ]
         )
         self._march_group = self.device.create_bind_group(
             layout=layout, entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)]
@@ -82,7 +98,9 @@ class Renderer:
         module = self.device.create_shader_module(code=code)
         # Averaging is blending by a constant: 1 / (number of passes) of the new one.
         average = {"src_factor": "constant", "dst_factor": "one-minus-constant", "operation": "add"}
-        self._march = self._pipeline(layout, module, "fs_main", {"format": _FORMAT, "blend": {"color": average, "alpha": average}})
+        self._march = self._pipeline(
+            layout, module, "fs_main", {"format": _FORMAT, "blend": {"color": average, "alpha": average}}
+        )
         self._pick = self._pipeline(layout, module, "fs_pick", {"format": "r32uint"})
 
     def _build_present(self, target_format: str) -> None:
@@ -97,7 +115,9 @@ class Renderer:
         module = self.device.create_shader_module(code=(SHADERS / "present.wgsl").read_text())
         self._present = self._pipeline(self._present_layout, module, "fs_main", {"format": target_format})
 
-    def _pipeline(self, layout: Any, module: Any, entry: str, target: dict[str, Any]) -> Any:
+    def _pipeline(
+        self, layout: wgpu.GPUBindGroupLayout, module: wgpu.GPUShaderModule, entry: str, target: dict[str, Any]
+    ) -> wgpu.GPURenderPipeline:
         return self.device.create_render_pipeline(
             layout=self.device.create_pipeline_layout(bind_group_layouts=[layout]),
             vertex={"module": module, "entry_point": "vs_main"},
@@ -105,7 +125,7 @@ class Renderer:
             fragment={"module": module, "entry_point": entry, "targets": [target]},
         )
 
-    def _texture(self, size: tuple[int, int], texture_format: str) -> Any:
+    def _texture(self, size: tuple[int, int], texture_format: str) -> wgpu.GPUTexture:
         usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.TEXTURE_BINDING
         usage |= wgpu.TextureUsage.COPY_DST | wgpu.TextureUsage.COPY_SRC
         return self.device.create_texture(size=(*size, 1), format=texture_format, usage=usage)
@@ -118,7 +138,9 @@ class Renderer:
         height, width = image.shape[:2]
         self._overlay, self._overlay_size = self._texture((width, height), "rgba8unorm"), (width, height)
         layout = {"offset": 0, "bytes_per_row": 4 * width, "rows_per_image": height}
-        self.device.queue.write_texture({"texture": self._overlay}, np.ascontiguousarray(image), layout, (width, height, 1))
+        self.device.queue.write_texture(
+            {"texture": self._overlay}, np.ascontiguousarray(image), layout, (width, height, 1)
+        )
 
     def _write_view(self, camera: Camera, size: tuple[int, int], number: int, soft: bool) -> None:
         view, scene = self._view[0], self.scene
@@ -137,7 +159,9 @@ class Renderer:
         self.device.queue.write_buffer(self._view_buffer, 0, self._view)
 
     @staticmethod
-    def _light(right: npt.NDArray[np.float64], up: npt.NDArray[np.float64], forward: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _light(
+        right: npt.NDArray[np.float64], up: npt.NDArray[np.float64], forward: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
         # The lamp goes with the eye about the vertical axis, so the faces one sees are always lit alike.
         level = np.array([-forward[0], 0.0, -forward[2]])
         level /= max(float(np.linalg.norm(level)), 1e-6)
@@ -155,7 +179,11 @@ class Renderer:
         self._write_view(camera, size, self.passes, soft)
         share = 1 / (self.passes + 1)
         encoder = self.device.create_command_encoder()
-        attachment = {"view": self._picture.create_view(), "load_op": "load" if self.passes else "clear", "store_op": "store"}
+        attachment = {
+            "view": self._picture.create_view(),
+            "load_op": "load" if self.passes else "clear",
+            "store_op": "store",
+        }
         render = encoder.begin_render_pass(color_attachments=[attachment])
         render.set_pipeline(self._march)
         render.set_bind_group(0, self._march_group)
@@ -165,17 +193,24 @@ class Renderer:
         self.device.queue.submit([encoder.finish()])
         self.passes += 1
 
-    def present(self, target_view: Any, size: tuple[int, int]) -> None:
+    def present(self, target_view: wgpu.GPUTextureView, size: tuple[int, int]) -> None:
         """Scale the picture onto `target_view`, of `size` pixels, and lay the overlay over it."""
         data = np.zeros(1, _PRESENT)
-        data["target_size"], data["picture_size"], data["overlay_size"] = size, self._picture.size[:2], self._overlay_size
+        data["target_size"], data["picture_size"], data["overlay_size"] = (
+            size,
+            self._picture.size[:2],
+            self._overlay_size,
+        )
         self.device.queue.write_buffer(self._present_buffer, 0, data)
         resources = [{"buffer": self._present_buffer}, self._picture.create_view(), self._overlay.create_view()]
         group = self.device.create_bind_group(
-            layout=self._present_layout, entries=[{"binding": n, "resource": resource} for n, resource in enumerate(resources)]
+            layout=self._present_layout,
+            entries=[{"binding": n, "resource": resource} for n, resource in enumerate(resources)],
         )
         encoder = self.device.create_command_encoder()
-        render = encoder.begin_render_pass(color_attachments=[{"view": target_view, "load_op": "clear", "store_op": "store"}])
+        render = encoder.begin_render_pass(
+            color_attachments=[{"view": target_view, "load_op": "clear", "store_op": "store"}]
+        )
         render.set_pipeline(self._present)
         render.set_bind_group(0, group)
         render.draw(3)
@@ -202,7 +237,7 @@ class Renderer:
         return pages[which].reshape(size[1], size[0])
 
 
-def read_texture(device: Any, texture: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """A texture's texels as an array of shape (height, width) or, for bytes, (height, width, 4)."""
     width, height = texture.size[:2]
     # Rows of a copy are multiples of 256 bytes; the padding is cut off here.
@@ -210,7 +245,9 @@ def read_texture(device: Any, texture: Any, dtype: np.dtype[Any]) -> npt.NDArray
     buffer = device.create_buffer(size=row_bytes * height, usage=wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.MAP_READ)
     encoder = device.create_command_encoder()
     encoder.copy_texture_to_buffer(
-        {"texture": texture}, {"buffer": buffer, "bytes_per_row": row_bytes, "rows_per_image": height}, (width, height, 1)
+        {"texture": texture},
+        {"buffer": buffer, "bytes_per_row": row_bytes, "rows_per_image": height},
+        (width, height, 1),
     )
     device.queue.submit([encoder.finish()])
     buffer.map_sync("READ")

@@ -11,7 +11,7 @@ per 4^3 pages: which classes are in it, one bit each, so showing or hiding a cla
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +90,7 @@ class Scene:
         page_map: the map drawn last; None before `set_page_map`.
     """
 
-    def __init__(self, device: Any, ram_size: int, order: int | None = None) -> None:
+    def __init__(self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None) -> None:
         """Reserve buffers for `ram_size` bytes; errors as `VoxelGrid` raises them."""
         self.device = device
         self._jobs = CurveJobs(device)

@@ -20,7 +20,7 @@ import wgpu
 from qemu_bridge.errors import GlassBoxError, GraphicsError
 from qemu_bridge.protocol import PageClass
 
-from .camera import Camera, default_camera, format_camera
+from .camera import Camera, format_camera
 from .device import request_device
 from .legend import draw_overlay, find_labels, legend_classes, legend_shift
 from .live import Feed

@@ -12,8 +12,7 @@ from typing import Any
 from .. import connection
 from ..addresses import parse_size
 from ..errors import UsageError
-from ..images import build_image_or_fallback
-from ..launch import launch
+from ..launch import launch, waiting_daemon
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 
@@ -62,6 +61,9 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     """The machine that the command line asks for; builds its image when it is not built yet."""
+    # Imported here, while the daemon loads.
+    from ..images import build_image_or_fallback
+
     memory = parse_size(options.memory)
     if options.kernel and options.initrd:
         image, image_id, kernel, initrd, append = "", "", options.kernel, options.initrd, "console=ttyS0"
@@ -88,9 +90,10 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
 
 def start(options: argparse.Namespace) -> None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
-    connection.prune()
-    config = make_config(options, options.name)
-    launch(config)
+    with waiting_daemon() as daemon:
+        connection.prune()
+        config = make_config(options, options.name)
+        launch(config, daemon)
     if options.wait:
         from ..client import Client
 

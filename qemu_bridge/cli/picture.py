@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import connection
 from ..errors import BusyNameError, GlassBoxError
-from ..launch import launch
+from ..launch import launch, waiting_daemon
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import Verbs, add_name, add_verb, format_table, say
@@ -99,9 +99,10 @@ def run(options: argparse.Namespace) -> int:
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
     # A machine that is up, and gone afterwards whatever happens.
     started = time.monotonic()
-    config = make_config(options, _free_name())
-    say(f"booting {config.image or config.kernel} in {options.memory} of RAM")
-    launch(config)
+    with waiting_daemon() as daemon:
+        config = make_config(options, _free_name())
+        say(f"booting {config.image or config.kernel} in {options.memory} of RAM")
+        launch(config, daemon)
     from ..client import Client
 
     with Client.connect(config.name) as client:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from .. import connection
 from ..errors import GlassBoxError
-from ..images import find_image, iter_recipes
 from ..machine import find_qemu, qemu_release
 from .options import Verbs, add_json, add_verb, print_json
 
@@ -94,6 +93,8 @@ def _dirty() -> str:
 
 
 def _images() -> str:
+    from ..images import find_image, iter_recipes
+
     built = [name for name in iter_recipes() if find_image(name)]
     return f"built: {', '.join(built) or 'none yet'}"
 

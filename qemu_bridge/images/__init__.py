@@ -3,13 +3,16 @@
 >>> image = build_image("alpine", progress=print)
 >>> image.kernel, image.initrd, image.command_line      # what QEMU's -kernel, -initrd and -append take
 
-`recipe` reads the recipes, `fetch` gets files from mirrors, `packages` from Debian's archive, `kernel` and `providers`
-find and unpack the kernel, `initramfs` packs the root file system, `build` does it all and keeps the result.
+`recipe` reads the recipes and `cache` finds what is built. `build` makes what is not: `fetch` gets files from mirrors,
+`packages` from Debian's archive, `kernel` and `providers` find and unpack the kernel, `initramfs` packs the root file
+system.
 """
 
 from __future__ import annotations
 
-from .build import BuiltImage, build_image, build_image_or_fallback, cache_folder, find_image
+from collections.abc import Callable
+
+from .cache import BuiltImage, cache_folder, find_image
 from .recipe import Recipe, iter_recipes, load_recipe, recipe_folders
 
 __all__ = [
@@ -23,3 +26,28 @@ __all__ = [
     "load_recipe",
     "recipe_folders",
 ]
+
+
+def build_image(name: str, *, progress: Callable[[str], None] = lambda line: None) -> BuiltImage:
+    """Image `name`, built now unless it is there; `progress` gets a line for each step that takes time.
+
+    Raises `UsageError` for an unknown name, `ImageError` when a part cannot be had from anywhere or is not right.
+    """
+    if (found := find_image(name)) is not None:
+        return found
+    # Imported only to build: clients for mirrors and archives take longer to load than a built image to find.
+    from .build import build
+
+    return build(name, progress)
+
+
+def build_image_or_fallback(name: str, *, progress: Callable[[str], None] = lambda line: None) -> BuiltImage:
+    """Image `name`, or its recipe's fallback when no mirror has the root file system; the result's name tells which.
+
+    Raises as `build_image` does; `progress` gets one line that says what is used instead.
+    """
+    if (found := find_image(name)) is not None:
+        return found
+    from .build import build_or_fallback
+
+    return build_or_fallback(name, progress)

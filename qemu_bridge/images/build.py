@@ -1,15 +1,4 @@
-"""Building a guest image, once: a folder in the cache with kernel, initramfs and a note of what they are.
-
-``$XDG_CACHE_HOME/glassbox/images`` holds::
-
-    downloads/          checked downloads
-    built/NAME-KEY/     kernel, initrd, image.json; vmlinuz as well where it was unpacked to `kernel`
-    lock                held while something is built
-
-KEY is a hash of all that decides the result before anything is fetched: the recipe (which has the checksums of its
-inputs), `init`, the builder's own version and the kernel that ``GLASSBOX_KERNEL`` names. A finished folder is put in
-place with one rename, so it is there whole or not at all; finding one again reads one small file.
-"""
+"""Building a guest image: fetch its parts, put them together, store them in the cache whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,19 +12,17 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import ImageError
+from .cache import BuiltImage, cache_folder, find_built, find_image, image_folder, image_key
 from .fetch import MIRROR_VARIABLE, Progress, Unavailable, fetch
 from .initramfs import Tree, compress, read_tar
 from .packages import fetch_package, iter_package_files
-from .providers import KERNEL_VARIABLE, Kernel, chosen_kernel, find_kernel
-from .recipe import Recipe, load_recipe
+from .providers import Kernel, find_kernel
+from .recipe import KERNEL_VARIABLE, Recipe, load_recipe
 
-BUILDER_VERSION = 1
-"""Counts up when the same recipe gives another image."""
 KEPT_BUILDS = 3
 """Builds of one image that stay in the cache."""
 
@@ -43,64 +30,28 @@ _log = logging.getLogger(__name__)
 _FALLBACK_TRUST_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltImage:
-    """A guest image on this machine.
-
-    Attributes:
-        kernel: what QEMU's ``-kernel`` takes: a PVH vmlinux where possible.
-        initrd: the initramfs, for ``-initrd``.
-        command_line: for ``-append``.
-        kernel_release: as ``uname -r`` tells it in the guest.
-        image_id: short hash of kernel, initramfs and command line.
-        bzimage: the kernel as the distribution ships it, which boots with KASLR; None when there is none.
-    """
-
-    name: str
-    kernel: Path
-    initrd: Path
-    command_line: str
-    kernel_release: str
-    image_id: str
-    bzimage: Path | None = None
-
-
-def cache_folder() -> Path:
-    """The folder that holds downloads and built images."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "images"
-
-
-def find_image(name: str) -> BuiltImage | None:
-    """Image `name` if it is built already, None otherwise; nothing is fetched. `UsageError` for an unknown name."""
-    return _find(load_recipe(name))
-
-
-def build_image(name: str, *, progress: Progress = lambda line: None) -> BuiltImage:
-    """Image `name`, built now unless it is there; `progress` gets a line for each step that takes time.
+def build(name: str, progress: Progress) -> BuiltImage:
+    """Build image `name`; `progress` gets a line for each step that takes time.
 
     Raises `UsageError` for an unknown name, `ImageError` when a part cannot be had from anywhere or is not right.
     """
     recipe = load_recipe(name)
-    if (found := _find(recipe)) is not None:
-        return found
     with _reported(recipe):
         return _build(recipe, progress)
 
 
-def build_image_or_fallback(name: str, *, progress: Progress = lambda line: None) -> BuiltImage:
-    """Image `name`, or its recipe's fallback when no mirror has the root file system; the result's name tells which.
+def build_or_fallback(name: str, progress: Progress) -> BuiltImage:
+    """Build image `name`, or its recipe's fallback when no mirror has the root file system.
 
     `progress` gets one line that says so. A mirror that sends something else than it should is an `ImageError`, not a
     reason to fall back. Mirrors that had nothing are left alone for an hour, unless ``GLASSBOX_IMAGE_MIRROR`` is set.
     """
     recipe = load_recipe(name)
-    if (found := _find(recipe)) is not None:
-        return found
-    missed = cache_folder() / f"missed-{_key(recipe)}"
+    missed = cache_folder() / f"missed-{image_key(recipe)}"
     with _reported(recipe):
         if recipe.fallback and not os.environ.get(MIRROR_VARIABLE) and _is_recent(missed):
             progress(f"image {name}: no mirror had it within the last hour; using {recipe.fallback} instead")
-            return build_image(recipe.fallback, progress=progress)
+            return _find_or_build(recipe.fallback, progress)
         try:
             return _build(recipe, progress)
         except _NoRootfsError as error:
@@ -108,7 +59,11 @@ def build_image_or_fallback(name: str, *, progress: Progress = lambda line: None
                 raise
             progress(f"image {name}: {error}; using {recipe.fallback} instead")
         missed.touch()
-        return build_image(recipe.fallback, progress=progress)
+        return _find_or_build(recipe.fallback, progress)
+
+
+def _find_or_build(name: str, progress: Progress) -> BuiltImage:
+    return find_image(name) or build(name, progress)
 
 
 class _NoRootfsError(Unavailable):
@@ -135,43 +90,10 @@ def _reported(recipe: Recipe) -> Iterator[None]:
         raise ImageError(f"image {recipe.name} cannot be stored ({reason}); free or open that place") from None
 
 
-def _key(recipe: Recipe) -> str:
-    parts = [str(BUILDER_VERSION), recipe.digest]
-    if (path := chosen_kernel()) is not None:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            parts += [str(path), str(status.st_size), str(status.st_mtime_ns)]
-        parts.append(str(path))
-    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _folder(recipe: Recipe) -> Path:
-    return cache_folder() / "built" / f"{recipe.name}-{_key(recipe)}"
-
-
-def _find(recipe: Recipe) -> BuiltImage | None:
-    folder = _folder(recipe)
-    try:
-        note = json.loads((folder / "image.json").read_bytes())
-        if any((folder / name).stat().st_size != size for name, size in note["sizes"].items()):
-            return None
-        return BuiltImage(
-            name=recipe.name,
-            kernel=folder / "kernel",
-            initrd=folder / "initrd",
-            command_line=recipe.command_line,
-            kernel_release=str(note["kernel_release"]),
-            image_id=str(note["image_id"]),
-            bzimage=folder / str(note["bzimage"]) if note["bzimage"] else None,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
 def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
     with _locked(progress):
         # Another process may have built it while this one waited.
-        if (found := _find(recipe)) is not None:
+        if (found := find_built(recipe)) is not None:
             return found
         started = time.monotonic()
         downloads = cache_folder() / "downloads"
@@ -181,7 +103,7 @@ def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
         progress(f"building image {recipe.name} with kernel {kernel.release} from {kernel.source}")
         _store(recipe, kernel, compress(tree.to_cpio()))
         _log.info("built image %s in %.1f s", recipe.name, time.monotonic() - started)
-    image = _find(recipe)
+    image = find_built(recipe)
     if image is None:
         raise ImageError(f"image {recipe.name} was built and is gone; is {cache_folder()} being emptied? Try again")
     return image
@@ -252,7 +174,7 @@ def _store(recipe: Recipe, kernel: Kernel, initrd: bytes) -> None:
         "sizes": {name: len(content) for name, content in files.items()},
     }
     files["image.json"] = json.dumps(note, indent=2).encode() + b"\n"
-    _replace_folder(_folder(recipe), files)
+    _replace_folder(image_folder(recipe), files)
     _prune(recipe.name)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,7 @@ import zstandard
 from .fetch import SIZE_LIMIT, Progress, Unavailable, fetch
 from .kernel import extract_vmlinux, has_pvh_entry, has_types, is_bzimage, is_elf, read_release
 from .packages import fetch_package, iter_package_files, resolve_kernel_package
-from .recipe import Recipe
-
-KERNEL_VARIABLE = "GLASSBOX_KERNEL"
+from .recipe import KERNEL_VARIABLE, Recipe, chosen_kernel
 
 _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/(?:.*/)?([^/]+)\.ko(?:\.(gz|xz|zst))?")
 
@@ -43,12 +40,6 @@ class Kernel:
     release: str
     source: str
     modules: Mapping[str, bytes] = field(default_factory=dict)
-
-
-def chosen_kernel() -> Path | None:
-    """The kernel file that ``GLASSBOX_KERNEL`` names, None without it."""
-    value = os.environ.get(KERNEL_VARIABLE, "").strip()
-    return Path(value).expanduser().absolute() if value else None
 
 
 def find_kernel(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:

@@ -39,6 +39,10 @@ PROVIDERS = ("alpine", "debian", "file")
 DEFAULT_COMMAND_LINE = "console=ttyS0"
 
 
+KERNEL_VARIABLE = "GLASSBOX_KERNEL"
+"""Names a kernel file that goes before what recipes ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file on a mirror: its path below the mirror's address, and its SHA-512 in hex where it is known."""
@@ -92,6 +96,12 @@ def recipe_folders() -> tuple[Path, ...]:
     """Folders that hold recipes, the user's own first."""
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return config / "glassbox" / "images", shipped_folder()
+
+
+def chosen_kernel() -> Path | None:
+    """The kernel file that ``GLASSBOX_KERNEL`` names, None without it."""
+    value = os.environ.get(KERNEL_VARIABLE, "").strip()
+    return Path(value).expanduser().absolute() if value else None
 
 
 def iter_recipes() -> list[str]:

@@ -214,7 +214,7 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, byte: f
         let around = u * (cos(angle) * radius) + v * (sin(angle) * radius) + normal * sqrt(max(1.0 - random.y, 0.0));
         sky *= select(1.0, 0.25, is_blocked(start, around, 10.0));
         if sun > 0.0 {
-            let disc = vec3(cos(angle), sin(angle), cos(angle + 2.0)) * (0.06 * radius);
+            let disc = vec3(cos(angle), sin(angle), cos(angle + 2.0)) * (0.03 * radius);
             sun *= select(1.0, 0.12, is_blocked(start, normalize(view.light.xyz + disc), 1e4));
         }
     }
@@ -295,8 +295,10 @@ fn march(origin: vec3<f32>, direction: vec3<f32>, pixel: vec2<u32>) -> Hit {
             let colour = shade(entry, at, normal, point, voxel_at(vec3<u32>(inner)), t, pixel);
             hit.colour += (1.0 - hit.alpha) * colour;
             hit.alpha = 1.0;
-            hit.distance = t;
-            hit.page = table_place(at, view.page_order) + 1u;
+            if hit.page == 0u {
+                hit.distance = t;
+                hit.page = table_place(at, view.page_order) + 1u;
+            }
             break;
         }
         // Glass: the surface where it meets air or another class, and a little of the body.

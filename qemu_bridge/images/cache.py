@@ -1,0 +1,91 @@
+"""The cache of guest images: a folder for each, with kernel, initramfs and a note of what they are.
+
+``$XDG_CACHE_HOME/glassbox/images`` holds::
+
+    downloads/          checked downloads
+    built/NAME-KEY/     kernel, initrd, image.json; vmlinuz as well where it was unpacked to `kernel`
+    lock                held while something is built
+
+KEY is a hash of all that decides the result before anything is fetched: the recipe (which has the checksums of its
+inputs), `init`, the builder's own version and the kernel that ``GLASSBOX_KERNEL`` names. A finished folder is put in
+place with one rename, so it is there whole or not at all; finding one again reads one small file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from .recipe import Recipe, chosen_kernel, load_recipe
+
+BUILDER_VERSION = 1
+"""Counts up when the same recipe gives another image."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """A guest image on this machine.
+
+    Attributes:
+        kernel: what QEMU's ``-kernel`` takes: a PVH vmlinux where possible.
+        initrd: the initramfs, for ``-initrd``.
+        command_line: for ``-append``.
+        kernel_release: as ``uname -r`` tells it in the guest.
+        image_id: short hash of kernel, initramfs and command line.
+        bzimage: the kernel as the distribution ships it, which boots with KASLR; None when there is none.
+    """
+
+    name: str
+    kernel: Path
+    initrd: Path
+    command_line: str
+    kernel_release: str
+    image_id: str
+    bzimage: Path | None = None
+
+
+def cache_folder() -> Path:
+    """The folder that holds downloads and built images."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "images"
+
+
+def find_image(name: str) -> BuiltImage | None:
+    """Image `name` if it is built already, None otherwise; nothing is fetched. `UsageError` for an unknown name."""
+    return find_built(load_recipe(name))
+
+
+def image_key(recipe: Recipe) -> str:
+    parts = [str(BUILDER_VERSION), recipe.digest]
+    if (path := chosen_kernel()) is not None:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            parts += [str(path), str(status.st_size), str(status.st_mtime_ns)]
+        parts.append(str(path))
+    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def image_folder(recipe: Recipe) -> Path:
+    return cache_folder() / "built" / f"{recipe.name}-{image_key(recipe)}"
+
+
+def find_built(recipe: Recipe) -> BuiltImage | None:
+    folder = image_folder(recipe)
+    try:
+        note = json.loads((folder / "image.json").read_bytes())
+        if any((folder / name).stat().st_size != size for name, size in note["sizes"].items()):
+            return None
+        return BuiltImage(
+            name=recipe.name,
+            kernel=folder / "kernel",
+            initrd=folder / "initrd",
+            command_line=recipe.command_line,
+            kernel_release=str(note["kernel_release"]),
+            image_id=str(note["image_id"]),
+            bzimage=folder / str(note["bzimage"]) if note["bzimage"] else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,88 @@
+"""The orbit camera and its text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qemu_bridge.errors import UsageError
+from viewer.camera import MAX_PITCH, Camera, default_camera, format_camera, parse_camera
+
+
+def test_text_sets_what_it_names():
+    camera = parse_camera("yaw=35,pitch=25,distance=1.8,target=0.5:0.25:1", Camera())
+    assert camera == Camera(35, 25, 1.8, (0.5, 0.25, 1))
+    assert parse_camera("yaw=10", camera) == Camera(10, 25, 1.8, (0.5, 0.25, 1))
+    assert parse_camera("", camera) == camera
+
+
+@given(st.floats(-360, 360), st.floats(-80, 80), st.floats(0.1, 10))
+def test_text_comes_back(yaw, pitch, distance):
+    camera = Camera(yaw, pitch, distance)
+    back = parse_camera(format_camera(camera), Camera())
+    assert math.isclose(back.yaw, yaw, rel_tol=1e-3, abs_tol=1e-9)
+    assert math.isclose(back.pitch, pitch, rel_tol=1e-3, abs_tol=1e-9)
+    assert math.isclose(back.distance, distance, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yaw",
+        "roll=3",
+        "yaw=x",
+        "yaw=nan",
+        "pitch=90",
+        "distance=0",
+        "distance=inf",
+        "target=1:2",
+        "target=a:b:c",
+        "target=9:0:0",
+        "=",
+        "yaw=1=2",
+    ],
+)
+def test_nonsense_is_refused_with_advice(text):
+    with pytest.raises(UsageError, match=r"use|write"):
+        parse_camera(text, Camera())
+
+
+@given(st.floats(-360, 360), st.floats(-89, 89))
+def test_axes_are_orthonormal_and_right_handed(yaw, pitch):
+    right, up, forward = Camera(yaw, pitch).axes()
+    assert np.allclose(np.array([right, up, forward]) @ np.array([right, up, forward]).T, np.eye(3), atol=1e-9)
+    assert np.allclose(np.cross(right, up), -forward)
+    assert up[1] >= 0
+
+
+def test_default_view_shows_three_faces():
+    forward = default_camera().axes()[2]
+    assert (np.abs(forward) > 0.2).all()
+    assert default_camera((1, 1, 0.5)).target == (0.5, 0.5, 0.25)
+
+
+def test_pitch_stops_before_the_pole_and_zoom_at_its_ends():
+    assert Camera().orbit(0, 500).pitch == MAX_PITCH
+    assert Camera().zoom(1).distance < Camera().distance
+    assert Camera().zoom(1000).distance > 0
+    assert Camera().zoom(-1000).distance == 20
+
+
+def test_damping_does_not_depend_on_the_frame_rate():
+    goal = Camera(yaw=90)
+    once = Camera().approach(goal, 0.1)
+    twice = Camera().approach(goal, 0.05).approach(goal, 0.05)
+    assert math.isclose(once.yaw, twice.yaw)
+    for _ in range(100):
+        twice = twice.approach(goal, 0.05)
+    assert twice == goal
+
+
+def test_pan_moves_the_target_in_the_picture_plane():
+    camera = Camera()
+    moved = np.array(camera.pan(0.1, 0).target) - camera.target
+    assert np.allclose(np.cross(moved, camera.axes()[0]), 0)

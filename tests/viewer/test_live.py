@@ -1,0 +1,80 @@
+"""Changes are found, in slices, and handed on."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from qemu_bridge.errors import MachineGoneError
+from qemu_bridge.protocol import PageClass
+from viewer.live import ChangeScan, Feed
+
+
+def test_a_scan_finds_exactly_the_changed_pages(source):
+    scan = ChangeScan(source.ram)
+    has_bytes = source.ram.memory.any(axis=1) & source.ram.touched
+    assert np.array_equal(scan.scan(10), np.flatnonzero(has_bytes))
+    assert not len(scan.scan(10))
+    changed = np.flatnonzero(source.ram.touched)[[3, 100, 101]]
+    source.ram.memory[changed, 17] ^= 1
+    assert np.array_equal(scan.scan(10), changed)
+    assert scan.is_round_done
+
+
+def test_a_scan_out_of_time_goes_on_where_it_stopped(source, monkeypatch):
+    monkeypatch.setattr("viewer.live.SLICE_PAGES", 50)
+    scan = ChangeScan(source.ram)
+    parts = [scan.scan(0)]
+    while not scan.is_round_done:
+        parts.append(scan.scan(0))
+    assert len(parts) > 3
+    assert len(np.concatenate(parts)) == len(np.unique(np.concatenate(parts)))
+
+
+def test_untouched_pages_are_not_read(source):
+    source.ram.memory[~source.ram.touched] = 9
+    assert not np.isin(ChangeScan(source.ram).scan(10), np.flatnonzero(~source.ram.touched)).any()
+
+
+def test_a_feed_hands_out_news_from_its_own_thread(source):
+    news = threading.Event()
+    feed = Feed(source, news.set)
+    feed.start()
+    try:
+        assert news.wait(10)
+        seen, page_map = feed.take_pages(10), feed.take_page_map()
+        assert len(seen) == 10
+        assert page_map is not None
+        assert page_map.counts()[PageClass.PROCESS_HEAP] == 16
+        assert feed.backlog() > 0
+        assert feed.take_pages(10)[0] > seen[-1]
+        assert source.threads == {"viewer-feed"}
+    finally:
+        feed.stop()
+
+
+def test_the_end_of_the_machine_is_kept_as_an_error(source, monkeypatch):
+    def gone():
+        raise MachineGoneError("machine 'synthetic' has ended; start it again")
+
+    monkeypatch.setattr(source, "page_map", gone)
+    news = threading.Event()
+    feed = Feed(source, news.set)
+    feed.start()
+    assert news.wait(10)
+    feed.stop()
+    assert isinstance(feed.error, MachineGoneError)
+
+
+def test_a_held_feed_reports_nothing_until_it_goes_on(source):
+    news = threading.Event()
+    feed = Feed(source, news.set)
+    assert feed.toggle_pause()
+    feed.start()
+    try:
+        assert not news.wait(0.2)
+        assert not feed.toggle_pause()
+        assert news.wait(10)
+    finally:
+        feed.stop()

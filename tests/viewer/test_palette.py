@@ -1,0 +1,61 @@
+"""Colours that everybody can tell apart."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from qemu_bridge.protocol import PageClass
+from viewer.palette import CLASS_SLOTS, MATERIALS, material, owner_shade, table, to_linear
+
+# Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency",
+# IEEE TVCG 15(6), 2009: severity 1.0, on linear RGB.
+VISION = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def to_lab(linear):
+    x, y, z = np.cbrt(np.maximum(XYZ @ np.clip(linear, 0, 1) / [0.95047, 1, 1.08883], 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_classes_differ_for_every_kind_of_colour_vision(vision):
+    seen = {c: to_lab(np.asarray(VISION[vision]) @ to_linear(m.colour)) for c, m in MATERIALS.items() if m.is_body}
+    for one, other in itertools.combinations(seen, 2):
+        # CIE 1976 difference; 2.3 is just noticeable.
+        assert np.linalg.norm(seen[one] - seen[other]) > 10, (one, other)
+
+
+def test_every_class_has_a_material_and_air_is_empty():
+    assert set(MATERIALS) == set(PageClass)
+    assert MATERIALS[PageClass.UNTOUCHED].hull == 0
+
+
+def test_classes_from_the_future_look_like_other():
+    assert material(CLASS_SLOTS - 1) == MATERIALS[PageClass.OTHER]
+
+
+def test_table_is_what_the_shader_expects():
+    record = table()
+    assert record.nbytes == 2 * CLASS_SLOTS * 16
+    assert np.allclose(
+        record["colours"][0, PageClass.KERNEL_TEXT, :3], to_linear(MATERIALS[PageClass.KERNEL_TEXT].colour)
+    )
+    assert np.allclose(to_linear((0, 10, 255)), [0, 0.003035, 1], atol=1e-5)
+
+
+def test_owners_next_to_each_other_get_shades_far_apart():
+    shades = owner_shade(np.arange(20, dtype=np.uint32)).astype(int)
+    assert shades[0] == 128
+    assert (np.abs(np.diff(shades[1:])) > 40).all()
+    assert ((shades >= 0) & (shades < 256)).all()

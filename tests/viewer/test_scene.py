@@ -1,0 +1,79 @@
+"""The page table and the cells over it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qemu_bridge.page_map import ENTRY, PageMap
+from qemu_bridge.protocol import PageClass
+from viewer.curve import to_xyz, voxelise
+from viewer.scene import Scene, extent_in_pages, pack_entries
+
+
+def table_of(scene, buffer, order):
+    edge = 1 << order
+    return np.frombuffer(scene.device.queue.read_buffer(buffer), np.uint32)[: edge**3].reshape(edge, edge, edge)
+
+
+def test_page_table_holds_each_page_at_its_place_on_the_curve(device, source):
+    scene = Scene(device, len(source.ram.view))
+    assert scene.set_page_map(source.page_map())
+    table = table_of(scene, scene.page_table, scene.page_order)
+    x, y, z = to_xyz(np.arange(scene.page_count), scene.page_order).T
+    words = pack_entries(source.page_map(), scene.page_count)
+    assert np.array_equal(table[z, y, x], words)
+    assert np.array_equal(words & 31, source.entries["page_class"])
+    assert np.array_equal(words >> 16, source.entries["owner_id"])
+
+
+def test_cells_name_the_classes_inside(device, source):
+    scene = Scene(device, len(source.ram.view))
+    scene.set_page_map(source.page_map())
+    cells = table_of(scene, scene.cell_table, scene.page_order - 2)
+    for cell, classes in enumerate(source.entries["page_class"].reshape(-1, 64)):
+        x, y, z = to_xyz(cell, scene.page_order - 2)
+        assert cells[z, y, x] == sum(1 << int(c) for c in np.unique(classes))
+
+
+def test_the_same_map_again_changes_nothing(device, source):
+    scene = Scene(device, len(source.ram.view))
+    assert scene.set_page_map(source.page_map())
+    assert not scene.set_page_map(source.page_map())
+    source.entries["page_class"][3] = PageClass.PAGE_TABLE
+    assert scene.set_page_map(source.page_map())
+
+
+def test_untouched_pages_are_never_read(device, source):
+    scene = Scene(device, len(source.ram.view))
+    source.ram.memory[~source.ram.touched] = 7  # would show if it were read
+    touched = int(source.ram.touched.sum())
+    assert scene.update_ram(source.ram) == touched
+    expected = source.ram.memory.copy()
+    expected[~source.ram.touched] = 0
+    assert np.array_equal(scene.grid.read_voxels(), voxelise(expected.reshape(-1), scene.grid.order))
+
+
+def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():
+    entries = np.zeros(4, ENTRY)
+    entries["page_class"] = [1, 200, 3, 4]
+    words = pack_entries(PageMap(entries, {}), 6)
+    assert (words & 31).tolist() == [1, 31, 3, 4, 0, 0]
+
+
+def test_toggle_shows_and_hides(device):
+    scene = Scene(device, 1 << 18)
+    mask = scene.visible_mask
+    assert not mask & 1
+    scene.toggle([PageClass.OTHER])
+    assert scene.visible_mask == mask & ~(1 << PageClass.OTHER)
+    scene.toggle([PageClass.OTHER])
+    assert scene.visible_mask == mask
+
+
+@pytest.mark.parametrize(("mib", "order", "extent"), [(64, 5, 2), (128, 5, 3), (256, 6, 1), (512, 6, 2), (1024, 6, 3)])
+def test_ram_fills_a_box_along_the_curve(mib, order, extent):
+    # `extent` of the three edges are as long as the cube's, the others half as long.
+    edges = extent_in_pages(mib << 8, order)
+    assert sorted(edge == 1 << order for edge in edges).count(True) == extent
+    assert edges[0] * edges[1] * edges[2] == mib << 8

@@ -1,0 +1,143 @@
+"""The window, under Xvfb: what it shows is what the offscreen picture shows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qemu_bridge.errors import GraphicsError
+from viewer.offscreen import load_scene, render_scene
+from viewer.window import TARGET_FRAME_S, FramePace, open_window
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_display = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+
+
+@pytest.fixture(scope="module")
+def display():
+    """A virtual display of 800x600, by name."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as number:
+        yield f":{number.readline().strip()}"
+    server.terminate()
+    server.wait(timeout=10)
+
+
+def start_window(display, seconds, screenshot):
+    environment = {**os.environ, "DISPLAY": display, "PYTHONPATH": str(ROOT)}
+    environment.pop("WAYLAND_DISPLAY", None)
+    command = [sys.executable, str(ROOT / "tests/viewer/synthetic.py"), str(seconds), str(screenshot)]
+    with Path(f"{screenshot}.log").open("w") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+
+
+def grab(display, path):
+    """What the display shows, its top left 640x360."""
+    subprocess.run(["import", "-display", display, "-window", "root", str(path)], check=True, timeout=30)
+    return np.asarray(Image.open(path).convert("RGB"))[:360, :640]
+
+
+@pytest.mark.window
+@needs_display
+def test_the_window_shows_the_offscreen_picture_and_closes(display, device, source, pictures, tmp_path):
+    expected = render_scene(load_scene(source, device), (640, 360), title=source.title)
+    screenshot = tmp_path / "window.png"
+    window = start_window(display, 12, screenshot)
+    try:
+        difference, deadline = 1.0, time.monotonic() + 30
+        while difference > 0.03 and time.monotonic() < deadline and window.poll() is None:
+            time.sleep(0.5)
+            shown = grab(display, tmp_path / "root.png")
+            difference = pictures.rmse(shown, expected)
+        assert shown.max() > 150
+        assert difference <= 0.03
+        window.wait(timeout=60)
+    finally:
+        window.kill()
+        window.wait()
+    output = Path(f"{screenshot}.log").read_text()
+    assert window.returncode == 0, output
+    assert "Traceback" not in output
+    assert pictures.rmse(np.asarray(Image.open(screenshot)), expected) <= 0.03
+
+
+@pytest.mark.window
+@needs_display
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed")
+def test_keys_and_mouse_change_the_view_and_q_closes(display, pictures, tmp_path):
+    window = start_window(display, 60, tmp_path / "unused.png")
+
+    def act(*words):
+        subprocess.run(
+            ["xdotool", *words], env={**os.environ, "DISPLAY": display}, check=True, timeout=30, capture_output=True
+        )
+        time.sleep(1.5)
+        return grab(display, tmp_path / "root.png")
+
+    try:
+        act("search", "--sync", "--name", "Glass Box - synthetic")
+        start = act("mousemove", "400", "180")
+        turned = act(
+            "mousemove",
+            "400",
+            "180",
+            "mousedown",
+            "1",
+            "mousemove",
+            "520",
+            "180",
+            "sleep",
+            "0.1",
+            "mousemove",
+            "560",
+            "180",
+            "mouseup",
+            "1",
+        )
+        assert pictures.rmse(start, turned) > 0.03
+        nearer = act("click", "--repeat", "5", "4")
+        assert pictures.rmse(turned, nearer) > 0.03
+        fewer = act("key", "1")
+        assert pictures.rmse(nearer, fewer) > 0.02
+        back = act("key", "1", "key", "r")
+        assert pictures.rmse(start, back) < 0.03
+        subprocess.run(["xdotool", "key", "q"], env={**os.environ, "DISPLAY": display}, check=True, timeout=30)
+        assert window.wait(timeout=30) == 0
+    finally:
+        window.kill()
+        window.wait()
+    assert not (tmp_path / "unused.png").exists()
+
+
+def test_without_a_display_one_sentence_names_snap(source, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(GraphicsError, match="glassbox snap"):
+        open_window(source)
+
+
+def test_slow_frames_are_drawn_smaller_and_quick_ones_larger():
+    pace = FramePace()
+    start = pace.reduction
+    for _ in range(6):
+        pace.add(3 * TARGET_FRAME_S)
+    assert pace.reduction == start + 1
+    for _ in range(12):
+        pace.add(0.2 * TARGET_FRAME_S)
+    assert pace.reduction == start - 1
+    assert pace.size(640, 360) == (640, 360)
+    assert FramePace().size(20, 20) == (16, 16)
