@@ -31,7 +31,8 @@ class GuestRam:
 
     Attributes:
         layout: where the bytes of the file appear in the guest.
-        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy.
+        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Looking at a page
+            that was never touched makes the host give it memory, so ask `resident_pages` first in a loop.
     """
 
     def __init__(self, path: Path, layout: RamLayout) -> None:
@@ -90,9 +91,19 @@ class GuestRam:
             offset = self.layout.to_offset(physical)
             region = next(r for r in self.layout.regions if r.offset <= offset < r.offset + r.size)
             step = min(length, region.offset + region.size - offset)
-            parts.append(self.view[offset : offset + step].tobytes())
+            parts.append(self._read_file(offset, step))
             physical, length = PhysicalAddress(physical + step), length - step
         return b"".join(parts)
+
+    def _read_file(self, offset: int, length: int) -> bytes:
+        # Through the file, not the view: reading a hole through a mapping would make the host fill it.
+        try:
+            content = os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise MachineGoneError(f"cannot read guest RAM {self.path} ({error.strerror}); is it open?") from None
+        if len(content) < length:
+            raise MachineGoneError(f"guest RAM {self.path} was cut short; start the machine again")
+        return content
 
     def read_u64(self, physical: PhysicalAddress) -> int:
         """The little-endian 64-bit word at `physical`."""

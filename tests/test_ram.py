@@ -1,6 +1,9 @@
 """GuestRam on files made here: reading, searching, holes, and RAM that goes away."""
 
+import os
 import re
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +17,13 @@ SIZE = 1 << 20
 
 @pytest.fixture
 def ram(tmp_path):
-    path = tmp_path / "ram"
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        yield from make_ram(Path(file.name))
+
+
+def make_ram(path):
     content = np.random.default_rng(7).integers(1, 256, 8 * PAGE_SIZE, np.uint8).tobytes()
-    with path.open("wb") as file:
+    with path.open("r+b") as file:
         file.truncate(SIZE)
         file.seek(16 * PAGE_SIZE)
         file.write(content)
@@ -99,6 +106,18 @@ def test_ram_that_is_gone_or_cut_short_is_an_error_in_words(tmp_path, ram):
         GuestRam(tmp_path / "nowhere", RamLayout.from_rule("pc", SIZE))
     with pytest.raises(MachineGoneError, match="cut short"):
         GuestRam(ram.path, RamLayout.from_rule("pc", 2 * SIZE))
+
+
+def test_reading_a_hole_does_not_fill_it(ram):
+    before = ram.path.stat().st_blocks
+    assert ram.read(PhysicalAddress(0), 16 * PAGE_SIZE) == bytes(16 * PAGE_SIZE)
+    assert ram.path.stat().st_blocks == before
+
+
+def test_a_file_cut_short_while_open_is_an_error_not_a_signal(ram):
+    os.truncate(ram.path, PAGE_SIZE)
+    with pytest.raises(MachineGoneError, match="cut short"):
+        ram.read(PhysicalAddress(16 * PAGE_SIZE), 8)
 
 
 def test_views_outlive_the_machine_that_gave_them(ram):

@@ -20,8 +20,7 @@ MIB = 1 << 20
 # A cube of 512^3 voxels is 128 MiB: exactly what WebGPU promises for one binding, and what Mesa's
 # software driver grants.
 BINDING_BYTES = 128 * MIB
-# Cubes, page table, cell table: WebGPU promises eight storage buffers to a shader stage.
-STORAGE_BUFFERS = 8
+# Up to eight cubes of voxels, the page table and the cell table; WebGPU promises eight in all.
 _MAX_STORAGE_BUFFERS = 10
 
 

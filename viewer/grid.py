@@ -28,7 +28,7 @@ import wgpu
 from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
 from qemu_bridge.errors import GraphicsError, UsageError
 
-from .curve import PAGE_ORDER, order_for
+from .curve import PAGE_ORDER, order_for, to_xyz
 
 SHADERS = Path(__file__).parent / "shaders"
 PIECE_BYTES = 4 << 20
@@ -211,8 +211,6 @@ class VoxelGrid:
 
     def read_voxels(self) -> npt.NDArray[np.uint8]:
         """The whole grid: `uint8` of shape (side, side, side) indexed [z, y, x]. For tests: it copies everything."""
-        from .curve import to_xyz
-
         voxels = np.zeros((self.side,) * 3, np.uint8)
         edge = 1 << self.cube_order
         for number, cube in enumerate(self.cubes):

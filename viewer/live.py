@@ -85,6 +85,7 @@ class Feed:
         self._running.set()
         self._pending = np.zeros(len(source.ram.view) >> PAGE_SHIFT, np.bool_)
         self._page_map: PageMap | None = None
+        self._last_map: PageMap | None = None
         self._error: GlassBoxError | None = None
         self._thread = threading.Thread(target=self._run, name="viewer-feed", daemon=True)
 
@@ -136,6 +137,14 @@ class Feed:
             self._error = error
             self._wake()
 
+    def _read_page_map(self) -> PageMap | None:
+        # None where it says what the last one said: nobody need wake for that.
+        page_map, last = self._source.page_map(), self._last_map
+        self._last_map = page_map
+        if last is not None and np.array_equal(page_map.entries, last.entries) and page_map.owners == last.owners:
+            return None
+        return page_map
+
     def _watch(self) -> None:
         map_due, pause = 0.0, BUSY_PAUSE_S
         while not self._stop.is_set():
@@ -143,7 +152,7 @@ class Feed:
             pages = self._scan.scan(0.02)
             page_map = None
             if time.monotonic() >= map_due:
-                page_map = self._source.page_map()
+                page_map = self._read_page_map()
                 map_due = time.monotonic() + MAP_PERIOD_S
             if len(pages) or page_map is not None:
                 with self._lock:

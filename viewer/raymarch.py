@@ -172,12 +172,16 @@ class Renderer:
         """Forget the picture: something moved."""
         self.passes = 0
 
-    def draw_pass(self, camera: Camera, size: tuple[int, int], soft: bool = True) -> None:
-        """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it."""
+    def draw_pass(self, camera: Camera, size: tuple[int, int], soft: bool = True, newest: float = 0.0) -> None:
+        """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it.
+
+        `soft` casts shadow and ambient rays. `newest` is the least share of this pass in the picture: an eighth lets
+        a picture of memory that changes fade over to the new state without flicker.
+        """
         if self._picture is None or self._picture.size[:2] != size:
             self._picture, self.passes = self._texture(size, _FORMAT), 0
         self._write_view(camera, size, self.passes, soft)
-        share = 1 / (self.passes + 1)
+        share = max(1 / (self.passes + 1), newest)
         encoder = self.device.create_command_encoder()
         attachment = {
             "view": self._picture.create_view(),

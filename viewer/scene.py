@@ -145,6 +145,13 @@ class Scene:
         self._jobs.run("place_cells", self._place_cells, job, -(-self.page_count // 4096))
         return True
 
+    def show_bytes(self, pages: npt.NDArray[np.int64]) -> bool:
+        """Whether any of these pages is of a visible class whose bytes can be seen: empty glass shows none."""
+        if self._words is None or not len(pages):
+            return False
+        bodies = [c for c in self.visible if palette.MATERIALS[c].is_body]
+        return bool(np.isin(self._words[pages] & np.uint32(31), bodies).any())
+
     def toggle(self, classes: Iterable[PageClass]) -> None:
         """Show the classes that are hidden and hide those that show."""
         self.visible ^= set(classes)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import wgpu
 
-from qemu_bridge.errors import GlassBoxError, GraphicsError
+from qemu_bridge.errors import GraphicsError
 from qemu_bridge.protocol import PageClass
 
 from .camera import Camera, format_camera
@@ -108,8 +108,11 @@ class Window:
         self._frame_times: list[float] = []
         self._overlay_key: object = None
         self._labels_on = True
+        self._unsettled = 0
+        self._is_throttled = False
         self._drag: tuple[float, float] | None = None
         self._stop_after: int | None = None
+        self._screenshot_at_end: Path | None = None
         self.feed = Feed(source, self._wake)
         self.canvas.add_event_handler(self._on_pointer, "pointer_down", "pointer_move", "pointer_up")
         self.canvas.add_event_handler(self._on_wheel, "wheel")
@@ -133,39 +136,39 @@ class Window:
 
     def _wake(self) -> None:
         try:
-            self.loop.call_soon_threadsafe(self.canvas.request_draw)
+            self.loop.call_soon_threadsafe(self._on_news)
         except RuntimeError:
             log.debug("news after the window was closed")
 
     def _draw(self) -> None:
         now = time.monotonic()
         elapsed, self._last_frame = min(now - self._last_frame, 0.1), now
-        has_news = self._take_news()
-        is_moving = self._move(elapsed)
-        if has_news or is_moving:
-            self.renderer.restart()
-        if is_moving:
+        if self._take_news():
+            self._unsettled = PASSES
+        if self._move(elapsed):
             self._last_motion = now
             self._pace.add(elapsed)
-        is_resting = now - self._last_motion > REST_S
+        # A large backlog is drawn like a motion: quickly, and refined when it is done.
+        is_resting = now - self._last_motion > REST_S and self.feed.backlog() < PAGES_PER_FRAME
         size = self.canvas.get_physical_size()
         self.renderer.shift = legend_shift(*size)
         self._update_overlay(size, is_resting)
-        if is_resting:
-            if self.renderer.passes < PASSES or has_news:
-                self.renderer.draw_pass(self._camera, size, soft=True)
-        else:
+        if not is_resting:
             self.renderer.restart()
             self.renderer.draw_pass(self._camera, self._pace.size(*size), soft=False)
+        elif self.renderer.passes < PASSES or self._unsettled:
+            self.renderer.draw_pass(self._camera, size, newest=1 / 8 if self._unsettled else 0)
+            self._unsettled = max(self._unsettled - 1, 0)
         self.renderer.present(self._context.get_current_texture().create_view(), size)
         self._after_frame(elapsed, is_resting)
 
     def _take_news(self) -> bool:
-        pages = self.feed.take_pages(PAGES_PER_FRAME)
-        changed = bool(len(pages)) and self.scene.grid.update(self.source.ram.view, pages) > 0
-        page_map = self.feed.take_page_map()
         # Pages first, then the table over them: a page is never shown as something it was before.
-        return (page_map is not None and self.scene.set_page_map(page_map)) or changed
+        pages = self.feed.take_pages(PAGES_PER_FRAME)
+        self.scene.grid.update(self.source.ram.view, pages)
+        page_map = self.feed.take_page_map()
+        is_new_map = page_map is not None and self.scene.set_page_map(page_map)
+        return is_new_map or self.scene.show_bytes(pages)
 
     def _move(self, elapsed: float) -> bool:
         before = self._camera
@@ -186,13 +189,33 @@ class Window:
     def _after_frame(self, elapsed: float, is_resting: bool) -> None:
         self._frames += 1
         self._frame_times = [*self._frame_times[-29:], elapsed]
-        is_unfinished = not is_resting or self.renderer.passes < PASSES or self.feed.backlog() > 0
+        is_refining = not is_resting or self.renderer.passes < PASSES
+        is_unfinished = is_refining or self._unsettled > 0 or self.feed.backlog() > 0
         if self._last_frame - self._last_title > 0.5 or not is_unfinished:
             self._last_title = self._last_frame
             self._set_title(is_idle=not is_unfinished)
         if self._stop_after is not None and self._frames >= self._stop_after:
             self.loop.call_soon(self._finish)
-        elif is_unfinished or self._stop_after is not None:
+        elif is_refining or self._stop_after is not None:
+            self.canvas.request_draw()
+        elif is_unfinished:
+            self._draw_soon()
+
+    def _on_news(self) -> None:
+        if not self._is_throttled:
+            self.canvas.request_draw()
+
+    def _draw_soon(self) -> None:
+        # Only the guest moves: leave it two thirds of the time, for its processors and a software driver's
+        # renderer are the same.
+        self.scene.grid.wait()
+        self._is_throttled = True
+        cost = time.monotonic() - self._last_frame
+        self.loop.call_later(min(2 * cost, 0.5), self._end_throttle)
+
+    def _end_throttle(self) -> None:
+        self._is_throttled = False
+        if not self.canvas.get_closed():
             self.canvas.request_draw()
 
     def _set_title(self, is_idle: bool) -> None:
@@ -291,5 +314,3 @@ def open_window(
     """
     window = Window(source, size, camera, order)
     window.run(frames, after_s, screenshot)
-    if window.feed.error is not None and window._frames == 0:
-        raise GlassBoxError(str(window.feed.error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 
@@ -50,6 +51,24 @@ def test_a_feed_hands_out_news_from_its_own_thread(source):
         assert feed.backlog() > 0
         assert feed.take_pages(10)[0] > seen[-1]
         assert source.threads == {"viewer-feed"}
+    finally:
+        feed.stop()
+
+
+def test_a_map_that_says_the_same_wakes_nobody(source, monkeypatch):
+    monkeypatch.setattr("viewer.live.MAP_PERIOD_S", 0.0)
+    source.ram.memory[:] = 0
+    news = []
+    feed = Feed(source, lambda: news.append(feed.take_page_map()))
+    feed.start()
+    try:
+        time.sleep(0.5)
+        assert len(news) == 1
+        source.entries["page_class"][0] = PageClass.OTHER
+        deadline = time.monotonic() + 10
+        while len(news) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert news[1].entries["page_class"][0] == PageClass.OTHER
     finally:
         feed.stop()
 

@@ -61,6 +61,19 @@ def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():
     assert (words & 31).tolist() == [1, 31, 3, 4, 0, 0]
 
 
+def test_only_bytes_of_visible_bodies_show(device, source):
+    scene = Scene(device, len(source.ram.view))
+    pages = {c: np.flatnonzero(source.entries["page_class"] == c)[:3] for c in PageClass}
+    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT])  # no map yet
+    scene.set_page_map(source.page_map())
+    assert scene.show_bytes(pages[PageClass.KERNEL_TEXT])
+    assert scene.show_bytes(pages[PageClass.PROCESS_HEAP])
+    assert not scene.show_bytes(pages[PageClass.OTHER])
+    assert not scene.show_bytes(np.zeros(0, np.int64))
+    scene.toggle([PageClass.KERNEL_TEXT])
+    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT])
+
+
 def test_toggle_shows_and_hides(device):
     scene = Scene(device, 1 << 18)
     mask = scene.visible_mask

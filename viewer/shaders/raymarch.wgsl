@@ -30,6 +30,8 @@ struct Palette {
 
 const MAX_STEPS = 2048u;
 const OPAQUE = 0.99;
+// Pages: a shadow tells what stands next to what; from farther away it would only be a stain.
+const SHADOW_REACH = 9.0;
 
 struct Hit {
     colour: vec3<f32>,
@@ -215,7 +217,7 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, byte: f
         sky *= select(1.0, 0.25, is_blocked(start, around, 10.0));
         if sun > 0.0 {
             let disc = vec3(cos(angle), sin(angle), cos(angle + 2.0)) * (0.03 * radius);
-            sun *= select(1.0, 0.12, is_blocked(start, normalize(view.light.xyz + disc), 1e4));
+            sun *= select(1.0, 0.12, is_blocked(start, normalize(view.light.xyz + disc), SHADOW_REACH));
         }
     }
     let grain = look.x * clamp(voxel_pixels, 0.25, 1.0);
@@ -259,7 +261,7 @@ fn march_voxels(origin: vec3<f32>, direction: vec3<f32>, inverse: vec3<f32>, at:
 fn shade_voxel(entry: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
     var sun = face_light(voxel.normal);
     if view.light.w > 0.5 && sun > 0.0 {
-        sun *= select(1.0, 0.12, is_blocked(point + voxel.normal * 2e-3, view.light.xyz, 1e4));
+        sun *= select(1.0, 0.12, is_blocked(point + voxel.normal * 2e-3, view.light.xyz, SHADOW_REACH));
     }
     let sky = mix(0.28, 0.5, 0.5 + 0.5 * voxel.normal.y);
     return base_colour(entry) * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);

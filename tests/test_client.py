@@ -1,0 +1,56 @@
+"""The Python door: what a script sees of a running machine."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from qemu_bridge.client import Client
+from qemu_bridge.errors import UnknownMachineError, UsageError
+from qemu_bridge.protocol import PageClass
+
+pytestmark = pytest.mark.guest
+
+
+def test_an_unknown_machine_is_a_key_error_with_a_hint():
+    with pytest.raises(UnknownMachineError, match="glassbox start nobody") as caught:
+        Client.connect("nobody")
+    assert isinstance(caught.value, KeyError)
+
+
+def test_ram_is_the_machines_own(machine):
+    machine.exec("echo a-needle-in-ram > /tmp/needle")
+    assert list(machine.ram.find(b"a-needle-in-ram\n"))
+    machine.exec("rm /tmp/needle")
+
+
+def test_ps_as_records(machine):
+    processes = {process.pid: process for process in machine.client.processes()}
+    assert processes[1].name == "init" and processes[1].parent_pid == 0
+    assert dataclasses.is_dataclass(processes[1])
+
+
+def test_maps_of_nobody_is_a_usage_error(machine):
+    with pytest.raises(UsageError, match="999999"):
+        machine.client.mappings(999999)
+
+
+def test_a_page_map_covers_all_of_ram_and_names_owners(machine):
+    page_map = machine.client.page_map()
+    assert len(page_map.entries) == machine.ram.page_count
+    counts = page_map.counts()
+    for page_class in (PageClass.KERNEL_TEXT, PageClass.PAGE_TABLE, PageClass.PROCESS_TEXT, PageClass.PROCESS_HEAP, PageClass.PROCESS_STACK):
+        assert counts[page_class] > 0, page_class
+    owners = set(np.unique(page_map.entries["owner_id"]).tolist())
+    assert owners <= set(page_map.owners) and "init" in {owner.name for owner in page_map.owners.values()}
+
+
+def test_generations_count_up(machine):
+    first, second = machine.client.page_map(), machine.client.page_map()
+    assert second.generation > first.generation
+
+
+def test_two_clients_do_not_disturb_each_other(machine):
+    with Client.connect(machine.name) as other:
+        assert other.status()["name"] == machine.client.status()["name"]
+    assert machine.client.status()["runstate"] == "running"

@@ -1,0 +1,70 @@
+"""The docs are a test target: what exists is documented, and what is documented exists."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qemu_bridge.cli import make_parser
+from qemu_bridge.protocol import PROTOCOL_VERSION, PageClass
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+TEXT = "\n".join(path.read_text() for path in [ROOT / "README.md", *DOCS])
+
+
+def verbs():
+    return next(action for action in make_parser()._actions if action.dest == "verb").choices
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_every_verb_is_documented(verb):
+    assert re.search(rf"glassbox {verb}\b", TEXT)
+
+
+def test_every_verb_that_the_docs_use_exists():
+    used = set(re.findall(r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )?glassbox ([a-z]+)", TEXT, re.MULTILINE))
+    assert used and used <= set(verbs())
+
+
+def test_the_first_commands_of_the_readme_are_recipes():
+    recipes = subprocess.run(["just", "--summary"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    named = re.findall(r"^(?:\./bootstrap|just) ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert named[:2] == ["run", "test"] and set(named) <= set(recipes)
+
+
+def test_every_link_and_picture_is_there():
+    for path in [ROOT / "README.md", *DOCS]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            if not target.startswith("https://"):
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_protocol_document_knows_every_verb_and_event_and_its_version():
+    text = (ROOT / "docs/protocol.md").read_text()
+    service = (ROOT / "qemu_bridge/service.py").read_text()
+    spoken = set(re.findall(r'^            "(\w+)": self\._', service, re.MULTILINE))
+    told = set(re.findall(r'_publish\(\s*"(\w+)"', service))
+    assert {"status", "ps", "page_map"} <= spoken and {"runstate", "exited"} <= told
+    assert all(f"`{name}`" in text for name in spoken | told)
+    assert f"# The protocol, version {PROTOCOL_VERSION}\n" in text
+
+
+def test_every_page_class_is_explained():
+    table = (ROOT / "docs/concepts.md").read_text().split("| class |")[1]
+    for page_class in PageClass:
+        for word in page_class.label.split():
+            assert word in table, page_class
+
+
+def test_the_changelog_names_every_verb_once_it_exists():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert all(re.search(rf"`(?:glassbox )?{verb}`|glassbox {verb}\b|bootstrap {verb}", text) for verb in verbs())
+
+
+def test_environment_variables_in_the_docs_are_read_somewhere():
+    source = "\n".join(path.read_text() for package in ("qemu_bridge", "viewer") for path in (ROOT / package).rglob("*.py"))
+    named = set(re.findall(r"GLASSBOX_[A-Z_]+", TEXT))
+    read = set(re.findall(r"GLASSBOX_[A-Z_]+", source))
+    assert named == read
