@@ -17,13 +17,14 @@ SIZE = 1 << 20
 
 @pytest.fixture
 def ram(tmp_path):
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-        yield from make_ram(Path(file.name))
+    # In shared memory, as a machine's is: other file systems treat holes differently.
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="glassbox-test-") as folder:
+        yield from make_ram(Path(folder, "ram"))
 
 
 def make_ram(path):
     content = np.random.default_rng(7).integers(1, 256, 8 * PAGE_SIZE, np.uint8).tobytes()
-    with path.open("r+b") as file:
+    with path.open("wb") as file:
         file.truncate(SIZE)
         file.seek(16 * PAGE_SIZE)
         file.write(content)

@@ -121,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0, 1 for a failure, 2 for a wrong word."""
     parsed = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="glassbox: %(message)s")
-    logging.getLogger("viewer").setLevel(logging.INFO)
+    if parsed.verb == "view":
+        logging.getLogger("viewer").setLevel(logging.INFO)
     try:
         run(parsed)
     except GlassBoxError as error:

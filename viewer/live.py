@@ -19,7 +19,7 @@ from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.page_map import PageMap
 
-from .scene import Ram, Source
+from .scene import Ram, Source, read_page_map
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Feed:
 
     def _read_page_map(self) -> PageMap | None:
         # None where it says what the last one said: nobody need wake for that.
-        page_map, last = self._source.page_map(), self._last_map
+        page_map, last = read_page_map(self._source), self._last_map
         self._last_map = page_map
         if last is not None and np.array_equal(page_map.entries, last.entries) and page_map.owners == last.owners:
             return None

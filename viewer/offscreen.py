@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from .camera import Camera, default_camera
 from .device import request_device
 from .legend import draw_overlay, find_labels, legend_shift
 from .raymarch import PASSES, Renderer, read_texture
-from .scene import Scene, Source
+from .scene import Scene, Source, read_page_map
+
+log = logging.getLogger(__name__)
 
 MAX_SIDE = 8192
 
@@ -33,7 +36,10 @@ def parse_picture_size(text: str) -> tuple[int, int]:
 def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None) -> Scene:
     """A scene that shows all of `source` as it is now."""
     scene = Scene(device or request_device(), len(source.ram.view), order)
-    scene.set_page_map(source.page_map())
+    page_map = read_page_map(source)
+    for sentence in page_map.skipped:
+        log.warning("%s", sentence)
+    scene.set_page_map(page_map)
     scene.update_ram(source.ram)
     return scene
 

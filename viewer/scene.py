@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.page_map import PageMap
+from qemu_bridge.errors import GuestError
+from qemu_bridge.page_map import ENTRY, PageMap
 from qemu_bridge.protocol import PageClass
 
 from . import palette
@@ -54,6 +55,20 @@ class Source(Protocol):
     def page_map(self) -> PageMap:
         """A fresh page map."""
         ...
+
+
+def read_page_map(source: Source) -> PageMap:
+    """The source's page map; where the guest cannot be understood (yet), one that only tells touched from untouched.
+
+    A guest that is still booting is drawn as what is known of it; `skipped` then says why it is no more.
+    """
+    try:
+        return source.page_map()
+    except GuestError as error:
+        touched = source.ram.resident_pages()
+        entries = np.zeros(len(touched), ENTRY)
+        entries["page_class"] = np.where(touched, PageClass.OTHER, PageClass.UNTOUCHED)
+        return PageMap(entries, {}, skipped=(str(error),))
 
 
 def pack_entries(page_map: PageMap, count: int) -> npt.NDArray[np.uint32]:

@@ -26,7 +26,7 @@ from .legend import draw_overlay, find_labels, legend_classes, legend_shift
 from .live import Feed
 from .offscreen import choose_camera, write_picture
 from .raymarch import PASSES, Renderer, read_texture
-from .scene import Scene, Source
+from .scene import Scene, Source, read_page_map
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Window:
         self.source = source
         self.name = source.title.partition(" · ")[0]
         self.scene = Scene(request_device(), len(source.ram.view), order)
-        self.scene.set_page_map(source.page_map())
+        self.scene.set_page_map(read_page_map(source))
         self.canvas, self.loop = _new_canvas(f"Glass Box - {self.name}", size)
         self._context = self.canvas.get_wgpu_context()
         self._context.configure(device=self.scene.device, format=_FORMAT)

@@ -104,15 +104,19 @@ class Btf:
     def _ids(self) -> dict[tuple[Kind, bytes], int]:
         """Type number by kind and name, the first of several. Aggregates, typedefs and base types only."""
         wanted = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT, Kind.FLOAT)
-        info = self.words[self.starts + 1]
-        kinds = (info >> np.uint32(24)) & np.uint32(0x1F)
-        kinds[0] = 0
-        rows = np.flatnonzero(np.isin(kinds, wanted) & (self.words[self.starts] != 0))
         ids: dict[tuple[Kind, bytes], int] = {}
-        by_number = {int(kind): kind for kind in wanted}
-        for type_id, kind, name in zip(rows.tolist(), kinds[rows].tolist(), self.words[self.starts[rows]].tolist(), strict=True):
-            ids.setdefault((by_number[kind], self._raw_string(name)), type_id)
+        for kind in wanted:
+            rows = self.ids(kind)
+            for type_id, name in zip(rows, self.words[self.starts[rows]].tolist(), strict=True):
+                if name:
+                    ids.setdefault((kind, self._raw_string(name)), type_id)
         return ids
+
+    def ids(self, *kinds: Kind) -> list[int]:
+        """Numbers of all types of `kinds`, ascending."""
+        found = (self.words[self.starts + 1] >> np.uint32(24)) & np.uint32(0x1F)
+        found[0] = Kind.VOID
+        return np.flatnonzero(np.isin(found, kinds)).tolist()
 
     def find(self, name: str, *kinds: Kind) -> int | None:
         """Number of the type called `name` of one of `kinds` (struct or union unless given); None for none."""
@@ -257,8 +261,11 @@ class Btf:
         return self._raw_string(offset).decode("latin-1")
 
 
-def parse_btf(data: bytes) -> Btf:
-    """The types in a BTF section; `NoTypesError` when it is not one or its records do not fill it."""
+def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
+    """The types in a BTF section; `NoTypesError` when it is not one or its records do not fill it.
+
+    `starts` is `Btf.starts` of an earlier look at the same bytes, which saves finding the records again.
+    """
     if len(data) < _HEADER.size:
         raise NoTypesError(f"the kernel's BTF section has only {len(data)} bytes; {_HINT}")
     magic, version, _, header_size, type_at, type_size, string_at, string_size = _HEADER.unpack_from(data)
@@ -267,8 +274,10 @@ def parse_btf(data: bytes) -> Btf:
         raise NoTypesError(f"the kernel's BTF section starts with {data[:8].hex()}, which is not BTF version 1; {_HINT}")
     if types + type_size > len(data) or strings + string_size > len(data):
         raise NoTypesError(f"the kernel's BTF section of {len(data)} bytes is shorter than its header says; {_HINT}")
-    words = np.frombuffer(data, "<u4", type_size // 4, types) if types % 4 == 0 else np.frombuffer(data[types : types + type_size], "<u4")
-    return Btf(words, _record_starts(words.tolist()), data[strings : strings + string_size])
+    words = np.frombuffer(data[types : types + type_size], "<u4")
+    if not len(words):
+        raise NoTypesError(f"the kernel's BTF section holds no types; {_HINT}")
+    return Btf(words, _record_starts(words.tolist()) if starts is None else starts, data[strings : strings + string_size])
 
 
 def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:

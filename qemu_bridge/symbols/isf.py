@@ -15,8 +15,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-from ..addresses import VirtualAddress
-from .btf import MAX_DEPTH, MODIFIERS, Btf, Kind, Member
+from .btf import MAX_DEPTH, Btf, Kind, Member
 from .kallsyms import KallsymsTable
 
 FORMAT = "6.2.0"
@@ -72,6 +71,17 @@ SYMBOL_TYPES = {
 }
 """C types of global variables, by symbol."""
 
+CORE_TYPES = (
+    *("task_struct", "mm_struct", "vm_area_struct", "maple_tree", "maple_node", "module", "module_use", "vm_special_mapping"),
+    *("file", "dentry", "inode", "super_block", "mount", "vfsmount", "mnt_namespace", "fs_struct", "files_struct", "qstr"),
+    *("list_head", "hlist_head", "hlist_bl_node", "rb_root", "idr", "cred", "kernel_cap_t", "kernel_cap_struct", "kobject"),
+    *("page", "address_space", "xarray", "xa_node", "timespec64", "latch_tree_root", "kernel_symbol", "module_sect_attr"),
+    *("bin_attribute", "scatterlist", "bpf_prog", "bpf_prog_aux", "pid", "upid", "pid_namespace", "nsproxy", "kthread"),
+    *("net", "socket", "sock", "inet_sock", "unix_sock", "netlink_sock", "vsock_sock", "packet_sock", "xdp_sock", "bt_sock"),
+    *("anon_vma_name", "backing_file", "mod_mem_type", "module_state", "cpuinfo_x86", "percpu_counter", "atomic64_t"),
+)
+"""Types that Volatility's Linux classes and `volatility_adapter` start from."""
+
 Json = dict[str, Any]
 
 # Sizes of enumerations and of storage the kernel may lack a name for.
@@ -81,27 +91,31 @@ _BTF_INT_SIGNED, _BTF_INT_BOOL = 1, 4
 
 
 class IsfWriter:
-    """Turns BTF into the type sections of an ISF document."""
+    """Turns BTF into the type sections of an ISF document: all of it, or what is reachable from `roots`.
 
-    def __init__(self, btf: Btf) -> None:
+    What is named by a struct's fields is reachable, through pointers too, however far. From the types that Volatility's
+    Linux classes start at that is one type in seven, a tenth of the document's size.
+    """
+
+    def __init__(self, btf: Btf, roots: Iterable[str] | None = None) -> None:
         self._btf = btf
         self._names: dict[int, str] = {}
-        self._taken: set[str] = set()
         self._name_types()
+        self._user_types: Json = {}
+        self._enums: Json = {}
+        self._queue: list[int] = []
+        self._seen: set[int] = set()
+        for type_id in self._names if roots is None else self._find_all(roots):
+            self._reach(type_id)
+        self._drain()
 
     def document(self, symbols: Json, linux: Json) -> Json:
         """The whole document, with `symbols` and the ``metadata.linux`` section as given."""
-        user_types, enums = {}, {}
-        for type_id, name in self._names.items():
-            if self._btf.kind(type_id) in (Kind.STRUCT, Kind.UNION):
-                user_types[name] = self._aggregate(type_id)
-            else:
-                enums[name] = self._enumeration(type_id)
         return {
             "metadata": {"format": FORMAT, "producer": {"name": "glassbox", "version": "1"}, "linux": linux},
             "base_types": self._base_types(),
-            "user_types": user_types | self._aliases(user_types),
-            "enums": enums,
+            "user_types": self._user_types | self._aliases(),
+            "enums": self._enums,
             "symbols": symbols,
         }
 
@@ -116,6 +130,7 @@ class IsfWriter:
             return {"kind": "array", "count": self._btf.count(type_id), "subtype": element}
         if kind in (Kind.FUNC, Kind.FUNC_PROTO):
             return {"kind": "function"}
+        self._reach(type_id)
         if kind in (Kind.STRUCT, Kind.UNION):
             return {"kind": kind.name.lower(), "name": self._names[type_id]}
         if kind == Kind.FWD:
@@ -134,38 +149,50 @@ class IsfWriter:
         if type_id is None:
             return None
         described = self.describe(type_id)
+        self._drain()
         for _ in range(declaration.count("*")):
             described = {"kind": "pointer", "subtype": described}
         return described
 
+    def _find_all(self, names: Iterable[str]) -> list[int]:
+        found = (self._btf.find(name, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF) for name in names)
+        return [self._btf.resolve(type_id) for type_id in found if type_id is not None]
+
+    def _reach(self, type_id: int) -> None:
+        """Have the struct, union or enumeration written, if it is one and was not yet."""
+        if type_id in self._names and type_id not in self._seen:
+            self._seen.add(type_id)
+            self._queue.append(type_id)
+
+    def _drain(self) -> None:
+        while self._queue:
+            type_id = self._queue.pop()
+            name = self._names[type_id]
+            if self._btf.kind(type_id) in (Kind.STRUCT, Kind.UNION):
+                self._user_types[name] = self._aggregate(type_id)
+            else:
+                self._enums[name] = self._enumeration(type_id)
+
     def _name_types(self) -> None:
         """Give every struct, union and enumeration a name of its own; anonymous ones that of their typedef."""
-        anonymous = []
-        for type_id in range(1, len(self._btf)):
-            if self._btf.kind(type_id) in (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64):
-                if name := self._btf.name(type_id):
-                    self._names[type_id] = self._claim(name, type_id)
-                else:
-                    anonymous.append(type_id)
+        taken: set[str] = set()
         typedefs = {self._btf.target(type_id): name for name, type_id in self._btf.names(Kind.TYPEDEF)}
-        for type_id in anonymous:
-            name = typedefs.get(type_id) or f"unnamed_{type_id}"
-            self._names[type_id] = self._claim(name, type_id)
+        type_ids = self._btf.ids(Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64)
+        named = {type_id: name for type_id in type_ids if (name := self._btf.name(type_id))}
+        anonymous = {type_id: typedefs.get(type_id, f"unnamed_{type_id}") for type_id in type_ids if type_id not in named}
+        # Named types first, so that none has to give way to a typedef.
+        for type_id, name in (named | anonymous).items():
+            self._names[type_id] = f"{name}_{type_id}" if name in taken else name
+            taken.add(self._names[type_id])
 
-    def _claim(self, name: str, type_id: int) -> str:
-        """`name`, or with the type's number behind it if another type has taken it."""
-        if name in self._taken:
-            name = f"{name}_{type_id}"
-        self._taken.add(name)
-        return name
-
-    def _aliases(self, user_types: Json) -> Json:
+    def _aliases(self) -> Json:
         """Typedefs of structs and unions under their own names."""
+        taken = set(self._names.values())
         aliases = {}
         for name, type_id in self._btf.names(Kind.TYPEDEF):
             target = self._names.get(self._btf.resolve(type_id))
-            if target in user_types and name not in self._taken:
-                aliases[name] = user_types[target]
+            if target in self._user_types and name not in taken:
+                aliases[name] = self._user_types[target]
         return aliases
 
     def _base_types(self) -> Json:
@@ -215,17 +242,19 @@ class IsfWriter:
         return {"size": size, "base": base, "constants": self._btf.enumerators(type_id)}
 
 
-def to_isf(btf: Btf, kallsyms: KallsymsTable, kaslr_offset: int, release: str, build_id: str, banner: bytes) -> Json:
+def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banner: bytes, core: bool = False) -> Json:
     """The ISF document of a kernel, as Volatility's ``LinuxKernelIntermedSymbols`` loads it.
 
-    `kallsyms` holds run-time addresses, `kaslr_offset` bytes above the link-time ones that the document states. `banner`
-    is what ``linux_banner`` holds, by which Volatility's own command line recognises the kernel.
+    `kallsyms` holds link-time addresses (`KallsymsTable.moved`). `banner` is what ``linux_banner`` holds, by which Volatility's
+    own command line recognises the kernel. With `core` the document has only the types reachable from `CORE_TYPES` and
+    the symbols of `SYMBOL_TYPES`: a tenth of the size, enough for `volatility_adapter`.
     """
-    writer = IsfWriter(btf)
-    symbols = _addresses(kallsyms, kaslr_offset)
-    for name, type_id in _per_cpu_types(btf):
-        if name in symbols:
-            symbols[name]["type"] = writer.describe(type_id)
+    writer = IsfWriter(btf, CORE_TYPES if core else None)
+    symbols = _addresses(kallsyms, SYMBOL_TYPES if core else None)
+    if not core:
+        for type_id in btf.ids(Kind.VAR):
+            if btf.name(type_id) in symbols:
+                symbols[btf.name(type_id)]["type"] = writer.describe(btf.target(type_id))
     for name, declaration in SYMBOL_TYPES.items():
         if name in symbols and (described := writer.declare(declaration)) is not None:
             symbols[name]["type"] = described
@@ -236,16 +265,12 @@ def to_isf(btf: Btf, kallsyms: KallsymsTable, kaslr_offset: int, release: str, b
     return writer.document(symbols, {"symbols": [source], "types": [source]})
 
 
-def _addresses(kallsyms: KallsymsTable, kaslr_offset: int) -> Json:
-    """Link-time addresses by name, of several symbols of one name the first; absolute per-CPU ones as they are."""
+def _addresses(kallsyms: KallsymsTable, names: Iterable[str] | None) -> Json:
+    """Addresses by name, of several symbols of one name the first: of all symbols, or of `names`."""
+    if names is not None:
+        found = ((name, kallsyms.address_of(name)) for name in names)
+        return {name: {"address": address} for name, address in found if address is not None}
     symbols: Json = {}
     for address, entry in zip(kallsyms.addresses.tolist(), kallsyms.entries(), strict=True):
-        symbols.setdefault(entry[1:], {"address": address - kaslr_offset if address >> 63 else address})
+        symbols.setdefault(entry[1:], {"address": address})
     return symbols
-
-
-def _per_cpu_types(btf: Btf) -> Iterable[tuple[str, int]]:
-    """Name and type of each variable that BTF describes."""
-    for type_id in range(1, len(btf)):
-        if btf.kind(type_id) == Kind.VAR:
-            yield btf.name(type_id), btf.target(type_id)

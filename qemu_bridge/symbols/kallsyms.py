@@ -17,6 +17,7 @@ VMCOREINFO note says where (commit 5fd8fea935a1):
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -65,6 +66,12 @@ class KallsymsTable:
         for address, entry in zip(self.addresses.tolist(), self.entries(), strict=True):
             yield Symbol(entry[1:], VirtualAddress(address), entry[:1])
 
+    def moved(self, distance: int) -> KallsymsTable:
+        """The same symbols with every kernel address `distance` bytes further up; per-CPU ones stay."""
+        kernel = self.addresses >= np.uint64(_KERNEL_HALF)
+        addresses = np.where(kernel, self.addresses + np.uint64(distance & (2 * _KERNEL_HALF - 1)), self.addresses)
+        return KallsymsTable(addresses, self.starts, self.text)
+
     def entries(self) -> list[str]:
         """Type letter and name of every symbol, in order: ``["D__per_cpu_start", …]``."""
         return self.text.decode("latin-1").split("\n")[1:]
@@ -104,26 +111,64 @@ class KallsymsTable:
         return Symbol(symbol.name, symbol.address, symbol.symbol_type, address - symbol.address)
 
 
-def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> KallsymsTable:
-    """Decode the table that note `info` names through the kernel's page `tables`.
+@dataclass(frozen=True, slots=True)
+class RawKallsyms:
+    """The kernel's tables as they lie in RAM: the same bytes in every boot of one build, but for the last three.
 
-    Raises `GuestError` when the note does not name it or the tables contradict themselves.
+    `offsets` is empty where the kernel keeps whole `absolutes` instead.
+    """
+
+    count: int
+    names: bytes
+    token_index: bytes
+    token_table: bytes
+    offsets: bytes
+    absolutes: bytes
+    relative_base: int
+    stext: int
+
+    def digest(self) -> bytes:
+        """Tells one build's table from another's, wherever KASLR put the kernel."""
+        hashed = hashlib.blake2b(self.count.to_bytes(8, "little"), digest_size=16)
+        for part in (self.names, self.token_index, self.token_table, self.offsets):
+            hashed.update(part)
+        return hashed.digest()
+
+
+def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
+    """Copy the tables that note `info` names through the kernel's page `tables`.
+
+    Raises `GuestError` when the note does not name them or they are not where it says.
     """
     where = {name: info.symbol(f"kallsyms_{name}") for name in ("num_syms", "names", "token_table", "token_index")}
-    if None in where.values():
-        raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbol table is; {_HINT}")
     needed = {name: address for name, address in where.items() if address is not None}
+    offsets, absolutes = info.symbol("kallsyms_offsets"), info.symbol("kallsyms_addresses")
+    base, stext = info.symbol("kallsyms_relative_base"), info.symbol("_stext")
+    if len(needed) < len(where) or stext is None or (absolutes is None and (offsets is None or base is None)):
+        raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbol table is; {_HINT}")
     try:
         count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
         if not 0 < count <= MAX_SYMBOLS:
             raise GuestError(f"the kernel's symbol table claims {count} symbols, which cannot be; {_HINT}")
-        tokens = _read_tokens(tables, needed["token_table"], needed["token_index"])
-        names = _read_mapped(tables, needed["names"], _names_size(needed))
-        starts, text = expand_names(names, count, tokens)
-        addresses = _read_addresses(info, tables, count, _row_of(text, starts, b"_stext"))
+        token_index = tables.read(needed["token_index"], 512)
+        return RawKallsyms(
+            count,
+            _read_mapped(tables, needed["names"], _names_size(needed)),
+            token_index,
+            _read_mapped(tables, needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
+            tables.read(offsets, 4 * count) if offsets is not None and absolutes is None else b"",
+            tables.read(absolutes, 8 * count) if absolutes is not None else b"",
+            int.from_bytes(tables.read(base, 8), "little") if base is not None else 0,
+            stext,
+        )
     except AddressError as error:
         raise GuestError(f"the kernel's symbol table cannot be read ({error.args[0]}); {_HINT}") from None
-    return _sorted_table(addresses, starts, text)
+
+
+def decode_kallsyms(raw: RawKallsyms) -> KallsymsTable:
+    """The symbols in the kernel's tables; `GuestError` when those contradict themselves."""
+    starts, text = expand_names(raw.names, raw.count, _tokens(raw))
+    return _sorted_table(_addresses(raw, _row_of(text, starts, b"_stext")), starts, text)
 
 
 def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDArray[np.int64], bytes]:
@@ -198,26 +243,20 @@ def _read_mapped(tables: PageTables, start: VirtualAddress, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _read_tokens(tables: PageTables, table: VirtualAddress, index: VirtualAddress) -> list[bytes]:
-    """The 256 tokens."""
-    starts = np.frombuffer(tables.read(index, 512), "<u2").tolist()
-    data = _read_mapped(tables, table, max(starts) + 256)
-    return [data[start : max(data.find(b"\0", start), start)] for start in starts]
+def _tokens(raw: RawKallsyms) -> list[bytes]:
+    """The 256 strings that names are made of."""
+    table = raw.token_table
+    return [table[start : max(table.find(b"\0", start), start)] for start in np.frombuffer(raw.token_index, "<u2").tolist()]
 
 
-def _read_addresses(info: VmCoreInfo, tables: PageTables, count: int, stext_row: int) -> npt.NDArray[np.uint64]:
+def _addresses(raw: RawKallsyms, stext_row: int) -> npt.NDArray[np.uint64]:
     """Addresses of all symbols, the one in row `stext_row` being that of ``_stext``."""
-    if (absolute := info.symbol("kallsyms_addresses")) is not None:
-        return np.frombuffer(tables.read(absolute, 8 * count), "<u8")
-    offsets_at, base_at = info.symbol("kallsyms_offsets"), info.symbol("kallsyms_relative_base")
-    stext = info.symbol("_stext")
-    if offsets_at is None or base_at is None or stext is None:
-        raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbols' addresses are; {_HINT}")
-    offsets = np.frombuffer(tables.read(offsets_at, 4 * count), "<i4")
-    base = int.from_bytes(tables.read(base_at, 8), "little")
+    if raw.absolutes:
+        return np.frombuffer(raw.absolutes, "<u8")
+    offsets = np.frombuffer(raw.offsets, "<i4")
     for absolute_percpu in (True, False):
-        addresses = decode_offsets(offsets, base, absolute_percpu)
-        if int(addresses[stext_row]) == stext:
+        addresses = decode_offsets(offsets, raw.relative_base, absolute_percpu)
+        if int(addresses[stext_row]) == raw.stext:
             return addresses
     raise GuestError(f"the kernel's symbol table does not put _stext where its VMCOREINFO note does; {_HINT}")
 

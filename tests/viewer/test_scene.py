@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qemu_bridge.errors import NotBootedError
 from qemu_bridge.page_map import ENTRY, PageMap
 from qemu_bridge.protocol import PageClass
 from viewer.curve import to_xyz, voxelise
-from viewer.scene import Scene, extent_in_pages, pack_entries
+from viewer.scene import Scene, extent_in_pages, pack_entries, read_page_map
 
 
 def table_of(scene, buffer, order):
@@ -72,6 +73,16 @@ def test_only_bytes_of_visible_bodies_show(device, source):
     assert not scene.show_bytes(np.zeros(0, np.int64))
     scene.toggle([PageClass.KERNEL_TEXT])
     assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT])
+
+
+def test_a_guest_that_is_not_understood_is_drawn_as_touched_and_untouched(source, monkeypatch):
+    def not_yet():
+        raise NotBootedError("no kernel yet; wait until it has booted")
+
+    monkeypatch.setattr(source, "page_map", not_yet)
+    page_map = read_page_map(source)
+    assert np.array_equal(page_map.entries["page_class"] == PageClass.OTHER, source.ram.touched)
+    assert page_map.skipped == ("no kernel yet; wait until it has booted",)
 
 
 def test_toggle_shows_and_hides(device):

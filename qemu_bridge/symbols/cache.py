@@ -1,0 +1,117 @@
+"""What was learnt of a kernel build, kept for the next machine that boots it.
+
+``$XDG_CACHE_HOME/glassbox/symbols`` (or ``$GLASSBOX_SYMBOL_CACHE``) holds, per build::
+
+    KEY.npz            decoded symbols and the places of type records
+    KEY.core.json.gz   Volatility symbol file for `volatility_adapter`
+    KEY.json.gz        the whole Volatility symbol file, for its own command line
+
+KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
+leave its own symbols under that name. Addresses are link-time ones, so KASLR changes nothing. Both formats carry
+checksums; a file that fails them is made anew. Nothing here is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gzip
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+
+def cache_folder() -> Path:
+    """Where files are kept; it may not exist yet."""
+    if chosen := os.environ.get("GLASSBOX_SYMBOL_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "symbols"
+
+
+def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]] | None:
+    """The arrays that `store_columns` kept under `key`; None when there are none or they are damaged."""
+    path = cache_folder() / f"{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        return None
+
+
+def store_columns(key: str, columns: Columns) -> None:
+    """Keep `columns` under `key`; a folder that cannot be written is logged, not an error."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **columns)
+    try:
+        _write(cache_folder() / f"{key}.npz", buffer.getvalue())
+    except OSError as error:
+        logger.warning("symbols of this kernel are not cached: %s", error)
+
+
+def find_or_make_json(name: str, make: Callable[[], Mapping[str, Any]]) -> Path:
+    """The path of the compressed JSON document `name`, made by `make` unless an intact one is there.
+
+    Where the cache folder cannot be written, the file lies in a temporary folder that goes with this process.
+    """
+    path = cache_folder() / f"{name}.json.gz"
+    if _is_intact(path):
+        return path
+    data = gzip.compress(json.dumps(make(), separators=(",", ":")).encode(), compresslevel=1, mtime=0)
+    try:
+        return _write(path, data)
+    except OSError as error:
+        logger.warning("symbols of this kernel are not cached: %s", error)
+        return _write(_temporary_folder() / path.name, data)
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether the file is there and its checksum, at its end, fits."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except FileNotFoundError:
+        return False
+    except (OSError, EOFError, zlib.error) as error:
+        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Put `data` at `path` in one step, so that no reader ever sees half of it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+@cache
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="glassbox-symbols-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
