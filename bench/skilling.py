@@ -23,7 +23,11 @@ def measure(rounds: int) -> list[Figure]:
     shader = statistics.median(grid.measure_transform() for _ in range(rounds))
     values = np.random.default_rng(1).integers(0, 256, 1 << (3 * _REFERENCE_ORDER), np.uint8)
     voxelise(values, _REFERENCE_ORDER)
-    reference = values.size / 1e6 / statistics.median(seconds(lambda: voxelise(values, _REFERENCE_ORDER)) for _ in range(rounds))
+    reference = (
+        values.size
+        / 1e6
+        / statistics.median(seconds(lambda: voxelise(values, _REFERENCE_ORDER)) for _ in range(rounds))
+    )
     return [
         Figure("Skilling in WGSL", shader, "MB/s", "", adapter_name(adapter)),
         Figure("Skilling in WGSL / NumPy", shader / reference, "x", "", f"the reference does {reference:.1f} MB/s"),

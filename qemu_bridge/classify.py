@@ -18,27 +18,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SHIFT, PAGE_SIZE, VirtualAddress
+from .addresses import PAGE_SHIFT
 from .page_map import ENTRY, FLAG_SHARED, PageMap
 from .paging import Half, Mappings, PageTables
 from .protocol import Grade, MemoryMapping, Owner, PageClass
 from .ram import GuestRam
+from .symbols import KernelSection
 
 NOBODY = Owner(0, 0, "")
 KERNEL = Owner(1, 0, "kernel")
 
+# The init section is given back to the allocator once the kernel has booted.
+SECTION_CLASSES = {
+    "text": PageClass.KERNEL_TEXT,
+    "rodata": PageClass.KERNEL_RODATA,
+    "data": PageClass.KERNEL_DATA,
+    "bss": PageClass.KERNEL_DATA,
+}
 _LARGE_PAGE_LEVEL = 2
+_SECTION_LIMIT = 256 << 20
 
 Pages = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class KernelSection:
-    """A part of the kernel image: the class of its pages and its virtual range."""
-
-    page_class: PageClass
-    start: VirtualAddress
-    end: VirtualAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ def classify(
     entries = np.zeros(ram.page_count, ENTRY)
     skipped: list[str] = []
     for section in sections:
-        _claim(entries, _section_pages(ram, kernel_tables, section), section.page_class, KERNEL)
+        if (page_class := SECTION_CLASSES.get(section.name)) is not None:
+            _claim(entries, _section_pages(ram, kernel_tables, section), page_class, KERNEL)
     _claim_tables(entries, ram, kernel_tables, Half.KERNEL, KERNEL, skipped)
     for space in spaces:
         _claim_tables(entries, ram, space.tables, Half.USER, space.owner, skipped)
@@ -103,13 +104,12 @@ def _claim(
 
 
 def _section_pages(ram: GuestRam, tables: PageTables, section: KernelSection) -> Pages:
-    # The image is mapped with pages of 4 KiB or 2 MiB in no given order, so each page is asked for.
+    end = min(section.end, section.start + _SECTION_LIMIT)
+    runs = tables.iter_runs(section.start, end - section.start)
     frames = [
-        physical >> PAGE_SHIFT
-        for virtual in range(section.start & -PAGE_SIZE, section.end, PAGE_SIZE)
-        if (physical := tables.translate(VirtualAddress(virtual))) is not None
+        np.arange(first >> PAGE_SHIFT, (first + size - 1 >> PAGE_SHIFT) + 1, dtype=np.uint64) for first, size in runs
     ]
-    return _in_ram(ram, np.array(frames, np.uint64))
+    return _in_ram(ram, np.concatenate([np.zeros(0, np.uint64), *frames]))
 
 
 def _claim_tables(

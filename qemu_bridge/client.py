@@ -149,6 +149,10 @@ class Client:
 
     # --- its names ---------------------------------------------------------------------------------------
 
+    def kernel(self) -> dict[str, Any]:
+        """Release, build id and KASLR offset of the kernel in RAM; `NotBootedError` while there is none."""
+        return self.request("kernel")[0]
+
     def processes(self) -> list[Process]:
         """Every thread group, by pid, read from RAM."""
         return [from_json(Process, row) for row in self.request("ps")[0]["rows"]]

@@ -164,6 +164,15 @@ class PageTables:
             virtual, length = VirtualAddress((virtual + step) & _U64), length - step
         return b"".join(parts)
 
+    def iter_runs(self, virtual: VirtualAddress, length: int) -> Iterator[tuple[PhysicalAddress, int]]:
+        """Yield (physical, bytes) of each mapped page, small or large, behind `length` bytes at `virtual`."""
+        while length > 0:
+            found = self._walk(virtual)
+            step = min(length, found[1] if found else PAGE_SIZE - virtual % PAGE_SIZE)
+            if found:
+                yield found[0], step
+            virtual, length = VirtualAddress((virtual + step) & _U64), length - step
+
     def mappings(self, half: Half = Half.ALL, max_mappings: int = MAX_MAPPINGS) -> Mappings:
         """Every page that `half` of this address space maps, decoded in bulk."""
         nothing, no_bytes = np.zeros(0, np.uint64), np.zeros(0, np.uint8)

@@ -20,13 +20,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .addresses import RamLayout
+from .addresses import PhysicalAddress, RamLayout
 from .errors import GuestError, MachineError, UsageError
 from .protocol import Grade, to_json
 
 if TYPE_CHECKING:
     from .page_map import PageMapFile
     from .ram import GuestRam
+    from .symbols import KernelSymbols
+    from .volatility_adapter import VolatilityAdapter
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +44,13 @@ class Semantics:
         self._page_map_path = page_map_path
 
     @cached_property
-    def _kernel(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _kernel(self) -> KernelSymbols:
         from .symbols import KernelSymbols
 
         return KernelSymbols.load(self._ram)
 
     @cached_property
-    def _adapter(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _adapter(self) -> VolatilityAdapter:
         from .volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self._ram, self._kernel)
@@ -90,10 +92,21 @@ class Semantics:
 
     def page_map(self, grade: str) -> dict[str, Any]:
         """Classify every page and publish the result; returns what `PageMapFile.read` needs."""
-        from .classify import classify
+        from .classify import AddressSpace, classify, owner_of
+        from .paging import PageTables
 
         self._adapter.refresh()
-        page_map = classify(self._ram, self._kernel, self._adapter, Grade(grade))
+        tables = self._kernel.page_tables
+        spaces = [
+            AddressSpace(
+                owner_of(process.pid, process.name),
+                PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
+                self._adapter.mappings(process.pid),
+            )
+            for process in self._adapter.processes()
+            if process.page_table is not None
+        ]
+        page_map = classify(self._ram, tables, self._kernel.sections(), spaces, Grade(grade))
         return self._page_map_file.publish(page_map)
 
 

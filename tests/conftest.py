@@ -6,6 +6,7 @@ temporary folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -15,8 +16,13 @@ from pathlib import Path
 import pytest
 from support import Machine, booted, find_or_build_image
 
+from qemu_bridge import connection
+from qemu_bridge.client import Client
 from qemu_bridge.connection import prune, ram_folder, shared_prefix
+from qemu_bridge.errors import MachineError
 from qemu_bridge.images import BuiltImage
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -56,3 +62,20 @@ def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
     """The session's guest. Tests may pause it and run commands in it, and must leave it running."""
     with booted("session", image) as found:
         yield found
+
+
+@pytest.fixture
+def victim(image):
+    """A machine that a test may kill: QEMU stands before its first instruction."""
+    launch(
+        MachineConfig(
+            name="victim", kernel=image.kernel, initrd=image.initrd, append=image.command_line, qemu_args=("-S",)
+        )
+    )
+    client = Client.connect("victim")
+    yield client
+    with contextlib.suppress(MachineError):
+        if connection.is_alive("victim"):
+            client.stop()
+    client.close()
+    connection.prune()

@@ -7,9 +7,12 @@ import functools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
+from qemu_bridge import connection
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
 from qemu_bridge.launch import launch
@@ -96,3 +99,20 @@ def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subproc
         env=os.environ | environment,
         check=False,
     )
+
+
+def shared_files(name):
+    return list(connection.ram_folder().glob(f"{connection.shared_prefix()}{name}-*"))
+
+
+def wait_until(condition, timeout_s=20.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_running(pid):
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False

@@ -39,7 +39,13 @@ def test_a_page_map_covers_all_of_ram_and_names_owners(machine):
     page_map = machine.client.page_map()
     assert len(page_map.entries) == machine.ram.page_count
     counts = page_map.counts()
-    for page_class in (PageClass.KERNEL_TEXT, PageClass.PAGE_TABLE, PageClass.PROCESS_TEXT, PageClass.PROCESS_HEAP, PageClass.PROCESS_STACK):
+    for page_class in (
+        PageClass.KERNEL_TEXT,
+        PageClass.PAGE_TABLE,
+        PageClass.PROCESS_TEXT,
+        PageClass.PROCESS_HEAP,
+        PageClass.PROCESS_STACK,
+    ):
         assert counts[page_class] > 0, page_class
     owners = set(np.unique(page_map.entries["owner_id"]).tolist())
     assert owners <= set(page_map.owners) and "init" in {owner.name for owner in page_map.owners.values()}

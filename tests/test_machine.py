@@ -9,7 +9,6 @@ import pytest
 
 from qemu_bridge.errors import HostError, UsageError
 from qemu_bridge.machine import Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
-from tcg_plugin import abi
 
 ENDPOINTS = Endpoints(Path("/dev/shm/a,b.ram"), Path("/run/x.qmp"), Path("/state/console.log"), 5, 6)
 CONFIG = MachineConfig(name="demo")
@@ -89,11 +88,6 @@ def test_no_qemu_says_what_to_install(monkeypatch):
     monkeypatch.setenv("GLASSBOX_QEMU", "/nowhere/qemu")
     with pytest.raises(HostError, match=r"not on this machine; install QEMU"):
         find_qemu()
-
-
-def test_the_minimum_release_is_the_first_with_the_plugin_api_in_use():
-    assert abi.minimum_release() == (9, 2)
-    assert [abi.plugin_api(release) for release in ((9, 1), (9, 2), (10, 0), (10, 1))] == [0, 4, 4, 5]
 
 
 def test_a_guest_larger_than_its_folder_is_refused(tmp_path):

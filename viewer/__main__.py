@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qemu_bridge.addresses import format_size
-from qemu_bridge.errors import EXIT_FAILED, GlassBoxError
+from qemu_bridge.errors import EXIT_FAILED, GlassBoxError, GuestError
 from qemu_bridge.page_map import PageMap
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ class MachineSource:
     @cached_property
     def title(self) -> str:
         """``demo · 128 MiB RAM · Linux 6.1.0``."""
-        kernel = self._client().status().get("kernel_release")
+        try:
+            kernel = self._client().kernel()["release"]
+        except GuestError:
+            kernel = ""
         parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
         return " · ".join(parts)
 
@@ -75,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     snap = verbs.add_parser("snap", help="write a picture of a machine; needs no display")
     view = verbs.add_parser("view", help="open a window on a machine")
+    verbs.add_parser("adapter", help="say which graphics adapter draws")
     for verb in (snap, view):
         verb.add_argument("name", metavar="NAME", help="a running machine")
         verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
@@ -97,9 +101,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
+    from .device import adapter_name, request_adapter
     from .offscreen import parse_picture_size, snap
     from .window import open_window
 
+    if arguments.verb == "adapter":
+        print(adapter_name(request_adapter()))
+        return
     size = parse_picture_size(arguments.size)
     source = MachineSource(arguments.name)
     camera = _camera(arguments.camera, source.ram.size, arguments.order)

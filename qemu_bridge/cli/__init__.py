@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # What follows a lone "--" belongs to QEMU or to the guest, whatever it looks like.
     split = words.index("--") if "--" in words else len(words)
-    options = make_parser().parse_args(words[:split])
+    parser = make_parser()
+    options = parser.parse_args(words[:split])
+    options.parser = parser
     options.rest = words[split + 1 :]
     try:
         return options.function(options) or 0

@@ -43,9 +43,7 @@ def completion(options: argparse.Namespace) -> None:
     """Print a completion script for a shell."""
     import shtab
 
-    from . import make_parser
-
-    print(shtab.complete(make_parser(), shell=options.shell))
+    print(shtab.complete(options.parser, shell=options.shell))
 
 
 def _check(name: str, check: Callable[[], str]) -> dict[str, object]:

@@ -13,6 +13,7 @@ Nothing but RAM is read: no kernel file, no System.map, no debug package, no reg
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..addresses import PAGE_SHIFT, PhysicalAddress, VirtualAddress
+from ..addresses import PhysicalAddress, VirtualAddress
 from ..errors import GlassBoxError, GuestError, NotBootedError, NoTypesError
 from ..paging import PageTables
 from ..protocol import Symbol
@@ -41,7 +42,7 @@ _MAX_BANNER_BYTES = 512
 _U64 = (1 << 64) - 1
 # arch/x86/include/asm/cpufeatures.h: X86_FEATURE_PTI is bit 11 of word 7.
 _FEATURE_PTI = 7 * 32 + 11
-_CACHED = ("addresses", "starts", "text", "records")
+_CUSTOMARY_STEXT = 0xFFFFFFFF81000000
 _SECTION_BOUNDS = (
     ("text", "_stext", "_etext"),
     ("rodata", "__start_rodata", "__end_rodata"),
@@ -75,11 +76,13 @@ class KernelSymbols:
         self.info = info
         self.page_tables = kernel_page_tables(ram, info)
         raw = read_kallsyms(info, self.page_tables)
-        self._btf_bytes = b""
-        self.cache_key = ""
-        self._btf: Btf | None = None
-        self.kallsyms = self._from_cache_or_ram(raw)
-        self._check_init_task()
+        self._kallsyms_digest = raw.digest()
+        self.kallsyms = _decode_or_recall(raw, f"{info.build_id}-{self._kallsyms_digest.hex()}")
+        btf_bytes = self._read_btf()
+        self._btf_digest = _digest(btf_bytes)
+        self._btf = _parse_or_recall(btf_bytes, f"{info.build_id}-{self._btf_digest.hex()}.types") if btf_bytes else None
+        if not self._init_task_is_there():
+            raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
 
     @classmethod
     def load(cls, ram: GuestRam) -> KernelSymbols:
@@ -92,8 +95,6 @@ class KernelSymbols:
         for info in iter_vmcoreinfo(ram):
             try:
                 return cls(ram, info)
-            except NoTypesError:
-                raise
             except GlassBoxError as error:
                 logger.debug("note at %#x: %s", info.physical, error)
                 reason = f" ({str(error).split(';')[0]})"
@@ -129,12 +130,12 @@ class KernelSymbols:
     @cached_property
     def isf_path(self) -> Path:
         """The whole Volatility symbol file of this build, written to the cache when first asked for."""
-        return cache.find_or_make_json(self.cache_key, lambda: self.isf(core=False))
+        return cache.find_or_make_json(self._isf_key(), lambda: self.isf(core=False))
 
     @cached_property
     def core_isf_path(self) -> Path:
         """The smaller symbol file that `volatility_adapter` loads (`isf.CORE_TYPES`)."""
-        return cache.find_or_make_json(f"{self.cache_key}.core", lambda: self.isf(core=True))
+        return cache.find_or_make_json(f"{self._isf_key()}.core", lambda: self.isf(core=True))
 
     def isf(self, core: bool) -> Json:
         """The Volatility symbol document, whole or `core` only; `NoTypesError` without BTF."""
@@ -187,16 +188,68 @@ class KernelSymbols:
         byte = self.page_tables.read(VirtualAddress(cpu + member.offset + _FEATURE_PTI // 8), 1)[0]
         return bool(byte >> (_FEATURE_PTI % 8) & 1)
 
-    def _from_cache_or_ram(self, raw: RawKallsyms) -> KallsymsTable:
-        """Symbols, and types where there are any, decoded here or by whoever booted this build before."""
-        offset = self.kaslr_offset
-        if raw.absolutes:
-            # Whole addresses move with KASLR, so their bytes do not name a build.
-            table = decode_kallsyms(raw)
-            self._read_types(table)
-            self.cache_key = f"{self.build_id}-{_hex(table.moved(-offset).addresses.tobytes(), self._btf_bytes)}"
-            return table
-        ...
+    def _read_btf(self) -> bytes:
+        """The BTF section, empty when there is none."""
+        start, end = self.kallsyms.address_of("__start_BTF"), self.kallsyms.address_of("__stop_BTF")
+        if start is None or end is None or not 0 < end - start <= _MAX_BTF_BYTES:
+            return b""
+        return self.page_tables.read(start, end - start)
+
+    def _init_task_is_there(self) -> bool:
+        """Whether task 0 is called swapper, as it is on a kernel that runs. True where symbols do not list it."""
+        task = self.kallsyms.address_of("init_task")
+        if task is None:
+            return True
+        if self._btf is not None:
+            comm = self._btf.member_offset("task_struct", "comm")
+            return self.page_tables.read(VirtualAddress(task + comm), 16).startswith(b"swapper")
+        return b"swapper" in self.page_tables.read(task, _MAX_TASK_BYTES)
+
+    def _banner(self) -> bytes:
+        """What ``/proc/version`` prints, with its newline."""
+        start = self.kallsyms.address_of("linux_banner")
+        return b"" if start is None else self.page_tables.read(start, _MAX_BANNER_BYTES).split(b"\0", 1)[0]
+
+    def _isf_key(self) -> str:
+        """Names a symbol file by all that goes into it."""
+        link_stext = (self.info.symbol("_stext") or 0) - self.kaslr_offset
+        parts = (self._kallsyms_digest, self._btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
+        return f"{self.build_id}-{_digest(b''.join(parts) + self.release.encode()).hex()}"
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _decode_or_recall(raw: RawKallsyms, key: str) -> KallsymsTable:
+    """The symbol table, from the cache if this build's was decoded before.
+
+    Kept with ``_stext`` at its customary link address, which makes the columns a function of the bytes that `key` hashes.
+    """
+    if raw.absolutes:
+        return decode_kallsyms(raw)
+    moved = raw.stext - _CUSTOMARY_STEXT
+    columns = cache.load_columns(key, ("addresses", "starts", "text"))
+    if columns is not None and len(columns["addresses"]) == len(columns["starts"]) == raw.count:
+        return KallsymsTable(columns["addresses"], columns["starts"], columns["text"].tobytes()).moved(moved)
+    table = decode_kallsyms(raw)
+    text = np.frombuffer(table.text, np.uint8)
+    cache.store_columns(key, {"addresses": table.moved(-moved).addresses, "starts": table.starts, "text": text})
+    return table
+
+
+def _parse_or_recall(data: bytes, key: str) -> Btf | None:
+    """The types, None when they cannot be understood; where records begin comes from the cache if known."""
+    try:
+        columns = cache.load_columns(key, ("starts",))
+        if columns is not None and len(columns["starts"]) and int(columns["starts"].max()) < len(data) // 4:
+            return parse_btf(data, columns["starts"])
+        btf = parse_btf(data)
+    except NoTypesError as error:
+        logger.warning("%s", error)
+        return None
+    cache.store_columns(key, {"starts": btf.starts})
+    return btf
 
 
 def kernel_page_tables(ram: GuestRam, info: VmCoreInfo) -> PageTables:

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
-from ..errors import GlassBoxError, NotBootedError
+from ..errors import AddressError, NotBootedError
 from ..ram import GuestRam
 
 _MAGIC = b"VMCOREINFO\0"
@@ -94,15 +94,20 @@ def parse_note(data: bytes, physical: PhysicalAddress) -> VmCoreInfo | None:
     return VmCoreInfo(values, physical)
 
 
+def read_note(ram: GuestRam, physical: PhysicalAddress) -> VmCoreInfo | None:
+    """The note whose ELF header is at `physical`, None when there is none; `AddressError` outside RAM."""
+    length = max(min(_NAME_END + _MAX_TEXT, ram.layout.end - physical), 1)
+    return parse_note(ram.read(physical, length), physical)
+
+
 def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
     """Yield every well-formed note in RAM, ascending: a rebooted guest may hold one of its former life."""
     for offset in ram.find(_MAGIC, limit=_MAX_CANDIDATES):
         try:
-            physical = PhysicalAddress(ram.layout.to_physical(offset) - _HEADER.size)
-            data = _read_some(ram, physical)
-        except GlassBoxError:
+            info = read_note(ram, PhysicalAddress(ram.layout.to_physical(offset) - _HEADER.size))
+        except AddressError:
             continue
-        if (info := parse_note(data, physical)) is not None:
+        if info is not None:
             yield info
 
 
@@ -115,9 +120,3 @@ def find_vmcoreinfo(ram: GuestRam) -> VmCoreInfo:
     for info in iter_vmcoreinfo(ram):
         return info
     raise NotBootedError("guest RAM holds no VMCOREINFO note yet; wait until the kernel has booted, or use Linux 6.0 or later")
-
-
-def _read_some(ram: GuestRam, physical: PhysicalAddress) -> bytes:
-    """As much of a note as RAM holds behind `physical`."""
-    length = min(_NAME_END + _MAX_TEXT, ram.layout.end - physical)
-    return ram.read(physical, length)

@@ -1,0 +1,59 @@
+"""Starting a machine, and what comes back when it does not start."""
+
+import os
+import signal
+
+import pytest
+from support import is_running, shared_files, wait_until
+
+from qemu_bridge import connection
+from qemu_bridge.client import Client
+from qemu_bridge.errors import BusyNameError, MachineError
+from qemu_bridge.launch import launch, waiting_daemon
+from qemu_bridge.machine import MachineConfig
+
+pytestmark = pytest.mark.guest
+
+
+def test_a_new_machine_sweeps_up_after_a_killed_daemon_of_its_name(victim):
+    os.kill(victim.connection.daemon_pid, signal.SIGKILL)
+    old = shared_files("victim")
+    launch(MachineConfig(name="victim", qemu_args=("-S",)))
+    assert not set(old) & set(shared_files("victim"))
+
+
+def test_a_name_is_used_once(victim):
+    with pytest.raises(BusyNameError, match="glassbox stop victim"):
+        launch(MachineConfig(name="victim"))
+    assert victim.status()["runstate"] == "prelaunch"
+
+
+def test_arguments_that_qemu_refuses_come_back_in_its_own_words():
+    with pytest.raises(MachineError, match=r"QEMU did not start: .*no-such-device"):
+        launch(MachineConfig(name="refused", qemu_args=("-device", "no-such-device")))
+    assert not shared_files("refused") and not connection.is_alive("refused")
+
+
+def test_a_daemon_that_is_given_no_machine_ends():
+    with waiting_daemon() as daemon:
+        pid = daemon.pid
+    wait_until(lambda: not is_running(pid))
+
+
+def test_a_machine_without_a_kernel_may_boot_from_what_the_arguments_bring():
+    launch(MachineConfig(name="bare", memory=2 << 20, qemu_args=("-S",)))
+    with Client.connect("bare") as client:
+        assert client.status()["ram_bytes"] == 2 << 20
+        client.stop()
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_the_layout_of_a_guest_beyond_four_gib_is_qemus_own(machine):
+    # 4.5 GiB, of which nothing is touched but what firmware needs.
+    launch(MachineConfig(name="big", memory=9 << 29, machine=machine, qemu_args=("-S",)))
+    with Client.connect("big") as client:
+        regions = client.ram.layout.regions
+        assert len(regions) == 2 and regions[1].start == 4 << 30
+        assert client.ram.read_u64(regions[1].start) == 0
+        assert client.status()["touched_bytes"] < 64 << 20
+        client.stop()

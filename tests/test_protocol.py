@@ -1,0 +1,43 @@
+"""Records travel as JSON and come back the same."""
+
+import json
+
+import pytest
+
+from qemu_bridge.protocol import MemoryMapping, Module, Owner, PageClass, Process, Symbol, from_json, to_json
+
+RECORDS = [
+    Owner(3, 80, "httpd"),
+    Process(1, 0, 0, "S", "init", "/sbin/init", 0x1234000, 1, 80),
+    MemoryMapping(0x400000, 0x401000, "r-xp", 0, "00:02", 12, "/bin/busybox"),
+    Module("fat", 0xFFFFFFFFC0000000, 90112, "Live", ("vfat",)),
+    Symbol("init_task", 0xFFFFFFFF82A1A940, "D", 4),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_survives_json(record):
+    assert from_json(type(record), json.loads(json.dumps(to_json(record)))) == record
+
+
+def test_fields_of_a_later_release_are_passed_over():
+    assert from_json(Owner, {"owner_id": 1, "pid": 0, "name": "kernel", "colour": "blue"}) == Owner(1, 0, "kernel")
+
+
+def test_page_classes_keep_their_numbers():
+    # They are part of the page map's file format.
+    assert {page_class.name: page_class.value for page_class in PageClass} == {
+        "UNTOUCHED": 0,
+        "ZERO": 1,
+        "OTHER": 2,
+        "KERNEL_TEXT": 3,
+        "KERNEL_RODATA": 4,
+        "KERNEL_DATA": 5,
+        "PAGE_TABLE": 6,
+        "PROCESS_TEXT": 7,
+        "PROCESS_HEAP": 8,
+        "PROCESS_STACK": 9,
+        "PROCESS_FILE": 10,
+        "PROCESS_ANONYMOUS": 11,
+    }
+    assert PageClass.KERNEL_TEXT.label == "kernel text"
