@@ -1,0 +1,80 @@
+"""The names of files that processes map, as the kernel itself spells them (``fs/d_path.c``, releases 6.0 to 6.12)."""
+
+from __future__ import annotations
+
+from ..errors import GuestError
+from .structures import KernelMemory, Struct
+
+_MAX_PARTS = 256
+_FMODE_BACKING = 1 << 25
+
+
+class PathNames:
+    """Spells paths as seen from a root directory, and remembers them until `forget`."""
+
+    def __init__(self, memory: KernelMemory) -> None:
+        self._memory = memory
+        self._known: dict[tuple[int, int, int], str] = {}
+
+    def forget(self) -> None:
+        """Spell every path anew from now on."""
+        self._known.clear()
+
+    def user_path_and_inode(self, file: Struct) -> tuple[Struct, Struct]:
+        """The path and inode a user sees; for a file below overlayfs they are of the upper file (release 6.8)."""
+        if file.f_mode & _FMODE_BACKING and self._memory.has_type("backing_file"):
+            backing = self._memory.object("backing_file", int(file))
+            if backing.has_member("user_path"):
+                return backing.user_path, backing.user_path.dentry.d_inode
+        return file.f_path, file.f_inode
+
+    def name(self, path: Struct, root: tuple[int, int]) -> str:
+        mount, dentry = int(path.mnt), int(path.dentry)
+        key = (mount, dentry, root[1])
+        if key not in self._known:
+            name = self._dynamic_name(path) or self._walk_path(mount, dentry, root)
+            self._known[key] = name.replace("\n", "\\012")
+        return self._known[key]
+
+    def _walk_path(self, mount: int, dentry: int, root: tuple[int, int]) -> str:
+        """From a file up to the root, across mounts (``fs/d_path.c``, prepend_path)."""
+        offset = self._memory.offset_of("mount", "mnt")
+        entry, names = self._memory.object("dentry", dentry), []
+        unlinked = not entry.d_hash.pprev and entry.d_parent != dentry
+        for _ in range(_MAX_PARTS):
+            if (mount, dentry) == root:
+                break
+            if dentry == int(self._memory.object("vfsmount", mount).mnt_root):
+                above = self._memory.object("mount", mount - offset)
+                parent = int(above.mnt_parent)
+                if parent == mount - offset:
+                    break
+                mount, dentry = parent + offset, int(above.mnt_mountpoint)
+                continue
+            entry = self._memory.object("dentry", dentry)
+            parent = int(entry.d_parent)
+            if parent == dentry:
+                break
+            names.append(self._memory.string(int(entry.d_name.name), int(entry.d_name.len)))
+            dentry = parent
+        else:
+            raise GuestError("its path has no end")
+        return "/" + "/".join(reversed(names)) + (" (deleted)" if unlinked else "")
+
+    def _dynamic_name(self, path: Struct) -> str:
+        """The name of a file that has no path: shared memory, memfd, anonymous inodes, sockets, pipes."""
+        dentry = path.dentry.dereference()
+        if not dentry.d_op or not dentry.d_op.d_dname:
+            return ""
+        if dentry.d_parent == path.dentry and path.dentry == path.mnt.mnt_root:
+            return ""
+        maker = self._memory.symbols.kallsyms.at(self._memory.layer.canonical(int(dentry.d_op.d_dname)))
+        name = self._memory.string(int(dentry.d_name.name), int(dentry.d_name.len))
+        match maker.name if maker is not None else "":
+            case "simple_dname":
+                return f"/{name} (deleted)"
+            case "anon_inodefs_dname":
+                return f"anon_inode:{name}"
+            case "sockfs_dname" | "pipefs_dname" as kind:
+                return f"{'socket' if kind.startswith('sock') else 'pipe'}:[{int(dentry.d_inode.i_ino)}]"
+        return f"/{name}"
