@@ -260,8 +260,8 @@ class PageTables:
             found += len(row)
             if found > room:
                 break
-        columns = [np.concatenate(part)[: max(room, 0)] for part in (frames, virtuals, rights_below)]
-        return self._inside(tables.level - 1, *columns, complete=found <= room)
+        frame, virtual, right = (np.concatenate(part)[: max(room, 0)] for part in (frames, virtuals, rights_below))
+        return self._inside(tables.level - 1, frame, virtual, right, found <= room)
 
     def _inside(
         self, level: int, frame: U64Array, virtual: U64Array, rights: U64Array, complete: bool = True
@@ -307,36 +307,46 @@ def _signed(virtual: int) -> int:
     return virtual - (1 << 64) if virtual >> 63 else virtual
 
 
+def _has(entries: U64Array, bits: int) -> npt.NDArray[np.bool_]:
+    """Which entries have any of `bits` set."""
+    return np.not_equal(entries & np.uint64(bits), 0)
+
+
 def _leaves(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
     """Which entries map a page themselves, PROT_NONE ones included."""
     if level > LARGEST_PAGE_LEVEL:
         return np.zeros(entries.shape, np.bool_)
-    mapped = entries & np.uint64(_PTE_PRESENT | _PTE_PROT_NONE) != 0
-    return mapped if level == 1 else mapped & (entries & np.uint64(_PTE_PAGE_SIZE) != 0)
+    mapped = _has(entries, _PTE_PRESENT | _PTE_PROT_NONE)
+    return mapped if level == 1 else mapped & _has(entries, _PTE_PAGE_SIZE)
 
 
 def _pointers(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
     """Which entries point to a table of the level below."""
-    present = entries & np.uint64(_PTE_PRESENT) != 0
-    return present if level > LARGEST_PAGE_LEVEL else present & (entries & np.uint64(_PTE_PAGE_SIZE) == 0)
+    present = _has(entries, _PTE_PRESENT)
+    return present if level > LARGEST_PAGE_LEVEL else present & ~_has(entries, _PTE_PAGE_SIZE)
 
 
 def _frames(entry: U64Array, level: int) -> U64Array:
     """Frame numbers in leaf entries, undoing the inversion of pages that are not present."""
-    address = np.where(entry & np.uint64(_PTE_PRESENT) != 0, entry, ~entry)
+    address = np.where(_has(entry, _PTE_PRESENT), entry, ~entry)
     shift = PAGE_SHIFT + 9 * (level - 1)
     return (address & np.uint64(_FRAME_MASK & ~((1 << shift) - 1))) >> np.uint64(PAGE_SHIFT)
 
 
 def _leaf_flags(entry: U64Array, denied: U64Array) -> npt.NDArray[np.uint8]:
     """The `Mappings.flags` of leaf entries below tables that deny `denied`."""
-    present = entry & np.uint64(_PTE_PRESENT) != 0
+    present = _has(entry, _PTE_PRESENT)
+    facts = (
+        (present, PRESENT),
+        (~present, PROT_NONE),
+        (_has(entry & ~denied, _PTE_WRITABLE), WRITABLE),
+        (_has(entry & ~denied, _PTE_USER), USER),
+        (_has(entry | denied, _PTE_NO_EXECUTE), NO_EXECUTE),
+        (present & _has(entry, _PTE_GLOBAL), GLOBAL),
+        (_has(entry, _PTE_ACCESSED), ACCESSED),
+        (_has(entry, _PTE_DIRTY), DIRTY),
+    )
     flags = np.zeros(entry.shape, np.uint8)
-    for bit, flag in ((_PTE_WRITABLE, WRITABLE), (_PTE_USER, USER)):
-        flags |= np.where(entry & ~denied & np.uint64(bit) != 0, np.uint8(flag), np.uint8(0))
-    flags |= np.where((entry | denied) & np.uint64(_PTE_NO_EXECUTE) != 0, np.uint8(NO_EXECUTE), np.uint8(0))
-    for bit, flag in ((_PTE_ACCESSED, ACCESSED), (_PTE_DIRTY, DIRTY)):
-        flags |= np.where(entry & np.uint64(bit) != 0, np.uint8(flag), np.uint8(0))
-    flags |= np.where(present & (entry & np.uint64(_PTE_GLOBAL) != 0), np.uint8(GLOBAL), np.uint8(0))
-    flags |= np.where(present, np.uint8(PRESENT), np.uint8(PROT_NONE))
+    for holds, flag in facts:
+        flags |= holds.astype(np.uint8) * np.uint8(flag)
     return flags

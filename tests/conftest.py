@@ -39,6 +39,7 @@ def isolated_folders() -> Iterator[Path]:
     kept = {key: os.environ.get(key) for key in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "GLASSBOX_SYMBOL_CACHE")}
     os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    os.environ["GLASSBOX_SYMBOL_CACHE"] = str(folder / "symbols")
     before = set(ram_folder().glob(f"{shared_prefix()}*"))
     yield folder
     prune()

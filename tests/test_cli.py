@@ -69,6 +69,20 @@ def test_a_completion_script_is_valid_bash():
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
+@guest
+def test_bash_completes_verbs_and_running_machines(machine):
+    script = glassbox("completion", "bash").stdout
+    ask = """
+COMP_WORDS=(glassbox {words}); COMP_CWORD={index}; COMP_LINE="glassbox {words}"; COMP_POINT=${{#COMP_LINE}}
+$(complete -p glassbox | sed -E 's/.*-F ([^ ]+).*/\\1/') glassbox "${{COMP_WORDS[COMP_CWORD]}}" ""
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    for words, index, expected in (("mod", 1, "modules"), ("ps ses", 2, machine.name)):
+        program = script + ask.format(words=words, index=index)
+        answer = subprocess.run(["bash"], input=program, capture_output=True, text=True, check=False)
+        assert expected in answer.stdout.split(), answer
+
+
 def test_the_version_is_the_distributions():
     from qemu_bridge import __version__
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..client import Client
 
 Verbs = Any  # argparse's sub-parser action, whose type is private
+COMPLETE_NAME = "_glassbox_machines"
+"""The shell function that completes the name of a running machine."""
+
 Function = Callable[[argparse.Namespace], int | None]
 
 
@@ -33,9 +36,9 @@ def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> 
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    """The positional NAME of a running machine, which shells can complete."""
+    """The positional NAME of a running machine; `setup.completion` says how shells complete it."""
     argument = parser.add_argument("name", metavar="NAME", help="a running machine")
-    argument.completer = lambda **_: [found.name for found in connection.iter_connections()]  # type: ignore[attr-defined]
+    argument.complete = dict.fromkeys(("bash", "zsh"), COMPLETE_NAME)  # type: ignore[attr-defined]
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

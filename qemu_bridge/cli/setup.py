@@ -11,9 +11,18 @@ from collections.abc import Callable
 from .. import connection
 from ..errors import GlassBoxError
 from ..machine import find_qemu, qemu_release
-from .options import Verbs, add_json, add_verb, print_json
+from .options import COMPLETE_NAME, Verbs, add_json, add_verb, print_json
 
 SHELLS = ("bash", "zsh", "tcsh")
+
+# Connection files name the running machines; asking the daemons would take longer than a user waits for a tab.
+_LIST_MACHINES = (
+    'ls "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/glassbox}" "/tmp/glassbox-$(id -u)" 2>/dev/null | sed -n "s/\\.json$//p"'
+)
+_PREAMBLE = {
+    "bash": f'{COMPLETE_NAME}() {{ compgen -W "$({_LIST_MACHINES})" -- "$1"; }}',
+    "zsh": f"{COMPLETE_NAME}() {{ compadd -- $({_LIST_MACHINES}) }}",
+}
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -43,7 +52,7 @@ def completion(options: argparse.Namespace) -> None:
     """Print a completion script for a shell."""
     import shtab
 
-    print(shtab.complete(options.parser, shell=options.shell))
+    print(shtab.complete(options.parser, shell=options.shell, preamble=_PREAMBLE))
 
 
 def _check(name: str, check: Callable[[], str]) -> dict[str, object]:

@@ -210,7 +210,9 @@ class Btf:
         """Bytes from the start of type `name` to its field `path`; `NoTypesError` when there is none."""
         member = self.find_member(name, path)
         if member is None:
-            raise NoTypesError(f"this kernel's {name} has no member {path}; report the kernel release so that it can be added")
+            raise NoTypesError(
+                f"this kernel's {name} has no member {path}; report the kernel release so that it can be added"
+            )
         return member.offset
 
     def enumerators(self, type_id: int) -> dict[str, int]:
@@ -222,7 +224,10 @@ class Btf:
         rows = self.words[start : start + self._vlen(type_id) * width].reshape(-1, width).tolist()
         bits = 32 if width == 2 else 64
         values = ((row[0], row[1] if width == 2 else row[1] | row[2] << 32) for row in rows)
-        return {self._string(name): value - (1 << bits) if signed and value >> (bits - 1) else value for name, value in values}
+        return {
+            self._string(name): value - (1 << bits) if signed and value >> (bits - 1) else value
+            for name, value in values
+        }
 
     def _required(self, name: str) -> int:
         type_id = self.find(name, Kind.STRUCT, Kind.UNION, Kind.TYPEDEF)
@@ -271,13 +276,17 @@ def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
     magic, version, _, header_size, type_at, type_size, string_at, string_size = _HEADER.unpack_from(data)
     types, strings = header_size + type_at, header_size + string_at
     if magic != _MAGIC or version != 1 or header_size < _HEADER.size or type_size % 4:
-        raise NoTypesError(f"the kernel's BTF section starts with {data[:8].hex()}, which is not BTF version 1; {_HINT}")
+        raise NoTypesError(
+            f"the kernel's BTF section starts with {data[:8].hex()}, which is not BTF version 1; {_HINT}"
+        )
     if types + type_size > len(data) or strings + string_size > len(data):
         raise NoTypesError(f"the kernel's BTF section of {len(data)} bytes is shorter than its header says; {_HINT}")
     words = np.frombuffer(data[types : types + type_size], "<u4")
     if not len(words):
         raise NoTypesError(f"the kernel's BTF section holds no types; {_HINT}")
-    return Btf(words, _record_starts(words.tolist()) if starts is None else starts, data[strings : strings + string_size])
+    return Btf(
+        words, _record_starts(words.tolist()) if starts is None else starts, data[strings : strings + string_size]
+    )
 
 
 def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:

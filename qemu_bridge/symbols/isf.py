@@ -72,13 +72,73 @@ SYMBOL_TYPES = {
 """C types of global variables, by symbol."""
 
 CORE_TYPES = (
-    *("task_struct", "mm_struct", "vm_area_struct", "maple_tree", "maple_node", "module", "module_use", "vm_special_mapping"),
-    *("file", "dentry", "inode", "super_block", "mount", "vfsmount", "mnt_namespace", "fs_struct", "files_struct", "qstr"),
-    *("list_head", "hlist_head", "hlist_bl_node", "rb_root", "idr", "cred", "kernel_cap_t", "kernel_cap_struct", "kobject"),
-    *("page", "address_space", "xarray", "xa_node", "timespec64", "latch_tree_root", "kernel_symbol", "module_sect_attr"),
+    *(
+        "task_struct",
+        "mm_struct",
+        "vm_area_struct",
+        "maple_tree",
+        "maple_node",
+        "module",
+        "module_use",
+        "vm_special_mapping",
+    ),
+    *(
+        "file",
+        "dentry",
+        "inode",
+        "super_block",
+        "mount",
+        "vfsmount",
+        "mnt_namespace",
+        "fs_struct",
+        "files_struct",
+        "qstr",
+    ),
+    *(
+        "list_head",
+        "hlist_head",
+        "hlist_bl_node",
+        "rb_root",
+        "idr",
+        "cred",
+        "kernel_cap_t",
+        "kernel_cap_struct",
+        "kobject",
+    ),
+    *(
+        "page",
+        "address_space",
+        "xarray",
+        "xa_node",
+        "timespec64",
+        "latch_tree_root",
+        "kernel_symbol",
+        "module_sect_attr",
+    ),
     *("bin_attribute", "scatterlist", "bpf_prog", "bpf_prog_aux", "pid", "upid", "pid_namespace", "nsproxy", "kthread"),
-    *("net", "socket", "sock", "inet_sock", "unix_sock", "netlink_sock", "vsock_sock", "packet_sock", "xdp_sock", "bt_sock"),
-    *("anon_vma_name", "backing_file", "mod_mem_type", "module_state", "cpuinfo_x86", "percpu_counter", "atomic64_t"),
+    *(
+        "net",
+        "socket",
+        "sock",
+        "inet_sock",
+        "unix_sock",
+        "netlink_sock",
+        "vsock_sock",
+        "packet_sock",
+        "xdp_sock",
+        "bt_sock",
+    ),
+    *(
+        "anon_vma_name",
+        "backing_file",
+        "worker",
+        "workqueue_struct",
+        "mod_mem_type",
+        "module_state",
+        "cpuinfo_x86",
+        "percpu_counter",
+        "atomic64_t",
+    ),
 )
 """Types that Volatility's Linux classes and `volatility_adapter` start from."""
 
@@ -179,7 +239,9 @@ class IsfWriter:
         typedefs = {self._btf.target(type_id): name for name, type_id in self._btf.names(Kind.TYPEDEF)}
         type_ids = self._btf.ids(Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64)
         named = {type_id: name for type_id in type_ids if (name := self._btf.name(type_id))}
-        anonymous = {type_id: typedefs.get(type_id, f"unnamed_{type_id}") for type_id in type_ids if type_id not in named}
+        anonymous = {
+            type_id: typedefs.get(type_id, f"unnamed_{type_id}") for type_id in type_ids if type_id not in named
+        }
         # Named types first, so that none has to give way to a typedef.
         for type_id, name in (named | anonymous).items():
             self._names[type_id] = f"{name}_{type_id}" if name in taken else name
@@ -211,7 +273,15 @@ class IsfWriter:
 
     def _base_type(self, name: str, type_id: int, btf_kind: Kind) -> Json:
         encoding = self._btf.encoding(type_id) >> 24
-        kind = "float" if btf_kind == Kind.FLOAT else "bool" if encoding & _BTF_INT_BOOL else "char" if "char" in name else "int"
+        kind = (
+            "float"
+            if btf_kind == Kind.FLOAT
+            else "bool"
+            if encoding & _BTF_INT_BOOL
+            else "char"
+            if "char" in name
+            else "int"
+        )
         signed = btf_kind == Kind.FLOAT or bool(encoding & _BTF_INT_SIGNED)
         return {"size": self._btf.size(type_id), "signed": signed, "kind": kind, "endian": "little"}
 
@@ -233,7 +303,12 @@ class IsfWriter:
         start = member.bit_offset // unit * unit
         if member.bit_offset + member.bit_size > start + unit:
             start = member.bit_offset & ~7
-        bits = {"kind": "bitfield", "bit_position": member.bit_offset - start, "bit_length": member.bit_size, "type": described}
+        bits = {
+            "kind": "bitfield",
+            "bit_position": member.bit_offset - start,
+            "bit_length": member.bit_size,
+            "type": described,
+        }
         return {"offset": start // 8, "type": bits}
 
     def _enumeration(self, type_id: int) -> Json:

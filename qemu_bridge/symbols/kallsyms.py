@@ -246,7 +246,9 @@ def _read_mapped(tables: PageTables, start: VirtualAddress, size: int) -> bytes:
 def _tokens(raw: RawKallsyms) -> list[bytes]:
     """The 256 strings that names are made of."""
     table = raw.token_table
-    return [table[start : max(table.find(b"\0", start), start)] for start in np.frombuffer(raw.token_index, "<u2").tolist()]
+    return [
+        table[start : max(table.find(b"\0", start), start)] for start in np.frombuffer(raw.token_index, "<u2").tolist()
+    ]
 
 
 def _addresses(raw: RawKallsyms, stext_row: int) -> npt.NDArray[np.uint64]:

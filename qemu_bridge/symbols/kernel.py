@@ -80,7 +80,9 @@ class KernelSymbols:
         self.kallsyms = _decode_or_recall(raw, f"{info.build_id}-{self._kallsyms_digest.hex()}")
         btf_bytes = self._read_btf()
         self._btf_digest = _digest(btf_bytes)
-        self._btf = _parse_or_recall(btf_bytes, f"{info.build_id}-{self._btf_digest.hex()}.types") if btf_bytes else None
+        self._btf = (
+            _parse_or_recall(btf_bytes, f"{info.build_id}-{self._btf_digest.hex()}.types") if btf_bytes else None
+        )
         if not self._init_task_is_there():
             raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
 
@@ -183,7 +185,11 @@ class KernelSymbols:
     def has_page_table_isolation(self) -> bool:
         """Whether each process has a second root page table for user mode (``CONFIG_PAGE_TABLE_ISOLATION`` at work)."""
         cpu = self.kallsyms.address_of("boot_cpu_data")
-        if cpu is None or self._btf is None or (member := self._btf.find_member("cpuinfo_x86", "x86_capability")) is None:
+        if (
+            cpu is None
+            or self._btf is None
+            or (member := self._btf.find_member("cpuinfo_x86", "x86_capability")) is None
+        ):
             return False
         byte = self.page_tables.read(VirtualAddress(cpu + member.offset + _FEATURE_PTI // 8), 1)[0]
         return bool(byte >> (_FEATURE_PTI % 8) & 1)

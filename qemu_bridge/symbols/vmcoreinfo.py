@@ -69,7 +69,9 @@ class VmCoreInfo:
         stated = self.values.get("BUILD-ID", "")
         if re.fullmatch(r"[0-9a-f]{16,64}", stated):
             return stated
-        fixed = sorted(f"{key}={value}" for key, value in self.values.items() if key.startswith(("OS", "OFF", "SIZE", "LEN")))
+        fixed = sorted(
+            f"{key}={value}" for key, value in self.values.items() if key.startswith(("OS", "OFF", "SIZE", "LEN"))
+        )
         return hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:40]
 
     def _number(self, key: str, base: int) -> VirtualAddress | None:
@@ -119,4 +121,6 @@ def find_vmcoreinfo(ram: GuestRam) -> VmCoreInfo:
     """
     for info in iter_vmcoreinfo(ram):
         return info
-    raise NotBootedError("guest RAM holds no VMCOREINFO note yet; wait until the kernel has booted, or use Linux 6.0 or later")
+    raise NotBootedError(
+        "guest RAM holds no VMCOREINFO note yet; wait until the kernel has booted, or use Linux 6.0 or later"
+    )

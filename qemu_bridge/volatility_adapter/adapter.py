@@ -1,22 +1,7 @@
-"""Processes, memory maps and modules of a guest, through Volatility's eyes, live.
-
-Volatility 3 is made for one look at a dead image. Here it stays loaded and looks at running memory again and again, so
-this module gives it layers of its own and leaves out the rest of its machinery (automagic, plugins, caches):
-
-- `_RamLayer` is guest RAM itself, no copy; `_KernelLayer` is the kernel's address space over it. The latter reads each
-  page once per epoch (`VolatilityAdapter.refresh`), so that the fields of an object are of one moment, replaces
-  Volatility's class-level caches, which would serve a running guest's old bytes, and stops a query that is out of time:
-  no list the guest bends into a circle can keep it busy.
-- Lists and the maple tree of memory areas are walked here, bounded, and checked against their back pointers; what does
-  not fit is read again, then left out and named in `VolatilityAdapter.skipped`.
-- No layer, module or object outlives its epoch: a thousand queries leave nothing behind.
-
->>> adapter = VolatilityAdapter(ram, kernel)
->>> [process.name for process in adapter.processes()][:3]
-['init', 'kthreadd', 'rcu_gp']
+"""The questions Glass Box asks of a guest's kernel, answered from its structures in RAM.
 
 The functions that make records follow the kernel's own that print ``/proc``: ``fs/proc/array.c``, ``fs/proc/task_mmu.c``,
-``kernel/module/procfs.c``, ``fs/d_path.c`` (releases 6.0 to 6.12).
+``kernel/module/procfs.c`` (releases 6.0 to 6.12); their output and the records agree to the letter.
 """
 
 from __future__ import annotations
@@ -25,19 +10,17 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from volatility3.framework import contexts, exceptions, interfaces
-from volatility3.framework.layers import intel
-from volatility3.framework.symbols import linux
-from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
-
-from .addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
-from .errors import AddressError, GlassBoxError, GuestError, UsageError
-from .paging import PageTables
-from .protocol import MemoryMapping, Module, Process
-from .ram import GuestRam
-from .symbols import KernelSymbols
+from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ..errors import AddressError, UsageError
+from ..paging import PageTables
+from ..protocol import MemoryMapping, Module, Process
+from ..ram import GuestRam
+from ..symbols import KernelSymbols
+from .layers import OutOfTimeError
+from .paths import PathNames
+from .structures import ATTEMPTS, BAD_MEMORY, MAX_NAME, KernelMemory, Struct
 
 logger = logging.getLogger(__name__)
 
@@ -45,42 +28,23 @@ QUERY_TIME_S = 10.0
 MAX_PROCESSES = 1 << 16
 MAX_MAPPINGS = 1 << 17
 MAX_MODULES = 1 << 12
-_MAX_PAGES = 1 << 14
-_MAX_READ = 1 << 20
-_MAX_NODES = 1 << 16
-_MAX_TREE_HEIGHT = 31
+MAX_NOTES = 16
 _MAX_COMMAND_LINE = 4096
-_MAX_PATH_PARTS = 256
-_MAX_NAME = 255
-_ATTEMPTS = 3
 _U64 = (1 << 64) - 1
 
 _PF_WQ_WORKER = 0x00000020
 _PF_KTHREAD = 0x00200000
 _VM_READ, _VM_WRITE, _VM_EXEC, _VM_MAYSHARE = 1, 2, 4, 0x80
-_FMODE_BACKING = 1 << 25
 _TASK_IDLE, _TASK_REPORT, _TASK_RTLOCK_WAIT, _TASK_FROZEN = 0x402, 0x7F, 0x1000, 0x8000
 # fs/proc/array.c: task_state_array, by the highest bit set.
 _STATE_LETTERS = "RSDTtXZPI"
 _MODULE_STATES = ("Live", "Loading", "Unloading")
 _MODULE_UNFORMED = 3
 _VSYSCALL_NONE = 2
-_XA_NODE_MARK, _XA_MARK_MASK = 2, 3
-_MAPLE_NODE_MASK, _MAPLE_TYPE_SHIFT, _MAPLE_TYPE_MASK = 0xFF, 3, 0xF
-_MAPLE_LEAF_64, _MAPLE_RANGE_64, _MAPLE_ARANGE_64 = 1, 2, 3
+_MM_CONTEXT_HAS_VSYSCALL = 1 << 1
+_RESCUER = "kworker/R-"
 
-_BAD_MEMORY = (
-    exceptions.VolatilityException, GlassBoxError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError,
-    RecursionError,
-)  # fmt: skip
-
-Struct = Any
-"""A Volatility object: an instance of a kernel type."""
 Record = TypeVar("Record")
-
-
-class _Torn(Exception):  # noqa: N818  # as above
-    """The guest changed a structure while it was read."""
 
 
 class VolatilityAdapter:
@@ -88,84 +52,83 @@ class VolatilityAdapter:
 
     A query answers from one epoch: pages are read once, when first needed, until `refresh` starts the next. What
     cannot be read is left out, never an exception; `skipped` says what and why.
-
-    Attributes:
-        skipped: what the last query left out, one sentence each; empty means its answer is complete.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols, query_time_s: float = QUERY_TIME_S) -> None:
         """Load Volatility for `kernel`; `NoTypesError` when that carries no types. A query ends after `query_time_s`."""
-        self._ram = ram
         self._symbols = kernel
         self._query_time_s = query_time_s
-        self._context = contexts.Context()
-        self._layer = self._add_layers()
-        self._kernel = self._add_symbols()
-        self._paths: dict[tuple[int, int, int], str] = {}
-        self.skipped: tuple[str, ...] = ()
+        self._notes: list[str] = []
+        self._memory = KernelMemory(ram, kernel, self._skip)
+        self._layer = self._memory.layer
+        self._paths = PathNames(self._memory)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What the last query left out, a sentence each, of many the first few; empty means its answer is complete."""
+        return tuple(self._notes)
 
     def refresh(self) -> None:
         """Start a new epoch: what was read so far is forgotten."""
         self._layer.forget()
-        self._paths.clear()
+        self._paths.forget()
 
     def processes(self) -> list[Process]:
         """Every thread group in the guest, kernel threads among them, in the order of their creation."""
+        records: list[Process] = []
         with self._query():
-            return self._collect(self._tasks(), self._process, "task")
-        return []
+            records = self._collect(self._tasks(), self._process, "task")
+        return records
 
     def mappings(self, pid: int) -> list[MemoryMapping]:
         """The lines of ``/proc/PID/maps``, none for a kernel thread; `UsageError` when no process has that `pid`.
 
         File names are as seen from the root directory of process 1.
         """
+        records: list[MemoryMapping] = []
         with self._query():
             task = self._find_task(pid)
             if task is None:
                 raise UsageError(f"the guest has no process {pid}; list them with `glassbox ps`")
-            if not task.mm or task.flags & _PF_KTHREAD:
-                return []
-            mm = task.mm.dereference()
-            root = self._root_path()
-            found = self._collect(self._areas(mm), lambda area: self._mapping(area, mm, root), "memory area")
-            return found + self._vsyscall_mapping(mm)
-        return []
+            if task.mm and not task.flags & _PF_KTHREAD:
+                mm, root = task.mm.dereference(), self._root_path()
+                records = self._collect(self._areas(mm), lambda area: self._mapping(area, mm, root), "memory area")
+                records += self._vsyscall_mapping(mm)
+        return records
 
     def modules(self) -> list[Module]:
         """The loaded modules as ``/proc/modules`` lists them, newest first."""
+        records: list[Module] = []
         with self._query():
             head = self._symbols.kallsyms.address_of("modules")
-            if head is None:
-                return []
-            entries = self._list(head, "module", "list", MAX_MODULES)
-            formed = (module for module in entries if module.state != _MODULE_UNFORMED)
-            return self._collect(formed, self._module, "module")
-        return []
+            if head is not None:
+                entries = self._memory.linked(head, "module", "list", MAX_MODULES)
+                formed = (module for module in entries if module.state != _MODULE_UNFORMED)
+                records = self._collect(formed, self._module, "module")
+        return records
 
     def address_space(self, process: Process) -> PageTables | None:
         """The page tables of `process`, None for a kernel thread."""
-        return None if process.page_table is None else self._page_tables(PhysicalAddress(process.page_table))
-
-    # What Volatility needs to stand on
+        return None if process.page_table is None else self._memory.page_tables(PhysicalAddress(process.page_table))
 
     @contextlib.contextmanager
     def _query(self) -> Iterator[None]:
         """Give the body its time, and turn what memory makes of it into a note."""
-        self.skipped = ()
+        self._notes.clear()
         self._layer.deadline = time.monotonic() + self._query_time_s
         try:
             yield
         except UsageError:
             raise
-        except (_OutOfTime, _Torn, *_BAD_MEMORY) as error:
+        except (OutOfTimeError, *BAD_MEMORY) as error:
             self._skip(f"nothing could be read: {_reason(error)}")
         finally:
             self._layer.deadline = float("inf")
 
     def _skip(self, sentence: str) -> None:
         logger.debug("%s", sentence)
-        self.skipped += (sentence,)
+        if len(self._notes) < MAX_NOTES:
+            self._notes.append(sentence)
 
     def _collect(self, items: Iterable[Struct], make: Callable[[Struct], Record], what: str) -> list[Record]:
         """`make` of every item, leaving out those that cannot be read; what there is when time runs out."""
@@ -174,33 +137,31 @@ class VolatilityAdapter:
             for item in items:
                 try:
                     records.append(make(item))
-                except _BAD_MEMORY as error:
+                except BAD_MEMORY as error:
                     self._skip(f"a {what} at {item.vol.offset:#x} cannot be read: {_reason(error)}")
-        except _OutOfTime:
+        except OutOfTimeError:
             self._skip(f"time ran out after {len(records)} of the {what}s")
         return records
 
-    # Walking
-
     def _tasks(self) -> Iterator[Struct]:
-        head = self._symbols.address_of("init_task") + self._offset_of("task_struct", "tasks")
-        return self._list(head, "task_struct", "tasks", MAX_PROCESSES)
+        head = self._symbols.address_of("init_task") + self._memory.offset_of("task_struct", "tasks")
+        return self._memory.linked(head, "task_struct", "tasks", MAX_PROCESSES)
 
     def _find_task(self, pid: int) -> Struct | None:
         for task in self._tasks():
-            with contextlib.suppress(*_BAD_MEMORY):
+            with contextlib.suppress(*BAD_MEMORY):
                 if task.tgid == pid:
                     return task
         return None
 
     def _areas(self, mm: Struct) -> list[Struct]:
         """The ``vm_area_struct`` of `mm`, ascending; read again while they contradict each other."""
-        for attempt in range(_ATTEMPTS):
-            areas = [self._object("vm_area_struct", address) for address in self._area_addresses(mm)]
+        for attempt in range(ATTEMPTS):
+            areas = [self._memory.object("vm_area_struct", address) for address in self._area_addresses(mm)]
             sound = [area for area in areas if self._is_area_of(area, mm)]
             if len(sound) == len(areas):
                 return areas
-            if attempt + 1 < _ATTEMPTS:
+            if attempt + 1 < ATTEMPTS:
                 self._layer.forget()
         self._skip(f"{len(areas) - len(sound)} memory areas changed while they were read")
         return sound
@@ -208,12 +169,12 @@ class VolatilityAdapter:
     def _is_area_of(self, area: Struct, mm: Struct) -> bool:
         try:
             return bool(area.vm_mm == mm.vol.offset & self._layer.address_mask and area.vm_start < area.vm_end)
-        except exceptions.InvalidAddressException:
+        except BAD_MEMORY:
             return False
 
     def _area_addresses(self, mm: Struct) -> list[int]:
         if mm.has_member("mm_mt"):
-            return list(self._maple_entries(int(mm.mm_mt.ma_root)))
+            return list(self._memory.maple_entries(int(mm.mm_mt.ma_root)))
         # Linux 6.0: a chain through vm_next.
         found: list[int] = []
         area = mm.mmap
@@ -222,11 +183,18 @@ class VolatilityAdapter:
             area = area.vm_next
         return found
 
+    def _root_path(self) -> tuple[int, int]:
+        """Mount and dentry of the root directory of process 1."""
+        task = self._find_task(1)
+        if task is None or not task.fs:
+            return 0, 0
+        return int(task.fs.root.mnt), int(task.fs.root.dentry)
+
     # Processes
 
     def _process(self, task: Struct) -> Process:
         mm = None if not task.mm or task.flags & _PF_KTHREAD else task.mm.dereference()
-        root = None if mm is None else self._physical(mm.pgd)
+        root = None if mm is None else self._memory.physical(mm.pgd)
         return Process(
             pid=int(task.tgid),
             parent_pid=int(task.real_parent.tgid) if task.real_parent else 0,
@@ -241,23 +209,31 @@ class VolatilityAdapter:
 
     def _task_name(self, task: Struct) -> str:
         """The name as ``/proc/PID/stat`` has it: of a kernel thread the whole one, of a kworker with what it works on."""
-        name = self._string(task.comm.vol.offset, task.comm.count)
+        name = self._memory.string(task.comm.vol.offset, task.comm.count)
         if not task.flags & _PF_KTHREAD or not task.worker_private:
             return name
-        with contextlib.suppress(*_BAD_MEMORY):
-            kthread = self._object("kthread", int(task.worker_private))
+        with contextlib.suppress(*BAD_MEMORY):
+            kthread = self._memory.object("kthread", int(task.worker_private))
             if task.flags & _PF_WQ_WORKER:
-                worker = self._object("worker", int(kthread.data))
-                described = self._string(worker.desc.vol.offset, worker.desc.count)
-                return f"{name}{'+' if worker.current_work else '-'}{described}" if described and worker.pool else name
+                return self._worker_name(name, self._memory.object("worker", int(kthread.data)))
             if kthread.has_member("full_name") and kthread.full_name:
-                return self._string(int(kthread.full_name), _MAX_NAME)
+                return self._memory.string(int(kthread.full_name), MAX_NAME)
         return name
+
+    def _worker_name(self, name: str, worker: Struct) -> str:
+        """The name of a workqueue's thread (``kernel/workqueue.c``, wq_worker_comm)."""
+        if name.startswith(_RESCUER):
+            queue = worker.rescue_wq.name
+            name = _RESCUER + self._memory.string(queue.vol.offset, queue.count)
+        described = self._memory.string(worker.desc.vol.offset, worker.desc.count)
+        if not described or not worker.pool:
+            return name
+        return f"{name}{'+' if worker.current_work else '-'}{described}"
 
     def _command_line(self, mm: Struct, root: PhysicalAddress) -> str:
         """Its words with blanks between; as much as is in RAM."""
         start, end = int(mm.arg_start), int(mm.arg_end)
-        tables, data = self._page_tables(root), b""
+        tables, data = self._memory.page_tables(root), b""
         end = min(end, start + _MAX_COMMAND_LINE)
         with contextlib.suppress(AddressError):
             while start < end:
@@ -266,22 +242,16 @@ class VolatilityAdapter:
                 start += step
         return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
 
-    def _page_tables(self, root: PhysicalAddress) -> PageTables:
-        return PageTables(self._ram, root, self._symbols.page_tables.levels)
-
-    def _physical(self, pointer: Struct) -> PhysicalAddress | None:
-        return self._symbols.page_tables.translate(self._layer.canonical(int(pointer)))
-
     # Memory maps
 
     def _mapping(self, area: Struct, mm: Struct, root: tuple[int, int]) -> MemoryMapping:
         start, end, file = int(area.vm_start), int(area.vm_end), area.vm_file
         device, inode_number, offset = 0, 0, 0
         if file:
-            path, inode = self._user_path_and_inode(file)
+            path, inode = self._paths.user_path_and_inode(file)
             device, inode_number = int(inode.i_sb.s_dev), int(inode.i_ino)
             offset = int(area.vm_pgoff) * PAGE_SIZE & _U64
-            name = self._anonymous_name(area, "anon_shmem") or self._file_name(path, root)
+            name = self._anonymous_name(area, "anon_shmem") or self._paths.name(path, root)
         else:
             name = self._area_name(area, mm, start, end)
         return MemoryMapping(
@@ -298,8 +268,8 @@ class VolatilityAdapter:
         """What ``maps`` calls an area without a file (``fs/proc/task_mmu.c``, show_map_vma)."""
         special = self._symbols.kallsyms.address_of("special_mapping_vmops")
         if special is not None and area.vm_ops == special & self._layer.address_mask:
-            mapping = self._object("vm_special_mapping", int(area.vm_private_data))
-            return self._string(int(mapping.name), _MAX_NAME)
+            mapping = self._memory.object("vm_special_mapping", int(area.vm_private_data))
+            return self._memory.string(int(mapping.name), MAX_NAME)
         brk, start_brk, stack = int(mm.brk), int(mm.start_brk), int(mm.start_stack)
         # Release 6.6 gave the comparison a function of its own, whose bounds exclude the neighbours.
         strict = self._release() >= (6, 6)
@@ -317,7 +287,7 @@ class VolatilityAdapter:
         if area.vm_file and area.anon_name.vol.offset == area.shared.vol.offset:
             return ""
         record = area.anon_name.dereference()
-        return f"[{kind}:{self._string(record.vol.offset + self._offset_of('anon_vma_name', 'name'), _MAX_NAME)}]"
+        return f"[{kind}:{self._memory.string(record.vol.offset + self._memory.offset_of('anon_vma_name', 'name'), MAX_NAME)}]"
 
     def _vsyscall_mapping(self, mm: Struct) -> list[MemoryMapping]:
         """The page that every old process shares, where the kernel shows it (``arch/x86/entry/vsyscall``)."""
@@ -325,27 +295,17 @@ class VolatilityAdapter:
         gate, mode = where["gate_vma"], where["vsyscall_mode"]
         if gate is None or mode is None or self._layer.read(mode, 1)[0] == _VSYSCALL_NONE:
             return []
-        # MM_CONTEXT_HAS_VSYSCALL is bit 1 until release 6.2 put the flags in a word of their own, bit 2 since.
-        if not mm.context.has_member("flags") or not mm.context.flags & (1 << 1 | 1 << 2):
+        if not mm.context.has_member("flags") or not mm.context.flags & _MM_CONTEXT_HAS_VSYSCALL:
             return []
-        area = self._object("vm_area_struct", gate)
+        area = self._memory.object("vm_area_struct", gate)
         start, end = VirtualAddress(int(area.vm_start)), VirtualAddress(int(area.vm_end))
         return [MemoryMapping(start, end, _permissions(int(area.vm_flags)), 0, "00:00", 0, "[vsyscall]")]
-
-    # Paths
-
-    def _root_path(self) -> tuple[int, int]:
-        """Mount and dentry of the root directory of process 1."""
-        task = self._find_task(1)
-        if task is None or not task.fs:
-            return 0, 0
-        return int(task.fs.root.mnt), int(task.fs.root.dentry)
 
     # Modules
 
     def _module(self, module: Struct) -> Module:
         base, size = _module_extent(module)
-        users = self._list(int(module.source_list.vol.offset), "module_use", "source_list", MAX_MODULES)
+        users = self._memory.linked(int(module.source_list.vol.offset), "module_use", "source_list", MAX_MODULES)
         used_by = [self._module_name(use.source.dereference()) for use in users]
         if module.init and not module.exit:
             used_by.append("[permanent]")
@@ -359,7 +319,7 @@ class VolatilityAdapter:
         )
 
     def _module_name(self, module: Struct) -> str:
-        return self._string(module.name.vol.offset, module.name.count)
+        return self._memory.string(module.name.vol.offset, module.name.count)
 
     def _release(self) -> tuple[int, int]:
         major, _, rest = self._symbols.release.partition(".")
@@ -368,11 +328,7 @@ class VolatilityAdapter:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, _OutOfTime):
-        return "time ran out"
-    if isinstance(error, _Torn):
-        return "it changed while it was read"
-    return f"{type(error).__name__}: {error}"
+    return "time ran out" if isinstance(error, OutOfTimeError) else f"{type(error).__name__}: {error}"
 
 
 def _state_letter(state: int, exit_state: int) -> str:

@@ -29,6 +29,7 @@ class PathNames:
         return file.f_path, file.f_inode
 
     def name(self, path: Struct, root: tuple[int, int]) -> str:
+        """The name of the ``struct path``, seen from the mount and dentry `root`; line feeds are escaped, as in ``/proc``."""
         mount, dentry = int(path.mnt), int(path.dentry)
         key = (mount, dentry, root[1])
         if key not in self._known:

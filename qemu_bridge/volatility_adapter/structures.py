@@ -14,13 +14,20 @@ from volatility3.framework import contexts, exceptions
 from volatility3.framework.symbols import linux
 from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
 
-from ..addresses import PAGE_SIZE
+from ..addresses import PAGE_SIZE, PhysicalAddress
 from ..errors import GlassBoxError
+from ..paging import PageTables
 from ..ram import GuestRam
 from ..symbols import KernelSymbols
 from .layers import KernelLayer, KernelLayer5, RamLayer
 
+
+class TornError(Exception):
+    """The guest changed a structure while it was read. No `GlassBoxError`: it ends a walk, as `OutOfTimeError` does."""
+
+
 BAD_MEMORY = (
+    TornError,
     *(exceptions.VolatilityException, GlassBoxError, ArithmeticError, LookupError, ValueError, TypeError),
     *(AttributeError, RecursionError),
 )
@@ -29,6 +36,7 @@ BAD_MEMORY = (
 ATTEMPTS = 3
 MAX_NAME = 255
 _MAX_NODES = 1 << 16
+_MAX_ENTRIES = 1 << 17
 _MAX_TREE_HEIGHT = 31
 _U64 = (1 << 64) - 1
 _XA_NODE_MARK, _XA_MARK_MASK = 2, 3
@@ -57,12 +65,18 @@ class KernelMemory:
         self._kernel = self._add_symbols()
 
     def object(self, type_name: str, address: int) -> Struct:
+        """The `type_name` at kernel address `address`; its members are read when they are asked for."""
         return self._kernel.object(type_name, offset=address, absolute=True)
 
+    def has_type(self, type_name: str) -> bool:
+        """Whether this kernel has a struct of that name."""
+        return bool(self._kernel.has_type(type_name))
+
     def offset_of(self, type_name: str, member: str) -> int:
+        """Bytes from the start of `type_name` to its `member`."""
         return int(self._kernel.get_type(type_name).relative_child_offset(member))
 
-    def list(self, head: int, type_name: str, member: str, limit: int) -> Iterator[Struct]:
+    def linked(self, head: int, type_name: str, member: str, limit: int) -> Iterator[Struct]:
         """Yield the `type_name` structs that a ``list_head`` at `head` links by their `member`, at most `limit`."""
         back = self.offset_of(type_name, member)
         for link in self.links(head, limit):
@@ -74,7 +88,8 @@ class KernelMemory:
         for attempt in range(ATTEMPTS):
             found: list[int] = []
             with contextlib.suppress(exceptions.InvalidAddressException):
-                previous, link = head, self.words(head, 2)[0]
+                previous: int = head
+                link = self.words(head, 2)[0]
                 while link != head and len(found) < limit:
                     following, back = self.words(link, 2)
                     if back != previous:
@@ -116,12 +131,12 @@ class KernelMemory:
                 yield entry
                 continue
             nodes += 1
-            if nodes > _MAX_NODES or found > MAX_MAPPINGS or height > _MAX_TREE_HEIGHT:
+            if nodes > _MAX_NODES or found >= _MAX_ENTRIES or height > _MAX_TREE_HEIGHT:
                 self._skip(f"the tree of memory areas breaks off after {found}")
                 return
             kind = entry >> _MAPLE_TYPE_SHIFT & _MAPLE_TYPE_MASK
             if kind not in (_MAPLE_LEAF_64, _MAPLE_RANGE_64, _MAPLE_ARANGE_64):
-                raise _Torn
+                raise TornError("a tree of memory areas holds a node of unknown kind")
             below = 0 if kind == _MAPLE_LEAF_64 else height + 1
             slots = self._maple_slots(entry & ~_MAPLE_NODE_MASK, kind, first, last)
             pending.extend((slot, low, high, below) for slot, low, high in reversed(slots))
@@ -146,13 +161,27 @@ class KernelMemory:
             first = high + 1
         return used
 
+    def page_tables(self, root: PhysicalAddress) -> PageTables:
+        """The address space whose top table is at `root`."""
+        return PageTables(self._ram, root, self.symbols.page_tables.levels)
+
+    def physical(self, pointer: Struct) -> PhysicalAddress | None:
+        """Where in guest-physical memory a kernel pointer leads, None where nowhere."""
+        return self.symbols.page_tables.translate(self.layer.canonical(int(pointer)))
+
     def _add_layers(self) -> KernelLayer:
         tables, context = self.symbols.page_tables, self._context
         context.add_layer(RamLayer(context, "glassbox.ram", "ram", self._ram))
-        settings = {"memory_layer": "ram", "page_map_offset": tables.root, "kernel_virtual_offset": self.symbols.kaslr_offset}
+        settings = {
+            "memory_layer": "ram",
+            "page_map_offset": tables.root,
+            "kernel_virtual_offset": self.symbols.kaslr_offset,
+        }
         for key, value in settings.items():
             context.config[f"glassbox.kernel.{key}"] = value
-        layer = (KernelLayer5 if tables.levels == 5 else KernelLayer)(context, "glassbox.kernel", "kernel_layer", tables)
+        layer = (KernelLayer5 if tables.levels == 5 else KernelLayer)(
+            context, "glassbox.kernel", "kernel_layer", tables
+        )
         context.add_layer(layer)
         return layer
 
