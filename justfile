@@ -39,4 +39,4 @@ lock:
 
 # Draw the pictures that README and docs show.
 pictures:
-    python -m docs.pictures
+    python docs/make_pictures.py

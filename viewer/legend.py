@@ -138,7 +138,7 @@ class _Pen:
     def shade_left(self, width: float) -> None:
         """Darken the left, fading out, so that words stay readable over a near view."""
         columns = min(round(width), self.image.width)
-        fade = 180 * (1 - np.linspace(0, 1, columns) ** 2) if columns else np.zeros(0)
+        fade = 205 * (1 - np.linspace(0, 1, columns) ** 3) if columns else np.zeros(0)
         ramp = Image.fromarray(np.broadcast_to(np.round(fade).astype(np.uint8), (self.image.height, columns)).copy())
         panel = Image.new("RGBA", ramp.size, (*HALO, 255))
         panel.putalpha(ramp)
