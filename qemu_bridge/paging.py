@@ -152,15 +152,23 @@ class PageTables:
         """Copy `length` bytes at `virtual`; `AddressError` where they are not all mapped to RAM."""
         if length < 0:
             raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+        data = self.read_some(virtual, length)
+        if len(data) < length:
+            missing = (virtual + len(data)) & _U64
+            raise AddressError(
+                f"virtual address {missing:#x} is not mapped; look at the mappings of this address space"
+            )
+        return data
+
+    def read_some(self, virtual: VirtualAddress, length: int) -> bytes:
+        """Copy what is there of `length` bytes at `virtual`, up to the first that is not mapped to RAM."""
         parts = []
-        while length > 0:
-            found = self._walk(virtual)
-            if found is None:
-                raise AddressError(
-                    f"virtual address {virtual:#x} is not mapped; look at the mappings of this address space"
-                )
+        while length > 0 and (found := self._walk(virtual)) is not None:
             step = min(length, found[1])
-            parts.append(self.ram.read(found[0], step))
+            try:
+                parts.append(self.ram.read(found[0], step))
+            except AddressError:
+                break
             virtual, length = VirtualAddress((virtual + step) & _U64), length - step
         return b"".join(parts)
 
@@ -309,7 +317,8 @@ def _signed(virtual: int) -> int:
 
 def _has(entries: U64Array, bits: int) -> npt.NDArray[np.bool_]:
     """Which entries have any of `bits` set."""
-    return np.not_equal(entries & np.uint64(bits), 0)
+    found: npt.NDArray[np.bool_] = np.not_equal(entries & np.uint64(bits), 0)
+    return found
 
 
 def _leaves(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:

@@ -33,7 +33,6 @@ from .vmcoreinfo import VmCoreInfo
 MAX_SYMBOLS = 1 << 21
 _MAX_NAMES_BYTES = 32 << 20
 _MAX_TEXT_BYTES = 128 << 20
-_READ_STEP = 1 << 20
 # Kernel addresses are negative; what lies below is an absolute per-CPU offset.
 _KERNEL_HALF = 1 << 63
 _HINT = "is the guest still booting, or its kernel older than Linux 6.0?"
@@ -153,9 +152,9 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
         token_index = tables.read(needed["token_index"], 512)
         return RawKallsyms(
             count,
-            _read_mapped(tables, needed["names"], _names_size(needed)),
+            tables.read_some(needed["names"], _names_size(needed)),
             token_index,
-            _read_mapped(tables, needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
+            tables.read_some(needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
             tables.read(offsets, 4 * count) if offsets is not None and absolutes is None else b"",
             tables.read(absolutes, 8 * count) if absolutes is not None else b"",
             int.from_bytes(tables.read(base, 8), "little") if base is not None else 0,
@@ -230,19 +229,6 @@ def _names_size(where: dict[str, VirtualAddress]) -> int:
     return min([*above, _MAX_NAMES_BYTES])
 
 
-def _read_mapped(tables: PageTables, start: VirtualAddress, size: int) -> bytes:
-    """Up to `size` bytes at `start`, as far as they are mapped."""
-    parts: list[bytes] = []
-    for offset in range(0, size, _READ_STEP):
-        try:
-            parts.append(tables.read(VirtualAddress(start + offset), min(_READ_STEP, size - offset)))
-        except AddressError:
-            if not parts:
-                raise
-            break
-    return b"".join(parts)
-
-
 def _tokens(raw: RawKallsyms) -> list[bytes]:
     """The 256 strings that names are made of."""
     table = raw.token_table
@@ -266,7 +252,7 @@ def _addresses(raw: RawKallsyms, stext_row: int) -> npt.NDArray[np.uint64]:
 def _row_of(text: bytes, starts: npt.NDArray[np.int64], name: bytes) -> int:
     """The row of text symbol `name`; `GuestError` if the table lacks it."""
     for letter in (b"T", b"t"):
-        if (position := text.find(b"\n" + letter + name + b"\n")) >= 0:
+        if (position := (text + b"\n").find(b"\n" + letter + name + b"\n")) >= 0:
             return int(np.searchsorted(starts, position))
     raise GuestError(f"the kernel's symbol table has no {name.decode()}; {_HINT}")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
-from ..errors import AddressError, UsageError
+from ..errors import UsageError
 from ..paging import PageTables
 from ..protocol import MemoryMapping, Module, Process
 from ..ram import GuestRam
@@ -232,14 +232,9 @@ class VolatilityAdapter:
 
     def _command_line(self, mm: Struct, root: PhysicalAddress) -> str:
         """Its words with blanks between; as much as is in RAM."""
-        start, end = int(mm.arg_start), int(mm.arg_end)
-        tables, data = self._memory.page_tables(root), b""
-        end = min(end, start + _MAX_COMMAND_LINE)
-        with contextlib.suppress(AddressError):
-            while start < end:
-                step = min(end - start, PAGE_SIZE - start % PAGE_SIZE)
-                data += tables.read(VirtualAddress(start), step)
-                start += step
+        start = int(mm.arg_start)
+        length = min(int(mm.arg_end) - start, _MAX_COMMAND_LINE)
+        data = self._memory.page_tables(root).read_some(VirtualAddress(start), length)
         return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
 
     # Memory maps

@@ -1,0 +1,138 @@
+"""Memory of guests that never ran: RAM files, page tables and kernel tables, made byte by byte."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from qemu_bridge.addresses import RamLayout
+from qemu_bridge.ram import GuestRam
+
+PRESENT, WRITABLE, USER, LARGE, PROT_NONE, NO_EXECUTE = 1, 2, 4, 1 << 7, 1 << 8, 1 << 63
+LEAF = PRESENT | WRITABLE | USER
+
+
+class Memory:
+    """Guest RAM under construction: write to it, then `open` it."""
+
+    def __init__(self, folder: Path, size: int = 4 << 20) -> None:
+        self.folder = folder
+        self.data = bytearray(size)
+        self._next = 0x1000
+
+    def allocate(self) -> int:
+        """The address of a page that is not in use."""
+        self._next += 0x1000
+        return self._next - 0x1000
+
+    def write(self, physical: int, data: bytes) -> None:
+        self.data[physical : physical + len(data)] = data
+
+    def entry(self, table: int, index: int, value: int) -> None:
+        """Write entry `index` of the page table at `table`."""
+        struct.pack_into("<Q", self.data, table + 8 * index, value & (1 << 64) - 1)
+
+    def map(self, root: int, virtual: int, entry: int, level: int = 1, levels: int = 4, rights: int = LEAF) -> None:
+        """Put leaf `entry` for `virtual` at `level`, making the tables on the way with `rights`."""
+        table = root
+        for above in range(levels, level, -1):
+            index = virtual >> (12 + 9 * (above - 1)) & 511
+            (found,) = struct.unpack_from("<Q", self.data, table + 8 * index)
+            if not found & PRESENT:
+                found = self.allocate() | rights
+                self.entry(table, index, found)
+            table = found & 0xFFFFFFFFFF000
+        self.entry(table, virtual >> (12 + 9 * (level - 1)) & 511, entry)
+
+    def map_bytes(self, root: int, virtual: int, data: bytes) -> None:
+        """Map `data` at page-aligned `virtual`, page by page."""
+        for offset in range(0, len(data), 0x1000):
+            page = self.allocate()
+            self.write(page, data[offset : offset + 0x1000])
+            self.map(root, virtual + offset, page | LEAF)
+
+    def open(self) -> GuestRam:
+        path = self.folder / "guest.ram"
+        path.write_bytes(self.data)
+        return GuestRam(path, RamLayout.from_rule("pc", len(self.data)))
+
+
+def vmcoreinfo_note(values: dict[str, object]) -> bytes:
+    """The ELF note with these lines."""
+    text = "".join(f"{key}={value}\n" for key, value in values.items()).encode()
+    return struct.pack("<III", 11, len(text), 0) + b"VMCOREINFO\0\0" + text
+
+
+def compress_names(names: list[str]) -> tuple[bytes, bytes, bytes]:
+    """``kallsyms_names``, ``_token_table`` and ``_token_index`` of symbols given as type letter and name.
+
+    Tokens 0-31 stand for pairs of letters, the others for themselves, which is what scripts/kallsyms.c may produce.
+    """
+    pairs = ["__", "st", "in", "er", "re", "ti", "on", "en", "at", "an", "ma", "ct", "le", "ck", "ed", "to"]
+    tokens = [pairs[number].encode() if number < len(pairs) else bytes([number]) for number in range(256)]
+    tokens[16:32] = [b""] * 16
+    packed = b""
+    for name in names:
+        codes, rest = b"", name
+        while rest:
+            pair = rest[:2]
+            codes += bytes([pairs.index(pair)]) if pair in pairs else rest[:1].encode("latin-1")
+            rest = rest[2:] if pair in pairs else rest[1:]
+        length = len(codes)
+        packed += (bytes([length]) if length < 128 else bytes([length & 0x7F | 0x80, length >> 7])) + codes
+    table, index = b"", b""
+    for token in tokens:
+        index += struct.pack("<H", len(table))
+        table += token + b"\0"
+    return packed, table, index
+
+
+class BtfWriter:
+    """Builds a BTF section; every method returns the new type's number."""
+
+    def __init__(self) -> None:
+        self.types = b""
+        self.strings = b"\0"
+        self.count = 0
+
+    def string(self, text: str) -> int:
+        if not text:
+            return 0
+        self.strings += text.encode() + b"\0"
+        return len(self.strings) - len(text) - 1
+
+    def add(self, kind: int, name: str, size_or_type: int, vlen: int = 0, flag: int = 0, extra: bytes = b"") -> int:
+        info = flag << 31 | kind << 24 | vlen
+        self.types += struct.pack("<III", self.string(name), info, size_or_type) + extra
+        self.count += 1
+        return self.count
+
+    def integer(self, name: str, size: int, encoding: int = 0) -> int:
+        return self.add(1, name, size, extra=struct.pack("<I", encoding << 24 | size * 8))
+
+    def pointer(self, target: int) -> int:
+        return self.add(2, "", target)
+
+    def array(self, element: int, index: int, count: int) -> int:
+        return self.add(3, "", 0, extra=struct.pack("<III", element, index, count))
+
+    def aggregate(
+        self, name: str, size: int, members: list[tuple[str, int, int]], union: bool = False, bits: bool = False
+    ) -> int:
+        """`members` are (name, type, offset in bits); with `bits`, the offset has the bit field's width in its top byte."""
+        extra = b"".join(struct.pack("<III", self.string(n), t, o) for n, t, o in members)
+        return self.add(5 if union else 4, name, size, len(members), int(bits), extra)
+
+    def enumeration(self, name: str, values: dict[str, int], size: int = 4) -> int:
+        signed = int(any(value < 0 for value in values.values()))
+        extra = b"".join(struct.pack("<II", self.string(n), v & 0xFFFFFFFF) for n, v in values.items())
+        return self.add(6, name, size, len(values), signed, extra)
+
+    def enumeration64(self, name: str, values: dict[str, int]) -> int:
+        signed = int(any(value < 0 for value in values.values()))
+        rows = ((self.string(n), v & 0xFFFFFFFF, v >> 32 & 0xFFFFFFFF) for n, v in values.items())
+        return self.add(19, name, 8, len(values), signed, b"".join(struct.pack("<III", *row) for row in rows))
+
+    def section(self) -> bytes:
+        header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(self.types), len(self.types), len(self.strings))
+        return header + self.types + self.strings
