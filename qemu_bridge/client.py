@@ -22,7 +22,18 @@ import zmq
 from . import connection, errors
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
-from .protocol import PROTOCOL_VERSION, MemoryMapping, Module, Process, Symbol, from_json
+from .protocol import (
+    PROTOCOL_VERSION,
+    MemoryMapping,
+    Module,
+    OverlayInfo,
+    OverlayTable,
+    Place,
+    Process,
+    Symbol,
+    TargetMemory,
+    from_json,
+)
 
 if TYPE_CHECKING:
     from .page_map import PageMap, PageMapFile
@@ -168,6 +179,34 @@ class Client:
     def symbols(self, wanted: str) -> list[Symbol]:
         """The kernel symbols called `wanted`, or the one at or below it if it is an address."""
         return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
+
+    # --- places ------------------------------------------------------------------------------------------
+
+    def whose(self, place: str, pid: int | None = None) -> Place:
+        """All that is known of the byte at `place`: ``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``.
+
+        With `pid` a number is a virtual address of that process. `UsageError` where nothing is.
+        """
+        return Place.from_json(self.request("whose", place=place, pid=pid)[0]["place"])
+
+    def where(self, target: str, by_page: bool = False) -> TargetMemory:
+        """The memory that `target` means (docs/targets.md), as ranges of one class each, or a row a page."""
+        return TargetMemory.from_json(self.request("where", target=target, by_page=by_page)[0]["memory"])
+
+    def targets(self, prefix: str = "") -> list[str]:
+        """What `prefix` can be completed to."""
+        return [str(row) for row in self.request("targets", prefix=prefix)[0]["rows"]]
+
+    # --- overlays ----------------------------------------------------------------------------------------
+
+    def overlays(self) -> tuple[list[OverlayInfo], list[str]]:
+        """(the overlays that the daemon knows, a sentence for each that it had to pass over)."""
+        header = self.request("overlay", overlay="")[0]
+        return [from_json(OverlayInfo, row) for row in header["rows"]], list(header["skipped"])
+
+    def overlay(self, overlay: str) -> OverlayTable:
+        """The rows of an overlay as of now; `UsageError` if there is none of that name."""
+        return from_json(OverlayTable, self.request("overlay", overlay=overlay)[0]["table"])
 
     # --- the wire ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,11 @@ _UNIX_PATH_LIMIT = 107
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What the connection file of one machine says; paths are absolute, addresses guest-physical."""
+    """What the connection file of one machine says; paths are absolute, addresses guest-physical.
+
+    `origin` is ``started``, or ``attached`` (somebody else's QEMU) or ``image`` (a file with RAM in it): neither RAM nor
+    QEMU is ours then.
+    """
 
     name: str
     state: str
@@ -50,8 +55,14 @@ class Connection:
     qemu_pid: int = 0
     qemu_started: int = 0
     started_at: float = 0.0
+    origin: str = "started"
     protocol: int = PROTOCOL_VERSION
     argv: tuple[str, ...] = field(default=())
+
+    @property
+    def shared_files(self) -> tuple[str, ...]:
+        """The shared memory files that go when the machine goes."""
+        return (self.ram_path, self.page_map_path) if self.origin == "started" else (self.page_map_path,)
 
     @property
     def layout(self) -> RamLayout:
@@ -216,8 +227,11 @@ def sweep(name: str) -> bool:
     path = runtime_folder() / f"{name}.json"
     try:
         record = json.loads(path.read_text())
-        end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
-        remove_files(name, (record["ram_path"], record["page_map_path"]))
+        shared = [record["page_map_path"]]
+        if record.get("origin", "started") == "started":
+            end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
+            shared.append(record["ram_path"])
+        remove_files(name, shared)
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError):
@@ -227,7 +241,7 @@ def sweep(name: str) -> bool:
     return True
 
 
-def remove_files(name: str, shared: tuple[str, ...]) -> None:
+def remove_files(name: str, shared: Iterable[str]) -> None:
     """Remove machine `name`'s shared memory files and everything of it in the runtime folder but the lock."""
     for path in shared:
         # Only what we name ourselves is ever removed, whatever the connection file says.

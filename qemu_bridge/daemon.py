@@ -1,8 +1,8 @@
-"""The daemon of one machine: starts QEMU, keeps it, and leaves nothing behind when it ends.
+"""The daemon of one machine: starts QEMU or joins one, serves it, and leaves nothing behind when it ends.
 
-``python -m qemu_bridge.daemon`` reads a `MachineConfig` as JSON from standard input, writes one JSON line to
-standard output (``{"ok": true}`` or an error), and lives on. It is the composition root: nothing else
-imports the parts together.
+``python -m qemu_bridge.daemon`` reads a `MachineConfig`, or what to attach to (`attach.Wanted`), as JSON from standard
+input, writes one JSON line to standard output (``{"ok": true}`` or an error), and lives on. It is the composition root:
+nothing else imports the parts together.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from .addresses import RamLayout
 from .connection import Connection
 from .errors import GlassBoxError
 from .machine import MachineConfig, check_ram_space
-from .process import Qemu
+from .process import Origin, Qemu
 
 
-def _describe(config: MachineConfig, ram: Path, layout: RamLayout) -> Connection:
+def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: str = "started") -> Connection:
     runtime = connection.runtime_folder()
     state = connection.state_folder(config.name)
+    pages = connection.ram_folder() / f"{connection.shared_prefix()}{config.name}-{os.getpid()}.pages"
     return Connection(
         name=config.name,
         state="starting",
@@ -36,14 +37,15 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout) -> Connection
         events=f"ipc://{runtime / config.name}.events",
         ram_path=str(ram),
         regions=tuple((region.start, region.offset, region.size) for region in layout.regions),
-        page_map_path=str(ram.with_suffix(".pages")),
+        page_map_path=str(pages),
         qmp_path=f"{runtime / config.name}.qmp",
-        console_path=str(state / "console.log"),
+        console_path=str(state / "console.log") if origin == "started" else "",
         log_path=str(state / "daemon.log"),
         machine=config.machine,
         accelerator=config.accelerator,
         image=config.image,
         image_id=config.image_id,
+        origin=origin,
         started_at=time.time(),
     )
 
@@ -73,20 +75,53 @@ def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], No
         )
         connection.write_connection(found)
         # Loaded while the guest boots: event loop, ZeroMQ, QMP and NumPy take a tenth of a boot.
-        import asyncio
-        import logging
-
-        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
-
-        from .service import Service
-
-        asyncio.run(Service(config, process, found).run(on_running))
+        _serve(config, process, found, on_running)
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
             process.process.wait()
-        connection.remove_files(config.name, (found.ram_path, found.page_map_path))
+        connection.remove_files(config.name, found.shared_files)
         os.close(lock)
+
+
+def join(wanted: dict[str, str], on_running: Callable[[Connection], None]) -> None:
+    """Serve the QEMU or the RAM image that `wanted` names (`attach.Wanted`), until it ends or is let go.
+
+    Raises `BusyNameError` if the name is taken, and what `attach.find` raises. Neither RAM nor QEMU is ever harmed.
+    """
+    from . import attach
+
+    name = wanted["name"]
+    lock = connection.acquire_lock(name)
+    connection.sweep(name)
+    paths: tuple[str, ...] = ()
+    try:
+        origin, config, ram, layout = attach.find(attach.Wanted.from_json(wanted))
+        found = dataclasses.replace(_describe(config, ram, layout, origin.kind), state="running")
+        found = dataclasses.replace(found, qmp_path=wanted.get("qmp", ""))
+        paths = found.shared_files
+        connection.write_connection(found)
+        _serve(config, origin, found, on_running)
+    finally:
+        connection.remove_files(name, paths)
+        os.close(lock)
+
+
+def _serve(config: MachineConfig, origin: Origin, found: Connection, on_running: Callable[[Connection], None]) -> None:
+    import asyncio
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+
+    from .service import Service
+
+    asyncio.run(Service(config, origin, found).run(on_running))
+
+
+def _to_config(record: dict[str, Any]) -> MachineConfig:
+    for key in ("kernel", "initrd"):
+        record[key] = Path(record[key]) if record[key] else None
+    return MachineConfig(**record | {"qemu_args": tuple(record["qemu_args"])})
 
 
 def main() -> int:
@@ -95,11 +130,8 @@ def main() -> int:
     if not text:
         return 0
     record = json.loads(text)
-    qemu = record.pop("qemu")
-    for key in ("kernel", "initrd"):
-        record[key] = Path(record[key]) if record[key] else None
-    config = MachineConfig(**record | {"qemu_args": tuple(record["qemu_args"])})
-    log = os.open(connection.state_folder(config.name) / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    name = record["attach"]["name"] if "attach" in record else record["name"]
+    log = os.open(connection.state_folder(name) / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(log, 2)
     os.close(log)
 
@@ -109,7 +141,10 @@ def main() -> int:
         os.dup2(2, 1)
 
     try:
-        keep(qemu, config, lambda found: report({"ok": True}))
+        if "attach" in record:
+            join(record["attach"], lambda found: report({"ok": True}))
+        else:
+            keep(record.pop("qemu"), _to_config(record), lambda found: report({"ok": True}))
     except GlassBoxError as error:
         with contextlib.suppress(OSError):
             report({"ok": False, "kind": type(error).__name__, "message": str(error)})

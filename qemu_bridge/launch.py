@@ -1,4 +1,4 @@
-"""Start a machine: the daemon as a process of its own, which starts QEMU.
+"""Start a machine, or attach to one: the daemon as a process of its own, which starts QEMU or joins it.
 
 >>> launch(MachineConfig(name="demo", kernel=Path("vmlinux")))
 >>> Client.connect("demo").status()["runstate"]
@@ -13,9 +13,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from . import connection, errors
-from .errors import GlassBoxError, MachineError
+from .errors import GlassBoxError, MachineError, UsageError
 from .machine import MachineConfig, find_qemu
 
 WaitingDaemon = subprocess.Popen[bytes]
@@ -54,16 +56,33 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None) -> None:
     record = dataclasses.asdict(config) | {"qemu": find_qemu()}
     for key in ("kernel", "initrd"):
         record[key] = str(record[key].resolve()) if record[key] else None
+    return _hand_over(daemon, config.name, record)
+
+
+def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
+    """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
+
+    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`attach.LAYOUTS`), found out when empty.
+    Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
+    """
+    connection.validate_name(name)
+    if (qmp is None) == (ram is None):
+        raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
+    record = {"name": name, "machine": machine}
+    record |= {key: str(path.absolute()) for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
+    with waiting_daemon() as daemon:
+        _hand_over(daemon, name, {"attach": record})
+
+
+def _hand_over(daemon: WaitingDaemon, name: str, record: dict[str, Any]) -> None:
+    """Tell `daemon` what to serve, and raise what it answers."""
     assert daemon.stdin is not None and daemon.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         daemon.stdin.write(json.dumps(record).encode())
         daemon.stdin.close()
     answer = daemon.stdout.readline()
     if not answer:
-        raise MachineError(
-            f"the daemon of {config.name!r} died at once; see {connection.state_folder(config.name) / 'daemon.log'}"
-        )
+        raise MachineError(f"the daemon of {name!r} died at once; see {connection.state_folder(name) / 'daemon.log'}")
     message = json.loads(answer)
     if not message["ok"]:
         raise getattr(errors, message["kind"], GlassBoxError)(message["message"])
-    return None

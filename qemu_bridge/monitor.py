@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
-from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
+from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 from qemu.qmp.message import Message
 
 from .errors import MachineError, MachineGoneError
@@ -30,12 +30,12 @@ class Monitor:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, sock: socket.socket, name: str) -> AsyncIterator[Monitor]:
-        """Greet the QEMU at the other end of connected `sock`; `MachineError` when it does not answer."""
+    async def connect(cls, sock: socket.socket, name: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Monitor]:
+        """Greet the QEMU at the other end of connected `sock`; `MachineError` when it is silent for `timeout_s`."""
         client = QMPClient(name)
         with client.listener() as listener:
             try:
-                await asyncio.wait_for(client.connect(sock), TIMEOUT_S)
+                await asyncio.wait_for(client.connect(sock), timeout_s)
             except (QMPError, TimeoutError, OSError) as error:
                 raise MachineError(
                     f"QEMU does not answer on its control socket ({error}); see the daemon's log"
@@ -71,3 +71,8 @@ class Monitor:
         """Yield each QMP event as it comes, until the connection ends."""
         async for event in self._listener:
             yield event
+
+    async def closed(self) -> None:
+        """Return when the other end has closed the connection."""
+        while self._client.runstate is Runstate.RUNNING:
+            await self._client.runstate_changed()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,37 @@ from .protocol import Grade, Owner, PageClass, from_json, to_json
 ENTRY = np.dtype([("page_class", "u1"), ("flags", "u1"), ("heat", "<u2"), ("owner_id", "<u4")])
 FLAG_SHARED = 1
 """More than one process maps the page."""
+FLAG_HUGE = 2
+"""The page is part of a compound page: a huge page, a slab or buffer of several pages."""
+FLAG_HEAD = 4
+"""The page is the first of a compound page or of a free block."""
+FLAG_MAPPED = 8
+"""Some process maps the page."""
+ORDER_SHIFT = 4
+"""The high nibble: of a free block or compound page the order (2^order pages), of a page table its level."""
+
+
+@dataclass(frozen=True)
+class Sharers:
+    """Who maps what: a row for each page and process that maps it, ascending by `page`.
+
+    Attributes:
+        page: page numbers in the RAM file, `int64`.
+        owner: owner ids of processes, `uint32`.
+    """
+
+    page: npt.NDArray[np.int64]
+    owner: npt.NDArray[np.uint32]
+
+    @classmethod
+    def none(cls) -> Sharers:
+        """Nobody maps anything."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.uint32))
+
+    def of(self, page: int) -> tuple[int, ...]:
+        """Owner ids of all processes that map `page`."""
+        first, last = np.searchsorted(self.page, [page, page + 1])
+        return tuple(self.owner[first:last].tolist())
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,7 @@ class PageMap:
         generation: counts up by one with every refresh.
         grade: live, paused or snapshot.
         skipped: what could not be read, one sentence each.
+        shared_by: who maps which page; only in the worker that made the map, for it is not published.
     """
 
     entries: npt.NDArray[np.void]
@@ -44,6 +76,11 @@ class PageMap:
     generation: int = 0
     grade: Grade = Grade.LIVE
     skipped: tuple[str, ...] = ()
+    shared_by: Sharers = field(default_factory=Sharers.none)
+
+    def sharers(self, page: int) -> tuple[int, ...]:
+        """Owner ids of all processes that map `page`."""
+        return self.shared_by.of(page)
 
     def counts(self) -> dict[PageClass, int]:
         """Pages of each class that has any."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
-from .addresses import VirtualAddress
+from .addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
 PROTOCOL_VERSION = 1
 
@@ -40,6 +40,22 @@ class PageClass(IntEnum):
     PROCESS_STACK = 9
     PROCESS_FILE = 10
     PROCESS_ANONYMOUS = 11
+    FREE = 12
+    RESERVED = 13
+    KERNEL_BSS = 14
+    KERNEL_INIT = 15
+    PER_CPU = 16
+    SLAB = 17
+    KERNEL_STACK = 18
+    VMALLOC = 19
+    MODULE = 20
+    MEMMAP = 21
+    PAGE_CACHE = 22
+    SHMEM = 23
+    ZERO_PAGE = 24
+    KSM = 25
+    HUGE_PAGE = 26
+    KERNEL_PAGES = 27
 
     @property
     def label(self) -> str:
@@ -49,11 +65,17 @@ class PageClass(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom pages belong to: the kernel (pid 0) or a process."""
+    """Whom pages belong to.
+
+    `kind` is nobody, kernel, process, page-table, stack, slab, file, module or reason; `pid` is 0 where no process is
+    meant; `detail` says more: the device and inode of a file, why a page is unknown.
+    """
 
     owner_id: int
     pid: int
     name: str
+    kind: str = "process"
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +125,131 @@ class Symbol:
     address: VirtualAddress
     symbol_type: str
     offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlabObject:
+    """An object of a slab: of which cache, where it starts, its `size` in bytes, its number in the slab, and how far in we are."""
+
+    cache: str
+    start: PhysicalAddress
+    size: int
+    index: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceMapping:
+    """One way to a place: process `pid` sees it at `virtual`, in its memory area from `start` to `end`, called `area`."""
+
+    pid: int
+    name: str
+    virtual: VirtualAddress
+    start: VirtualAddress
+    end: VirtualAddress
+    permissions: str
+    area: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """All that is known of one byte of guest RAM.
+
+    Attributes:
+        physical, ram_offset, frame: where it is: guest-physical, in the RAM file, and its page frame number.
+        virtual: the address that was asked for, None if it was not a virtual one.
+        kernel_address: where the kernel sees it, in its image or its direct map.
+        page_class, order: of its page; `order` of a free block or a compound page, 2^order pages.
+        owners: the page map's first, then every process that maps the page.
+        mappings: how those see it.
+        symbol: of a byte of the kernel image.
+        slab: of a byte of a slab page that is part of an object.
+        file, file_offset: the path of a page of a file, and the byte's offset in that file.
+        table_level: of a page table; 1 is the lowest.
+        generation, grade: of the page map that says this.
+        skipped: what could not be looked at; empty means the answer is complete.
+    """
+
+    physical: PhysicalAddress
+    ram_offset: RamOffset
+    frame: PageFrame
+    virtual: VirtualAddress | None
+    kernel_address: VirtualAddress | None
+    touched: bool
+    page_class: str
+    order: int | None = None
+    owners: tuple[Owner, ...] = ()
+    mappings: tuple[PlaceMapping, ...] = ()
+    symbol: Symbol | None = None
+    slab: SlabObject | None = None
+    file: str = ""
+    file_offset: int | None = None
+    table_level: int | None = None
+    generation: int = 0
+    grade: str = Grade.LIVE.value
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Place:
+        """The place in a JSON object, with the records inside it."""
+        inner: dict[str, Any] = {
+            "owners": [from_json(Owner, owner) for owner in row["owners"]],
+            "mappings": [from_json(PlaceMapping, mapping) for mapping in row["mappings"]],
+            "symbol": row["symbol"] and from_json(Symbol, row["symbol"]),
+            "slab": row["slab"] and from_json(SlabObject, row["slab"]),
+        }
+        return from_json(cls, row | inner)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRange:
+    """`size` bytes of RAM of one class, at guest-physical `physical` and at `ram_offset` in the RAM file."""
+
+    physical: PhysicalAddress
+    ram_offset: RamOffset
+    size: int
+    page_class: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMemory:
+    """The memory of a target: its ranges, ascending and disjoint, and all their bytes; complete when nothing was `skipped`."""
+
+    ranges: tuple[TargetRange, ...]
+    total_bytes: int
+    generation: int = 0
+    grade: str = Grade.LIVE.value
+    skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> TargetMemory:
+        """The record in a JSON object, with the ranges inside it."""
+        return from_json(cls, row | {"ranges": [from_json(TargetRange, each) for each in row["ranges"]]})
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayInfo:
+    """One overlay that a daemon knows; `origin` is ``built in``, a distribution's entry point, or a file."""
+
+    name: str
+    summary: str
+    columns: tuple[str, ...]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayTable:
+    """What an overlay showed. Each column names a field of the rows, behind a colon optionally how to print it (``:#x``).
+
+    `skipped` says in sentences what is missing, nothing when `complete`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    complete: bool
+    skipped: tuple[str, ...]
 
 
 def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the records above

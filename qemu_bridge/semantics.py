@@ -8,6 +8,7 @@ The worker keeps symbols and Volatility loaded; what the guest may have changed 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import multiprocessing
@@ -16,16 +17,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .addresses import PhysicalAddress, RamLayout
-from .errors import GuestError, MachineError, UsageError
-from .protocol import Grade, to_json
+from .errors import GuestError, MachineError, NoTypesError, UsageError
+from .protocol import Grade, TargetMemory, to_json
 
 if TYPE_CHECKING:
-    from .page_map import PageMapFile
+    from .classify import PageMapBuilder
+    from .overlays import OverlayContext
+    from .page_map import PageMap, PageMapFile
+    from .query import GuestSources
     from .ram import GuestRam
     from .symbols import KernelSymbols
     from .volatility_adapter import VolatilityAdapter
@@ -56,12 +61,24 @@ class Semantics:
         return VolatilityAdapter(self._ram, self._kernel)
 
     @cached_property
+    def _overlay_context(self) -> OverlayContext:
+        from .overlays import OverlayContext
+
+        return OverlayContext(self._ram, self._kernel, lambda: self._adapter)
+
+    @cached_property
     def _page_map_file(self) -> PageMapFile:
         from .page_map import PageMapFile
 
         if self._page_map_path.exists():
             return PageMapFile.attach(self._page_map_path, writable=True)
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
+
+    @property
+    def caveat(self) -> str:
+        """What goes with every answer about a kernel of a release that was not tested; empty before one was found."""
+        kernel: KernelSymbols | None = vars(self).get("_kernel")
+        return "" if kernel is None else kernel.caveat
 
     def kernel(self) -> dict[str, Any]:
         """Release, build id and KASLR offset of the kernel."""
@@ -73,8 +90,25 @@ class Semantics:
 
     def ps(self) -> dict[str, Any]:
         """Every thread group."""
-        self._adapter.refresh()
-        return {"rows": [to_json(process) for process in self._adapter.processes()]}
+        from .budget import Budget
+        from .overlays import read_overlay
+        from .overlays.processes import PROCESSES
+
+        self._overlay_context.objects.forget()
+        table = read_overlay(PROCESSES, self._overlay_context, Budget())
+        return {"rows": table.rows, "skipped": table.skipped}
+
+    def overlay(self, overlay: str) -> dict[str, Any]:
+        """The table of the overlay called `overlay`, or what overlays there are where that is empty."""
+        from .budget import Budget
+        from .overlays import find_overlays, read_overlay
+
+        registry = find_overlays()
+        if not overlay:
+            return {"rows": [to_json(info) for info in registry.infos()], "skipped": registry.skipped}
+        wanted = registry.find(overlay)
+        self._overlay_context.objects.forget()
+        return {"table": to_json(read_overlay(wanted, self._overlay_context, Budget()))}
 
     def maps(self, pid: int) -> dict[str, Any]:
         """The virtual memory areas of process `pid`."""
@@ -91,23 +125,83 @@ class Semantics:
         return {"rows": [to_json(symbol) for symbol in self._kernel.lookup(wanted)]}
 
     def page_map(self, grade: str) -> dict[str, Any]:
-        """Classify every page and publish the result; returns what `PageMapFile.read` needs."""
+        """Bring the page map up to date and publish it; returns what `PageMapFile.read` needs."""
+        return self._page_map_file.publish(self.newest_page_map(grade))
+
+    def newest_page_map(self, grade: str) -> PageMap:
+        """The page map of this moment, with all that share a page."""
+        if self._page_map_builder is not None:
+            return self._page_map_builder.build(Grade(grade))
+        return self._classify(Grade(grade))
+
+    @cached_property
+    def _page_map_builder(self) -> PageMapBuilder | None:
+        from .classify import PageMapBuilder
+
+        try:
+            return PageMapBuilder(self._ram, self._kernel)
+        except NoTypesError as error:
+            logger.warning("the page map is a coarse one: %s", error)
+            return None
+
+    def _classify(self, grade: Grade) -> PageMap:
+        """What can be told without the kernel's types: image, page tables, content."""
         from .classify import AddressSpace, classify, owner_of
         from .paging import PageTables
 
-        self._adapter.refresh()
         tables = self._kernel.page_tables
-        spaces = [
-            AddressSpace(
-                owner_of(process.pid, process.name),
-                PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
-                self._adapter.mappings(process.pid),
-            )
-            for process in self._adapter.processes()
-            if process.page_table is not None
-        ]
-        page_map = classify(self._ram, tables, self._kernel.sections(), spaces, Grade(grade))
-        return self._page_map_file.publish(page_map)
+        spaces: list[AddressSpace] = []
+        skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
+        with contextlib.suppress(NoTypesError):
+            self._adapter.refresh()
+            spaces = [
+                AddressSpace(
+                    owner_of(process.pid, process.name),
+                    PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
+                    self._adapter.mappings(process.pid),
+                )
+                for process in self._adapter.processes()
+                if process.page_table is not None
+            ]
+        page_map = classify(self._ram, tables, self._kernel.sections(), spaces, grade)
+        return replace(page_map, skipped=(skipped, *page_map.skipped))
+
+    def whose(self, place: str, pid: int | None, grade: str) -> dict[str, Any]:
+        """What the byte at `place` is: a `Place`."""
+        from .query import identify_place, parse_place
+
+        parsed = parse_place(place, pid)
+        return {"place": to_json(identify_place(parsed, self._sources(grade)))}
+
+    def where(self, target: str, by_page: bool, grade: str) -> dict[str, Any]:
+        """The memory of `target`: a `TargetMemory`."""
+        from .query import describe_ranges, parse_target, resolve_target, skipped, total
+
+        parsed = parse_target(target)
+        sources = self._sources(grade)
+        found = resolve_target(parsed, sources, target)
+        ranges = tuple(describe_ranges(found, sources, by_page))
+        page_map = sources.page_map
+        answer = TargetMemory(ranges, total(found), page_map.generation, page_map.grade.value, skipped(sources))
+        return {"memory": to_json(answer)}
+
+    def targets(self, prefix: str, grade: str) -> dict[str, Any]:
+        """The targets that `prefix` can be completed to."""
+        from .query import complete_target
+
+        return {"rows": complete_target(prefix, self._sources(grade))}
+
+    def _sources(self, grade: str) -> GuestSources:
+        """What answers about places are made from, as of now; the page map is published, so that others can look at it too."""
+        from .query import GuestSources
+
+        page_map = self.newest_page_map(grade)
+        page_map = replace(page_map, generation=self._page_map_file.publish(page_map)["generation"])
+        adapter = None
+        with contextlib.suppress(NoTypesError):
+            adapter = self._adapter
+            adapter.refresh()
+        return GuestSources(self._ram, self._kernel, adapter, page_map)
 
 
 _semantics: Semantics | None = None
@@ -129,7 +223,10 @@ def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], f
     started = time.perf_counter()
     ask: Callable[..., dict[str, Any]] = getattr(_semantics, question)
     try:
-        return ask(**arguments), time.perf_counter() - started
+        answer = ask(**arguments)
+        if (caveat := _semantics.caveat) and caveat not in answer.get("skipped", ()):
+            answer["skipped"] = [caveat, *answer.get("skipped", ())]
+        return answer, time.perf_counter() - started
     except (GuestError, MachineError, UsageError):
         raise
     except Exception as error:

@@ -9,12 +9,10 @@ Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from functools import cached_property
@@ -26,12 +24,10 @@ import zmq.asyncio
 
 from . import connection
 from .addresses import merge_ranges, parse_mtree
-from .agent import Agent
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, UsageError
 from .machine import RAM_BACKEND, MachineConfig
-from .monitor import Monitor
-from .process import Qemu
+from .process import Origin
 from .semantics import SemanticWorker
 from .tasks import TaskSet
 
@@ -42,7 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READY_LINE = b"glassbox: ready"
-_QUIT_TIMEOUT_S = 5.0
 _CONSOLE_POLL_S = 0.005
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -51,17 +46,18 @@ Reply = tuple[dict[str, Any], list[bytes]]
 class Service:
     """Composes QMP, agent, RAM and semantic worker, and serves the two sockets."""
 
-    def __init__(self, config: MachineConfig, qemu: Qemu, found: Connection) -> None:
+    def __init__(self, config: MachineConfig, origin: Origin, found: Connection) -> None:
         self._config = config
-        self._qemu = qemu
+        self._origin = origin
         self._connection = found
-        self._agent = Agent(qemu.agent_socket)
+        self._shell = origin.shell()
         self._dirty_turn = asyncio.Lock()
         self._worker = SemanticWorker(Path(found.ram_path), found.layout, Path(found.page_map_path))
         self._tasks = TaskSet()
         self._stopping = asyncio.Event()
         self._runstate = "running"
-        self._ready = False
+        # Only an init of ours says when user space is up; of a guest that was there before us nobody knows better.
+        self._ready = origin.kind != "started"
         self._exit_reason = ""
         self._verbs: dict[str, Callable[..., Awaitable[Reply]]] = {
             "status": self._status,
@@ -75,13 +71,17 @@ class Service:
             "ps": self._ask("ps"),
             "maps": self._ask("maps"),
             "modules": self._ask("modules"),
+            "overlay": self._ask("overlay"),
             "sym": self._ask("sym"),
             "kernel": self._ask("kernel"),
-            "page_map": self._page_map,
+            "page_map": self._ask_of_now("page_map"),
+            "whose": self._ask_of_now("whose"),
+            "where": self._ask_of_now("where"),
+            "targets": self._ask_of_now("targets"),
         }
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
-        """Serve until QEMU ends or somebody asks to stop. `on_running` is called once QEMU answers."""
+        """Serve until the machine ends or somebody asks to stop. `on_running` is called once it answers."""
         context = zmq.asyncio.Context()
         self._control = context.socket(zmq.ROUTER)
         self._events = context.socket(zmq.XPUB)
@@ -89,58 +89,46 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        ended = self._tasks.start(_wait_for_exit(self._qemu.process), "qemu")
         try:
             self._control.bind(self._connection.control)
             self._events.bind(self._connection.events)
-            async with Monitor.connect(self._qemu.monitor_socket, self._config.name) as self._monitor:
+            async with self._origin.connect(self._config.name) as self._monitor:
                 await self._check_layout()
-                self._tasks.start(self._relay_events(), "events")
-                self._tasks.start(self._welcome_subscribers(), "subscribers")
-                self._tasks.start(self._serve(), "control")
-                self._tasks.start(self._watch_console(), "console")
+                self._runstate = _runstate(await self._monitor.execute("query-status"))
+                self._start_serving()
                 on_running(self._connection)
+                ended = self._tasks.start(self._origin.wait(), "ended")
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    await self._quit(ended)
-        except MachineError:
-            if not ended.done():
-                self._qemu.process.kill()
-            await ended
-            raise MachineError(f"QEMU did not start: {self._qemu.last_words()}") from None
+                    await self._origin.end(self._monitor)
         finally:
             self._worker.restart()
-        self._exit_reason = self._describe_exit(ended.result())
+        self._exit_reason = self._origin.describe_exit(asked=self._stopping.is_set())
         connection.write_exit(self._config.name, self._exit_reason)
-        await self._publish("exited", reason=self._exit_reason, status=ended.result())
+        await self._publish("exited", reason=self._exit_reason, status=self._origin.exit_status)
         await self._tasks.cancel_all()
         context.destroy(linger=200)
+
+    def _start_serving(self) -> None:
+        self._tasks.start(self._relay_events(), "events")
+        self._tasks.start(self._welcome_subscribers(), "subscribers")
+        self._tasks.start(self._serve(), "control")
+        if not self._ready:
+            self._tasks.start(self._watch_console(), "console")
 
     # --- QEMU --------------------------------------------------------------------------------------------
 
     async def _check_layout(self) -> None:
-        # The map of RAM is what QEMU says it is; our rule for it must agree, or every address would be wrong.
+        # The map of RAM is what QEMU says it is; our rule for it must agree, or every address would be wrong. Of a
+        # machine that was attached to, QEMU's word is all there is (attach.inspect).
+        if self._origin.kind != "started":
+            return
         told = parse_mtree(await self._monitor.hmp("info mtree -f"), RAM_BACKEND)
         if told != self._connection.layout:
             raise MachineError(
                 f"QEMU lays out RAM as {told.regions}, expected {self._connection.layout.regions}; use machine type pc or q35"
             )
-
-    async def _quit(self, ended: asyncio.Task[int]) -> None:
-        with contextlib.suppress(MachineError):
-            await self._monitor.execute("quit", timeout_s=_QUIT_TIMEOUT_S)
-        await asyncio.wait([ended], timeout=_QUIT_TIMEOUT_S)
-        if not ended.done():
-            self._qemu.process.kill()
-            await ended
-
-    def _describe_exit(self, status: int) -> str:
-        if status == 0:
-            return "it was stopped" if self._stopping.is_set() else "the guest powered off"
-        if status < 0:
-            return f"QEMU was killed by {signal.Signals(-status).name}"
-        return f"QEMU ended with status {status}: {self._qemu.last_words()}"
 
     async def _relay_events(self) -> None:
         async for event in self._monitor.events():
@@ -174,7 +162,7 @@ class Service:
     def _dirty_log(self) -> DirtyLog:
         from .dirty import DirtyLog, choose_strategy
 
-        return DirtyLog(choose_strategy(self._ram, self._qemu.process.pid), self._ram.page_count)
+        return DirtyLog(choose_strategy(self._ram, self._origin.pid), self._ram.page_count)
 
     # --- sockets -----------------------------------------------------------------------------------------
 
@@ -228,7 +216,9 @@ class Service:
             "touched_bytes": touched << 12,
             "dirty_strategy": self._dirty_log.strategy.name,
             "uptime_s": round(time.time() - self._connection.started_at, 3),
-            "qemu_pid": self._qemu.process.pid,
+            "origin": self._origin.kind,
+            "ram": self._connection.ram_path,
+            "qemu_pid": self._origin.pid or 0,
             "daemon_pid": os.getpid(),
             "qmp": self._connection.qmp_path,
             "console": self._connection.console_path,
@@ -251,7 +241,7 @@ class Service:
 
     async def _exec(self, command: str | list[str], timeout_s: float) -> Reply:
         await self._wait_ready(timeout_s)
-        output, status = await self._agent.run(command, timeout_s)
+        output, status = await self._shell.run(command, timeout_s)
         return {"exit_status": status}, [output]
 
     async def _wait_ready(self, timeout_s: float) -> Reply:
@@ -275,20 +265,15 @@ class Service:
 
         return ask
 
-    async def _page_map(self) -> Reply:
-        grade = "paused" if self._runstate == "paused" else "live"
-        return await self._worker.ask("page_map", grade=grade), []
+    def _ask_of_now(self, question: str) -> Callable[..., Awaitable[Reply]]:
+        """Asks what depends on whether the guest stands still."""
+
+        async def ask(**arguments: Any) -> Reply:  # noqa: ANN401  # JSON values
+            grade = "snapshot" if self._origin.kind == "image" else "paused" if self._runstate == "paused" else "live"
+            return await self._worker.ask(question, **arguments | {"grade": grade}), []
+
+        return ask
 
 
-async def _wait_for_exit(process: subprocess.Popen[bytes]) -> int:
-    # Exit status, negative for the signal that killed it.
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    descriptor = os.pidfd_open(process.pid)
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    return process.wait()
+def _runstate(answer: dict[str, Any]) -> str:
+    return "running" if answer.get("running") else "paused"

@@ -19,16 +19,21 @@ from support import Machine, booted, find_or_build_image
 from qemu_bridge import connection
 from qemu_bridge.client import Client
 from qemu_bridge.connection import prune, ram_folder, shared_prefix
-from qemu_bridge.errors import MachineError
+from qemu_bridge.errors import ImageError, MachineError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--image alpine-612`` runs every guest test on that image instead."""
+    parser.addoption("--image", default="alpine", help="the guest image that tests boot")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name the image that the tests used."""
     if find_or_build_image.cache_info().currsize:
-        image = find_or_build_image()
+        image = find_or_build_image(config.getoption("image"))
         terminalreporter.write_line(f"guest image: {image.name}, kernel {image.kernel_release}, id {image.image_id}")
 
 
@@ -53,9 +58,9 @@ def isolated_folders() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def image() -> BuiltImage:
+def image(pytestconfig: pytest.Config) -> BuiltImage:
     """The guest image of this session."""
-    return find_or_build_image()
+    return find_or_build_image(pytestconfig.getoption("image"))
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +68,24 @@ def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
     """The session's guest. Tests may pause it and run commands in it, and must leave it running."""
     with booted("session", image) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def machine_612(isolated_folders: Path) -> Iterator[Machine]:
+    """A guest on Linux 6.12, the newest release that Glass Box is tested with; skips where apt offers none."""
+    try:
+        image = find_or_build_image("alpine-612")
+    except ImageError as error:
+        pytest.skip(str(error))
+    with booted("session-612", image) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=["machine", "machine_612"])
+def each_machine(request: pytest.FixtureRequest) -> Machine:
+    """The session's guest, then the one on Linux 6.12: for what must hold on either side of `symbols.releases`."""
+    found: Machine = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

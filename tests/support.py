@@ -21,9 +21,9 @@ from qemu_bridge.ram import GuestRam
 
 
 @functools.cache
-def find_or_build_image() -> BuiltImage:
+def find_or_build_image(name: str = "alpine") -> BuiltImage:
     """Alpine, else the image that needs only Debian's packages."""
-    return build_image_or_fallback("alpine")
+    return build_image_or_fallback(name)
 
 
 class Machine:

@@ -1,17 +1,23 @@
 """The page map: from tables built here, and against the guest's own /proc/PID/pagemap."""
 
+import base64
+import contextlib
+import os
 import struct
+from collections import Counter
 
 import numpy as np
 import pytest
+from support import booted
 
 from qemu_bridge.addresses import PAGE_SIZE, RamLayout
-from qemu_bridge.classify import AddressSpace, classify, mapping_class, owner_of
-from qemu_bridge.page_map import FLAG_SHARED
+from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
+from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT
 from qemu_bridge.paging import PageTables
 from qemu_bridge.protocol import Grade, MemoryMapping, PageClass
 from qemu_bridge.ram import GuestRam
-from qemu_bridge.symbols import KernelSection
+from qemu_bridge.symbols import KernelSection, KernelSymbols
 
 PAGES = 2048
 KERNEL_BASE = 0xFFFFFFFF81000000
@@ -182,36 +188,266 @@ def test_a_memory_area_gives_its_pages_their_class(path, permissions, expected):
 
 
 def read_pagemap(machine, pid, start, end):
-    """Frames of the present pages of a range, in the guest's own words (Documentation/admin-guide/mm/pagemap.rst)."""
+    """Addresses and frames of the present pages of a range, in the guest's own words (admin-guide/mm/pagemap.rst)."""
     first, count = start >> 12, (end - start) >> 12
     raw = machine.exec(f"dd if=/proc/{pid}/pagemap bs=8 skip={first} count={count} 2>/dev/null")
     entries = np.frombuffer(raw, "<u8")
-    return (entries & np.uint64((1 << 55) - 1))[(entries >> np.uint64(63)) == 1]
+    present = np.flatnonzero(entries >> np.uint64(63))
+    return start + present * PAGE_SIZE, (entries & np.uint64((1 << 55) - 1))[present]
 
 
 @pytest.mark.guest
 def test_process_pages_are_those_of_the_guests_own_pagemap(machine):
-    pid = int(machine.exec("pidof crond").split()[0])
-    mappings = machine.client.mappings(pid)
-    inside = [
-        (mapping, read_pagemap(machine, pid, mapping.start, mapping.end))
-        for mapping in mappings
-        if mapping_class(mapping)
-    ]
+    # Every process that lives on; the shells that this very test runs inside do not.
+    inside = {}
+    for process in machine.client.processes():
+        if process.page_table is not None and process.name not in ("sh", "dd"):
+            with contextlib.suppress(UsageError):
+                inside[process] = [
+                    (mapping, *read_pagemap(machine, process.pid, mapping.start, mapping.end))
+                    for mapping in machine.client.mappings(process.pid)
+                    if mapping_class(mapping)
+                ]
+    assert len(inside) >= 4
     with machine.paused():
-        page_map = machine.client.page_map()
-    assert page_map.grade is Grade.PAUSED
-    checked = 0
-    for mapping, frames in inside:
-        pages = machine.ram.layout.frames_to_pages(frames)
-        entries = page_map.entries[pages[pages >= 0]]
-        own = (entries["owner_id"] == owner_of(pid, "crond").owner_id) & (
-            entries["page_class"] == mapping_class(mapping)
+        builder = PageMapBuilder(machine.ram, machine.kernel)
+        page_map = builder.build(Grade.PAUSED)
+        mapped = {process: machine.adapter.address_space(process) for process in inside}
+        checked = 0
+        for process, rows in inside.items():
+            for mapping, virtual, frames in rows:
+                assert [mapped[process].translate(v) >> 12 for v in virtual.tolist()] == frames.tolist()
+                pages = machine.ram.layout.frames_to_pages(frames)
+                checked += check_mapped_pages(page_map, process, mapping, pages)
+    assert checked > 300
+
+
+def check_mapped_pages(page_map, process, mapping, pages):
+    number = process.pid + 1
+    for page in pages.tolist():
+        entry = page_map.entries[page]
+        owner, page_class = page_map.owners[int(entry["owner_id"])], PageClass(entry["page_class"])
+        if page_class == PageClass.ZERO_PAGE:
+            continue
+        assert entry["flags"] & FLAG_MAPPED and number in page_map.sharers(page)
+        assert bool(entry["flags"] & FLAG_SHARED) == (len(page_map.sharers(page)) > 1)
+        if owner.kind == "file":
+            assert owner.name == mapping.path and owner.detail == f"{mapping.device}:{mapping.inode}"
+            assert page_class in (PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE)
+        else:
+            assert owner.owner_id == page_map.sharers(page)[0] and page_class == mapping_class(mapping)
+    return len(pages)
+
+
+@pytest.mark.guest
+def test_slabs_are_as_many_as_the_guest_counts(machine):
+    def read():
+        rows = [line.split() for line in machine.exec("cat /proc/slabinfo").decode().splitlines()[2:]]
+        return {row[0]: int(row[14]) * int(row[5]) for row in rows if row[0] != "#"}
+
+    before = read()
+    with machine.paused():
+        page_map = PageMapBuilder(machine.ram, machine.kernel).build(Grade.PAUSED)
+    after = read()
+    slabs = page_map.entries["owner_id"][page_map.entries["page_class"] == PageClass.SLAB]
+    found = Counter(page_map.owners[number].name for number in slabs.tolist())
+    steady = {name: pages for name, pages in before.items() if after[name] == pages}
+    assert {name: found[name] for name in steady} == steady and len(steady) > 0.8 * len(before)
+    assert sum(pages > 0 for pages in steady.values()) > 50
+
+
+@pytest.mark.guest
+def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(machine):
+    page_map = machine.client.page_map()
+    classes, owners = page_map.entries["page_class"], page_map.entries["owner_id"]
+    unknown = np.flatnonzero(classes == PageClass.OTHER)
+    assert len(unknown) <= 0.005 * machine.ram.resident_pages().sum()
+    assert all(page_map.owners[number].kind == "reason" for number in owners[unknown].tolist())
+    nobody = set(np.unique(classes[owners == 0]).tolist())
+    assert nobody <= {PageClass.UNTOUCHED, PageClass.FREE, PageClass.PROCESS_ANONYMOUS}
+    assert PageClass.ZERO not in page_map.counts() and not page_map.skipped
+
+
+@pytest.mark.guest
+def test_tasks_tables_modules_and_areas_have_names(machine):
+    def alive():
+        return {process.pid for process in machine.client.processes() if process.state != "Z"}
+
+    before, page_map, after = alive(), machine.client.page_map(), alive()
+    found = {}
+    for page_class, number in np.unique(page_map.entries[["page_class", "owner_id"]]).tolist():
+        found.setdefault(PageClass(page_class), set()).add(page_map.owners[number])
+    stacks = found[PageClass.KERNEL_STACK]
+    assert {owner.pid for owner in stacks} >= before & after and len(before & after) > 30
+    assert {"kthreadd", "init", "swapper/0"} <= {owner.name for owner in stacks}
+    assert {owner.name for owner in found[PageClass.MODULE]} == {module.name for module in machine.client.modules()}
+    tables = {owner.name for owner in found[PageClass.PAGE_TABLE] if owner.kind == "page-table"}
+    assert {"init", "crond"} <= tables and KERNEL in found[PageClass.PAGE_TABLE]
+    roots = [process for process in machine.client.processes() if process.name == "crond"]
+    root = page_map.entries[roots[0].page_table >> 12]
+    assert root["flags"] >> ORDER_SHIFT == 4 and page_map.owners[int(root["owner_id"])].pid == roots[0].pid
+    assert (
+        len(page_map.entries[page_map.entries["page_class"] == PageClass.MEMMAP]) == machine.ram.page_count * 64 >> 12
+    )
+
+
+SIZE = 50 << 20
+
+
+def forking_program():
+    """A program that maps 50 MiB, fills them, forks and waits: an ELF file of a page, in machine code.
+
+    mmap(0, SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); a byte to each page; fork(); for (;;) pause();
+    """
+    code = bytes.fromhex("b809000000 31ff be") + struct.pack("<I", SIZE)
+    code += bytes.fromhex("ba03000000 41ba22000000 49c7c0ffffffff 4531c9 0f05 4889c7 b9") + struct.pack(
+        "<I", SIZE >> 12
+    )
+    code += bytes.fromhex("c60701 4881c700100000 ffc9 75f2 b839000000 0f05 b822000000 0f05 ebf7")
+    base, length = 0x400000, 120 + len(code)
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, length, length, 4096) + code
+
+
+@pytest.fixture(scope="module")
+def roomy(image):
+    with booted("roomy", image, memory=256 << 20) as machine:
+        yield machine
+
+
+@pytest.mark.guest
+def test_what_a_fork_shares_belongs_to_both(roomy):
+    program = base64.b64encode(forking_program()).decode()
+    roomy.exec(f"echo {program} | base64 -d > /tmp/forker; chmod +x /tmp/forker; /tmp/forker >/dev/null 2>&1 & sleep 3")
+    pids = sorted(int(pid) for pid in roomy.exec("pidof forker").split())
+    page_map = roomy.client.page_map()
+    both = (page_map.entries["page_class"] == PageClass.PROCESS_ANONYMOUS) & (
+        page_map.entries["flags"] & FLAG_SHARED != 0
+    )
+    assert both.sum() >= SIZE >> 12 and len(pids) == 2
+    with roomy.paused():
+        page_map = PageMapBuilder(roomy.ram, roomy.kernel).build(Grade.PAUSED)
+    shared = np.flatnonzero(
+        (page_map.entries["flags"] & FLAG_SHARED != 0) & (page_map.entries["owner_id"] == pids[0] + 1)
+    )
+    assert [page_map.sharers(page) for page in shared.tolist()].count((pids[0] + 1, pids[1] + 1)) >= SIZE >> 12
+    roomy.exec("kill -9 $(pidof forker); sleep 1")
+    assert "forker" not in {owner.name for owner in roomy.client.page_map().owners.values()}
+
+
+def pages_called(machine, name):
+    page_map = machine.client.page_map()
+    owners = [owner.owner_id for owner in page_map.owners.values() if owner.kind == "file" and owner.name == name]
+    return np.flatnonzero(np.isin(page_map.entries["owner_id"], owners)), page_map.entries["page_class"]
+
+
+@pytest.mark.guest
+def test_pages_of_a_file_carry_its_path_until_it_is_removed(roomy):
+    roomy.exec("mkdir -p /tmp/a; head -c 2097152 /dev/urandom > /tmp/a/cached.bin; cat /tmp/a/cached.bin > /dev/null")
+    found, classes = pages_called(roomy, "/tmp/a/cached.bin")
+    assert len(found) == 512 and (classes[found] == PageClass.SHMEM).all()
+    roomy.exec("rm -r /tmp/a; sync; echo 3 > /proc/sys/vm/drop_caches")
+    left, classes = pages_called(roomy, "/tmp/a/cached.bin")
+    assert not len(left) and (classes[found] == PageClass.FREE).mean() > 0.9
+
+
+@pytest.mark.guest
+def test_cached_pages_of_a_disk_are_its_until_they_are_dropped(roomy):
+    roomy.exec(
+        "dd if=/dev/urandom of=/tmp/disk bs=1M count=4 2>/dev/null; losetup /dev/loop0 /tmp/disk; (sleep 60 < /dev/loop0 > /dev/null 2>&1 &); cat /dev/loop0 > /dev/null"
+    )
+    found, classes = pages_called(roomy, "block device 7:0")
+    assert len(found) == 1024 and (classes[found] == PageClass.PAGE_CACHE).all()
+    assert len(pages_called(roomy, "/tmp/disk")[0]) == 1024
+    roomy.exec("sync; echo 3 > /proc/sys/vm/drop_caches")
+    left, classes = pages_called(roomy, "block device 7:0")
+    assert len(left) <= 1 and (classes[found] == PageClass.FREE).mean() > 0.9
+    roomy.exec("pkill sleep; sleep 0.2; losetup -d /dev/loop0; rm /tmp/disk")
+
+
+@pytest.mark.guest
+def test_a_file_that_is_renamed_is_called_so_soon(roomy):
+    builder = PageMapBuilder(roomy.ram, roomy.kernel)
+    roomy.exec("mkdir -p /tmp/b; head -c 65536 /dev/urandom > /tmp/b/x")
+    assert "/tmp/b/x" in {owner.name for owner in builder.build(Grade.LIVE).owners.values()}
+    roomy.exec("mv /tmp/b /tmp/c")
+    builder._paths_read -= 3600
+    names = {owner.name for owner in builder.build(Grade.LIVE).owners.values()}
+    assert "/tmp/c/x" in names and "/tmp/b/x" not in names
+    roomy.exec("rm -r /tmp/c")
+
+
+@pytest.mark.guest
+def test_refreshing_ends_where_a_fresh_map_ends(roomy):
+    builder = PageMapBuilder(roomy.ram, roomy.kernel)
+    for step in range(3):
+        roomy.exec(
+            f"head -c {1 + step << 20} /dev/urandom > /tmp/step; sleep 0.1; (sleep 30 &) ; echo 2 > /proc/sys/vm/drop_caches"
         )
-        shared = (entries["flags"] & FLAG_SHARED != 0) | (entries["owner_id"] == 1)
-        assert (own | shared).all(), mapping
-        checked += int(own.sum())
-    assert checked > 10
+        builder.build(Grade.LIVE)
+    with roomy.paused():
+        refreshed = builder.build(Grade.PAUSED)
+        fresh = PageMapBuilder(roomy.ram, roomy.kernel).build(Grade.PAUSED)
+    named = np.isin(fresh.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES])
+    for column in ("page_class", "flags"):
+        differs = np.flatnonzero((refreshed.entries[column] != fresh.entries[column]) & ~named)
+        assert not len(differs), [(hex(p), refreshed.entries[p], fresh.entries[p]) for p in differs[:5].tolist()]
+    assert (np.isin(refreshed.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES]) == named).all()
+
+    def owner_names(page_map):
+        numbers, where = np.unique(page_map.entries["owner_id"][~named], return_inverse=True)
+        names = [f"{page_map.owners[number].kind} {page_map.owners[number].name}" for number in numbers.tolist()]
+        return np.array(names)[where]
+
+    assert (owner_names(refreshed) == owner_names(fresh)).all()
+    assert refreshed.shared_by.page.tolist() == fresh.shared_by.page.tolist()
+
+
+@pytest.mark.guest
+@pytest.mark.timeout(120)
+def test_a_guest_that_lies_about_itself_is_mapped_all_the_same(machine, tmp_path):
+    # A word of each of some pages that hold what the map is made of is replaced by something unkind.
+    with machine.paused():
+        builder = PageMapBuilder(machine.ram, machine.kernel)
+        page_map = builder.build(Grade.PAUSED)
+        path = tmp_path / "mutant"
+        with path.open("wb") as file:
+            file.truncate(machine.ram.size)
+            for start, end in machine.ram.resident_runs():
+                file.seek(start)
+                file.write(machine.ram.view[start:end])
+    random = np.random.default_rng(3)
+    kinds = [
+        PageClass.PAGE_TABLE,
+        PageClass.SLAB,
+        PageClass.MEMMAP,
+        PageClass.MODULE,
+        PageClass.PER_CPU,
+        PageClass.KERNEL_BSS,
+    ]
+    targets = np.flatnonzero(np.isin(page_map.entries["page_class"], kinds))
+    evil = [0, 1, (1 << 64) - 1, 1 << 63, 0xFFFFEA0000000001, machine_direct(builder) + 8, 0xDEAD000000000100]
+    with GuestRam(path, machine.ram.layout) as ram, path.open("r+b", buffering=0) as file:
+        for _ in range(60):
+            changes = []
+            for page in random.choice(targets, 40).tolist():
+                at = page * PAGE_SIZE + int(random.integers(512)) * 8
+                value = (
+                    evil[int(random.integers(len(evil)))]
+                    if random.random() < 0.5
+                    else int(random.choice(targets)) << 12 | 7
+                )
+                changes.append((at, os.pread(file.fileno(), 8, at)))
+                os.pwrite(file.fileno(), struct.pack("<Q", value), at)
+            with contextlib.suppress(GlassBoxError):
+                made = PageMapBuilder(ram, KernelSymbols.load(ram))
+                assert len(made.build(Grade.SNAPSHOT).entries) == len(made.build(Grade.SNAPSHOT).entries)
+            for at, was in reversed(changes):
+                os.pwrite(file.fileno(), was, at)
+
+
+def machine_direct(builder):
+    return builder._read.page_offset
 
 
 @pytest.mark.guest

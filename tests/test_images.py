@@ -109,12 +109,14 @@ def leftovers(tmp_path: Path) -> list[str]:
     return [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.name != "lock"]
 
 
-def test_both_recipes_that_ship_are_listed_and_load() -> None:
-    assert {"alpine", "debian-busybox"} <= set(images.iter_recipes())
+def test_the_recipes_that_ship_are_listed_and_load() -> None:
+    assert {"alpine", "alpine-612", "debian-busybox"} <= set(images.iter_recipes())
     alpine, debian = images.load_recipe("alpine"), images.load_recipe("debian-busybox")
     assert alpine.rootfs is not None and alpine.rootfs.sha512 is not None and len(alpine.mirrors) >= 2
     assert alpine.fallback == "debian-busybox" and debian.rootfs is None and debian.mirrors == ()
     assert alpine.init == debian.init and alpine.init.startswith(b"#!/bin/sh\n")
+    newer = images.load_recipe("alpine-612")
+    assert newer.rootfs == alpine.rootfs and newer.kernel_packages != alpine.kernel_packages
 
 
 @pytest.mark.parametrize("name", ["nothing", "../alpine", "", "a/b"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import MachineError, MachineGoneError, PageMapOverwrittenError
-from qemu_bridge.page_map import ENTRY, PageMap, PageMapFile
+from qemu_bridge.page_map import ENTRY, PageMap, PageMapFile, Sharers
 from qemu_bridge.protocol import Grade, Owner, PageClass
 
 OWNERS = {0: Owner(0, 0, ""), 3: Owner(3, 80, "httpd")}
@@ -54,3 +54,10 @@ def test_what_is_no_page_map_is_refused(tmp_path):
     for name in ("short", "cut"):
         with pytest.raises(MachineError):
             PageMapFile.attach(tmp_path / name)
+
+
+def test_sharers_are_those_that_map_a_page():
+    shared = Sharers(np.array([3, 3, 5, 9], np.int64), np.array([2, 81, 2, 90], np.uint32))
+    page_map = PageMap(np.zeros(10, ENTRY), OWNERS, shared_by=shared)
+    assert page_map.sharers(3) == (2, 81) and page_map.sharers(9) == (90,)
+    assert page_map.sharers(4) == () and PageMap(np.zeros(10, ENTRY), OWNERS).sharers(0) == ()

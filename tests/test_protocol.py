@@ -8,6 +8,7 @@ from qemu_bridge.protocol import MemoryMapping, Module, Owner, PageClass, Proces
 
 RECORDS = [
     Owner(3, 80, "httpd"),
+    Owner(1 << 24, 0, "/bin/busybox", "file", "00:02:12"),
     Process(1, 0, 0, "S", "init", "/sbin/init", 0x1234000, 1, 80),
     MemoryMapping(0x400000, 0x401000, "r-xp", 0, "00:02", 12, "/bin/busybox"),
     Module("fat", 0xFFFFFFFFC0000000, 90112, "Live", ("vfat",)),
@@ -39,5 +40,21 @@ def test_page_classes_keep_their_numbers():
         "PROCESS_STACK": 9,
         "PROCESS_FILE": 10,
         "PROCESS_ANONYMOUS": 11,
+        "FREE": 12,
+        "RESERVED": 13,
+        "KERNEL_BSS": 14,
+        "KERNEL_INIT": 15,
+        "PER_CPU": 16,
+        "SLAB": 17,
+        "KERNEL_STACK": 18,
+        "VMALLOC": 19,
+        "MODULE": 20,
+        "MEMMAP": 21,
+        "PAGE_CACHE": 22,
+        "SHMEM": 23,
+        "ZERO_PAGE": 24,
+        "KSM": 25,
+        "HUGE_PAGE": 26,
+        "KERNEL_PAGES": 27,
     }
     assert PageClass.KERNEL_TEXT.label == "kernel text"

@@ -193,8 +193,10 @@ def _draw_title(pen: _Pen, title: str) -> None:
 def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
     counts = scene.page_map.counts() if scene.page_map is not None else {}
     order = legend_classes(scene)
-    left, right, row = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale, 26 * pen.scale
-    y = pen.image.height / 2 - row * (len(order) + 1) / 2 + 20 * pen.scale
+    left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
+    # Between the heading and the line at the foot, closer together where there are many.
+    row = min(26 * pen.scale, (pen.image.height - 180 * pen.scale) / (len(order) + 1))
+    y = (pen.image.height + 62 * pen.scale - row * (len(order) + 1)) / 2 + 14 * pen.scale
     for number, page_class in enumerate(order, start=1):
         is_shown = page_class in scene.visible
         material = MATERIALS[page_class]

@@ -1,6 +1,6 @@
 """Colours of the page classes: stable, and told apart by colour-blind eyes.
 
-Cool colours are the kernel's, warm ones the processes', yellow the page tables between them. Hues follow
+Cool colours are the kernel's, warm ones those of processes and their files, yellow the page tables between them. Hues follow
 Okabe and Ito, "Color Universal Design" (2008), moved apart in lightness so that neighbours differ without
 hue as well. Pages of two processes differ a little inside the colour of their class (`owner_shade`).
 
@@ -51,6 +51,23 @@ MATERIALS: dict[PageClass, Material] = {
     PageClass.PROCESS_STACK: Material((255, 170, 30), hull=0.3, bytes_inside=1.0, glow=0.45),
     PageClass.PROCESS_FILE: Material((190, 120, 200), glow=0.2),
     PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), hull=0.3, bytes_inside=1.0, glow=0.3),
+    PageClass.KERNEL_STACK: Material((140, 80, 255), hull=0.3, bytes_inside=1.0, glow=0.45),
+    PageClass.MODULE: Material((64, 40, 140), glow=0.15),
+    PageClass.HUGE_PAGE: Material((120, 55, 40), glow=0.15),
+    # Glass: there is much of it, and it surrounds what catches the eye.
+    PageClass.FREE: Material((96, 110, 138), hull=0.02, texture=0.0),
+    PageClass.RESERVED: Material((110, 104, 128), hull=0.06, texture=0.1),
+    PageClass.MEMMAP: Material((120, 150, 210), hull=0.08, texture=0.2),
+    PageClass.KERNEL_BSS: Material((60, 170, 140), hull=0.16, texture=0.3),
+    PageClass.KERNEL_INIT: Material((90, 150, 140), hull=0.10, texture=0.3),
+    PageClass.PER_CPU: Material((40, 190, 170), hull=0.18, texture=0.3),
+    PageClass.SLAB: Material((64, 180, 190), hull=0.14, texture=0.4),
+    PageClass.VMALLOC: Material((110, 120, 220), hull=0.12, texture=0.3),
+    PageClass.KERNEL_PAGES: Material((90, 140, 190), hull=0.12, texture=0.3),
+    PageClass.PAGE_CACHE: Material((215, 180, 140), hull=0.10, texture=0.3),
+    PageClass.SHMEM: Material((205, 165, 175), hull=0.10, texture=0.3),
+    PageClass.ZERO_PAGE: Material((235, 235, 225), hull=0.18, texture=0.0),
+    PageClass.KSM: Material((240, 190, 120), hull=0.18, texture=0.3),
 }
 
 TABLE = np.dtype([("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4))])

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import GlassBoxError
-from . import guest_images, machine, memory, names, picture, setup
+from . import attach, guest_images, machine, memory, names, overlays, picture, places, setup
 
-_GROUPS = (machine, memory, names, picture, guest_images, setup)
+_GROUPS = (machine, attach, memory, names, overlays, places, picture, guest_images, setup)
 _INTERRUPTED = 130
 
 

@@ -132,9 +132,11 @@ def status(options: argparse.Namespace) -> None:
 
 
 def stop(options: argparse.Namespace) -> None:
-    """End a machine; its RAM is gone when the command returns."""
+    """End a machine; its RAM is gone when the command returns. One that was attached to is only let go of."""
     with connect(options) as client:
         client.stop()
+        if client.connection.origin == "attached":
+            say(f"let go of {client.name}; its QEMU runs on")
 
 
 def pause(options: argparse.Namespace) -> None:
@@ -152,6 +154,8 @@ def resume(options: argparse.Namespace) -> None:
 def console(options: argparse.Namespace) -> None:
     """Print what the guest wrote to its console."""
     found = connect(options).connection
+    if not found.console_path:
+        raise UsageError(f"the console of {found.name!r} belongs to whoever started it; look where its QEMU writes it")
     with open(found.console_path, "rb") as log:
         while True:
             alive = connection.is_alive(found.name)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Verbs = Any  # argparse's sub-parser action, whose type is private
 COMPLETE_NAME = "_glassbox_machines"
 """The shell function that completes the name of a running machine."""
+COMPLETE_TARGET = "_glassbox_targets"
+"""The shell function that completes a target of the machine named before it."""
 
 Function = Callable[[argparse.Namespace], int | None]
 

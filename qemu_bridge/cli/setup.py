@@ -11,7 +11,7 @@ from collections.abc import Callable
 from .. import connection
 from ..errors import GlassBoxError
 from ..machine import find_qemu, qemu_release
-from .options import COMPLETE_NAME, Verbs, add_json, add_verb, print_json
+from .options import COMPLETE_NAME, COMPLETE_TARGET, Verbs, add_json, add_verb, print_json
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -19,8 +19,11 @@ SHELLS = ("bash", "zsh", "tcsh")
 _LIST_MACHINES = (
     'ls "${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/glassbox}" "/tmp/glassbox-$(id -u)" 2>/dev/null | sed -n "s/\\.json$//p"'
 )
+# A colon is part of a target, so bash must not break words at it.
+_COMPLETE_TARGET = f"""COMP_WORDBREAKS="${{COMP_WORDBREAKS//:}}"
+{COMPLETE_TARGET}() {{ glassbox targets "${{COMP_WORDS[2]}}" "$1" 2>/dev/null; }}"""
 _PREAMBLE = {
-    "bash": f'{COMPLETE_NAME}() {{ compgen -W "$({_LIST_MACHINES})" -- "$1"; }}',
+    "bash": f'{COMPLETE_NAME}() {{ compgen -W "$({_LIST_MACHINES})" -- "$1"; }}\n{_COMPLETE_TARGET}',
     "zsh": f"{COMPLETE_NAME}() {{ compadd -- $({_LIST_MACHINES}) }}",
 }
 

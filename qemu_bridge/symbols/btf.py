@@ -65,6 +65,8 @@ _SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FLOAT, Ki
 # Words behind the three common ones: a fixed number, and a number for each of the counted.
 _FIXED_WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
 _COUNTED_WORDS = {Kind.STRUCT: 3, Kind.UNION: 3, Kind.ENUM: 2, Kind.FUNC_PROTO: 2, Kind.DATASEC: 3, Kind.ENUM64: 3}
+# Names that are searched for one by one before all are listed; places where one name may stand among the strings.
+_FEW_NAMES, _MAX_PLACES = 16, 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Btf:
     starts: npt.NDArray[np.int64]
     strings: bytes
     _members: dict[int, tuple[Member, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _found: dict[tuple[Kind, bytes], int | None] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -120,10 +123,32 @@ class Btf:
 
     def find(self, name: str, *kinds: Kind) -> int | None:
         """Number of the type called `name` of one of `kinds` (struct or union unless given); None for none."""
+        wanted = name.encode("latin-1", "replace")
         for kind in kinds or (Kind.STRUCT, Kind.UNION):
-            if (type_id := self._ids.get((kind, name.encode("latin-1", "replace")))) is not None:
+            if (type_id := self._find(kind, wanted)) is not None:
                 return type_id
         return None
+
+    def _find(self, kind: Kind, name: bytes) -> int | None:
+        """One name is searched for sooner than all are listed, so that waits until several have been asked for."""
+        if "_ids" in self.__dict__ or not name or len(self._found) >= _FEW_NAMES:
+            return self._ids.get((kind, name))
+        if (kind, name) not in self._found:
+            self._found[kind, name] = self._search_name(kind, name)
+        return self._found[kind, name]
+
+    def _search_name(self, kind: Kind, name: bytes) -> int | None:
+        """The first type of that kind and name, by the places of the name among the strings."""
+        offsets: list[int] = []
+        at = self.strings.find(name + b"\0")
+        while at >= 0 and len(offsets) < _MAX_PLACES:
+            if at:
+                offsets.append(at)
+            at = self.strings.find(name + b"\0", at + 1)
+        if at >= 0:
+            return self._ids.get((kind, name))
+        rows = np.flatnonzero(np.isin(self.words[self.starts], offsets)).tolist()
+        return next((row for row in rows if row and self.kind(row) == kind), None)
 
     def names(self, kind: Kind) -> Iterator[tuple[str, int]]:
         """Yield name and number of every named type of `kind`."""

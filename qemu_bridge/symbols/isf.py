@@ -234,18 +234,23 @@ class IsfWriter:
                 self._enums[name] = self._enumeration(type_id)
 
     def _name_types(self) -> None:
-        """Give every struct, union and enumeration a name of its own; anonymous ones that of their typedef."""
-        taken: set[str] = set()
+        """Give every struct, union and enumeration a name of its own; anonymous ones that of their typedef.
+
+        Of several types of one name a struct keeps it before a union does. Enumerations are a section of their own, in
+        which the name of a struct is free: Linux 6.12 has both a struct and an enum ``context``.
+        """
         typedefs = {self._btf.target(type_id): name for name, type_id in self._btf.names(Kind.TYPEDEF)}
-        type_ids = self._btf.ids(Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64)
-        named = {type_id: name for type_id in type_ids if (name := self._btf.name(type_id))}
-        anonymous = {
-            type_id: typedefs.get(type_id, f"unnamed_{type_id}") for type_id in type_ids if type_id not in named
-        }
-        # Named types first, so that none has to give way to a typedef.
-        for type_id, name in (named | anonymous).items():
-            self._names[type_id] = f"{name}_{type_id}" if name in taken else name
-            taken.add(self._names[type_id])
+        for kinds in ((Kind.STRUCT, Kind.UNION), (Kind.ENUM, Kind.ENUM64)):
+            type_ids = [type_id for kind in kinds for type_id in self._btf.ids(kind)]
+            named = {type_id: name for type_id in type_ids if (name := self._btf.name(type_id))}
+            anonymous = {
+                type_id: typedefs.get(type_id, f"unnamed_{type_id}") for type_id in type_ids if type_id not in named
+            }
+            taken: set[str] = set()
+            # Named types first, so that none has to give way to a typedef.
+            for type_id, name in (named | anonymous).items():
+                self._names[type_id] = f"{name}_{type_id}" if name in taken else name
+                taken.add(self._names[type_id])
 
     def _aliases(self) -> Json:
         """Typedefs of structs and unions under their own names."""

@@ -27,7 +27,7 @@ from ..errors import GlassBoxError, GuestError, NotBootedError, NoTypesError
 from ..paging import PageTables
 from ..protocol import Symbol
 from ..ram import GuestRam
-from . import cache
+from . import cache, releases
 from .btf import Btf, parse_btf
 from .isf import Json, to_isf
 from .kallsyms import KallsymsTable, RawKallsyms, decode_kallsyms, read_kallsyms
@@ -75,6 +75,7 @@ class KernelSymbols:
         self.ram = ram
         self.info = info
         self.page_tables = kernel_page_tables(ram, info)
+        self._features: dict[str, bool] = {}
         raw = read_kallsyms(info, self.page_tables)
         self._kallsyms_digest = raw.digest()
         self.kallsyms = _decode_or_recall(raw, f"{info.build_id}-{self._kallsyms_digest.hex()}")
@@ -180,6 +181,17 @@ class KernelSymbols:
             if start is not None and end is not None and start < end:
                 sections.append(KernelSection(name, start, end))
         return sorted(sections, key=lambda section: section.start)
+
+    def has(self, feature: str) -> bool:
+        """Whether this kernel has `feature` of `releases.DIFFERENCES`; `KeyError` for one that the table lacks."""
+        if feature not in self._features:
+            self._features[feature] = releases.has(feature, self.release, self._btf)
+        return self._features[feature]
+
+    @property
+    def caveat(self) -> str:
+        """What to say with results of this kernel if Glass Box was not tested with its release, else nothing."""
+        return releases.caveat(self.release)
 
     @cached_property
     def has_page_table_isolation(self) -> bool:

@@ -115,6 +115,8 @@ class VolatilityAdapter:
     def _query(self) -> Iterator[None]:
         """Give the body its time, and turn what memory makes of it into a note."""
         self._notes.clear()
+        if self._symbols.caveat:
+            self._skip(self._symbols.caveat)
         self._layer.deadline = time.monotonic() + self._query_time_s
         try:
             yield
@@ -173,9 +175,8 @@ class VolatilityAdapter:
             return False
 
     def _area_addresses(self, mm: Struct) -> list[int]:
-        if mm.has_member("mm_mt"):
+        if self._has("maple_tree"):
             return list(self._memory.maple_entries(int(mm.mm_mt.ma_root)))
-        # Linux 6.0: a chain through vm_next.
         found: list[int] = []
         area = mm.mmap
         while area and len(found) < MAX_MAPPINGS:
@@ -204,7 +205,7 @@ class VolatilityAdapter:
             command_line="" if mm is None or root is None else self._command_line(mm, root),
             page_table=root,
             thread_count=int(task.signal.nr_threads),
-            resident_pages=0 if mm is None else _resident_pages(mm),
+            resident_pages=0 if mm is None else _resident_pages(mm, self._has("rss_per_cpu")),
         )
 
     def _task_name(self, task: Struct) -> str:
@@ -266,8 +267,7 @@ class VolatilityAdapter:
             mapping = self._memory.object("vm_special_mapping", int(area.vm_private_data))
             return self._memory.string(int(mapping.name), MAX_NAME)
         brk, start_brk, stack = int(mm.brk), int(mm.start_brk), int(mm.start_stack)
-        # Release 6.6 gave the comparison a function of its own, whose bounds exclude the neighbours.
-        strict = self._release() >= (6, 6)
+        strict = self._has("heap_bounds_exclusive")
         if (start < brk and end > start_brk) if strict else (start <= brk and end >= start_brk):
             return "[heap]"
         if start <= stack <= end:
@@ -276,10 +276,9 @@ class VolatilityAdapter:
 
     def _anonymous_name(self, area: Struct, kind: str) -> str:
         """The name that a process gave an area with prctl, if the kernel keeps such (``CONFIG_ANON_VMA_NAME``)."""
-        if not area.has_member("anon_name") or not area.anon_name:
+        if not area.has_member("anon_name") or (area.vm_file and not self._has("shared_memory_names")):
             return ""
-        # Until release 6.2 (commit d09e8ca6cb93) the pointer shared its place with the tree of a file's areas.
-        if area.vm_file and area.anon_name.vol.offset == area.shared.vol.offset:
+        if not area.anon_name:
             return ""
         record = area.anon_name.dereference()
         return f"[{kind}:{self._memory.string(record.vol.offset + self._memory.offset_of('anon_vma_name', 'name'), MAX_NAME)}]"
@@ -299,7 +298,7 @@ class VolatilityAdapter:
     # Modules
 
     def _module(self, module: Struct) -> Module:
-        base, size = _module_extent(module)
+        base, size = _module_extent(module, self._has("module_memory"))
         users = self._memory.linked(int(module.source_list.vol.offset), "module_use", "source_list", MAX_MODULES)
         used_by = [self._module_name(use.source.dereference()) for use in users]
         if module.init and not module.exit:
@@ -316,10 +315,8 @@ class VolatilityAdapter:
     def _module_name(self, module: Struct) -> str:
         return self._memory.string(module.name.vol.offset, module.name.count)
 
-    def _release(self) -> tuple[int, int]:
-        major, _, rest = self._symbols.release.partition(".")
-        minor = "".join(character for character in rest.split(".")[0] if character.isdigit())
-        return (int(major), int(minor)) if major.isdigit() and minor else (0, 0)
+    def _has(self, feature: str) -> bool:
+        return self._symbols.has(feature)
 
 
 def _reason(error: BaseException) -> str:
@@ -336,13 +333,11 @@ def _state_letter(state: int, exit_state: int) -> str:
     return _STATE_LETTERS[shown.bit_length()]
 
 
-def _resident_pages(mm: Struct) -> int:
+def _resident_pages(mm: Struct, per_cpu: bool) -> int:
     """File, anonymous and shared-memory pages, as ``/proc/PID/statm`` counts them; swap entries are not."""
-    stat = mm.rss_stat
-    # Release 6.2 (commit f1a7941243c1) made the counters an array of percpu_counter.
-    counters = stat.count if stat.has_member("count") else stat
+    counters = mm.rss_stat if per_cpu else mm.rss_stat.count
     kept = [counters[number] for number in (0, 1, 3) if number < counters.count]
-    return sum(max(int(counter.count if counter.has_member("count") else counter.counter), 0) for counter in kept)
+    return sum(max(int(counter.count if per_cpu else counter.counter), 0) for counter in kept)
 
 
 def _permissions(flags: int) -> str:
@@ -350,10 +345,9 @@ def _permissions(flags: int) -> str:
     return "".join(letter if flags & bit else "-" for bit, letter in letters) + ("s" if flags & _VM_MAYSHARE else "p")
 
 
-def _module_extent(module: Struct) -> tuple[int, int]:
+def _module_extent(module: Struct, in_parts: bool) -> tuple[int, int]:
     """Base address and size in bytes, init part and all."""
-    if module.has_member("mem"):
-        # Release 6.4 (commit ac3b43283923): a part for each use, the first being text.
+    if in_parts:
         parts = list(module.mem)
         return int(parts[0].base), sum(int(part.size) for part in parts)
     return int(module.core_layout.base), int(module.core_layout.size) + int(module.init_layout.size)

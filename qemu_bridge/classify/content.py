@@ -18,15 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SHIFT
-from .page_map import ENTRY, FLAG_SHARED, PageMap
-from .paging import Half, Mappings, PageTables
-from .protocol import Grade, MemoryMapping, Owner, PageClass
-from .ram import GuestRam
-from .symbols import KernelSection
-
-NOBODY = Owner(0, 0, "")
-KERNEL = Owner(1, 0, "kernel")
+from ..addresses import PAGE_SHIFT
+from ..page_map import ENTRY, FLAG_SHARED, PageMap
+from ..paging import Half, Mappings, PageTables
+from ..protocol import Grade, MemoryMapping, Owner, PageClass
+from ..ram import GuestRam
+from ..symbols import KernelSection
+from .owners import KERNEL, NOBODY
 
 # The init section is given back to the allocator once the kernel has booted.
 SECTION_CLASSES = {
@@ -48,11 +46,6 @@ class AddressSpace:
     owner: Owner
     tables: PageTables
     mappings: Sequence[MemoryMapping]
-
-
-def owner_of(pid: int, name: str) -> Owner:
-    """The owner of a process's pages; its id stays the same from one page map to the next."""
-    return Owner(pid + 1, pid, name)
 
 
 def classify(

@@ -1,0 +1,369 @@
+"""The page map of a kernel with types, kept up to date.
+
+What a page is, is said by several sources, and `PageMapBuilder` keeps the word of each in columns of one entry per page:
+
+1. the memmap: free, reserved, slab, file, anonymous, or just held by the kernel (`memmap`);
+2. the kernel's own areas, which name what the memmap calls reserved or held: image, page tables, per-CPU memory, stacks,
+   modules, vmalloc, the memmap itself (`areas`, `reach`);
+3. the page tables of processes and their memory areas, which say who maps anonymous and file pages, and as what.
+
+`_compose` joins them. Each source is looked at anew in each refresh, cheaply: it compares what it would decode with what it
+decoded last, and only the pages whose word has changed are joined again. A page that was never touched and that nobody
+owns stays "untouched", even where the kernel has it on its list of free pages.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from ..addresses import PAGE_SHIFT
+from ..columns import KernelColumns, Pages
+from ..errors import NoTypesError
+from ..memmap import MemMap
+from ..page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
+from ..paging import ENTRIES
+from ..protocol import Grade, Owner, PageClass
+from ..ram import GuestRam
+from ..symbols import KernelSymbols
+from . import areas
+from .files import FileNames, SlabNames
+from .owners import FIRST_NUMBER, KERNEL, OwnerBook, owner_of
+from .reach import Reach
+from .tasks import Space, TaskReader
+from .walk import Walk, join, walk
+
+PATHS_EVERY_S = 10.0
+_MAX_OWNERS = 1 << 16
+_USER, _KERNEL = slice(0, ENTRIES // 2), slice(ENTRIES // 2, ENTRIES)
+_MIN_COVERAGE = 0.5
+
+_HELD = np.zeros(256, np.bool_)
+_HELD[[PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER]] = True
+_FILE = np.zeros(256, np.bool_)
+_FILE[[PageClass.PAGE_CACHE, PageClass.SHMEM]] = True
+_KEYED = _FILE.copy()
+_KEYED[PageClass.SLAB] = True
+_OWNED_BY_PROCESS = np.zeros(256, np.bool_)
+_OWNED_BY_PROCESS[[PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES]] = True
+_NEEDS_OWNER = _HELD | _KEYED
+_NOBODYS = np.zeros(256, np.bool_)
+_NOBODYS[[PageClass.RESERVED, PageClass.OTHER]] = True
+
+
+class _Claims:
+    """What one source says: a class, an owner and a level for some pages, 0 for those it does not know."""
+
+    def __init__(self, count: int) -> None:
+        self.page_class = np.zeros(count, np.uint8)
+        self.owner = np.zeros(count, np.uint32)
+        self.flags = np.zeros(count, np.uint8)
+        self._pages = np.zeros(0, np.int64)
+
+    def set(self, pages: Pages, page_class: npt.ArrayLike, owner: npt.ArrayLike, flags: npt.ArrayLike = 0) -> None:
+        """Say something of `pages`; where a page stands twice, the last word counts."""
+        self.page_class[pages], self.owner[pages], self.flags[pages] = page_class, owner, flags
+        self._pages = np.concatenate([self._pages, pages])
+
+    def clear(self) -> Pages:
+        """Unsay everything; returns the pages it was said of."""
+        pages, self._pages = self._pages, np.zeros(0, np.int64)
+        self.page_class[pages], self.owner[pages], self.flags[pages] = 0, 0, 0
+        return pages
+
+    @property
+    def pages(self) -> Pages:
+        """The pages that something is said of, some of them more than once."""
+        return self._pages
+
+
+class PageMapBuilder:
+    """Makes page maps of one guest, each from the one before. Not for several threads at a time.
+
+    A kernel that restarts needs a new builder.
+    """
+
+    def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
+        """Find what does not move; `NoTypesError` for a kernel whose memmap cannot be read: use `classify` then."""
+        self._ram = ram
+        self._kernel = kernel
+        self._read = read = KernelColumns(ram, kernel)
+        self._memmap = MemMap(read)
+        if self._memmap.coverage < _MIN_COVERAGE:
+            raise NoTypesError(
+                "the kernel's memmap is not where its symbols say; use a kernel built with SPARSEMEM_VMEMMAP"
+            )
+        self._tasks = TaskReader(read)
+        self._start_names()
+        count = ram.page_count
+        self._entries = np.zeros(count, ENTRY)
+        self._nameless = np.zeros(count, np.bool_)
+        self._key_owner = np.zeros(count, np.uint32)
+        self._fixed, self._kernel_claims, self._user = _Claims(count), _Claims(count), _Claims(count)
+        self._resident = np.zeros(count, np.bool_)
+        self._kernel_walk: Walk | None = None
+        self._user_walk: Walk | None = None
+        self._spaces: list[Space] = []
+        self._area_class = np.zeros(0, np.uint8)
+        self._stacks: list[areas.Extent] = []
+        self._extents: list[areas.Extent] = []
+        self._sharers = Sharers.none()
+        self._skipped: list[str] = []
+        self._claim_fixed()
+
+    def build(self, grade: Grade) -> PageMap:
+        """The page map of this moment; what changed since the last is decoded anew.
+
+        Its entries are the builder's own and stay as they are until the next call.
+        """
+        self._skipped = []
+        self._read.refresh()
+        if len(self._book) > _MAX_OWNERS:
+            self._start_names()
+        stale = [np.flatnonzero(self._resident != self._read.resident)]
+        self._resident = self._read.resident
+        decoded = self._memmap.update()
+        stale.append(decoded)
+        self._name_keys(decoded[self._memmap.page_class[decoded] != PageClass.FREE])
+        self._refresh_paths()
+        tasks = self._tasks.tasks()
+        stale.append(self._claim_kernel(areas.read_stacks(tasks, self._tasks.stack_size, self._book)))
+        stale.append(self._claim_user(self._tasks.spaces(tasks)))
+        changed = self._set_free(_union(stale, self._ram.page_count))
+        self._compose(changed)
+        self._name_the_rest(changed)
+        entries = self._entries.view()
+        entries.setflags(write=False)
+        return PageMap(entries, self._owners(), 0, grade, tuple(self._skipped), self._sharers)
+
+    def forget(self) -> None:
+        """Decode everything anew in the next build, but for names and what pointers led to, which have their own time."""
+        self._memmap.forget()
+        self._kernel_walk = self._user_walk = None
+
+    def _start_names(self) -> None:
+        """Number the owners from the beginning: a guest that has run for long has had many."""
+        self._book = OwnerBook()
+        self._files, self._slabs = FileNames(self._read, self._book), SlabNames(self._read, self._book)
+        self._reach = Reach(self._read, self._book, self._memmap.layout.size)
+        self._paths_read = time.monotonic()
+        self.forget()
+
+    def _owners(self) -> dict[int, Owner]:
+        """The owners that occur in the entries or share a page."""
+        numbers = self._entries["owner_id"]
+        others = numbers[numbers >= FIRST_NUMBER] - np.uint32(FIRST_NUMBER)
+        seen = np.zeros(len(self._book) + 1, np.bool_)
+        seen[np.minimum(others, len(self._book))] = True
+        return self._book.owners((np.flatnonzero(seen[:-1]) + FIRST_NUMBER).tolist())
+
+    # What does not move
+
+    def _claim_fixed(self) -> None:
+        """The image, per-CPU memory and the memmap lie where boot put them."""
+        for pages, page_class in areas.image_pages(self._read):
+            self._fixed.set(pages, page_class, KERNEL.owner_id)
+        self._fixed.set(areas.per_cpu_pages(self._read), PageClass.PER_CPU, KERNEL.owner_id)
+        self._fixed.set(self._memmap.backing, PageClass.MEMMAP, KERNEL.owner_id)
+
+    # Files and slabs
+
+    def _name_keys(self, changed: Pages) -> None:
+        """Owners of the slab and file pages among `changed`."""
+        self._key_owner[changed] = 0
+        classes = self._memmap.page_class[changed]
+        for wanted, names in ((_FILE[classes], self._files), (classes == PageClass.SLAB, self._slabs)):
+            pages = changed[wanted]
+            keys, where = np.unique(self._memmap.key[pages], return_inverse=True)
+            self._key_owner[pages] = np.array(names.owners(keys), np.uint32)[where] if len(keys) else 0
+
+    def _refresh_paths(self) -> None:
+        """Now and then, look whether files are called otherwise; their owners' numbers stay."""
+        now = time.monotonic()
+        if now - self._paths_read > PATHS_EVERY_S:
+            self._files.refresh(np.unique(self._memmap.key[_FILE[self._memmap.page_class]]))
+            self._paths_read = now
+
+    # The kernel's areas
+
+    def _claim_kernel(self, stacks: list[areas.Extent]) -> Pages:
+        """Page tables, vmalloc, modules and stacks; the pages whose claim may have changed."""
+        known, read = self._kernel_walk, self._read
+        is_current = known is not None and not len(known.changed_spaces(read))
+        if is_current and stacks == self._stacks:
+            return np.zeros(0, np.int64)
+        if known is None or not is_current:
+            root = np.array([self._kernel.page_tables.root >> PAGE_SHIFT], np.uint64)
+            wanted = (read.vmalloc, (areas.modules_start(self._kernel), areas.MODULES_END))
+            known = self._kernel_walk = walk(read, root, _KERNEL, wanted)
+            self._extents = areas.read_vmap_areas(read, self._book) + areas.read_modules(read, self._book)
+        self._note(known, "the kernel")
+        self._stacks, walked = stacks, known
+        extents = self._extents + stacks
+        stale = self._kernel_claims.clear()
+        self._kernel_claims.set(
+            walked.table_page, PageClass.PAGE_TABLE, KERNEL.owner_id, walked.table_level << ORDER_SHIFT
+        )
+        for pages, page_class, owner in (areas.name_mapped(walked, extents), areas.name_direct(read, extents)):
+            self._kernel_claims.set(pages, page_class, owner)
+        return np.concatenate([stale, self._kernel_claims.pages])
+
+    # Processes
+
+    def _claim_user(self, spaces: list[Space]) -> Pages:
+        """What processes map, and the pages of their tables; the pages whose claim may have changed."""
+        if not self._walk_spaces(spaces):
+            return np.zeros(0, np.int64)
+        walked = self._user_walk
+        assert walked is not None
+        self._note(walked, "processes")
+        self._book.set_processes([owner_of(pid, name) for pid, name in self._names(spaces)])
+        process = np.array([space.pid + 1 for space in spaces], np.uint32)
+        tables = np.array([self._book.number("page-table", s.pid, s.name, s.pid) for s in spaces], np.uint32)
+        stale = self._user.clear()
+        order = np.lexsort((walked.space, walked.page))
+        page, space = walked.page[order], walked.space[order]
+        first = np.ones(len(page), np.bool_)
+        first[1:] = page[1:] != page[:-1]
+        new_user = first.copy()
+        new_user[1:] |= space[1:] != space[:-1]
+        self._sharers = self._list_sharers(page[new_user], space[new_user], spaces)
+        shared = np.bincount(np.cumsum(first)[new_user] - 1, minlength=int(first.sum())) > 1
+        shared |= np.array([len(s.pids) > 1 for s in spaces], np.bool_)[space[first]] if len(spaces) else False
+        flags = np.where(shared, FLAG_MAPPED | FLAG_SHARED, FLAG_MAPPED)
+        self._user.set(page[first], self._strongest(order, first), process[space[first]], flags)
+        # A table is never mapped by its process; what says both is the guest's invention, and the table wins.
+        level = walked.table_level << ORDER_SHIFT
+        self._user.set(walked.table_page, PageClass.PAGE_TABLE, tables[walked.table_space], level)
+        return np.concatenate([stale, self._user.pages])
+
+    def _walk_spaces(self, spaces: list[Space]) -> bool:
+        """Bring the walk and the classes of what it found up to date; whether anything is new."""
+        known = self._user_walk
+        if (
+            known is None
+            or [s.mm for s in spaces] != [s.mm for s in self._spaces]
+            or _roots(spaces) != _roots(self._spaces)
+        ):
+            numbers = np.arange(len(spaces))
+            self._user_walk = walk(self._read, np.array(_roots(spaces), np.uint64), _USER)
+            self._area_class = self._find_areas(spaces, numbers, self._user_walk)
+        else:
+            numbers = known.changed_spaces(self._read)
+            if not len(numbers):
+                changed, self._spaces = spaces != self._spaces, spaces
+                return changed
+            chosen = [spaces[number] for number in numbers.tolist()]
+            new = walk(self._read, np.array(_roots(chosen), np.uint64), _USER)
+            stays = ~np.isin(known.space, numbers)
+            fresh = self._find_areas(chosen, np.arange(len(chosen)), new)
+            self._area_class = np.concatenate([self._area_class[stays], fresh])
+            self._user_walk = join(known, numbers, numbers, new)
+        self._spaces = spaces
+        return True
+
+    def _find_areas(self, spaces: list[Space], numbers: Pages, walked: Walk) -> npt.NDArray[np.uint8]:
+        found = self._tasks.areas([space.mm for space in spaces])
+        if not found.complete:
+            self._skipped.append("memory areas of processes: more than are read, or torn; pause and ask again")
+        return found.find(numbers[walked.space], walked.virtual)
+
+    def _strongest(self, order: Pages, first: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+        """One class a page: executable wherever one process has it so, else what the first process says."""
+        classes = self._area_class[order]
+        starts = np.flatnonzero(first)
+        if not len(starts):
+            return classes
+        is_text = np.logical_or.reduceat(classes == PageClass.PROCESS_TEXT, starts)
+        return np.where(is_text, np.uint8(PageClass.PROCESS_TEXT), classes[starts])
+
+    def _list_sharers(self, page: Pages, space: Pages, spaces: list[Space]) -> Sharers:
+        pids = [np.array(s.pids, np.uint32) + np.uint32(1) for s in spaces]
+        counts = np.array([len(p) for p in pids], np.int64)
+        if not len(space):
+            return Sharers.none()
+        starts = np.cumsum(counts) - counts
+        repeats = counts[space]
+        within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        return Sharers(np.repeat(page, repeats), np.concatenate(pids)[np.repeat(starts[space], repeats) + within])
+
+    @staticmethod
+    def _names(spaces: list[Space]) -> list[tuple[int, str]]:
+        return [(pid, space.name) for space in spaces for pid in space.pids]
+
+    def _note(self, walked: Walk, whose: str) -> None:
+        if walked.skipped:
+            self._skipped.append(f"page tables of {whose}: {walked.skipped} outside RAM")
+        if not walked.complete:
+            self._skipped.append(f"page tables of {whose}: more than are followed")
+
+    # All together
+
+    def _set_free(self, pages: Pages) -> Pages:
+        """Enter the free ones of `pages`, whatever else is said of them; returns the others."""
+        entries, free_class = self._entries, self._memmap.page_class == PageClass.FREE
+        if len(pages) > len(entries) // 2:
+            # Most of a guest's memory may be free: a sweep over everything, the rest is overwritten by `_compose`.
+            entries["page_class"] = np.where(self._resident, np.uint8(PageClass.FREE), np.uint8(PageClass.UNTOUCHED))
+            entries["flags"], entries["owner_id"], self._nameless[:] = self._memmap.flags, 0, False
+            self._reach.forget(free_class)
+            return np.flatnonzero(~free_class)
+        is_free = free_class[pages]
+        free = pages[is_free]
+        entries["page_class"][free] = np.where(self._resident[free], PageClass.FREE, PageClass.UNTOUCHED)
+        entries["flags"][free], entries["owner_id"][free] = self._memmap.flags[free], 0
+        self._nameless[free] = False
+        self._reach.forget(free)
+        busy: Pages = pages[~is_free]
+        return busy
+
+    def _compose(self, pages: Pages) -> None:
+        """Join what the sources say of `pages`."""
+        base = self._memmap.page_class[pages]
+        page_class, owner = base.copy(), self._key_owner[pages]
+        flags = self._memmap.flags[pages]
+        held = _HELD[base]
+        for claims in (self._fixed, self._kernel_claims, self._user):
+            said = claims.page_class[pages]
+            ours = held & (said != 0)
+            if claims is self._user:
+                ours &= said == PageClass.PAGE_TABLE
+            page_class[ours], owner[ours] = said[ours], claims.owner[pages[ours]]
+            flags[ours] |= claims.flags[pages[ours]]
+        said, marks = self._user.page_class[pages], self._user.flags[pages]
+        mapped = (said != 0) & (said != PageClass.PAGE_TABLE)
+        flags[mapped] |= marks[mapped]
+        anonymous = mapped & (base == PageClass.PROCESS_ANONYMOUS)
+        page_class[anonymous] = said[anonymous]
+        file = mapped & _FILE[base]
+        page_class[file] = np.where(
+            said[file] == PageClass.PROCESS_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE
+        )
+        theirs = mapped & _OWNED_BY_PROCESS[base] & (owner == 0)
+        owner[theirs] = self._user.owner[pages[theirs]]
+        untouched = ~self._resident[pages] & _NOBODYS[page_class]
+        page_class[untouched], owner[untouched] = PageClass.UNTOUCHED, 0
+        self._entries["page_class"][pages] = page_class
+        self._entries["flags"][pages] = flags
+        self._entries["owner_id"][pages] = owner
+
+    def _name_the_rest(self, pages: Pages) -> None:
+        """Say how the pages are reached that the kernel holds without a name, or why they stay unknown."""
+        nameless = (self._entries["owner_id"][pages] == 0) & _NEEDS_OWNER[self._entries["page_class"][pages]]
+        self._nameless[pages] = nameless
+        self._reach.forget(pages[~nameless])
+        unknown = np.flatnonzero(self._nameless)
+        self._reach.explain(self._entries, unknown, self._memmap.page_class, self._memmap.continues)
+
+
+def _roots(spaces: list[Space]) -> list[int]:
+    return [space.root for space in spaces]
+
+
+def _union(parts: list[Pages], count: int) -> Pages:
+    mask = np.zeros(count, np.bool_)
+    for part in parts:
+        mask[part] = True
+    return np.flatnonzero(mask)

@@ -1,0 +1,161 @@
+"""Names of the files and slab caches that pages belong to.
+
+The memmap gives a page's ``struct address_space``; its inode, and one of the dentries that name the inode, lead to a path
+(``fs/d_path.c``), as seen in the mount that the kernel lists first for the file system. Nothing that processes have open
+is needed: pages of a file stay cached when nobody holds it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..columns import KernelColumns, U64Array
+from .owners import OwnerBook
+
+_MAX_PARTS = 128
+_MAX_MOUNTS = 16
+_MAX_NAME = 255
+_U64 = (1 << 64) - 1
+
+
+class FileNames:
+    """Finds the owners of file pages, and remembers them while inode and name stay the same."""
+
+    def __init__(self, read: KernelColumns, book: OwnerBook) -> None:
+        self._read = read
+        self._book = book
+        btf = read.kernel.btf
+        self._host = btf.member_offset("address_space", "host")
+        inode = ("i_mapping", "i_data", "i_ino", "i_sb", "i_dentry", "i_generation", "i_rdev")
+        self._inode = {name: btf.member_offset("inode", name) for name in inode}
+        self._dentry = {name: btf.member_offset("dentry", name) for name in ("d_parent", "d_name", "d_hash", "d_sb")}
+        self._dentry["alias"] = btf.member_offset("dentry", "d_u.d_alias")
+        self._dentry["name"] = self._dentry["d_name"] + btf.member_offset("qstr", "name")
+        self._dentry["length"] = self._dentry["d_name"] + btf.member_offset("qstr", "len")
+        self._super = {
+            name: btf.member_offset("super_block", name) for name in ("s_dev", "s_type", "s_mounts", "s_root")
+        }
+        self._type_name = btf.member_offset("file_system_type", "name")
+        self._mount = {
+            name: btf.member_offset("mount", name) for name in ("mnt_instance", "mnt_mountpoint", "mnt_parent")
+        }
+        self._roots: dict[int, str] = {}
+        self._known: dict[int, tuple[tuple[int, ...], int]] = {}
+
+    def refresh(self, in_use: U64Array) -> None:
+        """Spell the paths of the address_spaces `in_use` anew, for directories may have been renamed; forget the others."""
+        self._roots.clear()
+        self._known.clear()
+        self.owners(in_use)
+
+    def owners(self, mappings: U64Array) -> list[int]:
+        """Owner number of each address_space; 0 where it is none."""
+        read, where = self._read, self._inode
+        inode = read.u64(mappings + np.uint64(self._host))
+        is_own = read.u64(inode + np.uint64(where["i_mapping"])) == mappings
+        is_own |= inode + np.uint64(where["i_data"]) == mappings
+        is_own &= inode != 0
+        columns = [
+            mappings,
+            inode,
+            read.u64(inode + np.uint64(where["i_ino"])),
+            read.u32(inode + np.uint64(where["i_generation"])),
+            read.u64(inode + np.uint64(where["i_sb"])),
+            read.u64(inode + np.uint64(where["i_dentry"])),
+        ]
+        columns.append(read.u64(columns[5] + np.uint64(self._dentry["name"] - self._dentry["alias"] & _U64)))
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [self._owner(row) if own else 0 for row, own in zip(rows, is_own.tolist(), strict=True)]
+
+    def _owner(self, row: tuple[int, ...]) -> int:
+        mapping, inode, number, _, super_block, alias, _ = row
+        known = self._known.get(mapping)
+        if known is None or known[0] != row:
+            device = self._read.word(super_block + self._super["s_dev"] & _U64, 4)
+            detail = f"{device >> 20:02x}:{device & 0xFFFFF:02x}:{number}"
+            owner = self._book.number("file", mapping, self._path(inode, super_block, alias, number), detail=detail)
+            known = self._known[mapping] = (row, owner)
+        return known[1]
+
+    def _path(self, inode: int, super_block: int, alias: int, number: int) -> str:
+        """The path of an inode by its first alias; what its file system calls it when it has none."""
+        if not alias:
+            kind = self._type(super_block)
+            if kind == "bdev":
+                device = self._read.word(inode + self._inode["i_rdev"] & _U64, 4)
+                return f"block device {device >> 20}:{device & 0xFFFFF}"
+            return f"{kind}: inode {number}"
+        return self._dentry_path(alias - self._dentry["alias"] & _U64, super_block, 0)
+
+    def _dentry_path(self, dentry: int, super_block: int, depth: int) -> str:
+        read, where = self._read, self._dentry
+        parts: list[str] = []
+        entry = dentry
+        for _ in range(_MAX_PARTS):
+            parent = read.word(entry + where["d_parent"] & _U64)
+            if parent in (entry, 0):
+                break
+            parts.append(self._dentry_name(entry))
+            entry = parent
+        path = "/".join(reversed(parts))
+        is_root = entry == read.word(super_block + self._super["s_root"] & _U64)
+        if not parts and not is_root:
+            # A file that never had a directory: memfd, shared memory.
+            return f"/{self._dentry_name(dentry)} (deleted)"
+        unlinked = bool(parts) and not read.word(dentry + where["d_hash"] + 8 & _U64)
+        root = self._mounted_at(super_block, depth)
+        return f"{root.rstrip('/')}/{path}{' (deleted)' if unlinked else ''}".replace("\n", "\\012")
+
+    def _dentry_name(self, dentry: int) -> str:
+        length = min(self._read.word(dentry + self._dentry["length"] & _U64, 4), _MAX_NAME)
+        return self._read.string(self._read.word(dentry + self._dentry["name"] & _U64), length)
+
+    def _mounted_at(self, super_block: int, depth: int) -> str:
+        """Where the file system is mounted; the name of its type and a colon where it is not."""
+        if super_block not in self._roots:
+            self._roots[super_block] = ""
+            self._roots[super_block] = self._find_mount(super_block, depth)
+        return self._roots[super_block]
+
+    def _find_mount(self, super_block: int, depth: int) -> str:
+        read, where = self._read, self._mount
+        for link in read.links(super_block + self._super["s_mounts"] & _U64, _MAX_MOUNTS):
+            mount = link - where["mnt_instance"]
+            parent, point = (
+                read.word(mount + where["mnt_parent"] & _U64),
+                read.word(mount + where["mnt_mountpoint"] & _U64),
+            )
+            above = read.word(point + self._dentry["d_sb"] & _U64)
+            if parent == mount & _U64:
+                continue
+            if depth < _MAX_MOUNTS and point and above:
+                if above == super_block:
+                    return "/"
+                return self._dentry_path(point, above, depth + 1)
+        kind = self._type(super_block)
+        return "/" if kind == "rootfs" else f"{kind}:"
+
+    def _type(self, super_block: int) -> str:
+        pointer = self._read.word(self._read.word(super_block + self._super["s_type"] & _U64) + self._type_name & _U64)
+        return self._read.string(pointer, 32) or "file system"
+
+
+class SlabNames:
+    """Finds the owners of slab pages by the addresses of their caches."""
+
+    def __init__(self, read: KernelColumns, book: OwnerBook) -> None:
+        self._read = read
+        self._book = book
+        self._name = read.kernel.btf.member_offset("kmem_cache", "name")
+        self._names: dict[int, tuple[int, str]] = {}
+
+    def owners(self, caches: U64Array) -> list[int]:
+        """Owner number of each ``struct kmem_cache``; 0 where there is none."""
+        pointers = self._read.u64(caches + np.uint64(self._name))
+        return [self._owner(cache, pointer) for cache, pointer in zip(caches.tolist(), pointers.tolist(), strict=True)]
+
+    def _owner(self, cache: int, pointer: int) -> int:
+        known = self._names.get(cache)
+        if known is None or known[0] != pointer:
+            known = self._names[cache] = (pointer, self._read.string(pointer, 128))
+        return self._book.number("slab", cache, known[1]) if known[1] else 0

@@ -1,0 +1,57 @@
+"""The owners of one machine's pages, and their numbers.
+
+Number 0 is nobody, 1 the kernel, a process is its pid + 1; every other owner gets the next free number from 2^24 on and
+keeps it while the same thing is meant (pids stay below 2^22: PID_MAX_LIMIT, ``include/linux/threads.h``).
+"""
+
+from __future__ import annotations
+
+from ..protocol import Owner
+
+NOBODY = Owner(0, 0, "", "nobody")
+KERNEL = Owner(1, 0, "kernel", "kernel")
+FIRST_NUMBER = 1 << 24
+_MAX_NAME = 1024
+
+
+def owner_of(pid: int, name: str) -> Owner:
+    """The owner of a process's pages; its id stays the same from one page map to the next."""
+    return Owner(pid + 1, pid, name)
+
+
+class OwnerBook:
+    """Owners by number, and numbers by what is owned."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, object], int] = {}
+        self._others: list[Owner | None] = []
+        self._processes: dict[int, Owner] = {}
+
+    def set_processes(self, owners: list[Owner]) -> None:
+        """The processes there are now; those of before are forgotten."""
+        self._processes = {owner.owner_id: owner for owner in owners}
+
+    def number(self, kind: str, key: object, name: str, pid: int = 0, detail: str = "") -> int:
+        """The number of the owner of `kind` that `key` tells from others; its other fields are brought up to date."""
+        number = self._numbers.get((kind, key))
+        if number is None:
+            number = self._numbers[(kind, key)] = FIRST_NUMBER + len(self._others)
+            self._others.append(None)
+        known = self._others[number - FIRST_NUMBER]
+        if known is None or (known.name, known.pid, known.detail) != (name[:_MAX_NAME], pid, detail):
+            self._others[number - FIRST_NUMBER] = Owner(number, pid, name[:_MAX_NAME], kind, detail)
+        return number
+
+    def get(self, number: int) -> Owner:
+        """The owner with that number, `NOBODY` where there is none."""
+        if number >= FIRST_NUMBER and number - FIRST_NUMBER < len(self._others):
+            return self._others[number - FIRST_NUMBER] or NOBODY
+        return {0: NOBODY, 1: KERNEL}.get(number) or self._processes.get(number, NOBODY)
+
+    def __len__(self) -> int:
+        return len(self._others)
+
+    def owners(self, numbers: list[int]) -> dict[int, Owner]:
+        """The owners with `numbers`, with nobody, the kernel and every process."""
+        found = {NOBODY.owner_id: NOBODY, KERNEL.owner_id: KERNEL} | self._processes
+        return found | {number: self.get(number) for number in numbers if number not in found}

@@ -1,0 +1,249 @@
+"""Who holds the pages that nothing names: a search for pointers, as a conservative garbage collector makes it.
+
+The kernel hands out whole pages that carry no name: hash tables made at boot, large kmalloc, buffers of pipes and traces.
+Somewhere a pointer leads to each, either its address in the direct map or that of its ``struct page``. The kernel's
+variables, per-CPU memory, slabs and what was found so far are searched for such words; the variable or slab cache that holds
+the first is named.
+
+A word may look like a pointer by chance, so the answer is a lead and says so: the owner's `detail` is "reached from …".
+The search reads megabytes and is made for pages that are new, at most every few seconds; what it found stays known for as
+long as the memmap says nothing else of the page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
+from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ..page_map import FLAG_HEAD, FLAG_HUGE
+from ..protocol import PageClass
+from .owners import OwnerBook
+
+SEARCH_EVERY_S = 5.0
+_ROUNDS = 3
+_MAX_SEARCHED_PAGES = 1 << 16
+_CHUNK = 1024
+_LOW_MEMORY = 1 << 20
+_U64 = (1 << 64) - 1
+
+_SEARCHED = (
+    (PageClass.KERNEL_DATA, PageClass.KERNEL_BSS),
+    (PageClass.PER_CPU,),
+    (PageClass.SLAB,),
+    (PageClass.VMALLOC, PageClass.MODULE, PageClass.KERNEL_STACK),
+)
+_REASONS = {
+    "low": "firmware and real-mode memory below 1 MiB",
+    "high": "firmware tables above the kernel's memory",
+    "reserved": "reserved at boot, and nothing that was searched points to it",
+    "held": "held by the kernel, and nothing that was searched points to it",
+    "cache": "a slab whose cache cannot be read",
+    "file": "in the cache of a file whose inode cannot be read",
+    "table": "a page table that no process's tables lead to",
+    "memmap": "the kernel keeps no record of it",
+    "late": "held by the kernel since the last search for pointers",
+}
+
+
+class Reach:
+    """Explains pages, and remembers what it found."""
+
+    def __init__(self, read: KernelColumns, book: OwnerBook, record_size: int) -> None:
+        """`record_size` is that of a ``struct page``."""
+        self._read = read
+        self._book = book
+        self._record_size = record_size
+        self._owner = np.zeros(read.ram.page_count, np.uint32)
+        self._is_failed = np.zeros(read.ram.page_count, np.bool_)
+        self._searched_at = -SEARCH_EVERY_S
+        self._is_low, self._is_high = self._find_firmware()
+
+    def forget(self, pages: Pages | npt.NDArray[np.bool_]) -> None:
+        """What was found of `pages` (numbers or a mask) no longer holds: they have become something else."""
+        self._owner[pages], self._is_failed[pages] = 0, False
+
+    def explain(
+        self,
+        entries: npt.NDArray[np.void],
+        pages: Pages,
+        memmap_class: npt.NDArray[np.uint8],
+        continues: npt.NDArray[np.bool_],
+    ) -> None:
+        """Give `pages` of `entries` an owner: who holds them, or the reason why that is not known.
+
+        The other two are the memmap's word on every page of RAM: its class, and whether it can only belong to what
+        precedes it.
+        """
+        base = memmap_class[pages]
+        held = (
+            np.isin(base, [PageClass.KERNEL_PAGES, PageClass.RESERVED]) & ~self._is_low[pages] & ~self._is_high[pages]
+        )
+        held_pages = pages[held]
+        is_new = (self._owner[held_pages] == 0) & ~self._is_failed[held_pages]
+        now = time.monotonic()
+        if is_new.any() and now - self._searched_at >= SEARCH_EVERY_S:
+            self._search(entries, held_pages, memmap_class, continues)
+            self._searched_at = now
+            self._is_failed[held_pages] = self._owner[held_pages] == 0
+        found = held_pages[self._owner[held_pages] != 0]
+        entries["page_class"][found], entries["owner_id"][found] = PageClass.KERNEL_PAGES, self._owner[found]
+        unknown = self._owner[pages] == 0
+        self._give_reasons(entries, pages[unknown], base[unknown])
+
+    def _find_firmware(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Pages below 1 MiB, and those past the last that the kernel uses, where firmware keeps its tables."""
+        low, high = (np.zeros(self._read.ram.page_count, np.bool_) for _ in range(2))
+        low[: _LOW_MEMORY >> PAGE_SHIFT] = True
+        regions = self._read.ram.layout.regions
+        # Of two regions the lower one ends at max_low_pfn, the last frame below 4 GiB.
+        for region, symbol in zip(regions, ("max_low_pfn" if len(regions) > 1 else "max_pfn", "max_pfn"), strict=False):
+            last = self._read.symbol(symbol) - (region.start >> PAGE_SHIFT)
+            first, count = region.offset >> PAGE_SHIFT, region.size >> PAGE_SHIFT
+            if 0 < last < count:
+                high[first + last : first + count] = True
+        return low, high
+
+    def _give_reasons(self, entries: npt.NDArray[np.void], pages: Pages, base: npt.NDArray[np.uint8]) -> None:
+        """Name why each of `pages` is unknown. Reserved pages, slabs, files and tables keep their class: it is known."""
+        reason = np.full(len(pages), self._reason("held"), np.uint32)
+        reserved = base == PageClass.RESERVED
+        for chosen, name in (
+            ((base == PageClass.KERNEL_PAGES) & ~self._is_failed[pages], "late"),
+            (reserved, "reserved"),
+            (base == PageClass.SLAB, "cache"),
+            ((base == PageClass.PAGE_CACHE) | (base == PageClass.SHMEM), "file"),
+            (base == PageClass.PAGE_TABLE, "table"),
+            (base == PageClass.OTHER, "memmap"),
+            (reserved & self._is_high[pages], "high"),
+            (reserved & self._is_low[pages], "low"),
+        ):
+            reason[chosen] = self._reason(name)
+        unknown = (base == PageClass.KERNEL_PAGES) | (base == PageClass.OTHER)
+        entries["page_class"][pages[unknown]] = PageClass.OTHER
+        entries["owner_id"][pages] = reason
+
+    def _reason(self, name: str) -> int:
+        return self._book.number("reason", name, _REASONS[name])
+
+    # The search
+
+    def _search(
+        self,
+        entries: npt.NDArray[np.void],
+        pages: Pages,
+        memmap_class: npt.NDArray[np.uint8],
+        continues: npt.NDArray[np.bool_],
+    ) -> None:
+        """Look for pointers to those of `pages` whose owner is not known."""
+        held = np.zeros(len(self._owner), np.bool_)
+        held[pages] = True
+        flags = entries["flags"][pages]
+        is_tail = (flags & FLAG_HUGE != 0) & (flags & FLAG_HEAD == 0)
+        behind = (memmap_class[pages] == PageClass.RESERVED) | continues[pages] | is_tail
+        for wanted in _SEARCHED:
+            sources = np.flatnonzero(np.isin(entries["page_class"], wanted) & self._read.resident)
+            self._follow(sources[:_MAX_SEARCHED_PAGES], held, self._namer(entries, wanted[0]))
+        self._spread(pages, is_tail, behind)
+        for _ in range(_ROUNDS):
+            before = int(np.count_nonzero(self._owner))
+            sources = pages[(self._owner[pages] != 0) & self._read.resident[pages]]
+            self._follow(sources[:_MAX_SEARCHED_PAGES], held, lambda page, _: int(self._owner[page]))
+            self._spread(pages, is_tail, behind)
+            if int(np.count_nonzero(self._owner)) == before:
+                break
+
+    def _follow(self, sources: Pages, held: npt.NDArray[np.bool_], name: Callable[[int, int], int]) -> None:
+        """Name the `held` pages that words in `sources` point to; `name` gives the owner for a page and an offset in it."""
+        for start in range(0, len(sources), _CHUNK):
+            part = sources[start : start + _CHUNK]
+            words = self._read.ram.pages()[part].view("<u8")
+            target = self._targets(words)
+            row, column = np.nonzero(target >= 0)
+            page = target[row, column]
+            fresh = held[page] & (self._owner[page] == 0)
+            row, column, page = row[fresh], column[fresh], page[fresh]
+            for target_page, first in zip(
+                *(found.tolist() for found in np.unique(page, return_index=True)), strict=True
+            ):
+                self._owner[target_page] = name(int(part[row[first]]), int(column[first]) * 8)
+
+    def _targets(self, words: U64Array) -> Pages:
+        """The page of RAM that each word points to, directly or through its ``struct page``; -1 for none."""
+        layout = self._read.ram.layout
+        target = np.full(words.shape, -1, np.int64)
+        direct = words - np.uint64(self._read.page_offset)
+        inside = direct < np.uint64(layout.end)
+        target[inside] = layout.frames_to_pages(direct[inside] >> np.uint64(PAGE_SHIFT))
+        record = words - np.uint64(self._read.vmemmap)
+        inside = record < np.uint64((layout.end >> PAGE_SHIFT) * self._record_size)
+        inside[inside] &= record[inside] % np.uint64(self._record_size) < 4
+        target[inside] = layout.frames_to_pages(record[inside] // np.uint64(self._record_size))
+        return target
+
+    def _spread(self, pages: Pages, is_tail: npt.NDArray[np.bool_], behind: npt.NDArray[np.bool_]) -> None:
+        """Give a page's owner to the rest of what was allocated with it, though only its start is pointed to.
+
+        That is the rest of a compound page, what boot reserved behind it, and what follows it without a pointer of its own
+        in the block that it starts: an allocation of 2^n pages starts at a multiple of 2^n.
+        """
+        self._spread_backwards(pages, is_tail)
+        # Blocks that are open at a page, the innermost last: (end, owner).
+        blocks: list[tuple[int, int]] = []
+        last, previous = 0, -1
+        for page, own, is_behind in zip(pages.tolist(), self._owner[pages].tolist(), behind.tolist(), strict=True):
+            if page != previous + 1:
+                blocks, last = [], 0
+            while blocks and blocks[-1][0] <= page:
+                blocks.pop()
+            if own:
+                blocks.append((page + (page & -page), own))
+                last = own
+            else:
+                last = last if is_behind and last else blocks[-1][1] if blocks else 0
+                self._owner[page] = last
+            previous = page
+
+    def _spread_backwards(self, pages: Pages, is_tail: npt.NDArray[np.bool_]) -> None:
+        """Of a compound page whose middle is pointed to, name the head."""
+        if not len(pages):
+            return
+        block = np.cumsum(~is_tail) - 1
+        owned = np.flatnonzero((self._owner[pages] != 0) & is_tail)[::-1]
+        heads = np.flatnonzero(~is_tail)
+        # Rows in front of the first head belong to a block that begins with a page that is not searched for.
+        owned = owned[block[owned] >= 0]
+        head = pages[heads[block[owned]]]
+        nameless = self._owner[head] == 0
+        self._owner[head[nameless]] = self._owner[pages[owned[nameless]]]
+
+    def _namer(self, entries: npt.NDArray[np.void], page_class: PageClass) -> Callable[[int, int], int]:
+        """How a word in a page of that class is called."""
+        read = self._read
+        shift = (read.kernel.info.number("phys_base") or 0) - IMAGE_BASE
+        unit, base = read.symbol("pcpu_unit_size", 4) or 1, read.symbol("pcpu_base_addr")
+
+        def physical(page: int, offset: int) -> int:
+            return read.ram.layout.to_physical(RamOffset(page * PAGE_SIZE + offset))
+
+        def variable(page: int, offset: int) -> int:
+            return self._lead("variable", read.name_at(physical(page, offset) - shift & _U64))
+
+        def per_cpu(page: int, offset: int) -> int:
+            return self._lead("per-CPU", read.name_at((physical(page, offset) + read.page_offset - base) % unit))
+
+        def owner(page: int, _: int) -> int:
+            known = self._book.get(int(entries["owner_id"][page]))
+            return self._lead(known.kind, known.name)
+
+        if page_class == PageClass.KERNEL_DATA:
+            return variable
+        return per_cpu if page_class == PageClass.PER_CPU else owner
+
+    def _lead(self, kind: str, name: str) -> int:
+        name = name or "kernel"
+        return self._book.number("kernel", ("reached", kind, name), name, detail=f"reached from {kind} {name}")

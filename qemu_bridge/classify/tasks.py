@@ -1,0 +1,270 @@
+"""Tasks, their address spaces and memory areas, read as columns.
+
+The page map needs little of each, but of all of them and often; for the whole of a process see `volatility_adapter`. The
+list of tasks and that of threads are walked link by link, maple trees (``lib/maple_tree.c``, mt_dump_node) a level of all
+trees at a time. Every walk is bounded, and what contradicts itself is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..addresses import PAGE_SHIFT, RamOffset
+from ..columns import KernelColumns, Pages, U64Array
+from ..protocol import PageClass
+from ..symbols.releases import has
+
+MAX_TASKS = 1 << 16
+MAX_AREAS = 1 << 17
+_MAX_NODES = 1 << 16
+_MAX_TREE_HEIGHT = 31
+_PF_KTHREAD = 0x00200000
+_VM_EXEC = 4
+_STACK_SIZES = (16 << 10, 32 << 10, 8 << 10, 64 << 10)
+_U64 = (1 << 64) - 1
+# Users of an address space number that fits beside a virtual page number in one word.
+MAX_SPACES = 1 << 16
+SPACE_SHIFT = np.uint64(45)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A thread: `pid` is the process, `tid` the thread; addresses of its mm (0 for a kernel thread) and stack."""
+
+    pid: int
+    tid: int
+    name: str
+    mm: int
+    stack: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An address space: the process that the list of tasks names first, all that share it, and its root's frame."""
+
+    pid: int
+    name: str
+    pids: tuple[int, ...]
+    mm: int
+    root: int
+
+
+@dataclass(frozen=True, slots=True)
+class Areas:
+    """Memory areas of all spaces, ascending by space and address: `start` and `end` are page numbers | space << 45.
+
+    `page_class` is what an anonymous page in it counts as; PROCESS_TEXT and PROCESS_FILE for areas of files.
+    """
+
+    start: U64Array
+    end: U64Array
+    page_class: npt.NDArray[np.uint8]
+    complete: bool
+
+    def find(self, space: Pages, virtual: U64Array) -> npt.NDArray[np.uint8]:
+        """The class of the area that holds each address; PROCESS_ANONYMOUS where there is none."""
+        found = np.full(len(space), PageClass.PROCESS_ANONYMOUS, np.uint8)
+        if len(self.start):
+            place = space.astype(np.uint64) << SPACE_SHIFT | virtual >> np.uint64(PAGE_SHIFT)
+            row = np.searchsorted(self.start, place, side="right") - 1
+            inside = (row >= 0) & (place < self.end[np.maximum(row, 0)])
+            found[inside] = self.page_class[row[inside]]
+        return found
+
+
+class TaskReader:
+    """Reads tasks and memory areas of one kernel."""
+
+    def __init__(self, read: KernelColumns) -> None:
+        self._read = read
+        btf = read.kernel.btf
+        names = ("tasks", "pid", "tgid", "comm", "mm", "flags", "stack", "signal", "thread_node")
+        self._task = {name: btf.member_offset("task_struct", name) for name in names}
+        self._thread_head = btf.member_offset("signal_struct", "thread_head")
+        self._nr_threads = btf.member_offset("signal_struct", "nr_threads")
+        self._mm = {name: btf.member_offset("mm_struct", name) for name in ("pgd", "brk", "start_brk", "start_stack")}
+        self._area = {
+            name: btf.member_offset("vm_area_struct", name)
+            for name in ("vm_start", "vm_end", "vm_mm", "vm_flags", "vm_file")
+        }
+        tree = btf.find_member("mm_struct", "mm_mt.ma_root")
+        self._tree = None if tree is None else tree.offset
+        self._nodes = {} if tree is None else {kind: self._node_layout(name) for kind, name in _MAPLE_KINDS.items()}
+        self._strict_heap = has("heap_bounds_exclusive", read.kernel.release)
+        self.stack_size = self._find_stack_size()
+        self._init_task = read.kernel.address_of("init_task")
+
+    def _find_stack_size(self) -> int:
+        """THREAD_SIZE: what the linker gave the first task (``include/asm-generic/vmlinux.lds.h``, INIT_TASK_DATA)."""
+        names = self._read.kernel.kallsyms
+        start, end = names.address_of("init_stack"), names.address_of("__end_init_task")
+        size = 0 if start is None or end is None else end - start
+        return size if size in _STACK_SIZES else _STACK_SIZES[0]
+
+    def tasks(self) -> list[Task]:
+        """Every thread, idle ones of the first processor included."""
+        read, where = self._read, self._task
+        leaders = [link - where["tasks"] for link in read.links(self._init_task + where["tasks"], MAX_TASKS)]
+        addresses = np.array([self._init_task, *leaders], np.uint64)
+        signals = read.u64(addresses + np.uint64(where["signal"]))
+        counts = read.u32(signals + np.uint64(self._nr_threads))
+        threads: list[int] = [self._init_task]
+        for leader, signal, count in zip(
+            addresses[1:].tolist(), signals[1:].tolist(), counts[1:].tolist(), strict=True
+        ):
+            threads.append(leader)
+            if count > 1:
+                links = read.links(signal + self._thread_head & _U64, MAX_TASKS)
+                threads += [link - where["thread_node"] for link in links if link - where["thread_node"] != leader]
+            if len(threads) >= MAX_TASKS:
+                break
+        return self._read_tasks(np.array([thread & _U64 for thread in threads[:MAX_TASKS]], np.uint64))
+
+    def _read_tasks(self, addresses: U64Array) -> list[Task]:
+        read, where = self._read, self._task
+
+        def column(name: str, size: int) -> list[int]:
+            values: list[int] = read.gather(addresses + np.uint64(where[name]), size).tolist()
+            return values
+
+        comms = read.rows(addresses + np.uint64(where["comm"]), 2).tobytes()
+        names = [comms[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(comms), 16)]
+        mms = [0 if flags & _PF_KTHREAD else mm for flags, mm in zip(column("flags", 4), column("mm", 8), strict=True)]
+        rows = zip(column("tgid", 4), column("pid", 4), names, mms, column("stack", 8), strict=True)
+        return [Task(*row) for row in rows]
+
+    def spaces(self, tasks: list[Task]) -> list[Space]:
+        """The distinct address spaces of `tasks`, in their order; those without a table in RAM are left out."""
+        users: dict[int, dict[int, str]] = {}
+        for task in tasks:
+            if task.mm:
+                users.setdefault(task.mm, {}).setdefault(task.pid, task.name)
+        mms = np.array(list(users)[:MAX_SPACES], np.uint64)
+        pgds = self._read.u64(mms + np.uint64(self._mm["pgd"]))
+        physical = self._read.offsets(pgds)
+        roots = [
+            self._read.ram.layout.to_physical(RamOffset(offset)) >> PAGE_SHIFT if offset >= 0 else -1
+            for offset in physical.tolist()
+        ]
+        return [
+            Space(next(iter(users[mm])), next(iter(users[mm].values())), tuple(users[mm]), mm, root)
+            for mm, root in zip(mms.tolist(), roots, strict=True)
+            if root >= 0
+        ]
+
+    def areas(self, mms: list[int]) -> Areas:
+        """The memory areas of `mms`; the number of an mm in the list is its space."""
+        address = np.array(mms, np.uint64)
+        if self._tree is not None:
+            space, area, complete = self._maple_entries(self._read.u64(address + np.uint64(self._tree)))
+        else:
+            space, area, complete = self._chained_areas(mms)
+        field = {name: self._read.u64(area + np.uint64(at)) for name, at in self._area.items()}
+        sound = (field["vm_mm"] == address[space]) & (field["vm_start"] < field["vm_end"]) & (field["vm_end"] < 1 << 57)
+        space, field = space[sound], {name: column[sound] for name, column in field.items()}
+        place = space.astype(np.uint64) << SPACE_SHIFT
+        start = place | field["vm_start"] >> np.uint64(PAGE_SHIFT)
+        order = np.argsort(start, kind="stable")
+        end = place | field["vm_end"] >> np.uint64(PAGE_SHIFT)
+        return Areas(start[order], end[order], self._area_class(address, space, field)[order], complete)
+
+    def _area_class(self, mms: U64Array, space: Pages, field: dict[str, U64Array]) -> npt.NDArray[np.uint8]:
+        """What ``/proc/PID/maps`` would call them (``fs/proc/task_mmu.c``, show_map_vma)."""
+        brk, start_brk, stack = (
+            self._read.u64(mms + np.uint64(self._mm[name]))[space] for name in ("brk", "start_brk", "start_stack")
+        )
+        start, end = field["vm_start"], field["vm_end"]
+        heap = (start < brk) & (end > start_brk) if self._strict_heap else (start <= brk) & (end >= start_brk)
+        anonymous = np.where(
+            heap,
+            PageClass.PROCESS_HEAP,
+            np.where((start <= stack) & (stack <= end), PageClass.PROCESS_STACK, PageClass.PROCESS_ANONYMOUS),
+        )
+        executable = (field["vm_flags"] & np.uint64(_VM_EXEC)) != 0
+        file = np.where(executable, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE)
+        return np.where(field["vm_file"] != 0, file, anonymous).astype(np.uint8)
+
+    def _node_layout(self, name: str) -> tuple[int, int, int, int]:
+        """Offset and count of pivots, offset and count of slots of a maple node."""
+        btf = self._read.kernel.btf
+        found = []
+        for part in ("pivot", "slot"):
+            member = btf.find_member(name, part)
+            assert member is not None
+            found += [member.offset, min(btf.count(btf.resolve(member.type_id)), 64)]
+        return found[0], found[1], found[2], found[3]
+
+    def _maple_entries(self, roots: U64Array) -> tuple[Pages, U64Array, bool]:
+        """What maple trees hold: (tree, entry) columns, and whether that is all."""
+        tree = np.arange(len(roots))
+        node, low, high = roots, np.zeros(len(roots), np.uint64), np.full(len(roots), _U64, np.uint64)
+        is_node = (node & np.uint64(3)) == 2
+        tree, node, low, high = tree[is_node], node[is_node], low[is_node], high[is_node]
+        trees, entries = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+        visited = found = 0
+        for _ in range(_MAX_TREE_HEIGHT):
+            if not len(node):
+                return np.concatenate(trees), np.concatenate(entries), True
+            visited += len(node)
+            if visited > _MAX_NODES or found > MAX_AREAS:
+                break
+            below: list[list[npt.NDArray[np.generic]]] = [[], [], [], []]
+            for kind in _MAPLE_KINDS:
+                rows = np.flatnonzero((node >> np.uint64(3) & np.uint64(15)) == kind)
+                if not len(rows):
+                    continue
+                row, slot, first, last = self._maple_slots(kind, node[rows], low[rows], high[rows])
+                if kind == _MAPLE_LEAF:
+                    trees.append(tree[rows][row])
+                    entries.append(slot)
+                    found += len(slot)
+                else:
+                    for column, values in zip(below, (tree[rows][row], slot, first, last), strict=True):
+                        column.append(values)
+            if not below[0]:
+                return np.concatenate(trees), np.concatenate(entries), True
+            tree, node, low, high = (np.concatenate(column) for column in below)
+        return np.concatenate(trees), np.concatenate(entries), False
+
+    def _maple_slots(
+        self, kind: int, node: U64Array, low: U64Array, high: U64Array
+    ) -> tuple[Pages, U64Array, U64Array, U64Array]:
+        """The slots in use of nodes that cover `low` to `high`: node's row, slot, and what the slot covers."""
+        pivot_at, pivot_count, slot_at, slot_count = self._nodes[kind]
+        start = node & np.uint64(_U64 & ~0xFF)
+        last = np.repeat(high[:, None], slot_count, axis=1)
+        last[:, : min(pivot_count, slot_count)] = self._read.rows(start + np.uint64(pivot_at), pivot_count)[
+            :, :slot_count
+        ]
+        slot = self._read.rows(start + np.uint64(slot_at), slot_count)
+        first = np.concatenate([low[:, None], last[:, :-1] + np.uint64(1)], axis=1)
+        broken = (first > last) | (last > high[:, None])
+        broken[:, 1:] |= last[:, 1:] == 0
+        # A node ends with the slot that reaches its upper bound; what stands behind it is left over.
+        ended = np.zeros_like(broken)
+        ended[:, 1:] = np.logical_or.accumulate(last == high[:, None], axis=1)[:, :-1]
+        used = ~np.logical_or.accumulate(broken, axis=1) & ~ended & (slot != 0)
+        row, column = np.nonzero(used)
+        return row, slot[row, column], first[row, column], last[row, column]
+
+    def _chained_areas(self, mms: list[int]) -> tuple[Pages, U64Array, bool]:
+        """Linux 6.0: a chain through vm_next."""
+        btf, read = self._read.kernel.btf, self._read
+        head, following = btf.member_offset("mm_struct", "mmap"), btf.member_offset("vm_area_struct", "vm_next")
+        spaces: list[int] = []
+        areas: list[int] = []
+        for space, mm in enumerate(mms):
+            area = read.word(mm + head & _U64)
+            while area and len(areas) < MAX_AREAS:
+                spaces.append(space)
+                areas.append(area)
+                area = read.word(area + following & _U64)
+        return np.array(spaces, np.int64), np.array(areas, np.uint64), len(areas) < MAX_AREAS
+
+
+_MAPLE_LEAF = 1
+# enum maple_type of the nodes that memory areas use.
+_MAPLE_KINDS = {_MAPLE_LEAF: "maple_range_64", 2: "maple_range_64", 3: "maple_arange_64"}

@@ -1,0 +1,33 @@
+"""The verb attach: machines that Glass Box did not start."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .. import connection, launch
+from .options import Verbs, add_verb
+
+LAYOUTS = ("pc", "q35", "flat")
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verb to the parser."""
+    parser = add_verb(verbs, "attach", attach, "glassbox attach mine --qmp /run/mine.qmp")
+    parser.add_argument("name", metavar="NAME", help="what to call it")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--qmp", type=Path, metavar="SOCK", help="the QMP socket of a QEMU whose RAM is a shared file")
+    source.add_argument("--ram", type=Path, metavar="FILE", help="a raw image of guest RAM, and nothing else")
+    parser.add_argument(
+        "--machine",
+        choices=LAYOUTS,
+        default="",
+        help="how a RAM image is laid out (default: found out from its kernel)",
+    )
+
+
+def attach(options: argparse.Namespace) -> None:
+    """Look into a QEMU that runs already, or into a file with RAM in it."""
+    connection.prune()
+    launch.attach(options.name, options.qmp, options.ram, options.machine)
+    print(options.name)

@@ -1,0 +1,59 @@
+"""The verb overlay: tables of what guest memory means, ours and other people's."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verb to the parser."""
+    parser = add_verb(verbs, "overlay", overlay, "glassbox overlay demo sockets")
+    add_name(parser)
+    parser.add_argument(
+        "overlay",
+        metavar="OVERLAY",
+        nargs="?",
+        default="list",
+        help="which one; 'list' names them (default: %(default)s)",
+    )
+    add_json(parser)
+
+
+def overlay(options: argparse.Namespace) -> None:
+    """Show a table of what is in the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
+    with connect(options) as client:
+        if options.overlay == "list":
+            infos, skipped = client.overlays()
+            rows = [dataclasses.asdict(info) for info in infos]
+            columns: tuple[str, ...] = ("name", "origin", "summary")
+            document: Any = {"overlays": rows, "skipped": skipped}
+        else:
+            table = client.overlay(options.overlay)
+            rows, columns, skipped = list(table.rows), table.columns, list(table.skipped)
+            document = dataclasses.asdict(table)
+    if options.json:
+        print_json(document)
+    else:
+        print("\n".join(format_columns(rows, columns)))
+    for sentence in skipped:
+        say(sentence)
+
+
+def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
+    """Lines of a table; a column is a field's name, with a colon and a format behind it if it is not printed as it is."""
+    names = [column.partition(":")[0] for column in columns]
+    formats = [column.partition(":")[2] for column in columns]
+    cells = [[_cell(row[name], how) for name, how in zip(names, formats, strict=True)] for row in rows]
+    return format_table(cells, names)
+
+
+def _cell(value: Any, how: str) -> Any:  # noqa: ANN401  # any field of a record
+    try:
+        return format(value, how) if how and value is not None else value
+    except (ValueError, TypeError):
+        # The overlay may be anybody's: what its format cannot print is printed as it is.
+        return value

@@ -1,0 +1,132 @@
+"""Verbs about places: whose, where, targets. Each asks the page map, which the worker brings up to date first."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from ..addresses import format_size
+from ..protocol import Owner, Place, TargetMemory, TargetRange, to_json
+from .options import COMPLETE_TARGET, Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    parser = add_verb(verbs, "whose", whose, "glassbox whose demo init_task+0x10")
+    add_name(parser)
+    parser.add_argument(
+        "place",
+        metavar="PLACE",
+        help="a physical address, a symbol (+offset), or va:ADDRESS[@pid:N] (see docs/targets.md)",
+    )
+    parser.add_argument("--pid", type=int, metavar="N", help="PLACE is a virtual address of process N")
+    add_json(parser)
+    parser = add_verb(verbs, "where", where, "glassbox where demo 'pid:1/heap + comm:sh/stack'")
+    add_name(parser)
+    argument = parser.add_argument("target", metavar="TARGET", help="which memory: see docs/targets.md")
+    argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
+    parser.add_argument("--pages", action="store_true", help="one row a page, with its owner")
+    add_json(parser)
+    parser = add_verb(verbs, "targets", targets, "glassbox targets demo pid:1/")
+    add_name(parser)
+    parser.add_argument("prefix", metavar="PREFIX", nargs="?", default="", help="how the target begins")
+    add_json(parser)
+
+
+def whose(options: argparse.Namespace) -> None:
+    """Say what a byte of RAM is, whose, and how each process sees it."""
+    with connect(options) as client:
+        place = client.whose(options.place, options.pid)
+    if options.json:
+        print_json(to_json(place))
+    else:
+        print("\n".join(describe_place(place)))
+    _say_skipped(place.skipped)
+
+
+def where(options: argparse.Namespace) -> int:
+    """List the physical ranges of a target; exit status 1 when it is nowhere."""
+    with connect(options) as client:
+        memory = client.where(options.target, options.pages)
+    if options.json:
+        print_json(to_json(memory))
+    elif memory.ranges:
+        print("\n".join(describe_memory(memory, options.pages)))
+    if not options.json:
+        size = f"{memory.total_bytes >> 10} KiB" if memory.total_bytes % 1024 == 0 else f"{memory.total_bytes} bytes"
+        ranges = "1 range" if len(memory.ranges) == 1 else f"{len(memory.ranges)} ranges"
+        say(f"{size} in {ranges} ({memory.grade}, page map {memory.generation})")
+    _say_skipped(memory.skipped)
+    return 0 if memory.total_bytes else 1
+
+
+def targets(options: argparse.Namespace) -> None:
+    """List how the beginning of a target can go on: names that are in the guest now."""
+    with connect(options) as client:
+        rows = client.targets(options.prefix)
+    if options.json:
+        print_json(rows)
+    elif rows:
+        print("\n".join(rows))
+
+
+def describe_place(place: Place) -> Iterator[str]:
+    """Yield the lines that tell what a place is; a fact that does not apply has no line."""
+    facts = [
+        ("physical", f"{place.physical:#x}  (offset {place.ram_offset:#x} of the RAM file, frame {place.frame:#x})"),
+        ("virtual", "" if place.virtual is None else f"{place.virtual:#x}"),
+        ("kernel", "" if place.kernel_address is None else f"{place.kernel_address:#x}"),
+        ("class", _class_line(place)),
+        *(("owner", _owner_line(owner)) for owner in place.owners),
+        ("symbol", place.symbol and f"{place.symbol.name}+{place.symbol.offset:#x} ({place.symbol.symbol_type})"),
+        (
+            "object",
+            place.slab
+            and f"{place.slab.cache} #{place.slab.index} at {place.slab.start:#x}, {place.slab.size} bytes, +{place.slab.offset:#x}",
+        ),
+        ("file", place.file if place.file_offset is None else f"{place.file} +{place.file_offset:#x}"),
+        *(
+            (
+                "mapped",
+                f"pid {row.pid} {row.name}: {row.virtual:#x} in {row.start:#x}-{row.end:#x} {row.permissions} {row.area}",
+            )
+            for row in place.mappings
+        ),
+        ("moment", f"{place.grade}, page map {place.generation}"),
+    ]
+    for label, fact in facts:
+        if fact:
+            yield f"{label:9} {_printable(fact).rstrip()}"
+
+
+def describe_memory(memory: TargetMemory, by_page: bool) -> list[str]:
+    """Lines of a table of ranges; of pages also the owners."""
+
+    def cells(row: TargetRange) -> tuple[str, ...]:
+        whole = (f"{row.physical:#014x}", f"{row.physical + row.size - 1:#014x}", format_size(row.size), row.page_class)
+        return (*whole, row.owner) if by_page else whole
+
+    columns = ("first", "last", "size", "class", *(["owner"] if by_page else []))
+    return format_table([cells(row) for row in memory.ranges], columns)
+
+
+def _class_line(place: Place) -> str:
+    notes = [f"level {place.table_level}"] if place.table_level else []
+    notes += [f"order {place.order}: {1 << place.order} pages"] if place.order else []
+    notes += [] if place.touched else ["nobody ever wrote it"]
+    return place.page_class + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _owner_line(owner: Owner) -> str:
+    words = (owner.kind, str(owner.pid) if owner.pid else "", owner.name if owner.name != owner.kind else "")
+    return " ".join(filter(None, words)) + (f" ({owner.detail})" if owner.detail else "")
+
+
+def _say_skipped(skipped: tuple[str, ...]) -> None:
+    for sentence in skipped:
+        say(f"partial: {_printable(sentence)}")
+
+
+def _printable(text: str) -> str:
+    # The guest chose these bytes; they must not drive the terminal.
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,209 @@
+"""The kernel's structures as columns: one field of many structs, gathered with NumPy.
+
+A kernel pointer mostly lies in the direct map, where virtual and guest-physical address differ by a constant
+(``page_offset_base``), or in the kernel image, so that an array of pointers becomes an array of file offsets in one step;
+the few others are translated one by one. What leads nowhere, is not aligned, or lies in a page that nobody ever touched
+reads as zero: the guest may say anything, and looking at a hole would make the host fill it.
+
+>>> read = KernelColumns(ram, kernel)
+>>> names = read.u64(tasks + np.uint64(btf.member_offset("task_struct", "mm")))
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from .errors import AddressError, MachineGoneError
+from .ram import GuestRam
+from .symbols import KernelSymbols
+
+U64Array = npt.NDArray[np.uint64]
+Pages = npt.NDArray[np.int64]
+
+# arch/x86/include/asm/page_64_types.h and pgtable_64_types.h: where the areas start without randomisation.
+_BASES = {4: 0xFFFF888000000000, 5: 0xFF11000000000000}
+_VMALLOC_BASES = {4: 0xFFFFC90000000000, 5: 0xFFA0000000000000}
+_VMEMMAP_BASES = {4: 0xFFFFEA0000000000, 5: 0xFFD4000000000000}
+_VMALLOC_SIZES = {4: 32 << 40, 5: 12800 << 40}
+IMAGE_BASE = 0xFFFFFFFF80000000
+"""Where the kernel image would run if it were loaded at guest-physical 0 (``__START_KERNEL_map``)."""
+_KERNEL_HALF = 1 << 63
+_U64 = (1 << 64) - 1
+_MAX_TRANSLATIONS = 1 << 14
+_MAX_RECORD = 256
+
+
+class KernelColumns:
+    """Gathers fields of kernel structures from a guest's RAM.
+
+    Attributes:
+        page_offset: virtual address of guest-physical 0 in the direct map.
+        vmalloc: first address and end of the vmalloc area.
+        vmemmap: virtual address of the memmap's entry 0.
+        resident: which pages of the file hold anything, as of the last `refresh`.
+    """
+
+    def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
+        self.ram = ram
+        self.kernel = kernel
+        self._blocks = self._allocated()
+        self.resident = ram.resident_pages()
+        levels = kernel.page_tables.levels
+        self._views = {
+            size: ram.view[: ram.size & ~(PAGE_SIZE - 1)].view(f"<u{size}" if size > 1 else "u1")
+            for size in (1, 2, 4, 8)
+        }
+        self._translated: dict[int, int] = {}
+        self._names: dict[int, str] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
+        self._symbols: dict[str, VirtualAddress | None] = {}
+        # The image lies in one piece; wrapping addition takes its addresses to guest-physical ones.
+        self._image = (self.address_of("_text") or _U64, self.address_of("_end") or 0)
+        self._image_shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE & _U64
+        self.page_offset = self._base("page_offset_base", _BASES[levels])
+        self.vmemmap = self._base("vmemmap_base", _VMEMMAP_BASES[levels])
+        start = self._base("vmalloc_base", _VMALLOC_BASES[levels])
+        self.vmalloc = (start, min(start + _VMALLOC_SIZES[levels], _U64))
+
+    def refresh(self) -> None:
+        """Look anew at which pages are touched and at how the kernel maps what is not in the direct map."""
+        if (blocks := self._allocated()) != self._blocks:
+            self._blocks, self.resident = blocks, self.ram.resident_pages()
+        # The memmap stays where it is; what vmalloc maps does not.
+        last = self.vmemmap + (self.ram.layout.end >> PAGE_SHIFT) * _MAX_RECORD
+        kept = range(self.vmemmap >> PAGE_SHIFT, last >> PAGE_SHIFT)
+        self._translated = {page: physical for page, physical in self._translated.items() if page in kept}
+
+    def _allocated(self) -> int:
+        """Blocks of the RAM file that hold data: as long as their number stays, no page was touched for the first time."""
+        try:
+            return os.stat(self.ram.path).st_blocks
+        except OSError as error:
+            raise MachineGoneError(
+                f"cannot look at guest RAM {self.ram.path} ({error.strerror}); is it still there?"
+            ) from None
+
+    def offsets(self, addresses: U64Array) -> Pages:
+        """File offsets of kernel virtual `addresses`, -1 where there is no RAM or a hole."""
+        physical = addresses - np.uint64(self.page_offset)
+        in_image = (addresses >= np.uint64(self._image[0])) & (addresses < np.uint64(self._image[1]))
+        physical[in_image] = addresses[in_image] + np.uint64(self._image_shift)
+        outside = physical >= np.uint64(self.ram.layout.end)
+        if outside.any():
+            rows = np.flatnonzero(outside & (addresses >= np.uint64(_KERNEL_HALF)))
+            pages, back = np.unique(addresses[rows] >> np.uint64(PAGE_SHIFT), return_inverse=True)
+            found = np.array([self._translate(int(page)) for page in pages[:_MAX_TRANSLATIONS]], np.uint64)
+            found = np.concatenate([found, np.full(len(pages) - len(found), _U64, np.uint64)])
+            physical[rows] = found[back] + (addresses[rows] & np.uint64(PAGE_SIZE - 1))
+        page = self.ram.layout.frames_to_pages(physical >> np.uint64(PAGE_SHIFT))
+        known = (page >= 0) & self.resident[np.maximum(page, 0)]
+        return np.where(known, page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).astype(np.int64), -1)
+
+    def pages(self, addresses: U64Array) -> Pages:
+        """Page numbers of kernel virtual `addresses`, -1 where there is no RAM."""
+        return self.offsets(addresses) >> PAGE_SHIFT
+
+    def gather(self, addresses: U64Array, size: int) -> U64Array:
+        """The unsigned integer of `size` bytes (1, 2, 4 or 8) at each address, as `uint64`; zero where there is none."""
+        offsets = self.offsets(addresses)
+        sound = (offsets >= 0) & (offsets & (size - 1) == 0)
+        values: U64Array = self._views[size][np.where(sound, offsets, 0) // size].astype(np.uint64)
+        values[~sound] = 0
+        return values
+
+    def u64(self, addresses: U64Array) -> U64Array:
+        """The 64-bit word at each address."""
+        return self.gather(addresses, 8)
+
+    def u32(self, addresses: U64Array) -> U64Array:
+        """The 32-bit word at each address."""
+        return self.gather(addresses, 4)
+
+    def rows(self, addresses: U64Array, count: int) -> U64Array:
+        """`count` 64-bit words at each address: shape (len(addresses), count)."""
+        steps = np.arange(0, 8 * count, 8, dtype=np.uint64)
+        return self.u64((addresses[:, None] + steps).ravel()).reshape(-1, count)
+
+    def word(self, address: int, size: int = 8) -> int:
+        """The unsigned integer of `size` bytes at one address, zero where there is none."""
+        physical = address - self.page_offset
+        if self._image[0] <= address < self._image[1]:
+            physical = address + self._image_shift & _U64
+        elif not 0 <= physical < self.ram.layout.end:
+            physical = self._translate(address >> PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
+        try:
+            offset = self.ram.layout.to_offset(PhysicalAddress(physical))
+        except AddressError:
+            return 0
+        if offset & (size - 1) or not self.resident[offset >> PAGE_SHIFT]:
+            return 0
+        return int(self._views[size][offset // size])
+
+    def address_of(self, name: str) -> VirtualAddress | None:
+        """Address of a kernel symbol, None for none; remembered."""
+        if name not in self._symbols:
+            self._symbols[name] = self.kernel.kallsyms.address_of(name)
+        return self._symbols[name]
+
+    def name_at(self, address: int) -> str:
+        """Name of the kernel symbol that covers `address`, empty for none; remembered."""
+        if address not in self._names:
+            if len(self._names) >= _MAX_TRANSLATIONS:
+                self._names.clear()
+            symbol = self.kernel.kallsyms.at(VirtualAddress(address))
+            self._names[address] = "" if symbol is None else symbol.name
+        return self._names[address]
+
+    def offset(self, type_name: str, member: str) -> int:
+        """Bytes from the start of a kernel type to its member; `NoTypesError` for none; remembered."""
+        key = (type_name, member)
+        if key not in self._offsets:
+            self._offsets[key] = self.kernel.btf.member_offset(type_name, member)
+        return self._offsets[key]
+
+    def symbol(self, name: str, size: int = 8) -> int:
+        """The value of kernel variable `name`, zero when the kernel has none."""
+        address = self.address_of(name)
+        return 0 if address is None else self.word(address, size)
+
+    def string(self, address: int, limit: int = 256) -> str:
+        """The zero-terminated text at `address`, at most `limit` bytes of it."""
+        data = b""
+        while len(data) < limit and b"\0" not in data:
+            step = min(limit - len(data), PAGE_SIZE - (address + len(data)) % PAGE_SIZE)
+            offset = int(self.offsets(np.array([(address + len(data)) & _U64], np.uint64))[0])
+            if offset < 0:
+                break
+            data += self.ram.view[offset : offset + step].tobytes()
+        return data.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def links(self, head: int, limit: int) -> list[int]:
+        """Addresses of the links of a ``list_head`` at `head`, at most `limit`; ends where the list contradicts itself."""
+        found: list[int] = []
+        link = self.word(head)
+        while link and link != head and len(found) < limit:
+            found.append(link)
+            following = self.word(link)
+            if self.word(following + 8 & _U64) != link:
+                break
+            link = following
+        return found
+
+    def _base(self, symbol: str, default: int) -> int:
+        """What the kernel says an area starts at: the variable exists where the area can be moved."""
+        address = self.kernel.kallsyms.address_of(symbol)
+        data = b"" if address is None else self.kernel.page_tables.read_some(address, 8)
+        return int.from_bytes(data, "little") if len(data) == 8 else default
+
+    def _translate(self, page: int) -> int:
+        """Guest-physical address of a virtual page, 2^64 - 4096 where nothing is mapped."""
+        if page not in self._translated:
+            if len(self._translated) >= _MAX_TRANSLATIONS:
+                self._translated.clear()
+            physical = self.kernel.page_tables.translate(VirtualAddress(page << PAGE_SHIFT & _U64))
+            self._translated[page] = _U64 - PAGE_SIZE + 1 if physical is None else physical
+        return self._translated[page]

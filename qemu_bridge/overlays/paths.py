@@ -1,0 +1,127 @@
+"""The names of files, as the kernel itself spells them (``fs/d_path.c``, releases 6.0 to 6.12).
+
+A name is put together from a file upwards: a dentry knows its parent, and where it is the root of a mount, the mount knows
+on which dentry of which mount it stands.
+"""
+
+from __future__ import annotations
+
+from ..errors import GuestError
+from ..objects import KernelObjects, Object
+from .processes import tasks
+
+MAX_PARTS = 256
+MAX_NAME = 255
+_FMODE_BACKING = 1 << 25
+
+
+class PathNames:
+    """Spells names as seen from the root directory of process 1, each directory once."""
+
+    def __init__(self, space: KernelObjects) -> None:
+        self._space = space
+        self._vfsmount = space.offset("mount", "mnt")
+        self._known: dict[tuple[int, int], str] = {}
+        self.root = self._find_root()
+
+    def of_file(self, file: Object) -> str:
+        """The name of a ``struct file``, as ``/proc/PID/fd`` shows it."""
+        path = self.user_path(file)
+        return self.name(path["mnt"], path["dentry"])
+
+    def user_path(self, file: Object) -> Object:
+        """The ``struct path`` a user sees; of a file below overlayfs that of the upper file (release 6.8)."""
+        if file["f_mode"] & _FMODE_BACKING and self._space.has("backing_file", "user_path"):
+            return self._space.at("backing_file", file.address).inner("user_path")
+        return file.inner("f_path")
+
+    def name(self, mount: int, dentry: int) -> str:
+        """The name of `dentry` on the ``vfsmount`` `mount`."""
+        entry = self._space.at("dentry", dentry)
+        special = self._special_name(entry, mount)
+        if special:
+            return special
+        unlinked = not entry["d_hash.pprev"] and entry["d_parent"] != dentry
+        return (self._walk(mount, dentry) or "/") + (" (deleted)" if unlinked else "")
+
+    def within(self, dentry: int) -> str:
+        """The name of `dentry` from the root of its file system."""
+        parts: list[str] = []
+        for _ in range(MAX_PARTS):
+            entry = self._space.at("dentry", dentry)
+            parent = entry["d_parent"]
+            if parent == dentry:
+                return "/" + "/".join(reversed(parts))
+            parts.append(_part(entry))
+            dentry = parent
+        raise GuestError("the path of a file has no end; look again, or pause the machine")
+
+    def _find_root(self) -> tuple[int, int]:
+        for task in tasks(self._space):
+            if task["tgid"] == 1 and (fs := task.follow("fs")) is not None:
+                return fs["root.mnt"], fs["root.dentry"]
+        return 0, 0
+
+    def _walk(self, mount: int, dentry: int) -> str:
+        """From a file up to the root, across mounts (prepend_path); empty for the root itself."""
+        # What is passed on the way: each gets its name at the end, so that the next file below it finds that.
+        passed: list[tuple[tuple[int, int], str]] = []
+        start = ""
+        for _ in range(MAX_PARTS):
+            if (mount, dentry) in self._known:
+                start = self._known[mount, dentry]
+                break
+            if (mount, dentry) == self.root:
+                break
+            if dentry == self._space.at("vfsmount", mount)["mnt_root"]:
+                above = self._space.at("mount", mount - self._vfsmount)
+                parent = above["mnt_parent"]
+                if parent == above.address:
+                    break
+                passed.append(((mount, dentry), ""))
+                mount, dentry = parent + self._vfsmount, above["mnt_mountpoint"]
+                continue
+            entry = self._space.at("dentry", dentry)
+            if (parent := entry["d_parent"]) == dentry:
+                break
+            passed.append(((mount, dentry), "/" + _part(entry)))
+            dentry = parent
+        else:
+            raise GuestError("the path of a file has no end; look again, or pause the machine")
+        for key, part in reversed(passed):
+            start += part
+            self._known[key] = start
+        return start
+
+    def _special_name(self, entry: Object, mount: int) -> str:
+        """The name of a file without a path: shared memory, memfd, anonymous inodes, sockets, pipes, namespaces."""
+        operations = entry.follow("d_op")
+        if operations is None or not operations["d_dname"]:
+            return ""
+        is_root = entry["d_parent"] == entry.address
+        if is_root and entry.address == self._space.at("vfsmount", mount)["mnt_root"]:
+            return ""
+        maker = self._space.kernel.lookup(hex(operations["d_dname"]))
+        name = _part(entry)
+        match maker[0].name if maker else "":
+            case "simple_dname":
+                return f"/{name} (deleted)"
+            case "anon_inodefs_dname":
+                return f"anon_inode:{name}"
+            case "sockfs_dname":
+                return f"socket:[{_inode_number(entry)}]"
+            case "pipefs_dname":
+                return f"pipe:[{_inode_number(entry)}]"
+            case "ns_dname":
+                kind = self._space.at("proc_ns_operations", entry["d_fsdata"])
+                return f"{kind.text_at('name', MAX_NAME)}:[{_inode_number(entry)}]"
+        return f"/{name}"
+
+
+def _part(entry: Object) -> str:
+    return entry.space.text(entry["d_name.name"], min(entry["d_name.len"], MAX_NAME))
+
+
+def _inode_number(entry: Object) -> int:
+    inode = entry.follow("d_inode")
+    return inode["i_ino"] if inode else 0

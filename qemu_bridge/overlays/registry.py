@@ -1,0 +1,163 @@
+"""Which overlays there are, and how one is run so that it can do no harm.
+
+Three sources, in this order: the modules of this package; entry points of group ``glassbox.overlays`` of any installed
+distribution; the file that ``GLASSBOX_OVERLAYS`` names. An entry point, or the global ``OVERLAY`` of the file, is an
+overlay, or a list of them. What cannot be loaded or is none is passed over and reported in `Registry.skipped`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import os
+import re
+import runpy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..budget import Budget, OutOfBudgetError
+from ..errors import GlassBoxError, UsageError
+from ..protocol import OverlayInfo, OverlayTable, to_json
+from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
+from .overlay import Overlay, OverlayContext, Row
+
+logger = logging.getLogger(__name__)
+
+GROUP = "glassbox.overlays"
+VARIABLE = "GLASSBOX_OVERLAYS"
+BUILT_IN: tuple[Overlay, ...] = (
+    processes.PROCESSES,
+    processes.THREADS,
+    areas.AREAS,
+    page_cache.PAGE_CACHE,
+    slabs.SLABS,
+    modules.MODULES,
+    kernel_stacks.KERNEL_STACKS,
+    open_files.OPEN_FILES,
+    sockets.SOCKETS,
+    mounts.MOUNTS,
+    dmesg.DMESG,
+)
+_LOADING_TIME_S = 5.0
+_MAX_ANSWER_BYTES = 64 << 20
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_COLUMN = re.compile(r"[A-Za-z_]\w*(:[^:]{1,16})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The overlays by name, where each is from, and what was passed over, a sentence each."""
+
+    overlays: dict[str, Overlay]
+    origins: dict[str, str]
+    skipped: tuple[str, ...]
+
+    def find(self, name: str) -> Overlay:
+        """The overlay called `name`; `UsageError` when there is none."""
+        try:
+            return self.overlays[name]
+        except KeyError:
+            known = ", ".join(self.overlays)
+            raise UsageError(f"there is no overlay {name!r}; there are {known}") from None
+
+    def infos(self) -> list[OverlayInfo]:
+        """What there is to say of each, in the order they were found."""
+        return [OverlayInfo(name, one.summary, one.columns, self.origins[name]) for name, one in self.overlays.items()]
+
+
+def find_overlays() -> Registry:
+    """Load every overlay there is; the first of a name counts."""
+    overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in BUILT_IN}
+    origins = dict.fromkeys(overlays, "built in")
+    skipped: list[str] = []
+    for origin, load in _foreign_sources():
+        with _reported(f"what {origin} brings", skipped, Budget(_LOADING_TIME_S)):
+            for overlay in _as_list(load()):
+                _check(overlay)
+                if overlay.name in overlays:
+                    raise ValueError(f"the name {overlay.name!r} is taken: {origins[overlay.name]}")
+                overlays[overlay.name], origins[overlay.name] = overlay, origin
+    return Registry(overlays, origins, tuple(skipped))
+
+
+def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> OverlayTable:
+    """The rows of `overlay` as JSON objects, as many as the budget allows. Whatever it does, this returns."""
+    rows: list[dict[str, Any]] = []
+    fields = tuple(column.split(":")[0] for column in overlay.columns)
+    context.objects.budget = budget
+    room = _MAX_ANSWER_BYTES
+    with _reported(f"overlay {overlay.name}", budget.skipped, budget):
+        for row in overlay.rows(context, budget):
+            budget.spend()
+            made, size = _as_json(row, fields)
+            room -= size
+            if room < 0:
+                raise OutOfBudgetError("there are too many bytes")
+            rows.append(made)
+    return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
+
+
+def _foreign_sources() -> Iterator[tuple[str, Callable[[], Any]]]:
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        distribution = entry.dist.name if entry.dist else "nobody"
+        yield f"{distribution} ({entry.name} = {entry.value})", entry.load
+    if path := os.environ.get(VARIABLE):
+        yield path, lambda: _load_file(path)
+
+
+def _load_file(path: str) -> Any:  # noqa: ANN401  # whatever the file defines
+    names = runpy.run_path(path)
+    if "OVERLAY" not in names:
+        raise ValueError("it has no global OVERLAY")
+    return names["OVERLAY"]
+
+
+def _as_list(found: Any) -> Iterable[Overlay]:  # noqa: ANN401
+    return found if isinstance(found, (list, tuple)) else [found() if isinstance(found, type) else found]
+
+
+def _check(overlay: Any) -> None:  # noqa: ANN401
+    """`ValueError` or `AttributeError` for what is no overlay."""
+    if not isinstance(overlay.name, str) or not _NAME.fullmatch(overlay.name) or overlay.name == "list":
+        raise ValueError(f"{overlay.name!r} is no name; use small letters, digits and hyphens")
+    if not isinstance(overlay.summary, str):
+        raise ValueError(f"the summary of {overlay.name} is no text")
+    columns = overlay.columns
+    if (
+        not isinstance(columns, tuple)
+        or not columns
+        or not all(isinstance(one, str) and _COLUMN.fullmatch(one) for one in columns)
+    ):
+        raise ValueError(f"the columns of {overlay.name} are no tuple of names of fields")
+    if not callable(overlay.rows):
+        raise ValueError(f"{overlay.name} has no function rows")
+
+
+def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, Any], int]:
+    """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
+    if not dataclasses.is_dataclass(row):
+        raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
+    made = to_json(row)
+    for field in fields:
+        if field not in made:
+            raise ValueError(f"its rows lack the column {field}")
+    return made, len(json.dumps(made))
+
+
+@contextmanager
+def _reported(what: str, skipped: list[str], budget: Budget) -> Iterator[None]:
+    """Turn whatever the body raises into a sentence: the code in it may be anybody's."""
+    try:
+        with budget.watch():
+            yield
+    except OutOfBudgetError as error:
+        skipped.append(f"{what} did not come to an end: {error}")
+    except GlassBoxError as error:
+        skipped.append(f"{what} ended early: {str(error).split(';')[0]}")
+    except (Exception, SystemExit) as error:
+        logger.debug("%s failed", what, exc_info=True)
+        skipped.append(f"{what} is broken and was passed over ({type(error).__name__}: {error})")

@@ -1,0 +1,333 @@
+"""From a target to memory: which bytes of guest RAM a parsed target means.
+
+Three sources answer: classes and owners of the page map (``kernel.…``, ``class:``, ``file:``, ``slab:``, ``module:``,
+``free``), a process's own page tables together with its memory areas (``pid:``, ``comm:``, ``va:``), and the kernel's symbols
+(``sym:``). Sets are combined as `ranges`, byte for byte; pages outside RAM, such as device memory, fall away.
+
+>>> found = resolve_target(parse_target("pid:1/heap"), sources)
+>>> [hex(row.physical) for row in describe_ranges(found, sources)]
+['0x4a3d000']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
+from ..errors import UsageError
+from ..paging import Half, Mappings, PageTables
+from ..protocol import MemoryMapping, Owner, PageClass, Process, TargetRange
+from .grammar import (
+    CLASSES,
+    KERNEL_PARTS,
+    KINDS,
+    PROCESS_PARTS,
+    WORDS,
+    Combined,
+    Named,
+    Span,
+    Target,
+    error_at,
+    format_target,
+    quote_name,
+    suggest,
+)
+from .ranges import (
+    NOTHING,
+    Ranges,
+    combine,
+    cut,
+    mask_to_ranges,
+    pages_to_ranges,
+    physical_to_ranges,
+    to_ranges,
+)
+from .sources import Sources
+
+MAX_ROWS = 1 << 16
+MAX_COMPLETIONS = 1000
+_MAX_SYMBOL_NAMES = 4096
+# Below this many bytes an address space is walked page by page, above it is decoded as a whole.
+_BULK_BYTES = 1 << 20
+
+_KERNEL_CLASSES = {
+    "text": PageClass.KERNEL_TEXT,
+    "rodata": PageClass.KERNEL_RODATA,
+    "data": PageClass.KERNEL_DATA,
+    "bss": PageClass.KERNEL_BSS,
+    "init": PageClass.KERNEL_INIT,
+    "percpu": PageClass.PER_CPU,
+    "stack": PageClass.KERNEL_STACK,
+    "memmap": PageClass.MEMMAP,
+    "slab": PageClass.SLAB,
+    "vmalloc": PageClass.VMALLOC,
+    "modules": PageClass.MODULE,
+    "pages": PageClass.KERNEL_PAGES,
+}
+
+
+def resolve_target(target: Target, sources: Sources, text: str = "") -> Ranges:
+    """The bytes of RAM that `target` means, as `ranges` of file offsets; none is an answer too.
+
+    `text` is what the target was parsed from, for errors to point into. `UsageError` for a process, file, slab cache,
+    module or symbol that is not there.
+    """
+    return _Resolver(sources, text or format_target(target)).resolve(target)
+
+
+def describe_ranges(found: Ranges, sources: Sources, by_page: bool = False) -> list[TargetRange]:
+    """`found` as physical ranges of one class each, ascending; `by_page` one row a page, with its owner.
+
+    At most `MAX_ROWS`; when there are more, `sources.notes` says so.
+    """
+    entries, owners = sources.page_map.entries, sources.page_map.owners
+    changes = np.arange(len(entries)) if by_page else np.flatnonzero(np.diff(entries["page_class"], prepend=0))
+    borders = np.array([region.offset for region in sources.layout.regions], np.int64)
+    pieces = cut(found, np.concatenate([changes.astype(np.int64) << PAGE_SHIFT, borders]))
+    if len(pieces) > MAX_ROWS:
+        sources.notes.append(f"only the first {MAX_ROWS} of {len(pieces)} ranges are listed")
+    rows = []
+    for start, end in pieces[:MAX_ROWS].tolist():
+        entry = entries[start >> PAGE_SHIFT]
+        owner = owners.get(int(entry["owner_id"])) if by_page else None
+        physical = sources.layout.to_physical(RamOffset(start))
+        page_class = class_label(int(entry["page_class"]))
+        rows.append(TargetRange(physical, RamOffset(start), end - start, page_class, owner_label(owner)))
+    return rows
+
+
+def complete_target(prefix: str, sources: Sources) -> list[str]:
+    """What `prefix` can become, at most `MAX_COMPLETIONS` texts that begin with it: for a shell to offer."""
+    begin = max((match.start() for match in re.finditer(r"(?<![\w./:-])[A-Za-z]", prefix)), default=len(prefix))
+    for match in re.finditer(rf"(?:{'|'.join(KINDS)}):|kernel\.", prefix):
+        begin = match.start()
+    stem, term = prefix[:begin], prefix[begin:]
+    kind, colon, name = term.partition(":")
+    found: Iterable[str]
+    if not colon:
+        words = [f"{kind}:" for kind in KINDS]
+        found = [*words, *WORDS, *(f"kernel.{part}" for part in KERNEL_PARTS)]
+    elif kind in ("pid", "comm"):
+        whole = sorted({str(row.pid) if kind == "pid" else quote_name(row.name, kind) for row in sources.processes()})
+        parts = [f"{each}/{part}" for each in whole if name.startswith(f"{each}/") for part in PROCESS_PARTS]
+        found = (f"{kind}:{each}" for each in [*whole, *parts])
+    else:
+        found = (f"{kind}:{quote_name(each, kind)}" for each in _known_names(sources, kind, name))
+    return [stem + each for each in found if each.startswith(term)][:MAX_COMPLETIONS]
+
+
+def class_label(number: int) -> str:
+    """The class in words, also of a number that no class has."""
+    return PageClass(number).label if number < len(PageClass) else f"class {number}"
+
+
+def owner_label(owner: Owner | None) -> str:
+    """An owner in a few words: ``process 1 init``, ``slab dentry``."""
+    if owner is None or owner.owner_id == 0:
+        return ""
+    words = (owner.kind, str(owner.pid) if owner.pid else "", owner.name if owner.name != owner.kind else "")
+    return " ".join(filter(None, words))
+
+
+def area_part(mapping: MemoryMapping) -> str:
+    """Which of `PROCESS_PARTS` a memory area is; empty for pages that the kernel shows every process."""
+    path = mapping.path
+    if path.startswith("[stack"):
+        return "stack"
+    if path == "[heap]":
+        return "heap"
+    if path.startswith(("[vdso", "[vvar", "[vsyscall")):
+        return ""
+    if not path or path.startswith("["):
+        return "anonymous"
+    return "text" if "x" in mapping.permissions else "file"
+
+
+def _known_names(sources: Sources, kind: str, beginning: str = "") -> list[str]:
+    """What a name of `kind` can be, in this guest."""
+    if kind == "comm":
+        return sorted({process.name for process in sources.processes()})
+    if kind == "class":
+        return list(CLASSES)
+    if kind == "sym":
+        return sources.symbol_names(beginning, _MAX_SYMBOL_NAMES)
+    return sorted({owner.name for owner in sources.page_map.owners.values() if owner.kind == kind})
+
+
+class _Resolver:
+    """Evaluates one target; `text` is what its columns point into."""
+
+    def __init__(self, sources: Sources, text: str) -> None:
+        self._sources = sources
+        self._text = text
+        self._entries = sources.page_map.entries
+        self._mapped: dict[int, Mappings] = {}
+
+    def resolve(self, target: Target) -> Ranges:
+        match target:
+            case Combined(operator, left, right):
+                return combine(operator, self.resolve(left), self.resolve(right))
+            case Span():
+                return self._span(target)
+            case Named(kind):
+                terms: dict[str, Callable[[Named], Ranges]] = {
+                    "all": lambda _: to_ranges([0], [len(self._entries) << PAGE_SHIFT]),
+                    "free": lambda _: self._of_class(PageClass.FREE),
+                    "class": lambda term: self._of_class(CLASSES[term.name]),
+                    "kernel": self._kernel,
+                    "pid": self._pid,
+                    "comm": self._comm,
+                    "sym": self._symbol,
+                }
+                return terms.get(kind, self._owned)(target)
+
+    # From the page map
+
+    def _of_class(self, *classes: PageClass) -> Ranges:
+        return mask_to_ranges(np.isin(self._entries["page_class"], classes))
+
+    def _of_owners(self, owners: Iterable[Owner], *classes: PageClass) -> Ranges:
+        """Pages of these owners, and if any are given of these classes only."""
+        mask = np.isin(self._entries["owner_id"], [owner.owner_id for owner in owners])
+        if classes:
+            mask &= np.isin(self._entries["page_class"], classes)
+        return mask_to_ranges(mask)
+
+    def _kernel(self, term: Named) -> Ranges:
+        tables = self._of_owners(self._owners("kernel"), PageClass.PAGE_TABLE)
+        if term.name == "pagetables":
+            return tables
+        if term.name:
+            return self._of_class(_KERNEL_CLASSES[term.name])
+        return combine("+", self._of_class(*_KERNEL_CLASSES.values()), tables)
+
+    def _owned(self, term: Named) -> Ranges:
+        """A file, slab cache or module."""
+        owners = [owner for owner in self._owners(term.kind) if owner.name == term.name]
+        if not owners:
+            raise self._unknown(term, _known_names(self._sources, term.kind))
+        return self._of_owners(owners)
+
+    def _owners(self, kind: str) -> list[Owner]:
+        return [owner for owner in self._sources.page_map.owners.values() if owner.kind == kind]
+
+    # From processes
+
+    def _pid(self, term: Named) -> Ranges:
+        processes = [process for process in self._sources.processes() if str(process.pid) == str(int(term.name))]
+        if not processes:
+            raise self._unknown(term, [str(process.pid) for process in self._sources.processes()])
+        return self._of_process(processes[0], term.part)
+
+    def _comm(self, term: Named) -> Ranges:
+        found = NOTHING
+        processes = [process for process in self._sources.processes() if process.name == term.name]
+        if not processes:
+            raise self._unknown(term, _known_names(self._sources, "comm"))
+        for process in processes:
+            if self._sources.has_time():
+                found = combine("+", found, self._of_process(process, term.part))
+        return found
+
+    def _of_process(self, process: Process, part: str) -> Ranges:
+        """What a process maps into user space, or a part of that, or what the kernel keeps for it."""
+        if part == "kernelstack":
+            return self._of_owners(owner for owner in self._owners("stack") if owner.pid == process.pid)
+        tables = self._sources.page_tables(process.pid)
+        if tables is None:
+            return NOTHING
+        if part == "pagetables":
+            frames = tables.table_frames(Half.USER, self._sources.has_second_root()).frame
+            pages = self._sources.layout.frames_to_pages(frames)
+            return pages_to_ranges(pages[pages >= 0])
+        mapped = self._mappings_of(process.pid, tables)
+        rows = np.ones(len(mapped), np.bool_)
+        if part:
+            rows = _rows_in_part(mapped, self._sources.mappings(process.pid), part)
+        return self._mapped_ranges(mapped, rows)
+
+    def _mappings_of(self, pid: int, tables: PageTables) -> Mappings:
+        if pid not in self._mapped:
+            self._mapped[pid] = tables.mappings(Half.USER)
+            if not self._mapped[pid].complete:
+                self._sources.notes.append(f"process {pid} maps too many pages; some are left out")
+        return self._mapped[pid]
+
+    def _mapped_ranges(self, mapped: Mappings, rows: npt.NDArray[np.bool_]) -> Ranges:
+        sizes = np.left_shift(PAGE_SIZE, 9 * (mapped.level[rows].astype(np.int64) - 1))
+        starts = (mapped.frame[rows] << np.uint64(PAGE_SHIFT)).astype(np.int64)
+        return physical_to_ranges(self._sources.layout, starts, sizes)
+
+    # From addresses
+
+    def _span(self, span: Span) -> Ranges:
+        start, size = span.start, span.size
+        if size is None:
+            start, size = start & ~(PAGE_SIZE - 1), PAGE_SIZE
+        if span.is_virtual:
+            try:
+                tables = self._sources.page_tables(span.pid)
+            except UsageError:
+                raise self._unknown(span, [str(process.pid) for process in self._sources.processes()]) from None
+            return NOTHING if tables is None else self._virtual(tables, start, size, span.pid)
+        # No RAM lies at 2^62 or above, where the arithmetic would overflow.
+        end = min(start + size, 1 << 62)
+        if start >= end:
+            return NOTHING
+        return physical_to_ranges(self._sources.layout, np.array([start]), np.array([end - start]))
+
+    def _virtual(self, tables: PageTables, start: int, size: int, pid: int | None) -> Ranges:
+        if size <= _BULK_BYTES:
+            runs = np.array(list(tables.iter_runs(VirtualAddress(start), size)), np.int64).reshape(-1, 2)
+            return physical_to_ranges(self._sources.layout, runs[:, 0], runs[:, 1])
+        mapped = tables.mappings(Half.KERNEL) if pid is None else self._mappings_of(pid, tables)
+        if not mapped.complete and pid is None:
+            self._sources.notes.append("the kernel maps too many pages; some are left out")
+        length = np.left_shift(np.uint64(PAGE_SIZE), np.uint64(9) * (mapped.level.astype(np.uint64) - np.uint64(1)))
+        first = np.maximum(mapped.virtual, np.uint64(start))
+        last = np.minimum(mapped.virtual + (length - np.uint64(1)), np.uint64(start + size - 1))
+        inside = first <= last
+        offset = (first - mapped.virtual)[inside]
+        physical = (mapped.frame[inside] << np.uint64(PAGE_SHIFT)) + offset
+        sizes = (last - first)[inside].astype(np.int64) + 1
+        return physical_to_ranges(self._sources.layout, physical.astype(np.int64), sizes)
+
+    def _symbol(self, term: Named) -> Ranges:
+        extents = self._sources.symbol_extents(term.name)
+        if not extents:
+            raise self._unknown(term, self._sources.symbol_names(term.name[:3], _MAX_SYMBOL_NAMES))
+        kernel = self._sources.page_tables(None)
+        found = NOTHING
+        for address, size in extents:
+            if kernel is not None and self._sources.has_time():
+                found = combine("+", found, self._virtual(kernel, address, size, None))
+        return found
+
+    def _unknown(self, term: Named | Span, known: Iterable[str]) -> UsageError:
+        """The error that a name is not there, with those that are near."""
+        what, otherwise = {
+            "pid": ("no such process", "list them with 'glassbox ps'"),
+            "comm": ("no process of that name", "list them with 'glassbox ps'"),
+            "file": ("no page of such a file is in memory", "a path is as process 1 sees it"),
+            "slab": ("no such slab cache", "caches may have been merged into one of another name"),
+            "module": ("no such module", "list them with 'glassbox modules'"),
+            "sym": ("no such kernel symbol", "symbols of modules are not known"),
+        }["pid" if isinstance(term, Span) else term.kind]
+        wanted = str(term.pid) if isinstance(term, Span) else term.name
+        return error_at(self._text, term.column, what, suggest(wanted, known, otherwise))
+
+
+def _rows_in_part(mapped: Mappings, areas: Iterable[MemoryMapping], part: str) -> npt.NDArray[np.bool_]:
+    """Which mapped pages begin in a memory area that is `part`."""
+    ordered = sorted(areas, key=lambda area: area.start)
+    if not ordered:
+        return np.zeros(len(mapped), np.bool_)
+    starts = np.array([area.start for area in ordered], np.uint64)
+    ends = np.array([area.end for area in ordered], np.uint64)
+    is_part = np.array([area_part(area) == part for area in ordered])
+    area = np.searchsorted(starts, mapped.virtual, side="right") - 1
+    return np.asarray((area >= 0) & is_part[area] & (mapped.virtual < ends[area]))

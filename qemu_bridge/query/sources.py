@@ -1,0 +1,280 @@
+"""Where answers about places come from: one page map, and the guest's processes, symbols and page tables at that time.
+
+`Sources` is all that the rest of this package asks of a guest, so a test needs none; `GuestSources` answers from RAM.
+What a guest says is bounded here: its processes are looked at while there is time, `notes` says what was left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from ..addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
+from ..columns import KernelColumns
+from ..errors import NoTypesError, UsageError
+from ..memmap import PageLayout
+from ..page_map import PageMap
+from ..paging import PageTables
+from ..protocol import MemoryMapping, Process, SlabObject, Symbol
+from ..ram import GuestRam
+from ..symbols import KernelSymbols
+from ..volatility_adapter import VolatilityAdapter
+
+QUERY_TIME_S = 10.0
+MAX_NOTES = 16
+_MAX_CPUS = 1 << 13
+_MAX_CACHE_NAME = 128
+_CACHE_FIELDS = ("size", "object_size", "red_left_pad", "name")
+_KERNEL_HALF = 1 << 63
+_IMAGE_BASE = 0xFFFFFFFF80000000
+_U64 = (1 << 64) - 1
+
+
+class Sources(Protocol):
+    """What answers are made from."""
+
+    notes: list[str]
+
+    @property
+    def layout(self) -> RamLayout:
+        """Where RAM is."""
+
+    @property
+    def page_map(self) -> PageMap:
+        """The page map that answers speak of."""
+
+    def has_time(self) -> bool:
+        """Whether to go on; the first False leaves a note."""
+
+    def processes(self) -> Sequence[Process]:
+        """Every thread group."""
+
+    def mappings(self, pid: int) -> Sequence[MemoryMapping]:
+        """The memory areas of a process, ascending."""
+
+    def page_tables(self, pid: int | None) -> PageTables | None:
+        """The address space of process `pid`, None for a kernel thread; the kernel's for None. `UsageError` for no process."""
+
+    def has_second_root(self) -> bool:
+        """Whether each process has a second top table, for user mode."""
+
+    def symbol_extents(self, name: str) -> list[tuple[VirtualAddress, int]]:
+        """Address and bytes of each kernel symbol called `name`."""
+
+    def symbol_names(self, beginning: str, limit: int) -> list[str]:
+        """Names of kernel symbols that begin so."""
+
+    def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
+        """The kernel symbol at or below an address of the kernel image."""
+
+    def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
+        """Where the kernel itself sees a byte of RAM: in its image if it lies there, else in its direct map."""
+
+    def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
+        """The object of a slab page that a byte lies in, None between objects."""
+
+    def file_index(self, page: int) -> int | None:
+        """Which page of its file a page of the page cache holds."""
+
+
+def skipped(sources: Sources) -> tuple[str, ...]:
+    """What an answer lacks, a sentence each, at most `MAX_NOTES`; empty means that it is complete."""
+    return tuple(dict.fromkeys(sources.notes))[:MAX_NOTES]
+
+
+class GuestSources:
+    """`Sources` that read a guest's RAM. For one question: what it has read it remembers."""
+
+    def __init__(
+        self,
+        ram: GuestRam,
+        kernel: KernelSymbols,
+        adapter: VolatilityAdapter | None,
+        page_map: PageMap,
+        query_time_s: float = QUERY_TIME_S,
+    ) -> None:
+        self.page_map = page_map
+        self.layout = ram.layout
+        self.notes: list[str] = list(page_map.skipped[:MAX_NOTES])
+        self._ram = ram
+        self._kernel = kernel
+        self._adapter = adapter
+        if adapter is None:
+            self.notes.append("the kernel carries no types, so its processes cannot be read")
+        self._deadline = time.monotonic() + query_time_s
+        self._is_late = False
+        self._mappings: dict[int, list[MemoryMapping]] = {}
+
+    def has_time(self) -> bool:
+        """Whether to go on; the first False leaves a note."""
+        if not self._is_late and time.monotonic() > self._deadline:
+            self._is_late = True
+            self.notes.append("time ran out before everything was looked at")
+        return not self._is_late
+
+    @cached_property
+    def _processes(self) -> list[Process]:
+        if self._adapter is None:
+            return []
+        found = self._adapter.processes()
+        self.notes += self._adapter.skipped
+        return found
+
+    def processes(self) -> list[Process]:
+        """Every thread group."""
+        return self._processes
+
+    def mappings(self, pid: int) -> list[MemoryMapping]:
+        """The memory areas of a process, ascending."""
+        if self._adapter is not None and pid not in self._mappings:
+            self._mappings[pid] = self._adapter.mappings(pid)
+            self.notes += self._adapter.skipped
+        return self._mappings.get(pid, [])
+
+    def page_tables(self, pid: int | None) -> PageTables | None:
+        """The address space of process `pid`, None for a kernel thread; the kernel's for None. `UsageError` for no process."""
+        kernel = self._kernel.page_tables
+        if pid is None:
+            return kernel
+        for process in self._processes:
+            if process.pid == pid:
+                root = process.page_table
+                return None if root is None else PageTables(self._ram, PhysicalAddress(root), kernel.levels)
+        raise UsageError(f"the guest has no process {pid}; list them with 'glassbox ps'")
+
+    def has_second_root(self) -> bool:
+        """Whether each process has a second top table, for user mode."""
+        return self._kernel.has_page_table_isolation
+
+    # Symbols
+
+    def symbol_extents(self, name: str) -> list[tuple[VirtualAddress, int]]:
+        """Address and bytes of each symbol called `name`, of a per-CPU one on every CPU; it ends where the next begins."""
+        addresses = self._kernel.kallsyms.addresses
+        found = []
+        for symbol in self._kernel.kallsyms.lookup(name):
+            after = int(np.searchsorted(addresses, np.uint64(symbol.address), side="right"))
+            room = PAGE_SIZE - symbol.address % PAGE_SIZE
+            size = int(addresses[after]) - symbol.address if after < len(addresses) else room
+            if symbol.address < _KERNEL_HALF:
+                size = min(size, room)
+                found += [(VirtualAddress(symbol.address + base & _U64), size) for base in self._cpu_bases]
+            else:
+                found.append((symbol.address, size))
+        return found
+
+    @cached_property
+    def _cpu_bases(self) -> list[int]:
+        """What to add to a per-CPU symbol on each CPU (``mm/percpu.c``: __per_cpu_offset)."""
+        where, count = (self._kernel.kallsyms.address_of(name) for name in ("__per_cpu_offset", "nr_cpu_ids"))
+        if where is None or count is None:
+            return []
+        tables = self._kernel.page_tables
+        cpus = int.from_bytes(tables.read_some(count, 4), "little")
+        data = tables.read_some(where, 8 * min(cpus, _MAX_CPUS))
+        return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
+
+    def symbol_names(self, beginning: str, limit: int) -> list[str]:
+        """Names of kernel symbols that begin so, at most `limit`."""
+        names: dict[str, None] = {}
+        for entry in self._kernel.kallsyms.entries():
+            if entry.startswith(beginning, 1):
+                names[entry[1:]] = None
+                if len(names) >= limit:
+                    break
+        return list(names)
+
+    def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
+        """The kernel symbol at or below an address of the kernel image; None past the image's end."""
+        symbol = self._kernel.kallsyms.at(virtual)
+        if symbol is None or any(s.start <= virtual < s.end for s in self._kernel.sections()):
+            return symbol
+        end = self._kernel.kallsyms.address_of("_end")
+        return symbol if end is not None and virtual < end else None
+
+    def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
+        """Where the kernel itself sees a byte of RAM: in its image if it lies there, else in its direct map."""
+        base = self._kernel.info.number("phys_base") or 0
+        places = [VirtualAddress(physical - base + _IMAGE_BASE & _U64)]
+        start, end = (self._kernel.kallsyms.address_of(name) for name in ("_text", "_end"))
+        if start is None or end is None or not start <= places[0] < end:
+            places.clear()
+        places.append(VirtualAddress(self._columns.page_offset + physical & _U64))
+        tables = self._kernel.page_tables
+        return next((place for place in places if tables.translate(place) == physical), None)
+
+    # The memmap
+
+    @cached_property
+    def _columns(self) -> KernelColumns:
+        return KernelColumns(self._ram, self._kernel)
+
+    @cached_property
+    def _layout(self) -> PageLayout | None:
+        try:
+            return PageLayout.read(self._kernel)
+        except NoTypesError:
+            return None
+
+    def _record(self, frame: int, size: int) -> int:
+        """Address of the ``struct page`` of a frame, of the head's if it is the tail of a compound page."""
+        address = self._columns.vmemmap + frame * size
+        head = self._columns.word(address + (self._layout.compound if self._layout else 0))
+        return head - 1 if head & 1 and 0 <= address - (head - 1) < size << 18 else address
+
+    def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
+        """The object of a SLUB page that a byte lies in, None between objects (``mm/slub.c``, releases 6.0 to 6.12)."""
+        layout = self._layout
+        if layout is None:
+            return None
+        fields = {name: self._kernel.btf.find_member("kmem_cache", name) for name in _CACHE_FIELDS}
+        if any(field is None for field in fields.values()):
+            return None
+        word, frame = self._columns.word, physical >> PAGE_SHIFT
+        record = self._record(frame, layout.size)
+        base = (record - self._columns.vmemmap) // layout.size << PAGE_SHIFT
+        cache = word(record + layout.slab_cache)
+        if not cache:
+            return None
+        step, size, pad, name = (
+            word(cache + field.offset, 8 if field.name == "name" else 4) for field in fields.values() if field
+        )
+        count = self._slab_length(record)
+        if not 0 < size <= step or pad >= step or not count:
+            return None
+        index, within = divmod(physical - base, step)
+        if index >= count or not pad <= within < pad + size:
+            return None
+        start = PhysicalAddress(base + index * step + pad)
+        return SlabObject(self._columns.string(name, _MAX_CACHE_NAME), start, size, index, physical - start)
+
+    def _slab_length(self, record: int) -> int:
+        """Objects in a slab: a bit field of ``struct slab``."""
+        member = self._kernel.btf.find_member("slab", "objects")
+        if member is None:
+            return 0
+        word = self._columns.word(record + (member.bit_offset >> 6 << 3))
+        return word >> (member.bit_offset & 63) & (1 << member.bit_size) - 1
+
+    def file_index(self, page: int) -> int | None:
+        """Which page of its file a page of the page cache holds (``struct page``: index, of a large folio its head's)."""
+        layout = self._layout
+        if layout is None:
+            return None
+        btf = self._kernel.btf
+        member = btf.find_member("page", "index") or btf.find_member("page", "__folio_index")
+        if member is None:
+            return None
+        frame = self.layout.to_physical(_offset_of(page)) >> PAGE_SHIFT
+        record = self._record(frame, layout.size)
+        distance = (self._columns.vmemmap + frame * layout.size - record) // layout.size
+        index = self._columns.word(record + member.offset) + distance
+        return index if index < 1 << 52 else None
+
+
+def _offset_of(page: int) -> RamOffset:
+    return RamOffset(page << PAGE_SHIFT)

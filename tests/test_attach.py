@@ -1,0 +1,334 @@
+"""Machines that we did not start: a QEMU of somebody else's, and RAM in a file."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from support import glassbox, is_running, shared_files, wait_until
+
+from qemu_bridge import attach, connection, launch
+from qemu_bridge.addresses import GIB, RamLayout, RamRegion
+from qemu_bridge.client import Client
+from qemu_bridge.errors import BusyNameError, MachineError, UnknownMachineError, UsageError
+from qemu_bridge.machine import find_qemu
+
+
+class Foreign:
+    """A QEMU that Glass Box knows nothing of."""
+
+    def __init__(self, folder, *arguments):
+        self.qmp = folder / "foreign.qmp"
+        self.ram = folder / "foreign.ram"
+        self.process = subprocess.Popen(
+            [find_qemu(), "-nodefaults", "-display", "none", "-qmp", f"unix:{self.qmp},server=on,wait=off", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(self.qmp.exists)
+
+    def end(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+
+@contextlib.contextmanager
+def foreign(folder, *arguments):
+    """One of them, gone at the end with its RAM."""
+    found = Foreign(folder, *arguments)
+    try:
+        yield found
+    finally:
+        found.end()
+        found.ram.unlink(missing_ok=True)
+
+
+def shared(folder, size="64M", machine="pc"):
+    """Arguments for RAM that can be attached to."""
+    backend = f"memory-backend-file,id=mine,size={size},mem-path={folder / 'foreign.ram'},share=on"
+    return ("-machine", f"{machine},memory-backend=mine", "-m", size, "-object", backend)
+
+
+@pytest.fixture
+def guest(image, tmp_path):
+    """A foreign QEMU with a guest that has booted."""
+    serial = tmp_path / "serial.log"
+    words = ("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", image.command_line)
+    with foreign(tmp_path, *shared(tmp_path, "128M"), *words, "-serial", f"file:{serial}") as found:
+        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes(), 60.0)
+        yield found
+
+
+@pytest.fixture
+def let_go():
+    """Stops what a test attached, however it ended."""
+    yield
+    for found in connection.iter_connections():
+        if found.name in ("mine", "other"):
+            with Client(found) as client:
+                client.stop()
+
+
+@pytest.mark.guest
+def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
+    launch.attach("mine", qmp=guest.qmp)
+    with Client.connect("mine") as client:
+        client.wait_until_ready()
+        assert "init" in [process.name for process in client.processes()]
+        assert client.mappings(1) and client.symbols("init_task")
+        assert (client.page_map().entries["page_class"] > 2).sum() > 1000
+        client.pause()
+        assert client.status()["runstate"] == "paused" and client.qmp("query-status")["running"] is False
+        client.resume()
+        status = client.status()
+        assert (status["runstate"], status["origin"], status["machine"]) == ("running", "attached", "pc")
+        assert status["ram_bytes"] == 128 << 20 and status["vcpus"] == 1
+        with pytest.raises(MachineError, match=r"no shell of ours.*log in"):
+            client.execute("true")
+    assert "belongs to whoever started it" in glassbox("console", "mine").stderr
+    done = glassbox("stop", "mine")
+    assert done.returncode == 0 and "its QEMU runs on" in done.stderr
+    assert is_running(guest.process.pid) and guest.ram.exists() and not shared_files("mine")
+    # It may be joined again, and by another name.
+    launch.attach("other", qmp=guest.qmp)
+    with Client.connect("other") as client:
+        assert client.status()["runstate"] == "running"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_end_of_a_foreign_qemu_is_told(number, tmp_path, let_go):
+    with foreign(tmp_path, *shared(tmp_path), "-S") as qemu:
+        launch.attach("mine", qmp=qemu.qmp)
+        client = Client.connect("mine")
+        heard = []
+        listener = threading.Thread(target=lambda: heard.extend(client.events()))
+        listener.start()
+        wait_until(lambda: heard)
+        assert heard[0]["runstate"] == "paused"
+        qemu.end(number)
+        listener.join(20)
+        assert heard[-1]["event"] == "exited" and "its QEMU ended" in heard[-1]["reason"]
+        wait_until(lambda: not connection.is_alive("mine"))
+        assert qemu.ram.exists() and not shared_files("mine")
+        with pytest.raises(UnknownMachineError, match="its QEMU ended"):
+            connection.find_connection("mine")
+        client.close()
+
+
+def test_a_machine_of_ours_can_be_joined_and_keeps_its_ram(victim, let_go):
+    # Its RAM file has a name like those that we remove.
+    launch.attach("mine", qmp=Path(victim.connection.qmp_path))
+    with Client.connect("mine") as client:
+        assert client.connection.ram_path == victim.connection.ram_path
+        client.stop()
+    assert victim.status()["runstate"] and Path(victim.connection.ram_path).exists()
+
+
+def test_a_killed_daemon_leaves_a_foreign_qemu_and_its_ram(tmp_path, let_go):
+    with foreign(tmp_path, *shared(tmp_path), "-S") as qemu:
+        launch.attach("mine", qmp=qemu.qmp)
+        found = connection.find_connection("mine")
+        assert (found.qemu_pid, found.origin) == (0, "attached")
+        os.kill(found.daemon_pid, signal.SIGKILL)
+        wait_until(lambda: not connection.is_alive("mine"))
+        assert connection.prune() == ["mine"]
+        assert is_running(qemu.process.pid) and qemu.ram.exists()
+
+
+@pytest.mark.parametrize("origin", ["attached", "image"])
+def test_prune_spares_the_ram_and_the_qemu_of_others_whatever_they_are_called(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    ram, pages = (tmp_path / f"{connection.shared_prefix()}x.{end}" for end in ("ram", "pages"))
+    sleeper = subprocess.Popen(["sleep", "60"])
+    fields = dict.fromkeys(("control", "events", "qmp_path", "console_path", "log_path", "machine", "accelerator"), "")
+    for path in (ram, pages):
+        path.touch()
+    connection.write_connection(
+        connection.Connection(
+            name="x", state="running", daemon_pid=1, ram_path=str(ram), page_map_path=str(pages), regions=(),
+            origin=origin, qemu_pid=sleeper.pid, qemu_started=connection.process_started(sleeper.pid), **fields,
+        )
+    )  # fmt: skip
+    assert connection.prune() == ["x"]
+    assert ram.exists() and not pages.exists() and sleeper.poll() is None
+    sleeper.kill()
+    sleeper.wait()
+
+
+# --- what cannot be attached to ---------------------------------------------------------------------------
+
+REFUSED = {
+    "own": ((), r"pc\.ram.*not shared"),
+    "private file": (
+        ("-object", "memory-backend-file,id=m,size=64M,mem-path={ram},share=off", "-machine", "pc,memory-backend=m"),
+        r"\(m\).*not shared",
+    ),
+    "memfd": (
+        ("-object", "memory-backend-memfd,id=m,size=64M,share=on", "-machine", "pc,memory-backend=m"),
+        "shared but in no file",
+    ),
+    "folder": (
+        ("-object", "memory-backend-file,id=m,size=64M,mem-path={folder},share=on", "-machine", "pc,memory-backend=m"),
+        "as a file",
+    ),
+    "pieces": (
+        ("-object", "memory-backend-ram,id=a,size=32M,share=on", "-object", "memory-backend-ram,id=b,size=32M,share=on",
+         "-numa", "node,memdev=a", "-numa", "node,memdev=b"),
+        r"2 backends \(.*\)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_ram_that_cannot_be_read_is_refused_with_what_to_start(case, tmp_path):
+    arguments, message = REFUSED[case]
+    words = [word.format(ram=tmp_path / "foreign.ram", folder=tmp_path) for word in arguments]
+    with foreign(tmp_path, "-m", "64M", "-S", *words) as qemu, pytest.raises(MachineError, match=message) as caught:
+        attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+    assert "start QEMU with -machine" in str(caught.value)
+
+
+def test_a_qmp_socket_that_serves_another_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(attach, "_GREETING_TIMEOUT_S", 0.3)
+    with foreign(tmp_path, *shared(tmp_path), "-S") as qemu, socket.socket(socket.AF_UNIX) as other:
+        other.connect(str(qemu.qmp))
+        assert other.recv(100)
+        with pytest.raises(MachineError, match=r"one client at a time: end the other"):
+            attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+
+
+def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
+    path = tmp_path / "sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        with pytest.raises(MachineError, match="nobody listens"):
+            attach.find(attach.Wanted("mine", qmp=path))
+        server.listen()
+
+        def answer():
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(b"SSH-2.0\r\n")
+
+        greeter = threading.Thread(target=answer)
+        greeter.start()
+        with pytest.raises(MachineError, match="no QMP socket"):
+            attach.find(attach.Wanted("mine", qmp=path))
+        greeter.join()
+
+
+@pytest.mark.parametrize("option", ["--qmp", "--ram"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "three", "odd", "device"])
+def test_what_is_neither_socket_nor_image_is_refused_in_one_sentence(option, kind, tmp_path):
+    path = tmp_path / kind
+    content = {"empty": b"", "three": b"abc", "odd": b"\0" * 4097}.get(kind)
+    if content is not None:
+        path.write_bytes(content)
+    elif kind == "folder":
+        path.mkdir()
+    done = glassbox("attach", "mine", option, "/dev/null" if kind == "device" else str(path))
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("glassbox: ") and done.stderr.count("\n") == 1 and "; give" in done.stderr
+    assert not connection.is_alive("mine")
+
+
+def test_an_unreadable_image_and_other_formats_are_refused(tmp_path):
+    core = tmp_path / "core"
+    core.write_bytes(b"\x7fELF" + bytes(4092))
+    with pytest.raises(UsageError, match=r"ELF core, not a raw image.*pmemsave"):
+        attach.image_size(core)
+    with pytest.raises(UsageError, match=r"cannot read .* \(File name too long\)"):
+        attach.image_size(tmp_path / ("x" * 300))
+
+
+def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    with pytest.raises(BusyNameError, match="'victim' runs already"):
+        launch.attach("victim", ram=image)
+    assert victim.status()["name"] == "victim"
+
+
+def test_one_of_the_two_sources_must_be_named(tmp_path):
+    for arguments in ({}, {"qmp": tmp_path, "ram": tmp_path}):
+        with pytest.raises(UsageError, match=r"--qmp or a RAM image with --ram"):
+            launch.attach("mine", **arguments)
+    assert glassbox("attach", "mine").returncode == 2
+
+
+# --- RAM in a file ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.guest
+def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, let_go):
+    image = tmp_path / f"{connection.shared_prefix()}copy.ram"
+    with machine.paused():
+        subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, image], check=True)
+        names = sorted(process.name for process in machine.client.processes())
+        modules = machine.client.modules()
+    assert glassbox("attach", "mine", "--ram", str(image)).stdout == "mine\n"
+    with Client.connect("mine") as client:
+        assert sorted(process.name for process in client.processes()) == names
+        assert client.modules() == modules and client.mappings(1) and client.symbols("init_task")
+        assert client.page_map().grade == "snapshot" and client.kernel()["release"]
+        assert client.ram.read(0, 16) == machine.ram.read(0, 16)
+        status = client.status()
+        assert (status["runstate"], status["origin"], status["qemu_pid"]) == ("paused", "image", 0)
+        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.execute("ls")):
+            with pytest.raises(MachineError, match="is a RAM image"):
+                ask()
+    assert glassbox("find", "mine", "Linux version 6", "--limit", "1").returncode == 0
+    assert glassbox("peek", "mine", "0x1000000", "64").returncode == 0
+    assert glassbox("stop", "mine").returncode == 0
+    assert image.exists() and not shared_files("mine")
+
+
+def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
+    image = tmp_path / "zeros"
+    image.write_bytes(bytes(3 << 12))
+    launch.attach("mine", ram=image)
+    done = glassbox("ps", "mine")
+    assert done.returncode == 1 and "no running Linux kernel describes itself" in done.stderr
+
+
+# --- layouts ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+@pytest.mark.parametrize("size", [64 << 20, 4 * GIB + (512 << 20)])
+def test_layout_and_machine_type_come_from_qemu(machine, size, tmp_path):
+    # The file is sparse and the vCPU never runs, so this costs nothing.
+    with foreign(tmp_path, *shared(tmp_path, f"{size >> 20}M", machine), "-smp", "3", "-S") as qemu:
+        origin, config, ram, layout = attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+    assert layout == RamLayout.from_rule(machine, size)
+    assert (config.machine, config.smp, config.accelerator) == (machine, 3, "tcg")
+    assert (ram, origin.kind) == (qemu.ram, "attached")
+
+
+def test_a_machine_type_before_4_0_names_its_ram_by_a_path():
+    tree = (
+        'FlatView #0\n AS "memory", root: system\n  0000000000000000-0000000003ffffff (prio 0, ram): /objects/ram KVM\n'
+    )
+    assert attach._rows(tree, {"id": "ram"}) == RamLayout((RamRegion(0, 0, 64 << 20),))
+    assert attach._rows(tree, {"id": "other"}) is None
+
+
+def test_parts_of_ram_hidden_behind_devices_are_filled_in():
+    told = RamLayout((RamRegion(0, 0, 0x7F800000), RamRegion(4 * GIB, 0x80000000, GIB)))
+    assert attach.fill_gaps(told, 3 * GIB) == RamLayout.from_rule("q35", 3 * GIB)
+    for regions in ((RamRegion(0x1000, 0x1000, 0x1000),), (RamRegion(0, 0, 0x1000), RamRegion(0x2000, 0x3000, 0x1000))):
+        with pytest.raises(MachineError, match="not understood"):
+            attach.fill_gaps(RamLayout(regions), 0x4000)
+
+
+def test_a_small_image_has_one_layout_and_a_large_one_without_a_kernel_that_of_pc(tmp_path):
+    path = tmp_path / "image"
+    path.touch()
+    assert attach.detect_machine(path, 128 << 20) == "pc"
+    os.truncate(path, 5 * GIB)
+    assert attach.detect_machine(path, 5 * GIB) == "pc"
+    assert attach.image_layout("flat", 5 * GIB).end == 5 * GIB
