@@ -44,6 +44,8 @@ class Client:
         self._control.linger = 0
         self._control.connect(found.control)
         self._last_id = 0
+        self.skipped: tuple[str, ...] = ()
+        """What the last answer about guest RAM leaves out, a sentence each; nothing when it is complete."""
 
     @classmethod
     def connect(cls, name: str) -> Client:
@@ -186,7 +188,9 @@ class Client:
                 header, *buffers = self._control.recv_multipart()
                 reply = json.loads(header)
                 if reply["id"] == self._last_id:
-                    return _result(reply), buffers
+                    result = _result(reply)
+                    self.skipped = tuple(result.get("skipped", ()))
+                    return result, buffers
             elif not connection.is_alive(self.name):
                 reason = connection.read_exit(self.name) or "its daemon was killed"
                 raise MachineGoneError(f"machine {self.name!r} ended while it was asked ({reason})")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import dataclasses
 import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
@@ -42,18 +43,28 @@ class Semantics:
     def __init__(self, ram: GuestRam, page_map_path: Path) -> None:
         self._ram = ram
         self._page_map_path = page_map_path
+        self._loaded: KernelSymbols | None = None
+        self._reader: VolatilityAdapter | None = None
 
-    @cached_property
+    @property
     def _kernel(self) -> KernelSymbols:
-        from .symbols import KernelSymbols
+        # A guest may have rebooted into another kernel, or the same at another place.
+        if self._loaded is None or not self._loaded.is_current():
+            from .symbols import KernelSymbols
 
-        return KernelSymbols.load(self._ram)
+            self._loaded, self._reader = KernelSymbols.load(self._ram), None
+        return self._loaded
 
-    @cached_property
+    @property
     def _adapter(self) -> VolatilityAdapter:
-        from .volatility_adapter import VolatilityAdapter
+        """Volatility, about to read everything anew."""
+        kernel = self._kernel
+        if self._reader is None:
+            from .volatility_adapter import VolatilityAdapter
 
-        return VolatilityAdapter(self._ram, self._kernel)
+            self._reader = VolatilityAdapter(self._ram, kernel)
+        self._reader.refresh()
+        return self._reader
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
@@ -73,18 +84,18 @@ class Semantics:
 
     def ps(self) -> dict[str, Any]:
         """Every thread group."""
-        self._adapter.refresh()
-        return {"rows": [to_json(process) for process in self._adapter.processes()]}
+        adapter = self._adapter
+        return _rows(adapter.processes(), adapter)
 
     def maps(self, pid: int) -> dict[str, Any]:
         """The virtual memory areas of process `pid`."""
-        self._adapter.refresh()
-        return {"rows": [to_json(mapping) for mapping in self._adapter.mappings(pid)]}
+        adapter = self._adapter
+        return _rows(adapter.mappings(pid), adapter)
 
     def modules(self) -> dict[str, Any]:
         """The loaded kernel modules."""
-        self._adapter.refresh()
-        return {"rows": [to_json(module) for module in self._adapter.modules()]}
+        adapter = self._adapter
+        return _rows(adapter.modules(), adapter)
 
     def sym(self, wanted: str) -> dict[str, Any]:
         """The kernel symbols called `wanted`, or the one that covers address `wanted`."""
@@ -95,19 +106,26 @@ class Semantics:
         from .classify import AddressSpace, classify, owner_of
         from .paging import PageTables
 
-        self._adapter.refresh()
-        tables = self._kernel.page_tables
+        adapter, kernel = self._adapter, self._kernel
+        tables = kernel.page_tables
         spaces = [
             AddressSpace(
                 owner_of(process.pid, process.name),
                 PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
-                self._adapter.mappings(process.pid),
+                adapter.mappings(process.pid),
             )
-            for process in self._adapter.processes()
+            for process in adapter.processes()
             if process.page_table is not None
         ]
-        page_map = classify(self._ram, tables, self._kernel.sections(), spaces, Grade(grade))
+        page_map = classify(self._ram, tables, kernel.sections(), spaces, Grade(grade))
+        page_map = dataclasses.replace(page_map, skipped=(*page_map.skipped, *adapter.skipped))
         return self._page_map_file.publish(page_map)
+
+
+def _rows(records: Iterable[Any], adapter: VolatilityAdapter) -> dict[str, Any]:
+    # The rows come first: only then is it known what was skipped.
+    rows = [to_json(record) for record in records]
+    return {"rows": rows, "skipped": list(adapter.skipped)}
 
 
 _semantics: Semantics | None = None

@@ -60,6 +60,12 @@ def say(message: str) -> None:
     print(f"glassbox: {message}", file=sys.stderr, flush=True)
 
 
+def say_skipped(client: Client) -> None:
+    """Tell what the last answer leaves out, if anything."""
+    for sentence in client.skipped:
+        say(f"incomplete: {sentence}")
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """`value` as JSON, indented for people when they look at it."""
     print(json.dumps(value, indent=1 if sys.stdout.isatty() else None))
