@@ -105,9 +105,10 @@ class Service:
                 if not ended.done():
                     await self._quit(ended)
         except MachineError:
-            if not ended.done():
-                self._qemu.process.kill()
-            await ended
+            self._qemu.process.kill()
+            if await ended == -signal.SIGKILL:
+                raise
+            # It ended by itself before it could answer, and has said why.
             raise MachineError(f"QEMU did not start: {self._qemu.last_words()}") from None
         finally:
             self._worker.restart()
@@ -159,7 +160,9 @@ class Service:
             while not self._ready:
                 tail = tail[-len(READY_LINE) :] + console.read()
                 self._ready = READY_LINE in tail
-                await asyncio.sleep(_CONSOLE_POLL_S)
+                # A guest with another init never says so; looking for it must not cost anything then.
+                waited = time.time() - self._connection.started_at
+                await asyncio.sleep(max(_CONSOLE_POLL_S, waited / 100))
         await self._publish("ready")
 
     # NumPy is loaded by the first question that needs it, not while the guest boots and wants the processor.
