@@ -70,8 +70,6 @@ class Semantics:
     def _page_map_file(self) -> PageMapFile:
         from .page_map import PageMapFile
 
-        if self._page_map_path.exists():
-            return PageMapFile.attach(self._page_map_path, writable=True)
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
     def kernel(self) -> dict[str, Any]:

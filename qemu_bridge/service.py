@@ -43,7 +43,9 @@ logger = logging.getLogger(__name__)
 
 READY_LINE = b"glassbox: ready"
 _QUIT_TIMEOUT_S = 5.0
-_CONSOLE_POLL_S = 0.005
+_CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
+CONSOLE_LIMIT = 64 << 20
+"""Bytes of console log; the guest decides how fast it grows, so it starts over when it is full."""
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
@@ -95,6 +97,7 @@ class Service:
             self._events.bind(self._connection.events)
             async with Monitor.connect(self._qemu.monitor_socket, self._config.name) as self._monitor:
                 await self._check_layout()
+                self._runstate = (await self._monitor.execute("query-status"))["status"]
                 self._tasks.start(self._relay_events(), "events")
                 self._tasks.start(self._welcome_subscribers(), "subscribers")
                 self._tasks.start(self._serve(), "control")
@@ -151,19 +154,29 @@ class Service:
                 await self._publish("runstate", runstate=self._runstate)
             elif name == "RESET":
                 self._worker.restart()
+                self._agent.forget()
+                self._ready = False
             await self._publish("qmp", name=name, data=event.get("data", {}))
 
     async def _watch_console(self) -> None:
-        # The guest's init says in one line when user space is up.
-        tail = b""
+        # The guest's init says in one line when user space is up, after every boot.
+        tail, since = b"", time.monotonic()
         with open(self._connection.console_path, "rb") as console:
-            while not self._ready:
-                tail = tail[-len(READY_LINE) :] + console.read()
-                self._ready = READY_LINE in tail
-                # A guest with another init never says so; looking for it must not cost anything then.
-                waited = time.time() - self._connection.started_at
-                await asyncio.sleep(max(_CONSOLE_POLL_S, waited / 100))
-        await self._publish("ready")
+            while True:
+                if console.tell() > CONSOLE_LIMIT:
+                    os.truncate(self._connection.console_path, 0)
+                    console.seek(0)
+                tail = tail[-len(READY_LINE) :] + console.read(CONSOLE_LIMIT)
+                if READY_LINE in tail:
+                    tail, self._ready = b"", True
+                    await self._publish("ready")
+                # Often while a boot may end any moment, less and less while nothing comes.
+                if self._ready:
+                    since = time.monotonic()
+                waited = time.monotonic() - since
+                await asyncio.sleep(
+                    _CONSOLE_IDLE_S if self._ready else min(max(_CONSOLE_POLL_S, waited / 100), _CONSOLE_IDLE_S)
+                )
 
     # NumPy is loaded by the first question that needs it, not while the guest boots and wants the processor.
 
@@ -212,6 +225,11 @@ class Service:
         except (ValueError, KeyError, TypeError, IndexError) as error:
             sentence = f"the request cannot be understood ({error}); see docs/protocol.md"
             reply = {"id": number, "ok": False, "error": {"kind": "UsageError", "message": sentence}}
+        except Exception as error:
+            # Whoever asks is answered, whatever went wrong.
+            logger.exception("request failed")
+            sentence = f"the daemon failed ({type(error).__name__}: {error}); see {self._connection.log_path}"
+            reply = {"id": number, "ok": False, "error": {"kind": "MachineError", "message": sentence}}
         await self._control.send_multipart([identity, json.dumps(reply).encode(), *buffers])
 
     # --- verbs -------------------------------------------------------------------------------------------
@@ -279,7 +297,7 @@ class Service:
         return ask
 
     async def _page_map(self) -> Reply:
-        grade = "paused" if self._runstate == "paused" else "live"
+        grade = "live" if self._runstate == "running" else "paused"
         return await self._worker.ask("page_map", grade=grade), []
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import UsageError
 from ..protocol import MemoryMapping
-from .options import Verbs, add_json, add_name, add_verb, connect, print_rows, say_skipped
+from .options import Verbs, add_json, add_name, add_verb, connect, print_rows, printable, say_skipped
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -76,10 +76,10 @@ def sym(options: argparse.Namespace) -> None:
         return
     for symbol in found:
         place = f"+{symbol.offset:#x}" if symbol.offset else ""
-        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {symbol.name}{place}")
+        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(symbol.name)}{place}")
 
 
 def format_mapping(mapping: MemoryMapping) -> str:
     """One line in the layout of ``/proc/PID/maps`` (fs/proc/task_mmu.c, show_map_vma)."""
     line = f"{mapping.start:08x}-{mapping.end:08x} {mapping.permissions} {mapping.file_offset:08x} {mapping.device} {mapping.inode} "
-    return line.ljust(73) + mapping.path if mapping.path else line
+    return line.ljust(73) + printable(mapping.path) if mapping.path else line

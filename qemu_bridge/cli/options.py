@@ -105,5 +105,9 @@ def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record
         return "-"
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "-"
-    # The guest chose these bytes; they must not drive the terminal.
-    return "".join(character if character.isprintable() else "?" for character in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` of the guest's choosing, with what could drive a terminal replaced by question marks."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 REVISION = 1
 """Counts up when the same kernel gives other files, so that those of an older release are not taken for ours."""
 
+KEPT_FILES = 64
+"""Files that stay in the folder, the newest: some four a kernel build."""
+
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
@@ -110,7 +113,22 @@ def _write(path: Path, data: bytes) -> Path:
     except BaseException:
         os.unlink(temporary)
         raise
+    _evict(path.parent)
     return path
+
+
+def _evict(folder: Path) -> None:
+    # A guest that shows another kernel every time must not fill the disk.
+    files = sorted((found for found in folder.iterdir() if not found.name.startswith(".")), key=_age)
+    for found in files[KEPT_FILES:]:
+        found.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 @cache

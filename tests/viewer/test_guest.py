@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +95,18 @@ def test_run_does_the_whole_job_and_cleans_up(tmp_path):
     assert "demo" not in glassbox("status").stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_run_cleans_up_when_it_is_told_to_end(number, tmp_path):
+    command = [sys.executable, "-m", "qemu_bridge.cli", "run", "-o", str(tmp_path), "--no-window"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: "demo" in glassbox("status").stdout, 60)
+    time.sleep(1)
+    running.send_signal(number)
+    _, talk = running.communicate(timeout=60)
+    assert "Traceback" not in talk and running.returncode == 130
+    assert "demo" not in glassbox("status").stdout
+
+
 class Screen:
     """A display of its own, with a window on a machine in it."""
 
@@ -167,7 +180,7 @@ def test_two_windows_on_one_machine_and_one_killed(machine):
         first.viewer.wait()
         assert machine.client.status()["runstate"] == "running"
         second.press("q")
-        assert second.viewer.wait(20) == 0
+        assert second.viewer.wait(20) == 0, second.viewer.stderr.read()
 
 
 def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
