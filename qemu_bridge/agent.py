@@ -15,9 +15,10 @@ import shlex
 import socket
 from collections.abc import Sequence
 
-from .errors import MachineError, MachineGoneError
+from .errors import MachineError, MachineGoneError, UsageError
 
 OUTPUT_LIMIT = 256 << 20
+LONGEST_S = 86400.0
 _GRACE_S = 5.0
 
 
@@ -37,32 +38,39 @@ class Agent:
         Standard error comes in the same stream. After `timeout_s` the guest ends the command (status 143);
         `MachineError` if even that is not reported.
         """
+        if not 0 < timeout_s <= LONGEST_S:
+            raise UsageError(
+                f"a command cannot be given {timeout_s:g} s; give it more than 0 and at most {LONGEST_S:g}"
+            )
         line = command if isinstance(command, str) else shlex.join(command)
-        async with self._lock:
-            reader, writer = await self._open()
-            try:
-                async with asyncio.timeout(timeout_s + _GRACE_S):
-                    await self._drain(reader)
-                    self._pending = secrets.token_hex(16).encode()
-                    writer.write(_wrap(line, timeout_s, self._pending.decode()))
-                    await writer.drain()
-                    return await self._collect(reader)
-            except TimeoutError:
-                raise MachineError(
-                    f"the guest did not finish the command within {timeout_s:g} s; is it booted, paused or stuck? try 'glassbox console'"
-                ) from None
-            except (asyncio.IncompleteReadError, OSError):
-                raise MachineGoneError("the machine ended while it ran the command") from None
+        nonce = secrets.token_hex(16)
+        wire = _wrap(line, timeout_s, nonce)
+        try:
+            async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
+                reader, writer = await self._open()
+                if self._pending is not None:
+                    # An earlier command that timed out may still answer; its output must not be taken for ours.
+                    await self._collect(reader)
+                writer.write(wire)
+                self._pending = nonce.encode()
+                await writer.drain()
+                return await self._collect(reader)
+        except TimeoutError:
+            busy = "it still runs an earlier one" if self._lock.locked() else "is it booted, paused or stuck?"
+            raise MachineError(
+                f"the guest did not finish the command within {timeout_s:g} s; {busy} try 'glassbox console'"
+            ) from None
+        except (asyncio.IncompleteReadError, OSError):
+            raise MachineGoneError("the machine ended while it ran the command") from None
+
+    def forget(self) -> None:
+        """Wait for no earlier answer: the shell that would have given it went with a reset of the guest."""
+        self._pending = None
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is None or self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(sock=self._sock, limit=OUTPUT_LIMIT)
         return self._reader, self._writer
-
-    async def _drain(self, reader: asyncio.StreamReader) -> None:
-        # An earlier command that timed out may still answer; its output must not be taken for ours.
-        if self._pending is not None:
-            await self._collect(reader)
 
     async def _collect(self, reader: asyncio.StreamReader) -> tuple[bytes, int]:
         assert self._pending is not None
@@ -79,7 +87,7 @@ class Agent:
 
 
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
-    encoded = base64.b64encode(line.encode()).decode()
+    encoded = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
     limit = max(1, round(timeout_s))
     # timeout remarks on what it kills; the command's own standard error goes where its output goes.
     command = f'timeout -k 2 {limit} sh -c "exec 2>&1; $(echo {encoded} | base64 -d)" </dev/null 2>/dev/null'

@@ -375,3 +375,6 @@ class NoShell:
     async def run(self, command: str | Sequence[str], timeout_s: float) -> NoReturn:
         """Raise `MachineError`."""
         raise MachineError(f"the machine {self._reason}")
+
+    def forget(self) -> None:
+        """There is nothing to forget."""

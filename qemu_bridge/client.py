@@ -10,6 +10,7 @@ b'\\x00\\x00\\x00\\x00'
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -47,14 +48,18 @@ _PAGE_MAP_TRIES = 8
 class Client:
     """A blocking connection to one machine's daemon. Not thread-safe: one per thread."""
 
-    def __init__(self, found: Connection) -> None:
+    def __init__(self, found: Connection, timeout_s: float = TIMEOUT_S) -> None:
+        """Connect to the daemon of `found`; an answer may take `timeout_s`."""
         self.connection = found
         self.name = found.name
         self._context = zmq.Context()
         self._control = self._context.socket(zmq.DEALER)
         self._control.linger = 0
         self._control.connect(found.control)
+        self._timeout_s = timeout_s
         self._last_id = 0
+        self.skipped: tuple[str, ...] = ()
+        """What the last answer about guest RAM leaves out, a sentence each; nothing when it is complete."""
 
     @classmethod
     def connect(cls, name: str) -> Client:
@@ -73,6 +78,13 @@ class Client:
 
     # --- the machine -------------------------------------------------------------------------------------
 
+    def validate(self) -> None:
+        """Do nothing while the machine is there; `MachineGoneError` when it has ended. Costs no round trip."""
+        if not connection.is_alive(self.name):
+            raise MachineGoneError(
+                f"machine {self.name!r} has ended ({connection.read_exit(self.name) or 'its daemon was killed'})"
+            )
+
     def status(self) -> dict[str, Any]:
         """What the daemon knows of its machine: runstate, RAM, kernel, strategy of the dirty log, uptime."""
         return self.request("status")[0]
@@ -87,7 +99,8 @@ class Client:
 
     def stop(self) -> None:
         """End the machine; its RAM is gone when this returns."""
-        self.request("stop")
+        with contextlib.suppress(MachineGoneError):
+            self.request("stop")
         deadline = time.monotonic() + TIMEOUT_S
         while connection.is_alive(self.name):
             if time.monotonic() > deadline:
@@ -214,18 +227,20 @@ class Client:
         """(header, buffers) of the daemon's answer to `verb`.
 
         Raises the error that the daemon reports, `MachineGoneError` if it dies meanwhile, and `MachineError`
-        when no answer comes within a minute and `patience_s`.
+        when no answer comes within the client's time and `patience_s`.
         """
         self._last_id += 1
         message = {"protocol": PROTOCOL_VERSION, "id": self._last_id, "verb": verb, "arguments": arguments}
         self._control.send(json.dumps(message).encode())
-        deadline = time.monotonic() + TIMEOUT_S + patience_s
+        deadline = time.monotonic() + self._timeout_s + patience_s
         while time.monotonic() < deadline:
             if self._control.poll(_LIVENESS_MS):
                 header, *buffers = self._control.recv_multipart()
                 reply = json.loads(header)
                 if reply["id"] == self._last_id:
-                    return _result(reply), buffers
+                    result = _result(reply)
+                    self.skipped = tuple(result.get("skipped", ()))
+                    return result, buffers
             elif not connection.is_alive(self.name):
                 reason = connection.read_exit(self.name) or "its daemon was killed"
                 raise MachineGoneError(f"machine {self.name!r} ended while it was asked ({reason})")

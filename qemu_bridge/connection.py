@@ -15,6 +15,7 @@ import json
 import os
 import re
 import signal
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -84,34 +85,51 @@ class Connection:
 
 def runtime_folder() -> Path:
     """The folder of connection files and sockets, made when missing, closed to other users."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base, "glassbox") if base else Path("/tmp", f"glassbox-{os.getuid()}")
+    base = _base_folder("XDG_RUNTIME_DIR")
+    folder = base / "glassbox" if base else Path(f"/tmp/glassbox-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
+        # Not followed: in /tmp somebody else may have put a link in its place.
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+            if status.st_mode & 0o077:
+                folder.chmod(0o700)
+            return folder
     except OSError as error:
         raise HostError(
             f"cannot make the runtime folder {folder} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
         ) from None
-    if owner != os.getuid():
-        raise HostError(
-            f"the runtime folder {folder} belongs to another user; set XDG_RUNTIME_DIR to a folder of yours"
-        )
-    folder.chmod(0o700)
-    return folder
+    raise HostError(
+        f"the runtime folder {folder} is not a folder of yours; remove it or set XDG_RUNTIME_DIR to one that is"
+    )
+
+
+def state_path(name: str) -> Path:
+    """Where machine `name`'s logs are, if it ever ran."""
+    return (_base_folder("XDG_STATE_HOME") or Path.home() / ".local/state") / "glassbox" / name
 
 
 def state_folder(name: str) -> Path:
-    """The folder of machine `name`'s logs, made when missing."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    folder = Path(base, "glassbox", name)
-    folder.mkdir(parents=True, exist_ok=True)
+    """The folder of machine `name`'s logs, made when missing, closed to other users: a console may show anything."""
+    folder = state_path(name)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(
+            f"cannot make the folder {folder} for logs ({error.strerror}); set XDG_STATE_HOME to a folder of yours"
+        ) from None
     return folder
 
 
 def ram_folder() -> Path:
     """Where guest RAM lives: ``/dev/shm``, or what ``GLASSBOX_RAM_DIR`` names."""
-    return Path(os.environ.get("GLASSBOX_RAM_DIR") or "/dev/shm")
+    return _base_folder("GLASSBOX_RAM_DIR") or Path("/dev/shm")
+
+
+def _base_folder(variable: str) -> Path | None:
+    # Relative paths are passed over, as the XDG base directory specification asks: the daemon lives in another folder.
+    path = Path(os.environ.get(variable, ""))
+    return path if path.is_absolute() else None
 
 
 def validate_name(name: str) -> str:
@@ -203,7 +221,7 @@ def write_exit(name: str, sentence: str) -> None:
 def read_exit(name: str) -> str:
     """How machine `name` ended the last time, empty when it never ran or is forgotten."""
     try:
-        return (state_folder(name) / "exit").read_text().strip()
+        return (state_path(name) / "exit").read_text().strip()
     except OSError:
         return ""
 
@@ -219,7 +237,27 @@ def prune() -> list[str]:
         if sweep(path.stem):
             swept.append(path.stem)
         os.close(lock)
+    _sweep_orphans()
     return swept
+
+
+def _sweep_orphans() -> None:
+    # Shared files of daemons that are gone together with their connection files, as when a runtime folder is emptied.
+    in_use = {found.ram_path for found in iter_connections()}
+    for path in ram_folder().glob(f"{shared_prefix()}*-*.*"):
+        if str(path) in in_use:
+            continue
+        pid = path.stem.rpartition("-")[2]
+        with contextlib.suppress(OSError):
+            if pid.isdecimal() and path.stat().st_uid == os.getuid() and not _is_daemon(int(pid)):
+                path.unlink()
+
+
+def _is_daemon(pid: int) -> bool:
+    try:
+        return b"qemu_bridge.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def sweep(name: str) -> bool:

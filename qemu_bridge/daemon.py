@@ -62,13 +62,17 @@ def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], No
     connection.sweep(config.name)
     ram = connection.ram_folder() / f"{connection.shared_prefix()}{config.name}-{os.getpid()}.ram"
     found = _describe(config, ram, layout)
-    Path(found.console_path).write_bytes(b"")
+    # The logs are ours to clear only now that the name is.
+    os.ftruncate(2, 0)
+    os.close(os.open(found.console_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
     process: Qemu | None = None
     try:
         # The file stands before QEMU does, so that whoever finds it can sweep up after us at any moment.
         connection.write_connection(found)
-        os.close(os.open(ram, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        os.truncate(ram, config.memory)
+        for path, size in ((ram, config.memory), (Path(found.page_map_path), 0)):
+            # Exclusive, so that nobody else's file, planted under the name, is taken for ours.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.truncate(path, size)
         process = Qemu(qemu, config, ram, Path(found.console_path))
         found = dataclasses.replace(
             found, state="running", qemu_pid=process.process.pid, qemu_started=process.started, argv=tuple(process.argv)
@@ -99,8 +103,10 @@ def join(wanted: dict[str, str], on_running: Callable[[Connection], None]) -> No
         origin, config, ram, layout = attach.find(attach.Wanted.from_json(wanted))
         found = dataclasses.replace(_describe(config, ram, layout, origin.kind), state="running")
         found = dataclasses.replace(found, qmp_path=wanted.get("qmp", ""))
-        paths = found.shared_files
+        os.ftruncate(2, 0)
         connection.write_connection(found)
+        os.close(os.open(found.page_map_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        paths = found.shared_files
         _serve(config, origin, found, on_running)
     finally:
         connection.remove_files(name, paths)
@@ -131,7 +137,12 @@ def main() -> int:
         return 0
     record = json.loads(text)
     name = record["attach"]["name"] if "attach" in record else record["name"]
-    log = os.open(connection.state_folder(name) / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        folder = connection.state_folder(name)
+    except GlassBoxError as error:
+        print(json.dumps({"ok": False, "kind": type(error).__name__, "message": str(error)}))
+        return error.exit_status
+    log = os.open(folder / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     os.close(log)
 

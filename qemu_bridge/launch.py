@@ -12,6 +12,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
         try:
             yield daemon
         finally:
-            # Without a machine it ends on this. With one it lives on, and there is nothing to wait for.
+            # Without a machine it ends on this. With one it lives on; a thread sees to its end, should we live as long.
             daemon.stdin.close()
-            daemon.returncode = 0
+            threading.Thread(target=daemon.wait, name="daemon", daemon=True).start()
 
 
 def launch(config: MachineConfig, daemon: WaitingDaemon | None = None) -> None:

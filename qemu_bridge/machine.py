@@ -96,7 +96,7 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     qmp_path = str(endpoints.qmp).replace(",", ",,")
     argv += ["-qmp", f"unix:{qmp_path},server=on,wait=off"]
     console_path = str(endpoints.console).replace(",", ",,")
-    argv += ["-chardev", f"file,id=console,path={console_path}", "-serial", "chardev:console"]
+    argv += ["-chardev", f"file,id=console,path={console_path},append=on", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=agent,fd={endpoints.agent_fd}", "-serial", "chardev:agent"]
     argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if config.kernel is not None:

@@ -108,12 +108,19 @@ class PageMapFile:
 
     @classmethod
     def create(cls, path: Path, page_count: int) -> PageMapFile:
-        """A new file of generation 0, which holds nothing, open for writing."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        """The file at `path`, made generation 0, which holds nothing, if it is empty or not there; open for writing.
+
+        `MachineError` if the file is another user's or no page map.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
-            file.write(_HEADER.pack(_MAGIC, _VERSION, page_count, 0))
-            file.truncate(_HEADER_SIZE + 2 * page_count * ENTRY.itemsize)
-        return cls(path, page_count, writable=True)
+            status = os.fstat(descriptor)
+            if status.st_uid != os.getuid():
+                raise MachineError(f"the page map {path} belongs to another user; start the machine again")
+            if status.st_size == 0:
+                file.write(_HEADER.pack(_MAGIC, _VERSION, page_count, 0))
+                file.truncate(_HEADER_SIZE + 2 * page_count * ENTRY.itemsize)
+        return cls.attach(path, writable=True)
 
     @classmethod
     def attach(cls, path: Path, writable: bool = False) -> PageMapFile:

@@ -35,6 +35,9 @@ class Shell(Protocol):
     async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
         """(output, exit status) of `command`; `MachineError` where there is no shell or no answer."""
 
+    def forget(self) -> None:
+        """Wait for no earlier answer: the guest was reset."""
+
 
 class Origin(Protocol):
     """What a machine's RAM belongs to.

@@ -14,7 +14,7 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -47,38 +47,55 @@ class Semantics:
     def __init__(self, ram: GuestRam, page_map_path: Path) -> None:
         self._ram = ram
         self._page_map_path = page_map_path
+        self._loaded: KernelSymbols | None = None
 
-    @cached_property
+    @property
     def _kernel(self) -> KernelSymbols:
-        from .symbols import KernelSymbols
+        # A guest may have rebooted into another kernel, or the same at another place: what was made of the old one goes.
+        if self._loaded is None or not self._loaded.is_current():
+            from .symbols import KernelSymbols
 
-        return KernelSymbols.load(self._ram)
+            for name in ("_reader", "_overlays", "_builder"):
+                vars(self).pop(name, None)
+            self._loaded = KernelSymbols.load(self._ram)
+        return self._loaded
 
     @cached_property
-    def _adapter(self) -> VolatilityAdapter:
+    def _reader(self) -> VolatilityAdapter:
         from .volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self._ram, self._kernel)
 
+    @property
+    def _adapter(self) -> VolatilityAdapter:
+        """Volatility, about to read everything anew."""
+        _ = self._kernel
+        self._reader.refresh()
+        return self._reader
+
     @cached_property
-    def _overlay_context(self) -> OverlayContext:
+    def _overlays(self) -> OverlayContext:
         from .overlays import OverlayContext
 
         return OverlayContext(self._ram, self._kernel, lambda: self._adapter)
+
+    @property
+    def _overlay_context(self) -> OverlayContext:
+        """What overlays read from, about to read everything anew."""
+        _ = self._kernel
+        self._overlays.objects.forget()
+        return self._overlays
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
         from .page_map import PageMapFile
 
-        if self._page_map_path.exists():
-            return PageMapFile.attach(self._page_map_path, writable=True)
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
     @property
     def caveat(self) -> str:
         """What goes with every answer about a kernel of a release that was not tested; empty before one was found."""
-        kernel: KernelSymbols | None = vars(self).get("_kernel")
-        return "" if kernel is None else kernel.caveat
+        return "" if self._loaded is None else self._loaded.caveat
 
     def kernel(self) -> dict[str, Any]:
         """Release, build id and KASLR offset of the kernel."""
@@ -94,7 +111,6 @@ class Semantics:
         from .overlays import read_overlay
         from .overlays.processes import PROCESSES
 
-        self._overlay_context.objects.forget()
         table = read_overlay(PROCESSES, self._overlay_context, Budget())
         return {"rows": table.rows, "skipped": table.skipped}
 
@@ -107,18 +123,17 @@ class Semantics:
         if not overlay:
             return {"rows": [to_json(info) for info in registry.infos()], "skipped": registry.skipped}
         wanted = registry.find(overlay)
-        self._overlay_context.objects.forget()
         return {"table": to_json(read_overlay(wanted, self._overlay_context, Budget()))}
 
     def maps(self, pid: int) -> dict[str, Any]:
         """The virtual memory areas of process `pid`."""
-        self._adapter.refresh()
-        return {"rows": [to_json(mapping) for mapping in self._adapter.mappings(pid)]}
+        adapter = self._adapter
+        return _rows(adapter.mappings(pid), adapter)
 
     def modules(self) -> dict[str, Any]:
         """The loaded kernel modules."""
-        self._adapter.refresh()
-        return {"rows": [to_json(module) for module in self._adapter.modules()]}
+        adapter = self._adapter
+        return _rows(adapter.modules(), adapter)
 
     def sym(self, wanted: str) -> dict[str, Any]:
         """The kernel symbols called `wanted`, or the one that covers address `wanted`."""
@@ -130,12 +145,13 @@ class Semantics:
 
     def newest_page_map(self, grade: str) -> PageMap:
         """The page map of this moment, with all that share a page."""
-        if self._page_map_builder is not None:
-            return self._page_map_builder.build(Grade(grade))
+        _ = self._kernel
+        if self._builder is not None:
+            return self._builder.build(Grade(grade))
         return self._classify(Grade(grade))
 
     @cached_property
-    def _page_map_builder(self) -> PageMapBuilder | None:
+    def _builder(self) -> PageMapBuilder | None:
         from .classify import PageMapBuilder
 
         try:
@@ -153,14 +169,14 @@ class Semantics:
         spaces: list[AddressSpace] = []
         skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
         with contextlib.suppress(NoTypesError):
-            self._adapter.refresh()
+            adapter = self._adapter
             spaces = [
                 AddressSpace(
                     owner_of(process.pid, process.name),
                     PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
-                    self._adapter.mappings(process.pid),
+                    adapter.mappings(process.pid),
                 )
-                for process in self._adapter.processes()
+                for process in adapter.processes()
                 if process.page_table is not None
             ]
         page_map = classify(self._ram, tables, self._kernel.sections(), spaces, grade)
@@ -200,8 +216,13 @@ class Semantics:
         adapter = None
         with contextlib.suppress(NoTypesError):
             adapter = self._adapter
-            adapter.refresh()
         return GuestSources(self._ram, self._kernel, adapter, page_map)
+
+
+def _rows(records: Iterable[Any], adapter: VolatilityAdapter) -> dict[str, Any]:
+    # The rows come first: only then is it known what was skipped.
+    rows = [to_json(record) for record in records]
+    return {"rows": rows, "skipped": list(adapter.skipped)}
 
 
 _semantics: Semantics | None = None

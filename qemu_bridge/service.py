@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READY_LINE = b"glassbox: ready"
-_CONSOLE_POLL_S = 0.005
+_CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
+CONSOLE_LIMIT = 64 << 20
+"""Bytes of console log; the guest decides how fast it grows, so it starts over when it is full."""
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
@@ -114,7 +116,7 @@ class Service:
         self._tasks.start(self._relay_events(), "events")
         self._tasks.start(self._welcome_subscribers(), "subscribers")
         self._tasks.start(self._serve(), "control")
-        if not self._ready:
+        if self._origin.kind == "started":
             self._tasks.start(self._watch_console(), "console")
 
     # --- QEMU --------------------------------------------------------------------------------------------
@@ -138,17 +140,29 @@ class Service:
                 await self._publish("runstate", runstate=self._runstate)
             elif name == "RESET":
                 self._worker.restart()
+                self._shell.forget()
+                self._ready = self._origin.kind != "started"
             await self._publish("qmp", name=name, data=event.get("data", {}))
 
     async def _watch_console(self) -> None:
-        # The guest's init says in one line when user space is up.
-        tail = b""
+        # The guest's init says in one line when user space is up, after every boot.
+        tail, since = b"", time.monotonic()
         with open(self._connection.console_path, "rb") as console:
-            while not self._ready:
-                tail = tail[-len(READY_LINE) :] + console.read()
-                self._ready = READY_LINE in tail
-                await asyncio.sleep(_CONSOLE_POLL_S)
-        await self._publish("ready")
+            while True:
+                if console.tell() > CONSOLE_LIMIT:
+                    os.truncate(self._connection.console_path, 0)
+                    console.seek(0)
+                tail = tail[-len(READY_LINE) :] + console.read(CONSOLE_LIMIT)
+                if READY_LINE in tail:
+                    tail, self._ready = b"", True
+                    await self._publish("ready")
+                # Often while a boot may end any moment, less and less while nothing comes.
+                if self._ready:
+                    since = time.monotonic()
+                waited = time.monotonic() - since
+                await asyncio.sleep(
+                    _CONSOLE_IDLE_S if self._ready else min(max(_CONSOLE_POLL_S, waited / 100), _CONSOLE_IDLE_S)
+                )
 
     # NumPy is loaded by the first question that needs it, not while the guest boots and wants the processor.
 
@@ -197,6 +211,11 @@ class Service:
         except (ValueError, KeyError, TypeError, IndexError) as error:
             sentence = f"the request cannot be understood ({error}); see docs/protocol.md"
             reply = {"id": number, "ok": False, "error": {"kind": "UsageError", "message": sentence}}
+        except Exception as error:
+            # Whoever asks is answered, whatever went wrong.
+            logger.exception("request failed")
+            sentence = f"the daemon failed ({type(error).__name__}: {error}); see {self._connection.log_path}"
+            reply = {"id": number, "ok": False, "error": {"kind": "MachineError", "message": sentence}}
         await self._control.send_multipart([identity, json.dumps(reply).encode(), *buffers])
 
     # --- verbs -------------------------------------------------------------------------------------------

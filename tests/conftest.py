@@ -18,7 +18,6 @@ from support import Machine, booted, find_or_build_image
 
 from qemu_bridge import connection
 from qemu_bridge.client import Client
-from qemu_bridge.connection import prune, ram_folder, shared_prefix
 from qemu_bridge.errors import ImageError, MachineError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.launch import launch
@@ -39,21 +38,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated_folders() -> Iterator[Path]:
-    """Runtime, state and symbol folders of the session's own; short, because a socket's path is limited."""
+    """Folders of the session's own, short because a socket's path is limited; nothing may be left in shared memory."""
     folder = Path(tempfile.mkdtemp(prefix="gb-"))
-    kept = {key: os.environ.get(key) for key in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "GLASSBOX_SYMBOL_CACHE")}
-    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
-    os.environ["XDG_STATE_HOME"] = str(folder / "state")
-    os.environ["GLASSBOX_SYMBOL_CACHE"] = str(folder / "symbols")
-    before = set(ram_folder().glob(f"{shared_prefix()}*"))
+    shared = Path(tempfile.mkdtemp(prefix="glassbox-test-", dir="/dev/shm"))
+    own = {
+        "XDG_RUNTIME_DIR": folder / "run",
+        "XDG_STATE_HOME": folder / "state",
+        "GLASSBOX_SYMBOL_CACHE": folder / "symbols",
+        "GLASSBOX_RAM_DIR": shared,
+    }
+    kept = {key: os.environ.get(key) for key in own}
+    os.environ.update({key: str(path) for key, path in own.items()})
     yield folder
-    prune()
-    left = set(ram_folder().glob(f"{shared_prefix()}*")) - before
+    connection.prune()
+    left = list(shared.iterdir())
     for key, value in kept.items():
         os.environ.pop(key, None)
         if value is not None:
             os.environ[key] = value
     shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(shared, ignore_errors=True)
     assert not left, f"left behind: {left}"
 
 

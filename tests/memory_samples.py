@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from qemu_bridge.addresses import RamLayout
@@ -136,3 +137,66 @@ class BtfWriter:
     def section(self) -> bytes:
         header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(self.types), len(self.types), len(self.strings))
         return header + self.types + self.strings
+
+
+KERNEL_TEXT = 0xFFFFFFFF81000000
+KERNEL_DATA = KERNEL_TEXT + 0x400000
+_TABLES, _TASK, _BTF = KERNEL_TEXT + 0x100000, KERNEL_TEXT + 0x200000, KERNEL_TEXT + 0x300000
+_IMAGE_BASE = 0xFFFFFFFF80000000
+# What Volatility will not load a Linux symbol file without.
+_MANDATORY = """file hlist_head mm_struct super_block vm_area_struct qstr dentry fs_struct files_struct kobject cred inode idr
+address_space page vfsmount net socket sock inet_sock unix_sock""".split()
+
+
+def small_kernel(
+    memory: Memory,
+    types: bool = True,
+    comm: bytes = b"swapper/0",
+    note_at: int = 0x200000,
+    release: str = "6.1",
+    data: bytes = b"",
+    structs: Callable[[BtfWriter], None] = lambda writer: None,
+) -> None:
+    """As little of a kernel as can be found: a note, page tables, a symbol table, a first task, types.
+
+    `data` lies at KERNEL_DATA; `structs` adds types that take the place of empty ones.
+    """
+    root = memory.allocate()
+    w = BtfWriter()
+    character = w.integer("char", 1, 1)
+    w.integer("long unsigned int", 8)
+    w.aggregate("task_struct", 64, [("comm", w.array(character, character, 16), 64)])
+    structs(w)
+    w.aggregate("list_head", 16, [("next", 0, 0), ("prev", 0, 64)])
+    for name in _MANDATORY:
+        w.aggregate(name, 8, [])
+    section = w.section()
+    entries = [
+        ("T_stext", KERNEL_TEXT),
+        ("T_etext", KERNEL_TEXT + 64),
+        ("Tstart", KERNEL_TEXT + 16),
+        ("Dinit_task", _TASK),
+    ]
+    entries.append(("Rlinux_banner", _TASK + 128))
+    if types:
+        entries += [("R__start_BTF", _BTF), ("R__stop_BTF", _BTF + len(section))]
+    entries.sort(key=lambda entry: entry[1])
+    names, table, index = compress_names([name for name, _ in entries])
+    parts = {
+        "num_syms": struct.pack("<I", len(entries)),
+        "names": names,
+        "token_table": table.ljust(0x1000, b"\0"),
+        "token_index": index,
+        "offsets": b"".join(struct.pack("<i", KERNEL_TEXT - 1 - address) for _, address in entries),
+        "relative_base": struct.pack("<Q", KERNEL_TEXT),
+    }
+    values: dict[str, object] = {"OSRELEASE": release, "BUILD-ID": "ab" * 20, "PAGESIZE": 4096}
+    values["SYMBOL(_stext)"] = f"{KERNEL_TEXT:x}"
+    for number, (name, content) in enumerate(parts.items()):
+        memory.map_bytes(root, _TABLES + number * 0x10000, content)
+        values[f"SYMBOL(kallsyms_{name})"] = f"{_TABLES + number * 0x10000:x}"
+    memory.map_bytes(root, _TASK, bytes(8) + comm.ljust(120, b"\0") + b"Linux version 6.1\n\0" + bytes(4096 - 147))
+    memory.map_bytes(root, _BTF, section)
+    memory.map_bytes(root, KERNEL_DATA, data)
+    values |= {"SYMBOL(init_top_pgt)": f"{_IMAGE_BASE + root:x}", "NUMBER(phys_base)": 0, "KERNELOFFSET": "0"}
+    memory.write(note_at, vmcoreinfo_note(values))

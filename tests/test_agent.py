@@ -1,10 +1,16 @@
 """The root shell in the guest: bytes, exit status, time limits."""
 
+import contextlib
 import hashlib
+import os
+import threading
+import time
 
 import pytest
+from support import booted
 
-from qemu_bridge.errors import MachineError
+from qemu_bridge.client import Client
+from qemu_bridge.errors import MachineError, UsageError
 
 pytestmark = pytest.mark.guest
 
@@ -50,6 +56,47 @@ def test_a_command_that_never_ends_is_ended(machine):
     output, status = machine.client.execute("echo begun; sleep 1000", timeout_s=1.0)
     assert (output, status) == (b"begun\n", 143)
     assert machine.exec("echo still here") == b"still here\n"
+
+
+@pytest.mark.parametrize("timeout_s", [0, -9, float("inf"), float("nan"), 1e9])
+def test_a_time_that_makes_no_sense_is_refused_and_harmless(machine, timeout_s):
+    with pytest.raises(UsageError, match="cannot be given"):
+        machine.client.request("exec", command="echo hi", timeout_s=timeout_s)
+    assert machine.exec("echo hi") == b"hi\n"
+
+
+def test_bytes_that_are_no_text_arrive(machine):
+    assert machine.client.execute(["printf", "%s", os.fsdecode(b"\xff\xfe")])[0] == b"\xff\xfe"
+
+
+def test_a_command_waits_for_another_no_longer_than_its_time(machine):
+    busy = threading.Thread(target=run_in_background, args=(machine.name, "sleep 9"))
+    busy.start()
+    time.sleep(0.5)
+    with pytest.raises(MachineError, match="still runs an earlier one"):
+        machine.client.execute("echo hi", timeout_s=0.5)
+    busy.join()
+    assert machine.exec("echo hi") == b"hi\n"
+
+
+def run_in_background(name, command):
+    with Client.connect(name) as client, contextlib.suppress(MachineError):
+        client.execute(command, 20)
+
+
+def test_the_shell_answers_again_after_a_reset_in_the_middle_of_a_command(image):
+    with booted("reset", image) as found:
+        busy = threading.Thread(target=run_in_background, args=("reset", "sleep 1000"))
+        busy.start()
+        time.sleep(0.5)
+        found.client.qmp("system_reset")
+        time.sleep(0.3)
+        assert found.client.status()["ready"] is False
+        found.client.wait_until_ready(60)
+        assert found.exec("echo again", 60) == b"again\n"
+        assert found.client.processes()[0].name == "init"
+        found.client.stop()
+        busy.join()
 
 
 def test_a_paused_guest_does_not_answer_and_answers_rightly_afterwards(machine):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.guest
 
 
 def test_an_unknown_machine_is_a_key_error_with_a_hint():
-    with pytest.raises(UnknownMachineError, match="no machine named .nobody. runs") as caught:
+    with pytest.raises(UnknownMachineError, match="no machine named") as caught:
         Client.connect("nobody")
     assert isinstance(caught.value, KeyError)
 

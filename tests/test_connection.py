@@ -140,6 +140,36 @@ def test_prune_removes_nothing_that_is_not_named_as_ours(runtime, tmp_path):
     assert precious.read_text() == "keep me"
 
 
+def test_prune_finds_shared_files_whose_connection_file_is_gone(runtime, tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    orphan = tmp_path / f"{connection.shared_prefix()}lost-{gone.pid}.ram"
+    orphan.touch()
+    other = tmp_path / f"glassbox-{os.getuid() + 1}-lost-{gone.pid}.ram"
+    other.touch()
+    connection.prune()
+    assert not orphan.exists() and other.exists()
+
+
+def test_a_link_in_place_of_the_runtime_folder_is_not_followed(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    target.mkdir(mode=0o755)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/glassbox").symlink_to(target)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    with pytest.raises(HostError, match="not a folder of yours"):
+        connection.runtime_folder()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+def test_relative_folders_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "here")
+    monkeypatch.setenv("GLASSBOX_RAM_DIR", "there")
+    assert connection.runtime_folder().is_absolute() and str(connection.ram_folder()) == "/dev/shm"
+    assert not (tmp_path / "here").exists()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"name": "x"}', json.dumps({"qemu_pid": "x"})])
 def test_prune_sweeps_a_file_that_makes_no_sense(content, runtime):
     (runtime / "odd.json").write_text(content)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from support import is_running, shared_files, wait_until
@@ -32,6 +33,20 @@ def test_arguments_that_qemu_refuses_come_back_in_its_own_words():
     with pytest.raises(MachineError, match=r"QEMU did not start: .*no-such-device"):
         launch(MachineConfig(name="refused", qemu_args=("-device", "no-such-device")))
     assert not shared_files("refused") and not connection.is_alive("refused")
+
+
+def test_a_refused_start_leaves_the_log_of_the_running_machine_alone(victim):
+    log = Path(victim.connection.log_path)
+    with open(log, "a") as file:
+        file.write("a line\n")
+    with pytest.raises(BusyNameError):
+        launch(MachineConfig(name="victim"))
+    assert log.read_text().endswith("a line\n")
+
+
+def test_the_page_map_file_is_ours_from_the_start(victim):
+    status = os.stat(victim.connection.page_map_path)
+    assert status.st_uid == os.getuid() and status.st_mode & 0o777 == 0o600
 
 
 def test_a_daemon_that_is_given_no_machine_ends():

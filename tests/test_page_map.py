@@ -46,6 +46,16 @@ def test_a_generation_that_was_overwritten_is_refused(tmp_path):
         PageMapFile.attach(tmp_path / "pages").read(header)
 
 
+def test_a_file_that_somebody_else_planted_is_refused(tmp_path):
+    planted = tmp_path / "pages"
+    planted.write_bytes(b"not a page map")
+    with pytest.raises(MachineError, match="no page map"):
+        PageMapFile.create(planted, 10)
+    (tmp_path / "link").symlink_to(planted)
+    with pytest.raises(OSError, match="symbolic links"):
+        PageMapFile.create(tmp_path / "link", 10)
+
+
 def test_what_is_no_page_map_is_refused(tmp_path):
     with pytest.raises(MachineGoneError):
         PageMapFile.attach(tmp_path / "nowhere")

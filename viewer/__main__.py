@@ -54,6 +54,10 @@ class MachineSource:
         parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
         return " · ".join(parts)
 
+    def validate(self) -> None:
+        """`MachineGoneError` when the machine has ended."""
+        self._client().validate()
+
     def page_map(self) -> PageMap:
         """A fresh page map."""
         return self._client().page_map()

@@ -146,13 +146,17 @@ class Feed:
         return page_map
 
     def _watch(self) -> None:
-        map_due, pause = 0.0, BUSY_PAUSE_S
+        map_due, pause, is_stale = 0.0, BUSY_PAUSE_S, True
         while not self._stop.is_set():
             self._running.wait()
             pages = self._scan.scan(0.02)
             page_map = None
+            # What pages are is written in pages: where none changed, the map says what it said.
+            is_stale |= len(pages) > 0
             if time.monotonic() >= map_due:
-                page_map = self._read_page_map()
+                self._source.validate()
+                if is_stale:
+                    page_map, is_stale = self._read_page_map(), False
                 map_due = time.monotonic() + MAP_PERIOD_S
             if len(pages) or page_map is not None:
                 with self._lock:

@@ -52,6 +52,10 @@ class Source(Protocol):
         """One line: name, RAM size, kernel."""
         ...
 
+    def validate(self) -> None:
+        """Raise `MachineGoneError` when the machine has ended."""
+        ...
+
     def page_map(self) -> PageMap:
         """A fresh page map."""
         ...

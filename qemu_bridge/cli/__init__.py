@@ -7,16 +7,19 @@ Data goes to standard output, talk to standard error. Exit status: 0 done, 1 fai
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import GlassBoxError
+from ..errors import EXIT_FAILED, GlassBoxError
 from . import attach, guest_images, machine, memory, names, overlays, picture, places, setup
 
 _GROUPS = (machine, attach, memory, names, overlays, places, picture, guest_images, setup)
 _INTERRUPTED = 130
+TAKE_THE_REST = ("start", "run", "exec")
+"""Verbs that pass on what follows "--"."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -36,14 +39,19 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status; an error is one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # A guest's file may be called anything; what the terminal cannot show must not end in an error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # What follows a lone "--" belongs to QEMU or to the guest, whatever it looks like.
-    split = words.index("--") if "--" in words else len(words)
+    split = words.index("--") if "--" in words and words[0] in TAKE_THE_REST else len(words)
     parser = make_parser()
     options = parser.parse_args(words[:split])
     options.parser = parser
     options.rest = words[split + 1 :]
     try:
-        return options.function(options) or 0
+        status = options.function(options) or 0
+        sys.stdout.flush()
+        return status
     except GlassBoxError as error:
         print(f"glassbox: {error}", file=sys.stderr)
         return error.exit_status
@@ -53,3 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`glassbox ps demo | head`); Python must not complain of it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # Some file or folder of the user's: the standard output, where a picture should go.
+        print(f"glassbox: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        return EXIT_FAILED

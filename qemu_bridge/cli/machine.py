@@ -11,12 +11,17 @@ from typing import Any
 
 from .. import connection
 from ..addresses import parse_size
-from ..errors import UsageError
+from ..errors import MachineError, MachineGoneError, UsageError
 from ..launch import launch, waiting_daemon
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 
 DEFAULT_IMAGE = "alpine"
+STATUS_COLUMNS = (
+    *("name", "runstate", "ready", "image", "machine", "vcpus"),
+    *("ram_bytes", "touched_bytes", "uptime_s", "qemu_pid"),
+)
+_STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
 
 
@@ -114,21 +119,15 @@ def status(options: argparse.Namespace) -> None:
         return
     rows = []
     for each in connection.iter_connections():
-        with Client(each) as client:
-            rows.append(client.status())
-    columns = (
-        "name",
-        "runstate",
-        "ready",
-        "image",
-        "machine",
-        "vcpus",
-        "ram_bytes",
-        "touched_bytes",
-        "uptime_s",
-        "qemu_pid",
-    )
-    print_rows(rows, columns, options.json)
+        with Client(each, timeout_s=_STATUS_TIMEOUT_S) as client:
+            try:
+                rows.append(client.status())
+            except MachineGoneError:
+                continue
+            except MachineError as error:
+                say(str(error))
+                rows.append(dict.fromkeys(STATUS_COLUMNS) | {"name": each.name, "runstate": "no answer"})
+    print_rows(rows, STATUS_COLUMNS, options.json)
 
 
 def stop(options: argparse.Namespace) -> None:
@@ -152,13 +151,17 @@ def resume(options: argparse.Namespace) -> None:
 
 
 def console(options: argparse.Namespace) -> None:
-    """Print what the guest wrote to its console."""
-    found = connect(options).connection
-    if not found.console_path:
-        raise UsageError(f"the console of {found.name!r} belongs to whoever started it; look where its QEMU writes it")
-    with open(found.console_path, "rb") as log:
+    """Print what the guest wrote to its console, byte for byte, also after the machine has ended."""
+    connection.prune()
+    name = connection.validate_name(options.name)
+    path = connection.state_path(name) / "console.log"
+    if connection.is_alive(name) and not connection.find_connection(name).console_path:
+        raise UsageError(f"the console of {name!r} belongs to whoever started it; look where its QEMU writes it")
+    if not path.exists():
+        connection.find_connection(name)
+    with open(path, "rb") as log:
         while True:
-            alive = connection.is_alive(found.name)
+            alive = connection.is_alive(name)
             sys.stdout.buffer.write(log.read())
             sys.stdout.flush()
             if not options.follow or not alive:

@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import UsageError
 from ..protocol import MemoryMapping
-from .options import Verbs, add_json, add_name, add_verb, connect, print_rows
+from .options import Verbs, add_json, add_name, add_verb, connect, print_rows, printable, say_skipped
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -34,12 +34,14 @@ def ps(options: argparse.Namespace) -> None:
     """List the guest's processes, read from its RAM."""
     with connect(options) as client:
         print_rows(client.processes(), PROCESS_COLUMNS, options.json)
+        say_skipped(client)
 
 
 def maps(options: argparse.Namespace) -> None:
     """List a process's virtual memory areas, as /proc/PID/maps would."""
     with connect(options) as client:
         rows = client.mappings(options.pid)
+        say_skipped(client)
     if options.json:
         print_rows(rows, (), as_json=True)
     else:
@@ -50,6 +52,7 @@ def modules(options: argparse.Namespace) -> None:
     """List the loaded kernel modules."""
     with connect(options) as client:
         rows = client.modules()
+        say_skipped(client)
     if options.json:
         print_rows(rows, (), as_json=True)
     else:
@@ -73,10 +76,10 @@ def sym(options: argparse.Namespace) -> None:
         return
     for symbol in found:
         place = f"+{symbol.offset:#x}" if symbol.offset else ""
-        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {symbol.name}{place}")
+        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(symbol.name)}{place}")
 
 
 def format_mapping(mapping: MemoryMapping) -> str:
     """One line in the layout of ``/proc/PID/maps`` (fs/proc/task_mmu.c, show_map_vma)."""
     line = f"{mapping.start:08x}-{mapping.end:08x} {mapping.permissions} {mapping.file_offset:08x} {mapping.device} {mapping.inode} "
-    return line.ljust(73) + mapping.path if mapping.path else line
+    return line.ljust(73) + printable(mapping.path) if mapping.path else line

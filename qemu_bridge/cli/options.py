@@ -62,6 +62,12 @@ def say(message: str) -> None:
     print(f"glassbox: {message}", file=sys.stderr, flush=True)
 
 
+def say_skipped(client: Client) -> None:
+    """Tell what the last answer leaves out, if anything."""
+    for sentence in client.skipped:
+        say(f"incomplete: {sentence}")
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """`value` as JSON, indented for people when they look at it."""
     print(json.dumps(value, indent=1 if sys.stdout.isatty() else None))
@@ -101,5 +107,9 @@ def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record
         return "-"
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "-"
-    # The guest chose these bytes; they must not drive the terminal.
-    return "".join(character if character.isprintable() else "?" for character in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` of the guest's choosing, with what could drive a terminal replaced by question marks."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ def view(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """Boot Alpine, list its processes from outside, draw its memory, and clean up."""
     connection.prune()
+    options.output.mkdir(parents=True, exist_ok=True)
     with _machine(options) as client:
         table = "\n".join(
             format_table(
@@ -85,7 +87,6 @@ def run(options: argparse.Namespace) -> int:
         if not options.no_window and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             say("close the window (q) to end the machine")
             return _viewer(["view", client.name])
-        options.output.mkdir(parents=True, exist_ok=True)
         processes, png = options.output / "processes.txt", options.output / "memory.png"
         processes.write_text(table + "\n")
         exit_status = _viewer(["snap", client.name, "-o", str(png)])
@@ -97,7 +98,9 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
-    # A machine that is up, and gone afterwards whatever happens.
+    # A machine that is up, and gone afterwards whatever happens, a closed terminal included.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     with waiting_daemon() as daemon:
         config = make_config(options, _free_name())

@@ -30,8 +30,8 @@ from ..errors import NoTypesError
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 _MAX_TYPES = 1 << 20
-# Longest chain of qualifiers, typedefs or nested anonymous structs that is followed.
-MAX_DEPTH = 32
+# Longest chain of qualifiers and typedefs, and most anonymous structs in one, that are followed.
+MAX_DEPTH = 64
 _HINT = "use a kernel built with CONFIG_DEBUG_INFO_BTF"
 
 
@@ -225,7 +225,7 @@ class Btf:
         """Field `path` (``"comm"``, ``"mm_mt.ma_root"``) of type `name`, its offset counted from the outermost."""
         type_id, bits, member = self._required(name), 0, None
         for part in path.split("."):
-            member = self._search(type_id, part, MAX_DEPTH)
+            member = self._search(type_id, part, set())
             if member is None:
                 return None
             bits, type_id = bits + member.bit_offset, member.type_id
@@ -242,9 +242,10 @@ class Btf:
 
     def enumerators(self, type_id: int) -> dict[str, int]:
         """The names and values of an enumeration."""
-        kind, start = self.kind(type_id), int(self.starts[type_id]) + 3
+        kind = self.kind(type_id)
         if kind not in (Kind.ENUM, Kind.ENUM64):
             return {}
+        start = int(self.starts[type_id]) + 3
         signed, width = self.is_flagged(type_id), _COUNTED_WORDS[kind]
         rows = self.words[start : start + self._vlen(type_id) * width].reshape(-1, width).tolist()
         bits = 32 if width == 2 else 64
@@ -269,14 +270,18 @@ class Btf:
             return tuple(Member(self._string(n), t, offset & 0xFFFFFF, offset >> 24) for n, t, offset in rows)
         return tuple(Member(self._string(n), t, offset, 0) for n, t, offset in rows)
 
-    def _search(self, type_id: int, name: str, depth: int) -> Member | None:
-        """Field `name` of a type, or of its anonymous members."""
-        members = self.members(type_id) if depth else ()
+    def _search(self, type_id: int, name: str, searched: set[int]) -> Member | None:
+        """Field `name` of a type or of its anonymous members, looking into no type twice."""
+        type_id = self.resolve(type_id)
+        if type_id in searched or len(searched) > MAX_DEPTH:
+            return None
+        searched.add(type_id)
+        members = self.members(type_id)
         for member in members:
             if member.name == name:
                 return member
         for member in members:
-            if not member.name and (inner := self._search(member.type_id, name, depth - 1)):
+            if not member.name and (inner := self._search(member.type_id, name, searched)):
                 return Member(name, inner.type_id, member.bit_offset + inner.bit_offset, inner.bit_size)
         return None
 

@@ -2,9 +2,10 @@
 
 ``$XDG_CACHE_HOME/glassbox/symbols`` (or ``$GLASSBOX_SYMBOL_CACHE``) holds, per build::
 
-    KEY.npz            decoded symbols and the places of type records
-    KEY.core.json.gz   Volatility symbol file for `volatility_adapter`
-    KEY.json.gz        the whole Volatility symbol file, for its own command line
+    KEY.r1.npz             decoded symbols
+    KEY.types.r1.npz       the places of type records
+    KEY.core.r1.json.gz    Volatility symbol file for `volatility_adapter`
+    KEY.r1.json.gz         the whole Volatility symbol file, for its own command line
 
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
 leave its own symbols under that name. Addresses are link-time ones, so KASLR changes nothing. Both formats carry
@@ -33,6 +34,12 @@ import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
+REVISION = 1
+"""Counts up when the same kernel gives other files, so that those of an older release are not taken for ours."""
+
+KEPT_FILES = 64
+"""Files that stay in the folder, the newest: some four a kernel build."""
+
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
@@ -45,11 +52,11 @@ def cache_folder() -> Path:
 
 def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]] | None:
     """The arrays that `store_columns` kept under `key`; None when there are none or they are damaged."""
-    path = cache_folder() / f"{key}.npz"
+    path = cache_folder() / f"{key}.r{REVISION}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return {name: file[name] for name in names}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
@@ -61,7 +68,7 @@ def store_columns(key: str, columns: Columns) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **columns)
     try:
-        _write(cache_folder() / f"{key}.npz", buffer.getvalue())
+        _write(cache_folder() / f"{key}.r{REVISION}.npz", buffer.getvalue())
     except OSError as error:
         logger.warning("symbols of this kernel are not cached: %s", error)
 
@@ -71,7 +78,7 @@ def find_or_make_json(name: str, make: Callable[[], Mapping[str, Any]]) -> Path:
 
     Where the cache folder cannot be written, the file lies in a temporary folder that goes with this process.
     """
-    path = cache_folder() / f"{name}.json.gz"
+    path = cache_folder() / f"{name}.r{REVISION}.json.gz"
     if _is_intact(path):
         return path
     data = gzip.compress(json.dumps(make(), separators=(",", ":")).encode(), compresslevel=1, mtime=0)
@@ -86,14 +93,13 @@ def _is_intact(path: Path) -> bool:
     """Whether the file is there and its checksum, at its end, fits."""
     try:
         with gzip.open(path) as file:
-            while file.read(1 << 20):
-                pass
-    except FileNotFoundError:
+            size = sum(len(part) for part in iter(lambda: file.read(1 << 20), b""))
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, EOFError, zlib.error) as error:
         logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
         return False
-    return True
+    return size > 0
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -107,7 +113,22 @@ def _write(path: Path, data: bytes) -> Path:
     except BaseException:
         os.unlink(temporary)
         raise
+    _evict(path.parent)
     return path
+
+
+def _evict(folder: Path) -> None:
+    # A guest that shows another kernel every time must not fill the disk.
+    files = sorted((found for found in folder.iterdir() if not found.name.startswith(".")), key=_age)
+    for found in files[KEPT_FILES:]:
+        found.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 @cache

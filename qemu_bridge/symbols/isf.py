@@ -341,7 +341,8 @@ def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banne
     if banner and "linux_banner" in symbols:
         characters = {"kind": "array", "count": len(banner), "subtype": {"kind": "base", "name": "char"}}
         symbols["linux_banner"] |= {"type": characters, "constant_data": base64.b64encode(banner).decode()}
-    source = {"kind": "symtab", "name": release, "hash_type": "build-id", "hash_value": build_id}
+    # The schema knows no build ids, only SHA-256 hashes of files.
+    source = {"kind": "symtab", "name": f"{release} {build_id}"}
     return writer.document(symbols, {"symbols": [source], "types": [source]})
 
 

@@ -29,7 +29,7 @@ from ..protocol import Symbol
 from ..ram import GuestRam
 from . import cache, releases
 from .btf import Btf, parse_btf
-from .isf import Json, to_isf
+from .isf import CORE_TYPES, SYMBOL_TYPES, Json, to_isf
 from .kallsyms import KallsymsTable, RawKallsyms, decode_kallsyms, read_kallsyms
 from .vmcoreinfo import VmCoreInfo, iter_vmcoreinfo, read_note
 
@@ -221,18 +221,19 @@ class KernelSymbols:
         if self._btf is not None:
             comm = self._btf.member_offset("task_struct", "comm")
             return self.page_tables.read(VirtualAddress(task + comm), 16).startswith(b"swapper")
-        return b"swapper" in self.page_tables.read(task, _MAX_TASK_BYTES)
+        return b"swapper" in self.page_tables.read_some(task, _MAX_TASK_BYTES)
 
     def _banner(self) -> bytes:
         """What ``/proc/version`` prints, with its newline."""
         start = self.kallsyms.address_of("linux_banner")
-        return b"" if start is None else self.page_tables.read(start, _MAX_BANNER_BYTES).split(b"\0", 1)[0]
+        return b"" if start is None else self.page_tables.read_some(start, _MAX_BANNER_BYTES).split(b"\0", 1)[0]
 
     def _isf_key(self) -> str:
         """Names a symbol file by all that goes into it."""
         link_stext = (self.info.symbol("_stext") or 0) - self.kaslr_offset
         parts = (self._kallsyms_digest, self._btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
-        return f"{self.build_id}-{_digest(b''.join(parts) + self.release.encode()).hex()}"
+        chosen = repr((self.release, SYMBOL_TYPES, CORE_TYPES)).encode()
+        return f"{self.build_id}-{_digest(b''.join(parts) + chosen).hex()}"
 
 
 def _digest(data: bytes) -> bytes:

@@ -23,7 +23,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ..addresses import PAGE_SIZE, PhysicalAddress, RamOffset, VirtualAddress
 from ..errors import AddressError, NotBootedError
 from ..ram import GuestRam
 
@@ -32,7 +32,9 @@ _HEADER = struct.Struct("<III")
 _NAME_END = _HEADER.size + 12
 # VMCOREINFO_BYTES is a page; a description that claims more is no note, or one whose size was overwritten.
 _MAX_TEXT = 2 * PAGE_SIZE
-_MAX_CANDIDATES = 4096
+# The end of the header, type 0, and the padded name: what a note has and the mere word has not.
+_SIGNATURE = bytes(4) + _MAGIC + bytes(1)
+_MAX_NOTES = 1 << 15
 _LINE = re.compile(r"([A-Z][A-Za-z0-9_\-]*(?:\([\w.\-]+\))?)=([\x20-\x7e]*)")
 _ADDRESS_MASK = (1 << 64) - 1
 
@@ -103,14 +105,25 @@ def read_note(ram: GuestRam, physical: PhysicalAddress) -> VmCoreInfo | None:
 
 
 def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
-    """Yield every well-formed note in RAM, ascending: a rebooted guest may hold one of its former life."""
-    for offset in ram.find(_MAGIC, limit=_MAX_CANDIDATES):
+    """Yield every well-formed note in RAM, ascending: a rebooted guest may hold one of its former life.
+
+    The kernel gives the note a page of its own (``alloc_pages_exact``), so that one which does not begin a page is none:
+    a process that fills memory with false notes costs at most a look a page.
+    """
+    found = 0
+    for offset in ram.find(_SIGNATURE):
+        start = offset + 4 - _HEADER.size
+        if start % PAGE_SIZE:
+            continue
         try:
-            info = read_note(ram, PhysicalAddress(ram.layout.to_physical(offset) - _HEADER.size))
+            info = read_note(ram, ram.layout.to_physical(RamOffset(start)))
         except AddressError:
             continue
         if info is not None:
             yield info
+            found += 1
+            if found == _MAX_NOTES:
+                return
 
 
 def find_vmcoreinfo(ram: GuestRam) -> VmCoreInfo:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from ..addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
-from ..errors import UsageError
+from ..errors import GuestError, UsageError
 from ..paging import PageTables
 from ..protocol import MemoryMapping, Module, Process
 from ..ram import GuestRam
@@ -88,6 +88,10 @@ class VolatilityAdapter:
         records: list[MemoryMapping] = []
         with self._query():
             task = self._find_task(pid)
+            if task is None and self.skipped:
+                raise GuestError(
+                    f"process {pid} is not among those that could be read ({self.skipped[0]}); pause the machine and ask again"
+                )
             if task is None:
                 raise UsageError(f"the guest has no process {pid}; list them with `glassbox ps`")
             if task.mm and not task.flags & _PF_KTHREAD:

@@ -6,7 +6,10 @@ from ..errors import GuestError
 from .structures import KernelMemory, Struct
 
 _MAX_PARTS = 256
-_FMODE_BACKING = 1 << 25
+# The bit moved in release 6.14, and in stable ones with it; either may mean something else, so it is a hint only.
+_FMODE_BACKING = 1 << 24 | 1 << 25
+# include/linux/err.h: what is no pointer but an error, as MNT_NS_INTERNAL is.
+_ERROR_POINTERS = (1 << 64) - 4095
 
 
 class PathNames:
@@ -21,12 +24,19 @@ class PathNames:
         self._known.clear()
 
     def user_path_and_inode(self, file: Struct) -> tuple[Struct, Struct]:
-        """The path and inode a user sees; for a file below overlayfs they are of the upper file (release 6.8)."""
-        if file.f_mode & _FMODE_BACKING and self._memory.has_type("backing_file"):
+        """The path and inode a user sees; of a file that overlayfs maps from a layer, those in the overlay (release 6.8)."""
+        if file.f_mode & _FMODE_BACKING and self._memory.has_type("backing_file") and self._is_of_a_layer(file.f_path):
             backing = self._memory.object("backing_file", int(file))
             if backing.has_member("user_path"):
                 return backing.user_path, backing.user_path.dentry.d_inode
         return file.f_path, file.f_inode
+
+    def _is_of_a_layer(self, path: Struct) -> bool:
+        """Whether a file lies on a mount inside the kernel, and has a path there."""
+        mount = self._memory.object("mount", int(path.mnt) - self._memory.offset_of("mount", "mnt"))
+        operations = path.dentry.d_op
+        internal = self._memory.layer.canonical(int(mount.mnt_ns)) >= _ERROR_POINTERS
+        return internal and not (operations and operations.d_dname)
 
     def name(self, path: Struct, root: tuple[int, int]) -> str:
         """The name of the ``struct path``, seen from the mount and dentry `root`; line feeds are escaped, as in ``/proc``."""

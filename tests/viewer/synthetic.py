@@ -71,6 +71,9 @@ class SyntheticSource:
         self.ram.memory[classes == PageClass.ZERO] = 0
         self.threads: set[str] = set()
 
+    def validate(self) -> None:
+        """Always there."""
+
     def page_map(self) -> PageMap:
         self.threads.add(threading.current_thread().name)
         return PageMap(self.entries.copy(), self.owners)

@@ -1,0 +1,196 @@
+"""The picture of a real guest: every voxel, the snapshot, the window while the guest runs, the whole main job."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import booted, glassbox, wait_until
+
+from qemu_bridge.errors import MachineError
+from qemu_bridge.protocol import PageClass
+from viewer.curve import to_xyz
+from viewer.grid import VoxelGrid
+from viewer.palette import MATERIALS
+
+pytestmark = pytest.mark.guest
+
+needs_display = pytest.mark.skipif(
+    not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb or xdotool is missing"
+)
+CHUNK = 1 << 21
+
+
+def read_picture(path):
+    return np.asarray(Image.open(path).convert("RGB")).astype(np.int16)
+
+
+def count_of_class(picture, page_class):
+    """Pixels whose hue is that of a class: its colour in some light."""
+    colour = np.array(MATERIALS[page_class].colour, np.float64)
+    norm = np.linalg.norm(picture, axis=2)
+    alike = (picture @ (colour / np.linalg.norm(colour))) / np.maximum(norm, 1)
+    return int(np.count_nonzero((alike > 0.995) & (norm > 80)))
+
+
+def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device):
+    grid = VoxelGrid(device, machine.ram.size)
+    with machine.paused():
+        pages = np.flatnonzero(machine.ram.resident_pages())
+        grid.update(machine.ram.view, pages)
+        voxels = grid.read_voxels()
+        assert voxels.size == machine.ram.size == 1 << 27
+        for start in range(0, voxels.size, CHUNK):
+            touched = pages[(pages >= start >> 12) & (pages < start + CHUNK >> 12)]
+            expected = np.zeros(CHUNK, np.uint8)
+            for page in touched.tolist():
+                expected[(page << 12) - start : (page + 1 << 12) - start] = machine.ram.pages()[page]
+            x, y, z = to_xyz(np.arange(start, start + CHUNK, dtype=np.uint64), grid.order).T
+            assert np.array_equal(voxels[z, y, x], expected), hex(start)
+
+
+def test_snap_shows_the_kernel_page_tables_and_processes(machine, tmp_path):
+    path = tmp_path / "picture.png"
+    answer = glassbox("snap", machine.name, "-o", str(path), "--size", "960x540", DISPLAY="")
+    assert answer.returncode == 0, answer.stderr
+    picture = read_picture(path)
+    assert picture.shape == (540, 960, 3)
+    for page_class in (PageClass.KERNEL_TEXT, PageClass.KERNEL_DATA, PageClass.PAGE_TABLE, PageClass.PROCESS_TEXT):
+        assert count_of_class(picture, page_class) > 300, page_class
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--size", "0x0"], "0x0"),
+        (["--size", "huge"], "huge"),
+        (["--camera", "yaw=up"], "'up'"),
+        (["-o", "/nowhere/at/all.png"], "/nowhere/at/all.png"),
+    ],
+)
+def test_snap_refuses_nonsense_in_one_line(machine, tmp_path, words, sentence):
+    answer = glassbox("snap", machine.name, "-o", str(tmp_path / "x.png"), *words)
+    assert answer.returncode in (1, 2) and sentence in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_snap_without_a_vulkan_adapter_says_what_to_install(machine, tmp_path):
+    answer = glassbox(
+        "snap", machine.name, "-o", str(tmp_path / "x.png"), VK_ICD_FILENAMES="/nowhere", VK_DRIVER_FILES="/nowhere"
+    )
+    assert answer.returncode == 1
+    assert "mesa-vulkan-drivers" in answer.stderr and len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_run_does_the_whole_job_and_cleans_up(tmp_path):
+    answer = glassbox("run", "-o", str(tmp_path / "out"), "--no-window")
+    assert answer.returncode == 0, answer.stderr
+    assert "init" in (tmp_path / "out/processes.txt").read_text() and "syslogd" in answer.stdout
+    assert count_of_class(read_picture(tmp_path / "out/memory.png"), PageClass.KERNEL_TEXT) > 1000
+    assert "demo" not in glassbox("status").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_run_cleans_up_when_it_is_told_to_end(number, tmp_path):
+    command = [sys.executable, "-m", "qemu_bridge.cli", "run", "-o", str(tmp_path), "--no-window"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: "demo" in glassbox("status").stdout, 60)
+    time.sleep(1)
+    running.send_signal(number)
+    _, talk = running.communicate(timeout=60)
+    assert "Traceback" not in talk and running.returncode == 130
+    assert "demo" not in glassbox("status").stdout
+
+
+class Screen:
+    """A display of its own, with a window on a machine in it."""
+
+    def __init__(self, name):
+        read, write = os.pipe()
+        self.server = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+            pass_fds=[write],
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(write)
+        with os.fdopen(read) as display:
+            self.environment = os.environ | {"DISPLAY": f":{display.readline().strip()}"}
+        command = [sys.executable, "-m", "qemu_bridge.cli", "view", name, "--size", "640x480"]
+        self.viewer = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
+
+    def title(self):
+        command = ["xdotool", "search", "--name", "Glass Box", "getwindowname"]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=30, check=False
+        ).stdout.strip()
+
+    def grab(self, path):
+        subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=60)
+        return read_picture(path)
+
+    def press(self, key):
+        subprocess.run(["xdotool", "key", key], env=self.environment, check=True, timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in (self.viewer, self.server):
+            process.kill()
+            process.wait()
+        self.viewer.stderr.close()
+
+
+@needs_display
+@pytest.mark.window
+def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
+    with booted("watched", image) as found, Screen("watched") as screen:
+        found.client.pause()
+        wait_until(lambda: "at rest" in screen.title(), 60)
+        before = screen.grab(tmp_path / "before.png")
+        assert count_of_class(before, PageClass.KERNEL_TEXT) > 300
+        found.client.resume()
+        # 24 MiB of pages that were air a moment ago.
+        found.exec("dd if=/dev/urandom of=/tmp/filler bs=1M count=24 2>/dev/null")
+        found.client.pause()
+        time.sleep(3)
+        wait_until(lambda: "at rest" in screen.title(), 60)
+        after = screen.grab(tmp_path / "after.png")
+        changed = np.abs(after - before).max(axis=2) > 12
+        assert np.count_nonzero(changed[:, 250:]) > 2000
+        found.client.stop()
+        wait_until(lambda: "machine ended" in screen.title(), 30)
+        assert screen.viewer.poll() is None
+        screen.press("q")
+        assert screen.viewer.wait(20) == 0
+
+
+@needs_display
+@pytest.mark.window
+def test_two_windows_on_one_machine_and_one_killed(machine):
+    with Screen(machine.name) as first, Screen(machine.name) as second:
+        for screen in (first, second):
+            wait_until(lambda screen=screen: "Glass Box" in screen.title(), 60)
+        first.viewer.kill()
+        first.viewer.wait()
+        assert machine.client.status()["runstate"] == "running"
+        second.press("q")
+        assert second.viewer.wait(20) == 0, second.viewer.stderr.read()
+
+
+def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
+    with booted("dying", image) as found:
+        command = [sys.executable, "-m", "qemu_bridge.cli", "snap", "dying", "-o", str(tmp_path / "x.png")]
+        snapping = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.5)
+        os.kill(found.client.status()["qemu_pid"], 9)
+        _, talk = snapping.communicate(timeout=60)
+        assert "Traceback" not in talk
+        assert snapping.returncode == 0 or (snapping.returncode in (1, 2) and len(talk.strip().splitlines()) == 1), talk
+        with pytest.raises(MachineError):
+            found.client.status()
