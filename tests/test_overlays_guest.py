@@ -219,7 +219,8 @@ def parse_files(text):
     found = {}
     shell, *blocks = text.split("== ")
     for block in blocks:
-        place, path, *info = block.splitlines()
+        # A file closed while it was looked at has a name and nothing else.
+        place, path, *info = [*block.splitlines(), ""]
         _, _, pid, _, number = place.split("/")
         facts = dict(re.findall(r"^(\w+):\s*(\w+)", "\n".join(info), re.MULTILINE))
         # The shell that looks has other files open while it does so.
