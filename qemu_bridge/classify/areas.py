@@ -186,7 +186,10 @@ def name_mapped(walked: Walk, extents: Sequence[Extent]) -> tuple[Pages, npt.NDA
     page_class, owner = np.zeros(len(walked.page), np.uint8), np.zeros(len(walked.page), np.uint32)
     # Virtual addresses ascend within a level; sorted once, each extent is a slice.
     order = np.argsort(walked.virtual, kind="stable")
-    bounds = np.array([(extent.start, extent.end) for extent in extents], np.uint64).reshape(-1, 2)
+    # Sums of the guest's own numbers may leave the address space; such an extent names nothing.
+    extents = [extent for extent in extents if 0 <= extent.start < extent.end <= _U64]
+    # What the guest says may end beyond the last address.
+    bounds = np.array([(min(e.start, _U64), min(e.end, _U64)) for e in extents], np.uint64).reshape(-1, 2)
     first, last = (np.searchsorted(walked.virtual[order], column) for column in bounds.T)
     for extent, start, end in zip(extents, first.tolist(), last.tolist(), strict=True):
         page_class[order[start:end]], owner[order[start:end]] = extent.page_class, extent.owner
@@ -200,8 +203,10 @@ def name_direct(
     """The same for extents that lie in the direct map or in the kernel image: stacks without CONFIG_VMAP_STACK."""
     low, high = read.page_offset, read.page_offset + read.ram.layout.end
     direct = [e for e in extents if low <= e.start < high or IMAGE_BASE <= e.start < IMAGE_BASE + _MAX_IMAGE]
-    counts = np.array([-(-(e.end - e.start) // PAGE_SIZE) for e in direct], np.int64)
-    starts = np.array([e.start for e in direct], np.uint64)
+    # None is larger than RAM, whatever the guest says.
+    sizes = [max(0, min(e.end - e.start, read.ram.size)) for e in direct]
+    counts = np.array([-(-size // PAGE_SIZE) for size in sizes], np.int64)
+    starts = np.array([min(e.start, _U64) for e in direct], np.uint64)
     within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
     pages = read.pages(np.repeat(starts, counts) + (within.astype(np.uint64) << np.uint64(PAGE_SHIFT)))
     classes = np.repeat(np.array([e.page_class for e in direct], np.uint8), counts)

@@ -26,11 +26,12 @@ def display():
     """A virtual display of 800x600, by name."""
     read, write = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     )
     os.close(write)
+    # -noreset: else the server starts over whenever its last client leaves, and turns away who comes meanwhile.
     with os.fdopen(read) as number:
         yield f":{number.readline().strip()}"
     server.terminate()
