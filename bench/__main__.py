@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .figures import Figure
 
-BENCHMARKS = ("boot", "ram", "skilling")
+BENCHMARKS = ("boot", "ram", "skilling", "viewer")
 RESULTS = Path(__file__).parent / "results"
 
 
