@@ -1,6 +1,7 @@
 """The 3D viewer: guest RAM on a Hilbert curve, coloured by what its pages are, in a window or as a picture.
 
-* `viewer.curve` and `viewer.grid` lay bytes along the curve: the NumPy reference, and the compute shader;
+* `viewer.curve` lays bytes along the curve; `viewer.pool` keeps RAM on the graphics device as raw pages, and
+  `viewer.grid` is the dense grid that the tests hold it against;
 * `viewer.scene` holds what is drawn, `viewer.raymarch` draws it, `viewer.camera` says from where;
 * `viewer.offscreen` writes pictures, `viewer.window` shows and follows a running machine (`viewer.live`).
 

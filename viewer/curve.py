@@ -14,6 +14,10 @@ voxels are stored with x fastest: ``voxels[z, y, x]``, flat place x + 2^n (y + 2
 What the viewer builds on: consecutive indices are face neighbours; an aligned run of 8^k indices is a
 cube of 2^k a side; and that cube's place is ``to_xyz(index >> 3k, n - k)``, so pages (8^4 bytes) are
 placed by the same transform as bytes, four orders lower.
+
+Inside every page the curve has one shape, turned in one of 24 ways (`page_states`): six orders of the axes
+times the four mirrorings of an even number of axes. So one table of 4096 places (`brick_table`) and a state
+a page say where each of its bytes is (`brick_offsets`), and pages can stay raw in memory.
 """
 
 from __future__ import annotations
@@ -114,6 +118,41 @@ def _interleave(axes: list[Coordinates], order: int) -> Indices:
         for axis in range(3):
             index |= (axes[axis] >> np.uint32(bit) & np.uint32(1)).astype(np.uint64) << np.uint64(3 * bit + 2 - axis)
     return index
+
+
+def page_states(pages: npt.ArrayLike, order: int) -> npt.NDArray[np.uint8]:
+    """How the curve is turned inside pages of a curve of pages of `order` (four less than that of the bytes).
+
+    A state holds three fields: bits 0 and 1 mirror x and y, and where they differ z as well; bits 2 and 3 rotate
+    the axes that often (x y z to y z x); bit 4 then exchanges y and z. `brick_offsets` applies it.
+
+    Three of a page's eight children tell: the curve enters at the first, leaves at the last, which lies from the
+    first along the table's x axis, and the second lies from the first along its z axis.
+    """
+    first = np.asarray(pages).astype(np.uint64) * np.uint64(8)
+    entry, second, last = (to_xyz(first + np.uint64(child), order + 1) & np.uint32(1) for child in (0, 1, 7))
+    x_axis = np.argmax(entry ^ last, axis=-1)
+    z_axis = np.argmax(entry ^ second, axis=-1)
+    is_swapped = (x_axis + 1) % 3 == z_axis
+    states = entry[..., 0] | entry[..., 1] << np.uint32(1) | x_axis << 2 | is_swapped << 4
+    return np.asarray(states, np.uint8)
+
+
+def brick_table() -> npt.NDArray[np.uint16]:
+    """Place along the curve of each voxel of a brick in state 0: `uint16` of shape (16, 16, 16), indexed [z, y, x]."""
+    z, y, x = np.meshgrid(*[np.arange(16)] * 3, indexing="ij")
+    return to_index(np.stack([x, y, z], axis=-1), PAGE_ORDER).astype(np.uint16)
+
+
+def brick_offsets(xyz: npt.ArrayLike, states: npt.ArrayLike) -> npt.NDArray[np.uint16]:
+    """Offsets in their pages of the voxels `xyz` (shape (..., 3), each 0 to 15) of bricks in `states` (shape (...))."""
+    state = np.asarray(states).astype(np.int64)[..., None]
+    mirrored = np.concatenate([state, state >> 1, state ^ state >> 1], axis=-1) & 1
+    turned = np.asarray(xyz).astype(np.int64) ^ 15 * mirrored
+    axes = (np.arange(3) + (state >> 2 & 3)) % 3
+    axes = np.where(state >> 4 & 1, axes[..., [0, 2, 1]], axes)
+    x, y, z = np.moveaxis(np.take_along_axis(turned, axes, axis=-1), -1, 0)
+    return np.asarray(brick_table()[z, y, x])
 
 
 def voxelise(values: npt.NDArray[np.uint8], order: int) -> npt.NDArray[np.uint8]:

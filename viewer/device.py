@@ -17,11 +17,12 @@ from qemu_bridge.errors import GraphicsError
 log = logging.getLogger(__name__)
 
 MIB = 1 << 20
-# A cube of 512^3 voxels is 128 MiB: exactly what WebGPU promises for one binding, and what Mesa's
-# software driver grants.
+# What WebGPU promises for one binding, and what Mesa's software driver grants.
 BINDING_BYTES = 128 * MIB
-# Up to eight cubes of voxels, the page table and the cell table; WebGPU promises eight in all.
-_MAX_STORAGE_BUFFERS = 10
+# More serves nobody: a GiB of voxels is the largest picture.
+_MAX_BINDING_BYTES = 1024 * MIB
+# A GiB in bindings of 128 MiB: eight of pages, two of the pyramid, three tables. WebGPU promises eight in all.
+_MAX_STORAGE_BUFFERS = 16
 
 
 def adapter_name(adapter: wgpu.GPUAdapter) -> str:
@@ -62,8 +63,8 @@ def request_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
             "set GLASSBOX_ADAPTER to another adapter, such as llvmpipe"
         )
     wanted = {
-        "max-storage-buffer-binding-size": BINDING_BYTES,
-        "max-buffer-size": max(BINDING_BYTES, min(int(limits["max-buffer-size"]), 256 * MIB)),
+        "max-storage-buffer-binding-size": min(granted, _MAX_BINDING_BYTES),
+        "max-buffer-size": min(int(limits["max-buffer-size"]), _MAX_BINDING_BYTES),
         "max-storage-buffers-per-shader-stage": min(
             _MAX_STORAGE_BUFFERS, int(limits["max-storage-buffers-per-shader-stage"])
         ),

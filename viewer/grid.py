@@ -1,5 +1,8 @@
 """The dense voxel grid: guest RAM laid along the Hilbert curve by a compute shader, one byte a voxel.
 
+It is what the tests hold the sparse bricks (`viewer.pool`) against, and what measures the transform; nothing
+is drawn from it.
+
 A grid of order n is a cube of 2^n voxels a side. It is stored as cubes of at most 512^3 voxels (128 MiB,
 what one binding holds everywhere), each its own buffer in x, y, z order, four voxels to a 32-bit word;
 cubes follow each other along the curve, so RAM that fills half the curve needs half the cubes.
@@ -38,11 +41,15 @@ MIN_ORDER = 6
 MAX_ORDER = 10
 MAX_COARSENING = 3
 BRICK_VOXELS = 4096
+_ENTRIES = {
+    "skilling.wgsl": ("fill_bricks", "place_pages", "place_cells", "place_slots"),
+    "pyramid.wgsl": ("reduce_pages", "reduce_blocks"),
+}
 _JOB = np.dtype([("order", "<u4"), ("cube_order", "<u4"), ("coarsening", "<u4"), ("count", "<u4")])
 
 
 class CurveJobs:
-    """The compute pipelines of ``skilling.wgsl``, with one explicit layout for all of them."""
+    """The compute pipelines of ``skilling.wgsl`` and ``pyramid.wgsl``, with one explicit layout for all of them."""
 
     def __init__(self, device: wgpu.GPUDevice) -> None:
         self.device = device
@@ -53,12 +60,14 @@ class CurveJobs:
                 for n, kind in enumerate(kinds)
             ]
         )
-        module = device.create_shader_module(code=(SHADERS / "skilling.wgsl").read_text())
         layout = device.create_pipeline_layout(bind_group_layouts=[self._layout])
-        self._pipelines = {
-            entry: device.create_compute_pipeline(layout=layout, compute={"module": module, "entry_point": entry})
-            for entry in ("fill_bricks", "place_pages", "place_cells")
-        }
+        self._pipelines = {}
+        for file, entries in _ENTRIES.items():
+            module = device.create_shader_module(code=(SHADERS / file).read_text())
+            for entry in entries:
+                self._pipelines[entry] = device.create_compute_pipeline(
+                    layout=layout, compute={"module": module, "entry_point": entry}
+                )
         self._job = device.create_buffer(size=_JOB.itemsize, usage=wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST)
 
     def bind(self, source: wgpu.GPUBuffer, bricks: wgpu.GPUBuffer, target: wgpu.GPUBuffer) -> wgpu.GPUBindGroup:
@@ -70,7 +79,7 @@ class CurveJobs:
         )
 
     def run(self, entry: str, group: wgpu.GPUBindGroup, job: tuple[int, int, int, int], workgroups: int) -> None:
-        """Submit `workgroups` workgroups of `entry`; job is (order, cube order, coarsening, count)."""
+        """Submit `workgroups` workgroups of `entry`; job is the four numbers of the shader's `Job`."""
         self.device.queue.write_buffer(self._job, 0, np.array([job], _JOB))
         encoder = self.device.create_command_encoder()
         compute = encoder.begin_compute_pass()

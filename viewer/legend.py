@@ -61,9 +61,9 @@ def has_legend(width: int, height: int) -> bool:
 
 def caption(scene: Scene) -> str:
     """What a voxel and a brick are: ``1 voxel = 1 byte``."""
-    grid = scene.grid
-    voxel = "1 byte" if grid.coarsening == 0 else f"{8**grid.coarsening} bytes (the largest)"
-    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {grid.order}, {grid.side} x {grid.side} x {grid.side} voxels"
+    pool = scene.pool
+    voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes (the largest)"
+    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {pool.order}, {pool.side} x {pool.side} x {pool.side} voxels"
 
 
 def legend_classes(scene: Scene) -> list[PageClass]:
@@ -114,7 +114,8 @@ def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _font(size: int) -> _Font:
+def load_font(size: int) -> _Font:
+    """Pillow's own font at a size in pixels."""
     return ImageFont.load_default(size=size)
 
 
@@ -129,7 +130,7 @@ class _Pen:
     def text(
         self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0
     ) -> None:
-        font = _font(max(round(size * self.scale), 8))
+        font = load_font(max(round(size * self.scale), 8))
         stroke = round(halo * self.scale)
         self.draw.text(
             (x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200)

@@ -15,7 +15,7 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 from .camera import Camera, default_camera
 from .device import request_device
 from .legend import draw_overlay, find_labels, legend_shift
-from .raymarch import PASSES, Renderer, read_texture
+from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .scene import Scene, Source, read_page_map
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def render_scene(
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     renderer.present(target.create_view(), size)
-    return np.ascontiguousarray(read_texture(scene.device, target, np.dtype(np.uint8))[..., :3])
+    return np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
 
 
 def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:

@@ -8,6 +8,7 @@ other random directions for shadow and ambient rays, and is averaged with the pa
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import wgpu
 
 from . import palette
 from .camera import FIELD_OF_VIEW, Camera
-from .curve import to_index
 from .grid import SHADERS
 from .scene import Scene
 
@@ -27,29 +27,36 @@ _FORMAT = "rgba16float"
 _VIEW = np.dtype(
     [(name, "<f4", 4) for name in ("eye", "right", "up", "forward", "light", "extent")]
     + [("size", "<f4", 2), ("jitter", "<f4", 2)]
-    + [(name, "<u4") for name in ("page_order", "cube_order", "voxel_shift", "visible")]
+    + [(name, "<u4") for name in ("visible", "bodies", "solids", "pad")]
+    + [("pages", "<u4", 4)]
 )
-_PRESENT = np.dtype([(name, "<f4", 2) for name in ("target_size", "picture_size", "overlay_size", "pad")])
-
-
-def _cube_code(count: int) -> str:
-    """WGSL that binds `count` cubes of the grid and reads a word of any of them."""
-    lines = [f"@group(0) @binding({4 + n}) var<storage, read> cube_{n}: array<u32>;" for n in range(count)]
-    cases = [f"        case {n}u: {{ return cube_{n}[place]; }}" for n in range(count)]
-    body = [
-        "fn cube_word(number: u32, place: u32) -> u32 {",
-        "    switch number {",
-        *cases,
-        "        default: { return 0u; }",
-        "    }",
-        "}",
-    ]
-    return "\n".join(lines + body)
+_PRESENT = np.dtype(
+    [(name, "<f4", 2) for name in ("target_size", "picture_size", "overlay_size", "box_corner", "box_size", "pad")]
+)
 
 
 def _offset(number: int) -> tuple[float, float]:
     """Offset inside the pixel of a pass: the R2 sequence (M. Roberts, 2018), the middle first."""
     return (0.7548776662 * number + 0.5) % 1 - 0.5, (0.5698402910 * number + 0.5) % 1 - 0.5
+
+
+RGBA = np.dtype(("u1", 4))
+"""A texel of eight bits a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """What pixels show; arrays of shape (height, width).
+
+    Attributes:
+        pages: page numbers of the RAM file, -1 for air and empty glass.
+        offsets: byte offsets in those pages; the first byte of the voxel where voxels are coarse.
+        distances: from the eye, in edges of the cube; 0 where there is no page.
+    """
+
+    pages: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    distances: npt.NDArray[np.float32]
 
 
 class Renderer:
@@ -74,34 +81,39 @@ class Renderer:
         self._build_present(target_format)
         self._overlay = self._texture((1, 1), "rgba8unorm")
         self._overlay_size = (0, 0)
+        self._box, self._box_size, self._box_corner = self._overlay, (0, 0), (0, 0)
         self._picture: Any = None
 
     def _build_march(self) -> None:
-        buffers = [
-            self._view_buffer,
-            self._palette,
-            self.scene.page_table,
-            self.scene.cell_table,
-            *self.scene.grid.cubes,
+        bindings = [
+            ("uniform", self._view_buffer),
+            ("uniform", self._palette),
+            ("read-only-storage", self.scene.page_table),
+            ("read-only-storage", self.scene.cell_table),
         ]
-        kinds = ["uniform", "uniform", *["read-only-storage"] * (len(buffers) - 2)]
+        code = self.scene.pool.shader_code(len(bindings)) + self.march_code()
+        bindings += self.scene.pool.bindings()
         layout = self.device.create_bind_group_layout(
             entries=[
                 {"binding": n, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": kind}}
-                for n, kind in enumerate(kinds)
+                for n, (kind, _) in enumerate(bindings)
             ]
         )
         self._march_group = self.device.create_bind_group(
-            layout=layout, entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)]
+            layout=layout,
+            entries=[{"binding": n, "resource": {"buffer": buffer}} for n, (_, buffer) in enumerate(bindings)],
         )
-        code = (SHADERS / "raymarch.wgsl").read_text().replace("//CUBES", _cube_code(len(self.scene.grid.cubes)))
         module = self.device.create_shader_module(code=code)
         # Averaging is blending by a constant: 1 / (number of passes) of the new one.
         average = {"src_factor": "constant", "dst_factor": "one-minus-constant", "operation": "add"}
         self._march = self._pipeline(
             layout, module, "fs_main", {"format": _FORMAT, "blend": {"color": average, "alpha": average}}
         )
-        self._pick = self._pipeline(layout, module, "fs_pick", {"format": "r32uint"})
+        self._pick = self._pipeline(layout, module, "fs_pick", {"format": "rgba32uint"})
+
+    def march_code(self) -> str:
+        """WGSL of the march; a benchmark puts another in its place."""
+        return (SHADERS / "raymarch.wgsl").read_text()
 
     def _build_present(self, target_format: str) -> None:
         texture = {"sample_type": "float", "view_dimension": "2d"}
@@ -110,6 +122,7 @@ class Renderer:
                 {"binding": 0, "visibility": wgpu.ShaderStage.FRAGMENT, "buffer": {"type": "uniform"}},
                 {"binding": 1, "visibility": wgpu.ShaderStage.FRAGMENT, "texture": texture},
                 {"binding": 2, "visibility": wgpu.ShaderStage.FRAGMENT, "texture": texture},
+                {"binding": 3, "visibility": wgpu.ShaderStage.FRAGMENT, "texture": texture},
             ]
         )
         module = self.device.create_shader_module(code=(SHADERS / "present.wgsl").read_text())
@@ -135,12 +148,21 @@ class Renderer:
         if image is None:
             self._overlay_size = (0, 0)
             return
+        self._overlay, self._overlay_size = self._upload_image(image), image.shape[1::-1]
+
+    def set_box(self, image: npt.NDArray[np.uint8] | None, corner: tuple[int, int] = (0, 0)) -> None:
+        """Lay a small `image`, premultiplied RGBA, over everything at `corner` (x, y); None for nothing."""
+        if image is None:
+            self._box_size = (0, 0)
+            return
+        self._box, self._box_size, self._box_corner = self._upload_image(image), image.shape[1::-1], corner
+
+    def _upload_image(self, image: npt.NDArray[np.uint8]) -> wgpu.GPUTexture:
         height, width = image.shape[:2]
-        self._overlay, self._overlay_size = self._texture((width, height), "rgba8unorm"), (width, height)
+        texture = self._texture((width, height), "rgba8unorm")
         layout = {"offset": 0, "bytes_per_row": 4 * width, "rows_per_image": height}
-        self.device.queue.write_texture(
-            {"texture": self._overlay}, np.ascontiguousarray(image), layout, (width, height, 1)
-        )
+        self.device.queue.write_texture({"texture": texture}, np.ascontiguousarray(image), layout, (width, height, 1))
+        return texture
 
     def _write_view(self, camera: Camera, size: tuple[int, int], number: int, soft: bool) -> None:
         view, scene = self._view[0], self.scene
@@ -152,10 +174,9 @@ class Renderer:
         view["up"] = (*(up * tangent), self.shift[1])
         view["forward"] = (*forward, 2 * tangent / height)
         view["light"] = (*self._light(right, up, forward), float(soft))
-        view["extent"] = (*scene.extent, number)
+        view["extent"], view["pages"] = (*scene.extent, number), (*scene.extent, 0)
         view["size"], view["jitter"] = size, _offset(number)
-        view["page_order"], view["cube_order"] = scene.page_order, scene.grid.cube_order
-        view["voxel_shift"], view["visible"] = scene.grid.order - scene.page_order, scene.visible_mask
+        view["visible"], view["bodies"], view["solids"] = scene.visible_mask, scene.body_mask, scene.solid_mask
         self.device.queue.write_buffer(self._view_buffer, 0, self._view)
 
     @staticmethod
@@ -205,8 +226,12 @@ class Renderer:
             self._picture.size[:2],
             self._overlay_size,
         )
+        data["box_corner"], data["box_size"] = self._box_corner, self._box_size
         self.device.queue.write_buffer(self._present_buffer, 0, data)
-        resources = [{"buffer": self._present_buffer}, self._picture.create_view(), self._overlay.create_view()]
+        resources = [
+            {"buffer": self._present_buffer},
+            *(texture.create_view() for texture in (self._picture, self._overlay, self._box)),
+        ]
         group = self.device.create_bind_group(
             layout=self._present_layout,
             entries=[{"binding": n, "resource": resource} for n, resource in enumerate(resources)],
@@ -221,10 +246,27 @@ class Renderer:
         render.end()
         self.device.queue.submit([encoder.finish()])
 
-    def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
+    def pick(
+        self,
+        camera: Camera,
+        size: tuple[int, int],
+        corner: tuple[int, int] = (0, 0),
+        region: tuple[int, int] | None = None,
+    ) -> Picks:
+        """What each pixel of a picture of `size` shows, or those of a `region` (width, height) at `corner` (x, y)."""
+        target = self.draw_pick(camera, size, corner, region or size)
+        texels = read_texture(self.device, target, np.dtype(("<u4", 4)))
+        distances = np.ascontiguousarray(texels[..., 2]).view(np.float32) / np.float32(self.scene.edge)
+        return Picks(texels[..., 0].astype(np.int64) - 1, texels[..., 1].astype(np.int64), distances)
+
+    def draw_pick(
+        self, camera: Camera, size: tuple[int, int], corner: tuple[int, int], region: tuple[int, int]
+    ) -> wgpu.GPUTexture:
+        """Begin a pick; the texture returned will hold what the shader's `fs_pick` says."""
         self._write_view(camera, size, 0, False)
-        target = self._texture(size, "r32uint")
+        self._view["jitter"] = corner
+        self.device.queue.write_buffer(self._view_buffer, 0, self._view)
+        target = self._texture(region, "rgba32uint")
         encoder = self.device.create_command_encoder()
         attachment = {"view": target.create_view(), "load_op": "clear", "store_op": "store"}
         render = encoder.begin_render_pass(color_attachments=[attachment])
@@ -233,19 +275,18 @@ class Renderer:
         render.draw(3)
         render.end()
         self.device.queue.submit([encoder.finish()])
-        places, which = np.unique(read_texture(self.device, target, np.dtype("<u4")), return_inverse=True)
-        place, edge = places.astype(np.int64) - 1, self.scene.edge
-        xyz = np.stack([place % edge, place // edge % edge, place // edge**2], axis=-1)
-        pages = to_index(np.maximum(xyz, 0), self.scene.page_order).astype(np.int64)
-        pages[places == 0] = -1
-        return pages[which].reshape(size[1], size[0])
+        return target
+
+    def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
+        return self.pick(camera, size).pages
 
 
-def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A texture's texels as an array of shape (height, width) or, for bytes, (height, width, 4)."""
+def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, texel: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A texture as an array of shape (height, width) + the shape of a `texel`, such as ``np.dtype(("u1", 4))``."""
     width, height = texture.size[:2]
     # Rows of a copy are multiples of 256 bytes; the padding is cut off here.
-    row_bytes = -(-4 * width // 256) * 256
+    row_bytes = -(-texel.itemsize * width // 256) * 256
     buffer = device.create_buffer(size=row_bytes * height, usage=wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.MAP_READ)
     encoder = device.create_command_encoder()
     encoder.copy_texture_to_buffer(
@@ -255,7 +296,7 @@ def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, dtype: np.dty
     )
     device.queue.submit([encoder.finish()])
     buffer.map_sync("READ")
-    rows = np.frombuffer(buffer.read_mapped(), np.uint8).reshape(height, row_bytes)[:, : 4 * width]
-    texels = np.ascontiguousarray(rows).view(dtype)
+    rows = np.frombuffer(buffer.read_mapped(), np.uint8).reshape(height, row_bytes)[:, : texel.itemsize * width]
+    texels = np.ascontiguousarray(rows).view(texel.base)
     buffer.unmap()
-    return texels.reshape(height, width, 4) if dtype.itemsize == 1 else texels.reshape(height, width)
+    return texels.reshape(height, width, *texel.shape)

@@ -1,4 +1,4 @@
-"""What is drawn: guest RAM as a voxel grid, the page table over it, and which classes show.
+"""What is drawn: guest RAM as bricks, the page table over it, and which classes show.
 
 A *source* is anything that has RAM and a page map: a running machine, a capture, or made-up memory in a
 test. The scene copies from it onto the graphics device and knows nothing of cameras or windows.
@@ -23,7 +23,8 @@ from qemu_bridge.protocol import PageClass
 
 from . import palette
 from .curve import to_xyz
-from .grid import CurveJobs, VoxelGrid, page_count, page_table_order
+from .grid import CurveJobs
+from .pool import PagePool
 
 
 class Ram(Protocol):
@@ -102,7 +103,7 @@ class Scene:
     """The buffers that the ray-marcher reads.
 
     Attributes:
-        grid: the voxels.
+        pool: the bytes.
         page_order: order of the curve of pages.
         extent: pages along x, y and z of the box that RAM fills.
         visible: the classes that show.
@@ -110,12 +111,12 @@ class Scene:
     """
 
     def __init__(self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None) -> None:
-        """Reserve buffers for `ram_size` bytes; errors as `VoxelGrid` raises them."""
+        """Reserve buffers for `ram_size` bytes; errors as `PagePool` raises them."""
         self.device = device
         self._jobs = CurveJobs(device)
-        self.grid = VoxelGrid(device, ram_size, order, self._jobs)
-        self.page_order = page_table_order(self.grid)
-        self.page_count = page_count(ram_size)
+        self.pool = PagePool(device, ram_size, order, self._jobs)
+        self.page_order = self.pool.page_order
+        self.page_count = self.pool.page_count
         self.extent = extent_in_pages(self.page_count, self.page_order)
         self.visible: set[PageClass] = set(PageClass) - {PageClass.UNTOUCHED}
         self.page_map: PageMap | None = None
@@ -145,11 +146,21 @@ class Scene:
         """One bit per class that shows."""
         return sum(1 << page_class for page_class in self.visible)
 
+    @property
+    def body_mask(self) -> int:
+        """One bit per class that shows and is no empty glass: what can be picked."""
+        return sum(1 << page_class for page_class in self.visible if palette.MATERIALS[page_class].is_body)
+
+    @property
+    def solid_mask(self) -> int:
+        """One bit per class that shows and is solid: what casts shadows."""
+        return sum(1 << page_class for page_class in self.visible if palette.MATERIALS[page_class].hull == 1)
+
     def update_ram(self, ram: Ram, pages: npt.NDArray[np.int64] | None = None) -> int:
-        """Copy touched pages of `ram` (all, or those of `pages`) into the grid; return how many bricks changed."""
+        """Copy touched pages of `ram` (all, or those of `pages`) to the device; return how many they were."""
         touched = np.flatnonzero(ram.resident_pages())
         wanted = touched if pages is None else np.intersect1d(touched, pages)
-        return self.grid.update(ram.view, wanted.astype(np.int64)) if len(wanted) else 0
+        return self.pool.update(ram.view, wanted.astype(np.int64)) if len(wanted) else 0
 
     def set_page_map(self, page_map: PageMap) -> bool:
         """Draw pages as `page_map` says; return whether that changed anything."""

@@ -25,20 +25,24 @@ from .device import request_device
 from .legend import draw_overlay, find_labels, legend_classes, legend_shift
 from .live import Feed
 from .offscreen import choose_camera, write_picture
-from .raymarch import PASSES, Renderer, read_texture
+from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .scene import Scene, Source, read_page_map
+from .spot import Spot, draw_spot, find_spot, place_box, read_spot, spot_lines
 
 log = logging.getLogger(__name__)
 
-TARGET_FRAME_S = 0.033
+TARGET_FRAME_S = 0.030
 PAGES_PER_FRAME = 1024
 MAX_REDUCTION = 8
 REST_S = 0.25
+CLICK_PIXELS = 4
 _FORMAT = "bgra8unorm"
 KEYS = (
     ("drag", "turn"),
     ("right drag, shift drag", "move sideways"),
     ("wheel", "nearer, farther"),
+    ("hover", "what is under the cursor"),
+    ("click", "keep that box, tell it in the log; on air let it go"),
     ("1-9", "show or hide a class of the legend"),
     ("r", "back to the first view"),
     ("l", "labels on or off"),
@@ -65,7 +69,7 @@ class FramePace:
         if len(self._times) < 6:
             return
         mean = sum(self._times) / len(self._times)
-        if mean > 1.2 * TARGET_FRAME_S and self.reduction < MAX_REDUCTION:
+        if mean > 1.1 * TARGET_FRAME_S and self.reduction < MAX_REDUCTION:
             self.reduction, self._times = self.reduction + 1, []
         elif mean < 0.5 * TARGET_FRAME_S and self.reduction > 1:
             self.reduction, self._times = self.reduction - 1, []
@@ -111,10 +115,16 @@ class Window:
         self._unsettled = 0
         self._is_throttled = False
         self._drag: tuple[float, float] | None = None
+        self._pressed: tuple[float, float] = (0.0, 0.0)
+        self._cursor: tuple[int, int] | None = None
+        self._spot: Spot | None = None
+        self._is_pinned = False
+        self._spot_key: object = None
+        self._box_place = (0, 0)
         self._stop_after: int | None = None
         self._screenshot_at_end: Path | None = None
         self.feed = Feed(source, self._wake)
-        self.canvas.add_event_handler(self._on_pointer, "pointer_down", "pointer_move", "pointer_up")
+        self.canvas.add_event_handler(self._on_pointer, "pointer_down", "pointer_move", "pointer_up", "pointer_leave")
         self.canvas.add_event_handler(self._on_wheel, "wheel")
         self.canvas.add_event_handler(self._on_key, "key_down")
         self.canvas.add_event_handler(self._on_resize, "resize")
@@ -159,13 +169,14 @@ class Window:
         elif self.renderer.passes < PASSES or self._unsettled:
             self.renderer.draw_pass(self._camera, size, newest=1 / 8 if self._unsettled else 0)
             self._unsettled = max(self._unsettled - 1, 0)
+        self._update_spot(size, is_resting)
         self.renderer.present(self._context.get_current_texture().create_view(), size)
         self._after_frame(elapsed, is_resting)
 
     def _take_news(self) -> bool:
         # Pages first, then the table over them: a page is never shown as something it was before.
         pages = self.feed.take_pages(PAGES_PER_FRAME)
-        self.scene.grid.update(self.source.ram.view, pages)
+        self.scene.pool.update(self.source.ram.view, pages)
         page_map = self.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
         return is_new_map or self.scene.show_bytes(pages)
@@ -185,6 +196,30 @@ class Window:
         self._overlay_key = key
         labels = find_labels(self.scene, self.renderer.pick_pages(self._camera, size)) if with_labels else []
         self.renderer.set_overlay(draw_overlay(size, self.scene, self.source.title, labels, with_keys=True))
+
+    def _update_spot(self, size: tuple[int, int], is_resting: bool) -> None:
+        # While anything moves nothing is asked: an answer would come a frame late and hold the next one up.
+        spot = self._spot
+        if self._is_pinned and spot is not None:
+            spot = read_spot(self.scene, self.source.ram, spot.page, spot.offset)
+        elif self._cursor is None or self._drag is not None:
+            spot = None
+        elif is_resting:
+            spot = find_spot(self.renderer, self.source.ram, self._camera, size, self._cursor)
+        self._show_spot(spot, size)
+
+    def _show_spot(self, spot: Spot | None, size: tuple[int, int]) -> None:
+        key = (spot, self._cursor if not self._is_pinned else None, self._is_pinned, size)
+        if key == self._spot_key:
+            return
+        self._spot_key, self._spot = key, spot
+        if spot is None:
+            self.renderer.set_box(None)
+            return
+        box = draw_spot(spot, size[1], self._is_pinned)
+        if not self._is_pinned and self._cursor is not None:
+            self._box_place = self._cursor
+        self.renderer.set_box(box, place_box(self._box_place, (box.shape[1], box.shape[0]), size))
 
     def _after_frame(self, elapsed: float, is_resting: bool) -> None:
         self._frames += 1
@@ -208,7 +243,7 @@ class Window:
     def _draw_soon(self) -> None:
         # Only the guest moves: leave it two thirds of the time, for its processors and a software driver's
         # renderer are the same.
-        self.scene.grid.wait()
+        self.scene.pool.wait()
         self._is_throttled = True
         cost = time.monotonic() - self._last_frame
         self.loop.call_later(min(2 * cost, 0.5), self._end_throttle)
@@ -233,7 +268,7 @@ class Window:
         usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
         target = self.scene.device.create_texture(size=(*size, 1), format=_FORMAT, usage=usage)
         self.renderer.present(target.create_view(), size)
-        blue_first = read_texture(self.scene.device, target, np.dtype(np.uint8))
+        blue_first = read_texture(self.scene.device, target, RGBA)
         write_picture(np.ascontiguousarray(blue_first[..., 2::-1]), path)
         log.info("wrote %s; the view is --camera %s", path, format_camera(self._camera))
 
@@ -247,12 +282,20 @@ class Window:
     # --- the user --------------------------------------------------------------------------------------------
 
     def _on_pointer(self, event: dict[str, Any]) -> None:
-        kind, here = event["event_type"], (float(event["x"]), float(event["y"]))
+        kind = event["event_type"]
+        if kind == "pointer_leave":
+            self._point_at(None)
+            return
+        here = (float(event["x"]), float(event["y"]))
         if kind == "pointer_down":
-            self._drag = here
+            self._drag = self._pressed = here
         elif kind == "pointer_up":
             self._drag = None
-        elif self._drag is not None and event["buttons"]:
+            if max(abs(here[0] - self._pressed[0]), abs(here[1] - self._pressed[1])) < CLICK_PIXELS:
+                self._click(here)
+        elif self._drag is None or not event["buttons"]:
+            self._point_at(here)
+        else:
             dx, dy = here[0] - self._drag[0], here[1] - self._drag[1]
             self._drag = here
             height = max(self.canvas.get_logical_size()[1], 1)
@@ -260,6 +303,21 @@ class Window:
                 self._aim(self._goal.orbit(-270 * dx / height, 270 * dy / height))
             else:
                 self._aim(self._goal.pan(-dx / height, dy / height))
+
+    def _point_at(self, here: tuple[float, float] | None) -> None:
+        ratio = self.canvas.get_pixel_ratio()
+        self._cursor = None if here is None else (int(here[0] * ratio), int(here[1] * ratio))
+        self.canvas.request_draw()
+
+    def _click(self, here: tuple[float, float]) -> None:
+        self._point_at(here)
+        size = self.canvas.get_physical_size()
+        assert self._cursor is not None
+        spot = find_spot(self.renderer, self.source.ram, self._camera, size, self._cursor)
+        self._is_pinned, self._box_place = spot is not None, self._cursor
+        self._show_spot(spot, size)
+        if spot is not None:
+            log.info("%s", "; ".join(spot_lines(spot)))
 
     def _on_wheel(self, event: dict[str, Any]) -> None:
         self._aim(self._goal.zoom(-float(event["dy"]) / 100))

@@ -80,6 +80,9 @@ class SyntheticSource:
 
 
 if __name__ == "__main__":
+    import logging
+
     from viewer.window import open_window
 
+    logging.basicConfig(level=logging.INFO)
     open_window(SyntheticSource(), after_s=float(sys.argv[1]), screenshot=Path(sys.argv[2]), size=(640, 360))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
-from viewer.curve import MAX_ORDER, order_for, to_index, to_xyz, voxelise
+from viewer.curve import MAX_ORDER, PAGE_ORDER, brick_offsets, order_for, page_states, to_index, to_xyz, voxelise
 
 
 @st.composite
@@ -93,3 +93,29 @@ def test_voxelise_puts_x_fastest():
     cube = voxelise(np.arange(8, dtype=np.uint8), 1)
     assert cube[1, 0, 0] == 1  # index 1 lies at z = 1
     assert cube[0, 0, 1] == 7  # the last at x = 1
+
+
+@pytest.mark.parametrize("order", range(1, MAX_ORDER - PAGE_ORDER))
+def test_a_state_and_one_table_place_every_byte_of_a_page_at_every_order(order):
+    random = np.random.default_rng(order)
+    pages = np.unique(np.append(random.integers(0, 8**order, 40, np.uint64), [0, 8**order - 1])).astype(np.uint64)
+    bytes_of = pages[:, None] * np.uint64(4096) + np.arange(4096, dtype=np.uint64)
+    xyz = to_xyz(bytes_of, order + PAGE_ORDER)
+    states = np.broadcast_to(page_states(pages, order)[:, None], bytes_of.shape)
+    assert (xyz >> np.uint32(PAGE_ORDER) == to_xyz(pages, order)[:, None]).all()
+    assert (brick_offsets(xyz & np.uint32(15), states) == np.arange(4096)).all()
+
+
+def test_there_are_twenty_four_states():
+    states = np.unique(page_states(np.arange(8**4), 4))
+    assert len(states) == 24
+    assert (states >> 2 & 3 < 3).all()
+    assert int(states.max()) < 32
+
+
+def test_coarser_voxels_of_a_page_are_in_the_same_table():
+    xyz = np.random.default_rng(1).integers(0, 16, (500, 3))
+    states = page_states(np.random.default_rng(2).integers(0, 512, 500), 3)
+    for level in (1, 2, 3):
+        coarse = brick_offsets(xyz >> level << level, states) >> 3 * level
+        assert (coarse == brick_offsets(xyz, states) >> 3 * level).all()

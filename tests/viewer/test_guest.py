@@ -17,6 +17,7 @@ from qemu_bridge.protocol import PageClass
 from viewer.curve import to_xyz
 from viewer.grid import VoxelGrid
 from viewer.palette import MATERIALS
+from viewer.pool import PagePool
 
 pytestmark = pytest.mark.guest
 
@@ -38,8 +39,9 @@ def count_of_class(picture, page_class):
     return int(np.count_nonzero((alike > 0.995) & (norm > 80)))
 
 
-def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device):
-    grid = VoxelGrid(device, machine.ram.size)
+@pytest.mark.parametrize("kind", [PagePool, VoxelGrid])
+def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device, kind):
+    grid = kind(device, machine.ram.size)
     with machine.paused():
         pages = np.flatnonzero(machine.ram.resident_pages())
         grid.update(machine.ram.view, pages)

@@ -52,7 +52,7 @@ def test_untouched_pages_are_never_read(device, source):
     assert scene.update_ram(source.ram) == touched
     expected = source.ram.memory.copy()
     expected[~source.ram.touched] = 0
-    assert np.array_equal(scene.grid.read_voxels(), voxelise(expected.reshape(-1), scene.grid.order))
+    assert np.array_equal(scene.pool.read_voxels(), voxelise(expected.reshape(-1), scene.pool.order))
 
 
 def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():

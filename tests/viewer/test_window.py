@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from qemu_bridge.errors import GraphicsError
-from viewer.offscreen import load_scene, render_scene
+from viewer.legend import legend_shift
+from viewer.offscreen import choose_camera, load_scene, render_scene
+from viewer.raymarch import Renderer
 from viewer.window import TARGET_FRAME_S, FramePace, open_window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,38 @@ def test_keys_and_mouse_change_the_view_and_q_closes(display, pictures, tmp_path
         window.kill()
         window.wait()
     assert not (tmp_path / "unused.png").exists()
+
+
+@pytest.mark.window
+@needs_display
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="xdotool is not installed")
+def test_the_cursor_and_a_click_tell_what_is_there(display, device, source, tmp_path):
+    renderer = Renderer(load_scene(source, device))
+    renderer.shift = legend_shift(640, 360)
+    picks = renderer.pick(choose_camera(renderer), (640, 360))
+    window = start_window(display, 60, tmp_path / "unused.png")
+    log = tmp_path / "unused.png.log"
+
+    def act(*words):
+        subprocess.run(["xdotool", *words], env={**os.environ, "DISPLAY": display}, check=True, timeout=30)
+        time.sleep(2)
+        return grab(display, tmp_path / "root.png")
+
+    try:
+        act("search", "--sync", "--name", "Glass Box - synthetic")
+        away = act("mousemove", "700", "500")
+        hovered = act("mousemove", "400", "180")
+        assert np.count_nonzero(np.abs(hovered.astype(int) - away).max(axis=2) > 30) > 3000
+        pinned = act("click", "1")
+        left = act("mousemove", "600", "20")
+        assert np.count_nonzero(np.abs(left.astype(int) - pinned).max(axis=2) > 30) < 200
+        gone = act("click", "1")
+        assert np.count_nonzero(np.abs(gone.astype(int) - away).max(axis=2) > 30) < 200
+    finally:
+        window.kill()
+        window.wait()
+    told = f"page {picks.pages[180, 400]:#x} + {picks.offsets[180, 400]:#05x}"
+    assert told in log.read_text()
 
 
 def test_without_a_display_one_sentence_names_snap(source, monkeypatch):

@@ -1,16 +1,20 @@
 // The last pass: the picture in linear light, scaled to the target without smoothing (voxels stay crisp),
-// encoded as sRGB with a little dither against banding, and the legend laid over it.
+// encoded as sRGB with a little dither against banding, and the words
+// laid over it: the legend, and the box of text beside the cursor.
 
 struct Present {
     target_size: vec2<f32>,
     picture_size: vec2<f32>,
     overlay_size: vec2<f32>,   // zero for no overlay
+    box_corner: vec2<f32>,     // of the small box of text, in pixels
+    box_size: vec2<f32>,       // zero for none
     pad: vec2<f32>,
 };
 
 @group(0) @binding(0) var<uniform> present: Present;
 @group(0) @binding(1) var picture: texture_2d<f32>;
 @group(0) @binding(2) var overlay: texture_2d<f32>;
+@group(0) @binding(3) var text_box: texture_2d<f32>;
 
 @vertex
 fn vs_main(@builtin(vertex_index) corner: u32) -> @builtin(position) vec4<f32> {
@@ -33,6 +37,11 @@ fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     var colour = to_srgb(mapped);
     if present.overlay_size.x > 0.0 && all(position.xy < present.overlay_size) {
         let over = textureLoad(overlay, vec2<i32>(position.xy), 0);
+        colour = colour * (1.0 - over.a) + over.rgb;
+    }
+    let in_box = floor(position.xy) - present.box_corner;
+    if all(in_box >= vec2(0.0)) && all(in_box < present.box_size) {
+        let over = textureLoad(text_box, vec2<i32>(in_box), 0);
         colour = colour * (1.0 - over.a) + over.rgb;
     }
     // Interleaved gradient noise (Jimenez, SIGGRAPH 2014): half a step of eight bits.

@@ -1,6 +1,7 @@
 // The ray-marcher: one ray a pixel through the Hilbert cube, in page units (a page is a unit cube).
-// Three levels are skipped alike: cells of 4^3 pages that hold no visible class, pages of a hidden class,
-// and, inside a brick of glass, voxels of zero. The lines at CUBES are written by viewer/raymarch.py.
+// Three levels are skipped alike: cells of 4^3 pages (64^3 voxels) that hold no visible class, pages of a
+// hidden class, and, inside a brick of glass, cache lines and voxels of zero. Bytes are read by the
+// functions of bricks.wgsl, which stands before this.
 
 struct View {
     eye: vec4<f32>,         // w: pages along an edge of the cube
@@ -11,10 +12,10 @@ struct View {
     extent: vec4<f32>,      // the box that RAM fills; w: a number that differs each sample
     size: vec2<f32>,        // pixels
     jitter: vec2<f32>,      // inside the pixel, -0.5 to 0.5
-    page_order: u32,
-    cube_order: u32,
-    voxel_shift: u32,       // a page is 2^voxel_shift voxels a side
-    visible: u32,           // one bit a class
+    visible: u32,           // the classes that show, one bit each
+    bodies: u32,            // those of them that are no empty glass
+    solids: u32,            // those of them that cast shadows
+    pages: vec3<u32>,       // the box that RAM fills
 };
 
 struct Palette {
@@ -26,10 +27,13 @@ struct Palette {
 @group(0) @binding(1) var<uniform> palette: Palette;
 @group(0) @binding(2) var<storage, read> pages: array<u32>;
 @group(0) @binding(3) var<storage, read> cells: array<u32>;
-//CUBES
 
+const VOXELS = f32(1u << VOXEL_SHIFT);  // along the edge of a page
+const BODY_DENSITY = 0.075;     // of glass, for each page of the way through it
 const MAX_STEPS = 2048u;
-const OPAQUE = 0.99;
+const OPAQUE = 0.99;     // a ray ends here
+// Voxels a pixel from which a brick of glass is looked at, not through.
+const LOOK_THROUGH = 0.5;
 // Pages: a shadow tells what stands next to what; from farther away it would only be a stain.
 const SHADOW_REACH = 9.0;
 
@@ -37,7 +41,7 @@ struct Hit {
     colour: vec3<f32>,
     alpha: f32,
     distance: f32,
-    page: u32,      // place in the page table of the first brick that is no empty glass, + 1; 0 for none
+    is_body: bool,  // whether something other than empty glass was met, at `distance`
 };
 
 @vertex
@@ -45,39 +49,20 @@ fn vs_main(@builtin(vertex_index) corner: u32) -> @builtin(position) vec4<f32> {
     return vec4<f32>(f32(corner & 1u) * 4.0 - 1.0, f32(corner >> 1u) * 4.0 - 1.0, 0.0, 1.0);
 }
 
-fn table_place(at: vec3<i32>, order: u32) -> u32 {
-    let place = vec3<u32>(at);
-    return place.x | (place.y | place.z << order) << order;
-}
-
 fn page_at(at: vec3<i32>) -> u32 {
-    let edge = 1 << view.page_order;
+    let edge = 1 << PAGE_ORDER;
     if any(at < vec3(0)) || any(at >= vec3(edge)) {
         return 0u;
     }
-    return pages[table_place(at, view.page_order)];
-}
-
-fn is_visible(entry: u32) -> bool {
-    return (view.visible >> (entry & 31u) & 1u) == 1u;
+    return pages[table_place(at, PAGE_ORDER)];
 }
 
 fn is_solid(entry: u32) -> bool {
-    return is_visible(entry) && palette.colours[entry & 31u].w > OPAQUE;
+    return (view.solids >> (entry & 31u) & 1u) == 1u;
 }
 
 fn solidity(at: vec3<i32>) -> f32 {
     return select(0.0, 1.0, is_solid(page_at(at)));
-}
-
-// The byte at a voxel; cubes follow the curve of order 1, a Gray code of their coordinates.
-fn voxel_at(at: vec3<u32>) -> f32 {
-    let cube = at >> vec3(view.cube_order);
-    let y = cube.y ^ cube.x;
-    let number = cube.x << 2u | y << 1u | (cube.z ^ y);
-    let inside = at & vec3((1u << view.cube_order) - 1u);
-    let place = inside.x | (inside.y | inside.z << view.cube_order) << view.cube_order;
-    return f32(cube_word(number, place >> 2u) >> (8u * (place & 3u)) & 255u) / 255.0;
 }
 
 // Colour of a page: its class, moved a little by its owner in lightness and warmth.
@@ -105,11 +90,6 @@ fn span(origin: vec3<f32>, inverse: vec3<f32>, low: vec3<f32>, high: vec3<f32>) 
     return vec2(max(max(near.x, near.y), near.z), min(min(far.x, far.y), far.z));
 }
 
-fn exit_of(origin: vec3<f32>, inverse: vec3<f32>, corner: vec3<f32>, edge: f32) -> f32 {
-    let far = (corner + select(vec3(0.0), vec3(edge), inverse > vec3(0.0)) - origin) * inverse;
-    return min(min(far.x, far.y), far.z);
-}
-
 fn entry_normal(origin: vec3<f32>, inverse: vec3<f32>, corner: vec3<f32>, edge: f32) -> vec3<f32> {
     let near = (corner + select(vec3(edge), vec3(0.0), inverse > vec3(0.0)) - origin) * inverse;
     if near.x >= near.y && near.x >= near.z {
@@ -122,31 +102,85 @@ fn ray_direction(direction: vec3<f32>) -> vec3<f32> {
     return select(direction, vec3(1e-6), abs(direction) < vec3(1e-6));
 }
 
-fn step_past(t: f32) -> f32 {
-    return t + max(1e-4, t * 2e-6);
+struct Ray {
+    origin: vec3<f32>,
+    direction: vec3<f32>,
+    inverse: vec3<f32>,
+};
+
+// Where a ray is: in which unit cube, and at which distance it entered it. The cube is counted in integers,
+// so a step can neither stop on a face nor slip past a corner.
+struct Walk {
+    at: vec3<i32>,
+    t: f32,
+};
+
+fn ray_from(origin: vec3<f32>, toward: vec3<f32>) -> Ray {
+    let direction = ray_direction(toward);
+    return Ray(origin, direction, 1.0 / direction);
+}
+
+// From inside a box of `edge` unit cubes into the cube beyond it.
+fn leave(ray: Ray, walk: Walk, corner: vec3<i32>, edge: i32) -> Walk {
+    let is_up = ray.direction > vec3(0.0);
+    let far = (vec3<f32>(corner + select(vec3(0), vec3(edge), is_up)) - ray.origin) * ray.inverse;
+    let t = max(min(min(far.x, far.y), far.z), walk.t);
+    let is_x = far.x <= far.y && far.x <= far.z;
+    let is_y = !is_x && far.y <= far.z;
+    let beyond = select(corner - 1, corner + edge, is_up);
+    // No floor: what truncation gets wrong, below zero, is outside the box anyway.
+    let inside = clamp(vec3<i32>(ray.origin + ray.direction * t), corner, corner + edge - 1);
+    return Walk(select(inside, beyond, vec3(is_x, is_y, !is_x && !is_y)), t);
+}
+
+fn is_outside(at: vec3<i32>) -> bool {
+    return any(vec3<u32>(at) >= view.pages);    // a negative one is a huge one
+}
+
+// The first page of one of `classes` from a place on, its own included; outside or beyond `limit` for none.
+fn find_page(ray: Ray, from_here: Walk, classes: u32, limit: f32) -> Walk {
+    var walk = from_here;
+    for (var i = 0u; i < MAX_STEPS; i++) {
+        if is_outside(walk.at) || walk.t > limit {
+            break;
+        }
+        let cell = walk.at >> vec3(2u);
+        if (cells[table_place(cell, PAGE_ORDER - 2u)] & classes) == 0u {
+            walk = leave(ray, walk, cell << vec3(2u), 4);
+            continue;
+        }
+        if (classes >> (pages[table_place(walk.at, PAGE_ORDER)] & 31u) & 1u) == 1u {
+            break;
+        }
+        walk = leave(ray, walk, walk.at, 1);
+    }
+    return walk;
+}
+
+// The first page that is not of one class, from a place on; the cells that hold nothing else are one step.
+fn cross_class(ray: Ray, from_here: Walk, page_class: u32) -> Walk {
+    var walk = from_here;
+    for (var i = 0u; i < MAX_STEPS; i++) {
+        if is_outside(walk.at) {
+            break;
+        }
+        let cell = walk.at >> vec3(2u);
+        if cells[table_place(cell, PAGE_ORDER - 2u)] == 1u << page_class {
+            walk = leave(ray, walk, cell << vec3(2u), 4);
+            continue;
+        }
+        if (pages[table_place(walk.at, PAGE_ORDER)] & 31u) != page_class {
+            break;
+        }
+        walk = leave(ray, walk, walk.at, 1);
+    }
+    return walk;
 }
 
 // Whether a solid page lies on the way, within `reach`.
 fn is_blocked(origin: vec3<f32>, toward: vec3<f32>, reach: f32) -> bool {
-    let direction = ray_direction(toward);
-    let inverse = 1.0 / direction;
-    let limit = min(span(origin, inverse, vec3(0.0), view.extent.xyz).y, reach);
-    var t = 0.0;
-    for (var i = 0u; i < 256u && t < limit; i++) {
-        let at = vec3<i32>(floor(origin + direction * t));
-        if any(at < vec3(0)) || any(at >= vec3(1 << view.page_order)) {
-            return false;
-        }
-        if (cells[table_place(at >> vec3(2u), view.page_order - 2u)] & view.visible) == 0u {
-            t = step_past(exit_of(origin, inverse, vec3<f32>(at >> vec3(2u)) * 4.0, 4.0));
-            continue;
-        }
-        if is_solid(pages[table_place(at, view.page_order)]) {
-            return true;
-        }
-        t = step_past(exit_of(origin, inverse, vec3<f32>(at), 1.0));
-    }
-    return false;
+    let walk = find_page(ray_from(origin, toward), Walk(vec3<i32>(floor(origin)), 0.0), view.solids, reach);
+    return !is_outside(walk.at) && walk.t <= reach;
 }
 
 // Light that reaches a point on a face from all around, from the eight pages in front of the face: each
@@ -196,11 +230,11 @@ fn face_light(normal: vec3<f32>) -> f32 {
 }
 
 // Colour of a point on a solid face.
-fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, byte: f32, t: f32, pixel: vec2<u32>) -> vec3<f32> {
+fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32, pixel: vec2<u32>) -> vec3<f32> {
     let look = palette.looks[entry & 31u];
     let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
     let footprint = t * view.forward.w;
-    let voxel_pixels = 1.0 / (f32(1u << view.voxel_shift) * footprint);
+    let voxel_pixels = 1.0 / (VOXELS * footprint);
     let colour = base_colour(entry);
 
     var sun = face_light(normal);
@@ -220,8 +254,11 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, byte: f
             sun *= select(1.0, 0.12, is_blocked(start, normalize(view.light.xyz + disc), SHADOW_REACH));
         }
     }
+    // The level of the pyramid whose blocks are about a pixel.
+    let level = COARSENING + u32(clamp(round(-log2(voxel_pixels)), 0.0, f32(VOXEL_SHIFT)));
+    let found = content(slots[table_place(at, PAGE_ORDER)], voxel_in(at, point), level);
     let grain = look.x * clamp(voxel_pixels, 0.25, 1.0);
-    let value = 1.0 + grain * (select(0.18 + 0.5 * byte, -0.62, byte == 0.0));
+    let value = 1.0 + grain * mix(-0.62, 0.18 + 0.5 * found.x, found.y);
     var lit = colour * value * (0.9 * sun + sky * mix(0.28, 0.5, 0.5 + 0.5 * normal.y)) + colour * look.y * (0.4 + 0.6 * sky);
 
     let page_pixels = 1.0 / footprint;
@@ -232,29 +269,42 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, byte: f
     return lit;
 }
 
+// The voxel of a page that a point of it lies in.
+fn voxel_in(at: vec3<i32>, point: vec3<f32>) -> vec3<u32> {
+    return vec3<u32>(clamp((point - vec3<f32>(at)) * VOXELS, vec3(0.0), vec3(VOXELS - 0.5)));
+}
+
 struct Voxel {
     found: bool,
     t: f32,
     byte: f32,
+    at: vec3<u32>,
     normal: vec3<f32>,
 };
 
-// The first byte that is not zero between two distances inside one page.
-fn march_voxels(origin: vec3<f32>, direction: vec3<f32>, inverse: vec3<f32>, at: vec3<i32>, from_t: f32, to_t: f32) -> Voxel {
-    let edge = 1.0 / f32(1u << view.voxel_shift);
-    let low = at << vec3(view.voxel_shift);
-    let high = low + vec3((1 << view.voxel_shift) - 1);
-    var t = from_t;
-    for (var i = 0u; i < 64u && t < to_t; i++) {
-        let voxel = clamp(vec3<i32>(floor((origin + direction * t) / edge)), low, high);
-        let byte = voxel_at(vec3<u32>(voxel));
-        let corner = vec3<f32>(voxel) * edge;
-        if byte > 0.0 {
-            return Voxel(true, t, byte, entry_normal(origin, inverse, corner, edge));
+// The first byte that is not zero on a ray's way through a page; lines of 4^3 bytes of zero are one step.
+fn march_voxels(ray: Ray, page: Walk) -> Voxel {
+    let slot = slots[table_place(page.at, PAGE_ORDER)];
+    let inner = Ray((ray.origin - vec3<f32>(page.at)) * VOXELS, ray.direction * VOXELS, ray.inverse / VOXELS);
+    let last = vec3(i32(VOXELS) - 1);
+    var walk = Walk(clamp(vec3<i32>(floor(inner.origin + inner.direction * page.t)), vec3(0), last), page.t);
+    for (var i = 0u; i < 64u; i++) {
+        if any(walk.at < vec3(0)) || any(walk.at > last) {
+            break;
         }
-        t = exit_of(origin, inverse, corner, edge) + 2e-5;
+        let at = vec3<u32>(walk.at);
+        if COARSENING < 2u && block_value(slot, at, 2u) == 0u {
+            let shift = vec3(2u - COARSENING);
+            walk = leave(inner, walk, walk.at >> shift << shift, 4 >> COARSENING);
+            continue;
+        }
+        let byte = voxel_value(slot, at);
+        if byte > 0u {
+            return Voxel(true, walk.t, f32(byte) / 255.0, at, entry_normal(inner.origin, inner.inverse, vec3<f32>(at), 1.0));
+        }
+        walk = leave(inner, walk, walk.at, 1);
     }
-    return Voxel(false, to_t, 0.0, vec3(0.0));
+    return Voxel(false, walk.t, 0.0, vec3(0u), vec3(0.0));
 }
 
 // Colour of a byte that floats in a brick of glass.
@@ -267,74 +317,79 @@ fn shade_voxel(entry: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> 
     return base_colour(entry) * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);
 }
 
-fn march(origin: vec3<f32>, direction: vec3<f32>, pixel: vec2<u32>) -> Hit {
-    var hit = Hit(vec3(0.0), 0.0, 1e30, 0u);
-    let inverse = 1.0 / direction;
-    let box = span(origin, inverse, vec3(0.0), view.extent.xyz);
-    var t = step_past(max(box.x, 0.0));
+fn enter(ray: Ray) -> Walk {
+    let box = span(ray.origin, ray.inverse, vec3(0.0), view.extent.xyz);
+    let t = max(box.x, 0.0);
+    let at = clamp(vec3<i32>(floor(ray.origin + ray.direction * t)), vec3(0), vec3<i32>(view.extent.xyz) - 1);
+    return Walk(select(at, vec3(-1), box.y <= t), t);
+}
+
+fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
+    var hit = Hit(vec3(0.0), 0.0, 1e30, false);
+    var walk = enter(ray);
+    // The class of the glass just left, and the page beyond it: glass beside its like has no surface.
     var came_from = 0u;
-    let last = vec3(i32(1u << view.page_order) - 1);
-    for (var i = 0u; i < MAX_STEPS && t < box.y; i++) {
-        let point = origin + direction * t;
-        let at = clamp(vec3<i32>(floor(point)), vec3(0), last);
-        if (cells[table_place(at >> vec3(2u), view.page_order - 2u)] & view.visible) == 0u {
-            t = step_past(max(exit_of(origin, inverse, vec3<f32>(at >> vec3(2u)) * 4.0, 4.0), t));
-            came_from = 0u;
-            continue;
+    var left = vec3(-9);
+    for (var i = 0u; i < MAX_STEPS; i++) {
+        walk = find_page(ray, walk, view.visible, 1e30);
+        if is_outside(walk.at) {
+            break;
         }
-        let entry = pages[table_place(at, view.page_order)];
-        let leave = max(exit_of(origin, inverse, vec3<f32>(at), 1.0), t);
-        if !is_visible(entry) {
-            t = step_past(leave);
+        if any(walk.at != left) {
             came_from = 0u;
-            continue;
         }
+        let at = walk.at;
+        let entry = pages[table_place(at, PAGE_ORDER)];
         let hull = palette.colours[entry & 31u].w;
-        let normal = entry_normal(origin, inverse, vec3<f32>(at), 1.0);
-        if hull > OPAQUE {
-            let voxels = f32(1u << view.voxel_shift);
-            let inner = clamp((point - 0.01 * normal / voxels) * voxels, vec3<f32>(at) * voxels, (vec3<f32>(at) + 1.0) * voxels - 0.5);
-            let colour = shade(entry, at, normal, point, voxel_at(vec3<u32>(inner)), t, pixel);
-            hit.colour += (1.0 - hit.alpha) * colour;
+        let point = ray.origin + ray.direction * walk.t;
+        let normal = entry_normal(ray.origin, ray.inverse, vec3<f32>(at), 1.0);
+        if is_solid(entry) {
+            hit.colour += (1.0 - hit.alpha) * shade(entry, at, normal, point, walk.t, pixel);
             hit.alpha = 1.0;
-            if hit.page == 0u {
-                hit.distance = t;
-                hit.page = table_place(at, view.page_order) + 1u;
-            }
+            hit.distance = select(walk.t, hit.distance, hit.is_body);
+            hit.is_body = true;
             break;
         }
         // Glass: the surface where it meets air or another class, and a little of the body.
-        let footprint = t * view.forward.w;
-        let voxel_pixels = 1.0 / (f32(1u << view.voxel_shift) * footprint);
+        let footprint = walk.t * view.forward.w;
+        let voxel_pixels = 1.0 / (VOXELS * footprint);
         let show = palette.looks[entry & 31u].z;
         let colour = base_colour(entry) * (0.35 + 0.65 * face_light(normal) + palette.looks[entry & 31u].y);
-        var alpha = 0.05 * hull;
+        var alpha = 0.0;
         if came_from != (entry & 31u) {
             let line = edges(at, entry, normal, point - vec3<f32>(at), clamp(1.2 * footprint, 0.012, 0.09));
             // From afar a brick with bytes inside is almost solid; it clears as the eye comes near.
             let surface = select(hull, mix(0.8, hull, smoothstep(1.2, 3.0, voxel_pixels)), show > 0.0);
-            alpha += surface * 0.9 + (hull * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
+            alpha = surface * 0.9 + (hull * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
         }
-        alpha = clamp(alpha, 0.0, 1.0);
+        // The body thickens with the way through it; empty glass is crossed as far as it goes.
+        let entered = walk.t;
+        let beyond = leave(ray, walk, at, 1);
+        var next = beyond;
+        if show == 0.0 {
+            next = cross_class(ray, beyond, entry & 31u);
+        }
+        alpha = 1.0 - (1.0 - clamp(alpha, 0.0, 1.0)) * exp(-BODY_DENSITY * hull * (next.t - entered));
         hit.colour += (1.0 - hit.alpha) * alpha * colour;
         hit.alpha += (1.0 - hit.alpha) * alpha;
-        if show > 0.0 && hit.page == 0u {
-            hit.page = table_place(at, view.page_order) + 1u;
-            hit.distance = t;
+        if show > 0.0 && !hit.is_body {
+            hit.is_body = true;
+            hit.distance = walk.t;
         }
-        came_from = entry & 31u;
         if show * voxel_pixels > 0.3 {
-            let voxel = march_voxels(origin, direction, inverse, at, t, leave);
+            let voxel = march_voxels(ray, walk);
             if voxel.found {
-                let place = origin + direction * voxel.t;
+                let place = ray.origin + ray.direction * voxel.t;
                 hit.colour += (1.0 - hit.alpha) * show * shade_voxel(entry, voxel, place, pixel);
                 hit.alpha += (1.0 - hit.alpha) * show;
             }
         }
-        t = step_past(leave);
         if hit.alpha > OPAQUE {
             break;
         }
+        came_from = entry & 31u;
+        walk = next;
+        left = walk.at;
     }
     return hit;
 }
@@ -391,19 +446,51 @@ fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let origin = view.eye.xyz;
     let uv = (position.xy / view.size * 2.0 - 1.0) * vec2(view.size.x / view.size.y, -1.0) - vec2(view.right.w * view.size.x / view.size.y, view.up.w);
     let behind = background(uv);
-    let hit = march(origin, direction, vec2<u32>(position.xy));
+    let hit = march(ray_from(origin, direction), vec2<u32>(position.xy));
     // Depth cue: what lies deeper in the box sinks into the background.
     let near = span(origin, 1.0 / direction, vec3(0.0), view.extent.xyz).x;
     let depth = clamp((hit.distance - max(near, 0.0)) / (1.7 * view.eye.w), 0.0, 1.0);
-    let fog = select(0.0, 0.55 * depth, hit.page != 0u);
+    let fog = select(0.0, 0.55 * depth, hit.is_body);
     var colour = mix(hit.colour, behind * hit.alpha, fog) + behind * (1.0 - hit.alpha);
     let wire = outline(origin, direction, hit.distance);
     colour += vec3(0.10, 0.13, 0.18) * wire * (1.0 - 0.6 * hit.alpha);
     return vec4(colour, 1.0);
 }
 
-// Which page each pixel shows: its place in the page table + 1, 0 for none.
+// What a pixel shows, exactly: page number + 1 (0 for air and empty glass), offset in the page, distance.
+// It is the voxel of a solid brick where the ray enters it, and of a brick with bytes inside the first that is
+// not zero. A brick in which the ray meets zeros alone counts where it looks solid, from afar; near by the eye
+// looks through it, and it counts if there is nothing else.
+fn pick(ray: Ray) -> vec4<u32> {
+    var fallback = vec4(0u);
+    var walk = enter(ray);
+    for (var i = 0u; i < MAX_STEPS; i++) {
+        walk = find_page(ray, walk, view.bodies, 1e30);
+        if is_outside(walk.at) {
+            break;
+        }
+        let place = table_place(walk.at, PAGE_ORDER);
+        var voxel = Voxel(is_solid(pages[place]), walk.t, 0.0, voxel_in(walk.at, ray.origin + ray.direction * walk.t), vec3(0.0));
+        if !voxel.found {
+            let inside = march_voxels(ray, walk);
+            if inside.found {
+                voxel = inside;
+            }
+        }
+        let offset = offset_in_page(voxel.at << vec3(COARSENING), slots[place]) >> (3u * COARSENING) << (3u * COARSENING);
+        let answer = vec4(page_of(slots[place]) + 1u, offset, bitcast<u32>(voxel.t), 0u);
+        if voxel.found || walk.t * view.forward.w * VOXELS > LOOK_THROUGH {
+            return answer;
+        }
+        if fallback.x == 0u {
+            fallback = answer;
+        }
+        walk = leave(ray, walk, walk.at, 1);
+    }
+    return fallback;
+}
+
 @fragment
-fn fs_pick(@builtin(position) position: vec4<f32>) -> @location(0) u32 {
-    return march(view.eye.xyz, pixel_ray(position.xy), vec2<u32>(position.xy)).page;
+fn fs_pick(@builtin(position) position: vec4<f32>) -> @location(0) vec4<u32> {
+    return pick(ray_from(view.eye.xyz, pixel_ray(position.xy + view.jitter)));
 }

@@ -160,6 +160,28 @@ fn place_pages(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     target_words[at.x + ((at.y + (at.z << job.order)) << job.order)] = source[page];
 }
 
+// The state of a page (viewer/curve.py, `page_states`): three of its eight children tell.
+fn state_of(page: u32, order: u32) -> u32 {
+    let entry = to_xyz(page << 3u, order + 1u) & vec3(1u);
+    let second = (to_xyz(page << 3u | 1u, order + 1u) & vec3(1u)) ^ entry;
+    let last = (to_xyz(page << 3u | 7u, order + 1u) & vec3(1u)) ^ entry;
+    let x_axis = last.y + 2u * last.z;
+    let z_axis = second.y + 2u * second.z;
+    let is_swapped = select(0u, 1u, (x_axis + 1u) % 3u == z_axis);
+    return entry.x | entry.y << 1u | x_axis << 2u | is_swapped << 4u;
+}
+
+// Which page is where, and how it is turned there: page number and state in x, y, z order.
+@compute @workgroup_size(64)
+fn place_slots(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let page = (group.y * groups.x + group.x) * 64u + lane;
+    if page >= job.count {
+        return;
+    }
+    let at = to_xyz(page, job.order);
+    target_words[at.x + ((at.y + (at.z << job.order)) << job.order)] = page | state_of(page, job.order) << 24u;
+}
+
 // 64 consecutive pages are a cell of 4^3: which classes are in it, one bit each, by the cell's place.
 @compute @workgroup_size(64)
 fn place_cells(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

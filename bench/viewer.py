@@ -1,0 +1,171 @@
+"""The viewer's sparse bricks: frames, updates and empty-space skipping, on made-up guests; needs no QEMU."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import wgpu
+
+from viewer.camera import Camera, default_camera
+from viewer.device import adapter_name, request_adapter, request_device
+from viewer.offscreen import load_scene
+from viewer.raymarch import Renderer
+from viewer.window import FramePace
+
+from .figures import Figure, paired_medians, seconds
+from .guests import PAGE_BYTES, MadeUpGuest
+
+_PICTURE = (640, 360)
+_WINDOW = (1280, 720)
+_DIRTY_PAGES = 1024
+_RUN_PAGES = 4
+
+
+class Stage:
+    """A made-up guest on the device, and what a frame of it costs."""
+
+    def __init__(self, device: wgpu.GPUDevice, size_bytes: int, load: float = 1.0) -> None:
+        self.guest = MadeUpGuest(size_bytes, load)
+        self.scene = load_scene(self.guest, device)
+        self.renderer = Renderer(self.scene)
+        self.pool = self.scene.pool
+        self.camera = default_camera(self.scene.relative_extent)
+        self.dirty = dirty_pages(size_bytes // PAGE_BYTES, _DIRTY_PAGES)
+        usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+        self._target = device.create_texture(size=(*_WINDOW, 1), format="rgba8unorm", usage=usage)
+        self.pool.wait()
+
+    def draw_frame(self, camera: Camera, size: tuple[int, int], dirty: npt.NDArray[np.int64]) -> None:
+        """What the window does while something moves: pages, one pass, present."""
+        self.pool.update(self.guest.ram.view, dirty)
+        self.renderer.restart()
+        self.renderer.draw_pass(camera, size, soft=False)
+        self.renderer.present(self._target.create_view(), _WINDOW)
+        self.pool.wait()
+
+
+class VoxelMarch(Renderer):
+    """Picks voxel by voxel."""
+
+    def march_code(self) -> str:
+        """The shader with the yardstick in the place of `fs_pick`."""
+        yardstick = Path(__file__).with_name("voxel_march.wgsl").read_text()
+        code = super().march_code().replace("fn fs_pick(", "fn fs_pick_with_skipping(")
+        return code + yardstick.replace("fn fs_voxels(", "fn fs_pick(")
+
+
+def dirty_pages(page_count: int, count: int) -> npt.NDArray[np.int64]:
+    """Pages that a busy guest wrote: `count` of them in short runs all over RAM, ascending."""
+    starts = np.random.default_rng(2).choice(page_count // _RUN_PAGES, count // _RUN_PAGES, replace=False)
+    return np.sort((starts[:, None] * _RUN_PAGES + np.arange(_RUN_PAGES)).reshape(-1)).astype(np.int64)
+
+
+def measure(rounds: int) -> list[Figure]:
+    """The figures of issue 4's speed list that need neither a guest nor a window."""
+    adapter = request_adapter()
+    device = request_device(adapter)
+    small = Stage(device, 128 << 20)
+    figures = [*measure_update(small, rounds), measure_skipping(small, rounds)]
+    figures += measure_motion(small, adapter_name(adapter))
+    for name, load, target in (("same load", 1 / 8, "<= 1.3"), ("eight times the load", 1.0, "")):
+        large = Stage(device, 1 << 30, load)
+        figures.append(measure_growth(small, large, rounds, f"frame of 1 GiB / of 128 MiB, {name}", target))
+    for stage in (small, large):
+        mib = stage.pool.device_bytes / (1 << 20)
+        figures.append(Figure(f"device memory for {stage.pool.ram_size >> 20} MiB", mib, "MiB"))
+    return figures
+
+
+def measure_growth(small: Stage, large: Stage, rounds: int, name: str, target: str) -> Figure:
+    """A frame of 1 GiB against one of 128 MiB, as many pages dirty in both."""
+
+    def frame(stage: Stage) -> float:
+        return seconds(lambda: stage.draw_frame(stage.camera, _PICTURE, stage.dirty))
+
+    ours, theirs, ratio = paired_medians(lambda: frame(large), lambda: frame(small), 3 * rounds)
+    detail = (
+        f"{ours * 1e3:.1f} ms against {theirs * 1e3:.1f} ms, {_DIRTY_PAGES} pages dirty, {_PICTURE[0]}x{_PICTURE[1]}"
+    )
+    return Figure(name, ratio, "x", target, detail)
+
+
+def measure_update(stage: Stage, rounds: int) -> list[Figure]:
+    """Updating dirty pages, pyramid and all, against nothing but writing the same bytes."""
+    queue, view = stage.pool.device.queue, stage.guest.ram.view
+    size = len(stage.dirty) * PAGE_BYTES
+    plain = stage.pool.device.create_buffer(size=len(view), usage=wgpu.BufferUsage.COPY_DST)
+    bytes_in_one = np.ascontiguousarray(stage.guest.ram.pages[stage.dirty]).reshape(-1)
+
+    def update() -> None:
+        stage.pool.update(view, stage.dirty)
+        stage.pool.wait()
+
+    def write_pages() -> None:
+        for place in (stage.dirty * PAGE_BYTES).tolist():
+            queue.write_buffer(plain, place, view[place : place + PAGE_BYTES])
+        stage.pool.wait()
+
+    def write_block() -> None:
+        queue.write_buffer(plain, 0, bytes_in_one)
+        stage.pool.wait()
+
+    figures = []
+    for name, yardstick, target in (
+        ("update of dirty pages / write_buffer of each", write_pages, "<= 2"),
+        ("update of dirty pages / write_buffer of one block", write_block, ""),
+    ):
+        ours, theirs, ratio = paired_medians(
+            lambda: seconds(update), lambda action=yardstick: seconds(action), 3 * rounds
+        )
+        detail = f"{ours * 1e6 / len(stage.dirty):.2f} us a page, {size / ours / 1e9:.2f} GB/s against {size / theirs / 1e9:.2f}"
+        figures.append(Figure(name, ratio, "x", target, detail))
+    return figures
+
+
+def measure_skipping(stage: Stage, rounds: int) -> Figure:
+    """One voxel after another against three levels of skipping, from outside; both see the same pages."""
+    naive = VoxelMarch(stage.scene)
+    camera = replace(stage.camera, distance=0.6 * stage.camera.distance)  # the box fills the picture
+
+    def pick(renderer: Renderer) -> float:
+        def draw() -> None:
+            renderer.draw_pick(camera, _PICTURE, (0, 0), _PICTURE)
+            stage.pool.wait()
+
+        return seconds(draw)
+
+    one, other = (renderer.pick_pages(camera, _PICTURE) for renderer in (stage.renderer, naive))
+    same = float(np.mean(one == other))
+    if same < 0.995:
+        raise AssertionError(f"skipping shows another picture: {same:.2%} of the pixels agree")
+    slow, quick, ratio = paired_medians(lambda: pick(naive), lambda: pick(stage.renderer), max(rounds // 2, 3))
+    detail = f"{slow * 1e3:.0f} ms against {quick * 1e3:.1f} ms, {same:.2%} of the pixels agree to the page"
+    return Figure("voxel by voxel / three-level skipping", ratio, "x", ">= 20", detail)
+
+
+def measure_motion(stage: Stage, adapter: str) -> list[Figure]:
+    """Frames per second of a camera that turns while the guest writes, at the size that the window would choose."""
+    pace, camera, times = FramePace(), stage.camera, []
+    dirty = stage.dirty[: _DIRTY_PAGES // 8]
+    for _ in range(160):
+        camera = camera.orbit(2, 0)
+        started = time.perf_counter()
+        stage.draw_frame(camera, pace.size(*_WINDOW), dirty)
+        times.append(time.perf_counter() - started)
+        pace.add(times[-1])
+    width, height = pace.size(*_WINDOW)
+    rate = 1 / statistics.mean(times[-80:])
+    detail = f"{width}x{height} in a window of {_WINDOW[0]}x{_WINDOW[1]}, {len(dirty)} pages dirty a frame, {adapter}"
+    still = statistics.median(
+        seconds(lambda size=size: stage.draw_frame(stage.camera, size, dirty)) for size in [_WINDOW] * 5
+    )
+    return [
+        Figure("frames per second, camera moving", rate, "1/s", ">= 30", detail),
+        Figure("pixels per frame, camera moving", width * height, "px"),
+        Figure("frame at full size", still * 1e3, "ms", "", f"{_WINDOW[0]}x{_WINDOW[1]}"),
+    ]

@@ -1,0 +1,86 @@
+"""What is under the cursor, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qemu_bridge.addresses import RamLayout
+from qemu_bridge.protocol import PageClass
+from viewer.camera import Camera
+from viewer.offscreen import load_scene
+from viewer.raymarch import Renderer
+from viewer.spot import draw_spot, find_spot, place_box, read_spot, spot_lines
+
+SIZE = (160, 90)
+
+
+@pytest.fixture
+def renderer(device, source):
+    return Renderer(load_scene(source, device))
+
+
+def test_a_pixel_tells_its_page_owner_and_bytes(renderer, source):
+    picks = renderer.pick(Camera(), SIZE)
+    entries = source.entries[np.maximum(picks.pages, 0)]
+    rows, columns = np.nonzero((picks.pages >= 0) & (entries["page_class"] == PageClass.PROCESS_TEXT))
+    spot = find_spot(renderer, source.ram, Camera(), SIZE, (int(columns[0]), int(rows[0])))
+    page, offset = int(picks.pages[rows[0], columns[0]]), int(picks.offsets[rows[0], columns[0]])
+    assert (spot.page, spot.offset, spot.page_class) == (page, offset, PageClass.PROCESS_TEXT)
+    assert spot.owner == source.owners[int(source.entries["owner_id"][page])]
+    assert spot.content == source.ram.memory[page, offset & ~15 : (offset & ~15) + 16].tobytes()
+    assert spot.physical is None
+    assert f"text of {spot.owner.name} ({spot.owner.pid})" in spot_lines(spot)[0]
+
+
+@pytest.mark.parametrize("pixel", [(0, 0), (-1, 5), (160, 5), (5, 90)])
+def test_air_and_places_outside_show_nothing(renderer, source, pixel):
+    assert find_spot(renderer, source.ram, Camera(), SIZE, pixel) is None
+
+
+def test_addresses_skip_the_hole_below_four_gib(renderer, source):
+    class Ram:
+        layout = RamLayout.from_rule("q35", 4 << 30)
+        view = source.ram.view
+        resident_pages = source.ram.resident_pages
+
+    assert read_spot(renderer.scene, Ram(), 5, 0x123).physical == 0x5123
+    beyond = read_spot(renderer.scene, Ram(), (3 << 30) >> 12, 1)
+    assert beyond.physical == (5 << 30) + 1
+    assert beyond.page_class is PageClass.OTHER  # past the page map
+    assert "physical 0x140000001" in spot_lines(beyond)[1]
+
+
+def test_a_class_of_a_newer_release_is_other(renderer, source):
+    source.entries["page_class"][7] = 200
+    renderer.scene.set_page_map(source.page_map())
+    assert read_spot(renderer.scene, source.ram, 7, 0).page_class is PageClass.OTHER
+
+
+def test_the_box_marks_the_byte_and_stays_in_the_picture(renderer, source):
+    one, other = (draw_spot(read_spot(renderer.scene, source.ram, 100, byte), 720) for byte in (0x40, 0x41))
+    assert one.dtype == np.uint8
+    assert one.shape == other.shape
+    assert not np.array_equal(one, other)
+    assert (one[..., :3] <= one[..., 3:]).all()  # premultiplied
+    assert place_box((100, 100), (50, 20), (640, 360)) == (118, 118)
+    assert place_box((630, 350), (50, 20), (640, 360)) == (562, 312)
+    assert place_box((5, 5), (700, 400), (640, 360)) == (0, 0)
+
+
+def test_the_box_is_drawn_over_the_picture(renderer, source):
+    import wgpu
+
+    from viewer.raymarch import RGBA, read_texture
+
+    usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+    target = renderer.device.create_texture(size=(*SIZE, 1), format="rgba8unorm", usage=usage)
+    renderer.draw_pass(Camera(), SIZE)
+    renderer.set_box(np.full((10, 20, 4), 255, np.uint8), (30, 40))
+    renderer.present(target.create_view(), SIZE)
+    shown = read_texture(renderer.device, target, RGBA)[..., :3]
+    assert (shown[40:50, 30:50] >= 254).all()
+    assert (shown[39, 30:50] < 254).any()
+    renderer.set_box(None)
+    renderer.present(target.create_view(), SIZE)
+    assert (read_texture(renderer.device, target, RGBA)[40:50, 30:50, :3] < 254).any()
