@@ -78,7 +78,7 @@ def measure_symbols(ram: GuestRam, symbols: Path, rounds: int) -> list[Figure]:
     file = next(symbols.glob("linux/*.json"))
 
     def load() -> float:
-        return seconds(lambda: KernelSymbols(ram, info))
+        return seconds(lambda: KernelSymbols(ram, info).btf.sizeof("task_struct"))
 
     def load_cold() -> float:
         shutil.rmtree(os.environ["GLASSBOX_SYMBOL_CACHE"], ignore_errors=True)

@@ -299,7 +299,8 @@ class Btf:
 def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
     """The types in a BTF section; `NoTypesError` when it is not one or its records do not fill it.
 
-    `starts` is `Btf.starts` of an earlier look at the same bytes, which saves finding the records again.
+    `starts` may be `Btf.starts` of an earlier look at what should be the same bytes: it saves finding the records
+    again, and is passed over unless it is what finding them would give.
     """
     if len(data) < _HEADER.size:
         raise NoTypesError(f"the kernel's BTF section has only {len(data)} bytes; {_HINT}")
@@ -314,16 +315,14 @@ def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
     words = np.frombuffer(data[types : types + type_size], "<u4")
     if not len(words):
         raise NoTypesError(f"the kernel's BTF section holds no types; {_HINT}")
-    return Btf(
-        words, _record_starts(words.tolist()) if starts is None else starts, data[strings : strings + string_size]
-    )
+    if starts is None or not _are_record_starts(starts, words):
+        starts = _record_starts(words.tolist())
+    return Btf(words, starts, data[strings : strings + string_size])
 
 
 def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
     """The word at which each type's record begins; the entry of void points at the first record."""
-    fixed = [3 + _FIXED_WORDS.get(Kind(kind), 0) if kind in list(Kind) else 0 for kind in range(32)]
-    counted = [_COUNTED_WORDS.get(Kind(kind), 0) if kind in list(Kind) else 0 for kind in range(32)]
-    fixed[Kind.VOID] = 0
+    fixed, counted = _record_words()
     starts, position, end = [0], 0, len(words)
     while position + 3 <= end and len(starts) <= _MAX_TYPES:
         info = words[position + 1]
@@ -335,3 +334,26 @@ def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
     if position != end:
         raise NoTypesError(f"the kernel's BTF breaks off at type {len(starts)}, word {position} of {end}; {_HINT}")
     return np.array(starts, np.int64)
+
+
+def _are_record_starts(starts: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> bool:
+    """Whether `starts` is what `_record_starts` finds: each record begins where the one before it ends."""
+    records = starts[1:]
+    if starts.dtype != np.int64 or starts.ndim != 1 or not 0 < len(records) <= _MAX_TYPES or starts[0] or records[0]:
+        return False
+    if int(records.min()) < 0 or int(records.max()) + 3 > len(words):
+        return False
+    fixed, counted = (np.array(sizes) for sizes in _record_words())
+    infos = words[records + 1]
+    kinds = infos >> np.uint32(24) & np.uint32(0x1F)
+    sizes = fixed[kinds] + counted[kinds] * (infos & np.uint32(0xFFFF))
+    return bool(fixed[kinds].all()) and np.array_equal(records + sizes, np.append(records[1:], len(words)))
+
+
+def _record_words() -> tuple[list[int], list[int]]:
+    """By kind, the words of a record without those that it counts, and the words of each counted; 0 for no kind."""
+    kinds = [kind for kind in Kind if kind != Kind.VOID]
+    fixed, counted = [0] * 32, [0] * 32
+    for kind in kinds:
+        fixed[kind], counted[kind] = 3 + _FIXED_WORDS.get(kind, 0), _COUNTED_WORDS.get(kind, 0)
+    return fixed, counted

@@ -8,8 +8,9 @@
     KEY.r1.json.gz         the whole Volatility symbol file, for its own command line
 
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
-leave its own symbols under that name. Addresses are link-time ones, so KASLR changes nothing. Both formats carry
-checksums; a file that fails them is made anew. Nothing here is ever unpickled.
+leave its own symbols under that name. The places of type records go by the hash of the symbols, and are used only
+where the types bear them out. Addresses are link-time ones, so KASLR changes nothing. Both formats carry checksums; a
+file that fails them is made anew. Nothing here is ever unpickled.
 """
 
 from __future__ import annotations

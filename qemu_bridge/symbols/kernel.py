@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ..addresses import PhysicalAddress, VirtualAddress
-from ..errors import GlassBoxError, GuestError, NotBootedError, NoTypesError
+from ..errors import AddressError, GlassBoxError, GuestError, NotBootedError, NoTypesError
 from ..paging import PageTables
 from ..protocol import Symbol
 from ..ram import GuestRam
@@ -39,6 +39,7 @@ _KERNEL_IMAGE_BASE = 0xFFFFFFFF80000000
 _MAX_BTF_BYTES = 64 << 20
 _MAX_TASK_BYTES = 16 << 10
 _MAX_BANNER_BYTES = 512
+_SWAPPER = b"swapper"
 _U64 = (1 << 64) - 1
 # arch/x86/include/asm/cpufeatures.h: X86_FEATURE_PTI is bit 11 of word 7.
 _FEATURE_PTI = 7 * 32 + 11
@@ -79,11 +80,7 @@ class KernelSymbols:
         raw = read_kallsyms(info, self.page_tables)
         self._kallsyms_digest = raw.digest()
         self.kallsyms = _decode_or_recall(raw, f"{info.build_id}-{self._kallsyms_digest.hex()}")
-        btf_bytes = self._read_btf()
-        self._btf_digest = _digest(btf_bytes)
-        self._btf = (
-            _parse_or_recall(btf_bytes, f"{info.build_id}-{self._btf_digest.hex()}.types") if btf_bytes else None
-        )
+        self._swapper = self._find_swapper()
         if not self._init_task_is_there():
             raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
 
@@ -206,6 +203,16 @@ class KernelSymbols:
         byte = self.page_tables.read(VirtualAddress(cpu + member.offset + _FEATURE_PTI // 8), 1)[0]
         return bool(byte >> (_FEATURE_PTI % 8) & 1)
 
+    @cached_property
+    def _btf(self) -> Btf | None:
+        """The types, read when first asked for; None where there are none or they cannot be understood."""
+        try:
+            data = self._read_btf()
+            return _parse_or_recall(data, f"{self.build_id}-{self._kallsyms_digest.hex()}.types") if data else None
+        except (AddressError, NoTypesError) as error:
+            logger.warning("%s", error)
+            return None
+
     def _read_btf(self) -> bytes:
         """The BTF section, empty when there is none."""
         start, end = self.kallsyms.address_of("__start_BTF"), self.kallsyms.address_of("__stop_BTF")
@@ -213,15 +220,17 @@ class KernelSymbols:
             return b""
         return self.page_tables.read(start, end - start)
 
-    def _init_task_is_there(self) -> bool:
-        """Whether task 0 is called swapper, as it is on a kernel that runs. True where symbols do not list it."""
+    def _find_swapper(self) -> VirtualAddress | None:
+        """Where the name of task 0 stands, searched for so that types need not be read; None without that symbol."""
         task = self.kallsyms.address_of("init_task")
         if task is None:
-            return True
-        if self._btf is not None:
-            comm = self._btf.member_offset("task_struct", "comm")
-            return self.page_tables.read(VirtualAddress(task + comm), 16).startswith(b"swapper")
-        return b"swapper" in self.page_tables.read_some(task, _MAX_TASK_BYTES)
+            return None
+        at = self.page_tables.read_some(task, _MAX_TASK_BYTES).find(_SWAPPER)
+        return VirtualAddress(task + max(at, 0))
+
+    def _init_task_is_there(self) -> bool:
+        """Whether task 0 is called swapper, as it is on a kernel that runs. True where symbols do not list it."""
+        return self._swapper is None or self.page_tables.read(self._swapper, len(_SWAPPER)) == _SWAPPER
 
     def _banner(self) -> bytes:
         """What ``/proc/version`` prints, with its newline."""
@@ -231,13 +240,17 @@ class KernelSymbols:
     def _isf_key(self) -> str:
         """Names a symbol file by all that goes into it."""
         link_stext = (self.info.symbol("_stext") or 0) - self.kaslr_offset
-        parts = (self._kallsyms_digest, self._btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
+        btf_digest = _digest(self.btf.words.data, self.btf.strings)
+        parts = (self._kallsyms_digest, btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
         chosen = repr((self.release, SYMBOL_TYPES, CORE_TYPES)).encode()
-        return f"{self.build_id}-{_digest(b''.join(parts) + chosen).hex()}"
+        return f"{self.build_id}-{_digest(*parts, chosen).hex()}"
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+def _digest(*parts: bytes | memoryview) -> bytes:
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part)
+    return hashed.digest()[:16]
 
 
 def _decode_or_recall(raw: RawKallsyms, key: str) -> KallsymsTable:
@@ -257,17 +270,15 @@ def _decode_or_recall(raw: RawKallsyms, key: str) -> KallsymsTable:
     return table
 
 
-def _parse_or_recall(data: bytes, key: str) -> Btf | None:
-    """The types, None when they cannot be understood; where records begin comes from the cache if known."""
-    try:
-        columns = cache.load_columns(key, ("starts",))
-        if columns is not None and len(columns["starts"]) and int(columns["starts"].max()) < len(data) // 4:
-            return parse_btf(data, columns["starts"])
-        btf = parse_btf(data)
-    except NoTypesError as error:
-        logger.warning("%s", error)
-        return None
-    cache.store_columns(key, {"starts": btf.starts})
+def _parse_or_recall(data: bytes, key: str) -> Btf:
+    """The types; where records begin comes from the cache if known.
+
+    `key` need not name `data`: `parse_btf` takes only what fits the bytes, so that no other guest's types get in.
+    """
+    kept = (cache.load_columns(key, ("starts",)) or {}).get("starts")
+    btf = parse_btf(data, kept)
+    if btf.starts is not kept:
+        cache.store_columns(key, {"starts": btf.starts})
     return btf
 
 

@@ -23,7 +23,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..addresses import PAGE_SIZE, PhysicalAddress, RamOffset, VirtualAddress
+import numpy as np
+
+from ..addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamOffset, VirtualAddress
 from ..errors import AddressError, NotBootedError
 from ..ram import GuestRam
 
@@ -34,6 +36,7 @@ _NAME_END = _HEADER.size + 12
 _MAX_TEXT = 2 * PAGE_SIZE
 # The end of the header, type 0, and the padded name: what a note has and the mere word has not.
 _SIGNATURE = bytes(4) + _MAGIC + bytes(1)
+_SIGNATURE_AT = _HEADER.size - 4
 _MAX_NOTES = 1 << 15
 _LINE = re.compile(r"([A-Z][A-Za-z0-9_\-]*(?:\([\w.\-]+\))?)=([\x20-\x7e]*)")
 _ADDRESS_MASK = (1 << 64) - 1
@@ -111,12 +114,9 @@ def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
     a process that fills memory with false notes costs at most a look a page.
     """
     found = 0
-    for offset in ram.find(_SIGNATURE):
-        start = offset + 4 - _HEADER.size
-        if start % PAGE_SIZE:
-            continue
+    for offset in _signed_pages(ram):
         try:
-            info = read_note(ram, ram.layout.to_physical(RamOffset(start)))
+            info = read_note(ram, ram.layout.to_physical(offset))
         except AddressError:
             continue
         if info is not None:
@@ -124,6 +124,18 @@ def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
             found += 1
             if found == _MAX_NOTES:
                 return
+
+
+def _signed_pages(ram: GuestRam) -> Iterator[RamOffset]:
+    """Yield the offset of each page that begins as a note does, ascending; pages never touched are passed over."""
+    first, second = np.frombuffer(_SIGNATURE, "<u8")
+    pages = ram.pages()
+    for start, end in ram.resident_runs():
+        # Data that starts within a page leaves the beginning of that page zero.
+        row = -(-start >> PAGE_SHIFT)
+        words = pages[row : -(-end >> PAGE_SHIFT), _SIGNATURE_AT : _SIGNATURE_AT + len(_SIGNATURE)].view("<u8")
+        for match in np.flatnonzero((words[:, 0] == first) & (words[:, 1] == second)).tolist():
+            yield RamOffset(row + match << PAGE_SHIFT)
 
 
 def find_vmcoreinfo(ram: GuestRam) -> VmCoreInfo:

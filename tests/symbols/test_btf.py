@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,11 @@ SIGNED, CHAR, BOOL = 1, 2, 4
 
 def sample() -> Btf:
     """One type of every kind."""
+    return parse_btf(every_kind())
+
+
+def every_kind() -> bytes:
+    """The section of `sample`."""
     w = BtfWriter()
     integer = w.integer("int", 4, SIGNED)
     character = w.integer("char", 1, SIGNED)
@@ -41,7 +47,7 @@ def sample() -> Btf:
     w.add(15, ".data..percpu", 40, 1, extra=struct.pack("<III", variable, 0, 40))
     w.add(16, "double", 8)
     w.add(17, "tagged", task, extra=struct.pack("<i", -1))
-    return parse_btf(w.section())
+    return w.section()
 
 
 def test_every_kind_is_told_from_the_others():
@@ -174,3 +180,26 @@ def test_offsets_and_sizes_are_those_the_compiler_put_into_the_note(machine):
             assert btf.member_offset(struct_name, member) == int(value), name
             checked += 1
     assert checked > 20
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda starts: starts[:0],
+        lambda starts: starts[:1],
+        lambda starts: starts[:-1],
+        lambda starts: starts + 1,
+        lambda starts: -starts,
+        lambda starts: starts * (1 << 40),
+        lambda starts: starts[::-1],
+        lambda starts: np.append(starts, starts[-1]),
+        lambda starts: starts.astype(np.float64),
+        lambda starts: starts.reshape(1, -1),
+        lambda starts: np.full(len(starts), np.iinfo(np.int64).max),
+    ],
+)
+def test_places_of_records_from_elsewhere_are_used_only_where_they_fit(tamper):
+    section = every_kind()
+    found = parse_btf(section)
+    assert parse_btf(section, found.starts).starts is found.starts
+    assert np.array_equal(parse_btf(section, tamper(found.starts)).starts, found.starts)

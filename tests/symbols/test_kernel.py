@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from memory_samples import KERNEL_TEXT as TEXT
 from memory_samples import Memory, small_kernel
@@ -110,6 +111,25 @@ def test_a_guest_that_claims_anothers_build_id_does_not_get_its_symbols(tmp_path
     other = Memory(tmp_path / "other")
     small_kernel(other, types=False)
     assert KernelSymbols.load(other.open()).kallsyms.lookup("__start_BTF") == []
+
+
+def test_types_are_read_when_first_asked_for(tmp_path, symbol_cache):
+    memory = Memory(tmp_path)
+    small_kernel(memory)
+    kernel = KernelSymbols.load(memory.open())
+    assert not list(symbol_cache.glob("*.types.*"))
+    assert kernel.btf.sizeof("task_struct") and len(list(symbol_cache.glob("*.types.*"))) == 1
+
+
+def test_types_in_the_cache_that_are_not_this_kernels_are_passed_over(tmp_path, symbol_cache):
+    memory = Memory(tmp_path)
+    small_kernel(memory)
+    ram = memory.open()
+    starts = KernelSymbols.load(ram).btf.starts
+    (file,) = symbol_cache.glob("*.types.*")
+    kept = file.read_bytes()
+    np.savez(file, starts=starts[:-1])
+    assert np.array_equal(KernelSymbols.load(ram).btf.starts, starts) and file.read_bytes() == kept
 
 
 def check_against_the_guest(machine) -> KernelSymbols:

@@ -7,8 +7,9 @@ import struct
 import pytest
 from memory_samples import Memory, vmcoreinfo_note
 
-from qemu_bridge.addresses import PhysicalAddress
+from qemu_bridge.addresses import PhysicalAddress, RamLayout
 from qemu_bridge.errors import NotBootedError
+from qemu_bridge.ram import GuestRam
 from qemu_bridge.symbols.vmcoreinfo import find_vmcoreinfo, iter_vmcoreinfo, parse_note, read_note
 
 VALUES = {
@@ -84,6 +85,23 @@ def test_every_note_is_tried_and_the_one_at_the_very_end_is_cut(tmp_path):
     ram = memory.open()
     assert [info.release for info in iter_vmcoreinfo(ram)] == ["6.1.0-56-cloud-amd64", "6.12"]
     assert read_note(ram, PhysicalAddress(0x7000)).release == "6.12" and read_note(ram, PhysicalAddress(0x6000)) is None
+
+
+def test_a_note_within_a_page_is_none(tmp_path):
+    memory = Memory(tmp_path)
+    memory.write(0x5010, vmcoreinfo_note(VALUES))
+    memory.write(0x8000 - 16, vmcoreinfo_note(VALUES))
+    assert list(iter_vmcoreinfo(memory.open())) == []
+
+
+def test_a_sparse_file_is_searched_where_it_holds_data(tmp_path):
+    path = tmp_path / "sparse.ram"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+        file.seek(0x3000000)
+        file.write(vmcoreinfo_note(VALUES))
+    ram = GuestRam(path, RamLayout.from_rule("pc", 64 << 20))
+    assert [info.physical for info in iter_vmcoreinfo(ram)] == [0x3000000]
 
 
 def test_empty_memory_is_not_booted(tmp_path):
