@@ -188,8 +188,7 @@ def name_mapped(walked: Walk, extents: Sequence[Extent]) -> tuple[Pages, npt.NDA
     order = np.argsort(walked.virtual, kind="stable")
     # Sums of the guest's own numbers may leave the address space; such an extent names nothing.
     extents = [extent for extent in extents if 0 <= extent.start < extent.end <= _U64]
-    # What the guest says may end beyond the last address.
-    bounds = np.array([(min(e.start, _U64), min(e.end, _U64)) for e in extents], np.uint64).reshape(-1, 2)
+    bounds = np.array([(extent.start, extent.end) for extent in extents], np.uint64).reshape(-1, 2)
     first, last = (np.searchsorted(walked.virtual[order], column) for column in bounds.T)
     for extent, start, end in zip(extents, first.tolist(), last.tolist(), strict=True):
         page_class[order[start:end]], owner[order[start:end]] = extent.page_class, extent.owner
@@ -206,7 +205,7 @@ def name_direct(
     # None is larger than RAM, whatever the guest says.
     sizes = [max(0, min(e.end - e.start, read.ram.size)) for e in direct]
     counts = np.array([-(-size // PAGE_SIZE) for size in sizes], np.int64)
-    starts = np.array([min(e.start, _U64) for e in direct], np.uint64)
+    starts = np.array([e.start for e in direct], np.uint64)
     within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
     pages = read.pages(np.repeat(starts, counts) + (within.astype(np.uint64) << np.uint64(PAGE_SHIFT)))
     classes = np.repeat(np.array([e.page_class for e in direct], np.uint8), counts)

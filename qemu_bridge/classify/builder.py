@@ -96,6 +96,7 @@ class PageMapBuilder:
                 "the kernel's memmap is not where its symbols say; use a kernel built with SPARSEMEM_VMEMMAP"
             )
         self._tasks = TaskReader(read)
+        self._start_names()
         count = ram.page_count
         self._entries = np.zeros(count, ENTRY)
         self._nameless = np.zeros(count, np.bool_)
@@ -110,7 +111,6 @@ class PageMapBuilder:
         self._extents: list[areas.Extent] = []
         self._sharers = Sharers.none()
         self._skipped: list[str] = []
-        self._start_names()
         self._claim_fixed()
 
     def build(self, grade: Grade) -> PageMap:
@@ -124,21 +124,16 @@ class PageMapBuilder:
             self._start_names()
         stale = [np.flatnonzero(self._resident != self._read.resident)]
         self._resident = self._read.resident
-        stale.append(self._memmap.update())
-        stale.append(self._name_keys(stale[-1]))
+        decoded = self._memmap.update()
+        stale.append(decoded)
+        self._name_keys(decoded[self._memmap.page_class[decoded] != PageClass.FREE])
         self._refresh_paths()
         tasks = self._tasks.tasks()
-        if tasks is not self._task_list:
-            self._task_list, self._task_stacks = tasks, areas.read_stacks(tasks, self._tasks.stack_size, self._book)
-        stale.append(self._claim_kernel(self._task_stacks))
+        stale.append(self._claim_kernel(areas.read_stacks(tasks, self._tasks.stack_size, self._book)))
         stale.append(self._claim_user(self._tasks.spaces(tasks)))
-        changed = _union(stale, self._ram.page_count)
-        self._count_owners(changed, -1)
-        busy = self._set_free(changed)
-        self._compose(busy)
-        if self._name_the_rest(busy):
-            self._uses[:], changed = 0, np.arange(len(self._entries))
-        self._count_owners(changed, 1)
+        changed = self._set_free(_union(stale, self._ram.page_count))
+        self._compose(changed)
+        self._name_the_rest(changed)
         entries = self._entries.view()
         entries.setflags(write=False)
         return PageMap(entries, self._owners(), 0, grade, tuple(self._skipped), self._sharers)
@@ -146,7 +141,6 @@ class PageMapBuilder:
     def forget(self) -> None:
         """Decode everything anew in the next build, but for names and what pointers led to, which have their own time."""
         self._memmap.forget()
-        self._tasks.forget()
         self._kernel_walk = self._user_walk = None
 
     def _start_names(self) -> None:
@@ -155,30 +149,15 @@ class PageMapBuilder:
         self._files, self._slabs = FileNames(self._read, self._book), SlabNames(self._read, self._book)
         self._reach = Reach(self._read, self._book, self._memmap.layout.size)
         self._paths_read = time.monotonic()
-        self._task_list: list[Task] | None = None
-        # No page is anybody's by the new numbers, and every page gets one anew.
-        self._entries["owner_id"] = 0
-        self._uses = np.zeros(0, np.int64)
-        self._listed: tuple[int, list[int]] = -1, []
-        self._owner_list: dict[int, Owner] = {}
         self.forget()
-
-    def _count_owners(self, pages: Pages, sign: int) -> None:
-        """Add `pages`, or take them away, from how many each owner has."""
-        if not len(pages):
-            return
-        numbers = self._entries["owner_id"][pages]
-        counts = np.bincount(numbers[numbers >= FIRST_NUMBER] - np.uint32(FIRST_NUMBER), minlength=len(self._uses))
-        counts[: len(self._uses)] = self._uses + sign * counts[: len(self._uses)]
-        self._uses = counts
 
     def _owners(self) -> dict[int, Owner]:
         """The owners that occur in the entries or share a page."""
-        current = self._book.revision, np.flatnonzero(self._uses).tolist()
-        if current != self._listed:
-            self._listed = current
-            self._owner_list = self._book.owners([number + FIRST_NUMBER for number in current[1]])
-        return dict(self._owner_list)
+        numbers = self._entries["owner_id"]
+        others = numbers[numbers >= FIRST_NUMBER] - np.uint32(FIRST_NUMBER)
+        seen = np.zeros(len(self._book) + 1, np.bool_)
+        seen[np.minimum(others, len(self._book))] = True
+        return self._book.owners((np.flatnonzero(seen[:-1]) + FIRST_NUMBER).tolist())
 
     # What does not move
 
@@ -191,28 +170,14 @@ class PageMapBuilder:
 
     # Files and slabs
 
-    def _name_keys(self, changed: Pages) -> Pages:
-        """Owners of the slab and file pages that were decoded; the pages whose owner changed beside those `changed`.
-
-        A key is looked up though none of its pages changed: what was there may have made room for another of its kind.
-        """
-        self._key_owner[changed[~_KEYED[self._memmap.page_class[changed]]]] = 0
-        decoded = self._memmap.decoded
-        classes = self._memmap.page_class[decoded]
-        stale = []
+    def _name_keys(self, changed: Pages) -> None:
+        """Owners of the slab and file pages among `changed`."""
+        self._key_owner[changed] = 0
+        classes = self._memmap.page_class[changed]
         for wanted, names in ((_FILE[classes], self._files), (classes == PageClass.SLAB, self._slabs)):
-            pages = decoded[wanted]
-            if not len(pages):
-                continue
-            # Neighbours mostly belong together, and to sort the starts of runs is cheap.
-            keys = self._memmap.key[pages]
-            starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-            distinct, where = np.unique(keys[starts], return_inverse=True)
-            owners = np.array(names.owners(distinct), np.uint32)[where]
-            owner = np.repeat(owners, np.diff(starts, append=len(keys)))
-            stale.append(pages[self._key_owner[pages] != owner])
-            self._key_owner[pages] = owner
-        return np.concatenate([np.zeros(0, np.int64), *stale])
+            pages = changed[wanted]
+            keys, where = np.unique(self._memmap.key[pages], return_inverse=True)
+            self._key_owner[pages] = np.array(names.owners(keys), np.uint32)[where] if len(keys) else 0
 
     def _refresh_paths(self) -> None:
         """Now and then, look whether files are called otherwise; their owners' numbers stay."""
@@ -338,15 +303,14 @@ class PageMapBuilder:
 
     def _set_free(self, pages: Pages) -> Pages:
         """Enter the free ones of `pages`, whatever else is said of them; returns the others."""
-        entries = self._entries
+        entries, free_class = self._entries, self._memmap.page_class == PageClass.FREE
         if len(pages) > len(entries) // 2:
             # Most of a guest's memory may be free: a sweep over everything, the rest is overwritten by `_compose`.
             entries["page_class"] = np.where(self._resident, np.uint8(PageClass.FREE), np.uint8(PageClass.UNTOUCHED))
             entries["flags"], entries["owner_id"], self._nameless[:] = self._memmap.flags, 0, False
-            is_free = self._memmap.page_class == PageClass.FREE
-            self._reach.forget(is_free)
-            return np.flatnonzero(~is_free)
-        is_free = self._memmap.page_class[pages] == PageClass.FREE
+            self._reach.forget(free_class)
+            return np.flatnonzero(~free_class)
+        is_free = free_class[pages]
         free = pages[is_free]
         entries["page_class"][free] = np.where(self._resident[free], PageClass.FREE, PageClass.UNTOUCHED)
         entries["flags"][free], entries["owner_id"][free] = self._memmap.flags[free], 0
@@ -385,18 +349,13 @@ class PageMapBuilder:
         self._entries["flags"][pages] = flags
         self._entries["owner_id"][pages] = owner
 
-    def _name_the_rest(self, pages: Pages) -> bool:
-        """Say how those of `pages` are reached that the kernel holds without a name, or why they stay unknown.
-
-        Returns whether other pages got new names too: every now and then pointers to all of them are searched for.
-        """
+    def _name_the_rest(self, pages: Pages) -> None:
+        """Say how the pages are reached that the kernel holds without a name, or why they stay unknown."""
         nameless = (self._entries["owner_id"][pages] == 0) & _NEEDS_OWNER[self._entries["page_class"][pages]]
         self._nameless[pages] = nameless
         self._reach.forget(pages[~nameless])
-        memmap = self._memmap
-        return self._reach.explain(
-            self._entries, pages[nameless], self._nameless, memmap.page_class, memmap.continues
-        )
+        unknown = np.flatnonzero(self._nameless)
+        self._reach.explain(self._entries, unknown, self._memmap.page_class, self._memmap.continues)
 
 
 def _roots(spaces: list[Space]) -> list[int]:

@@ -20,18 +20,16 @@ def owner_of(pid: int, name: str) -> Owner:
 
 
 class OwnerBook:
-    """Owners by number, and numbers by what is owned; `revision` counts the changes."""
+    """Owners by number, and numbers by what is owned."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, object], int] = {}
         self._others: list[Owner | None] = []
         self._processes: dict[int, Owner] = {}
-        self.revision = 0
 
     def set_processes(self, owners: list[Owner]) -> None:
         """The processes there are now; those of before are forgotten."""
         self._processes = {owner.owner_id: owner for owner in owners}
-        self.revision += 1
 
     def number(self, kind: str, key: object, name: str, pid: int = 0, detail: str = "") -> int:
         """The number of the owner of `kind` that `key` tells from others; its other fields are brought up to date."""
@@ -41,7 +39,6 @@ class OwnerBook:
             self._others.append(None)
         known = self._others[number - FIRST_NUMBER]
         if known is None or (known.name, known.pid, known.detail) != (name[:_MAX_NAME], pid, detail):
-            self.revision += 1
             self._others[number - FIRST_NUMBER] = Owner(number, pid, name[:_MAX_NAME], kind, detail)
         return number
 

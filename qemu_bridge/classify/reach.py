@@ -61,7 +61,6 @@ class Reach:
         self._owner = np.zeros(read.ram.page_count, np.uint32)
         self._is_failed = np.zeros(read.ram.page_count, np.bool_)
         self._searched_at = -SEARCH_EVERY_S
-        self._is_waiting = False
         self._is_low, self._is_high = self._find_firmware()
 
     def forget(self, pages: Pages | npt.NDArray[np.bool_]) -> None:
@@ -72,42 +71,29 @@ class Reach:
         self,
         entries: npt.NDArray[np.void],
         pages: Pages,
-        nameless: npt.NDArray[np.bool_],
         memmap_class: npt.NDArray[np.uint8],
         continues: npt.NDArray[np.bool_],
-    ) -> bool:
+    ) -> None:
         """Give `pages` of `entries` an owner: who holds them, or the reason why that is not known.
 
-        When it is time for a search, all `nameless` pages (a mask) get their owners anew; whether that was so. The other
-        two are the memmap's word on every page of RAM: its class, and whether it can only belong to what precedes it.
+        The other two are the memmap's word on every page of RAM: its class, and whether it can only belong to what
+        precedes it.
         """
-        held_pages = pages[self._is_held(pages, memmap_class)]
-        self._is_waiting |= self._has_new(held_pages)
-        now = time.monotonic()
-        is_due = self._is_waiting and now - self._searched_at >= SEARCH_EVERY_S
-        if is_due:
-            self._is_waiting, pages = False, np.flatnonzero(nameless)
-            held_pages = pages[self._is_held(pages, memmap_class)]
-            if self._has_new(held_pages):
-                self._search(entries, held_pages, memmap_class, continues)
-                self._searched_at = now
-                self._is_failed[held_pages] = self._owner[held_pages] == 0
         base = memmap_class[pages]
+        held = (
+            np.isin(base, [PageClass.KERNEL_PAGES, PageClass.RESERVED]) & ~self._is_low[pages] & ~self._is_high[pages]
+        )
+        held_pages = pages[held]
+        is_new = (self._owner[held_pages] == 0) & ~self._is_failed[held_pages]
+        now = time.monotonic()
+        if is_new.any() and now - self._searched_at >= SEARCH_EVERY_S:
+            self._search(entries, held_pages, memmap_class, continues)
+            self._searched_at = now
+            self._is_failed[held_pages] = self._owner[held_pages] == 0
         found = held_pages[self._owner[held_pages] != 0]
         entries["page_class"][found], entries["owner_id"][found] = PageClass.KERNEL_PAGES, self._owner[found]
         unknown = self._owner[pages] == 0
         self._give_reasons(entries, pages[unknown], base[unknown])
-        return is_due
-
-    def _is_held(self, pages: Pages, memmap_class: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Which of `pages` something may point to."""
-        base = memmap_class[pages]
-        held = (base == PageClass.KERNEL_PAGES) | (base == PageClass.RESERVED)
-        return np.asarray(held & ~self._is_low[pages] & ~self._is_high[pages])
-
-    def _has_new(self, held: Pages) -> bool:
-        """Whether `held` has pages that no search has looked for."""
-        return bool(((self._owner[held] == 0) & ~self._is_failed[held]).any())
 
     def _find_firmware(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Pages below 1 MiB, and those past the last that the kernel uses, where firmware keeps its tables."""

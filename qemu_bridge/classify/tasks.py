@@ -24,7 +24,6 @@ _MAX_TREE_HEIGHT = 31
 _PF_KTHREAD = 0x00200000
 _VM_EXEC = 4
 _STACK_SIZES = (16 << 10, 32 << 10, 8 << 10, 64 << 10)
-_TASK_FIELDS = (("tgid", 4), ("pid", 4), ("flags", 4), ("mm", 8), ("stack", 8), ("comm", 8))
 _U64 = (1 << 64) - 1
 # Users of an address space number that fits beside a virtual page number in one word.
 MAX_SPACES = 1 << 16
@@ -97,18 +96,6 @@ class TaskReader:
         self._strict_heap = has("heap_bounds_exclusive", read.kernel.release)
         self.stack_size = self._find_stack_size()
         self._init_task = read.kernel.address_of("init_task")
-        self._fields = [(self._task[name], size) for name, size in _TASK_FIELDS]
-        self._fields.append((self._task["comm"] + 8, 8))
-        self.forget()
-
-    def forget(self) -> None:
-        """Read everything anew the next time; else what still reads the same is given again, the very same lists."""
-        self._chain = np.zeros(0, np.uint64)
-        self._task_words = np.zeros((0, 0), np.uint64)
-        self._tasks: list[Task] = []
-        self._spaces_of: tuple[list[Task], list[int]] = [], []
-        self._users: dict[int, dict[int, str]] = {}
-        self._spaces: list[Space] = []
 
     def _find_stack_size(self) -> int:
         """THREAD_SIZE: what the linker gave the first task (``include/asm-generic/vmlinux.lds.h``, INIT_TASK_DATA)."""
@@ -120,7 +107,7 @@ class TaskReader:
     def tasks(self) -> list[Task]:
         """Every thread, idle ones of the first processor included."""
         read, where = self._read, self._task
-        leaders = [link - where["tasks"] for link in self._task_links()]
+        leaders = [link - where["tasks"] for link in read.links(self._init_task + where["tasks"], MAX_TASKS)]
         addresses = np.array([self._init_task, *leaders], np.uint64)
         signals = read.u64(addresses + np.uint64(where["signal"]))
         counts = read.u32(signals + np.uint64(self._nr_threads))
@@ -136,50 +123,37 @@ class TaskReader:
                 break
         return self._read_tasks(np.array([thread & _U64 for thread in threads[:MAX_TASKS]], np.uint64))
 
-    def _task_links(self) -> list[int]:
-        """The links of the list of tasks; one look tells whether those of the last time still lead to each other."""
-        read, chain, head = self._read, self._chain, self._init_task + self._task["tasks"]
-        if len(chain):
-            there = read.u64(np.concatenate([chain[:-1], chain[1:] + np.uint64(8)]))
-            if (there == np.concatenate([chain[1:], chain[:-1]])).all():
-                links: list[int] = chain[1:-1].tolist()
-                return links
-        found = read.links(head, MAX_TASKS)
-        self._chain = np.array([head, *found, head], np.uint64)
-        return found
-
     def _read_tasks(self, addresses: U64Array) -> list[Task]:
-        words = np.concatenate([addresses[:, None], self._read.fields(addresses, self._fields)], axis=1)
-        if np.array_equal(words, self._task_words):
-            return self._tasks
-        _, tgids, pids, flags, mms, stacks, *comms = words.T
-        text = np.stack(comms, axis=1).tobytes()
-        names = [text[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(text), 16)]
-        mms = np.where(flags & np.uint64(_PF_KTHREAD), np.uint64(0), mms)
-        rows = zip(tgids.tolist(), pids.tolist(), names, mms.tolist(), stacks.tolist(), strict=True)
-        self._task_words, self._tasks = words, [Task(*row) for row in rows]
-        return self._tasks
+        read, where = self._read, self._task
+
+        def column(name: str, size: int) -> list[int]:
+            values: list[int] = read.gather(addresses + np.uint64(where[name]), size).tolist()
+            return values
+
+        comms = read.rows(addresses + np.uint64(where["comm"]), 2).tobytes()
+        names = [comms[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(comms), 16)]
+        mms = [0 if flags & _PF_KTHREAD else mm for flags, mm in zip(column("flags", 4), column("mm", 8), strict=True)]
+        rows = zip(column("tgid", 4), column("pid", 4), names, mms, column("stack", 8), strict=True)
+        return [Task(*row) for row in rows]
 
     def spaces(self, tasks: list[Task]) -> list[Space]:
         """The distinct address spaces of `tasks`, in their order; those without a table in RAM are left out."""
-        known, before = self._spaces_of
-        users = self._users if known is tasks else _users_of(tasks)
+        users: dict[int, dict[int, str]] = {}
+        for task in tasks:
+            if task.mm:
+                users.setdefault(task.mm, {}).setdefault(task.pid, task.name)
         mms = np.array(list(users)[:MAX_SPACES], np.uint64)
         pgds = self._read.u64(mms + np.uint64(self._mm["pgd"]))
-        physical: list[int] = self._read.offsets(pgds).tolist()
-        if known is tasks and physical == before:
-            return self._spaces
-        self._users, self._spaces_of = users, (tasks, physical)
+        physical = self._read.offsets(pgds)
         roots = [
             self._read.ram.layout.to_physical(RamOffset(offset)) >> PAGE_SHIFT if offset >= 0 else -1
-            for offset in physical
+            for offset in physical.tolist()
         ]
-        self._spaces = [
+        return [
             Space(next(iter(users[mm])), next(iter(users[mm].values())), tuple(users[mm]), mm, root)
             for mm, root in zip(mms.tolist(), roots, strict=True)
             if root >= 0
         ]
-        return self._spaces
 
     def areas(self, mms: list[int]) -> Areas:
         """The memory areas of `mms`; the number of an mm in the list is its space."""
@@ -289,15 +263,6 @@ class TaskReader:
                 areas.append(area)
                 area = read.word(area + following & _U64)
         return np.array(spaces, np.int64), np.array(areas, np.uint64), len(areas) < MAX_AREAS
-
-
-def _users_of(tasks: list[Task]) -> dict[int, dict[int, str]]:
-    """By mm the processes that have it, with their names."""
-    users: dict[int, dict[int, str]] = {}
-    for task in tasks:
-        if task.mm:
-            users.setdefault(task.mm, {}).setdefault(task.pid, task.name)
-    return users
 
 
 _MAPLE_LEAF = 1
