@@ -99,11 +99,8 @@ class Semantics:
 
     def kernel(self) -> dict[str, Any]:
         """Release, build id and KASLR offset of the kernel."""
-        return {
-            "release": self._kernel.release,
-            "build_id": self._kernel.build_id,
-            "kaslr_offset": self._kernel.kaslr_offset,
-        }
+        kernel = self._kernel
+        return {"release": kernel.release, "build_id": kernel.build_id, "kaslr_offset": kernel.kaslr_offset}
 
     def ps(self) -> dict[str, Any]:
         """Every thread group."""
