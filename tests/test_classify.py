@@ -212,7 +212,7 @@ def test_process_pages_are_those_of_the_guests_own_pagemap(machine):
     with machine.paused():
         builder = PageMapBuilder(machine.ram, machine.kernel)
         page_map = builder.build(Grade.PAUSED)
-        mapped = {process: machine.adapter.address_space(process) for process in inside}
+        mapped = {process: machine.address_space(process) for process in inside}
         checked = 0
         for process, rows in inside.items():
             for mapping, virtual, frames in rows:

@@ -103,9 +103,8 @@ def check_processes(machine, pid, told):
     """What the filler owns lies above the hole, and is found there by translation, by class and by content."""
     layout = machine.ram.layout
     assert (told >= 4 * GIB >> PAGE_SHIFT).sum() > 1000
-    machine.adapter.refresh()
-    (process,) = (process for process in machine.adapter.processes() if process.pid == pid)
-    virtual, frame, _ = machine.adapter.address_space(process).mappings(Half.USER).pages()
+    (process,) = (process for process in machine.processes() if process.pid == pid)
+    virtual, frame, _ = machine.address_space(process).mappings(Half.USER).pages()
     inside = (virtual >= START) & (virtual < START + FILLED)
     assert frame[inside].tolist() == told.tolist()
     pages = layout.frames_to_pages(told)

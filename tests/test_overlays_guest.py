@@ -20,12 +20,12 @@ pytestmark = pytest.mark.guest
 
 @pytest.fixture
 def context(each_machine):
-    return OverlayContext(each_machine.ram, each_machine.kernel, lambda: each_machine.adapter)
+    return OverlayContext(each_machine.ram, each_machine.kernel)
 
 
 def read(context, name):
     """The rows of an overlay, which must be complete."""
-    context.objects.forget()
+    context.forget()
     table = read_overlay(find_overlays().find(name), context, Budget())
     assert table.complete, table.skipped
     return table.rows
@@ -108,17 +108,6 @@ def test_threads_are_those_of_proc(each_machine, context, threaded):
     assert {thread: found.get(thread) for thread in steady} == {thread: entry[2] for thread, entry in steady.items()}
     assert [row["pid"] for row in rows].count(threaded) == 4
     assert {row["name"] for row in rows if row["pid"] == threaded} == {"four"}
-
-
-def test_processes_are_those_that_volatility_finds(each_machine, context):
-    with each_machine.paused():
-        rows = read(context, "processes")
-        each_machine.adapter.refresh()
-        theirs = each_machine.adapter.processes()
-    assert [tuple(row.values()) for row in rows] == [
-        (p.pid, p.parent_pid, p.uid, p.state, p.name, p.command_line, p.page_table, p.thread_count, p.resident_pages)
-        for p in theirs
-    ]
 
 
 def test_areas_are_the_lines_of_every_maps_file(each_machine, context):

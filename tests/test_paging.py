@@ -295,9 +295,8 @@ def test_a_process_maps_what_its_own_pagemap_says(machine):
         start + (page << 12): int(word, 16) & (1 << 55) - 1 for page, word in enumerate(dump) if int(word, 16) >> 63
     }
     with machine.paused():
-        machine.adapter.refresh()
-        (process,) = (process for process in machine.adapter.processes() if process.pid == 1)
-        mapped = machine.adapter.address_space(process).mappings(Half.USER)
+        (process,) = (process for process in machine.processes() if process.pid == 1)
+        mapped = machine.address_space(process).mappings(Half.USER)
     virtual, frame, _ = mapped.pages()
     outside = {int(v): int(f) for v, f in zip(virtual, frame, strict=True) if start <= v < end}
     assert inside and {v: f for v, f in outside.items() if v in inside} == inside

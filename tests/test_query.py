@@ -529,7 +529,9 @@ def test_too_many_rows_are_cut_and_said(mapped, monkeypatch):
 
 
 def sources_of_nobody(adapter, query_time_s):
-    return GuestSources(SimpleNamespace(layout=None), None, adapter, PageMap(np.zeros(0, ENTRY), {}), query_time_s)
+    return GuestSources(
+        SimpleNamespace(layout=None), SimpleNamespace(caveat=""), adapter, PageMap(np.zeros(0, ENTRY), {}), query_time_s
+    )
 
 
 def test_sources_end_when_time_is_up():

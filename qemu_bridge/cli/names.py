@@ -67,16 +67,16 @@ def sym(options: argparse.Namespace) -> None:
     """Look up a kernel symbol by name or by address."""
     with connect(options) as client:
         found = client.symbols(options.symbol)
+        say_skipped(client)
     if not found:
-        raise UsageError(
-            f"the kernel has no symbol {options.symbol!r}; 'glassbox exec NAME -- cat /proc/kallsyms' lists them"
-        )
+        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox whose' says what lies there")
     if options.json:
         print_rows(found, (), as_json=True)
         return
     for symbol in found:
         place = f"+{symbol.offset:#x}" if symbol.offset else ""
-        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(symbol.name)}{place}")
+        name = f"{symbol.name}{place}" + (f" [{symbol.module}]" if symbol.module else "")
+        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(name)}")
 
 
 def format_mapping(mapping: MemoryMapping) -> str:

@@ -65,7 +65,7 @@ def say(message: str) -> None:
 def say_skipped(client: Client) -> None:
     """Tell what the last answer leaves out, if anything."""
     for sentence in client.skipped:
-        say(f"incomplete: {sentence}")
+        say(f"incomplete: {printable(sentence)}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value

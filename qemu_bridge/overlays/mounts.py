@@ -14,7 +14,7 @@ from ..errors import GuestError
 from ..objects import KernelObjects, Object
 from .overlay import BuiltOverlay, OverlayContext, each
 from .paths import PathNames
-from .processes import tasks
+from .processes import find_task
 
 MAX_MOUNTS = 1 << 17
 _MNT_READONLY, _SB_READONLY = 0x40, 1
@@ -59,11 +59,11 @@ def _mounts(context: OverlayContext, space: KernelObjects) -> Iterable[Object]:
 
 
 def _namespace(space: KernelObjects) -> Object:
-    for task in tasks(space):
-        if task["tgid"] == 1 and (proxy := task.follow("nsproxy")) is not None:
-            namespace = proxy.follow("mnt_ns")
-            if namespace is not None:
-                return namespace
+    first = find_task(space, 1)
+    proxy = None if first is None else first.follow("nsproxy")
+    namespace = None if proxy is None else proxy.follow("mnt_ns")
+    if namespace is not None:
+        return namespace
     raise GuestError("process 1 has no mounts; is the guest still booting?")
 
 

@@ -315,7 +315,7 @@ class _Resolver:
             "file": ("no page of such a file is in memory", "a path is as process 1 sees it"),
             "slab": ("no such slab cache", "caches may have been merged into one of another name"),
             "module": ("no such module", "list them with 'glassbox modules'"),
-            "sym": ("no such kernel symbol", "symbols of modules are not known"),
+            "sym": ("no such kernel symbol", "'glassbox targets NAME sym:BEGINNING' lists those that begin so"),
         }["pid" if isinstance(term, Span) else term.kind]
         wanted = str(term.pid) if isinstance(term, Span) else term.name
         return error_at(self._text, term.column, what, suggest(wanted, known, otherwise))
