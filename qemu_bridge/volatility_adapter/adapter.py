@@ -19,6 +19,7 @@ from typing import Any
 import volatility3.plugins
 from volatility3.framework import contexts, exceptions, interfaces
 from volatility3.framework.symbols import linux
+from volatility3.framework.symbols.linux import extensions
 from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
 
 from ..errors import GlassBoxError, GuestError, UsageError
@@ -100,7 +101,9 @@ class VolatilityAdapter:
     def _limited(self, plugin: str) -> Iterator[None]:
         """Give the body its time, and turn what memory makes of it into an error in words."""
         self._layer.deadline = time.monotonic() + self._query_time_s
-        layers, keys = set(self.context.layers), set(self.context.config)
+        # Plugins leave behind settings and a layer for every process that they look into.
+        layers, settings = set(self.context.layers), self.context.config
+        self.context.config = settings.clone()
         try:
             yield
         except OutOfTimeError:
@@ -114,11 +117,10 @@ class VolatilityAdapter:
             raise GuestError(f"{plugin} cannot read this guest ({what}); look again, or pause the machine") from None
         finally:
             self._layer.deadline = float("inf")
-            # Plugins leave a layer behind for every process that they look into.
+            self.context.config = settings
             for name in set(self.context.layers) - layers:
                 self.context.layers.del_layer(name)
-            for key in set(self.context.config) - keys:
-                del self.context.config[key]
+            extensions.task_struct.add_process_layer.cache_clear()
 
     def _add_layers(self, ram: GuestRam, kernel: KernelSymbols) -> KernelLayer:
         tables, context = kernel.page_tables, self.context
