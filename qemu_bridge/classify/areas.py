@@ -17,7 +17,7 @@ from ..addresses import PAGE_SHIFT, PAGE_SIZE
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
 from ..protocol import PageClass
 from ..symbols import KernelSymbols
-from .owners import OwnerBook
+from .owners import KERNEL, OwnerBook
 from .tasks import Task
 from .walk import Walk
 
@@ -35,6 +35,7 @@ _MAX_VMAP_AREAS = 1 << 17
 _MAX_VMAP_NODES = 1 << 10
 _MAX_TREE_HEIGHT = 64
 _MAX_MODULES = 1 << 12
+_HUGE_PAGE = 2 << 20
 _U64 = (1 << 64) - 1
 
 
@@ -87,6 +88,18 @@ def per_cpu_pages(read: KernelColumns) -> Pages:
         return np.zeros(0, np.int64)
     pages = read.pages(np.arange(base, base + size, PAGE_SIZE, dtype=np.uint64))
     return pages[pages >= 0]
+
+
+def huge_zero_page(read: KernelColumns) -> list[Extent]:
+    """The zero page of 2 MiB, allocated when a process first reads a huge page that nobody has written.
+
+    ``mm/huge_memory.c`` of releases 6.1 and 6.12: huge_zero_pfn, all ones while there is none.
+    """
+    frame = read.symbol("huge_zero_pfn")
+    if not frame or frame >= read.ram.layout.end >> PAGE_SHIFT:
+        return []
+    start = read.page_offset + (frame << PAGE_SHIFT)
+    return [Extent(start, start + _HUGE_PAGE, PageClass.ZERO_PAGE, KERNEL.owner_id)]
 
 
 def read_modules(read: KernelColumns, book: OwnerBook) -> list[Extent]:
