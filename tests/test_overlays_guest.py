@@ -312,7 +312,7 @@ def test_sockets_are_those_of_proc(each_machine, context):
 
 LISTEN_BELOW = (
     "ip link set lo up; udhcpc -i lo -f -t 100 -T 100 -s /bin/true >/dev/null 2>&1 & ping -q 127.0.0.1 >/dev/null & "
-    "uevent true >/dev/null & usleep 500000"
+    "mdev -df >/dev/null & usleep 500000"
 )
 
 
@@ -323,7 +323,7 @@ def test_netlink_packet_and_raw_sockets_are_those_of_proc(each_machine, context)
         steady, rows = look(each_machine, context, "sockets", command, parse_sockets)
         (interface,) = each_machine.exec("cat /sys/class/net/lo/ifindex").split()
     finally:
-        each_machine.exec("killall udhcpc ping uevent; usleep 300000")
+        each_machine.exec("killall udhcpc ping mdev; usleep 300000")
     by_inode = {row["inode"]: row for row in rows}
     seen = set()
     for key, entry in steady.items():
@@ -438,3 +438,18 @@ def test_the_page_cache_counts_the_pages_that_meminfo_counts(each_machine, conte
     assert next(row for row in rows if row["path"] == "/bin/busybox")["mapped"]
     inode = int(each_machine.exec("stat -c %i /tmp/cached; rm /tmp/cached").split()[0])
     assert inode == file["inode"] and not [row for row in read(context, "page-cache") if row["path"] == "/tmp/cached"]
+
+
+BINDING = (
+    "mkdir -p /mnt/all /mnt/part; mount -t tmpfs all /mnt/all; mkdir /mnt/all/sub; echo inside >/mnt/all/sub/file; "
+    "echo outside >/mnt/all/other; mount --bind /mnt/all/sub /mnt/part; umount /mnt/all"
+)
+
+
+def test_a_file_system_that_is_mounted_in_part_has_its_files_there(each_machine, context):
+    each_machine.exec(BINDING)
+    try:
+        paths = [row["path"] for row in read(context, "page-cache")]
+    finally:
+        each_machine.exec("umount /mnt/part; rmdir /mnt/all /mnt/part")
+    assert "/mnt/part/file" in paths and "tmpfs:/other" in paths
