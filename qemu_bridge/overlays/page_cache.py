@@ -7,6 +7,7 @@ Every file system in use is in the list ``super_blocks``, every inode it knows i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..budget import Budget
@@ -37,7 +38,9 @@ class CachedFile:
 def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedFile]:
     """Yield every file with pages in memory."""
     space = context.objects
-    paths, namespace = PathNames(space), namespace_of_init(space).address
+    paths, namespace = PathNames(space), 0
+    with suppress(GlassBoxError):
+        namespace = namespace_of_init(space).address
     for super_block in space.linked(space.kernel.address_of("super_blocks"), "super_block", "s_list", MAX_FILESYSTEMS):
         try:
             filesystem = _Filesystem(super_block, paths, namespace)
