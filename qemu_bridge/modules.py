@@ -109,7 +109,7 @@ def module_parts(module: Object) -> tuple[tuple[int, int], ...]:
             base, size, text = (module[f"{layout}.{field}"] for field in ("base", "size", "text_size"))
             text = min(text, size)
             found += [(base, text), (base + text, size - text)]
-    return tuple((base, size) for base, size in found if base & _KERNEL_HALF and 0 < size <= _MAX_SIZE)
+    return tuple((base, size) for base, size in found if _KERNEL_HALF <= base <= _U64 - size and 0 < size <= _MAX_SIZE)
 
 
 class ModuleReader:

@@ -93,7 +93,7 @@ def test_symbols_of_a_module_are_found_by_name_and_by_address(tmp_path, symbol_c
     "lie",
     [
         {"count": 1 << 31}, {"count": 5000}, {"symtab": 8}, {"strtab": 0}, {"typetab": 1 << 63}, {"kallsyms": 1},
-        {"next": DATA + 0x108}, {"next": 0}, {"size": 0xFFFFFFFF}, {"base": 0}, {"text": 0xFFFFFFFF},
+        {"next": DATA + 0x108}, {"next": 0}, {"base": (1 << 64) - 0x180}, {"size": 0xFFFFFFFF}, {"base": 0}, {"text": 0xFFFFFFFF},
     ],
 )  # fmt: skip
 def test_a_module_that_lies_is_passed_over_or_cut(tmp_path, symbol_cache, lie):
