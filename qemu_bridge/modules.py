@@ -109,7 +109,7 @@ def module_parts(module: Object) -> tuple[tuple[int, int], ...]:
             base, size, text = (module[f"{layout}.{field}"] for field in ("base", "size", "text_size"))
             text = min(text, size)
             found += [(base, text), (base + text, size - text)]
-    return tuple((base, size) for base, size in found if base & _KERNEL_HALF and 0 < size <= _MAX_SIZE)
+    return tuple((base, size) for base, size in found if _KERNEL_HALF <= base <= _U64 - size and 0 < size <= _MAX_SIZE)
 
 
 class ModuleReader:
@@ -139,6 +139,7 @@ class ModuleReader:
             return ModuleSymbols(name, module.address, parts, make_table([], []))
         if count > MAX_SYMBOLS:
             raise GuestError(f"module {name[:MAX_NAME]} claims {count} symbols, which cannot be")
+        self._space.budget.spend(count)
         raw = self._space.read(names["symtab"], count * _ELF_SYMBOL.itemsize)
         symbols = np.frombuffer(raw, _ELF_SYMBOL)
         letters = self._space.read(names["typetab"], count)
@@ -234,6 +235,7 @@ def _exports(module: Object) -> set[tuple[str, int]]:
     is_relative = space.has("kernel_symbol", "value_offset")
     found = set()
     for number in range(count):
+        space.budget.spend()
         entry = space.at("kernel_symbol", module["syms"] + number * size)
         if is_relative:
             value, name = (entry.at(field) + entry[field] & _U64 for field in ("value_offset", "name_offset"))
@@ -249,7 +251,7 @@ def _decode(
     """The symbols that have a name, a capital letter for those `exported`, a small one for the others (s_show)."""
     entries, addresses = [], []
     for start, value, letter in zip(symbols["name"].tolist(), symbols["value"].tolist(), letters, strict=True):
-        name = text[start : text.find(b"\0", start)].decode("latin-1").replace("\n", "?")
+        name = text[start : start + _MAX_SYMBOL_NAME].partition(b"\0")[0].decode("latin-1").replace("\n", "?")
         if name:
             kind = chr(letter)
             entries.append((kind.upper() if (name, value) in exported else kind.lower()) + name)

@@ -287,6 +287,33 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     assert image.exists() and not shared_files("mine")
 
 
+EVERY_QUESTION = (
+    ("ps",), ("maps", "1"), ("modules",), ("sym", "init_task"), ("overlay",), ("overlay", "mounts"), ("where", "pid:1"),
+    ("whose", "init_task"),
+)  # fmt: skip
+
+
+@pytest.mark.guest
+def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, tmp_path, let_go):
+    """A copy of RAM whose note claims a release that nobody has tested."""
+    image = tmp_path / "copy.ram"
+    note = machine_612.kernel.info.physical
+    with machine_612.paused():
+        subprocess.run(["cp", "--sparse=always", machine_612.client.connection.ram_path, image], check=True)
+    with open(image, "r+b") as file:
+        file.seek(note)
+        said = file.read(4096)
+        file.seek(note + said.index(b"OSRELEASE=6.") + len("OSRELEASE="))
+        file.write(b"9")
+    assert glassbox("attach", "mine", "--ram", str(image)).returncode == 0
+    sentence = "glassbox: incomplete: kernel 9.12"
+    for verb, *words in EVERY_QUESTION:
+        done = glassbox(verb, "mine", *words)
+        assert done.returncode == 0 and done.stdout and done.stderr.count(sentence) == 1, done
+    for words in (("overlay", "mine", "mounts"), ("where", "mine", "pid:1"), ("whose", "mine", "init_task")):
+        assert "is newer than 6.12" in glassbox(*words, "--json").stdout, words
+
+
 def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
     image = tmp_path / "zeros"
     image.write_bytes(bytes(3 << 12))

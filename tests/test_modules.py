@@ -10,7 +10,7 @@ import pytest
 from memory_samples import KERNEL_DATA as DATA
 from memory_samples import BtfWriter, Memory, small_kernel
 
-from qemu_bridge.budget import Budget
+from qemu_bridge.budget import Budget, OutOfBudgetError
 from qemu_bridge.modules import GuestSymbols, ModuleReader, loaded_modules
 from qemu_bridge.objects import KernelObjects
 from qemu_bridge.symbols import KernelSymbols
@@ -93,7 +93,7 @@ def test_symbols_of_a_module_are_found_by_name_and_by_address(tmp_path, symbol_c
     "lie",
     [
         {"count": 1 << 31}, {"count": 5000}, {"symtab": 8}, {"strtab": 0}, {"typetab": 1 << 63}, {"kallsyms": 1},
-        {"next": DATA + 0x108}, {"next": 0}, {"size": 0xFFFFFFFF}, {"base": 0}, {"text": 0xFFFFFFFF},
+        {"next": DATA + 0x108}, {"next": 0}, {"base": (1 << 64) - 0x180}, {"size": 0xFFFFFFFF}, {"base": 0}, {"text": 0xFFFFFFFF},
     ],
 )  # fmt: skip
 def test_a_module_that_lies_is_passed_over_or_cut(tmp_path, symbol_cache, lie):
@@ -106,6 +106,21 @@ def test_a_module_that_lies_is_passed_over_or_cut(tmp_path, symbol_cache, lie):
         assert not symbols.modules or space.budget.skipped
 
 
+def test_names_without_an_end_are_cut(tmp_path, symbol_cache):
+    data = bytearray(module_bytes(strtab=DATA + 0xA00))
+    data[0xA00:] = b"x" * 0x600
+    space = open_space(tmp_path, bytes(data))
+    (module,) = ModuleReader(space).read()
+    assert len(module.table) == len(SYMBOLS) and all(len(symbol.name) == 512 for symbol in module.table)
+
+
+def test_symbols_cost_their_number(tmp_path, symbol_cache):
+    space = open_space(tmp_path, module_bytes())
+    space.budget = Budget(items=3)
+    with pytest.raises(OutOfBudgetError):
+        ModuleReader(space).read()
+
+
 def test_a_module_that_is_only_being_read_in_is_left_out(tmp_path, symbol_cache):
     assert list(loaded_modules(open_space(tmp_path, module_bytes(state=3)))) == []
 
@@ -113,7 +128,7 @@ def test_a_module_that_is_only_being_read_in_is_left_out(tmp_path, symbol_cache)
 @pytest.mark.guest
 def test_every_symbol_of_every_module_is_the_guests_own(each_machine):
     theirs = collections.Counter()
-    for line in each_machine.exec("cat /proc/kallsyms").decode().splitlines():
+    for line in each_machine.exec("grep -F [ /proc/kallsyms").decode().splitlines():
         address, letter, name, *module = line.split()
         # Code made at run time stands there too, as if it were of modules.
         if module and not module[0].startswith(("[bpf", "[__builtin")):

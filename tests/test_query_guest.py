@@ -135,6 +135,21 @@ def test_symbols_lie_where_kallsyms_and_the_page_tables_say(machine, guest_symbo
     assert checked > 100
 
 
+def test_symbols_of_modules_lie_where_the_guest_says_and_lead_back(each_machine):
+    machine = each_machine
+    lines = machine.exec("grep -E ' [tT] fat_.*[[]fat]' /proc/kallsyms").decode().splitlines()
+    said = {words[2]: int(words[0], 16) for words in map(str.split, lines)}
+    assert len(said) > 20
+    for name, address in random.Random(3).sample(sorted(said.items()), 8):
+        place = machine.client.whose(f"{name}+1")
+        assert place.virtual == place.kernel_address == address + 1 and place.page_class == "module"
+        again = machine.client.whose(f"{place.physical:#x}")
+        assert again.kernel_address == address + 1 and again.symbol == place.symbol
+        assert said[place.symbol.name] == address and (place.symbol.module, place.symbol.offset) == ("fat", 1)
+        found = machine.client.where(f"sym:{name} & module:fat")
+        assert found.ranges[0].physical == place.physical - 1 and found.ranges[0].page_class == "module"
+
+
 def test_a_symbol_of_every_cpu_is_found_on_every_cpu(machine, sources):
     name = "cpu_number" if machine.kernel.kallsyms.address_of("cpu_number") is not None else "pcpu_hot"
     found = describe_ranges(resolve_target(parse_target(f"sym:{name}"), sources), sources)

@@ -20,6 +20,9 @@ COMPLETE_NAME = "_glassbox_machines"
 COMPLETE_TARGET = "_glassbox_targets"
 """The shell function that completes a target of the machine named before it."""
 
+COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassbox_pids", "_glassbox_symbols"
+"""The shell functions that complete an overlay, a process and a symbol of the machine named before it."""
+
 Function = Callable[[argparse.Namespace], int | None]
 
 

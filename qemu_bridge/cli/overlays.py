@@ -6,20 +6,31 @@ import argparse
 import dataclasses
 from typing import Any
 
-from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say_skipped
+from .options import (
+    COMPLETE_OVERLAY,
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    connect,
+    format_table,
+    print_json,
+    say_skipped,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verb to the parser."""
     parser = add_verb(verbs, "overlay", overlay, "glassbox overlay demo sockets")
     add_name(parser)
-    parser.add_argument(
+    argument = parser.add_argument(
         "overlay",
         metavar="OVERLAY",
         nargs="?",
         default="list",
         help="which one; 'list' names them (default: %(default)s)",
     )
+    argument.complete = {"bash": COMPLETE_OVERLAY}  # type: ignore[attr-defined]
     add_json(parser)
 
 

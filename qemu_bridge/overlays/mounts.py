@@ -50,7 +50,7 @@ def read_mounts(context: OverlayContext, budget: Budget) -> Iterator[Mount]:
 
 
 def _mounts(context: OverlayContext, space: KernelObjects) -> Iterable[Object]:
-    namespace = _namespace(space)
+    namespace = namespace_of_init(space)
     if not context.has("mount_tree"):
         listed = space.linked(namespace.at("list"), "mount", "mnt_list", MAX_MOUNTS)
         return listed
@@ -58,7 +58,8 @@ def _mounts(context: OverlayContext, space: KernelObjects) -> Iterable[Object]:
     return (space.at("mount", node - back) for node in space.tree(namespace["mounts.rb_node"]))
 
 
-def _namespace(space: KernelObjects) -> Object:
+def namespace_of_init(space: KernelObjects) -> Object:
+    """The ``mnt_namespace`` of process 1; `GuestError` when it has none yet."""
     first = find_task(space, 1)
     proxy = None if first is None else first.follow("nsproxy")
     namespace = None if proxy is None else proxy.follow("mnt_ns")

@@ -24,6 +24,7 @@ from .sources import Sources, skipped
 
 MAX_PLACE_MAPPINGS = 1024
 _MAX_SYMBOL_NAMES = 4096
+_KERNEL_HALF = 1 << 63
 _HAS_SYMBOLS = frozenset(
     {
         *(PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.KERNEL_DATA, PageClass.KERNEL_BSS),
@@ -82,6 +83,9 @@ def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddres
     elif place.is_virtual:
         virtual, pid = VirtualAddress(place.start), place.pid
     else:
+        if place.start >= _KERNEL_HALF:
+            hint = f"write va:{place.start:#x} for the kernel's, and add @pid:N for a process's"
+            raise AddressError(f"{place.start:#x} is a virtual address, and no physical one; {hint}")
         return PhysicalAddress(place.start), None
     tables = sources.page_tables(pid)
     physical = None if tables is None else tables.translate(virtual)

@@ -23,7 +23,7 @@ from ..overlays.areas import AreaReader
 from ..overlays.processes import read_processes
 from ..page_map import PageMap
 from ..paging import PageTables
-from ..protocol import MemoryMapping, Process, SlabObject, Symbol
+from ..protocol import MemoryMapping, PageClass, Process, SlabObject, Symbol
 from ..ram import GuestRam
 from ..symbols import KernelSymbols
 
@@ -225,7 +225,9 @@ class GuestSources:
         start, end = (self._kernel.kallsyms.address_of(name) for name in ("_text", "_end"))
         if start is None or end is None or not start <= places[0] < end:
             places.clear()
-        places += self._module_pages.get(physical >> PAGE_SHIFT, [])
+        page = self.layout.to_offset(physical) >> PAGE_SHIFT
+        if self.page_map.entries["page_class"][page] == PageClass.MODULE:
+            places += self._module_pages.get(physical >> PAGE_SHIFT, [])
         places.append(VirtualAddress(self._columns.page_offset + physical & _U64))
         tables = self._kernel.page_tables
         inside = (VirtualAddress(place & ~(PAGE_SIZE - 1) | physical % PAGE_SIZE) for place in places)
