@@ -9,11 +9,11 @@ from collections import Counter
 import numpy as np
 import pytest
 from kernel_words import settle
-from support import booted
+from support import booted, find_or_build_image, wait_until
 
 from qemu_bridge.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
-from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.errors import GlassBoxError, ImageError
 from qemu_bridge.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT
 from qemu_bridge.paging import Half, PageTables
 from qemu_bridge.protocol import Grade, MemoryMapping, PageClass
@@ -335,8 +335,13 @@ def forking_program():
     return header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, length, length, 4096) + code
 
 
-@pytest.fixture(scope="module")
-def roomy(image):
+@pytest.fixture(scope="module", params=["of the session", "alpine-612"])
+def roomy(request, image):
+    if request.param == "alpine-612":
+        try:
+            image = find_or_build_image(request.param)
+        except ImageError as error:
+            pytest.skip(str(error))
     with booted("roomy", image, memory=256 << 20) as machine:
         yield machine
 
@@ -344,7 +349,9 @@ def roomy(image):
 @pytest.mark.guest
 def test_what_a_fork_shares_belongs_to_both(roomy):
     program = base64.b64encode(forking_program()).decode()
-    roomy.exec(f"echo {program} | base64 -d > /tmp/forker; chmod +x /tmp/forker; /tmp/forker >/dev/null 2>&1 & sleep 3")
+    roomy.exec(f"echo {program} | base64 -d > /tmp/forker; chmod +x /tmp/forker; /tmp/forker >/dev/null 2>&1 &")
+    # It forks after the last page is filled.
+    wait_until(lambda: len(roomy.exec("pidof forker; true").split()) == 2)
     pids = sorted(int(pid) for pid in roomy.exec("pidof forker").split())
     page_map = roomy.client.page_map()
     both = (page_map.entries["page_class"] == PageClass.PROCESS_ANONYMOUS) & (
