@@ -266,7 +266,9 @@ def check_mapped_pages(page_map, process, mapping, pages):
 
 
 @pytest.mark.guest
-def test_slabs_are_as_many_as_the_guest_counts(machine):
+def test_slabs_are_as_many_as_the_guest_counts(each_machine):
+    machine = each_machine
+
     def read():
         rows = [line.split() for line in machine.exec("cat /proc/slabinfo").decode().splitlines()[2:]]
         return {row[0]: int(row[14]) * int(row[5]) for row in rows if row[0] != "#"}
@@ -283,7 +285,8 @@ def test_slabs_are_as_many_as_the_guest_counts(machine):
 
 
 @pytest.mark.guest
-def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(machine):
+def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(each_machine):
+    machine = each_machine
     page_map = machine.client.page_map()
     classes, owners = page_map.entries["page_class"], page_map.entries["owner_id"]
     unknown = np.flatnonzero(classes == PageClass.OTHER)
@@ -295,7 +298,9 @@ def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(machine):
 
 
 @pytest.mark.guest
-def test_tasks_tables_modules_and_areas_have_names(machine):
+def test_tasks_tables_modules_and_areas_have_names(each_machine):
+    machine = each_machine
+
     def alive():
         return {process.pid for process in machine.client.processes() if process.state != "Z"}
 
@@ -484,7 +489,8 @@ def machine_direct(builder):
 
 
 @pytest.mark.guest
-def test_kernel_text_is_where_the_guest_says(machine):
+def test_kernel_text_is_where_the_guest_says(each_machine):
+    machine = each_machine
     # /proc/iomem names the physical ranges of the image.
     ranges = {}
     for line in machine.exec("cat /proc/iomem").decode().splitlines():
