@@ -78,7 +78,9 @@ class ModuleSymbols:
 def loaded_modules(space: KernelObjects) -> Iterator[Object]:
     """Yield the ``struct module`` of every module, newest first; those that are only being read in are left out."""
     head = space.address_of("modules")
-    if head and space.has("module", "list"):
+    if head and not space.has("module", "list"):
+        space.budget.skip("modules cannot be read: this kernel has no type module with a member list")
+    elif head:
         for module in space.linked(head, "module", "list", MAX_MODULES):
             try:
                 if module["state"] != _UNFORMED:

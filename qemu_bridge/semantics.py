@@ -170,7 +170,11 @@ class Semantics:
         """The page map of this moment, with all that share a page."""
         _ = self._kernel
         if self._builder is not None:
-            return self._builder.build(Grade(grade))
+            try:
+                return self._builder.build(Grade(grade))
+            except NoTypesError as error:
+                logger.warning("from now on the page map is a coarse one: %s", error)
+                self._builder = None
         return self._classify(Grade(grade))
 
     @cached_property
@@ -202,7 +206,7 @@ class Semantics:
 
         spaces: list[AddressSpace] = []
         context.objects.budget = budget = Budget()
-        with contextlib.suppress(OutOfBudgetError):
+        with contextlib.suppress(OutOfBudgetError, NoTypesError):
             for process in read_processes(context, budget):
                 if process.page_table is not None:
                     tables = context.objects.page_tables(PhysicalAddress(process.page_table))
