@@ -36,6 +36,7 @@ _U64 = (1 << 64) - 1
 _MAX_TRANSLATIONS = 1 << 14
 _MAX_PIECES = 64
 _MAX_RUNS = 64
+_FEW = 8
 _BLOCK_SIZE = 512
 _ALL = slice(None)
 
@@ -67,9 +68,8 @@ class KernelColumns:
         self._offsets: dict[tuple[str, str], int] = {}
         self._symbols: dict[str, VirtualAddress | None] = {}
         # The image lies in one piece; wrapping addition takes its addresses to guest-physical ones.
-        self._image = (self.address_of("_text") or _U64, self.address_of("_end") or 0)
-        self._image_shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE & _U64
-        self.add_piece(*self._image, self._image_shift)
+        shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE
+        self.add_piece(self.address_of("_text") or _U64, self.address_of("_end") or 0, shift)
         self.page_offset = self._base("page_offset_base", _BASES[levels])
         self.vmemmap = self._base("vmemmap_base", _VMEMMAP_BASES[levels])
         start = self._base("vmalloc_base", _VMALLOC_BASES[levels])
@@ -120,17 +120,19 @@ class KernelColumns:
             ) from None
 
     def offsets(self, addresses: U64Array) -> Pages:
-        """File offsets of kernel virtual `addresses`, -1 where there is no RAM or a hole."""
+        """File offsets of kernel virtual `addresses`, negative where there is no RAM or a hole."""
         physical = addresses - np.uint64(self.page_offset)
         outside = np.flatnonzero(physical >= np.uint64(self.ram.layout.end))
         if len(outside):
             physical[outside] = self._outside(addresses[outside])
         page = self.ram.layout.frames_to_pages(physical >> np.uint64(PAGE_SHIFT))
-        known = (page >= 0) & self.resident[page]
-        return np.where(known, page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).astype(np.int64), -1)
+        page[~self.resident[page]] = -1
+        return page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).view(np.int64)
 
     def _outside(self, addresses: U64Array) -> U64Array:
         """Guest-physical addresses of what does not lie in the direct map."""
+        if len(addresses) <= _FEW:
+            return np.array([self._physical(address) for address in addresses.tolist()], np.uint64)
         physical = np.full(len(addresses), _U64, np.uint64)
         unknown = addresses >= np.uint64(_KERNEL_HALF)
         for start, end, shift in self._pieces:
@@ -145,6 +147,26 @@ class KernelColumns:
             physical[rows] = found[back] + (addresses[rows] & np.uint64(PAGE_SIZE - 1))
         return physical
 
+    def _physical(self, address: int) -> int:
+        """Guest-physical address of one virtual address; 2^64 - 4096 or more where nothing is mapped."""
+        physical = address - self.page_offset
+        if 0 <= physical < self.ram.layout.end:
+            return physical
+        for start, end, shift in self._pieces:
+            if start <= address < end:
+                return address + shift & _U64
+        if address < _KERNEL_HALF:
+            return _U64
+        return self._translate(address >> PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
+
+    def _offset(self, address: int) -> int:
+        """File offset of one kernel virtual address, -1 where there is no RAM or a hole."""
+        try:
+            offset = self.ram.layout.to_offset(PhysicalAddress(self._physical(address)))
+        except AddressError:
+            return -1
+        return offset if self.resident[offset >> PAGE_SHIFT] else -1
+
     def pages(self, addresses: U64Array) -> Pages:
         """Page numbers of kernel virtual `addresses`, -1 where there is no RAM."""
         return self.offsets(addresses) >> PAGE_SHIFT
@@ -152,9 +174,10 @@ class KernelColumns:
     def gather(self, addresses: U64Array, size: int) -> U64Array:
         """The unsigned integer of `size` bytes (1, 2, 4 or 8) at each address, as `uint64`; zero where there is none."""
         offsets = self.offsets(addresses)
-        sound = (offsets >= 0) & (offsets & (size - 1) == 0)
-        values: U64Array = self._views[size][np.where(sound, offsets, 0) >> size.bit_length() - 1].astype(np.uint64)
-        values[~sound] = 0
+        bad = (offsets < 0) | (offsets & (size - 1) != 0)
+        offsets[bad] = 0
+        values: U64Array = self._views[size][offsets >> size.bit_length() - 1].astype(np.uint64, copy=False)
+        values[bad] = 0
         return values
 
     def fields(self, addresses: U64Array, *wanted: tuple[int, int]) -> U64Array:
@@ -183,18 +206,8 @@ class KernelColumns:
 
     def word(self, address: int, size: int = 8) -> int:
         """The unsigned integer of `size` bytes at one address, zero where there is none."""
-        physical = address - self.page_offset
-        if self._image[0] <= address < self._image[1]:
-            physical = address + self._image_shift & _U64
-        elif not 0 <= physical < self.ram.layout.end:
-            physical = self._translate(address >> PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
-        try:
-            offset = self.ram.layout.to_offset(PhysicalAddress(physical))
-        except AddressError:
-            return 0
-        if offset & (size - 1) or not self.resident[offset >> PAGE_SHIFT]:
-            return 0
-        return int(self._views[size][offset // size])
+        offset = self._offset(address)
+        return 0 if offset < 0 or offset & (size - 1) else int(self._views[size][offset // size])
 
     def address_of(self, name: str) -> VirtualAddress | None:
         """Address of a kernel symbol, None for none; remembered."""
@@ -228,7 +241,7 @@ class KernelColumns:
         data = b""
         while len(data) < limit and b"\0" not in data:
             step = min(limit - len(data), PAGE_SIZE - (address + len(data)) % PAGE_SIZE)
-            offset = int(self.offsets(np.array([(address + len(data)) & _U64], np.uint64))[0])
+            offset = self._offset(address + len(data) & _U64)
             if offset < 0:
                 break
             data += self.ram.view[offset : offset + step].tobytes()

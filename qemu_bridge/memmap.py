@@ -261,7 +261,7 @@ class MemMap:
         region.is_free = free
         self._set_free(region, freed)
         changed = [self._decode(region, busy[start : start + _CHUNK]) for start in range(0, len(busy), _CHUNK)]
-        if not len(freed):
+        if not len(freed) or not self._is_known:
             return changed
         return [np.sort(np.concatenate([_pages_of(region, freed), *changed]))]
 
@@ -313,7 +313,7 @@ class MemMap:
             word |= mask.view(np.uint8) << np.uint8(bit)
         page_class = _CLASS_OF_WORD.take(word)
         buddies = self._read_types(region.column(rows, layout.page_type, "<u4"), page_class)
-        key = mapping * _among(page_class, PageClass.PAGE_CACHE, PageClass.SHMEM)
+        key = mapping * among(page_class, PageClass.PAGE_CACHE, PageClass.SHMEM)
         slabs = np.flatnonzero(page_class == PageClass.SLAB)
         key[slabs] = region.words[records[slabs], layout.slab_cache >> 3]
 
@@ -322,8 +322,8 @@ class MemMap:
         self._mark_heads(region, heads, records[heads], marks, page_class)
         buddies = buddies[~is_tail[buddies]]
         _spread_free(buddies, region.words[records[buddies], layout.private >> 3], page_class, marks, key)
-        is_free = _among(page_class, PageClass.FREE)
-        loose = ~held & _among(page_class, PageClass.KERNEL_PAGES)
+        is_free = among(page_class, PageClass.FREE)
+        loose = ~held & among(page_class, PageClass.KERNEL_PAGES)
         continues = loose & ~is_tail
         self._find_listed(region, records, continues)
         page_class[loose & ~continues] = PageClass.FREE
@@ -462,7 +462,7 @@ def _class_of_word(word: int) -> PageClass:
 _CLASS_OF_WORD = np.array([_class_of_word(word) for word in range(128)], np.uint8)
 
 
-def _among(classes: npt.NDArray[np.uint8], *wanted: PageClass) -> npt.NDArray[np.bool_]:
+def among(classes: npt.NDArray[np.uint8], *wanted: PageClass) -> npt.NDArray[np.bool_]:
     """Which of `classes` are one of `wanted`."""
     found: npt.NDArray[np.bool_] = classes == wanted[0]
     for page_class in wanted[1:]:

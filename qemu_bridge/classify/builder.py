@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..addresses import PAGE_SHIFT
 from ..columns import KernelColumns, Pages
 from ..errors import NoTypesError
-from ..memmap import MemMap
+from ..memmap import MemMap, among
 from ..page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
 from ..paging import ENTRIES
 from ..protocol import Grade, Owner, PageClass
@@ -40,17 +40,11 @@ _MAX_OWNERS = 1 << 16
 _USER, _KERNEL = slice(0, ENTRIES // 2), slice(ENTRIES // 2, ENTRIES)
 _MIN_COVERAGE = 0.5
 
-_HELD = np.zeros(256, np.bool_)
-_HELD[[PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER]] = True
-_FILE = np.zeros(256, np.bool_)
-_FILE[[PageClass.PAGE_CACHE, PageClass.SHMEM]] = True
-_SLAB = np.zeros(256, np.bool_)
-_SLAB[PageClass.SLAB] = True
-_OWNED_BY_PROCESS = np.zeros(256, np.bool_)
-_OWNED_BY_PROCESS[[PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES]] = True
-_NEEDS_OWNER = _HELD | _FILE | _SLAB
-_NOBODYS = np.zeros(256, np.bool_)
-_NOBODYS[[PageClass.FREE, PageClass.RESERVED, PageClass.OTHER]] = True
+_HELD = (PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER)
+_FILES = (PageClass.PAGE_CACHE, PageClass.SHMEM)
+_OWNED_BY_PROCESS = (PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES)
+_NEED_OWNER = (*_HELD, *_FILES, PageClass.SLAB)
+_NOBODYS = (PageClass.FREE, PageClass.RESERVED, PageClass.OTHER)
 
 
 class _Claims:
@@ -172,8 +166,8 @@ class PageMapBuilder:
         """Owners of the slab and file pages among `changed`."""
         self._key_owner[changed] = 0
         classes = self._memmap.page_class[changed]
-        for wanted, names in ((_FILE, self._files), (_SLAB, self._slabs)):
-            rows = np.flatnonzero(wanted.take(classes))
+        for wanted, names in ((_FILES, self._files), ((PageClass.SLAB,), self._slabs)):
+            rows = np.flatnonzero(among(classes, *wanted))
             pages = rows if isinstance(changed, slice) else changed[rows]
             if not len(pages):
                 continue
@@ -188,7 +182,7 @@ class PageMapBuilder:
         """Now and then, look whether files are called otherwise; their owners' numbers stay."""
         now = time.monotonic()
         if now - self._paths_read > PATHS_EVERY_S:
-            self._files.refresh(np.unique(self._memmap.key[_FILE[self._memmap.page_class]]))
+            self._files.refresh(np.unique(self._memmap.key[among(self._memmap.page_class, *_FILES)]))
             self._paths_read = now
 
     # The kernel's areas
@@ -323,10 +317,10 @@ class PageMapBuilder:
         page_class[rows], flags[rows], owner[rows] = self._hear_claims(
             claimed, page_class[rows], flags[rows], owner[rows]
         )
-        untouched = _NOBODYS.take(page_class) & ~self._read.resident[pages]
-        page_class[untouched], owner[untouched] = PageClass.UNTOUCHED, 0
+        nobodys = among(page_class, *_NOBODYS)
+        np.putmask(page_class, nobodys & ~self._read.resident[pages], PageClass.UNTOUCHED)
         entries["page_class"][pages], entries["flags"][pages], entries["owner_id"][pages] = page_class, flags, owner
-        nameless = _NEEDS_OWNER.take(page_class) & (owner == 0)
+        nameless = among(page_class, *_NEED_OWNER) & (owner == 0)
         self._nameless[pages] = nameless
         self._reach.forget(pages, nameless)
         rows = np.flatnonzero(nameless)
@@ -351,7 +345,7 @@ class PageMapBuilder:
         self, pages: Pages, base: npt.NDArray[np.uint8], flags: npt.NDArray[np.uint8], owner: npt.NDArray[np.uint32]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
         """Class, flags and owner of `pages` that somebody claims, by those that the memmap and names give them."""
-        page_class, held = base.copy(), _HELD.take(base)
+        page_class, held = base.copy(), among(base, *_HELD)
         for claims in (self._fixed, self._kernel_claims, self._user):
             said = claims.page_class[pages]
             ours = held & (said != 0)
@@ -363,11 +357,11 @@ class PageMapBuilder:
         flags[mapped] |= self._user.flags[pages[mapped]]
         anonymous = mapped & (base == PageClass.PROCESS_ANONYMOUS)
         page_class[anonymous] = said[anonymous]
-        file = mapped & _FILE.take(base)
+        file = mapped & among(base, *_FILES)
         page_class[file] = np.where(
             said[file] == PageClass.PROCESS_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE
         )
-        theirs = mapped & _OWNED_BY_PROCESS.take(base) & (owner == 0)
+        theirs = mapped & among(base, *_OWNED_BY_PROCESS) & (owner == 0)
         owner[theirs] = self._user.owner[pages[theirs]]
         return page_class, flags, owner
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ..memmap import among
 from ..page_map import FLAG_HEAD, FLAG_HUGE
 from ..protocol import PageClass
 from .owners import OwnerBook
@@ -85,6 +86,8 @@ class Reach:
         then stands, but where it was to be searched for later. `memmap_class` and `continues` are the memmap's word on
         every page of RAM. Returns the pages that were given an owner.
         """
+        if not len(fresh) and not self._is_late:
+            return fresh
         now = time.monotonic()
         searches = now - self._searched_at >= SEARCH_EVERY_S and (
             self._is_late or bool(self._is_new(fresh, memmap_class[fresh]).any())
@@ -107,7 +110,7 @@ class Reach:
 
     def _is_held(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Which pages somebody may point to."""
-        held = np.isin(base, [PageClass.KERNEL_PAGES, PageClass.RESERVED])
+        held = among(base, PageClass.KERNEL_PAGES, PageClass.RESERVED)
         return np.asarray(held & ~self._is_low[pages] & ~self._is_high[pages])
 
     def _is_new(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
