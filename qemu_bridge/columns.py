@@ -31,11 +31,13 @@ _VMEMMAP_BASES = {4: 0xFFFFEA0000000000, 5: 0xFFD4000000000000}
 _VMALLOC_SIZES = {4: 32 << 40, 5: 12800 << 40}
 IMAGE_BASE = 0xFFFFFFFF80000000
 """Where the kernel image would run if it were loaded at guest-physical 0 (``__START_KERNEL_map``)."""
-_KERNEL_HALF = 1 << 63
+_KERNEL_HALF = 0xFF00000000000000
+"""No address below is the kernel's, on any number of levels; poisoned pointers are not looked up."""
 _U64 = (1 << 64) - 1
 _MAX_TRANSLATIONS = 1 << 14
 _MAX_PIECES = 64
 _MAX_RUNS = 64
+# So few values are sooner read one by one.
 _FEW = 8
 _BLOCK_SIZE = 512
 _ALL = slice(None)
@@ -173,6 +175,8 @@ class KernelColumns:
 
     def gather(self, addresses: U64Array, size: int) -> U64Array:
         """The unsigned integer of `size` bytes (1, 2, 4 or 8) at each address, as `uint64`; zero where there is none."""
+        if len(addresses) <= _FEW:
+            return np.array([self.word(address, size) for address in addresses.tolist()], np.uint64)
         offsets = self.offsets(addresses)
         bad = (offsets < 0) | (offsets & (size - 1) != 0)
         offsets[bad] = 0

@@ -45,6 +45,7 @@ _CHUNK = 128
 
 MAPPING_ANONYMOUS, MAPPING_MOVABLE, MAPPING_KSM = 1, 2, 3
 _MAPPING_BITS = 3
+_NOT_HEAD, _HUGE = np.uint8(0xFF & ~FLAG_HEAD), np.uint8(FLAG_HUGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,16 +306,20 @@ class MemMap:
         records = _pages_in(blocks)
         flags = region.column(rows, layout.flags, "<u4")
         mapping = region.column(rows, layout.mapping, "<u8")
-        held = region.column(rows, layout.refcount, "<u4") != 0
+        held = np.asarray(region.column(rows, layout.refcount, "<u4") != 0)
         is_tail = (region.column(rows, layout.compound, "u1") & np.uint8(1)).view(np.bool_)
         word = region.column(rows, layout.mapping, "u1") & np.uint8(_MAPPING_BITS)
-        has = (mapping != 0, held, *(self._flag(flags, name) for name in ("swapbacked", "reserved", "slab")))
+        has = (
+            np.not_equal(mapping, 0),
+            held,
+            *(self._flag(flags, name) for name in ("swapbacked", "reserved", "slab")),
+        )
         for bit, mask in enumerate(has, 2):
-            word |= mask.view(np.uint8) << np.uint8(bit)
+            word |= mask.view(np.uint8) * np.uint8(1 << bit)
         page_class = _CLASS_OF_WORD.take(word)
         buddies = self._read_types(region.column(rows, layout.page_type, "<u4"), page_class)
         key = mapping * among(page_class, PageClass.PAGE_CACHE, PageClass.SHMEM)
-        slabs = np.flatnonzero(page_class == PageClass.SLAB)
+        slabs = np.flatnonzero(among(page_class, PageClass.SLAB))
         key[slabs] = region.words[records[slabs], layout.slab_cache >> 3]
 
         marks = np.zeros(len(records), np.uint8)
@@ -330,8 +335,9 @@ class MemMap:
         tails = np.flatnonzero(is_tail & ~is_free)
         compound = region.words[records[tails], layout.compound >> 3]
         self._inherit(tails, region.first + records, compound, page_class, marks, key)
-        if not (has_records := region.has_records[blocks]).all():
-            missing = np.repeat(~has_records, BLOCK)
+        bare = np.flatnonzero(~region.has_records[blocks])
+        if len(bare):
+            missing = _pages_in(bare)
             page_class[missing], marks[missing], key[missing], continues[missing] = PageClass.OTHER, 0, 0, False
         return self._enter(region, rows, records, (page_class, marks, key, continues))
 
@@ -341,7 +347,7 @@ class MemMap:
         """Write new values of the pages with `records`; those whose values were others."""
         count = int(np.searchsorted(records, region.count))
         pages = records[:count] + region.first
-        kept = (self.page_class, self.flags, self.key, self.continues)
+        kept: tuple[npt.NDArray[Any], ...] = (self.page_class, self.flags, self.key, self.continues)
         if not self._is_known:
             where = slice(int(pages[0]), int(pages[-1]) + 1) if isinstance(blocks, slice) else pages
             for column, new in zip(kept, columns, strict=True):
@@ -438,10 +444,9 @@ class MemMap:
         if len(far := np.flatnonzero(~near)):
             row[far] = np.minimum(np.searchsorted(pages, heads[far]), len(pages) - 1)
             near[far] = pages[row[far]] == heads[far]
-        huge = np.uint8(FLAG_HUGE)
         page_class[tails] = np.where(near, page_class[row], self.page_class[heads])
         key[tails] = np.where(near, key[row], self.key[heads])
-        marks[tails] = np.where(near, marks[row], self.flags[heads]) & np.uint8(0xFF & ~FLAG_HEAD) | huge
+        marks[tails] = np.where(near, marks[row], self.flags[heads]) & _NOT_HEAD | _HUGE
 
 
 def _class_of_word(word: int) -> PageClass:
@@ -464,9 +469,10 @@ _CLASS_OF_WORD = np.array([_class_of_word(word) for word in range(128)], np.uint
 
 def among(classes: npt.NDArray[np.uint8], *wanted: PageClass) -> npt.NDArray[np.bool_]:
     """Which of `classes` are one of `wanted`."""
-    found: npt.NDArray[np.bool_] = classes == wanted[0]
+    # As numbers of the array's own type: with a member of an enumeration NumPy would compare in 64 bits.
+    found = np.asarray(classes == np.uint8(wanted[0]))
     for page_class in wanted[1:]:
-        found |= classes == page_class
+        found |= classes == np.uint8(page_class)
     return found
 
 

@@ -40,11 +40,18 @@ _MAX_OWNERS = 1 << 16
 _USER, _KERNEL = slice(0, ENTRIES // 2), slice(ENTRIES // 2, ENTRIES)
 _MIN_COVERAGE = 0.5
 
-_HELD = (PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER)
-_FILES = (PageClass.PAGE_CACHE, PageClass.SHMEM)
-_OWNED_BY_PROCESS = (PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES)
-_NEED_OWNER = (*_HELD, *_FILES, PageClass.SLAB)
-_NOBODYS = (PageClass.FREE, PageClass.RESERVED, PageClass.OTHER)
+
+def _classes(*classes: PageClass) -> npt.NDArray[np.bool_]:
+    """A set of classes, to `take` those of pages from."""
+    table = np.zeros(256, np.bool_)
+    table[list(classes)] = True
+    return table
+
+
+_FILES = PageClass.PAGE_CACHE, PageClass.SHMEM
+_HELD = _classes(PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER)
+_OWNED_BY_PROCESS = _classes(PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES)
+_NEED_OWNER = _HELD | _classes(*_FILES, PageClass.SLAB)
 
 
 class _Claims:
@@ -312,15 +319,15 @@ class PageMapBuilder:
             self._key_owner[pages].copy(),
         )
         said = self._fixed.page_class[pages] | self._kernel_claims.page_class[pages] | self._user.page_class[pages]
-        rows = np.flatnonzero((said != 0) & (page_class != PageClass.FREE))
+        rows = np.flatnonzero((said != 0) & ~among(page_class, PageClass.FREE))
         claimed = rows if isinstance(pages, slice) else pages[rows]
         page_class[rows], flags[rows], owner[rows] = self._hear_claims(
             claimed, page_class[rows], flags[rows], owner[rows]
         )
-        nobodys = among(page_class, *_NOBODYS)
+        nobodys = among(page_class, PageClass.FREE, PageClass.RESERVED, PageClass.OTHER)
         np.putmask(page_class, nobodys & ~self._read.resident[pages], PageClass.UNTOUCHED)
         entries["page_class"][pages], entries["flags"][pages], entries["owner_id"][pages] = page_class, flags, owner
-        nameless = among(page_class, *_NEED_OWNER) & (owner == 0)
+        nameless = _NEED_OWNER.take(page_class) & (owner == 0)
         self._nameless[pages] = nameless
         self._reach.forget(pages, nameless)
         rows = np.flatnonzero(nameless)
@@ -345,23 +352,23 @@ class PageMapBuilder:
         self, pages: Pages, base: npt.NDArray[np.uint8], flags: npt.NDArray[np.uint8], owner: npt.NDArray[np.uint32]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
         """Class, flags and owner of `pages` that somebody claims, by those that the memmap and names give them."""
-        page_class, held = base.copy(), among(base, *_HELD)
+        page_class, held = base.copy(), _HELD.take(base)
         for claims in (self._fixed, self._kernel_claims, self._user):
             said = claims.page_class[pages]
             ours = held & (said != 0)
             if claims is self._user:
-                ours &= said == PageClass.PAGE_TABLE
+                ours &= among(said, PageClass.PAGE_TABLE)
             page_class[ours], owner[ours] = said[ours], claims.owner[pages[ours]]
             flags[ours] |= claims.flags[pages[ours]]
-        mapped = (said != 0) & (said != PageClass.PAGE_TABLE)
+        mapped = (said != 0) & ~among(said, PageClass.PAGE_TABLE)
         flags[mapped] |= self._user.flags[pages[mapped]]
-        anonymous = mapped & (base == PageClass.PROCESS_ANONYMOUS)
+        anonymous = mapped & among(base, PageClass.PROCESS_ANONYMOUS)
         page_class[anonymous] = said[anonymous]
         file = mapped & among(base, *_FILES)
         page_class[file] = np.where(
             said[file] == PageClass.PROCESS_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE
         )
-        theirs = mapped & among(base, *_OWNED_BY_PROCESS) & (owner == 0)
+        theirs = mapped & _OWNED_BY_PROCESS.take(base) & (owner == 0)
         owner[theirs] = self._user.owner[pages[theirs]]
         return page_class, flags, owner
 

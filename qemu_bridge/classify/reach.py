@@ -133,21 +133,21 @@ class Reach:
     def _give_reasons(self, entries: npt.NDArray[np.void], pages: Pages, base: npt.NDArray[np.uint8]) -> None:
         """Name why each of `pages` is unknown. Reserved pages, slabs, files and tables keep their class: it is known."""
         reason = np.full(len(pages), self._reason("held"), np.uint32)
-        reserved = base == PageClass.RESERVED
-        late = (base == PageClass.KERNEL_PAGES) & ~self._is_failed[pages]
+        reserved = among(base, PageClass.RESERVED)
+        late = among(base, PageClass.KERNEL_PAGES) & ~self._is_failed[pages]
         self._is_late |= bool(self._is_new(pages, base).any())
         for chosen, name in (
             (late, "late"),
             (reserved, "reserved"),
-            (base == PageClass.SLAB, "cache"),
-            ((base == PageClass.PAGE_CACHE) | (base == PageClass.SHMEM), "file"),
-            (base == PageClass.PAGE_TABLE, "table"),
-            (base == PageClass.OTHER, "memmap"),
+            (among(base, PageClass.SLAB), "cache"),
+            (among(base, PageClass.PAGE_CACHE, PageClass.SHMEM), "file"),
+            (among(base, PageClass.PAGE_TABLE), "table"),
+            (among(base, PageClass.OTHER), "memmap"),
             (reserved & self._is_high[pages], "high"),
             (reserved & self._is_low[pages], "low"),
         ):
             reason[chosen] = self._reason(name)
-        unknown = (base == PageClass.KERNEL_PAGES) | (base == PageClass.OTHER)
+        unknown = among(base, PageClass.KERNEL_PAGES, PageClass.OTHER)
         entries["page_class"][pages[unknown]] = PageClass.OTHER
         entries["owner_id"][pages] = reason
 
