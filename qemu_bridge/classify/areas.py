@@ -152,9 +152,9 @@ def read_vmap_areas(read: KernelColumns, book: OwnerBook) -> list[Extent]:
             break
         total += len(node)
         found.append(node)
-        node = np.concatenate([read.u64(node + np.uint64(left)), read.u64(node + np.uint64(right))])
+        node = read.fields(node, (left, 8), (right, 8)).ravel()
     area = np.concatenate(found)[:_MAX_VMAP_AREAS] - np.uint64(at["rb_node"])
-    starts, ends, vms = (read.u64(area + np.uint64(at[name])) for name in ("va_start", "va_end", "vm"))
+    starts, ends, vms = read.fields(area, *((at[name], 8) for name in ("va_start", "va_end", "vm")))
     callers = np.where(vms != 0, read.u64(vms + np.uint64(caller_at)), 0)
     rows = zip(starts.tolist(), ends.tolist(), callers.tolist(), strict=True)
     return [_vmap_extent(read, book, *row) for row in rows if row[0] < row[1]]
