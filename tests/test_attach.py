@@ -287,14 +287,6 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     assert image.exists() and not shared_files("mine")
 
 
-def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
-    image = tmp_path / "zeros"
-    image.write_bytes(bytes(3 << 12))
-    launch.attach("mine", ram=image)
-    done = glassbox("ps", "mine")
-    assert done.returncode == 1 and "no running Linux kernel describes itself" in done.stderr
-
-
 EVERY_QUESTION = (
     ("ps",), ("maps", "1"), ("modules",), ("sym", "init_task"), ("overlay",), ("overlay", "mounts"), ("where", "pid:1"),
     ("whose", "init_task"),
@@ -320,6 +312,14 @@ def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, 
         assert done.returncode == 0 and done.stdout and done.stderr.count(sentence) == 1, done
     for words in (("overlay", "mine", "mounts"), ("where", "mine", "pid:1"), ("whose", "mine", "init_task")):
         assert "is newer than 6.12" in glassbox(*words, "--json").stdout, words
+
+
+def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
+    image = tmp_path / "zeros"
+    image.write_bytes(bytes(3 << 12))
+    launch.attach("mine", ram=image)
+    done = glassbox("ps", "mine")
+    assert done.returncode == 1 and "no running Linux kernel describes itself" in done.stderr
 
 
 # --- layouts ----------------------------------------------------------------------------------------------
