@@ -79,14 +79,14 @@ def test_many_queries_leave_nothing_behind(machine):
             volatility.forget()
             volatility.run("linux.psaux.PsAux")
 
-    ask(10)
+    ask(4)
     layers, settings = set(volatility.context.layers), set(volatility.context.config)
     tracemalloc.start()
     try:
-        ask(5)
+        ask(2)
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
-        ask(20)
+        ask(8)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:

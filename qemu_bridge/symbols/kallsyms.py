@@ -21,6 +21,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +103,15 @@ class KallsymsTable:
 
     def address_of(self, name: str) -> VirtualAddress | None:
         """Run-time address of the first symbol called `name`, None where there is none."""
-        found = self.lookup(name)
-        return found[0].address if found else None
+        if name not in self._known:
+            found = self.lookup(name)
+            self._known[name] = found[0].address if found else None
+        return self._known[name]
+
+    @cached_property
+    def _known(self) -> dict[str, VirtualAddress | None]:
+        # The same few dozen names are asked for at every question, and a scan of the text takes most of a millisecond.
+        return {}
 
     def at(self, address: VirtualAddress) -> Symbol | None:
         """The symbol at or nearest below `address` and how far past it that lies; None outside the kernel image.
