@@ -101,6 +101,32 @@ def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
         assert client.status()["runstate"] == "running"
 
 
+@pytest.mark.guest
+@pytest.mark.parametrize(("machine_type", "size"), [("pc", "256M"), ("q35", "4608M")])
+def test_a_foreign_guest_of_several_vcpus_with_kaslr_is_read(machine_type, size, image, tmp_path, let_go):
+    if image.bzimage is None:
+        pytest.skip("this image has no bzImage, which is what moves the kernel")
+    serial = tmp_path / "serial.log"
+    words = ("-kernel", str(image.bzimage), "-initrd", str(image.initrd), "-append", image.command_line, "-smp", "3")
+    with foreign(tmp_path, *shared(tmp_path, size, machine_type), *words, "-serial", f"file:{serial}") as qemu:
+        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes(), 60.0)
+        launch.attach("mine", qmp=qemu.qmp)
+        with Client.connect("mine") as client:
+            status = client.status()
+            assert (status["machine"], status["vcpus"]) == (machine_type, 3)
+            assert client.kernel()["kaslr_offset"] != 0
+            assert client.ram.layout == RamLayout.from_rule(machine_type, int(size[:-1]) << 20)
+            client.pause()
+            page_map, names = client.page_map(), [process.name for process in client.processes()]
+            assert {"init", "cpuhp/2"} <= set(names)
+            unknown = page_map.counts().get(PageClass.OTHER, 0)
+            assert unknown <= 0.005 * client.ram.resident_pages().sum() and not page_map.skipped
+            # What lies above the hole is found there: the kernel allocates from the top.
+            last = client.where("pid:1/heap").ranges[-1].physical
+            assert (last >= 4 * GIB) == (machine_type == "q35")
+            client.resume()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_end_of_a_foreign_qemu_is_told(number, tmp_path, let_go):
     with foreign(tmp_path, *shared(tmp_path), "-S") as qemu:
