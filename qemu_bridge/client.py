@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import connection, errors
+from . import connection, errors, launch
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
 from .protocol import (
@@ -63,7 +63,12 @@ class Client:
 
     @classmethod
     def connect(cls, name: str) -> Client:
-        """The client of running machine `name`; `UnknownMachineError` if there is none."""
+        """The client of running machine `name`, or of the capture in the folder `name`.
+
+        `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
+        """
+        if launch.is_capture(name):
+            return cls(launch.open_capture(Path(name)))
         return cls(connection.find_connection(name))
 
     def __enter__(self) -> Client:

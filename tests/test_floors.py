@@ -39,6 +39,8 @@ FLOORS = (
         "qemu_bridge.agent",
         "qemu_bridge.attach",
         "qemu_bridge.page_map",
+        "qemu_bridge.capture",
+        "qemu_bridge.compare",
         "qemu_bridge.client",
     ),
     (

@@ -41,8 +41,8 @@ def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> 
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    """The positional NAME of a running machine; `setup.completion` says how shells complete it."""
-    argument = parser.add_argument("name", metavar="NAME", help="a running machine")
+    """The positional NAME of a running machine or folder of a capture; `setup.completion` says how shells complete it."""
+    argument = parser.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
     argument.complete = dict.fromkeys(("bash", "zsh"), COMPLETE_NAME)  # type: ignore[attr-defined]
 
 
@@ -52,7 +52,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> Client:
-    """The client of machine ``options.name``, after sweeping up what killed daemons left behind."""
+    """The client of machine or capture ``options.name``, after sweeping up what killed daemons left behind."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
 

@@ -15,6 +15,7 @@ file that fails them is made anew. Nothing here is ever unpickled.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gzip
 import io
 import json
@@ -23,7 +24,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,24 @@ KEPT_FILES = 64
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
+_folder: Path | None = None
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Keep in `folder`, and nowhere else, what is learnt in this process meanwhile."""
+    global _folder
+    before, _folder = _folder, folder
+    try:
+        yield
+    finally:
+        _folder = before
+
+
 def cache_folder() -> Path:
     """Where files are kept; it may not exist yet."""
+    if _folder is not None:
+        return _folder
     if chosen := os.environ.get("GLASSBOX_SYMBOL_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "symbols"
