@@ -329,7 +329,7 @@ class MemMap:
         _spread_free(buddies, region.words[records[buddies], layout.private >> 3], page_class, marks, key)
         is_free = among(page_class, PageClass.FREE)
         loose = ~held & among(page_class, PageClass.KERNEL_PAGES)
-        continues = loose & ~is_tail
+        continues: npt.NDArray[np.bool_] = loose & ~is_tail
         self._find_listed(region, records, continues)
         page_class[loose & ~continues] = PageClass.FREE
         tails = np.flatnonzero(is_tail & ~is_free)
