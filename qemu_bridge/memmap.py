@@ -161,7 +161,7 @@ class _Region:
         self.blocks = -(-self.count // BLOCK)
         self.pages_per_block = BLOCK * size // PAGE_SIZE
         self.source = self._find_source(read, region, size)
-        self.has_records = (self.source >= 0).reshape(self.blocks, -1).all(axis=1)
+        self.has_records = np.asarray((self.source >= 0).reshape(self.blocks, -1).all(axis=1))
         length = self.blocks * BLOCK * size // 8
         # Untouched parts of a new zero array cost nothing: records of free blocks are never copied into it.
         self.copy = np.zeros(length, np.uint64).reshape(-1, PAGE_SIZE // 8)
@@ -329,7 +329,7 @@ class MemMap:
         _spread_free(buddies, region.words[records[buddies], layout.private >> 3], page_class, marks, key)
         is_free = among(page_class, PageClass.FREE)
         loose = ~held & among(page_class, PageClass.KERNEL_PAGES)
-        continues: npt.NDArray[np.bool_] = loose & ~is_tail
+        continues = loose & ~is_tail
         self._find_listed(region, records, continues)
         page_class[loose & ~continues] = PageClass.FREE
         tails = np.flatnonzero(is_tail & ~is_free)
@@ -382,12 +382,16 @@ class MemMap:
         """
         rows = np.flatnonzero(continues)
         link = self._read.vmemmap + self.layout.compound
-        frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
         following = region.words[records[rows], self.layout.compound >> 3]
+        # What was never in a list, or was taken out of one, holds zero or a poisoned pointer.
+        likely = following >= np.uint64(self._read.page_offset)
+        rows, following = rows[likely], following[likely]
+        frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
         back = self._read.u64(following + np.uint64(8))
         listed = rows[back == frames * np.uint64(self.layout.size) + np.uint64(link)]
         continues[listed] = False
-        _spread_listed(listed, continues)
+        if len(listed):
+            _spread_listed(listed, continues)
 
     def _flag(self, flags: npt.NDArray[np.uint32], name: str) -> npt.NDArray[np.bool_]:
         bit = self.layout.bits[name]

@@ -181,8 +181,9 @@ class PageMapBuilder:
             keys = self._memmap.key[pages]
             # Pages of one owner lie together.
             first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-            keys, where = np.unique(keys[first], return_inverse=True)
-            owners = np.array(names.owners(keys), np.uint32)[where]
+            runs = keys[first]
+            keys = np.unique(runs)
+            owners = np.array(names.owners(keys), np.uint32)[np.searchsorted(keys, runs)]
             self._key_owner[pages] = np.repeat(owners, np.diff(first, append=len(pages)))
 
     def _refresh_paths(self) -> None:
