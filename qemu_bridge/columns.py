@@ -109,6 +109,8 @@ class KernelColumns:
 
     def add_piece(self, start: int, end: int, shift: int) -> None:
         """Remember that the kernel maps `start` up to `end` in one piece, so that adding `shift` gives the physical address."""
+        if self._pieces and self._pieces[-1][1:] == (start, shift & _U64):
+            start = self._pieces.pop()[0]
         if len(self._pieces) < _MAX_PIECES:
             self._pieces.append((start, end, shift & _U64))
 

@@ -161,7 +161,7 @@ class _Region:
         self.blocks = -(-self.count // BLOCK)
         self.pages_per_block = BLOCK * size // PAGE_SIZE
         self.source = self._find_source(read, region, size)
-        self.has_records = (self.source >= 0).reshape(self.blocks, -1).all(axis=1)
+        self.has_records = np.asarray((self.source >= 0).reshape(self.blocks, -1).all(axis=1))
         length = self.blocks * BLOCK * size // 8
         # Untouched parts of a new zero array cost nothing: records of free blocks are never copied into it.
         self.copy = np.zeros(length, np.uint64).reshape(-1, PAGE_SIZE // 8)
@@ -222,6 +222,8 @@ class MemMap:
         continues: `bool`; pages nobody counts a reference to, which are not free either: the rest of an allocation of
             several pages that is no compound page.
         backing: pages of the RAM file that hold the memmap itself.
+        decoded: the pages that the last update decoded, or the slice of all: those that mean something else now, and others
+            that may have been freed and used again for the same.
     """
 
     def __init__(self, read: KernelColumns) -> None:
@@ -235,6 +237,7 @@ class MemMap:
         self.continues = np.zeros(count, np.bool_)
         self._regions = [_Region(read, region, self.layout.size) for region in read.ram.layout.regions]
         self._is_known = False
+        self.decoded: Pages | slice = slice(None)
         sources = np.concatenate([region.source for region in self._regions])
         self.backing = np.unique(sources[sources >= 0])
 
@@ -250,11 +253,16 @@ class MemMap:
 
     def update(self) -> Pages | slice:
         """Bring the columns up to date; returns the pages that mean something else now, ascending, or the slice of all."""
-        changed = [part for region in self._regions for part in self._update_region(region)]
+        parts = [self._update_region(region) for region in self._regions]
         known, self._is_known = self._is_known, True
-        return np.concatenate([np.zeros(0, np.int64), *changed]) if known else slice(None)
+        if not known:
+            self.decoded = slice(None)
+            return self.decoded
+        self.decoded = np.concatenate([decoded for _, decoded in parts])
+        return np.concatenate([changed for changed, _ in parts])
 
-    def _update_region(self, region: _Region) -> list[Pages]:
+    def _update_region(self, region: _Region) -> tuple[Pages, Pages]:
+        """Bring the columns of `region` up to date; the pages that changed, ascending, and those that were decoded."""
         free = self._free_blocks(region)
         freed = np.flatnonzero(free & ~region.is_free if self._is_known else free)
         stale = self._copy_changed(region, np.flatnonzero(~free)) | region.is_free
@@ -262,9 +270,10 @@ class MemMap:
         region.is_free = free
         self._set_free(region, freed)
         changed = [self._decode(region, busy[start : start + _CHUNK]) for start in range(0, len(busy), _CHUNK)]
-        if not len(freed) or not self._is_known:
-            return changed
-        return [np.sort(np.concatenate([_pages_of(region, freed), *changed]))]
+        if not self._is_known:
+            return region.source[:0], region.source[:0]
+        pages = np.concatenate([_pages_of(region, freed), *changed])
+        return np.sort(pages) if len(freed) else pages, _pages_of(region, busy)
 
     def _free_blocks(self, region: _Region) -> npt.NDArray[np.bool_]:
         """Which blocks are free as a whole, by their first records, looked at in place."""
@@ -382,12 +391,16 @@ class MemMap:
         """
         rows = np.flatnonzero(continues)
         link = self._read.vmemmap + self.layout.compound
-        frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
         following = region.words[records[rows], self.layout.compound >> 3]
+        # What was never in a list, or was taken out of one, holds zero or a poisoned pointer.
+        likely = following >= np.uint64(self._read.page_offset)
+        rows, following = rows[likely], following[likely]
+        frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
         back = self._read.u64(following + np.uint64(8))
         listed = rows[back == frames * np.uint64(self.layout.size) + np.uint64(link)]
         continues[listed] = False
-        _spread_listed(listed, continues)
+        if len(listed):
+            _spread_listed(listed, continues)
 
     def _flag(self, flags: npt.NDArray[np.uint32], name: str) -> npt.NDArray[np.bool_]:
         bit = self.layout.bits[name]

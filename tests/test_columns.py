@@ -43,6 +43,32 @@ def test_pointers_into_nowhere_read_as_zero(machine, read):
 
 
 @pytest.mark.guest
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_several_fields_at_once_are_those_one_by_one(machine, read, count):
+    dice = np.random.default_rng(count)
+    pages = dice.choice(np.flatnonzero(read.resident), count).astype(np.uint64)
+    addresses = np.uint64(read.page_offset) + pages * np.uint64(PAGE_SIZE) + np.uint64(128)
+    addresses[0] = U64 - 7
+    wanted = ((0, 8), (12, 4), (20, 2), (31, 1), (-8 & U64, 8))
+    with machine.paused():
+        columns = read.fields(addresses, *wanted)
+        for (offset, size), column in zip(wanted, columns, strict=True):
+            assert column.tolist() == read.gather(addresses + np.uint64(offset), size).tolist()
+
+
+@pytest.mark.guest
+def test_pages_touched_since_are_found_with_and_without_a_suspicion(machine):
+    read = KernelColumns(machine.ram, machine.kernel)
+    for suspects in (slice(None), np.flatnonzero(~read.resident), np.flatnonzero(~read.resident)[:3]):
+        before = read.resident.copy()
+        machine.exec("dd if=/dev/zero of=/tmp/touched bs=64k count=40 2>/dev/null; rm /tmp/touched")
+        with machine.paused():
+            touched = read.refresh(suspects)
+            assert (read.resident == machine.ram.resident_pages()).all()
+        assert np.array_equal(touched, np.flatnonzero(read.resident & ~before))
+
+
+@pytest.mark.guest
 def test_names_and_lists_are_followed(machine, read):
     kernel = machine.kernel
     banner = read.string(kernel.address_of("linux_banner"), 512)

@@ -81,7 +81,7 @@ def test_offsets_are_those_that_the_kernel_states_in_its_note(each_machine):
 def test_a_second_update_decodes_only_what_changed(machine):
     with machine.paused():
         memmap = MemMap(KernelColumns(machine.ram, machine.kernel))
-        assert len(memmap.update()) == machine.ram.page_count
+        assert memmap.update() == slice(None)
         known = memmap.page_class.copy()
         assert len(memmap.update()) == 0
     machine.exec("head -c 3145728 /dev/urandom > /tmp/memmap-test")

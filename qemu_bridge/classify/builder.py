@@ -127,12 +127,12 @@ class PageMapBuilder:
             self._start_names()
         changed = self._memmap.update()
         touched = self._read.refresh(changed)
-        self._name_keys(changed)
+        renamed = self._name_keys(changed)
         self._refresh_paths()
         tasks = self._tasks.tasks()
         claimed = self._claim_kernel(tasks), self._claim_user(self._tasks.spaces(tasks))
         if not isinstance(changed, slice):
-            changed = _union([changed, touched, *claimed], self._ram.page_count)
+            changed = _union([changed, renamed, touched, *claimed], self._ram.page_count)
         self._compose(changed)
         entries = self._entries.view()
         entries.setflags(write=False)
@@ -170,21 +170,30 @@ class PageMapBuilder:
 
     # Files and slabs
 
-    def _name_keys(self, changed: Pages | slice) -> None:
-        """Owners of the slab and file pages among `changed`."""
+    def _name_keys(self, changed: Pages | slice) -> Pages:
+        """Owners of the slab and file pages that were decoded, `changed` ones among them; the pages whose owner is another.
+
+        A page that looks the same may belong to another file, whose inode lies where that of a removed one lay.
+        """
         self._key_owner[changed] = 0
-        classes = self._memmap.page_class[changed]
+        decoded = self._memmap.decoded
+        classes = self._memmap.page_class[decoded]
+        renamed = []
         for wanted, names in ((_FILES, self._files), ((PageClass.SLAB,), self._slabs)):
             rows = np.flatnonzero(among(classes, *wanted))
-            pages = rows if isinstance(changed, slice) else changed[rows]
+            pages = rows if isinstance(decoded, slice) else decoded[rows]
             if not len(pages):
                 continue
             keys = self._memmap.key[pages]
             # Pages of one owner lie together.
             first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-            keys, where = np.unique(keys[first], return_inverse=True)
-            owners = np.array(names.owners(keys), np.uint32)[where]
-            self._key_owner[pages] = np.repeat(owners, np.diff(first, append=len(pages)))
+            runs = keys[first]
+            keys = np.unique(runs)
+            owners = np.array(names.owners(keys), np.uint32)[np.searchsorted(keys, runs)]
+            owner = np.repeat(owners, np.diff(first, append=len(pages)))
+            renamed.append(pages[self._key_owner[pages] != owner])
+            self._key_owner[pages] = owner
+        return np.concatenate([np.zeros(0, np.int64), *renamed])
 
     def _refresh_paths(self) -> None:
         """Now and then, look whether files are called otherwise; their owners' numbers stay."""
