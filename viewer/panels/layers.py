@@ -1,0 +1,83 @@
+"""The legend: what colours mean, how much there is of each, what shows. A click hides, a right click isolates."""
+
+from __future__ import annotations
+
+from imgui_bundle import imgui
+
+from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.protocol import PageClass
+from viewer.desk import Desk
+from viewer.legend import format_bytes, legend_classes
+from viewer.palette import MATERIALS
+
+from . import Layout
+from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet
+
+
+def draw(desk: Desk, layout: Layout) -> None:
+    """Draw the panel at the left."""
+    fixed_window("layers", (0, layout.bar), (layout.left, layout.body_height))
+    headline, _, rest = desk.source.title.partition(" · ")
+    imgui.push_font(None, imgui.get_style().font_size_base * 1.5)
+    imgui.text(plain(headline))
+    imgui.pop_font()
+    for words in filter(None, rest.split(" · ")):
+        quiet(plain(words))
+    imgui.dummy(imgui.ImVec2(1, 6))
+    counts = desk.scene.page_map.counts() if desk.scene.page_map is not None else {}
+    for number, page_class in enumerate(legend_classes(desk.scene), 1):
+        _draw_class(desk, page_class, counts.get(page_class, 0), number)
+    imgui.dummy(imgui.ImVec2(1, 4))
+    if imgui.small_button("show all"):
+        desk.show_all()
+    _draw_voxels(desk)
+    imgui.end()
+
+
+def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> None:
+    shows = page_class in desk.scene.visible
+    place = imgui.get_cursor_screen_pos()
+    height = imgui.get_text_line_height()
+    width = imgui.get_content_region_avail().x
+    imgui.push_id(int(page_class))
+    imgui.selectable("##row", False, 0, imgui.ImVec2(width, height))
+    if imgui.is_item_hovered():
+        imgui.set_tooltip("click: show or hide\nright click: this alone, or all again\nmiddle click: fly there")
+    if imgui.is_item_clicked(0):
+        desk.toggle([page_class])
+    if imgui.is_item_clicked(1):
+        desk.isolate(page_class)
+    if imgui.is_item_clicked(2):
+        show_class(desk, page_class, fly=True)
+    imgui.pop_id()
+    pen = imgui.get_window_draw_list()
+    tint = MATERIALS[page_class].colour
+    edge = height * 0.62
+    corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
+    end = imgui.ImVec2(corner.x + edge, corner.y + edge)
+    if shows:
+        pen.add_rect_filled(corner, end, packed(tint), 2)
+    else:
+        pen.add_rect(corner, end, packed(tint, 0.7), 2)
+    name = f"{number}  {page_class.label}" if number < 10 else f"    {page_class.label}"
+    pen.add_text(imgui.ImVec2(end.x + 8, place.y), packed(TEXT if shows else QUIET, 1.0 if shows else 0.6), name)
+    size = format_bytes(pages * PAGE_SIZE)
+    right = place.x + width - imgui.calc_text_size(size).x
+    pen.add_text(imgui.ImVec2(right, place.y), packed(QUIET, 1.0 if shows else 0.6), size)
+
+
+def show_class(desk: Desk, page_class: PageClass, *, fly: bool) -> None:
+    """Let all pages of a class glow."""
+    if desk.scene.page_map is not None:
+        pages = (desk.scene.page_map.entries["page_class"] == page_class).nonzero()[0]
+        desk.show_pages(page_class.label, pages, fly=fly)
+
+
+def _draw_voxels(desk: Desk) -> None:
+    pool = desk.scene.pool
+    voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes, the largest"
+    imgui.push_text_wrap_pos(0.0)
+    imgui.push_style_color(imgui.Col_.text, colour(QUIET))
+    imgui.text(f"voxel: {voxel}; brick: a page of 4 KiB; Hilbert curve of order {pool.order}")
+    imgui.pop_style_color()
+    imgui.pop_text_wrap_pos()
