@@ -98,7 +98,6 @@ class Camera:
     def _values(self) -> npt.NDArray[np.float64]:
         return np.array([self.yaw, self.pitch, self.distance, *self.target])
 
-
     def project(self, places: npt.NDArray[np.float64], aspect: float) -> npt.NDArray[np.float64]:
         """Where `places`, of shape (n, 3), appear in a picture of this width / height: rows of (x, y, depth).
 

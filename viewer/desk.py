@@ -195,7 +195,9 @@ class Desk:
         self.eye.set_mode(mode)
         self.settings = replace(self.settings, mode=mode)
         self.is_dirty_settings = True
-        self.say({Mode.ORBIT: "orbit: drag turns", Mode.FLY: "fly: W A S D, E up, C down", Mode.TOP: "top: a map"}[mode])
+        self.say(
+            {Mode.ORBIT: "orbit: drag turns", Mode.FLY: "fly: W A S D, E up, C down", Mode.TOP: "top: a map"}[mode]
+        )
 
     # --- selection ---------------------------------------------------------------------------------------
 
@@ -273,7 +275,7 @@ class Desk:
             return False
         low, high = self.box_of(np.array([self.pin >> PAGE_SHIFT]))
         x, y, depth = self.project(np.array([(low + high) / 2]), self.eye.goal)[0].tolist()
-        return depth > 0 and abs(x) < 0.9 and abs(y) < 0.9
+        return bool(depth > 0 and abs(x) < 0.9 and abs(y) < 0.9)
 
     def show_pages(self, title: str, pages: npt.NDArray[np.int64], *, fly: bool) -> None:
         """Let `pages` glow; with `fly` go where they are all seen."""

@@ -160,7 +160,10 @@ def disassemble(content: bytes, at: int, address: int, limit: int = 24) -> list[
 
 def guess_types(cache: str) -> list[str]:
     """Names of structs that objects of slab cache `cache` may be, the likeliest first."""
-    stems = [cache, *(cache.removesuffix(end) for end in ("_cache", "_struct", "_jar", "_cachep") if cache.endswith(end))]
+    stems = [
+        cache,
+        *(cache.removesuffix(end) for end in ("_cache", "_struct", "_jar", "_cachep") if cache.endswith(end)),
+    ]
     names = [_SLAB_TYPES[cache]] if cache in _SLAB_TYPES else []
     for stem in stems:
         names += [stem, f"{stem}_struct", f"{stem}_info"]
@@ -179,7 +182,11 @@ def _decode(field: TypeField, content: bytes) -> FieldValue:
         text = "" if field.size <= 0 else "beyond this page"
         return FieldValue(field.offset, field.path, field.type_name, text)
     letters = raw.split(b"\0", 1)[0]
-    if field.count and field.size == 1 and (field.kind == "char" or (letters and characters(letters).encode() == letters)):
+    if (
+        field.count
+        and field.size == 1
+        and (field.kind == "char" or (letters and characters(letters).encode() == letters))
+    ):
         return FieldValue(field.offset, field.path, field.type_name, repr(letters.decode("latin-1"))[:120])
     parts = [_element(field, raw[n * field.size : (n + 1) * field.size]) for n in range(min(max(field.count, 1), 8))]
     text = parts[0] if not field.count else "{" + ", ".join(parts) + (", …" if field.count > len(parts) else "") + "}"

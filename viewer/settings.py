@@ -152,7 +152,9 @@ def _toml(value: Any) -> str:  # noqa: ANN401  # what a setting may be
         return "[" + ", ".join(_toml(each) for each in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if type(value) in (int, float) else _quoted(str(value.value if isinstance(value, Mode) else value))
+    return (
+        str(value) if type(value) in (int, float) else _quoted(str(value.value if isinstance(value, Mode) else value))
+    )
 
 
 def _quoted(text: str) -> str:

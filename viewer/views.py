@@ -46,7 +46,9 @@ def format_view(view: View) -> str:
     if view.mode != Mode.ORBIT:
         parts.append(f"mode={view.mode.value}")
     if view.hidden:
-        parts.append("hide=" + "+".join(page_class.name.lower().replace("_", "-") for page_class in sorted(view.hidden)))
+        parts.append(
+            "hide=" + "+".join(page_class.name.lower().replace("_", "-") for page_class in sorted(view.hidden))
+        )
     if view.pin is not None:
         parts.append(f"pin={view.pin:#x}")
     return ",".join(parts)

@@ -218,7 +218,10 @@ def _draw_struct(desk: Desk, spot: Spot, place: Place | None, page: bytes) -> No
         quiet(plain(answer.error or f"this kernel has no struct like {names[0]}; type another name"))
         return
     fields = struct_fields(desk, spot, slab, page, answer.value)
-    quiet(f"{answer.value.name}, {answer.value.size} bytes" + ("" if desk.type_name else f", guessed from {slab.cache}" if slab else ""))
+    quiet(
+        f"{answer.value.name}, {answer.value.size} bytes"
+        + ("" if desk.type_name else f", guessed from {slab.cache}" if slab else "")
+    )
     inside = slab.offset if slab is not None else 0
     _draw_fields(desk, fields, inside)
 
@@ -238,9 +241,7 @@ def _draw_type_names(desk: Desk) -> None:
             desk.type_name = name
 
 
-def struct_fields(
-    desk: Desk, spot: Spot, slab: SlabObject | None, page: bytes, layout: TypeLayout
-) -> list[FieldValue]:
+def struct_fields(desk: Desk, spot: Spot, slab: SlabObject | None, page: bytes, layout: TypeLayout) -> list[FieldValue]:
     """The fields of the struct at the pinned byte, or of the slab object that it is part of."""
     start = (spot.page << 12) + spot.offset - (slab.offset if slab is not None else 0)
     view = desk.source.ram.view

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from imgui_bundle import imgui
 
 from viewer.curve import to_xyz
@@ -30,12 +31,13 @@ def draw(desk: Desk, layout: Layout, labels: Sequence[Label], ratio: float, with
         _draw_glow(desk, layout, pen)
     if desk.pin is not None:
         _draw_box(desk, layout, pen)
+    taken: list[tuple[float, float, float, float]] = []
     for label in labels:
-        _draw_label(pen, label, ratio, desk.settings.ui_scale)
+        _draw_label(pen, label, ratio, desk.settings.ui_scale, taken)
     _draw_messages(desk, layout)
 
 
-def _to_screen(layout: Layout, points: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     shift = np.array(layout.shift)
     x = (points[:, 0] + shift[0] + 1) / 2 * layout.width
     y = (1 - points[:, 1] - shift[1]) / 2 * layout.height
@@ -73,14 +75,27 @@ def _draw_box(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
         pen.add_line(corners[first], corners[last], packed((255, 255, 255), 0.95), 1.5)
 
 
-def _draw_label(pen: imgui.ImDrawList, label: Label, ratio: float, scale: float) -> None:
+def _draw_label(
+    pen: imgui.ImDrawList, label: Label, ratio: float, scale: float, taken: list[tuple[float, float, float, float]]
+) -> None:
+    # `taken` holds left, top, right and bottom of the labels drawn before: one that would lie on them moves up.
     x, y = label.x / ratio, label.y / ratio
     words = plain(label.text)
     size = imgui.calc_text_size(words)
-    place = imgui.ImVec2(x - size.x / 2, y - size.y / 2) if label.is_block else imgui.ImVec2(x + 22, y - 18 - size.y / 2)
+    place = (
+        imgui.ImVec2(x - size.x / 2, y - size.y / 2) if label.is_block else imgui.ImVec2(x + 22, y - 18 - size.y / 2)
+    )
+    for _ in range(4):
+        box = (place.x - 6, place.y - 2, place.x + size.x + 6, place.y + size.y + 2)
+        hit = [b for b in taken if box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3]]
+        if not hit:
+            break
+        place = imgui.ImVec2(place.x, min(b[1] for b in hit) - size.y - 3)
+    taken.append((place.x - 6, place.y - 2, place.x + size.x + 6, place.y + size.y + 2))
     if not label.is_block:
-        pen.add_line(imgui.ImVec2(x, y), imgui.ImVec2(x + 19, y - 18), packed(HALO, 0.9), 3.0)
-        pen.add_line(imgui.ImVec2(x, y), imgui.ImVec2(x + 19, y - 18), packed(label.colour), 1.3)
+        end = imgui.ImVec2(place.x - 3, place.y + size.y / 2)
+        pen.add_line(imgui.ImVec2(x, y), end, packed(HALO, 0.9), 3.0)
+        pen.add_line(imgui.ImVec2(x, y), end, packed(label.colour), 1.3)
         pen.add_circle_filled(imgui.ImVec2(x, y), 2.5, packed(label.colour))
     pad = 4 * scale
     low, high = imgui.ImVec2(place.x - pad, place.y - 1), imgui.ImVec2(place.x + size.x + pad, place.y + size.y + 1)

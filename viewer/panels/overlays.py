@@ -129,7 +129,8 @@ def target_of(overlay: str, row: dict[str, Any]) -> str:
 
 def _quoted(name: str) -> str:
     escaped = "".join(
-        f"\\{letter}" if letter in "'\\" else letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in name
+        f"\\{letter}" if letter in "'\\" else letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in name
     )
     return f"'{escaped}'"
 

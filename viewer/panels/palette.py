@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from imgui_bundle import imgui
 
@@ -115,7 +116,7 @@ def _exact_items(desk: Desk, query: str) -> Iterator[Item]:
     if answer is not None and answer.key == query and isinstance(answer.value, list):
         for symbol in answer.value[:5]:
             if isinstance(symbol, Symbol):
-                yield Item(symbol.name, "symbol", lambda name=symbol.name: go_to(desk, name), f"{symbol.address:#x}")
+                yield Item(symbol.name, "symbol", partial(go_to, desk, symbol.name), f"{symbol.address:#x}")
 
 
 def _is_number(text: str) -> bool:
@@ -129,7 +130,7 @@ def _target_items(desk: Desk, query: str) -> Iterator[Item]:
     answer = desk.questions.answer("targets")
     if answer is not None and answer.key == query and isinstance(answer.value, list):
         for target in answer.value[:200]:
-            yield Item(str(target), "target", lambda target=str(target): go_to(desk, target))
+            yield Item(str(target), "target", partial(go_to, desk, str(target)))
     if any(letter in query for letter in ":.") or query in ("all", "free", "kernel"):
         yield Item(f"go to {query}", "target", lambda: go_to(desk, query))
 
@@ -137,16 +138,16 @@ def _target_items(desk: Desk, query: str) -> Iterator[Item]:
 def _named_items(desk: Desk, commands: Commands) -> Iterator[Item]:
     for command in commands.all:
         keys = ", ".join(map(key_name, command.keys[:2]))
-        yield Item(command.title, "action", lambda command=command: command.run(desk), keys)
+        yield Item(command.title, "action", partial(command.run, desk), keys)
     for name, view in desk.bookmarks.views.items():
-        yield Item(name, "bookmark", lambda view=view: desk.jump(view))
+        yield Item(name, "bookmark", partial(desk.jump, view))
     for page_class in legend_classes(desk.scene):
-        yield Item(page_class.label, "class", lambda page_class=page_class: show_class(desk, page_class, fly=True))
+        yield Item(page_class.label, "class", partial(show_class, desk, page_class, fly=True))
     answer = desk.questions.answer("ps")
     for process in answer.value if answer is not None and isinstance(answer.value, list) else ():
         if isinstance(process, Process):
             title = f"{process.name} ({process.pid})"
-            yield Item(title, "process", lambda process=process: select_process(desk, process, fly=True))
+            yield Item(title, "process", partial(select_process, desk, process, fly=True))
 
 
 def go_to(desk: Desk, query: str) -> None:

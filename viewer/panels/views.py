@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from imgui_bundle import imgui
 
 from viewer.desk import Desk
@@ -61,7 +63,7 @@ def _draw_bookmarks(desk: Desk) -> None:
         quiet("none yet; b keeps a view")
     for number, (name, view) in enumerate(list(desk.bookmarks.views.items())):
         if imgui.small_button(f"x##{number}"):
-            desk.attempt(lambda name=name: desk.bookmarks.remove(name))
+            desk.attempt(partial(desk.bookmarks.remove, name))
         imgui.same_line()
         if imgui.selectable(f"{plain(name)}##{number}", False)[0]:
             desk.jump(view)
