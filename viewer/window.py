@@ -55,7 +55,7 @@ REST_S = 0.25
 CLICK_PIXELS = 4
 LEAST_PIXELS = 16
 RETRY_S = 1.0
-_UI_FRAMES = 3
+_UI_FRAMES, _MOST_UI_FRAMES = 3, 40
 _FORMAT = "bgra8unorm"
 
 
@@ -284,6 +284,8 @@ class Window:
             self.renderer.restart()
             self.renderer.draw_pass(self.desk.eye.camera, self._pace.size(*size), soft=False)
             self.desk.drawn_size = self._pace.size(*size)
+        elif self._ui_frames > 1 and self.renderer.passes:
+            return  # the user is at the panels: they come first, refining can wait
         elif self.renderer.passes < PASSES or self._unsettled:
             self.renderer.draw_pass(self.desk.eye.camera, size, newest=1 / 8 if self._unsettled else 0)
             self._unsettled = max(self._unsettled - 1, 0)
@@ -590,7 +592,13 @@ class Window:
             self._ui.backend.io.add_mouse_pos_event(-1e30, -1e30)
         elif event["event_type"] == "pointer_move" and self._ui.backend.io.want_capture_mouse:
             self._cursor = None
-        self.request_draw()
+        elif event["event_type"] == "key_down" and event["key"] == "Escape" and self.desk.palette.is_open:
+            # ImGui would keep it: in a field it means to take back what was typed.
+            self.desk.palette.is_open = False
+            event["stop_propagation"] = True
+        # ImGui takes one of several keys that come together in each frame.
+        self._ui_frames = min(max(self._ui_frames + 1, _UI_FRAMES), _MOST_UI_FRAMES)
+        self.canvas.request_draw()
 
     def _on_pointer(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]

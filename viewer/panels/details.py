@@ -23,7 +23,7 @@ _TABS = (
 def draw(desk: Desk, layout: Layout) -> None:
     """Draw the panel."""
     left = layout.width - layout.right
-    fixed_window("details", (left, layout.bar), (layout.right, layout.body_height))
+    fixed_window("details", (left, layout.bar), (layout.right, layout.body_height), imgui.WindowFlags_.no_scrollbar)
     _draw_grip(desk, left, layout)
     if imgui.begin_tab_bar("tabs"):
         for name, draw_tab in _TABS:

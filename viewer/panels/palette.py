@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.protocol import Process, Symbol
-from viewer.commands import Commands, key_name
+from viewer.commands import Command, Commands, key_name
 from viewer.desk import Desk
 from viewer.legend import legend_classes
 from viewer.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
@@ -138,7 +138,7 @@ def _target_items(desk: Desk, query: str) -> Iterator[Item]:
 def _named_items(desk: Desk, commands: Commands) -> Iterator[Item]:
     for command in commands.all:
         keys = ", ".join(map(key_name, command.keys[:2]))
-        yield Item(command.title, "action", partial(command.run, desk), keys)
+        yield Item(command.title, "action", _runner(command, desk), keys)
     for name, view in desk.bookmarks.views.items():
         yield Item(name, "bookmark", partial(desk.jump, view))
     for page_class in legend_classes(desk.scene):
@@ -148,6 +148,13 @@ def _named_items(desk: Desk, commands: Commands) -> Iterator[Item]:
         if isinstance(process, Process):
             title = f"{process.name} ({process.pid})"
             yield Item(title, "process", partial(select_process, desk, process, fly=True))
+
+
+def _runner(command: Command, desk: Desk) -> Callable[[], None]:
+    def run() -> None:
+        command.run(desk)
+
+    return run
 
 
 def go_to(desk: Desk, query: str) -> None:

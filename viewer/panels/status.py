@@ -11,6 +11,8 @@ from . import Layout
 from .theme import QUIET, TEXT, WARN, colour, fixed_window, plain
 
 _GOOD = (90, 200, 140)
+# Pages that wait to be drawn and are worth telling: a guest at work always has a few.
+_MUCH = 256
 
 
 def draw(desk: Desk, layout: Layout) -> None:
@@ -33,7 +35,7 @@ def parts(desk: Desk) -> list[tuple[str, tuple[int, int, int]]]:
     rate = "at rest" if desk.is_idle else f"{desk.frames_per_s:.0f} fps"
     found = [runstate(desk), (rate, QUIET), (f"{width} x {height}", QUIET), (desk.eye.mode.value, QUIET)]
     backlog = desk.feed.backlog()
-    if backlog:
+    if backlog >= _MUCH:
         found.append((f"{backlog} pages to go", WARN))
     spot = desk.spot()
     if spot is not None:
