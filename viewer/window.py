@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import wgpu
 
+from qemu_bridge.addresses import PAGE_SHIFT
 from qemu_bridge.errors import GraphicsError
 from qemu_bridge.protocol import PageClass
 
@@ -175,11 +176,13 @@ class Window:
 
     def _take_news(self) -> bool:
         # Pages first, then the table over them: a page is never shown as something it was before.
-        pages = self.feed.take_pages(PAGES_PER_FRAME)
-        self.scene.pool.update(self.source.ram.view, pages)
+        pages, written = self.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
+        now = time.monotonic()
+        shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
+        shows |= self.scene.advance(self.source.ram.view, now)
         page_map = self.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
-        return is_new_map or self.scene.show_bytes(pages)
+        return is_new_map or shows
 
     def _move(self, elapsed: float) -> bool:
         before = self._camera
@@ -226,6 +229,7 @@ class Window:
         self._frame_times = [*self._frame_times[-29:], elapsed]
         is_refining = not is_resting or self.renderer.passes < PASSES
         is_unfinished = is_refining or self._unsettled > 0 or self.feed.backlog() > 0
+        is_unfinished |= not self.scene.is_settled
         if self._last_frame - self._last_title > 0.5 or not is_unfinished:
             self._last_title = self._last_frame
             self._set_title(is_idle=not is_unfinished)
