@@ -31,11 +31,13 @@ def test_the_default_look_is_an_empty_text():
 
 @pytest.mark.parametrize(
     "text",
-    ["mode=loud", "palette=none", "hide=everything", "slice=0:0:0:1:1", "slice=0.5:0:0:0.5:1:1", "bytes=9:3:1:1"]
-    + ["bytes=a:b:c:d", "slice=nan:0:0:1:1:1", "shade=2", "colour=red", "dim=" + "slab+" * 2000],
+    [
+        *("mode=loud", "palette=none", "hide=everything", "slice=0:0:0:1:1", "slice=0.5:0:0:0.5:1:1", "bytes=9:3:1:1"),
+        *("bytes=a:b:c:d", "slice=nan:0:0:1:1:1", "shade=2", "colour=red", "dim=" + "slab+" * 2000),
+    ],
 )
 def test_what_is_no_look_is_refused_with_what_to_write(text):
-    with pytest.raises(UsageError, match="[;]"):
+    with pytest.raises(UsageError, match=";"):
         Look.from_text(text)
 
 
