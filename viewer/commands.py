@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .desk import Desk
 from .legend import legend_classes
+from .look import Mode as LookMode
+from .palette import PALETTES
 from .views import Mode, format_view
 
 
@@ -111,9 +114,28 @@ def _isolate_selected(desk: Desk) -> None:
         desk.isolate(spot.page_class)
 
 
-def _drop_glow(desk: Desk) -> None:
-    desk.glow = None
-    desk.wake()
+def _colour_mode(desk: Desk) -> None:
+    modes = list(LookMode)
+    desk.set_look(replace(desk.scene.look, mode=modes[(modes.index(desk.scene.look.mode) + 1) % len(modes)]))
+    desk.say(f"colour says {desk.scene.look.mode.label}")
+
+
+def _colour(mode: LookMode) -> Callable[[Desk], None]:
+    return lambda desk: desk.set_look(replace(desk.scene.look, mode=mode))
+
+
+def _next_palette(desk: Desk) -> None:
+    names = list(PALETTES)
+    desk.set_look(replace(desk.scene.look, palette=names[(names.index(desk.scene.look.palette) + 1) % len(names)]))
+    desk.say(f"palette {desk.scene.look.palette}")
+
+
+def _switch(name: str) -> Callable[[Desk], None]:
+    def switch(desk: Desk) -> None:
+        changed: dict[str, Any] = {name: not getattr(desk.scene.look, name)}
+        desk.set_look(replace(desk.scene.look, **changed))
+
+    return switch
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -146,7 +168,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("labels", "Labels", "Show", ("l",), _panel("labels")),
     Command("all", "All layers", "Show", ("0",), lambda desk: desk.show_all()),
     Command("isolate", "Only the selected class", "Show", ("i",), _isolate_selected),
-    Command("no-glow", "Stop the glow", "Show", ("x",), _drop_glow),
+    Command("no-glow", "Stop the glow", "Show", ("x",), lambda desk: desk.drop_glow()),
+    Command("colour", "Next colouring", "Colour", ("m",), _colour_mode),
+    *(Command(f"colour-{mode.value}", f"Colour: {mode.label}", "Colour", (), _colour(mode)) for mode in LookMode),
+    Command("palette", "Next palette", "Colour", ("k",), _next_palette),
+    Command("edges", "Edges of owners", "Colour", ("h",), _switch("owner_edges")),
+    Command("shading", "Shading", "Colour", (), _switch("shading")),
+    Command("heat", "Glow of writes", "Colour", (), _switch("heat")),
     Command("larger", "Larger words", "Show", ("ctrl-+", "ctrl-="), _scale(1.15)),
     Command("smaller", "Smaller words", "Show", ("ctrl--",), _scale(1 / 1.15)),
     Command("usual", "Words of usual size", "Show", ("ctrl-0",), _scale(0)),

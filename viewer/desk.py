@@ -25,6 +25,7 @@ from .curve import to_xyz
 from .input import Eye
 from .inspector import guess_types
 from .live import Feed
+from .look import Layer, Look
 from .questions import Questions
 from .scene import Scene, Source
 from .settings import Settings
@@ -73,7 +74,7 @@ class Desk:
         pin: the selected byte's offset in the RAM file, None for none.
         glow: pages that stand out, None for none.
         pid: the selected process, 0 for none.
-        dimmed: classes that are drawn as glass (where the picture can).
+        aspect, free_aspect: width / height of the picture, and of what panels leave of it.
         hover: what is under the cursor.
         writers: names the last instructions that wrote to a byte, given its RAM offset; None while no trace runs.
     """
@@ -101,6 +102,7 @@ class Desk:
     writers: Callable[[int], list[str]] | None = None
     clipboard: Callable[[str], None] = lambda text: None
     aspect: float = 1.6
+    free_aspect: float = 1.6
     frames_per_s: float = 0.0
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
@@ -140,8 +142,7 @@ class Desk:
     @property
     def view(self) -> View:
         """What one looks at, where a move ends."""
-        hidden = frozenset(set(PageClass) - {PageClass.UNTOUCHED} - self.scene.visible)
-        return View(self.eye.goal, self.eye.mode, hidden, self.pin)
+        return View(self.eye.goal, self.eye.mode, self.scene.look, self.pin)
 
     def mark(self, kind: str) -> None:
         """A move of `kind` begins: remember the view before it."""
@@ -149,7 +150,7 @@ class Desk:
 
     def show_view(self, view: View) -> None:
         """Fly to `view`, and show and select what it says."""
-        self.scene.visible = set(PageClass) - {PageClass.UNTOUCHED} - view.hidden
+        self.scene.set_look(view.look)
         self.eye.mode = view.mode
         self.eye.fly_to(view.camera)
         if view.pin != self.pin:
@@ -281,11 +282,18 @@ class Desk:
         """Let `pages` glow; with `fly` go where they are all seen."""
         if not len(pages):
             self.say(f"{title}: no memory")
-            self.glow = None
+            self.drop_glow()
             return
         self.glow = Group(title, pages[:GLOW_PAGES])
+        self.scene.glow(self.glow.pages)
         if fly:
             self.frame_pages(pages)
+        self.wake()
+
+    def drop_glow(self) -> None:
+        """Let nothing glow."""
+        self.glow = None
+        self.scene.glow(np.zeros(0, np.int64))
         self.wake()
 
     def frame(self) -> None:
@@ -298,12 +306,12 @@ class Desk:
             self.frame_pages(np.arange(self.scene.page_count))
 
     def frame_pages(self, pages: npt.NDArray[np.int64]) -> None:
-        """Fly to where `pages` fill the picture; a single page leaves its neighbours in sight."""
+        """Fly to where `pages` fill what the panels leave of the picture; a few leave their neighbours in sight."""
         self.mark("frame")
         low, high = self.box_of(pages)
-        wide = np.maximum((high - low) / 2, 1.5 / self.scene.edge if len(pages) == 1 else 0)
+        wide = np.maximum((high - low) / 2, 2.0 / self.scene.edge)
         middle = (low + high) / 2
-        goal = self.eye.goal.framing(middle - wide, middle + wide, self.aspect)
+        goal = self.eye.goal.framing(middle - wide, middle + wide, self.free_aspect)
         self.eye.fly_to(replace(goal, distance=max(goal.distance, 2 * MIN_DISTANCE)))
         self.wake()
 
@@ -326,15 +334,25 @@ class Desk:
 
     def isolate(self, page_class: PageClass) -> None:
         """Show one class alone; everything again if it is alone already."""
-        self.mark("layers")
-        everything = set(PageClass) - {PageClass.UNTOUCHED}
-        self.scene.visible = everything if self.scene.visible == {page_class} else {page_class}
-        self.wake()
+        look = replace(self.scene.look, isolated=frozenset())
+        is_alone = self.scene.look.isolated == {page_class}
+        self.set_look(look if is_alone else look.with_layer([page_class], Layer.ISOLATED))
+
+    def dim(self, page_class: PageClass) -> None:
+        """Draw a class as a ghost; in full if it is one already."""
+        look = self.scene.look
+        is_dim = look.layer(page_class) is Layer.DIMMED
+        self.set_look(look.with_layer([page_class], Layer.SHOWN if is_dim else Layer.DIMMED))
 
     def show_all(self) -> None:
-        """Show all classes."""
-        self.mark("layers")
-        self.scene.visible = set(PageClass) - {PageClass.UNTOUCHED}
+        """Show all classes in full."""
+        plain = Look()
+        self.set_look(replace(self.scene.look, hidden=plain.hidden, dimmed=plain.dimmed, isolated=plain.isolated))
+
+    def set_look(self, look: Look) -> None:
+        """Draw in another way; undo takes it back."""
+        self.mark("look")
+        self.scene.set_look(look)
         self.wake()
 
     # --- panels ------------------------------------------------------------------------------------------

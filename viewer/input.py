@@ -148,7 +148,8 @@ class Eye:
             self.camera = self.camera.with_distance(min(self.camera.distance, _FLY_DISTANCE))
             self.goal = self.goal.with_distance(min(self.goal.distance, _FLY_DISTANCE))
         elif mode == Mode.TOP:
-            self.fly_to(replace(self.goal, pitch=MAX_PITCH, yaw=round(self.goal.yaw / 90) * 90.0))
+            far = max(self.goal.distance, self.home.distance)
+            self.fly_to(replace(self.goal, pitch=MAX_PITCH, yaw=round(self.goal.yaw / 90) * 90.0, distance=far))
 
     def mark(self, view: View, kind: str, now_s: float) -> None:
         """Remember `view` before a move of `kind`."""

@@ -1,11 +1,11 @@
 """A view as a short text, and the way back to views one had.
 
-A view says from where and how one looks, what is hidden and what is selected. Its text fits a command line, a bug
+A view says from where and how one looks (`viewer.look`) and what is selected. Its text fits a command line, a bug
 report or a bookmark, and leaves out what is as usual::
 
-    yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,mode=fly,hide=free+zero,pin=0x32a7100
+    yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,move=fly,mode=entropy,dim=slab,pin=0x32a7100
 
-``pin`` is an offset in the RAM file.
+``move`` is how one moves, ``pin`` an offset in the RAM file; all but these and the camera's are the look's.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.protocol import PageClass
 
 from .camera import Camera, format_camera, parse_camera
+from .look import KEYS as LOOK_KEYS
+from .look import Look
 
 MOST_STEPS = 200
+PLAIN = Look()
 _SAME_MOVE_S = 0.8
 
 
@@ -36,7 +38,7 @@ class View:
 
     camera: Camera
     mode: Mode = Mode.ORBIT
-    hidden: frozenset[PageClass] = frozenset()
+    look: Look = PLAIN
     pin: int | None = None
 
 
@@ -44,11 +46,9 @@ def format_view(view: View) -> str:
     """The text that `parse_view` reads back."""
     parts = [format_camera(view.camera)]
     if view.mode != Mode.ORBIT:
-        parts.append(f"mode={view.mode.value}")
-    if view.hidden:
-        parts.append(
-            "hide=" + "+".join(page_class.name.lower().replace("_", "-") for page_class in sorted(view.hidden))
-        )
+        parts.append(f"move={view.mode.value}")
+    if look := view.look.to_text():
+        parts.append(look)
     if view.pin is not None:
         parts.append(f"pin={view.pin:#x}")
     return ",".join(parts)
@@ -60,32 +60,24 @@ def parse_view(text: str, start: View) -> View:
     Raises `UsageError` for a word or a value that is none.
     """
     camera: list[str] = []
-    mode, hidden, pin = Mode.ORBIT, frozenset[PageClass](), None
+    look: list[str] = []
+    mode, pin = Mode.ORBIT, None
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition("=")
-        if name == "mode":
+        if name == "move":
             mode = _to_mode(value)
-        elif name == "hide":
-            hidden = frozenset(_to_class(word) for word in value.split("+") if word)
         elif name == "pin":
             pin = _to_offset(value)
         else:
-            camera.append(pair)
-    return View(parse_camera(",".join(camera), start.camera), mode, hidden, pin)
+            (look if name in LOOK_KEYS else camera).append(pair)
+    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin)
 
 
 def _to_mode(word: str) -> Mode:
     try:
         return Mode(word)
     except ValueError:
-        raise UsageError(f"{word!r} is no way to move; write mode=orbit, mode=fly or mode=top") from None
-
-
-def _to_class(word: str) -> PageClass:
-    try:
-        return PageClass[word.upper().replace("-", "_")]
-    except KeyError:
-        raise UsageError(f"{word!r} is no class of pages; write one such as hide=kernel-text+free") from None
+        raise UsageError(f"{word!r} is no way to move; write move=orbit, move=fly or move=top") from None
 
 
 def _to_offset(word: str) -> int:

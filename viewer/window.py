@@ -33,7 +33,8 @@ from .commands import Command, Commands
 from .desk import Desk
 from .device import request_device
 from .input import Eye, key_text
-from .legend import Label, draw_overlay, find_labels, legend_shift
+from .labels import Label
+from .legend import draw_overlay, find_labels, legend_shift
 from .live import Feed
 from .offscreen import choose_camera, parse_picture_size, write_picture
 from .questions import Questions
@@ -262,6 +263,7 @@ class Window:
             self._unsettled = PASSES
         layout = self._layout()
         self.desk.aspect = size[0] / size[1]
+        self.desk.free_aspect = layout.middle_width / max(layout.body_height, 1.0)
         if self.desk.eye.update(elapsed):
             self._last_motion = now
             self._pace.add(elapsed)
@@ -275,7 +277,7 @@ class Window:
         self._after_frame(elapsed, is_resting)
 
     def _draw_picture(self, size: tuple[int, int], layout: Layout, is_resting: bool) -> None:
-        key = (size, layout.shift, self.scene.visible_mask)
+        key = (size, layout.shift, self.scene.look, self.desk.glow and id(self.desk.glow))
         if key != self._picture_key:
             self._picture_key = key
             self.renderer.shift = layout.shift
@@ -319,11 +321,13 @@ class Window:
 
     def _take_news(self) -> bool:
         # Pages first, then the table over them: a page is never shown as something it was before.
-        pages = self.desk.feed.take_pages(PAGES_PER_FRAME)
-        self.scene.pool.update(self.source.ram.view, pages)
+        pages, written = self.desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
+        now = time.monotonic()
+        shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
         page_map = self.desk.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
-        return is_new_map or self.scene.show_bytes(pages)
+        shows |= self.scene.advance(self.source.ram.view, now)
+        return is_new_map or shows
 
     def _take_answers(self) -> None:
         for topic, take in (("glow", self._take_glow), ("follow", self._take_place), ("status", self._take_status)):
@@ -356,7 +360,7 @@ class Window:
         # Labels stand only while the picture does.
         wanted = self.desk.is_open("labels") and is_resting
         counts = tuple(self.scene.page_map.counts().items()) if self.scene.page_map else ()
-        key = (size, layout, self.scene.visible_mask, counts, self.desk.eye.camera) if wanted else None
+        key = (size, layout, self.scene.look, counts, self.desk.eye.camera) if wanted else None
         if key == self._labels_key:
             return
         self._labels_key, self._labels = key, []
@@ -381,6 +385,7 @@ class Window:
         is_refining = not is_resting or self.renderer.passes < PASSES or self.desk.eye.is_moving
         is_refining = is_refining or self._step_shot()
         is_unfinished = is_refining or self._unsettled > 0 or self.desk.feed.backlog() > 0
+        is_unfinished |= not self.scene.is_settled
         if self.desk.is_idle == is_unfinished:
             self.desk.is_idle = not is_unfinished
             self._ui_frames = max(self._ui_frames, 1)
@@ -532,9 +537,9 @@ class Window:
 
     def _build_scene(self, device: wgpu.GPUDevice) -> None:
         """A new scene, feed and questioner on the present source; views and choices stay."""
-        visible = self.scene.visible
+        look = self.scene.look
         self.scene = Scene(device, len(self.source.ram.view), self._order)
-        self.scene.visible = visible
+        self.scene.set_look(look)
         desk = self.desk
         desk.source, desk.scene, desk.glow, desk.hover = self.source, self.scene, None, None
         desk.pin = desk.pin if desk.pin is not None and desk.pin < len(self.source.ram.view) else None
@@ -667,7 +672,7 @@ class Window:
         elif desk.pin is not None:
             desk.select(None)
         elif desk.glow is not None:
-            desk.glow = None
+            desk.drop_glow()
         else:
             self.canvas.close()
 

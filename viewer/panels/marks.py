@@ -11,7 +11,8 @@ from imgui_bundle import imgui
 
 from viewer.curve import to_xyz
 from viewer.desk import Desk
-from viewer.legend import HALO, Label
+from viewer.labels import Label
+from viewer.legend import HALO
 from viewer.palette import material
 from viewer.spot import LINE_BYTES, Spot, spot_lines
 
@@ -19,7 +20,7 @@ from . import Layout
 from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono
 
 GLOW = (255, 250, 190)
-_MOST_MARKS = 1500
+_MOST_MARKS = 120
 _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 _EDGES = [(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1]
 
@@ -45,16 +46,16 @@ def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[n
 
 
 def _draw_glow(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
-    # Where there are too many marks for the eye, every nth page has one.
+    # The pages shine by themselves; a few that something may stand before get a dot as well.
     assert desk.glow is not None
     pages = desk.glow.pages
-    pages = pages[:: -(-len(pages) // _MOST_MARKS)]
+    if len(pages) > _MOST_MARKS:
+        return
     edge = desk.scene.edge
     places = (to_xyz(pages.astype(np.uint64), desk.scene.page_order).astype(np.float64) + 0.5) / edge
     points = desk.project(places)
     screen = _to_screen(layout, points)
-    alpha = 0.85 if len(pages) < 300 else 0.5
-    ink, shade = packed(GLOW, alpha), packed(HALO, 0.5 * alpha)
+    ink, shade = packed(GLOW, 0.85), packed(HALO, 0.45)
     for (x, y), depth in zip(screen.tolist(), points[:, 2].tolist(), strict=True):
         if depth > 0.01 and 0 <= x <= layout.width and 0 <= y <= layout.height:
             radius = min(max(0.12 * layout.height / (edge * depth * 0.54), 1.5), 5.0)
