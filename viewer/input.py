@@ -20,15 +20,19 @@ _WALK_SPEED, _LEAST_SPEED = 1.2, 0.12
 _WALKS = {"w": (0, 0, 1), "s": (0, 0, -1), "a": (-1, 0, 0), "d": (1, 0, 0), "e": (0, 1, 0), "c": (0, -1, 0)}
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, 1), "ArrowDown": (0, -1)}
 _ARROW_DEGREES_S = 90.0
+_SHIFTED = {"/": "?", "=": "+"}
 _MODIFIERS = ("Control", "Alt", "Meta")
 
 
 def key_text(event: Mapping[str, Any]) -> str:
     """A key event as the table of commands writes it: ``ctrl-p``, ``?``, ``Escape``, ``ctrl-shift-z``.
 
-    Shift is told only together with Control, Alt or Meta: elsewhere it is part of the character.
+    Shift is told only together with Control, Alt or Meta: elsewhere it makes another character.
     """
     key, modifiers = str(event["key"]), tuple(event.get("modifiers", ()))
+    # Some backends tell the key, some the character: with Shift both become the character.
+    if "Shift" in modifiers and len(key) == 1:
+        key = _SHIFTED.get(key, key.upper())
     held = [name for name in _MODIFIERS if name in modifiers]
     if not held:
         return key

@@ -42,7 +42,7 @@ from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .scene import Scene, Source, read_page_map
 from .settings import load_settings, save_settings, settings_path
 from .spot import find_spot, spot_lines
-from .views import View, format_view, parse_view
+from .views import Mode, View, format_view, parse_view
 
 if TYPE_CHECKING:
     from .panels import Layout
@@ -56,6 +56,7 @@ REST_S = 0.25
 CLICK_PIXELS = 4
 LEAST_PIXELS = 16
 RETRY_S = 1.0
+_LAST_LOOK_S = 3.0
 _UI_FRAMES, _MOST_UI_FRAMES = 3, 40
 _FORMAT = "bgra8unorm"
 
@@ -139,7 +140,7 @@ class Window:
         self._attach_device()
         home = choose_camera(self.renderer)
         questions = Questions(getattr(source, "connect", None), self._wake)
-        eye = Eye(home, settings.mode)
+        eye = Eye(home, Mode.FLY if settings.mode == Mode.FLY else Mode.ORBIT)
         bookmarks = Bookmarks(name, bookmarks_path())
         feed = Feed(source, self._wake)
         self.desk = Desk(source, self.scene, feed, eye, questions, settings, bookmarks, self.request_draw)
@@ -164,7 +165,7 @@ class Window:
         self._shot: Shot | None = None
         self._seen: dict[str, float] = {}
         self._lost = 0
-        self._is_reconnecting = False
+        self._is_reconnecting = self._is_feed_resting = False
         for sentence in problems + ([bookmarks.problem] if bookmarks.problem else []):
             self.desk.say(sentence, is_problem=True)
         for handler, kinds in (
@@ -520,7 +521,7 @@ class Window:
     def _replace_source(self, source: Source, page_map: Any) -> None:  # noqa: ANN401  # a PageMap
         if self.canvas.get_closed():
             return
-        self._is_reconnecting = False
+        self._is_reconnecting = self._is_feed_resting = False
         for part in (self.desk.feed, self.desk.questions):
             part.stop()
         self.source = source
@@ -583,7 +584,25 @@ class Window:
                     return
                 if event.get("event") == "runstate":
                     self.desk.status = {**self.desk.status, "runstate": str(event.get("runstate", ""))}
-                    self._wake()
+                elif event.get("event") != "exited":
+                    continue
+                else:
+                    self.desk.status = {}
+                with contextlib.suppress(RuntimeError):
+                    self.loop.call_soon_threadsafe(self._follow_runstate)
+
+    def _follow_runstate(self) -> None:
+        # The memory of a guest that stands still need not be watched; a last look comes after the pause.
+        self._on_news()
+        if self.desk.status.get("runstate") == "paused":
+            self.loop.call_later(_LAST_LOOK_S, self._rest_feed)
+        elif self._is_feed_resting:
+            self._is_feed_resting = self.desk.feed.toggle_pause()
+
+    def _rest_feed(self) -> None:
+        is_paused = self.desk.status.get("runstate") == "paused"
+        if is_paused and not self._is_feed_resting and not self.canvas.get_closed():
+            self._is_feed_resting = self.desk.feed.toggle_pause()
 
     # --- the user --------------------------------------------------------------------------------------------
 

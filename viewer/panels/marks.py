@@ -34,7 +34,7 @@ def draw(desk: Desk, layout: Layout, labels: Sequence[Label], ratio: float, with
         _draw_box(desk, layout, pen)
     taken: list[tuple[float, float, float, float]] = []
     for label in labels:
-        _draw_label(pen, label, ratio, desk.settings.ui_scale, taken)
+        _draw_label(pen, label, ratio, layout.width - layout.right, taken)
     _draw_messages(desk, layout)
 
 
@@ -77,7 +77,7 @@ def _draw_box(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
 
 
 def _draw_label(
-    pen: imgui.ImDrawList, label: Label, ratio: float, scale: float, taken: list[tuple[float, float, float, float]]
+    pen: imgui.ImDrawList, label: Label, ratio: float, right: float, taken: list[tuple[float, float, float, float]]
 ) -> None:
     # `taken` holds left, top, right and bottom of the labels drawn before: one that would lie on them moves up.
     x, y = label.x / ratio, label.y / ratio
@@ -86,6 +86,7 @@ def _draw_label(
     place = (
         imgui.ImVec2(x - size.x / 2, y - size.y / 2) if label.is_block else imgui.ImVec2(x + 22, y - 18 - size.y / 2)
     )
+    place = imgui.ImVec2(min(place.x, right - size.x - 8), place.y)
     for _ in range(4):
         box = (place.x - 6, place.y - 2, place.x + size.x + 6, place.y + size.y + 2)
         hit = [b for b in taken if box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3]]
@@ -98,7 +99,7 @@ def _draw_label(
         pen.add_line(imgui.ImVec2(x, y), end, packed(HALO, 0.9), 3.0)
         pen.add_line(imgui.ImVec2(x, y), end, packed(label.colour), 1.3)
         pen.add_circle_filled(imgui.ImVec2(x, y), 2.5, packed(label.colour))
-    pad = 4 * scale
+    pad = 4.0
     low, high = imgui.ImVec2(place.x - pad, place.y - 1), imgui.ImVec2(place.x + size.x + pad, place.y + size.y + 1)
     pen.add_rect_filled(low, high, packed(HALO, 0.72), 3)
     pen.add_text(place, packed(TEXT), words)
