@@ -33,6 +33,7 @@ from .protocol import (
     Process,
     Symbol,
     TargetMemory,
+    TypeLayout,
     from_json,
 )
 
@@ -200,6 +201,17 @@ class Client:
         `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
         """
         return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
+
+    def type_layout(self, name: str, depth: int = 1) -> TypeLayout:
+        """How the kernel's struct or union `name` is laid out, by its own types, inner structs opened `depth` levels.
+
+        `UsageError` if there is none of that name.
+        """
+        return TypeLayout.from_json(self.request("type", name=name, depth=depth)[0]["type"])
+
+    def type_names(self, part: str = "") -> list[str]:
+        """Names of the kernel's structs and unions that contain `part`, the likeliest first; at most 200."""
+        return [str(row) for row in self.request("types", part=part)[0]["rows"]]
 
     # --- places ------------------------------------------------------------------------------------------
 

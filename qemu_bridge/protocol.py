@@ -6,7 +6,7 @@ describes the messages, whose version is `PROTOCOL_VERSION` and not the package'
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
@@ -230,6 +230,47 @@ class TargetMemory:
     def from_json(cls, row: dict[str, Any]) -> TargetMemory:
         """The record in a JSON object, with the ranges inside it."""
         return from_json(cls, row | {"ranges": [from_json(TargetRange, each) for each in row["ranges"]]})
+
+
+@dataclass(frozen=True, slots=True)
+class TypeField:
+    """A field of a kernel type: `path` from the outermost, where it starts in bits, and how to read it.
+
+    Attributes:
+        size: bytes of it, or of one of its `count` elements if it is an array.
+        bit_size: of a bit field, else 0.
+        count: elements of an array, 0 for none.
+        kind: int, uint, bool, char, pointer, float, or bytes for whatever is left closed.
+        names: of an enumeration, by value in decimal.
+    """
+
+    path: str
+    type_name: str
+    bit_offset: int
+    size: int
+    bit_size: int = 0
+    count: int = 0
+    kind: str = "bytes"
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the outermost type."""
+        return self.bit_offset >> 3
+
+
+@dataclass(frozen=True, slots=True)
+class TypeLayout:
+    """A struct or union of the kernel: its size in bytes and its fields, flattened, in order."""
+
+    name: str
+    size: int
+    fields: tuple[TypeField, ...]
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> TypeLayout:
+        """The record in a JSON object, with the fields inside it."""
+        return from_json(cls, row | {"fields": [from_json(TypeField, each) for each in row["fields"]]})
 
 
 @dataclass(frozen=True, slots=True)

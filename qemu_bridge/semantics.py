@@ -162,6 +162,18 @@ class Semantics:
             budget.skipped.append(f"the question did not come to an end: {error}")
         return {"rows": rows, "skipped": budget.skipped}
 
+    def type(self, name: str, depth: int = 1) -> dict[str, Any]:
+        """How the kernel's struct or union `name` is laid out: a `TypeLayout`."""
+        from .symbols.type_layout import describe_type
+
+        return {"type": to_json(describe_type(self._kernel.btf, name, depth))}
+
+    def types(self, part: str) -> dict[str, Any]:
+        """Names of the kernel's structs and unions that contain `part`."""
+        from .symbols.type_layout import find_type_names
+
+        return {"rows": find_type_names(self._kernel.btf, part)}
+
     def page_map(self, grade: str) -> dict[str, Any]:
         """Bring the page map up to date and publish it; returns what `PageMapFile.read` needs."""
         return self._page_map_file.publish(self.newest_page_map(grade))

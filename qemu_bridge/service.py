@@ -82,6 +82,8 @@ class Service:
             "overlay": self._ask("overlay"),
             "sym": self._ask("sym"),
             "kernel": self._ask("kernel"),
+            "type": self._ask("type"),
+            "types": self._ask("types"),
             "page_map": self._ask_of_now("page_map"),
             "whose": self._ask_of_now("whose"),
             "where": self._ask_of_now("where"),

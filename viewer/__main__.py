@@ -39,6 +39,16 @@ class MachineSource:
             client = self._local.client = Client.connect(self._name)
         return client
 
+    def connect(self) -> Client:
+        """A client of the caller's own, to ask the daemon with."""
+        from qemu_bridge.client import Client
+
+        return Client.connect(self._name)
+
+    def reopen(self) -> MachineSource:
+        """The machine of the same name that runs now; `UnknownMachineError` while there is none."""
+        return MachineSource(self._name)
+
     @cached_property
     def ram(self) -> GuestRam:
         """The machine's RAM, read in place."""
@@ -95,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits"
         )
     snap.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the PNG to write")
+    view.add_argument("--at", metavar="TEXT", help="the view to open with, as the window's y key copies it")
     view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
     view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
     view.add_argument(
@@ -114,9 +125,10 @@ def run(arguments: argparse.Namespace) -> None:
         return
     size = parse_picture_size(arguments.size)
     source = MachineSource(arguments.name)
-    camera = _camera(arguments.camera, source.ram.size, arguments.order)
     if arguments.verb == "snap":
-        snap(source, arguments.output, size, camera, arguments.order)
+        snap(
+            source, arguments.output, size, _camera(arguments.camera, source.ram.size, arguments.order), arguments.order
+        )
         return
     open_window(
         source,
@@ -124,7 +136,7 @@ def run(arguments: argparse.Namespace) -> None:
         screenshot=arguments.screenshot,
         after_s=arguments.after,
         size=size,
-        camera=camera,
+        view=arguments.at or arguments.camera,
         order=arguments.order,
     )
 

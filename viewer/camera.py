@@ -21,6 +21,8 @@ FIELD_OF_VIEW = 30.0
 """Vertical, in degrees: a long lens, so that parallel bricks look parallel."""
 MAX_PITCH = 89.0
 MIN_DISTANCE, MAX_DISTANCE = 0.02, 20.0
+FARTHEST_TARGET = 8.0
+"""How far from the middle of the cube a target may lie: looking around from far off moves it beyond."""
 _DAMPING_RATE_HZ = 14.0
 
 
@@ -52,8 +54,33 @@ class Camera:
         """The target moved in the picture plane, in picture heights."""
         height = 2 * self.distance * math.tan(math.radians(FIELD_OF_VIEW / 2))
         axes = self.axes()
-        moved = np.clip(np.asarray(self.target) + (axes[0] * right + axes[1] * up) * height, -1.0, 2.0)
-        return replace(self, target=(float(moved[0]), float(moved[1]), float(moved[2])))
+        return self.aimed_at(np.asarray(self.target) + (axes[0] * right + axes[1] * up) * height)
+
+    def walk(self, right: float, up: float, forward: float) -> Camera:
+        """Eye and target moved along the eye's own axes, in edges of the cube."""
+        axes = self.axes()
+        return self.aimed_at(np.asarray(self.target) + axes[0] * right + axes[1] * up + axes[2] * forward)
+
+    def look(self, yaw: float, pitch: float) -> Camera:
+        """The head turned by degrees: the eye stays where it is."""
+        turned = self.orbit(yaw, pitch)
+        return turned.aimed_at(self.eye() + turned.axes()[2] * self.distance)
+
+    def with_distance(self, distance: float) -> Camera:
+        """The same eye and picture, with the target at `distance` before it."""
+        return replace(self, distance=distance).aimed_at(self.eye() + self.axes()[2] * distance)
+
+    def aimed_at(self, target: npt.NDArray[np.float64]) -> Camera:
+        """The same view of another place; a target far outside the cube is brought nearer."""
+        x, y, z = np.clip(target, 0.5 - FARTHEST_TARGET, 0.5 + FARTHEST_TARGET).tolist()
+        return replace(self, target=(x, y, z))
+
+    def framing(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float = 1.6) -> Camera:
+        """The same orientation, with the box from `low` to `high` filling a picture of this width / height."""
+        radius = float(np.linalg.norm(high - low)) / 2
+        half = math.atan(math.tan(math.radians(FIELD_OF_VIEW / 2)) * min(aspect, 1.0))
+        distance = min(max(1.25 * radius / math.sin(half), MIN_DISTANCE), MAX_DISTANCE)
+        return replace(self, distance=distance).aimed_at((low + high) / 2)
 
     def zoom(self, steps: float) -> Camera:
         """Nearer by `steps` notches of a wheel, a tenth each."""
@@ -71,6 +98,69 @@ class Camera:
     def _values(self) -> npt.NDArray[np.float64]:
         return np.array([self.yaw, self.pitch, self.distance, *self.target])
 
+    def project(self, places: npt.NDArray[np.float64], aspect: float) -> npt.NDArray[np.float64]:
+        """Where `places`, of shape (n, 3), appear in a picture of this width / height: rows of (x, y, depth).
+
+        x and y go from -1 to 1, y up; `depth` is the distance before the eye, negative behind it.
+        """
+        tangent = math.tan(math.radians(FIELD_OF_VIEW / 2))
+        x, y, depth = ((places - self.eye()) @ np.stack(self.axes()).T).T
+        safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
+        return np.stack([x / (safe * tangent * aspect), y / (safe * tangent), depth], axis=-1)
+
+    def quaternion(self) -> npt.NDArray[np.float64]:
+        """The orientation as (w, x, y, z): pitch about x, then yaw about y."""
+        yaw, pitch = math.radians(self.yaw) / 2, -math.radians(self.pitch) / 2
+        cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
+        return np.array([cy * cp, cy * sp, sy * cp, -sy * sp])
+
+
+def blend(start: Camera, goal: Camera, share: float) -> Camera:
+    """The view a `share` (0 to 1) of the way: target linear, orientation by slerp, distance exponential.
+
+    `start` and `goal` themselves at the ends. Roll, which a slerp may bring in between, is left out: up stays up.
+    Source: K. Shoemake, "Animating rotation with quaternion curves" (1985).
+    """
+    if share <= 0 or share >= 1:
+        return start if share <= 0 else goal
+    one, other = start.quaternion(), goal.quaternion()
+    cosine = float(one @ other)
+    other, cosine = (-other, -cosine) if cosine < 0 else (other, cosine)
+    angle = math.acos(min(cosine, 1.0))
+    near = angle < 1e-6
+    a, b = (1 - share, share) if near else (math.sin((1 - share) * angle), math.sin(share * angle))
+    w, x, y, z = ((a * one + b * other) / (1 if near else math.sin(angle))).tolist()
+    # The quaternion turns the vector from target to eye, (0, 0, 1).
+    back = (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y))
+    pitch = math.degrees(math.asin(min(max(back[1], -1.0), 1.0)))
+    yaw = math.degrees(math.atan2(back[0], back[2]))
+    distance = start.distance ** (1 - share) * goal.distance**share
+    target = np.asarray(start.target) * (1 - share) + np.asarray(goal.target) * share
+    pitch = min(max(pitch, -MAX_PITCH), MAX_PITCH)
+    return Camera(yaw, pitch, distance).aimed_at(target)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A smooth way from one view to another that takes `seconds` and arrives exactly."""
+
+    start: Camera
+    goal: Camera
+    seconds: float
+
+    def at(self, elapsed_s: float) -> Camera:
+        """Where the flight is: slow at both ends; `goal` itself from its end on."""
+        share = min(max(elapsed_s / self.seconds, 0.0), 1.0) if self.seconds > 0 else 1.0
+        return blend(self.start, self.goal, share * share * (3 - 2 * share))
+
+
+def fly(start: Camera, goal: Camera) -> Flight:
+    """A flight whose time, 0.35 to 1.2 s, grows with how far it goes, turns and zooms."""
+    far = float(np.linalg.norm(np.asarray(start.target) - goal.target)) / max(min(start.distance, goal.distance), 0.1)
+    turn = 2 * math.acos(min(abs(float(start.quaternion() @ goal.quaternion())), 1.0))
+    zoom = abs(math.log(start.distance / goal.distance))
+    return Flight(start, goal, min(0.35 + 0.2 * far + 0.2 * turn + 0.15 * zoom, 1.2))
+
 
 def default_camera(extent: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Camera:
     """A view from above a corner that shows three faces of a box of `extent` and fills the picture."""
@@ -80,8 +170,8 @@ def default_camera(extent: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Came
 
 def format_camera(camera: Camera) -> str:
     """The text that `parse_camera` reads back."""
-    target = ":".join(f"{value:.4g}" for value in camera.target)
-    return f"yaw={camera.yaw:.4g},pitch={camera.pitch:.4g},distance={camera.distance:.4g},target={target}"
+    target = ":".join(f"{value:.6g}" for value in camera.target)
+    return f"yaw={camera.yaw:.6g},pitch={camera.pitch:.6g},distance={camera.distance:.6g},target={target}"
 
 
 def parse_camera(text: str, start: Camera) -> Camera:
@@ -97,7 +187,8 @@ def parse_camera(text: str, start: Camera) -> Camera:
             parts = number.split(":")
             if len(parts) != 3:
                 raise UsageError(f"a camera target is three numbers, not {number!r}; write target=0.5:0.5:0.5")
-            target = (_to_number(parts[0], -1, 2), _to_number(parts[1], -1, 2), _to_number(parts[2], -1, 2))
+            x, y, z = (_to_number(part, 0.5 - FARTHEST_TARGET, 0.5 + FARTHEST_TARGET) for part in parts)
+            target = (x, y, z)
         elif name in values and equals:
             low, high = {"yaw": (-3600, 3600), "pitch": (-MAX_PITCH, MAX_PITCH)}.get(name, (MIN_DISTANCE, MAX_DISTANCE))
             values[name] = _to_number(number, low, high)

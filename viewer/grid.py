@@ -42,7 +42,7 @@ MAX_ORDER = 10
 MAX_COARSENING = 3
 BRICK_VOXELS = 4096
 _ENTRIES = {
-    "skilling.wgsl": ("fill_bricks", "place_pages", "place_cells", "place_slots"),
+    "skilling.wgsl": ("fill_bricks", "place_pages", "scatter_pages", "place_slots"),
     "pyramid.wgsl": ("reduce_pages", "reduce_blocks"),
 }
 _JOB = np.dtype([("order", "<u4"), ("cube_order", "<u4"), ("coarsening", "<u4"), ("count", "<u4")])

@@ -7,7 +7,6 @@ in a window and offscreen alike. Sizes are for a picture 720 pixels high and gro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +17,8 @@ from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import PageClass
 
-from .palette import MATERIALS, Rgb
+from .labels import Label
+from .palette import MATERIALS, Rgb, colour_of
 from .scene import Scene
 
 TEXT = (226, 232, 240)
@@ -29,17 +29,6 @@ LEGEND_WIDTH = 250
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself."""
-
-    text: str
-    colour: Rgb
-    x: float
-    y: float
-    is_block: bool
 
 
 def format_bytes(size_bytes: int) -> str:
@@ -86,12 +75,12 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[P
     for wanted in classes or [c for c in PageClass if MATERIALS[c].is_body]:
         mask = page_class == wanted
         if np.count_nonzero(mask) >= _MIN_PIXELS:
-            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"]))
+            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"], scene.look.palette))
     return labels
 
 
 def _label(
-    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32]
+    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32], name: str
 ) -> Label:
     is_block = bool(np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size)
     y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
@@ -99,7 +88,7 @@ def _label(
     owner = page_map.owners.get(int(owners[y, x]))
     if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
         text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
-    return Label(text, MATERIALS[page_class].colour, float(x), float(y), is_block)
+    return Label(text, colour_of(page_class, name), float(x), float(y), is_block)
 
 
 def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
@@ -202,7 +191,8 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
         is_shown = page_class in scene.visible
         material = MATERIALS[page_class]
         alpha = 255 if material.is_body else 130
-        pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, material.colour, alpha if is_shown else 40)
+        colour = colour_of(page_class, scene.look.palette)
+        pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, colour, alpha if is_shown else 40)
         ink = TEXT if is_shown else QUIET
         pen.text(left + 26 * pen.scale, y, page_class.label, 14, ink)
         if with_keys and number < 10:

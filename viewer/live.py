@@ -84,6 +84,8 @@ class Feed:
         self._running = threading.Event()
         self._running.set()
         self._pending = np.zeros(len(source.ram.view) >> PAGE_SHIFT, np.bool_)
+        self._written = np.zeros(len(self._pending), np.bool_)
+        self._is_first_round = True
         self._page_map: PageMap | None = None
         self._last_map: PageMap | None = None
         self._error: GlassBoxError | None = None
@@ -107,12 +109,25 @@ class Feed:
             self._running.set()
         return not self._running.is_set()
 
+    def take(self, budget_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Changed pages not taken before, lowest first, at most `budget_bytes` of them, and which of them were written.
+
+        Those not written were only found for the first time, when the watch began.
+        """
+        with self._lock:
+            pages = np.flatnonzero(self._pending)[: max(budget_bytes >> PAGE_SHIFT, 1)]
+            written = self._written[pages]
+            self._pending[pages] = self._written[pages] = False
+        return pages.astype(np.int64), written
+
     def take_pages(self, limit: int) -> npt.NDArray[np.int64]:
         """At most `limit` changed pages not taken before, lowest first."""
-        with self._lock:
-            pages = np.flatnonzero(self._pending)[:limit]
-            self._pending[pages] = False
-        return pages.astype(np.int64)
+        return self.take(limit << PAGE_SHIFT)[0]
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of changed pages not taken yet."""
+        return self.backlog() << PAGE_SHIFT
 
     def backlog(self) -> int:
         """Changed pages not taken yet."""
@@ -161,7 +176,9 @@ class Feed:
             if len(pages) or page_map is not None:
                 with self._lock:
                     self._pending[pages] = True
+                    self._written[pages] |= not self._is_first_round
                     self._page_map = page_map or self._page_map
                 self._wake()
+            self._is_first_round &= not self._scan.is_round_done
             pause = BUSY_PAUSE_S if len(pages) else min(pause * 1.5, IDLE_PAUSE_S)
             self._stop.wait(pause if self._scan.is_round_done else 0.002)

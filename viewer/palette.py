@@ -19,7 +19,12 @@ from qemu_bridge.protocol import PageClass
 
 Rgb = tuple[int, int, int]
 CLASS_SLOTS = 32
-"""Classes a page-table entry can name."""
+"""Classes the palette has room for."""
+LAST_CLASS = 29
+"""The highest class a page-table entry can name; the two bits above it in masks of classes mean lit and marked pages."""
+RAMP_STEPS = 256
+DIMMED_HULL = 0.025
+"""What is left of a dimmed class: empty glass so thin that one looks through all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,52 @@ MATERIALS: dict[PageClass, Material] = {
     PageClass.KSM: Material((240, 190, 120), hull=0.18, texture=0.3),
 }
 
-TABLE = np.dtype([("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4))])
+TABLE = np.dtype(
+    [("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4)), ("ramp", "<f4", (RAMP_STEPS, 4))]
+)
+
+DEFAULT = "default"
+PALETTES: dict[str, dict[PageClass, Rgb]] = {
+    DEFAULT: {},
+    # Found by a search that keeps hues where it can, for the least CIE 1976 difference of 22 between any two classes
+    # that catch the eye, as seen with normal and with red-blind or green-blind eyes (the second: blue-blind).
+    "red-green": {
+        PageClass.KERNEL_TEXT: (68, 138, 220),
+        PageClass.KERNEL_RODATA: (120, 198, 240),
+        PageClass.KERNEL_DATA: (7, 160, 123),
+        PageClass.PAGE_TABLE: (255, 255, 107),
+        PageClass.PROCESS_TEXT: (213, 95, 1),
+        PageClass.PROCESS_HEAP: (255, 26, 102),
+        PageClass.PROCESS_STACK: (255, 168, 21),
+        PageClass.PROCESS_FILE: (164, 90, 152),
+        PageClass.PROCESS_ANONYMOUS: (253, 184, 196),
+        PageClass.KERNEL_STACK: (138, 79, 254),
+        PageClass.MODULE: (70, 64, 174),
+        PageClass.HUGE_PAGE: (126, 61, 40),
+    },
+    "blue-yellow": {
+        PageClass.KERNEL_TEXT: (36, 118, 198),
+        PageClass.KERNEL_RODATA: (119, 201, 242),
+        PageClass.KERNEL_DATA: (131, 180, 131),
+        PageClass.PAGE_TABLE: (255, 246, 88),
+        PageClass.PROCESS_TEXT: (201, 95, 4),
+        PageClass.PROCESS_HEAP: (255, 44, 120),
+        PageClass.PROCESS_STACK: (252, 166, 26),
+        PageClass.PROCESS_FILE: (188, 119, 196),
+        PageClass.PROCESS_ANONYMOUS: (255, 192, 196),
+        PageClass.KERNEL_STACK: (147, 82, 255),
+        PageClass.MODULE: (79, 64, 163),
+        PageClass.HUGE_PAGE: (126, 61, 45),
+    },
+}
+# Ramps grow lighter from end to end, so they order values without hue as well; sRGB colours at even steps.
+_RAMPS: dict[str, tuple[Rgb, ...]] = {
+    DEFAULT: ((18, 20, 58), (52, 58, 142), (38, 122, 158), (62, 178, 122), (186, 212, 60), (255, 244, 190)),
+    "red-green": ((6, 22, 66), (42, 66, 122), (98, 104, 122), (152, 142, 110), (212, 188, 76), (255, 240, 170)),
+    "blue-yellow": ((38, 6, 18), (110, 16, 34), (182, 48, 42), (226, 112, 88), (240, 176, 160), (255, 240, 236)),
+}
+DIFFERENCE_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (255, 200, 40), (80, 190, 255), (235, 90, 130))
+"""Same, changed, appeared, gone."""
 
 
 def material(page_class: int) -> Material:
@@ -81,19 +131,72 @@ def material(page_class: int) -> Material:
         return MATERIALS[PageClass.OTHER]
 
 
-def to_linear(colour: Rgb) -> npt.NDArray[np.float32]:
+def to_linear(colour: Rgb | npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Linear light 0-1 of an sRGB colour 0-255 (IEC 61966-2-1)."""
     encoded = np.asarray(colour, np.float32) / 255
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def table() -> npt.NDArray[np.void]:
-    """The palette as the shader reads it: one `TABLE` record of linear colours and (texture, glow, bytes inside) per class."""
+def colour_of(page_class: int, name: str = DEFAULT) -> Rgb:
+    """The colour of a class number in the palette `name`."""
+    usual = material(page_class).colour
+    try:
+        return PALETTES[name].get(PageClass(page_class), usual)
+    except ValueError:
+        return usual
+
+
+def ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
+    """Colours of values 0 to 255, from low to high: sRGB, `uint8` of shape (256, 3)."""
+    anchors = np.asarray(_RAMPS[name], np.float64)
+    places = np.linspace(0, len(anchors) - 1, RAMP_STEPS)
+    steps = [np.interp(places, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    return np.round(np.stack(steps, axis=-1)).astype(np.uint8)
+
+
+def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
+    """Colours of owner shades 0 to 255, neighbours far apart, 128 (nobody) grey: sRGB, `uint8` of shape (256, 3).
+
+    By default hues turn by the golden angle in three steps of lightness; the other palettes, in which hues
+    would not do, take steps of their ramp far from each other instead.
+    """
+    number = np.arange(RAMP_STEPS)
+    if name == DEFAULT:
+        hue = number * 0.6180339887 % 1 * 6
+        value, chroma = np.array([1.0, 0.78, 0.58])[number % 3], np.array([0.62, 0.8, 0.7])[number // 3 % 3]
+        channels = [np.clip(np.abs((hue + turn) % 6 - 3) - 1, 0, 1) for turn in (0, 4, 2)]
+        colours = np.stack([255 * value * (1 - chroma * (1 - channel)) for channel in channels], axis=-1)
+    else:
+        colours = ramp(name)[48 + number * 97 % 208].astype(np.float64)
+    colours[128] = (104, 110, 120)
+    return np.round(colours).astype(np.uint8)
+
+
+def difference_ramp() -> npt.NDArray[np.uint8]:
+    """`DIFFERENCE_COLOURS` at values 0, 85, 170 and 255: `uint8` of shape (256, 3)."""
+    return np.asarray(DIFFERENCE_COLOURS, np.uint8)[(np.arange(RAMP_STEPS) + 42) // 85]
+
+
+def table(
+    name: str = DEFAULT,
+    dimmed: frozenset[PageClass] = frozenset(),
+    steps: npt.NDArray[np.uint8] | None = None,
+    *,
+    all_glass: bool = False,
+) -> npt.NDArray[np.void]:
+    """The palette as the shader reads it: one `TABLE` record, in linear light.
+
+    Per class a colour and its hull, and (texture, glow, bytes inside, 0); then the colours of values 0 to 255, `steps`
+    or the palette's ramp. Dimmed classes, or all of them with `all_glass`, are hardly there.
+    """
     record = np.zeros(1, TABLE)
     for number in range(CLASS_SLOTS):
         look = material(number)
-        record["colours"][0, number] = (*to_linear(look.colour), look.hull)
-        record["looks"][0, number] = (look.texture, look.glow, look.bytes_inside, 0)
+        is_ghost = all_glass or number in dimmed
+        hull = min(look.hull, DIMMED_HULL) if is_ghost else look.hull
+        record["colours"][0, number] = (*to_linear(colour_of(number, name)), hull)
+        record["looks"][0, number] = (0, 0, 0, 0) if is_ghost else (look.texture, look.glow, look.bytes_inside, 0)
+    record["ramp"][0, :, :3] = to_linear(ramp(name) if steps is None else steps)
     return record
 
 

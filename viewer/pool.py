@@ -34,7 +34,7 @@ from .grid import MAX_COARSENING, MIN_ORDER, PIECE_BYTES, SHADERS, CurveJobs, ch
 
 DIRECT_PAGES = 16
 """Runs of as many pages are written straight from RAM; shorter ones are gathered, as a call costs as much as copying them."""
-_OTHER_BINDINGS = 3
+_OTHER_BINDINGS = 4
 _STORAGE = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_SRC | wgpu.BufferUsage.COPY_DST
 
 
@@ -165,6 +165,7 @@ class PagePool:
         """WGSL that reads bricks: constants, bindings from `first_binding` on, and ``bricks.wgsl``."""
         constants = {
             "PAGE_ORDER": self.page_order,
+            "PAGE_COUNT": self.page_count,
             "COARSENING": self.coarsening,
             "POOL_SHIFT": self.pool_shift,
             "PYRAMID_SHIFT": self.pyramid_shift,

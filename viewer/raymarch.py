@@ -18,17 +18,20 @@ import wgpu
 from . import palette
 from .camera import FIELD_OF_VIEW, Camera
 from .grid import SHADERS
+from .look import Look, Mode
 from .scene import Scene
 
 PASSES = 24
 """Passes of a picture at rest: more change it by less than eye or file can tell."""
 _FORMAT = "rgba16float"
+_SHADING, _OWNER_EDGES, _MARKS = 1, 2, 4
+_CLASS, _BYTES, _VALUE, _ACTIVITY = range(4)
 
 _VIEW = np.dtype(
     [(name, "<f4", 4) for name in ("eye", "right", "up", "forward", "light", "extent")]
     + [("size", "<f4", 2), ("jitter", "<f4", 2)]
-    + [(name, "<u4") for name in ("visible", "bodies", "solids", "pad")]
-    + [("pages", "<u4", 4)]
+    + [(name, "<u4") for name in ("visible", "bodies", "solids", "flags")]
+    + [("pages", "<u4", 4), ("low", "<u4", 3), ("mode", "<u4"), ("tone", "<f4", 4)]
 )
 _PRESENT = np.dtype(
     [(name, "<f4", 2) for name in ("target_size", "picture_size", "overlay_size", "box_corner", "box_size", "pad")]
@@ -75,7 +78,8 @@ class Renderer:
         self._view = np.zeros(1, _VIEW)
         uniform = wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
         self._view_buffer = self.device.create_buffer(size=_VIEW.itemsize, usage=uniform)
-        self._palette = self.device.create_buffer_with_data(data=palette.table(), usage=uniform)
+        self._palette = self.device.create_buffer(size=palette.TABLE.itemsize, usage=uniform)
+        self._palette_look: Look | None = None
         self._present_buffer = self.device.create_buffer(size=_PRESENT.itemsize, usage=uniform)
         self._build_march()
         self._build_present(target_format)
@@ -90,6 +94,7 @@ class Renderer:
             ("uniform", self._palette),
             ("read-only-storage", self.scene.page_table),
             ("read-only-storage", self.scene.cell_table),
+            ("read-only-storage", self.scene.ink.buffer),
         ]
         code = self.scene.pool.shader_code(len(bindings)) + self.march_code()
         bindings += self.scene.pool.bindings()
@@ -174,10 +179,26 @@ class Renderer:
         view["up"] = (*(up * tangent), self.shift[1])
         view["forward"] = (*forward, 2 * tangent / height)
         view["light"] = (*self._light(right, up, forward), float(soft))
-        view["extent"], view["pages"] = (*scene.extent, number), (*scene.extent, 0)
+        view["extent"] = (*scene.extent, number)
         view["size"], view["jitter"] = size, _offset(number)
         view["visible"], view["bodies"], view["solids"] = scene.visible_mask, scene.body_mask, scene.solid_mask
+        self._apply_look(scene.look)
         self.device.queue.write_buffer(self._view_buffer, 0, self._view)
+
+    def _apply_look(self, look: Look) -> None:
+        view, scene, tone = self._view[0], self.scene, look.transfer
+        low, past = look.box.in_pages(scene.extent)
+        view["low"], view["pages"] = low, (*(b - a for a, b in zip(low, past, strict=True)), 0)
+        view["light"][3] *= look.shading
+        view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.ink.has_marks
+        modes = {Mode.CLASS: _CLASS, Mode.BYTES: _BYTES}
+        view["mode"] = modes.get(look.mode, _ACTIVITY if look.mode.is_activity else _VALUE)
+        # With no opacity no byte is looked for; a byte of zero is none.
+        view["tone"] = (max(tone.low, 1) if tone.opacity else 256, tone.high, tone.gamma, tone.opacity)
+        if look != self._palette_look:
+            self._palette_look = look
+            table = palette.table(look.palette, look.dimmed, scene.steps(), all_glass=look.mode.is_activity)
+            self.device.queue.write_buffer(self._palette, 0, table)
 
     @staticmethod
     def _light(

@@ -1,17 +1,18 @@
-"""What is drawn: guest RAM as bricks, the page table over it, and which classes show.
+"""What is drawn: guest RAM as bricks, the page table over it, and how it looks.
 
 A *source* is anything that has RAM and a page map: a running machine, a capture, or made-up memory in a
 test. The scene copies from it onto the graphics device and knows nothing of cameras or windows.
 
 The page table holds a word per page in x, y, z order: class in bits 0-4, the page map's flags in 5-7,
 the owner's shade in 8-15, the owner's id (its low 16 bits) in 16-31. The cell table above it holds a word
-per 4^3 pages: which classes are in it, one bit each, so showing or hiding a class rebuilds nothing.
+per 4^3 pages: which classes are in it, one bit each, so showing or hiding a class rebuilds nothing; bits 30 and
+31 say that it has marked or lit pages. What else colours a page stands in its ink (`viewer.ink`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,19 @@ from qemu_bridge.protocol import PageClass
 from . import palette
 from .curve import to_xyz
 from .grid import CurveJobs
+from .heat import Pages
+from .ink import FOUND, LIT, MARKED, SELECTED, Ink
+from .labels import Label, Region, find_regions, place_labels
+from .look import Look, Mode
 from .pool import PagePool
+
+if TYPE_CHECKING:
+    from .camera import Camera
+
+_LIT_CELL, _MARKED_CELL = np.uint32(1 << 31), np.uint32(1 << 30)
+_AGE_STEP_S = 0.5
+ENTROPY_PAGES = 512
+"""Pages whose entropy is worked out in one `Scene.advance`: a few milliseconds."""
 
 
 class Ram(Protocol):
@@ -78,14 +91,18 @@ def read_page_map(source: Source) -> PageMap:
 
 def pack_entries(page_map: PageMap, count: int) -> npt.NDArray[np.uint32]:
     """Page-table words in file order: `uint32` of shape (count,), UNTOUCHED where the map is shorter."""
-    words = np.zeros(count, np.uint32)
+    words = _pack(np.zeros(count, ENTRY))
     entries = page_map.entries[:count]
+    words[: len(entries)] = _pack(entries)
+    return words
+
+
+def _pack(entries: npt.NDArray[np.void]) -> npt.NDArray[np.uint32]:
     owner = entries["owner_id"].astype(np.uint32)
-    known = np.minimum(entries["page_class"], palette.CLASS_SLOTS - 1).astype(np.uint32)
+    known = np.minimum(entries["page_class"], palette.LAST_CLASS).astype(np.uint32)
     flags = (entries["flags"].astype(np.uint32) & np.uint32(7)) << np.uint32(5)
     shade = palette.owner_shade(owner) << np.uint32(8)
-    words[: len(entries)] = known | flags | shade | (owner & np.uint32(0xFFFF)) << np.uint32(16)
-    return words
+    return np.asarray(known | flags | shade | (owner & np.uint32(0xFFFF)) << np.uint32(16), np.uint32)
 
 
 def extent_in_pages(pages: int, order: int) -> tuple[int, int, int]:
@@ -104,9 +121,11 @@ class Scene:
 
     Attributes:
         pool: the bytes.
+        ink: what colours pages beyond their class: heat, entropy, marks and so on.
         page_order: order of the curve of pages.
         extent: pages along x, y and z of the box that RAM fills.
-        visible: the classes that show.
+        look: how it looks; `set_look` changes it.
+        revision: goes up whenever the picture of a resting camera would be another one.
         page_map: the map drawn last; None before `set_page_map`.
     """
 
@@ -118,17 +137,32 @@ class Scene:
         self.page_order = self.pool.page_order
         self.page_count = self.pool.page_count
         self.extent = extent_in_pages(self.page_count, self.page_order)
-        self.visible: set[PageClass] = set(PageClass) - {PageClass.UNTOUCHED}
+        self.ink = Ink(device, self.page_count)
+        self.look = Look()
+        self.revision = 0
         self.page_map: PageMap | None = None
+        self._build_tables()
+        self._words = _pack(np.zeros(self.page_count, ENTRY))
+        self._owners = np.zeros(self.page_count, np.uint32)
+        self._entries = np.zeros(self.page_count, np.uint64)
+        self._regions: list[Region] | None = None
+        self._now_s = self._aged_s = 0.0
+
+    def _build_tables(self) -> None:
         usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.COPY_SRC
         table_bytes = 4 << (3 * self.page_order)
-        self.page_table = device.create_buffer(size=table_bytes, usage=usage)
-        self.cell_table = device.create_buffer(size=max(table_bytes >> 6, 16), usage=usage)
-        self._linear = device.create_buffer(size=-(-4 * self.page_count // 16) * 16, usage=usage)
-        unused = device.create_buffer(size=16, usage=usage)
-        self._place_pages = self._jobs.bind(self._linear, unused, self.page_table)
-        self._place_cells = self._jobs.bind(self._linear, unused, self.cell_table)
-        self._words: npt.NDArray[np.uint32] | None = None
+        self.page_table = self.device.create_buffer(size=table_bytes, usage=usage)
+        self.cell_table = self.device.create_buffer(size=max(table_bytes >> 6, 16), usage=usage)
+        size = -(-4 * self.page_count // 16) * 16
+        self._linear = self.device.create_buffer(size=size, usage=usage)
+        self._changed = self.device.create_buffer(size=size, usage=usage)
+        self._place_pages = self._jobs.bind(self._linear, self._changed, self.page_table)
+        cells, order = -(-self.page_count // 64), self.page_order - 2
+        # The smallest cube is a single cell.
+        x, y, z = to_xyz(np.arange(cells), order).astype(np.int64).T if order else np.zeros((3, cells), np.int64)
+        self._cell_places = x | (y | z << order) << order
+        self._cell_classes = np.zeros(cells, np.uint32)
+        self._cells = np.zeros(max(1 << 3 * order, 4), np.uint32)
 
     @property
     def edge(self) -> int:
@@ -141,6 +175,13 @@ class Scene:
         x, y, z = self.extent
         return x / self.edge, y / self.edge, z / self.edge
 
+    # --- which classes show ----------------------------------------------------------------------------------
+
+    @property
+    def visible(self) -> frozenset[PageClass]:
+        """The classes that show."""
+        return self.look.visible
+
     @property
     def visible_mask(self) -> int:
         """One bit per class that shows."""
@@ -148,40 +189,209 @@ class Scene:
 
     @property
     def body_mask(self) -> int:
-        """One bit per class that shows and is no empty glass: what can be picked."""
-        return sum(1 << page_class for page_class in self.visible if palette.MATERIALS[page_class].is_body)
+        """One bit per class that shows and is no empty glass, and the bit of lit pages: what can be picked."""
+        return int(_LIT_CELL) | sum(1 << c for c in self._bright if palette.MATERIALS[c].is_body)
 
     @property
     def solid_mask(self) -> int:
         """One bit per class that shows and is solid: what casts shadows."""
-        return sum(1 << page_class for page_class in self.visible if palette.MATERIALS[page_class].hull == 1)
+        return sum(1 << c for c in self._bright if palette.MATERIALS[c].hull == 1)
+
+    @property
+    def _bright(self) -> frozenset[PageClass]:
+        return frozenset() if self.look.mode.is_activity else self.visible - self.look.dimmed
+
+    def toggle(self, classes: Iterable[PageClass]) -> None:
+        """Show the classes that are hidden and hide those that show."""
+        self.set_look(self.look.toggled(classes))
+
+    def set_look(self, look: Look) -> bool:
+        """Draw as `look` says; return whether that is anything new. Only words and masks are made anew."""
+        if look == self.look:
+            return False
+        self.look = look
+        self.revision += 1
+        self._update_ink(self._all_pages())
+        return True
+
+    # --- RAM and page map ------------------------------------------------------------------------------------
 
     def update_ram(self, ram: Ram, pages: npt.NDArray[np.int64] | None = None) -> int:
         """Copy touched pages of `ram` (all, or those of `pages`) to the device; return how many they were."""
         touched = np.flatnonzero(ram.resident_pages())
-        wanted = touched if pages is None else np.intersect1d(touched, pages)
-        return self.pool.update(ram.view, wanted.astype(np.int64)) if len(wanted) else 0
+        wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
+        self.ink.entropy.mark(wanted[wanted < self.page_count])
+        return self.pool.update(ram.view, wanted) if len(wanted) else 0
+
+    def update_pages(
+        self, ram: npt.NDArray[np.uint8], pages: Pages, written: npt.NDArray[np.bool_], now_s: float
+    ) -> bool:
+        """Copy changed `pages` to the device and let those that were `written` glow; return whether any of it shows.
+
+        Pages not `written` are only seen for the first time. `now_s` is the clock that `advance` gets.
+        """
+        if not len(pages):
+            return False
+        self.pool.update(ram, pages)
+        self.ink.entropy.mark(pages)
+        self.ink.heat.touch(pages[written], now_s)
+        self._now_s = now_s
+        return self._update_ink(pages[written]) or self.show_bytes(pages)
 
     def set_page_map(self, page_map: PageMap) -> bool:
-        """Draw pages as `page_map` says; return whether that changed anything."""
-        self.page_map = page_map
-        words = pack_entries(page_map, self.page_count)
-        if self._words is not None and np.array_equal(words, self._words):
+        """Draw pages as `page_map` says; return whether that changed anything. Only what changed is placed."""
+        entries = np.zeros(self.page_count, ENTRY)
+        known = page_map.entries[: self.page_count]
+        entries[: len(known)] = known
+        entries["heat"] = 0
+        is_first, self.page_map = self.page_map is None, page_map
+        numbers = entries.view(np.uint64)
+        changed = np.flatnonzero(numbers != self._entries).astype(np.int64)
+        if not len(changed) and not is_first:
             return False
-        self._words = words
-        self.device.queue.write_buffer(self._linear, 0, words)
-        job = (self.page_order, 0, 0, self.page_count)
-        self._jobs.run("place_pages", self._place_pages, job, -(-self.page_count // 64))
-        self._jobs.run("place_cells", self._place_cells, job, -(-self.page_count // 4096))
+        self._entries, self._regions = numbers, None
+        self._words[changed] = _pack(entries[changed])
+        self._owners[changed] = entries["owner_id"][changed]
+        self._place(changed, is_first)
+        self._update_ink(changed)
+        self.revision += 1
         return True
+
+    def _place(self, changed: Pages, is_first: bool) -> None:
+        if is_first:
+            changed = self._all_pages()
+        if len(changed):
+            self.device.queue.write_buffer(self._linear, 0, self._words[changed])
+            self.device.queue.write_buffer(self._changed, 0, changed.astype(np.uint32))
+            job = (self.page_order, 0, 0, len(changed))
+            self._jobs.run("scatter_pages", self._place_pages, job, -(-len(changed) // 64))
+        cells = np.unique(changed >> 6)
+        pages = cells[:, None] * 64 + np.arange(64)
+        classes = np.uint32(1) << (self._words[np.minimum(pages, self.page_count - 1)] & np.uint32(31))
+        self._cell_classes[cells] = np.bitwise_or.reduce(classes, axis=1)
+        self._write_cells()
+
+    def _write_cells(self) -> None:
+        words = self._cell_classes.copy()
+        for flag, bit in ((LIT, _LIT_CELL), (MARKED, _MARKED_CELL)):
+            pages = np.flatnonzero(self.ink.words & np.uint32(flag))
+            words[np.unique(pages >> 6)] |= bit
+        if not np.array_equal(self._cells[self._cell_places], words):
+            self._cells[self._cell_places] = words
+            self.device.queue.write_buffer(self.cell_table, 0, self._cells)
 
     def show_bytes(self, pages: npt.NDArray[np.int64]) -> bool:
         """Whether any of these pages is of a visible class whose bytes can be seen: empty glass shows none."""
-        if self._words is None or not len(pages):
+        if self.page_map is None or not len(pages):
             return False
-        bodies = [c for c in self.visible if palette.MATERIALS[c].is_body]
+        bodies = [c for c in self._bright if palette.MATERIALS[c].is_body]
         return bool(np.isin(self._words[pages] & np.uint32(31), bodies).any())
 
-    def toggle(self, classes: Iterable[PageClass]) -> None:
-        """Show the classes that are hidden and hide those that show."""
-        self.visible ^= set(classes)
+    # --- ink -------------------------------------------------------------------------------------------------
+
+    def _all_pages(self) -> Pages:
+        return np.arange(self.page_count, dtype=np.int64)
+
+    def _update_ink(self, pages: Pages) -> bool:
+        mask = np.uint32(self.visible_mask)
+        shows = (mask >> (self._words[pages] & np.uint32(31)) & np.uint32(1)).astype(np.bool_)
+        is_new = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
+        if is_new:
+            self._write_cells()
+            self.revision += 1
+        return is_new
+
+    def select(self, pages: npt.NDArray[np.int64]) -> None:
+        """Outline `pages` and no others."""
+        before = self.ink.marked(SELECTED)
+        self.ink.mark(SELECTED, pages)
+        self._update_ink(np.union1d(before, self.ink.marked(SELECTED)))
+
+    def glow(self, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None) -> None:
+        """Let `pages` shine, and no others: what a search found.
+
+        `lines`, as many numbers, has a bit for each line of 64 bytes that holds something of it, bit 0 for the first.
+        """
+        before = self.ink.marked(FOUND)
+        self.ink.mark(FOUND, pages, lines)
+        self._update_ink(np.union1d(before, self.ink.marked(FOUND)))
+        self.revision += 1
+
+    def set_executions(self, counts: npt.NDArray[np.uint32] | None) -> None:
+        """How often each page was executed, `uint32` a page; it is read at every `advance`, and may be shared memory."""
+        self.ink.executions = counts
+        self._update_ink(self._all_pages())
+
+    def set_difference(self, kinds: npt.NDArray[np.uint8] | None) -> None:
+        """How each page differs from another capture, as `heat.compare_pages` says it; None for no comparison."""
+        self.ink.difference = kinds
+        self._update_ink(self._all_pages())
+
+    def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
+        """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""
+        self._now_s = now_s
+        pages = self.ink.heat.cool(now_s)
+        if self.look.mode is Mode.ENTROPY:
+            pages = np.union1d(pages, self.ink.entropy.refresh(ram, ENTROPY_PAGES))
+        if self.look.mode in (Mode.AGE, Mode.EXECUTION) and now_s - self._aged_s >= _AGE_STEP_S:
+            self._aged_s = now_s
+            pages = self._all_pages()
+        return self._update_ink(pages)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `advance` has nothing to do: no page is hot, nothing is left to work out."""
+        if self.look.mode is Mode.ENTROPY and self.ink.entropy.is_stale:
+            return False
+        return not len(self.ink.heat.hot)
+
+    # --- for panels ------------------------------------------------------------------------------------------
+
+    def steps(self) -> npt.NDArray[np.uint8]:
+        """Colours of values 0 to 255 in the look's mode: sRGB, `uint8` of shape (256, 3); a legend can show them."""
+        if self.look.mode is Mode.OWNER:
+            return palette.owner_ramp(self.look.palette)
+        return palette.difference_ramp() if self.look.mode is Mode.DIFFERENCE else palette.ramp(self.look.palette)
+
+    def page_colours(self) -> npt.NDArray[np.uint8]:
+        """The colour of each page as the look has it: RGBA, `uint8` of shape (page_count, 4); hidden ones are clear."""
+        classes = self._words & np.uint32(31)
+        look = self.look
+        by_class = np.array([palette.colour_of(c, look.palette) for c in range(32)], np.float32)[classes]
+        values = self.ink.words & np.uint32(255)
+        colours = self.steps()[values].astype(np.float32) if look.mode not in (Mode.CLASS, Mode.BYTES) else by_class
+        strength = np.array([_map_strength(c, look) for c in range(32)], np.float32)[classes]
+        if look.mode.is_activity:
+            strength = np.where(values > 0, 1, 0.25 * strength)
+            colours = np.where((values > 0)[:, None], colours, by_class)
+        glow = (self.ink.words >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
+        colours = colours * strength[:, None] + glow * np.array([230.0, 110, 30], np.float32)
+        for flag, colour in ((FOUND, (255, 215, 60)), (SELECTED, (215, 245, 255))):
+            colours[(self.ink.words & np.uint32(flag)) != 0] = colour
+        shown = np.uint32(self.visible_mask) >> classes & np.uint32(1)
+        alpha = np.where(shown, 255, 0)[:, None]
+        return np.concatenate([np.clip(colours, 0, 255), alpha], axis=1).astype(np.uint8)
+
+    def regions(self) -> list[Region]:
+        """The large regions of the page map, largest first."""
+        if self._regions is None:
+            self._regions = [] if self.page_map is None else find_regions(self.page_map, self.page_order)
+        return self._regions
+
+    def labels(self, camera: Camera, size: tuple[int, int], shift: tuple[float, float] = (0.0, 0.0)) -> list[Label]:
+        """Words for large regions that show, and where they stand in a picture of `size`; none where they are off.
+
+        `shift` is the renderer's. A label says where its region is, whether or not something stands before it.
+        """
+        if not self.look.labels:
+            return []
+        shown = [region for region in self.regions() if region.page_class in self._bright]
+        return place_labels(shown, camera, size, self.edge, self.look.palette, shift)
+
+
+def _map_strength(page_class: int, look: Look) -> float:
+    # In a flat map glass is dark rather than clear.
+    material = palette.material(page_class)
+    if page_class in look.dimmed:
+        return 0.15
+    return 1.0 if material.is_body else 0.25 + 2 * material.hull

@@ -45,7 +45,10 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "view", view, "glassbox view demo")
     add_name(parser)
     parser.add_argument("--size", default="1280x720", metavar="WxH", help="the window's size (default: %(default)s)")
-    parser.add_argument("--camera", default="", metavar="VIEW", help="where to look from at first")
+    parser.add_argument(
+        "--at", default="", metavar="TEXT", help="the view to open with, as the window's y key copies it"
+    )
+    parser.add_argument("--camera", default="", metavar="VIEW", help="the same")
     parser = add_verb(verbs, "run", run, "glassbox run")
     parser.add_argument(
         "-o",
@@ -70,7 +73,8 @@ def view(options: argparse.Namespace) -> int:
     """Open a window on a machine's RAM that follows it while it runs."""
     connection.prune()
     words = ["view", options.name, "--size", options.size]
-    return _viewer(words + (["--camera", options.camera] if options.camera else []))
+    at = options.at or options.camera
+    return _viewer(words + (["--at", at] if at else []))
 
 
 def run(options: argparse.Namespace) -> int:

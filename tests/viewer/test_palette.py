@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 
 from qemu_bridge.protocol import PageClass
-from viewer.palette import CLASS_SLOTS, MATERIALS, material, owner_shade, table, to_linear
+from viewer.palette import (
+    CLASS_SLOTS,
+    MATERIALS,
+    PALETTES,
+    RAMP_STEPS,
+    colour_of,
+    difference_ramp,
+    material,
+    owner_ramp,
+    owner_shade,
+    ramp,
+    table,
+    to_linear,
+)
 
 # Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency",
 # IEEE TVCG 15(6), 2009: severity 1.0, on linear RGB.
@@ -47,7 +60,7 @@ def test_classes_from_the_future_look_like_other():
 
 def test_table_is_what_the_shader_expects():
     record = table()
-    assert record.nbytes == 2 * CLASS_SLOTS * 16
+    assert record.nbytes == (2 * CLASS_SLOTS + RAMP_STEPS) * 16
     assert np.allclose(
         record["colours"][0, PageClass.KERNEL_TEXT, :3], to_linear(MATERIALS[PageClass.KERNEL_TEXT].colour)
     )
@@ -59,3 +72,32 @@ def test_owners_next_to_each_other_get_shades_far_apart():
     assert shades[0] == 128
     assert (np.abs(np.diff(shades[1:])) > 40).all()
     assert ((shades >= 0) & (shades < 256)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "visions"),
+    [("red-green", ["normal", "protanopia", "deuteranopia"]), ("blue-yellow", ["normal", "tritanopia"])],
+)
+def test_palettes_for_colour_blind_eyes_keep_classes_well_apart(name, visions):
+    colours = {c: to_linear(colour_of(c, name)) for c, m in MATERIALS.items() if m.is_body}
+    for vision in visions:
+        seen = {c: to_lab(np.asarray(VISION[vision]) @ colour) for c, colour in colours.items()}
+        for one, other in itertools.combinations(seen, 2):
+            assert np.linalg.norm(seen[one] - seen[other]) > 22, (vision, one, other)
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_ramps_grow_lighter_for_every_kind_of_colour_vision(name):
+    steps = to_linear(ramp(name))
+    for vision in VISION.values():
+        light = [to_lab(np.asarray(vision) @ step)[0] for step in steps[::8]]
+        assert (np.diff(light) >= 0).all()
+        assert light[-1] - light[0] > 70
+    assert owner_ramp(name).shape == difference_ramp().shape == (256, 3)
+
+
+def test_dimmed_classes_keep_their_colour_and_lose_their_body():
+    record = table(dimmed=frozenset({PageClass.KERNEL_TEXT}))
+    assert record["colours"][0, PageClass.KERNEL_TEXT, 3] < 0.03
+    assert record["colours"][0, PageClass.KERNEL_RODATA, 3] == 1
+    assert (table(all_glass=True)["colours"][0, :, 3] < 0.03).all()

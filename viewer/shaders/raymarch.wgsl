@@ -15,18 +15,42 @@ struct View {
     visible: u32,           // the classes that show, one bit each
     bodies: u32,            // those of them that are no empty glass
     solids: u32,            // those of them that cast shadows
-    pages: vec3<u32>,       // the box that RAM fills
+    flags: u32,             // see below
+    pages: vec3<u32>,       // the box that shows, in pages: as many
+    low: vec3<u32>,         // from here on
+    mode: u32,              // what colours mean
+    tone: vec4<f32>,        // bytes that show: lowest, highest; gamma; opacity
 };
 
 struct Palette {
     colours: array<vec4<f32>, 32>,  // linear; w: hull
-    looks: array<vec4<f32>, 32>,    // texture, glow
+    looks: array<vec4<f32>, 32>,    // texture, glow, bytes inside
+    ramp: array<vec4<f32>, 256>,    // colours of values, linear
 };
 
 @group(0) @binding(0) var<uniform> view: View;
 @group(0) @binding(1) var<uniform> palette: Palette;
 @group(0) @binding(2) var<storage, read> pages: array<u32>;
 @group(0) @binding(3) var<storage, read> cells: array<u32>;
+@group(0) @binding(4) var<storage, read> inks: array<u32>;   // viewer/ink.py
+
+const FLAG_SHADING = 1u;
+const FLAG_OWNER_EDGES = 2u;
+const FLAG_MARKS = 4u;      // some page is selected or found
+const MODE_CLASS = 0u;
+const MODE_BYTES = 1u;
+const MODE_VALUE = 2u;      // the page's value on the ramp
+const MODE_ACTIVITY = 3u;   // the same, and pages without one are ghosts
+const INK_SELECTED = 1u << 16u;
+const INK_FOUND = 1u << 17u;
+const INK_LINES = 1u << 18u;
+const INK_LIT = 1u << 19u;
+// Beside the classes, in masks of them and in cells.
+const LIT = 1u << 31u;
+const MARKED = 1u << 30u;
+const HEAT_COLOUR = vec3<f32>(1.0, 0.42, 0.10);
+const FOUND_COLOUR = vec3<f32>(1.0, 0.80, 0.12);
+const SELECTED_COLOUR = vec3<f32>(0.75, 0.92, 1.0);
 
 const VOXELS = f32(1u << VOXEL_SHIFT);  // along the edge of a page
 const BODY_DENSITY = 0.075;     // of glass, for each page of the way through it
@@ -49,9 +73,12 @@ fn vs_main(@builtin(vertex_index) corner: u32) -> @builtin(position) vec4<f32> {
     return vec4<f32>(f32(corner & 1u) * 4.0 - 1.0, f32(corner >> 1u) * 4.0 - 1.0, 0.0, 1.0);
 }
 
+fn ink_at(place: u32) -> u32 {
+    return inks[page_of(slots[place])];
+}
+
 fn page_at(at: vec3<i32>) -> u32 {
-    let edge = 1 << PAGE_ORDER;
-    if any(at < vec3(0)) || any(at >= vec3(edge)) {
+    if is_outside(at) {
         return 0u;
     }
     return pages[table_place(at, PAGE_ORDER)];
@@ -65,8 +92,24 @@ fn solidity(at: vec3<i32>) -> f32 {
     return select(0.0, 1.0, is_solid(page_at(at)));
 }
 
-// Colour of a page: its class, moved a little by its owner in lightness and warmth.
-fn base_colour(entry: u32) -> vec3<f32> {
+// Whether a byte, 0 to 1, is one of those that show.
+fn is_shown(byte: f32) -> bool {
+    return byte * 255.0 >= view.tone.x - 0.5 && byte * 255.0 <= view.tone.y + 0.5;
+}
+
+fn byte_colour(byte: f32) -> vec3<f32> {
+    let share = clamp((byte * 255.0 - view.tone.x) / max(view.tone.y - view.tone.x, 1.0), 0.0, 1.0);
+    return palette.ramp[u32(255.0 * pow(share, view.tone.z))].rgb;
+}
+
+// Colour of a page: its class, moved a little by its owner in lightness and warmth; or its value.
+fn base_colour(entry: u32, ink: u32) -> vec3<f32> {
+    if view.mode >= MODE_VALUE && (view.mode == MODE_VALUE || (ink & 255u) > 0u) {
+        return palette.ramp[ink & 255u].rgb;
+    }
+    if view.mode != MODE_CLASS {
+        return vec3(0.10, 0.12, 0.16);
+    }
     let shade = f32(entry >> 8u & 255u) / 127.5 - 1.0;
     let colour = palette.colours[entry & 31u].rgb;
     return colour * (1.0 + 0.22 * shade * vec3(1.0, 0.6, -0.2));
@@ -134,7 +177,7 @@ fn leave(ray: Ray, walk: Walk, corner: vec3<i32>, edge: i32) -> Walk {
 }
 
 fn is_outside(at: vec3<i32>) -> bool {
-    return any(vec3<u32>(at) >= view.pages);    // a negative one is a huge one
+    return any(vec3<u32>(at) - view.low >= view.pages);    // a negative one is a huge one
 }
 
 // The first page of one of `classes` from a place on, its own included; outside or beyond `limit` for none.
@@ -149,15 +192,24 @@ fn find_page(ray: Ray, from_here: Walk, classes: u32, limit: f32) -> Walk {
             walk = leave(ray, walk, cell << vec3(2u), 4);
             continue;
         }
-        if (classes >> (pages[table_place(walk.at, PAGE_ORDER)] & 31u) & 1u) == 1u {
+        let place = table_place(walk.at, PAGE_ORDER);
+        if (classes >> (pages[place] & 31u) & 1u) == 1u {
             break;
+        }
+        if (classes & (LIT | MARKED)) != 0u {
+            let ink = ink_at(place);
+            let is_lit = (ink & INK_LIT) != 0u;
+            let is_marked = is_lit && (ink & (INK_SELECTED | INK_FOUND)) != 0u;
+            if (is_lit && (classes & LIT) != 0u) || (is_marked && (classes & MARKED) != 0u) {
+                break;
+            }
         }
         walk = leave(ray, walk, walk.at, 1);
     }
     return walk;
 }
 
-// The first page that is not of one class, from a place on; the cells that hold nothing else are one step.
+// The first page that is lit or not of one class, from a place on; the cells that hold nothing else are one step.
 fn cross_class(ray: Ray, from_here: Walk, page_class: u32) -> Walk {
     var walk = from_here;
     for (var i = 0u; i < MAX_STEPS; i++) {
@@ -169,7 +221,8 @@ fn cross_class(ray: Ray, from_here: Walk, page_class: u32) -> Walk {
             walk = leave(ray, walk, cell << vec3(2u), 4);
             continue;
         }
-        if (pages[table_place(walk.at, PAGE_ORDER)] & 31u) != page_class {
+        let place = table_place(walk.at, PAGE_ORDER);
+        if (pages[place] & 31u) != page_class || (ink_at(place) & INK_LIT) != 0u {
             break;
         }
         walk = leave(ray, walk, walk.at, 1);
@@ -204,10 +257,10 @@ fn ambient(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>) -> f32 {
     return 1.0 - 0.2 * shade;
 }
 
-// How near a point on a face is to the brick's edges: x to one with a page of another kind or none beyond,
-// y to any; 1 on the edge, 0 away from it. `width` in pages.
-fn edges(at: vec3<i32>, entry: u32, normal: vec3<f32>, inside: vec3<f32>, width: f32) -> vec2<f32> {
-    var nearest = vec2(0.0);
+// How near a point on a face is to the brick's edges: x to one with a page of another class or none beyond,
+// y to any, z to one of another owner; 1 on the edge, 0 away from it. `width` in pages.
+fn edges(at: vec3<i32>, entry: u32, normal: vec3<f32>, inside: vec3<f32>, width: f32) -> vec3<f32> {
+    var nearest = vec3(0.0);
     for (var axis = 0; axis < 3; axis++) {
         if normal[axis] != 0.0 {
             continue;
@@ -218,11 +271,51 @@ fn edges(at: vec3<i32>, entry: u32, normal: vec3<f32>, inside: vec3<f32>, width:
             var beyond = at;
             beyond[axis] += select(-1, 1, is_high);
             let other = page_at(beyond);
-            let is_border = (other & 31u) != (entry & 31u) || (other >> 16u) != (entry >> 16u);
-            nearest = max(nearest, vec2(select(0.0, line, is_border), line));
+            let is_border = (other & 31u) != (entry & 31u);
+            let is_strange = (other >> 16u) != (entry >> 16u);
+            nearest = max(nearest, vec3(select(0.0, line, is_border || is_strange), line, select(0.0, line, is_strange)));
         }
     }
     return nearest;
+}
+
+// How near a point on a face of a selected page is to where the selection ends: 1 on that edge.
+fn selection_edge(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>, width: f32) -> f32 {
+    var nearest = 0.0;
+    for (var axis = 0; axis < 3; axis++) {
+        let line = 1.0 - smoothstep(0.8 * width, width, min(inside[axis], 1.0 - inside[axis]));
+        if normal[axis] != 0.0 || line <= 0.0 {
+            continue;
+        }
+        var beyond = at;
+        beyond[axis] += select(-1, 1, inside[axis] > 0.5);
+        if is_outside(beyond) || (ink_at(table_place(beyond, PAGE_ORDER)) & INK_SELECTED) == 0u {
+            nearest = max(nearest, line);
+        }
+    }
+    return nearest;
+}
+
+// Light that a lit page sends out by itself: heat, what was found, the outline of what is selected.
+fn own_light(at: vec3<i32>, ink: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec3<f32> {
+    let heat = f32(ink >> 8u & 255u) / 255.0;
+    var light = HEAT_COLOUR * (0.9 * heat * heat);
+    if (ink & INK_FOUND) != 0u {
+        var share = 0.7;
+        // Near by only the lines that hold something of it shine.
+        if (ink & INK_LINES) != 0u && VOXELS * footprint < 1.0 {
+            let slot = slots[table_place(at, PAGE_ORDER)];
+            let line = offset_in_page(voxel_in(at, point) << vec3(COARSENING), slot) >> 6u;
+            let bits = inks[PAGE_COUNT + 2u * page_of(slot) + (line >> 5u)];
+            share = select(0.05, 0.9, (bits >> (line & 31u) & 1u) == 1u);
+        }
+        light += FOUND_COLOUR * share;
+    }
+    if (ink & INK_SELECTED) != 0u {
+        let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
+        light += SELECTED_COLOUR * (0.10 + 0.9 * selection_edge(at, normal, inside, clamp(2.2 * footprint, 0.03, 0.5)));
+    }
+    return light;
 }
 
 fn face_light(normal: vec3<f32>) -> f32 {
@@ -230,15 +323,18 @@ fn face_light(normal: vec3<f32>) -> f32 {
 }
 
 // Colour of a point on a solid face.
-fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32, pixel: vec2<u32>) -> vec3<f32> {
+fn shade(entry: u32, ink: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32, pixel: vec2<u32>) -> vec3<f32> {
     let look = palette.looks[entry & 31u];
     let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
     let footprint = t * view.forward.w;
     let voxel_pixels = 1.0 / (VOXELS * footprint);
-    let colour = base_colour(entry);
+    var colour = base_colour(entry, ink);
 
     var sun = face_light(normal);
-    var sky = ambient(at, normal, inside);
+    var sky = 0.9;
+    if (view.flags & FLAG_SHADING) != 0u {
+        sky = ambient(at, normal, inside);
+    }
     if view.light.w > 0.5 {
         let start = point + normal * 2e-3;
         let random = hash(vec3(pixel, u32(view.extent.w)));
@@ -256,7 +352,13 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32,
     }
     // The level of the pyramid whose blocks are about a pixel.
     let level = COARSENING + u32(clamp(round(-log2(voxel_pixels)), 0.0, f32(VOXEL_SHIFT)));
-    let found = content(slots[table_place(at, PAGE_ORDER)], voxel_in(at, point), level);
+    var found = content(slots[table_place(at, PAGE_ORDER)], voxel_in(at, point), level);
+    if !is_shown(found.x) {
+        found = vec2(0.0);
+    }
+    if view.mode == MODE_BYTES {
+        colour = mix(colour, byte_colour(found.x), select(0.0, view.tone.w, found.y > 0.0));
+    }
     let grain = look.x * clamp(voxel_pixels, 0.25, 1.0);
     let value = 1.0 + grain * mix(-0.62, 0.18 + 0.5 * found.x, found.y);
     var lit = colour * value * (0.9 * sun + sky * mix(0.28, 0.5, 0.5 + 0.5 * normal.y)) + colour * look.y * (0.4 + 0.6 * sky);
@@ -266,6 +368,9 @@ fn shade(entry: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32,
     let line = edges(at, entry, normal, inside, width) * smoothstep(5.0, 14.0, page_pixels);
     lit *= 1.0 - 0.28 * line.y;
     lit += (0.35 * colour + vec3(0.05)) * line.x * (0.4 + 0.6 * sky);
+    if (view.flags & FLAG_OWNER_EDGES) != 0u {
+        lit = mix(lit, vec3(0.75, 0.80, 0.85), 0.8 * line.z * smoothstep(2.0, 5.0, page_pixels));
+    }
     return lit;
 }
 
@@ -299,7 +404,7 @@ fn march_voxels(ray: Ray, page: Walk) -> Voxel {
             continue;
         }
         let byte = voxel_value(slot, at);
-        if byte > 0u {
+        if byte > 0u && is_shown(f32(byte) / 255.0) {
             return Voxel(true, walk.t, f32(byte) / 255.0, at, entry_normal(inner.origin, inner.inverse, vec3<f32>(at), 1.0));
         }
         walk = leave(inner, walk, walk.at, 1);
@@ -308,19 +413,25 @@ fn march_voxels(ray: Ray, page: Walk) -> Voxel {
 }
 
 // Colour of a byte that floats in a brick of glass.
-fn shade_voxel(entry: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
+fn shade_voxel(entry: u32, ink: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
     var sun = face_light(voxel.normal);
     if view.light.w > 0.5 && sun > 0.0 {
         sun *= select(1.0, 0.12, is_blocked(point + voxel.normal * 2e-3, view.light.xyz, SHADOW_REACH));
     }
     let sky = mix(0.28, 0.5, 0.5 + 0.5 * voxel.normal.y);
-    return base_colour(entry) * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);
+    var colour = base_colour(entry, ink);
+    if view.mode == MODE_BYTES {
+        colour = byte_colour(voxel.byte);
+    }
+    return colour * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);
 }
 
 fn enter(ray: Ray) -> Walk {
-    let box = span(ray.origin, ray.inverse, vec3(0.0), view.extent.xyz);
+    let low = vec3<i32>(view.low);
+    let high = low + vec3<i32>(view.pages);
+    let box = span(ray.origin, ray.inverse, vec3<f32>(low), vec3<f32>(high));
     let t = max(box.x, 0.0);
-    let at = clamp(vec3<i32>(floor(ray.origin + ray.direction * t)), vec3(0), vec3<i32>(view.extent.xyz) - 1);
+    let at = clamp(vec3<i32>(floor(ray.origin + ray.direction * t)), low, high - 1);
     return Walk(select(at, vec3(-1), box.y <= t), t);
 }
 
@@ -339,12 +450,18 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
             came_from = 0u;
         }
         let at = walk.at;
-        let entry = pages[table_place(at, PAGE_ORDER)];
+        let place = table_place(at, PAGE_ORDER);
+        let entry = pages[place];
+        let ink = ink_at(place);
+        let is_lit = (ink & INK_LIT) != 0u;
         let hull = palette.colours[entry & 31u].w;
         let point = ray.origin + ray.direction * walk.t;
         let normal = entry_normal(ray.origin, ray.inverse, vec3<f32>(at), 1.0);
         if is_solid(entry) {
-            hit.colour += (1.0 - hit.alpha) * shade(entry, at, normal, point, walk.t, pixel);
+            hit.colour += (1.0 - hit.alpha) * shade(entry, ink, at, normal, point, walk.t, pixel);
+            if is_lit {
+                hit.colour += (1.0 - hit.alpha) * own_light(at, ink, normal, point, walk.t * view.forward.w);
+            }
             hit.alpha = 1.0;
             hit.distance = select(walk.t, hit.distance, hit.is_body);
             hit.is_body = true;
@@ -354,34 +471,52 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         let footprint = walk.t * view.forward.w;
         let voxel_pixels = 1.0 / (VOXELS * footprint);
         let show = palette.looks[entry & 31u].z;
-        let colour = base_colour(entry) * (0.35 + 0.65 * face_light(normal) + palette.looks[entry & 31u].y);
+        var colour = base_colour(entry, ink) * (0.35 + 0.65 * face_light(normal) + palette.looks[entry & 31u].y);
         var alpha = 0.0;
-        if came_from != (entry & 31u) {
+        if came_from != (entry & 31u) || is_lit {
             let line = edges(at, entry, normal, point - vec3<f32>(at), clamp(1.2 * footprint, 0.012, 0.09));
             // From afar a brick with bytes inside is almost solid; it clears as the eye comes near.
             let surface = select(hull, mix(0.8, hull, smoothstep(1.2, 3.0, voxel_pixels)), show > 0.0);
             alpha = surface * 0.9 + (hull * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
+            if (view.flags & FLAG_OWNER_EDGES) != 0u && hull > 0.0 {
+                alpha = max(alpha, min(4.0 * hull, 0.7) * line.z * smoothstep(2.0, 5.0, 1.0 / footprint));
+            }
+        }
+        if is_lit {
+            let light = own_light(at, ink, normal, point, footprint);
+            colour += light;
+            // Amid empty glass a lit page is a body of its own; among bytes it stays clear.
+            var body = select(min(0.8 * max(light.x, light.z), 0.85), 0.0, show > 0.0 && voxel_pixels > 1.2);
+            if view.mode == MODE_ACTIVITY && (ink & 255u) > 0u {
+                body = mix(0.45, 0.97, f32(ink & 255u) / 255.0);
+            }
+            alpha = max(alpha, body);
         }
         // The body thickens with the way through it; empty glass is crossed as far as it goes.
         let entered = walk.t;
         let beyond = leave(ray, walk, at, 1);
         var next = beyond;
-        if show == 0.0 {
+        if show == 0.0 && !is_lit {
             next = cross_class(ray, beyond, entry & 31u);
         }
         alpha = 1.0 - (1.0 - clamp(alpha, 0.0, 1.0)) * exp(-BODY_DENSITY * hull * (next.t - entered));
         hit.colour += (1.0 - hit.alpha) * alpha * colour;
         hit.alpha += (1.0 - hit.alpha) * alpha;
-        if show > 0.0 && !hit.is_body {
+        if (show > 0.0 || is_lit) && !hit.is_body {
             hit.is_body = true;
             hit.distance = walk.t;
         }
         if show * voxel_pixels > 0.3 {
             let voxel = march_voxels(ray, walk);
             if voxel.found {
-                let place = ray.origin + ray.direction * voxel.t;
-                hit.colour += (1.0 - hit.alpha) * show * shade_voxel(entry, voxel, place, pixel);
-                hit.alpha += (1.0 - hit.alpha) * show;
+                let point_inside = ray.origin + ray.direction * voxel.t;
+                let opacity = show * view.tone.w;
+                var voxel_colour = shade_voxel(entry, ink, voxel, point_inside, pixel);
+                if (ink & (INK_FOUND | 0xff00u)) != 0u {
+                    voxel_colour += own_light(at, ink & ~INK_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
+                }
+                hit.colour += (1.0 - hit.alpha) * opacity * voxel_colour;
+                hit.alpha += (1.0 - hit.alpha) * opacity;
             }
         }
         if hit.alpha > OPAQUE {
@@ -440,6 +575,16 @@ fn pixel_ray(position: vec2<f32>) -> vec3<f32> {
     return ray_direction(normalize(view.forward.xyz + view.right.xyz * (uv.x - view.right.w) + view.up.xyz * (uv.y - view.up.w)));
 }
 
+// A hint of the first marked page on a ray's way, through whatever stands in front of it.
+fn mark_behind(ray: Ray, distance: f32) -> vec3<f32> {
+    let walk = find_page(ray, enter(ray), MARKED, 1e30);
+    if is_outside(walk.at) || walk.t <= distance + 1e-3 {
+        return vec3(0.0);
+    }
+    let ink = ink_at(table_place(walk.at, PAGE_ORDER));
+    return select(SELECTED_COLOUR, FOUND_COLOUR, (ink & INK_FOUND) != 0u) * 0.13;
+}
+
 @fragment
 fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let direction = pixel_ray(position.xy + view.jitter);
@@ -452,6 +597,9 @@ fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let depth = clamp((hit.distance - max(near, 0.0)) / (1.7 * view.eye.w), 0.0, 1.0);
     let fog = select(0.0, 0.55 * depth, hit.is_body);
     var colour = mix(hit.colour, behind * hit.alpha, fog) + behind * (1.0 - hit.alpha);
+    if (view.flags & FLAG_MARKS) != 0u {
+        colour += mark_behind(ray_from(origin, direction), hit.distance);
+    }
     let wire = outline(origin, direction, hit.distance);
     colour += vec3(0.10, 0.13, 0.18) * wire * (1.0 - 0.6 * hit.alpha);
     return vec4(colour, 1.0);

@@ -14,7 +14,7 @@ struct Job {
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 // Which brick each run is: the curve index of its first voxel / 4096.
 @group(0) @binding(2) var<storage, read> bricks: array<u32>;
-// A cube of the grid, four voxels a word; or the page table; or the cell table.
+// A cube of the grid, four voxels a word; or the page table.
 @group(0) @binding(3) var<storage, read_write> target_words: array<u32>;
 
 // Index to coordinates (Skilling's TransposetoAxes).
@@ -182,18 +182,13 @@ fn place_slots(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     target_words[at.x + ((at.y + (at.z << job.order)) << job.order)] = page | state_of(page, job.order) << 24u;
 }
 
-// 64 consecutive pages are a cell of 4^3: which classes are in it, one bit each, by the cell's place.
+// The page-table entries of some pages: `bricks` says which they are.
 @compute @workgroup_size(64)
-fn place_cells(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let cell = (group.y * groups.x + group.x) * 64u + lane;
-    if cell * 64u >= job.count {
+fn scatter_pages(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let number = (group.y * groups.x + group.x) * 64u + lane;
+    if number >= job.count {
         return;
     }
-    var classes = 0u;
-    for (var page = cell * 64u; page < min(cell * 64u + 64u, job.count); page++) {
-        classes |= 1u << (source[page] & 31u);
-    }
-    let order = job.order - 2u;
-    let at = to_xyz(cell, order);
-    target_words[at.x + ((at.y + (at.z << order)) << order)] = classes;
+    let at = to_xyz(bricks[number], job.order);
+    target_words[at.x + ((at.y + (at.z << job.order)) << job.order)] = source[number];
 }

@@ -1,0 +1,134 @@
+"""What happens to pages over time: heat of writes, their age, counts of executions, and entropy of what stands there.
+
+Heat rises by one with every change seen and falls by half every `HALF_LIFE_S` seconds of the clock, however many
+frames are drawn meanwhile; below `COLD` it is nothing, so a quiet guest has no hot page and costs nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.addresses import PAGE_SIZE
+
+HALF_LIFE_S = 1.2
+COLD = 0.03
+AGE_RANGE_S = 600.0
+"""Writes as old as this look like none."""
+_ENTROPY_PAGES = 64
+
+Pages = npt.NDArray[np.int64]
+
+
+class Heat:
+    """Heat and last writes of `page_count` pages.
+
+    Attributes:
+        hot: ascending numbers of the pages that are not cold.
+        written_s: when each was last seen to change, in seconds of the caller's clock; -inf for never.
+    """
+
+    def __init__(self, page_count: int) -> None:
+        self.hot: Pages = np.zeros(0, np.int64)
+        self.written_s = np.full(page_count, -np.inf)
+        self._heat = np.zeros(page_count, np.float32)
+        self._now_s = -np.inf
+
+    def touch(self, pages: Pages, now_s: float) -> None:
+        """Note that `pages` changed at `now_s`."""
+        self.cool(now_s)
+        self._heat[pages] += 1
+        self.written_s[pages] = now_s
+        self.hot = np.union1d(self.hot, pages)
+
+    def cool(self, now_s: float) -> Pages:
+        """Let time pass until `now_s`; return the pages whose heat changed by that."""
+        elapsed, self._now_s = now_s - self._now_s, max(now_s, self._now_s)
+        if elapsed <= 0 or not len(self.hot):
+            return np.zeros(0, np.int64)
+        cooled = self.hot
+        heat = self._heat[cooled] * np.float32(0.5 ** (elapsed / HALF_LIFE_S))
+        heat[heat < COLD] = 0
+        self._heat[cooled] = heat
+        self.hot = cooled[heat > 0]
+        return cooled
+
+    def glow(self, pages: Pages) -> npt.NDArray[np.uint8]:
+        """How bright pages glow, 0 to 255: full right after a write."""
+        return np.asarray(np.round(255 * np.minimum(self._heat[pages], 1)), np.uint8)
+
+    def rate(self, pages: Pages) -> npt.NDArray[np.uint8]:
+        """How often pages are written of late, 0 to 255: full for a page that changes all the time."""
+        return np.asarray(np.round(255 * (1 - np.exp(-self._heat[pages] / 4))), np.uint8)
+
+    def recency(self, pages: Pages, now_s: float) -> npt.NDArray[np.uint8]:
+        """How lately pages were written, 255 for now to 0 for `AGE_RANGE_S` ago or never, by the logarithm of the age."""
+        age = np.clip(now_s - self.written_s[pages], 0, AGE_RANGE_S)
+        return np.asarray(np.round(255 * (1 - np.log1p(age) / np.log1p(AGE_RANGE_S))), np.uint8)
+
+
+def scale_counts(counts: npt.NDArray[np.uint32], highest: int) -> npt.NDArray[np.uint8]:
+    """Counts on a scale of 0 to 255 by their logarithm; `highest` is 255, and 0 alone is 0."""
+    share = np.log1p(counts.astype(np.float64)) / np.log1p(max(highest, 1))
+    return np.where(counts > 0, np.clip(np.ceil(255 * share), 1, 255), 0).astype(np.uint8)
+
+
+def page_entropy(pages: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Shannon entropy of each row's bytes, 0 to 8 bits a byte as 0 to 255: `uint8` of shape (n,) for (n, 4096)."""
+    entropy = np.zeros(len(pages), np.uint8)
+    for start in range(0, len(pages), _ENTROPY_PAGES):
+        block = pages[start : start + _ENTROPY_PAGES]
+        # One count for all rows: each row's bytes get 256 numbers of their own.
+        numbered = block.astype(np.intp) + 256 * np.arange(len(block))[:, None]
+        counts = np.bincount(numbered.reshape(-1), minlength=256 * len(block)).reshape(-1, 256)
+        share = counts / block.shape[1]
+        bits = -(share * np.log2(np.maximum(share, 1e-9))).sum(axis=1)
+        entropy[start : start + len(block)] = np.round(255 * np.clip(bits / 8, 0, 1))
+    return entropy
+
+
+class EntropyCache:
+    """Entropy of pages, computed when it is asked for and again after a page changed."""
+
+    def __init__(self, page_count: int) -> None:
+        self.values = np.zeros(page_count, np.uint8)
+        self._is_stale = np.zeros(page_count, np.bool_)
+
+    def mark(self, pages: Pages) -> None:
+        """Note that `pages` changed."""
+        self._is_stale[pages] = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether any page is left to work out."""
+        return bool(self._is_stale.any())
+
+    def refresh(self, ram: npt.NDArray[np.uint8], limit: int) -> Pages:
+        """Compute at most `limit` pages that changed, out of `ram`; return which. Empty when all are known."""
+        stale = np.flatnonzero(self._is_stale[: len(ram) // PAGE_SIZE])[:limit].astype(np.int64)
+        if len(stale):
+            self.values[stale] = page_entropy(ram[: len(ram) // PAGE_SIZE * PAGE_SIZE].reshape(-1, PAGE_SIZE)[stale])
+            self._is_stale[stale] = False
+        return stale
+
+
+def compare_pages(now: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """How each page differs from `before`: 0 the same, 1 changed, 2 appeared (was zeros), 3 gone (is zeros).
+
+    Both are RAM as `uint8`; where the sizes differ, what is missing counts as zeros. A last partial page is left out.
+    """
+    count = max(len(now), len(before)) // PAGE_SIZE
+    kinds = np.zeros(count, np.uint8)
+    step = 1024
+    for first in range(0, count, step):
+        one, other = (_words(ram, first, min(step, count - first)) for ram in (now, before))
+        differs = (one != other).any(axis=1)
+        kinds[first : first + step] = np.where(differs, np.where(~other.any(axis=1), 2, 3 - 2 * one.any(axis=1)), 0)
+    return kinds
+
+
+def _words(ram: npt.NDArray[np.uint8], first: int, count: int) -> npt.NDArray[np.uint64]:
+    part = ram[first * PAGE_SIZE : (first + count) * PAGE_SIZE]
+    if len(part) < count * PAGE_SIZE:
+        part = np.pad(part, (0, count * PAGE_SIZE - len(part)))
+    return part.view(np.uint64).reshape(count, -1)

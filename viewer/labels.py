@@ -1,0 +1,122 @@
+"""Words on large regions: which runs of pages deserve a name, and where that name stands in a picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.page_map import PageMap
+from qemu_bridge.protocol import PageClass
+
+from . import palette
+from .curve import to_xyz
+
+if TYPE_CHECKING:
+    from .camera import Camera
+
+MAX_REGIONS = 48
+MAX_LABELS = 16
+_LEAST_PAGES = 2
+_MAX_GAP = 8
+"""Pages of others that do not end a region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A run of pages of one class and owner.
+
+    Attributes:
+        page_class: what the pages are.
+        text: its name.
+        first: its first page.
+        count: pages of it, without those of others in between.
+        centre: the middle of its densest part, in pages along x, y, z.
+    """
+
+    page_class: PageClass
+    text: str
+    first: int
+    count: int
+    centre: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself."""
+
+    text: str
+    colour: palette.Rgb
+    x: float
+    y: float
+    is_block: bool
+
+
+def find_regions(page_map: PageMap, page_order: int) -> list[Region]:
+    """The regions that catch the eye, largest first, at most `MAX_REGIONS`; of a class and owner only the largest."""
+    entries = page_map.entries
+    bodies = [c for c, material in palette.MATERIALS.items() if material.is_body]
+    pages = np.flatnonzero(np.isin(entries["page_class"], bodies)).astype(np.int64)
+    if not len(pages):
+        return []
+    kinds = entries["page_class"][pages].astype(np.int64) << 32 | entries["owner_id"][pages]
+    order = np.argsort(kinds, kind="stable")
+    pages, kinds = pages[order], kinds[order]
+    starts = np.flatnonzero((np.diff(kinds, prepend=-1) != 0) | (np.diff(pages, prepend=-9) > _MAX_GAP))
+    counts = np.diff(np.append(starts, len(pages)))
+    regions: dict[int, Region] = {}
+    for run in np.argsort(-counts, kind="stable").tolist():
+        if len(regions) == MAX_REGIONS or counts[run] < _LEAST_PAGES:
+            break
+        kind = int(kinds[starts[run]])
+        if kind not in regions:
+            inside = pages[starts[run] : starts[run] + counts[run]]
+            regions[kind] = _region(page_map, kind, inside, page_order)
+    return list(regions.values())
+
+
+def _region(page_map: PageMap, kind: int, pages: npt.NDArray[np.int64], page_order: int) -> Region:
+    page_class = PageClass(kind >> 32)
+    owner = page_map.owners.get(kind & 0xFFFFFFFF)
+    text = page_class.label
+    if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
+        text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
+    # The middle of the run, and what of it lies about that: the mean of a bent run may lie outside it.
+    middle = len(pages) // 2
+    part = pages[max(middle - 32, 0) : middle + 32]
+    x, y, z = (to_xyz(part, page_order).astype(np.float64) + 0.5).mean(axis=0).tolist()
+    return Region(page_class, text, int(pages[0]), len(pages), (x, y, z))
+
+
+def place_labels(
+    regions: list[Region],
+    camera: Camera,
+    size: tuple[int, int],
+    edge: int,
+    palette_name: str,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> list[Label]:
+    """Labels for `regions`, largest first, where the camera sees them; those that would lie on another are left out."""
+    from .camera import FIELD_OF_VIEW
+
+    width, height = size
+    right, up, forward = camera.axes()
+    tangent = math.tan(math.radians(FIELD_OF_VIEW / 2))
+    labels: list[Label] = []
+    for region in regions:
+        way = np.array(region.centre) / edge - camera.eye()
+        depth = float(way @ forward)
+        if depth <= 0 or len(labels) == MAX_LABELS:
+            continue
+        u = float(way @ right) / (depth * tangent * width / height) + shift[0]
+        v = float(way @ up) / (depth * tangent) + shift[1]
+        x, y = (u + 1) / 2 * width, (1 - v) / 2 * height
+        is_free = all(abs(x - label.x) > 0.11 * width or abs(y - label.y) > 0.035 * height for label in labels)
+        if 0 <= x < width and 0 <= y < height and is_free:
+            across = region.count ** (1 / 3) / edge / (depth * 2 * tangent) * height
+            colour = palette.colour_of(region.page_class, palette_name)
+            labels.append(Label(region.text, colour, x, y, across > 0.12 * height))
+    return labels

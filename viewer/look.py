@@ -1,0 +1,271 @@
+"""How the picture is coloured and what of it shows, as one value: `Look`.
+
+A look is frozen; a change is a new one, so undo, bookmarks and a text to paste come for nothing:
+
+>>> look = Look().with_layer([PageClass.SLAB], Layer.DIMMED)
+>>> look.to_text()
+'dim=slab'
+>>> Look.from_text("mode=entropy,slice=0:0:0:1:1:0.5").mode
+<Mode.ENTROPY: 'entropy'>
+
+The text holds only what differs from the default, as ``key=value`` joined by commas: ``mode``, ``palette``;
+``hide``, ``dim``, ``only`` with names of classes joined by ``+`` (``hide`` names all hidden classes, ``none`` for
+none); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
+``shade``, ``edges``, ``heat``, ``labels`` with 0 or 1. What is selected or found is no part of it: it belongs to the
+moment (`viewer.scene.Scene.select`, `Scene.glow`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from qemu_bridge.errors import UsageError
+from qemu_bridge.protocol import PageClass
+
+from . import palette
+
+MAX_TEXT = 4096
+"""Longest text that `Look.from_text` reads."""
+DEFAULT_HIDDEN = frozenset({PageClass.UNTOUCHED})
+Corner = tuple[float, float, float]
+
+
+class Mode(Enum):
+    """What colours mean."""
+
+    CLASS = "class"
+    OWNER = "owner"
+    BYTES = "bytes"
+    ENTROPY = "entropy"
+    AGE = "age"
+    WRITES = "writes"
+    EXECUTION = "execution"
+    DIFFERENCE = "difference"
+
+    @property
+    def label(self) -> str:
+        """For a list to choose from."""
+        return _LABELS[self]
+
+    @property
+    def is_activity(self) -> bool:
+        """Whether only pages with a value are solid, and all others ghosts around them."""
+        return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE)
+
+
+_LABELS = {
+    Mode.CLASS: "what a page is",
+    Mode.OWNER: "whose it is",
+    Mode.BYTES: "value of each byte",
+    Mode.ENTROPY: "entropy of its bytes",
+    Mode.AGE: "age of the last write",
+    Mode.WRITES: "how often it is written",
+    Mode.EXECUTION: "how often it is executed",
+    Mode.DIFFERENCE: "difference from the other capture",
+}
+
+
+class Layer(Enum):
+    """How a class shows. Where any is isolated, those that are not do not show."""
+
+    SHOWN = "shown"
+    DIMMED = "dimmed"
+    HIDDEN = "hidden"
+    ISOLATED = "isolated"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """From a byte's value to what shows: bytes from `low` to `high` (0-255), spread by `gamma`.
+
+    `opacity`, 0 to 1, is how solid bytes in bricks of glass are; with 0 none shows. A byte of zero is never drawn.
+    """
+
+    low: int = 1
+    high: int = 255
+    gamma: float = 1.0
+    opacity: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.low <= self.high <= 255 and 0.1 <= self.gamma <= 10 and 0 <= self.opacity <= 1):
+            raise UsageError(
+                f"{_numbers((self.low, self.high, self.gamma, self.opacity))} is no transfer function; write "
+                "LOW:HIGH:GAMMA:OPACITY with bytes of 0 to 255, gamma of 0.1 to 10 and opacity of 0 to 1"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The box that shows, as shares of the box that RAM fills; its faces lie on the nearest faces of pages."""
+
+    low: Corner = (0.0, 0.0, 0.0)
+    high: Corner = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not all(0 <= a < b <= 1 for a, b in zip(self.low, self.high, strict=True)):
+            raise UsageError(
+                f"{_numbers((*self.low, *self.high))} is no box; write X:Y:Z:X:Y:Z, from 0 to 1, the lower corner first"
+            )
+
+    def in_pages(self, extent: tuple[int, int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(first page, page past the last) along x, y, z of a box of `extent` pages; never less than one page."""
+        first = tuple(min(round(a * n), n - 1) for a, n in zip(self.low, extent, strict=True))
+        past = tuple(max(round(b * n), f + 1) for b, n, f in zip(self.high, extent, first, strict=True))
+        return first, past
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the picture looks.
+
+    Attributes:
+        mode: what colours mean.
+        palette: a name of `palette.PALETTES`.
+        hidden, dimmed, isolated: classes that are not simply shown; see `Layer`.
+        transfer: which bytes show, and how bright.
+        box: what part of RAM's box shows.
+        shading: shadows and light that reaches corners less, so that structure can be read.
+        owner_edges: bright lines where the owner changes.
+        heat: pages glow for a while after they are written.
+        labels: words on the large regions.
+    """
+
+    mode: Mode = Mode.CLASS
+    palette: str = palette.DEFAULT
+    hidden: frozenset[PageClass] = DEFAULT_HIDDEN
+    dimmed: frozenset[PageClass] = frozenset()
+    isolated: frozenset[PageClass] = frozenset()
+    transfer: Transfer = Transfer()
+    box: Slice = Slice()
+    shading: bool = True
+    owner_edges: bool = False
+    heat: bool = True
+    labels: bool = True
+
+    def __post_init__(self) -> None:
+        if self.palette not in palette.PALETTES:
+            raise UsageError(f"there is no palette {self.palette!r}; use one of {', '.join(palette.PALETTES)}")
+
+    def layer(self, page_class: PageClass) -> Layer:
+        """How a class shows by its own setting."""
+        if page_class in self.isolated:
+            return Layer.ISOLATED
+        if page_class in self.hidden:
+            return Layer.HIDDEN
+        return Layer.DIMMED if page_class in self.dimmed else Layer.SHOWN
+
+    def with_layer(self, classes: Iterable[PageClass], layer: Layer) -> Look:
+        """The look in which `classes` show that way."""
+        named = frozenset(classes)
+        sets = {Layer.HIDDEN: self.hidden, Layer.DIMMED: self.dimmed, Layer.ISOLATED: self.isolated}
+        hidden, dimmed, isolated = (old | named if kind is layer else old - named for kind, old in sets.items())
+        return replace(self, hidden=hidden, dimmed=dimmed, isolated=isolated)
+
+    def toggled(self, classes: Iterable[PageClass]) -> Look:
+        """The look in which each of `classes` shows if it was hidden, and is hidden if it showed."""
+        return replace(self, hidden=self.hidden ^ frozenset(classes))
+
+    @property
+    def visible(self) -> frozenset[PageClass]:
+        """The classes that show, dimmed or not."""
+        return self.isolated or frozenset(PageClass) - self.hidden
+
+    def to_text(self) -> str:
+        """The look as a short text; empty for the default one."""
+        plain = Look()
+        parts = {
+            "mode": (self.mode.value, plain.mode.value),
+            "palette": (self.palette, plain.palette),
+            "hide": (_names(self.hidden), _names(plain.hidden)),
+            "dim": (_names(self.dimmed), "none"),
+            "only": (_names(self.isolated), "none"),
+            "bytes": (_transfer_text(self.transfer), _transfer_text(plain.transfer)),
+            "slice": (_numbers((*self.box.low, *self.box.high)), _numbers((*plain.box.low, *plain.box.high))),
+            "shade": (str(int(self.shading)), "1"),
+            "edges": (str(int(self.owner_edges)), "0"),
+            "heat": (str(int(self.heat)), "1"),
+            "labels": (str(int(self.labels)), "1"),
+        }
+        return ",".join(f"{key}={value}" for key, (value, usual) in parts.items() if value != usual)
+
+    @classmethod
+    def from_text(cls, text: str) -> Look:
+        """The look that a text describes; `UsageError` for one that describes none."""
+        if len(text) > MAX_TEXT:
+            raise UsageError(f"a look of {len(text)} characters is too long; use {MAX_TEXT} at most")
+        look = cls()
+        for part in filter(None, (word.strip() for word in text.split(","))):
+            key, _, value = part.partition("=")
+            look = _with_part(look, key.strip(), value.strip())
+        return look
+
+
+KEYS = ("mode", "palette", "hide", "dim", "only", "bytes", "slice", "shade", "edges", "heat", "labels")
+"""The keys of a look's text, so that they can stand in one text beside a camera's."""
+_SWITCHES = {"shade": "shading", "edges": "owner_edges", "heat": "heat", "labels": "labels"}
+_LAYERS = {"hide": "hidden", "dim": "dimmed", "only": "isolated"}
+
+
+def _with_part(look: Look, key: str, value: str) -> Look:
+    if key == "mode":
+        return replace(look, mode=_parse_mode(value))
+    if key == "palette":
+        return replace(look, palette=value)
+    if key in _LAYERS:
+        return replace(look, **{_LAYERS[key]: _parse_classes(value)})  # type: ignore[arg-type]
+    if key in _SWITCHES and value in ("0", "1"):
+        return replace(look, **{_SWITCHES[key]: value == "1"})  # type: ignore[arg-type]
+    if key == "bytes":
+        low, high, gamma, opacity = _parse_numbers(key, value, 4)
+        return replace(look, transfer=Transfer(int(low), int(high), gamma, opacity))
+    if key == "slice":
+        box = _parse_numbers(key, value, 6)
+        return replace(look, box=Slice((box[0], box[1], box[2]), (box[3], box[4], box[5])))
+    raise UsageError(f"{key}={value} says nothing about a look; write {', '.join(KEYS[:-1])} or {KEYS[-1]}")
+
+
+def _parse_mode(value: str) -> Mode:
+    try:
+        return Mode(value)
+    except ValueError:
+        raise UsageError(
+            f"there is no colouring {value!r}; use one of {', '.join(mode.value for mode in Mode)}"
+        ) from None
+
+
+def _class_name(page_class: PageClass) -> str:
+    return page_class.name.lower().replace("_", "-")
+
+
+def _names(classes: frozenset[PageClass]) -> str:
+    return "+".join(_class_name(page_class) for page_class in sorted(classes)) or "none"
+
+
+def _parse_classes(value: str) -> frozenset[PageClass]:
+    known = {_class_name(page_class): page_class for page_class in PageClass}
+    names = [] if value in ("", "none") else value.split("+")
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise UsageError(f"there is no class {wrong[0]!r}; use {', '.join(known)}, joined by +")
+    return frozenset(known[name] for name in names)
+
+
+def _parse_numbers(key: str, value: str, count: int) -> list[float]:
+    try:
+        numbers = [float(word) for word in value.split(":")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        raise UsageError(f"{key}={value} needs {count} numbers joined by colons; leave it out for the usual")
+    return numbers
+
+
+def _numbers(numbers: Iterable[float]) -> str:
+    return ":".join(f"{number:.4g}" for number in numbers)
+
+
+def _transfer_text(transfer: Transfer) -> str:
+    return _numbers((transfer.low, transfer.high, transfer.gamma, transfer.opacity))

@@ -1,0 +1,148 @@
+"""The legend: what colours mean, how much there is of each, what shows. A click hides, a right click isolates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from imgui_bundle import imgui
+
+from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.protocol import PageClass
+from viewer.desk import Desk
+from viewer.legend import format_bytes, legend_classes
+from viewer.look import Layer, Mode, Slice
+from viewer.palette import PALETTES, colour_of
+
+from . import Layout
+from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet
+
+
+def draw(desk: Desk, layout: Layout) -> None:
+    """Draw the panel at the left."""
+    fixed_window("layers", (0, layout.bar), (layout.left, layout.body_height))
+    headline, _, rest = desk.source.title.partition(" · ")
+    imgui.push_font(None, imgui.get_style().font_size_base * 1.5)
+    imgui.text(plain(headline))
+    imgui.pop_font()
+    for words in filter(None, rest.split(" · ")):
+        quiet(plain(words))
+    imgui.dummy(imgui.ImVec2(1, 6))
+    counts = desk.scene.page_map.counts() if desk.scene.page_map is not None else {}
+    for number, page_class in enumerate(legend_classes(desk.scene), 1):
+        _draw_class(desk, page_class, counts.get(page_class, 0), number)
+    imgui.dummy(imgui.ImVec2(1, 4))
+    if imgui.small_button("show all"):
+        desk.show_all()
+    _draw_colouring(desk)
+    _draw_voxels(desk)
+    imgui.end()
+
+
+def _draw_colouring(desk: Desk) -> None:
+    look = desk.scene.look
+    imgui.separator_text("colour")
+    imgui.set_next_item_width(-1)
+    if imgui.begin_combo("##mode", look.mode.label):
+        for mode in Mode:
+            if imgui.selectable(mode.label, mode is look.mode)[0]:
+                desk.set_look(replace(look, mode=mode))
+        imgui.end_combo()
+    if look.mode not in (Mode.CLASS, Mode.OWNER, Mode.DIFFERENCE):
+        _draw_ramp(desk)
+    imgui.set_next_item_width(-1)
+    if imgui.begin_combo("##palette", f"palette {look.palette}"):
+        for name in PALETTES:
+            if imgui.selectable(name, name == look.palette)[0]:
+                desk.set_look(replace(look, palette=name))
+        imgui.end_combo()
+    for name, label in (("owner_edges", "edges of owners"), ("shading", "shading"), ("heat", "glow of writes")):
+        changed, is_on = imgui.checkbox(label, getattr(look, name))
+        if changed:
+            switched: dict[str, Any] = {name: is_on}
+            desk.set_look(replace(look, **switched))
+    _draw_slice(desk)
+
+
+def _draw_ramp(desk: Desk) -> None:
+    place, width = imgui.get_cursor_screen_pos(), imgui.get_content_region_avail().x
+    height = imgui.get_text_line_height() * 0.6
+    pen, steps = imgui.get_window_draw_list(), desk.scene.steps()
+    for number in range(64):
+        low = imgui.ImVec2(place.x + width * number / 64, place.y)
+        high = imgui.ImVec2(place.x + width * (number + 1) / 64, place.y + height)
+        red, green, blue = steps[number * 4].tolist()
+        pen.add_rect_filled(low, high, packed((red, green, blue)))
+    imgui.dummy(imgui.ImVec2(width, height))
+
+
+def _draw_slice(desk: Desk) -> None:
+    if not imgui.tree_node("slice"):
+        return
+    look, box = desk.scene.look, desk.scene.look.box
+    for axis, name in enumerate("xyz"):
+        low, high = box.low[axis], box.high[axis]
+        imgui.set_next_item_width(-24)
+        changed, values = imgui.slider_float2(name, [low, high], 0.0, 1.0, "%.2f")
+        if changed:
+            first = min(max(values[0], 0.0), 0.98)
+            past = min(max(values[1], first + 0.02), 1.0)
+            lows, highs = list(box.low), list(box.high)
+            lows[axis], highs[axis] = first, past
+            desk.set_look(replace(look, box=Slice((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))))
+    imgui.tree_pop()
+
+
+def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> None:
+    layer = desk.scene.look.layer(page_class)
+    shows = page_class in desk.scene.visible
+    place = imgui.get_cursor_screen_pos()
+    height = imgui.get_text_line_height()
+    width = imgui.get_content_region_avail().x
+    imgui.push_id(int(page_class))
+    imgui.selectable("##row", False, 0, imgui.ImVec2(width, height))
+    if imgui.is_item_hovered():
+        imgui.set_tooltip(
+            "click: show or hide\nright click: this alone, or all again\nshift click: ghost it\nmiddle click: fly there"
+        )
+    if imgui.is_item_clicked(0):
+        if imgui.get_io().key_shift:
+            desk.dim(page_class)
+        else:
+            desk.toggle([page_class])
+    if imgui.is_item_clicked(1):
+        desk.isolate(page_class)
+    if imgui.is_item_clicked(2):
+        show_class(desk, page_class, fly=True)
+    imgui.pop_id()
+    pen = imgui.get_window_draw_list()
+    tint = colour_of(page_class, desk.scene.look.palette)
+    edge = height * 0.62
+    corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
+    end = imgui.ImVec2(corner.x + edge, corner.y + edge)
+    if shows:
+        pen.add_rect_filled(corner, end, packed(tint, 0.4 if layer is Layer.DIMMED else 1.0), 2)
+    else:
+        pen.add_rect(corner, end, packed(tint, 0.7), 2)
+    name = f"{number}  {page_class.label}" if number < 10 else f"    {page_class.label}"
+    pen.add_text(imgui.ImVec2(end.x + 8, place.y), packed(TEXT if shows else QUIET, 1.0 if shows else 0.6), name)
+    size = format_bytes(pages * PAGE_SIZE)
+    right = place.x + width - imgui.calc_text_size(size).x
+    pen.add_text(imgui.ImVec2(right, place.y), packed(QUIET, 1.0 if shows else 0.6), size)
+
+
+def show_class(desk: Desk, page_class: PageClass, *, fly: bool) -> None:
+    """Let all pages of a class glow."""
+    if desk.scene.page_map is not None:
+        pages = (desk.scene.page_map.entries["page_class"] == page_class).nonzero()[0]
+        desk.show_pages(page_class.label, pages, fly=fly)
+
+
+def _draw_voxels(desk: Desk) -> None:
+    pool = desk.scene.pool
+    voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes, the largest"
+    imgui.push_text_wrap_pos(0.0)
+    imgui.push_style_color(imgui.Col_.text, colour(QUIET))
+    imgui.text(f"voxel: {voxel}; brick: a page of 4 KiB; Hilbert curve of order {pool.order}")
+    imgui.pop_style_color()
+    imgui.pop_text_wrap_pos()

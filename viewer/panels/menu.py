@@ -1,0 +1,36 @@
+"""The menu bar: every command by menu, and the machine's name at the right."""
+
+from __future__ import annotations
+
+from imgui_bundle import imgui
+
+from viewer.commands import Commands, key_name
+from viewer.desk import Desk
+
+from .theme import QUIET, colour
+
+_CHECKED = {"layers": "layers", "details": "details", "labels": "labels"}
+
+
+def draw(desk: Desk, commands: Commands) -> None:
+    """Draw the menu bar and do what is chosen from it."""
+    if not imgui.begin_main_menu_bar():
+        return
+    for menu, rows in commands.menus().items():
+        if imgui.begin_menu(menu):
+            for command in rows:
+                is_checked = _is_checked(desk, command.name)
+                keys = ", ".join(map(key_name, command.keys[:2]))
+                if imgui.menu_item(command.title, keys, is_checked)[0]:
+                    command.run(desk)
+            imgui.end_menu()
+    title = desk.source.title
+    space = imgui.get_content_region_avail().x - imgui.calc_text_size(title).x
+    if space > 20:
+        imgui.same_line(imgui.get_cursor_pos_x() + space - 8)
+        imgui.text_colored(colour(QUIET), title)
+    imgui.end_main_menu_bar()
+
+
+def _is_checked(desk: Desk, name: str) -> bool:
+    return desk.is_open(_CHECKED[name]) if name in _CHECKED else name == desk.eye.mode.value

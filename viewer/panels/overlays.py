@@ -1,0 +1,147 @@
+"""Any overlay of the daemon as a table. A row selects the memory that it is about, where a target says which that is."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from imgui_bundle import imgui
+
+from qemu_bridge.protocol import OverlayInfo, OverlayTable
+from viewer.desk import Desk
+
+from .processes import show_target
+from .theme import WARN, colour, plain, quiet
+
+_MOST_ROWS = 20_000
+_REFRESH_S = 5.0
+
+
+def draw(desk: Desk) -> None:
+    """Draw the tab's body."""
+    infos = _infos(desk)
+    if not infos:
+        return
+    if not desk.overlay_name:
+        desk.overlay_name = infos[0].name
+    imgui.set_next_item_width(-80 * desk.settings.ui_scale)
+    if imgui.begin_combo("##overlay", desk.overlay_name):
+        for info in infos:
+            if imgui.selectable(plain(f"{info.name}:  {info.summary}"), info.name == desk.overlay_name)[0]:
+                desk.overlay_name = info.name
+        imgui.end_combo()
+    imgui.same_line()
+    is_again = imgui.button("again")
+    table = _table(desk, is_again)
+    if table is not None:
+        for sentence in table.skipped[:3]:
+            quiet(plain(sentence))
+        _draw_table(desk, table)
+
+
+def _infos(desk: Desk) -> list[OverlayInfo]:
+    answer = desk.questions.answer("overlays")
+    is_old = answer is None or (answer.error and time.monotonic() - answer.time_s > _REFRESH_S)
+    if is_old and not desk.questions.is_pending("overlays"):
+        desk.questions.ask("overlays", lambda client: client.overlays()[0])
+    if answer is None or answer.error:
+        quiet("asking ..." if answer is None else plain(answer.error))
+        return []
+    return list(answer.value)
+
+
+def _table(desk: Desk, is_again: bool) -> OverlayTable | None:
+    name = desk.overlay_name
+    answer = desk.questions.answer("overlay")
+    is_other = answer is None or answer.key != name
+    if (is_other or is_again) and not desk.questions.is_pending("overlay"):
+        desk.questions.ask("overlay", lambda client: client.overlay(name), name)
+    if answer is None or answer.key != name:
+        quiet("asking ...")
+        return None
+    if answer.error:
+        imgui.text_colored(colour(WARN), plain(answer.error))
+        return None
+    return answer.value if isinstance(answer.value, OverlayTable) else None
+
+
+def _draw_table(desk: Desk, table: OverlayTable) -> None:
+    columns = [column.partition(":") for column in table.columns][:32]
+    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.scroll_x
+    flags |= imgui.TableFlags_.sizing_fixed_fit | imgui.TableFlags_.resizable
+    if not columns or not imgui.begin_table(f"rows of {table.name}", len(columns), flags):
+        return
+    imgui.table_setup_scroll_freeze(0, 1)
+    for name, _, _ in columns:
+        imgui.table_setup_column(plain(name.replace("_", " ")))
+    imgui.table_headers_row()
+    clipper = imgui.ListClipper()
+    clipper.begin(min(len(table.rows), _MOST_ROWS))
+    while clipper.step():
+        for number in range(clipper.display_start, clipper.display_end):
+            _draw_row(desk, table, columns, number)
+    imgui.end_table()
+
+
+def _draw_row(desk: Desk, table: OverlayTable, columns: list[tuple[str, str, str]], number: int) -> None:
+    row = table.rows[number]
+    imgui.table_next_row()
+    for place, (name, _, form) in enumerate(columns):
+        imgui.table_next_column()
+        text = plain(format_cell(row.get(name), form))
+        if place:
+            imgui.text(text)
+            continue
+        flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
+        if imgui.selectable(f"{text}##{number}", row.get("pid", 0) == desk.pid and desk.pid > 0, flags)[0]:
+            _select(desk, table.name, row, fly=imgui.is_mouse_double_clicked(0))
+
+
+def _select(desk: Desk, overlay: str, row: dict[str, Any], *, fly: bool) -> None:
+    target = target_of(overlay, row)
+    if isinstance(row.get("pid"), int):
+        desk.pid = row["pid"]
+    if target:
+        show_target(desk, target, target, fly=fly)
+
+
+def target_of(overlay: str, row: dict[str, Any]) -> str:
+    """The target that a row of an overlay is about; empty where it names no memory.
+
+    >>> target_of("slabs", {"name": "dentry"})
+    "slab:'dentry'"
+    """
+    name, path, pid = row.get("name"), row.get("path"), row.get("pid")
+    if overlay == "slabs" and name:
+        return f"slab:{_quoted(name)}"
+    if overlay == "modules" and name:
+        return f"module:{_quoted(name)}"
+    if overlay == "areas" and isinstance(row.get("start"), int) and isinstance(row.get("end"), int):
+        return f"va:{row['start']:#x}+{row['end'] - row['start']:#x}@pid:{pid}"
+    if overlay in ("threads", "kernel-stacks") and isinstance(pid, int):
+        return f"pid:{pid}/kernelstack"
+    if isinstance(path, str) and path.startswith("/"):
+        return f"file:{_quoted(path)}"
+    if isinstance(pid, int):
+        return f"pid:{pid}" if row.get("page_table", 1) is not None else f"pid:{pid}/kernelstack"
+    return ""
+
+
+def _quoted(name: str) -> str:
+    escaped = "".join(
+        f"\\{letter}" if letter in "'\\" else letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in name
+    )
+    return f"'{escaped}'"
+
+
+def format_cell(value: Any, form: str) -> str:  # noqa: ANN401  # a JSON value
+    """A cell as text; `form` is a format specification as an overlay gives it, passed over where it does not fit."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(map(str, value[:20]))
+    try:
+        return format(value, form) if form and len(form) < 10 else str(value)
+    except (ValueError, TypeError):
+        return str(value)

@@ -1,0 +1,120 @@
+"""The process table and the memory areas of one process. A row selects its pages in the picture, a pinned byte its row."""
+
+from __future__ import annotations
+
+import time
+
+from imgui_bundle import imgui
+
+from qemu_bridge.protocol import MemoryMapping, Process
+from viewer.desk import Desk
+from viewer.legend import format_bytes
+from viewer.search import pages_of
+
+from .theme import WARN, colour, plain, quiet
+
+REFRESH_S = 3.0
+_MOST_ROWS = 5000
+
+
+def draw(desk: Desk) -> None:
+    """Draw the tab's body."""
+    rows = _rows(desk)
+    if not rows:
+        return
+    height = imgui.get_content_region_avail().y * (0.55 if desk.mapping_pid else 1.0)
+    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
+    flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
+    if imgui.begin_table("processes", 5, flags, imgui.ImVec2(0, height)):
+        imgui.table_setup_scroll_freeze(0, 1)
+        for name in ("pid", "name", "state", "resident", "command line"):
+            imgui.table_setup_column(name)
+        imgui.table_headers_row()
+        for process in rows[:_MOST_ROWS]:
+            _draw_row(desk, process)
+        imgui.end_table()
+    if desk.mapping_pid:
+        _draw_mappings(desk)
+
+
+def _rows(desk: Desk) -> list[Process]:
+    answer = desk.questions.answer("ps")
+    is_old = answer is None or time.monotonic() - answer.time_s > REFRESH_S
+    if is_old and not desk.questions.is_pending("ps"):
+        desk.questions.ask("ps", lambda client: client.processes())
+    if answer is None:
+        quiet("asking ...")
+        return []
+    if answer.error:
+        imgui.push_text_wrap_pos(0.0)
+        imgui.text_colored(colour(WARN), plain(answer.error))
+        imgui.pop_text_wrap_pos()
+    return answer.value if isinstance(answer.value, list) else []
+
+
+def _draw_row(desk: Desk, process: Process) -> None:
+    imgui.table_next_row()
+    imgui.table_next_column()
+    flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
+    is_selected = process.pid == desk.pid
+    if imgui.selectable(f"{process.pid}", is_selected, flags)[0]:
+        select_process(desk, process, fly=imgui.is_mouse_double_clicked(0))
+    for text in (
+        process.name,
+        process.state,
+        format_bytes(process.resident_pages << 12) if process.resident_pages else "",
+        process.command_line,
+    ):
+        imgui.table_next_column()
+        imgui.text(plain(text))
+
+
+def select_process(desk: Desk, process: Process, *, fly: bool) -> None:
+    """Let the pages of a process glow, of a kernel thread its stack, and list its memory areas."""
+    desk.pid = desk.mapping_pid = process.pid
+    is_kernel = process.page_table is None
+    target = f"pid:{process.pid}" + ("/kernelstack" if is_kernel else "")
+    show_target(desk, target, f"{process.name} ({process.pid})", fly=fly)
+    desk.questions.ask("maps", lambda client: client.mappings(process.pid), process.pid)
+
+
+def show_target(desk: Desk, target: str, title: str, *, fly: bool) -> None:
+    """Ask for the memory of a target; when the answer comes, it glows."""
+    count = desk.scene.page_count
+    desk.questions.ask("glow", lambda client: (title, pages_of(client.where(target), count), fly), target)
+
+
+def _draw_mappings(desk: Desk) -> None:
+    answer = desk.questions.answer("maps")
+    pid = desk.mapping_pid
+    if (answer is None or answer.key != pid) and not desk.questions.is_pending("maps"):
+        desk.questions.ask("maps", lambda client: client.mappings(pid), pid)
+    imgui.separator_text(f"memory areas of process {pid}")
+    if answer is None or answer.key != pid:
+        quiet("asking ...")
+        return
+    if answer.error:
+        quiet(plain(answer.error))
+        return
+    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
+    flags |= imgui.TableFlags_.scroll_x
+    if imgui.begin_table("areas", 4, flags):
+        imgui.table_setup_scroll_freeze(0, 1)
+        for name in ("start", "size", "", "what"):
+            imgui.table_setup_column(name)
+        imgui.table_headers_row()
+        for number, row in enumerate(answer.value[:_MOST_ROWS]):
+            _draw_area(desk, pid, number, row)
+        imgui.end_table()
+
+
+def _draw_area(desk: Desk, pid: int, number: int, row: MemoryMapping) -> None:
+    imgui.table_next_row()
+    imgui.table_next_column()
+    flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
+    if imgui.selectable(f"{row.start:#x}##{number}", False, flags)[0]:
+        target = f"va:{row.start:#x}+{row.end - row.start:#x}@pid:{pid}"
+        show_target(desk, target, row.path or "anonymous memory", fly=imgui.is_mouse_double_clicked(0))
+    for text in (format_bytes(row.end - row.start), row.permissions, row.path):
+        imgui.table_next_column()
+        imgui.text(plain(text))

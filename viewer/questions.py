@@ -1,0 +1,123 @@
+"""Questions to the daemon, asked on a thread of their own so that no frame ever waits for an answer.
+
+A question has a topic; of two about one topic only the newer is asked, and the last answer stays until the next
+comes. A panel asks and, frame by frame, looks whether there is an answer::
+
+    questions.ask("ps", lambda client: client.processes())
+    answer = questions.answer("ps")     # None until there is one
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qemu_bridge.errors import GlassBoxError, MachineError
+
+log = logging.getLogger(__name__)
+
+Question = Callable[[Any], Any]
+"""Takes a client and returns the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: a value, or why there is none; `key` is what the asker gave, `time_s` on the monotonic clock."""
+
+    key: object
+    value: Any
+    error: str
+    time_s: float
+
+
+class Questions:
+    """A thread that asks one question after the other; `wake` is called on it after each answer."""
+
+    def __init__(self, connect: Callable[[], Any] | None, wake: Callable[[], None]) -> None:
+        """`connect` makes a client, on the thread; None where there is nobody to ask."""
+        self._connect, self._wake = connect, wake
+        self._condition = threading.Condition()
+        self._waiting: dict[str, tuple[object, Question]] = {}
+        self._asking = ""
+        self._answers: dict[str, Answer] = {}
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="viewer-questions", daemon=True)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is anybody to ask."""
+        return self._connect is not None
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the question that it is at; waits for that no longer than a moment."""
+        with self._condition:
+            self._is_stopped = True
+            self._condition.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=0.5)
+
+    def ask(self, topic: str, question: Question, key: object = None) -> None:
+        """Ask soon; a question about the same topic that still waits is dropped."""
+        with self._condition:
+            if self._connect is None:
+                self._answers[topic] = Answer(key, None, "there is no daemon to ask", time.monotonic())
+                return
+            self._waiting[topic] = (key, question)
+            self._condition.notify()
+
+    def answer(self, topic: str) -> Answer | None:
+        """The last answer about a topic."""
+        return self._answers.get(topic)
+
+    def forget(self, topic: str) -> None:
+        """Drop the answer about a topic."""
+        self._answers.pop(topic, None)
+
+    def is_pending(self, topic: str) -> bool:
+        """Whether an answer is to come."""
+        return topic in self._waiting or self._asking == topic
+
+    def _run(self) -> None:
+        client: Any = None
+        while (taken := self._take()) is not None:
+            topic, key, question = taken
+            client = self._put(client, topic, key, question)
+            self._asking = ""
+            self._wake()
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close()
+
+    def _take(self) -> tuple[str, object, Question] | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._is_stopped or self._waiting)
+            if self._is_stopped:
+                return None
+            topic = self._asking = next(iter(self._waiting))
+            key, question = self._waiting.pop(topic)
+            return topic, key, question
+
+    def _put(self, client: Any, topic: str, key: object, question: Question) -> Any:  # noqa: ANN401  # a client
+        assert self._connect is not None
+        value, error = None, ""
+        try:
+            client = client if client is not None else self._connect()
+            value = question(client)
+        except GlassBoxError as problem:
+            error = str(problem)
+            # Whom it asked is gone or silent: the next question looks for the machine anew.
+            client = None if isinstance(problem, MachineError) else client
+        except Exception as problem:  # a daemon of another version may answer anything
+            log.exception("the question about %s failed", topic)
+            error, client = f"the answer cannot be understood ({problem}); is the daemon of this version?", None
+        self._answers[topic] = Answer(key, value, error, time.monotonic())
+        return client

@@ -1,0 +1,138 @@
+"""What the search box finds: fuzzy matches among things with names, and places that hold bytes.
+
+A query is words; the same letters in the same order match, and the closer together, the better. Some queries mean
+more, and their first character says so: ``"text`` looks for characters in RAM, ``x:7f454c46`` for bytes and
+``r:[a-z]+@`` for a regular expression, as ``glassbox find`` does; ``0x1f000`` is an address.
+
+>>> fuzzy_score("pgtb", "page table") > 0
+True
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.addresses import PAGE_SHIFT
+from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.protocol import TargetMemory
+
+MOST_PLACES = 2000
+SEARCH_BUDGET_S = 5.0
+_MAX_QUERY = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the palette: what it is called, what kind of thing it is, what happens when it is chosen."""
+
+    title: str
+    kind: str
+    run: Callable[[], None]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBytes:
+    """Where a pattern is: offsets in the RAM file, ascending; `is_complete` unless the limit or the time ended it."""
+
+    offsets: tuple[int, ...]
+    is_complete: bool
+
+    def pages(self) -> npt.NDArray[np.int64]:
+        """Their pages, each once."""
+        return np.unique(np.array(self.offsets, np.int64) >> PAGE_SHIFT)
+
+
+def fuzzy_score(query: str, text: str) -> float:
+    """How well `query` matches `text`: 0 for not at all; letters in a row, at starts of words and early ones count more."""
+    query, lower = query.lower().replace(" ", ""), text.lower()
+    if not query:
+        return 1.0
+    best = 0.0
+    first = lower.find(query[0])
+    # The first letter may stand in several places; a few of them are tried, greedily from each.
+    for _ in range(6):
+        if first < 0:
+            break
+        best = max(best, _score_from(query, lower, first))
+        first = lower.find(query[0], first + 1)
+    return best
+
+
+def _score_from(query: str, text: str, at: int) -> float:
+    score, last = 0.0, at - 1
+    for letter in query:
+        here = text.find(letter, last + 1)
+        if here < 0:
+            return 0.0
+        is_start = here == 0 or not text[here - 1].isalnum()
+        score += 3.0 if here == last + 1 and here != at else 2.5 if is_start else 1.0
+        last = here
+    return score / len(query) + 1.0 / (2 + at) + 1.0 / (1 + len(text))
+
+
+def best_items(query: str, items: Iterable[Item], limit: int = 40) -> list[Item]:
+    """The items whose titles match best, best first; in their own order where the query is empty."""
+    scored = ((fuzzy_score(query, item.title), item) for item in items)
+    found = [pair for pair in scored if pair[0] > 0]
+    if query:
+        found.sort(key=lambda pair: -pair[0])
+    return [item for _, item in found[:limit]]
+
+
+def parse_pattern(query: str) -> bytes | re.Pattern[bytes] | None:
+    """The bytes or the expression that `query` looks for in RAM; None where it looks for none, `UsageError` for a wrong one."""
+    query = query[:_MAX_QUERY]
+    try:
+        if query.startswith('"'):
+            return query[1:].removesuffix('"').encode() or None
+        if query.startswith("x:"):
+            return bytes.fromhex(query[2:]) or None
+        if query.startswith("r:") and len(query) > 2:
+            return re.compile(query[2:].encode(), re.DOTALL)
+    except (ValueError, re.error) as error:
+        raise UsageError(f"{query!r} cannot be looked for ({error}); write it like x:7f454c46 or r:root:.*") from None
+    return None
+
+
+def find_bytes(ram: Any, pattern: bytes | re.Pattern[bytes]) -> FoundBytes:  # noqa: ANN401  # anything with find()
+    """Places in `ram` that hold `pattern`, at most `MOST_PLACES`, within a few seconds."""
+    deadline = time.monotonic() + SEARCH_BUDGET_S
+    places: Iterator[int] = iter(ram.find(pattern, MOST_PLACES + 1))
+    offsets: list[int] = []
+    for offset in islice(places, MOST_PLACES):
+        offsets.append(int(offset))
+        if time.monotonic() > deadline:
+            return FoundBytes(tuple(offsets), False)
+    return FoundBytes(tuple(offsets), next(places, None) is None)
+
+
+def pages_of(memory: TargetMemory, page_count: int) -> npt.NDArray[np.int64]:
+    """The pages of a target's ranges that the RAM file has, ascending, each once."""
+    runs = [
+        np.arange(each.ram_offset >> PAGE_SHIFT, min((each.ram_offset + each.size - 1 >> PAGE_SHIFT) + 1, page_count))
+        for each in memory.ranges
+        if each.size > 0
+    ]
+    return np.unique(np.concatenate(runs)).astype(np.int64) if runs else np.zeros(0, np.int64)
+
+
+def ask_target(client: Any, query: str) -> TargetMemory | None:  # noqa: ANN401  # a client
+    """The memory that `query` means, as a target or as a place; None where it means neither."""
+    for target in dict.fromkeys((query, f"pa:{query}", f"sym:{query}")):
+        try:
+            memory: TargetMemory = client.where(target)
+            return memory
+        except UsageError:
+            continue
+        except GlassBoxError:
+            raise
+    return None
