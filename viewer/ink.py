@@ -104,7 +104,8 @@ class Ink:
         if not len(pages):
             return False
         values = self.values(look, owners, pages, now_s)
-        glow = self.heat.glow(pages) if look.heat else np.zeros(len(pages), np.uint8)
+        # Where colours tell what happens, a glow over them would lie.
+        glow = self.heat.glow(pages) if look.heat and not look.mode.is_activity else np.zeros(len(pages), np.uint8)
         words = values | glow.astype(np.uint32) << np.uint32(8) | self._marks[pages]
         is_lit = (glow >= _LEAST_GLOW) | (self._marks[pages] & np.uint32(MARKED) != 0)
         if look.mode.is_activity:

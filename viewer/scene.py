@@ -373,7 +373,7 @@ class Scene:
         return np.concatenate([np.clip(colours, 0, 255), alpha], axis=1).astype(np.uint8)
 
     def regions(self) -> list[Region]:
-        """The large regions of the page map, largest first."""
+        """The large regions of the page map (`labels.find_regions`)."""
         if self._regions is None:
             self._regions = [] if self.page_map is None else find_regions(self.page_map, self.page_order)
         return self._regions
