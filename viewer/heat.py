@@ -58,8 +58,8 @@ class Heat:
         return np.asarray(np.round(255 * np.minimum(self._heat[pages], 1)), np.uint8)
 
     def rate(self, pages: Pages) -> npt.NDArray[np.uint8]:
-        """How often pages are written of late, 0 to 255: full for a page that changes all the time."""
-        return np.asarray(np.round(255 * (1 - np.exp(-self._heat[pages] / 4))), np.uint8)
+        """How often pages are written of late, 0 to 255: full for a page that changes all the time, a fifth for one write."""
+        return np.asarray(np.round(255 * (1 - np.exp(-self._heat[pages] / 2))), np.uint8)
 
     def recency(self, pages: Pages, now_s: float) -> npt.NDArray[np.uint8]:
         """How lately pages were written, 255 for now to 0 for `AGE_RANGE_S` ago or never, by the logarithm of the age."""

@@ -29,6 +29,7 @@ class Ink:
         entropy: of pages.
         executions: how often each page was executed, `uint32`; None where nobody counts.
         difference: how each page differs from another capture (`heat.compare_pages`); None for no comparison.
+        lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or found.
         buffer: the words on the device.
     """
 
@@ -40,6 +41,8 @@ class Ink:
         self.executions: npt.NDArray[np.uint32] | None = None
         self.difference: npt.NDArray[np.uint8] | None = None
         self.words = np.zeros(page_count, np.uint32)
+        self.lit_in_cell = np.zeros(-(-page_count // 64), np.int16)
+        self.marked_in_cell = np.zeros_like(self.lit_in_cell)
         self._marks = np.zeros(page_count, np.uint32)
         self._lines = np.zeros((page_count, 2), np.uint32)
         usage = wgpu.BufferUsage.STORAGE | wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.COPY_SRC
@@ -104,7 +107,8 @@ class Ink:
         if not len(pages):
             return False
         values = self.values(look, owners, pages, now_s)
-        glow = self.heat.glow(pages) if look.heat else np.zeros(len(pages), np.uint8)
+        # Where colours tell what happens, a glow over them would lie.
+        glow = self.heat.glow(pages) if look.heat and not look.mode.is_activity else np.zeros(len(pages), np.uint8)
         words = values | glow.astype(np.uint32) << np.uint32(8) | self._marks[pages]
         is_lit = (glow >= _LEAST_GLOW) | (self._marks[pages] & np.uint32(MARKED) != 0)
         if look.mode.is_activity:
@@ -114,6 +118,9 @@ class Ink:
         if not differs.any():
             return False
         changed = pages[differs]
+        for flag, number in ((LIT, self.lit_in_cell), (MARKED, self.marked_in_cell)):
+            now, before = ((of & np.uint32(flag)) != 0 for of in (words[differs], self.words[changed]))
+            np.add.at(number, changed >> 6, now.astype(np.int16) - before.astype(np.int16))
         self.words[changed] = words[differs]
         first, last = int(changed[0]), int(changed[-1]) + 1
         self._device.queue.write_buffer(self.buffer, 4 * first, self.words[first:last])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_REGIONS = 48
 MAX_LABELS = 16
-_LEAST_PAGES = 2
+_MAX_OF_CLASS = 6
 _MAX_GAP = 8
 """Pages of others that do not end a region."""
 
@@ -56,7 +58,10 @@ class Label:
 
 
 def find_regions(page_map: PageMap, page_order: int) -> list[Region]:
-    """The regions that catch the eye, largest first, at most `MAX_REGIONS`; of a class and owner only the largest."""
+    """The regions that catch the eye, at most `MAX_REGIONS`, of a class and owner only the largest.
+
+    They are in the order in which they deserve a name: the largest of each class, heaps and stacks before the rest.
+    """
     entries = page_map.entries
     bodies = [c for c, material in palette.MATERIALS.items() if material.is_body]
     pages = np.flatnonzero(np.isin(entries["page_class"], bodies)).astype(np.int64)
@@ -67,15 +72,27 @@ def find_regions(page_map: PageMap, page_order: int) -> list[Region]:
     pages, kinds = pages[order], kinds[order]
     starts = np.flatnonzero((np.diff(kinds, prepend=-1) != 0) | (np.diff(pages, prepend=-9) > _MAX_GAP))
     counts = np.diff(np.append(starts, len(pages)))
-    regions: dict[int, Region] = {}
-    for run in np.argsort(-counts, kind="stable").tolist():
-        if len(regions) == MAX_REGIONS or counts[run] < _LEAST_PAGES:
-            break
+    # Of each kind the largest run, of each class the largest few of those: there may be hundreds of kernel stacks.
+    by_size = np.argsort(-counts, kind="stable")
+    _, largest = np.unique(kinds[starts[by_size]], return_index=True)
+    regions: list[Region] = []
+    taken: Counter[int] = Counter()
+    for run in by_size[np.sort(largest)].tolist():
         kind = int(kinds[starts[run]])
-        if kind not in regions:
-            inside = pages[starts[run] : starts[run] + counts[run]]
-            regions[kind] = _region(page_map, kind, inside, page_order)
-    return list(regions.values())
+        taken[kind >> 32] += 1
+        if taken[kind >> 32] <= _MAX_OF_CLASS:
+            regions.append(_region(page_map, kind, pages[starts[run] : starts[run] + counts[run]], page_order))
+    return sorted(regions, key=_priority(regions))[:MAX_REGIONS]
+
+
+def _priority(regions: list[Region]) -> Callable[[Region], tuple[bool, bool, int]]:
+    # The largest of each class before the second of any, and of those first what is small but looked for.
+    first = {region.page_class: region for region in reversed(regions)}
+    return lambda region: (
+        first[region.page_class] is not region,
+        palette.MATERIALS[region.page_class].glow < 0.4,
+        -region.count,
+    )
 
 
 def _region(page_map: PageMap, kind: int, pages: npt.NDArray[np.int64], page_order: int) -> Region:
@@ -99,7 +116,7 @@ def place_labels(
     palette_name: str,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Label]:
-    """Labels for `regions`, largest first, where the camera sees them; those that would lie on another are left out."""
+    """Labels for `regions`, in their order, where the camera sees them; those that would lie on another are left out."""
     from .camera import FIELD_OF_VIEW
 
     width, height = size

@@ -26,7 +26,7 @@ from . import palette
 from .curve import to_xyz
 from .grid import CurveJobs
 from .heat import Pages
-from .ink import FOUND, LIT, MARKED, SELECTED, Ink
+from .ink import FOUND, SELECTED, Ink
 from .labels import Label, Region, find_regions, place_labels
 from .look import Look, Mode
 from .pool import PagePool
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .camera import Camera
 
 _LIT_CELL, _MARKED_CELL = np.uint32(1 << 31), np.uint32(1 << 30)
+_DRAWN = np.frombuffer(np.array((255, 255, 0, 0xFFFFFFFF), ENTRY).tobytes(), np.uint64)[0]
+"""What of a page map's entry, as one number, is drawn: all but its heat."""
 _AGE_STEP_S = 0.5
 ENTROPY_PAGES = 512
 """Pages whose entropy is worked out in one `Scene.advance`: a few milliseconds."""
@@ -240,12 +242,11 @@ class Scene:
 
     def set_page_map(self, page_map: PageMap) -> bool:
         """Draw pages as `page_map` says; return whether that changed anything. Only what changed is placed."""
-        entries = np.zeros(self.page_count, ENTRY)
-        known = page_map.entries[: self.page_count]
-        entries[: len(known)] = known
-        entries["heat"] = 0
         is_first, self.page_map = self.page_map is None, page_map
-        numbers = entries.view(np.uint64)
+        entries = page_map.entries[: self.page_count]
+        if len(entries) < self.page_count:
+            entries = np.concatenate([entries, np.zeros(self.page_count - len(entries), ENTRY)])
+        numbers = np.ascontiguousarray(entries).view(np.uint64) & _DRAWN
         changed = np.flatnonzero(numbers != self._entries).astype(np.int64)
         if not len(changed) and not is_first:
             return False
@@ -273,9 +274,8 @@ class Scene:
 
     def _write_cells(self) -> None:
         words = self._cell_classes.copy()
-        for flag, bit in ((LIT, _LIT_CELL), (MARKED, _MARKED_CELL)):
-            pages = np.flatnonzero(self.ink.words & np.uint32(flag))
-            words[np.unique(pages >> 6)] |= bit
+        words[self.ink.lit_in_cell > 0] |= _LIT_CELL
+        words[self.ink.marked_in_cell > 0] |= _MARKED_CELL
         if not np.array_equal(self._cells[self._cell_places], words):
             self._cells[self._cell_places] = words
             self.device.queue.write_buffer(self.cell_table, 0, self._cells)
@@ -355,25 +355,34 @@ class Scene:
 
     def page_colours(self) -> npt.NDArray[np.uint8]:
         """The colour of each page as the look has it: RGBA, `uint8` of shape (page_count, 4); hidden ones are clear."""
-        classes = self._words & np.uint32(31)
-        look = self.look
-        by_class = np.array([palette.colour_of(c, look.palette) for c in range(32)], np.float32)[classes]
-        values = self.ink.words & np.uint32(255)
-        colours = self.steps()[values].astype(np.float32) if look.mode not in (Mode.CLASS, Mode.BYTES) else by_class
-        strength = np.array([_map_strength(c, look) for c in range(32)], np.float32)[classes]
-        if look.mode.is_activity:
-            strength = np.where(values > 0, 1, 0.25 * strength)
-            colours = np.where((values > 0)[:, None], colours, by_class)
-        glow = (self.ink.words >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
-        colours = colours * strength[:, None] + glow * np.array([230.0, 110, 30], np.float32)
+        place = (self._words & np.uint32(31)) << np.uint32(8) | self.ink.words & np.uint32(255)
+        table = np.ascontiguousarray(self._colour_table()).view(np.uint32).reshape(-1)
+        colours = table[place].view(np.uint8).reshape(-1, 4)
+        hot = self.ink.heat.hot
+        glow = (self.ink.words[hot] >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
+        colours[hot, :3] = colours[hot, :3] * (1 - glow) + glow * np.array([255.0, 150, 50], np.float32)
         for flag, colour in ((FOUND, (255, 215, 60)), (SELECTED, (215, 245, 255))):
-            colours[(self.ink.words & np.uint32(flag)) != 0] = colour
-        shown = np.uint32(self.visible_mask) >> classes & np.uint32(1)
-        alpha = np.where(shown, 255, 0)[:, None]
-        return np.concatenate([np.clip(colours, 0, 255), alpha], axis=1).astype(np.uint8)
+            colours[self.ink.marked(flag), :3] = colour
+        return colours
+
+    def _colour_table(self) -> npt.NDArray[np.uint8]:
+        # A colour for every class and value: (32, 256, 4).
+        look = self.look
+        table = np.zeros((32, 256, 4), np.uint8)
+        table[..., 3] = 255
+        for page_class in range(32):
+            usual = np.array(palette.colour_of(page_class, look.palette), np.float32)
+            strength = _map_strength(page_class, look)
+            has_value = np.full(256, look.mode not in (Mode.CLASS, Mode.BYTES))
+            if look.mode.is_activity:
+                has_value[0], strength = False, 0.25 * strength
+            bright = 1.0 if look.mode.is_activity else strength
+            table[page_class, :, :3] = np.where(has_value[:, None], bright * self.steps(), strength * usual)
+            table[page_class, :, 3] *= np.uint8(self.visible_mask >> page_class & 1)
+        return table
 
     def regions(self) -> list[Region]:
-        """The large regions of the page map, largest first."""
+        """The large regions of the page map (`labels.find_regions`)."""
         if self._regions is None:
             self._regions = [] if self.page_map is None else find_regions(self.page_map, self.page_order)
         return self._regions

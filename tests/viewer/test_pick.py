@@ -10,6 +10,7 @@ import pytest
 from qemu_bridge.protocol import PageClass
 from viewer.camera import FIELD_OF_VIEW, Camera
 from viewer.curve import to_index, voxelise
+from viewer.look import Layer, Look, Slice, Transfer
 from viewer.offscreen import load_scene
 from viewer.palette import MATERIALS
 from viewer.raymarch import Renderer
@@ -18,30 +19,46 @@ SIZE = (48, 36)
 LOOK_THROUGH = 0.5
 
 
+HALF = Slice((0.25, 0, 0), (1, 0.5, 0.75))
+LOOKS = [
+    Look(box=HALF),
+    Look().with_layer([PageClass.KERNEL_TEXT, PageClass.PROCESS_HEAP], Layer.HIDDEN),
+    Look().with_layer([PageClass.KERNEL_RODATA, PageClass.PROCESS_FILE], Layer.DIMMED),
+    Look(isolated=frozenset({PageClass.PAGE_TABLE, PageClass.PROCESS_STACK}), box=HALF),
+    Look(transfer=Transfer(40, 200)),
+]
+
+
 class Reference:
     """Every voxel in turn (J. Amanatides and A. Woo, "A Fast Voxel Traversal Algorithm", Eurographics 1987), in float64."""
 
-    def __init__(self, source, order):
+    def __init__(self, source, order, look=None, extent=None):
+        look = look or Look()
         kinds = np.zeros(256, np.uint8)
         for page_class, material in MATERIALS.items():
+            if page_class in look.dimmed or page_class not in look.visible:
+                continue
             kinds[page_class] = 2 if material.hull == 1 else 1 if material.bytes_inside > 0 else 0
         self.order, self.side = order, 1 << order
         self.kind = voxelise(np.repeat(kinds[source.entries["page_class"]], 4096), order)
-        self.value = voxelise(source.ram.view, order)
+        value = voxelise(source.ram.view, order)
+        self.value = np.where((value >= look.transfer.low) & (value <= look.transfer.high), value, 0)
+        first, past = look.box.in_pages(extent or (self.side >> 4,) * 3)
+        self.low, self.high = 16 * np.array(first), 16 * np.array(past)
 
     def march(self, origins, directions, pixel):
         """Byte that each ray shows, -1 for none. Places in voxels; `pixel` is the height of one at distance 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            a, b = -origins / directions, (self.side - origins) / directions
+            a, b = (self.low - origins) / directions, (self.high - origins) / directions
         near = np.maximum(np.minimum(a, b).max(axis=1), 0)
         far = np.maximum(a, b).min(axis=1)
         found = np.full((len(origins), 3), -1)
         fallback = found.copy()
         page, entry, entry_t = found - 1, found.copy(), near.copy()
-        at = np.clip(np.floor(origins + directions * near[:, None]).astype(int), 0, self.side - 1)
+        at = np.clip(np.floor(origins + directions * near[:, None]).astype(int), self.low, self.high - 1)
         t, step, live = near.copy(), np.sign(directions).astype(int), near < far
         while live.any():
-            inside = live & ((at >= 0) & (at < self.side)).all(axis=1)
+            inside = live & ((at >= self.low) & (at < self.high)).all(axis=1)
             here = np.where(inside[:, None], at >> 4, -9)
             is_new = live & (here != page).any(axis=1)
             # A page of glass was left in which no byte was met: from afar it shows all the same.
@@ -92,13 +109,24 @@ CAMERAS = [
 
 @pytest.mark.parametrize("camera", CAMERAS)
 def test_pixels_show_the_byte_that_a_march_on_the_cpu_finds(device, source, camera):
+    check(device, source, camera, Look())
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("camera", CAMERAS[:3])
+def test_what_a_look_hides_cannot_be_picked(device, source, camera, look):
+    check(device, source, camera, look)
+
+
+def check(device, source, camera, look):
     # Mostly empty glass, so that rays pass through bricks.
     glass = np.isin(source.entries["page_class"], [c for c, m in MATERIALS.items() if m.bytes_inside])
     source.ram.memory[glass] *= np.random.default_rng(3).random(source.ram.memory[glass].shape) < 0.04
     scene = load_scene(source, device)
+    scene.set_look(look)
     picks = Renderer(scene).pick(camera, SIZE)
     shown = np.where(picks.pages < 0, -1, picks.pages * 4096 + picks.offsets).reshape(-1)
-    reference = Reference(source, scene.pool.order)
+    reference = Reference(source, scene.pool.order, look, scene.extent)
     origins, directions, pixel = rays(camera, scene.pool.side)
     is_right = shown == reference.march(origins, directions, pixel)
     assert is_right.mean() > 0.98

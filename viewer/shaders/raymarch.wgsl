@@ -296,26 +296,27 @@ fn selection_edge(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>, width: f3
     return nearest;
 }
 
-// Light that a lit page sends out by itself: heat, what was found, the outline of what is selected.
-fn own_light(at: vec3<i32>, ink: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec3<f32> {
+// What lies over the colour of a lit page: heat, what was found, the outline of what is selected; and how much.
+fn tint(at: vec3<i32>, ink: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec4<f32> {
     let heat = f32(ink >> 8u & 255u) / 255.0;
-    var light = HEAT_COLOUR * (0.9 * heat * heat);
+    var over = vec4(HEAT_COLOUR, 0.95 * heat);
     if (ink & INK_FOUND) != 0u {
-        var share = 0.7;
+        var share = 0.92;
         // Near by only the lines that hold something of it shine.
         if (ink & INK_LINES) != 0u && VOXELS * footprint < 1.0 {
             let slot = slots[table_place(at, PAGE_ORDER)];
             let line = offset_in_page(voxel_in(at, point) << vec3(COARSENING), slot) >> 6u;
             let bits = inks[PAGE_COUNT + 2u * page_of(slot) + (line >> 5u)];
-            share = select(0.05, 0.9, (bits >> (line & 31u) & 1u) == 1u);
+            share = select(0.12, 1.0, (bits >> (line & 31u) & 1u) == 1u);
         }
-        light += FOUND_COLOUR * share;
+        over = vec4(mix(over.rgb, FOUND_COLOUR, share), max(over.a, share));
     }
     if (ink & INK_SELECTED) != 0u {
         let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
-        light += SELECTED_COLOUR * (0.10 + 0.9 * selection_edge(at, normal, inside, clamp(2.2 * footprint, 0.03, 0.5)));
+        let line = selection_edge(at, normal, inside, clamp(2.2 * footprint, 0.03, 0.5));
+        over = vec4(mix(over.rgb, SELECTED_COLOUR, max(line, 0.3)), max(over.a, max(line, 0.3)));
     }
-    return light;
+    return over;
 }
 
 fn face_light(normal: vec3<f32>) -> f32 {
@@ -353,6 +354,10 @@ fn shade(entry: u32, ink: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32
     // The level of the pyramid whose blocks are about a pixel.
     let level = COARSENING + u32(clamp(round(-log2(voxel_pixels)), 0.0, f32(VOXEL_SHIFT)));
     var found = content(slots[table_place(at, PAGE_ORDER)], voxel_in(at, point), level);
+    if level > COARSENING {
+        // Of a block only the largest byte is known: others may be lower.
+        found.x = min(found.x, view.tone.y / 255.0);
+    }
     if !is_shown(found.x) {
         found = vec2(0.0);
     }
@@ -458,10 +463,12 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         let point = ray.origin + ray.direction * walk.t;
         let normal = entry_normal(ray.origin, ray.inverse, vec3<f32>(at), 1.0);
         if is_solid(entry) {
-            hit.colour += (1.0 - hit.alpha) * shade(entry, ink, at, normal, point, walk.t, pixel);
+            var colour = shade(entry, ink, at, normal, point, walk.t, pixel);
             if is_lit {
-                hit.colour += (1.0 - hit.alpha) * own_light(at, ink, normal, point, walk.t * view.forward.w);
+                let over = tint(at, ink, normal, point, walk.t * view.forward.w);
+                colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
             }
+            hit.colour += (1.0 - hit.alpha) * colour;
             hit.alpha = 1.0;
             hit.distance = select(walk.t, hit.distance, hit.is_body);
             hit.is_body = true;
@@ -483,10 +490,10 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
             }
         }
         if is_lit {
-            let light = own_light(at, ink, normal, point, footprint);
-            colour += light;
+            let over = tint(at, ink, normal, point, footprint);
+            colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
             // Amid empty glass a lit page is a body of its own; among bytes it stays clear.
-            var body = select(min(0.8 * max(light.x, light.z), 0.85), 0.0, show > 0.0 && voxel_pixels > 1.2);
+            var body = select(0.9 * over.a, 0.0, show > 0.0 && voxel_pixels > 1.2);
             if view.mode == MODE_ACTIVITY && (ink & 255u) > 0u {
                 body = mix(0.45, 0.97, f32(ink & 255u) / 255.0);
             }
@@ -513,7 +520,8 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
                 let opacity = show * view.tone.w;
                 var voxel_colour = shade_voxel(entry, ink, voxel, point_inside, pixel);
                 if (ink & (INK_FOUND | 0xff00u)) != 0u {
-                    voxel_colour += own_light(at, ink & ~INK_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
+                    let over = tint(at, ink & ~INK_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
+                    voxel_colour = mix(voxel_colour, over.rgb * (0.5 + 0.5 * face_light(voxel.normal)), over.a);
                 }
                 hit.colour += (1.0 - hit.alpha) * opacity * voxel_colour;
                 hit.alpha += (1.0 - hit.alpha) * opacity;
