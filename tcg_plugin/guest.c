@@ -5,7 +5,7 @@
 
 static const char *const NAMES[GB_REGISTER_COUNT] = {
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",      "r9",      "r10", "r11",
-    "r12", "r13", "r14", "r15", "fs_base", "gs_base", "cs",  "ss",  "cr0",     "cr3",     "efer",
+    "r12", "r13", "r14", "r15", "fs_base", "gs_base", "rip", "cs",  "ss",  "cr0",     "cr3",     "efer",
 };
 static struct qemu_plugin_register *handles[GB_REGISTER_COUNT];
 static _Thread_local GByteArray *buffer;

@@ -12,7 +12,7 @@ typedef enum {
     GB_RAX, GB_RBX, GB_RCX, GB_RDX, GB_RSI, GB_RDI, GB_RBP, GB_RSP,
     GB_R8, GB_R9, GB_R10, GB_R11, GB_R12, GB_R13, GB_R14, GB_R15,
     GB_FS_BASE, GB_GS_BASE,
-    GB_CS, GB_SS, GB_CR0, GB_CR3, GB_EFER,
+    GB_RIP, GB_CS, GB_SS, GB_CR0, GB_CR3, GB_EFER,
     GB_REGISTER_COUNT,
 } gb_register;
 

@@ -38,7 +38,11 @@ static void park(gb_ring *ring)
 void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
                   uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting)
 {
+    gb_code_page *pages = ring->pages;
     *ring = (gb_ring){
+        .pages = pages,
+        .epoch = ring->epoch + 1,
+        .told = ring->told + 1,
         .shared = shared,
         .chunks_base = chunks_base,
         .scratch = scratch,
@@ -92,6 +96,13 @@ static bool wait_for_room(gb_ring *ring)
     return room;
 }
 
+/* What the reader was told of pages may not have reached it. */
+static void tell_anew(gb_ring *ring)
+{
+    ring->epoch++;
+    ring->told++;
+}
+
 static void put_64(uint32_t *words, uint64_t value)
 {
     words[0] = (uint32_t)value;
@@ -122,6 +133,7 @@ static void own(gb_ring *ring)
         put_64(ring->cursor, ring->lost_words);
         put_64(ring->cursor + 2, ring->lost_chunks);
         ring->cursor += 4;
+        tell_anew(ring);
         ring->lost_words = ring->lost_chunks = 0;
     }
 }
@@ -189,6 +201,7 @@ void gb_ring_off(gb_ring *ring, bool off)
     } else {
         ring->cursor = ring->held_cursor;
         ring->limit = ring->held_limit;
+        tell_anew(ring);
     }
 }
 

@@ -219,7 +219,16 @@ enum {
     GB_EVENT_MEM_WIDE = 15,    /* 3 + value: a memory word without its address, then 64 bits of address */
     GB_EVENT_FILTER = 16,      /* 2: root; small 1: recording goes on here; 0: it leaves off (process filter) */
     GB_EVENT_IDT = 17,         /* 3: base, limit: loaded by the block before */
+    GB_EVENT_CODE_PAGE = 18,   /* 3: page of the RAM file, virtual page number (2): see below */
 };
+
+/*
+ * Where code of user space runs. QEMU shares the translation of a page of RAM between all virtual addresses at which it
+ * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 in RAM the true address is
+ * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
+ * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
+ * of other blocks are true as they are: kernels do not map their code twice.
+ */
 
 /* small of WINDOW_STOP */
 enum { GB_STOP_ASKED = 0, GB_STOP_LIMIT = 1, GB_STOP_READER_DIED = 2, GB_STOP_EXIT = 3 };

@@ -169,7 +169,10 @@ static bool open_ring(unsigned vcpu)
     gb_vcpu *page = vcpu_page(vcpu);
     uint32_t payload[8];
     uint32_t *scratch = realloc(ring->scratch, control->chunk_bytes);
-    if (!scratch) {
+    if (!ring->pages) {
+        ring->pages = calloc(control->heat_pages, sizeof *ring->pages);
+    }
+    if (!scratch || !ring->pages) {
         return false;
     }
     gb_ring_open(ring, page, file + control->rings_offset + vcpu * control->ring_stride, scratch, control->chunk_bytes,
@@ -229,6 +232,34 @@ static void on_block(unsigned vcpu, void *id)
     gb_ring_put(&rings[vcpu], (uint32_t)(uintptr_t)id);
 }
 
+/*
+ * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
+ * where a page of code is mapped, when it is first used after the address space may have changed.
+ */
+static void look_at_page(gb_ring *ring, uint32_t number)
+{
+    gb_code_page *page = &ring->pages[number];
+    uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
+    page->epoch = ring->epoch;
+    if (page->told != ring->told || page->virtual_page != virtual_page) {
+        uint32_t payload[3] = {number};
+        put_64(payload + 1, virtual_page);
+        page->told = ring->told;
+        page->virtual_page = virtual_page;
+        gb_ring_event(ring, GB_EVENT_CODE_PAGE, 0, payload, 3);
+    }
+}
+
+static void on_user_block(unsigned vcpu, void *page_and_id)
+{
+    gb_ring *ring = &rings[vcpu];
+    uint32_t page = (uint32_t)((uintptr_t)page_and_id >> 32);
+    if (__builtin_expect(ring->pages[page].epoch != ring->epoch, 0)) {
+        look_at_page(ring, page);
+    }
+    gb_ring_put(ring, (uint32_t)(uintptr_t)page_and_id);
+}
+
 static void mark_alone(unsigned vcpu)
 {
     alone[vcpu].cursor = rings[vcpu].cursor;
@@ -239,6 +270,12 @@ static void mark_alone(unsigned vcpu)
 static void on_block_alone(unsigned vcpu, void *id)
 {
     on_block(vcpu, id);
+    mark_alone(vcpu);
+}
+
+static void on_user_block_alone(unsigned vcpu, void *page_and_id)
+{
+    on_user_block(vcpu, page_and_id);
     mark_alone(vcpu);
 }
 
@@ -314,8 +351,16 @@ static void on_page_table(unsigned vcpu, void *which)
         event_64(ring, GB_EVENT_FILTER, 0, root);
     }
     ring->root = root;
+    ring->epoch++;
     gb_ring_off(ring, !wanted);
     event_64(ring, GB_EVENT_PAGE_TABLE, 0, root);
+}
+
+/* Before invlpg and invpcid. */
+static void on_invalidation(unsigned vcpu, void *unused)
+{
+    (void)unused;
+    rings[vcpu].epoch++;
 }
 
 static void on_syscall(unsigned vcpu, void *type)
@@ -521,6 +566,9 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
         uintptr_t type = op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET;
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)type);
+    } else if ((op.bytes[1] == 0x01 && op.length > 2 && (modrm >> 3 & 7) == 7 && modrm < 0xc0) ||
+               (op.bytes[1] == 0x38 && modrm == 0x82)) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
     } else if (op.bytes[1] == 0x01 && op.length > 2 && (modrm >> 3 & 7) == 3 && modrm < 0xc0) {
         qemu_plugin_register_vcpu_mem_cb(insn, on_lidt, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
     }
@@ -605,6 +653,18 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
     return false;
 }
 
+static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
+{
+    if (block->ring == 3 && block->offset >> PAGE_SHIFT < control->heat_pages) {
+        uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : on_user_block, QEMU_PLUGIN_CB_R_REGS,
+                                             (void *)packed);
+    } else {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_alone : on_block, QEMU_PLUGIN_CB_NO_REGS,
+                                             (void *)(uintptr_t)id);
+    }
+}
+
 static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 {
     if (block->offset != GB_NO_OFFSET && block->offset >> PAGE_SHIFT < control->heat_pages) {
@@ -642,8 +702,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         close_from_vcpu(GB_STOP_LIMIT, "QEMU has no memory to name more blocks; trace a smaller part");
         return;
     }
-    qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_alone : on_block, QEMU_PLUGIN_CB_NO_REGS,
-                                         (void *)(uintptr_t)number);
+    hook_id(tb, block, number, watched);
     hook_memory(tb, block);
 }
 

@@ -176,3 +176,58 @@ def block_ids(words):
             behind = at + 1 + (int(words[at]) >> 16 & 0xFF)
             mask[at:behind] = False
     return words[mask]
+
+
+FAULTS = frozenset(range(32)) - {1, 2, 3, 4, 9}
+"""Vectors that point at the instruction that could not be finished; all others point behind a finished one."""
+
+
+def index_in(block, address):
+    """Number of the instruction of `block` at `address`, None if there is none; by page offset, see CODE_PAGE."""
+    offsets = [start & 0xFFF for start in block.starts]
+    inside = (address - block.address) & 0xFFF < len(block.code)
+    return offsets.index(address & 0xFFF) if inside and address & 0xFFF in offsets else None
+
+
+def begun_instructions(words, blocks):
+    """How many instructions began: every block's, less what followed where it was cut (docs/trace.md, early ends)."""
+    size = max(blocks) + 1
+    count, start, length = (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
+    for block in blocks.values():
+        count[block.id], start[block.id], length[block.id] = block.count, block.address & 0xFFF, len(block.code)
+    is_id, behind, cut, whole = np.ones(len(words), bool), 0, {}, set()
+    last = None
+    for at in np.flatnonzero(words >> 31).tolist():
+        if at < behind:
+            continue
+        word = int(words[at])
+        behind = at + 1 + (word >> 16 & 0xFF)
+        is_id[at:behind] = False
+        payload = words[at + 1 : behind].tolist()
+        # The id that the event follows lies right before it, or before the event that it follows.
+        last = at - 1 if at and is_id[at - 1] else last
+        kind = word >> 24 & 0x3F
+        if last is None:
+            continue
+        block = blocks[int(words[last])]
+        if kind == Event.BLOCK_END:
+            whole.add(last)
+        elif kind == Event.IO_DONE or (kind == Event.EXCEPTION and word & 0xFFFF in FAULTS):
+            # Interrupts come between blocks, so they cut nothing; nor does a page fault while code is fetched.
+            index = index_in(block, u64(payload))
+            fetch = kind == Event.EXCEPTION and word & 0xFFFF == 14 and payload[2] & 16
+            if index is not None and not fetch:
+                cut.setdefault(last, index + 1)
+    places = np.flatnonzero(is_id)
+    ids = words[places]
+    before, after = ids[:-1], ids[1:]
+    again = (count[after] == 1) & (count[before] > 1) & ((start[after] - start[before]) & 0xFFF < length[before])
+    for index in np.flatnonzero(again).tolist():
+        place = int(places[index])
+        block = blocks[int(before[index])]
+        found = index_in(block, blocks[int(after[index])].address)
+        same_page = block.offset >> 12 == blocks[int(after[index])].offset >> 12 or block.offset == layout.NO_OFFSET
+        if place not in whole and found is not None and same_page:
+            cut.setdefault(place, found + 1)
+    total = int(count[ids].sum())
+    return total - sum(blocks[int(words[place])].count - begun for place, begun in cut.items())
