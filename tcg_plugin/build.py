@@ -1,4 +1,4 @@
-"""Compile what is written in C: the plugin that QEMU loads.
+"""Compile what is written in C: the plugin that QEMU loads, and the codec of traces.
 
 A wheel brings the libraries in this folder. A checkout has none, so `find_library` compiles on first use, into the
 user's cache and under a name that holds a hash of the sources: changed sources make a new library, unchanged ones cost
@@ -33,6 +33,7 @@ FLAGS = (
 )
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": ("trace_plugin.c", "ring.c", "dictionary.c", "guest.c"),
+    "glassbox_codec": ("codec.c",),
 }
 """Of each library; every header of this folder counts as a source too."""
 

@@ -397,11 +397,20 @@ static const gb_block *record_of(const gb_records *records, uint32_t number)
     return (const gb_block *)(records->blob + records->offset[number]);
 }
 
-/* Index of the instruction of `record` that starts at `address`, or -1. */
+/* Whether the record's address is only where the block was first seen (GB_EVENT_CODE_PAGE in trace_abi.h). */
+static bool is_movable(const gb_block *record)
+{
+    return record->ring == 3 && record->offset != GB_NO_OFFSET;
+}
+
+/* Index of the instruction of `record` that starts at `address`, or -1; by page offset where the page is not known. */
 static int instruction_at(const gb_block *record, uint64_t address)
 {
     const uint8_t *lengths = (const uint8_t *)(record + 1);
     uint64_t distance = address - record->address;
+    if (is_movable(record)) {
+        distance &= GB_PAGE_BYTES - 1;
+    }
     if (distance >= record->bytes) {
         return -1;
     }
@@ -422,7 +431,8 @@ static uint64_t payload64(const uint32_t *payload)
 
 /* --- early ends ------------------------------------------------------------------------------------------------- */
 
-/* Faults point at the instruction that could not be finished; traps, interrupts and aborts behind a finished one. */
+/* Faults point at the instruction that could not be finished; traps and aborts behind a finished one, and interrupts
+ * come between blocks. */
 static bool is_fault(unsigned vector)
 {
     return vector < 32 && vector != 1 && vector != 2 && vector != 3 && vector != 4 && vector != 9;
@@ -432,29 +442,26 @@ static bool is_fault(unsigned vector)
 static int cut_by(const gb_block *block, const uint32_t *event)
 {
     unsigned type = event[0] >> 24 & 0x3f, words = event[0] >> 16 & 0xff;
-    if (type == GB_EVENT_IO_DONE && words >= 2) {
+    unsigned vector = event[0] & 0xffff;
+    bool fault = type == GB_EVENT_EXCEPTION && words >= 4 && is_fault(vector);
+    /* A fault of the fetch itself (bit 4 of a page fault's error code) began nothing. */
+    if ((type == GB_EVENT_IO_DONE && words >= 2) || (fault && !(vector == 14 && event[3] & 16))) {
         int index = instruction_at(block, payload64(event + 1));
         return index < 0 ? -1 : index + 1;
-    }
-    if (type == GB_EVENT_EXCEPTION && words >= 4) {
-        int index = instruction_at(block, payload64(event + 1));
-        unsigned vector = event[0] & 0xffff;
-        if (index < 0) {
-            return -1;
-        }
-        /* A fault of the fetch itself (bit 4 of a page fault's error code) began nothing. */
-        if (is_fault(vector) && !(vector == 14 && event[3] & 16)) {
-            return index + 1;
-        }
-        return index ? index : -1;
     }
     return -1;
 }
 
 static bool is_before(const gb_block *after, const gb_block *before)
 {
-    return after && after->instructions == 1 && before->instructions > 1 &&
-           after->address - before->address < before->bytes;
+    if (!after || after->instructions != 1 || before->instructions == 1) {
+        return false;
+    }
+    uint64_t distance = after->address - before->address;
+    if (is_movable(before)) {
+        return after->offset >> 12 == before->offset >> 12 && (distance & (GB_PAGE_BYTES - 1)) < before->bytes;
+    }
+    return distance < before->bytes;
 }
 
 typedef struct {
@@ -514,6 +521,54 @@ int64_t gb_begun(const gb_records *records, const uint32_t *blocks, uint64_t cou
         }
     }
     return (int64_t)sum;
+}
+
+/* --- addresses --------------------------------------------------------------------------------------------------- */
+
+/* Index of `page` in `pages`, which ascend, or -1. */
+static int64_t find_page(const uint32_t *pages, uint64_t count, uint32_t page)
+{
+    uint64_t low = 0, high = count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (pages[middle] < page) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < count && pages[low] == page ? (int64_t)low : -1;
+}
+
+int64_t gb_addresses(const gb_records *records, const uint32_t *slots, const uint32_t *pages, uint64_t *homes,
+                     uint64_t page_count, const uint32_t *blocks, uint64_t count, const uint32_t *event_at,
+                     const uint32_t *event_offset, uint64_t event_count, const uint32_t *event_words,
+                     uint64_t event_word_count, uint64_t *address)
+{
+    event_walk walk = {event_at, event_offset, event_words, event_count, event_word_count, 0};
+    for (uint64_t i = 0; i < count; i++) {
+        const gb_block *block = record_of(records, blocks[i]);
+        if (!block) {
+            return GB_ERROR_RANGE;
+        }
+        if (walk.next < walk.count && walk.at[walk.next] <= i) {
+            const uint32_t *event;
+            while ((event = next_event(&walk, i))) {
+                if ((event[0] >> 24 & 0x3f) == GB_EVENT_CODE_PAGE && (event[0] >> 16 & 0xff) >= 3) {
+                    int64_t slot = find_page(pages, page_count, event[1]);
+                    if (slot >= 0) {
+                        homes[slot] = payload64(event + 2);
+                    }
+                }
+            }
+        }
+        uint32_t slot = slots[blocks[i]];
+        address[i] = block->address;
+        if (slot < page_count && homes[slot] != UINT64_MAX) {
+            address[i] = homes[slot] << 12 | (block->offset & (GB_PAGE_BYTES - 1));
+        }
+    }
+    return 0;
 }
 
 /* --- check ------------------------------------------------------------------------------------------------------ */
@@ -630,14 +685,15 @@ typedef struct {
     unsigned kind;       /* of a finding, or 0 */
 } explanation;
 
-static void explain(explanation *found, const gb_block *block, const gb_ending *ending, const uint32_t *event)
+static void explain(explanation *found, const gb_block *block, const gb_ending *ending, const uint32_t *event,
+                    uint64_t moved)
 {
     unsigned type = event[0] >> 24 & 0x3f, words = event[0] >> 16 & 0xff;
     bool known = block != NULL;
     switch (type) {
     case GB_EVENT_EXCEPTION:
         if (known && !found->anything && !found->resumed && words >= 4 &&
-            !may_stop_at(block, ending, payload64(event + 1))) {
+            !may_stop_at(block, ending, payload64(event + 1) - moved)) {
             found->kind = GB_FOUND_EXCEPTION;
         }
         found->anything = true;
@@ -650,7 +706,7 @@ static void explain(explanation *found, const gb_block *block, const gb_ending *
         found->anything = true;
         break;
     case GB_EVENT_IO_DONE: {
-        int index = known && words >= 2 ? instruction_at(block, payload64(event + 1)) : -1;
+        int index = known && words >= 2 ? instruction_at(block, payload64(event + 1) - moved) : -1;
         if (index < 0) {
             found->kind = known ? GB_FOUND_IO : 0;
         } else {
@@ -682,12 +738,15 @@ static bool is_management_mode(const gb_block *block)
 }
 
 int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
-                 uint32_t previous, const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
-                 const uint32_t *event_words, uint64_t event_word_count, gb_finding *findings, uint64_t room)
+                 const uint64_t *address, uint32_t previous, uint64_t previous_address, const uint32_t *event_at,
+                 const uint32_t *event_offset, uint64_t event_count, const uint32_t *event_words,
+                 uint64_t event_word_count, gb_finding *findings, uint64_t room)
 {
     event_walk walk = {event_at, event_offset, event_words, event_count, event_word_count, 0};
     const gb_block *before = record_of(records, previous);
     const gb_ending *ending = before ? endings + previous : NULL;
+    /* How far the block before ran from where its record has it: subtracted from whatever is compared with it. */
+    uint64_t moved = before ? previous_address - before->address : 0;
     uint64_t found = 0;
     for (uint64_t i = 0; i < count; i++) {
         const gb_block *block = record_of(records, blocks[i]);
@@ -700,13 +759,13 @@ int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint
             const uint32_t *event;
             while ((event = next_event(&walk, i))) {
                 type = event[0] >> 24 & 0x3f;
-                explain(&why, before, ending, event);
+                explain(&why, before, ending, event, moved);
             }
         }
-        if (!why.kind && before && !why.anything && !follows(before, ending, block->address)) {
-            bool resumed = why.resumed && is_same(why.resumed, block->address, before->mode);
+        if (!why.kind && before && !why.anything && !follows(before, ending, address[i] - moved)) {
+            bool resumed = why.resumed && is_same(why.resumed, address[i], before->mode);
             /* Cut without an event: the next block starts at an instruction of this one. */
-            if (!resumed && instruction_at(before, block->address) < 0 && !is_management_mode(block)) {
+            if (!resumed && instruction_at(before, address[i] - moved) < 0 && !is_management_mode(block)) {
                 why.kind = GB_FOUND_JUMP;
             }
         }
@@ -718,6 +777,7 @@ int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint
         }
         before = block;
         ending = endings + blocks[i];
+        moved = address[i] - block->address;
     }
     return (int64_t)found;
 }

@@ -124,11 +124,6 @@ GB_API int64_t gb_decode_ascending(const uint8_t *bytes, uint64_t size, uint32_t
 GB_API int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint64_t room,
                                 int by_id, uint32_t *largest);
 
-/* State of gb_begun between two calls; begin with zeros. */
-typedef struct {
-    uint64_t begun, blocks; /* sums over all calls */
-} gb_tally;
-
 /*
  * Instructions begun in each of `count` blocks, given the block after the last (or ~0): all of a block unless something
  * cut it. Events lie at positions base + index. `begun` may be NULL if only the sum is wanted. Returns the sum.
@@ -136,6 +131,16 @@ typedef struct {
 GB_API int64_t gb_begun(const gb_records *records, const uint32_t *blocks, uint64_t count, uint32_t next,
                         const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
                         const uint32_t *event_words, uint64_t event_word_count, uint64_t base, uint16_t *begun);
+
+/*
+ * Linear address at which each of `count` blocks ran. Records in RAM of ring 3 belong to a slot: `slots` has it for each
+ * record (~0: none), `pages` the page of RAM for each slot, ascending, and `homes` its virtual page when the blocks
+ * begin (~0: not known), which CODE_PAGE events change; it is left as it is at the end.
+ */
+GB_API int64_t gb_addresses(const gb_records *records, const uint32_t *slots, const uint32_t *pages, uint64_t *homes,
+                            uint64_t page_count, const uint32_t *blocks, uint64_t count, const uint32_t *event_at,
+                            const uint32_t *event_offset, uint64_t event_count, const uint32_t *event_words,
+                            uint64_t event_word_count, uint64_t *address);
 
 /* How each record ends. */
 GB_API int64_t gb_endings(const gb_records *records, gb_ending *endings);
@@ -158,11 +163,11 @@ enum {
 
 /*
  * Continuity of `count` blocks: every start follows from the block before, or an event explains it. `previous` is the
- * block before the first (~0: none). Returns how many findings there are, of which the first `room` are written.
+ * block before the first (~0: none), which ran at `previous_address`. Returns how many findings there are, of which the first `room` are written.
  */
 GB_API int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
-                        uint32_t previous, const uint32_t *event_at, const uint32_t *event_offset,
-                        uint64_t event_count, const uint32_t *event_words, uint64_t event_word_count,
-                        gb_finding *findings, uint64_t room);
+                        const uint64_t *address, uint32_t previous, uint64_t previous_address,
+                        const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
+                        const uint32_t *event_words, uint64_t event_word_count, gb_finding *findings, uint64_t room);
 
 #endif
