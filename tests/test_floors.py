@@ -38,6 +38,7 @@ FLOORS = (
         "qemu_bridge.attach",
         "qemu_bridge.page_map",
         "qemu_bridge.client",
+        "qemu_bridge.trace",
     ),
     (
         "qemu_bridge.volatility_adapter",

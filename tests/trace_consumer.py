@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 import time
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ class Consumer:
     def stream(self, vcpu: int = 0) -> np.ndarray:
         """All words of a vCPU, after a look at sequence and flags of its chunks."""
         chunks = self.chunks[vcpu]
-        for before, after in zip(chunks, chunks[1:], strict=False):
+        for before, after in itertools.pairwise(chunks):
             if after.header.window == before.header.window:
                 assert after.header.sequence == before.header.sequence + 1
         return np.concatenate([chunk.words for chunk in chunks]) if chunks else np.empty(0, "<u4")

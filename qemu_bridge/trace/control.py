@@ -14,9 +14,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tcg_plugin import layout
 from tcg_plugin.layout import Command, Feature, Mode, Scope, State
@@ -56,6 +57,30 @@ class ArmOptions:
     start_instructions: int = 0
     limit_instructions: int = 0
     limit_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as a JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ArmOptions:
+        """The options in a JSON object; what it leaves out is as by default. `UsageError` for what cannot be."""
+        kinds: dict[str, Callable[[Any], Any]] = {
+            "features": Feature,
+            "mode": Mode,
+            "scope": Scope,
+            "limit_s": float,
+            "ranges": lambda rows: tuple((int(start), int(end)) for start, end in rows),
+            "roots": lambda rows: tuple(map(int, rows)),
+            "points": lambda rows: tuple(map(int, rows)),
+        }
+        try:
+            made: dict[str, Any] = {name: kinds.get(name, int)(value) for name, value in record.items()}
+            options = cls(**made)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"these are no options of a trace ({error}); see docs/trace.md") from None
+        options.validate()
+        return options
 
     def validate(self) -> None:
         """Raise `UsageError` for what the plugin would refuse."""
