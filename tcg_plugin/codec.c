@@ -679,6 +679,15 @@ static bool may_stop_at(const gb_block *block, const gb_ending *ending, uint64_t
     return follows(block, ending, address) || instruction_at(block, address) >= 0;
 }
 
+/* While a kernel starts, its code is mapped where RAM has it and where it is linked to; QEMU may share one block. */
+static bool is_linked_elsewhere(const gb_block *block, const gb_ending *ending, uint64_t start)
+{
+    uint64_t far = start - (block->address + block->bytes), farther = start - ending->target;
+    const uint64_t large = 0x1fffff; /* the two differ by whole pages of 2 MiB */
+    return block->ring == 0 && block->mode == 64 && block->address == block->offset &&
+           (!(far & large) || !(farther & large));
+}
+
 typedef struct {
     bool anything;       /* whatever comes next is explained */
     uint64_t resumed;    /* where the block may go on after an instruction that ran alone; 0: not asked */
@@ -765,7 +774,8 @@ int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint
         if (!why.kind && before && !why.anything && !follows(before, ending, address[i] - moved)) {
             bool resumed = why.resumed && is_same(why.resumed, address[i], before->mode);
             /* Cut without an event: the next block starts at an instruction of this one. */
-            if (!resumed && instruction_at(before, address[i] - moved) < 0 && !is_management_mode(block)) {
+            if (!resumed && instruction_at(before, address[i] - moved) < 0 && !is_management_mode(block) &&
+                !is_linked_elsewhere(before, ending, address[i])) {
                 why.kind = GB_FOUND_JUMP;
             }
         }

@@ -116,9 +116,8 @@ class Content:
     @property
     def raw(self) -> memoryview:
         """The bytes."""
-        return memoryview(
-            np.ascontiguousarray(self.data).view(np.uint8) if isinstance(self.data, np.ndarray) else self.data
-        )
+        data = self.data.tobytes() if isinstance(self.data, np.ndarray) else self.data
+        return memoryview(data)
 
 
 def pack_unit(magic: bytes, contents: Sequence[Content], **fields: int) -> tuple[Any, list[bytes]]:
@@ -163,7 +162,10 @@ class TraceWriter:
             self._file = open(path, "wb", buffering=0)  # closed by close()
         except OSError as error:
             raise HostError(f"{path} cannot be written ({error.strerror}); give -o another name") from None
-        self.size, self._units, self._roots, self._ids = 0, [], [], []
+        self.size = 0
+        self._units: list[tuple[int, Any]] = []
+        self._roots: list[npt.NDArray[np.uint64]] = []
+        self._ids: list[bytes] = []
         self._write([header.tobytes(), text])
 
     @property
@@ -192,8 +194,8 @@ class TraceWriter:
         if self._file.closed:
             return
         units = np.zeros(len(self._units), UNIT)
-        for row, (_, header) in zip(units, self._units, strict=True):
-            row[...] = header
+        for number, (_, header) in enumerate(self._units):
+            units[number] = header
         offsets = np.array([offset for offset, _ in self._units], np.uint64)
         text = json.dumps(dict(summary)).encode()
         counts = np.array([len(roots) for roots in self._roots], np.uint64)

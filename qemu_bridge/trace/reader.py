@@ -75,6 +75,7 @@ class BlockTable:
         self.records = codec.Records(blob, offset)
         places = offset[:, None] + np.arange(_HEADER.itemsize, dtype=np.uint64)
         headers = blob[places].view(_HEADER)[:, 0] if len(offset) else np.empty(0, _HEADER)
+        self.sizes: U32 = headers["size"].astype(np.uint32)
         self.ids: U32 = headers["id"].astype(np.uint32)
         self.addresses: U64 = headers["address"].astype(np.uint64)
         self.offsets: U64 = headers["offset"].astype(np.uint64)
@@ -86,6 +87,11 @@ class BlockTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def record(self, number: int) -> bytes:
+        """The whole record of a block (gb_block and what follows it)."""
+        start = int(self.records.offset[number])
+        return self.records.blob[start : start + int(self.sizes[number])].tobytes()
 
     def lengths(self, number: int) -> U8:
         """Bytes of each instruction of a block."""
@@ -222,10 +228,10 @@ class Frame:
         """The events of one vCPU."""
         if vcpu not in self._events:
             row = self.vcpu(vcpu)
-            words = self._sections.read(Section.EVENTS, vcpu).view(np.uint8)
-            if len(words) % 4:
+            data = self._sections.read(Section.EVENTS, vcpu)
+            if len(data) % 4:
                 raise self.trace.file.damaged("its events have no whole words")
-            words = words.view(np.uint32)
+            words = data.view(np.uint32)
             offset = codec.event_offsets(words)
             data = self._sections.read(Section.EVENT_AT, vcpu)
             at = codec.decode_ascending(data, len(offset), int(row["blocks"]) + 1)
@@ -402,10 +408,9 @@ class TraceReader:
         parts: dict[int, bytes] = {}
         for frame in self.frames():
             table = frame.dictionary
-            ends = np.append(table.records.offset, len(table.records.blob))
             for number, block_id in enumerate(table.ids.tolist()):
                 if block_id not in parts:
-                    parts[block_id] = table.records.blob[int(ends[number]) : int(ends[number + 1])].tobytes()
+                    parts[block_id] = table.record(number)
         return BlockTable(np.frombuffer(b"".join(parts[number] for number in sorted(parts)), np.uint8).copy())
 
     def find_frame(self, instruction: int) -> int:

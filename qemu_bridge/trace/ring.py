@@ -64,7 +64,7 @@ class BlockDictionary:
         if block_id >= self.limit or self._offset[block_id] == _ABSENT:
             return None
         start = int(self._offset[block_id])
-        return BlockHeader.from_buffer_copy(self._blob[start : start + ctypes.sizeof(BlockHeader)])
+        return BlockHeader.from_buffer_copy(self._blob[start : start + ctypes.sizeof(BlockHeader)].tobytes())
 
     def blob(self, ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """The records of `ids`, one after another; `TraceError` if one is not there."""
@@ -78,7 +78,8 @@ class BlockDictionary:
         # The bytes of record i: starts[i] + 0, 1, … sizes[i] - 1.
         ends = np.cumsum(sizes)
         places = np.arange(ends[-1]) + np.repeat(starts.astype(np.int64) - (ends - sizes), sizes)
-        return self._blob[places]
+        found: npt.NDArray[np.uint8] = self._blob[places]
+        return found
 
 
 class RingReader:
@@ -107,7 +108,7 @@ class RingReader:
             for index in range(int(vcpu.tail), head):
                 place = int(block.rings_offset + number * block.ring_stride) + index % chunks * chunk_bytes
                 chunk = self._bytes[place : place + chunk_bytes]
-                header = ChunkHeader.from_buffer_copy(chunk[: ctypes.sizeof(ChunkHeader)])
+                header = ChunkHeader.from_buffer_copy(chunk[: ctypes.sizeof(ChunkHeader)].tobytes())
                 words = chunk[ctypes.sizeof(ChunkHeader) :].view("<u4")
                 if header.words > len(words) or header.vcpu != number:
                     raise TraceError(f"a chunk of vCPU {number} is damaged; start the machine again")

@@ -1,20 +1,13 @@
 """Arming and disarming the trace of a running guest."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 
-import numpy as np
 import pytest
-from support import booted, wait_until
-from trace_consumer import Consumer, begun_instructions, block_ids
+from support import booted
+from trace_consumer import Consumer, begun_instructions
 
-from qemu_bridge.client import Client
-from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.trace.control import ArmOptions, TraceControl
-from tcg_plugin.layout import ChunkFlag, Feature, Mode
+from tcg_plugin.layout import Feature
 
 pytestmark = pytest.mark.guest
 
