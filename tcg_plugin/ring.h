@@ -55,7 +55,7 @@ struct gb_ring {
 /* Time of CLOCK_REALTIME in ns. */
 uint64_t gb_time_ns(void);
 
-/* Begin a window: an empty ring, parked. Head and tail were made equal by whoever asked for the window. */
+/* Begin a window: an empty ring, parked. Whoever asked for it saw to it that head and tail are equal. */
 void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
                   uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting);
 

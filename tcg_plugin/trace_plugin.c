@@ -782,10 +782,15 @@ static void obey(void)
 static void on_reset(qemu_plugin_id_t id)
 {
     (void)id;
+    find_registers_once();
+    if (!is_command_new() && !closing) {
+        /* Two vCPUs awoke and asked, one after the other: the second time there is nothing to change. */
+        register_what_is_wanted();
+        return;
+    }
     if (armed) {
         close_window(stop_reason);
     }
-    find_registers_once();
     obey();
 }
 

@@ -52,8 +52,8 @@ class Block:
 class Consumer:
     """Drains one machine's rings, when asked or all the time in a thread of its own."""
 
-    def __init__(self, control: TraceControl, keep: bool = True) -> None:
-        self.control, self.keep = control, keep
+    def __init__(self, control: TraceControl, keep: bool = True, pause_s: float = 0.0) -> None:
+        self.control, self.keep, self.pause_s = control, keep, pause_s
         self.memory = np.frombuffer(control.mapping, np.uint8)
         self.chunks: list[list[Chunk]] = [[] for _ in control.vcpus]
         self.records = bytearray()
@@ -97,8 +97,9 @@ class Consumer:
 
     def _run(self):
         while not self._stop.is_set():
-            if not self.drain():
-                time.sleep(0.0005)
+            if self.pause_s or not self.drain():
+                time.sleep(self.pause_s or 0.0005)
+                self.drain()
         while self.drain():
             pass
 

@@ -181,14 +181,13 @@ class TraceControl:
         """Write down that a window of `options` is wanted; the plugin opens it when a vCPU awakes.
 
         `reader_pid` drains the rings, and a lossless window ends when it does. Raises `UsageError` for options that
-        cannot be, `MachineError` while a window is open.
+        cannot be, `MachineError` while a window is open or another living reader has not finished the last one.
         """
         options.validate()
         if self.is_armed:
             raise MachineError("the trace is armed already; disarm it first")
         block = self.block
-        for header in (*self.vcpus, self.dictionary):
-            header.tail = header.head = 0
+        self._discard_rest(reader_pid)
         block.reader_pid, block.mode = reader_pid, options.mode
         block.features, block.scope = options.features, options.scope
         block.chunk_bytes, block.chunks = options.chunk_bytes, options.chunks
@@ -206,6 +205,15 @@ class TraceControl:
         block.root_mask = ((1 << 52) - 1) & ~0x1FFF
         block.abandon = 0
         self._command(Command.ARM)
+
+    def _discard_rest(self, reader_pid: int) -> None:
+        """Forget what nobody will read of the last window: chunks of this one may have another size."""
+        left = [header for header in (*self.vcpus, self.dictionary) if header.tail != header.head]
+        last = self.block.reader_pid
+        if left and last != reader_pid and _is_alive(last):
+            raise MachineError(f"process {last} has not read the last window to its end; let it finish, or end it")
+        for header in left:
+            header.tail = header.head
 
     def disarm(self) -> None:
         """Write down that no window is wanted; the plugin closes it when a vCPU awakes or changes its chunk."""
@@ -230,3 +238,11 @@ class TraceControl:
             libc.fallocate(
                 file.fileno(), _FALLOC_FL_PUNCH, ctypes.c_long(self.block.rings_offset), ctypes.c_long(length)
             )
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether process `pid` can still read: it exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
