@@ -95,9 +95,19 @@ class Recorder:
     """Drains the rings of one machine into a file; one thread, bounded memory."""
 
     def __init__(
-        self, control: TraceControl, path: Path, about: Mapping[str, Any], frame_blocks: int = FRAME_BLOCKS
+        self,
+        control: TraceControl,
+        path: Path,
+        about: Mapping[str, Any],
+        frame_blocks: int = FRAME_BLOCKS,
+        until_address: int | None = None,
     ) -> None:
-        """Begin the file at `path`; errors are those of `TraceWriter`."""
+        """Begin the file at `path`; errors are those of `TraceWriter`.
+
+        `has_reached` becomes true when a block that starts at `until_address` has come.
+        """
+        self.has_reached = False
+        self._until, self._until_ids, self._until_seen = until_address, np.empty(0, np.uint32), 0
         self.control, self.rings = control, RingReader(control)
         self.writer = TraceWriter(path, len(control.vcpus), about, time.time_ns())
         self.frame_blocks = frame_blocks
@@ -106,11 +116,15 @@ class Recorder:
         self._begun = self._flushed = time.monotonic()
         self._total_blocks = self._total_instructions = self._total_accesses = 0
         self._frame_begun = self._begun
+        # A window that is open already is this recording's; earlier ones are not.
+        self._before = (0, 0, 0, 0) if control.is_armed else self._counters()
 
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        vcpus = self.control.vcpus
+        waits, wait_ns, lost_chunks, lost_words = (
+            now - before for now, before in zip(self._counters(), self._before, strict=True)
+        )
         return Progress(
             seconds=time.monotonic() - self._begun,
             blocks=self._total_blocks + sum(vcpu.blocks for vcpu in self._vcpus),
@@ -118,11 +132,19 @@ class Recorder:
             accesses=self._total_accesses + sum(vcpu.accesses for vcpu in self._vcpus),
             file_bytes=self.writer.size,
             frames=self.writer.frames,
-            waits=sum(int(vcpu.waits) for vcpu in vcpus),
-            wait_s=sum(int(vcpu.wait_ns) for vcpu in vcpus) / 1e9,
-            lost_chunks=sum(int(vcpu.lost_chunks) for vcpu in vcpus),
-            lost_words=sum(int(vcpu.lost_words) for vcpu in vcpus),
+            waits=waits,
+            wait_s=wait_ns / 1e9,
+            lost_chunks=lost_chunks,
+            lost_words=lost_words,
         )
+
+    def _counters(self) -> tuple[int, int, int, int]:
+        """Waits, their ns, chunks and words lost: sums over all vCPUs and windows."""
+        waits, wait_ns, chunks, words = (
+            sum(int(getattr(vcpu, name)) for vcpu in self.control.vcpus)
+            for name in ("waits", "wait_ns", "lost_chunks", "lost_words")
+        )
+        return waits, wait_ns, chunks, words
 
     @property
     def is_over(self) -> bool:
@@ -175,10 +197,19 @@ class Recorder:
         row["first_block"] = vcpu.first_block + vcpu.blocks + columns.id_count
         vcpu.chunks.append(row)
         columns.split(words)
+        if self._until is not None and not self.has_reached:
+            self._look_for(columns.ids[: columns.id_count])
         self._digest(vcpu, final=bool(header.flags & ChunkFlag.LAST))
         blocks = sum(each.blocks for each in self._vcpus)
         if blocks >= self.frame_blocks or sum(each.items for each in self._vcpus) >= FRAME_ITEMS:
             self._write_frame()
+
+    def _look_for(self, ids: npt.NDArray[np.uint32]) -> None:
+        dictionary = self.rings.dictionary
+        if dictionary.limit != self._until_seen:
+            self._until_seen = dictionary.limit
+            self._until_ids = dictionary.ids_at(self._until or 0)
+        self.has_reached = bool(np.isin(ids, self._until_ids).any())
 
     def _digest(self, vcpu: _Vcpu, final: bool) -> None:
         """Encode and count what the columns hold, but for a block whose successor is not known unless `final`."""

@@ -66,6 +66,15 @@ class BlockDictionary:
         start = int(self._offset[block_id])
         return BlockHeader.from_buffer_copy(self._blob[start : start + ctypes.sizeof(BlockHeader)].tobytes())
 
+    def ids_at(self, address: int) -> npt.NDArray[np.uint32]:
+        """Ids of the blocks that were first seen at linear address `address`."""
+        known = np.flatnonzero(self._offset[: self.limit] != _ABSENT)
+        if not len(known):
+            return np.empty(0, np.uint32)
+        places = self._offset[known][:, None] + np.arange(8, 16, dtype=np.uint64)
+        addresses = self._blob[places].view("<u8")[:, 0]
+        return np.compress(addresses == address, known).astype(np.uint32)
+
     def blob(self, ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
         """The records of `ids`, one after another; `TraceError` if one is not there."""
         if not len(ids):
