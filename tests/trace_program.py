@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,19 @@ def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000
     folder.mkdir(exist_ok=True)
     producer = Producer(folder, vcpus=vcpus, chunk_bytes=16384, chunks=4)
     recorder = Recorder(producer.control, folder / "trace.gbt", {"features": 3, **about}, frame_blocks)
+    try:
+        _feed(producer, recorder, program, words if vcpus > 1 else [words])
+        recorder.finish()
+    finally:
+        recorder.abandon()
+        # The traceback of an error holds views of the mapping.
+        with contextlib.suppress(BufferError):
+            producer.close()
+    return folder / "trace.gbt"
+
+
+def _feed(producer, recorder, program, streams):
     producer.tell(program.records)
-    streams = words if vcpus > 1 else [words]
     for vcpu, pieces in enumerate(streams):
         for number, piece in enumerate(pieces):
             flags = (ChunkFlag.FIRST if number == 0 else 0) | (ChunkFlag.LAST if number == len(pieces) - 1 else 0)
@@ -55,9 +67,6 @@ def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000
             recorder.step()
     producer.end()
     assert recorder.is_over
-    recorder.finish()
-    producer.close()
-    return folder / "trace.gbt"
 
 
 def pieces_of(ids, size: int = 700, counter: int = 0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import signal
@@ -10,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,9 @@ def record(options: argparse.Namespace) -> int:
         try:
             done = _record(recorder, client, control, wanted, options)
         finally:
-            control.close()
+            # While an error is on its way, its traceback holds views of the mapping.
+            with contextlib.suppress(BufferError):
+                control.close()
     _say_done(done, options)
     return 0
 
@@ -112,9 +114,8 @@ def _record(
         lambda: control.block.generation != generation and recorder.step(), lambda: client.trace_arm(wanted)
     )
     if opened is not None:
-        recorder.writer.abandon()
+        recorder.abandon()
         options.output.unlink(missing_ok=True)
-        recorder.rings.close()
         raise opened
     failure: BaseException | None = None
     with _interruptible() as interrupted:
@@ -167,7 +168,7 @@ def _while(work: Callable[[], object], request: Callable[[], object]) -> BaseExc
     return failed[0] if failed else None
 
 
-@contextmanager
+@contextlib.contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """Inside, Ctrl-C and a polite kill only set the event: the file is finished first."""
     event = threading.Event()

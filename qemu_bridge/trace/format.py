@@ -150,7 +150,7 @@ class TraceWriter:
     """
 
     def __init__(self, path: Path, vcpus: int, about: Mapping[str, Any], time_ns: int) -> None:
-        if path.exists() and path.stat().st_size and path.open("rb").read(len(MAGIC)) != MAGIC:
+        if _is_something_else(path):
             raise UsageError(f"{path} is there and is no trace; give -o another name")
         text = json.dumps(dict(about)).encode()
         header = np.zeros((), HEADER)
@@ -166,7 +166,11 @@ class TraceWriter:
         self._units: list[tuple[int, Any]] = []
         self._roots: list[npt.NDArray[np.uint64]] = []
         self._ids: list[bytes] = []
-        self._write([header.tobytes(), text])
+        try:
+            self._write([header.tobytes(), text])
+        except HostError:
+            self._file.close()
+            raise
 
     @property
     def frames(self) -> int:
@@ -238,6 +242,15 @@ class TraceWriter:
                 "make room to record more"
             ) from None
         self.size += sum(map(len, pieces))
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether there is a file at `path` that is no trace, so that it must not be overwritten."""
+    try:
+        with open(path, "rb") as file:
+            return path.is_file() and file.read(len(MAGIC)) not in (b"", MAGIC)
+    except OSError:
+        return False
 
 
 def _bitmap(ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:

@@ -185,6 +185,11 @@ class Recorder:
         finally:
             self.rings.close()
 
+    def abandon(self) -> None:
+        """Let go of everything; the file has the frames that were written, and no index."""
+        self.writer.abandon()
+        self.rings.close()
+
     def _take(self, header: ChunkHeader, words: npt.NDArray[np.uint32]) -> None:
         vcpu = self._vcpus[header.vcpu]
         self._encoder.reserve(self.rings.dictionary.limit)

@@ -100,8 +100,8 @@ class RingReader:
         self._bytes = np.frombuffer(control.mapping, np.uint8)
 
     def close(self) -> None:
-        """Let go of the mapping."""
-        del self._bytes
+        """Let go of the mapping; may be called twice."""
+        self._bytes = np.empty(0, np.uint8)
 
     def take(self) -> Iterator[tuple[ChunkHeader, npt.NDArray[np.uint32]]]:
         """Chunks that are there now, each freed when the next is asked for; `TraceError` if a header lies."""

@@ -12,6 +12,7 @@ from qemu_bridge.errors import TraceError
 from qemu_bridge.trace.check import check_trace
 from qemu_bridge.trace.reader import TraceReader
 from qemu_bridge.trace.recorder import Recorder
+from tcg_plugin.layout import ChunkHeader
 
 STORE = 2 << 30 | 1 << 29 | 1 << 28 | 3 << 25
 
@@ -149,10 +150,12 @@ def test_a_damaged_shared_file_is_refused(program, tmp_path, damage):
     elif damage == "dictionary":
         producer.tell(b"\xff" * 64)
     else:
-        producer.put([1], **{damage: 1 << 20})
+        producer.put([1])
+        place = int(producer.control.block.rings_offset)
+        setattr(ChunkHeader.from_buffer(producer.control.mapping, place), damage, 1 << 20)
     with pytest.raises(TraceError):
         recorder.step()
-    recorder.finish()
+    recorder.abandon()
     producer.close()
 
 
