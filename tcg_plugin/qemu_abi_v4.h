@@ -126,6 +126,7 @@ int qemu_plugin_read_register(struct qemu_plugin_register *handle, GByteArray *b
 bool qemu_plugin_read_memory_vaddr(uint64_t address, GByteArray *data, size_t length);
 
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
+void qemu_plugin_u64_set(qemu_plugin_u64 entry, unsigned vcpu, uint64_t value);
 uint64_t qemu_plugin_u64_get(qemu_plugin_u64 entry, unsigned vcpu);
 
 #endif

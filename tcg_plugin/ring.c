@@ -154,6 +154,13 @@ static void lose(gb_ring *ring)
     ring->limit = ring->scratch + chunk_words(ring) - GB_SLACK;
 }
 
+static void append(gb_ring *ring, const uint32_t *words, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        *ring->cursor++ = words[i];
+    }
+}
+
 void gb_ring_turn(gb_ring *ring)
 {
     if (ring->off) {
@@ -174,8 +181,7 @@ void gb_ring_turn(gb_ring *ring)
     }
     uint32_t carried = (uint32_t)(ring->cursor - ring->scratch);
     own(ring);
-    memcpy(ring->cursor, ring->scratch, carried * sizeof(uint32_t));
-    ring->cursor += carried;
+    append(ring, ring->scratch, carried);
 }
 
 void gb_ring_off(gb_ring *ring, bool off)
@@ -224,8 +230,7 @@ void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count)
             gb_ring_turn(ring);
         }
     }
-    memcpy(ring->cursor, words, count * sizeof(uint32_t));
-    ring->cursor += count;
+    append(ring, words, count);
     if (ring->state == GB_OWNED) {
         publish(ring, GB_CHUNK_LAST | GB_CHUNK_PARTIAL);
     } else {
@@ -236,8 +241,7 @@ void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count)
 void gb_ring_event(gb_ring *ring, unsigned type, unsigned small, const uint32_t *payload, unsigned words)
 {
     *ring->cursor++ = GB_EVENT_WORD(type, words, small);
-    memcpy(ring->cursor, payload, words * sizeof(uint32_t));
-    ring->cursor += words;
+    append(ring, payload, words);
     gb_ring_check(ring);
 }
 

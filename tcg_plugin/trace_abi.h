@@ -94,10 +94,10 @@ typedef struct {
     uint32_t range_count, root_count, point_count;
     uint32_t abandon;            /* not 0: vCPUs wait for no reader, they drop and count */
     uint32_t flush;              /* raised by the reader to get partly filled chunks of vCPUs that idle */
-    uint32_t trigger_hits;       /* the window opens when trigger_address is executed for this time; 0: at once */
+    uint32_t trigger_hits;       /* the window opens behind the block that executes trigger_address this often; 0: at once */
     uint64_t trigger_address;
-    uint64_t start_instructions; /* the window opens after so many instructions (over all vCPUs of the window) */
-    uint64_t limit_instructions; /* and closes after so many; 0: no limit */
+    uint64_t start_instructions; /* the window opens when a vCPU has executed so many since arming; 0: at once */
+    uint64_t limit_instructions; /* and closes when one has executed so many in it, to the block; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
     uint8_t pad1[160];

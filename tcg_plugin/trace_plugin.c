@@ -42,6 +42,10 @@ static struct alone {
 static gb_names names;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of names, the dictionary's ring and the gates */
 static qemu_plugin_u64 begun;                            /* VERIFY: instructions, per vCPU */
+static qemu_plugin_u64 executed;                         /* of whole blocks, per vCPU: for start and limit */
+static bool trigger_came;
+static bool opened;        /* the window is open, not only armed: its trigger has come */
+static uint32_t hits_left; /* of trigger_address */
 
 static gb_vcpu *vcpu_page(unsigned vcpu)
 {
@@ -163,11 +167,10 @@ static bool is_root_wanted(uint64_t root)
     return wanted;
 }
 
-static bool open_ring(unsigned vcpu)
+static bool prepare_ring(unsigned vcpu)
 {
     gb_ring *ring = &rings[vcpu];
     gb_vcpu *page = vcpu_page(vcpu);
-    uint32_t payload[8];
     uint32_t *scratch = realloc(ring->scratch, control->chunk_bytes);
     if (!ring->pages) {
         ring->pages = calloc(control->heat_pages, sizeof *ring->pages);
@@ -179,9 +182,17 @@ static bool open_ring(unsigned vcpu)
                  control->chunks, vcpu, control->window, NULL);
     ring->root = page->told_root;
     gb_gates_load(vcpu, page->told_idt_base, page->told_idt_limit);
+    gb_ring_off(ring, true);
+    return true;
+}
+
+static void open_ring(gb_ring *ring)
+{
+    uint32_t payload[8];
+    gb_ring_off(ring, false);
     put_64(payload, gb_time_ns());
     put_64(payload + 2, ring->root);
-    put_64(payload + 4, begun_on(vcpu));
+    put_64(payload + 4, begun_on(ring->vcpu));
     payload[6] = features;
     payload[7] = control->scope;
     gb_ring_event(ring, GB_EVENT_WINDOW_START, control->window, payload, 8);
@@ -189,10 +200,24 @@ static bool open_ring(unsigned vcpu)
     ring->keep_waiting = control->mode == GB_MODE_LOSSY ? NULL : keep_waiting;
     ring->publishing = on_publishing;
     gb_ring_off(ring, !is_root_wanted(ring->root));
-    return true;
 }
 
-static bool open_window(void)
+/* All vCPUs stand still. */
+static void open_all_rings(void)
+{
+    opened = true;
+    deadline_ns = control->limit_ns ? gb_time_ns() + control->limit_ns : 0;
+    for (unsigned vcpu = 0; vcpu < control->vcpus; vcpu++) {
+        if (vcpu < (unsigned)qemu_plugin_num_vcpus()) {
+            qemu_plugin_u64_set(executed, vcpu, 0);
+        }
+        if (features & GB_FEATURE_BLOCKS) {
+            open_ring(&rings[vcpu]);
+        }
+    }
+}
+
+static bool arm(void)
 {
     if (!is_geometry_sound()) {
         fail("the trace cannot be armed with these sizes; arm again with a ring that fits");
@@ -200,22 +225,30 @@ static bool open_window(void)
     }
     features = control->features;
     stop_reason = GB_STOP_ASKED;
-    deadline_ns = control->limit_ns ? gb_time_ns() + control->limit_ns : 0;
+    deadline_ns = 0;
+    hits_left = control->trigger_hits;
+    opened = trigger_came = false;
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;
     for (unsigned vcpu = 0; features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
-        if (!open_ring(vcpu)) {
+        if (!prepare_ring(vcpu)) {
             fail("QEMU has no memory for the trace; arm again with smaller chunks");
             return false;
         }
+    }
+    for (unsigned vcpu = 0; vcpu < (unsigned)qemu_plugin_num_vcpus(); vcpu++) {
+        qemu_plugin_u64_set(executed, vcpu, 0);
+    }
+    if (!hits_left && !control->start_instructions) {
+        open_all_rings();
     }
     return true;
 }
 
 static void close_window(uint32_t reason)
 {
-    for (unsigned vcpu = 0; features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
+    for (unsigned vcpu = 0; opened && features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         uint32_t words[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, reason)};
         put_64(words + 1, gb_time_ns());
         put_64(words + 3, begun_on(vcpu));
@@ -346,14 +379,43 @@ static void on_page_table(unsigned vcpu, void *which)
 {
     gb_ring *ring = &rings[vcpu];
     uint64_t root = gb_guest_register((gb_register)(uintptr_t)which) & INT64_MAX;
-    bool wanted = is_root_wanted(root);
-    if (!wanted && !ring->off) {
+    bool wanted = opened && is_root_wanted(root), was_off = ring->off;
+    if (!wanted && !was_off) {
         event_64(ring, GB_EVENT_FILTER, 0, root);
     }
     ring->root = root;
     ring->epoch++;
     gb_ring_off(ring, !wanted);
+    if (wanted && was_off) {
+        event_64(ring, GB_EVENT_FILTER, 1, root);
+    }
     event_64(ring, GB_EVENT_PAGE_TABLE, 0, root);
+}
+
+/* The trigger has come: a reset opens the window while all vCPUs stand still. */
+static void on_trigger(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    if (__atomic_load_n(&hits_left, __ATOMIC_RELAXED) && __atomic_sub_fetch(&hits_left, 1, __ATOMIC_ACQ_REL) == 0) {
+        trigger_came = true;
+        ask_for_reset();
+    }
+}
+
+static void on_enough_to_start(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    trigger_came = true;
+    ask_for_reset();
+}
+
+static void on_enough(unsigned vcpu, void *unused)
+{
+    (void)unused;
+    if (!rings[vcpu].off) {
+        close_from_vcpu(GB_STOP_LIMIT, NULL);
+        gb_ring_off(&rings[vcpu], true);
+    }
 }
 
 /* Before invlpg and invpcid. */
@@ -665,6 +727,32 @@ static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t i
     }
 }
 
+/* Counts instructions for `start` or `limit`; what is due then is called before the block that comes too late. */
+static void hook_count(struct qemu_plugin_tb *tb, const gb_block *block, qemu_plugin_vcpu_udata_cb_t *due, uint64_t at)
+{
+    qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, due, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_COND_GE, executed, at, NULL);
+    qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, executed, block->instructions);
+}
+
+/* Armed, but the window is not open yet: nothing is recorded, only page tables and gates are kept track of. */
+static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
+{
+    const uint8_t *lengths = (const uint8_t *)(block + 1), *bytes = lengths + block->instructions;
+    uint64_t address = block->address;
+    if (!control->trigger_hits) {
+        hook_count(tb, block, on_enough_to_start, control->start_instructions);
+    }
+    for (size_t i = 0; i < block->instructions; address += lengths[i], bytes += lengths[i++]) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        if (control->trigger_hits && address == control->trigger_address) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_trigger, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
+        if (features & GB_FEATURE_EVENTS) {
+            hook_instruction(insn, skip_prefixes(bytes, lengths[i], block->mode));
+        }
+    }
+}
+
 static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 {
     if (block->offset != GB_NO_OFFSET && block->offset >> PAGE_SHIFT < control->heat_pages) {
@@ -686,6 +774,13 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
     gb_block *block = describe(tb, &space);
     __atomic_add_fetch(&control->translations, 1, __ATOMIC_RELAXED);
+    if (!opened) {
+        hook_trigger(tb, block);
+        return;
+    }
+    if (control->limit_instructions) {
+        hook_count(tb, block, on_enough, control->limit_instructions);
+    }
     if (features & GB_FEATURE_HEAT) {
         hook_heat(tb, block);
     }
@@ -770,7 +865,7 @@ static void obey(void)
     armed = false;
     if (commanded) {
         generation = now;
-        armed = control->command == GB_COMMAND_ARM && open_window();
+        armed = control->command == GB_COMMAND_ARM && arm();
         broken = control->command == GB_COMMAND_ARM && !armed;
     }
     closing = false;
@@ -784,7 +879,10 @@ static void on_reset(qemu_plugin_id_t id)
     (void)id;
     find_registers_once();
     if (!is_command_new() && !closing) {
-        /* Two vCPUs awoke and asked, one after the other: the second time there is nothing to change. */
+        /* The trigger has come; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
+        if (armed && !opened && trigger_came) {
+            open_all_rings();
+        }
         register_what_is_wanted();
         return;
     }
@@ -845,7 +943,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
                 control->vcpus, info->system.max_vcpus);
         return -1;
     }
-    begun.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+    begun.score = qemu_plugin_scoreboard_new(2 * sizeof(uint64_t));
+    executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
     control->plugin_api = (uint32_t)info->version.cur;
     control->plugin_pid = (uint32_t)getpid();
     obey();

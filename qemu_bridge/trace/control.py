@@ -90,6 +90,8 @@ class ArmOptions:
             raise UsageError(f"chunks of {self.chunk_bytes} bytes cannot be had; give a multiple of 64 from 1024 up")
         if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:
             raise UsageError(f"a ring of {self.chunks} chunks cannot be had; give 2 or more and at most 64 MiB in all")
+        if not 0 <= self.limit_s < 1e9:
+            raise UsageError(f"a window of {self.limit_s} seconds cannot be had; give a number from 0 up")
         for name, given, limit in (
             ("ranges", self.ranges, layout.MAX_RANGES),
             ("page-table roots", self.roots, layout.MAX_ROOTS),
