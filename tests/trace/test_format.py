@@ -11,7 +11,20 @@ from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import GlassBoxError, HostError, TraceError, UsageError
 from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.format import Content, Section, TraceFile, TraceWriter, pack_unit
+from qemu_bridge.trace.format import (
+    CHUNK,
+    FOOTER,
+    HEADER,
+    HOME,
+    SECTION,
+    UNIT,
+    VCPU,
+    Content,
+    Section,
+    TraceFile,
+    TraceWriter,
+    pack_unit,
+)
 from qemu_bridge.trace.reader import TraceReader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,3 +224,20 @@ def test_what_is_no_trace_is_neither_read_nor_overwritten(tmp_path):
         TraceFile(tmp_path / "missing.gbt")
     with pytest.raises(HostError, match="another name"):
         TraceWriter(tmp_path / "no" / "folder.gbt", 1, {}, 0)
+
+
+def test_the_document_gives_the_sizes_of_the_records():
+    text = (ROOT / "docs/trace-format.md").read_text()
+    sizes = {
+        "Then a table, {} bytes a section": SECTION,
+        "CRC-32 (as zlib's) of the {} bytes before": HEADER,
+        "CRC-32 of the {} bytes before": UNIT,
+        "VCPU | {} bytes": VCPU,
+        "CHUNKS | {} bytes each": CHUNK,
+        "HOMES | {} bytes each": HOME,
+        "The last {} bytes": FOOTER,
+    }
+    for sentence, dtype in sizes.items():
+        own = 4 if "before" in sentence else 0
+        assert sentence.format(dtype.itemsize - own) in text, (sentence, dtype.itemsize)
+    assert all(f"| {kind.value} | {kind.name}" in text or f"{kind.name}" in text for kind in Section)
