@@ -42,6 +42,7 @@ FLOORS = (
         "qemu_bridge.capture",
         "qemu_bridge.compare",
         "qemu_bridge.client",
+        "qemu_bridge.trace",
     ),
     (
         "qemu_bridge.volatility_adapter",

@@ -1,0 +1,267 @@
+"""The trace's shared file as Python sees it: a mirror of ``trace_abi.h``, where each field is explained.
+
+The records are ctypes structures, to be laid over a mapping of the file (``Control.from_buffer(mapping)``);
+``numpy.dtype(ChunkHeader)`` is the same layout for arrays. ``tests/test_layout.py`` compiles a probe and compares.
+
+>>> ctypes.sizeof(Control), Control.state.offset
+(4096, 2048)
+>>> event_word(Event.EXCEPTION, 4, 14) == 3 << 30 | 6 << 24 | 4 << 16 | 14
+True
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
+from enum import IntEnum, IntFlag
+
+MAGIC = b"GBTRACE\0"
+VERSION = 1
+PAGE_BYTES = 4096
+MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
+MIN_CHUNK_BYTES, MIN_CHUNKS = 1024, 2
+NO_OFFSET = (1 << 64) - 1
+"""`BlockHeader.offset` of code that is not in RAM."""
+
+
+class Command(IntEnum):
+    """What the daemon wants."""
+
+    DISARM = 0
+    ARM = 1
+
+
+class State(IntEnum):
+    """What the plugin does."""
+
+    ABSENT = 0
+    DISARMED = 1
+    ARMED = 2
+    WAITING = 3
+    FAILED = 4
+
+
+class Mode(IntEnum):
+    """What happens when a ring is full: the guest waits, or whole chunks are dropped and counted."""
+
+    LOSSLESS = 0
+    LOSSY = 1
+
+
+class Feature(IntFlag):
+    """What is recorded."""
+
+    BLOCKS = 1
+    EVENTS = 2
+    MEMORY = 4
+    VALUES = 8
+    REGISTERS = 16
+    VERIFY = 32
+    HEAT = 64
+
+
+class Scope(IntFlag):
+    """Of which rings of privilege."""
+
+    KERNEL = 1
+    USER = 2
+
+
+class ChunkFlag(IntFlag):
+    """`ChunkHeader.flags`."""
+
+    FIRST = 1
+    LAST = 2
+    PARTIAL = 4
+
+
+class BlockFlag(IntFlag):
+    """`BlockHeader.flags`."""
+
+    MARKED = 1
+    GATE = 2
+
+
+class Event(IntEnum):
+    """Types of events in a ring."""
+
+    WINDOW_START = 1
+    WINDOW_STOP = 2
+    PAGE_TABLE = 3
+    SYSCALL = 4
+    SYSRET = 5
+    EXCEPTION = 6
+    IO_DONE = 7
+    BLOCK_END = 8
+    REGISTERS = 9
+    GAP = 10
+    IDLE = 11
+    RESUME = 12
+    CLOCK = 13
+    RESET = 14
+    MEM_WIDE = 15
+    FILTER = 16
+    IDT = 17
+    CODE_PAGE = 18
+
+
+class Stop(IntEnum):
+    """Why a window was closed."""
+
+    ASKED = 0
+    LIMIT = 1
+    READER_DIED = 2
+    EXIT = 3
+
+
+KIND_MEMORY, KIND_EVENT = 2, 3
+"""Bits 31..30 of a ring word; 0 and 1 are block ids."""
+
+
+def event_word(kind: Event, words: int, small: int = 0) -> int:
+    """The word that begins an event with `words` words of payload."""
+    return 3 << 30 | kind << 24 | words << 16 | small & 0xFFFF
+
+
+class Range(ctypes.LittleEndianStructure):
+    """Half-open range of linear addresses."""
+
+    _fields_ = (("start", c_uint64), ("end", c_uint64))
+
+
+class Region(ctypes.LittleEndianStructure):
+    """Guest-physical memory in the RAM file."""
+
+    _fields_ = (("physical", c_uint64), ("offset", c_uint64), ("bytes", c_uint64))
+
+
+class Control(ctypes.LittleEndianStructure):
+    """Page 0: geometry, what is wanted, what the plugin answers."""
+
+    _fields_ = (
+        ("magic", c_uint8 * 8),
+        ("version", c_uint32),
+        ("vcpus", c_uint32),
+        ("file_bytes", c_uint64),
+        ("dictionary_offset", c_uint64),
+        ("dictionary_bytes", c_uint64),
+        ("rings_offset", c_uint64),
+        ("ring_stride", c_uint64),
+        ("heat_blocks_offset", c_uint64),
+        ("heat_stores_offset", c_uint64),
+        ("heat_pages", c_uint64),
+        ("ram_inode", c_uint64),
+        ("region_count", c_uint64),
+        ("regions", Region * MAX_REGIONS),
+        ("pad0", c_uint8 * 64),
+        ("command", c_uint32),
+        ("generation", c_uint32),
+        ("reader_pid", c_uint32),
+        ("mode", c_uint32),
+        ("features", c_uint32),
+        ("scope", c_uint32),
+        ("chunk_bytes", c_uint32),
+        ("chunks", c_uint32),
+        ("range_count", c_uint32),
+        ("root_count", c_uint32),
+        ("point_count", c_uint32),
+        ("abandon", c_uint32),
+        ("flush", c_uint32),
+        ("trigger_hits", c_uint32),
+        ("trigger_address", c_uint64),
+        ("start_instructions", c_uint64),
+        ("limit_instructions", c_uint64),
+        ("limit_ns", c_uint64),
+        ("root_mask", c_uint64),
+        ("pad1", c_uint8 * 160),
+        ("ranges", Range * MAX_RANGES),
+        ("roots", c_uint64 * MAX_ROOTS),
+        ("points", c_uint64 * MAX_POINTS),
+        ("pad2", c_uint8 * 512),
+        ("state", c_uint32),
+        ("acknowledged", c_uint32),
+        ("plugin_api", c_uint32),
+        ("plugin_pid", c_uint32),
+        ("window", c_uint32),
+        ("id_count", c_uint32),
+        ("translations", c_uint64),
+        ("armed_ns", c_uint64),
+        ("pad3", c_uint8 * 216),
+        ("error", c_char * 256),
+        ("pad4", c_uint8 * 1536),
+    )
+
+
+class VcpuHeader(ctypes.LittleEndianStructure):
+    """The page of one vCPU; head, tail and waits of its ring."""
+
+    _fields_ = (
+        ("head", c_uint64),
+        ("pad0", c_uint8 * 56),
+        ("tail", c_uint64),
+        ("pad1", c_uint8 * 56),
+        ("waits", c_uint64),
+        ("wait_ns", c_uint64),
+        ("lost_chunks", c_uint64),
+        ("lost_words", c_uint64),
+        ("instructions", c_uint64),
+        ("blocks_gated", c_uint64),
+        ("pad2", c_uint8 * 16),
+        ("told_root", c_uint64),
+        ("told_idt_base", c_uint64),
+        ("told_idt_limit", c_uint64),
+        ("pad3", c_uint8 * 3880),
+    )
+
+
+class DictionaryHeader(ctypes.LittleEndianStructure):
+    """The page before the dictionary's bytes."""
+
+    _fields_ = (("head", c_uint64), ("pad0", c_uint8 * 56), ("tail", c_uint64), ("pad1", c_uint8 * 4024))
+
+
+class ChunkHeader(ctypes.LittleEndianStructure):
+    """Begins every chunk of a ring."""
+
+    _fields_ = (
+        ("sequence", c_uint64),
+        ("time_ns", c_uint64),
+        ("words", c_uint32),
+        ("flags", c_uint32),
+        ("lost_chunks", c_uint64),
+        ("lost_words", c_uint64),
+        ("instructions", c_uint64),
+        ("root", c_uint64),
+        ("vcpu", c_uint32),
+        ("window", c_uint32),
+    )
+
+
+class BlockHeader(ctypes.LittleEndianStructure):
+    """Begins every record of the dictionary."""
+
+    _fields_ = (
+        ("size", c_uint32),
+        ("id", c_uint32),
+        ("address", c_uint64),
+        ("offset", c_uint64),
+        ("offset2", c_uint64),
+        ("instructions", c_uint16),
+        ("bytes", c_uint16),
+        ("ring", c_uint8),
+        ("mode", c_uint8),
+        ("flags", c_uint8),
+        ("pad", c_uint8),
+    )
+
+
+RECORDS: dict[str, type[ctypes.LittleEndianStructure]] = {
+    "gb_range": Range,
+    "gb_region": Region,
+    "gb_control": Control,
+    "gb_vcpu": VcpuHeader,
+    "gb_dictionary": DictionaryHeader,
+    "gb_chunk": ChunkHeader,
+    "gb_block": BlockHeader,
+}
+"""Each structure of ``trace_abi.h`` and its mirror."""

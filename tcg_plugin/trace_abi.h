@@ -1,0 +1,241 @@
+/*
+ * The trace's shared file and the words in its rings: the one place of the layout.
+ *
+ * The daemon makes the file (sparse, beside the RAM file), the plugin in QEMU and the reader map it.
+ * Everything is little-endian; tcg_plugin/layout.py mirrors this file and a test compares the two.
+ *
+ *   page 0                 gb_control: geometry, what is wanted, what the plugin answers
+ *   pages 1..vcpus         gb_vcpu, one page a vCPU: head, tail, counters
+ *   one page               gb_dictionary: head and tail of the dictionary's ring, in bytes
+ *   dictionary_bytes       records of blocks (gb_block), each whole in one piece
+ *   vcpus * ring_stride    a ring of chunks for each vCPU
+ *   4 * pages, twice       heat: blocks executed in, and stores to, each page of RAM
+ *
+ * Rings have one producer and one consumer. The producer fills chunk `head % chunks`, then raises `head` with
+ * release order; the consumer reads chunk `tail % chunks`, then raises `tail` likewise. Neither ever falls.
+ * A block is in the dictionary before its id can be in a published chunk: read `head` first, then the
+ * dictionary, then the chunks.
+ */
+#ifndef GB_TRACE_ABI_H
+#define GB_TRACE_ABI_H
+
+#include <stdint.h>
+
+#define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
+#define GB_TRACE_VERSION 1u
+#define GB_PAGE_BYTES 4096u
+
+enum {
+    GB_MAX_VCPUS = 255,
+    GB_MAX_RANGES = 32, /* address filters */
+    GB_MAX_ROOTS = 32,  /* page-table roots to follow */
+    GB_MAX_POINTS = 32, /* blocks at whose start registers are recorded */
+    GB_MAX_REGIONS = 4, /* of guest-physical memory in the RAM file */
+    GB_MIN_CHUNK_BYTES = 1024,
+    GB_MIN_CHUNKS = 2,
+};
+
+/* gb_control.command */
+enum { GB_COMMAND_DISARM = 0, GB_COMMAND_ARM = 1 };
+
+/* gb_control.state */
+enum {
+    GB_STATE_ABSENT = 0,   /* no plugin has opened the file */
+    GB_STATE_DISARMED = 1, /* loaded, nothing hooked */
+    GB_STATE_ARMED = 2,
+    GB_STATE_WAITING = 3,  /* armed, and a vCPU waits for the reader */
+    GB_STATE_FAILED = 4,   /* disarmed because of what `error` says */
+};
+
+/* gb_control.mode */
+enum { GB_MODE_LOSSLESS = 0, GB_MODE_LOSSY = 1 };
+
+/* gb_control.features */
+enum {
+    GB_FEATURE_BLOCKS = 1,    /* ids of executed blocks */
+    GB_FEATURE_EVENTS = 2,    /* page tables, syscalls, exceptions, early ends */
+    GB_FEATURE_MEMORY = 4,    /* address of every load and store */
+    GB_FEATURE_VALUES = 8,    /* and its value; implies MEMORY */
+    GB_FEATURE_REGISTERS = 16, /* at the blocks in `points` */
+    GB_FEATURE_VERIFY = 32,   /* count instructions inline, one by one; mark ambiguous blocks */
+    GB_FEATURE_HEAT = 64,     /* the two heat arrays; alone, no ring is used */
+};
+
+/* gb_control.scope: which rings of privilege */
+enum { GB_SCOPE_KERNEL = 1, GB_SCOPE_USER = 2 };
+
+typedef struct {
+    uint64_t start, end; /* half open; of the block's first address */
+} gb_range;
+
+typedef struct {
+    uint64_t physical, offset, bytes;
+} gb_region;
+
+typedef struct {
+    /* Geometry: set when the file is made. */
+    char magic[8];
+    uint32_t version, vcpus;
+    uint64_t file_bytes;
+    uint64_t dictionary_offset; /* of the page gb_dictionary; its bytes lie in the next page */
+    uint64_t dictionary_bytes;  /* a power of two */
+    uint64_t rings_offset, ring_stride;
+    uint64_t heat_blocks_offset, heat_stores_offset, heat_pages;
+    uint64_t ram_inode; /* of the RAM file, to find its mapping inside QEMU */
+    uint64_t region_count;
+    gb_region regions[GB_MAX_REGIONS];
+    uint8_t pad0[64];
+
+    /* What is wanted, at 256: the daemon writes all of it, then raises `generation`. */
+    uint32_t command, generation;
+    uint32_t reader_pid; /* of who drains the rings; lossless waits end when it dies */
+    uint32_t mode, features, scope;
+    uint32_t chunk_bytes, chunks; /* of this window: chunk_bytes * chunks <= ring_stride */
+    uint32_t range_count, root_count, point_count;
+    uint32_t abandon;            /* not 0: vCPUs wait for no reader, they drop and count */
+    uint32_t flush;              /* raised by the reader to get partly filled chunks of vCPUs that idle */
+    uint32_t trigger_hits;       /* the window opens behind the block that executes trigger_address this often; 0: at once */
+    uint64_t trigger_address;
+    uint64_t start_instructions; /* the window opens when a vCPU has executed so many since arming; 0: at once */
+    uint64_t limit_instructions; /* and closes when one has executed so many in it, to the block; 0: no limit */
+    uint64_t limit_ns;           /* and after this time; 0: no limit */
+    uint64_t root_mask;          /* applied to page-table roots before they are compared */
+    uint8_t pad1[160];
+    gb_range ranges[GB_MAX_RANGES];  /* at 512 */
+    uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
+    uint64_t points[GB_MAX_POINTS];  /* at 1280 */
+    uint8_t pad2[512];
+
+    /* What the plugin answers, at 2048. */
+    uint32_t state, acknowledged; /* the generation acted upon */
+    uint32_t plugin_api, plugin_pid;
+    uint32_t window;              /* windows opened so far */
+    uint32_t id_count;            /* ids given out so far; the first is 1 */
+    uint64_t translations;        /* blocks translated while armed */
+    uint64_t armed_ns;            /* CLOCK_REALTIME of the last arming */
+    uint8_t pad3[216];
+    char error[256];              /* at 2304 */
+    uint8_t pad4[1536];
+} gb_control;
+
+/* One page a vCPU; what different threads write lies on different cache lines. */
+typedef struct {
+    uint64_t head; /* chunks published: producer */
+    uint8_t pad0[56];
+    uint64_t tail; /* chunks freed: consumer */
+    uint8_t pad1[56];
+    uint64_t waits, wait_ns;            /* producer: times and time that it found the ring full */
+    uint64_t lost_chunks, lost_words;   /* over all windows */
+    uint64_t instructions;              /* VERIFY: begun so far, as of the last published chunk */
+    uint64_t blocks_gated;              /* not used yet */
+    uint8_t pad2[16];
+    uint64_t told_root, told_idt_base, told_idt_limit; /* daemon: CR3 and IDT when it armed */
+    uint8_t pad3[3880];
+} gb_vcpu;
+
+typedef struct {
+    uint64_t head; /* bytes published */
+    uint8_t pad0[56];
+    uint64_t tail; /* bytes freed */
+    uint8_t pad1[4024];
+} gb_dictionary;
+
+/* gb_chunk.flags */
+enum {
+    GB_CHUNK_FIRST = 1,   /* of a window on this vCPU */
+    GB_CHUNK_LAST = 2,    /* the window is closed on this vCPU */
+    GB_CHUNK_PARTIAL = 4, /* published before it was full */
+};
+
+/* Begins every chunk; `words` words follow it. */
+typedef struct {
+    uint64_t sequence;    /* 0, 1, 2 … within a window; chunks that were dropped are not counted */
+    uint64_t time_ns;     /* CLOCK_REALTIME when it was begun */
+    uint32_t words, flags;
+    uint64_t lost_chunks, lost_words; /* dropped just before this one; an event GAP says so in band too */
+    uint64_t instructions; /* VERIFY: begun on this vCPU until the chunk was published, else 0 */
+    uint64_t root;         /* page-table root when the chunk was begun; 0: not known */
+    uint32_t vcpu, window;
+} gb_chunk;
+
+/*
+ * Dictionary record: this header, `instructions` bytes with their lengths, `bytes` bytes of code, zeros up to
+ * a multiple of 8. An id names this content for as long as QEMU lives; every window gives the records of
+ * its ids anew. A record that does not fit before the ring's end is preceded by one of id 0 that fills it: only
+ * `size` and `id` of such a one are there.
+ */
+typedef struct {
+    uint32_t size, id; /* size: of the whole record */
+    uint64_t address;  /* linear address of the first instruction */
+    uint64_t offset;   /* in the RAM file; ~0: not in RAM */
+    uint64_t offset2;  /* of the second page that the block reaches into; ~0: none */
+    uint16_t instructions, bytes;
+    uint8_t ring, mode; /* 0..3; 16, 32 or 64 */
+    uint8_t flags, pad;
+} gb_block;
+
+#define GB_NO_OFFSET UINT64_MAX
+
+/* gb_block.flags */
+enum {
+    GB_BLOCK_MARKED = 1, /* BLOCK_END follows each complete execution (VERIFY: it jumps into its own middle) */
+    GB_BLOCK_GATE = 2,   /* starts at an interrupt gate: an event EXCEPTION precedes it */
+};
+
+/*
+ * Words of a ring.
+ *   0…            id of a block that begins now
+ *   10…           memory access: 31..30 = 2, 29 store, 28 has value, 27..25 log2 size, 24..16 instruction in its
+ *                 block, 15..0 address bits 47..32; next word address bits 31..0; then the value: 1 word (size <= 4),
+ *                 2 (8) or 4 (16). Addresses are canonical in 48 bits, others come as MEM_WIDE.
+ *   11…           event: 31..30 = 3, 29..24 type, 23..16 words that follow, 15..0 small
+ * 64-bit values in payloads: low word first. What belongs together is never split over chunks.
+ */
+#define GB_WORD_KIND(word) ((word) >> 30)
+enum { GB_KIND_MEMORY = 2, GB_KIND_EVENT = 3 }; /* 0 and 1: id */
+
+#define GB_MEMORY_WORD(store, valued, log2size, instruction, address)                                       \
+    (2u << 30 | (uint32_t)(store) << 29 | (uint32_t)(valued) << 28 | (uint32_t)(log2size) << 25 |            \
+     (uint32_t)(instruction) << 16 | (uint32_t)((address) >> 32 & 0xffff))
+
+#define GB_EVENT_WORD(type, words, small)                                                                   \
+    (3u << 30 | (uint32_t)(type) << 24 | (uint32_t)(words) << 16 | ((uint32_t)(small) & 0xffff))
+
+enum {
+    GB_EVENT_WINDOW_START = 1, /* 8: time_ns, root, instruction counter (VERIFY), features, scope; small: window */
+    GB_EVENT_WINDOW_STOP = 2,  /* 4: time_ns, instruction counter (VERIFY); small: a GB_STOP */
+    GB_EVENT_PAGE_TABLE = 3,   /* 2: CR3 that the last instruction of the block before loads (bit 63 cleared) */
+    GB_EVENT_SYSCALL = 4,      /* 2: RAX */
+    GB_EVENT_SYSRET = 5,       /* 2: RAX */
+    GB_EVENT_EXCEPTION = 6,    /* 4: from_pc, error code, 0; small: vector. Comes before the handler's block */
+    GB_EVENT_IO_DONE = 7,      /* 2: address of the instruction: the block before was cut in front of it, it ran alone */
+    GB_EVENT_BLOCK_END = 8,    /* 0: the block before (GB_BLOCK_MARKED) ran to its end */
+    GB_EVENT_REGISTERS = 9,    /* 36: RAX RBX RCX RDX RSI RDI RBP RSP R8..R15, FS and GS base; before the block's id */
+    GB_EVENT_GAP = 10,         /* 4: words lost, chunks lost */
+    GB_EVENT_IDLE = 11,        /* 2: time_ns: the vCPU halts */
+    GB_EVENT_RESUME = 12,      /* 2: time_ns */
+    GB_EVENT_CLOCK = 13,       /* 2: time_ns; not used yet */
+    GB_EVENT_RESET = 14,       /* 0: the vCPU starts at the reset vector; before the block's id */
+    GB_EVENT_MEM_WIDE = 15,    /* 3 + value: a memory word without its address, then 64 bits of address */
+    GB_EVENT_FILTER = 16,      /* 2: root; small 1: recording goes on here; 0: it leaves off (process filter) */
+    GB_EVENT_IDT = 17,         /* 3: base, limit: loaded by the block before */
+    GB_EVENT_CODE_PAGE = 18,   /* 3: page of the RAM file, virtual page number (2): see below */
+};
+
+/*
+ * Where code of user space runs. QEMU shares the translation of a page of RAM between all virtual addresses at which it
+ * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 in RAM the true address is
+ * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
+ * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
+ * of other blocks are true as they are: kernels do not map their code twice.
+ */
+
+/* small of WINDOW_STOP */
+enum { GB_STOP_ASKED = 0, GB_STOP_LIMIT = 1, GB_STOP_READER_DIED = 2, GB_STOP_EXIT = 3 };
+
+_Static_assert(sizeof(gb_control) == GB_PAGE_BYTES, "the control block is a page");
+_Static_assert(sizeof(gb_vcpu) == GB_PAGE_BYTES, "a vCPU's header is a page");
+_Static_assert(sizeof(gb_chunk) == 64, "a chunk's header is a cache line");
+_Static_assert(sizeof(gb_block) == 40, "a record's header has 40 bytes");
+
+#endif
