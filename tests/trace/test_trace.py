@@ -1,6 +1,7 @@
 """What is recorded is what was executed: against QEMU's own log, and against a program whose every access is known."""
 
 import base64
+import itertools
 import re
 import shutil
 import subprocess
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 from support import booted, wait_until
-from trace_consumer import Consumer, items, u64
+from trace_consumer import Consumer, begun_instructions, items, u64
 
+from qemu_bridge.client import Client
+from qemu_bridge.errors import MachineError
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
 from qemu_bridge.trace.control import ArmOptions, TraceControl
 from tcg_plugin import layout
-from tcg_plugin.layout import Event, Feature, Scope
+from tcg_plugin.layout import Event, Feature, Scope, State, Stop
 
 pytestmark = pytest.mark.guest
 
@@ -86,6 +91,31 @@ def test_a_window_is_what_qemus_own_log_says(machine, control, tmp_path):
     different = [i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b and a != b & 0xFFF]
     assert not different, [(i, hex(ours[i]), hex(theirs[i])) for i in different[:5]]
     assert len(ours) == len(theirs)
+
+
+def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
+    options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=40_000_000)
+    config = MachineConfig(
+        "from-boot",
+        kernel=image.kernel,
+        initrd=image.initrd,
+        append=image.command_line,
+        qemu_args=("-icount", "shift=0,sleep=off"),
+    )
+    launch(config, trace=options)
+    with Client.connect("from-boot") as client:
+        control = TraceControl(Path(client.connection.trace_path))
+        with Consumer(control) as consumer:
+            wait_until(lambda: control.state is State.DISARMED)
+        with pytest.raises(MachineError, match="before it starts"):
+            client.trace_arm(ArmOptions())
+        client.stop()
+    words, blocks = consumer.stream(), consumer.blocks()
+    first, *_, last = items(words)
+    kinds = [item[1] for item in itertools.islice(items(words), 3) if item[0] == "event"]
+    assert kinds == [Event.WINDOW_START, Event.RESET] and addresses(words, blocks)[0] == 0xFFFFFFF0
+    assert (last[1], last[2]) == (Event.WINDOW_STOP, Stop.LIMIT) and u64(first[3], 4) == 0
+    assert begun_instructions(words, blocks) == u64(last[3], 2) > 39_000_000
 
 
 @pytest.fixture(scope="module")
