@@ -1,7 +1,14 @@
 """The verbs ``glassbox trace …`` on a real guest; `trace check` runs on every trace that is made here."""
 
+<<<<<<< HEAD
 import json
 import signal
+=======
+import base64
+import itertools
+import re
+import shutil
+>>>>>>> plugin
 import subprocess
 import sys
 import threading
@@ -9,12 +16,25 @@ import time
 
 import numpy as np
 import pytest
+<<<<<<< HEAD
 from support import booted, glassbox, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.trace.check import check_trace
 from qemu_bridge.trace.reader import TraceReader
 from tcg_plugin.layout import Event
+=======
+from support import booted, wait_until
+from trace_consumer import Consumer, begun_instructions, items, u64
+
+from qemu_bridge.client import Client
+from qemu_bridge.errors import MachineError
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
+from qemu_bridge.trace.control import ArmOptions, TraceControl
+from tcg_plugin import layout
+from tcg_plugin.layout import Event, Feature, Scope, State, Stop
+>>>>>>> plugin
 
 pytestmark = pytest.mark.guest
 
@@ -86,6 +106,7 @@ def test_limits_end_a_recording(busy, tmp_path):
         assert any((blocks.addresses == wanted).any() for vcpu in (0, 1) for blocks in trace.blocks(vcpu))
 
 
+<<<<<<< HEAD
 def test_what_is_shown_is_named_and_follows_the_stream(busy, tmp_path):
     path = tmp_path / "show.gbt"
     record(busy, path, "--only", "kernel", "--insns", "200000")
@@ -98,6 +119,54 @@ def test_what_is_shown_is_named_and_follows_the_stream(busy, tmp_path):
         assert line["ring"] == 0 and name and name in found | {s.name for s in busy.kernel.lookup(name)}
     text = glassbox("trace", "show", str(path), "--count", "5").stdout
     assert len(text.splitlines()) >= 5
+=======
+def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
+    options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=40_000_000)
+    config = MachineConfig(
+        "from-boot",
+        kernel=image.kernel,
+        initrd=image.initrd,
+        append=image.command_line,
+        qemu_args=("-icount", "shift=0,sleep=off"),
+    )
+    launch(config, trace=options)
+    with Client.connect("from-boot") as client:
+        control = TraceControl(Path(client.connection.trace_path))
+        with Consumer(control) as consumer:
+            wait_until(lambda: control.state is State.DISARMED)
+        with pytest.raises(MachineError, match="before it starts"):
+            client.trace_arm(ArmOptions())
+        client.stop()
+    words, blocks = consumer.stream(), consumer.blocks()
+    first, *_, last = items(words)
+    kinds = [item[1] for item in itertools.islice(items(words), 3) if item[0] == "event"]
+    assert kinds == [Event.WINDOW_START, Event.RESET] and addresses(words, blocks)[0] == 0xFFFFFFF0
+    assert (last[1], last[2]) == (Event.WINDOW_STOP, Stop.LIMIT) and u64(first[3], 4) == 0
+    assert begun_instructions(words, blocks) == u64(last[3], 2) > 39_000_000
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    """The known program, for the guest."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    out = tmp_path_factory.mktemp("probe") / "probe"
+    command = [
+        "cc",
+        "-nostdlib",
+        "-static",
+        "-no-pie",
+        f"-Wl,--section-start=.code={TEXT:#x}",
+        f"-Wl,-Tbss={BUFFER:#x}",
+    ]
+    subprocess.run(
+        [*command, "-Wl,--build-id=none", f"-DCOUNT={COUNT}", "-o", out, Path(__file__).with_name("probe.S")],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(["strip", out], check=True)
+    return out.read_bytes()
+>>>>>>> plugin
 
 
 def test_loads_and_stores_are_recorded_with_their_values(busy, tmp_path):
