@@ -45,18 +45,19 @@ _OTHER_FORMATS = {b"\x7fELF": "an ELF core", b"EMiL": "a LiME dump", b"KDUMP": "
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to attach to: a QMP socket or a RAM image, the latter laid out as `machine` says (empty: find out)."""
+    """What to attach to: a QMP socket, a capture's folder, or a RAM image laid out as `machine` says (empty: find out)."""
 
     name: str
     qmp: Path | None = None
     ram: Path | None = None
     machine: str = ""
+    capture: Path | None = None
 
     @classmethod
     def from_json(cls, record: dict[str, str]) -> Wanted:
         """What `launch.attach` sent."""
-        qmp, ram = (Path(record[key]) if record.get(key) else None for key in ("qmp", "ram"))
-        return cls(record["name"], qmp, ram, record.get("machine", ""))
+        qmp, ram, capture = (Path(record[key]) if record.get(key) else None for key in ("qmp", "ram", "capture"))
+        return cls(record["name"], qmp, ram, record.get("machine", ""), capture)
 
 
 def find(wanted: Wanted) -> tuple[Origin, MachineConfig, Path, RamLayout]:
@@ -67,6 +68,8 @@ def find(wanted: Wanted) -> tuple[Origin, MachineConfig, Path, RamLayout]:
     """
     if wanted.qmp is not None:
         return asyncio.run(_find_qemu(wanted.name, wanted.qmp))
+    if wanted.capture is not None:
+        return _find_capture(wanted.name, wanted.capture)
     assert wanted.ram is not None
     size = image_size(wanted.ram)
     machine = wanted.machine or detect_machine(wanted.ram, size)
@@ -348,6 +351,32 @@ class RamImage:
         return "the RAM image was closed"
 
 
+class Capture(RamImage):
+    """A capture, which nobody need let go of: its daemon ends when nobody has looked for a while."""
+
+    kind = "capture"
+
+    def shell(self) -> Shell:
+        """None."""
+        return NoShell("is a capture, which stands still; start a machine to run commands in one")
+
+    def describe_exit(self, asked: bool) -> str:
+        """That nobody looked any more."""
+        return "the capture was closed"
+
+
+def _find_capture(name: str, folder: Path) -> tuple[Origin, MachineConfig, Path, RamLayout]:
+    from .capture import RAM, SYMBOLS, read_manifest
+
+    manifest = read_manifest(folder)
+    # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
+    os.environ["GLASSBOX_SYMBOL_CACHE"] = str(folder / SYMBOLS)
+    config = MachineConfig(
+        name=name, memory=manifest.ram_bytes, smp=0, machine=manifest.machine, accelerator="none", image=manifest.image
+    )
+    return Capture(folder / RAM), config, folder / RAM, manifest.layout
+
+
 class NoMonitor(Monitor):
     """The monitor of a RAM image: nothing runs, nothing happens."""
 
@@ -358,7 +387,7 @@ class NoMonitor(Monitor):
         """Say that it stands still; `MachineError` for anything else."""
         if command == "query-status":
             return {"status": "paused", "running": False}
-        raise MachineError(f"{self._path} is a RAM image without a machine; only what reads RAM works on it")
+        raise MachineError(f"{self._path} stands still, for no machine belongs to it; only what reads RAM works on it")
 
     async def events(self) -> AsyncIterator[Any]:
         """Nothing, for ever."""

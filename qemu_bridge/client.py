@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import connection, errors
+from . import connection, errors, launch
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
 from .protocol import (
@@ -64,7 +64,12 @@ class Client:
 
     @classmethod
     def connect(cls, name: str) -> Client:
-        """The client of running machine `name`; `UnknownMachineError` if there is none."""
+        """The client of running machine `name`, or of the capture in the folder `name`.
+
+        `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
+        """
+        if launch.is_capture(name):
+            return cls(launch.open_capture(Path(name)))
         return cls(connection.find_connection(name))
 
     def __enter__(self) -> Client:
@@ -191,7 +196,10 @@ class Client:
         return [from_json(Module, row) for row in self.request("modules")[0]["rows"]]
 
     def symbols(self, wanted: str) -> list[Symbol]:
-        """The kernel symbols called `wanted`, or the one at or below it if it is an address."""
+        """The symbols of kernel and modules called `wanted`, or the one that covers it if it is an address.
+
+        `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
+        """
         return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
 
     def type_layout(self, name: str, depth: int = 1) -> TypeLayout:

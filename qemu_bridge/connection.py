@@ -34,8 +34,8 @@ _UNIX_PATH_LIMIT = 107
 class Connection:
     """What the connection file of one machine says; paths are absolute, addresses guest-physical.
 
-    `origin` is ``started``, or ``attached`` (somebody else's QEMU) or ``image`` (a file with RAM in it): neither RAM nor
-    QEMU is ours then.
+    `origin` is ``started``, or ``attached`` (somebody else's QEMU), ``image`` (a file with RAM in it) or ``capture``
+    (`capture`): neither RAM nor QEMU is ours then.
     """
 
     name: str

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from . import connection, errors
-from .errors import GlassBoxError, MachineError, UsageError
+from .connection import Connection
+from .errors import BusyNameError, GlassBoxError, MachineError, UnknownMachineError, UsageError
 from .machine import MachineConfig, find_qemu
 
 WaitingDaemon = subprocess.Popen[bytes]
@@ -60,6 +64,9 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None) -> None:
     return _hand_over(daemon, config.name, record)
 
 
+_OPENING_TIME_S = 20.0
+
+
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
     """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
 
@@ -73,6 +80,35 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
     record |= {key: str(path.absolute()) for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
         _hand_over(daemon, name, {"attach": record})
+
+
+def is_capture(name: str) -> bool:
+    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
+    return os.sep in name or Path(name, "manifest.json").is_file()
+
+
+def capture_name(folder: Path) -> str:
+    """The name of the machine as which the capture in `folder` is served."""
+    return f"capture-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}"
+
+
+def open_capture(folder: Path) -> Connection:
+    """The connection of the daemon that serves the capture in `folder`, started unless one does already.
+
+    It ends by itself when nobody has looked for a while. Raises what `capture.read_manifest` raises.
+    """
+    name = capture_name(folder)
+    deadline = time.monotonic() + _OPENING_TIME_S
+    while True:
+        with contextlib.suppress(UnknownMachineError):
+            return connection.find_connection(name)
+        # One that is just beginning, or just ending, has the lock and no connection file.
+        with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
+            _hand_over(daemon, name, {"attach": {"name": name, "capture": str(folder.resolve())}})
+        if time.monotonic() > deadline:
+            raise MachineError(
+                f"the capture {folder} cannot be opened; see {connection.state_path(name) / 'daemon.log'}"
+            )
 
 
 def _hand_over(daemon: WaitingDaemon, name: str, record: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Origin(Protocol):
     """What a machine's RAM belongs to.
 
     Attributes:
-        kind: what the connection file says: ``started``, ``attached`` or ``image``.
+        kind: what the connection file says: ``started``, ``attached``, ``image`` or ``capture``.
         pid: the process that may be stopped and looked into to find what it wrote, None for one that is not ours.
     """
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
 
 from . import connection
 from .addresses import merge_ranges, parse_mtree
@@ -41,6 +42,11 @@ READY_LINE = b"glassbox: ready"
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 CONSOLE_LIMIT = 64 << 20
 """Bytes of console log; the guest decides how fast it grows, so it starts over when it is full."""
+
+STILL = ("image", "capture")
+"""Origins without vCPUs."""
+CAPTURE_IDLE_S = 20.0
+"""How long the daemon of a capture waits for somebody to look at it again."""
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
@@ -120,6 +126,8 @@ class Service:
         self._tasks.start(self._serve(), "control")
         if self._origin.kind == "started":
             self._tasks.start(self._watch_console(), "console")
+        if self._origin.kind == "capture":
+            self._tasks.start(self._end_when_nobody_looks(), "clients")
 
     # --- QEMU --------------------------------------------------------------------------------------------
 
@@ -179,6 +187,16 @@ class Service:
         from .dirty import DirtyLog, choose_strategy
 
         return DirtyLog(choose_strategy(self._ram, self._origin.pid), self._ram.page_count)
+
+    async def _end_when_nobody_looks(self) -> None:
+        # A capture is opened by whoever names it, and nobody ever stops it: it goes when its clients have gone. The kernel
+        # closes the socket of one that was killed, so none is forgotten.
+        connected = 0
+        with self._control.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED) as monitor:
+            while connected or await monitor.poll(int(CAPTURE_IDLE_S * 1e3)):
+                event = await recv_monitor_message(monitor)
+                connected += 1 if event["event"] == zmq.EVENT_ACCEPTED else -1
+        self._stopping.set()
 
     # --- sockets -----------------------------------------------------------------------------------------
 
@@ -290,7 +308,7 @@ class Service:
         """Asks what depends on whether the guest stands still."""
 
         async def ask(**arguments: Any) -> Reply:  # noqa: ANN401  # JSON values
-            grade = "snapshot" if self._origin.kind == "image" else "paused" if self._runstate == "paused" else "live"
+            grade = "snapshot" if self._origin.kind in STILL else "paused" if self._runstate == "paused" else "live"
             return await self._worker.ask(question, **arguments | {"grade": grade}), []
 
         return ask

@@ -28,6 +28,8 @@ FLOORS = (
         "qemu_bridge.paging",
         "qemu_bridge.budget",
         "qemu_bridge.objects",
+        "qemu_bridge.maple",
+        "qemu_bridge.modules",
         "qemu_bridge.symbols",
         "qemu_bridge.images",
         "qemu_bridge.machine",
@@ -37,6 +39,8 @@ FLOORS = (
         "qemu_bridge.agent",
         "qemu_bridge.attach",
         "qemu_bridge.page_map",
+        "qemu_bridge.capture",
+        "qemu_bridge.compare",
         "qemu_bridge.client",
     ),
     (

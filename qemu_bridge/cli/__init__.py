@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import EXIT_FAILED, GlassBoxError
-from . import attach, guest_images, machine, memory, names, overlays, picture, places, setup
+from . import attach, capture, guest_images, machine, memory, names, overlays, picture, places, setup
 
-_GROUPS = (machine, attach, memory, names, overlays, places, picture, guest_images, setup)
+_GROUPS = (machine, attach, capture, memory, names, overlays, places, picture, guest_images, setup)
 _INTERRUPTED = 130
 TAKE_THE_REST = ("start", "run", "exec")
 """Verbs that pass on what follows "--"."""
@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="glassbox",
         description="See a running Linux guest's memory from outside: every page named, live, in 3D.",
-        epilog="Start with 'glassbox run'. Every other verb reads 'glassbox VERB NAME ...', NAME being a running machine.",
+        epilog="Start with 'glassbox run'. Every other verb reads 'glassbox VERB NAME ...', NAME being a running machine\nor the folder of a capture.",
     )
     parser.add_argument("--version", action="version", version=f"glassbox {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

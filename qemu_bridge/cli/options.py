@@ -20,6 +20,9 @@ COMPLETE_NAME = "_glassbox_machines"
 COMPLETE_TARGET = "_glassbox_targets"
 """The shell function that completes a target of the machine named before it."""
 
+COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassbox_pids", "_glassbox_symbols"
+"""The shell functions that complete an overlay, a process and a symbol of the machine named before it."""
+
 Function = Callable[[argparse.Namespace], int | None]
 
 
@@ -38,8 +41,8 @@ def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> 
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    """The positional NAME of a running machine; `setup.completion` says how shells complete it."""
-    argument = parser.add_argument("name", metavar="NAME", help="a running machine")
+    """The positional NAME of a running machine or folder of a capture; `setup.completion` says how shells complete it."""
+    argument = parser.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
     argument.complete = dict.fromkeys(("bash", "zsh"), COMPLETE_NAME)  # type: ignore[attr-defined]
 
 
@@ -49,7 +52,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> Client:
-    """The client of machine ``options.name``, after sweeping up what killed daemons left behind."""
+    """The client of machine or capture ``options.name``, after sweeping up what killed daemons left behind."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
 
@@ -65,7 +68,7 @@ def say(message: str) -> None:
 def say_skipped(client: Client) -> None:
     """Tell what the last answer leaves out, if anything."""
     for sentence in client.skipped:
-        say(f"incomplete: {sentence}")
+        say(f"incomplete: {printable(sentence)}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value

@@ -4,8 +4,7 @@
 
     KEY.r1.npz             decoded symbols
     KEY.types.r1.npz       the places of type records
-    KEY.core.r1.json.gz    Volatility symbol file for `volatility_adapter`
-    KEY.r1.json.gz         the whole Volatility symbol file, for its own command line
+    KEY.r1.json.gz         Volatility symbol file, for its own command line and `volatility_adapter`
 
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
 leave its own symbols under that name. The places of type records go by the hash of the symbols, and are used only
@@ -16,6 +15,7 @@ file that fails them is made anew. Nothing here is ever unpickled.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gzip
 import io
 import json
@@ -24,7 +24,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,29 @@ REVISION = 1
 """Counts up when the same kernel gives other files, so that those of an older release are not taken for ours."""
 
 KEPT_FILES = 64
-"""Files that stay in the folder, the newest: some four a kernel build."""
+"""Files that stay in the folder, the newest: some three a kernel build."""
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
+_folder: Path | None = None
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Keep in `folder`, and nowhere else, what is learnt in this process meanwhile."""
+    global _folder
+    before, _folder = _folder, folder
+    try:
+        yield
+    finally:
+        _folder = before
+
+
 def cache_folder() -> Path:
     """Where files are kept; it may not exist yet."""
+    if _folder is not None:
+        return _folder
     if chosen := os.environ.get("GLASSBOX_SYMBOL_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "symbols"
