@@ -1,0 +1,222 @@
+"""Video of a machine or a capture as MP4: along a script of views, or just as it lives for some seconds.
+
+A script is text, a shot a line: how many seconds the way there takes, then the view as `viewer.views` writes it. Way and
+view may be left out: ``hold`` stays where one is. What a view does not name is as in the shot before, ``#`` begins a comment::
+
+    0   yaw=35,pitch=24          # begin here
+    4   yaw=125                  # a quarter turn in four seconds
+    2   hold
+    3   distance=0.6,target=0.2:0.5:0.4
+
+On the way the target moves linearly, the orientation by slerp and the distance exponentially, as Neuroglancer's video tool
+does. Frames are drawn one by one and take what time they need; a running machine goes on meanwhile, and every frame
+shows it as it is when the frame is drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import wgpu
+
+from qemu_bridge.errors import GlassBoxError, UsageError
+
+from .camera import Camera, blend
+from .legend import draw_overlay, legend_shift
+from .live import Feed
+from .offscreen import load_scene
+from .raymarch import RGBA, Renderer, read_texture
+from .scene import Scene, Source
+from .views import View, parse_view
+
+log = logging.getLogger(__name__)
+
+MAX_SECONDS = 3600.0
+MAX_SCRIPT_BYTES = 1 << 20
+MAX_FPS = 120
+PASSES = 4
+"""How often a frame is refined: video hides the grain that a picture at rest would show."""
+_PAGES_A_FRAME = 16384
+_CODEC, _QUALITY = "libx264", {"crf": "18", "preset": "veryfast"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """The view one arrives at, `seconds` after the one before."""
+
+    view: View
+    seconds: float
+
+
+def parse_script(text: str, start: View) -> tuple[Shot, ...]:
+    """The shots in `text`; the first continues `start`. `UsageError`, naming the line, for one that makes no sense."""
+    shots: list[Shot] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#", 1)[0].split(None, 1)
+        if not words:
+            continue
+        view = shots[-1].view if shots else start
+        try:
+            seconds = _to_seconds(words[0])
+            if len(words) > 1 and words[1].strip() != "hold":
+                view = parse_view(words[1].strip(), view)
+        except UsageError as error:
+            raise UsageError(f"line {number} of the video script: {error}") from None
+        shots.append(Shot(view, seconds))
+    total = sum(shot.seconds for shot in shots)
+    if not 0 < total <= MAX_SECONDS:
+        raise UsageError(
+            f"the video script lasts {total:g} s; write shots such as '4 yaw=125' of up to an hour together"
+        )
+    return tuple(shots)
+
+
+def _to_seconds(word: str) -> float:
+    try:
+        seconds = float(word.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise UsageError(f"{word!r} is no time; begin each shot with its seconds, such as '4 yaw=125'")
+    return seconds
+
+
+def camera_at(shots: tuple[Shot, ...], time_s: float) -> tuple[View, Camera]:
+    """The shot that one is in, or on the way to, at `time_s`, and the camera of that moment."""
+    before = shots[0].view
+    for shot in shots:
+        if time_s < shot.seconds:
+            if before.camera == shot.view.camera:
+                return shot.view, before.camera
+            share = time_s / shot.seconds
+            return shot.view, blend(before.camera, shot.view.camera, share * share * (3 - 2 * share))
+        time_s -= shot.seconds
+        before = shot.view
+    return before, before.camera
+
+
+class Mp4:
+    """An H.264 file that is written frame by frame; it takes its name when it is complete."""
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: int) -> None:
+        """Begin the file; `UsageError` for odd sizes, `GlassBoxError` where it cannot be written."""
+        if size[0] % 2 or size[1] % 2:
+            raise UsageError(f"video needs even sides, not {size[0]}x{size[1]}; use --size 1280x720")
+        # Imported here: it loads FFmpeg, which a window need not wait for.
+        import av
+
+        self._av, self._path = av, path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            self._file = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+            stream: Any = self._file.add_stream(_CODEC, rate=fps, options=_QUALITY)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            stream.time_base = Fraction(1, fps)
+            self._file.start_encoding()
+        except (OSError, av.FFmpegError) as error:
+            raise _cannot_write(path, error) from None
+        self._stream = stream
+
+    def write(self, picture: npt.NDArray[np.uint8]) -> None:
+        """Append a frame: sRGB, `uint8` of shape (height, width, 3)."""
+        try:
+            self._file.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        except (OSError, self._av.FFmpegError) as error:
+            raise _cannot_write(self._path, error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        # Ctrl-C keeps what there is: who stops a recording wants it.
+        keep = kind is None or issubclass(kind, KeyboardInterrupt)
+        try:
+            if keep:
+                self._file.mux(self._stream.encode(None))
+            self._file.close()
+            if keep:
+                self._partial.replace(self._path)
+        except (OSError, self._av.FFmpegError) as error:
+            if keep:
+                raise _cannot_write(self._path, error) from None
+        finally:
+            with suppress(OSError):
+                self._partial.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: Exception) -> GlassBoxError:
+    reason = getattr(error, "strerror", None) or error
+    return GlassBoxError(f"cannot write the video {path} ({reason}); choose another path with -o")
+
+
+def record(
+    source: Source,
+    path: Path,
+    shots: Callable[[Scene], tuple[Shot, ...]],
+    *,
+    size: tuple[int, int] = (1280, 720),
+    fps: int = 30,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Write the video to `path` and return its number of frames.
+
+    `shots` is asked once the scene is there, whose extent a first view may depend on; `progress` is told how many
+    frames are done, of how many.
+    """
+    if not 1 <= fps <= MAX_FPS:
+        raise UsageError(f"{fps} is no frame rate for a video; use 1 to {MAX_FPS}")
+    with Mp4(path, size, fps) as file:
+        scene = load_scene(source)
+        way = shots(scene)
+        total = max(round(sum(shot.seconds for shot in way) * fps), 1)
+        for done, picture in enumerate(_frames(source, scene, way, size, fps, total), 1):
+            file.write(picture)
+            progress(done, total)
+    return total
+
+
+def _frames(
+    source: Source, scene: Scene, shots: tuple[Shot, ...], size: tuple[int, int], fps: int, total: int
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the pictures, each of the memory as it is by then."""
+    renderer = Renderer(scene)
+    renderer.shift = legend_shift(*size)
+    usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+    target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
+    feed = Feed(source, lambda: None)
+    feed.start()
+    usual, hidden = frozenset(scene.visible), None
+    try:
+        for number in range(total):
+            view, camera = camera_at(shots, number / fps)
+            is_new = _follow(feed, scene, source)
+            if is_new or view.hidden != hidden:
+                hidden = view.hidden
+                scene.visible = set(usual - view.hidden)
+                renderer.set_overlay(draw_overlay(size, scene, source.title, []))
+            renderer.restart()
+            for _ in range(PASSES):
+                renderer.draw_pass(camera, size)
+            renderer.present(target.create_view(), size)
+            yield np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
+    finally:
+        feed.stop()
+
+
+def _follow(feed: Feed, scene: Scene, source: Source) -> bool:
+    """Take what changed since the last frame; whether the page map did."""
+    pages = feed.take_pages(_PAGES_A_FRAME)
+    if len(pages):
+        scene.update_ram(source.ram, pages)
+    page_map = feed.take_page_map()
+    return page_map is not None and scene.set_page_map(page_map)
