@@ -92,8 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     snap = verbs.add_parser("snap", help="write a picture of a machine; needs no display")
     view = verbs.add_parser("view", help="open a window on a machine")
+    video = verbs.add_parser("video", help="write a video of a machine; needs no display")
     verbs.add_parser("adapter", help="say which graphics adapter draws")
-    for verb in (snap, view):
+    for verb in (snap, view, video):
         verb.add_argument("name", metavar="NAME", help="a running machine")
         verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
         verb.add_argument(
@@ -105,6 +106,11 @@ def build_parser() -> argparse.ArgumentParser:
             "--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits"
         )
     snap.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the PNG to write")
+    video.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the MP4 to write")
+    video.add_argument("--script", metavar="FILE", help="shots, see docs/viewer.md; - reads standard input")
+    video.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long without a script")
+    video.add_argument("--fps", type=int, default=30, metavar="N", help="frames a second (default %(default)s)")
+    video.add_argument("--at", metavar="TEXT", help="the view to begin with, as the window's y key copies it")
     view.add_argument("--at", metavar="TEXT", help="the view to open with, as the window's y key copies it")
     view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
     view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
@@ -130,6 +136,9 @@ def run(arguments: argparse.Namespace) -> None:
             source, arguments.output, size, _camera(arguments.camera, source.ram.size, arguments.order), arguments.order
         )
         return
+    if arguments.verb == "video":
+        _record(source, arguments, size)
+        return
     open_window(
         source,
         frames=arguments.frames,
@@ -139,6 +148,30 @@ def run(arguments: argparse.Namespace) -> None:
         view=arguments.at or arguments.camera,
         order=arguments.order,
     )
+
+
+def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[int, int]) -> None:
+    """Write a video along a script, or of one view for some seconds."""
+    from .offscreen import choose_camera
+    from .raymarch import Renderer
+    from .scene import Scene
+    from .video import Shot, parse_script, read_script, record
+    from .views import View, parse_view
+
+    script = None if arguments.script is None else read_script(arguments.script)
+
+    def shots(scene: Scene) -> tuple[Shot, ...]:
+        start = View(choose_camera(Renderer(scene)))
+        if at := arguments.at or arguments.camera:
+            start = parse_view(at, start)
+        return parse_script(f"{arguments.seconds} hold" if script is None else script, start)
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done == total else ""
+            print(f"\rglassbox: frame {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+    record(source, arguments.output, shots, size=size, fps=arguments.fps, progress=show)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +35,11 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 from .camera import Camera, blend
 from .legend import draw_overlay, legend_shift
 from .live import Feed
+from .look import Look
 from .offscreen import load_scene
 from .raymarch import RGBA, Renderer, read_texture
 from .scene import Scene, Source
-from .views import View, parse_view
+from .views import LOOK_KEYS, View, parse_view
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ MAX_SCRIPT_BYTES = 1 << 20
 MAX_FPS = 120
 PASSES = 4
 """How often a frame is refined: video hides the grain that a picture at rest would show."""
-_PAGES_A_FRAME = 16384
+_BYTES_A_FRAME = 64 << 20
 _CODEC, _QUALITY = "libx264", {"crf": "18", "preset": "veryfast"}
 
 
@@ -69,7 +71,7 @@ def parse_script(text: str, start: View) -> tuple[Shot, ...]:
         try:
             seconds = _to_seconds(words[0])
             if len(words) > 1 and words[1].strip() != "hold":
-                view = parse_view(words[1].strip(), view)
+                view = _next_view(words[1], view)
         except UsageError as error:
             raise UsageError(f"line {number} of the video script: {error}") from None
         shots.append(Shot(view, seconds))
@@ -79,6 +81,23 @@ def parse_script(text: str, start: View) -> tuple[Shot, ...]:
             f"the video script lasts {total:g} s; write shots such as '4 yaw=125' of up to an hour together"
         )
     return tuple(shots)
+
+
+def read_script(name: str) -> str:
+    """The script in file `name`, or on standard input for ``-``; `UsageError` where there is none to read."""
+    try:
+        data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES) if name == "-" else Path(name).read_bytes()[:MAX_SCRIPT_BYTES]
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"cannot read the video script {name} ({error.strerror}); give a text file or -") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the video script {name} is no text; write lines such as '4 yaw=125'") from None
+
+
+def _next_view(text: str, before: View) -> View:
+    view = parse_view(text, before)
+    names_look = any(pair.partition("=")[0].strip() in LOOK_KEYS for pair in text.split(","))
+    return view if names_look else replace(view, look=before.look)
 
 
 def _to_seconds(word: str) -> float:
@@ -195,14 +214,14 @@ def _frames(
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     feed = Feed(source, lambda: None)
     feed.start()
-    usual, hidden = frozenset(scene.visible), None
+    look: Look | None = None
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
-            is_new = _follow(feed, scene, source)
-            if is_new or view.hidden != hidden:
-                hidden = view.hidden
-                scene.visible = set(usual - view.hidden)
+            is_new = _follow(feed, scene, source, number / fps)
+            if is_new or view.look != look:
+                look = view.look
+                scene.set_look(look)
                 renderer.set_overlay(draw_overlay(size, scene, source.title, []))
             renderer.restart()
             for _ in range(PASSES):
@@ -213,10 +232,11 @@ def _frames(
         feed.stop()
 
 
-def _follow(feed: Feed, scene: Scene, source: Source) -> bool:
+def _follow(feed: Feed, scene: Scene, source: Source, time_s: float) -> bool:
     """Take what changed since the last frame; whether the page map did."""
-    pages = feed.take_pages(_PAGES_A_FRAME)
-    if len(pages):
-        scene.update_ram(source.ram, pages)
+    pages, written = feed.take(_BYTES_A_FRAME)
+    scene.update_pages(source.ram.view, pages, written, time_s)
     page_map = feed.take_page_map()
-    return page_map is not None and scene.set_page_map(page_map)
+    is_new = page_map is not None and scene.set_page_map(page_map)
+    scene.advance(source.ram.view, time_s)
+    return is_new

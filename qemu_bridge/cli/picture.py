@@ -49,6 +49,14 @@ def add_verbs(verbs: Verbs) -> None:
         "--at", default="", metavar="TEXT", help="the view to open with, as the window's y key copies it"
     )
     parser.add_argument("--camera", default="", metavar="VIEW", help="the same")
+    parser = add_verb(verbs, "record-video", record_video, "glassbox record-video demo -o tour.mp4 --script tour.txt")
+    add_name(parser)
+    parser.add_argument("-o", "--output", metavar="MP4", type=Path, required=True, help="the file to write")
+    parser.add_argument("--script", metavar="FILE", help="shots, a line each (docs/viewer.md); - reads standard input")
+    parser.add_argument("--seconds", type=float, metavar="S", help="how long without a script (default: 10)")
+    parser.add_argument("--fps", type=int, metavar="N", help="frames a second (default: 30)")
+    parser.add_argument("--at", default="", metavar="TEXT", help="the view to begin with")
+    parser.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default: %(default)s)")
     parser = add_verb(verbs, "run", run, "glassbox run")
     parser.add_argument(
         "-o",
@@ -75,6 +83,16 @@ def view(options: argparse.Namespace) -> int:
     words = ["view", options.name, "--size", options.size]
     at = options.at or options.camera
     return _viewer(words + (["--at", at] if at else []))
+
+
+def record_video(options: argparse.Namespace) -> int:
+    """Write a video of a machine's RAM along a script of views, or as it lives for some seconds; needs no display."""
+    connection.prune()
+    words = ["video", options.name, "-o", str(options.output), "--size", options.size]
+    for option in ("script", "seconds", "fps", "at"):
+        if (value := getattr(options, option)) not in (None, ""):
+            words += [f"--{option}={value}"]
+    return _viewer(words)
 
 
 def run(options: argparse.Namespace) -> int:

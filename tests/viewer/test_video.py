@@ -19,11 +19,14 @@ START = View(Camera(yaw=10.0, pitch=20.0, distance=3.0))
 
 
 def test_script_has_a_shot_a_line_and_each_goes_on_from_the_last():
-    shots = parse_script("# a tour\n0 yaw=0\n\n2s distance=1.5  # nearer\n1 hold\n1 yaw=90,hide=slab\n", START)
-    assert [shot.seconds for shot in shots] == [0, 2, 1, 1]
-    assert [shot.view.camera.yaw for shot in shots] == [0, 0, 0, 90]
-    assert [shot.view.camera.distance for shot in shots] == [3.0, 1.5, 1.5, 1.5]
-    assert shots[2].view == shots[1].view and shots[3].view.hidden == {PageClass.SLAB}
+    shots = parse_script(
+        "# a tour\n0 yaw=0\n\n2s distance=1.5  # nearer\n1 hold\n1 yaw=90,hide=slab\n1 yaw=95\n", START
+    )
+    assert [shot.seconds for shot in shots] == [0, 2, 1, 1, 1]
+    assert [shot.view.camera.yaw for shot in shots] == [0, 0, 0, 90, 95]
+    assert [shot.view.camera.distance for shot in shots] == [3.0, 1.5, 1.5, 1.5, 1.5]
+    assert shots[2].view == shots[1].view and PageClass.SLAB in shots[3].view.look.hidden
+    assert shots[4].view.look == shots[3].view.look
 
 
 @pytest.mark.parametrize(
