@@ -21,7 +21,8 @@ def verbs():
 
 BAD_INPUT = [
     (["ps", "nobody"], 2, "no machine named 'nobody'"),
-    (["ps", "no/body"], 2, "cannot name a machine"),
+    (["ps", "no/body"], 2, "there is no capture"),
+    (["ps", "no body"], 2, "cannot name a machine"),
     (["start", "x", "--memory", "0"], 2, "cannot be guest RAM"),
     (["start", "x", "--memory", "3"], 2, "cannot be guest RAM"),
     (["start", "x", "--memory", "lots"], 2, "not a size"),
