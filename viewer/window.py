@@ -158,7 +158,7 @@ class Window:
             self._unsettled = PASSES
         if self._move(elapsed):
             self._last_motion = now
-            self._pace.add(elapsed)
+            self._pace.add(self.renderer.stopwatch.take_s() or elapsed)
         # A large backlog is drawn like a motion: quickly, and refined when it is done.
         is_resting = now - self._last_motion > REST_S and self.feed.backlog() < PAGES_PER_FRAME
         size = self.canvas.get_physical_size()
