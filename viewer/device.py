@@ -16,6 +16,9 @@ from qemu_bridge.errors import GraphicsError
 
 log = logging.getLogger(__name__)
 
+TIMESTAMPS = "timestamp-query"
+"""The feature by which a device tells how long it worked."""
+
 MIB = 1 << 20
 # What WebGPU promises for one binding, and what Mesa's software driver grants.
 BINDING_BYTES = 128 * MIB
@@ -70,7 +73,9 @@ def request_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
         ),
     }
     try:
-        device = adapter.request_device_sync(required_limits=wanted)
+        # Timestamps tell how long drawing takes; without them the window goes by the clock.
+        features = [name for name in (TIMESTAMPS,) if name in adapter.features]
+        device = adapter.request_device_sync(required_limits=wanted, required_features=features)
     except Exception as error:
         raise GraphicsError(
             f"{adapter_name(adapter)} gave no device ({error}); set GLASSBOX_ADAPTER to another one"

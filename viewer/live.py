@@ -125,6 +125,11 @@ class Feed:
         return self.take(limit << PAGE_SHIFT)[0]
 
     @property
+    def is_following(self) -> bool:
+        """Whether all of RAM was looked through once, so that what is found now is news."""
+        return not self._is_first_round
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes of changed pages not taken yet."""
         return self.backlog() << PAGE_SHIFT

@@ -20,6 +20,7 @@ from .camera import FIELD_OF_VIEW, Camera
 from .grid import SHADERS
 from .look import Look, Mode
 from .scene import Scene
+from .stopwatch import Stopwatch
 
 PASSES = 24
 """Passes of a picture at rest: more change it by less than eye or file can tell."""
@@ -67,6 +68,7 @@ class Renderer:
 
     Attributes:
         passes: how many passes the present picture is the average of.
+        stopwatch: tells how long passes took.
         shift: lens shift, in half pictures, that makes room for the legend.
     """
 
@@ -74,6 +76,7 @@ class Renderer:
         self.scene = scene
         self.device = scene.device
         self.passes = 0
+        self.stopwatch = Stopwatch(self.device)
         self.shift = (0.0, 0.0)
         self._view = np.zeros(1, _VIEW)
         uniform = wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST
@@ -230,13 +233,15 @@ class Renderer:
             "load_op": "load" if self.passes else "clear",
             "store_op": "store",
         }
-        render = encoder.begin_render_pass(color_attachments=[attachment])
+        render = encoder.begin_render_pass(color_attachments=[attachment], **self.stopwatch.begin())
         render.set_pipeline(self._march)
         render.set_bind_group(0, self._march_group)
         render.set_blend_constant((share, share, share, share))
         render.draw(3)
         render.end()
+        self.stopwatch.resolve(encoder)
         self.device.queue.submit([encoder.finish()])
+        self.stopwatch.submitted()
         self.passes += 1
 
     def present(self, target_view: wgpu.GPUTextureView, size: tuple[int, int]) -> None:

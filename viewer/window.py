@@ -267,7 +267,7 @@ class Window:
         self.desk.free_aspect = layout.middle_width / max(layout.body_height, 1.0)
         if self.desk.eye.update(elapsed):
             self._last_motion = now
-            self._pace.add(elapsed)
+            self._pace.add(self.renderer.stopwatch.take_s() or elapsed)
         # A large backlog is drawn like a motion: quickly, and refined when it is done.
         is_resting = now - self._last_motion > REST_S and self.desk.feed.backlog() < PAGES_PER_FRAME
         self._draw_picture(size, layout, is_resting)

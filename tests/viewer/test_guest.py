@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -12,12 +13,14 @@ import pytest
 from PIL import Image
 from support import booted, glassbox, wait_until
 
-from qemu_bridge.errors import MachineError
+from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.protocol import PageClass
 from viewer.curve import to_xyz
 from viewer.grid import VoxelGrid
+from viewer.live import Feed
 from viewer.palette import MATERIALS
 from viewer.pool import PagePool
+from viewer.scene import Scene
 
 pytestmark = pytest.mark.guest
 
@@ -54,6 +57,52 @@ def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device, kind
                 expected[(page << 12) - start : (page + 1 << 12) - start] = machine.ram.pages()[page]
             x, y, z = to_xyz(np.arange(start, start + CHUNK, dtype=np.uint64), grid.order).T
             assert np.array_equal(voxels[z, y, x], expected), hex(start)
+
+
+class Watched:
+    """A machine as the feed wants it; its page map is not what is tested."""
+
+    title = "watched"
+
+    def __init__(self, ram):
+        self.ram = ram
+
+    def validate(self):
+        pass
+
+    def page_map(self):
+        raise NotBootedError("nobody asks here; wait")
+
+
+def test_what_a_program_writes_shows_within_two_frames(machine, device):
+    scene, news = Scene(device, machine.ram.size), threading.Event()
+    feed = Feed(Watched(machine.ram), news.set)
+
+    def frame():
+        pages, written = feed.take(4 << 20)
+        scene.update_pages(machine.ram.view, pages, written, time.monotonic())
+        return len(pages)
+
+    feed.start()
+    try:
+        wait_until(lambda: not (frame() or feed.backlog() or not feed.is_following), 60)
+        machine.exec("head -c 262144 /dev/zero | tr '\\000' 'Q' > /tmp/pattern")
+        with machine.paused():
+            resident = np.flatnonzero(machine.ram.resident_pages())
+            expected = resident[(machine.ram.pages()[resident] == ord("Q")).all(axis=1)]
+            assert len(expected) >= 64
+            wait_until(lambda: feed.backlog() >= len(expected))
+            time.sleep(0.6)  # a whole round over RAM
+            frame(), frame()
+            voxels = scene.pool.read_voxels()
+            x, y, z = 16 * to_xyz(expected, scene.page_order).astype(int).T
+            for corner in zip(z, y, x, strict=True):
+                brick = voxels[tuple(slice(low, low + 16) for low in corner)]
+                assert (brick == ord("Q")).all()
+            assert (scene.ink.heat.glow(expected) > 0).all()
+    finally:
+        feed.stop()
+        machine.exec("rm /tmp/pattern")
 
 
 def test_snap_shows_the_kernel_page_tables_and_processes(machine, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from qemu_bridge.protocol import PageClass
 from viewer.camera import Camera, default_camera
 from viewer.curve import to_xyz
+from viewer.look import Look, Mode, Slice, Transfer
 from viewer.offscreen import load_scene, render_scene
 from viewer.palette import MATERIALS
 from viewer.raymarch import Renderer
@@ -77,6 +78,52 @@ def test_pictures_are_what_they_were(scene, is_software, pictures, name, camera)
     if not is_software:
         pytest.skip("references are of Mesa's software driver; set GLASSBOX_ADAPTER=llvmpipe")
     pictures.check(render_scene(scene, SIZE, camera=camera, passes=8, with_words=False), name)
+
+
+def written(scene):
+    pages = np.arange(60, 120)
+    scene.ink.heat.touch(pages[::2], 0.0)
+    scene.ink.heat.touch(pages[::8], 0.0)
+    scene.ink.heat.touch(pages[::8], 0.0)
+    scene.select(np.arange(340, 356))
+    scene.glow(np.array([150, 151, 200]), np.array([1, 2**63, 2**64 - 1], np.uint64))
+    scene.set_difference((np.arange(scene.page_count) % 9 == 0).astype(np.uint8))
+
+
+LOOKS = {
+    "owners": Look(mode=Mode.OWNER, owner_edges=True),
+    "bytes": Look(mode=Mode.BYTES, palette="red-green", transfer=Transfer(100, 200, 0.5)),
+    "entropy": Look(mode=Mode.ENTROPY, palette="blue-yellow"),
+    "writes": Look(mode=Mode.WRITES),
+    "difference": Look(mode=Mode.DIFFERENCE),
+    "marks": Look(),
+    "slice": Look(box=Slice((0, 0, 0.4), (1, 0.6, 1)), shading=False),
+    "layers": Look(dimmed=frozenset({PageClass.KERNEL_TEXT}), hidden=frozenset({PageClass.UNTOUCHED, PageClass.ZERO})),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_looks_are_what_they_were(scene, source, is_software, pictures, name):
+    if not is_software:
+        pytest.skip("references are of Mesa's software driver; set GLASSBOX_ADAPTER=llvmpipe")
+    written(scene)
+    scene.set_look(LOOKS[name])
+    while not scene.is_settled and name == "entropy":
+        scene.advance(source.ram.view, 0.0 if scene.ink.entropy.is_stale else 100.0)
+    scene.set_look(LOOKS[name])
+    scene.advance(source.ram.view, 0.0)
+    pictures.check(render_scene(scene, SIZE, camera=default_camera(), passes=8, with_words=False), f"look-{name}")
+
+
+def test_a_look_changed_back_gives_the_same_picture(scene):
+    first = render_scene(scene, (160, 90), camera=default_camera(), passes=2)
+    for look in LOOKS.values():
+        scene.set_look(look)
+        assert not np.array_equal(render_scene(scene, (160, 90), camera=default_camera(), passes=2), first) or (
+            look == Look()
+        )
+    scene.set_look(Look())
+    assert np.array_equal(render_scene(scene, (160, 90), camera=default_camera(), passes=2), first)
 
 
 def test_the_same_scene_gives_the_same_picture(scene):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import pytest
 
-from qemu_bridge.errors import NotBootedError
+from qemu_bridge.errors import NotBootedError, UsageError
 from qemu_bridge.page_map import ENTRY, PageMap
 from qemu_bridge.protocol import PageClass
+from viewer.camera import default_camera
 from viewer.curve import to_xyz, voxelise
+from viewer.legend import caption
+from viewer.raymarch import Renderer
 from viewer.scene import Scene, extent_in_pages, pack_entries, read_page_map
 
 
@@ -101,3 +106,27 @@ def test_ram_fills_a_box_along_the_curve(mib, order, extent):
     edges = extent_in_pages(mib << 8, order)
     assert sorted(edge == 1 << order for edge in edges).count(True) == extent
     assert edges[0] * edges[1] * edges[2] == mib << 8
+
+
+@pytest.mark.parametrize("size", [3, 4096, 4097, 9 << 29])
+def test_guests_from_three_bytes_to_more_than_a_binding_holds_are_drawn(device, size):
+    # Most of a large one is a hole, as in a machine: only what was touched is read.
+    ram = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    entries = np.zeros(-(-size // 4096), ENTRY)
+    touched = np.unique(np.linspace(0, len(entries) - 1, 300).astype(int))
+    entries["page_class"][touched] = PageClass.KERNEL_TEXT
+    for page in touched.tolist():
+        ram[page * 4096 : page * 4096 + 4096] = 1 + page % 255
+    scene = Scene(device, size)
+    scene.set_page_map(PageMap(entries, {}))
+    scene.pool.update(ram, touched.astype(np.int64))
+    assert caption(scene).startswith("1 voxel = 8 bytes" if size > 1 << 30 else "1 voxel = 1 byte ")
+    picks = Renderer(scene).pick(default_camera(scene.relative_extent), (160, 90))
+    shown = np.unique(picks.pages[picks.pages >= 0])
+    assert len(shown) > min(len(touched), 100) / 2
+    assert np.isin(shown, touched).all()
+
+
+def test_a_guest_without_memory_is_refused(device):
+    with pytest.raises(UsageError, match="give it some memory"):
+        Scene(device, 0)
