@@ -168,6 +168,36 @@ def test_the_cursor_and_a_click_tell_what_is_there(display, device, source, tmp_
     assert told in log.read_text()
 
 
+LOSE_THE_DEVICE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from synthetic import SyntheticSource
+from viewer.window import Window
+window = Window(SyntheticSource(), (640, 360), None, None)
+window.loop.call_later(2, lambda: (window.scene.device.destroy(), window.request_draw()))
+window.run(None, 8, Path(sys.argv[2]))
+print(*(message.text for message in window.desk.messages))
+"""
+
+
+@pytest.mark.window
+@needs_display
+def test_a_lost_graphics_device_is_a_message_and_taken_anew(display, device, source, pictures, tmp_path):
+    expected = render_scene(load_scene(source, device), (640, 360), with_words=False)
+    (tmp_path / "glassbox").mkdir()
+    (tmp_path / "glassbox" / "viewer.toml").write_text("panels = []\n")
+    environment = {**os.environ, "DISPLAY": display, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
+    environment.pop("WAYLAND_DISPLAY", None)
+    words = [sys.executable, "-c", LOSE_THE_DEVICE, str(ROOT / "tests/viewer"), str(tmp_path / "after.png")]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "lost and taken anew" in ended.stdout
+    shown = np.asarray(Image.open(tmp_path / "after.png"))
+    # Messages stand at the bottom.
+    assert pictures.rmse(shown[BAR:240], expected[BAR:240]) <= 0.03
+
+
 def test_without_a_display_one_sentence_names_snap(source, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
