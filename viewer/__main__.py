@@ -64,6 +64,11 @@ class MachineSource:
         parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
         return " · ".join(parts)
 
+    def retitle(self) -> str:
+        """The title asked for anew: a guest that was booting has a kernel by now."""
+        vars(self).pop("title", None)
+        return self.title
+
     def validate(self) -> None:
         """`MachineGoneError` when the machine has ended."""
         self._client().validate()

@@ -200,6 +200,19 @@ class Window:
         self._theme = theme.Theme()
         theme.MONO[:] = [self._theme.mono]
 
+    def _detach_panels(self) -> None:
+        # The ImGui renderer that goes would still take events for itself.
+        old = self._ui
+        for handler, kinds in (
+            (old._on_resize, ("resize",)),
+            (old._on_mouse_move, ("pointer_move",)),
+            (old._on_mouse, ("pointer_up", "pointer_down")),
+            (old._on_key, ("key_up", "key_down")),
+            (old._on_wheel, ("wheel",)),
+            (old._on_char_input, ("char",)),
+        ):
+            self.canvas.remove_event_handler(handler, *kinds)
+
     def _start_view(self, text: str | None) -> None:
         if text is None:
             return
@@ -327,6 +340,8 @@ class Window:
         shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
         page_map = self.desk.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
+        if is_new_map and "Linux" not in self.source.title and (retitle := getattr(self.source, "retitle", None)):
+            self.desk.questions.ask("title", lambda _: retitle())
         shows |= self.scene.advance(self.source.ram.view, now)
         return is_new_map or shows
 
@@ -565,9 +580,11 @@ class Window:
         def build() -> None:
             self._build_scene(request_device())
             self.scene.set_page_map(read_page_map(self.source))
+            self._detach_panels()
             self._attach_device()
             self._picture_key = None
-            self.desk.say(f"the graphics device was lost and taken anew ({str(error)[:120]})", is_problem=True)
+            reason = " ".join(str(error).split())[:120]
+            self.desk.say(f"the graphics device was lost and taken anew ({reason})", is_problem=True)
 
         self.desk.attempt(build)
 

@@ -14,7 +14,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from synthetic import SyntheticSource
 
+from viewer.bookmarks import Bookmarks
+from viewer.desk import Desk
 from viewer.device import adapter_name, request_adapter, request_device
+from viewer.input import Eye
+from viewer.live import Feed
+from viewer.offscreen import choose_camera, load_scene
+from viewer.questions import Questions
+from viewer.raymarch import Renderer
+from viewer.settings import Settings
 
 OUT = Path(__file__).resolve().parents[1] / "out"
 REFERENCES = Path(__file__).parent / "references"
@@ -66,3 +74,14 @@ def source() -> SyntheticSource:
 @pytest.fixture
 def pictures() -> Pictures:
     return Pictures()
+
+
+@pytest.fixture
+def desk(device, source, tmp_path) -> Desk:
+    """What panels share, over made-up memory, with nobody to ask."""
+    scene = load_scene(source, device)
+    eye = Eye(choose_camera(Renderer(scene)))
+    feed, questions = Feed(source, lambda: None), Questions(None, lambda: None)
+    return Desk(
+        source, scene, feed, eye, questions, Settings(), Bookmarks("synthetic", tmp_path / "b.toml"), lambda: None
+    )

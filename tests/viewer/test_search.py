@@ -1,0 +1,54 @@
+"""The search box: what matches, and which bytes are looked for."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qemu_bridge.errors import UsageError
+from qemu_bridge.protocol import TargetMemory, TargetRange
+from viewer.search import Item, best_items, find_bytes, fuzzy_score, pages_of, parse_pattern
+
+NAMES = ("Undo move", "Bookmark this view", "page table", "process stack", "Processes", "crond (97)")
+
+
+@pytest.mark.parametrize(
+    ("query", "first"), [("undo", "Undo move"), ("pgtb", "page table"), ("cro", "crond (97)"), ("proce", "Processes")]
+)
+def test_the_likeliest_comes_first(query, first):
+    assert best_items(query, [Item(name, "", lambda: None) for name in NAMES])[0].title == first
+
+
+@given(st.text(max_size=20), st.text(max_size=40))
+def test_a_score_means_that_the_letters_are_there_in_order(query, text):
+    letters = [letter for letter in query.lower() if letter != " "]
+    found = iter(text.lower())
+    if fuzzy_score(query, text) > 0:
+        assert all(letter in found for letter in letters)
+
+
+def test_patterns():
+    assert parse_pattern('"root:') == b"root:" and parse_pattern("x:7f 45") == b"\x7fE"
+    assert isinstance(parse_pattern("r:a+"), re.Pattern) and parse_pattern("init") is None
+    for wrong in ("x:zz", "r:("):
+        with pytest.raises(UsageError, match="write"):
+            parse_pattern(wrong)
+
+
+def test_places_become_pages_each_once():
+    class Ram:
+        def find(self, pattern, limit):
+            return iter([0x10, 0x20, 0x3000])
+
+    found = find_bytes(Ram(), b"x")
+    assert found.is_complete and found.pages().tolist() == [0, 3]
+
+
+def test_ranges_become_pages_within_ram():
+    ranges = (TargetRange(0, 0x1FFF, 2, "a"), TargetRange(0, 0x5000, 0x100000, "a"))
+    assert np.array_equal(pages_of(TargetMemory(ranges, 0), 8), [1, 2, 5, 6, 7])
+    assert len(pages_of(TargetMemory((), 0), 8)) == 0
