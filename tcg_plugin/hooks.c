@@ -15,7 +15,7 @@ void on_block(unsigned vcpu, void *id)
  * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
  * where a page of code is mapped, when it is first used after the address space may have changed.
  */
-static void look_at_page(gb_ring *ring, uint32_t number)
+static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t number, uint32_t id)
 {
     gb_code_page *page = &ring->pages[number];
     uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
@@ -27,6 +27,7 @@ static void look_at_page(gb_ring *ring, uint32_t number)
         page->virtual_page = virtual_page;
         gb_ring_event(ring, GB_EVENT_CODE_PAGE, 0, payload, 3);
     }
+    gb_ring_put(ring, id);
 }
 
 void on_user_block(unsigned vcpu, void *page_and_id)
@@ -34,7 +35,8 @@ void on_user_block(unsigned vcpu, void *page_and_id)
     gb_ring *ring = &rings[vcpu];
     uint32_t page = (uint32_t)((uintptr_t)page_and_id >> 32);
     if (__builtin_expect(ring->pages[page].epoch != ring->epoch, 0)) {
-        look_at_page(ring, page);
+        look_at_page(ring, page, (uint32_t)(uintptr_t)page_and_id);
+        return;
     }
     gb_ring_put(ring, (uint32_t)(uintptr_t)page_and_id);
 }
@@ -100,8 +102,8 @@ void find_memory_bits(void)
     }
 }
 
-static inline void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address, uint32_t instruction,
-                              bool valued)
+static inline __attribute__((always_inline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info,
+                                                             uint64_t address, uint32_t instruction, bool valued)
 {
     bool known = size_bit < 32 && store_bit < 32;
     unsigned log2size = known ? info >> size_bit & 7 : qemu_plugin_mem_size_shift(info);
