@@ -85,7 +85,8 @@ class _Vcpu:
         self.event_words: list[npt.NDArray[np.uint32]] = []
         self.event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self.root]
-        self.memory: list[tuple[npt.NDArray[Any], npt.NDArray[Any], bytes, npt.NDArray[Any]]] = []
+        self.memory: list[tuple[bytes, bytes, bytes, bytes]] = []
+        self.last_position = 0
         self.items = self.accesses = 0
         self.stream.begin_frame()
         self.addresses.begin_frame()
@@ -242,11 +243,15 @@ class Recorder:
             vcpu.event_words.append(listed.words.copy())
             vcpu.items += len(listed.words)
             _follow(vcpu, listed)
-        values = _value_words(columns.memory_meta[:accesses]) if columns.value_count else 0
+        # Few are left over, so these are counted.
+        rest = columns.memory_meta[accesses : columns.memory_count]
+        values = columns.value_count - (_value_words(rest) if columns.value_count else 0)
         if accesses:
-            at, meta = columns.memory_at[:accesses].copy(), columns.memory_meta[:accesses].copy()
+            at, meta = columns.memory_at[:accesses], columns.memory_meta[:accesses]
             coded = vcpu.addresses.encode(ids, vcpu.blocks, at, meta, columns.memory_address[:accesses])
-            vcpu.memory.append((at, meta, coded, columns.values[:values].copy()))
+            positions = encode_ascending(at, vcpu.last_position)
+            vcpu.last_position = int(at[-1])
+            vcpu.memory.append((positions, meta.tobytes(), coded, columns.values[:values].tobytes()))
             vcpu.items += accesses
             vcpu.accesses += accesses
         vcpu.blocks += done
@@ -318,13 +323,12 @@ class Recorder:
             Content(Section.HOMES, number, np.sort(homes, order="page"), len(homes)),
         ]
         if vcpu.memory:
-            positions, metas, coded, values = zip(*vcpu.memory, strict=True)
-            count = vcpu.accesses
+            positions, metas, coded, values = (b"".join(pieces) for pieces in zip(*vcpu.memory, strict=True))
             contents += [
-                Content(Section.MEMORY_AT, number, encode_ascending(np.concatenate(positions)), count),
-                Content(Section.MEMORY_META, number, np.concatenate(metas), count),
-                Content(Section.MEMORY_ADDRESS, number, b"".join(coded), count),
-                Content(Section.VALUES, number, np.concatenate(values), sum(map(len, values))),
+                Content(Section.MEMORY_AT, number, positions, vcpu.accesses),
+                Content(Section.MEMORY_META, number, metas, vcpu.accesses),
+                Content(Section.MEMORY_ADDRESS, number, coded, vcpu.accesses),
+                Content(Section.VALUES, number, values, len(values) // 4),
             ]
         return contents
 
