@@ -71,7 +71,7 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
         if trace is not None:
             raise
         record["no_plugin"] = str(error)
-        if config.accelerator == "tcg":
+        if config.accelerator == "tcg" and not os.environ.get("GLASSBOX_NO_TRACE"):
             logger.warning("machine %r starts without the trace: %s", config.name, error)
     if trace is not None:
         trace.validate()

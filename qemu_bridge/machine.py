@@ -153,6 +153,8 @@ def find_plugin(qemu: str, config: MachineConfig) -> Path:
     from tcg_plugin.build import BuildError, find_library
 
     release = qemu_release(qemu)
+    if os.environ.get("GLASSBOX_NO_TRACE"):
+        raise HostError("GLASSBOX_NO_TRACE is set; unset it to start machines that can be traced")
     if config.accelerator != "tcg":
         raise HostError("only translated code is traced; start the machine with --accel tcg")
     if abi.plugin_api(release) not in abi.KNOWN_PLUGIN_APIS:

@@ -21,7 +21,11 @@ from .control import ArmOptions, TraceControl
 STOP_PATIENCE_S = 1.0
 """How long a vCPU may go on waiting for a reader of the trace when the machine is to stop; then it drops and counts."""
 
-_ANSWER_S = 10.0
+_ANSWER_S = 5.0
+_SILENT = (
+    "the plugin does not answer: with -icount, or one thread for all vCPUs, it cannot be reached while the guest runs;"
+    " arm that machine before it starts"
+)
 _CR3 = re.compile(r"\bCR3=([0-9a-f]+)")
 _IDT = re.compile(r"\bIDT=\s*([0-9a-f]+) ([0-9a-f]+)")
 
@@ -46,8 +50,9 @@ class TraceArming:
             async with self._standing_still() as was_running:
                 await self._tell()
                 self.control.want(options, reader_pid)
-            if was_running:
-                await self._answered("arms")
+            if was_running and not await self._is_answered():
+                self.control.disarm()
+                raise MachineError(_SILENT)
             if self.control.error and self.control.is_acknowledged:
                 raise MachineError(self.control.error)
             return self.status()
@@ -58,8 +63,8 @@ class TraceArming:
             if self.control.is_armed or not self.control.is_acknowledged:
                 async with self._standing_still() as was_running:
                     self.control.disarm()
-                if was_running:
-                    await self._answered("disarms")
+                if was_running and not await self._is_answered():
+                    raise MachineError(_SILENT)
             return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -131,12 +136,8 @@ class TraceArming:
         for vcpu, (root, base, limit) in enumerate(places[: len(self.control.vcpus)]):
             self.control.tell(vcpu, root, base, limit)
 
-    async def _answered(self, does: str) -> None:
+    async def _is_answered(self) -> bool:
         deadline = asyncio.get_running_loop().time() + _ANSWER_S
-        while not self.control.is_acknowledged:
-            if asyncio.get_running_loop().time() > deadline:
-                raise MachineError(
-                    f"the plugin neither {does} nor says why; a machine with -icount or one thread for all vCPUs"
-                    " must be armed from its start"
-                )
+        while not self.control.is_acknowledged and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.001)
+        return self.control.is_acknowledged

@@ -1,7 +1,7 @@
 """Rings in, ``.gbt`` out: the process that keeps up with the guest.
 
 Each chunk is taken apart, predicted and counted while it lies in the cache; a frame is compressed and written after
-`FRAME_BLOCKS`. The last block of a chunk is held back until its successor is known, because only that tells
+`FRAME_BLOCKS`, in a thread of its own. The last block of a chunk is held back until its successor is known, because only that tells
 whether it ran to its end: so a frame's instruction counts are final when it is written.
 
 >>> recorder = Recorder(control, Path("boot.gbt"), {"machine": "demo"})
@@ -12,9 +12,11 @@ whether it ran to its end: so a frame's instruction counts are final when it is 
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,9 @@ class Recorder:
         self.control, self.rings = control, RingReader(control)
         self.writer = TraceWriter(path, len(control.vcpus), about, time.time_ns())
         self.frame_blocks = frame_blocks
+        # A frame is compressed while the next is filled: else the guest would wait for the milliseconds that takes.
+        self._pool = ThreadPoolExecutor(1, "trace-frame")
+        self._writing: Future[None] | None = None
         self._encoder = BlockEncoder()
         self._vcpus = [_Vcpu(number, self._encoder) for number in range(len(control.vcpus))]
         self._begun = self._flushed = time.monotonic()
@@ -177,17 +182,20 @@ class Recorder:
                 for vcpu in self._vcpus:
                     self._digest(vcpu, final=True)
                 self._write_frame()
+                self._wait()
                 done = self.progress
                 self.writer.close({**_as_dict(done), "error": self.control.error})
             return self.progress
         except GlassBoxError:
-            self.writer.abandon()
+            self.abandon()
             raise
         finally:
+            self._pool.shutdown()
             self.rings.close()
 
     def abandon(self) -> None:
         """Let go of everything; the file has the frames that were written, and no index."""
+        self._pool.shutdown()
         self.writer.abandon()
         self.rings.close()
 
@@ -269,7 +277,8 @@ class Recorder:
         blob = self.rings.dictionary.blob(ids)
         contents.insert(0, Content(Section.DICTIONARY, 0, blob, len(ids), level=3))
         blocks, instructions = (sum(getattr(v, n) for v in self._vcpus) for n in ("blocks", "instructions"))
-        self.writer.write_frame(
+        write = functools.partial(
+            self.writer.write_frame,
             contents,
             np.concatenate([np.array(vcpu.roots, np.uint64) for vcpu in self._vcpus]),
             ids,
@@ -278,6 +287,7 @@ class Recorder:
             instructions=instructions,
             time_ns=min(int(vcpu.chunks[0]["time_ns"]) for vcpu in self._vcpus if vcpu.chunks),
         )
+        self._submit(write)
         self._total_blocks += blocks
         self._total_instructions += instructions
         self._total_accesses += sum(vcpu.accesses for vcpu in self._vcpus)
@@ -289,6 +299,16 @@ class Recorder:
                 vcpu.before, vcpu.before_address = vcpu.last, self._address_of(vcpu, vcpu.last)
             vcpu.columns.rebase(vcpu.blocks)
             vcpu.begin_frame()
+
+    def _submit(self, write: Callable[[], None]) -> None:
+        """Have the other thread write a frame, once the frame before is written; raises what that raised."""
+        self._wait()
+        self._writing = self._pool.submit(write)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _address_of(self, vcpu: _Vcpu, block_id: int) -> int:
         """Where a block that ran last did so: user code may have moved (GB_EVENT_CODE_PAGE in trace_abi.h)."""
@@ -315,8 +335,8 @@ class Recorder:
         chunks = np.array(vcpu.chunks, CHUNK)
         contents = [
             Content(Section.VCPU, number, row, 1),
-            Content(Section.RUNS, number, runs, vcpu.blocks),
-            Content(Section.MISSES, number, misses, len(misses)),
+            Content(Section.RUNS, number, runs.copy(), vcpu.blocks),
+            Content(Section.MISSES, number, misses.copy(), len(misses)),
             Content(Section.CHUNKS, number, chunks, len(chunks)),
             Content(Section.EVENTS, number, words, len(at)),
             Content(Section.EVENT_AT, number, encode_ascending(at), len(at)),

@@ -1,170 +1,190 @@
-"""The verbs ``glassbox trace …`` on a real guest; `trace check` runs on every trace that is made here."""
+"""What is recorded is what was executed: against QEMU's own log, and against a program whose every access is known."""
 
-import json
-import signal
+import base64
+import itertools
+import re
+import shutil
 import subprocess
-import sys
-import threading
-import time
+from pathlib import Path
 
-import numpy as np
 import pytest
-from support import booted, glassbox, wait_until
+from support import booted, wait_until
+from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.client import Client
-from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.reader import TraceReader
-from tcg_plugin.layout import Event
+from qemu_bridge.errors import MachineError
+from qemu_bridge.launch import launch
+from qemu_bridge.machine import MachineConfig
+from qemu_bridge.trace.control import ArmOptions, TraceControl
+from tcg_plugin import layout
+from tcg_plugin.layout import Event, Feature, Scope, State, Stop
 
 pytestmark = pytest.mark.guest
 
-LOAD = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sync; ls -l / >/dev/null"
+COUNT = 1000
+GOLDEN = 0x9E3779B97F4A7C15
+TEXT, BUFFER = 0x401000, 0x600000
 
 
 @pytest.fixture(scope="module")
 def machine(image):
-    with booted("recorded", image, smp=2) as found:
+    with booted("trace", image) as found:
         yield found
 
 
 @pytest.fixture
-def busy(machine):
-    """The guest works all the time."""
-    done = threading.Event()
-
-    def work():
-        with Client.connect(machine.name) as client:
-            while not done.is_set():
-                client.execute(LOAD, 60.0)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield machine
-    done.set()
-    thread.join()
+def control(machine):
+    found = TraceControl(Path(machine.client.connection.trace_path))
+    yield found
+    machine.client.trace_disarm()
+    found.close()
 
 
-def record(machine, path, *words):
-    """`glassbox trace NAME -o FILE …`, then `trace check` on it; the recorder's last word."""
-    answer = glassbox("trace", machine.name, "-o", str(path), "--json", *words)
-    assert answer.returncode == 0, answer.stderr
-    check(path)
-    return json.loads(answer.stdout)
+def hmp(machine, line):
+    return machine.client.qmp("human-monitor-command", {"command-line": line})
 
 
-def check(path):
-    answer = glassbox("trace", "check", str(path), "--json")
-    report = json.loads(answer.stdout)
-    assert answer.returncode == 0 and not report["count"] and report["is_complete"], report["findings"][:5]
-    return report
+def addresses(words, blocks):
+    """Linear address of every block that began, and of every instruction that QEMU ran alone for a device."""
+    pages, found = {}, []
+    for kind, *rest in items(words):
+        if kind == "event" and rest[0] is Event.CODE_PAGE:
+            pages[rest[2][0]] = u64(rest[2], 1) << 12
+        elif kind == "event" and rest[0] is Event.IO_DONE:
+            found.append(u64(rest[2]) & 0xFFF)
+        elif kind == "block":
+            block = blocks[rest[0]]
+            moves = block.ring == 3 and block.offset != layout.NO_OFFSET
+            found.append(pages[block.offset >> 12] | block.offset & 0xFFF if moves else block.address)
+    return found
 
 
-def test_a_busy_guest_is_recorded_without_loss_and_every_instruction_counted(busy, tmp_path):
-    path = tmp_path / "busy.gbt"
-    done = record(busy, path, "--seconds", "1.5", "--verify")
-    assert done["instructions"] > 1_000_000 and not done["lost_chunks"]
-    assert check(path)["verified_windows"] == 2
-    info = json.loads(glassbox("trace", "info", str(path), "--json").stdout)
-    assert info["instructions"] == done["instructions"] and info["about"]["machine"] == busy.name
-    same = json.loads(glassbox("trace", "diff", str(path), str(path), "--json").stdout)
-    assert same["is_same"] and not same["only_left"] and not same["only_right"]
-    with TraceReader(path) as trace:
-        rings = {int(ring) for frame in trace.frames() for ring in frame.dictionary.rings}
-        kinds = {int(kind) for events in trace.events(0) for kind in events.types} | {
-            int(kind) for events in trace.events(1) for kind in events.types
-        }
-        assert rings == {0, 3}
-        assert {Event.PAGE_TABLE, Event.SYSCALL, Event.EXCEPTION, Event.WINDOW_START, Event.WINDOW_STOP} <= kinds
+def logged(path):
+    """Address of every block that QEMU says it entered; one that it left at once for an interrupt is taken back."""
+    found = []
+    for line in path.read_text().splitlines():
+        if match := re.match(r"Trace \d+: 0x[0-9a-f]+ \[[0-9a-f]+/([0-9a-f]+)/", line):
+            found.append(int(match[1], 16))
+        elif line.startswith("Stopped execution of TB chain before"):
+            found.pop()
+    return found
 
 
-def test_limits_end_a_recording(busy, tmp_path):
-    done = record(busy, tmp_path / "insns.gbt", "--insns", "3000000")
-    assert 2_900_000 < done["instructions"] < 60_000_000
-    record(busy, tmp_path / "until.gbt", "--until", "sym:schedule")
-    with TraceReader(tmp_path / "until.gbt") as trace:
-        wanted = int(busy.kernel.address_of("schedule"))
-        assert any((blocks.addresses == wanted).any() for vcpu in (0, 1) for blocks in trace.blocks(vcpu))
+def test_a_window_is_what_qemus_own_log_says(machine, control, tmp_path):
+    log = tmp_path / "exec.log"
+    machine.client.pause()
+    hmp(machine, f"logfile {log}")
+    hmp(machine, "log exec,nochain")
+    with Consumer(control) as consumer:
+        machine.client.trace_arm(ArmOptions())
+        machine.client.resume()
+        machine.exec("true")
+        machine.client.pause()
+        hmp(machine, "log none")
+        machine.client.trace_disarm()
+        machine.client.resume()
+        wait_until(lambda: control.is_acknowledged)
+    hmp(machine, "logfile /dev/null")
+    ours, theirs = addresses(consumer.stream(), consumer.blocks()), logged(log)
+    assert len(theirs) > 50_000
+    # Of an instruction that ran alone for a device only the place in its page is told.
+    different = [i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b and a != b & 0xFFF]
+    assert not different, [(i, hex(ours[i]), hex(theirs[i])) for i in different[:5]]
+    assert len(ours) == len(theirs)
 
 
-def test_what_is_shown_is_named_and_follows_the_stream(busy, tmp_path):
-    path = tmp_path / "show.gbt"
-    record(busy, path, "--only", "kernel", "--insns", "200000")
-    answer = glassbox("trace", "show", str(path), "--at", "1000", "--count", "50", "--names", busy.name, "--json")
-    lines = [line for line in json.loads(answer.stdout) if line["kind"] == "instruction"]
-    assert [line["instruction"] for line in lines] == list(range(1000, 1050))
-    for line in lines:
-        name = line["symbol"].partition("+")[0]
-        found = {symbol.name for symbol in busy.kernel.lookup(hex(line["address"]))}
-        assert line["ring"] == 0 and name and name in found | {s.name for s in busy.kernel.lookup(name)}
-    text = glassbox("trace", "show", str(path), "--count", "5").stdout
-    assert len(text.splitlines()) >= 5
-
-
-def test_loads_and_stores_are_recorded_with_their_values(busy, tmp_path):
-    path = tmp_path / "memory.gbt"
-    done = record(busy, path, "--values", "--insns", "1000000")
-    assert done["accesses"] > 100_000
-    with TraceReader(path) as trace:
-        for accesses in trace.memory(0):
-            assert accesses.has_values.all() and set(np.unique(accesses.sizes).tolist()) <= {1, 2, 4, 8, 16}
-            # A value as small as its access.
-            small = accesses.sizes < 8
-            limit = np.left_shift(np.uint64(1), np.uint64(8) * accesses.sizes[small].astype(np.uint64))
-            assert (accesses.values[small, 0] < limit).all() and not accesses.values[small, 1].any()
-
-
-def test_one_process_can_be_picked(busy, tmp_path):
-    path = tmp_path / "init.gbt"
-    answer = glassbox("trace", busy.name, "-o", str(path), "--pid", "1", "--seconds", "1")
-    assert answer.returncode == 0, answer.stderr
-    for words, says in (
-        (["--pid", "2"], "kernel thread"),
-        (["--pid", "99999"], "no process"),
-        (["--until", "sym:nono"], "symbol"),
-    ):
-        answer = glassbox("trace", busy.name, "-o", str(tmp_path / "x.gbt"), *words)
-        assert answer.returncode == 2 and says in answer.stderr and not (tmp_path / "x.gbt").exists()
-
-
-def test_ctrl_c_and_trace_stop_finish_the_file(busy, tmp_path):
-    for ending in ("signal", "verb"):
-        path = tmp_path / f"{ending}.gbt"
-        command = [sys.executable, "-m", "qemu_bridge.cli", "trace", busy.name, "-o", str(path)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            wait_until(lambda path=path: path.exists() and busy.client.trace_status()["state"] in ("armed", "waiting"))
-            time.sleep(0.3)
-            if ending == "signal":
-                process.send_signal(signal.SIGINT)
-            else:
-                glassbox("trace", "stop", busy.name)
-            assert process.wait(20) == 0 and "instructions" in process.stderr.read()
-        check(path)
-
-
-def test_a_recorder_that_is_killed_leaves_whole_frames_and_the_guest_runs_on(busy, tmp_path):
-    path = tmp_path / "killed.gbt"
-    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", busy.name, "-o", str(path)]
-    with subprocess.Popen(command) as process:
-        wait_until(lambda: path.exists() and path.stat().st_size > 100_000, 60)
-        process.kill()
-    wait_until(lambda: busy.client.trace_status()["state"] in ("failed", "disarmed"))
-    assert busy.exec("echo alive") == b"alive\n"
-    with TraceReader(path) as trace:
-        report = check_trace(trace)
-        assert not trace.info.is_complete and report.is_sound and report.frames
-    record(busy, tmp_path / "again.gbt", "--insns", "100000")
-
-
-def test_a_boot_is_recorded_from_its_first_instruction(image, tmp_path):
-    path = tmp_path / "boot.gbt"
-    words = ("start", "from-boot", "--image", image.name, "--trace-from-boot", str(path), "--wait")
-    answer = glassbox(*words)
-    assert answer.returncode == 0, answer.stderr
+def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
+    options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=40_000_000)
+    config = MachineConfig(
+        "from-boot",
+        kernel=image.kernel,
+        initrd=image.initrd,
+        append=image.command_line,
+        qemu_args=("-icount", "shift=0,sleep=off"),
+    )
+    launch(config, trace=options)
     with Client.connect("from-boot") as client:
+        control = TraceControl(Path(client.connection.trace_path))
+        with Consumer(control) as consumer:
+            wait_until(lambda: control.state is State.DISARMED)
+        with pytest.raises(MachineError, match="before it starts"):
+            client.trace_arm(ArmOptions())
         client.stop()
-    wait_until(lambda: TraceReader(path).info.is_complete)
-    check(path)
-    with TraceReader(path) as trace:
-        first = next(trace.blocks())
-        assert first.addresses[0] == 0xFFFFFFF0, "the reset vector"
-        assert trace.info.file_bytes < 0.02 * trace.info.instructions
+    words, blocks = consumer.stream(), consumer.blocks()
+    first, *_, last = items(words)
+    kinds = [item[1] for item in itertools.islice(items(words), 3) if item[0] == "event"]
+    assert kinds == [Event.WINDOW_START, Event.RESET] and addresses(words, blocks)[0] == 0xFFFFFFF0
+    assert (last[1], last[2]) == (Event.WINDOW_STOP, Stop.LIMIT) and u64(first[3], 4) == 0
+    assert begun_instructions(words, blocks) == u64(last[3], 2) > 39_000_000
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    """The known program, for the guest."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    out = tmp_path_factory.mktemp("probe") / "probe"
+    command = [
+        "cc",
+        "-nostdlib",
+        "-static",
+        "-no-pie",
+        f"-Wl,--section-start=.code={TEXT:#x}",
+        f"-Wl,-Tbss={BUFFER:#x}",
+    ]
+    subprocess.run(
+        [*command, "-Wl,--build-id=none", f"-DCOUNT={COUNT}", "-o", out, Path(__file__).with_name("probe.S")],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(["strip", out], check=True)
+    return out.read_bytes()
+
+
+def run_probe(machine, control, probe, features):
+    """The stream of the known program, and the blocks."""
+    text = base64.b64encode(probe).decode()
+    machine.exec("rm -f /tmp/probe.64")
+    for at in range(0, len(text), 1000):
+        machine.exec(f"echo {text[at : at + 1000]} >> /tmp/probe.64")
+    machine.exec("base64 -d /tmp/probe.64 > /tmp/probe; chmod +x /tmp/probe")
+    with Consumer(control) as consumer:
+        machine.client.trace_arm(ArmOptions(features=features, scope=Scope.USER, ranges=[(TEXT, TEXT + 0x1000)]))
+        machine.exec("/tmp/probe")
+        machine.client.trace_disarm()
+    return consumer.stream(), consumer.blocks()
+
+
+@pytest.mark.parametrize("valued", [False, True], ids=["addresses", "values"])
+def test_loads_and_stores_of_a_known_program_are_what_it_did(valued, machine, control, probe):
+    features = Feature.BLOCKS | Feature.EVENTS | (Feature.VALUES if valued else Feature.MEMORY)
+    words, _ = run_probe(machine, control, probe, features)
+    buffer = range(BUFFER, BUFFER + 8 * COUNT)
+    found = [
+        (bool(word >> 29 & 1), 1 << (word >> 25 & 7), address, value)
+        for kind, word, address, value in (item for item in items(words) if item[0] == "memory")
+        if address in buffer
+    ]
+    first = [GOLDEN * i % 2**64 for i in range(4)]
+    wide = first[2] | first[3] << 64
+    wanted = [(store, 8, BUFFER + 8 * i, GOLDEN * i % 2**64) for i in range(COUNT) for store in (True, False)]
+    wanted += [
+        (True, 1, BUFFER, 0x11),
+        (True, 2, BUFFER + 2, 0x2222),
+        (True, 4, BUFFER + 4, 0x44444444),
+        (False, 16, BUFFER + 16, wide),
+        (True, 16, BUFFER + 32, wide),
+    ]
+    assert found == [(*access, value if valued else None) for *access, value in wanted]
+
+
+def test_code_that_changes_itself_is_recorded_as_it_was_when_it_ran(machine, control, probe):
+    words, blocks = run_probe(machine, control, probe, Feature.BLOCKS | Feature.EVENTS)
+    loaded = []
+    for kind, *rest in items(words):
+        if kind == "block":
+            block = blocks[rest[0]]
+            # mov $imm32, %eax leads each block that starts at `patched`.
+            if block.code[0] == 0xB8 and block.count > 1 and block.code[-2:-1] == b"\x75":
+                loaded.append(int.from_bytes(block.code[1:5], "little"))
+    assert loaded == list(range(100))
