@@ -126,9 +126,12 @@ def _record(
         closed = _while(lambda: failure is None and recorder.step(), client.trace_disarm)
         while failure is None and not recorder.is_over:
             recorder.step()
-    done = recorder.finish()
     if failure is not None:
+        # The index too may be more than the disk has room for; the first error says what there is to say.
+        with contextlib.suppress(GlassBoxError):
+            recorder.finish()
         raise failure
+    done = recorder.finish()
     if closed is not None and not isinstance(closed, MachineError):
         raise closed
     return done

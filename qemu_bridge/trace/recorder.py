@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, ChunkFlag, ChunkHeader, Event
 
-from ..errors import GlassBoxError
+from ..errors import GlassBoxError, HostError
 from .codec import (
     NONE,
     AddressEncoder,
@@ -117,6 +117,7 @@ class Recorder:
         # A frame is compressed while the next is filled: else the guest would wait for the milliseconds that takes.
         self._pool = ThreadPoolExecutor(1, "trace-frame")
         self._writing: Future[None] | None = None
+        self._is_broken = False  # a frame could not be written, so none may follow
         self._encoder = BlockEncoder()
         self._vcpus = [_Vcpu(number, self._encoder) for number in range(len(control.vcpus))]
         self._begun = self._flushed = time.monotonic()
@@ -176,13 +177,14 @@ class Recorder:
         return taken
 
     def finish(self) -> Progress:
-        """Write what is left and the index. Returns the sums; call it also after an error."""
+        """Write what is left and the index. Returns the sums; after a frame that did not fit only the index is tried."""
         try:
             if not self.writer.is_closed:
-                for vcpu in self._vcpus:
-                    self._digest(vcpu, final=True)
-                self._write_frame()
-                self._wait()
+                if not self._is_broken:
+                    for vcpu in self._vcpus:
+                        self._digest(vcpu, final=True)
+                    self._write_frame()
+                    self._wait()
                 done = self.progress
                 self.writer.close({**_as_dict(done), "error": self.control.error})
             return self.progress
@@ -307,8 +309,13 @@ class Recorder:
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
-        if writing is not None:
+        if writing is None:
+            return
+        try:
             writing.result()
+        except HostError:
+            self._is_broken = True
+            raise
 
     def _address_of(self, vcpu: _Vcpu, block_id: int) -> int:
         """Where a block that ran last did so: user code may have moved (GB_EVENT_CODE_PAGE in trace_abi.h)."""

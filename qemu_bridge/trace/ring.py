@@ -88,7 +88,8 @@ class BlockDictionary:
         count = (words[first] & np.uint64(0xFFFFFFFF)).astype(np.int64) >> 3
         ends = np.cumsum(count)
         places = np.arange(ends[-1]) + np.repeat(first - (ends - count), count)
-        return words[places].view(np.uint8)
+        found: npt.NDArray[np.uint64] = words[places]
+        return found.view(np.uint8)
 
 
 class RingReader:
