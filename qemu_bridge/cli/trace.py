@@ -320,6 +320,8 @@ def check(options: argparse.Namespace) -> int:
             f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
             f"{report.gaps} gaps, {report.windows} windows, {report.verified_windows} verified ({rate:.0f} M/s)"
         )
+        if report.closed_windows < report.windows:
+            say(f"{report.windows - report.closed_windows} windows have no end: what came last may be missing")
         if not report.is_continuity_checked:
             say("blocks were filtered, so whether they follow from one another was not checked")
         if not complete:
