@@ -25,9 +25,9 @@ from .boot import find_image
 from .figures import Figure, seconds
 
 WORK = (
-    "head -c 12000000 /dev/zero | md5sum; head -c 2000000 /bin/busybox | gzip -c | gunzip -c | cksum;"
-    " awk 'BEGIN { for (i = 0; i < 600000; i++) { a[i % 512] = a[(i * 7) % 512] + i } print a[3] }';"
-    " i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done"
+    "head -c 12000000 /dev/zero | md5sum; head -c 500000 /bin/busybox | gzip -c | gunzip -c | cksum;"
+    " awk 'BEGIN { for (i = 0; i < 100000; i++) { a[i % 512] = a[(i * 7) % 512] + i } print a[3] }';"
+    " i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); done"
 )
 BLOCKS = Feature.BLOCKS | Feature.EVENTS
 CASES: tuple[tuple[str, Feature | None, str], ...] = (

@@ -32,7 +32,7 @@ FLAGS = (
     "-D_GNU_SOURCE",
 )
 SOURCES: dict[str, tuple[str, ...]] = {
-    "glassbox_trace": ("trace_plugin.c", "ring.c", "dictionary.c", "guest.c"),
+    "glassbox_trace": ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "dictionary.c", "guest.c"),
     "glassbox_codec": ("codec.c",),
 }
 """Of each library; every header of this folder counts as a source too."""

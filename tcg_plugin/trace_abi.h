@@ -97,7 +97,7 @@ typedef struct {
     uint32_t trigger_hits;       /* the window opens behind the block that executes trigger_address this often; 0: at once */
     uint64_t trigger_address;
     uint64_t start_instructions; /* the window opens when a vCPU has executed so many since arming; 0: at once */
-    uint64_t limit_instructions; /* and closes when one has executed so many in it, to the block; 0: no limit */
+    uint64_t limit_instructions; /* and closes when one has executed so many in it; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
     uint8_t pad1[160];

@@ -94,7 +94,7 @@ def test_a_window_is_what_qemus_own_log_says(machine, control, tmp_path):
 
 
 def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
-    options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=40_000_000)
+    options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=15_000_000)
     config = MachineConfig(
         "from-boot",
         kernel=image.kernel,
@@ -115,7 +115,7 @@ def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
     kinds = [item[1] for item in itertools.islice(items(words), 3) if item[0] == "event"]
     assert kinds == [Event.WINDOW_START, Event.RESET] and addresses(words, blocks)[0] == 0xFFFFFFF0
     assert (last[1], last[2]) == (Event.WINDOW_STOP, Stop.LIMIT) and u64(first[3], 4) == 0
-    assert begun_instructions(words, blocks) == u64(last[3], 2) > 39_000_000
+    assert begun_instructions(words, blocks) == u64(last[3], 2) > 14_000_000
 
 
 @pytest.fixture(scope="module")

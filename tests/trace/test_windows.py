@@ -95,7 +95,7 @@ def test_a_window_of_a_number_of_instructions_closes_by_itself(machine, control)
         machine.exec("ls -l /bin > /dev/null")
         wait_until(lambda: control.state is State.DISARMED)
     counts = sum(block.count for block in executed(consumer))
-    assert 1_000_000 <= counts <= 1_000_000 + 512
+    assert 1_000_000 <= counts <= 1_000_000 + 4096
     stop = next(iter(items(consumer.stream()[-5:])))
     assert (stop[1], stop[2]) == (Event.WINDOW_STOP, 1)
 
