@@ -52,7 +52,10 @@ static unsigned value_words(unsigned meta)
     return meta >> 12 & 1 ? (log2size <= 2 ? 1 : 1u << (log2size - 2)) : 0;
 }
 
-static int64_t put_access(gb_columns *out, unsigned meta, uint64_t address, const uint32_t *value)
+/* Inlined into gb_split, whose own copy of the columns then lives in registers. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int64_t put_access(gb_columns *out, unsigned meta, uint64_t address, const uint32_t *value)
 {
     unsigned words = value_words(meta);
     if (out->memory_count >= out->memory_room || out->value_room - out->value_count < words) {
@@ -67,7 +70,7 @@ static int64_t put_access(gb_columns *out, unsigned meta, uint64_t address, cons
     return 0;
 }
 
-static int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
+INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
 {
     if (out->event_count >= out->event_room || out->event_word_room - out->event_word_count < length) {
         return GB_ERROR_ROOM;
@@ -80,7 +83,7 @@ static int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length
 }
 
 /* Something that is no id at `words`; returns its length in words or an error. */
-static int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out)
+INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out)
 {
     uint32_t word = words[0];
     int64_t result;
@@ -114,23 +117,22 @@ static int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out
 
 int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out)
 {
-    const gb_columns before = *out;
+    gb_columns columns = *out;
     for (uint64_t i = 0; i < count;) {
         if (!(words[i] >> 31)) {
-            if (out->id_count >= out->id_room) {
-                *out = before;
+            if (columns.id_count >= columns.id_room) {
                 return GB_ERROR_ROOM;
             }
-            out->ids[out->id_count++] = words[i++];
+            columns.ids[columns.id_count++] = words[i++];
             continue;
         }
-        int64_t length = split_other(words + i, count - i, out);
+        int64_t length = split_other(words + i, count - i, &columns);
         if (length < 0) {
-            *out = before;
             return length;
         }
         i += (uint64_t)length;
     }
+    *out = columns;
     return 0;
 }
 

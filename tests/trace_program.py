@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from trace_producer import ChunkFlag, Producer, record, window_start, window_stop
 
+from qemu_bridge.errors import HostError
 from qemu_bridge.trace.recorder import Recorder
 
 BASE = 0xFFFFFFFF81000000
@@ -50,6 +51,10 @@ def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000
     try:
         _feed(producer, recorder, program, words if vcpus > 1 else [words])
         recorder.finish()
+    except HostError:
+        with contextlib.suppress(HostError):
+            recorder.finish()
+        raise
     finally:
         recorder.abandon()
         # The traceback of an error holds views of the mapping.

@@ -126,9 +126,12 @@ def _record(
         closed = _while(lambda: failure is None and recorder.step(), client.trace_disarm)
         while failure is None and not recorder.is_over:
             recorder.step()
-    done = recorder.finish()
     if failure is not None:
+        # The index too may be more than the disk has room for; the first error says what there is to say.
+        with contextlib.suppress(GlassBoxError):
+            recorder.finish()
         raise failure
+    done = recorder.finish()
     if closed is not None and not isinstance(closed, MachineError):
         raise closed
     return done
@@ -317,6 +320,8 @@ def check(options: argparse.Namespace) -> int:
             f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
             f"{report.gaps} gaps, {report.windows} windows, {report.verified_windows} verified ({rate:.0f} M/s)"
         )
+        if report.closed_windows < report.windows:
+            say(f"{report.windows - report.closed_windows} windows have no end: what came last may be missing")
         if not report.is_continuity_checked:
             say("blocks were filtered, so whether they follow from one another was not checked")
         if not complete:

@@ -58,6 +58,8 @@ class Report:
     gaps: int = 0
     lost_words: int = 0
     windows: int = 0
+    closed_windows: int = 0
+    """Fewer than `windows` when a recording or QEMU was cut off: what came last is not known to be all."""
     verified_windows: int = 0
     """Windows whose instructions QEMU counted one by one."""
     is_continuity_checked: bool = True
@@ -176,6 +178,7 @@ def _check_windows(report: Report, frame: Frame, events: Events, blocks: Blocks,
     for index in wanted:
         here = int(totals[min(int(events.list.at[index]), len(blocks))])
         kind = Event(int(events.types[index]))
+        report.closed_windows += kind is Event.WINDOW_STOP
         if kind is Event.GAP:
             report.gaps += 1
             report.lost_words += events.value(index)

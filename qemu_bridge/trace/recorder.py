@@ -1,7 +1,7 @@
 """Rings in, ``.gbt`` out: the process that keeps up with the guest.
 
 Each chunk is taken apart, predicted and counted while it lies in the cache; a frame is compressed and written after
-`FRAME_BLOCKS`. The last block of a chunk is held back until its successor is known, because only that tells
+`FRAME_BLOCKS`, in a thread of its own. The last block of a chunk is held back until its successor is known, because only that tells
 whether it ran to its end: so a frame's instruction counts are final when it is written.
 
 >>> recorder = Recorder(control, Path("boot.gbt"), {"machine": "demo"})
@@ -12,9 +12,11 @@ whether it ran to its end: so a frame's instruction counts are final when it is 
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, ChunkFlag, ChunkHeader, Event
 
-from ..errors import GlassBoxError
+from ..errors import GlassBoxError, HostError
 from .codec import (
     NONE,
     AddressEncoder,
@@ -85,7 +87,8 @@ class _Vcpu:
         self.event_words: list[npt.NDArray[np.uint32]] = []
         self.event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self.root]
-        self.memory: list[tuple[npt.NDArray[Any], npt.NDArray[Any], bytes, npt.NDArray[Any]]] = []
+        self.memory: list[tuple[bytes, bytes, bytes, bytes]] = []
+        self.last_position = 0
         self.items = self.accesses = 0
         self.stream.begin_frame()
         self.addresses.begin_frame()
@@ -111,6 +114,10 @@ class Recorder:
         self.control, self.rings = control, RingReader(control)
         self.writer = TraceWriter(path, len(control.vcpus), about, time.time_ns())
         self.frame_blocks = frame_blocks
+        # A frame is compressed while the next is filled: else the guest would wait for the milliseconds that takes.
+        self._pool = ThreadPoolExecutor(1, "trace-frame")
+        self._writing: Future[None] | None = None
+        self._is_broken = False  # a frame could not be written, so none may follow
         self._encoder = BlockEncoder()
         self._vcpus = [_Vcpu(number, self._encoder) for number in range(len(control.vcpus))]
         self._begun = self._flushed = time.monotonic()
@@ -170,23 +177,27 @@ class Recorder:
         return taken
 
     def finish(self) -> Progress:
-        """Write what is left and the index. Returns the sums; call it also after an error."""
+        """Write what is left and the index. Returns the sums; after a frame that did not fit only the index is tried."""
         try:
             if not self.writer.is_closed:
-                for vcpu in self._vcpus:
-                    self._digest(vcpu, final=True)
-                self._write_frame()
+                if not self._is_broken:
+                    for vcpu in self._vcpus:
+                        self._digest(vcpu, final=True)
+                    self._write_frame()
+                    self._wait()
                 done = self.progress
                 self.writer.close({**_as_dict(done), "error": self.control.error})
             return self.progress
         except GlassBoxError:
-            self.writer.abandon()
+            self.abandon()
             raise
         finally:
+            self._pool.shutdown()
             self.rings.close()
 
     def abandon(self) -> None:
         """Let go of everything; the file has the frames that were written, and no index."""
+        self._pool.shutdown()
         self.writer.abandon()
         self.rings.close()
 
@@ -242,11 +253,15 @@ class Recorder:
             vcpu.event_words.append(listed.words.copy())
             vcpu.items += len(listed.words)
             _follow(vcpu, listed)
-        values = _value_words(columns.memory_meta[:accesses]) if columns.value_count else 0
+        # Few are left over, so these are counted.
+        rest = columns.memory_meta[accesses : columns.memory_count]
+        values = columns.value_count - (_value_words(rest) if columns.value_count else 0)
         if accesses:
-            at, meta = columns.memory_at[:accesses].copy(), columns.memory_meta[:accesses].copy()
+            at, meta = columns.memory_at[:accesses], columns.memory_meta[:accesses]
             coded = vcpu.addresses.encode(ids, vcpu.blocks, at, meta, columns.memory_address[:accesses])
-            vcpu.memory.append((at, meta, coded, columns.values[:values].copy()))
+            positions = encode_ascending(at, vcpu.last_position)
+            vcpu.last_position = int(at[-1])
+            vcpu.memory.append((positions, meta.tobytes(), coded, columns.values[:values].tobytes()))
             vcpu.items += accesses
             vcpu.accesses += accesses
         vcpu.blocks += done
@@ -264,7 +279,8 @@ class Recorder:
         blob = self.rings.dictionary.blob(ids)
         contents.insert(0, Content(Section.DICTIONARY, 0, blob, len(ids), level=3))
         blocks, instructions = (sum(getattr(v, n) for v in self._vcpus) for n in ("blocks", "instructions"))
-        self.writer.write_frame(
+        write = functools.partial(
+            self.writer.write_frame,
             contents,
             np.concatenate([np.array(vcpu.roots, np.uint64) for vcpu in self._vcpus]),
             ids,
@@ -273,6 +289,7 @@ class Recorder:
             instructions=instructions,
             time_ns=min(int(vcpu.chunks[0]["time_ns"]) for vcpu in self._vcpus if vcpu.chunks),
         )
+        self._submit(write)
         self._total_blocks += blocks
         self._total_instructions += instructions
         self._total_accesses += sum(vcpu.accesses for vcpu in self._vcpus)
@@ -284,6 +301,21 @@ class Recorder:
                 vcpu.before, vcpu.before_address = vcpu.last, self._address_of(vcpu, vcpu.last)
             vcpu.columns.rebase(vcpu.blocks)
             vcpu.begin_frame()
+
+    def _submit(self, write: Callable[[], None]) -> None:
+        """Have the other thread write a frame, once the frame before is written; raises what that raised."""
+        self._wait()
+        self._writing = self._pool.submit(write)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except HostError:
+            self._is_broken = True
+            raise
 
     def _address_of(self, vcpu: _Vcpu, block_id: int) -> int:
         """Where a block that ran last did so: user code may have moved (GB_EVENT_CODE_PAGE in trace_abi.h)."""
@@ -310,21 +342,20 @@ class Recorder:
         chunks = np.array(vcpu.chunks, CHUNK)
         contents = [
             Content(Section.VCPU, number, row, 1),
-            Content(Section.RUNS, number, runs, vcpu.blocks),
-            Content(Section.MISSES, number, misses, len(misses)),
+            Content(Section.RUNS, number, runs.copy(), vcpu.blocks),
+            Content(Section.MISSES, number, misses.copy(), len(misses)),
             Content(Section.CHUNKS, number, chunks, len(chunks)),
             Content(Section.EVENTS, number, words, len(at)),
             Content(Section.EVENT_AT, number, encode_ascending(at), len(at)),
             Content(Section.HOMES, number, np.sort(homes, order="page"), len(homes)),
         ]
         if vcpu.memory:
-            positions, metas, coded, values = zip(*vcpu.memory, strict=True)
-            count = vcpu.accesses
+            positions, metas, coded, values = (b"".join(pieces) for pieces in zip(*vcpu.memory, strict=True))
             contents += [
-                Content(Section.MEMORY_AT, number, encode_ascending(np.concatenate(positions)), count),
-                Content(Section.MEMORY_META, number, np.concatenate(metas), count),
-                Content(Section.MEMORY_ADDRESS, number, b"".join(coded), count),
-                Content(Section.VALUES, number, np.concatenate(values), sum(map(len, values))),
+                Content(Section.MEMORY_AT, number, positions, vcpu.accesses),
+                Content(Section.MEMORY_META, number, metas, vcpu.accesses),
+                Content(Section.MEMORY_ADDRESS, number, coded, vcpu.accesses),
+                Content(Section.VALUES, number, values, len(values) // 4),
             ]
         return contents
 

@@ -83,12 +83,13 @@ class BlockDictionary:
         if (starts == _ABSENT).any():
             missing = int(ids[np.argmax(starts == _ABSENT)])
             raise TraceError(f"the plugin never told what block {missing} is; start the machine again")
-        sizes = self._blob[starts[:, None] + np.arange(4, dtype=np.uint64)].view("<u4")[:, 0].astype(np.int64)
-        # The bytes of record i: starts[i] + 0, 1, … sizes[i] - 1.
-        ends = np.cumsum(sizes)
-        places = np.arange(ends[-1]) + np.repeat(starts.astype(np.int64) - (ends - sizes), sizes)
-        found: npt.NDArray[np.uint8] = self._blob[places]
-        return found
+        # Records are whole 64-bit words, which are fewer than bytes: those of record i are first[i] + 0, 1, … count[i] - 1.
+        words, first = self._blob.view(np.uint64), (starts >> np.uint64(3)).astype(np.int64)
+        count = (words[first] & np.uint64(0xFFFFFFFF)).astype(np.int64) >> 3
+        ends = np.cumsum(count)
+        places = np.arange(ends[-1]) + np.repeat(first - (ends - count), count)
+        found: npt.NDArray[np.uint64] = words[places]
+        return found.view(np.uint8)
 
 
 class RingReader:
