@@ -107,10 +107,11 @@ def test_watch_of_a_still_guest_rests_only_when_its_last_writes_were_seen(source
     feed.start()
     try:
         wait_until(lambda: feed.is_following)
+        feed.take_pages(1 << 20)
         feed.set_still(True)
         source.ram.memory[100] ^= 0xFF
         wait_until(lambda: 100 in feed.take_pages(1 << 20))
-        time.sleep(8 * IDLE_PAUSE_S)
+        time.sleep(4 * IDLE_PAUSE_S)
         source.ram.memory[200] ^= 0xFF
         time.sleep(2 * IDLE_PAUSE_S)
         assert feed.backlog() == 0  # it rests: nobody looks
