@@ -1,0 +1,1 @@
+"""The trace: recording it, its file, and what can be read out of it."""
