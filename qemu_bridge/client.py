@@ -190,7 +190,10 @@ class Client:
         return [from_json(Module, row) for row in self.request("modules")[0]["rows"]]
 
     def symbols(self, wanted: str) -> list[Symbol]:
-        """The kernel symbols called `wanted`, or the one at or below it if it is an address."""
+        """The symbols of kernel and modules called `wanted`, or the one that covers it if it is an address.
+
+        `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
+        """
         return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
 
     # --- places ------------------------------------------------------------------------------------------

@@ -31,10 +31,16 @@ _VMEMMAP_BASES = {4: 0xFFFFEA0000000000, 5: 0xFFD4000000000000}
 _VMALLOC_SIZES = {4: 32 << 40, 5: 12800 << 40}
 IMAGE_BASE = 0xFFFFFFFF80000000
 """Where the kernel image would run if it were loaded at guest-physical 0 (``__START_KERNEL_map``)."""
-_KERNEL_HALF = 1 << 63
+_KERNEL_HALF = 0xFF00000000000000
+"""No address below is the kernel's, on any number of levels; poisoned pointers are not looked up."""
 _U64 = (1 << 64) - 1
 _MAX_TRANSLATIONS = 1 << 14
-_MAX_RECORD = 256
+_MAX_PIECES = 64
+_MAX_RUNS = 64
+# So few values are sooner read one by one.
+_FEW = 8
+_BLOCK_SIZE = 512
+_ALL = slice(None)
 
 
 class KernelColumns:
@@ -58,25 +64,53 @@ class KernelColumns:
             for size in (1, 2, 4, 8)
         }
         self._translated: dict[int, int] = {}
+        # Addresses outside the direct map that lie in one piece: (start, end, what to add for guest-physical ones).
+        self._pieces: list[tuple[int, int, int]] = []
         self._names: dict[int, str] = {}
         self._offsets: dict[tuple[str, str], int] = {}
         self._symbols: dict[str, VirtualAddress | None] = {}
         # The image lies in one piece; wrapping addition takes its addresses to guest-physical ones.
-        self._image = (self.address_of("_text") or _U64, self.address_of("_end") or 0)
-        self._image_shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE & _U64
+        shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE
+        self.add_piece(self.address_of("_text") or _U64, self.address_of("_end") or 0, shift)
         self.page_offset = self._base("page_offset_base", _BASES[levels])
         self.vmemmap = self._base("vmemmap_base", _VMEMMAP_BASES[levels])
         start = self._base("vmalloc_base", _VMALLOC_BASES[levels])
         self.vmalloc = (start, min(start + _VMALLOC_SIZES[levels], _U64))
 
-    def refresh(self) -> None:
-        """Look anew at which pages are touched and at how the kernel maps what is not in the direct map."""
-        if (blocks := self._allocated()) != self._blocks:
-            self._blocks, self.resident = blocks, self.ram.resident_pages()
-        # The memmap stays where it is; what vmalloc maps does not.
-        last = self.vmemmap + (self.ram.layout.end >> PAGE_SHIFT) * _MAX_RECORD
-        kept = range(self.vmemmap >> PAGE_SHIFT, last >> PAGE_SHIFT)
-        self._translated = {page: physical for page, physical in self._translated.items() if page in kept}
+    def refresh(self, suspects: Pages | slice = _ALL) -> Pages:
+        """Look anew at which pages are touched and at how the kernel maps what lies in no piece.
+
+        Only `suspects` are asked for if they explain how much the RAM file has grown. Returns the pages that are touched
+        and were not.
+        """
+        self._translated.clear()
+        grown = self._allocated() - self._blocks
+        if not grown:
+            return np.zeros(0, np.int64)
+        self._blocks += grown
+        touched = np.zeros(0, np.int64) if isinstance(suspects, slice) else self._touched(suspects)
+        if len(touched) * (PAGE_SIZE // _BLOCK_SIZE) != grown:
+            now = self.ram.resident_pages()
+            touched = np.flatnonzero(now != self.resident)
+            self.resident[:] = now
+        self.resident[touched] = True
+        return touched
+
+    def _touched(self, suspects: Pages) -> Pages:
+        """Those of `suspects`, ascending, that hold something now and did not before."""
+        holes = suspects[~self.resident[suspects]]
+        found = [np.zeros(0, np.int64)]
+        for run in np.split(holes, np.flatnonzero(np.diff(holes) != 1) + 1)[:_MAX_RUNS]:
+            if len(run):
+                start, end = int(run[0]) << PAGE_SHIFT, int(run[-1]) + 1 << PAGE_SHIFT
+                for first, last in self.ram.resident_runs(start, end):
+                    found.append(np.arange(first >> PAGE_SHIFT, -(-last >> PAGE_SHIFT)))
+        return np.concatenate(found)
+
+    def add_piece(self, start: int, end: int, shift: int) -> None:
+        """Remember that the kernel maps `start` up to `end` in one piece, so that adding `shift` gives the physical address."""
+        if len(self._pieces) < _MAX_PIECES:
+            self._pieces.append((start, end, shift & _U64))
 
     def _allocated(self) -> int:
         """Blocks of the RAM file that hold data: as long as their number stays, no page was touched for the first time."""
@@ -88,20 +122,52 @@ class KernelColumns:
             ) from None
 
     def offsets(self, addresses: U64Array) -> Pages:
-        """File offsets of kernel virtual `addresses`, -1 where there is no RAM or a hole."""
+        """File offsets of kernel virtual `addresses`, negative where there is no RAM or a hole."""
         physical = addresses - np.uint64(self.page_offset)
-        in_image = (addresses >= np.uint64(self._image[0])) & (addresses < np.uint64(self._image[1]))
-        physical[in_image] = addresses[in_image] + np.uint64(self._image_shift)
-        outside = physical >= np.uint64(self.ram.layout.end)
-        if outside.any():
-            rows = np.flatnonzero(outside & (addresses >= np.uint64(_KERNEL_HALF)))
+        outside = np.flatnonzero(physical >= np.uint64(self.ram.layout.end))
+        if len(outside):
+            physical[outside] = self._outside(addresses[outside])
+        page = self.ram.layout.frames_to_pages(physical >> np.uint64(PAGE_SHIFT))
+        page[~self.resident[page]] = -1
+        return page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).view(np.int64)
+
+    def _outside(self, addresses: U64Array) -> U64Array:
+        """Guest-physical addresses of what does not lie in the direct map."""
+        if len(addresses) <= _FEW:
+            return np.array([self._physical(address) for address in addresses.tolist()], np.uint64)
+        physical = np.full(len(addresses), _U64, np.uint64)
+        unknown = addresses >= np.uint64(_KERNEL_HALF)
+        for start, end, shift in self._pieces:
+            inside = (addresses >= np.uint64(start)) & (addresses < np.uint64(end))
+            physical[inside] = addresses[inside] + np.uint64(shift)
+            unknown &= ~inside
+        rows = np.flatnonzero(unknown)
+        if len(rows):
             pages, back = np.unique(addresses[rows] >> np.uint64(PAGE_SHIFT), return_inverse=True)
             found = np.array([self._translate(int(page)) for page in pages[:_MAX_TRANSLATIONS]], np.uint64)
             found = np.concatenate([found, np.full(len(pages) - len(found), _U64, np.uint64)])
             physical[rows] = found[back] + (addresses[rows] & np.uint64(PAGE_SIZE - 1))
-        page = self.ram.layout.frames_to_pages(physical >> np.uint64(PAGE_SHIFT))
-        known = (page >= 0) & self.resident[np.maximum(page, 0)]
-        return np.where(known, page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).astype(np.int64), -1)
+        return physical
+
+    def _physical(self, address: int) -> int:
+        """Guest-physical address of one virtual address; 2^64 - 4096 or more where nothing is mapped."""
+        physical = address - self.page_offset
+        if 0 <= physical < self.ram.layout.end:
+            return physical
+        for start, end, shift in self._pieces:
+            if start <= address < end:
+                return address + shift & _U64
+        if address < _KERNEL_HALF:
+            return _U64
+        return self._translate(address >> PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
+
+    def _offset(self, address: int) -> int:
+        """File offset of one kernel virtual address, -1 where there is no RAM or a hole."""
+        try:
+            offset = self.ram.layout.to_offset(PhysicalAddress(self._physical(address)))
+        except AddressError:
+            return -1
+        return offset if self.resident[offset >> PAGE_SHIFT] else -1
 
     def pages(self, addresses: U64Array) -> Pages:
         """Page numbers of kernel virtual `addresses`, -1 where there is no RAM."""
@@ -109,11 +175,25 @@ class KernelColumns:
 
     def gather(self, addresses: U64Array, size: int) -> U64Array:
         """The unsigned integer of `size` bytes (1, 2, 4 or 8) at each address, as `uint64`; zero where there is none."""
+        if len(addresses) <= _FEW:
+            return np.array([self.word(address, size) for address in addresses.tolist()], np.uint64)
         offsets = self.offsets(addresses)
-        sound = (offsets >= 0) & (offsets & (size - 1) == 0)
-        values: U64Array = self._views[size][np.where(sound, offsets, 0) // size].astype(np.uint64)
-        values[~sound] = 0
+        bad = (offsets < 0) | (offsets & (size - 1) != 0)
+        offsets[bad] = 0
+        values: U64Array = self._views[size][offsets >> size.bit_length() - 1].astype(np.uint64, copy=False)
+        values[bad] = 0
         return values
+
+    def fields(self, addresses: U64Array, *wanted: tuple[int, int]) -> U64Array:
+        """Several fields of the structures at `addresses`, each given as (offset, size): shape (fields, structures).
+
+        A field must not cross a boundary of eight bytes.
+        """
+        offsets = np.array([offset & ~7 & _U64 for offset, _ in wanted], np.uint64)
+        shifts = np.array([8 * (offset & 7) for offset, _ in wanted], np.uint64)
+        masks = np.array([(1 << 8 * size) - 1 for _, size in wanted], np.uint64)
+        words = self.u64((addresses + offsets[:, None]).ravel()).reshape(len(wanted), -1)
+        return words >> shifts[:, None] & masks[:, None]
 
     def u64(self, addresses: U64Array) -> U64Array:
         """The 64-bit word at each address."""
@@ -130,18 +210,8 @@ class KernelColumns:
 
     def word(self, address: int, size: int = 8) -> int:
         """The unsigned integer of `size` bytes at one address, zero where there is none."""
-        physical = address - self.page_offset
-        if self._image[0] <= address < self._image[1]:
-            physical = address + self._image_shift & _U64
-        elif not 0 <= physical < self.ram.layout.end:
-            physical = self._translate(address >> PAGE_SHIFT) + (address & (PAGE_SIZE - 1))
-        try:
-            offset = self.ram.layout.to_offset(PhysicalAddress(physical))
-        except AddressError:
-            return 0
-        if offset & (size - 1) or not self.resident[offset >> PAGE_SHIFT]:
-            return 0
-        return int(self._views[size][offset // size])
+        offset = self._offset(address)
+        return 0 if offset < 0 or offset & (size - 1) else int(self._views[size][offset // size])
 
     def address_of(self, name: str) -> VirtualAddress | None:
         """Address of a kernel symbol, None for none; remembered."""
@@ -175,7 +245,7 @@ class KernelColumns:
         data = b""
         while len(data) < limit and b"\0" not in data:
             step = min(limit - len(data), PAGE_SIZE - (address + len(data)) % PAGE_SIZE)
-            offset = int(self.offsets(np.array([(address + len(data)) & _U64], np.uint64))[0])
+            offset = self._offset(address + len(data) & _U64)
             if offset < 0:
                 break
             data += self.ram.view[offset : offset + step].tobytes()

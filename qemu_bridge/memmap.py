@@ -12,13 +12,16 @@ Each page of RAM has one record, 64 bytes on most kernels, in an array that is m
 
 Page types have changed their encoding three times (`symbols.releases`). The rest comes from BTF.
 
-`MemMap.update` copies what changed since the last time and decodes only the blocks of 1024 pages around it. A block that
-is free as a whole says so in its first record, and the others are not looked at: an idle guest costs what it uses.
+`MemMap.update` copies what changed since the last time, decodes only the blocks of 1024 pages around it, and hands on the
+pages that mean something else now. A block that is free as a whole says so in its first record, and the others are not
+looked at: an idle guest costs what it uses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +41,11 @@ _MAX_ORDER = 10
 _MAX_COMPOUND_ORDER = 18
 _MAX_LISTED_ORDER = 3
 _MIN_RECORD, _MAX_RECORD = 32, 256
+_CHUNK = 128
 
 MAPPING_ANONYMOUS, MAPPING_MOVABLE, MAPPING_KSM = 1, 2, 3
 _MAPPING_BITS = 3
+_NOT_HEAD, _HUGE = np.uint8(0xFF & ~FLAG_HEAD), np.uint8(FLAG_HUGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +156,35 @@ class _Region:
 
     def __init__(self, read: KernelColumns, region: RamRegion, size: int) -> None:
         self.first = region.offset >> PAGE_SHIFT
+        self.start = region.start
         self.count = region.size >> PAGE_SHIFT
         self.blocks = -(-self.count // BLOCK)
         self.pages_per_block = BLOCK * size // PAGE_SIZE
         self.source = self._find_source(read, region, size)
+        self.has_records = (self.source >= 0).reshape(self.blocks, -1).all(axis=1)
         length = self.blocks * BLOCK * size // 8
         # Untouched parts of a new zero array cost nothing: records of free blocks are never copied into it.
         self.copy = np.zeros(length, np.uint64).reshape(-1, PAGE_SIZE // 8)
-        self.words = self.copy.reshape(self.blocks, BLOCK, size // 8)
-        self.half_words = self.copy.view(np.uint32).reshape(self.blocks, BLOCK, size // 4)
+        self._columns = {at: self.copy.view(at).reshape(self.blocks, BLOCK, -1) for at in ("<u8", "<u4", "u1")}
+        self.words = self._columns["<u8"].reshape(self.blocks * BLOCK, -1)
+        self.bytes = self._columns["u1"].reshape(-1)
         self.is_free = np.zeros(self.blocks, np.bool_)
-        self.is_known = np.zeros(self.blocks, np.bool_)
+
+    def column(self, blocks: Pages | slice, at: int, kind: str) -> npt.NDArray[Any]:
+        """What stands at byte `at` of each record of `blocks`."""
+        column: npt.NDArray[Any] = self._columns[kind][blocks, :, at // np.dtype(kind).itemsize].reshape(-1)
+        return column
+
+    def runs(self, blocks: Pages) -> Iterator[tuple[slice, slice]]:
+        """Pages of the copy and those of RAM that hold the records of `blocks`, where both lie in one piece."""
+        rows = (blocks[:, None] * self.pages_per_block + np.arange(self.pages_per_block)).ravel()
+        rows = rows[self.source[rows] >= 0]
+        source = self.source[rows]
+        ends = np.flatnonzero((np.diff(rows) != 1) | (np.diff(source) != 1)) + 1
+        for start, end in zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True):
+            if start < end:
+                row, page = int(rows[start]), int(source[start])
+                yield slice(row, row + end - start), slice(page, page + end - start)
 
     def _find_source(self, read: KernelColumns, region: RamRegion, size: int) -> Pages:
         """Page of the RAM file for each page of records, -1 where none is mapped."""
@@ -180,6 +203,8 @@ class _Region:
             count = -(-run[1] // PAGE_SIZE)
             frames = np.arange(run[0] >> PAGE_SHIFT, (run[0] >> PAGE_SHIFT) + count, dtype=np.uint64)
             source[at : at + count] = read.ram.layout.frames_to_pages(frames)
+            virtual = start + at * PAGE_SIZE
+            read.add_piece(virtual, virtual + count * PAGE_SIZE, run[0] - virtual)
             at += count
         return source
 
@@ -209,6 +234,7 @@ class MemMap:
         self.key = np.zeros(count, np.uint64)
         self.continues = np.zeros(count, np.bool_)
         self._regions = [_Region(read, region, self.layout.size) for region in read.ram.layout.regions]
+        self._is_known = False
         sources = np.concatenate([region.source for region in self._regions])
         self.backing = np.unique(sources[sources >= 0])
 
@@ -220,25 +246,25 @@ class MemMap:
 
     def forget(self) -> None:
         """Decode every block anew in the next update."""
-        for region in self._regions:
-            region.is_known[:] = False
+        self._is_known = False
 
-    def update(self) -> Pages:
-        """Bring the columns up to date; returns the pages that were decoded anew, ascending."""
-        changed = [self._update_region(region) for region in self._regions]
-        return np.concatenate([np.zeros(0, np.int64), *changed])
+    def update(self) -> Pages | slice:
+        """Bring the columns up to date; returns the pages that mean something else now, ascending, or the slice of all."""
+        changed = [part for region in self._regions for part in self._update_region(region)]
+        known, self._is_known = self._is_known, True
+        return np.concatenate([np.zeros(0, np.int64), *changed]) if known else slice(None)
 
-    def _update_region(self, region: _Region) -> Pages:
+    def _update_region(self, region: _Region) -> list[Pages]:
         free = self._free_blocks(region)
-        freed = free & ~(region.is_free & region.is_known)
-        busy = np.flatnonzero(~free)
-        stale = busy[self._copy_changed(region, busy)]
-        region.is_free, region.is_known[:] = free, True
-        if freed.any():
-            self._set_free(region, freed)
-        if len(stale):
-            self._decode(region, stale)
-        return _pages_of(region, np.union1d(np.flatnonzero(freed), stale))
+        freed = np.flatnonzero(free & ~region.is_free if self._is_known else free)
+        stale = self._copy_changed(region, np.flatnonzero(~free)) | region.is_free
+        busy = np.flatnonzero(~free & stale if self._is_known else ~free)
+        region.is_free = free
+        self._set_free(region, freed)
+        changed = [self._decode(region, busy[start : start + _CHUNK]) for start in range(0, len(busy), _CHUNK)]
+        if not len(freed) or not self._is_known:
+            return changed
+        return [np.sort(np.concatenate([_pages_of(region, freed), *changed]))]
 
     def _free_blocks(self, region: _Region) -> npt.NDArray[np.bool_]:
         """Which blocks are free as a whole, by their first records, looked at in place."""
@@ -250,152 +276,204 @@ class MemMap:
         orders = view.view("<u8")[first + layout.private >> 3]
         return np.asarray(known & layout.types.match(types, layout.types.buddy) & (orders >= _MAX_ORDER))
 
-    def _set_free(self, region: _Region, blocks: npt.NDArray[np.bool_]) -> None:
+    def _set_free(self, region: _Region, blocks: Pages) -> None:
         """Make whole `blocks` free."""
+        if not len(blocks):
+            return
         whole = region.count // BLOCK
         end = region.first + whole * BLOCK
         for column, value in (
             (self.page_class, PageClass.FREE), (self.key, 0), (self.continues, False), (self.flags, _MAX_ORDER << 4)
         ):  # fmt: skip
-            column[region.first : end].reshape(whole, BLOCK)[blocks[:whole]] = value
-            if whole < region.blocks and blocks[whole]:
+            column[region.first : end].reshape(whole, BLOCK)[blocks[blocks < whole]] = value
+            if whole < region.blocks and blocks[-1] == whole:
                 column[end : region.first + region.count] = value
-        self.flags[region.first + np.flatnonzero(blocks) * BLOCK] |= FLAG_HEAD
+        self.flags[region.first + blocks * BLOCK] |= FLAG_HEAD
 
     def _copy_changed(self, region: _Region, blocks: Pages) -> npt.NDArray[np.bool_]:
-        """Copy the records of `blocks`; which of them differ from the copy before."""
-        per_block = region.pages_per_block
-        rows = (blocks[:, None] * per_block + np.arange(per_block)).ravel()
-        source = region.source[rows]
-        now = self._read.ram.pages().view("<u8")[np.maximum(source, 0)]
-        if (source < 0).any():
-            now[source < 0] = 0
-        differs = (now != region.copy[rows]).any(axis=1)
-        region.copy[rows[differs]] = now[differs]
-        return np.asarray(
-            differs.reshape(-1, per_block).any(axis=1) | ~region.is_known[blocks] | region.is_free[blocks]
+        """Copy the records of `blocks`; which blocks of the region differ from the copy before."""
+        changed = np.zeros(region.blocks, np.bool_)
+        memory = self._read.ram.pages().view("<u8")
+        for kept, source in region.runs(blocks):
+            differs = np.flatnonzero((memory[source] != region.copy[kept]).any(axis=1))
+            region.copy[kept.start + differs] = memory[source.start + differs]
+            changed[(kept.start + differs) // region.pages_per_block] = True
+        return changed
+
+    def _decode(self, region: _Region, blocks: Pages) -> Pages:
+        """Decode the copied records of `blocks` into the columns; the pages that mean something else now."""
+        layout, rows = self.layout, _as_slice(blocks)
+        records = _pages_in(blocks)
+        flags = region.column(rows, layout.flags, "<u4")
+        mapping = region.column(rows, layout.mapping, "<u8")
+        held = np.asarray(region.column(rows, layout.refcount, "<u4") != 0)
+        is_tail = (region.column(rows, layout.compound, "u1") & np.uint8(1)).view(np.bool_)
+        word = region.column(rows, layout.mapping, "u1") & np.uint8(_MAPPING_BITS)
+        has = (
+            np.not_equal(mapping, 0),
+            held,
+            *(self._flag(flags, name) for name in ("swapbacked", "reserved", "slab")),
         )
+        for bit, mask in enumerate(has, 2):
+            word |= mask.view(np.uint8) * np.uint8(1 << bit)
+        page_class = _CLASS_OF_WORD.take(word)
+        buddies = self._read_types(region.column(rows, layout.page_type, "<u4"), page_class)
+        key = mapping * among(page_class, PageClass.PAGE_CACHE, PageClass.SHMEM)
+        slabs = np.flatnonzero(among(page_class, PageClass.SLAB))
+        key[slabs] = region.words[records[slabs], layout.slab_cache >> 3]
 
-    def _decode(self, region: _Region, blocks: Pages) -> None:
-        """Decode the copied records of `blocks` into the columns."""
-        layout = self.layout
-        pages = _pages_of(region, blocks, cut=False)
-        flags, compound, mapping, private = (
-            region.words[blocks, :, at >> 3].ravel()
-            for at in (layout.flags, layout.compound, layout.mapping, layout.private)
-        )
-        page_type, references = (
-            region.half_words[blocks, :, at >> 2].ravel() for at in (layout.page_type, layout.refcount)
-        )
-        types = layout.types
-        has_record = np.repeat((region.source >= 0).reshape(region.blocks, -1)[blocks].all(axis=1), BLOCK)
-        page_class = np.full(len(pages), PageClass.KERNEL_PAGES, np.uint8)
-        marks, key = np.zeros(len(pages), np.uint8), np.zeros(len(pages), np.uint64)
+        marks = np.zeros(len(records), np.uint8)
+        heads = np.flatnonzero(self._flag(flags, "head") & ~is_tail)
+        self._mark_heads(region, heads, records[heads], marks, page_class)
+        buddies = buddies[~is_tail[buddies]]
+        _spread_free(buddies, region.words[records[buddies], layout.private >> 3], page_class, marks, key)
+        is_free = among(page_class, PageClass.FREE)
+        loose = ~held & among(page_class, PageClass.KERNEL_PAGES)
+        continues = loose & ~is_tail
+        self._find_listed(region, records, continues)
+        page_class[loose & ~continues] = PageClass.FREE
+        tails = np.flatnonzero(is_tail & ~is_free)
+        compound = region.words[records[tails], layout.compound >> 3]
+        self._inherit(tails, region.first + records, compound, page_class, marks, key)
+        bare = np.flatnonzero(~region.has_records[blocks])
+        if len(bare):
+            missing = _pages_in(bare)
+            page_class[missing], marks[missing], key[missing], continues[missing] = PageClass.OTHER, 0, 0, False
+        return self._enter(region, rows, records, (page_class, marks, key, continues))
 
-        low = mapping & np.uint64(_MAPPING_BITS)
-        named, held = mapping != 0, references != 0
-        swap_backed = self._flag(flags, "swapbacked")
-        file = named & (low == 0) & held
-        page_class[file] = np.where(swap_backed[file], PageClass.SHMEM, PageClass.PAGE_CACHE)
-        key[file] = mapping[file]
-        page_class[(low == MAPPING_ANONYMOUS) & held] = PageClass.PROCESS_ANONYMOUS
-        page_class[(low == MAPPING_KSM) & held] = PageClass.KSM
-        page_class[(low == MAPPING_MOVABLE) & held] = PageClass.KERNEL_PAGES
-        page_class[self._flag(flags, "reserved") | types.match(page_type, types.offline)] = PageClass.RESERVED
-        page_class[types.match(page_type, types.table)] = PageClass.PAGE_TABLE
-        slab = types.match(page_type, types.slab) if types.slab else self._flag(flags, "slab")
-        page_class[slab] = PageClass.SLAB
-        key[slab] = region.words[blocks, :, layout.slab_cache >> 3].ravel()[slab]
-        page_class[types.match(page_type, types.hugetlb)] = PageClass.HUGE_PAGE
-        no_name = np.isin(page_class, _NAMELESS)
-        key[no_name] = 0
+    def _enter(
+        self, region: _Region, blocks: Pages | slice, records: Pages, columns: tuple[npt.NDArray[Any], ...]
+    ) -> Pages:
+        """Write new values of the pages with `records`; those whose values were others."""
+        count = int(np.searchsorted(records, region.count))
+        pages = records[:count] + region.first
+        kept: tuple[npt.NDArray[Any], ...] = (self.page_class, self.flags, self.key, self.continues)
+        if not self._is_known:
+            where = slice(int(pages[0]), int(pages[-1]) + 1) if isinstance(blocks, slice) else pages
+            for column, new in zip(kept, columns, strict=True):
+                column[where] = new[:count]
+            return pages[:0]
+        differs = np.zeros(count, np.bool_)
+        for column, new in zip(kept, columns, strict=True):
+            differs |= column[pages] != new[:count]
+        rows = np.flatnonzero(differs)
+        pages = pages[rows]
+        for column, new in zip(kept, columns, strict=True):
+            column[pages] = new[rows]
+        return pages
 
-        is_tail = (compound & np.uint64(1)) != 0
-        self._mark_heads(region, blocks, np.flatnonzero(self._flag(flags, "head") & ~is_tail), marks, page_class)
-        buddy = types.match(page_type, types.buddy) & ~is_tail
-        _spread_free(np.flatnonzero(buddy), private, page_class, marks, key)
-        is_free = page_class == PageClass.FREE
-        continues: npt.NDArray[np.bool_] = ~held & (page_class == PageClass.KERNEL_PAGES) & ~is_tail
-        continues[continues] = ~self._is_listed(pages[continues], compound[continues])
-        listed = ~held & (page_class == PageClass.KERNEL_PAGES) & ~continues & ~is_tail
-        _spread_listed(listed, continues)
-        page_class[~held & (page_class == PageClass.KERNEL_PAGES) & ~continues] = PageClass.FREE
-        page_class[~has_record], key[~has_record] = PageClass.OTHER, 0
-        inside = pages < region.first + region.count
-        pages = pages[inside]
-        self.page_class[pages], self.flags[pages], self.key[pages] = page_class[inside], marks[inside], key[inside]
-        self.continues[pages] = continues[inside]
-        tail = is_tail & has_record & ~is_free
-        self._inherit(_pages_of(region, blocks, cut=False)[inside & tail], compound[inside & tail])
+    def _read_types(self, page_type: npt.NDArray[np.uint32], page_class: npt.NDArray[np.uint8]) -> Pages:
+        """Give rows with a page type its class; the rows of buddies."""
+        types = self.layout.types
+        # In all encodings the word of a type is negative, and that of a page mapped nowhere is -1.
+        rows = np.flatnonzero(page_type.view(np.int32) < -1)
+        words = page_type[rows]
+        for page_type_value, value in (
+            (types.offline, PageClass.RESERVED), (types.table, PageClass.PAGE_TABLE),
+            (types.slab, PageClass.SLAB), (types.hugetlb, PageClass.HUGE_PAGE),
+        ):  # fmt: skip
+            page_class[rows[types.match(words, page_type_value)]] = value
+        return rows[types.match(words, types.buddy)]
 
-    def _is_listed(self, pages: Pages, following: U64Array) -> npt.NDArray[np.bool_]:
-        """Which records of `pages` are links of a list, as those of free pages kept for one processor are.
+    def _find_listed(self, region: _Region, records: Pages, continues: npt.NDArray[np.bool_]) -> None:
+        """Of the rows that `continues` marks, unmark those that are links of a list, and what belongs to them.
 
-        `following` is the word that holds the next link; its own way back must lead to the record.
+        The next link's own way back must lead to the record: so it is with the free pages that a processor keeps for itself.
         """
-        frames = np.zeros(len(pages), np.uint64)
-        for region in self._read.ram.layout.regions:
-            first = region.offset >> PAGE_SHIFT
-            inside = (pages >= first) & (pages < first + (region.size >> PAGE_SHIFT))
-            frames[inside] = (pages[inside] - first + (region.start >> PAGE_SHIFT)).astype(np.uint64)
-        link = frames * np.uint64(self.layout.size) + np.uint64(self._read.vmemmap + self.layout.compound)
-        return np.asarray(self._read.u64(following + np.uint64(8)) == link)
+        rows = np.flatnonzero(continues)
+        link = self._read.vmemmap + self.layout.compound
+        frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
+        following = region.words[records[rows], self.layout.compound >> 3]
+        back = self._read.u64(following + np.uint64(8))
+        listed = rows[back == frames * np.uint64(self.layout.size) + np.uint64(link)]
+        continues[listed] = False
+        _spread_listed(listed, continues)
 
-    def _flag(self, flags: U64Array, name: str) -> npt.NDArray[np.bool_]:
+    def _flag(self, flags: npt.NDArray[np.uint32], name: str) -> npt.NDArray[np.bool_]:
         bit = self.layout.bits[name]
-        if not 0 <= bit < 64:
+        if not 0 <= bit < 32 or (name == "slab" and self.layout.types.slab):
             return np.zeros(flags.shape, np.bool_)
-        found: npt.NDArray[np.bool_] = np.not_equal(flags & np.uint64(1 << bit), 0)
+        found: npt.NDArray[np.bool_] = np.not_equal(flags & np.uint32(1 << bit), 0)
         return found
 
     def _mark_heads(
         self,
         region: _Region,
-        blocks: Pages,
         heads: Pages,
+        records: Pages,
         marks: npt.NDArray[np.uint8],
         page_class: npt.NDArray[np.uint8],
     ) -> None:
-        """Note order and kind of compound pages at their heads (rows of `blocks`)."""
-        if not len(heads):
-            return
-        layout = self.layout
-        starts = (blocks[heads // BLOCK] * BLOCK + heads % BLOCK) * layout.size
-        content = region.copy.view(np.uint8).reshape(-1)
-        second = np.minimum(starts + layout.order, len(content) - 1)
-        order = np.minimum(content[second], _MAX_COMPOUND_ORDER)
+        """Note order and kind of compound pages at rows `heads`, whose records are `records`."""
+        layout, content = self.layout, region.bytes
+        starts = records * layout.size
+        order = np.minimum(content[np.minimum(starts + layout.order, len(content) - 1)], _MAX_COMPOUND_ORDER)
         marks[heads] = (np.minimum(order, 15) << 4) | (FLAG_HEAD | FLAG_HUGE)
         if layout.types.hugetlb:
             return
         if layout.bits["hugetlb"] >= 0:
             # Releases 6.6 to 6.8: a flag of the second record, which the destructor before and the type after it replace.
-            second_flags = region.words.reshape(-1, layout.size // 8)[
-                np.minimum(starts // layout.size + 1, region.blocks * BLOCK - 1), layout.flags >> 3
-            ]
-            page_class[heads[self._flag(second_flags, "hugetlb")]] = PageClass.HUGE_PAGE
+            second = region.words[np.minimum(records + 1, len(region.words) - 1), layout.flags >> 3]
+            page_class[heads[self._flag(second.astype(np.uint32), "hugetlb")]] = PageClass.HUGE_PAGE
         elif layout.destructor >= 0:
             hugetlb = self._read.kernel.info.number("HUGETLB_PAGE_DTOR")
             found = content[np.minimum(starts + layout.destructor, len(content) - 1)]
             if hugetlb is not None:
                 page_class[heads[found == hugetlb]] = PageClass.HUGE_PAGE
 
-    def _inherit(self, pages: Pages, compound: U64Array) -> None:
-        """Give the tails of compound pages what their heads are."""
-        if not len(pages):
-            return
+    def _inherit(
+        self,
+        tails: Pages,
+        pages: Pages,
+        compound: U64Array,
+        page_class: npt.NDArray[np.uint8],
+        marks: npt.NDArray[np.uint8],
+        key: U64Array,
+    ) -> None:
+        """Give the rows `tails` of compound pages what their heads are; `pages` are those of all rows."""
         read = self._read
         frames = (compound - np.uint64(1) - np.uint64(read.vmemmap)) // np.uint64(self.layout.size)
         heads = read.ram.layout.frames_to_pages(frames)
-        sound = (heads >= 0) & (heads < pages)
-        self.page_class[pages[~sound]] = PageClass.OTHER
-        pages, heads = pages[sound], heads[sound]
-        self.page_class[pages], self.key[pages] = self.page_class[heads], self.key[heads]
-        self.flags[pages] = self.flags[heads] & np.uint8(0xFF & ~FLAG_HEAD) | np.uint8(FLAG_HUGE)
+        back = pages[tails] - heads
+        sound = (heads >= 0) & (back > 0)
+        page_class[tails[~sound]] = PageClass.OTHER
+        tails, heads, back = tails[sound], heads[sound], back[sound]
+        # The head mostly lies in the same block, a few rows before; a page of 1 GiB has it in another one.
+        near = back <= tails % BLOCK
+        row = np.where(near, tails - back, 0)
+        if len(far := np.flatnonzero(~near)):
+            row[far] = np.minimum(np.searchsorted(pages, heads[far]), len(pages) - 1)
+            near[far] = pages[row[far]] == heads[far]
+        page_class[tails] = np.where(near, page_class[row], self.page_class[heads])
+        key[tails] = np.where(near, key[row], self.key[heads])
+        marks[tails] = np.where(near, marks[row], self.flags[heads]) & _NOT_HEAD | _HUGE
 
 
-_NAMELESS = np.array(
-    [c for c in PageClass if c not in (PageClass.SLAB, PageClass.PAGE_CACHE, PageClass.SHMEM)], np.uint8
-)
+def _class_of_word(word: int) -> PageClass:
+    """What a page without a page type is: two bits of `mapping`, then whether it has a mapping, is held, swap-backed, ..."""
+    low = word & _MAPPING_BITS
+    named, held, swap_backed, reserved, slab = (bool(word >> bit & 1) for bit in range(2, 7))
+    if slab:
+        return PageClass.SLAB
+    if reserved:
+        return PageClass.RESERVED
+    if not held or low == MAPPING_MOVABLE or not named:
+        return PageClass.KERNEL_PAGES
+    if low:
+        return PageClass.PROCESS_ANONYMOUS if low == MAPPING_ANONYMOUS else PageClass.KSM
+    return PageClass.SHMEM if swap_backed else PageClass.PAGE_CACHE
+
+
+_CLASS_OF_WORD = np.array([_class_of_word(word) for word in range(128)], np.uint8)
+
+
+def among(classes: npt.NDArray[np.uint8], *wanted: PageClass) -> npt.NDArray[np.bool_]:
+    """Which of `classes` are one of `wanted`."""
+    # As numbers of the array's own type: with a member of an enumeration NumPy would compare in 64 bits.
+    found = np.asarray(classes == np.uint8(wanted[0]))
+    for page_class in wanted[1:]:
+        found |= classes == np.uint8(page_class)
+    return found
 
 
 def _spread_free(
@@ -405,8 +483,8 @@ def _spread_free(
     marks: npt.NDArray[np.uint8],
     key: U64Array,
 ) -> None:
-    """Make the blocks at rows `heads` free, each as long as the order of its first page says."""
-    order = np.minimum(orders[heads], np.uint64(_MAX_ORDER)).astype(np.int64)
+    """Make the blocks that start at rows `heads` free, each as long as its order says."""
+    order = np.minimum(orders, np.uint64(_MAX_ORDER)).astype(np.int64)
     length = np.minimum(np.left_shift(1, order), len(page_class) - heads)
     rows = np.repeat(heads - np.cumsum(length) + length, length) + np.arange(int(length.sum()))
     page_class[rows], key[rows] = PageClass.FREE, 0
@@ -414,18 +492,28 @@ def _spread_free(
     marks[heads] |= FLAG_HEAD
 
 
-def _spread_listed(listed: npt.NDArray[np.bool_], continues: npt.NDArray[np.bool_]) -> None:
-    """Let what follows a `listed` page not count as going on, where both are a block that a processor keeps for itself.
+def _spread_listed(listed: Pages, continues: npt.NDArray[np.bool_]) -> None:
+    """Let what follows the rows `listed` not count as going on, where both are a block that a processor keeps for itself.
 
     Since release 5.14 (44042b449872) such blocks may have several pages, up to 2^3, of which only the first is listed.
     """
     for order in range(1, _MAX_LISTED_ORDER + 1):
-        blocks = continues.reshape(-1, 1 << order)
-        whole = listed[:: 1 << order] & blocks[:, 1:].all(axis=1)
-        blocks[whole, 1:] = False
+        rest = listed[listed % (1 << order) == 0][:, None] + np.arange(1, 1 << order)
+        continues[rest[continues[rest].all(axis=1)]] = False
 
 
-def _pages_of(region: _Region, blocks: Pages, cut: bool = True) -> Pages:
-    """Page numbers in the RAM file of all pages in `blocks`; those past the end of the region `cut` off."""
-    pages = (region.first + blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-    return pages[pages < region.first + region.count] if cut else pages
+def _as_slice(blocks: Pages) -> Pages | slice:
+    """`blocks`, ascending, as a slice where they lie in one piece: what it takes is then no copy."""
+    first, last = int(blocks[0]), int(blocks[-1])
+    return slice(first, last + 1) if last - first == len(blocks) - 1 else blocks
+
+
+def _pages_in(blocks: Pages) -> Pages:
+    """Numbers of all pages in `blocks`, counted from the region's first."""
+    return (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+
+
+def _pages_of(region: _Region, blocks: Pages) -> Pages:
+    """Page numbers in the RAM file of all pages in `blocks`; those past the end of the region cut off."""
+    pages = _pages_in(blocks)
+    return pages[pages < region.count] + region.first

@@ -119,12 +119,16 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` how far past it an address lies."""
+    """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` how far past it an address lies.
+
+    `module` is the loaded module that it is of, empty for the kernel image.
+    """
 
     name: str
     address: VirtualAddress
     symbol_type: str
     offset: int = 0
+    module: str = ""
 
 
 @dataclass(frozen=True, slots=True)

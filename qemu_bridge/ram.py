@@ -143,17 +143,20 @@ class GuestRam:
     def _find_regex(self, pattern: re.Pattern[bytes], start: int, end: int) -> Iterator[int]:
         return (match.start() for match in pattern.finditer(self._map, start, end))
 
-    def resident_runs(self) -> Iterator[tuple[int, int]]:
-        """Yield (start, end) offsets of the parts of the file that hold data; the rest was never touched."""
-        position = 0
-        while position < self.size:
+    def resident_runs(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+        """Yield (start, end) offsets of the parts of the file that hold data, or of those between two offsets.
+
+        The rest was never touched.
+        """
+        position, limit = start, self.size if end is None else min(end, self.size)
+        while position < limit:
             try:
                 start = os.lseek(self._fd, position, os.SEEK_DATA)
             except OSError as error:
                 if error.errno == errno.ENXIO:
                     return
                 raise
-            position = min(os.lseek(self._fd, start, os.SEEK_HOLE), self.size)
+            position = min(os.lseek(self._fd, start, os.SEEK_HOLE), limit)
             if start < position:
                 yield start, position
 

@@ -2,7 +2,7 @@
 
 The daemon hands each question to one hot worker process, so that a slow or hostile guest never blocks the
 control socket: a question that outlives its time is answered with an error and the worker is replaced.
-The worker keeps symbols and Volatility loaded; what the guest may have changed is read anew each time.
+The worker keeps symbols and types loaded; what the guest may have changed is read anew each time.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import PhysicalAddress, RamLayout
 from .errors import GuestError, MachineError, NoTypesError, UsageError
-from .protocol import Grade, TargetMemory, to_json
+from .protocol import Grade, Symbol, TargetMemory, to_json
 
 if TYPE_CHECKING:
-    from .classify import PageMapBuilder
-    from .overlays import OverlayContext
+    from .budget import Budget
+    from .classify import AddressSpace, PageMapBuilder
+    from .modules import GuestSymbols
+    from .overlays import Overlay, OverlayContext
     from .page_map import PageMap, PageMapFile
     from .query import GuestSources
     from .ram import GuestRam
     from .symbols import KernelSymbols
-    from .volatility_adapter import VolatilityAdapter
 
 logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
 _PR_SET_PDEATHSIG = 1
+_MAX_NEAR = 4096
 
 
 class Semantics:
@@ -55,36 +57,29 @@ class Semantics:
         if self._loaded is None or not self._loaded.is_current():
             from .symbols import KernelSymbols
 
-            for name in ("_reader", "_overlays", "_builder"):
+            for name in ("_overlays", "_builder"):
                 vars(self).pop(name, None)
             self._loaded = KernelSymbols.load(self._ram)
         return self._loaded
 
     @cached_property
-    def _reader(self) -> VolatilityAdapter:
-        from .volatility_adapter import VolatilityAdapter
-
-        return VolatilityAdapter(self._ram, self._kernel)
-
-    @property
-    def _adapter(self) -> VolatilityAdapter:
-        """Volatility, about to read everything anew."""
-        _ = self._kernel
-        self._reader.refresh()
-        return self._reader
-
-    @cached_property
     def _overlays(self) -> OverlayContext:
         from .overlays import OverlayContext
 
-        return OverlayContext(self._ram, self._kernel, lambda: self._adapter)
+        return OverlayContext(self._ram, self._kernel)
 
     @property
-    def _overlay_context(self) -> OverlayContext:
-        """What overlays read from, about to read everything anew."""
+    def _context(self) -> OverlayContext:
+        """What is read from, about to read everything anew; `NoTypesError` for a kernel without types."""
         _ = self._kernel
-        self._overlays.objects.forget()
+        self._overlays.forget()
         return self._overlays
+
+    def _context_or_none(self) -> OverlayContext | None:
+        try:
+            return self._context
+        except NoTypesError:
+            return None
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
@@ -92,10 +87,14 @@ class Semantics:
 
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
-    @property
-    def caveat(self) -> str:
-        """What goes with every answer about a kernel of a release that was not tested; empty before one was found."""
-        return "" if self._loaded is None else self._loaded.caveat
+    def answer(self, question: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The answer to the question of that name; about a kernel of a release that was not tested, it says so."""
+        ask: Callable[..., dict[str, Any]] = getattr(self, question)
+        answer = ask(**arguments)
+        caveat = "" if self._loaded is None else self._loaded.caveat
+        if caveat and caveat not in answer.get("skipped", ()):
+            answer["skipped"] = [caveat, *answer.get("skipped", ())]
+        return answer
 
     def kernel(self) -> dict[str, Any]:
         """Release, build id and KASLR offset of the kernel."""
@@ -104,12 +103,32 @@ class Semantics:
 
     def ps(self) -> dict[str, Any]:
         """Every thread group."""
-        from .budget import Budget
-        from .overlays import read_overlay
         from .overlays.processes import PROCESSES
 
-        table = read_overlay(PROCESSES, self._overlay_context, Budget())
-        return {"rows": table.rows, "skipped": table.skipped}
+        return self._rows(PROCESSES)
+
+    def modules(self) -> dict[str, Any]:
+        """The loaded kernel modules."""
+        from .overlays.modules import MODULES
+
+        return self._rows(MODULES)
+
+    def maps(self, pid: int) -> dict[str, Any]:
+        """The virtual memory areas of process `pid`."""
+        from .overlays.areas import read_mappings
+
+        return self._list(lambda context, budget: read_mappings(context, pid, budget))
+
+    def sym(self, wanted: str) -> dict[str, Any]:
+        """The symbols called `wanted`, of kernel and modules, or the one that covers address `wanted`, if any does.
+
+        `UsageError` with names that are near for a name that there is not.
+        """
+        from .modules import GuestSymbols
+
+        if self._context_or_none() is None:
+            return {"rows": [to_json(symbol) for symbol in _find_symbols(GuestSymbols(self._kernel), wanted)]}
+        return self._list(lambda context, _: _find_symbols(context.symbols, wanted))
 
     def overlay(self, overlay: str) -> dict[str, Any]:
         """The table of the overlay called `overlay`, or what overlays there are where that is empty."""
@@ -120,21 +139,28 @@ class Semantics:
         if not overlay:
             return {"rows": [to_json(info) for info in registry.infos()], "skipped": registry.skipped}
         wanted = registry.find(overlay)
-        return {"table": to_json(read_overlay(wanted, self._overlay_context, Budget()))}
+        table = read_overlay(wanted, self._context, Budget())
+        return {"table": to_json(table), "skipped": table.skipped}
 
-    def maps(self, pid: int) -> dict[str, Any]:
-        """The virtual memory areas of process `pid`."""
-        adapter = self._adapter
-        return _rows(adapter.mappings(pid), adapter)
+    def _rows(self, overlay: Overlay) -> dict[str, Any]:
+        from .budget import Budget
+        from .overlays import read_overlay
 
-    def modules(self) -> dict[str, Any]:
-        """The loaded kernel modules."""
-        adapter = self._adapter
-        return _rows(adapter.modules(), adapter)
+        table = read_overlay(overlay, self._context, Budget())
+        return {"rows": table.rows, "skipped": table.skipped}
 
-    def sym(self, wanted: str) -> dict[str, Any]:
-        """The kernel symbols called `wanted`, or the one that covers address `wanted`."""
-        return {"rows": [to_json(symbol) for symbol in self._kernel.lookup(wanted)]}
+    def _list(self, read: Callable[[OverlayContext, Budget], Iterable[Any]]) -> dict[str, Any]:
+        """The records that `read` gives within a budget; none, and a sentence, when that is used up."""
+        from .budget import Budget, OutOfBudgetError
+
+        context, budget, rows = self._context, Budget(), []
+        context.objects.budget = budget
+        try:
+            with budget.watch():
+                rows = [to_json(record) for record in read(context, budget)]
+        except OutOfBudgetError as error:
+            budget.skipped.append(f"the question did not come to an end: {error}")
+        return {"rows": rows, "skipped": budget.skipped}
 
     def page_map(self, grade: str) -> dict[str, Any]:
         """Bring the page map up to date and publish it; returns what `PageMapFile.read` needs."""
@@ -144,7 +170,11 @@ class Semantics:
         """The page map of this moment, with all that share a page."""
         _ = self._kernel
         if self._builder is not None:
-            return self._builder.build(Grade(grade))
+            try:
+                return self._builder.build(Grade(grade))
+            except NoTypesError as error:
+                logger.warning("from now on the page map is a coarse one: %s", error)
+                self._builder = None
         return self._classify(Grade(grade))
 
     @cached_property
@@ -159,32 +189,38 @@ class Semantics:
 
     def _classify(self, grade: Grade) -> PageMap:
         """What can be told without the kernel's types: image, page tables, content."""
-        from .classify import AddressSpace, classify, owner_of
-        from .paging import PageTables
+        from .classify import classify
 
-        tables = self._kernel.page_tables
-        spaces: list[AddressSpace] = []
         skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
-        with contextlib.suppress(NoTypesError):
-            adapter = self._adapter
-            spaces = [
-                AddressSpace(
-                    owner_of(process.pid, process.name),
-                    PageTables(self._ram, PhysicalAddress(process.page_table), tables.levels),
-                    adapter.mappings(process.pid),
-                )
-                for process in adapter.processes()
-                if process.page_table is not None
-            ]
-        page_map = classify(self._ram, tables, self._kernel.sections(), spaces, grade)
+        context, kernel = self._context_or_none(), self._kernel
+        spaces = [] if context is None else self._spaces(context)
+        page_map = classify(self._ram, kernel.page_tables, kernel.sections(), spaces, grade)
         return replace(page_map, skipped=(skipped, *page_map.skipped))
+
+    def _spaces(self, context: OverlayContext) -> list[AddressSpace]:
+        """The address spaces of all processes, as far as they can be read."""
+        from .budget import Budget, OutOfBudgetError
+        from .classify import AddressSpace, owner_of
+        from .overlays.areas import read_mappings
+        from .overlays.processes import read_processes
+
+        spaces: list[AddressSpace] = []
+        context.objects.budget = budget = Budget()
+        with contextlib.suppress(OutOfBudgetError, NoTypesError):
+            for process in read_processes(context, budget):
+                if process.page_table is not None:
+                    tables = context.objects.page_tables(PhysicalAddress(process.page_table))
+                    areas = read_mappings(context, process.pid, budget)
+                    spaces.append(AddressSpace(owner_of(process.pid, process.name), tables, areas))
+        return spaces
 
     def whose(self, place: str, pid: int | None, grade: str) -> dict[str, Any]:
         """What the byte at `place` is: a `Place`."""
         from .query import identify_place, parse_place
 
         parsed = parse_place(place, pid)
-        return {"place": to_json(identify_place(parsed, self._sources(grade)))}
+        found = identify_place(parsed, self._sources(grade))
+        return {"place": to_json(found), "skipped": found.skipped}
 
     def where(self, target: str, by_page: bool, grade: str) -> dict[str, Any]:
         """The memory of `target`: a `TargetMemory`."""
@@ -196,7 +232,7 @@ class Semantics:
         ranges = tuple(describe_ranges(found, sources, by_page))
         page_map = sources.page_map
         answer = TargetMemory(ranges, total(found), page_map.generation, page_map.grade.value, skipped(sources))
-        return {"memory": to_json(answer)}
+        return {"memory": to_json(answer), "skipped": answer.skipped}
 
     def targets(self, prefix: str, grade: str) -> dict[str, Any]:
         """The targets that `prefix` can be completed to."""
@@ -210,16 +246,17 @@ class Semantics:
 
         page_map = self.newest_page_map(grade)
         page_map = replace(page_map, generation=self._page_map_file.publish(page_map)["generation"])
-        adapter = None
-        with contextlib.suppress(NoTypesError):
-            adapter = self._adapter
-        return GuestSources(self._ram, self._kernel, adapter, page_map)
+        return GuestSources(self._ram, self._kernel, self._context_or_none(), page_map)
 
 
-def _rows(records: Iterable[Any], adapter: VolatilityAdapter) -> dict[str, Any]:
-    # The rows come first: only then is it known what was skipped.
-    rows = [to_json(record) for record in records]
-    return {"rows": rows, "skipped": list(adapter.skipped)}
+def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
+    from .query import suggest
+
+    found = symbols.lookup(wanted)
+    if not found and not wanted[:1].isdigit():
+        hint = suggest(wanted, symbols.names(wanted[:3], _MAX_NEAR), "/proc/kallsyms in the guest lists them")
+        raise UsageError(f"the kernel and its modules have no symbol {wanted!r}; {hint}")
+    return found
 
 
 _semantics: Semantics | None = None
@@ -236,15 +273,11 @@ def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path) -> Non
 
 
 def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    # In the worker: what Volatility or a hostile guest throws becomes an error that travels.
+    # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
     assert _semantics is not None
     started = time.perf_counter()
-    ask: Callable[..., dict[str, Any]] = getattr(_semantics, question)
     try:
-        answer = ask(**arguments)
-        if (caveat := _semantics.caveat) and caveat not in answer.get("skipped", ()):
-            answer["skipped"] = [caveat, *answer.get("skipped", ())]
-        return answer, time.perf_counter() - started
+        return _semantics.answer(question, arguments), time.perf_counter() - started
     except (GuestError, MachineError, UsageError):
         raise
     except Exception as error:

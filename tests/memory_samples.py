@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qemu_bridge.addresses import RamLayout
@@ -156,10 +156,12 @@ def small_kernel(
     release: str = "6.1",
     data: bytes = b"",
     structs: Callable[[BtfWriter], None] = lambda writer: None,
+    symbols: Sequence[tuple[str, int]] = (),
 ) -> None:
     """As little of a kernel as can be found: a note, page tables, a symbol table, a first task, types.
 
-    `data` lies at KERNEL_DATA; `structs` adds types that take the place of empty ones.
+    `data` lies at KERNEL_DATA; `structs` adds types that take the place of empty ones, `symbols` (type letter and name,
+    address).
     """
     root = memory.allocate()
     w = BtfWriter()
@@ -177,7 +179,7 @@ def small_kernel(
         ("Tstart", KERNEL_TEXT + 16),
         ("Dinit_task", _TASK),
     ]
-    entries.append(("Rlinux_banner", _TASK + 128))
+    entries += [("Rlinux_banner", _TASK + 128), *symbols]
     if types:
         entries += [("R__start_BTF", _BTF), ("R__stop_BTF", _BTF + len(section))]
     entries.sort(key=lambda entry: entry[1])

@@ -47,8 +47,46 @@ class Machine:
         return KernelSymbols.load(self.ram)
 
     @cached_property
-    def adapter(self):
-        """Volatility on this machine's RAM, in this process."""
+    def context(self):
+        """What overlays and the readers behind them read from, in this process."""
+        from qemu_bridge.overlays import OverlayContext
+
+        return OverlayContext(self.ram, self.kernel)
+
+    def processes(self):
+        """Every process as read anew, nothing left out."""
+        from qemu_bridge.overlays.processes import read_processes
+
+        return self._ask(read_processes)
+
+    def mappings(self, pid):
+        """The memory areas of a process as read anew, nothing left out."""
+        from qemu_bridge.overlays.areas import read_mappings
+
+        return self._ask(lambda context, budget: read_mappings(context, pid, budget))
+
+    def modules(self):
+        """The loaded modules as read anew, nothing left out."""
+        from qemu_bridge.overlays.modules import read_modules
+
+        return self._ask(read_modules)
+
+    def address_space(self, process):
+        """The page tables of a process."""
+        return self.context.objects.page_tables(process.page_table)
+
+    def _ask(self, read):
+        from qemu_bridge.budget import Budget
+
+        self.context.forget()
+        self.context.objects.budget = budget = Budget()
+        rows = list(read(self.context, budget))
+        assert budget.complete, budget.skipped
+        return rows
+
+    @cached_property
+    def volatility(self):
+        """Volatility on this machine's RAM, in this process: the oracle."""
         from qemu_bridge.volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self.ram, self.kernel)

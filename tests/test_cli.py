@@ -78,7 +78,17 @@ COMP_WORDS=(glassbox {words}); COMP_CWORD={index}; COMP_LINE="glassbox {words}";
 $(complete -p glassbox | sed -E 's/.*-F ([^ ]+).*/\\1/') glassbox "${{COMP_WORDS[COMP_CWORD]}}" ""
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
-    for words, index, expected in (("mod", 1, "modules"), ("ps ses", 2, machine.name)):
+    # The command itself, as it is called in a checkout that nothing was installed from.
+    script += f'\nglassbox() {{ {sys.executable} -m qemu_bridge.cli "$@"; }}\n'
+    asked = (
+        ("mod", 1, "modules"),
+        ("ps ses", 2, machine.name),
+        (f"overlay {machine.name} sock", 3, "sockets"),
+        (f"maps {machine.name} 1", 3, "1"),
+        (f"sym {machine.name} fat_sca", 3, "fat_scan"),
+        (f"where {machine.name} module:fa", 3, "module:fat"),
+    )
+    for words, index, expected in asked:
         program = script + ask.format(words=words, index=index)
         answer = subprocess.run(["bash"], input=program, capture_output=True, text=True, check=False)
         assert expected in answer.stdout.split(), answer

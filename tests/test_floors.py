@@ -28,6 +28,8 @@ FLOORS = (
         "qemu_bridge.paging",
         "qemu_bridge.budget",
         "qemu_bridge.objects",
+        "qemu_bridge.maple",
+        "qemu_bridge.modules",
         "qemu_bridge.symbols",
         "qemu_bridge.images",
         "qemu_bridge.machine",

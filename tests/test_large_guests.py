@@ -4,12 +4,12 @@ RAM is sparse, so 4.5 GiB of it cost what the guest touches.
 """
 
 import dataclasses
-import shutil
 import subprocess
 import time
 
 import numpy as np
 import pytest
+from guest_programs import HEADER, compile_program, install
 from support import booted
 
 from qemu_bridge import attach, launch
@@ -21,41 +21,28 @@ pytestmark = pytest.mark.guest
 
 SIZE = 4 * GIB + (512 << 20)
 FILLED = 12 << 20
-PROGRAM = """
-static long ask(long n, long a, long b, long c, long d, long e, long f) {
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
+PROGRAM = (
+    HEADER
+    + """
 void _start(void) {                       /* mmap private anonymous, one mark a page, then pause for ever */
     char *at = (char *)ask(9, 0x10000000000, SIZE, 3, 0x32, -1, 0);
     for (long page = 0; page < SIZE; page += 4096) *(volatile long *)(at + page) = 0x676c617373626f78 + page;
     for (;;) ask(34, 0, 0, 0, 0, 0, 0);
 }
 """
+)
 START = 0x10000000000
 
 
 @pytest.fixture(scope="module")
 def filler(tmp_path_factory):
-    """A static program that owns `FILLED` bytes at `START`, as shell words that make it."""
-    folder = tmp_path_factory.mktemp("filler")
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    (folder / "filler.c").write_text(PROGRAM)
-    words = ["-static", "-nostdlib", "-Os", "-fno-stack-protector", "-s", "-Wl,--build-id=none", f"-DSIZE={FILLED}L"]
-    subprocess.run([compiler, *words, "-o", folder / "filler", folder / "filler.c"], check=True)
-    return (folder / "filler").read_bytes()
+    """A static program that owns `FILLED` bytes at `START`."""
+    return compile_program(tmp_path_factory.mktemp("filler"), PROGRAM, f"-DSIZE={FILLED}L")
 
 
-def install(machine, program):
+def start(machine, program):
     """Run `program` in the guest and return its pid once it has filled its memory."""
-    import base64
-
-    machine.exec(f"echo {base64.b64encode(program).decode()} | base64 -d >/tmp/filler; chmod +x /tmp/filler")
+    install(machine, program, "/tmp/filler")
     pid = int(machine.exec("setsid /tmp/filler </dev/null >/dev/null 2>&1 & echo $!"))
     deadline = time.monotonic() + 60
     while int(machine.exec(f"cat /proc/{pid}/statm").split()[1]) < FILLED >> PAGE_SHIFT:
@@ -82,7 +69,7 @@ def test_a_guest_with_ram_above_4_gib(machine_type, smp, kaslr, image, filler, t
         assert int(machine.exec("nproc")) == smp == machine.client.status()["vcpus"]
         assert (machine.kernel.kaslr_offset != 0) == kaslr
         assert machine.ram.layout == RamLayout.from_rule(machine_type, SIZE)
-        pid = install(machine, filler)
+        pid = start(machine, filler)
         with machine.paused():
             pass
         told = told_frames(machine, pid)
@@ -103,9 +90,8 @@ def check_processes(machine, pid, told):
     """What the filler owns lies above the hole, and is found there by translation, by class and by content."""
     layout = machine.ram.layout
     assert (told >= 4 * GIB >> PAGE_SHIFT).sum() > 1000
-    machine.adapter.refresh()
-    (process,) = (process for process in machine.adapter.processes() if process.pid == pid)
-    virtual, frame, _ = machine.adapter.address_space(process).mappings(Half.USER).pages()
+    (process,) = (process for process in machine.processes() if process.pid == pid)
+    virtual, frame, _ = machine.address_space(process).mappings(Half.USER).pages()
     inside = (virtual >= START) & (virtual < START + FILLED)
     assert frame[inside].tolist() == told.tolist()
     pages = layout.frames_to_pages(told)

@@ -40,7 +40,13 @@ GRADE = "snapshot"
 RELOADED = ("note", "kallsyms", "BTF")
 """What is read once a kernel: after damage it is read anew."""
 TARGETS = ("pid:1", "comm:crond/heap", "pid:1/pagetables", "file:/bin/busybox", "slab:dentry", "sym:init_task")
-TARGETS += ("va:0+0xffffffffffffffff@pid:1", "all - (class:kernel-text + free)", "kernel.stack", "module:fat")
+TARGETS += (
+    "va:0+0xffffffffffffffff@pid:1",
+    "all - (class:kernel-text + free)",
+    "kernel.stack",
+    "module:fat",
+    "sym:fat_scan",
+)
 OVERLAYS = ("processes", "threads", "areas", "page-cache", "slabs", "modules", "kernel-stacks", "open-files", "sockets")
 OVERLAYS += ("mounts", "dmesg")
 
@@ -65,6 +71,7 @@ class Victim:
             PageClass.SLAB,
             PageClass.KERNEL_DATA,
             PageClass.KERNEL_STACK,
+            PageClass.MODULE,
         ):
             kinds[page_class.label] = np.flatnonzero(page_map.entries["page_class"] == page_class).tolist()
         kernel = self.semantics._kernel
@@ -122,6 +129,7 @@ class Victim:
                 asked.ps,
                 asked.modules,
                 lambda: asked.maps(dice.choice([1, 97, 99])),
+                lambda: asked.sym(dice.choice(["fat_scan", "fat_scn", place])),
                 lambda: asked.page_map(GRADE),
                 lambda: asked.where(dice.choice(TARGETS), False, GRADE),
                 lambda: asked.whose(place, None, GRADE),

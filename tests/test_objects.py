@@ -144,12 +144,11 @@ def test_a_page_is_of_one_moment_until_it_is_forgotten(tmp_path):
 
 @pytest.mark.guest
 def test_fields_are_those_that_volatility_reads(each_machine):
-    memory = each_machine.adapter._memory
     with each_machine.paused():
-        each_machine.adapter.refresh()
+        each_machine.volatility.forget()
         space = KernelObjects(each_machine.ram, each_machine.kernel)
         address = each_machine.kernel.address_of("init_task")
-        ours, theirs = space.at("task_struct", address), memory.object("task_struct", address)
+        ours, theirs = space.at("task_struct", address), each_machine.volatility.object("task_struct", address)
         for field in ("pid", "prio", "static_prio", "flags", "start_boottime", "in_execve", "exit_state"):
             assert ours[field] == int(getattr(theirs, field)), field
         assert ours.text("comm") == "swapper/0" and ours["thread.sp"] == int(theirs.thread.sp)

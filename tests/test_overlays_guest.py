@@ -14,18 +14,19 @@ import pytest
 from qemu_bridge.budget import Budget
 from qemu_bridge.overlays import OverlayContext, find_overlays, read_overlay
 from qemu_bridge.overlays.kernel_stacks import Unwinder
+from qemu_bridge.overlays.sockets import _NETLINK, _TYPES
 
 pytestmark = pytest.mark.guest
 
 
 @pytest.fixture
 def context(each_machine):
-    return OverlayContext(each_machine.ram, each_machine.kernel, lambda: each_machine.adapter)
+    return OverlayContext(each_machine.ram, each_machine.kernel)
 
 
 def read(context, name):
     """The rows of an overlay, which must be complete."""
-    context.objects.forget()
+    context.forget()
     table = read_overlay(find_overlays().find(name), context, Budget())
     assert table.complete, table.skipped
     return table.rows
@@ -108,17 +109,6 @@ def test_threads_are_those_of_proc(each_machine, context, threaded):
     assert {thread: found.get(thread) for thread in steady} == {thread: entry[2] for thread, entry in steady.items()}
     assert [row["pid"] for row in rows].count(threaded) == 4
     assert {row["name"] for row in rows if row["pid"] == threaded} == {"four"}
-
-
-def test_processes_are_those_that_volatility_finds(each_machine, context):
-    with each_machine.paused():
-        rows = read(context, "processes")
-        each_machine.adapter.refresh()
-        theirs = each_machine.adapter.processes()
-    assert [tuple(row.values()) for row in rows] == [
-        (p.pid, p.parent_pid, p.uid, p.state, p.name, p.command_line, p.page_table, p.thread_count, p.resident_pages)
-        for p in theirs
-    ]
 
 
 def test_areas_are_the_lines_of_every_maps_file(each_machine, context):
@@ -258,6 +248,10 @@ def parse_sockets(text):
             words = line.split()
             if protocol == "unix":
                 found[int(words[6])] = ("unix", words[7] if len(words) > 7 else "", int(words[5]))
+            elif protocol == "netlink":
+                found[int(words[9])] = ("netlink", int(words[1]), int(words[2]), int(words[3], 16))
+            elif protocol == "packet":
+                found[int(words[8])] = ("packet", int(words[2]), int(words[3], 16), int(words[4]), int(words[7]))
             else:
                 local, remote = parse_host(words[1]), parse_host(words[2])
                 key = (protocol, local, remote, int(words[3], 16))
@@ -301,7 +295,7 @@ def test_sockets_are_those_of_proc(each_machine, context):
     found = {
         (row["protocol"], row["local"], row["remote"], 1 + STATES.index(row["state"])): (row["uid"], row["inode"])
         for row in rows
-        if not row["protocol"].startswith("unix")
+        if row["protocol"].startswith(("tcp", "udp"))
     }
     assert found.keys() >= internet.keys() and {key: found[key] for key in internet} == internet
     states = {STATES[key[3] - 1] for key in internet}
@@ -314,6 +308,73 @@ def test_sockets_are_those_of_proc(each_machine, context):
     assert len(unix) >= 2 and {key: ours[key] for key in unix} == unix
     listener = next(row for row in rows if row["local"] == "127.0.0.1:8080" and row["state"] == "LISTEN")
     assert len(listener["pids"]) >= 1
+
+
+LISTEN_BELOW = (
+    "ip link set lo up; udhcpc -i lo -f -t 100 -T 100 -s /bin/true >/dev/null 2>&1 & ping -q 127.0.0.1 >/dev/null & "
+    "mdev -df >/dev/null & usleep 500000"
+)
+
+
+def test_netlink_packet_and_raw_sockets_are_those_of_proc(each_machine, context):
+    each_machine.exec(LISTEN_BELOW)
+    command = "for n in netlink packet raw raw6; do echo == $n; cat /proc/net/$n; done"
+    try:
+        steady, rows = look(each_machine, context, "sockets", command, parse_sockets)
+        (interface,) = each_machine.exec("cat /sys/class/net/lo/ifindex").split()
+    finally:
+        each_machine.exec("killall udhcpc ping mdev; usleep 300000")
+    by_inode = {row["inode"]: row for row in rows}
+    seen = set()
+    for key, entry in steady.items():
+        if isinstance(key, tuple):
+            row = next(row for row in rows if (row["protocol"], row["local"], row["remote"]) == key[:3])
+            assert (row["uid"], row["inode"]) == entry
+            seen.add(key[0])
+            continue
+        row = by_inode[key]
+        seen.add(entry[0])
+        if entry[0] == "netlink":
+            assert row["local"] == f"port {entry[2]} groups {entry[3]:#x}"
+            assert row["protocol"] == f"netlink-{_NETLINK.get(entry[1], entry[1])}"
+        else:
+            place = {0: "any interface", int(interface): "lo"}[entry[3]]
+            assert row["local"] == f"{entry[2]:#06x} on {place}" and row["uid"] == entry[4]
+            assert row["protocol"] == f"packet-{_TYPES[entry[1]]}" and row["pids"]
+    assert {"netlink", "packet", "raw"} <= seen
+    assert sum(row["protocol"].startswith("netlink") for row in rows) == sum(
+        entry[0] == "netlink" for entry in steady.values()
+    )
+    assert any(row["protocol"] == "netlink-kobject-uevent" and row["pids"] for row in rows)
+
+
+SLOW_DISK = """
+mkdir -p /mnt/cg; mount -t cgroup2 none /mnt/cg; echo +io >/mnt/cg/cgroup.subtree_control; mkdir /mnt/cg/slow
+dd if=/dev/zero of=/tmp/disk bs=1M count=2 2>/dev/null; losetup /dev/loop0 /tmp/disk; losetup /dev/loop1 /dev/loop0
+echo "7:0 rbps=2" >/mnt/cg/slow/io.max; echo 3 >/proc/sys/vm/drop_caches
+sh -c 'echo $$ >/mnt/cg/slow/cgroup.procs; exec dd if=/dev/loop1 of=/dev/null bs=4096 count=1 skip=200' >/dev/null 2>&1 &
+usleep 500000
+"""
+QUICK_DISK = """
+echo "7:0 rbps=max" >/mnt/cg/slow/io.max; usleep 500000; losetup -d /dev/loop1; losetup -d /dev/loop0
+rm /tmp/disk; rmdir /mnt/cg/slow; umount /mnt/cg; rmdir /mnt/cg
+"""
+
+
+def test_a_stack_is_unwound_through_a_module(each_machine, context):
+    """A block device on a block device that may read two bytes a second: its worker waits, with the module on its stack."""
+    each_machine.exec(SLOW_DISK)
+    try:
+        steady, rows = look(
+            each_machine, context, "kernel-stacks", EACH_THREAD % "stack", lambda text: parse_threads(text, parse_stack)
+        )
+    finally:
+        each_machine.exec(QUICK_DISK)
+    through = {thread: entry[2] for thread, entry in steady.items() if "[loop]" in " ".join(entry[2])}
+    assert through
+    for thread, frames in through.items():
+        assert tuple(row["symbol"] for row in rows if row["thread_id"] == thread) == frames
+        assert not frames[-1].endswith("[loop]") and all(row["certain"] for row in rows if row["thread_id"] == thread)
 
 
 def test_the_log_is_what_dmesg_prints(each_machine, context):
@@ -348,7 +409,7 @@ def test_kernel_stacks_are_those_of_proc(each_machine, context, threaded):
 def test_without_unwind_tables_the_search_finds_every_call_and_marks_it(each_machine, context, monkeypatch):
     with each_machine.paused():
         certain = read(context, "kernel-stacks")
-        monkeypatch.setattr(Unwinder, "_read_addresses", lambda self: np.zeros(0, np.int64))
+        monkeypatch.setattr(Unwinder, "_read_addresses", lambda self, *_: np.zeros(0, np.int64))
         guessed = read(context, "kernel-stacks")
     assert all(row["certain"] for row in certain) and len(certain) > 100
     innermost = [row for row in guessed if row["certain"]]
@@ -377,3 +438,18 @@ def test_the_page_cache_counts_the_pages_that_meminfo_counts(each_machine, conte
     assert next(row for row in rows if row["path"] == "/bin/busybox")["mapped"]
     inode = int(each_machine.exec("stat -c %i /tmp/cached; rm /tmp/cached").split()[0])
     assert inode == file["inode"] and not [row for row in read(context, "page-cache") if row["path"] == "/tmp/cached"]
+
+
+BINDING = (
+    "mkdir -p /mnt/all /mnt/part; mount -t tmpfs all /mnt/all; mkdir /mnt/all/sub; echo inside >/mnt/all/sub/file; "
+    "echo outside >/mnt/all/other; mount --bind /mnt/all/sub /mnt/part; umount /mnt/all"
+)
+
+
+def test_a_file_system_that_is_mounted_in_part_has_its_files_there(each_machine, context):
+    each_machine.exec(BINDING)
+    try:
+        paths = [row["path"] for row in read(context, "page-cache")]
+    finally:
+        each_machine.exec("umount /mnt/part; rmdir /mnt/all /mnt/part")
+    assert "/mnt/part/file" in paths and "tmpfs:/other" in paths

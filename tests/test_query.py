@@ -390,12 +390,14 @@ def plain():
     [
         ("all - comm:inut", 12, "init"),
         ("comm:'we-pid:1 & (even)'", 6, '"we-pid:1 & (odd)\\x0a'),
-        ("pid:11", 5, "1"),
+        ("pid:11", 5, "glassbox ps"),
         ("slab:dentri", 6, "dentry"),
+        ("slab:den", 6, "dentry"),
         ("module:virtio-net", 8, "virtio_net"),
         ("free + sym:init_tusk", 12, "init_task"),
-        ("file:/bin/sh", 6, "as process 1 sees it"),
-        ("va:0x1000@pid:99", 4, "glassbox ps"),
+        ("file:/bin/sh", 6, "did you mean"),
+        ("file:/etc/nothing", 6, "as process 1 sees it"),
+        ("va:0x1000@pid:99", 15, "glassbox ps"),
     ],
 )
 def test_an_unknown_name_is_named_with_its_neighbours(text, column, near, plain):
@@ -529,7 +531,9 @@ def test_too_many_rows_are_cut_and_said(mapped, monkeypatch):
 
 
 def sources_of_nobody(adapter, query_time_s):
-    return GuestSources(SimpleNamespace(layout=None), None, adapter, PageMap(np.zeros(0, ENTRY), {}), query_time_s)
+    return GuestSources(
+        SimpleNamespace(layout=None), SimpleNamespace(caveat=""), adapter, PageMap(np.zeros(0, ENTRY), {}), query_time_s
+    )
 
 
 def test_sources_end_when_time_is_up():

@@ -11,6 +11,7 @@ from support import glassbox
 from qemu_bridge.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.errors import UsageError
+from qemu_bridge.overlays.processes import find_task
 from qemu_bridge.protocol import Grade, PageClass
 from qemu_bridge.query import (
     GuestSources,
@@ -36,9 +37,9 @@ def builder(machine):
 def sources(machine, builder):
     """What is needed to answer in this process, from one page map; the guest stands still meanwhile."""
     with machine.paused():
-        machine.adapter.refresh()
+        machine.context.forget()
         yield GuestSources(
-            machine.ram, machine.kernel, machine.adapter, builder.build(Grade.PAUSED), query_time_s=600.0
+            machine.ram, machine.kernel, machine.context, builder.build(Grade.PAUSED), query_time_s=600.0
         )
 
 
@@ -134,6 +135,21 @@ def test_symbols_lie_where_kallsyms_and_the_page_tables_say(machine, guest_symbo
     assert checked > 100
 
 
+def test_symbols_of_modules_lie_where_the_guest_says_and_lead_back(each_machine):
+    machine = each_machine
+    lines = machine.exec("grep -E ' [tT] fat_.*[[]fat]' /proc/kallsyms").decode().splitlines()
+    said = {words[2]: int(words[0], 16) for words in map(str.split, lines)}
+    assert len(said) > 20
+    for name, address in random.Random(3).sample(sorted(said.items()), 8):
+        place = machine.client.whose(f"{name}+1")
+        assert place.virtual == place.kernel_address == address + 1 and place.page_class == "module"
+        again = machine.client.whose(f"{place.physical:#x}")
+        assert again.kernel_address == address + 1 and again.symbol == place.symbol
+        assert said[place.symbol.name] == address and (place.symbol.module, place.symbol.offset) == ("fat", 1)
+        found = machine.client.where(f"sym:{name} & module:fat")
+        assert found.ranges[0].physical == place.physical - 1 and found.ranges[0].page_class == "module"
+
+
 def test_a_symbol_of_every_cpu_is_found_on_every_cpu(machine, sources):
     name = "cpu_number" if machine.kernel.kallsyms.address_of("cpu_number") is not None else "pcpu_hot"
     found = describe_ranges(resolve_target(parse_target(f"sym:{name}"), sources), sources)
@@ -183,8 +199,7 @@ def test_where_and_whose_agree_for_hundreds_of_pages(machine, sources):
 
 def test_a_task_is_an_object_of_its_slab_cache(machine, sources):
     for pid in (1, sleeper_of(sources)):
-        task = machine.adapter._find_task(pid)
-        address = task.vol.offset | 0xFFFF << 48
+        address = find_task(machine.context.objects, pid).address
         place = identify_place(parse_place(f"va:{address + 24:#x}"), sources)
         assert place.slab is not None and place.slab.cache == "task_struct"
         assert place.slab.start == machine.kernel.page_tables.translate(VirtualAddress(address))
@@ -233,8 +248,7 @@ def test_names_are_completed_from_what_is_there(sources):
 
 def test_a_question_without_time_is_answered_in_part(machine):
     page_map = machine.client.page_map()
-    hurried = GuestSources(machine.ram, machine.kernel, machine.adapter, page_map, query_time_s=0.0)
-    machine.adapter.refresh()
+    hurried = GuestSources(machine.ram, machine.kernel, machine.context, page_map, query_time_s=0.0)
     page = machine.client.where("pid:1/text").ranges[0]
     place = identify_place(parse_place(f"{page.physical:#x}"), hurried)
     assert place.page_class == "process text" and any("time ran out" in sentence for sentence in place.skipped)

@@ -17,7 +17,7 @@ from ..addresses import PAGE_SHIFT, PAGE_SIZE
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
 from ..protocol import PageClass
 from ..symbols import KernelSymbols
-from .owners import OwnerBook
+from .owners import KERNEL, OwnerBook
 from .tasks import Task
 from .walk import Walk
 
@@ -35,6 +35,7 @@ _MAX_VMAP_AREAS = 1 << 17
 _MAX_VMAP_NODES = 1 << 10
 _MAX_TREE_HEIGHT = 64
 _MAX_MODULES = 1 << 12
+_HUGE_PAGE = 2 << 20
 _U64 = (1 << 64) - 1
 
 
@@ -89,6 +90,18 @@ def per_cpu_pages(read: KernelColumns) -> Pages:
     return pages[pages >= 0]
 
 
+def huge_zero_page(read: KernelColumns) -> list[Extent]:
+    """The zero page of 2 MiB, allocated when a process first reads a huge page that nobody has written.
+
+    ``mm/huge_memory.c`` of releases 6.1 and 6.12: huge_zero_pfn, all ones while there is none.
+    """
+    frame = read.symbol("huge_zero_pfn")
+    if not frame or frame >= read.ram.layout.end >> PAGE_SHIFT:
+        return []
+    start = read.page_offset + (frame << PAGE_SHIFT)
+    return [Extent(start, start + _HUGE_PAGE, PageClass.ZERO_PAGE, KERNEL.owner_id)]
+
+
 def read_modules(read: KernelColumns, book: OwnerBook) -> list[Extent]:
     """The memory of every loaded module.
 
@@ -139,9 +152,9 @@ def read_vmap_areas(read: KernelColumns, book: OwnerBook) -> list[Extent]:
             break
         total += len(node)
         found.append(node)
-        node = np.concatenate([read.u64(node + np.uint64(left)), read.u64(node + np.uint64(right))])
+        node = read.fields(node, (left, 8), (right, 8)).ravel()
     area = np.concatenate(found)[:_MAX_VMAP_AREAS] - np.uint64(at["rb_node"])
-    starts, ends, vms = (read.u64(area + np.uint64(at[name])) for name in ("va_start", "va_end", "vm"))
+    starts, ends, vms = read.fields(area, *((at[name], 8) for name in ("va_start", "va_end", "vm")))
     callers = np.where(vms != 0, read.u64(vms + np.uint64(caller_at)), 0)
     rows = zip(starts.tolist(), ends.tolist(), callers.tolist(), strict=True)
     return [_vmap_extent(read, book, *row) for row in rows if row[0] < row[1]]

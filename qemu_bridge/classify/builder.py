@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..addresses import PAGE_SHIFT
 from ..columns import KernelColumns, Pages
 from ..errors import NoTypesError
-from ..memmap import MemMap
+from ..memmap import MemMap, among
 from ..page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
 from ..paging import ENTRIES
 from ..protocol import Grade, Owner, PageClass
@@ -32,7 +32,7 @@ from . import areas
 from .files import FileNames, SlabNames
 from .owners import FIRST_NUMBER, KERNEL, OwnerBook, owner_of
 from .reach import Reach
-from .tasks import Space, TaskReader
+from .tasks import Space, Task, TaskReader
 from .walk import Walk, join, walk
 
 PATHS_EVERY_S = 10.0
@@ -40,17 +40,18 @@ _MAX_OWNERS = 1 << 16
 _USER, _KERNEL = slice(0, ENTRIES // 2), slice(ENTRIES // 2, ENTRIES)
 _MIN_COVERAGE = 0.5
 
-_HELD = np.zeros(256, np.bool_)
-_HELD[[PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER]] = True
-_FILE = np.zeros(256, np.bool_)
-_FILE[[PageClass.PAGE_CACHE, PageClass.SHMEM]] = True
-_KEYED = _FILE.copy()
-_KEYED[PageClass.SLAB] = True
-_OWNED_BY_PROCESS = np.zeros(256, np.bool_)
-_OWNED_BY_PROCESS[[PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES]] = True
-_NEEDS_OWNER = _HELD | _KEYED
-_NOBODYS = np.zeros(256, np.bool_)
-_NOBODYS[[PageClass.RESERVED, PageClass.OTHER]] = True
+
+def _classes(*classes: PageClass) -> npt.NDArray[np.bool_]:
+    """A set of classes, to `take` those of pages from."""
+    table = np.zeros(256, np.bool_)
+    table[list(classes)] = True
+    return table
+
+
+_FILES = PageClass.PAGE_CACHE, PageClass.SHMEM
+_HELD = _classes(PageClass.RESERVED, PageClass.KERNEL_PAGES, PageClass.PAGE_TABLE, PageClass.OTHER)
+_OWNED_BY_PROCESS = _classes(PageClass.PROCESS_ANONYMOUS, PageClass.KSM, PageClass.HUGE_PAGE, PageClass.KERNEL_PAGES)
+_NEED_OWNER = _HELD | _classes(*_FILES, PageClass.SLAB)
 
 
 class _Claims:
@@ -102,15 +103,18 @@ class PageMapBuilder:
         self._nameless = np.zeros(count, np.bool_)
         self._key_owner = np.zeros(count, np.uint32)
         self._fixed, self._kernel_claims, self._user = _Claims(count), _Claims(count), _Claims(count)
-        self._resident = np.zeros(count, np.bool_)
         self._kernel_walk: Walk | None = None
         self._user_walk: Walk | None = None
         self._spaces: list[Space] = []
         self._area_class = np.zeros(0, np.uint8)
+        self._tasks_seen: list[Task] = []
         self._stacks: list[areas.Extent] = []
+        self._passing: list[areas.Extent] = []
         self._extents: list[areas.Extent] = []
         self._sharers = Sharers.none()
         self._skipped: list[str] = []
+        self._uses = np.zeros(0, np.int64)
+        self._owners: tuple[int, bytes, dict[int, Owner]] = (-1, b"", {})
         self._claim_fixed()
 
     def build(self, grade: Grade) -> PageMap:
@@ -119,24 +123,20 @@ class PageMapBuilder:
         Its entries are the builder's own and stay as they are until the next call.
         """
         self._skipped = []
-        self._read.refresh()
         if len(self._book) > _MAX_OWNERS:
             self._start_names()
-        stale = [np.flatnonzero(self._resident != self._read.resident)]
-        self._resident = self._read.resident
-        decoded = self._memmap.update()
-        stale.append(decoded)
-        self._name_keys(decoded[self._memmap.page_class[decoded] != PageClass.FREE])
+        changed = self._memmap.update()
+        touched = self._read.refresh(changed)
+        self._name_keys(changed)
         self._refresh_paths()
         tasks = self._tasks.tasks()
-        stale.append(self._claim_kernel(areas.read_stacks(tasks, self._tasks.stack_size, self._book)))
-        stale.append(self._claim_user(self._tasks.spaces(tasks)))
-        changed = self._set_free(_union(stale, self._ram.page_count))
+        claimed = self._claim_kernel(tasks), self._claim_user(self._tasks.spaces(tasks))
+        if not isinstance(changed, slice):
+            changed = _union([changed, touched, *claimed], self._ram.page_count)
         self._compose(changed)
-        self._name_the_rest(changed)
         entries = self._entries.view()
         entries.setflags(write=False)
-        return PageMap(entries, self._owners(), 0, grade, tuple(self._skipped), self._sharers)
+        return PageMap(entries, self._find_owners(), 0, grade, tuple(self._skipped), self._sharers)
 
     def forget(self) -> None:
         """Decode everything anew in the next build, but for names and what pointers led to, which have their own time."""
@@ -151,13 +151,13 @@ class PageMapBuilder:
         self._paths_read = time.monotonic()
         self.forget()
 
-    def _owners(self) -> dict[int, Owner]:
-        """The owners that occur in the entries or share a page."""
-        numbers = self._entries["owner_id"]
-        others = numbers[numbers >= FIRST_NUMBER] - np.uint32(FIRST_NUMBER)
-        seen = np.zeros(len(self._book) + 1, np.bool_)
-        seen[np.minimum(others, len(self._book))] = True
-        return self._book.owners((np.flatnonzero(seen[:-1]) + FIRST_NUMBER).tolist())
+    def _find_owners(self) -> dict[int, Owner]:
+        """The owners that occur in the entries, and every process."""
+        edition, used, owners = self._owners
+        if (edition, used) != (self._book.edition, now := (self._uses > 0).tobytes()):
+            owners = self._book.owners((np.flatnonzero(self._uses > 0) + FIRST_NUMBER).tolist())
+            self._owners = self._book.edition, now, owners
+        return dict(owners)
 
     # What does not move
 
@@ -170,38 +170,50 @@ class PageMapBuilder:
 
     # Files and slabs
 
-    def _name_keys(self, changed: Pages) -> None:
+    def _name_keys(self, changed: Pages | slice) -> None:
         """Owners of the slab and file pages among `changed`."""
         self._key_owner[changed] = 0
         classes = self._memmap.page_class[changed]
-        for wanted, names in ((_FILE[classes], self._files), (classes == PageClass.SLAB, self._slabs)):
-            pages = changed[wanted]
-            keys, where = np.unique(self._memmap.key[pages], return_inverse=True)
-            self._key_owner[pages] = np.array(names.owners(keys), np.uint32)[where] if len(keys) else 0
+        for wanted, names in ((_FILES, self._files), ((PageClass.SLAB,), self._slabs)):
+            rows = np.flatnonzero(among(classes, *wanted))
+            pages = rows if isinstance(changed, slice) else changed[rows]
+            if not len(pages):
+                continue
+            keys = self._memmap.key[pages]
+            # Pages of one owner lie together.
+            first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+            keys, where = np.unique(keys[first], return_inverse=True)
+            owners = np.array(names.owners(keys), np.uint32)[where]
+            self._key_owner[pages] = np.repeat(owners, np.diff(first, append=len(pages)))
 
     def _refresh_paths(self) -> None:
         """Now and then, look whether files are called otherwise; their owners' numbers stay."""
         now = time.monotonic()
         if now - self._paths_read > PATHS_EVERY_S:
-            self._files.refresh(np.unique(self._memmap.key[_FILE[self._memmap.page_class]]))
+            self._files.refresh(np.unique(self._memmap.key[among(self._memmap.page_class, *_FILES)]))
             self._paths_read = now
 
     # The kernel's areas
 
-    def _claim_kernel(self, stacks: list[areas.Extent]) -> Pages:
+    def _claim_kernel(self, tasks: list[Task]) -> Pages:
         """Page tables, vmalloc, modules and stacks; the pages whose claim may have changed."""
         known, read = self._kernel_walk, self._read
-        is_current = known is not None and not len(known.changed_spaces(read))
-        if is_current and stacks == self._stacks:
+        if known is not None and len(known.changed_spaces(read)):
+            known = None
+        if tasks is not self._tasks_seen:
+            self._stacks, self._tasks_seen = areas.read_stacks(tasks, self._tasks.stack_size, self._book), tasks
+        passing = self._stacks + areas.huge_zero_page(read)
+        if known is not None and passing == self._passing:
+            self._note(known, "the kernel")
             return np.zeros(0, np.int64)
-        if known is None or not is_current:
+        if known is None:
             root = np.array([self._kernel.page_tables.root >> PAGE_SHIFT], np.uint64)
             wanted = (read.vmalloc, (areas.modules_start(self._kernel), areas.MODULES_END))
             known = self._kernel_walk = walk(read, root, _KERNEL, wanted)
             self._extents = areas.read_vmap_areas(read, self._book) + areas.read_modules(read, self._book)
         self._note(known, "the kernel")
-        self._stacks, walked = stacks, known
-        extents = self._extents + stacks
+        self._passing, walked = passing, known
+        extents = self._extents + passing
         stale = self._kernel_claims.clear()
         self._kernel_claims.set(
             walked.table_page, PageClass.PAGE_TABLE, KERNEL.owner_id, walked.table_level << ORDER_SHIFT
@@ -242,18 +254,14 @@ class PageMapBuilder:
     def _walk_spaces(self, spaces: list[Space]) -> bool:
         """Bring the walk and the classes of what it found up to date; whether anything is new."""
         known = self._user_walk
-        if (
-            known is None
-            or [s.mm for s in spaces] != [s.mm for s in self._spaces]
-            or _roots(spaces) != _roots(self._spaces)
-        ):
+        if known is None or _tables_of(spaces) != _tables_of(self._spaces):
             numbers = np.arange(len(spaces))
             self._user_walk = walk(self._read, np.array(_roots(spaces), np.uint64), _USER)
             self._area_class = self._find_areas(spaces, numbers, self._user_walk)
         else:
             numbers = known.changed_spaces(self._read)
             if not len(numbers):
-                changed, self._spaces = spaces != self._spaces, spaces
+                changed, self._spaces = spaces is not self._spaces and spaces != self._spaces, spaces
                 return changed
             chosen = [spaces[number] for number in numbers.tolist()]
             new = walk(self._read, np.array(_roots(chosen), np.uint64), _USER)
@@ -301,61 +309,72 @@ class PageMapBuilder:
 
     # All together
 
-    def _set_free(self, pages: Pages) -> Pages:
-        """Enter the free ones of `pages`, whatever else is said of them; returns the others."""
-        entries, free_class = self._entries, self._memmap.page_class == PageClass.FREE
-        if len(pages) > len(entries) // 2:
-            # Most of a guest's memory may be free: a sweep over everything, the rest is overwritten by `_compose`.
-            entries["page_class"] = np.where(self._resident, np.uint8(PageClass.FREE), np.uint8(PageClass.UNTOUCHED))
-            entries["flags"], entries["owner_id"], self._nameless[:] = self._memmap.flags, 0, False
-            self._reach.forget(free_class)
-            return np.flatnonzero(~free_class)
-        is_free = free_class[pages]
-        free = pages[is_free]
-        entries["page_class"][free] = np.where(self._resident[free], PageClass.FREE, PageClass.UNTOUCHED)
-        entries["flags"][free], entries["owner_id"][free] = self._memmap.flags[free], 0
-        self._nameless[free] = False
-        self._reach.forget(free)
-        busy: Pages = pages[~is_free]
-        return busy
+    def _compose(self, pages: Pages | slice) -> None:
+        """Join what the sources say of `pages`, and look for owners of what stays without a name."""
+        entries, memmap = self._entries, self._memmap
+        before = None if isinstance(pages, slice) else entries["owner_id"][pages]
+        page_class, flags, owner = (
+            memmap.page_class[pages].copy(),
+            memmap.flags[pages].copy(),
+            self._key_owner[pages].copy(),
+        )
+        said = self._fixed.page_class[pages] | self._kernel_claims.page_class[pages] | self._user.page_class[pages]
+        rows = np.flatnonzero((said != 0) & ~among(page_class, PageClass.FREE))
+        claimed = rows if isinstance(pages, slice) else pages[rows]
+        page_class[rows], flags[rows], owner[rows] = self._hear_claims(
+            claimed, page_class[rows], flags[rows], owner[rows]
+        )
+        nobodys = among(page_class, PageClass.FREE, PageClass.RESERVED, PageClass.OTHER)
+        np.putmask(page_class, nobodys & ~self._read.resident[pages], PageClass.UNTOUCHED)
+        entries["page_class"][pages], entries["flags"][pages], entries["owner_id"][pages] = page_class, flags, owner
+        nameless = _NEED_OWNER.take(page_class) & (owner == 0)
+        self._nameless[pages] = nameless
+        self._reach.forget(pages, nameless)
+        rows = np.flatnonzero(nameless)
+        fresh = rows if isinstance(pages, slice) else pages[rows]
+        explained = self._reach.explain(entries, fresh, self._nameless, memmap.page_class, memmap.continues)
+        if before is None or len(explained) > len(fresh):
+            self._uses = self._count(entries["owner_id"])
+        else:
+            after = entries["owner_id"][pages]
+            differs = before != after
+            self._uses = (
+                self._count(after[differs])
+                - self._count(before[differs])
+                + np.pad(self._uses, (0, len(self._book) - len(self._uses)))
+            )
 
-    def _compose(self, pages: Pages) -> None:
-        """Join what the sources say of `pages`."""
-        base = self._memmap.page_class[pages]
-        page_class, owner = base.copy(), self._key_owner[pages]
-        flags = self._memmap.flags[pages]
-        held = _HELD[base]
+    def _count(self, owners: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """How often each owner from `FIRST_NUMBER` on occurs."""
+        return np.bincount(owners[owners >= FIRST_NUMBER] - np.uint32(FIRST_NUMBER), minlength=len(self._book))
+
+    def _hear_claims(
+        self, pages: Pages, base: npt.NDArray[np.uint8], flags: npt.NDArray[np.uint8], owner: npt.NDArray[np.uint32]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+        """Class, flags and owner of `pages` that somebody claims, by those that the memmap and names give them."""
+        page_class, held = base.copy(), _HELD.take(base)
         for claims in (self._fixed, self._kernel_claims, self._user):
             said = claims.page_class[pages]
             ours = held & (said != 0)
             if claims is self._user:
-                ours &= said == PageClass.PAGE_TABLE
+                ours &= among(said, PageClass.PAGE_TABLE)
             page_class[ours], owner[ours] = said[ours], claims.owner[pages[ours]]
             flags[ours] |= claims.flags[pages[ours]]
-        said, marks = self._user.page_class[pages], self._user.flags[pages]
-        mapped = (said != 0) & (said != PageClass.PAGE_TABLE)
-        flags[mapped] |= marks[mapped]
-        anonymous = mapped & (base == PageClass.PROCESS_ANONYMOUS)
+        mapped = (said != 0) & ~among(said, PageClass.PAGE_TABLE)
+        flags[mapped] |= self._user.flags[pages[mapped]]
+        anonymous = mapped & among(base, PageClass.PROCESS_ANONYMOUS)
         page_class[anonymous] = said[anonymous]
-        file = mapped & _FILE[base]
+        file = mapped & among(base, *_FILES)
         page_class[file] = np.where(
             said[file] == PageClass.PROCESS_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE
         )
-        theirs = mapped & _OWNED_BY_PROCESS[base] & (owner == 0)
+        theirs = mapped & _OWNED_BY_PROCESS.take(base) & (owner == 0)
         owner[theirs] = self._user.owner[pages[theirs]]
-        untouched = ~self._resident[pages] & _NOBODYS[page_class]
-        page_class[untouched], owner[untouched] = PageClass.UNTOUCHED, 0
-        self._entries["page_class"][pages] = page_class
-        self._entries["flags"][pages] = flags
-        self._entries["owner_id"][pages] = owner
+        return page_class, flags, owner
 
-    def _name_the_rest(self, pages: Pages) -> None:
-        """Say how the pages are reached that the kernel holds without a name, or why they stay unknown."""
-        nameless = (self._entries["owner_id"][pages] == 0) & _NEEDS_OWNER[self._entries["page_class"][pages]]
-        self._nameless[pages] = nameless
-        self._reach.forget(pages[~nameless])
-        unknown = np.flatnonzero(self._nameless)
-        self._reach.explain(self._entries, unknown, self._memmap.page_class, self._memmap.continues)
+
+def _tables_of(spaces: list[Space]) -> list[tuple[int, int]]:
+    return [(space.mm, space.root) for space in spaces]
 
 
 def _roots(spaces: list[Space]) -> list[int]:

@@ -52,19 +52,17 @@ class FileNames:
         """Owner number of each address_space; 0 where it is none."""
         read, where = self._read, self._inode
         inode = read.u64(mappings + np.uint64(self._host))
-        is_own = read.u64(inode + np.uint64(where["i_mapping"])) == mappings
-        is_own |= inode + np.uint64(where["i_data"]) == mappings
-        is_own &= inode != 0
-        columns = [
-            mappings,
+        mapping, *fields, alias = read.fields(
             inode,
-            read.u64(inode + np.uint64(where["i_ino"])),
-            read.u32(inode + np.uint64(where["i_generation"])),
-            read.u64(inode + np.uint64(where["i_sb"])),
-            read.u64(inode + np.uint64(where["i_dentry"])),
-        ]
-        columns.append(read.u64(columns[5] + np.uint64(self._dentry["name"] - self._dentry["alias"] & _U64)))
-        rows = zip(*(column.tolist() for column in columns), strict=True)
+            (where["i_mapping"], 8),
+            (where["i_ino"], 8),
+            (where["i_generation"], 4),
+            (where["i_sb"], 8),
+            (where["i_dentry"], 8),
+        )
+        is_own = ((mapping == mappings) | (inode + np.uint64(where["i_data"]) == mappings)) & (inode != 0)
+        name = read.u64(alias + np.uint64(self._dentry["name"] - self._dentry["alias"] & _U64))
+        rows = zip(*(column.tolist() for column in (mappings, inode, *fields, alias, name)), strict=True)
         return [self._owner(row) if own else 0 for row, own in zip(rows, is_own.tolist(), strict=True)]
 
     def _owner(self, row: tuple[int, ...]) -> int:

@@ -26,10 +26,13 @@ class OwnerBook:
         self._numbers: dict[tuple[str, object], int] = {}
         self._others: list[Owner | None] = []
         self._processes: dict[int, Owner] = {}
+        self.edition = 0
+        """Counts the changes."""
 
     def set_processes(self, owners: list[Owner]) -> None:
         """The processes there are now; those of before are forgotten."""
         self._processes = {owner.owner_id: owner for owner in owners}
+        self.edition += 1
 
     def number(self, kind: str, key: object, name: str, pid: int = 0, detail: str = "") -> int:
         """The number of the owner of `kind` that `key` tells from others; its other fields are brought up to date."""
@@ -40,6 +43,7 @@ class OwnerBook:
         known = self._others[number - FIRST_NUMBER]
         if known is None or (known.name, known.pid, known.detail) != (name[:_MAX_NAME], pid, detail):
             self._others[number - FIRST_NUMBER] = Owner(number, pid, name[:_MAX_NAME], kind, detail)
+            self.edition += 1
         return number
 
     def get(self, number: int) -> Owner:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ..memmap import among
 from ..page_map import FLAG_HEAD, FLAG_HUGE
 from ..protocol import PageClass
 from .owners import OwnerBook
@@ -61,39 +62,60 @@ class Reach:
         self._owner = np.zeros(read.ram.page_count, np.uint32)
         self._is_failed = np.zeros(read.ram.page_count, np.bool_)
         self._searched_at = -SEARCH_EVERY_S
+        self._is_late = False
         self._is_low, self._is_high = self._find_firmware()
 
-    def forget(self, pages: Pages | npt.NDArray[np.bool_]) -> None:
-        """What was found of `pages` (numbers or a mask) no longer holds: they have become something else."""
-        self._owner[pages], self._is_failed[pages] = 0, False
+    def forget(self, pages: Pages | slice, still: npt.NDArray[np.bool_]) -> None:
+        """What was found of `pages` no longer holds where they are not `still` nameless: they have become something else."""
+        known = (self._owner[pages] != 0) | self._is_failed[pages]
+        rows = np.flatnonzero(known & ~still)
+        gone = rows if isinstance(pages, slice) else pages[rows]
+        self._owner[gone], self._is_failed[gone] = 0, False
 
     def explain(
         self,
         entries: npt.NDArray[np.void],
-        pages: Pages,
+        fresh: Pages,
+        nameless: npt.NDArray[np.bool_],
         memmap_class: npt.NDArray[np.uint8],
         continues: npt.NDArray[np.bool_],
-    ) -> None:
-        """Give `pages` of `entries` an owner: who holds them, or the reason why that is not known.
+    ) -> Pages:
+        """Give pages of `entries` an owner: who holds them, or the reason why that is not known.
 
-        The other two are the memmap's word on every page of RAM: its class, and whether it can only belong to what
-        precedes it.
+        `fresh` pages have become nameless since the last call, `nameless` is the mask of all; what was said of the others
+        then stands, but where it was to be searched for later. `memmap_class` and `continues` are the memmap's word on
+        every page of RAM. Returns the pages that were given an owner.
         """
-        base = memmap_class[pages]
-        held = (
-            np.isin(base, [PageClass.KERNEL_PAGES, PageClass.RESERVED]) & ~self._is_low[pages] & ~self._is_high[pages]
-        )
-        held_pages = pages[held]
-        is_new = (self._owner[held_pages] == 0) & ~self._is_failed[held_pages]
+        if not len(fresh) and not self._is_late:
+            return fresh
         now = time.monotonic()
-        if is_new.any() and now - self._searched_at >= SEARCH_EVERY_S:
+        searches = now - self._searched_at >= SEARCH_EVERY_S and (
+            self._is_late or bool(self._is_new(fresh, memmap_class[fresh]).any())
+        )
+        pages = np.flatnonzero(nameless) if searches else fresh
+        base = memmap_class[pages]
+        held = self._is_held(pages, base)
+        held_pages = pages[held]
+        if searches:
             self._search(entries, held_pages, memmap_class, continues)
-            self._searched_at = now
+            self._searched_at, self._is_late = now, False
             self._is_failed[held_pages] = self._owner[held_pages] == 0
-        found = held_pages[self._owner[held_pages] != 0]
-        entries["page_class"][found], entries["owner_id"][found] = PageClass.KERNEL_PAGES, self._owner[found]
-        unknown = self._owner[pages] == 0
-        self._give_reasons(entries, pages[unknown], base[unknown])
+        owner = self._owner[pages]
+        found = held & (owner != 0)
+        entries["page_class"][pages[found]], entries["owner_id"][pages[found]] = PageClass.KERNEL_PAGES, owner[found]
+        unknown = owner == 0
+        if unknown.any():
+            self._give_reasons(entries, pages[unknown], base[unknown])
+        return pages
+
+    def _is_held(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Which pages somebody may point to."""
+        held = among(base, PageClass.KERNEL_PAGES, PageClass.RESERVED)
+        return np.asarray(held & ~self._is_low[pages] & ~self._is_high[pages])
+
+    def _is_new(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Which pages were not searched for."""
+        return np.asarray(self._is_held(pages, base) & (self._owner[pages] == 0) & ~self._is_failed[pages])
 
     def _find_firmware(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Pages below 1 MiB, and those past the last that the kernel uses, where firmware keeps its tables."""
@@ -111,19 +133,21 @@ class Reach:
     def _give_reasons(self, entries: npt.NDArray[np.void], pages: Pages, base: npt.NDArray[np.uint8]) -> None:
         """Name why each of `pages` is unknown. Reserved pages, slabs, files and tables keep their class: it is known."""
         reason = np.full(len(pages), self._reason("held"), np.uint32)
-        reserved = base == PageClass.RESERVED
+        reserved = among(base, PageClass.RESERVED)
+        late = among(base, PageClass.KERNEL_PAGES) & ~self._is_failed[pages]
+        self._is_late |= bool(self._is_new(pages, base).any())
         for chosen, name in (
-            ((base == PageClass.KERNEL_PAGES) & ~self._is_failed[pages], "late"),
+            (late, "late"),
             (reserved, "reserved"),
-            (base == PageClass.SLAB, "cache"),
-            ((base == PageClass.PAGE_CACHE) | (base == PageClass.SHMEM), "file"),
-            (base == PageClass.PAGE_TABLE, "table"),
-            (base == PageClass.OTHER, "memmap"),
+            (among(base, PageClass.SLAB), "cache"),
+            (among(base, PageClass.PAGE_CACHE, PageClass.SHMEM), "file"),
+            (among(base, PageClass.PAGE_TABLE), "table"),
+            (among(base, PageClass.OTHER), "memmap"),
             (reserved & self._is_high[pages], "high"),
             (reserved & self._is_low[pages], "low"),
         ):
             reason[chosen] = self._reason(name)
-        unknown = (base == PageClass.KERNEL_PAGES) | (base == PageClass.OTHER)
+        unknown = among(base, PageClass.KERNEL_PAGES, PageClass.OTHER)
         entries["page_class"][pages[unknown]] = PageClass.OTHER
         entries["owner_id"][pages] = reason
 

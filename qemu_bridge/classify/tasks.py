@@ -1,6 +1,6 @@
 """Tasks, their address spaces and memory areas, read as columns.
 
-The page map needs little of each, but of all of them and often; for the whole of a process see `volatility_adapter`. The
+The page map needs little of each, but of all of them and often; for the whole of a process see `overlays.processes`. The
 list of tasks and that of threads are walked link by link, maple trees (``lib/maple_tree.c``, mt_dump_node) a level of all
 trees at a time. Every walk is bounded, and what contradicts itself is left out.
 """
@@ -81,8 +81,16 @@ class TaskReader:
     def __init__(self, read: KernelColumns) -> None:
         self._read = read
         btf = read.kernel.btf
-        names = ("tasks", "pid", "tgid", "comm", "mm", "flags", "stack", "signal", "thread_node")
-        self._task = {name: btf.member_offset("task_struct", name) for name in names}
+        at = {name: btf.member_offset("task_struct", name) for name in ("tasks", "comm", "thread_node")}
+        self._links, self._thread_node = at["tasks"], at["thread_node"]
+        sizes = {"signal": 8, "tgid": 4, "pid": 4, "flags": 4, "mm": 8, "stack": 8}
+        self._task = [(at["tasks"], 8), (at["tasks"] + 8, 8), (at["comm"], 8), (at["comm"] + 8, 8)]
+        self._task += [(btf.member_offset("task_struct", name), size) for name, size in sizes.items()]
+        self._leaders = self._threads = np.zeros(0, np.uint64)
+        self._columns = np.zeros((len(self._task), 0), np.uint64)
+        self._tasks: list[Task] = []
+        self._spaces: list[Space] = []
+        self._space_key: tuple[list[Task], bytes] = ([], b"")
         self._thread_head = btf.member_offset("signal_struct", "thread_head")
         self._nr_threads = btf.member_offset("signal_struct", "nr_threads")
         self._mm = {name: btf.member_offset("mm_struct", name) for name in ("pgd", "brk", "start_brk", "start_stack")}
@@ -105,55 +113,68 @@ class TaskReader:
         return size if size in _STACK_SIZES else _STACK_SIZES[0]
 
     def tasks(self) -> list[Task]:
-        """Every thread, idle ones of the first processor included."""
-        read, where = self._read, self._task
-        leaders = [link - where["tasks"] for link in read.links(self._init_task + where["tasks"], MAX_TASKS)]
-        addresses = np.array([self._init_task, *leaders], np.uint64)
-        signals = read.u64(addresses + np.uint64(where["signal"]))
-        counts = read.u32(signals + np.uint64(self._nr_threads))
-        threads: list[int] = [self._init_task]
-        for leader, signal, count in zip(
-            addresses[1:].tolist(), signals[1:].tolist(), counts[1:].tolist(), strict=True
+        """Every thread, idle ones of the first processor included; the same list as before if nothing has changed."""
+        read, links = self._read, np.uint64(self._links)
+        columns = read.fields(self._leaders, *self._task)
+        following, before = columns[:2]
+        if not len(before) or not (
+            np.array_equal(np.roll(self._leaders, -1) + links, following)
+            and np.array_equal(np.roll(self._leaders, 1) + links, before)
         ):
+            found = [link - self._links & _U64 for link in read.links(self._init_task + self._links, MAX_TASKS)]
+            self._leaders = np.array([self._init_task, *found], np.uint64)
+            columns = read.fields(self._leaders, *self._task)
+        threads = self._find_threads(columns[4])
+        if threads is not self._leaders:
+            columns = read.fields(threads, *self._task)
+        if not np.array_equal(threads, self._threads) or not np.array_equal(columns[2:], self._columns[2:]):
+            self._threads, self._columns = threads, columns
+            self._tasks = _tasks_of(columns[2:])
+        return self._tasks
+
+    def _find_threads(self, signals: U64Array) -> U64Array:
+        """The leaders of processes, with `signals` each, and behind each its other threads."""
+        counts = self._read.u32(signals + np.uint64(self._nr_threads))
+        counts[:1] = 1
+        if not (counts > 1).any():
+            return self._leaders
+        threads: list[int] = []
+        for leader, signal, count in zip(self._leaders.tolist(), signals.tolist(), counts.tolist(), strict=True):
             threads.append(leader)
             if count > 1:
-                links = read.links(signal + self._thread_head & _U64, MAX_TASKS)
-                threads += [link - where["thread_node"] for link in links if link - where["thread_node"] != leader]
+                links = self._read.links(signal + self._thread_head & _U64, MAX_TASKS)
+                others = (link - self._thread_node & _U64 for link in links)
+                threads += [thread for thread in others if thread != leader]
             if len(threads) >= MAX_TASKS:
                 break
-        return self._read_tasks(np.array([thread & _U64 for thread in threads[:MAX_TASKS]], np.uint64))
-
-    def _read_tasks(self, addresses: U64Array) -> list[Task]:
-        read, where = self._read, self._task
-
-        def column(name: str, size: int) -> list[int]:
-            values: list[int] = read.gather(addresses + np.uint64(where[name]), size).tolist()
-            return values
-
-        comms = read.rows(addresses + np.uint64(where["comm"]), 2).tobytes()
-        names = [comms[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(comms), 16)]
-        mms = [0 if flags & _PF_KTHREAD else mm for flags, mm in zip(column("flags", 4), column("mm", 8), strict=True)]
-        rows = zip(column("tgid", 4), column("pid", 4), names, mms, column("stack", 8), strict=True)
-        return [Task(*row) for row in rows]
+        return np.array(threads[:MAX_TASKS], np.uint64)
 
     def spaces(self, tasks: list[Task]) -> list[Space]:
-        """The distinct address spaces of `tasks`, in their order; those without a table in RAM are left out."""
-        users: dict[int, dict[int, str]] = {}
-        for task in tasks:
-            if task.mm:
-                users.setdefault(task.mm, {}).setdefault(task.pid, task.name)
-        mms = np.array(list(users)[:MAX_SPACES], np.uint64)
+        """The distinct address spaces of `tasks`, in their order; those without a table in RAM are left out.
+
+        The same list as before for the same list of tasks, while their tables stay where they are.
+        """
+        if tasks is not self._space_key[0]:
+            self._users: dict[int, dict[int, str]] = {}
+            for task in tasks:
+                if task.mm:
+                    self._users.setdefault(task.mm, {}).setdefault(task.pid, task.name)
+        mms = np.array(list(self._users)[:MAX_SPACES], np.uint64)
         pgds = self._read.u64(mms + np.uint64(self._mm["pgd"]))
-        physical = self._read.offsets(pgds)
+        if tasks is self._space_key[0] and pgds.tobytes() == self._space_key[1]:
+            return self._spaces
+        self._space_key = tasks, pgds.tobytes()
         roots = [
             self._read.ram.layout.to_physical(RamOffset(offset)) >> PAGE_SHIFT if offset >= 0 else -1
-            for offset in physical.tolist()
+            for offset in self._read.offsets(pgds).tolist()
         ]
-        return [
+        users = self._users
+        self._spaces = [
             Space(next(iter(users[mm])), next(iter(users[mm].values())), tuple(users[mm]), mm, root)
             for mm, root in zip(mms.tolist(), roots, strict=True)
             if root >= 0
         ]
+        return self._spaces
 
     def areas(self, mms: list[int]) -> Areas:
         """The memory areas of `mms`; the number of an mm in the list is its space."""
@@ -162,7 +183,8 @@ class TaskReader:
             space, area, complete = self._maple_entries(self._read.u64(address + np.uint64(self._tree)))
         else:
             space, area, complete = self._chained_areas(mms)
-        field = {name: self._read.u64(area + np.uint64(at)) for name, at in self._area.items()}
+        columns = self._read.fields(area, *((at, 8) for at in self._area.values()))
+        field = dict(zip(self._area, columns, strict=True))
         sound = (field["vm_mm"] == address[space]) & (field["vm_start"] < field["vm_end"]) & (field["vm_end"] < 1 << 57)
         space, field = space[sound], {name: column[sound] for name, column in field.items()}
         place = space.astype(np.uint64) << SPACE_SHIFT
@@ -173,9 +195,8 @@ class TaskReader:
 
     def _area_class(self, mms: U64Array, space: Pages, field: dict[str, U64Array]) -> npt.NDArray[np.uint8]:
         """What ``/proc/PID/maps`` would call them (``fs/proc/task_mmu.c``, show_map_vma)."""
-        brk, start_brk, stack = (
-            self._read.u64(mms + np.uint64(self._mm[name]))[space] for name in ("brk", "start_brk", "start_stack")
-        )
+        wanted = ((self._mm[name], 8) for name in ("brk", "start_brk", "start_stack"))
+        brk, start_brk, stack = self._read.fields(mms, *wanted)[:, space]
         start, end = field["vm_start"], field["vm_end"]
         heap = (start < brk) & (end > start_brk) if self._strict_heap else (start <= brk) & (end >= start_brk)
         anonymous = np.where(
@@ -263,6 +284,17 @@ class TaskReader:
                 areas.append(area)
                 area = read.word(area + following & _U64)
         return np.array(spaces, np.int64), np.array(areas, np.uint64), len(areas) < MAX_AREAS
+
+
+def _tasks_of(columns: U64Array) -> list[Task]:
+    """Tasks by the columns that `TaskReader` reads of each: two of the name, signal, tgid, pid, flags, mm, stack."""
+    comms = columns[:2].T.tobytes()
+    names = [comms[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(comms), 16)]
+    tgids, pids, flags, mms, stacks = (column.tolist() for column in columns[3:])
+    return [
+        Task(tgid, pid, name, 0 if flag & _PF_KTHREAD else mm, stack)
+        for tgid, pid, name, flag, mm, stack in zip(tgids, pids, names, flags, mms, stacks, strict=True)
+    ]
 
 
 _MAPLE_LEAF = 1

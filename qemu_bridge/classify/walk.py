@@ -49,9 +49,9 @@ class Walk:
     def changed_spaces(self, read: KernelColumns) -> Pages:
         """The spaces one of whose tables says something else now."""
         now = read.ram.pages().view("<u8")[self.table_page]
-        np.bitwise_xor(now, self.tables, out=now)
-        np.bitwise_and(now, _MEANING, out=now)
-        return np.unique(self.table_space[now.any(axis=1)])
+        rows = np.flatnonzero((now != self.tables).any(axis=1))
+        rows = rows[((now[rows] ^ self.tables[rows]) & _MEANING).any(axis=1)]
+        return np.unique(self.table_space[rows])
 
 
 def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[int, int], ...] = ((0, _U64),)) -> Walk:

@@ -6,7 +6,18 @@ import argparse
 
 from ..errors import UsageError
 from ..protocol import MemoryMapping
-from .options import Verbs, add_json, add_name, add_verb, connect, print_rows, printable, say_skipped
+from .options import (
+    COMPLETE_PID,
+    COMPLETE_SYMBOL,
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    connect,
+    print_rows,
+    printable,
+    say_skipped,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -16,14 +27,18 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
     parser = add_verb(verbs, "maps", maps, "glassbox maps demo 1")
     add_name(parser)
-    parser.add_argument("pid", metavar="PID", type=int, help="a process of 'glassbox ps'")
+    argument = parser.add_argument("pid", metavar="PID", type=int, help="a process of 'glassbox ps'")
+    argument.complete = {"bash": COMPLETE_PID}  # type: ignore[attr-defined]
     add_json(parser)
     parser = add_verb(verbs, "modules", modules, "glassbox modules demo")
     add_name(parser)
     add_json(parser)
     parser = add_verb(verbs, "sym", sym, "glassbox sym demo init_task")
     add_name(parser)
-    parser.add_argument("symbol", metavar="SYMBOL|ADDRESS", help="a kernel symbol, or a kernel virtual address")
+    argument = parser.add_argument(
+        "symbol", metavar="SYMBOL|ADDRESS", help="a symbol of the kernel or a module, or a kernel virtual address"
+    )
+    argument.complete = {"bash": COMPLETE_SYMBOL}  # type: ignore[attr-defined]
     add_json(parser)
 
 
@@ -44,7 +59,7 @@ def maps(options: argparse.Namespace) -> None:
         say_skipped(client)
     if options.json:
         print_rows(rows, (), as_json=True)
-    else:
+    elif rows:
         print("\n".join(map(format_mapping, rows)))
 
 
@@ -67,16 +82,16 @@ def sym(options: argparse.Namespace) -> None:
     """Look up a kernel symbol by name or by address."""
     with connect(options) as client:
         found = client.symbols(options.symbol)
+        say_skipped(client)
     if not found:
-        raise UsageError(
-            f"the kernel has no symbol {options.symbol!r}; 'glassbox exec NAME -- cat /proc/kallsyms' lists them"
-        )
+        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox whose' says what lies there")
     if options.json:
         print_rows(found, (), as_json=True)
         return
     for symbol in found:
         place = f"+{symbol.offset:#x}" if symbol.offset else ""
-        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(symbol.name)}{place}")
+        name = f"{symbol.name}{place}" + (f" [{symbol.module}]" if symbol.module else "")
+        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(name)}")
 
 
 def format_mapping(mapping: MemoryMapping) -> str:

@@ -20,6 +20,9 @@ COMPLETE_NAME = "_glassbox_machines"
 COMPLETE_TARGET = "_glassbox_targets"
 """The shell function that completes a target of the machine named before it."""
 
+COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassbox_pids", "_glassbox_symbols"
+"""The shell functions that complete an overlay, a process and a symbol of the machine named before it."""
+
 Function = Callable[[argparse.Namespace], int | None]
 
 
@@ -65,7 +68,7 @@ def say(message: str) -> None:
 def say_skipped(client: Client) -> None:
     """Tell what the last answer leaves out, if anything."""
     for sentence in client.skipped:
-        say(f"incomplete: {sentence}")
+        say(f"incomplete: {printable(sentence)}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value

@@ -6,20 +6,31 @@ import argparse
 import dataclasses
 from typing import Any
 
-from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say
+from .options import (
+    COMPLETE_OVERLAY,
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    connect,
+    format_table,
+    print_json,
+    say_skipped,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verb to the parser."""
     parser = add_verb(verbs, "overlay", overlay, "glassbox overlay demo sockets")
     add_name(parser)
-    parser.add_argument(
+    argument = parser.add_argument(
         "overlay",
         metavar="OVERLAY",
         nargs="?",
         default="list",
         help="which one; 'list' names them (default: %(default)s)",
     )
+    argument.complete = {"bash": COMPLETE_OVERLAY}  # type: ignore[attr-defined]
     add_json(parser)
 
 
@@ -27,20 +38,20 @@ def overlay(options: argparse.Namespace) -> None:
     """Show a table of what is in the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
     with connect(options) as client:
         if options.overlay == "list":
-            infos, skipped = client.overlays()
+            infos, _ = client.overlays()
             rows = [dataclasses.asdict(info) for info in infos]
             columns: tuple[str, ...] = ("name", "origin", "summary")
-            document: Any = {"overlays": rows, "skipped": skipped}
+            document: Any = {"overlays": rows}
         else:
             table = client.overlay(options.overlay)
-            rows, columns, skipped = list(table.rows), table.columns, list(table.skipped)
+            rows, columns = list(table.rows), table.columns
             document = dataclasses.asdict(table)
+        document["skipped"] = client.skipped
+        say_skipped(client)
     if options.json:
         print_json(document)
     else:
         print("\n".join(format_columns(rows, columns)))
-    for sentence in skipped:
-        say(sentence)
 
 
 def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:

@@ -6,8 +6,20 @@ import argparse
 from collections.abc import Iterator
 
 from ..addresses import format_size
-from ..protocol import Owner, Place, TargetMemory, TargetRange, to_json
-from .options import COMPLETE_TARGET, Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say
+from ..protocol import Owner, Place, Symbol, TargetMemory, TargetRange, to_json
+from .options import (
+    COMPLETE_TARGET,
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    connect,
+    format_table,
+    print_json,
+    printable,
+    say,
+    say_skipped,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -37,17 +49,18 @@ def whose(options: argparse.Namespace) -> None:
     """Say what a byte of RAM is, whose, and how each process sees it."""
     with connect(options) as client:
         place = client.whose(options.place, options.pid)
+        say_skipped(client)
     if options.json:
         print_json(to_json(place))
     else:
         print("\n".join(describe_place(place)))
-    _say_skipped(place.skipped)
 
 
 def where(options: argparse.Namespace) -> int:
     """List the physical ranges of a target; exit status 1 when it is nowhere."""
     with connect(options) as client:
         memory = client.where(options.target, options.pages)
+        say_skipped(client)
     if options.json:
         print_json(to_json(memory))
     elif memory.ranges:
@@ -56,7 +69,6 @@ def where(options: argparse.Namespace) -> int:
         size = f"{memory.total_bytes >> 10} KiB" if memory.total_bytes % 1024 == 0 else f"{memory.total_bytes} bytes"
         ranges = "1 range" if len(memory.ranges) == 1 else f"{len(memory.ranges)} ranges"
         say(f"{size} in {ranges} ({memory.grade}, page map {memory.generation})")
-    _say_skipped(memory.skipped)
     return 0 if memory.total_bytes else 1
 
 
@@ -78,7 +90,7 @@ def describe_place(place: Place) -> Iterator[str]:
         ("kernel", "" if place.kernel_address is None else f"{place.kernel_address:#x}"),
         ("class", _class_line(place)),
         *(("owner", _owner_line(owner)) for owner in place.owners),
-        ("symbol", place.symbol and f"{place.symbol.name}+{place.symbol.offset:#x} ({place.symbol.symbol_type})"),
+        ("symbol", place.symbol and _symbol_line(place.symbol)),
         (
             "object",
             place.slab
@@ -96,7 +108,7 @@ def describe_place(place: Place) -> Iterator[str]:
     ]
     for label, fact in facts:
         if fact:
-            yield f"{label:9} {_printable(fact).rstrip()}"
+            yield f"{label:9} {printable(fact).rstrip()}"
 
 
 def describe_memory(memory: TargetMemory, by_page: bool) -> list[str]:
@@ -117,16 +129,11 @@ def _class_line(place: Place) -> str:
     return place.page_class + (f" ({', '.join(notes)})" if notes else "")
 
 
+def _symbol_line(symbol: Symbol) -> str:
+    module = f" [{symbol.module}]" if symbol.module else ""
+    return f"{symbol.name}+{symbol.offset:#x}{module} ({symbol.symbol_type})"
+
+
 def _owner_line(owner: Owner) -> str:
     words = (owner.kind, str(owner.pid) if owner.pid else "", owner.name if owner.name != owner.kind else "")
     return " ".join(filter(None, words)) + (f" ({owner.detail})" if owner.detail else "")
-
-
-def _say_skipped(skipped: tuple[str, ...]) -> None:
-    for sentence in skipped:
-        say(f"partial: {_printable(sentence)}")
-
-
-def _printable(text: str) -> str:
-    # The guest chose these bytes; they must not drive the terminal.
-    return "".join(character if character.isprintable() else "?" for character in text)

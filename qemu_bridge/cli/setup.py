@@ -11,7 +11,17 @@ from collections.abc import Callable
 from .. import connection
 from ..errors import GlassBoxError
 from ..machine import find_qemu, qemu_release
-from .options import COMPLETE_NAME, COMPLETE_TARGET, Verbs, add_json, add_verb, print_json
+from .options import (
+    COMPLETE_NAME,
+    COMPLETE_OVERLAY,
+    COMPLETE_PID,
+    COMPLETE_SYMBOL,
+    COMPLETE_TARGET,
+    Verbs,
+    add_json,
+    add_verb,
+    print_json,
+)
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -21,7 +31,10 @@ _LIST_MACHINES = (
 )
 # A colon is part of a target, so bash must not break words at it.
 _COMPLETE_TARGET = f"""COMP_WORDBREAKS="${{COMP_WORDBREAKS//:}}"
-{COMPLETE_TARGET}() {{ glassbox targets "${{COMP_WORDS[2]}}" "$1" 2>/dev/null; }}"""
+{COMPLETE_TARGET}() {{ glassbox targets "${{COMP_WORDS[2]}}" "$1" 2>/dev/null; }}
+{COMPLETE_PID}() {{ {COMPLETE_TARGET} "pid:$1" | sed "s/^pid://"; }}
+{COMPLETE_SYMBOL}() {{ {COMPLETE_TARGET} "sym:$1" | sed "s/^sym://"; }}
+{COMPLETE_OVERLAY}() {{ compgen -W "list $(glassbox overlay "${{COMP_WORDS[2]}}" 2>/dev/null | sed "1d;s/ .*//")" -- "$1"; }}"""
 _PREAMBLE = {
     "bash": f'{COMPLETE_NAME}() {{ compgen -W "$({_LIST_MACHINES})" -- "$1"; }}\n{_COMPLETE_TARGET}',
     "zsh": f"{COMPLETE_NAME}() {{ compadd -- $({_LIST_MACHINES}) }}",

@@ -5,6 +5,8 @@ From there the stack is unwound by ORC (``Documentation/arch/x86/orc-unwinder.rs
 sorted table of code addresses, and for each an entry of six bytes that says where the caller's stack pointer was. Both lie
 in the kernel's memory, so this finds exactly the frames that the kernel would.
 
+A module brings a table of its own (``struct mod_arch_specific``).
+
 Where there is no table, or it does not know an address, what is left of the stack is searched for addresses that come
 right behind a call instruction. Such frames may be left over from earlier calls; they are marked with a question mark, as
 the kernel does.
@@ -18,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import VirtualAddress
 from ..budget import Budget
 from ..errors import GlassBoxError
+from ..modules import GuestSymbols, ModuleSymbols
 from ..objects import KernelObjects, Object
 from .overlay import BuiltOverlay, OverlayContext
 from .processes import task_name, tasks, threads_of
@@ -50,7 +52,7 @@ class Frame:
 
 def read_kernel_stacks(context: OverlayContext, budget: Budget) -> Iterator[Frame]:
     """Yield the frames of every thread that does not run, the innermost first."""
-    unwinder = Unwinder(context.objects)
+    unwinder = Unwinder(context.objects, context.symbols)
     for leader in tasks(context.objects):
         for thread in threads_of(leader):
             budget.spend()
@@ -89,19 +91,28 @@ class _Orc:
     interrupts: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The unwind table of the code from `start` to `end`: addresses relative to `base`, ascending, and its entries."""
+
+    start: int
+    end: int
+    base: int
+    addresses: npt.NDArray[np.int64]
+    entries: int
+
+
 class Unwinder:
     """Unwinds kernel stacks by the kernel's own ORC tables."""
 
-    def __init__(self, space: KernelObjects) -> None:
-        self._space = space
+    def __init__(self, space: KernelObjects, symbols: GuestSymbols) -> None:
+        self._space, self._symbols = space, symbols
         self._stack_size = space.size("thread_union") if space.has("thread_union") else _STACK_SIZE
-        self._text = (space.address_of("_stext"), space.address_of("_etext"))
         self._scheduler = (space.address_of("__sched_text_start"), space.address_of("__sched_text_end"))
-        self._entries = space.address_of("__start_orc_unwind")
         # Until release 6.3 an entry had a bit for the end of the stack, since then (fb799447ae29) that is a type.
         self._has_end_bit = space.has("orc_entry", "end")
         self._has_signal_bit = space.has("orc_entry", "signal")
-        self._addresses = self._read_addresses()
+        self._tables = [self._image_table(), *map(self._module_table, symbols.modules)]
 
     def frames(self, thread: Object, budget: Budget) -> list[tuple[int, bool]]:
         """(return address, whether that is certain) of each call, scheduler functions left out."""
@@ -121,20 +132,19 @@ class Unwinder:
 
     def symbolise(self, address: int) -> str:
         """``do_wait+0x16a/0x2f0``: function, how far the return address is behind its start, and its size."""
-        table = self._space.kernel.kallsyms
         # A call may be the last instruction of a function: what it returns to then belongs to the next.
-        symbol = table.at(VirtualAddress(address - 1))
+        symbol = self._symbols.at(address - 1)
         if symbol is None:
             return f"{address:#x}"
-        row = int(np.searchsorted(table.addresses, np.uint64(symbol.address), side="right"))
-        end = int(table.addresses[row]) if row < len(table) else symbol.address
-        return f"{symbol.name}+{symbol.offset + 1:#x}/{end - symbol.address:#x}"
+        size = self._symbols.end_of(symbol) - symbol.address
+        text = f"{symbol.name}+{symbol.offset + 1:#x}/{size:#x}"
+        return f"{text} [{symbol.module}]" if symbol.module else text
 
     def _unwind(self, stack: _StackView, state: _State, budget: Budget) -> Iterator[tuple[int, bool]]:
         for _ in range(4 * MAX_FRAMES):
             budget.spend()
-            if not self._text[0] <= state.ip < self._text[1]:
-                # A module's or generated code, unless it is where user mode goes on.
+            if self._table_of(state.ip) is None:
+                # Generated code, unless it is where user mode goes on.
                 if state.ip >> 63:
                     yield state.ip, True
                     yield from self._search(stack, state.sp)
@@ -152,9 +162,9 @@ class Unwinder:
             state = following
 
     def _search(self, stack: _StackView, sp: int) -> Iterator[tuple[int, bool]]:
-        """Yield what may be return addresses from `sp` up: into kernel text, right behind a call."""
+        """Yield what may be return addresses from `sp` up: into the text of kernel or modules, right behind a call."""
         for address in stack.words(sp):
-            if self._text[0] <= address < self._text[1] and self._follows_call(address):
+            if self._table_of(address) is not None and self._follows_call(address):
                 yield address, False
 
     def _follows_call(self, address: int) -> bool:
@@ -167,26 +177,47 @@ class Unwinder:
             return True
         return any(code[-length] == 0xFF and code[1 - length] >> 3 & 7 == 2 for length in (2, 3, 4, 6, 7))
 
-    def _read_addresses(self) -> npt.NDArray[np.int64]:
-        """The code addresses of the table, relative to its start, which holds them relative to themselves."""
-        start = self._space.address_of("__start_orc_unwind_ip")
-        stop, last = self._space.address_of("__stop_orc_unwind_ip"), self._space.address_of("__stop_orc_unwind")
-        size = stop - start if stop else (last - self._entries) // _ENTRY_SIZE * 4
-        if not start or not self._entries or not 0 < size <= _MAX_TABLE:
+    def _image_table(self) -> _Table:
+        space = self._space
+        start, entries = space.address_of("__start_orc_unwind_ip"), space.address_of("__start_orc_unwind")
+        stop, last = space.address_of("__stop_orc_unwind_ip"), space.address_of("__stop_orc_unwind")
+        size = stop - start if stop else (last - entries) // _ENTRY_SIZE * 4
+        addresses = self._read_addresses(start, size if start and entries else 0)
+        return _Table(space.address_of("_stext"), space.address_of("_etext"), start, addresses, entries)
+
+    def _module_table(self, module: ModuleSymbols) -> _Table:
+        """That of a module, whose text is its first part; an empty one where the kernel's modules bring none."""
+        found = self._space.at("module", module.address)
+        start, size = module.parts[0] if module.parts else (0, 0)
+        if "arch.orc_unwind_ip" not in found:
+            return _Table(start, start + size, 0, np.zeros(0, np.int64), 0)
+        try:
+            base, entries = found["arch.orc_unwind_ip"], found["arch.orc_unwind"]
+            addresses = self._read_addresses(base, 4 * found["arch.num_orcs"])
+        except GlassBoxError:
+            base, entries, addresses = 0, 0, np.zeros(0, np.int64)
+        return _Table(start, start + size, base, addresses, entries)
+
+    def _read_addresses(self, start: int, size: int) -> npt.NDArray[np.int64]:
+        """The code addresses of a table, relative to its start; it holds each relative to where that one stands."""
+        if not start or not 0 < size <= _MAX_TABLE:
             return np.zeros(0, np.int64)
         offsets = np.frombuffer(self._space.read(start, size & ~3), "<i4").astype(np.int64)
-        self._base = start
         return offsets + np.arange(0, 4 * len(offsets), 4, dtype=np.int64)
+
+    def _table_of(self, ip: int) -> _Table | None:
+        return next((table for table in self._tables if table.start <= ip < table.end), None)
 
     def _find(self, ip: int) -> _Orc | None:
         """The entry that covers code address `ip`."""
-        if not len(self._addresses):
+        table = self._table_of(ip)
+        if table is None or not len(table.addresses):
             return None
-        row = int(np.searchsorted(self._addresses, ip - self._base, side="right")) - 1
+        row = int(np.searchsorted(table.addresses, ip - table.base, side="right")) - 1
         if row < 0:
             return None
         try:
-            data = self._space.read(self._entries + row * _ENTRY_SIZE, _ENTRY_SIZE)
+            data = self._space.read(table.entries + row * _ENTRY_SIZE, _ENTRY_SIZE)
         except GlassBoxError:
             return None
         sp_offset, bp_offset = (int.from_bytes(data[at : at + 2], "little", signed=True) for at in (0, 2))

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..addresses import VirtualAddress
 from ..budget import Budget
+from ..modules import MAX_MODULES, loaded_modules, module_base, module_name, module_parts
+from ..objects import Object
 from ..protocol import Module
-from .overlay import BuiltOverlay, OverlayContext
+from .overlay import BuiltOverlay, OverlayContext, each
+
+_STATES = ("Live", "Loading", "Unloading")
 
 
 def read_modules(context: OverlayContext, budget: Budget) -> Iterator[Module]:
     """Yield the loaded modules, newest first."""
-    context.adapter.refresh()
-    yield from context.adapter.modules()
-    for sentence in context.adapter.skipped:
-        budget.skip(sentence)
+    return each(loaded_modules(context.objects), _module, budget, "module")
+
+
+def _module(module: Object) -> Module:
+    state = module["state"]
+    return Module(
+        name=module_name(module),
+        base=VirtualAddress(module_base(module)),
+        size=sum(size for _, size in module_parts(module)),
+        state=_STATES[state] if state < len(_STATES) else "Unknown",
+        used_by=tuple(_users(module)),
+    )
+
+
+def _users(module: Object) -> Iterator[str]:
+    """Yield the modules that use it (print_unload_info)."""
+    for use in module.space.linked(module.at("source_list"), "module_use", "source_list", MAX_MODULES):
+        user = use.follow("source")
+        if user is not None:
+            yield module_name(user)
+    if module["init"] and not module["exit"]:
+        yield "[permanent]"
 
 
 MODULES = BuiltOverlay(

@@ -14,7 +14,7 @@ from ..errors import GuestError
 from ..objects import KernelObjects, Object
 from .overlay import BuiltOverlay, OverlayContext, each
 from .paths import PathNames
-from .processes import tasks
+from .processes import find_task
 
 MAX_MOUNTS = 1 << 17
 _MNT_READONLY, _SB_READONLY = 0x40, 1
@@ -50,7 +50,7 @@ def read_mounts(context: OverlayContext, budget: Budget) -> Iterator[Mount]:
 
 
 def _mounts(context: OverlayContext, space: KernelObjects) -> Iterable[Object]:
-    namespace = _namespace(space)
+    namespace = namespace_of_init(space)
     if not context.has("mount_tree"):
         listed = space.linked(namespace.at("list"), "mount", "mnt_list", MAX_MOUNTS)
         return listed
@@ -58,12 +58,13 @@ def _mounts(context: OverlayContext, space: KernelObjects) -> Iterable[Object]:
     return (space.at("mount", node - back) for node in space.tree(namespace["mounts.rb_node"]))
 
 
-def _namespace(space: KernelObjects) -> Object:
-    for task in tasks(space):
-        if task["tgid"] == 1 and (proxy := task.follow("nsproxy")) is not None:
-            namespace = proxy.follow("mnt_ns")
-            if namespace is not None:
-                return namespace
+def namespace_of_init(space: KernelObjects) -> Object:
+    """The ``mnt_namespace`` of process 1; `GuestError` when it has none yet."""
+    first = find_task(space, 1)
+    proxy = None if first is None else first.follow("nsproxy")
+    namespace = None if proxy is None else proxy.follow("mnt_ns")
+    if namespace is not None:
+        return namespace
     raise GuestError("process 1 has no mounts; is the guest still booting?")
 
 

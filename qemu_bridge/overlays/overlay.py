@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..budget import Budget
 from ..errors import GlassBoxError
+from ..modules import GuestSymbols, ModuleReader
 from ..objects import KernelObjects
 from ..paging import PageTables
 from ..ram import GuestRam
@@ -43,21 +44,32 @@ class OverlayContext:
         objects: its kernel's structures.
     """
 
-    def __init__(
-        self, ram: GuestRam, kernel: KernelSymbols, adapter: Callable[[], VolatilityAdapter] | None = None
-    ) -> None:
-        """`adapter` makes the `VolatilityAdapter`, should an overlay ask for it."""
+    def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
+        """Look at the guest that `kernel` runs in; `NoTypesError` when that carries no types."""
         self.ram = ram
         self.kernel = kernel
         self.objects = KernelObjects(ram, kernel)
-        self._make_adapter = adapter
+        self._modules = ModuleReader(self.objects)
+
+    def forget(self) -> None:
+        """Read everything anew from now on."""
+        self.objects.forget()
+        vars(self).pop("symbols", None)
+        if (volatility := vars(self).get("volatility")) is not None:
+            volatility.forget()
 
     @cached_property
-    def adapter(self) -> VolatilityAdapter:
+    def symbols(self) -> GuestSymbols:
+        """The symbols of the kernel and its modules as they are now."""
+        return GuestSymbols(self.kernel, self._modules.read())
+
+    @cached_property
+    def volatility(self) -> VolatilityAdapter:
         """Volatility on this guest, loaded when first asked for."""
+        # Imported here: loading Volatility takes longer than any overlay of ours.
         from ..volatility_adapter import VolatilityAdapter
 
-        return self._make_adapter() if self._make_adapter else VolatilityAdapter(self.ram, self.kernel)
+        return VolatilityAdapter(self.ram, self.kernel)
 
     @property
     def page_tables(self) -> PageTables:

@@ -7,14 +7,16 @@ Every file system in use is in the list ``super_blocks``, every inode it knows i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..budget import Budget
 from ..errors import GlassBoxError
 from ..objects import KernelObjects, Object
+from .mounts import namespace_of_init
 from .open_files import format_device
 from .overlay import BuiltOverlay, OverlayContext
-from .paths import PathNames
+from .paths import MAX_PARTS, PathNames
 
 MAX_FILESYSTEMS = 1 << 12
 MAX_MOUNTS = 1 << 10
@@ -36,10 +38,12 @@ class CachedFile:
 def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedFile]:
     """Yield every file with pages in memory."""
     space = context.objects
-    paths = PathNames(space)
+    paths, namespace = PathNames(space), 0
+    with suppress(GlassBoxError):
+        namespace = namespace_of_init(space).address
     for super_block in space.linked(space.kernel.address_of("super_blocks"), "super_block", "s_list", MAX_FILESYSTEMS):
         try:
-            filesystem = _Filesystem(super_block, paths)
+            filesystem = _Filesystem(super_block, paths, namespace)
             inodes = list(space.linked(super_block.at("s_inodes"), "inode", "i_sb_list"))
         except GlassBoxError as error:
             budget.skip(f"a file system cannot be read: {str(error).split(';')[0]}")
@@ -57,18 +61,25 @@ def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedF
 class _Filesystem:
     """One file system: its name, and where it is mounted."""
 
-    def __init__(self, super_block: Object, paths: PathNames) -> None:
-        self._paths = paths
+    def __init__(self, super_block: Object, paths: PathNames, namespace: int) -> None:
+        self._paths, self._namespace = paths, namespace
         self._space: KernelObjects = super_block.space
         kind = super_block.follow("s_type")
         self.name = kind.text_at("name", 64) if kind else ""
         self._device = format_device(super_block["s_dev"])
-        self._mount, self._root = 0, super_block["s_root"]
-        # Mounted whole in somebody's namespace; the mounts that the kernel keeps for itself have none.
+        self._root = super_block["s_root"]
+        self._mounts = self._find_mounts(super_block)
+
+    def _find_mounts(self, super_block: Object) -> dict[int, int]:
+        """The ``vfsmount`` by the directory that it shows; the mounts that the kernel keeps for itself are left out."""
+        found: dict[int, int] = {}
         for mount in self._space.linked(super_block.at("s_mounts"), "mount", "mnt_instance", MAX_MOUNTS):
-            if mount["mnt_ns"] > 1 << 63 and mount["mnt.mnt_root"] == self._root:
-                self._mount = mount.at("mnt")
-                break
+            namespace, root = mount["mnt_ns"], mount["mnt.mnt_root"]
+            if namespace == self._namespace:
+                found[root] = mount.at("mnt")
+            elif namespace > 1 << 63:
+                found.setdefault(root, mount.at("mnt"))
+        return found
 
     def describe(self, inode: Object, pages: int) -> CachedFile:
         """The row of an inode."""
@@ -81,13 +92,25 @@ class _Filesystem:
         if not alias:
             return ""
         dentry = alias - self._space.offset("dentry", "d_u.d_alias")
-        if self._mount:
-            return self._paths.name(self._mount, dentry)
+        mount = self._mounts.get(self._root) or self._mount_above(dentry)
+        if mount:
+            return self._paths.name(mount, dentry)
         entry = self._space.at("dentry", dentry)
         name = (
             self._paths.within(dentry) if entry["d_parent"] != dentry else self._space.text(entry["d_name.name"], 255)
         )
         return f"{self.name}:{name}"
+
+    def _mount_above(self, dentry: int) -> int:
+        """Of a file system that is mounted in part only the mount that shows a file, 0 for none."""
+        for _ in range(MAX_PARTS if self._mounts else 0):
+            if dentry in self._mounts:
+                return self._mounts[dentry]
+            parent = self._space.at("dentry", dentry)["d_parent"]
+            if parent == dentry:
+                break
+            dentry = parent
+        return 0
 
 
 PAGE_CACHE = BuiltOverlay(

@@ -6,13 +6,16 @@ on which dentry of which mount it stands.
 
 from __future__ import annotations
 
+from ..addresses import VirtualAddress
 from ..errors import GuestError
 from ..objects import KernelObjects, Object
-from .processes import tasks
+from .processes import find_task
 
 MAX_PARTS = 256
 MAX_NAME = 255
-_FMODE_BACKING = 1 << 25
+_FMODE_BACKING, _FMODE_BACKING_OLD = 1 << 24, 1 << 25
+# include/linux/err.h: what is no pointer but an error, as MNT_NS_INTERNAL is.
+_ERROR_POINTERS = (1 << 64) - 4095
 
 
 class PathNames:
@@ -21,6 +24,10 @@ class PathNames:
     def __init__(self, space: KernelObjects) -> None:
         self._space = space
         self._vfsmount = space.offset("mount", "mnt")
+        # Stable releases before 6.14 took the new bit back, so there either may be it.
+        moved = space.kernel.has("backing_mode_bit_24")
+        self._backing_bits = _FMODE_BACKING if moved else _FMODE_BACKING | _FMODE_BACKING_OLD
+        self._has_backing = space.has("backing_file", "user_path")
         self._known: dict[tuple[int, int], str] = {}
         self.root = self._find_root()
 
@@ -30,10 +37,22 @@ class PathNames:
         return self.name(path["mnt"], path["dentry"])
 
     def user_path(self, file: Object) -> Object:
-        """The ``struct path`` a user sees; of a file below overlayfs that of the upper file (release 6.8)."""
-        if file["f_mode"] & _FMODE_BACKING and self._space.has("backing_file", "user_path"):
+        """The ``struct path`` a user sees; of a file that overlayfs maps from a layer, that in the overlay (release 6.7)."""
+        if self._has_backing and file["f_mode"] & self._backing_bits and self._is_of_a_layer(file.inner("f_path")):
             return self._space.at("backing_file", file.address).inner("user_path")
         return file.inner("f_path")
+
+    def user_path_and_inode(self, file: Object) -> tuple[Object, Object]:
+        """The path that a user sees, and the inode it leads to."""
+        path = self.user_path(file)
+        inode = self._space.at("dentry", path["dentry"])["d_inode"] if path.address != file.at("f_path") else 0
+        return path, self._space.at("inode", inode or file["f_inode"])
+
+    def _is_of_a_layer(self, path: Object) -> bool:
+        """Whether a file lies on a mount inside the kernel, and has a path there: the bit alone may mean something else."""
+        mount = self._space.at("mount", path["mnt"] - self._vfsmount)
+        operations = self._space.at("dentry", path["dentry"]).follow("d_op")
+        return mount["mnt_ns"] >= _ERROR_POINTERS and not (operations and operations["d_dname"])
 
     def name(self, mount: int, dentry: int) -> str:
         """The name of `dentry` on the ``vfsmount`` `mount`."""
@@ -57,10 +76,9 @@ class PathNames:
         raise GuestError("the path of a file has no end; look again, or pause the machine")
 
     def _find_root(self) -> tuple[int, int]:
-        for task in tasks(self._space):
-            if task["tgid"] == 1 and (fs := task.follow("fs")) is not None:
-                return fs["root.mnt"], fs["root.dentry"]
-        return 0, 0
+        first = find_task(self._space, 1)
+        fs = None if first is None else first.follow("fs")
+        return (0, 0) if fs is None else (fs["root.mnt"], fs["root.dentry"])
 
     def _walk(self, mount: int, dentry: int) -> str:
         """From a file up to the root, across mounts (prepend_path); empty for the root itself."""
@@ -101,9 +119,9 @@ class PathNames:
         is_root = entry["d_parent"] == entry.address
         if is_root and entry.address == self._space.at("vfsmount", mount)["mnt_root"]:
             return ""
-        maker = self._space.kernel.lookup(hex(operations["d_dname"]))
+        maker = self._space.kernel.kallsyms.at(VirtualAddress(operations["d_dname"]))
         name = _part(entry)
-        match maker[0].name if maker else "":
+        match maker.name if maker else "":
             case "simple_dname":
                 return f"/{name} (deleted)"
             case "anon_inodefs_dname":

@@ -53,6 +53,15 @@ def tasks(space: KernelObjects) -> Iterator[Object]:
     return space.linked(head, "task_struct", "tasks", MAX_PROCESSES)
 
 
+def find_task(space: KernelObjects, pid: int) -> Object | None:
+    """The leader of thread group `pid`, None when there is none that can be read."""
+    for task in tasks(space):
+        with suppress(GlassBoxError):
+            if task["tgid"] == pid:
+                return task
+    return None
+
+
 def threads_of(leader: Object) -> Iterator[Object]:
     """Yield the threads of a group, its leader first."""
     signal = leader.follow("signal")

@@ -8,6 +8,7 @@ overlay, or a list of them. What cannot be loaded or is none is passed over and 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib.metadata
 import json
 import logging
@@ -61,8 +62,12 @@ class Registry:
         try:
             return self.overlays[name]
         except KeyError:
-            known = ", ".join(self.overlays)
-            raise UsageError(f"there is no overlay {name!r}; there are {known}") from None
+            near = difflib.get_close_matches(name, self.overlays, n=2, cutoff=0.5)
+            near += [known for known, one in self.overlays.items() if name.lower() in one.summary.lower().split()]
+            hint = (
+                f"did you mean {' or '.join(dict.fromkeys(near))}?" if near else f"there are {', '.join(self.overlays)}"
+            )
+            raise UsageError(f"there is no overlay {name!r}; {hint}") from None
 
     def infos(self) -> list[OverlayInfo]:
         """What there is to say of each, in the order they were found."""

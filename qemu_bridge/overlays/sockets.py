@@ -1,8 +1,10 @@
-"""Sockets: TCP, UDP and UNIX, as ``/proc/net`` lists them (``net/ipv4/tcp_ipv4.c``, ``udp.c``, ``net/unix/af_unix.c``).
+"""Sockets, as ``/proc/net`` lists them: TCP, UDP, raw, UNIX, netlink, packet.
 
-Each protocol finds its sockets by hash tables: TCP has one for connections and one for listeners, UDP one by local port,
-UNIX one in each network namespace. IPv4 and IPv6 share them. A connection that waits for its end or has just been asked for
-is a smaller structure, so only what ``sock_common`` holds is read of it.
+Each protocol finds its sockets in its own way (``net/ipv4/tcp_ipv4.c``, ``udp.c``, ``raw.c``, ``net/unix/af_unix.c``,
+``net/netlink/af_netlink.c``, ``net/packet/af_packet.c``): TCP has a hash table for connections and one for listeners, UDP one
+by local port, raw one by protocol, shared by IPv4 and IPv6 but for raw; UNIX has one in each network namespace, packet a
+list, and netlink an ``rhashtable`` for each of its protocols. A connection that waits for its end or has just been asked
+for is a smaller structure, so only what ``sock_common`` holds is read of it.
 """
 
 from __future__ import annotations
@@ -33,12 +35,22 @@ _ESTABLISHED, _TIME_WAIT, _LISTEN, _NEW_SYN_RECV = 1, 6, 10, 12
 _AF_INET6 = 10
 _UDP, _UDPLITE = 17, 136
 # include/linux/net.h
-_UNIX_TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
+_TYPES = {1: "stream", 2: "dgram", 3: "raw", 5: "seqpacket"}
+MAX_INTERFACES = 1 << 14
+# include/uapi/linux/netlink.h
+_NETLINK = {
+    0: "route", 2: "usersock", 3: "firewall", 4: "sock-diag", 5: "nflog", 6: "xfrm", 7: "selinux", 8: "iscsi", 9: "audit",
+    10: "fib-lookup", 11: "connector", 12: "netfilter", 15: "kobject-uevent", 16: "generic", 18: "scsitransport",
+    19: "ecryptfs", 20: "rdma", 21: "crypto", 22: "smc",
+}  # fmt: skip
+_NETLINK_PROTOCOLS = 32
+_MAX_TABLES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """One socket: addresses are ``host:port``, or the name of a UNIX socket; `namespace` is its network namespace's inode.
+    """One socket: addresses are ``host:port``, the name of a UNIX socket, port and groups of a netlink socket, or the
+    Ethernet protocol and interface of a packet socket; `namespace` is its network namespace's inode.
 
     `pids` are the processes that have it open; `inode` is 0 for a connection that no process has any more.
     """
@@ -54,7 +66,7 @@ class Socket:
 
 
 def read_sockets(context: OverlayContext, budget: Budget) -> Iterator[Socket]:
-    """Yield every TCP, UDP and UNIX socket of every network namespace."""
+    """Yield every socket of every network namespace, protocol by protocol."""
     space = context.objects
     owners = _owners(space, budget)
     head = space.address_of("net_namespace_list")
@@ -62,11 +74,17 @@ def read_sockets(context: OverlayContext, budget: Budget) -> Iterator[Socket]:
     tables = (
         *((_tcp_sockets(space, table), "tcp") for table in _tables(space, namespaces, "tcp")),
         *((_udp_sockets(space, table), "udp") for table in _tables(space, namespaces, "udp")),
+        *((_raw_sockets(space, table), "raw") for table in ("raw_v4_hashinfo", "raw_v6_hashinfo")),
     )
     for found, protocol in tables:
         yield from each(found, lambda common, kind=protocol: _internet_socket(common, kind, owners), budget, "socket")  # type: ignore[misc]
     for namespace in namespaces:
         yield from each(_unix_sockets(namespace), lambda sock: _unix_socket(sock, owners), budget, "socket")
+    yield from each(_netlink_sockets(space, budget), lambda sock: _netlink_socket(sock, owners), budget, "socket")
+    for namespace in namespaces:
+        interfaces = _interfaces(namespace)
+        found = _packet_sockets(namespace)
+        yield from each(found, lambda sock, names=interfaces: _packet_socket(sock, owners, names), budget, "socket")  # type: ignore[misc]
 
 
 def _owners(space: KernelObjects, budget: Budget) -> dict[int, tuple[int, ...]]:
@@ -109,6 +127,14 @@ def _tcp_sockets(space: KernelObjects, table: Object) -> Iterator[Object]:
 def _udp_sockets(space: KernelObjects, table: Object) -> Iterator[Object]:
     """Yield the ``sock_common`` of every UDP socket."""
     yield from _chained(space, table["hash"], space.size("udp_hslot"), table["mask"] + 1, "skc_node")
+
+
+def _raw_sockets(space: KernelObjects, symbol: str) -> Iterator[Object]:
+    """Yield the ``sock_common`` of every raw socket of IPv4 or IPv6."""
+    table = space.address_of(symbol)
+    if table and space.has("raw_hashinfo", "ht"):
+        field = space.field("raw_hashinfo", "ht")
+        yield from _chained(space, table + field.offset, 8, field.count, "skc_node")
 
 
 def _chained(space: KernelObjects, first: int, step: int, count: int, member: str) -> Iterator[Object]:
@@ -183,7 +209,7 @@ def _unix_socket(sock: Object, owners: dict[int, tuple[int, ...]]) -> Socket:
     peer = sock.follow("peer")
     kind = sock.space.at("sock", sock.address)["sk_type"]
     return Socket(
-        protocol="unix-" + _UNIX_TYPES.get(kind, str(kind)),
+        protocol="unix-" + _TYPES.get(kind, str(kind)),
         state={_ESTABLISHED: "CONNECTED", _LISTEN: "LISTEN"}.get(state, "UNCONNECTED"),
         local=_unix_name(sock),
         remote=_unix_name(sock.space.at("unix_sock", peer.address)) if peer else "",
@@ -192,6 +218,94 @@ def _unix_socket(sock: Object, owners: dict[int, tuple[int, ...]]) -> Socket:
         namespace=_namespace(common),
         pids=pids,
     )
+
+
+def _netlink_sockets(space: KernelObjects, budget: Budget) -> Iterator[Object]:
+    """Yield the ``netlink_sock`` of every netlink socket."""
+    pointer = space.address_of("nl_table")
+    if not pointer or not space.has("netlink_table", "hash.tbl"):
+        return
+    first, size, back = space.unsigned(pointer), space.size("netlink_table"), space.offset("netlink_sock", "node")
+    for number in range(_NETLINK_PROTOCOLS):
+        try:
+            nodes = list(_rhashed(space.at("netlink_table", first + number * size).inner("hash"), budget))
+        except GlassBoxError as error:
+            budget.skip(f"the netlink sockets of protocol {number} cannot be read: {str(error).split(';')[0]}")
+            continue
+        for node in nodes:
+            yield space.at("netlink_sock", node - back)
+
+
+def _rhashed(table: Object, budget: Budget) -> Iterator[int]:
+    """Yield the ``rhash_head`` of all that a ``struct rhashtable`` holds (``include/linux/rhashtable.h``)."""
+    space, buckets = table.space, table.follow("tbl")
+    for _ in range(_MAX_TABLES):
+        if buckets is None:
+            return
+        if buckets["nest"]:
+            budget.skip(f"the hash table at {table.address:#x} is nested, which is not read")
+            return
+        for head in space.words(buckets.at("buckets"), min(buckets["size"], MAX_BUCKETS)):
+            # The lowest bit of a bucket is its lock.
+            yield from space.hashed(head & ~1)
+        # While it grows, what was moved already is in the next one.
+        buckets = buckets.follow("future_tbl")
+
+
+def _netlink_socket(sock: Object, owners: dict[int, tuple[int, ...]]) -> Socket:
+    common = sock.space.at("sock_common", sock.address)
+    inode, uid, pids = _user_side(common, owners)
+    number, groups = sock.space.at("sock", sock.address)["sk_protocol"], sock["groups"]
+    mask = sock.space.unsigned(groups, 4) if groups else 0
+    peer = sock["dst_portid"]
+    return Socket(
+        protocol=f"netlink-{_NETLINK.get(number, number)}",
+        state="CONNECTED" if peer else "UNCONNECTED",
+        local=f"port {sock['portid']} groups {mask:#x}",
+        remote=f"port {peer}" if peer else "",
+        uid=uid,
+        inode=inode,
+        namespace=_namespace(common),
+        pids=pids,
+    )
+
+
+def _packet_sockets(namespace: Object) -> Iterator[Object]:
+    """Yield the ``packet_sock`` of every packet socket in a network namespace."""
+    space = namespace.space
+    if "packet.sklist.first" in namespace and space.has("packet_sock", "num"):
+        back = space.offset("sock_common", "skc_node")
+        for link in space.hashed(namespace["packet.sklist.first"]):
+            yield space.at("packet_sock", link - back)
+
+
+def _packet_socket(sock: Object, owners: dict[int, tuple[int, ...]], interfaces: dict[int, str]) -> Socket:
+    common = sock.space.at("sock_common", sock.address)
+    inode, uid, pids = _user_side(common, owners)
+    kind = sock.space.at("sock", sock.address)["sk_type"]
+    protocol = int.from_bytes(sock["num"].to_bytes(2, "little"), "big")
+    index = sock["ifindex"]
+    where = interfaces.get(index, f"interface {index}") if index else "any interface"
+    return Socket(
+        protocol=f"packet-{_TYPES.get(kind, kind)}",
+        state="BOUND" if protocol else "UNBOUND",
+        local=f"{protocol:#06x} on {where}",
+        remote="",
+        uid=uid,
+        inode=inode,
+        namespace=_namespace(common),
+        pids=pids,
+    )
+
+
+def _interfaces(namespace: Object) -> dict[int, str]:
+    """Names of network interfaces by their numbers."""
+    found: dict[int, str] = {}
+    with suppress(GlassBoxError):
+        head = namespace.at("dev_base_head")
+        for device in namespace.space.linked(head, "net_device", "dev_list", MAX_INTERFACES):
+            found[device["ifindex"]] = device.text("name")
+    return found
 
 
 def _unix_name(sock: Object) -> str:
@@ -209,7 +323,7 @@ def _unix_name(sock: Object) -> str:
 
 SOCKETS = BuiltOverlay(
     "sockets",
-    "TCP, UDP and UNIX sockets.",
+    "TCP, UDP, raw, UNIX, netlink and packet sockets.",
     ("protocol", "state", "local", "remote", "uid", "inode", "namespace", "pids"),
     read_sockets,
 )

@@ -3,7 +3,7 @@
 `grammar` reads the words, `sources` looks at the guest; the two modules between turn one into the other.
 """
 
-from .grammar import parse_place, parse_target
+from .grammar import parse_place, parse_target, suggest
 from .identify import identify_place
 from .ranges import total
 from .resolve import complete_target, describe_ranges, resolve_target
@@ -19,5 +19,6 @@ __all__ = [
     "parse_target",
     "resolve_target",
     "skipped",
+    "suggest",
     "total",
 ]

@@ -34,6 +34,7 @@ MAX_LENGTH = 4096
 MAX_TERMS = 256
 MAX_DEPTH = 64
 _MAX_QUOTED = 40
+_MAX_NEAR = 3
 _U64 = (1 << 64) - 1
 
 KERNEL_PARTS = (
@@ -75,7 +76,7 @@ class Named:
 class Span:
     """`size` bytes at address `start`, physical or virtual; without a size the page that `start` lies in.
 
-    A virtual address is one of process `pid`, or the kernel's when that is None.
+    A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is where that stands.
     """
 
     start: int
@@ -83,6 +84,7 @@ class Span:
     is_virtual: bool = False
     pid: int | None = None
     column: int = field(default=1, compare=False)
+    pid_column: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,13 @@ def error_at(text: str, column: int, what: str, hint: str) -> UsageError:
 
 
 def suggest(wanted: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names what is near to `wanted` among `known`, else `otherwise`."""
-    near = difflib.get_close_matches(wanted, list(known), n=3, cutoff=0.6)
+    """A hint that names what begins with `wanted` or is near to it among `known`, else `otherwise`."""
+    names = list(known)
+    longer = sorted((name for name in names if wanted and name.startswith(wanted)), key=len)
+    near = list(
+        dict.fromkeys([*longer[:_MAX_NEAR], *difflib.get_close_matches(wanted, names, n=_MAX_NEAR, cutoff=0.6)])
+    )
+    near = near[:_MAX_NEAR]
     return f"did you mean {' or '.join(quote_name(name) for name in near)}?" if near else otherwise
 
 
@@ -193,6 +200,24 @@ def _escape(character: str) -> str:
     number = ord(character)
     letter, digits = ("x", 2) if number < 0x100 else ("u", 4) if number < 0x10000 else ("U", 8)
     return f"\\{letter}{number:0{digits}x}"
+
+
+def start_of_last_term(text: str) -> int:
+    """Where the last, perhaps unfinished, term of a target begins: for completion, so nothing here is an error."""
+    begin, quote = 0, ""
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in _QUOTES:
+            quote = character
+        elif character in _BLANKS or character == "(":
+            begin = at + 1
+        elif character in _OPERATORS:
+            # Inside a name it may be part of that.
+            in_name = text[begin:at].partition(":")[0] in NAME_KINDS
+            if not in_name or _HEAD.match(text, at + 1):
+                begin = at + 1
+    return begin
 
 
 class _Reader:
@@ -282,7 +307,8 @@ class _Reader:
         size = self._size() if _SIZE_FOLLOWS.match(self.text, self.at) else None
         if size is not None and address + size > _U64 + 1:
             raise self.error(start, "the range goes past the last address", "give a smaller size")
-        return Span(address, size, is_virtual, self._space() if is_virtual else None, start + 1)
+        pid_column = self.at + len("@pid:") + 1
+        return Span(address, size, is_virtual, self._space() if is_virtual else None, start + 1, pid_column)
 
     def _pid(self) -> Named:
         start = self.at

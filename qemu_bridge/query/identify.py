@@ -24,8 +24,12 @@ from .sources import Sources, skipped
 
 MAX_PLACE_MAPPINGS = 1024
 _MAX_SYMBOL_NAMES = 4096
-_KERNEL_IMAGE = frozenset(
-    {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.KERNEL_DATA, PageClass.KERNEL_BSS, PageClass.KERNEL_INIT}
+_KERNEL_HALF = 1 << 63
+_HAS_SYMBOLS = frozenset(
+    {
+        *(PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.KERNEL_DATA, PageClass.KERNEL_BSS),
+        *(PageClass.KERNEL_INIT, PageClass.MODULE),
+    }
 )
 
 
@@ -55,7 +59,7 @@ def identify_place(place: Span | SymbolPlace, sources: Sources) -> Place:
         order=flags >> ORDER_SHIFT if has_order else None,
         owners=_owners(owner, mappers),
         mappings=tuple(mappings),
-        symbol=sources.symbol_at(kernel_address) if kernel_address is not None and number in _KERNEL_IMAGE else None,
+        symbol=sources.symbol_at(kernel_address) if kernel_address is not None and number in _HAS_SYMBOLS else None,
         slab=sources.slab_object(physical) if number == PageClass.SLAB else None,
         file=owner.name if owner is not None and is_file else "",
         file_offset=None if index is None else (index << PAGE_SHIFT) + physical % PAGE_SIZE,
@@ -79,6 +83,9 @@ def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddres
     elif place.is_virtual:
         virtual, pid = VirtualAddress(place.start), place.pid
     else:
+        if place.start >= _KERNEL_HALF:
+            hint = f"write va:{place.start:#x} for the kernel's, and add @pid:N for a process's"
+            raise AddressError(f"{place.start:#x} is a virtual address, and no physical one; {hint}")
         return PhysicalAddress(place.start), None
     tables = sources.page_tables(pid)
     physical = None if tables is None else tables.translate(virtual)

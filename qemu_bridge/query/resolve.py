@@ -11,7 +11,6 @@ Three sources answer: classes and owners of the page map (``kernel.…``, ``clas
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -34,6 +33,7 @@ from .grammar import (
     error_at,
     format_target,
     quote_name,
+    start_of_last_term,
     suggest,
 )
 from .ranges import (
@@ -102,9 +102,7 @@ def describe_ranges(found: Ranges, sources: Sources, by_page: bool = False) -> l
 
 def complete_target(prefix: str, sources: Sources) -> list[str]:
     """What `prefix` can become, at most `MAX_COMPLETIONS` texts that begin with it: for a shell to offer."""
-    begin = max((match.start() for match in re.finditer(r"(?<![\w./:-])[A-Za-z]", prefix)), default=len(prefix))
-    for match in re.finditer(rf"(?:{'|'.join(KINDS)}):|kernel\.", prefix):
-        begin = match.start()
+    begin = start_of_last_term(prefix)
     stem, term = prefix[:begin], prefix[begin:]
     kind, colon, name = term.partition(":")
     found: Iterable[str]
@@ -220,7 +218,7 @@ class _Resolver:
     def _pid(self, term: Named) -> Ranges:
         processes = [process for process in self._sources.processes() if str(process.pid) == str(int(term.name))]
         if not processes:
-            raise self._unknown(term, [str(process.pid) for process in self._sources.processes()])
+            raise self._unknown(term, [])
         return self._of_process(processes[0], term.part)
 
     def _comm(self, term: Named) -> Ranges:
@@ -272,7 +270,7 @@ class _Resolver:
             try:
                 tables = self._sources.page_tables(span.pid)
             except UsageError:
-                raise self._unknown(span, [str(process.pid) for process in self._sources.processes()]) from None
+                raise self._unknown(span, []) from None
             return NOTHING if tables is None else self._virtual(tables, start, size, span.pid)
         # No RAM lies at 2^62 or above, where the arithmetic would overflow.
         end = min(start + size, 1 << 62)
@@ -315,10 +313,11 @@ class _Resolver:
             "file": ("no page of such a file is in memory", "a path is as process 1 sees it"),
             "slab": ("no such slab cache", "caches may have been merged into one of another name"),
             "module": ("no such module", "list them with 'glassbox modules'"),
-            "sym": ("no such kernel symbol", "symbols of modules are not known"),
+            "sym": ("no such kernel symbol", "'glassbox targets NAME sym:BEGINNING' lists those that begin so"),
         }["pid" if isinstance(term, Span) else term.kind]
-        wanted = str(term.pid) if isinstance(term, Span) else term.name
-        return error_at(self._text, term.column, what, suggest(wanted, known, otherwise))
+        if isinstance(term, Span):
+            return error_at(self._text, term.pid_column, what, otherwise)
+        return error_at(self._text, term.column, what, suggest(term.name, known, otherwise))
 
 
 def _rows_in_part(mapped: Mappings, areas: Iterable[MemoryMapping], part: str) -> npt.NDArray[np.bool_]:

@@ -6,28 +6,32 @@ What a guest says is bounded here: its processes are looked at while there is ti
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
-
 from ..addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
+from ..budget import Budget, OutOfBudgetError
 from ..columns import KernelColumns
 from ..errors import NoTypesError, UsageError
 from ..memmap import PageLayout
+from ..modules import GuestSymbols
+from ..overlays import OverlayContext
+from ..overlays.areas import AreaReader
+from ..overlays.processes import read_processes
 from ..page_map import PageMap
 from ..paging import PageTables
-from ..protocol import MemoryMapping, Process, SlabObject, Symbol
+from ..protocol import MemoryMapping, PageClass, Process, SlabObject, Symbol
 from ..ram import GuestRam
 from ..symbols import KernelSymbols
-from ..volatility_adapter import VolatilityAdapter
 
 QUERY_TIME_S = 10.0
 MAX_NOTES = 16
 _MAX_CPUS = 1 << 13
 _MAX_CACHE_NAME = 128
+_MAX_MODULE_PAGES = 1 << 18
 _CACHE_FIELDS = ("size", "object_size", "red_left_pad", "name")
 _KERNEL_HALF = 1 << 63
 _IMAGE_BASE = 0xFFFFFFFF80000000
@@ -69,10 +73,10 @@ class Sources(Protocol):
         """Names of kernel symbols that begin so."""
 
     def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
-        """The kernel symbol at or below an address of the kernel image."""
+        """The symbol at or below an address of the kernel image or of a module."""
 
     def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
-        """Where the kernel itself sees a byte of RAM: in its image if it lies there, else in its direct map."""
+        """Where the kernel itself sees a byte of RAM: in its image or a module if it lies there, else in its direct map."""
 
     def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
         """The object of a slab page that a byte lies in, None between objects."""
@@ -93,35 +97,39 @@ class GuestSources:
         self,
         ram: GuestRam,
         kernel: KernelSymbols,
-        adapter: VolatilityAdapter | None,
+        context: OverlayContext | None,
         page_map: PageMap,
         query_time_s: float = QUERY_TIME_S,
     ) -> None:
+        """Answer from `page_map`, and from what `context` reads; that is None for a kernel without types."""
         self.page_map = page_map
         self.layout = ram.layout
-        self.notes: list[str] = list(page_map.skipped[:MAX_NOTES])
+        self.notes: list[str] = [*filter(None, [kernel.caveat]), *page_map.skipped][:MAX_NOTES]
         self._ram = ram
         self._kernel = kernel
-        self._adapter = adapter
-        if adapter is None:
+        self._context = context
+        if context is None:
             self.notes.append("the kernel carries no types, so its processes cannot be read")
-        self._deadline = time.monotonic() + query_time_s
+        self._budget = Budget(query_time_s)
+        # What its readers leave out, it leaves out.
+        self._budget.skipped = self.notes
         self._is_late = False
         self._mappings: dict[int, list[MemoryMapping]] = {}
 
     def has_time(self) -> bool:
         """Whether to go on; the first False leaves a note."""
-        if not self._is_late and time.monotonic() > self._deadline:
+        if not self._is_late and time.monotonic() > self._budget.deadline:
             self._is_late = True
             self.notes.append("time ran out before everything was looked at")
         return not self._is_late
 
     @cached_property
     def _processes(self) -> list[Process]:
-        if self._adapter is None:
-            return []
-        found = self._adapter.processes()
-        self.notes += self._adapter.skipped
+        found: list[Process] = []
+        # What was read before time ran out stays.
+        with self._reading() as context:
+            if context is not None:
+                found.extend(read_processes(context, self._budget))
         return found
 
     def processes(self) -> list[Process]:
@@ -130,10 +138,26 @@ class GuestSources:
 
     def mappings(self, pid: int) -> list[MemoryMapping]:
         """The memory areas of a process, ascending."""
-        if self._adapter is not None and pid not in self._mappings:
-            self._mappings[pid] = self._adapter.mappings(pid)
-            self.notes += self._adapter.skipped
-        return self._mappings.get(pid, [])
+        if pid not in self._mappings:
+            self._mappings[pid] = []
+            with self._reading():
+                if self._areas is not None:
+                    self._mappings[pid] = self._areas.of_process(pid)
+        return self._mappings[pid]
+
+    @cached_property
+    def _areas(self) -> AreaReader | None:
+        return None if self._context is None else AreaReader(self._context, self._budget)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[OverlayContext | None]:
+        """Let the body read in the time that is left; a note where it does not suffice."""
+        if self._context is not None:
+            self._context.objects.budget = self._budget
+        try:
+            yield self._context
+        except OutOfBudgetError as error:
+            self.notes.append(f"{error} before everything was looked at")
 
     def page_tables(self, pid: int | None) -> PageTables | None:
         """The address space of process `pid`, None for a kernel thread; the kernel's for None. `UsageError` for no process."""
@@ -152,16 +176,20 @@ class GuestSources:
 
     # Symbols
 
+    @cached_property
+    def _symbols(self) -> GuestSymbols:
+        with self._reading() as context:
+            if context is not None:
+                return context.symbols
+        return GuestSymbols(self._kernel)
+
     def symbol_extents(self, name: str) -> list[tuple[VirtualAddress, int]]:
         """Address and bytes of each symbol called `name`, of a per-CPU one on every CPU; it ends where the next begins."""
-        addresses = self._kernel.kallsyms.addresses
         found = []
-        for symbol in self._kernel.kallsyms.lookup(name):
-            after = int(np.searchsorted(addresses, np.uint64(symbol.address), side="right"))
-            room = PAGE_SIZE - symbol.address % PAGE_SIZE
-            size = int(addresses[after]) - symbol.address if after < len(addresses) else room
+        for symbol in self._symbols.lookup(name):
+            size = self._symbols.end_of(symbol) - symbol.address
             if symbol.address < _KERNEL_HALF:
-                size = min(size, room)
+                size = min(size, PAGE_SIZE - symbol.address % PAGE_SIZE)
                 found += [(VirtualAddress(symbol.address + base & _U64), size) for base in self._cpu_bases]
             else:
                 found.append((symbol.address, size))
@@ -179,33 +207,45 @@ class GuestSources:
         return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
 
     def symbol_names(self, beginning: str, limit: int) -> list[str]:
-        """Names of kernel symbols that begin so, at most `limit`."""
-        names: dict[str, None] = {}
-        for entry in self._kernel.kallsyms.entries():
-            if entry.startswith(beginning, 1):
-                names[entry[1:]] = None
-                if len(names) >= limit:
-                    break
-        return list(names)
+        """Names of symbols that begin so, at most `limit`."""
+        return self._symbols.names(beginning, limit)
 
     def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
-        """The kernel symbol at or below an address of the kernel image; None past the image's end."""
-        symbol = self._kernel.kallsyms.at(virtual)
-        if symbol is None or any(s.start <= virtual < s.end for s in self._kernel.sections()):
+        """The symbol at or below an address of the kernel image or of a module; None past their ends."""
+        symbol = self._symbols.at(virtual)
+        if symbol is None or symbol.module or any(s.start <= virtual < s.end for s in self._kernel.sections()):
             return symbol
         end = self._kernel.kallsyms.address_of("_end")
         return symbol if end is not None and virtual < end else None
 
     def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
-        """Where the kernel itself sees a byte of RAM: in its image if it lies there, else in its direct map."""
+        """Where the kernel itself sees a byte of RAM: in its image or a module if it lies there, else in its direct map."""
         base = self._kernel.info.number("phys_base") or 0
         places = [VirtualAddress(physical - base + _IMAGE_BASE & _U64)]
         start, end = (self._kernel.kallsyms.address_of(name) for name in ("_text", "_end"))
         if start is None or end is None or not start <= places[0] < end:
             places.clear()
+        page = self.layout.to_offset(physical) >> PAGE_SHIFT
+        if self.page_map.entries["page_class"][page] == PageClass.MODULE:
+            places += self._module_pages.get(physical >> PAGE_SHIFT, [])
         places.append(VirtualAddress(self._columns.page_offset + physical & _U64))
         tables = self._kernel.page_tables
-        return next((place for place in places if tables.translate(place) == physical), None)
+        inside = (VirtualAddress(place & ~(PAGE_SIZE - 1) | physical % PAGE_SIZE) for place in places)
+        return next((place for place in inside if tables.translate(place) == physical), None)
+
+    @cached_property
+    def _module_pages(self) -> dict[int, list[VirtualAddress]]:
+        """Where each frame of a module's memory is mapped."""
+        found: dict[int, list[VirtualAddress]] = {}
+        tables = self._kernel.page_tables
+        for module in self._symbols.modules:
+            for base, size in module.parts:
+                for page in range(base & ~(PAGE_SIZE - 1), base + size, PAGE_SIZE):
+                    if len(found) >= _MAX_MODULE_PAGES or not self.has_time():
+                        return found
+                    if (physical := tables.translate(VirtualAddress(page))) is not None:
+                        found.setdefault(physical >> PAGE_SHIFT, []).append(VirtualAddress(page))
+        return found
 
     # The memmap
 

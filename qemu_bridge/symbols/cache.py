@@ -4,8 +4,7 @@
 
     KEY.r1.npz             decoded symbols
     KEY.types.r1.npz       the places of type records
-    KEY.core.r1.json.gz    Volatility symbol file for `volatility_adapter`
-    KEY.r1.json.gz         the whole Volatility symbol file, for its own command line
+    KEY.r1.json.gz         Volatility symbol file, for its own command line and `volatility_adapter`
 
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
 leave its own symbols under that name. The places of type records go by the hash of the symbols, and are used only
@@ -39,7 +38,7 @@ REVISION = 1
 """Counts up when the same kernel gives other files, so that those of an older release are not taken for ours."""
 
 KEPT_FILES = 64
-"""Files that stay in the folder, the newest: some four a kernel build."""
+"""Files that stay in the folder, the newest: some three a kernel build."""
 
 Columns = Mapping[str, npt.NDArray[Any]]
 

@@ -12,7 +12,6 @@ read; the declarations are the kernel's own, releases 5.10 to 6.12.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
 from typing import Any
 
 from .btf import MAX_DEPTH, Btf, Kind, Member
@@ -71,77 +70,6 @@ SYMBOL_TYPES = {
 }
 """C types of global variables, by symbol."""
 
-CORE_TYPES = (
-    *(
-        "task_struct",
-        "mm_struct",
-        "vm_area_struct",
-        "maple_tree",
-        "maple_node",
-        "module",
-        "module_use",
-        "vm_special_mapping",
-    ),
-    *(
-        "file",
-        "dentry",
-        "inode",
-        "super_block",
-        "mount",
-        "vfsmount",
-        "mnt_namespace",
-        "fs_struct",
-        "files_struct",
-        "qstr",
-    ),
-    *(
-        "list_head",
-        "hlist_head",
-        "hlist_bl_node",
-        "rb_root",
-        "idr",
-        "cred",
-        "kernel_cap_t",
-        "kernel_cap_struct",
-        "kobject",
-    ),
-    *(
-        "page",
-        "address_space",
-        "xarray",
-        "xa_node",
-        "timespec64",
-        "latch_tree_root",
-        "kernel_symbol",
-        "module_sect_attr",
-    ),
-    *("bin_attribute", "scatterlist", "bpf_prog", "bpf_prog_aux", "pid", "upid", "pid_namespace", "nsproxy", "kthread"),
-    *(
-        "net",
-        "socket",
-        "sock",
-        "inet_sock",
-        "unix_sock",
-        "netlink_sock",
-        "vsock_sock",
-        "packet_sock",
-        "xdp_sock",
-        "bt_sock",
-    ),
-    *(
-        "anon_vma_name",
-        "backing_file",
-        "worker",
-        "workqueue_struct",
-        "mod_mem_type",
-        "module_state",
-        "cpuinfo_x86",
-        "percpu_counter",
-        "atomic64_t",
-    ),
-)
-"""Types that Volatility's Linux classes and `volatility_adapter` start from."""
-
 Json = dict[str, Any]
 
 # Sizes of enumerations and of storage the kernel may lack a name for.
@@ -151,13 +79,9 @@ _BTF_INT_SIGNED, _BTF_INT_BOOL = 1, 4
 
 
 class IsfWriter:
-    """Turns BTF into the type sections of an ISF document: all of it, or what is reachable from `roots`.
+    """Turns BTF into the type sections of an ISF document."""
 
-    What is named by a struct's fields is reachable, through pointers too, however far. From the types that Volatility's
-    Linux classes start at that is one type in seven, a tenth of the document's size.
-    """
-
-    def __init__(self, btf: Btf, roots: Iterable[str] | None = None) -> None:
+    def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._names: dict[int, str] = {}
         self._name_types()
@@ -165,7 +89,7 @@ class IsfWriter:
         self._enums: Json = {}
         self._queue: list[int] = []
         self._seen: set[int] = set()
-        for type_id in self._names if roots is None else self._find_all(roots):
+        for type_id in self._names:
             self._reach(type_id)
         self._drain()
 
@@ -213,10 +137,6 @@ class IsfWriter:
         for _ in range(declaration.count("*")):
             described = {"kind": "pointer", "subtype": described}
         return described
-
-    def _find_all(self, names: Iterable[str]) -> list[int]:
-        found = (self._btf.find(name, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF) for name in names)
-        return [self._btf.resolve(type_id) for type_id in found if type_id is not None]
 
     def _reach(self, type_id: int) -> None:
         """Have the struct, union or enumeration written, if it is one and was not yet."""
@@ -322,19 +242,17 @@ class IsfWriter:
         return {"size": size, "base": base, "constants": self._btf.enumerators(type_id)}
 
 
-def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banner: bytes, core: bool = False) -> Json:
+def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banner: bytes) -> Json:
     """The ISF document of a kernel, as Volatility's ``LinuxKernelIntermedSymbols`` loads it.
 
     `kallsyms` holds link-time addresses (`KallsymsTable.moved`). `banner` is what ``linux_banner`` holds, by which Volatility's
-    own command line recognises the kernel. With `core` the document has only the types reachable from `CORE_TYPES` and
-    the symbols of `SYMBOL_TYPES`: a tenth of the size, enough for `volatility_adapter`.
+    own command line recognises the kernel.
     """
-    writer = IsfWriter(btf, CORE_TYPES if core else None)
-    symbols = _addresses(kallsyms, SYMBOL_TYPES if core else None)
-    if not core:
-        for type_id in btf.ids(Kind.VAR):
-            if btf.name(type_id) in symbols:
-                symbols[btf.name(type_id)]["type"] = writer.describe(btf.target(type_id))
+    writer = IsfWriter(btf)
+    symbols = _addresses(kallsyms)
+    for type_id in btf.ids(Kind.VAR):
+        if btf.name(type_id) in symbols:
+            symbols[btf.name(type_id)]["type"] = writer.describe(btf.target(type_id))
     for name, declaration in SYMBOL_TYPES.items():
         if name in symbols and (described := writer.declare(declaration)) is not None:
             symbols[name]["type"] = described
@@ -346,11 +264,8 @@ def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banne
     return writer.document(symbols, {"symbols": [source], "types": [source]})
 
 
-def _addresses(kallsyms: KallsymsTable, names: Iterable[str] | None) -> Json:
-    """Addresses by name, of several symbols of one name the first: of all symbols, or of `names`."""
-    if names is not None:
-        found = ((name, kallsyms.address_of(name)) for name in names)
-        return {name: {"address": address} for name, address in found if address is not None}
+def _addresses(kallsyms: KallsymsTable) -> Json:
+    """Addresses by name, of several symbols of one name the first."""
     symbols: Json = {}
     for address, entry in zip(kallsyms.addresses.tolist(), kallsyms.entries(), strict=True):
         symbols.setdefault(entry[1:], {"address": address})

@@ -18,8 +18,10 @@ VMCOREINFO note says where (commit 5fd8fea935a1):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +77,15 @@ class KallsymsTable:
         """Type letter and name of every symbol, in order: ``["D__per_cpu_start", …]``."""
         return self.text.decode("latin-1").split("\n")[1:]
 
+    def names(self, beginning: str, limit: int) -> list[str]:
+        """Names that begin so, each once, at most `limit`, in the order of the table."""
+        names: dict[str, None] = {}
+        for match in re.finditer(rb"\n.(" + re.escape(beginning.encode("latin-1", "replace")) + rb"[^\n]*)", self.text):
+            if len(names) >= limit:
+                break
+            names[match[1].decode("latin-1")] = None
+        return list(names)
+
     def lookup(self, name: str) -> list[Symbol]:
         """Every symbol called `name` (static ones may share a name), ascending; an empty list for none."""
         found = []
@@ -92,8 +103,15 @@ class KallsymsTable:
 
     def address_of(self, name: str) -> VirtualAddress | None:
         """Run-time address of the first symbol called `name`, None where there is none."""
-        found = self.lookup(name)
-        return found[0].address if found else None
+        if name not in self._known:
+            found = self.lookup(name)
+            self._known[name] = found[0].address if found else None
+        return self._known[name]
+
+    @cached_property
+    def _known(self) -> dict[str, VirtualAddress | None]:
+        # The same few dozen names are asked for at every question, and a scan of the text takes most of a millisecond.
+        return {}
 
     def at(self, address: VirtualAddress) -> Symbol | None:
         """The symbol at or nearest below `address` and how far past it that lies; None outside the kernel image.
@@ -186,6 +204,13 @@ def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDA
         raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which cannot be; {_HINT}")
     text = b"".join(map(pieces.__getitem__, codes.tolist()))
     return ends[heads] - 1, text
+
+
+def make_table(entries: Sequence[str], addresses: Sequence[int]) -> KallsymsTable:
+    """The table of symbols with these `entries`, type letter and name each, and their addresses, in any order."""
+    text = "".join(f"\n{entry}" for entry in entries).encode("latin-1", "replace")
+    sizes = np.array([len(entry) + 1 for entry in entries], np.int64)
+    return _sorted_table(np.array(addresses, np.uint64), np.cumsum(sizes) - sizes, text)
 
 
 def decode_offsets(offsets: npt.NDArray[np.int32], relative_base: int, absolute_percpu: bool) -> npt.NDArray[np.uint64]:

@@ -3,10 +3,8 @@
 >>> kernel = KernelSymbols.load(ram)
 >>> kernel.release
 '6.1.0-56-cloud-amd64'
->>> kernel.lookup("init_task")
-[Symbol(name='init_task', address=18446744071606217280, symbol_type='D', offset=0)]
->>> kernel.lookup("0xffffffff81000010")[0].offset
-16
+>>> hex(kernel.address_of("init_task"))
+'0xffffffff8261a240'
 
 Nothing but RAM is read: no kernel file, no System.map, no debug package, no register of a vCPU.
 """
@@ -15,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +22,10 @@ import numpy as np
 from ..addresses import PhysicalAddress, VirtualAddress
 from ..errors import AddressError, GlassBoxError, GuestError, NotBootedError, NoTypesError
 from ..paging import PageTables
-from ..protocol import Symbol
 from ..ram import GuestRam
 from . import cache, releases
 from .btf import Btf, parse_btf
-from .isf import CORE_TYPES, SYMBOL_TYPES, Json, to_isf
+from .isf import SYMBOL_TYPES, Json, to_isf
 from .kallsyms import KallsymsTable, RawKallsyms, decode_kallsyms, read_kallsyms
 from .vmcoreinfo import VmCoreInfo, iter_vmcoreinfo, read_note
 
@@ -79,10 +75,15 @@ class KernelSymbols:
         self._features: dict[str, bool] = {}
         raw = read_kallsyms(info, self.page_tables)
         self._kallsyms_digest = raw.digest()
-        self.kallsyms = _decode_or_recall(raw, f"{info.build_id}-{self._kallsyms_digest.hex()}")
+        key = f"{info.build_id}-{self._kallsyms_digest.hex()}"
+        recalled = _recall(raw, key)
+        self.kallsyms = decode_kallsyms(raw) if recalled is None else recalled
         self._swapper = self._find_swapper()
         if not self._init_task_is_there():
             raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
+        # Not before: what is no kernel must not push real ones out of the cache.
+        if recalled is None:
+            _keep(raw, key, self.kallsyms)
 
     @classmethod
     def load(cls, ram: GuestRam) -> KernelSymbols:
@@ -129,18 +130,13 @@ class KernelSymbols:
 
     @cached_property
     def isf_path(self) -> Path:
-        """The whole Volatility symbol file of this build, written to the cache when first asked for."""
-        return cache.find_or_make_json(self._isf_key(), lambda: self.isf(core=False))
+        """The Volatility symbol file of this build, written to the cache when first asked for."""
+        return cache.find_or_make_json(self._isf_key(), self.isf)
 
-    @cached_property
-    def core_isf_path(self) -> Path:
-        """The smaller symbol file that `volatility_adapter` loads (`isf.CORE_TYPES`)."""
-        return cache.find_or_make_json(f"{self._isf_key()}.core", lambda: self.isf(core=True))
-
-    def isf(self, core: bool) -> Json:
-        """The Volatility symbol document, whole or `core` only; `NoTypesError` without BTF."""
+    def isf(self) -> Json:
+        """The Volatility symbol document; `NoTypesError` without BTF."""
         link_time = self.kallsyms.moved(-self.kaslr_offset)
-        return to_isf(self.btf, link_time, self.release, self.build_id, self._banner(), core)
+        return to_isf(self.btf, link_time, self.release, self.build_id, self._banner())
 
     def is_current(self) -> bool:
         """Whether the guest still runs this kernel: False after a reboot."""
@@ -149,16 +145,6 @@ class KernelSymbols:
             return found == self.info and self._init_task_is_there()
         except GlassBoxError:
             return False
-
-    def lookup(self, wanted: str) -> list[Symbol]:
-        """The symbols called `wanted`, or the one that covers address `wanted` (hexadecimal with 0x, or decimal).
-
-        An empty list when there is none. The kernel image only: symbols of modules are not searched.
-        """
-        if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}|\d{1,20}", wanted):
-            symbol = self.kallsyms.at(VirtualAddress(int(wanted, 0 if wanted[:2].lower() == "0x" else 10)))
-            return [] if symbol is None else [symbol]
-        return self.kallsyms.lookup(wanted)
 
     def address_of(self, name: str) -> VirtualAddress:
         """Run-time address of kernel symbol `name`; `GuestError` when the kernel has none."""
@@ -242,7 +228,7 @@ class KernelSymbols:
         link_stext = (self.info.symbol("_stext") or 0) - self.kaslr_offset
         btf_digest = _digest(self.btf.words.data, self.btf.strings)
         parts = (self._kallsyms_digest, btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
-        chosen = repr((self.release, SYMBOL_TYPES, CORE_TYPES)).encode()
+        chosen = repr((self.release, SYMBOL_TYPES)).encode()
         return f"{self.build_id}-{_digest(*parts, chosen).hex()}"
 
 
@@ -253,21 +239,24 @@ def _digest(*parts: bytes | memoryview) -> bytes:
     return hashed.digest()[:16]
 
 
-def _decode_or_recall(raw: RawKallsyms, key: str) -> KallsymsTable:
-    """The symbol table, from the cache if this build's was decoded before.
+def _recall(raw: RawKallsyms, key: str) -> KallsymsTable | None:
+    """The symbol table from the cache, if this build's was kept there.
 
     Kept with ``_stext`` at its customary link address, which makes the columns a function of the bytes that `key` hashes.
     """
-    if raw.absolutes:
-        return decode_kallsyms(raw)
-    moved = raw.stext - _CUSTOMARY_STEXT
-    columns = cache.load_columns(key, ("addresses", "starts", "text"))
-    if columns is not None and len(columns["addresses"]) == len(columns["starts"]) == raw.count:
-        return KallsymsTable(columns["addresses"], columns["starts"], columns["text"].tobytes()).moved(moved)
-    table = decode_kallsyms(raw)
-    text = np.frombuffer(table.text, np.uint8)
-    cache.store_columns(key, {"addresses": table.moved(-moved).addresses, "starts": table.starts, "text": text})
-    return table
+    columns = None if raw.absolutes else cache.load_columns(key, ("addresses", "starts", "text"))
+    if columns is None or not len(columns["addresses"]) == len(columns["starts"]) == raw.count:
+        return None
+    table = KallsymsTable(columns["addresses"], columns["starts"], columns["text"].tobytes())
+    return table.moved(raw.stext - _CUSTOMARY_STEXT)
+
+
+def _keep(raw: RawKallsyms, key: str, table: KallsymsTable) -> None:
+    """Put a decoded table into the cache; one of whole addresses is decoded as quickly."""
+    if not raw.absolutes:
+        addresses = table.moved(_CUSTOMARY_STEXT - raw.stext).addresses
+        text = np.frombuffer(table.text, np.uint8)
+        cache.store_columns(key, {"addresses": addresses, "starts": table.starts, "text": text})
 
 
 def _parse_or_recall(data: bytes, key: str) -> Btf:

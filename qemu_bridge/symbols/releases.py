@@ -169,6 +169,11 @@ DIFFERENCES = (
         "the top byte of page_type is the type, 0xf0 (PGTY_buddy) to 0xfe",
         _enumerates("pagetype", "PGTY_buddy"),
     ),
+    Difference(
+        "backing_mode_bit_24", (6, 14), "a94204f4d48e",
+        "FMODE_BACKING is bit 25 of a file's f_mode, or bit 24 where a stable release took the change back",
+        "FMODE_BACKING is bit 24 of a file's f_mode",
+    ),
 )  # fmt: skip
 """Every difference that Glass Box takes account of, by release."""
 

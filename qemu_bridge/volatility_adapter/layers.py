@@ -35,7 +35,7 @@ class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
 
     def __init__(self, context: Any, config_path: str, name: str, ram: GuestRam) -> None:  # noqa: ANN401
         super().__init__(context, config_path, name)
-        self._ram = ram
+        self.ram = ram
 
     @property
     def minimum_address(self) -> int:
@@ -43,14 +43,14 @@ class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
 
     @property
     def maximum_address(self) -> int:
-        return self._ram.layout.end - 1
+        return self.ram.layout.end - 1
 
     def is_valid(self, offset: int, length: int = 1) -> bool:
-        return any(r.start <= offset and offset + length <= r.start + r.size for r in self._ram.layout.regions)
+        return any(r.start <= offset and offset + length <= r.start + r.size for r in self.ram.layout.regions)
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:
         try:
-            return self._ram.read(PhysicalAddress(offset), length)
+            return self.ram.read(PhysicalAddress(offset), length)
         except AddressError:
             if pad:
                 return bytes(length)
@@ -63,9 +63,11 @@ class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
 class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
     """The kernel's address space: pages as they were when this epoch first read them."""
 
-    def __init__(self, context: Any, config_path: str, name: str, tables: PageTables) -> None:  # noqa: ANN401
+    def __init__(self, context: Any, config_path: str, name: str, tables: PageTables | None = None) -> None:  # noqa: ANN401
+        """Read through `tables`; Volatility, which makes layers for processes, gives a root in its configuration instead."""
         super().__init__(context, config_path, name)
-        self._tables = tables
+        ram = context.layers[self.config["memory_layer"]].ram
+        self._tables = tables or PageTables(ram, PhysicalAddress(self._page_map_offset), len(self._structure))
         self._pages: dict[int, bytes | None] = {}
         self.deadline = float("inf")
 

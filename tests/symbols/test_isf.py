@@ -10,7 +10,7 @@ import pytest
 from memory_samples import BtfWriter
 
 from qemu_bridge.symbols.btf import Btf, Kind, parse_btf
-from qemu_bridge.symbols.isf import CORE_TYPES, SYMBOL_TYPES, to_isf
+from qemu_bridge.symbols.isf import to_isf
 from qemu_bridge.symbols.kallsyms import KallsymsTable
 
 BANNER = b"Linux version 6.1 (someone@somewhere) #1 SMP\n"
@@ -115,14 +115,6 @@ def test_the_origin_is_one_the_schema_knows(document):
     assert document["metadata"]["linux"]["types"] == [{"kind": "symtab", "name": f"6.1 {'ab' * 20}"}]
 
 
-def test_the_core_is_what_the_adapter_starts_from_and_all_that_it_reaches():
-    core = to_isf(sample(), TABLE, "6.1", "ab" * 20, BANNER, core=True)
-    assert "task_struct" in core["user_types"] and "list_head" in core["user_types"] and "task_state" in core["enums"]
-    assert not any(name.startswith("unrelated") for name in core["user_types"])
-    assert set(core["symbols"]) == {"init_task", "modules"} <= set(SYMBOL_TYPES)
-    assert "task_struct" in CORE_TYPES
-
-
 def test_volatility_reads_objects_through_the_document(document, tmp_path):
     from volatility3.framework import contexts
     from volatility3.framework.layers import physical
@@ -144,7 +136,7 @@ def test_volatility_reads_objects_through_the_document(document, tmp_path):
 @pytest.mark.guest
 def test_every_size_and_offset_of_the_real_document_is_btfs(machine):
     kernel = machine.kernel
-    document = kernel.isf(core=False)
+    document = kernel.isf()
     assert {"task_struct", "mm_struct", "page", "module"} <= set(document["user_types"])
     for name, type_id in kernel.btf.names(Kind.STRUCT):
         written = document["user_types"][name]
