@@ -10,6 +10,10 @@ default:
 run *options:
     @glassbox run {{ options }}
 
+# Compile the plugin that QEMU loads, and say where it is.
+plugin:
+    python -m tcg_plugin.build
+
 # Lint, type-check and run the tests that fit in a few minutes.
 test *options: lint
     python -m pytest -m "not long" {{ options }}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -39,6 +40,7 @@ from .protocol import (
 if TYPE_CHECKING:
     from .page_map import PageMap, PageMapFile
     from .ram import GuestRam
+    from .trace.control import ArmOptions
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -195,6 +197,27 @@ class Client:
         `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
         """
         return [from_json(Symbol, row) for row in self.request("sym", wanted=wanted)[0]["rows"]]
+
+    # --- its trace ---------------------------------------------------------------------------------------
+
+    def trace_arm(self, options: ArmOptions | None = None, reader_pid: int | None = None) -> dict[str, Any]:
+        """Open a window of the trace; the `trace_status` then.
+
+        `reader_pid` (this process) drains the rings; the guest waits for it, and the window closes when it dies.
+        `UsageError` for options that cannot be, `MachineError` where there is no plugin or a window is open.
+        """
+        record = options.to_json() if options else {}
+        return self.request("trace_arm", options=record, reader_pid=os.getpid() if reader_pid is None else reader_pid)[
+            0
+        ]
+
+    def trace_disarm(self) -> dict[str, Any]:
+        """Close the window of the trace, if one is open; the `trace_status` then."""
+        return self.request("trace_disarm")[0]
+
+    def trace_status(self) -> dict[str, Any]:
+        """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin."""
+        return self.request("trace_status")[0]
 
     # --- places ------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Connection:
     """What the connection file of one machine says; paths are absolute, addresses guest-physical.
 
     `origin` is ``started``, or ``attached`` (somebody else's QEMU) or ``image`` (a file with RAM in it): neither RAM nor
-    QEMU is ours then.
+    QEMU is ours then. `trace_path` is the trace's shared file; where it is empty `no_trace` says why.
     """
 
     name: str
@@ -59,11 +59,14 @@ class Connection:
     origin: str = "started"
     protocol: int = PROTOCOL_VERSION
     argv: tuple[str, ...] = field(default=())
+    trace_path: str = ""
+    no_trace: str = ""
 
     @property
     def shared_files(self) -> tuple[str, ...]:
         """The shared memory files that go when the machine goes."""
-        return (self.ram_path, self.page_map_path) if self.origin == "started" else (self.page_map_path,)
+        ours = (self.ram_path, self.trace_path) if self.origin == "started" else ()
+        return tuple(path for path in (self.page_map_path, *ours) if path)
 
     @property
     def layout(self) -> RamLayout:
@@ -268,7 +271,7 @@ def sweep(name: str) -> bool:
         shared = [record["page_map_path"]]
         if record.get("origin", "started") == "started":
             end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
-            shared.append(record["ram_path"])
+            shared += [record["ram_path"], record.get("trace_path", "")]
         remove_files(name, shared)
     except FileNotFoundError:
         return False

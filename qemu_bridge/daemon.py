@@ -25,6 +25,15 @@ from .machine import MachineConfig, check_ram_space
 from .process import Origin, Qemu
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tracing:
+    """The plugin to load, or why there is none; `armed` asks for a window from the first instruction on."""
+
+    plugin: Path | None = None
+    reason: str = ""
+    armed: dict[str, Any] | None = None
+
+
 def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: str = "started") -> Connection:
     runtime = connection.runtime_folder()
     state = connection.state_folder(config.name)
@@ -50,7 +59,9 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: str =
     )
 
 
-def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], None]) -> None:
+def keep(
+    qemu: str, config: MachineConfig, on_running: Callable[[Connection], None], tracing: Tracing | None = None
+) -> None:
     """Start the machine on the program `qemu` and serve it until it ends; nothing of it is left behind then.
 
     Raises `BusyNameError` if the name is taken, `HostError` if its RAM has no room, `MachineError` if QEMU does
@@ -61,7 +72,9 @@ def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], No
     lock = connection.acquire_lock(config.name)
     connection.sweep(config.name)
     ram = connection.ram_folder() / f"{connection.shared_prefix()}{config.name}-{os.getpid()}.ram"
-    found = _describe(config, ram, layout)
+    tracing = tracing or Tracing()
+    trace = ram.with_suffix(".trace") if tracing.plugin else None
+    found = dataclasses.replace(_describe(config, ram, layout), trace_path=str(trace or ""), no_trace=tracing.reason)
     # The logs are ours to clear only now that the name is.
     os.ftruncate(2, 0)
     os.close(os.open(found.console_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
@@ -73,7 +86,9 @@ def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], No
             # Exclusive, so that nobody else's file, planted under the name, is taken for ours.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             os.truncate(path, size)
-        process = Qemu(qemu, config, ram, Path(found.console_path))
+        if trace is not None:
+            _make_trace(trace, config, ram, layout, tracing.armed)
+        process = Qemu(qemu, config, ram, Path(found.console_path), tracing.plugin, trace)
         found = dataclasses.replace(
             found, state="running", qemu_pid=process.process.pid, qemu_started=process.started, argv=tuple(process.argv)
         )
@@ -86,6 +101,15 @@ def keep(qemu: str, config: MachineConfig, on_running: Callable[[Connection], No
             process.process.wait()
         connection.remove_files(config.name, found.shared_files)
         os.close(lock)
+
+
+def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
+    from .trace import control
+
+    control.create(path, config.smp, ram, layout)
+    if armed is not None:
+        reader_pid = int(armed.pop("reader_pid"))
+        control.TraceControl(path).want(control.ArmOptions.from_json(armed), reader_pid)
 
 
 def join(wanted: dict[str, str], on_running: Callable[[Connection], None]) -> None:
@@ -130,6 +154,11 @@ def _to_config(record: dict[str, Any]) -> MachineConfig:
     return MachineConfig(**record | {"qemu_args": tuple(record["qemu_args"])})
 
 
+def _to_tracing(record: dict[str, Any]) -> Tracing:
+    plugin, reason, armed = record.pop("plugin", None), record.pop("no_plugin", ""), record.pop("trace", None)
+    return Tracing(Path(plugin) if plugin else None, reason, armed)
+
+
 def main() -> int:
     """Entry point of ``python -m qemu_bridge.daemon``."""
     text = sys.stdin.read()
@@ -155,7 +184,8 @@ def main() -> int:
         if "attach" in record:
             join(record["attach"], lambda found: report({"ok": True}))
         else:
-            keep(record.pop("qemu"), _to_config(record), lambda found: report({"ok": True}))
+            tracing = _to_tracing(record)
+            keep(record.pop("qemu"), _to_config(record), lambda found: report({"ok": True}), tracing)
     except GlassBoxError as error:
         with contextlib.suppress(OSError):
             report({"ok": False, "kind": type(error).__name__, "message": str(error)})

@@ -14,6 +14,7 @@ it as it stands, without a traceback. A class exists only where someone catches 
     ├── MachineError                     QEMU or the daemon refused, died or did not answer
     │   ├── MachineGoneError             it was there and has ended
     │   └── PageMapOverwrittenError      a newer one was published meanwhile
+    ├── TraceError                       a trace file that is damaged or is none
     └── GuestError                       what guest RAM holds cannot be understood
         ├── NotBootedError               no kernel there yet
         └── NoTypesError                 a kernel without BTF: no types, so no processes
@@ -75,6 +76,10 @@ class MachineGoneError(MachineError):
 
 class PageMapOverwrittenError(MachineError):
     """A newer page map was published while one was read; asking again helps."""
+
+
+class TraceError(GlassBoxError):
+    """A trace file is damaged, or is none."""
 
 
 class GuestError(GlassBoxError):

@@ -10,16 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import connection, errors
-from .errors import GlassBoxError, MachineError, UsageError
-from .machine import MachineConfig, find_qemu
+from .errors import GlassBoxError, HostError, MachineError, UsageError
+from .machine import MachineConfig, find_plugin, find_qemu
+
+if TYPE_CHECKING:
+    from .trace.control import ArmOptions
+
+logger = logging.getLogger(__name__)
 
 WaitingDaemon = subprocess.Popen[bytes]
 
@@ -44,17 +51,31 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
             threading.Thread(target=daemon.wait, name="daemon", daemon=True).start()
 
 
-def launch(config: MachineConfig, daemon: WaitingDaemon | None = None) -> None:
+def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None) -> None:
     """Let `daemon`, else a new one, start the machine of `config`; returns when QEMU runs and answers.
 
-    Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`.
+    The plugin that traces is loaded, disarmed; where it cannot be had the machine runs without, and a warning is
+    logged. With `trace` it is armed before the first instruction, and this process is the reader that the guest waits
+    for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
+    `HostError` when there is no plugin.
     """
     if daemon is None:
         with waiting_daemon() as new:
-            return launch(config, new)
+            return launch(config, new, trace)
     config.validate()
     connection.validate_name(config.name)
-    record = dataclasses.asdict(config) | {"qemu": find_qemu()}
+    record = dataclasses.asdict(config) | {"qemu": find_qemu(), "plugin": None, "no_plugin": ""}
+    try:
+        record["plugin"] = str(find_plugin(record["qemu"], config))
+    except HostError as error:
+        if trace is not None:
+            raise
+        record["no_plugin"] = str(error)
+        if config.accelerator == "tcg" and not os.environ.get("GLASSBOX_NO_TRACE"):
+            logger.warning("machine %r starts without the trace: %s", config.name, error)
+    if trace is not None:
+        trace.validate()
+        record["trace"] = trace.to_json() | {"reader_pid": os.getpid()}
     for key in ("kernel", "initrd"):
         record[key] = str(record[key].resolve()) if record[key] else None
     return _hand_over(daemon, config.name, record)

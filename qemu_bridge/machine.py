@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -69,13 +70,18 @@ class MachineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where one QEMU keeps its RAM and talks: paths, and descriptors of connected sockets it inherits."""
+    """Where one QEMU keeps its RAM and talks: paths, and descriptors of connected sockets it inherits.
+
+    `plugin` is the library that traces, `trace` the shared file it is controlled by (docs/trace.md); both or none.
+    """
 
     ram: Path
     qmp: Path
     console: Path
     monitor_fd: int
     agent_fd: int
+    plugin: Path | None = None
+    trace: Path | None = None
 
 
 def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[str]:
@@ -99,6 +105,9 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     argv += ["-chardev", f"file,id=console,path={console_path},append=on", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=agent,fd={endpoints.agent_fd}", "-serial", "chardev:agent"]
     argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+    if endpoints.plugin is not None:
+        plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
+        argv += ["-plugin", f"file={plugin},control={trace}"]
     if config.kernel is not None:
         argv += ["-kernel", str(config.kernel)]
     if config.initrd is not None:
@@ -120,6 +129,7 @@ def find_qemu() -> str:
     return path
 
 
+@functools.cache
 def qemu_release(path: str) -> tuple[int, int]:
     """(major, minor) of the QEMU at `path`; `HostError` if it does not say."""
     try:
@@ -132,6 +142,29 @@ def qemu_release(path: str) -> tuple[int, int]:
     if match is None:
         raise HostError(f"{path} does not say its version; point GLASSBOX_QEMU at a qemu-system-x86_64")
     return int(match[1]), int(match[2])
+
+
+def find_plugin(qemu: str, config: MachineConfig) -> Path:
+    """Path of the plugin that traces a machine of `config` on program `qemu`, compiled if need be.
+
+    `HostError` says why there is none; the machine can run without.
+    """
+    # Imported here: attaching and every question to a machine do without.
+    from tcg_plugin.build import BuildError, find_library
+
+    release = qemu_release(qemu)
+    if os.environ.get("GLASSBOX_NO_TRACE"):
+        raise HostError("GLASSBOX_NO_TRACE is set; unset it to start machines that can be traced")
+    if config.accelerator != "tcg":
+        raise HostError("only translated code is traced; start the machine with --accel tcg")
+    if abi.plugin_api(release) not in abi.KNOWN_PLUGIN_APIS:
+        raise HostError(
+            f"the plugin does not know the interface of QEMU {release[0]}.{release[1]}; use QEMU 9.2 to 11.0 to trace"
+        )
+    try:
+        return find_library("glassbox_trace")
+    except BuildError as error:
+        raise HostError(str(error)) from None
 
 
 def check_ram_space(folder: Path, size_bytes: int) -> None:

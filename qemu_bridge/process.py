@@ -75,11 +75,19 @@ class Qemu:
 
     kind = "started"
 
-    def __init__(self, qemu: str, config: MachineConfig, ram: Path, console: Path) -> None:
+    def __init__(
+        self,
+        qemu: str,
+        config: MachineConfig,
+        ram: Path,
+        console: Path,
+        plugin: Path | None = None,
+        trace: Path | None = None,
+    ) -> None:
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
         qmp = connection.runtime_folder() / f"{config.name}.qmp"
-        endpoints = Endpoints(ram, qmp, console, monitor_end.fileno(), agent_end.fileno())
+        endpoints = Endpoints(ram, qmp, console, monitor_end.fileno(), agent_end.fileno(), plugin, trace)
         self.argv = qemu_argv(qemu, config, endpoints)
         self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.

@@ -9,6 +9,7 @@ Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -34,6 +35,7 @@ from .tasks import TaskSet
 if TYPE_CHECKING:
     from .dirty import DirtyLog
     from .ram import GuestRam
+    from .trace.arming import TraceArming
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Service:
         # Only an init of ours says when user space is up; of a guest that was there before us nobody knows better.
         self._ready = origin.kind != "started"
         self._exit_reason = ""
+        self._hushed = 0
         self._verbs: dict[str, Callable[..., Awaitable[Reply]]] = {
             "status": self._status,
             "pause": self._pause,
@@ -80,6 +83,9 @@ class Service:
             "whose": self._ask_of_now("whose"),
             "where": self._ask_of_now("where"),
             "targets": self._ask_of_now("targets"),
+            "trace_arm": self._trace_arm,
+            "trace_disarm": self._trace_disarm,
+            "trace_status": self._trace_status,
         }
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
@@ -103,7 +109,8 @@ class Service:
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    await self._origin.end(self._monitor)
+                    async with self._trace.patient() if self._connection.trace_path else contextlib.nullcontext():
+                        await self._origin.end(self._monitor)
         finally:
             self._worker.restart()
         self._exit_reason = self._origin.describe_exit(asked=self._stopping.is_set())
@@ -135,6 +142,9 @@ class Service:
     async def _relay_events(self) -> None:
         async for event in self._monitor.events():
             name = str(event["event"])
+            if name in ("STOP", "RESUME") and self._hushed:
+                self._hushed -= 1
+                continue
             if name in ("STOP", "RESUME"):
                 self._runstate = "paused" if name == "STOP" else "running"
                 await self._publish("runstate", runstate=self._runstate)
@@ -177,6 +187,20 @@ class Service:
         from .dirty import DirtyLog, choose_strategy
 
         return DirtyLog(choose_strategy(self._ram, self._origin.pid), self._ram.page_count)
+
+    @cached_property
+    def _trace(self) -> TraceArming:
+        from .trace.arming import TraceArming
+
+        path = self._connection.trace_path
+        if not path:
+            reason = self._connection.no_trace or "Glass Box did not start that QEMU; start the machine with it"
+            raise MachineError(f"machine {self._config.name!r} has no plugin that traces: {reason}")
+
+        def hush() -> None:
+            self._hushed += 2
+
+        return TraceArming(Path(path), self._monitor, lambda: self._runstate == "running", hush)
 
     # --- sockets -----------------------------------------------------------------------------------------
 
@@ -244,7 +268,10 @@ class Service:
         }, []
 
     async def _pause(self) -> Reply:
-        await self._monitor.execute("stop")
+        if self._connection.trace_path:
+            await self._trace.stop_vcpus()
+        else:
+            await self._monitor.execute("stop")
         return {}, []
 
     async def _resume(self) -> Reply:
@@ -272,6 +299,17 @@ class Service:
                 )
             await asyncio.sleep(0.01)
         return {}, []
+
+    async def _trace_arm(self, options: dict[str, Any], reader_pid: int) -> Reply:
+        from .trace.control import ArmOptions
+
+        return await self._trace.arm(ArmOptions.from_json(options), int(reader_pid)), []
+
+    async def _trace_disarm(self) -> Reply:
+        return await self._trace.disarm(), []
+
+    async def _trace_status(self) -> Reply:
+        return self._trace.status(), []
 
     async def _dirty_pages(self, epoch: int) -> Reply:
         async with self._dirty_turn:

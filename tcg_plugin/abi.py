@@ -7,10 +7,18 @@ decides the oldest QEMU that Glass Box starts.
 
 from __future__ import annotations
 
-PLUGIN_API_BY_RELEASE: tuple[tuple[tuple[int, int], int], ...] = (((9, 2), 4), ((10, 1), 5))
+PLUGIN_API_BY_RELEASE: tuple[tuple[tuple[int, int], int], ...] = (
+    ((9, 2), 4),
+    ((10, 1), 5),
+    ((11, 0), 6),
+    ((11, 1), 7),
+)
 """(first QEMU release, plugin API version), ascending; what came before cannot serve."""
 
 MINIMUM_PLUGIN_API = 4
+
+KNOWN_PLUGIN_APIS = (4, 5, 6)
+"""What the plugin can be loaded into; version 7 changes the signature of every callback."""
 
 
 def plugin_api(release: tuple[int, int]) -> int:

@@ -102,6 +102,7 @@ class Event(IntEnum):
     MEM_WIDE = 15
     FILTER = 16
     IDT = 17
+    CODE_PAGE = 18
 
 
 class Stop(IntEnum):

@@ -94,10 +94,10 @@ typedef struct {
     uint32_t range_count, root_count, point_count;
     uint32_t abandon;            /* not 0: vCPUs wait for no reader, they drop and count */
     uint32_t flush;              /* raised by the reader to get partly filled chunks of vCPUs that idle */
-    uint32_t trigger_hits;       /* the window opens when trigger_address is executed for this time; 0: at once */
+    uint32_t trigger_hits;       /* the window opens behind the block that executes trigger_address this often; 0: at once */
     uint64_t trigger_address;
-    uint64_t start_instructions; /* the window opens after so many instructions (over all vCPUs of the window) */
-    uint64_t limit_instructions; /* and closes after so many; 0: no limit */
+    uint64_t start_instructions; /* the window opens when a vCPU has executed so many since arming; 0: at once */
+    uint64_t limit_instructions; /* and closes when one has executed so many in it; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
     uint8_t pad1[160];
@@ -219,7 +219,16 @@ enum {
     GB_EVENT_MEM_WIDE = 15,    /* 3 + value: a memory word without its address, then 64 bits of address */
     GB_EVENT_FILTER = 16,      /* 2: root; small 1: recording goes on here; 0: it leaves off (process filter) */
     GB_EVENT_IDT = 17,         /* 3: base, limit: loaded by the block before */
+    GB_EVENT_CODE_PAGE = 18,   /* 3: page of the RAM file, virtual page number (2): see below */
 };
+
+/*
+ * Where code of user space runs. QEMU shares the translation of a page of RAM between all virtual addresses at which it
+ * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 in RAM the true address is
+ * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
+ * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
+ * of other blocks are true as they are: kernels do not map their code twice.
+ */
 
 /* small of WINDOW_STOP */
 enum { GB_STOP_ASKED = 0, GB_STOP_LIMIT = 1, GB_STOP_READER_DIED = 2, GB_STOP_EXIT = 3 };

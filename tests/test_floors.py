@@ -40,6 +40,7 @@ FLOORS = (
         "qemu_bridge.attach",
         "qemu_bridge.page_map",
         "qemu_bridge.client",
+        "qemu_bridge.trace",
     ),
     (
         "qemu_bridge.volatility_adapter",

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import EXIT_FAILED, GlassBoxError
-from . import attach, guest_images, machine, memory, names, overlays, picture, places, setup
+from . import attach, guest_images, machine, memory, names, overlays, picture, places, setup, trace
 
-_GROUPS = (machine, attach, memory, names, overlays, places, picture, guest_images, setup)
+_GROUPS = (machine, attach, memory, names, overlays, places, picture, guest_images, trace, setup)
 _INTERRUPTED = 130
 TAKE_THE_REST = ("start", "run", "exec")
 """Verbs that pass on what follows "--"."""
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What follows a lone "--" belongs to QEMU or to the guest, whatever it looks like.
     split = words.index("--") if "--" in words and words[0] in TAKE_THE_REST else len(words)
     parser = make_parser()
-    options = parser.parse_args(words[:split])
+    options = parser.parse_args(trace.spell_out(words[:split]))
     options.parser = parser
     options.rest = words[split + 1 :]
     try:

@@ -15,6 +15,7 @@ from ..errors import MachineError, MachineGoneError, UsageError
 from ..launch import launch, waiting_daemon
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
+from .trace import start_recorder
 
 DEFAULT_IMAGE = "alpine"
 STATUS_COLUMNS = (
@@ -30,6 +31,9 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "start", start, "glassbox start demo --memory 256M -- -device virtio-rng-pci")
     parser.add_argument("name", metavar="NAME", nargs="?", help="what to call it (default: the image's name)")
     add_machine_options(parser)
+    parser.add_argument(
+        "--trace-from-boot", type=Path, metavar="FILE", help="record every block from the first instruction on"
+    )
     parser.add_argument("--wait", action="store_true", help="return only when the guest's user space is up")
     parser = add_verb(verbs, "status", status, "glassbox status")
     parser.add_argument("name", metavar="NAME", nargs="?", help="a running machine (default: all of them)")
@@ -95,10 +99,15 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
 
 def start(options: argparse.Namespace) -> None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
-    with waiting_daemon() as daemon:
+    if options.trace_from_boot:
         connection.prune()
         config = make_config(options, options.name)
-        launch(config, daemon)
+        start_recorder(config, options.trace_from_boot)
+    else:
+        with waiting_daemon() as daemon:
+            connection.prune()
+            config = make_config(options, options.name)
+            launch(config, daemon)
     if options.wait:
         from ..client import Client
 

@@ -1,1 +1,1 @@
-"""The trace: recording it, its file, and what can be read out of it."""
+"""The trace of executed code: what the plugin in QEMU records, and how it is armed (docs/trace.md)."""

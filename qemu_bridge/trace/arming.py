@@ -1,0 +1,143 @@
+"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's doorbell.
+
+The plugin looks at its command when a vCPU awakes, so after writing one the daemon stops the machine and continues
+it, which takes a few milliseconds. While it stands still QEMU's monitor says what the plugin cannot see: CR3 and the
+interrupt descriptor table of every vCPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from ..errors import MachineError
+from ..monitor import Monitor
+from .control import ArmOptions, TraceControl
+
+STOP_PATIENCE_S = 1.0
+"""How long a vCPU may go on waiting for a reader of the trace when the machine is to stop; then it drops and counts."""
+
+_ANSWER_S = 5.0
+_SILENT = (
+    "the plugin does not answer: with -icount, or one thread for all vCPUs, it cannot be reached while the guest runs;"
+    " arm that machine before it starts"
+)
+_CR3 = re.compile(r"\bCR3=([0-9a-f]+)")
+_IDT = re.compile(r"\bIDT=\s*([0-9a-f]+) ([0-9a-f]+)")
+
+
+class TraceArming:
+    """Arms one machine's trace. One change at a time; `status` may be asked any time."""
+
+    def __init__(self, path: Path, monitor: Monitor, is_running: Callable[[], bool], hush: Callable[[], None]) -> None:
+        """Map the shared file at `path`; `hush` is called before a STOP and a RESUME that are nobody's business."""
+        self.control = TraceControl(path)
+        self._monitor = monitor
+        self._is_running = is_running
+        self._hush = hush
+        self._turn = asyncio.Lock()
+
+    async def arm(self, options: ArmOptions, reader_pid: int) -> dict[str, Any]:
+        """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
+
+        Raises `UsageError` for options that cannot be, `MachineError` when a window is open already or QEMU cannot.
+        """
+        async with self._turn:
+            async with self._standing_still() as was_running:
+                await self._tell()
+                self.control.want(options, reader_pid)
+            if was_running and not await self._is_answered():
+                self.control.disarm()
+                raise MachineError(_SILENT)
+            if self.control.error and self.control.is_acknowledged:
+                raise MachineError(self.control.error)
+            return self.status()
+
+    async def disarm(self) -> dict[str, Any]:
+        """Close the window, if one is open; its `status` once no vCPU records any more."""
+        async with self._turn:
+            if self.control.is_armed or not self.control.is_acknowledged:
+                async with self._standing_still() as was_running:
+                    self.control.disarm()
+                if was_running and not await self._is_answered():
+                    raise MachineError(_SILENT)
+            return self.status()
+
+    def status(self) -> dict[str, Any]:
+        """What the plugin does, what is recorded, and what each vCPU's ring has seen."""
+        block = self.control.block
+        return {
+            "state": self.control.state.name.lower(),
+            "acknowledged": self.control.is_acknowledged,
+            "error": self.control.error,
+            "path": str(self.control.path),
+            "plugin_api": block.plugin_api,
+            "window": block.window,
+            "mode": block.mode,
+            "features": block.features,
+            "reader_pid": block.reader_pid,
+            "ids": block.id_count,
+            "translations": block.translations,
+            "vcpus": [
+                {
+                    "published_chunks": header.head,
+                    "read_chunks": header.tail,
+                    "waits": header.waits,
+                    "wait_s": header.wait_ns / 1e9,
+                    "lost_chunks": header.lost_chunks,
+                    "lost_words": header.lost_words,
+                }
+                for header in self.control.vcpus
+            ],
+        }
+
+    async def stop_vcpus(self) -> None:
+        """QMP ``stop``, even while a vCPU waits for a reader that does not read."""
+        async with self.patient():
+            await self._monitor.execute("stop")
+
+    @contextlib.asynccontextmanager
+    async def patient(self) -> AsyncIterator[None]:
+        """Inside, no vCPU waits for the reader longer than `STOP_PATIENCE_S`."""
+
+        def lose_patience() -> None:
+            self.control.block.abandon = 1
+
+        timer = asyncio.get_running_loop().call_later(STOP_PATIENCE_S, lose_patience)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.control.block.abandon = 0
+
+    @contextlib.asynccontextmanager
+    async def _standing_still(self) -> AsyncIterator[bool]:
+        """Inside the vCPUs stand still; yields whether they ran before and will again."""
+        was_running = self._is_running()
+        if was_running:
+            self._hush()
+            await self.stop_vcpus()
+        try:
+            yield was_running
+        finally:
+            if was_running:
+                await self._monitor.execute("cont")
+
+    async def _tell(self) -> None:
+        text = await self._monitor.hmp("info registers -a")
+        places = [
+            (int(root, 16), int(base, 16), int(limit, 16))
+            for root, (base, limit) in zip(_CR3.findall(text), _IDT.findall(text), strict=True)
+        ]
+        for vcpu, (root, base, limit) in enumerate(places[: len(self.control.vcpus)]):
+            self.control.tell(vcpu, root, base, limit)
+
+    async def _is_answered(self) -> bool:
+        deadline = asyncio.get_running_loop().time() + _ANSWER_S
+        while not self.control.is_acknowledged and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.001)
+        return self.control.is_acknowledged

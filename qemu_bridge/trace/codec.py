@@ -1,0 +1,501 @@
+"""The C half of reading traces, on NumPy arrays: ``tcg_plugin/codec.h`` says what each function does.
+
+Arrays go in as they are and are never copied; every result below zero becomes a `TraceError`.
+
+>>> columns = Columns(65536)
+>>> columns.split(words)                    # a chunk's words, into ids, events and accesses
+>>> columns.ids[:columns.id_count]
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, c_int64, c_uint32, c_uint64, c_void_p
+from enum import IntEnum
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tcg_plugin.build import BuildError, find_library
+
+from ..errors import HostError, TraceError
+
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+
+NONE = 0xFFFFFFFF
+"""No block: what `begun_instructions` and `check_blocks` take where there is none before or after."""
+
+_SITES = 1 << 16
+_VARINT_MOST = 10
+_ERRORS = {
+    -1: "more is in it than it says",
+    -2: "the words of a ring are damaged",
+    -3: "a stream ends too early",
+    -4: "a number in it is out of range",
+    -5: "a stream goes on behind its end",
+}
+
+ENDING = np.dtype([("target", "<u8"), ("flow", "<u4"), ("opcode", "<u4")])
+FINDING = np.dtype([("index", "<u8"), ("kind", "<u4"), ("event", "<u4")])
+
+
+class Flow(IntEnum):
+    """How a block's last instruction may go on."""
+
+    NEXT = 0
+    BRANCH = 1
+    JUMP = 2
+    ANY = 3
+    REPEAT = 4
+
+
+class Found(IntEnum):
+    """What `check_blocks` finds."""
+
+    JUMP = 1
+    EXCEPTION = 2
+    PAGE_TABLE = 3
+    SYSCALL = 4
+    SYSRET = 5
+    IO = 6
+    END = 7
+
+
+class _Columns(ctypes.Structure):
+    _fields_ = (
+        *(("ids", c_void_p), ("id_count", c_uint64), ("id_room", c_uint64)),
+        *(("event_words", c_void_p), ("event_word_count", c_uint64), ("event_word_room", c_uint64)),
+        *(("event_at", c_void_p), ("event_offset", c_void_p), ("event_count", c_uint64), ("event_room", c_uint64)),
+        *(("memory_at", c_void_p), ("memory_meta", c_void_p), ("memory_address", c_void_p)),
+        *(("memory_count", c_uint64), ("memory_room", c_uint64)),
+        *(("values", c_void_p), ("value_count", c_uint64), ("value_room", c_uint64), ("base", c_uint64)),
+    )
+
+
+class _Encoder(ctypes.Structure):
+    _fields_ = (
+        *(("successors", c_void_p), ("local", c_void_p), ("order", c_void_p)),
+        *(("limit", c_uint64), ("local_count", c_uint64), ("run", c_uint64), ("previous", c_uint32), ("pad", c_uint32)),
+    )
+
+
+class _Records(ctypes.Structure):
+    _fields_ = (("blob", c_void_p), ("bytes", c_uint64), ("offset", c_void_p), ("count", c_uint64))
+
+
+_EVENTS = (c_void_p, c_void_p, c_uint64, c_void_p, c_uint64)
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "gb_split": (c_void_p, c_uint64, POINTER(_Columns)),
+    "gb_event_offsets": (c_void_p, c_uint64, c_void_p, c_uint64),
+    "gb_encode_blocks": (
+        *(POINTER(_Encoder), c_void_p, c_uint64, c_void_p, POINTER(c_uint64), c_uint64),
+        *(c_void_p, POINTER(c_uint64), c_uint64),
+    ),
+    "gb_encode_end": (POINTER(_Encoder), c_void_p, POINTER(c_uint64), c_uint64),
+    "gb_decode_blocks": (c_void_p, c_uint64, c_void_p, c_uint64, c_void_p, c_uint64, c_void_p, c_uint64),
+    "gb_encode_addresses": (
+        *(c_void_p, c_void_p, c_uint64, c_uint64, c_void_p, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64),
+    ),
+    "gb_decode_addresses": (
+        *(c_void_p, c_void_p, c_uint64, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64, c_void_p),
+    ),
+    "gb_encode_ascending": (POINTER(c_uint32), c_void_p, c_uint64, c_void_p, c_uint64),
+    "gb_decode_ascending": (c_void_p, c_uint64, c_void_p, c_uint64, c_uint64),
+    "gb_index_records": (c_void_p, c_uint64, c_uint64, c_void_p, c_uint64, ctypes.c_int, POINTER(c_uint32)),
+    "gb_begun": (POINTER(_Records), c_void_p, c_uint64, c_uint32, *_EVENTS, c_uint64, c_void_p),
+    "gb_addresses": (
+        *(POINTER(_Records), c_void_p, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64),
+        *(*_EVENTS, c_void_p),
+    ),
+    "gb_endings": (POINTER(_Records), c_void_p),
+    "gb_check": (
+        *(POINTER(_Records), c_void_p, c_void_p, c_uint64, c_void_p, c_uint32, c_uint64),
+        *(*_EVENTS, c_void_p, c_uint64),
+    ),
+}
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(find_library("glassbox_codec")))
+    except (BuildError, OSError) as error:
+        raise HostError(str(error)) from None
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, c_int64
+    return library
+
+
+def _call(name: str, *arguments: object) -> int:
+    result = int(getattr(_library(), name)(*arguments))
+    if result < 0:
+        raise TraceError(f"this trace is damaged: {_ERRORS.get(result, result)}; record it again")
+    return result
+
+
+def _at(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> int:
+    # The C side sees a bare pointer: the wrong type or a stride would be read as something else.
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype}")
+    return array.ctypes.data
+
+
+class Columns:
+    """Room for what a ring's words are taken apart into: `room` items of each kind. Positions count from `base`."""
+
+    _ARRAYS: tuple[tuple[str, type[np.generic]], ...] = (
+        ("ids", np.uint32),
+        ("event_words", np.uint32),
+        ("event_at", np.uint32),
+        ("event_offset", np.uint32),
+        ("memory_at", np.uint32),
+        ("memory_meta", np.uint16),
+        ("memory_address", np.uint64),
+        ("values", np.uint32),
+    )
+
+    def __init__(self, room: int) -> None:
+        self._c = _Columns()
+        self.room = 0
+        self.ids = self.event_words = self.event_at = self.event_offset = np.empty(0, np.uint32)
+        self.memory_at = self.values = np.empty(0, np.uint32)
+        self.memory_meta, self.memory_address = np.empty(0, np.uint16), np.empty(0, np.uint64)
+        self.reserve(room)
+
+    def reserve(self, words: int) -> None:
+        """Make room for `words` more words, whatever is in them."""
+        c = self._c
+        used = max(c.id_count, c.event_count, c.event_word_count, c.memory_count, c.value_count)
+        if used + words <= self.room:
+            return
+        self.room = max(used + words, 2 * self.room)
+        for name, dtype in self._ARRAYS:
+            grown = np.empty(self.room, dtype)
+            before = getattr(self, name)
+            grown[: len(before)] = before
+            setattr(self, name, grown)
+            setattr(c, name, grown.ctypes.data)
+        for name in ("id_room", "event_word_room", "event_room", "memory_room", "value_room"):
+            setattr(c, name, self.room)
+
+    @property
+    def base(self) -> int:
+        """Position of the first of `ids`."""
+        return int(self._c.base)
+
+    @base.setter
+    def base(self, value: int) -> None:
+        self._c.base = value
+
+    def drop(self, ids: int, events: int, words: int, accesses: int, values: int) -> None:
+        """Forget so many items of each kind, from the beginning; the rest moves there."""
+        c = self._c
+        for names, count, gone in (
+            (("ids",), c.id_count, ids),
+            (("event_at", "event_offset"), c.event_count, events),
+            (("event_words",), c.event_word_count, words),
+            (("memory_at", "memory_meta", "memory_address"), c.memory_count, accesses),
+            (("values",), c.value_count, values),
+        ):
+            if gone:
+                for name in names:
+                    array = getattr(self, name)
+                    array[: count - gone] = array[gone:count].copy()
+        c.id_count -= ids
+        c.event_count -= events
+        c.event_word_count -= words
+        c.memory_count -= accesses
+        c.value_count -= values
+        self.event_offset[: c.event_count] -= np.uint32(words)
+
+    def rebase(self, blocks: int) -> None:
+        """Positions count from a later beginning: `blocks` less each."""
+        self.event_at[: self.event_count] -= np.uint32(blocks)
+        self.memory_at[: self.memory_count] -= np.uint32(blocks)
+
+    def split(self, words: U32) -> None:
+        """Append what is in `words`; `TraceError` if they are damaged or more than the room."""
+        _call("gb_split", _at(words, np.uint32), len(words), ctypes.byref(self._c))
+
+    @property
+    def id_count(self) -> int:
+        """Ids taken so far."""
+        return int(self._c.id_count)
+
+    @property
+    def event_count(self) -> int:
+        """Events taken so far."""
+        return int(self._c.event_count)
+
+    @property
+    def event_word_count(self) -> int:
+        """Words of them."""
+        return int(self._c.event_word_count)
+
+    @property
+    def memory_count(self) -> int:
+        """Accesses taken so far."""
+        return int(self._c.memory_count)
+
+    @property
+    def value_count(self) -> int:
+        """Words of their values."""
+        return int(self._c.value_count)
+
+
+class BlockEncoder:
+    """Encodes the block streams of one frame after another; all vCPUs of a frame share its dictionary."""
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self._local = np.zeros(0, np.uint32)
+        self._order = np.zeros(0, np.uint32)
+        self.count = 0
+
+    def reserve(self, limit: int) -> None:
+        """Ids below `limit` may come from now on."""
+        if limit > self.limit:
+            self.limit = max(limit, 2 * self.limit, 1 << 14)
+            self._local = np.concatenate([self._local, np.zeros(self.limit - len(self._local), np.uint32)])
+            self._order = np.concatenate([self._order, np.zeros(self.limit - len(self._order), np.uint32)])
+
+    @property
+    def order(self) -> U32:
+        """Ids of this frame, in the order of its dictionary."""
+        return self._order[: self.count]
+
+    def number(self, block_id: int) -> int:
+        """The number in this frame's dictionary of `block_id`, which is put there if need be."""
+        if not self._local[block_id]:
+            self._order[self.count] = block_id
+            self.count += 1
+            self._local[block_id] = self.count
+        return int(self._local[block_id]) - 1
+
+    def begin_frame(self) -> None:
+        """Forget the dictionary."""
+        self._local[self.order] = 0
+        self.count = 0
+
+
+class BlockStream:
+    """One vCPU's block stream in one frame: runs and misses, growing."""
+
+    def __init__(self, encoder: BlockEncoder) -> None:
+        self.encoder = encoder
+        self._successors = np.zeros(0, np.uint32)
+        self._state = _Encoder()
+        self._runs, self._misses = np.empty(0, np.uint8), np.empty(0, np.uint32)
+        self.begin_frame()
+
+    def begin_frame(self) -> None:
+        """Forget everything."""
+        self._successors[:] = 0
+        self._state.run = self._state.previous = 0
+        self._run_bytes, self._miss_count = c_uint64(0), c_uint64(0)
+
+    def append(self, ids: U32) -> None:
+        """Encode `ids`, which the encoder has reserved room for; `TraceError` if one of them is no id."""
+        encoder, state = self.encoder, self._state
+        if len(self._successors) < 2 * encoder.limit:
+            grown = np.zeros(2 * encoder.limit, np.uint32)
+            grown[: len(self._successors)] = self._successors
+            self._successors = grown
+        self._runs = _grow(self._runs, self._run_bytes.value + _VARINT_MOST * (len(ids) + 2))
+        self._misses = _grow(self._misses, self._miss_count.value + len(ids))
+        state.successors, state.local = self._successors.ctypes.data, encoder._local.ctypes.data
+        state.order, state.limit, state.local_count = encoder._order.ctypes.data, encoder.limit, encoder.count
+        try:
+            _call(
+                "gb_encode_blocks",
+                *(ctypes.byref(state), _at(ids, np.uint32), len(ids)),
+                *(self._runs.ctypes.data, ctypes.byref(self._run_bytes), len(self._runs)),
+                *(self._misses.ctypes.data, ctypes.byref(self._miss_count), len(self._misses)),
+            )
+        finally:
+            encoder.count = int(state.local_count)
+
+    def finish(self) -> tuple[U8, U32]:
+        """Runs and misses of the frame, valid until the next `append`."""
+        self._runs = _grow(self._runs, self._run_bytes.value + _VARINT_MOST)
+        _call(
+            "gb_encode_end",
+            *(ctypes.byref(self._state), self._runs.ctypes.data, ctypes.byref(self._run_bytes), len(self._runs)),
+        )
+        return self._runs[: self._run_bytes.value], self._misses[: self._miss_count.value]
+
+
+def _grow(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    if len(array) >= size:
+        return array
+    grown = np.empty(max(size, len(array) * 3 // 2), array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
+def decode_blocks(runs: U8, misses: U32, limit: int, count: int) -> U32:
+    """The `count` block numbers below `limit` of a stream."""
+    out = np.empty(count, np.uint32)
+    successors = np.empty(2 * limit, np.uint32)
+    _call(
+        "gb_decode_blocks",
+        *(_at(runs, np.uint8), len(runs), _at(misses, np.uint32), len(misses)),
+        *(successors.ctypes.data, limit, out.ctypes.data, count),
+    )
+    return out
+
+
+def event_offsets(words: U32) -> U32:
+    """Where in `words` each event begins."""
+    out = np.empty(len(words), np.uint32)
+    return out[: _call("gb_event_offsets", _at(words, np.uint32), len(words), out.ctypes.data, len(out))]
+
+
+class AddressEncoder:
+    """Encodes the addresses of accesses, by the stride of the instruction that makes them."""
+
+    def __init__(self) -> None:
+        self._sites = np.zeros(2 * _SITES, np.uint64)
+
+    def begin_frame(self) -> None:
+        """Forget everything."""
+        self._sites[:] = 0
+
+    def encode(self, blocks: U32, base: int, at: U32, meta: U16, address: U64) -> bytes:
+        """`address` as varints; `blocks` are those at positions from `base` on."""
+        out = np.empty(_VARINT_MOST * len(at), np.uint8)
+        size = _call(
+            "gb_encode_addresses",
+            *(self._sites.ctypes.data, _at(blocks, np.uint32), len(blocks), base),
+            *(_at(at, np.uint32), _at(meta, np.uint16), _at(address, np.uint64), len(at), out.ctypes.data, len(out)),
+        )
+        return out[:size].tobytes()
+
+
+def decode_addresses(blocks: U32, at: U32, meta: U16, data: U8) -> U64:
+    """What `AddressEncoder.encode` was given; `blocks` are those of the frame by the ids of the encoder."""
+    sites, out = np.zeros(2 * _SITES, np.uint64), np.empty(len(at), np.uint64)
+    _call(
+        "gb_decode_addresses",
+        *(sites.ctypes.data, _at(blocks, np.uint32), len(blocks), _at(at, np.uint32), _at(meta, np.uint16), len(at)),
+        *(_at(data, np.uint8), len(data), out.ctypes.data),
+    )
+    return out
+
+
+def encode_ascending(values: U32, previous: int = 0) -> bytes:
+    """Ascending numbers from `previous` on, as varints of their differences."""
+    out, before = np.empty(_VARINT_MOST * len(values), np.uint8), c_uint32(previous)
+    size = _call(
+        "gb_encode_ascending",
+        *(ctypes.byref(before), _at(values, np.uint32), len(values), out.ctypes.data, len(out)),
+    )
+    return out[:size].tobytes()
+
+
+def decode_ascending(data: U8, count: int, limit: int) -> U32:
+    """The `count` numbers, none above `limit`."""
+    out = np.empty(count, np.uint32)
+    _call("gb_decode_ascending", _at(data, np.uint8), len(data), out.ctypes.data, count, limit)
+    return out
+
+
+def index_records(blob: U8, base: int = 0) -> tuple[U64, U32]:
+    """Offsets (from `base`) of the records in `blob`, in order, and their ids; `TraceError` for a damaged one."""
+    offset, largest = np.empty(len(blob) // 40 + 1, np.uint64), c_uint32(0)
+    found = _call(
+        "gb_index_records",
+        *(_at(blob, np.uint8), len(blob), 0, offset.ctypes.data, len(offset), 0, ctypes.byref(largest)),
+    )
+    offset = offset[:found]
+    ids = blob[offset[:, None] + np.arange(4, 8, dtype=np.uint64)].view("<u4")[:, 0]
+    return offset + np.uint64(base), ids
+
+
+class Records:
+    """Dictionary records by number: `blob` of whole records, and the offset of each (~0: none has this number)."""
+
+    def __init__(self, blob: U8, offset: U64) -> None:
+        # The C side reads records where they lie, as structures of 64-bit words.
+        if blob.ctypes.data % 8:
+            blob = blob.copy()
+        self.blob, self.offset = blob, np.ascontiguousarray(offset, np.uint64)
+        self._c = _Records(self.blob.ctypes.data, len(self.blob), self.offset.ctypes.data, len(self.offset))
+
+    @property
+    def pointer(self) -> Any:  # noqa: ANN401  # a ctypes reference has no public type
+        """For the C side."""
+        return ctypes.byref(self._c)
+
+    def endings(self) -> npt.NDArray[Any]:
+        """How each record ends: `ENDING`, with `Flow` in the field ``flow``."""
+        out = np.empty(len(self.offset), ENDING)
+        _call("gb_endings", self.pointer, out.ctypes.data)
+        return out
+
+
+class EventList:
+    """Events of one vCPU in one frame: positions (blocks before them), offsets into `words`, and these."""
+
+    def __init__(self, at: U32, offset: U32, words: U32) -> None:
+        self.at, self.offset, self.words = at, offset, words
+
+    def arguments(self) -> tuple[int, int, int, int, int]:
+        """For the C side."""
+        return (
+            *(_at(self.at, np.uint32), _at(self.offset, np.uint32), len(self.at)),
+            *(_at(self.words, np.uint32), len(self.words)),
+        )
+
+
+def begun_instructions(
+    records: Records, blocks: U32, following: int, events: EventList, base: int = 0, out: U16 | None = None
+) -> int:
+    """Sum of the instructions begun in `blocks` (positions from `base` on), given the one after them or `NONE`.
+
+    `out` gets the number for each block.
+    """
+    target = None if out is None else _at(out, np.uint16)
+    return _call(
+        "gb_begun",
+        *(records.pointer, _at(blocks, np.uint32), len(blocks), following, *events.arguments(), base, target),
+    )
+
+
+def block_addresses(records: Records, slots: U32, pages: U32, homes: U64, blocks: U32, events: EventList) -> U64:
+    """Linear address at which each block ran; `homes` is brought up to date (see gb_addresses)."""
+    out = np.empty(len(blocks), np.uint64)
+    _call(
+        "gb_addresses",
+        *(records.pointer, _at(slots, np.uint32), _at(pages, np.uint32), _at(homes, np.uint64), len(pages)),
+        *(_at(blocks, np.uint32), len(blocks), *events.arguments(), out.ctypes.data),
+    )
+    return out
+
+
+def check_blocks(
+    records: Records,
+    endings: npt.NDArray[Any],
+    blocks: U32,
+    addresses: U64,
+    before: tuple[int, int],
+    events: EventList,
+    room: int = 1000,
+) -> tuple[int, npt.NDArray[Any]]:
+    """How many blocks do not follow from the one before, and the first `room` of these as `FINDING`.
+
+    `before` is the block before the first and its address, (`NONE`, 0) if there is none.
+    """
+    found = np.empty(room, FINDING)
+    count = _call(
+        "gb_check",
+        *(records.pointer, _at(endings, ENDING), _at(blocks, np.uint32), len(blocks), _at(addresses, np.uint64)),
+        *(*before, *events.arguments(), found.ctypes.data, room),
+    )
+    return count, found[: min(count, room)]

@@ -1,0 +1,250 @@
+"""The shared file between the daemon, the plugin in QEMU and whoever reads the trace: made, armed, disarmed.
+
+The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have room for
+64 MiB a vCPU, of which only what a window uses is ever backed by memory.
+
+>>> control = TraceControl(Path("/dev/shm/glassbox-0-demo-1.trace"))
+>>> control.want(ArmOptions(features=Feature.BLOCKS | Feature.EVENTS), reader_pid=os.getpid())
+>>> control.state                       # once the vCPUs were stopped and continued
+<State.ARMED: 2>
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tcg_plugin import layout
+from tcg_plugin.layout import Command, Feature, Mode, Scope, State
+
+from ..addresses import RamLayout
+from ..errors import MachineError, UsageError
+
+RING_STRIDE = 64 << 20
+"""Bytes of the file that a vCPU's ring may use."""
+
+DICTIONARY_BYTES = 1 << 20
+DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS = 256 << 10, 16
+_FALLOC_FL_PUNCH = 0x03
+"""FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmOptions:
+    """What a window of the trace records, and from when to when.
+
+    `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
+    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded. The window
+    opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
+    after `limit_instructions` or `limit_s` seconds; 0 stands for at once and for never.
+    """
+
+    features: Feature = Feature.BLOCKS | Feature.EVENTS
+    mode: Mode = Mode.LOSSLESS
+    scope: Scope = Scope.KERNEL | Scope.USER
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES
+    chunks: int = DEFAULT_CHUNKS
+    ranges: Sequence[tuple[int, int]] = field(default=())
+    roots: Sequence[int] = field(default=())
+    points: Sequence[int] = field(default=())
+    trigger_address: int = 0
+    trigger_hits: int = 0
+    start_instructions: int = 0
+    limit_instructions: int = 0
+    limit_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as a JSON object."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ArmOptions:
+        """The options in a JSON object; what it leaves out is as by default. `UsageError` for what cannot be."""
+        kinds: dict[str, Callable[[Any], Any]] = {
+            "features": Feature,
+            "mode": Mode,
+            "scope": Scope,
+            "limit_s": float,
+            "ranges": lambda rows: tuple((int(start), int(end)) for start, end in rows),
+            "roots": lambda rows: tuple(map(int, rows)),
+            "points": lambda rows: tuple(map(int, rows)),
+        }
+        try:
+            made: dict[str, Any] = {name: kinds.get(name, int)(value) for name, value in record.items()}
+            options = cls(**made)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"these are no options of a trace ({error}); see docs/trace.md") from None
+        options.validate()
+        return options
+
+    def validate(self) -> None:
+        """Raise `UsageError` for what the plugin would refuse."""
+        if not self.features & (Feature.BLOCKS | Feature.HEAT):
+            raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
+        if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
+            raise UsageError(f"chunks of {self.chunk_bytes} bytes cannot be had; give a multiple of 64 from 1024 up")
+        if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:
+            raise UsageError(f"a ring of {self.chunks} chunks cannot be had; give 2 or more and at most 64 MiB in all")
+        if not 0 <= self.limit_s < 1e9:
+            raise UsageError(f"a window of {self.limit_s} seconds cannot be had; give a number from 0 up")
+        for name, given, limit in (
+            ("ranges", self.ranges, layout.MAX_RANGES),
+            ("page-table roots", self.roots, layout.MAX_ROOTS),
+            ("points", self.points, layout.MAX_POINTS),
+        ):
+            if len(given) > limit:
+                raise UsageError(f"{len(given)} {name} are too many; give up to {limit}")
+
+
+def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
+    """Make the shared file of a machine at `path`, for a RAM file that is there already.
+
+    Raises `FileExistsError` if something is at `path`: nothing of anybody else is taken for ours.
+    """
+    header = layout.Control()
+    header.magic[:] = layout.MAGIC
+    header.version, header.vcpus = layout.VERSION, vcpus
+    header.dictionary_offset = layout.PAGE_BYTES * (1 + vcpus)
+    header.dictionary_bytes = DICTIONARY_BYTES
+    header.rings_offset = header.dictionary_offset + layout.PAGE_BYTES + DICTIONARY_BYTES
+    header.ring_stride = RING_STRIDE
+    pages = sum(region.size for region in ram_layout.regions) // layout.PAGE_BYTES
+    heat_bytes = -(-pages * 4 // layout.PAGE_BYTES) * layout.PAGE_BYTES
+    header.heat_blocks_offset = header.rings_offset + vcpus * RING_STRIDE
+    header.heat_stores_offset = header.heat_blocks_offset + heat_bytes
+    header.heat_pages = pages
+    header.file_bytes = header.heat_stores_offset + heat_bytes
+    header.ram_inode = ram.stat().st_ino
+    header.region_count = len(ram_layout.regions)
+    for place, region in zip(header.regions, ram_layout.regions, strict=False):
+        place.physical, place.offset, place.bytes = region.start, region.offset, region.size
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, bytes(header))
+        os.truncate(descriptor, header.file_bytes)
+    finally:
+        os.close(descriptor)
+
+
+class TraceControl:
+    """The control block and the headers of a shared file, mapped for reading and writing.
+
+    One thread at a time may call `want` and `disarm`; the reader of the rings raises their tails meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map the file at `path`; `MachineError` when it is not the shared file of a trace."""
+        try:
+            with open(path, "r+b") as file:
+                self.mapping = mmap.mmap(file.fileno(), 0)
+        except (OSError, ValueError) as error:
+            raise MachineError(f"the trace's shared file {path} cannot be mapped ({error}); start a machine") from None
+        self.path = path
+        self.block = layout.Control.from_buffer(self.mapping)
+        if bytes(self.block.magic) != layout.MAGIC or self.block.version != layout.VERSION:
+            raise MachineError(f"{path} has another layout; use the release of glassbox that started the machine")
+        self.vcpus = [
+            layout.VcpuHeader.from_buffer(self.mapping, layout.PAGE_BYTES * (1 + number))
+            for number in range(self.block.vcpus)
+        ]
+        self.dictionary = layout.DictionaryHeader.from_buffer(self.mapping, self.block.dictionary_offset)
+
+    def close(self) -> None:
+        """Let go of the mapping; nothing of it may be used afterwards."""
+        del self.block, self.vcpus, self.dictionary
+        self.mapping.close()
+
+    @property
+    def state(self) -> State:
+        """What the plugin does now."""
+        return State(self.block.state)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a window is open."""
+        return self.state in (State.ARMED, State.WAITING)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the plugin has acted upon the last command."""
+        return bool(self.block.acknowledged == self.block.generation)
+
+    @property
+    def error(self) -> str:
+        """Why the plugin failed, in words; empty if it did not."""
+        return bytes(self.block.error).decode(errors="replace")
+
+    def want(self, options: ArmOptions, reader_pid: int) -> None:
+        """Write down that a window of `options` is wanted; the plugin opens it when a vCPU awakes.
+
+        `reader_pid` drains the rings, and a lossless window ends when it does. Raises `UsageError` for options that
+        cannot be, `MachineError` while a window is open or another living reader has not finished the last one.
+        """
+        options.validate()
+        if self.is_armed:
+            raise MachineError("the trace is armed already; disarm it first")
+        block = self.block
+        self._discard_rest(reader_pid)
+        block.reader_pid, block.mode = reader_pid, options.mode
+        block.features, block.scope = options.features, options.scope
+        block.chunk_bytes, block.chunks = options.chunk_bytes, options.chunks
+        block.range_count, block.root_count, block.point_count = map(
+            len, (options.ranges, options.roots, options.points)
+        )
+        for place, (start, end) in zip(block.ranges, options.ranges, strict=False):
+            place.start, place.end = start, end
+        block.roots[: len(options.roots)] = list(options.roots)
+        block.points[: len(options.points)] = list(options.points)
+        block.trigger_address, block.trigger_hits = options.trigger_address, options.trigger_hits
+        block.start_instructions, block.limit_instructions = options.start_instructions, options.limit_instructions
+        block.limit_ns = int(options.limit_s * 1e9)
+        # A CR3 holds a page number from bit 12 to 51; below are flags and the PCID, and bit 12 is page-table isolation's.
+        block.root_mask = ((1 << 52) - 1) & ~0x1FFF
+        block.abandon = 0
+        self._command(Command.ARM)
+
+    def _discard_rest(self, reader_pid: int) -> None:
+        """Forget what nobody will read of the last window: chunks of this one may have another size."""
+        left = [header for header in (*self.vcpus, self.dictionary) if header.tail != header.head]
+        last = self.block.reader_pid
+        if left and last != reader_pid and _is_alive(last):
+            raise MachineError(f"process {last} has not read the last window to its end; let it finish, or end it")
+        for header in left:
+            header.tail = header.head
+
+    def disarm(self) -> None:
+        """Write down that no window is wanted; the plugin closes it when a vCPU awakes or changes its chunk."""
+        self._command(Command.DISARM)
+
+    def _command(self, command: Command) -> None:
+        self.block.command = command
+        # Last: whoever sees the new generation sees all of the above (stores are not reordered on x86-64).
+        self.block.generation = (self.block.generation + 1) & 0xFFFFFFFF
+
+    def tell(self, vcpu: int, root: int, idt_base: int, idt_limit: int) -> None:
+        """Tell the plugin what only QEMU's monitor knows of a vCPU: CR3 and its interrupt descriptor table."""
+        header = self.vcpus[vcpu]
+        header.told_root, header.told_idt_base, header.told_idt_limit = root, idt_base, idt_limit
+
+    def free_rings(self) -> None:
+        """Give the memory of the rings back to the host; call it disarmed and drained."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(self.path, "r+b") as file:
+            length = self.block.vcpus * self.block.ring_stride
+            # Advice: on a file system that cannot punch holes the memory stays until the file goes.
+            libc.fallocate(
+                file.fileno(), _FALLOC_FL_PUNCH, ctypes.c_long(self.block.rings_offset), ctypes.c_long(length)
+            )
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether process `pid` can still read: it exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False

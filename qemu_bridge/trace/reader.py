@@ -1,0 +1,423 @@
+"""Traces as NumPy arrays, frame by frame: `TraceReader` over a ``.gbt`` file of any size.
+
+>>> with TraceReader(Path("boot.gbt")) as trace:
+...     for blocks in trace.blocks(vcpu=0):                 # one frame at a time, in order
+...         hot = np.bincount(blocks.ids, blocks.instructions)
+...     trace.info.instructions
+
+A frame stands on its own, so frames may be read in any order and by several processes; nothing of one is kept when the
+next is asked for. Positions count blocks: an event at position p of a vCPU came after p of its blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tcg_plugin.layout import NO_OFFSET, BlockHeader, Event, Feature, Scope
+
+from ..errors import TraceError, UsageError
+from . import codec
+from .codec import NONE, U8, U16, U32, U64
+from .format import CHUNK, HOME, VCPU, Section, Sections, TraceFile
+
+MOST_BLOCKS = 1 << 28
+"""Blocks that one vCPU may have in a frame; a file that claims more is damaged."""
+
+_HEADER = np.dtype(BlockHeader)
+
+
+@dataclass(frozen=True, slots=True)
+class TraceInfo:
+    """What a trace is about: sums over all its frames, and what its recorder said."""
+
+    path: str
+    vcpus: int
+    time_ns: int
+    file_bytes: int
+    frames: int
+    blocks: int
+    instructions: int
+    is_complete: bool
+    """False: the recorder was killed or the disk was full; what is there is whole."""
+    about: dict[str, Any]
+    """From the beginning: machine, image, features, filters."""
+    summary: dict[str, Any]
+    """From the end: waits, losses; empty if it was cut off."""
+
+    @property
+    def features(self) -> Feature:
+        """What was recorded."""
+        return Feature(int(self.about.get("features", 0)) & 0x7F)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether blocks were left out on purpose, so that one need not follow from the one before."""
+        whole = Scope.KERNEL | Scope.USER
+        return self.about.get("scope", whole) != whole or bool(self.about.get("ranges") or self.about.get("roots"))
+
+
+class BlockTable:
+    """The blocks of one frame's dictionary, by number: columns, and the code itself.
+
+    `ids` name content for the whole trace (ascending ids do not mean ascending numbers). `addresses` is where a block
+    was first seen: user code may have run elsewhere, see `Blocks.addresses`.
+    """
+
+    def __init__(self, blob: U8) -> None:
+        offset, _ = codec.index_records(blob)
+        self.records = codec.Records(blob, offset)
+        places = offset[:, None] + np.arange(_HEADER.itemsize, dtype=np.uint64)
+        headers = blob[places].view(_HEADER)[:, 0] if len(offset) else np.empty(0, _HEADER)
+        self.sizes: U32 = headers["size"].astype(np.uint32)
+        self.ids: U32 = headers["id"].astype(np.uint32)
+        self.addresses: U64 = headers["address"].astype(np.uint64)
+        self.offsets: U64 = headers["offset"].astype(np.uint64)
+        self.instructions: U16 = headers["instructions"].astype(np.uint16)
+        self.bytes: U16 = headers["bytes"].astype(np.uint16)
+        self.rings: U8 = headers["ring"].copy()
+        self.modes: U8 = headers["mode"].copy()
+        self.flags: U8 = headers["flags"].copy()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def record(self, number: int) -> bytes:
+        """The whole record of a block (gb_block and what follows it)."""
+        start = int(self.records.offset[number])
+        return self.records.blob[start : start + int(self.sizes[number])].tobytes()
+
+    def lengths(self, number: int) -> U8:
+        """Bytes of each instruction of a block."""
+        start = int(self.records.offset[number]) + _HEADER.itemsize
+        return self.records.blob[start : start + int(self.instructions[number])]
+
+    def code(self, number: int) -> bytes:
+        """The bytes of a block."""
+        start = int(self.records.offset[number]) + _HEADER.itemsize + int(self.instructions[number])
+        return self.records.blob[start : start + int(self.bytes[number])].tobytes()
+
+    @cached_property
+    def endings(self) -> npt.NDArray[Any]:
+        """How each block ends, as `codec.ENDING`."""
+        return self.records.endings()
+
+    @cached_property
+    def pages(self) -> tuple[U32, U32]:
+        """Pages of RAM that hold user code, ascending, and for each block the index of its page there (~0: none)."""
+        movable = (self.rings == 3) & (self.offsets != NO_OFFSET)
+        own = (self.offsets >> np.uint64(12)).astype(np.uint32)
+        pages, inverse = np.unique(own[movable], return_inverse=True)
+        slots = np.full(len(self), NONE, np.uint32)
+        slots[movable] = inverse
+        return pages, slots
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events of one vCPU in one frame, in order."""
+
+    positions: U64
+    """Blocks of this vCPU that came before, since the trace began."""
+    types: U8
+    """Of `tcg_plugin.layout.Event`."""
+    smalls: U16
+    first_block: int
+    """The vCPU's blocks before this frame."""
+    list: codec.EventList
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def payload(self, index: int) -> U32:
+        """Words of event `index`."""
+        start = int(self.list.offset[index])
+        return self.list.words[start + 1 : start + 1 + int(self.list.words[start] >> 16 & 0xFF)]
+
+    def value(self, index: int, word: int = 0) -> int:
+        """64 bits of the payload of event `index`, from word number `word` on; 0 if it is shorter."""
+        words = self.payload(index)[word : word + 2].tolist()
+        return words[0] | words[1] << 32 if len(words) == 2 else 0
+
+    def where(self, kind: Event) -> npt.NDArray[np.intp]:
+        """Indexes of the events of one type."""
+        return np.flatnonzero(self.types == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Executed blocks of one vCPU in one frame, in order; arrays of the same length."""
+
+    vcpu: int
+    frame: int
+    first_block: int
+    """The vCPU's blocks before these."""
+    first_instruction: int
+    numbers: U32
+    """Of each block in `table`."""
+    ids: U32
+    addresses: U64
+    """Linear address at which it ran."""
+    instructions: U16
+    """Instructions that began: all of the block's unless it was cut short."""
+    table: BlockTable
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """Loads and stores of one vCPU in one frame, in order; arrays of the same length."""
+
+    blocks: U64
+    """Of the block that made it: its number among all blocks of this vCPU."""
+    instructions: U16
+    """Which instruction of that block."""
+    addresses: U64
+    sizes: U8
+    """Bytes: 1 to 16."""
+    stores: npt.NDArray[np.bool_]
+    has_values: npt.NDArray[np.bool_]
+    values: npt.NDArray[np.uint64]
+    """Shape (n, 2): low and high 64 bits; 0 without a value."""
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+
+class Frame:
+    """One frame: a dictionary, and for each vCPU blocks, events, accesses. Decoded when asked for."""
+
+    def __init__(self, trace: TraceReader, number: int, sections: Sections) -> None:
+        self.trace, self.number = trace, number
+        self._sections = sections
+        self._events: dict[int, Events] = {}
+        self._numbers: dict[int, U32] = {}
+
+    @cached_property
+    def dictionary(self) -> BlockTable:
+        """The blocks that occur in this frame."""
+        return BlockTable(self._sections.read(Section.DICTIONARY))
+
+    def vcpu(self, vcpu: int) -> Any:  # noqa: ANN401  # a NumPy record
+        """The record `format.VCPU` of one vCPU."""
+        rows = self._sections.read(Section.VCPU, vcpu, VCPU.itemsize).view(VCPU)
+        if len(rows) != 1:
+            raise self.trace.file.damaged(f"frame {self.number} has no vCPU {vcpu}")
+        if int(rows[0]["blocks"]) > MOST_BLOCKS or self._sections.items(Section.RUNS, vcpu) != int(rows[0]["blocks"]):
+            raise self.trace.file.damaged(f"frame {self.number} claims {rows[0]['blocks']} blocks")
+        return rows[0]
+
+    def numbers(self, vcpu: int = 0) -> U32:
+        """Executed blocks by their number in `dictionary`: what is cheapest to have."""
+        if vcpu not in self._numbers:
+            count = int(self.vcpu(vcpu)["blocks"])
+            misses = self._sections.read(Section.MISSES, vcpu, 4).view(np.uint32)
+            runs = self._sections.read(Section.RUNS, vcpu)
+            self._numbers[vcpu] = codec.decode_blocks(runs, misses, len(self.dictionary), count)
+        return self._numbers[vcpu]
+
+    def events(self, vcpu: int = 0) -> Events:
+        """The events of one vCPU."""
+        if vcpu not in self._events:
+            row = self.vcpu(vcpu)
+            data = self._sections.read(Section.EVENTS, vcpu)
+            if len(data) % 4:
+                raise self.trace.file.damaged("its events have no whole words")
+            words = data.view(np.uint32)
+            offset = codec.event_offsets(words)
+            data = self._sections.read(Section.EVENT_AT, vcpu)
+            at = codec.decode_ascending(data, len(offset), int(row["blocks"]) + 1)
+            heads = words[offset]
+            self._events[vcpu] = Events(
+                positions=at + row["first_block"],
+                types=(heads >> 24 & 0x3F).astype(np.uint8),
+                smalls=(heads & 0xFFFF).astype(np.uint16),
+                first_block=int(row["first_block"]),
+                list=codec.EventList(at, offset, words),
+            )
+        return self._events[vcpu]
+
+    def blocks(self, vcpu: int = 0) -> Blocks:
+        """The executed blocks of one vCPU, with true addresses and the instructions that began in each."""
+        row, numbers = self.vcpu(vcpu), self.numbers(vcpu)
+        return Blocks(
+            vcpu=vcpu,
+            frame=self.number,
+            first_block=int(row["first_block"]),
+            first_instruction=int(row["first_instruction"]),
+            numbers=numbers,
+            ids=self.dictionary.ids[numbers],
+            addresses=self.addresses(vcpu),
+            instructions=self.instructions(vcpu),
+            table=self.dictionary,
+        )
+
+    def addresses(self, vcpu: int = 0) -> U64:
+        """Linear address at which each block ran."""
+        pages, slots = self.dictionary.pages
+        known = self._sections.read(Section.HOMES, vcpu, HOME.itemsize).view(HOME)
+        homes = np.full(len(pages), NO_OFFSET, np.uint64)
+        place = np.searchsorted(pages, known["page"])
+        there = place < len(pages)
+        there[there] = pages[place[there]] == known["page"][there]
+        homes[place[there]] = known["home"][there]
+        events = self.events(vcpu).list
+        return codec.block_addresses(self.dictionary.records, slots, pages, homes, self.numbers(vcpu), events)
+
+    def instructions(self, vcpu: int = 0) -> U16:
+        """Instructions that began in each block."""
+        numbers = self.numbers(vcpu)
+        out = np.empty(len(numbers), np.uint16)
+        following = int(self.vcpu(vcpu)["following"])
+        codec.begun_instructions(self.dictionary.records, numbers, following, self.events(vcpu).list, out=out)
+        return out
+
+    def root_changes(self, vcpu: int = 0) -> tuple[U64, U64]:
+        """From which block (of this frame, from 0) on which page-table root is loaded; the first pair is of block 0."""
+        events, row = self.events(vcpu), self.vcpu(vcpu)
+        at, roots = [0], [int(row["root"])]
+        for index in np.flatnonzero((events.types == Event.PAGE_TABLE) | (events.types == Event.WINDOW_START)).tolist():
+            at.append(int(events.list.at[index]))
+            roots.append(events.value(index, 2 if events.types[index] == Event.WINDOW_START else 0))
+        return np.array(at, np.uint64), np.array(roots, np.uint64)
+
+    def roots(self, vcpu: int = 0) -> U64:
+        """Page-table root (CR3) of each block."""
+        at, roots = self.root_changes(vcpu)
+        count = len(self.numbers(vcpu))
+        edges = np.minimum(np.append(at, count), count).astype(np.int64)
+        return np.repeat(roots, np.diff(edges))
+
+    def chunks(self, vcpu: int = 0) -> npt.NDArray[Any]:
+        """Headers of the ring's chunks, as `format.CHUNK`."""
+        return self._sections.read(Section.CHUNKS, vcpu, CHUNK.itemsize).view(CHUNK)
+
+    def memory(self, vcpu: int = 0) -> Accesses:
+        """Loads and stores of one vCPU; empty if they were not recorded."""
+        row, numbers = self.vcpu(vcpu), self.numbers(vcpu)
+        meta = self._sections.read(Section.MEMORY_META, vcpu, 2).view(np.uint16)
+        data = self._sections.read(Section.MEMORY_AT, vcpu)
+        at = codec.decode_ascending(data, len(meta), len(numbers) + 1)
+        coded = self._sections.read(Section.MEMORY_ADDRESS, vcpu)
+        addresses = codec.decode_addresses(self.dictionary.ids[numbers], at, meta, coded)
+        has_values = (meta >> 12 & 1).astype(np.bool_)
+        log2size = (meta >> 9 & 7).astype(np.uint8)
+        if (log2size > 4).any():
+            raise self.trace.file.damaged("an access is larger than 16 bytes")
+        words = self._sections.read(Section.VALUES, vcpu, 4).view(np.uint32)
+        return Accesses(
+            blocks=np.maximum(at, 1) - np.uint32(1) + row["first_block"],
+            instructions=meta & np.uint16(0x1FF),
+            addresses=addresses,
+            sizes=np.left_shift(np.uint8(1), log2size),
+            stores=(meta >> 13 & 1).astype(np.bool_),
+            has_values=has_values,
+            values=self._values(words, log2size, has_values),
+        )
+
+    def _values(self, words: U32, log2size: U8, has_values: npt.NDArray[np.bool_]) -> U64:
+        size = np.where(has_values, np.maximum(1, (1 << log2size.astype(np.int64)) // 4), 0)
+        ends = np.cumsum(size)
+        if len(size) and ends[-1] != len(words):
+            raise self.trace.file.damaged("values are missing")
+        parts = np.zeros((len(size), 4), np.uint32)
+        for part in range(4):
+            some = size > part
+            parts[some, part] = words[(ends - size)[some] + part]
+        return parts.view(np.uint64)
+
+
+class TraceReader:
+    """A trace file. Frames are decoded one at a time, when asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at `path`; `TraceError` if it is no trace, `UsageError` if there is none."""
+        self.file = TraceFile(path)
+        self.vcpus = self.file.vcpus
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self.file.units)
+
+    @cached_property
+    def info(self) -> TraceInfo:
+        """What it is about, from headers alone."""
+        units = self.file.units
+        return TraceInfo(
+            path=str(self.file.path),
+            vcpus=self.vcpus,
+            time_ns=self.file.time_ns,
+            file_bytes=self.file.size,
+            frames=len(units),
+            blocks=int(units["blocks"].sum()),
+            instructions=int(units["instructions"].sum()),
+            is_complete=self.file.is_complete,
+            about=self.file.about,
+            summary=self.file.summary,
+        )
+
+    def frame(self, number: int) -> Frame:
+        """Frame `number` from 0 on; `UsageError` if there is none, `TraceError` if it is damaged."""
+        if not 0 <= number < len(self):
+            raise UsageError(f"there is no frame {number}; give one from 0 to {len(self) - 1}")
+        return Frame(self, number, self.file.read(number))
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in order."""
+        return (self.frame(number) for number in range(len(self)))
+
+    def blocks(self, vcpu: int = 0) -> Iterator[Blocks]:
+        """The executed blocks of one vCPU, a frame at a time; `UsageError` if there is no such vCPU."""
+        self._validate(vcpu)
+        return (frame.blocks(vcpu) for frame in self.frames())
+
+    def events(self, vcpu: int = 0) -> Iterator[Events]:
+        """The events of one vCPU, a frame at a time."""
+        self._validate(vcpu)
+        return (frame.events(vcpu) for frame in self.frames())
+
+    def memory(self, vcpu: int = 0) -> Iterator[Accesses]:
+        """The loads and stores of one vCPU, a frame at a time."""
+        self._validate(vcpu)
+        return (frame.memory(vcpu) for frame in self.frames())
+
+    def _validate(self, vcpu: int) -> None:
+        if not 0 <= vcpu < self.vcpus:
+            raise UsageError(f"there is no vCPU {vcpu}; give one from 0 to {self.vcpus - 1}")
+
+    @cached_property
+    def dictionary(self) -> BlockTable:
+        """Every block of the trace once, by ascending id."""
+        parts: dict[int, bytes] = {}
+        for frame in self.frames():
+            table = frame.dictionary
+            for number, block_id in enumerate(table.ids.tolist()):
+                if block_id not in parts:
+                    parts[block_id] = table.record(number)
+        return BlockTable(np.frombuffer(b"".join(parts[number] for number in sorted(parts)), np.uint8).copy())
+
+    def find_frame(self, instruction: int) -> int:
+        """The frame that holds the trace's instruction number `instruction`; `TraceError` beyond its end."""
+        units = self.file.units
+        ends = units["first_instruction"] + units["instructions"]
+        number = int(np.searchsorted(ends, instruction, "right"))
+        if number >= len(units):
+            raise TraceError(f"the trace has {self.info.instructions} instructions; give a smaller number")
+        return number

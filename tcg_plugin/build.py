@@ -1,0 +1,106 @@
+"""Compile what is written in C: the plugin that QEMU loads, and the codec of traces.
+
+A wheel brings the libraries in this folder. A checkout has none, so `find_library` compiles on first use, into the
+user's cache and under a name that holds a hash of the sources: changed sources make a new library, unchanged ones cost
+a read. ``just plugin`` does it beforehand. Neither QEMU's headers nor glib's are needed.
+
+>>> find_library("glassbox_trace").name
+'glassbox_trace.so'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+FLAGS = (
+    "-std=c11",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-D_GNU_SOURCE",
+)
+SOURCES: dict[str, tuple[str, ...]] = {
+    "glassbox_trace": ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "dictionary.c", "guest.c"),
+    "glassbox_codec": ("codec.c",),
+}
+"""Of each library; every header of this folder counts as a source too."""
+
+LIBRARIES: dict[str, tuple[str, ...]] = {}
+"""What a library is linked with."""
+
+
+class BuildError(Exception):
+    """A library is not there and cannot be compiled; the message ends with what to try."""
+
+
+def find_library(name: str) -> Path:
+    """Path of library `name` of `SOURCES`, compiled if need be; `BuildError` when that cannot be."""
+    built = FOLDER / f"{name}.so"
+    if built.exists() and built.stat().st_mtime >= max(path.stat().st_mtime for path in sources(name)):
+        return built
+    cached = cache_folder(name) / f"{name}.so"
+    if not cached.exists():
+        compile_library(name, cached)
+    return cached
+
+
+def sources(name: str) -> list[Path]:
+    """The files that library `name` is made of."""
+    return [*(FOLDER / source for source in SOURCES[name]), *sorted(FOLDER.glob("*.h"))]
+
+
+def cache_folder(name: str) -> Path:
+    """Where library `name` of these sources belongs, made by whoever compiles it."""
+    digest = hashlib.sha256(repr((FLAGS, LIBRARIES.get(name))).encode())
+    for path in sources(name):
+        digest.update(path.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = base if base.is_absolute() else Path.home() / ".cache"
+    return base / "glassbox" / "plugin" / digest.hexdigest()[:16]
+
+
+def compile_library(name: str, target: Path) -> None:
+    """Compile library `name` into `target`, all at once; `BuildError` with the compiler's words when it fails."""
+    compiler = shutil.which(os.environ.get("CC", "cc"))
+    if compiler is None:
+        raise BuildError("there is no C compiler; install one (Debian: gcc libc6-dev) or use the wheel")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as draft:
+            out = Path(draft, target.name)
+            files = [str(FOLDER / source) for source in SOURCES[name]]
+            command = [compiler, *FLAGS, "-o", str(out), *files, *LIBRARIES.get(name, ())]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            out.replace(target)
+    except subprocess.CalledProcessError as error:
+        lines = [line for line in error.stderr.splitlines() if "error" in line] or [f"status {error.returncode}"]
+        raise BuildError(f"{name} does not compile ({lines[0]}); install gcc 11 or later and libc6-dev") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"{name} cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
+
+
+def main() -> int:
+    """Entry point of ``python -m tcg_plugin.build``: compile everything and say where it is."""
+    try:
+        for name in SOURCES:
+            print(find_library(name))
+    except BuildError as error:
+        print(f"tcg_plugin.build: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+/*
+ * What the trace's reader does for every word: take rings apart, encode and decode streams, count instructions, check.
+ *
+ * No QEMU and no allocation in here: memory comes from the caller, and every function says how much it may write.
+ * The functions for decoding and checking are safe on any input; what they refuse is an error below. Python calls
+ * them through ctypes (qemu_bridge/trace/codec.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
+ *
+ * Block streams are predicted by the last two successors of each block, the latest first: a hit of the first only
+ * lengthens a run; anything else writes the run as a varint, `run << 1 | second`, and, where it is neither, the
+ * block into another stream. docs/trace-format.md has the figures of this and of what else was tried.
+ */
+#ifndef GB_CODEC_H
+#define GB_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trace_abi.h"
+
+#define GB_API __attribute__((visibility("default")))
+
+/* Results below zero. */
+enum {
+    GB_ERROR_ROOM = -1,  /* the output does not fit */
+    GB_ERROR_WORDS = -2, /* an event or access reaches beyond the words, or is of no known form */
+    GB_ERROR_SHORT = -3, /* an encoded stream ends too early */
+    GB_ERROR_RANGE = -4, /* a number is outside what it may be */
+    GB_ERROR_REST = -5,  /* an encoded stream goes on behind its end */
+};
+
+/* Columns that a ring's words are taken apart into; `_room` in items. Positions count blocks: an item at position p
+ * came after p blocks of this frame. */
+typedef struct {
+    uint32_t *ids;
+    uint64_t id_count, id_room;
+    uint32_t *event_words; /* each event's word and payload, one after another */
+    uint64_t event_word_count, event_word_room;
+    uint32_t *event_at, *event_offset; /* position; index into event_words */
+    uint64_t event_count, event_room;
+    uint32_t *memory_at;
+    uint16_t *memory_meta; /* 13 store, 12 has value, 11..9 log2 size, 8..0 instruction in its block */
+    uint64_t *memory_address;
+    uint64_t memory_count, memory_room;
+    uint32_t *values; /* of accesses that have one: 1, 2 or 4 words */
+    uint64_t value_count, value_room;
+    uint64_t base; /* added to id_count to make a position */
+} gb_columns;
+
+/* Records of blocks (gb_block) by number. An offset of ~0: no record has this number. */
+typedef struct {
+    const uint8_t *blob;
+    uint64_t bytes;
+    const uint64_t *offset;
+    uint64_t count;
+} gb_records;
+
+/* How a block's last instruction may go on. */
+typedef enum {
+    GB_FLOW_NEXT,   /* behind itself */
+    GB_FLOW_BRANCH, /* there, or at `target` */
+    GB_FLOW_JUMP,   /* at `target` */
+    GB_FLOW_ANY,    /* anywhere: return, indirect, far, system call */
+    GB_FLOW_REPEAT, /* behind itself or at itself: a string instruction with a prefix */
+} gb_flow;
+
+typedef struct {
+    uint64_t target;
+    uint32_t flow;
+    uint32_t opcode; /* without prefixes: one byte, or 0x0f00 and the second */
+} gb_ending;
+
+/* Per access site: last address and stride. */
+typedef struct {
+    uint64_t address, stride;
+} gb_site;
+
+enum { GB_SITES = 1 << 16 };
+
+/* Take `count` words apart, appending to `out`. 0 or an error; on error nothing of the words counts as read. */
+GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out);
+
+/* Offsets of the events in `words`; returns how many there are. */
+GB_API int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t room);
+
+/* State of gb_encode_blocks; begin with zeros, `previous` too, and a successor table of zeros. */
+typedef struct {
+    uint32_t *successors; /* 2 for each of `limit` ids */
+    uint32_t *local;      /* number of an id in this frame's dictionary + 1; 0: not in it yet */
+    uint32_t *order;      /* ids in that dictionary's order */
+    uint64_t limit, local_count;
+    uint64_t run;
+    uint32_t previous, pad;
+} gb_encoder;
+
+/* Encode `count` ids; `runs` needs room for 10 bytes an id + 10, `misses` for one word an id. */
+GB_API int64_t gb_encode_blocks(gb_encoder *state, const uint32_t *ids, uint64_t count, uint8_t *runs,
+                                uint64_t *run_bytes, uint64_t run_room, uint32_t *misses, uint64_t *miss_count,
+                                uint64_t miss_room);
+
+/* Write the last run. */
+GB_API int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_bytes, uint64_t run_room);
+
+/* Decode exactly `count` blocks, all below `limit`; `successors` has 2 * limit words of any content. */
+GB_API int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const uint32_t *misses, uint64_t miss_count,
+                                uint32_t *successors, uint64_t limit, uint32_t *out, uint64_t count);
+
+/* Addresses of accesses as varints of what the stride of their site does not predict; `blocks` are all of the frame
+ * from position `base` on, and `sites` GB_SITES entries that begin as zeros. Returns bytes written. */
+GB_API int64_t gb_encode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, uint64_t base,
+                                   const uint32_t *at, const uint16_t *meta, const uint64_t *address, uint64_t count,
+                                   uint8_t *out, uint64_t room);
+GB_API int64_t gb_decode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, const uint32_t *at,
+                                   const uint16_t *meta, uint64_t count, const uint8_t *bytes, uint64_t size,
+                                   uint64_t *address);
+
+/* Ascending numbers as varints of their differences. */
+GB_API int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out,
+                                   uint64_t room);
+GB_API int64_t gb_decode_ascending(const uint8_t *bytes, uint64_t size, uint32_t *values, uint64_t count,
+                                   uint64_t limit);
+
+/* Offsets of the records in `blob`, by id (by_id != 0) or in order; checks each. Returns how many records there are, or
+ * an error; fillers (id 0) are passed over. `largest` gets the largest id, also when the room is too small. */
+GB_API int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint64_t room,
+                                int by_id, uint32_t *largest);
+
+/*
+ * Instructions begun in each of `count` blocks, given the block after the last (or ~0): all of a block unless something
+ * cut it. Events lie at positions base + index. `begun` may be NULL if only the sum is wanted. Returns the sum.
+ */
+GB_API int64_t gb_begun(const gb_records *records, const uint32_t *blocks, uint64_t count, uint32_t next,
+                        const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
+                        const uint32_t *event_words, uint64_t event_word_count, uint64_t base, uint16_t *begun);
+
+/*
+ * Linear address at which each of `count` blocks ran. Records in RAM of ring 3 belong to a slot: `slots` has it for each
+ * record (~0: none), `pages` the page of RAM for each slot, ascending, and `homes` its virtual page when the blocks
+ * begin (~0: not known), which CODE_PAGE events change; it is left as it is at the end.
+ */
+GB_API int64_t gb_addresses(const gb_records *records, const uint32_t *slots, const uint32_t *pages, uint64_t *homes,
+                            uint64_t page_count, const uint32_t *blocks, uint64_t count, const uint32_t *event_at,
+                            const uint32_t *event_offset, uint64_t event_count, const uint32_t *event_words,
+                            uint64_t event_word_count, uint64_t *address);
+
+/* How each record ends. */
+GB_API int64_t gb_endings(const gb_records *records, gb_ending *endings);
+
+/* What gb_check found at block `index`. */
+typedef struct {
+    uint64_t index;
+    uint32_t kind, event;
+} gb_finding;
+
+enum {
+    GB_FOUND_JUMP = 1,        /* the block does not follow from the one before, and nothing explains it */
+    GB_FOUND_EXCEPTION = 2,   /* an exception's from_pc does not follow from the block before */
+    GB_FOUND_PAGE_TABLE = 3,  /* PAGE_TABLE behind a block that does not end in mov cr3 */
+    GB_FOUND_SYSCALL = 4,     /* SYSCALL behind a block that does not end in syscall */
+    GB_FOUND_SYSRET = 5,
+    GB_FOUND_IO = 6,          /* IO_DONE at an address that is not in the block before */
+    GB_FOUND_END = 7,         /* BLOCK_END behind a block that is not marked */
+};
+
+/*
+ * Continuity of `count` blocks: every start follows from the block before, or an event explains it. `previous` is the
+ * block before the first (~0: none), which ran at `previous_address`. Returns how many findings there are, of which the first `room` are written.
+ */
+GB_API int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
+                        const uint64_t *address, uint32_t previous, uint64_t previous_address,
+                        const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
+                        const uint32_t *event_words, uint64_t event_word_count, gb_finding *findings, uint64_t room);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * What the plugin asks QEMU about the guest, on the thread of the vCPU that it asks about: registers by name,
+ * memory, where code lies in the RAM file, and which addresses are interrupt gates.
+ */
+#ifndef GB_GUEST_H
+#define GB_GUEST_H
+
+#include "qemu_abi_v4.h"
+#include "trace_abi.h"
+
+typedef enum {
+    GB_RAX, GB_RBX, GB_RCX, GB_RDX, GB_RSI, GB_RDI, GB_RBP, GB_RSP,
+    GB_R8, GB_R9, GB_R10, GB_R11, GB_R12, GB_R13, GB_R14, GB_R15,
+    GB_FS_BASE, GB_GS_BASE,
+    GB_RIP, GB_CS, GB_SS, GB_CR0, GB_CR3, GB_EFER,
+    GB_REGISTER_COUNT,
+} gb_register;
+
+/* Find the registers' handles; false if one is missing. Once, on any vCPU's thread. */
+bool gb_guest_find_registers(void);
+
+/* Present value of a register of the current vCPU; 0 if it cannot be read. */
+uint64_t gb_guest_register(gb_register which);
+
+/* Read `length` bytes at linear `address` into `to`; false if it is not mapped. */
+bool gb_guest_read(uint64_t address, void *to, size_t length);
+
+/* Place in the RAM file of host address `host`, GB_NO_OFFSET outside it. `inode` is that of the RAM file. */
+uint64_t gb_guest_ram_offset(const void *host, uint64_t inode);
+
+/* 16, 32 or 64: how the current vCPU decodes. Segments of 16 bits in protected mode pass for 32. */
+uint8_t gb_guest_mode(void);
+
+/* The interrupt descriptor table of a vCPU, as lidt or the daemon told it. */
+void gb_gates_load(unsigned vcpu, uint64_t base, uint64_t limit);
+
+/*
+ * The vector whose gate leads to linear `address` in `mode`, -1 if none does. Reads the tables anew, for the guest
+ * may have written to them.
+ */
+int gb_gates_find(unsigned vcpus, uint64_t address, uint8_t mode);
+
+/* What an interrupt pushed, read at its handler's first instruction. */
+typedef struct {
+    uint64_t from_pc, error;
+} gb_frame;
+
+bool gb_guest_frame(int vector, uint8_t mode, gb_frame *frame);
+
+#endif

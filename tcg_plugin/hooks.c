@@ -1,0 +1,291 @@
+/* What is called while the guest runs. on_block is the hot one; everything else hangs on rare instructions. */
+#include "plugin.h"
+
+static struct alone {
+    const uint32_t *cursor;
+    uint64_t sequence;
+} alone[GB_MAX_VCPUS]; /* where a block of one instruction left its ring */
+
+void on_block(unsigned vcpu, void *id)
+{
+    gb_ring_put(&rings[vcpu], (uint32_t)(uintptr_t)id);
+}
+
+/*
+ * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
+ * where a page of code is mapped, when it is first used after the address space may have changed.
+ */
+static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t number, uint32_t id)
+{
+    gb_code_page *page = &ring->pages[number];
+    uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
+    page->epoch = ring->epoch;
+    if (page->told != ring->told || page->virtual_page != virtual_page) {
+        uint32_t payload[3] = {number};
+        put_64(payload + 1, virtual_page);
+        page->told = ring->told;
+        page->virtual_page = virtual_page;
+        gb_ring_event(ring, GB_EVENT_CODE_PAGE, 0, payload, 3);
+    }
+    gb_ring_put(ring, id);
+}
+
+void on_user_block(unsigned vcpu, void *page_and_id)
+{
+    gb_ring *ring = &rings[vcpu];
+    uint32_t page = (uint32_t)((uintptr_t)page_and_id >> 32);
+    if (__builtin_expect(ring->pages[page].epoch != ring->epoch, 0)) {
+        look_at_page(ring, page, (uint32_t)(uintptr_t)page_and_id);
+        return;
+    }
+    gb_ring_put(ring, (uint32_t)(uintptr_t)page_and_id);
+}
+
+static void mark_alone(unsigned vcpu)
+{
+    alone[vcpu].cursor = rings[vcpu].cursor;
+    alone[vcpu].sequence = rings[vcpu].sequence;
+}
+
+/* A block of a single instruction that touches memory remembers that it began. */
+void on_block_alone(unsigned vcpu, void *id)
+{
+    on_block(vcpu, id);
+    mark_alone(vcpu);
+}
+
+void on_user_block_alone(unsigned vcpu, void *page_and_id)
+{
+    on_user_block(vcpu, page_and_id);
+    mark_alone(vcpu);
+}
+
+/*
+ * A load or store of a block of one instruction. If the block did not begin, this is QEMU's second try at an
+ * instruction in the middle of the block before: it touched a device, and only a block's last one may. Such a try is
+ * translated without block callbacks, but with those of memory.
+ */
+void on_memory_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+{
+    (void)info, (void)address;
+    gb_ring *ring = &rings[vcpu];
+    if (alone[vcpu].cursor != ring->cursor || alone[vcpu].sequence != ring->sequence) {
+        event_64(ring, GB_EVENT_IO_DONE, 0, (uint64_t)(uintptr_t)instruction);
+        mark_alone(vcpu);
+    }
+}
+
+/*
+ * Where QEMU keeps size and direction in what it calls opaque: asked once, for two calls an access cost a third of the
+ * time. Bits that no QEMU uses stand for "not found", and then it is asked each time.
+ */
+static unsigned size_bit = 32, store_bit = 32;
+
+static bool is_size_at(unsigned bit)
+{
+    bool same = true;
+    for (unsigned log2size = 0; log2size < 5; log2size++) {
+        same &= qemu_plugin_mem_size_shift(log2size << bit) == log2size &&
+                qemu_plugin_mem_size_shift(log2size << bit | ~(7u << bit)) == log2size;
+    }
+    return same;
+}
+
+void find_memory_bits(void)
+{
+    for (unsigned bit = 0; bit < 29; bit++) {
+        size_bit = is_size_at(bit) ? bit : size_bit;
+    }
+    for (unsigned bit = 0; bit < 32; bit++) {
+        bool only = qemu_plugin_mem_is_store(1u << bit) && !qemu_plugin_mem_is_store(~(1u << bit));
+        store_bit = only ? bit : store_bit;
+    }
+}
+
+static inline __attribute__((always_inline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info,
+                                                             uint64_t address, uint32_t instruction, bool valued)
+{
+    bool known = size_bit < 32 && store_bit < 32;
+    unsigned log2size = known ? info >> size_bit & 7 : qemu_plugin_mem_size_shift(info);
+    bool store = known ? info >> store_bit & 1 : qemu_plugin_mem_is_store(info);
+    uint32_t word = GB_MEMORY_WORD(store, valued, log2size, 0, address) | instruction;
+    uint32_t *cursor = ring->cursor;
+    if ((uint64_t)((int64_t)(address << 16) >> 16) == address) {
+        *cursor++ = word;
+        *cursor++ = (uint32_t)address;
+    } else {
+        unsigned value_words = !valued ? 0 : log2size < 3 ? 1 : 1u << (log2size - 2);
+        *cursor++ = GB_EVENT_WORD(GB_EVENT_MEM_WIDE, 3 + value_words, 0);
+        *cursor++ = word & ~0xffffu;
+        put_64(cursor, address);
+        cursor += 2;
+    }
+    if (valued) {
+        qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
+        switch (log2size) {
+        case 0: *cursor++ = value.data.u8; break;
+        case 1: *cursor++ = value.data.u16; break;
+        case 2: *cursor++ = value.data.u32; break;
+        case 3: put_64(cursor, value.data.u64); cursor += 2; break;
+        default:
+            put_64(cursor, value.data.u128.low);
+            put_64(cursor + 2, value.data.u128.high);
+            cursor += 4;
+        }
+    }
+    ring->cursor = cursor;
+    gb_ring_check(ring);
+}
+
+void on_memory(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+{
+    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, false);
+}
+
+void on_memory_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+{
+    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, true);
+}
+
+/* Of a block of one instruction; on_memory_alone was there before and has marked the place. */
+void on_access_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *valued)
+{
+    put_memory(&rings[vcpu], info, address, 0, valued != NULL);
+    mark_alone(vcpu);
+}
+
+/* Before `mov cr3, reg`; `which` is the register. */
+void on_page_table(unsigned vcpu, void *which)
+{
+    gb_ring *ring = &rings[vcpu];
+    uint64_t root = gb_guest_register((gb_register)(uintptr_t)which) & INT64_MAX;
+    bool wanted = opened && is_root_wanted(root), was_off = ring->off;
+    if (!wanted && !was_off) {
+        event_64(ring, GB_EVENT_FILTER, 0, root);
+    }
+    ring->root = root;
+    ring->epoch++;
+    gb_ring_off(ring, !wanted);
+    if (wanted && was_off) {
+        event_64(ring, GB_EVENT_FILTER, 1, root);
+    }
+    event_64(ring, GB_EVENT_PAGE_TABLE, 0, root);
+}
+
+/* The trigger has come: a reset opens the window while all vCPUs stand still. */
+void on_trigger(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    if (__atomic_load_n(&hits_left, __ATOMIC_RELAXED) && __atomic_sub_fetch(&hits_left, 1, __ATOMIC_ACQ_REL) == 0) {
+        trigger_came = true;
+        ask_for_reset();
+    }
+}
+
+void on_enough_to_start(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    trigger_came = true;
+    ask_for_reset();
+}
+
+void on_enough(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    close_from_vcpu(GB_STOP_LIMIT, NULL);
+}
+
+/* Before invlpg and invpcid. */
+void on_invalidation(unsigned vcpu, void *unused)
+{
+    (void)unused;
+    rings[vcpu].epoch++;
+}
+
+void on_syscall(unsigned vcpu, void *type)
+{
+    event_64(&rings[vcpu], (unsigned)(uintptr_t)type, 0, gb_guest_register(GB_RAX));
+}
+
+void on_exception(unsigned vcpu, void *vector_and_mode)
+{
+    uintptr_t packed = (uintptr_t)vector_and_mode;
+    uint32_t payload[4];
+    gb_frame frame;
+    if (gb_guest_frame((int)(packed >> 8), (uint8_t)packed, &frame)) {
+        put_64(payload, frame.from_pc);
+        put_64(payload + 2, frame.error);
+        gb_ring_event(&rings[vcpu], GB_EVENT_EXCEPTION, (unsigned)(packed >> 8), payload, 4);
+    }
+}
+
+void on_start_of_machine(unsigned vcpu, void *unused)
+{
+    (void)unused;
+    gb_ring_event(&rings[vcpu], GB_EVENT_RESET, 0, NULL, 0);
+}
+
+void on_block_end(unsigned vcpu, void *unused)
+{
+    (void)unused;
+    gb_ring_event(&rings[vcpu], GB_EVENT_BLOCK_END, 0, NULL, 0);
+}
+
+/* lidt reads the limit (2 bytes), then the base. */
+void on_lidt(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    static uint64_t limits[GB_MAX_VCPUS];
+    (void)address, (void)unused;
+    qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
+    unsigned log2size = qemu_plugin_mem_size_shift(info);
+    if (log2size == 1) {
+        limits[vcpu] = value.data.u16;
+        return;
+    }
+    uint64_t base = log2size == 3 ? value.data.u64 : value.data.u32;
+    uint32_t payload[3];
+    pthread_mutex_lock(&lock);
+    gb_gates_load(vcpu, base, limits[vcpu]);
+    pthread_mutex_unlock(&lock);
+    put_64(payload, base);
+    payload[2] = (uint32_t)limits[vcpu];
+    gb_ring_event(&rings[vcpu], GB_EVENT_IDT, 0, payload, 3);
+}
+
+void on_registers(unsigned vcpu, void *unused)
+{
+    uint32_t payload[2 * (GB_GS_BASE + 1)];
+    (void)unused;
+    for (unsigned which = GB_RAX; which <= GB_GS_BASE; which++) {
+        put_64(payload + (size_t)2 * which, gb_guest_register((gb_register)which));
+    }
+    gb_ring_event(&rings[vcpu], GB_EVENT_REGISTERS, 0, payload, 2 * (GB_GS_BASE + 1));
+}
+
+void on_heat_block(unsigned vcpu, void *page)
+{
+    uint32_t *heat = (uint32_t *)(file + control->heat_blocks_offset) + (uintptr_t)page;
+    (void)vcpu;
+    __atomic_store_n(heat, *heat + 1, __ATOMIC_RELAXED);
+}
+
+void on_heat_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
+{
+    struct qemu_plugin_hwaddr *place = qemu_plugin_get_hwaddr(info, address);
+    (void)vcpu, (void)unused;
+    if (!place || qemu_plugin_hwaddr_is_io(place)) {
+        return;
+    }
+    uint64_t physical = qemu_plugin_hwaddr_phys_addr(place);
+    for (unsigned i = 0; i < control->region_count && i < GB_MAX_REGIONS; i++) {
+        const gb_region *region = &control->regions[i];
+        if (physical - region->physical < region->bytes) {
+            uint64_t page = (physical - region->physical + region->offset) >> PAGE_SHIFT;
+            if (page < control->heat_pages) {
+                uint32_t *heat = (uint32_t *)(file + control->heat_stores_offset) + page;
+                __atomic_store_n(heat, *heat + 1, __ATOMIC_RELAXED);
+            }
+            return;
+        }
+    }
+}

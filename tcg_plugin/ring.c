@@ -1,0 +1,265 @@
+#include "ring.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { WAIT_STEP_NS = 50000 };
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t gb_time_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+static uint32_t chunk_words(const gb_ring *ring)
+{
+    return (ring->chunk_bytes - (uint32_t)sizeof(gb_chunk)) / 4;
+}
+
+static uint32_t *begin(const gb_ring *ring)
+{
+    return ring->state == GB_OWNED ? (uint32_t *)(ring->chunk + 1) : ring->scratch;
+}
+
+static void park(gb_ring *ring)
+{
+    ring->state = GB_PARKED;
+    ring->chunk = NULL;
+    ring->cursor = ring->scratch;
+    ring->limit = ring->scratch + 1;
+}
+
+void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
+                  uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting)
+{
+    gb_code_page *pages = ring->pages;
+    *ring = (gb_ring){
+        .pages = pages,
+        .epoch = ring->epoch + 1,
+        .told = ring->told + 1,
+        .shared = shared,
+        .chunks_base = chunks_base,
+        .scratch = scratch,
+        .chunk_bytes = chunk_bytes,
+        .chunks = chunks,
+        .vcpu = vcpu,
+        .window = window,
+        .keep_waiting = keep_waiting,
+    };
+    park(ring);
+}
+
+static void publish(gb_ring *ring, uint32_t flags)
+{
+    gb_chunk *chunk = ring->chunk;
+    if (ring->publishing) {
+        ring->publishing(ring);
+    }
+    chunk->words = (uint32_t)(ring->cursor - begin(ring));
+    chunk->flags |= flags;
+    chunk->instructions = ring->instructions;
+    ring->shared->instructions = ring->instructions;
+    uint64_t head = ring->shared->head + 1;
+    park(ring);
+    __atomic_store_n(&ring->shared->head, head, __ATOMIC_RELEASE);
+}
+
+static bool has_room(const gb_ring *ring)
+{
+    uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
+    return ring->shared->head - tail < ring->chunks;
+}
+
+static bool wait_for_room(gb_ring *ring)
+{
+    uint64_t started = clock_ns(CLOCK_MONOTONIC), asked = started;
+    bool room;
+    ring->shared->waits++;
+    while (!(room = has_room(ring))) {
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
+        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        if (now - asked >= GB_PATIENCE_NS) {
+            asked = now;
+            if (!ring->keep_waiting(ring)) {
+                room = has_room(ring);
+                break;
+            }
+        }
+    }
+    ring->shared->wait_ns += clock_ns(CLOCK_MONOTONIC) - started;
+    return room;
+}
+
+/* What the reader was told of pages may not have reached it. */
+static void tell_anew(gb_ring *ring)
+{
+    ring->epoch++;
+    ring->told++;
+}
+
+static void put_64(uint32_t *words, uint64_t value)
+{
+    words[0] = (uint32_t)value;
+    words[1] = (uint32_t)(value >> 32);
+}
+
+/* Take the next chunk, which is free; what was carried stays in scratch memory until it is copied. */
+static void own(gb_ring *ring)
+{
+    uint8_t *place = ring->chunks_base + ring->shared->head % ring->chunks * ring->chunk_bytes;
+    ring->chunk = (gb_chunk *)place;
+    *ring->chunk = (gb_chunk){
+        .sequence = ring->sequence,
+        .time_ns = gb_time_ns(),
+        .flags = ring->sequence == 0 ? GB_CHUNK_FIRST : 0,
+        .lost_chunks = ring->lost_chunks,
+        .lost_words = ring->lost_words,
+        .root = ring->root,
+        .vcpu = ring->vcpu,
+        .window = ring->window,
+    };
+    ring->sequence++;
+    ring->state = GB_OWNED;
+    ring->cursor = begin(ring);
+    ring->limit = ring->cursor + chunk_words(ring) - GB_SLACK;
+    if (ring->lost_words) {
+        *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_GAP, 4, 0);
+        put_64(ring->cursor, ring->lost_words);
+        put_64(ring->cursor + 2, ring->lost_chunks);
+        ring->cursor += 4;
+        tell_anew(ring);
+        ring->lost_words = ring->lost_chunks = 0;
+    }
+}
+
+static void count_loss(gb_ring *ring)
+{
+    uint64_t words = (uint64_t)(ring->cursor - ring->scratch);
+    ring->lost_words += words;
+    ring->lost_chunks++;
+    ring->shared->lost_words += words;
+    ring->shared->lost_chunks++;
+    ring->cursor = ring->scratch;
+}
+
+static void lose(gb_ring *ring)
+{
+    ring->state = GB_LOSING;
+    ring->limit = ring->scratch + chunk_words(ring) - GB_SLACK;
+}
+
+static void append(gb_ring *ring, const uint32_t *words, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        *ring->cursor++ = words[i];
+    }
+}
+
+void gb_ring_turn(gb_ring *ring)
+{
+    if (ring->off) {
+        ring->cursor = ring->scratch;
+        return;
+    }
+    if (ring->state == GB_OWNED) {
+        publish(ring, 0);
+        /* Parked and empty: the next word decides when a chunk is needed, and waits for it then. */
+        return;
+    }
+    if (ring->state == GB_LOSING) {
+        count_loss(ring);
+    }
+    if (!has_room(ring) && !(ring->keep_waiting && ring->state == GB_PARKED && wait_for_room(ring))) {
+        lose(ring);
+        return;
+    }
+    uint32_t carried = (uint32_t)(ring->cursor - ring->scratch);
+    own(ring);
+    append(ring, ring->scratch, carried);
+}
+
+void gb_ring_off(gb_ring *ring, bool off)
+{
+    if (off == ring->off) {
+        return;
+    }
+    ring->off = off;
+    if (off) {
+        /* A parked ring's few words must not be overwritten by unwanted ones. */
+        if (ring->state == GB_PARKED && ring->cursor > ring->scratch) {
+            ring->off = false;
+            gb_ring_turn(ring);
+            ring->off = true;
+        }
+        if (ring->state == GB_LOSING) {
+            count_loss(ring);
+        }
+        ring->held_cursor = ring->cursor;
+        ring->held_limit = ring->limit;
+        ring->cursor = ring->scratch;
+        ring->limit = ring->scratch + chunk_words(ring) - GB_SLACK;
+    } else {
+        ring->cursor = ring->held_cursor;
+        ring->limit = ring->held_limit;
+        tell_anew(ring);
+    }
+}
+
+void gb_ring_flush(gb_ring *ring)
+{
+    bool off = ring->off;
+    gb_ring_off(ring, false);
+    if (ring->state == GB_OWNED && ring->cursor > begin(ring)) {
+        publish(ring, GB_CHUNK_PARTIAL);
+    }
+    gb_ring_off(ring, off);
+}
+
+void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count)
+{
+    gb_ring_off(ring, false);
+    if (ring->state != GB_OWNED) {
+        ring->keep_waiting = NULL;
+        if (ring->state == GB_LOSING || ring->cursor > ring->scratch || count) {
+            gb_ring_turn(ring);
+        }
+    }
+    append(ring, words, count);
+    if (ring->state == GB_OWNED) {
+        publish(ring, GB_CHUNK_LAST | GB_CHUNK_PARTIAL);
+    } else {
+        count_loss(ring);
+    }
+}
+
+void gb_ring_event(gb_ring *ring, unsigned type, unsigned small, const uint32_t *payload, unsigned words)
+{
+    *ring->cursor++ = GB_EVENT_WORD(type, words, small);
+    append(ring, payload, words);
+    gb_ring_check(ring);
+}
+
+bool gb_dictionary_put(gb_dictionary *shared, uint8_t *bytes, uint64_t size, const gb_block *record)
+{
+    uint64_t head = shared->head;
+    uint64_t place = head & (size - 1), rest = size - place;
+    uint64_t wanted = record->size + (rest < record->size ? rest : 0);
+    uint64_t tail = __atomic_load_n(&shared->tail, __ATOMIC_ACQUIRE);
+    if (head + wanted - tail > size) {
+        return false;
+    }
+    if (rest < record->size) {
+        uint32_t filler[2] = {(uint32_t)rest, 0};
+        memcpy(bytes + place, filler, sizeof filler);
+        place = 0;
+    }
+    memcpy(bytes + place, record, record->size);
+    __atomic_store_n(&shared->head, head + wanted, __ATOMIC_RELEASE);
+    return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * The producer's side of one vCPU's ring of chunks. No QEMU in here: tests/tcg_plugin compiles it alone.
+ *
+ * Whoever writes stores at `cursor`, raises it, and calls gb_ring_turn when it has reached `limit`; behind `limit`
+ * GB_SLACK words are free, so anything up to that size may be written before looking. `cursor` always points
+ * somewhere writable, so the one who writes never has to ask in which state the ring is:
+ *
+ *   owned    in chunk head % chunks, which the consumer does not look at yet
+ *   parked   in scratch memory, because nothing was written since the last chunk was published; the first words
+ *            are carried over into the next chunk
+ *   losing   in scratch memory, over and over, because no chunk is free and nobody waits; the words are counted
+ *   off      in scratch memory, over and over: these words are not wanted
+ */
+#ifndef GB_RING_H
+#define GB_RING_H
+
+#include <stdbool.h>
+
+#include "trace_abi.h"
+
+enum { GB_SLACK = 40 }; /* words; the largest event has 37 */
+
+typedef enum { GB_PARKED, GB_OWNED, GB_LOSING } gb_ring_state;
+
+typedef struct gb_ring gb_ring;
+
+/* Asked every GB_PATIENCE_NS while a chunk is waited for: false ends the wait and words are lost from then on. */
+typedef bool gb_keep_waiting(gb_ring *ring);
+enum { GB_PATIENCE_NS = 100000000 };
+
+/* What the reader was last told of a page of code in RAM (event CODE_PAGE); the owner of the ring uses it. */
+typedef struct {
+    uint32_t epoch, told; /* equal to the ring's: looked at since the address space changed; told since a loss */
+    uint64_t virtual_page;
+} gb_code_page;
+
+struct gb_ring {
+    uint32_t *cursor, *limit;             /* the hot pair */
+    gb_code_page *pages;                  /* one a page of RAM */
+    uint32_t epoch, told;                 /* raised when addresses may have changed, and when the reader missed words */
+    uint32_t *held_cursor, *held_limit;   /* while off */
+    gb_chunk *chunk;                      /* while owned */
+    gb_vcpu *shared;
+    uint8_t *chunks_base;
+    uint32_t *scratch;                    /* as large as a chunk */
+    gb_keep_waiting *keep_waiting;        /* NULL: lossy */
+    void (*publishing)(gb_ring *ring);    /* called just before a chunk is published; may be NULL */
+    uint64_t sequence, lost_chunks, lost_words;
+    uint64_t root, instructions;          /* for the chunks' headers: the owner of the ring keeps them */
+    uint32_t chunk_bytes, chunks, vcpu, window;
+    gb_ring_state state;
+    bool off;
+} __attribute__((aligned(256)));
+
+/* Time of CLOCK_REALTIME in ns. */
+uint64_t gb_time_ns(void);
+
+/* Begin a window: an empty ring, parked. Whoever asked for it saw to it that head and tail are equal. */
+void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
+                  uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting);
+
+/* The chunk is full, or scratch memory is: go on in the next chunk, waiting for it if that is the mode. */
+void gb_ring_turn(gb_ring *ring);
+
+/* Publish what there is, without waiting for anything. */
+void gb_ring_flush(gb_ring *ring);
+
+/* End the window: `words` (at most GB_SLACK) go last; they are lost, as everything else is, when no chunk is free. */
+void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count);
+
+/* Words that follow are not wanted (true), or wanted again (false). */
+void gb_ring_off(gb_ring *ring, bool off);
+
+static inline void gb_ring_check(gb_ring *ring)
+{
+    if (__builtin_expect(ring->cursor >= ring->limit, 0)) {
+        gb_ring_turn(ring);
+    }
+}
+
+static inline void gb_ring_put(gb_ring *ring, uint32_t word)
+{
+    *ring->cursor++ = word;
+    gb_ring_check(ring);
+}
+
+/* Write an event of up to GB_SLACK words in one piece. */
+void gb_ring_event(gb_ring *ring, unsigned type, unsigned small, const uint32_t *payload, unsigned words);
+
+/* The dictionary's ring of bytes, of a size that is a power of two. False: no room now. */
+bool gb_dictionary_put(gb_dictionary *shared, uint8_t *bytes, uint64_t size, const gb_block *record);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * The plugin that QEMU loads with every machine: disarmed it hooks nothing but a vCPU's rest and awakening.
+ *
+ * Arming and disarming go through the shared file (trace_abi.h). The daemon writes what it wants, raises
+ * `generation`, and stops and continues the machine, so that every vCPU awakes; whoever awakes first sees the new
+ * generation and asks QEMU for a reset, which drops every hook, throws away all translated code and calls on_reset
+ * while all vCPUs stand still. Code is then translated anew, with the hooks that are wanted now.
+ *
+ * An executed block costs one call that stores its id (on_block). Everything else hangs on rare instructions and
+ * is decided when code is translated.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plugin.h"
+
+GB_EXPORT int qemu_plugin_version = GB_API_BUILT_FOR;
+GB_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
+
+static void on_idle(qemu_plugin_id_t id, unsigned vcpu)
+{
+    (void)id;
+    if (armed && vcpu < control->vcpus && features & GB_FEATURE_BLOCKS) {
+        if (features & GB_FEATURE_EVENTS && rings[vcpu].state == GB_OWNED) {
+            event_64(&rings[vcpu], GB_EVENT_IDLE, 0, gb_time_ns());
+        }
+        gb_ring_flush(&rings[vcpu]);
+    }
+}
+
+static void on_resume(qemu_plugin_id_t id, unsigned vcpu)
+{
+    (void)id, (void)vcpu;
+    if (is_command_new()) {
+        ask_for_reset();
+    }
+}
+
+static void find_registers_once(void)
+{
+    static bool found;
+    if (!found && !(found = gb_guest_find_registers())) {
+        fail("QEMU does not name the registers that the trace needs; use another release of QEMU");
+    }
+}
+
+static void on_vcpu(qemu_plugin_id_t id, unsigned vcpu)
+{
+    (void)id, (void)vcpu;
+    find_registers_once();
+}
+
+static void on_exit_of_qemu(qemu_plugin_id_t id, void *unused)
+{
+    (void)id, (void)unused;
+    if (armed) {
+        close_window(GB_STOP_EXIT);
+    }
+    armed = false;
+    set_state(GB_STATE_ABSENT);
+}
+
+/* All vCPUs stand still, or there are none yet; every hook has been dropped. */
+static void register_what_is_wanted(void)
+{
+    qemu_plugin_register_vcpu_init_cb(plugin_id, on_vcpu);
+    qemu_plugin_register_vcpu_idle_cb(plugin_id, on_idle);
+    qemu_plugin_register_vcpu_resume_cb(plugin_id, on_resume);
+    qemu_plugin_register_atexit_cb(plugin_id, on_exit_of_qemu, NULL);
+    if (armed) {
+        qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, on_translation);
+    }
+}
+
+static void obey(void)
+{
+    uint32_t now = __atomic_load_n(&control->generation, __ATOMIC_ACQUIRE);
+    bool commanded = now != generation, broken = control->error[0] != 0;
+    armed = false;
+    if (commanded) {
+        generation = now;
+        armed = control->command == GB_COMMAND_ARM && arm();
+        broken = control->command == GB_COMMAND_ARM && !armed;
+    }
+    closing = false;
+    register_what_is_wanted();
+    set_state(armed ? GB_STATE_ARMED : broken ? GB_STATE_FAILED : GB_STATE_DISARMED);
+    __atomic_store_n(&control->acknowledged, generation, __ATOMIC_RELEASE);
+}
+
+void on_reset(qemu_plugin_id_t id)
+{
+    (void)id;
+    find_registers_once();
+    if (!is_command_new() && !closing) {
+        /* The trigger has come; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
+        if (armed && !opened && trigger_came) {
+            open_all_rings();
+        }
+        register_what_is_wanted();
+        return;
+    }
+    if (armed) {
+        close_window(stop_reason);
+    }
+    obey();
+}
+
+/* Map the shared file at `path`; NULL if it is not one of ours. */
+static uint8_t *map_file(const char *path)
+{
+    struct stat status;
+    int descriptor = open(path, O_RDWR | O_CLOEXEC);
+    if (descriptor < 0) {
+        return NULL;
+    }
+    uint8_t *place = NULL;
+    if (fstat(descriptor, &status) == 0 && (uint64_t)status.st_size >= GB_PAGE_BYTES) {
+        place = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+        place = place == MAP_FAILED ? NULL : place;
+    }
+    close(descriptor);
+    const gb_control *page = (const gb_control *)place;
+    if (page && (memcmp(page->magic, GB_TRACE_MAGIC, sizeof page->magic) != 0 || page->version != GB_TRACE_VERSION ||
+                 page->file_bytes != (uint64_t)status.st_size)) {
+        fprintf(stderr, "glassbox trace: %s has another layout; build the plugin again\n", path);
+        return NULL;
+    }
+    return place;
+}
+
+int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
+    const char *path = NULL;
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "control=", 8) == 0) {
+            path = argv[i] + 8;
+        }
+    }
+    if (info->version.cur < GB_API_BUILT_FOR || info->version.cur > GB_API_NEWEST) {
+        fprintf(stderr, "glassbox trace: this QEMU has plugin API %d, the plugin knows %d to %d; use QEMU 9.2 to 11.0\n",
+                info->version.cur, GB_API_BUILT_FOR, GB_API_NEWEST);
+        return -1;
+    }
+    if (!info->system_emulation || strcmp(info->target_name, "x86_64") != 0) {
+        fprintf(stderr, "glassbox trace: %s is not an x86-64 machine; use qemu-system-x86_64\n", info->target_name);
+        return -1;
+    }
+    if (!path || !(file = map_file(path))) {
+        fprintf(stderr, "glassbox trace: there is no shared file %s; give control=PATH\n", path ? path : "");
+        return -1;
+    }
+    plugin_id = id;
+    control = (gb_control *)file;
+    if (control->vcpus < (unsigned)info->system.max_vcpus || control->vcpus > GB_MAX_VCPUS) {
+        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; make it anew\n",
+                control->vcpus, info->system.max_vcpus);
+        return -1;
+    }
+    find_memory_bits();
+    begun.score = qemu_plugin_scoreboard_new(2 * sizeof(uint64_t));
+    executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
+    control->plugin_api = (uint32_t)info->version.cur;
+    control->plugin_pid = (uint32_t)getpid();
+    obey();
+    return 0;
+}

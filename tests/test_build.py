@@ -1,0 +1,39 @@
+"""The plugin compiles without QEMU's headers, lands in the cache, and asks QEMU for what QEMU has."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from qemu_bridge.machine import find_qemu
+from tcg_plugin import build
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+
+def test_a_library_is_compiled_once_for_the_same_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = build.find_library("glassbox_trace")
+    written = first.stat().st_mtime_ns
+    assert build.find_library("glassbox_trace") == first and first.stat().st_mtime_ns == written
+    assert [path.name for path in first.parent.iterdir()] == ["glassbox_trace.so"]
+
+
+def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    with pytest.raises(build.BuildError, match="install one"):
+        build.find_library("glassbox_trace")
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(build.BuildError, match="does not compile"):
+        build.find_library("glassbox_trace")
+
+
+def test_every_function_the_plugin_wants_is_exported_by_qemu():
+    def names(path, kind):
+        text = subprocess.run(["nm", "-D", path], capture_output=True, text=True, check=True).stdout
+        return set(re.findall(rf" {kind} (qemu_plugin_\w+)", text))
+
+    wanted = names(str(build.find_library("glassbox_trace")), "U")
+    assert len(wanted) > 20 and wanted <= names(find_qemu(), "T")

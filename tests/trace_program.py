@@ -1,0 +1,80 @@
+"""A program of blocks that really jump to one another, and a walk through it: a trace whose truth is known."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+from trace_producer import ChunkFlag, Producer, record, window_start, window_stop
+
+from qemu_bridge.errors import HostError
+from qemu_bridge.trace.recorder import Recorder
+
+BASE = 0xFFFFFFFF81000000
+SIZE = 16
+LENGTHS = [1] * 10 + [6]
+"""Ten times nop, then je to another block."""
+
+
+class Program:
+    """`count` blocks with ids from 1 on, one behind the other; each goes on at the next or at its target."""
+
+    def __init__(self, count: int = 300, seed: int = 7) -> None:
+        self.random = np.random.default_rng(seed)
+        self.count = count
+        self.targets = self.random.integers(0, count, count)
+        records = []
+        for index, target in enumerate(self.targets.tolist()):
+            code = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)
+            records.append(record(index + 1, self.address(index + 1), code, LENGTHS))
+        self.records = b"".join(records)
+
+    def address(self, block_id: int) -> int:
+        return BASE + (block_id - 1) * SIZE
+
+    def walk(self, length: int, bias: float = 0.9) -> np.ndarray:
+        """Ids of `length` blocks, each a successor of the one before."""
+        jumps = self.random.random(length) < bias
+        ids, here = np.empty(length, np.uint32), 0
+        for step in range(length):
+            ids[step] = here + 1
+            here = int(self.targets[here]) if jumps[step] or here + 1 == self.count else here + 1
+        return ids
+
+
+def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000, vcpus: int = 1, **about) -> Path:
+    """Pieces of words (a piece is a chunk; one list for all vCPUs, or a list for each) through real rings into a file."""
+    folder.mkdir(exist_ok=True)
+    producer = Producer(folder, vcpus=vcpus, chunk_bytes=16384, chunks=4)
+    recorder = Recorder(producer.control, folder / "trace.gbt", {"features": 3, **about}, frame_blocks)
+    try:
+        _feed(producer, recorder, program, words if vcpus > 1 else [words])
+        recorder.finish()
+    except HostError:
+        with contextlib.suppress(HostError):
+            recorder.finish()
+        raise
+    finally:
+        recorder.abandon()
+        # The traceback of an error holds views of the mapping.
+        with contextlib.suppress(BufferError):
+            producer.close()
+    return folder / "trace.gbt"
+
+
+def _feed(producer, recorder, program, streams):
+    producer.tell(program.records)
+    for vcpu, pieces in enumerate(streams):
+        for number, piece in enumerate(pieces):
+            flags = (ChunkFlag.FIRST if number == 0 else 0) | (ChunkFlag.LAST if number == len(pieces) - 1 else 0)
+            producer.put(piece, vcpu, flags)
+            recorder.step()
+    producer.end()
+    assert recorder.is_over
+
+
+def pieces_of(ids, size: int = 700, counter: int = 0):
+    """Chunks of a window that holds `ids` and nothing else."""
+    parts = [ids[start : start + size].tolist() for start in range(0, len(ids), size)]
+    return [window_start(), *parts[:-1], parts[-1] + window_stop(counter)]
