@@ -1,4 +1,4 @@
-"""``trace top FILE``: where the time went, by block, by cyclic path and by process."""
+"""``trace top FILE``: where the time went, by block, cyclic path and process; ``trace export``: for other tools."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from .trace_names import Names
 if TYPE_CHECKING:
     from ..trace.mining import HotBlock, HotPath, Mined
 
+FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
+"""Of `qemu_bridge.trace.export`, which is not imported for a list."""
 _MOST_LINES = 12
 """Instructions of a path that the table shows; --json shows all."""
 
 
 def add_verbs(actions: Verbs) -> None:
-    """Add ``top`` to the actions of ``trace``."""
+    """Add ``top`` and ``export`` to the actions of ``trace``."""
     parser = add_verb(actions, "top", top, "glassbox trace top demo.gbt --symbols demo --user")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
     parser.add_argument("-n", "--count", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
@@ -30,6 +32,11 @@ def add_verbs(actions: Verbs) -> None:
     ring.add_argument("--user", dest="ring", action="store_const", const=3, help="only what runs in user space")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that count (default: as many as cores)")
     add_json(parser)
+    parser = add_verb(actions, "export", export, "glassbox trace export demo.gbt --format perfetto -o demo.pftrace")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="what for: see docs/trace.md")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUTPUT", help="a new file or folder")
+    add_names(parser)
 
 
 def add_names(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +75,15 @@ def top(options: argparse.Namespace) -> None:
         return
     _print(answer)
     say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write a trace in the format of another tool."""
+    from ..trace.export import Naming
+    from ..trace.export import export as write
+
+    names = Names(options.symbols)
+    write(options.file, options.format, options.output, Naming(names.symbol, names.process))
 
 
 def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int | None) -> dict[str, Any]:
