@@ -12,6 +12,8 @@ import contextlib
 import ctypes
 import logging
 import multiprocessing
+import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
+_MEMORY_BYTES = 4 << 30
 _PR_SET_PDEATHSIG = 1
 _MAX_NEAR = 4096
 
@@ -274,24 +277,46 @@ def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
 _semantics: Semantics | None = None
 
 
-def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
+def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None) -> None:
     # In the worker: end with the daemon, and leave Ctrl-C to it.
     global _semantics
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from .ram import GuestRam
 
+    _bound_memory(layout.size)
+    if symbols is not None:
+        # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
+        from .symbols import cache
+
+        cache.read_only_in(symbols)
     _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
+
+
+def _bound_memory(ram_bytes: int) -> None:
+    """Let this process take so much memory of its own and no more, whatever a guest makes it ask for."""
+    limit = min(_MEMORY_BYTES + ram_bytes // 4, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    given = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *given]), hard))
 
 
 def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
     # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
+    from .budget import OutOfBudgetError
+
     assert _semantics is not None
     started = time.perf_counter()
     try:
         return _semantics.answer(question, arguments), time.perf_counter() - started
     except (GuestError, MachineError, UsageError):
         raise
+    except MemoryError:
+        raise GuestError(
+            f"{question} needs more memory than it may have; is the guest's RAM damaged? pause the machine and ask again"
+        ) from None
+    except OutOfBudgetError as error:
+        raise GuestError(f"{question} did not come to an end: {error}; pause the machine and ask again") from None
     except Exception as error:
         logger.exception("%s failed", question)
         raise GuestError(
@@ -302,8 +327,9 @@ def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], f
 class SemanticWorker:
     """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted."""
 
-    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
-        self._arguments = (ram_path, layout, page_map_path)
+    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
+        """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
+        self._arguments = (ram_path, layout, page_map_path, symbols)
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
 
