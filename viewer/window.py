@@ -256,7 +256,8 @@ class Window:
         # On any thread.
         try:
             self.loop.call_soon_threadsafe(self._on_news)
-        except RuntimeError:
+        except (RuntimeError, AttributeError):
+            # The loop of a window that was closed has no inside any more.
             log.debug("news after the window was closed")
 
     def _draw(self) -> None:
@@ -286,6 +287,8 @@ class Window:
         self._draw_picture(size, layout, is_resting)
         self._update_hover(size, is_resting)
         self._update_labels(size, layout, is_resting)
+        # Whoever asks a lost device for the surface's texture is ended by the driver's library; this only raises.
+        self.scene.device.create_command_encoder().finish()
         self.renderer.present(self._context.get_current_texture().create_view(), size)
         self._ui.render()
         self._after_frame(elapsed, is_resting)
