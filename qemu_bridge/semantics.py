@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
+_QUEUE_TIMEOUT_S = 25.0
 _MEMORY_BYTES = 4 << 30
 _PR_SET_PDEATHSIG = 1
 _MAX_NEAR = 4096
@@ -325,17 +326,28 @@ def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], f
 
 
 class SemanticWorker:
-    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted."""
+    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted.
+
+    Attributes:
+        queue_timeout_s: how long a question may wait for those before it; with its own time less than clients wait.
+    """
 
     def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
         """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
         self._arguments = (ram_path, layout, page_map_path, symbols)
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
+        self.queue_timeout_s = _QUEUE_TIMEOUT_S
 
     async def ask(self, question: str, timeout_s: float = QUERY_TIMEOUT_S, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
         """The answer to `question`, with ``elapsed_s`` in the worker; `MachineError` after `timeout_s`."""
-        async with self._turn:
+        try:
+            await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
+        except TimeoutError:
+            raise MachineError(
+                f"{question} waited {self.queue_timeout_s:g} s behind other questions and was given up; ask again"
+            ) from None
+        try:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, _start_worker, self._arguments)
@@ -350,6 +362,8 @@ class SemanticWorker:
             except BrokenProcessPool:
                 self.restart()
                 raise MachineError(f"the worker died of {question}; ask again, a new one takes its place") from None
+        finally:
+            self._turn.release()
         return answer | {"elapsed_s": elapsed_s}
 
     def restart(self) -> None:
