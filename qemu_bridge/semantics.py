@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import inspect
 import logging
 import multiprocessing
 import os
@@ -94,6 +95,7 @@ class Semantics:
     def answer(self, question: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The answer to the question of that name; about a kernel of a release that was not tested, it says so."""
         ask: Callable[..., dict[str, Any]] = getattr(self, question)
+        _check_arguments(question, ask, arguments)
         answer = ask(**arguments)
         caveat = "" if self._loaded is None else self._loaded.caveat
         if caveat and caveat not in answer.get("skipped", ()):
@@ -263,6 +265,27 @@ class Semantics:
         page_map = self.newest_page_map(grade)
         page_map = replace(page_map, generation=self._page_map_file.publish(page_map)["generation"])
         return GuestSources(self._ram, self._kernel, self._context_or_none(), page_map)
+
+
+_ARGUMENT_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+}
+
+
+def _check_arguments(question: str, ask: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    """`UsageError` for what a client must not ask so: the guest is not to blame for it."""
+    signature = inspect.signature(ask)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UsageError(f"{question} is not asked so: {error}; see docs/protocol.md") from None
+    for name, value in arguments.items():
+        wanted = signature.parameters[name].annotation
+        if not isinstance(value, _ARGUMENT_TYPES[wanted]):
+            raise UsageError(f"{name} of {question} is a {type(value).__name__}, not {wanted}; see docs/protocol.md")
 
 
 def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:

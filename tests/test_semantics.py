@@ -10,7 +10,7 @@ import pytest
 
 from qemu_bridge.addresses import RamLayout
 from qemu_bridge.errors import GuestError, MachineError, NotBootedError, UsageError
-from qemu_bridge.semantics import SemanticWorker
+from qemu_bridge.semantics import Semantics, SemanticWorker
 from qemu_bridge.tasks import TaskSet
 
 
@@ -149,3 +149,22 @@ def test_wrong_questions_are_errors_that_travel(machine, tmp_path):
             worker.restart()
 
     asyncio.run(ask())
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("question", "arguments"),
+    [
+        ("maps", {"pid": "x"}),
+        ("maps", {}),
+        ("sym", {"wanted": 9}),
+        ("types", {"part": None}),
+        ("whose", {"place": None, "pid": None, "grade": "live"}),
+        ("where", {"target": 7, "by_page": False, "grade": "live"}),
+        ("page_map", {"grade": "live", "more": 1}),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_the_askers_fault_not_the_guests(machine, tmp_path, question, arguments):
+    asked = Semantics(machine.ram, tmp_path / "pages")
+    with pytest.raises(UsageError, match=r"docs/protocol\.md"):
+        asked.answer(question, arguments)
