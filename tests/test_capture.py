@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from qemu_bridge import capture, connection, launch
 from qemu_bridge.capture import check_ram, read_manifest, read_page_map, write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, HostError, MachineError, UsageError
+from qemu_bridge.page_map import ENTRY
 from qemu_bridge.protocol import Grade
+from qemu_bridge.symbols import cache
 
 pytestmark = pytest.mark.guest
 
@@ -222,6 +225,52 @@ def test_a_damaged_page_map_is_told(damaged):
     with pytest.raises(UsageError, match="damaged"):
         read_page_map(damaged)
     assert not check_ram(damaged)
+
+
+@pytest.mark.parametrize("name", [capture.MANIFEST, capture.PAGE_MAP, capture.OWNERS])
+@pytest.mark.parametrize("trap", ["fifo", "zero"])
+def test_a_file_that_blocks_or_never_ends_is_refused(damaged, name, trap):
+    (damaged / name).unlink()
+    if trap == "fifo":
+        os.mkfifo(damaged / name)
+    else:
+        (damaged / name).symlink_to("/dev/zero")
+    with pytest.raises(UsageError):
+        read_page_map(damaged)
+
+
+@pytest.mark.parametrize("shape", ["(1152921504606846976,)", "(1, 2)", "()", "(-1,)"])
+def test_a_page_map_with_a_lying_header_is_refused(damaged, shape):
+    path = damaged / capture.PAGE_MAP
+    descr = np.lib.format.dtype_to_descr(ENTRY)
+    head = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    head += b" " * (63 - (len(head) + 10) % 64) + b"\n"
+    path.write_bytes(b"\x93NUMPY\1\0" + len(head).to_bytes(2, "little") + head + bytes(4096))
+    _change(damaged, checksums=read_manifest(damaged).checksums | {capture.PAGE_MAP: zlib.crc32(path.read_bytes())})
+    with pytest.raises(UsageError, match="page map"):
+        read_page_map(damaged)
+
+
+@pytest.mark.parametrize("trap", ["fifos", "zeros", "folder"])
+def test_symbols_of_a_hostile_capture_neither_block_nor_lead_anywhere(taken, tmp_path, trap):
+    folder, elsewhere = tmp_path / "hostile", tmp_path / "elsewhere"
+    shutil.copytree(taken[0], folder)
+    if trap == "folder":
+        elsewhere.mkdir()
+        for number in range(cache.KEPT_FILES + 9):
+            (elsewhere / f"letter{number}").write_text("dear")
+        shutil.rmtree(folder / capture.SYMBOLS)
+        (folder / capture.SYMBOLS).symlink_to(elsewhere)
+    for path in list((folder / capture.SYMBOLS).iterdir()) if trap != "folder" else ():
+        path.unlink()
+        os.mkfifo(path) if trap == "fifos" else path.symlink_to("/dev/zero")
+    before = sorted(path.name for path in (folder / capture.SYMBOLS).iterdir())
+    try:
+        done = glassbox("ps", str(folder), "--json")
+        assert done.returncode == 0 and json.loads(done.stdout)[0]["name"] == "init", done
+        assert sorted(path.name for path in (folder / capture.SYMBOLS).iterdir()) == before
+    finally:
+        _let_go(folder)
 
 
 def test_there_is_no_capture_where_there_is_nothing(tmp_path):
