@@ -166,6 +166,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("overlays", "Overlays", "Show", ("F5",), _tab("Overlays")),
     Command("views", "Views and bookmarks", "Show", ("F6",), _tab("Views")),
     Command("labels", "Labels", "Show", ("l",), _panel("labels")),
+    Command("minimap", "Minimap of all RAM", "Show", ("F7",), _panel("minimap")),
     Command("all", "All layers", "Show", ("0",), lambda desk: desk.show_all()),
     Command("isolate", "Only the selected class", "Show", ("i",), _isolate_selected),
     Command("no-glow", "Stop the glow", "Show", ("x",), lambda desk: desk.drop_glow()),

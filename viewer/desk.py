@@ -76,6 +76,7 @@ class Desk:
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
         hover: what is under the cursor.
+        in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last instructions that wrote to a byte, given its RAM offset; None while no trace runs.
     """
 
@@ -106,6 +107,7 @@ class Desk:
     frames_per_s: float = 0.0
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
+    in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     is_dirty_settings: bool = False
 
     # --- words -------------------------------------------------------------------------------------------

@@ -93,6 +93,10 @@ class Minimap:
         self._image = np.zeros((*self.size[::-1], 4), np.uint8)
         self._revision = -1
 
+    def places(self, pages: Numbers) -> Numbers:
+        """Where `pages` are in the flat picture: row times width plus column."""
+        return self._places[pages]
+
     def draw(self) -> npt.NDArray[np.uint8]:
         """The map: RGBA, `uint8` of shape (height, width, 4), opaque; hidden pages and no RAM are dark."""
         if self._revision != self._scene.revision:

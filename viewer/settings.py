@@ -25,7 +25,7 @@ from qemu_bridge.errors import GlassBoxError
 
 from .views import Mode
 
-PANELS = ("layers", "details", "labels")
+PANELS = ("layers", "details", "labels", "minimap")
 MOST_BYTES = 1 << 20
 
 
@@ -34,7 +34,8 @@ class Settings:
     """One user's choices.
 
     Attributes:
-        panels: what shows: the layers at the left, the details at the right, labels in the picture.
+        panels: what shows: the layers at the left, the details at the right, labels in the picture,
+            the minimap over it.
         ui_scale: size of words, 1 is usual.
         details_width: of the right panel, in logical pixels.
         mode: how one moves at first.

@@ -190,12 +190,13 @@ class Window:
     def _attach_device(self) -> None:
         from wgpu.utils.imgui import ImguiRenderer
 
-        from .panels import theme
+        from .panels import minimap, theme
 
         self._context.configure(device=self.scene.device, format=_FORMAT)
         self.renderer = Renderer(self.scene, _FORMAT)
         self._ui = ImguiRenderer(self.scene.device, self.canvas)
         self._ui.set_gui(self._draw_panels)
+        self._map = minimap.MapTexture(self._ui.backend)
         self._theme = theme.Theme()
         theme.MONO[:] = [self._theme.mono]
 
@@ -317,7 +318,7 @@ class Window:
         return lay_out(self.canvas.get_logical_size(), settings.ui_scale, self.desk.is_open("layers"), right)
 
     def _draw_panels(self) -> None:
-        from .panels import details, help, layers, marks, menu, palette, status
+        from .panels import details, help, layers, marks, menu, minimap, palette, status
 
         desk, layout = self.desk, self._layout()
         self._theme.apply(desk.settings.ui_scale)
@@ -327,6 +328,8 @@ class Window:
             layers.draw(desk, layout)
         if layout.right:
             details.draw(desk, layout)
+        if desk.is_open("minimap"):
+            minimap.draw(desk, layout, self._map)
         status.draw(desk, layout)
         if desk.is_help_open:
             help.draw(desk, layout, self.commands)
@@ -376,9 +379,11 @@ class Window:
 
     def _update_labels(self, size: tuple[int, int], layout: Layout, is_resting: bool) -> None:
         # Labels stand only while the picture does.
-        wanted = self.desk.is_open("labels") and is_resting
+        with_labels, with_map = self.desk.is_open("labels"), self.desk.is_open("minimap")
+        wanted = (with_labels or with_map) and is_resting
         counts = tuple(self.scene.page_map.counts().items()) if self.scene.page_map else ()
-        key = (size, layout, self.scene.look, counts, self.desk.eye.camera) if wanted else None
+        camera = self.desk.eye.camera
+        key = (size, layout, self.scene.look, counts, camera, with_labels, with_map) if wanted else None
         if key == self._labels_key:
             return
         self._labels_key, self._labels = key, []
@@ -387,7 +392,8 @@ class Window:
             ratio = self.canvas.get_pixel_ratio()
             picked[:, round((layout.width - layout.right - 20) * ratio) :] = -1
             picked[:, : round((layout.left + 20) * ratio)] = -1
-            self._labels = find_labels(self.scene, picked)
+            self.desk.in_view = np.unique(picked[picked >= 0]).astype(np.int64)
+            self._labels = find_labels(self.scene, picked) if with_labels else []
 
     def _update_hover(self, size: tuple[int, int], is_resting: bool) -> None:
         # While anything moves nothing is asked: an answer would come a frame late and hold the next one up.

@@ -1,0 +1,131 @@
+"""The flat map in a corner of the picture: all of RAM at once, a pixel a page. Hover tells a page, a click flies there.
+
+Pages that are in view have their full colour, the others are darker; the selected page has a frame.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import wgpu
+from imgui_bundle import imgui
+from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
+
+from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
+from viewer.desk import Desk
+from viewer.minimap import Minimap, page_to_xy, xy_to_page
+from viewer.scene import Scene
+from viewer.spot import read_spot, spot_lines
+
+from . import Layout
+from .theme import TEXT, packed, plain
+
+SIDE, MARGIN = 220.0, 12.0
+UNSEEN = 0.55
+_WINDOW = (
+    imgui.WindowFlags_.no_decoration
+    | imgui.WindowFlags_.no_move
+    | imgui.WindowFlags_.no_saved_settings
+    | imgui.WindowFlags_.no_nav
+    | imgui.WindowFlags_.no_focus_on_appearing
+)
+
+
+class MapTexture:
+    """The map as a texture of ImGui's, filled anew only when colours, or what is in view, changed."""
+
+    def __init__(self, backend: ImguiWgpuBackend) -> None:
+        self._backend = backend
+        self._scene: Scene | None = None
+        self._reference: imgui.ImTextureRef | None = None
+        self._key: object = None
+        self.uploads = 0
+
+    def show(self, scene: Scene, in_view: npt.NDArray[np.int64]) -> imgui.ImTextureRef:
+        """The texture of `scene`'s map, up to date; pages not `in_view` are darker unless that is empty."""
+        if scene is not self._scene:
+            self._attach(scene)
+        key = (scene.revision, in_view.tobytes())
+        if key != self._key:
+            self._key = key
+            self.uploads += 1
+            self._fill(self._shade(scene, in_view))
+        assert self._reference is not None
+        return self._reference
+
+    def _attach(self, scene: Scene) -> None:
+        if self._reference is not None:
+            self._backend.unregister_texture(self._reference)
+        self._scene, self.map, self._key = scene, Minimap(scene), None
+        usage = wgpu.TextureUsage.TEXTURE_BINDING | wgpu.TextureUsage.COPY_DST
+        self._texture = scene.device.create_texture(size=(*self.map.size, 1), format="rgba8unorm", usage=usage)
+        self._view = self._texture.create_view()
+        self._reference = self._backend.register_texture(self._view)
+
+    def _shade(self, scene: Scene, in_view: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        image = self.map.draw()
+        if not len(in_view):
+            return image
+        share = np.full(image.shape[:2], UNSEEN, np.float32)
+        share.reshape(-1)[self.map.places(in_view[in_view < scene.page_count])] = 1
+        shaded = image.copy()
+        shaded[..., :3] = image[..., :3] * share[..., None]
+        return shaded
+
+    def _fill(self, image: npt.NDArray[np.uint8]) -> None:
+        height, width = image.shape[:2]
+        layout = {"bytes_per_row": 4 * width, "rows_per_image": height}
+        destination = {"texture": self._texture}
+        self._texture._device.queue.write_texture(destination, np.ascontiguousarray(image), layout, (width, height, 1))
+
+
+def draw(desk: Desk, layout: Layout, texture: MapTexture) -> None:
+    """Draw the map at the lower right of what other panels leave."""
+    reference = texture.show(desk.scene, desk.in_view)
+    width, height = texture.map.size
+    scale = desk.settings.ui_scale
+    side = min(SIDE * scale, 0.4 * layout.middle_width, 0.45 * layout.body_height)
+    if side < 16:
+        return
+    zoom = side / max(width, height)
+    size = imgui.ImVec2(width * zoom, height * zoom)
+    x = layout.width - layout.right - size.x - MARGIN
+    y = layout.height - layout.bar - size.y - MARGIN
+    imgui.set_next_window_pos(imgui.ImVec2(x, y))
+    imgui.set_next_window_size(size)
+    imgui.push_style_var(imgui.StyleVar_.window_padding, imgui.ImVec2(0, 0))
+    imgui.begin("##minimap", None, _WINDOW)
+    imgui.pop_style_var()
+    place = imgui.get_cursor_screen_pos()
+    imgui.image(reference, size)
+    if imgui.is_item_hovered():
+        mouse = imgui.get_mouse_pos()
+        _point(
+            desk, xy_to_page(int((mouse.x - place.x) / zoom), int((mouse.y - place.y) / zoom), desk.scene.page_count)
+        )
+    if desk.pin is not None:
+        _frame_pin(desk, place, zoom)
+    imgui.end()
+
+
+def _point(desk: Desk, page: int | None) -> None:
+    if page is None:
+        return
+    spot = read_spot(desk.scene, desk.source.ram, page, 0)
+    imgui.set_tooltip(plain("\n".join(spot_lines(spot)[:3])))
+    if imgui.is_mouse_clicked(0):
+        go_to(desk, page)
+
+
+def go_to(desk: Desk, page: int) -> None:
+    """Pin the first byte of `page` and fly there."""
+    desk.select(page * PAGE_SIZE)
+    desk.frame()
+
+
+def _frame_pin(desk: Desk, place: imgui.ImVec2, zoom: float) -> None:
+    assert desk.pin is not None
+    x, y = page_to_xy(desk.pin >> PAGE_SHIFT, desk.scene.page_count)
+    low = imgui.ImVec2(place.x + x * zoom - 3, place.y + y * zoom - 3)
+    high = imgui.ImVec2(place.x + (x + 1) * zoom + 3, place.y + (y + 1) * zoom + 3)
+    imgui.get_window_draw_list().add_rect(low, high, packed(TEXT), thickness=1.5)
