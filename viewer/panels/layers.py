@@ -14,7 +14,7 @@ from viewer.legend import format_bytes, legend_classes
 from viewer.look import Layer, Mode, Slice
 from viewer.palette import PALETTES, colour_of
 
-from . import Layout
+from . import Layout, transfer
 from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet
 
 
@@ -50,6 +50,9 @@ def _draw_colouring(desk: Desk) -> None:
         imgui.end_combo()
     if look.mode not in (Mode.CLASS, Mode.OWNER, Mode.DIFFERENCE):
         _draw_ramp(desk)
+        transfer.draw_ends(look.mode)
+    if look.mode is Mode.BYTES:
+        transfer.draw(desk)
     imgui.set_next_item_width(-1)
     if imgui.begin_combo("##palette", f"palette {look.palette}"):
         for name in PALETTES:

@@ -22,6 +22,7 @@ from .theme import TEXT, packed, plain
 
 SIDE, MARGIN = 220.0, 12.0
 UNSEEN = 0.55
+LEAST_TEXELS = 512
 _WINDOW = (
     imgui.WindowFlags_.no_decoration
     | imgui.WindowFlags_.no_move
@@ -58,7 +59,10 @@ class MapTexture:
             self._backend.unregister_texture(self._reference)
         self._scene, self.map, self._key = scene, Minimap(scene), None
         usage = wgpu.TextureUsage.TEXTURE_BINDING | wgpu.TextureUsage.COPY_DST
-        self._texture = scene.device.create_texture(size=(*self.map.size, 1), format="rgba8unorm", usage=usage)
+        # Enlarged by whole numbers: ImGui blurs what it enlarges itself.
+        self._zoom = max(LEAST_TEXELS // max(self.map.size), 1)
+        size = (self._zoom * self.map.size[0], self._zoom * self.map.size[1], 1)
+        self._texture = scene.device.create_texture(size=size, format="rgba8unorm", usage=usage)
         self._view = self._texture.create_view()
         self._reference = self._backend.register_texture(self._view)
 
@@ -73,6 +77,7 @@ class MapTexture:
         return shaded
 
     def _fill(self, image: npt.NDArray[np.uint8]) -> None:
+        image = image.repeat(self._zoom, axis=0).repeat(self._zoom, axis=1)
         height, width = image.shape[:2]
         layout = {"bytes_per_row": 4 * width, "rows_per_image": height}
         destination = {"texture": self._texture}

@@ -1,0 +1,42 @@
+"""The transfer function as a panel, and numbers on the ramp."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from viewer.look import Transfer
+from viewer.panels import lay_out, layers
+from viewer.panels.transfer import RAMP_ENDS, byte_histogram, set_transfer
+
+
+@pytest.mark.parametrize("mode", list(RAMP_ENDS))
+def test_the_layers_panel_draws_in_every_mode_of_values(device, desk, mode, caplog):
+    from rendercanvas.offscreen import RenderCanvas
+    from wgpu.utils.imgui import ImguiRenderer
+
+    desk.set_look(replace(desk.scene.look, mode=mode))
+    canvas = RenderCanvas(size=(400, 700))
+    renderer = ImguiRenderer(device, canvas, "rgba8unorm")
+    renderer.set_gui(lambda: layers.draw(desk, lay_out((400, 700), 1.0, True, None)))
+    canvas.request_draw(renderer.render)
+    for _ in range(2):
+        shown = np.asarray(canvas.draw())
+    canvas.close()
+    assert shown.max() > 180
+    # What fails while drawing is only logged by the canvas.
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_the_histogram_counts_bytes_of_pages_that_show(desk):
+    histogram = byte_histogram(desk)
+    assert histogram.shape == (255,) and histogram.max() > 0
+    desk.toggle(list(desk.scene.visible))
+    assert byte_histogram(desk).max() == 0
+
+
+def test_numbers_out_of_range_are_moved_into_it(desk):
+    set_transfer(desk, 300, -5, 99, 2)
+    assert desk.scene.look.transfer == Transfer(255, 255, 10.0, 1.0)

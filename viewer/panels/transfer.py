@@ -1,0 +1,72 @@
+"""What the ramp's colours mean in numbers, and for bytes the transfer function: which show, and how solid they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from imgui_bundle import imgui
+
+from qemu_bridge.addresses import PAGE_SIZE
+from viewer.desk import Desk
+from viewer.heat import AGE_RANGE_S
+from viewer.look import Mode, Transfer
+
+from .theme import quiet
+
+SAMPLE_PAGES = 256
+
+RAMP_ENDS: dict[Mode, tuple[str, str]] = {
+    Mode.BYTES: ("0x00", "0xff"),
+    Mode.ENTROPY: ("0 bits a byte", "8"),
+    Mode.AGE: (f"{AGE_RANGE_S:.0f} s ago or never", "now"),
+    Mode.WRITES: ("never written", "all the time"),
+    Mode.EXECUTION: ("never executed", "the most"),
+}
+"""What the dark and the bright end of the ramp stand for."""
+
+
+def draw_ends(mode: Mode) -> None:
+    """Write what both ends of the ramp mean, under it."""
+    low, high = RAMP_ENDS[mode]
+    start, width = imgui.get_cursor_pos_x(), imgui.get_content_region_avail().x
+    quiet(low)
+    imgui.same_line(start + width - imgui.calc_text_size(high).x)
+    quiet(high)
+
+
+def byte_histogram(desk: Desk) -> npt.NDArray[np.float32]:
+    """How frequent bytes of 1 to 255 are in a sample of pages that show, by the logarithm: `float32` of shape (255,)."""
+    page_map, visible = desk.scene.page_map, [int(page_class) for page_class in desk.scene.visible]
+    if page_map is None:
+        return np.zeros(255, np.float32)
+    pages = np.flatnonzero(np.isin(page_map.entries["page_class"], visible))
+    pages = pages[:: max(len(pages) // SAMPLE_PAGES, 1)][:SAMPLE_PAGES]
+    ram = desk.source.ram.view
+    counts = np.zeros(256, np.int64)
+    for page in pages[: len(ram) // PAGE_SIZE].tolist():
+        counts += np.bincount(ram[page * PAGE_SIZE : (page + 1) * PAGE_SIZE], minlength=256)
+    return np.log1p(counts[1:]).astype(np.float32)
+
+
+def draw(desk: Desk) -> None:
+    """Draw the histogram of bytes that show, and what drags change: low, high, gamma, opacity."""
+    tone = desk.scene.look.transfer
+    size = imgui.ImVec2(imgui.get_content_region_avail().x, 3 * imgui.get_text_line_height())
+    imgui.plot_histogram("##bytes", byte_histogram(desk), graph_size=size)
+    imgui.set_next_item_width(-1)
+    moved, low, high = imgui.drag_int_range2("##range", tone.low, tone.high, 1, 0, 255, "from 0x%02x", "to 0x%02x")
+    imgui.set_next_item_width(-1)
+    bent, gamma = imgui.slider_float("##gamma", tone.gamma, 0.1, 10, "gamma %.2f", imgui.SliderFlags_.logarithmic)
+    imgui.set_next_item_width(-1)
+    thinned, opacity = imgui.slider_float("##opacity", tone.opacity, 0, 1, "opacity %.2f")
+    if moved or bent or thinned:
+        set_transfer(desk, low, high, gamma, opacity)
+
+
+def set_transfer(desk: Desk, low: int, high: int, gamma: float, opacity: float) -> None:
+    """Draw bytes from `low` to `high` so; numbers typed out of range are moved into it."""
+    low = min(max(low, 0), 255)
+    tone = Transfer(low, min(max(high, low), 255), min(max(gamma, 0.1), 10.0), min(max(opacity, 0.0), 1.0))
+    desk.set_look(replace(desk.scene.look, transfer=tone))
