@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .figures import Figure
 
-BENCHMARKS = ("boot", "ram", "names", "page_map", "skilling", "viewer", "trace")
+BENCHMARKS = ("boot", "ram", "names", "page_map", "skilling", "viewer", "trace", "mining")
 RESULTS = Path(__file__).parent / "results"
 
 
