@@ -45,6 +45,7 @@ from .spot import find_spot, spot_lines
 from .views import Mode, View, format_view, parse_view
 
 if TYPE_CHECKING:
+    from .against import Against
     from .panels import Layout
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ class Window:
         settings, problems = load_settings(self._settings_path)
         self.scene = Scene(request_device(), len(source.ram.view), order)
         self.scene.set_page_map(read_page_map(source))
+        self._set_against()
         self.canvas, self.loop = _new_canvas(f"Glass Box - {name}", size)
         self._context = self.canvas.get_wgpu_context()
         self._attach_device()
@@ -218,6 +220,12 @@ class Window:
         view = parse_view(text, View(self.desk.eye.home))
         self.desk.eye.home = self.desk.eye.camera = view.camera
         self.desk.show_view(view)
+
+    def _set_against(self) -> None:
+        # A source may know what it is compared with.
+        self._against: Against | None = getattr(self.source, "against", None)
+        if self._against is not None:
+            self.scene.set_difference(self._against.kinds)
 
     def _own_commands(self) -> tuple[Command, ...]:
         return (
@@ -339,6 +347,8 @@ class Window:
         # Pages first, then the table over them: a page is never shown as something it was before.
         pages, written = self.desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
+        if self._against is not None:
+            self._against.update(pages)
         shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
         page_map = self.desk.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
@@ -558,6 +568,7 @@ class Window:
         look = self.scene.look
         self.scene = Scene(device, len(self.source.ram.view), self._order)
         self.scene.set_look(look)
+        self._set_against()
         desk = self.desk
         desk.source, desk.scene, desk.glow, desk.hover = self.source, self.scene, None, None
         desk.pin = desk.pin if desk.pin is not None and desk.pin < len(self.source.ram.view) else None
