@@ -366,11 +366,9 @@ class Capture(RamImage):
 
 
 def _find_capture(name: str, folder: Path) -> tuple[Origin, MachineConfig, Path, RamLayout]:
-    from .capture import RAM, SYMBOLS, read_manifest
+    from .capture import RAM, read_manifest
 
     manifest = read_manifest(folder)
-    # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
-    os.environ["GLASSBOX_SYMBOL_CACHE"] = str(folder / SYMBOLS)
     config = MachineConfig(
         name=name, memory=manifest.ram_bytes, smp=0, machine=manifest.machine, accelerator="none", image=manifest.image
     )

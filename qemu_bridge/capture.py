@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
 from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
 from .page_map import ENTRY, PageMap
+from .plain_file import open_plain, read_plain
 from .protocol import Grade, Owner, from_json, to_json
 from .ram import GuestRam
 from .symbols import KernelSymbols, cache
@@ -118,12 +120,10 @@ def read_page_map(folder: Path) -> PageMap:
         if _checksum(folder / name) != manifest.checksums.get(name):
             raise UsageError(f"{folder / name} is damaged (its checksum is wrong); capture the machine again")
     try:
-        entries = np.load(folder / PAGE_MAP, allow_pickle=False)
+        entries = _load_entries(folder / PAGE_MAP, manifest.ram_bytes // PAGE_SIZE)
         owners = {row["owner_id"]: from_json(Owner, row) for row in _read_json(folder / OWNERS)}
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise UsageError(f"the page map in {folder} cannot be read ({error}); capture the machine again") from None
-    if entries.dtype != ENTRY or entries.shape != (manifest.ram_bytes // PAGE_SIZE,):
-        raise UsageError(f"the page map in {folder} is not one of its RAM; capture the machine again")
     return PageMap(entries, owners, grade=Grade.SNAPSHOT, skipped=manifest.skipped)
 
 
@@ -137,11 +137,21 @@ def check_ram(folder: Path) -> bool:
     return checksum == manifest.checksums.get(RAM)
 
 
+def _load_entries(path: Path, page_count: int) -> npt.NDArray[np.void]:
+    """The rows in a NumPy file; `ValueError` unless it is one of `page_count` entries, whatever its header claims."""
+    with open_plain(path) as file:
+        major, _ = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        size = os.fstat(file.fileno()).st_size - file.tell()
+        if dtype != ENTRY or shape != (page_count,) or size != page_count * ENTRY.itemsize:
+            raise ValueError(f"{shape} entries of {dtype} in {size} bytes for {page_count} pages")
+        return np.frombuffer(file.read(size), ENTRY)
+
+
 def _read_json(path: Path) -> Any:  # noqa: ANN401  # any JSON value
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise UsageError(f"{path} is larger than such a file ever is; capture the machine again")
-        return json.loads(path.read_bytes())
+        return json.loads(read_plain(path, _MAX_JSON))
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); give the folder of a capture") from None
     except (ValueError, RecursionError):
@@ -189,7 +199,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 def _checksum(path: Path) -> int:
     checksum = 0
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             while piece := file.read(_PIECE):
                 checksum = zlib.crc32(piece, checksum)
     except OSError as error:

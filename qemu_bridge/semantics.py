@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import inspect
 import logging
 import multiprocessing
+import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
+_QUEUE_TIMEOUT_S = 25.0
+_MEMORY_BYTES = 4 << 30
 _PR_SET_PDEATHSIG = 1
 _MAX_NEAR = 4096
 
@@ -90,6 +95,7 @@ class Semantics:
     def answer(self, question: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The answer to the question of that name; about a kernel of a release that was not tested, it says so."""
         ask: Callable[..., dict[str, Any]] = getattr(self, question)
+        _check_arguments(question, ask, arguments)
         answer = ask(**arguments)
         caveat = "" if self._loaded is None else self._loaded.caveat
         if caveat and caveat not in answer.get("skipped", ()):
@@ -261,6 +267,27 @@ class Semantics:
         return GuestSources(self._ram, self._kernel, self._context_or_none(), page_map)
 
 
+_ARGUMENT_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "int | None": (int, type(None)),
+}
+
+
+def _check_arguments(question: str, ask: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    """`UsageError` for what a client must not ask so: the guest is not to blame for it."""
+    signature = inspect.signature(ask)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise UsageError(f"{question} is not asked so: {error}; see docs/protocol.md") from None
+    for name, value in arguments.items():
+        wanted = signature.parameters[name].annotation
+        if not isinstance(value, _ARGUMENT_TYPES[wanted]):
+            raise UsageError(f"{name} of {question} is a {type(value).__name__}, not {wanted}; see docs/protocol.md")
+
+
 def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
     from .query import suggest
 
@@ -274,24 +301,46 @@ def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
 _semantics: Semantics | None = None
 
 
-def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
+def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None) -> None:
     # In the worker: end with the daemon, and leave Ctrl-C to it.
     global _semantics
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from .ram import GuestRam
 
+    _bound_memory(layout.size)
+    if symbols is not None:
+        # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
+        from .symbols import cache
+
+        cache.read_only_in(symbols)
     _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
+
+
+def _bound_memory(ram_bytes: int) -> None:
+    """Let this process take so much memory of its own and no more, whatever a guest makes it ask for."""
+    limit = min(_MEMORY_BYTES + ram_bytes // 4, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    given = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *given]), hard))
 
 
 def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
     # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
+    from .budget import OutOfBudgetError
+
     assert _semantics is not None
     started = time.perf_counter()
     try:
         return _semantics.answer(question, arguments), time.perf_counter() - started
     except (GuestError, MachineError, UsageError):
         raise
+    except MemoryError:
+        raise GuestError(
+            f"{question} needs more memory than it may have; is the guest's RAM damaged? pause the machine and ask again"
+        ) from None
+    except OutOfBudgetError as error:
+        raise GuestError(f"{question} did not come to an end: {error}; pause the machine and ask again") from None
     except Exception as error:
         logger.exception("%s failed", question)
         raise GuestError(
@@ -300,16 +349,28 @@ def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], f
 
 
 class SemanticWorker:
-    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted."""
+    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted.
 
-    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path) -> None:
-        self._arguments = (ram_path, layout, page_map_path)
+    Attributes:
+        queue_timeout_s: how long a question may wait for those before it; with its own time less than clients wait.
+    """
+
+    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
+        """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
+        self._arguments = (ram_path, layout, page_map_path, symbols)
         self._pool: ProcessPoolExecutor | None = None
         self._turn = asyncio.Lock()
+        self.queue_timeout_s = _QUEUE_TIMEOUT_S
 
     async def ask(self, question: str, timeout_s: float = QUERY_TIMEOUT_S, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
         """The answer to `question`, with ``elapsed_s`` in the worker; `MachineError` after `timeout_s`."""
-        async with self._turn:
+        try:
+            await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
+        except TimeoutError:
+            raise MachineError(
+                f"{question} waited {self.queue_timeout_s:g} s behind other questions and was given up; ask again"
+            ) from None
+        try:
             if self._pool is None:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, _start_worker, self._arguments)
@@ -324,6 +385,8 @@ class SemanticWorker:
             except BrokenProcessPool:
                 self.restart()
                 raise MachineError(f"the worker died of {question}; ask again, a new one takes its place") from None
+        finally:
+            self._turn.release()
         return answer | {"elapsed_s": elapsed_s}
 
     def restart(self) -> None:

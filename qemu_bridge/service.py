@@ -62,7 +62,9 @@ class Service:
         self._connection = found
         self._shell = origin.shell()
         self._dirty_turn = asyncio.Lock()
-        self._worker = SemanticWorker(Path(found.ram_path), found.layout, Path(found.page_map_path))
+        self._worker = SemanticWorker(
+            Path(found.ram_path), found.layout, Path(found.page_map_path), _own_symbols(origin, found)
+        )
         self._tasks = TaskSet()
         self._stopping = asyncio.Event()
         self._runstate = "running"
@@ -350,6 +352,11 @@ class Service:
             return await self._worker.ask(question, **arguments | {"grade": grade}), []
 
         return ask
+
+
+def _own_symbols(origin: Origin, found: Connection) -> Path | None:
+    """The symbols that a capture brings; None for what uses the cache that all machines share."""
+    return Path(found.ram_path).parent / "symbols" if origin.kind == "capture" else None
 
 
 def _runstate(answer: dict[str, Any]) -> str:

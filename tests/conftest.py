@@ -44,6 +44,7 @@ def isolated_folders() -> Iterator[Path]:
     own = {
         "XDG_RUNTIME_DIR": folder / "run",
         "XDG_STATE_HOME": folder / "state",
+        "XDG_CONFIG_HOME": folder / "config",
         "GLASSBOX_SYMBOL_CACHE": folder / "symbols",
         "GLASSBOX_RAM_DIR": shared,
     }

@@ -20,7 +20,10 @@ def test_values_are_those_that_page_tables_lead_to(machine, read):
     names = [kernel.kallsyms[int(row)].address for row in random.integers(len(kernel.kallsyms), size=200)]
     addresses = [address & ~7 for address in names if address >= IMAGE_BASE]
     addresses += [
-        read.page_offset + int(page) * PAGE_SIZE for page in random.choice(np.flatnonzero(read.resident), 200)
+        read.page_offset + int(page) * PAGE_SIZE
+        for page in random.choice(np.flatnonzero(read.resident), 200)
+        # What lies under the screen's memory and the firmware is in the file and is no RAM to the kernel.
+        if page not in range(0xA0, 0x100)
     ]
     addresses += [read.vmemmap + 64 * int(page) for page in random.integers(machine.ram.page_count, size=50)]
     with machine.paused():
@@ -32,6 +35,8 @@ def test_values_are_those_that_page_tables_lead_to(machine, read):
 
 @pytest.mark.guest
 def test_pointers_into_nowhere_read_as_zero(machine, read):
+    if read.resident.all():
+        pytest.skip("the tests before have touched every page of this guest")
     hole = int(np.flatnonzero(~read.resident)[0])
     nowhere = [0, 1, 0x1000, U64, U64 - 7, 1 << 63, read.page_offset + machine.ram.size, 0x800000000000]
     nowhere += [read.page_offset + hole * PAGE_SIZE, read.page_offset + 1, IMAGE_BASE]

@@ -21,6 +21,7 @@ FLOORS = (
         "qemu_bridge.protocol",
         "qemu_bridge.connection",
         "qemu_bridge.tasks",
+        "qemu_bridge.plain_file",
     ),
     (
         "qemu_bridge.ram",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from qemu_bridge.addresses import RamLayout
 from qemu_bridge.errors import GuestError, MachineError, NotBootedError, UsageError
-from qemu_bridge.semantics import SemanticWorker
+from qemu_bridge.semantics import Semantics, SemanticWorker
 from qemu_bridge.tasks import TaskSet
 
 
@@ -82,6 +83,39 @@ def test_a_worker_that_is_killed_is_replaced(machine, tmp_path):
     assert asyncio.run(ask())["build_id"]
 
 
+@pytest.mark.guest
+def test_a_question_behind_slow_ones_is_given_up_in_words_and_the_slow_one_is_answered(machine, tmp_path):
+    async def ask():
+        worker, tasks = make(machine, tmp_path), TaskSet()
+        try:
+            first = tasks.start(worker.ask("kernel"), "first")
+            await asyncio.sleep(0)
+            worker.queue_timeout_s = 0.0
+            with pytest.raises(MachineError, match="behind other questions"):
+                await worker.ask("ps")
+            worker.queue_timeout_s = 20.0
+            return await first, await worker.ask("ps")
+        finally:
+            worker.restart()
+
+    first, second = asyncio.run(ask())
+    assert first["build_id"] and second["rows"]
+
+
+@pytest.mark.guest
+def test_the_worker_may_take_so_much_memory_and_no_more(machine, tmp_path):
+    async def ask():
+        worker = make(machine, tmp_path)
+        try:
+            await worker.ask("kernel")
+            (process,) = worker._pool._processes.values()
+            return resource.prlimit(process.pid, resource.RLIMIT_DATA)[0]
+        finally:
+            worker.restart()
+
+    assert 0 < asyncio.run(ask()) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
 def ask_of_file(path, question, **arguments):
     async def ask():
         worker = SemanticWorker(path, RamLayout.from_rule("pc", path.stat().st_size), Path(f"{path}.pages"))
@@ -115,3 +149,22 @@ def test_wrong_questions_are_errors_that_travel(machine, tmp_path):
             worker.restart()
 
     asyncio.run(ask())
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("question", "arguments"),
+    [
+        ("maps", {"pid": "x"}),
+        ("maps", {}),
+        ("sym", {"wanted": 9}),
+        ("types", {"part": None}),
+        ("whose", {"place": None, "pid": None, "grade": "live"}),
+        ("where", {"target": 7, "by_page": False, "grade": "live"}),
+        ("page_map", {"grade": "live", "more": 1}),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_the_askers_fault_not_the_guests(machine, tmp_path, question, arguments):
+    asked = Semantics(machine.ram, tmp_path / "pages")
+    with pytest.raises(UsageError, match=r"docs/protocol\.md"):
+        asked.answer(question, arguments)

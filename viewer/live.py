@@ -83,6 +83,8 @@ class Feed:
         self._stop = threading.Event()
         self._running = threading.Event()
         self._running.set()
+        self._moving = threading.Event()
+        self._moving.set()
         self._pending = np.zeros(len(source.ram.view) >> PAGE_SHIFT, np.bool_)
         self._written = np.zeros(len(self._pending), np.bool_)
         self._is_first_round = True
@@ -99,6 +101,7 @@ class Feed:
         """End the thread."""
         self._stop.set()
         self._running.set()
+        self._moving.set()
         self._thread.join(timeout=5)
 
     def toggle_pause(self) -> bool:
@@ -108,6 +111,13 @@ class Feed:
         else:
             self._running.set()
         return not self._running.is_set()
+
+    def set_still(self, is_still: bool) -> None:
+        """Say whether the guest stands still: if so the watch rests once all of RAM was seen to be the same twice."""
+        if is_still:
+            self._moving.clear()
+        else:
+            self._moving.set()
 
     def take(self, budget_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Changed pages not taken before, lowest first, at most `budget_bytes` of them, and which of them were written.
@@ -167,9 +177,14 @@ class Feed:
 
     def _watch(self) -> None:
         map_due, pause, is_stale = 0.0, BUSY_PAUSE_S, True
+        quiet_rounds = 0
         while not self._stop.is_set():
             self._running.wait()
+            # Two rounds: the first may have begun before the guest stopped.
+            if quiet_rounds > 1 and not is_stale:
+                self._moving.wait()
             pages = self._scan.scan(0.02)
+            quiet_rounds = 0 if len(pages) or self._moving.is_set() else quiet_rounds + self._scan.is_round_done
             page_map = None
             # What pages are is written in pages: where none changed, the map says what it said.
             is_stale |= len(pages) > 0

@@ -57,7 +57,6 @@ REST_S = 0.25
 CLICK_PIXELS = 4
 LEAST_PIXELS = 16
 RETRY_S = 1.0
-_LAST_LOOK_S = 3.0
 _UI_FRAMES, _MOST_UI_FRAMES = 3, 40
 
 
@@ -176,7 +175,7 @@ class Window:
         self._shot: Shot | None = None
         self._seen: dict[str, float] = {}
         self._lost = 0
-        self._is_reconnecting = self._is_feed_resting = False
+        self._is_reconnecting = False
         for sentence in problems + ([bookmarks.problem] if bookmarks.problem else []):
             self.desk.say(sentence, is_problem=True)
         for handler, kinds in (
@@ -281,7 +280,8 @@ class Window:
         # On any thread.
         try:
             self.loop.call_soon_threadsafe(self._on_news)
-        except RuntimeError:
+        except (RuntimeError, AttributeError):
+            # The loop of a window that was closed has no inside any more.
             log.debug("news after the window was closed")
 
     def _draw(self) -> None:
@@ -311,6 +311,8 @@ class Window:
         self._draw_picture(size, layout, is_resting)
         self._update_hover(size, is_resting)
         self._update_labels(size, layout, is_resting)
+        # Whoever asks a lost device for the surface's texture is ended by the driver's library; this only raises.
+        self.scene.device.create_command_encoder().finish()
         self.renderer.present(self._context.get_current_texture().create_view(), size)
         self._ui.render()
         self._after_frame(elapsed, is_resting)
@@ -563,7 +565,7 @@ class Window:
     def _replace_source(self, source: Source, page_map: Any) -> None:  # noqa: ANN401  # a PageMap
         if self.canvas.get_closed():
             return
-        self._is_reconnecting = self._is_feed_resting = False
+        self._is_reconnecting = False
         for part in (self.desk.feed, self.desk.questions):
             part.stop()
         self.source = source
@@ -637,17 +639,9 @@ class Window:
                     self.loop.call_soon_threadsafe(self._follow_runstate)
 
     def _follow_runstate(self) -> None:
-        # The memory of a guest that stands still need not be watched; a last look comes after the pause.
+        # The memory of a guest that stands still need not be watched.
         self._on_news()
-        if self.desk.status.get("runstate") == "paused":
-            self.loop.call_later(_LAST_LOOK_S, self._rest_feed)
-        elif self._is_feed_resting:
-            self._is_feed_resting = self.desk.feed.toggle_pause()
-
-    def _rest_feed(self) -> None:
-        is_paused = self.desk.status.get("runstate") == "paused"
-        if is_paused and not self._is_feed_resting and not self.canvas.get_closed():
-            self._is_feed_resting = self.desk.feed.toggle_pause()
+        self.desk.feed.set_still(self.desk.status.get("runstate") == "paused")
 
     # --- the user --------------------------------------------------------------------------------------------
 

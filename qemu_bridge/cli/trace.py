@@ -1,4 +1,4 @@
-"""Verbs about execution: ``trace NAME -o FILE`` records; ``trace info|check|show|diff FILE`` reads; ``trace stop NAME`` ends."""
+"""Verbs about execution: ``trace NAME -o FILE`` records; ``trace info|check|show|diff|top|export FILE`` reads; ``trace stop NAME`` ends."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import connection
 from ..errors import GlassBoxError, MachineError, UsageError
+from . import trace_top
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, printable, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..trace.recorder import Progress, Recorder
     from ..trace.show import Symbolizer
 
-_WORDS = ("record", "stop", "info", "check", "show", "diff")
+_WORDS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
 _PROGRESS_S = 1.0
 _RUNNING = "running"
 
@@ -59,6 +60,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument("other", type=Path, metavar="OTHER", help="another trace")
     parser.add_argument("--vcpu", type=int, default=0, metavar="N", help="of which vCPU (default: %(default)s)")
     add_json(parser)
+    trace_top.add_verbs(actions)
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -33,7 +34,12 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from ..plain_file import read_plain
+
 logger = logging.getLogger(__name__)
+
+_ODD = (MemoryError, NotImplementedError, RuntimeError, TypeError)
+"""What a file that was made to do harm may also raise, out of `zipfile` and NumPy."""
 
 REVISION = 1
 """Counts up when the same kernel gives other files, so that those of an older release are not taken for ours."""
@@ -41,10 +47,19 @@ REVISION = 1
 KEPT_FILES = 64
 """Files that stay in the folder, the newest: some three a kernel build."""
 
+_MAX_FILE_BYTES = 256 << 20
+_OURS = re.compile(r".+\.r\d+\.(npz|json\.gz)")
+
 Columns = Mapping[str, npt.NDArray[Any]]
 
-
 _folder: Path | None = None
+_is_fixed = False
+
+
+def read_only_in(folder: Path) -> None:
+    """Look in `folder` only, and never write there: it is somebody else's, and may lead anywhere."""
+    global _folder, _is_fixed
+    _folder, _is_fixed = folder, True
 
 
 @contextlib.contextmanager
@@ -71,11 +86,13 @@ def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]
     """The arrays that `store_columns` kept under `key`; None when there are none or they are damaged."""
     path = cache_folder() / f"{key}.r{REVISION}.npz"
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        with np.load(io.BytesIO(_read(path)), allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > _MAX_FILE_BYTES:
+                raise ValueError("it unpacks to more than such a file ever holds")
             return {name: file[name] for name in names}
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, ArithmeticError, LookupError, EOFError, BadZipFile, zlib.error, *_ODD) as error:
         logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
         return None
 
@@ -108,9 +125,13 @@ def find_or_make_json(name: str, make: Callable[[], Mapping[str, Any]]) -> Path:
 
 def _is_intact(path: Path) -> bool:
     """Whether the file is there and its checksum, at its end, fits."""
+    size = 0
     try:
-        with gzip.open(path) as file:
-            size = sum(len(part) for part in iter(lambda: file.read(1 << 20), b""))
+        with gzip.open(io.BytesIO(_read(path))) as file:
+            while part := file.read(1 << 20):
+                size += len(part)
+                if size > _MAX_FILE_BYTES:
+                    raise OSError("it unpacks to more than such a file ever holds")
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, EOFError, zlib.error) as error:
@@ -119,8 +140,16 @@ def _is_intact(path: Path) -> bool:
     return size > 0
 
 
+def _read(path: Path) -> bytes:
+    if _is_fixed and path.parent.is_symlink():
+        raise NotADirectoryError
+    return read_plain(path, _MAX_FILE_BYTES)
+
+
 def _write(path: Path, data: bytes) -> Path:
     """Put `data` at `path` in one step, so that no reader ever sees half of it."""
+    if _is_fixed and path.parent == _folder:
+        raise PermissionError(f"{path.parent} is not ours")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -135,8 +164,8 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def _evict(folder: Path) -> None:
-    # A guest that shows another kernel every time must not fill the disk.
-    files = sorted((found for found in folder.iterdir() if not found.name.startswith(".")), key=_age)
+    # A guest that shows another kernel every time must not fill the disk. What else lies there is not ours to remove.
+    files = sorted((found for found in folder.iterdir() if _OURS.fullmatch(found.name)), key=_age)
     for found in files[KEPT_FILES:]:
         found.unlink(missing_ok=True)
 

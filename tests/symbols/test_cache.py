@@ -78,3 +78,11 @@ def test_where_the_folder_cannot_be_written_a_temporary_one_serves(tmp_path, mon
     cache.store_columns("key", {"addresses": np.arange(3)})
     path = cache.find_or_make_json("kernel", lambda: {"symbols": {}})
     assert json.loads(gzip.decompress(path.read_bytes())) == {"symbols": {}} and tmp_path not in path.parents
+
+
+def test_files_of_others_in_the_folder_are_never_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_SYMBOL_CACHE", str(tmp_path))
+    for number in range(cache.KEPT_FILES + 5):
+        (tmp_path / f"letter{number}").write_text("dear")
+    cache.store_columns("key", {"numbers": np.arange(3)})
+    assert len(list(tmp_path.iterdir())) == cache.KEPT_FILES + 6

@@ -215,7 +215,7 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
         changed = np.abs(after - before).max(axis=2) > 12
         assert np.count_nonzero(changed[:, 250:]) > 2000
         found.client.stop()
-        wait_until(lambda: "machine ended" in screen.title(), 30)
+        wait_until(lambda: "machine gone" in screen.title(), 30)
         assert screen.viewer.poll() is None
         screen.press("q")
         assert screen.viewer.wait(20) == 0

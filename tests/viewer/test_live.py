@@ -6,10 +6,11 @@ import threading
 import time
 
 import numpy as np
+from support import wait_until
 
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.protocol import PageClass
-from viewer.live import ChangeScan, Feed
+from viewer.live import IDLE_PAUSE_S, ChangeScan, Feed
 
 
 def test_a_scan_finds_exactly_the_changed_pages(source):
@@ -96,5 +97,25 @@ def test_a_held_feed_reports_nothing_until_it_goes_on(source):
         assert not news.wait(0.2)
         assert not feed.toggle_pause()
         assert news.wait(10)
+    finally:
+        feed.stop()
+
+
+def test_watch_of_a_still_guest_rests_only_when_its_last_writes_were_seen(source):
+    woken = threading.Event()
+    feed = Feed(source, woken.set)
+    feed.start()
+    try:
+        wait_until(lambda: feed.is_following)
+        feed.take_pages(1 << 20)
+        feed.set_still(True)
+        source.ram.memory[100] ^= 0xFF
+        wait_until(lambda: 100 in feed.take_pages(1 << 20))
+        time.sleep(4 * IDLE_PAUSE_S)
+        source.ram.memory[200] ^= 0xFF
+        time.sleep(2 * IDLE_PAUSE_S)
+        assert feed.backlog() == 0  # it rests: nobody looks
+        feed.set_still(False)
+        wait_until(lambda: 200 in feed.take_pages(1 << 20))
     finally:
         feed.stop()

@@ -1,0 +1,35 @@
+"""Files from elsewhere, read so that they can do no harm.
+
+A folder that somebody else made may hold a FIFO that blocks whoever opens it, a link to ``/dev/zero``, or a file that
+fills all memory::
+
+    read_plain(folder / "manifest.json", 64 << 20)
+
+opens without waiting, follows no link, and reads no more than the size allowed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """The regular file at `path`, opened for reading; `OSError` for anything else, a link included."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_plain(path: Path, limit_bytes: int) -> bytes:
+    """All bytes of the regular file at `path`; `OSError` also where they are more than `limit_bytes`."""
+    with open_plain(path) as file:
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
+    return data

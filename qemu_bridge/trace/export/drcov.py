@@ -1,0 +1,59 @@
+"""Which blocks ran, as drcov version 2: a text header, a table of modules, and 8 bytes for each block.
+
+An entry is the offset in its module (u32), the size in bytes (u16) and the module's number (u16), little endian; that is
+DynamoRIO's ``ext/drcovlib`` format, which Lighthouse and others read. A trace knows no files, so a module is a stretch of
+addresses of one privilege with no hole larger than `HOLE`: ``kernel-0`` is the kernel's image. User code stands where it
+was first seen to run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..codec import U64
+from ..reader import TraceReader
+from . import Naming
+
+HOLE = 64 << 20
+_ENTRY = np.dtype([("start", "<u4"), ("size", "<u2"), ("module", "<u2")])
+_PAGE = 4096
+_MOST_MODULES = 0xFFFF
+
+
+def write(trace: TraceReader, output: Path, naming: Naming) -> None:
+    """Write the blocks of `trace` into the new file `output`, each once."""
+    table = trace.dictionary
+    order = np.lexsort((table.addresses, table.rings == 3))
+    addresses, sizes, user = table.addresses[order], table.bytes[order], (table.rings == 3)[order]
+    first = _module_starts(addresses, user)
+    module = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(addresses))))
+    keep = module < _MOST_MODULES
+    base = addresses[first] & ~np.uint64(_PAGE - 1)
+    entries = np.empty(len(addresses), _ENTRY)
+    entries["start"], entries["size"], entries["module"] = addresses - base[module], sizes, module
+    ends = np.maximum.reduceat(addresses + sizes, first) if len(first) else base
+    lines = ["DRCOV VERSION: 2", "DRCOV FLAVOR: glassbox"]
+    lines.append(f"Module Table: version 2, count {min(len(first), _MOST_MODULES)}")
+    lines.append("Columns: id, base, end, entry, checksum, timestamp, path")
+    count = [0, 0]
+    for number, (start, low, high) in enumerate(zip(first, base.tolist(), ends.tolist(), strict=True)):
+        if number == _MOST_MODULES:
+            break
+        kind = int(user[start])
+        name = f"{('kernel', 'user')[kind]}-{count[kind]}"
+        count[kind] += 1
+        lines.append(f"{number:3}, {low:#018x}, {high:#018x}, {0:#018x}, {0:#010x}, {0:#010x}, {name}")
+    lines.append(f"BB Table: {int(keep.sum())} bbs")
+    with open(output, "xb") as file:
+        file.write("\n".join(lines).encode() + b"\n" + entries[keep].tobytes())
+
+
+def _module_starts(addresses: U64, user: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Where a module begins: behind a hole, at the other privilege, and where an offset would not fit 32 bits."""
+    if not len(addresses):
+        return np.zeros(0, np.intp)
+    holes = (np.diff(addresses) > HOLE) | (user[1:] != user[:-1]) | (np.diff(addresses >> np.uint64(31)) > 0)
+    return np.append(0, np.flatnonzero(holes) + 1)

@@ -1,0 +1,125 @@
+"""Processes, system calls and exceptions on a time line, as Perfetto's protobuf: open it at ui.perfetto.dev.
+
+A track for each vCPU shows which process ran; below it one shows system calls as slices and exceptions as instants; a call that waits is shown up to the switch. Time is
+counted in instructions of the vCPU, one a nanosecond: exact, and the same in every run of the same work, which wall time
+under an emulator is not.
+
+Five messages are all that is needed, so they are encoded here (protobuf.dev, encoding; field numbers from Perfetto's
+``trace_packet.proto``, ``track_descriptor.proto``, ``track_event.proto``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tcg_plugin.layout import Event
+
+from ..reader import Frame, TraceReader
+from . import Naming
+
+_BEGIN, _END, _INSTANT = 1, 2, 3
+_SEQUENCE = 1
+_CLEARED = 1
+"""SEQ_INCREMENTAL_STATE_CLEARED, which the first packet of a sequence carries."""
+_SHOWN = {Event.SYSCALL: _BEGIN, Event.SYSRET: _END, Event.EXCEPTION: _INSTANT}
+
+
+def varint(value: int) -> bytes:
+    """`value`, not negative, 7 bits a byte, the lowest first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def message(**fields: int | str | bytes) -> bytes:
+    """A message; a field is called ``f`` and its number. Numbers are varints, text and messages are delimited."""
+    out = bytearray()
+    for name, value in fields.items():
+        number = int(name[1:])
+        if isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        else:
+            data = value.encode() if isinstance(value, str) else value
+            out += varint(number << 3 | 2) + varint(len(data)) + data
+    return bytes(out)
+
+
+def write(trace: TraceReader, output: Path, naming: Naming) -> None:
+    """Write `trace` into the new file `output`."""
+    with open(output, "xb") as file:
+        for vcpu in range(trace.vcpus):
+            own, events = _tracks(vcpu)
+            descriptors = (message(f1=own, f2=f"vCPU {vcpu}"), message(f1=events, f2="system calls", f5=own))
+            for number, descriptor in enumerate(descriptors):
+                flags = {"f13": _CLEARED} if vcpu == number == 0 else {}
+                file.write(message(f1=message(f10=_SEQUENCE, f60=descriptor, **flags)))
+            for packet in _packets(trace, vcpu, naming):
+                file.write(message(f1=packet))
+
+
+def _tracks(vcpu: int) -> tuple[int, int]:
+    return 2 * vcpu + 1, 2 * vcpu + 2
+
+
+def _event(time: int, track: int, kind: int, name: str = "") -> bytes:
+    named: dict[str, int | str | bytes] = {"f23": name} if name else {}
+    return message(f8=time, f10=_SEQUENCE, f11=message(f9=kind, f11=track, **named))
+
+
+def _packets(trace: TraceReader, vcpu: int, naming: Naming) -> Iterator[bytes]:
+    own, events = _tracks(vcpu)
+    running: int | None = None
+    is_calling, time = False, 0
+    for frame in trace.frames():
+        starts = _starts(frame, vcpu)
+        for at, kind, value in _changes(frame, vcpu):
+            time = int(starts[at])
+            if kind == Event.PAGE_TABLE:
+                if value == running:
+                    continue
+                if is_calling:
+                    yield _event(time, events, _END)
+                if running is not None:
+                    yield _event(time, own, _END)
+                running, is_calling = value, False
+                yield _event(time, own, _BEGIN, naming.process(value) or f"root {value:#x}")
+            elif kind == Event.EXCEPTION:
+                yield _event(time, events, _INSTANT, f"exception {value}")
+            else:
+                # A call that never returned ends where the next begins; what returns to another process began long ago.
+                if is_calling:
+                    yield _event(time, events, _END)
+                is_calling = kind == Event.SYSCALL
+                if is_calling:
+                    yield _event(time, events, _BEGIN, f"system call {value}")
+        time = int(starts[-1])
+    if is_calling:
+        yield _event(time, events, _END)
+    if running is not None:
+        yield _event(time, own, _END)
+
+
+def _starts(frame: Frame, vcpu: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Instructions before each block, and before what comes after the last one."""
+    begun = frame.instructions(vcpu)
+    return np.concatenate(([0], np.cumsum(begun, dtype=np.int64))) + int(frame.vcpu(vcpu)["first_instruction"])
+
+
+def _changes(frame: Frame, vcpu: int) -> list[tuple[int, int, int]]:
+    """(blocks before it, type, value) of what is shown, in order: the root, the system call or the vector."""
+    events = frame.events(vcpu)
+    # Of several at one place the last counts: a window begins with what was loaded before it.
+    roots = dict(zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True))
+    found = [(at, int(Event.PAGE_TABLE), root) for at, root in roots.items()]
+    for kind in _SHOWN:
+        for index in events.where(kind).tolist():
+            value = int(events.smalls[index]) if kind == Event.EXCEPTION else events.value(index) & 0xFFFFFFFF
+            found.append((int(events.list.at[index]), int(kind), value))
+    found.sort(key=lambda change: change[0])
+    return found
