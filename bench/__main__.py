@@ -13,9 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from qemu_bridge.errors import GraphicsError
+
 from .figures import Figure
 
-BENCHMARKS = ("boot", "ram", "names", "page_map", "skilling", "viewer", "trace")
+BENCHMARKS = ("boot", "ram", "names", "page_map", "skilling", "viewer", "trace", "mining")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -25,17 +27,21 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs to take medians of (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "local.json", help="where the JSON goes")
+    parser.add_argument("--capture", type=Path, metavar="FOLDER", help="measure the viewer on a capture; needs no QEMU")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no benchmark called {', '.join(sorted(unknown))}")
+    if options.capture is not None and options.names != ["viewer"]:
+        parser.error("--capture goes with viewer alone")
+    capture = {} if options.capture is None else {"capture": options.capture.resolve()}
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
         # Machines that a benchmark starts live apart from the user's.
         os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_STATE_HOME"] = folder
         for name in options.names or BENCHMARKS:
             print(f"bench: {name}", file=sys.stderr, flush=True)
-            figures += importlib.import_module(f"bench.{name}").measure(options.rounds)
+            figures += importlib.import_module(f"bench.{name}").measure(options.rounds, **capture)
     print_table(figures)
     write_json(figures, options.output)
     return 1 if any(figure.holds is False for figure in figures) else 0
@@ -57,6 +63,7 @@ def write_json(figures: list[Figure], path: Path) -> None:
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
+        "graphics": _graphics(),
     }
     rows = [dataclasses.asdict(figure) | {"holds": figure.holds} for figure in figures]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +71,16 @@ def write_json(figures: list[Figure], path: Path) -> None:
         json.dumps({"date": time.strftime("%Y-%m-%d"), "machine": machine, "figures": rows}, indent=1) + "\n"
     )
     print(f"bench: written to {path}", file=sys.stderr)
+
+
+def _graphics() -> str:
+    """The graphics device's name; empty where there is none."""
+    from viewer.device import adapter_name, request_adapter
+
+    try:
+        return adapter_name(request_adapter())
+    except GraphicsError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The viewer's sparse bricks: frames, updates and empty-space skipping, on made-up guests; needs no QEMU."""
+"""The viewer's sparse bricks: frames, updates and empty-space skipping, on made-up guests; needs no QEMU.
+
+With a capture (``python -m bench viewer --capture FOLDER``) the same on the memory of a real guest, without one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
+from viewer.__main__ import MachineSource
 from viewer.camera import Camera, default_camera
 from viewer.device import adapter_name, request_adapter, request_device
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
+from viewer.scene import Source
 from viewer.window import FramePace
 
 from .figures import Figure, paired_medians, seconds
+from .gpu import is_software, measure_gpu, skipped
 from .guests import PAGE_BYTES, MadeUpGuest
 
 _PICTURE = (640, 360)
@@ -27,26 +33,41 @@ _RUN_PAGES = 4
 
 
 class Stage:
-    """A made-up guest on the device, and what a frame of it costs."""
+    """A guest on the device, and what a frame of it costs."""
 
-    def __init__(self, device: wgpu.GPUDevice, size_bytes: int, load: float = 1.0) -> None:
-        self.guest = MadeUpGuest(size_bytes, load)
-        self.scene = load_scene(self.guest, device)
+    def __init__(self, device: wgpu.GPUDevice, guest: Source) -> None:
+        self.view = guest.ram.view
+        self.scene = load_scene(guest, device)
         self.renderer = Renderer(self.scene)
         self.pool = self.scene.pool
         self.camera = default_camera(self.scene.relative_extent)
-        self.dirty = dirty_pages(size_bytes // PAGE_BYTES, _DIRTY_PAGES)
-        usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
-        self._target = device.create_texture(size=(*_WINDOW, 1), format="rgba8unorm", usage=usage)
+        self._touched = np.flatnonzero(guest.ram.resident_pages()[: self.pool.page_count])
+        self.dirty = self.choose_dirty(_DIRTY_PAGES)
+        self._targets: dict[tuple[int, int], wgpu.GPUTexture] = {}
         self.pool.wait()
 
-    def draw_frame(self, camera: Camera, size: tuple[int, int], dirty: npt.NDArray[np.int64]) -> None:
+    def choose_dirty(self, count: int) -> npt.NDArray[np.int64]:
+        """Pages that a busy guest wrote: `count`, if it touched as many, in short runs all over its memory, ascending."""
+        runs = len(self._touched) // _RUN_PAGES
+        starts = np.random.default_rng(2).choice(runs, min(count // _RUN_PAGES, runs), replace=False)
+        places = np.sort((starts[:, None] * _RUN_PAGES + np.arange(_RUN_PAGES)).reshape(-1))
+        return self._touched[places].astype(np.int64)
+
+    def draw_frame(
+        self, camera: Camera, size: tuple[int, int], dirty: npt.NDArray[np.int64], window: tuple[int, int] = _WINDOW
+    ) -> None:
         """What the window does while something moves: pages, one pass, present."""
-        self.pool.update(self.guest.ram.view, dirty)
+        self.pool.update(self.view, dirty)
         self.renderer.restart()
         self.renderer.draw_pass(camera, size, soft=False)
-        self.renderer.present(self._target.create_view(), _WINDOW)
+        self.renderer.present(self._target(window).create_view(), window)
         self.pool.wait()
+
+    def _target(self, size: tuple[int, int]) -> wgpu.GPUTexture:
+        if size not in self._targets:
+            usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+            self._targets[size] = self.pool.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
+        return self._targets[size]
 
 
 class VoxelMarch(Renderer):
@@ -59,26 +80,30 @@ class VoxelMarch(Renderer):
         return code + yardstick.replace("fn fs_voxels(", "fn fs_pick(")
 
 
-def dirty_pages(page_count: int, count: int) -> npt.NDArray[np.int64]:
-    """Pages that a busy guest wrote: `count` of them in short runs all over RAM, ascending."""
-    starts = np.random.default_rng(2).choice(page_count // _RUN_PAGES, count // _RUN_PAGES, replace=False)
-    return np.sort((starts[:, None] * _RUN_PAGES + np.arange(_RUN_PAGES)).reshape(-1)).astype(np.int64)
-
-
-def measure(rounds: int) -> list[Figure]:
-    """The figures of issue 4's speed list that need neither a guest nor a window."""
+def measure(rounds: int, capture: Path | None = None) -> list[Figure]:
+    """What the viewer costs on made-up guests, or on `capture`; for a GPU also what one must hold."""
     adapter = request_adapter()
     device = request_device(adapter)
-    small = Stage(device, 128 << 20)
+    if capture is not None:
+        return measure_capture(device, adapter, rounds, capture)
+    small = Stage(device, MadeUpGuest(128 << 20))
     figures = [*measure_update(small, rounds), measure_skipping(small, rounds)]
     figures += measure_motion(small, adapter_name(adapter))
     for name, load, target in (("same load", 1 / 8, "<= 1.3"), ("eight times the load", 1.0, "")):
-        large = Stage(device, 1 << 30, load)
+        large = Stage(device, MadeUpGuest(1 << 30, load))
         figures.append(measure_growth(small, large, rounds, f"frame of 1 GiB / of 128 MiB, {name}", target))
     for stage in (small, large):
         mib = stage.pool.device_bytes / (1 << 20)
         figures.append(Figure(f"device memory for {stage.pool.ram_size >> 20} MiB", mib, "MiB"))
-    return figures
+    return figures + ([skipped(adapter)] if is_software(adapter) else measure_gpu(large, adapter))
+
+
+def measure_capture(device: wgpu.GPUDevice, adapter: wgpu.GPUAdapter, rounds: int, capture: Path) -> list[Figure]:
+    """The same figures, but for growth, on a captured guest. Its daemon ends by itself once nobody looks."""
+    stage = Stage(device, MachineSource(str(capture)))
+    figures = [*measure_update(stage, rounds), measure_skipping(stage, rounds)]
+    figures += measure_motion(stage, adapter_name(adapter))
+    return figures + ([skipped(adapter)] if is_software(adapter) else measure_gpu(stage, adapter))
 
 
 def measure_growth(small: Stage, large: Stage, rounds: int, name: str, target: str) -> Figure:
@@ -96,10 +121,10 @@ def measure_growth(small: Stage, large: Stage, rounds: int, name: str, target: s
 
 def measure_update(stage: Stage, rounds: int) -> list[Figure]:
     """Updating dirty pages, pyramid and all, against nothing but writing the same bytes."""
-    queue, view = stage.pool.device.queue, stage.guest.ram.view
+    queue, view = stage.pool.device.queue, stage.view
     size = len(stage.dirty) * PAGE_BYTES
     plain = stage.pool.device.create_buffer(size=len(view), usage=wgpu.BufferUsage.COPY_DST)
-    bytes_in_one = np.ascontiguousarray(stage.guest.ram.pages[stage.dirty]).reshape(-1)
+    bytes_in_one = np.ascontiguousarray(view.reshape(-1, PAGE_BYTES)[stage.dirty]).reshape(-1)
 
     def update() -> None:
         stage.pool.update(view, stage.dirty)

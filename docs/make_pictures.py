@@ -1,24 +1,70 @@
-"""Draw the pictures of the README and the docs from a machine booted for it: ``just pictures``."""
+"""Draw the pictures of the README and the docs from a machine booted for it: ``just pictures``.
+
+That of the window needs Xvfb, a display without a screen; where there is none it is left as it is.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PICTURES = Path(__file__).parent / "pictures"
 NAME = "alpine"
+WINDOW = "1600x900"
 VIEWS = {
     "memory.png": ["--size", "1600x900"],
-    "tables.png": ["--size", "1200x800", "--camera", "yaw=35,pitch=28,distance=1.0,target=0.62:0.78:0.62"],
+    "owners.png": ["--size", "1600x900", "--at", "mode=owner,slice=0:0:0.3:1:1:1,yaw=20"],
+    "entropy.png": ["--size", "1600x900", "--at", "mode=entropy"],
 }
+_NEAR = "yaw=35,pitch=28,distance=1.0,target=0.62:0.78:0.62"
+VIEWS["tables.png"] = [
+    "--size",
+    "1200x800",
+    "--at",
+    f"{_NEAR},only=page-table+kernel-stack+module+process-text+process-file",
+]
+PINNED = "slab:task_struct"
+"""What the window's inspector shows the beginning of."""
 
 
-def glassbox(*words: str) -> None:
-    """Run the command line; a failure ends the program."""
-    subprocess.run([sys.executable, "-m", "qemu_bridge.cli", *words], check=True)
+def glassbox(*words: str) -> str:
+    """Run the command line and return what it prints; a failure ends the program."""
+    command = [sys.executable, "-m", "qemu_bridge.cli", *words]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@contextmanager
+def display(size: str) -> Iterator[str]:
+    """A display without a screen, by name."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp", "-noreset"]
+    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        with os.fdopen(read) as number:
+            yield f":{number.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def draw_window(path: Path, folder: str) -> None:
+    """The desktop program with a byte pinned, some seconds after it opened, with settings of its own."""
+    ranges = json.loads(glassbox("where", NAME, PINNED, "--json"))["ranges"]
+    # A frame of the whole with the byte marked, and everything known of it beside.
+    view = f"pin={ranges[0]['ram_offset']:#x}"
+    with display(WINDOW) as name:
+        environment = {**os.environ, "DISPLAY": name, "XDG_CONFIG_HOME": folder}
+        environment.pop("WAYLAND_DISPLAY", None)
+        words = [NAME, "--size", WINDOW, "--at", view, "--after", "15", "--screenshot", str(path)]
+        subprocess.run([sys.executable, "-m", "viewer", "view", *words], env=environment, check=True)
 
 
 def main() -> None:
@@ -30,6 +76,10 @@ def main() -> None:
         try:
             for file, words in VIEWS.items():
                 glassbox("snap", NAME, "-o", str(PICTURES / file), *words)
+            if shutil.which("Xvfb"):
+                draw_window(PICTURES / "window.png", folder)
+            else:
+                print("there is no Xvfb: the picture of the window is left as it is", file=sys.stderr)
         finally:
             glassbox("stop", NAME)
 

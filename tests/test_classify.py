@@ -5,7 +5,9 @@ import contextlib
 import os
 import random
 import struct
+import tracemalloc
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from support import booted, find_or_build_image, wait_until
 
 from qemu_bridge.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
+from qemu_bridge.classify.walk import walk
 from qemu_bridge.errors import GlassBoxError, ImageError
 from qemu_bridge.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap
-from qemu_bridge.paging import Half, PageTables
+from qemu_bridge.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables
 from qemu_bridge.protocol import Grade, MemoryMapping, PageClass
 from qemu_bridge.ram import GuestRam
 from qemu_bridge.symbols import KernelSection, KernelSymbols
@@ -170,6 +173,23 @@ def test_a_guest_that_maps_everything_everywhere_ends_in_time(guest):
     build.write(full[-1], struct.pack("<Q", 0x87) * 512)
     spaces[0].mappings[:] = [area(0, 1 << 35)]
     assert len(run(guest).entries) == PAGES
+
+
+def test_tables_that_point_at_themselves_take_a_bounded_part_of_memory(tmp_path):
+    path = tmp_path / "ram"
+    path.write_bytes(struct.pack("<Q", 0x1000 | 7) * 512 * 4)
+    ram = GuestRam(path, RamLayout.from_rule("pc", 4 * PAGE_SIZE))
+    tables = SimpleNamespace(page_tables=SimpleNamespace(levels=4))
+    read = SimpleNamespace(kernel=tables, ram=ram, resident=np.ones(4, np.bool_))
+    tracemalloc.start()
+    try:
+        found = walk(read, np.array([1], np.uint64), slice(0, 256))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not found.complete and len(found.table_page) <= MAX_TABLES and len(found.page) <= MAX_MAPPINGS
+    # The tables themselves twice, and what they map.
+    assert peak < (3 * MAX_TABLES * PAGE_SIZE) + 64 * MAX_MAPPINGS, f"{peak >> 20} MiB"
 
 
 @pytest.mark.parametrize(

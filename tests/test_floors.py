@@ -58,7 +58,7 @@ FLOORS = (
     ("viewer",),
     ("qemu_bridge.cli",),
 )
-VIEWER_MAY_USE = {"addresses", "client", "dirty", "errors", "page_map", "protocol", "ram"}
+VIEWER_MAY_USE = {"addresses", "client", "compare", "dirty", "errors", "page_map", "protocol", "ram"}
 
 
 def floor_of(module: str) -> int:

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from qemu_bridge.client import Client
     from qemu_bridge.ram import GuestRam
 
-    from .camera import Camera
+    from .against import Against
 
 
 class MachineSource:
     """A running machine as a `viewer.scene.Source`. A client serves one thread, so every thread gets its own."""
 
-    def __init__(self, name: str) -> None:
-        """Connect to machine `name`; `UnknownMachineError` if there is none."""
-        self._name = name
+    def __init__(self, name: str, before: str | None = None) -> None:
+        """Connect to machine `name`, compared with the capture `before` if one is named.
+
+        `UnknownMachineError` if there is none, `UsageError` for a capture that is none or of another machine.
+        """
+        self._name, self._before = name, before
         self._local = threading.local()
         self._client()
 
@@ -47,12 +50,24 @@ class MachineSource:
 
     def reopen(self) -> MachineSource:
         """The machine of the same name that runs now; `UnknownMachineError` while there is none."""
-        return MachineSource(self._name)
+        return MachineSource(self._name, self._before)
 
     @cached_property
     def ram(self) -> GuestRam:
         """The machine's RAM, read in place."""
         return self._client().ram
+
+    @cached_property
+    def against(self) -> Against | None:
+        """The comparison with the capture; None for none."""
+        from qemu_bridge.client import Client
+
+        from .against import Against
+
+        if self._before is None:
+            return None
+        self._other = Client.connect(self._before)
+        return Against(self._other.ram, self.ram)
 
     @cached_property
     def title(self) -> str:
@@ -62,7 +77,8 @@ class MachineSource:
         except GuestError:
             kernel = ""
         parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
-        return " · ".join(parts)
+        against = [f"against {Path(self._before).name}"] if self._before is not None else []
+        return " · ".join(parts + against)
 
     def retitle(self) -> str:
         """The title asked for anew: a guest that was booting has a kernel by now."""
@@ -78,19 +94,6 @@ class MachineSource:
         return self._client().page_map()
 
 
-def _camera(text: str | None, ram_size: int, order: int | None) -> Camera | None:
-    from .camera import default_camera, parse_camera
-    from .curve import PAGE_ORDER, order_for
-    from .grid import MIN_ORDER, page_count
-    from .scene import extent_in_pages
-
-    if text is None:
-        return None
-    page_order = max(order_for(ram_size), MIN_ORDER) - PAGE_ORDER
-    x, y, z = (pages / (1 << page_order) for pages in extent_in_pages(page_count(ram_size), page_order))
-    return parse_camera(text, default_camera((x, y, z)))
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command line of ``python -m viewer``."""
     parser = argparse.ArgumentParser(prog="viewer", description="See a running guest's memory on a 3D Hilbert curve.")
@@ -103,10 +106,12 @@ def build_parser() -> argparse.ArgumentParser:
         verb.add_argument("name", metavar="NAME", help="a running machine")
         verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
         verb.add_argument(
-            "--camera",
-            metavar="VIEW",
-            help="such as yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5; default: what shows most",
+            "--at",
+            metavar="TEXT",
+            help="the view, as the window's y key copies it, such as yaw=35,pitch=25,mode=entropy; default: what shows most",
         )
+        verb.add_argument("--camera", metavar="TEXT", help="the same")
+        verb.add_argument("--against", metavar="CAPTURE", help="show what differs from this capture of the machine")
         verb.add_argument(
             "--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits"
         )
@@ -115,8 +120,6 @@ def build_parser() -> argparse.ArgumentParser:
     video.add_argument("--script", metavar="FILE", help="shots, see docs/viewer.md; - reads standard input")
     video.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long without a script")
     video.add_argument("--fps", type=int, default=30, metavar="N", help="frames a second (default %(default)s)")
-    video.add_argument("--at", metavar="TEXT", help="the view to begin with, as the window's y key copies it")
-    view.add_argument("--at", metavar="TEXT", help="the view to open with, as the window's y key copies it")
     view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
     view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
     view.add_argument(
@@ -127,6 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
+    from .against import with_difference
     from .device import adapter_name, request_adapter
     from .offscreen import parse_picture_size, snap
     from .window import open_window
@@ -135,11 +139,12 @@ def run(arguments: argparse.Namespace) -> None:
         print(adapter_name(request_adapter()))
         return
     size = parse_picture_size(arguments.size)
-    source = MachineSource(arguments.name)
+    source = MachineSource(arguments.name, arguments.against)
+    arguments.at = arguments.at or arguments.camera or ""
+    if source.against is not None:
+        arguments.at = with_difference(arguments.at)
     if arguments.verb == "snap":
-        snap(
-            source, arguments.output, size, _camera(arguments.camera, source.ram.size, arguments.order), arguments.order
-        )
+        snap(source, arguments.output, size, arguments.at, arguments.order)
         return
     if arguments.verb == "video":
         _record(source, arguments, size)
@@ -150,7 +155,7 @@ def run(arguments: argparse.Namespace) -> None:
         screenshot=arguments.screenshot,
         after_s=arguments.after,
         size=size,
-        view=arguments.at or arguments.camera,
+        view=arguments.at or None,
         order=arguments.order,
     )
 
@@ -167,8 +172,8 @@ def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[in
 
     def shots(scene: Scene) -> tuple[Shot, ...]:
         start = View(choose_camera(Renderer(scene)))
-        if at := arguments.at or arguments.camera:
-            start = parse_view(at, start)
+        if arguments.at:
+            start = parse_view(arguments.at, start)
         return parse_script(f"{arguments.seconds} hold" if script is None else script, start)
 
     def show(done: int, total: int) -> None:

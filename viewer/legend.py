@@ -18,6 +18,8 @@ from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import PageClass
 
 from .labels import Label
+from .look import Mode
+from .meaning import describe_layers, swatches, ticks
 from .palette import MATERIALS, Rgb, colour_of
 from .scene import Scene
 
@@ -28,6 +30,8 @@ LEGEND_WIDTH = 250
 """Pixels at the left that the legend wants, in a picture 720 high."""
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
+_SCALE_HEIGHT = 230
+_MOST_LETTERS = 20
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -75,12 +79,14 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[P
     for wanted in classes or [c for c in PageClass if MATERIALS[c].is_body]:
         mask = page_class == wanted
         if np.count_nonzero(mask) >= _MIN_PIXELS:
-            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"], scene.look.palette))
+            # Where colours are not those of classes, that of a class would mislead.
+            colour = colour_of(wanted, scene.look.palette) if scene.look.mode is Mode.CLASS else TEXT
+            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"], colour))
     return labels
 
 
 def _label(
-    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32], name: str
+    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32], colour: Rgb
 ) -> Label:
     is_block = bool(np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size)
     y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
@@ -88,7 +94,7 @@ def _label(
     owner = page_map.owners.get(int(owners[y, x]))
     if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
         text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
-    return Label(text, colour_of(page_class, name), float(x), float(y), is_block)
+    return Label(text, colour, float(x), float(y), is_block)
 
 
 def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
@@ -134,6 +140,13 @@ class _Pen:
         panel.putalpha(ramp)
         self.image.alpha_composite(panel)
 
+    def scale_bar(self, x: float, y: float, width: float, height: float, steps: npt.NDArray[np.uint8]) -> None:
+        """The colours of values 255 (at the top) to 0, in a bar whose upper left corner is at (x, y)."""
+        wide, high = round(width * self.scale), round(height * self.scale)
+        values = np.linspace(255, 0, high).round().astype(np.intp)
+        bar = Image.fromarray(np.ascontiguousarray(np.repeat(steps[values][:, None], wide, axis=1)))
+        self.image.paste(bar, (round(x), round(y)))
+
     def cube(self, x: float, y: float, edge: float, colour: Rgb, alpha: int = 255) -> None:
         """A little isometric brick whose middle is at (x, y)."""
         half, rise = edge * 0.87 * self.scale, edge * 0.5 * self.scale
@@ -163,7 +176,10 @@ def draw_overlay(
     if has_legend(width, height):
         pen.shade_left((LEGEND_WIDTH + 90) * pen.scale)
         _draw_title(pen, title)
-        _draw_classes(pen, scene, with_keys)
+        if scene.look.mode is Mode.CLASS:
+            _draw_classes(pen, scene, with_keys)
+        else:
+            _draw_meaning(pen, scene)
         pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
     # Premultiplied before it is reduced, so that no dark rim appears around the words.
     image = np.asarray(pen.image).astype(np.float32)
@@ -203,6 +219,33 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
     if untouched:
         pen.text(left + 26 * pen.scale, y, "never touched: air", 13, QUIET)
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
+
+
+def _draw_meaning(pen: _Pen, scene: Scene) -> None:
+    """The heading, and what the colours mean: swatches with sizes, or a scale with words beside it."""
+    left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
+    rows, look = swatches(scene), scene.look
+    height = 26 * len(rows) if rows else _SCALE_HEIGHT
+    y = (pen.image.height + 62 * pen.scale - height * pen.scale) / 2
+    pen.text(left, y - 22 * pen.scale, look.mode.label, 15)
+    if rows:
+        for row in rows:
+            y += 26 * pen.scale
+            pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, row.colour)
+            pen.text(left + 26 * pen.scale, y, shorten(row.words, _MOST_LETTERS), 14)
+            pen.text(right, y, format_bytes(row.size), 13, QUIET, "rs")
+    else:
+        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, scene.steps())
+        for value, words in ticks(look.mode, look.transfer):
+            at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
+            pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
+    if layers := describe_layers(look.hidden, look.isolated):
+        pen.text(left, y + (height * (not rows) + 34) * pen.scale, shorten(layers, 2 * _MOST_LETTERS), 13, QUIET)
+
+
+def shorten(words: str, most: int) -> str:
+    """At most `most` letters of `words`, with an ellipsis for the others."""
+    return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:

@@ -10,13 +10,16 @@ import numpy.typing as npt
 import wgpu
 from PIL import Image
 
+from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.errors import GlassBoxError, UsageError
 
 from .camera import Camera, default_camera
 from .device import request_device
 from .legend import draw_overlay, find_labels, legend_shift
+from .look import Mode
 from .raymarch import PASSES, RGBA, Renderer, read_texture
-from .scene import Scene, Source, read_page_map
+from .scene import Ram, Scene, Source, read_page_map
+from .views import View, parse_view
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int 
         log.warning("%s", sentence)
     scene.set_page_map(page_map)
     scene.update_ram(source.ram)
+    if (against := getattr(source, "against", None)) is not None:
+        scene.set_difference(against.kinds)
     return scene
 
 
@@ -81,7 +86,7 @@ def render_scene(
     camera = camera or choose_camera(renderer)
     if with_words:
         renderer.shift = legend_shift(*size)
-        labels = find_labels(scene, renderer.pick_pages(camera, size))
+        labels = find_labels(scene, renderer.pick_pages(camera, size)) if scene.look.labels else []
         renderer.set_overlay(draw_overlay(size, scene, title, labels))
     for _ in range(passes):
         renderer.draw_pass(camera, size)
@@ -105,9 +110,28 @@ def snap(
     source: Source,
     path: Path,
     size: tuple[int, int] = (1280, 720),
-    camera: Camera | None = None,
+    view: str = "",
     order: int | None = None,
 ) -> None:
-    """Write a picture of `source` to `path`; errors as `load_scene` and `write_picture` raise them."""
+    """Write a picture of `source` to `path`.
+
+    `view` is the text of a view (`viewer.views`). Raises `UsageError` for a wrong one, and what `load_scene` and
+    `write_picture` raise.
+    """
     scene = load_scene(source, order=order)
-    write_picture(render_scene(scene, size, camera=camera, title=source.title), path)
+    shown = parse_view(view, View(choose_camera(Renderer(scene))))
+    show_view(scene, source.ram, shown)
+    write_picture(render_scene(scene, size, camera=shown.camera, title=source.title), path)
+
+
+def show_view(scene: Scene, ram: Ram, view: View) -> None:
+    """Let `scene` look as `view` says, its values worked out; `UsageError` for a pin outside RAM."""
+    scene.set_look(view.look)
+    if view.pin is not None:
+        if view.pin >= len(ram.view):
+            raise UsageError(f"RAM has no byte {view.pin:#x}; it ends at {len(ram.view):#x}")
+        scene.select(np.array([view.pin // PAGE_SIZE]))
+    if view.look.mode in (Mode.AGE, Mode.WRITES):
+        log.warning("one picture shows no writes; open a window, or record a video, to see them")
+    while view.look.mode is Mode.ENTROPY and scene.ink.entropy.is_stale:
+        scene.advance(ram.view, 0.0)

@@ -45,6 +45,7 @@ from .spot import find_spot, spot_lines
 from .views import Mode, View, format_view, parse_view
 
 if TYPE_CHECKING:
+    from .against import Against
     from .panels import Layout
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,6 @@ CLICK_PIXELS = 4
 LEAST_PIXELS = 16
 RETRY_S = 1.0
 _UI_FRAMES, _MOST_UI_FRAMES = 3, 40
-_FORMAT = "bgra8unorm"
 
 
 class FramePace:
@@ -127,15 +127,26 @@ class Shot:
 class Window:
     """One open window on a source."""
 
-    def __init__(self, source: Source, size: tuple[int, int], view: str | None, order: int | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        size: tuple[int, int],
+        view: str | None,
+        order: int | None,
+        canvas: tuple[Any, Any] | None = None,
+    ) -> None:
+        """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given."""
         self.source, self._order = source, order
         name = source.title.partition(" · ")[0]
         self._settings_path = settings_path()
         settings, problems = load_settings(self._settings_path)
         self.scene = Scene(request_device(), len(source.ram.view), order)
         self.scene.set_page_map(read_page_map(source))
-        self.canvas, self.loop = _new_canvas(f"Glass Box - {name}", size)
+        self._set_against()
+        self.canvas, self.loop = canvas or _new_canvas(f"Glass Box - {name}", size)
         self._context = self.canvas.get_wgpu_context()
+        # A window's is bgra8unorm, that of a picture sent elsewhere rgba8unorm; colours are encoded by the shader.
+        self._format = self._context.get_preferred_format(self.scene.device.adapter).removesuffix("-srgb")
         self._attach_device()
         home = choose_camera(self.renderer)
         questions = Questions(getattr(source, "connect", None), self._wake)
@@ -192,8 +203,8 @@ class Window:
 
         from .panels import minimap, theme
 
-        self._context.configure(device=self.scene.device, format=_FORMAT)
-        self.renderer = Renderer(self.scene, _FORMAT)
+        self._context.configure(device=self.scene.device, format=self._format)
+        self.renderer = Renderer(self.scene, self._format)
         self._ui = ImguiRenderer(self.scene.device, self.canvas)
         self._ui.set_gui(self._draw_panels)
         self._map = minimap.MapTexture(self._ui.backend)
@@ -220,6 +231,12 @@ class Window:
         self.desk.eye.home = self.desk.eye.camera = view.camera
         self.desk.show_view(view)
 
+    def _set_against(self) -> None:
+        # A source may know what it is compared with.
+        self._against: Against | None = getattr(self.source, "against", None)
+        if self._against is not None:
+            self.scene.set_difference(self._against.kinds)
+
     def _own_commands(self) -> tuple[Command, ...]:
         return (
             Command("screenshot", "Screenshot", "Machine", ("s", "ctrl-s"), lambda _: self.take_screenshot()),
@@ -234,16 +251,24 @@ class Window:
         if after_s is not None:
             self.loop.call_later(after_s, self._finish)
         self._screenshot_at_end = screenshot
+        self.start()
+        try:
+            self.loop.run()
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Begin to watch and to draw, on an event loop that somebody else runs."""
         self.canvas.request_draw(self._draw)
         self.desk.feed.start()
         self.desk.questions.start()
         self._watch_events()
-        try:
-            self.loop.run()
-        finally:
-            self.desk.feed.stop()
-            self.desk.questions.stop()
-            self._keep_settings()
+
+    def stop(self) -> None:
+        """End the threads and keep the settings."""
+        self.desk.feed.stop()
+        self.desk.questions.stop()
+        self._keep_settings()
 
     def request_draw(self) -> None:
         """Draw soon, and twice more: ImGui shows the effect of an event a frame later."""
@@ -342,6 +367,8 @@ class Window:
         # Pages first, then the table over them: a page is never shown as something it was before.
         pages, written = self.desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
+        if self._against is not None:
+            self._against.update(pages)
         shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
         page_map = self.desk.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
@@ -491,7 +518,7 @@ class Window:
             self.renderer.draw_pass(self.desk.eye.camera, size)
         device = self.scene.device
         usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
-        target = device.create_texture(size=(*size, 1), format=_FORMAT, usage=usage)
+        target = device.create_texture(size=(*size, 1), format=self._format, usage=usage)
         self.renderer.present(target.create_view(), size)
         encoder = device.create_command_encoder()
         attachment = {"view": target.create_view(), "load_op": "load", "store_op": "store"}
@@ -501,8 +528,8 @@ class Window:
             self._ui.backend.render(drawn, render)
         render.end()
         device.queue.submit([encoder.finish()])
-        blue_first = read_texture(device, target, RGBA)
-        write_picture(np.ascontiguousarray(blue_first[..., 2::-1]), path)
+        pixels = read_texture(device, target, RGBA)[..., :3]
+        write_picture(np.ascontiguousarray(pixels[..., ::-1] if self._format.startswith("b") else pixels), path)
         self.desk.say(f"wrote {path}; the view is --at {format_view(self.desk.view)}")
 
     def _finish(self) -> None:
@@ -552,7 +579,7 @@ class Window:
         def build() -> None:
             self._build_scene(self.scene.device)
             self.scene.set_page_map(page_map)
-            self.renderer = Renderer(self.scene, _FORMAT)
+            self.renderer = Renderer(self.scene, self._format)
             self._picture_key = None
             self.desk.say(f"{self.desk.name} is back")
 
@@ -564,6 +591,7 @@ class Window:
         look = self.scene.look
         self.scene = Scene(device, len(self.source.ram.view), self._order)
         self.scene.set_look(look)
+        self._set_against()
         desk = self.desk
         desk.source, desk.scene, desk.glow, desk.hover = self.source, self.scene, None, None
         desk.pin = desk.pin if desk.pin is not None and desk.pin < len(self.source.ram.view) else None
@@ -624,9 +652,12 @@ class Window:
     # --- the user --------------------------------------------------------------------------------------------
 
     def _set_clipboard(self, text: str) -> None:
+        if (window := getattr(self.canvas, "_window", None)) is None:
+            self.desk.say(text)  # a canvas without a clipboard: to be copied by hand
+            return
         import glfw
 
-        glfw.set_clipboard_string(self.canvas._window, text)
+        glfw.set_clipboard_string(window, text)
 
     def _on_any(self, event: dict[str, Any]) -> None:
         if event["event_type"] == "pointer_leave":

@@ -75,6 +75,7 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
             room = slice(0, MAX_TABLES - visited)
             page, virtual, space = page[room], virtual[room], space[room]
         visited += len(page)
+        pending = 0
         below = [(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.int64))]
         for start in range(0, len(page), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -94,7 +95,11 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
                     rows, complete = tuple(c[: MAX_MAPPINGS - found] for c in rows), False  # type: ignore[assignment]
                 found += len(rows[0])
                 mapped.append(rows)
-            points = ~leaf & ((entry & _PRESENT) != 0)
+            points = np.flatnonzero(~leaf & ((entry & _PRESENT) != 0))
+            # Tables that point at themselves would have half a thousand below each; more than are visited are not kept.
+            if pending + len(points) > MAX_TABLES:
+                points, complete = points[: MAX_TABLES - pending], False
+            pending += len(points)
             below.append(
                 ((entry[points] & _FRAME_MASK) >> np.uint64(PAGE_SHIFT), address[points], space[part][row[points]])
             )

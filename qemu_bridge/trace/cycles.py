@@ -83,8 +83,9 @@ class CycleFinder:
         marks[ids[back]] |= 2
         here = marks[ids]
         begins = here & 1
-        begins[1:] |= here[:-1] & 2
-        return np.flatnonzero(begins)
+        begins[1:] |= here[:-1] >> 1
+        # NumPy finds what is set several times faster in an array of bool.
+        return np.flatnonzero(begins.view(np.bool_))
 
     def _hashes(self, ids: Indices, cuts: Indices) -> U64Array:
         """Hash of the blocks from each of the `cuts` to the next: one fewer than there are cuts."""
@@ -131,10 +132,10 @@ def _repeats(lap: U64Array) -> list[tuple[int, Indices, Indices]]:
 
 def _without(word: U64Array, where: Indices, first: Indices, length: Indices) -> tuple[U64Array, Indices]:
     """The laps that are in no run; each run leaves one word that equals no other, so that nothing joins across it."""
-    kept = np.ones(len(word), np.int8)
+    kept = np.ones(len(word), np.bool_)
     covered = np.repeat(first - np.cumsum(length) + length, length) + np.arange(int(length.sum()))
-    kept[covered] = 0
-    kept[first] = 1
+    kept[covered] = False
+    kept[first] = True
     word = word.copy()
     # A hash may equal an index, once in 2^64 laps.
     word[first] = where[first].astype(np.uint64)

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from viewer.look import Transfer
+from viewer.look import Mode, Transfer
 from viewer.panels import lay_out, layers
-from viewer.panels.transfer import RAMP_ENDS, byte_histogram, set_transfer
+from viewer.panels.transfer import byte_histogram, set_transfer
 
 
-@pytest.mark.parametrize("mode", list(RAMP_ENDS))
-def test_the_layers_panel_draws_in_every_mode_of_values(device, desk, mode, caplog):
+@pytest.mark.parametrize("mode", list(Mode))
+def test_the_layers_panel_draws_in_every_mode(device, desk, mode, caplog):
     from rendercanvas.offscreen import RenderCanvas
     from wgpu.utils.imgui import ImguiRenderer
 

@@ -10,8 +10,9 @@ from imgui_bundle import imgui
 from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.protocol import PageClass
 from viewer.desk import Desk
-from viewer.legend import format_bytes, legend_classes
+from viewer.legend import format_bytes, legend_classes, shorten
 from viewer.look import Layer, Mode, Slice
+from viewer.meaning import swatches, ticks
 from viewer.palette import PALETTES, colour_of
 
 from . import Layout, transfer
@@ -50,7 +51,14 @@ def _draw_colouring(desk: Desk) -> None:
         imgui.end_combo()
     if look.mode not in (Mode.CLASS, Mode.OWNER, Mode.DIFFERENCE):
         _draw_ramp(desk)
-        transfer.draw_ends(look.mode)
+        scale = ticks(look.mode, look.transfer)
+        if scale:
+            quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
+    elif look.mode is Mode.DIFFERENCE:
+        for row in swatches(desk.scene):
+            imgui.text_colored(colour(row.colour), plain(shorten(row.words, 22)))
+            imgui.same_line(imgui.get_content_region_avail().x - 60)
+            quiet(format_bytes(row.size))
     if look.mode is Mode.BYTES:
         transfer.draw(desk)
     imgui.set_next_item_width(-1)

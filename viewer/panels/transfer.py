@@ -1,4 +1,4 @@
-"""What the ramp's colours mean in numbers, and for bytes the transfer function: which show, and how solid they are."""
+"""The transfer function of bytes: which show, how bright and how solid, over their histogram."""
 
 from __future__ import annotations
 
@@ -10,30 +10,9 @@ from imgui_bundle import imgui
 
 from qemu_bridge.addresses import PAGE_SIZE
 from viewer.desk import Desk
-from viewer.heat import AGE_RANGE_S
-from viewer.look import Mode, Transfer
-
-from .theme import quiet
+from viewer.look import Transfer
 
 SAMPLE_PAGES = 256
-
-RAMP_ENDS: dict[Mode, tuple[str, str]] = {
-    Mode.BYTES: ("0x00", "0xff"),
-    Mode.ENTROPY: ("0 bits a byte", "8"),
-    Mode.AGE: (f"{AGE_RANGE_S:.0f} s ago or never", "now"),
-    Mode.WRITES: ("never written", "all the time"),
-    Mode.EXECUTION: ("never executed", "the most"),
-}
-"""What the dark and the bright end of the ramp stand for."""
-
-
-def draw_ends(mode: Mode) -> None:
-    """Write what both ends of the ramp mean, under it."""
-    low, high = RAMP_ENDS[mode]
-    start, width = imgui.get_cursor_pos_x(), imgui.get_content_region_avail().x
-    quiet(low)
-    imgui.same_line(start + width - imgui.calc_text_size(high).x)
-    quiet(high)
 
 
 def byte_histogram(desk: Desk) -> npt.NDArray[np.float32]:

@@ -1,10 +1,12 @@
 """Instructions by call stack and process, in Brendan Gregg's folded format: ``process;outer;inner COUNT``, a stack a line.
 
 Stacks are rebuilt from calls and returns. A call, a system call and an exception push the address at which they go on; a
-return, sysret or iret pops to the nearest entry with the address that it goes to. One that goes to an address on no entry,
-as when the kernel switches threads, begins a new stack at the function it goes to. Each page-table root has a stack of its own
-on each vCPU; kernel threads, which borrow roots, share those. A function is called by its symbol, or by the address that was
-called. Stacks begin where the trace does, so the outermost functions are those seen last.
+return, sysret or iret pops to the nearest entry with the address that it goes to; to an address on no entry it begins a new
+stack, at the function there. Each page-table root has a stack of its own on each vCPU. A trace holds no stack pointer, so where
+the kernel switches threads (`THREAD_SWITCH`, known by its symbol) a new stack begins too, and callers from before are missing.
+
+A call that goes on a few bytes further is none: code learns its address so, fills the return predictor, or makes an indirect
+jump out of the next return (Turner, "Retpoline", 2018). A function is called by its symbol, or by the address that was called.
 """
 
 from __future__ import annotations
@@ -26,6 +28,11 @@ DEEPEST = 200
 """Entries of a stack; what is called deeper counts for the last one."""
 MOST_NODES = 1 << 20
 """Different stacks; beyond, new callees count for their callers."""
+
+THREAD_SWITCH = "__switch_to_asm"
+"""Linux on x86 since 4.9, arch/x86/entry/entry_64.S: it returns as another thread."""
+NEAR = 16
+"""Bytes behind a call that are no function of their own."""
 
 _CALLS = (0xE8, 0x9A, 0x0F05, 0x0F34)
 _RETURNS = (0xC2, 0xC3, 0xCA, 0xCB, 0xCF, 0x0F07, 0x0F35)
@@ -65,10 +72,14 @@ class Stacks:
 
     def function(self, node: int, address: int) -> int:
         """The node for the code at `address` entered from `node`."""
+        return self.child(node, self.name(address))
+
+    def name(self, address: int) -> str:
+        """What the function that holds `address` is called."""
         name = self._named.get(address)
         if name is None:
             name = self._named[address] = _clean(self._naming.symbol(address).partition("+")[0]) or f"{address:#x}"
-        return self.child(node, name)
+        return name
 
     def add(self, node: int, instructions: int) -> None:
         """Count what was executed in `node` itself."""
@@ -96,6 +107,7 @@ class _Walker:
         self._stacks = stacks
         self._of_root: dict[int, list[tuple[int, int]]] = {}
         self.stack: list[tuple[int, int]] = []
+        self._is_thunk = self._is_switch = False
 
     @property
     def node(self) -> int:
@@ -111,18 +123,27 @@ class _Walker:
 
     def step(self, kind: int, behind: int, address: int) -> None:
         """A call or exception that goes on at `behind`, or a return; execution is now at `address`."""
+        if kind == _CALL and 0 <= address - behind < NEAR:
+            self._is_thunk = True
+            return
         if kind != _RETURN:
+            self._is_thunk = False
+            self._is_switch = self._is_switch or self._stacks.name(address) == THREAD_SWITCH
             deep = len(self.stack) >= DEEPEST
             self.stack.append((behind, self.node if deep else self._stacks.function(self.node, address)))
             if len(self.stack) > 4 * DEEPEST:
                 del self.stack[2 : 2 * DEEPEST]
             return
+        is_thunk, is_switch = self._is_thunk, self._is_switch
+        self._is_thunk = self._is_switch = False
         for index in range(len(self.stack) - 1, 1, -1):
-            if self.stack[index][0] == address:
+            if self.stack[index][0] == address and not is_switch:
                 del self.stack[index:]
                 return
-        del self.stack[1:]
-        self.stack.append((-1, self._stacks.function(self.node, address)))
+        # A return that was made into a jump leaves for another function; any other is the end of what was known.
+        behind = self.stack[-1][0] if is_thunk and not is_switch else -1
+        del self.stack[-1 if behind >= 0 else 1 :]
+        self.stack.append((behind, self._stacks.function(self.node, address)))
 
 
 def write(trace: TraceReader, output: Path, naming: Naming) -> None:
@@ -140,7 +161,8 @@ def write(trace: TraceReader, output: Path, naming: Naming) -> None:
 def _walk(frame: Frame, vcpu: int, walker: _Walker, add: Callable[[int, int], None]) -> None:
     blocks = frame.blocks(vcpu)
     before = np.concatenate(([0], np.cumsum(blocks.instructions, dtype=np.int64)))
-    steps = heapq.merge(_transfers(blocks.numbers, blocks.addresses, frame), _events(frame, vcpu, blocks.addresses))
+    events = _events(frame, vcpu, blocks.addresses)
+    steps = heapq.merge(_transfers(blocks.numbers, blocks.addresses, frame, events), events)
     done = 0
     for at, kind, behind, address in steps:
         now = int(before[at])
@@ -154,7 +176,7 @@ def _walk(frame: Frame, vcpu: int, walker: _Walker, add: Callable[[int, int], No
     add(walker.node, int(before[-1]) - done)
 
 
-def _transfers(numbers: npt.NDArray[np.uint32], addresses: U64, frame: Frame) -> Iterator[Step]:
+def _transfers(numbers: npt.NDArray[np.uint32], addresses: U64, frame: Frame, events: list[Step]) -> Iterator[Step]:
     """Calls and returns, by the block they go to."""
     table = frame.dictionary
     opcode = table.endings["opcode"]
@@ -170,10 +192,12 @@ def _transfers(numbers: npt.NDArray[np.uint32], addresses: U64, frame: Frame) ->
     kind = kinds[numbers]
     found = np.flatnonzero(kind[:-1] >= 0)
     behind = addresses[found] + table.bytes[numbers[found]]
-    # Where a call's target is the next instruction it is no call, but a way to learn one's address.
-    target = addresses[found + 1]
-    keep = (kind[found] == _RETURN) | (target != behind)
-    columns = (found[keep] + 1, kind[found[keep]], behind[keep], target[keep])
+    # Where an exception comes at once, the next block is its handler: the call went to where the exception came from.
+    targets = addresses.copy()
+    for at, what, came_from, _ in reversed(events):
+        if what == _EXCEPTION:
+            targets[at] = came_from
+    columns = (found + 1, kind[found], behind, targets[found + 1])
     return zip(*(column.tolist() for column in columns), strict=True)
 
 
@@ -181,7 +205,9 @@ def _events(frame: Frame, vcpu: int, addresses: U64) -> list[Step]:
     """Switches of the root and exceptions, by the block that they come before."""
     last = len(addresses) - 1
     found: list[Step] = []
-    for at, root in zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True):
+    # Of several at one place the last counts.
+    roots = dict(zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True))
+    for at, root in roots.items():
         found.append((at, _SWITCH, root, int(addresses[min(at, last)])))
     events = frame.events(vcpu)
     for index in events.where(Event.EXCEPTION).tolist():

@@ -114,7 +114,9 @@ def _starts(frame: Frame, vcpu: int) -> np.ndarray[tuple[int], np.dtype[np.int64
 def _changes(frame: Frame, vcpu: int) -> list[tuple[int, int, int]]:
     """(blocks before it, type, value) of what is shown, in order: the root, the system call or the vector."""
     events = frame.events(vcpu)
-    found = [(int(at), int(Event.PAGE_TABLE), int(root)) for at, root in zip(*frame.root_changes(vcpu), strict=True)]
+    # Of several at one place the last counts: a window begins with what was loaded before it.
+    roots = dict(zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True))
+    found = [(at, int(Event.PAGE_TABLE), root) for at, root in roots.items()]
     for kind in _SHOWN:
         for index in events.where(kind).tolist():
             value = int(events.smalls[index]) if kind == Event.EXCEPTION else events.value(index) & 0xFFFFFFFF

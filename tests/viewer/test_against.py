@@ -1,0 +1,93 @@
+"""A machine's memory against a capture of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qemu_bridge.addresses import RamLayout
+from qemu_bridge.compare import Change
+from qemu_bridge.errors import UsageError
+from qemu_bridge.page_map import ENTRY, PageMap
+from qemu_bridge.protocol import PageClass
+from qemu_bridge.ram import GuestRam
+from viewer.against import Against, with_difference
+from viewer.camera import default_camera
+from viewer.look import Mode
+from viewer.offscreen import load_scene, show_view
+from viewer.views import View, parse_view
+
+PAGE = 4096
+
+
+def write_ram(path, pages, count=64):
+    with open(path, "wb") as file:
+        file.truncate(count * PAGE)
+        for page, content in pages.items():
+            file.seek(page * PAGE)
+            file.write(content * PAGE)
+    return GuestRam(path, RamLayout.from_rule("pc", count * PAGE))
+
+
+class Compared:
+    """A source over a RAM file, compared with another."""
+
+    title = "compared"
+
+    def __init__(self, folder):
+        before = write_ram(folder / "a", {page: b"x" for page in range(10)})
+        self.path = folder / "b"
+        self.ram = write_ram(self.path, {**{page: b"x" for page in range(8)}, 3: b"y", 40: b"z"})
+        self.against = Against(before, self.ram)
+
+    def page_map(self):
+        entries = np.zeros(64, ENTRY)
+        entries["page_class"] = np.where(self.ram.resident_pages(), PageClass.KERNEL_DATA, PageClass.UNTOUCHED)
+        return PageMap(entries, {})
+
+    def write(self, page, content):
+        with self.path.open("r+b") as file:
+            file.seek(page * PAGE)
+            file.write(content * PAGE)
+
+
+def test_pages_are_compared_at_first_and_again_as_they_are_written(tmp_path):
+    source = Compared(tmp_path)
+    kinds = source.against.kinds
+    assert np.flatnonzero(kinds).tolist() == [3, 8, 9, 40]
+    assert kinds[[3, 8, 40]].tolist() == [Change.CHANGED, Change.GONE, Change.APPEARED]
+    for page, content in ((3, b"x"), (5, b"n"), (8, b"x"), (50, b"x")):
+        source.write(page, content)
+    source.against.update(np.array([3, 5, 8, 50, 999]))
+    source.against.update(np.zeros(0, np.int64))
+    assert kinds[[3, 5, 8, 50]].tolist() == [Change.SAME, Change.CHANGED, Change.SAME, Change.APPEARED]
+    assert kinds[[9, 40]].tolist() == [Change.GONE, Change.APPEARED]
+
+
+def test_a_picture_shows_what_differs_in_its_colours(tmp_path, device):
+    source = Compared(tmp_path)
+    scene = load_scene(source, device)
+    view = parse_view(with_difference("shade=0"), View(default_camera()))
+    assert view.look.mode is Mode.DIFFERENCE
+    show_view(scene, source.ram, view)
+    colours = scene.page_colours()[:, :3].tolist()
+    changed, appeared = scene.steps()[85].tolist(), scene.steps()[170].tolist()
+    assert (colours[3], colours[40]) == (changed, appeared)
+    assert colours[1] not in (changed, appeared)
+    source.write(1, b"n")
+    source.against.update(np.array([1]))
+    scene.update_pages(source.ram.view, np.array([1]), np.array([True]), 1.0)
+    assert scene.page_colours()[1, :3].tolist() == changed
+
+
+def test_machines_that_lie_otherwise_cannot_be_compared(tmp_path):
+    with pytest.raises(UsageError, match="one machine"):
+        Against(write_ram(tmp_path / "a", {}), write_ram(tmp_path / "b", {}, 128))
+
+
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [("", "mode=difference"), ("yaw=3", "yaw=3,mode=difference"), ("mode=class,yaw=3", "mode=class,yaw=3")],
+)
+def test_a_view_shows_the_difference_unless_it_names_a_colouring(text, becomes):
+    assert with_difference(text) == becomes

@@ -1,0 +1,44 @@
+"""A window on a canvas that is no window of the desktop: as in a notebook's cell."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+
+import numpy as np
+import pytest
+
+from qemu_bridge.errors import UsageError
+from viewer.notebook import show, show_on, window_of
+from viewer.offscreen import load_scene, render_scene
+
+
+@pytest.mark.window
+def test_any_canvas_shows_the_picture_and_takes_events(device, source, pictures, tmp_path, monkeypatch):
+    from rendercanvas.offscreen import RenderCanvas, loop
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "glassbox").mkdir()
+    (tmp_path / "glassbox" / "viewer.toml").write_text("panels = []\n")
+    expected = render_scene(load_scene(source, device), (640, 360), with_words=False)
+    canvas = show_on(RenderCanvas(size=(640, 360)), loop, source, (640, 360))
+    try:
+        deadline, difference = time.monotonic() + 20, 1.0
+        while difference > 0.03 and time.monotonic() < deadline:
+            shown = np.asarray(canvas.draw())
+            difference = pictures.rmse(shown[40:320, :, :3], expected[40:320])
+        assert difference <= 0.03
+        before = window_of(canvas).desk.eye.goal
+        canvas.submit_event(
+            {"event_type": "wheel", "dx": 0, "dy": -500, "x": 300, "y": 200, "buttons": (), "modifiers": ()}
+        )
+        canvas._process_events()  # what a running loop does; this canvas has none
+        assert window_of(canvas).desk.eye.goal.distance < before.distance
+    finally:
+        window_of(canvas).stop()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jupyter_rfb") is not None, reason="jupyter_rfb is installed")
+def test_without_jupyter_the_error_says_what_to_install():
+    with pytest.raises(UsageError, match="pip install"):
+        show("demo")

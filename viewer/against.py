@@ -1,0 +1,51 @@
+"""A machine's memory against that of a capture of it, kept up while the machine runs.
+
+At first all pages are compared (`qemu_bridge.compare`). Later only those that the window draws anew are, a few
+MiB a frame, so a machine that stands still costs nothing. Pages given back to the host are not among them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.compare import Change, compare_pages
+from qemu_bridge.ram import GuestRam
+
+from .heat import Pages
+
+
+class Against:
+    """How pages differ from how they were.
+
+    Attributes:
+        kinds: `uint8` of `compare.Change`, an entry a page; `update` changes it in place.
+    """
+
+    def __init__(self, before: GuestRam, now: GuestRam) -> None:
+        """Compare all; `UsageError` for machines whose RAM does not lie alike."""
+        self.kinds: npt.NDArray[np.uint8] = compare_pages(before, now)
+        self._before, self._now = before, now
+        self._was_there = before.resident_pages()
+
+    def update(self, pages: Pages) -> None:
+        """Compare `pages`, all of them touched, again."""
+        pages = pages[pages < len(self.kinds)]
+        if not len(pages):
+            return
+        was, now = (_words(ram)[pages] for ram in (self._before, self._now))
+        kinds = np.where((was != now).any(axis=1), Change.CHANGED, Change.SAME)
+        self.kinds[pages] = np.where(self._was_there[pages], kinds, Change.APPEARED)
+
+
+def _words(ram: GuestRam) -> npt.NDArray[np.uint64]:
+    whole = len(ram.view) // PAGE_SIZE * PAGE_SIZE
+    return ram.view[:whole].view(np.uint64).reshape(-1, PAGE_SIZE // 8)
+
+
+def with_difference(text: str) -> str:
+    """The text of a view that shows the difference, unless it names a colouring of its own."""
+    parts = [part for part in text.split(",") if part.strip()]
+    named = any(part.strip().startswith("mode=") for part in parts)
+    return ",".join(parts if named else [*parts, "mode=difference"])

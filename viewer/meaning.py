@@ -1,0 +1,94 @@
+"""What colours mean, for a legend: by classes, by owners, by kinds of difference, or on a scale of values.
+
+`swatches` gives a colour each for things that can be counted, `ticks` the words along a scale; of the two a mode
+has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.protocol import Owner, PageClass
+
+from .heat import AGE_RANGE_S
+from .look import DEFAULT_HIDDEN, Mode, Transfer
+from .palette import DIFFERENCE_COLOURS, Rgb, owner_shade
+from .scene import Scene
+
+MOST_OWNERS = 14
+_CHANGES = ("same", "changed", "appeared", "gone")
+_TICKS = {
+    Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
+    Mode.WRITES: ((255, "all the time"), (100, "once, just now"), (0, "not of late")),
+    Mode.EXECUTION: ((255, "most often"), (0, "never, or nobody counts")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """A colour, what has it, and how many bytes of RAM do."""
+
+    words: str
+    colour: Rgb
+    size: int
+
+
+def ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
+    """(value 0-255, words) from the top of the scale to its foot; empty where colours are on no scale."""
+    if mode is Mode.BYTES:
+        return ((255, f"{transfer.high:#04x}"), (0, f"{transfer.low:#04x}"))
+    if mode is Mode.AGE:
+        # As `Heat.recency` has it.
+        ages = ((0.0, "written now"), (5.0, "5 s ago"), (60.0, "a minute"), (AGE_RANGE_S, "10 minutes, or never"))
+        return tuple((round(255 * (1 - np.log1p(age) / np.log1p(AGE_RANGE_S))), words) for age, words in ages)
+    return _TICKS.get(mode, ())
+
+
+def swatches(scene: Scene) -> list[Swatch]:
+    """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes."""
+    if scene.page_map is None:
+        return []
+    entries = scene.page_map.entries[: scene.page_count]
+    shows = np.isin(entries["page_class"], [int(page_class) for page_class in scene.visible])
+    if scene.look.mode is Mode.DIFFERENCE and scene.ink.difference is not None:
+        # What is gone is not there any more, whatever shows.
+        kinds = scene.ink.difference[: len(shows)]
+        counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
+        rows = zip(_CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
+        return [Swatch(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
+    return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
+
+
+def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[Swatch]:
+    assert scene.page_map is not None
+    ids, counts = np.unique(owner_ids, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    steps = scene.steps()
+    shades = owner_shade(ids.astype(np.uint32))
+    rows = []
+    for place in order[:MOST_OWNERS].tolist():
+        red, green, blue = steps[int(shades[place])].tolist()
+        words = describe_owner(scene.page_map.owners.get(int(ids[place])))
+        rows.append(Swatch(words, (red, green, blue), int(counts[place]) * PAGE_SIZE))
+    if rest := order[MOST_OWNERS:].tolist():
+        rows.append(Swatch(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
+    return rows
+
+
+def describe_owner(owner: Owner | None) -> str:
+    """``sh (412)``, ``ext4_inode_cache``, or nobody."""
+    if owner is None or not (name := owner.name or owner.kind):
+        return "nobody's"
+    return f"{name} ({owner.pid})" if owner.pid else name
+
+
+def describe_layers(hidden: frozenset[PageClass], isolated: frozenset[PageClass]) -> str:
+    """Which classes show, where it is not all: ``only page table``, ``without slab, zero``; else empty."""
+    if isolated:
+        return "only " + ", ".join(page_class.label for page_class in sorted(isolated))
+    absent = sorted(hidden - DEFAULT_HIDDEN)
+    return "without " + ", ".join(page_class.label for page_class in absent) if absent else ""
