@@ -76,7 +76,9 @@ class MachineSource:
             kernel = self._client().kernel()["release"]
         except GuestError:
             kernel = ""
-        parts = [self._name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
+        # Of a capture's path the folder: the name stands in titles and in names of files.
+        name = self._name if "/" not in self._name else Path(self._name).resolve().name
+        parts = [name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
         against = [f"against {Path(self._before).name}"] if self._before is not None else []
         return " · ".join(parts + against)
 

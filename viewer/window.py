@@ -278,9 +278,12 @@ class Window:
     # --- drawing ---------------------------------------------------------------------------------------------
 
     def _wake(self) -> None:
+        self._call_soon(self._on_news)
+
+    def _call_soon(self, action: Callable[[], None]) -> None:
         # On any thread.
         try:
-            self.loop.call_soon_threadsafe(self._on_news)
+            self.loop.call_soon_threadsafe(action)
         except (RuntimeError, AttributeError):
             # The loop of a window that was closed has no inside any more.
             log.debug("news after the window was closed")
@@ -564,8 +567,7 @@ class Window:
                 page_map = read_page_map(source)
             except (GlassBoxError, OSError):
                 continue
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(partial(self._replace_source, source, page_map))
+            self._call_soon(partial(self._replace_source, source, page_map))
             return
 
     def _replace_source(self, source: Source, page_map: Any) -> None:  # noqa: ANN401  # a PageMap
@@ -641,8 +643,7 @@ class Window:
                     continue
                 else:
                     self.desk.status = {}
-                with contextlib.suppress(RuntimeError):
-                    self.loop.call_soon_threadsafe(self._follow_runstate)
+                self._call_soon(self._follow_runstate)
 
     def _follow_runstate(self) -> None:
         # The memory of a guest that stands still need not be watched.

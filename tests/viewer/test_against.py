@@ -91,3 +91,10 @@ def test_machines_that_lie_otherwise_cannot_be_compared(tmp_path):
 )
 def test_a_view_shows_the_difference_unless_it_names_a_colouring(text, becomes):
     assert with_difference(text) == becomes
+
+
+def test_memory_cut_short_while_it_is_open_is_drawn_as_far_as_it_goes(tmp_path, device):
+    source = Compared(tmp_path)
+    with source.path.open("r+b") as file:
+        file.truncate(2 * PAGE)
+    assert load_scene(source, device).page_map.counts()[PageClass.KERNEL_DATA] == 2

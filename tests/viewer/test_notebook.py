@@ -38,6 +38,23 @@ def test_any_canvas_shows_the_picture_and_takes_events(device, source, pictures,
         window_of(canvas).stop()
 
 
+@pytest.mark.window
+def test_a_canvas_resized_to_nothing_and_back_goes_on(device, source, tmp_path, monkeypatch):
+    from rendercanvas.offscreen import RenderCanvas, loop
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    canvas = show_on(RenderCanvas(size=(320, 200)), loop, source, (320, 200))
+    try:
+        for size in ((320, 200), (1, 1), (320, 1), (320, 200)):
+            canvas.set_physical_size(*size)
+            shown = np.asarray(canvas.draw())
+        assert shown.shape[:2] == (200, 320)
+        assert shown.max() > 100
+        assert not any(message.is_problem for message in window_of(canvas).desk.messages)
+    finally:
+        window_of(canvas).stop()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("jupyter_rfb") is not None, reason="jupyter_rfb is installed")
 def test_without_jupyter_the_error_says_what_to_install():
     with pytest.raises(UsageError, match="pip install"):
