@@ -236,7 +236,7 @@ class Client:
     def heat(self) -> Heat:
         """Arm the plugin's heat counters and map them; close what is returned to disarm them.
 
-        The guest runs about 1.5 times slower meanwhile. `MachineError` for a machine without the plugin (attached, a
+        The guest runs slower meanwhile. `MachineError` for a machine without the plugin (attached, a
         capture, KVM) and while another window of the trace is open.
         """
         from tcg_plugin.layout import Feature
