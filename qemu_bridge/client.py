@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .page_map import PageMap, PageMapFile
     from .ram import GuestRam
     from .trace.control import ArmOptions
+    from .trace.heat import Heat
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -231,6 +232,20 @@ class Client:
     def trace_disarm(self) -> dict[str, Any]:
         """Close the window of the trace, if one is open; the `trace_status` then."""
         return self.request("trace_disarm")[0]
+
+    def heat(self) -> Heat:
+        """Arm the plugin's heat counters and map them; close what is returned to disarm them.
+
+        The guest runs slower meanwhile. `MachineError` for a machine without the plugin (attached, a
+        capture, KVM) and while another window of the trace is open.
+        """
+        from tcg_plugin.layout import Feature
+
+        from .trace.control import ArmOptions
+        from .trace.heat import Heat
+
+        status = self.trace_arm(ArmOptions(features=Feature.HEAT))
+        return Heat(Path(status["path"]), self.trace_disarm)
 
     def trace_status(self) -> dict[str, Any]:
         """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin."""

@@ -1,7 +1,10 @@
 """Which pages of guest RAM changed, and since when.
 
-Two strategies find the pages that changed between two looks; `choose_strategy` takes the first that works:
+Strategies that find the pages that changed between two looks; `choose_strategy` takes the first that works:
 
+* ``stores``: the trace plugin's count of stores to each page, where it is armed (`qemu_bridge.trace.heat`). Exact about
+  stores by the guest's own instructions, and blind to devices that write into RAM; reads no page of it. So it is taken
+  only by who hands in the counts.
 * ``soft-dirty``: the host kernel marks the page-table entries that QEMU writes through (bit 55 of
   ``/proc/PID/pagemap``, cleared through ``/proc/PID/clear_refs``; Documentation/admin-guide/mm/soft-dirty.rst).
   Exact about writes, no memory, no read of the pages. Many kernels are built without it, so it is probed.
@@ -69,6 +72,25 @@ class Comparison:
         return np.flatnonzero(changed)
 
 
+class Stores:
+    """Ask the trace plugin which pages the guest's instructions stored to."""
+
+    name = "stores"
+
+    def __init__(self, ram: GuestRam, counts: npt.NDArray[np.uint32]) -> None:
+        """`counts` grows in place, a number a page, and wraps: `Heat.stores`, armed."""
+        self._ram = ram
+        self._counts = counts
+        self._seen: npt.NDArray[np.uint32] | None = None
+
+    def collect(self) -> npt.NDArray[np.int64]:
+        """Ascending numbers of the pages stored to since the last call; the first time, of all touched ones."""
+        # A store is counted once it is done, so one that comes while this copies is found at the next look.
+        now, before = self._counts.copy(), self._seen
+        self._seen = now
+        return np.flatnonzero(self._ram.resident_pages() if before is None else now != before)
+
+
 class SoftDirty:
     """Ask the host kernel which pages QEMU wrote to."""
 
@@ -122,8 +144,10 @@ def host_has_soft_dirty() -> bool:
         page.close()
 
 
-def choose_strategy(ram: GuestRam, pid: int | None) -> DirtyStrategy:
-    """Soft-dirty for the QEMU of process `pid` where the kernel has it and lets us look, else comparison."""
+def choose_strategy(ram: GuestRam, pid: int | None, stores: npt.NDArray[np.uint32] | None = None) -> DirtyStrategy:
+    """Stores where their counts are given; soft-dirty for the QEMU of process `pid` where the kernel has it and lets us look; else comparison."""
+    if stores is not None:
+        return Stores(ram, stores)
     if pid is not None and host_has_soft_dirty():
         try:
             strategy = SoftDirty(ram, pid)

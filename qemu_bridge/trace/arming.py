@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import MachineError
+from tcg_plugin.layout import Feature
+
+from ..errors import GlassBoxError, MachineError
 from ..monitor import Monitor
-from .control import ArmOptions, TraceControl
+from ..tasks import TaskSet
+from .control import ArmOptions, TraceControl, is_alive
+
+log = logging.getLogger(__name__)
 
 STOP_PATIENCE_S = 1.0
 """How long a vCPU may go on waiting for a reader of the trace when the machine is to stop; then it drops and counts."""
 
+_READER_S = 1.0
 _ANSWER_S = 5.0
 _SILENT = (
     "the plugin does not answer: with -icount, or one thread for all vCPUs, it cannot be reached while the guest runs;"
@@ -40,6 +47,7 @@ class TraceArming:
         self._is_running = is_running
         self._hush = hush
         self._turn = asyncio.Lock()
+        self._tasks = TaskSet()
 
     async def arm(self, options: ArmOptions, reader_pid: int) -> dict[str, Any]:
         """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
@@ -55,6 +63,9 @@ class TraceArming:
                 raise MachineError(_SILENT)
             if self.control.error and self.control.is_acknowledged:
                 raise MachineError(self.control.error)
+            if not options.features & Feature.BLOCKS:
+                watch = self._disarm_after(reader_pid, int(self.control.block.generation))
+                self._tasks.start(watch, "heat-watch")
             return self.status()
 
     async def disarm(self) -> dict[str, Any]:
@@ -66,6 +77,16 @@ class TraceArming:
                 if was_running and not await self._is_answered():
                     raise MachineError(_SILENT)
             return self.status()
+
+    async def _disarm_after(self, reader_pid: int, generation: int) -> None:
+        """Close the window of `generation` when its reader has died: without rings no vCPU would ever notice."""
+        while self.control.block.generation == generation:
+            await asyncio.sleep(_READER_S)
+            if self.control.block.generation == generation and not is_alive(reader_pid):
+                log.info("process %d, which watched the heat, has ended: disarming", reader_pid)
+                with contextlib.suppress(GlassBoxError):
+                    await self.disarm()
+                return
 
     def status(self) -> dict[str, Any]:
         """What the plugin does, what is recorded, and what each vCPU's ring has seen."""

@@ -212,7 +212,7 @@ class TraceControl:
         """Forget what nobody will read of the last window: chunks of this one may have another size."""
         left = [header for header in (*self.vcpus, self.dictionary) if header.tail != header.head]
         last = self.block.reader_pid
-        if left and last != reader_pid and _is_alive(last):
+        if left and last != reader_pid and is_alive(last):
             raise MachineError(f"process {last} has not read the last window to its end; let it finish, or end it")
         for header in left:
             header.tail = header.head
@@ -242,7 +242,7 @@ class TraceControl:
             )
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether process `pid` can still read: it exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"

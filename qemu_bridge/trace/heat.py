@@ -1,0 +1,77 @@
+"""Where the guest executes and stores right now: two counters a page of RAM, shared with the plugin, read in place.
+
+>>> with client.heat() as heat:
+...     before = heat.stores.copy()
+...     time.sleep(1)
+...     written = np.flatnonzero(heat.stores - before)
+
+The counters are ``uint32``, wrap, and go on from where the last window left them: take differences, which are right as
+long as no page is counted 2**32 times between two looks. With several vCPUs a count may miss one now and then.
+Only what the guest's own instructions do is counted: a device that writes into RAM is not seen.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tcg_plugin import layout
+from tcg_plugin.layout import State
+
+from ..errors import MachineError
+
+Counts = npt.NDArray[np.uint32]
+
+
+class Heat:
+    """The two arrays of an open heat window; closing it disarms the plugin, unless somebody else armed it since."""
+
+    def __init__(self, path: Path, disarm: Callable[[], object]) -> None:
+        """Map the shared file at `path` read-only; `disarm` closes the window, which is open already.
+
+        Raises `MachineError` when the file is not the shared file of a trace.
+        """
+        self._disarm: Callable[[], object] | None = disarm
+        try:
+            with path.open("rb") as file:
+                page = layout.Control.from_buffer_copy(file.read(layout.PAGE_BYTES))
+                whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise MachineError(f"the trace's shared file {path} cannot be mapped ({error}); start a machine") from None
+        if bytes(page.magic) != layout.MAGIC or page.version != layout.VERSION or page.file_bytes != len(whole):
+            raise MachineError(f"{path} has another layout; use the release of glassbox that started the machine")
+        self._control = np.frombuffer(whole, np.uint32, layout.PAGE_BYTES // 4)
+        self._generation = int(page.generation)
+        pages = int(page.heat_pages)
+        self.blocks: Counts = np.frombuffer(whole, np.uint32, pages, page.heat_blocks_offset)
+        """Blocks that began in each page of the RAM file; read-only, changes by itself."""
+        self.stores: Counts = np.frombuffer(whole, np.uint32, pages, page.heat_stores_offset)
+        """Stores to each page of the RAM file; read-only, changes by itself."""
+
+    def __enter__(self) -> Heat:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the plugin counts for this window now; not in a machine that was paused when it was armed."""
+        return self._is_ours and self._word("state") in (State.ARMED, State.WAITING)
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._word("generation") == self._generation
+
+    def _word(self, name: str) -> int:
+        return int(self._control[getattr(layout.Control, name).offset // 4])
+
+    def close(self) -> None:
+        """Disarm the plugin. The arrays stay readable and stand still; calling it again does nothing."""
+        disarm, self._disarm = self._disarm, None
+        if disarm is not None and self._is_ours:
+            disarm()
