@@ -137,6 +137,7 @@ class Window:
     ) -> None:
         """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given."""
         self.source, self._order = source, order
+        self.has_lost_device = False
         name = source.title.partition(" · ")[0]
         self._settings_path = settings_path()
         settings, problems = load_settings(self._settings_path)
@@ -155,6 +156,10 @@ class Window:
         feed = Feed(source, self._wake)
         self.desk = Desk(source, self.scene, feed, eye, questions, settings, bookmarks, self.request_draw)
         self.desk.clipboard = self._set_clipboard
+        if (layout := self._layout()).right:
+            # Beside the details less room is left than the first view fills.
+            box, aspect = np.array(self.scene.relative_extent), layout.middle_width / layout.body_height
+            eye.home = eye.camera = eye.goal = home.framing(np.zeros(3), box, aspect)
         self._start_view(view)
         self.commands = Commands(self._own_commands())
         self._pace = FramePace()
@@ -607,6 +612,7 @@ class Window:
     def _recover(self, error: Exception) -> None:
         """The graphics device failed: take a new one, three times in a row at most."""
         self._lost += 1
+        self.has_lost_device = True
         log.warning("drawing failed: %s", error)
         if self._lost > 3:
             log.error("the graphics device fails again and again; close other programs that use it and start again")
@@ -763,3 +769,12 @@ def open_window(
     """
     window = Window(source, size, view, order)
     window.run(frames, after_s, screenshot)
+    if window.has_lost_device:
+        leave()
+
+
+def leave() -> None:
+    """End the process at once: the driver's library may crash at taking apart what belonged to a lost device."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

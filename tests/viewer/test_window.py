@@ -173,11 +173,13 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
-from viewer.window import Window
+from viewer.window import Window, leave
 window = Window(SyntheticSource(), (640, 360), None, None)
 window.loop.call_later(2, lambda: (window.scene.device.destroy(), window.request_draw()))
 window.run(None, 8, Path(sys.argv[2]))
 print(*(message.text for message in window.desk.messages))
+assert window.has_lost_device
+leave()
 """
 
 

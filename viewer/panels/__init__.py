@@ -12,6 +12,8 @@ LEFT_WIDTH = 236.0
 BAR_HEIGHT = 26.0
 LEAST_MIDDLE = 160.0
 """Width that is left for the picture, whatever is open."""
+MOST_RIGHT = 0.45
+"""Share of the window that the right panel may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def lay_out(size: tuple[float, float], scale: float, left: bool, right_width: fl
     """The layout of a window of `size`; panels that do not fit stay away, the left one first."""
     width, height = size
     room = width - LEAST_MIDDLE * scale
-    right = 0.0 if right_width is None else min(right_width * scale, max(room, 0.0))
+    right = 0.0 if right_width is None else min(right_width * scale, MOST_RIGHT * width, max(room, 0.0))
     right = right if right >= 120 * scale else 0.0
     is_left = left and LEFT_WIDTH * scale <= room - right and height >= 200 * scale
     return Layout(width, height, BAR_HEIGHT * scale, LEFT_WIDTH * scale if is_left else 0.0, right)
