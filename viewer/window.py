@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +33,12 @@ from .bookmarks import Bookmarks, bookmarks_path
 from .commands import Command, Commands
 from .desk import Desk
 from .device import request_device
+from .execution import ExecutionWatch
 from .input import Eye, key_text
 from .labels import Label
 from .legend import draw_overlay, find_labels, legend_shift
 from .live import Feed
+from .look import Mode as LookMode
 from .offscreen import choose_camera, parse_picture_size, write_picture
 from .questions import Questions
 from .raymarch import PASSES, RGBA, Renderer, read_texture
@@ -138,6 +141,7 @@ class Window:
         """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given."""
         self.source, self._order = source, order
         self.has_lost_device = False
+        self._execution: ExecutionWatch | None = None
         name = source.title.partition(" · ")[0]
         self._settings_path = settings_path()
         settings, problems = load_settings(self._settings_path)
@@ -247,6 +251,7 @@ class Window:
             Command("screenshot", "Screenshot", "Machine", ("s", "ctrl-s"), lambda _: self.take_screenshot()),
             Command("shot-4k", "Screenshot, 3840 x 2160", "Machine", (), lambda _: self.take_screenshot("3840x2160")),
             Command("shot-window", "Screenshot with panels", "Machine", ("S", "ctrl-shift-s"), self._save_window),
+            Command("execution", "Watch what executes", "Machine", ("g",), lambda _: self._toggle_execution()),
             Command("close", "Close the window", "Machine", ("q", "ctrl-q"), lambda _: self.canvas.close()),
         )
 
@@ -271,6 +276,8 @@ class Window:
 
     def stop(self) -> None:
         """End the threads and keep the settings."""
+        if self._execution is not None:
+            self._execution.stop()
         self.desk.feed.stop()
         self.desk.questions.stop()
         self._keep_settings()
@@ -371,7 +378,28 @@ class Window:
         elif desk.hover is not None and self._drag is None and not self._ui.backend.io.want_capture_mouse:
             marks.draw_hover(desk.hover)
 
+    def _toggle_execution(self) -> None:
+        """Have executed blocks counted and show where, or stop that."""
+        if self._execution is not None:
+            self._execution.stop()
+            self._execution = None
+            self.scene.set_executions(None)
+            self.desk.set_look(replace(self.scene.look, mode=LookMode.CLASS))
+            return
+        connect: Callable[[], Any] | None = getattr(self.source, "connect", None)
+        if connect is None:
+            self.desk.say("there is no machine that could execute anything; open a running one", is_problem=True)
+            return
+        self._execution = ExecutionWatch(connect, self.scene.page_count, self._wake)
+        self._execution.start()
+        self.scene.set_executions(self._execution.counts)
+        self.desk.set_look(replace(self.scene.look, mode=LookMode.EXECUTION))
+        self.desk.say("what executes is counted; the guest runs slower meanwhile")
+
     def _take_news(self) -> bool:
+        if self._execution is not None and self._execution.problem:
+            self.desk.say(self._execution.problem, is_problem=True)
+            self._toggle_execution()
         # Pages first, then the table over them: a page is never shown as something it was before.
         pages, written = self.desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
@@ -598,6 +626,7 @@ class Window:
         look = self.scene.look
         self.scene = Scene(device, len(self.source.ram.view), self._order)
         self.scene.set_look(look)
+        self.scene.set_executions(None if self._execution is None else self._execution.counts)
         self._set_against()
         desk = self.desk
         desk.source, desk.scene, desk.glow, desk.hover = self.source, self.scene, None, None

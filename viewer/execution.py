@@ -1,0 +1,63 @@
+"""What the guest executes right now, page by page: counted by the plugin in QEMU's translator, faded here by time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qemu_bridge.errors import GlassBoxError
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 0.25
+HALF_LIFE_S = 2.0
+
+
+class ExecutionWatch:
+    """A thread that has executed blocks counted for as long as it runs. The guest runs slower meanwhile.
+
+    Attributes:
+        counts: `uint32` a page, blocks executed of late; changes by itself.
+        problem: why it ended by itself; empty while it runs.
+    """
+
+    def __init__(self, connect: Callable[[], Client], page_count: int, wake: Callable[[], None]) -> None:
+        """`connect` gives the thread a client of its own; `wake` is called on the thread when there is something new."""
+        self.counts = np.zeros(page_count, np.uint32)
+        self.problem = ""
+        self._connect, self._wake = connect, wake
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="viewer-execution", daemon=True)
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop counting; the plugin is disarmed when this returns."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        try:
+            with self._connect() as client, client.heat() as heat:
+                last, faded = heat.blocks.copy(), np.zeros(len(heat.blocks), np.float32)
+                while not self._stop.wait(PERIOD_S):
+                    now = heat.blocks.copy()
+                    faded *= 0.5 ** (PERIOD_S / HALF_LIFE_S)
+                    faded += now - last
+                    last = now
+                    self.counts[:] = np.minimum(faded[: len(self.counts)], 2**31)
+                    self._wake()
+                    client.validate()
+        except GlassBoxError as error:
+            log.warning("%s", error)
+            self.problem = str(error)
+            self._wake()
