@@ -73,6 +73,8 @@ class KernelSymbols:
         self.info = info
         self.page_tables = kernel_page_tables(ram, info)
         self._features: dict[str, bool] = {}
+        self._types: Btf | None = None
+        self._btf_is_read = False
         raw = read_kallsyms(info, self.page_tables)
         self._kallsyms_digest = raw.digest()
         key = f"{info.build_id}-{self._kallsyms_digest.hex()}"
@@ -189,15 +191,25 @@ class KernelSymbols:
         byte = self.page_tables.read(VirtualAddress(cpu + member.offset + _FEATURE_PTI // 8), 1)[0]
         return bool(byte >> (_FEATURE_PTI % 8) & 1)
 
-    @cached_property
+    @property
     def _btf(self) -> Btf | None:
-        """The types, read when first asked for; None where there are none or they cannot be understood."""
-        try:
-            data = self._read_btf()
-            return _parse_or_recall(data, f"{self.build_id}-{self._kallsyms_digest.hex()}.types") if data else None
-        except (AddressError, NoTypesError) as error:
-            logger.warning("%s", error)
-            return None
+        """The types, read when first asked for; None where there are none or they cannot be understood.
+
+        A section that cannot be reached just now is asked for again: a live guest's page tables are read without a lock.
+        """
+        if not self._btf_is_read:
+            try:
+                data = self._read_btf()
+                self._types = (
+                    _parse_or_recall(data, f"{self.build_id}-{self._kallsyms_digest.hex()}.types") if data else None
+                )
+            except AddressError as error:
+                logger.debug("%s", error)
+                return None
+            except NoTypesError as error:
+                logger.warning("%s", error)
+            self._btf_is_read = True
+        return self._types
 
     def _read_btf(self) -> bytes:
         """The BTF section, empty when there is none."""
