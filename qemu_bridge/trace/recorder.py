@@ -29,7 +29,7 @@ from tcg_plugin.layout import NO_OFFSET, ChunkFlag, ChunkHeader, Event
 from ..errors import GlassBoxError, HostError
 from .codec import (
     NONE,
-    AddressEncoder,
+    AccessEncoder,
     BlockEncoder,
     BlockStream,
     Columns,
@@ -38,7 +38,7 @@ from .codec import (
     encode_ascending,
 )
 from .control import TraceControl
-from .format import CHUNK, HOME, VCPU, Content, Section, TraceWriter
+from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Content, Section, TraceWriter
 from .ring import RingReader
 
 FRAME_BLOCKS = 8 << 20
@@ -71,7 +71,7 @@ class _Vcpu:
 
     def __init__(self, number: int, encoder: BlockEncoder) -> None:
         self.number = number
-        self.stream, self.addresses = BlockStream(encoder), AddressEncoder()
+        self.stream, self.accesses = BlockStream(encoder), AccessEncoder()
         self.columns = Columns(1 << 17)
         self.first_block = self.first_instruction = 0
         self.root, self.homes = 0, dict[int, int]()
@@ -87,11 +87,14 @@ class _Vcpu:
         self.event_words: list[npt.NDArray[np.uint32]] = []
         self.event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self.root]
-        self.memory: list[tuple[bytes, bytes, bytes, bytes]] = []
-        self.last_position = 0
-        self.items = self.accesses = 0
+        self.event_items = 0
         self.stream.begin_frame()
-        self.addresses.begin_frame()
+        self.accesses.begin_frame(int(self.columns.ids[0]) if self.columns.id_count else 0)
+
+    @property
+    def items(self) -> int:
+        """Accesses and words of events."""
+        return self.event_items + self.accesses.count
 
 
 class Recorder:
@@ -136,7 +139,7 @@ class Recorder:
             seconds=time.monotonic() - self._begun,
             blocks=self._total_blocks + sum(vcpu.blocks for vcpu in self._vcpus),
             instructions=self._total_instructions + sum(vcpu.instructions for vcpu in self._vcpus),
-            accesses=self._total_accesses + sum(vcpu.accesses for vcpu in self._vcpus),
+            accesses=self._total_accesses + sum(vcpu.accesses.count for vcpu in self._vcpus),
             file_bytes=self.writer.size,
             frames=self.writer.frames,
             waits=waits,
@@ -212,7 +215,8 @@ class Recorder:
             row[name] = getattr(header, name)
         row["first_block"] = vcpu.first_block + vcpu.blocks + columns.id_count
         vcpu.chunks.append(row)
-        columns.split(words)
+        vcpu.accesses.reserve(self._encoder.limit)
+        columns.split(words, vcpu.accesses)
         if self._until is not None and not self.has_reached:
             self._look_for(columns.ids[: columns.id_count])
         self._digest(vcpu, final=bool(header.flags & ChunkFlag.LAST))
@@ -234,9 +238,8 @@ class Recorder:
         done = len(ids) if final else max(0, len(ids) - 1)
         last = vcpu.blocks + done
         events = int(np.searchsorted(columns.event_at[: columns.event_count], last, "right"))
-        accesses = int(np.searchsorted(columns.memory_at[: columns.memory_count], last, "right"))
         if final:
-            events, accesses = columns.event_count, columns.memory_count
+            events = columns.event_count
         elif not len(ids):
             return
         words_end = int(columns.event_offset[events]) if events < columns.event_count else columns.event_word_count
@@ -251,21 +254,10 @@ class Recorder:
         if events:
             vcpu.event_at.append(listed.at.copy())
             vcpu.event_words.append(listed.words.copy())
-            vcpu.items += len(listed.words)
+            vcpu.event_items += len(listed.words)
             _follow(vcpu, listed)
-        # Few are left over, so these are counted.
-        rest = columns.memory_meta[accesses : columns.memory_count]
-        values = columns.value_count - (_value_words(rest) if columns.value_count else 0)
-        if accesses:
-            at, meta = columns.memory_at[:accesses], columns.memory_meta[:accesses]
-            coded = vcpu.addresses.encode(ids, vcpu.blocks, at, meta, columns.memory_address[:accesses])
-            positions = encode_ascending(at, vcpu.last_position)
-            vcpu.last_position = int(at[-1])
-            vcpu.memory.append((positions, meta.tobytes(), coded, columns.values[:values].tobytes()))
-            vcpu.items += accesses
-            vcpu.accesses += accesses
         vcpu.blocks += done
-        columns.drop(done, events, words_end, accesses, values)
+        columns.drop(done, events, words_end)
 
     def _write_frame(self) -> None:
         """Write the frame and begin the next, into which what is held back goes."""
@@ -292,7 +284,7 @@ class Recorder:
         self._submit(write)
         self._total_blocks += blocks
         self._total_instructions += instructions
-        self._total_accesses += sum(vcpu.accesses for vcpu in self._vcpus)
+        self._total_accesses += sum(vcpu.accesses.count for vcpu in self._vcpus)
         self._encoder.begin_frame()
         for vcpu in self._vcpus:
             vcpu.first_block += vcpu.blocks
@@ -349,13 +341,13 @@ class Recorder:
             Content(Section.EVENT_AT, number, encode_ascending(at), len(at)),
             Content(Section.HOMES, number, np.sort(homes, order="page"), len(homes)),
         ]
-        if vcpu.memory:
-            positions, metas, coded, values = (b"".join(pieces) for pieces in zip(*vcpu.memory, strict=True))
+        count, coded = vcpu.accesses.count, vcpu.accesses.finish()
+        if count:
+            # Copied, for another thread compresses them while these grow anew.
+            items = (count, len(coded.metas), count, len(coded.value_runs), len(coded.values))
             contents += [
-                Content(Section.MEMORY_AT, number, positions, vcpu.accesses),
-                Content(Section.MEMORY_META, number, metas, vcpu.accesses),
-                Content(Section.MEMORY_ADDRESS, number, coded, vcpu.accesses),
-                Content(Section.VALUES, number, values, len(values) // 4),
+                Content(kind, number, stream.copy(), some)
+                for kind, stream, some in zip(ACCESS_SECTIONS, coded, items, strict=True)
             ]
         return contents
 
@@ -377,12 +369,6 @@ def _follow(vcpu: _Vcpu, events: EventList) -> None:
         elif kind == Event.WINDOW_START and len(payload) >= 4:
             vcpu.root = payload[2] | payload[3] << 32
             vcpu.roots.append(vcpu.root)
-
-
-def _value_words(meta: npt.NDArray[np.uint16]) -> int:
-    """Words of value that follow these accesses."""
-    size = np.maximum(1, (1 << (meta >> 9 & 7).astype(np.int64)) // 4)
-    return int(size[meta >> 12 & 1 == 1].sum())
 
 
 def _as_dict(progress: Progress) -> dict[str, Any]:
