@@ -396,7 +396,7 @@ class AccessEncoder:
         self.state = _AccessEncoder()
         self._arrays: dict[str, npt.NDArray[Any]] = {name: np.empty(0, dtype) for name, _, _, dtype in self._STREAMS}
         self._model = _Model()
-        self._model.reserve(1, 0)
+        self._model.reserve(1, 0, self.state.model)
         self.begin_frame(0)
 
     @property
@@ -406,21 +406,19 @@ class AccessEncoder:
 
     def reserve(self, limit: int) -> None:
         """Ids below `limit` may come from now on."""
-        self._model.reserve(limit, 0)
-        self._model.attach(self.state.model)
+        self._model.reserve(limit, 0, self.state.model)
 
     def reserve_words(self, words: int) -> None:
         """Make room for `words` more words, whatever is in them."""
         state = self.state
         need = _STREAM_BYTES * words + _STREAM_MORE
         for name, used, room, dtype in self._STREAMS:
-            array = _grow(self._arrays[name], getattr(state, used) + (need // 4 if dtype is np.uint16 else need))
-            if array is not self._arrays[name]:
-                self._arrays[name] = array
+            wanted = getattr(state, used) + (need // 4 if dtype is np.uint16 else need)
+            if wanted > getattr(state, room):
+                array = self._arrays[name] = _grow(self._arrays[name], wanted)
                 setattr(state, name, array.ctypes.data)
                 setattr(state, room, len(array))
-        self._model.reserve(0, int(state.model.slot_count) + _SLOTS * words + 2 * _GROUP)
-        self._model.attach(state.model)
+        self._model.reserve(0, state.model.slot_count + _SLOTS * words + 2 * _GROUP, state.model)
 
     def finish(self) -> AccessStreams:
         """The streams of the frame, valid until the next words come; empty if it had no access."""
@@ -448,14 +446,14 @@ class _Model:
         self.slots = np.empty(0, _SLOT)
         self.content = np.zeros(1 << _CONTENT_BITS, np.uint64)
 
-    def reserve(self, limit: int, slots: int) -> None:
+    def reserve(self, limit: int, slots: int, c: _Foresight) -> None:
         if limit > len(self.shapes):
             grown = np.zeros(max(limit, 2 * len(self.shapes)), _SHAPE)
             grown[: len(self.shapes)] = self.shapes
             self.shapes = grown
+        elif slots <= len(self.slots):
+            return
         self.slots = _grow(self.slots, slots)
-
-    def attach(self, c: _Foresight) -> None:
         c.shapes, c.slots, c.content = self.shapes.ctypes.data, self.slots.ctypes.data, self.content.ctypes.data
         c.limit, c.slot_room = len(self.shapes), len(self.slots)
 
@@ -477,8 +475,7 @@ def decode_accesses(
     if not count and not any(len(stream) for stream in streams):
         return at, meta, address, value
     model, c = _Model(), _Foresight()
-    model.reserve(limit + 1, _SLOTS * len(streams.metas))
-    model.attach(c)
+    model.reserve(limit + 1, _SLOTS * len(streams.metas), c)
     coded = _AccessStreams()
     for (name, used, _, dtype), stream in zip(AccessEncoder._STREAMS, streams, strict=True):
         setattr(coded, name, _at(stream, dtype))

@@ -44,6 +44,8 @@ from .ring import RingReader
 FRAME_BLOCKS = 8 << 20
 FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
+_DIGEST_IDS = 1 << 17
+"""Chunks are counted and predicted together up to so many blocks: each call costs as much as thousands of them."""
 POLL_S = 0.0005
 _FLUSH_S = 0.25
 _FRAME_S = 10.0
@@ -83,7 +85,7 @@ class _Vcpu:
     def begin_frame(self) -> None:
         self.blocks = self.instructions = 0
         self.first_root, self.first_homes = self.root, dict(self.homes)
-        self.chunks: list[npt.NDArray[Any]] = []
+        self.chunks: list[bytes] = []
         self.event_words: list[npt.NDArray[np.uint32]] = []
         self.event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self.root]
@@ -170,6 +172,10 @@ class Recorder:
         for header, words in self.rings.take():
             self._take(header, words)
             taken += 1
+        if taken:
+            for vcpu in self._vcpus:
+                self._digest(vcpu, final=False)
+            self._end_full_frame()
         if not taken:
             if time.monotonic() - self._flushed > _FLUSH_S:
                 self.rings.flush()
@@ -210,18 +216,20 @@ class Recorder:
         columns = vcpu.columns
         columns.reserve(len(words))
         columns.base = vcpu.blocks
-        row = np.zeros((), CHUNK)
-        for name, *_ in ChunkHeader._fields_:
-            row[name] = getattr(header, name)
-        row["first_block"] = vcpu.first_block + vcpu.blocks + columns.id_count
-        vcpu.chunks.append(row)
         vcpu.accesses.reserve(self._encoder.limit)
+        first, known = vcpu.first_block + vcpu.blocks + columns.id_count, columns.id_count
+        vcpu.chunks.append(bytes(header) + first.to_bytes(8, "little"))
         columns.split(words, vcpu.accesses)
         if self._until is not None and not self.has_reached:
-            self._look_for(columns.ids[: columns.id_count])
-        self._digest(vcpu, final=bool(header.flags & ChunkFlag.LAST))
-        blocks = sum(each.blocks for each in self._vcpus)
-        if blocks >= self.frame_blocks or sum(each.items for each in self._vcpus) >= FRAME_ITEMS:
+            self._look_for(columns.ids[known : columns.id_count])
+        is_last = bool(header.flags & ChunkFlag.LAST)
+        if is_last or columns.id_count >= _DIGEST_IDS or vcpu.items >= FRAME_ITEMS:
+            self._digest(vcpu, final=is_last)
+            self._end_full_frame()
+
+    def _end_full_frame(self) -> None:
+        blocks, items = (sum(getattr(vcpu, name) for vcpu in self._vcpus) for name in ("blocks", "items"))
+        if blocks >= self.frame_blocks or items >= FRAME_ITEMS:
             self._write_frame()
 
     def _look_for(self, ids: npt.NDArray[np.uint32]) -> None:
@@ -279,7 +287,7 @@ class Recorder:
             blocks=blocks,
             first_instruction=self._total_instructions,
             instructions=instructions,
-            time_ns=min(int(vcpu.chunks[0]["time_ns"]) for vcpu in self._vcpus if vcpu.chunks),
+            time_ns=min(ChunkHeader.from_buffer_copy(vcpu.chunks[0]).time_ns for vcpu in self._vcpus if vcpu.chunks),
         )
         self._submit(write)
         self._total_blocks += blocks
@@ -331,7 +339,7 @@ class Recorder:
         words = np.concatenate([*vcpu.event_words, np.empty(0, np.uint32)])
         homes = np.zeros(len(vcpu.first_homes), HOME)
         homes["page"], homes["home"] = list(vcpu.first_homes), list(vcpu.first_homes.values())
-        chunks = np.array(vcpu.chunks, CHUNK)
+        chunks = np.frombuffer(b"".join(vcpu.chunks), CHUNK)
         contents = [
             Content(Section.VCPU, number, row, 1),
             Content(Section.RUNS, number, runs.copy(), vcpu.blocks),
