@@ -49,7 +49,8 @@ typedef struct {
 
 INLINE int64_t decode_address(gb_decoder *in, gb_slot *slot, uint64_t *address)
 {
-    *address = foretell_address(in->model, slot);
+    uint64_t expected = foretell_address(in->model, slot);
+    *address = expected;
     if (in->addresses.left) {
         in->addresses.left--;
     } else {
@@ -60,7 +61,7 @@ INLINE int64_t decode_address(gb_decoder *in, gb_slot *slot, uint64_t *address)
         }
         *address += unzigzag(difference);
     }
-    learn_address(in->model, slot, *address);
+    learn_address(in->model, slot, *address, *address == expected);
     return 0;
 }
 

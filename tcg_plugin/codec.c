@@ -76,13 +76,16 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
             columns.ids[columns.id_count++] = word;
             begin_block(&encoder, word);
             i++;
-            continue;
+        } else {
+            int64_t length = split_other(words + i, count - i, &columns, &encoder);
+            if (length < 0) {
+                return length;
+            }
+            i += (uint64_t)length;
         }
-        int64_t length = split_other(words + i, count - i, &columns, &encoder);
-        if (length < 0) {
-            return length;
+        if (encoder.is_open && encoder.changed == UNCHANGED) {
+            i += encode_foretold(&encoder, words + i, count - i);
         }
-        i += (uint64_t)length;
     }
     *out = columns;
     *accesses = encoder;
