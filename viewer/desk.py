@@ -22,6 +22,7 @@ from qemu_bridge.protocol import PageClass, TypeLayout
 from .bookmarks import Bookmarks
 from .camera import MIN_DISTANCE, Camera
 from .curve import to_xyz
+from .histogram import ByteHistogram
 from .input import Eye
 from .inspector import guess_types
 from .live import Feed
@@ -112,6 +113,7 @@ class Desk:
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    histogram: ByteHistogram = field(default_factory=ByteHistogram)
     is_dirty_settings: bool = False
 
     # --- words -------------------------------------------------------------------------------------------
