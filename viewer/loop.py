@@ -53,11 +53,6 @@ class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
         """Let canvases tick for a while: a frame may be wanted."""
         self._awake_until = time.monotonic() + AWAKE_S
 
-    @property
-    def is_resting(self) -> bool:
-        """Whether nothing has happened for a while."""
-        return time.monotonic() > self._awake_until
-
     # --- what rendercanvas asks of a loop --------------------------------------------------------------------
 
     def _rc_init(self) -> None:

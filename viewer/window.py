@@ -30,7 +30,9 @@ from qemu_bridge.errors import GlassBoxError, GraphicsError
 from qemu_bridge.protocol import Place
 
 from .bookmarks import Bookmarks, bookmarks_path
+from .cadence import Cadence
 from .commands import Command, Commands
+from .curve import to_xyz
 from .desk import Desk
 from .device import request_device
 from .execution import ExecutionWatch
@@ -45,6 +47,7 @@ from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .scene import Scene, Source, read_page_map
 from .settings import load_settings, save_settings, settings_path
 from .spot import find_spot, spot_lines
+from .tiles import Tiles
 from .views import Mode, View, format_view, parse_view
 
 if TYPE_CHECKING:
@@ -95,10 +98,14 @@ def _new_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
         raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
     # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
     import glfw
-    from rendercanvas.glfw import RenderCanvas, loop
+    from rendercanvas.glfw import RenderCanvas
+
+    from .loop import EventLoop
 
     if not glfw.init():
         raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    loop = EventLoop()
+    RenderCanvas.select_loop(loop)
     return RenderCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
 
 
@@ -173,7 +180,8 @@ class Window:
         self._picture_key: object = None
         self._labels: list[Label] = []
         self._labels_key: object = None
-        self._unsettled = 0
+        self._tiles = Tiles()
+        self._cadence = Cadence()
         self._ui_frames = _UI_FRAMES
         self._is_throttled = False
         self._drag: tuple[float, float] | None = None
@@ -314,8 +322,7 @@ class Window:
         now = time.monotonic()
         elapsed, self._last_frame = min(now - self._last_frame, 0.1), now
         self._take_answers()
-        if self._take_news():
-            self._unsettled = PASSES
+        self._take_news()
         layout = self._layout()
         self.desk.aspect = size[0] / size[1]
         self.desk.free_aspect = layout.middle_width / max(layout.body_height, 1.0)
@@ -324,7 +331,7 @@ class Window:
             self._pace.add(self.renderer.stopwatch.take_s() or elapsed)
         # A large backlog is drawn like a motion: quickly, and refined when it is done.
         is_resting = now - self._last_motion > REST_S and self.desk.feed.backlog() < PAGES_PER_FRAME
-        self._draw_picture(size, layout, is_resting)
+        self._draw_picture(size, layout, is_resting, elapsed)
         self._update_hover(size, is_resting)
         self._update_labels(size, layout, is_resting)
         # Whoever asks a lost device for the surface's texture is ended by the driver's library; this only raises.
@@ -333,21 +340,26 @@ class Window:
         self._ui.render()
         self._after_frame(elapsed, is_resting)
 
-    def _draw_picture(self, size: tuple[int, int], layout: Layout, is_resting: bool) -> None:
+    def _draw_picture(self, size: tuple[int, int], layout: Layout, is_resting: bool, elapsed: float) -> None:
         key = (size, layout.shift, self.scene.look, self.desk.glow and id(self.desk.glow))
         if key != self._picture_key:
             self._picture_key = key
             self.renderer.shift = layout.shift
             self.renderer.restart()
+            self._tiles.clear(size)
         if not is_resting:
             self.renderer.restart()
+            self._tiles.clear(size)
             self.renderer.draw_pass(self.desk.eye.camera, self._pace.size(*size), soft=False)
             self.desk.drawn_size = self._pace.size(*size)
         elif self._ui_frames > 1 and self.renderer.passes:
             return  # the user is at the panels: they come first, refining can wait
-        elif self.renderer.passes < PASSES or self._unsettled:
-            self.renderer.draw_pass(self.desk.eye.camera, size, newest=1 / 8 if self._unsettled else 0)
-            self._unsettled = max(self._unsettled - 1, 0)
+        elif self.renderer.passes < PASSES or not self._tiles.is_done:
+            newest = 0.0 if self._tiles.is_done else self._cadence.share(elapsed)
+            parts = self._tiles.take()
+            if self.renderer.passes < PASSES:
+                parts = None  # it is not done as a whole yet
+            self.renderer.draw_pass(self.desk.eye.camera, size, newest=newest, parts=parts)
             self.desk.drawn_size = size
 
     def _layout(self) -> Layout:
@@ -396,7 +408,7 @@ class Window:
         self.desk.set_look(replace(self.scene.look, mode=LookMode.EXECUTION))
         self.desk.say("what executes is counted; the guest runs slower meanwhile")
 
-    def _take_news(self) -> bool:
+    def _take_news(self) -> None:
         if self._execution is not None and self._execution.problem:
             self.desk.say(self._execution.problem, is_problem=True)
             self._toggle_execution()
@@ -405,13 +417,19 @@ class Window:
         now = time.monotonic()
         if self._against is not None:
             self._against.update(pages)
-        shows = self.scene.update_pages(self.source.ram.view, pages, written, now)
+        self._cadence.see(pages[written], self.scene.ink.heat.written_s[pages[written]], now)
+        self.scene.update_pages(self.source.ram.view, pages, written, now)
         page_map = self.desk.feed.take_page_map()
         is_new_map = page_map is not None and self.scene.set_page_map(page_map)
         if is_new_map and "Linux" not in self.source.title and (retitle := getattr(self.source, "retitle", None)):
             self.desk.questions.ask("title", lambda _: retitle())
-        shows |= self.scene.advance(self.source.ram.view, now)
-        return is_new_map or shows
+        self.scene.advance(self.source.ram.view, now)
+        stale = self.scene.take_stale()
+        if is_new_map:
+            self._tiles.mark_all(PASSES)
+        elif len(stale):
+            places = to_xyz(stale.astype(np.uint64), self.scene.page_order) / self.scene.edge
+            self._tiles.mark(places, 1 / self.scene.edge, self.desk.eye.camera, self.renderer.shift, PASSES)
 
     def _take_answers(self) -> None:
         for topic, take in (("glow", self._take_glow), ("follow", self._take_place), ("status", self._take_status)):
@@ -471,7 +489,7 @@ class Window:
         self.desk.frames_per_s = len(self._frame_times) / max(sum(self._frame_times), 1e-6)
         is_refining = not is_resting or self.renderer.passes < PASSES or self.desk.eye.is_moving
         is_refining = is_refining or self._step_shot()
-        is_unfinished = is_refining or self._unsettled > 0 or self.desk.feed.backlog() > 0
+        is_unfinished = is_refining or not self._tiles.is_done or self.desk.feed.backlog() > 0
         is_unfinished |= not self.scene.is_settled
         if self.desk.is_idle == is_unfinished:
             self.desk.is_idle = not is_unfinished
@@ -497,8 +515,10 @@ class Window:
     def _draw_soon(self) -> None:
         # Only the guest moves: leave it two thirds of the time, for its processors and a software driver's
         # renderer are the same.
+        if self.scene.is_settled:
+            self._cadence.hurry()  # what is left to draw comes to an end
         self.scene.pool.wait()
-        self._draw_later(min(2 * (time.monotonic() - self._last_frame), 0.5))
+        self._draw_later(self._cadence.pause_s(time.monotonic() - self._last_frame))
 
     def _draw_later(self, seconds: float) -> None:
         if not self._is_throttled:
@@ -682,6 +702,7 @@ class Window:
 
     def _follow_runstate(self) -> None:
         # The memory of a guest that stands still need not be watched.
+        self._cadence.hurry()
         self._on_news()
         self.desk.feed.set_still(self.desk.status.get("runstate") == "paused")
 
@@ -704,6 +725,8 @@ class Window:
             # ImGui would keep it: in a field it means to take back what was typed.
             self.desk.palette.is_open = False
             event["stop_propagation"] = True
+        self._cadence.hurry()
+        self.desk.feed.hurry()
         # ImGui takes one of several keys that come together in each frame.
         self._ui_frames = min(max(self._ui_frames + 1, _UI_FRAMES), _MOST_UI_FRAMES)
         self.canvas.request_draw()
