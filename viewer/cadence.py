@@ -8,8 +8,7 @@ is input or the guest does something new.
 from __future__ import annotations
 
 import numpy as np
-
-from .heat import Pages
+import numpy.typing as npt
 
 LONGEST_S = 1.0
 GROWTH = 1.15
@@ -24,14 +23,17 @@ class Cadence:
     def __init__(self) -> None:
         self._least_s = 0.0
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether a picture of now would come late."""
+        return self._least_s > LONGEST_S / 4
+
     def hurry(self) -> None:
         """Somebody looks on."""
         self._least_s = 0.0
 
-    def see(
-        self, written: Pages, last_written_s: np.ndarray[tuple[int, ...], np.dtype[np.float64]], now_s: float
-    ) -> None:
-        """The guest wrote these pages, and before that last at `last_written_s`, one time a page."""
+    def see(self, last_written_s: npt.NDArray[np.float64], now_s: float) -> None:
+        """The guest wrote some pages now, and before that last at these times."""
         if np.count_nonzero(now_s - last_written_s > FORGET_S) >= NEW_PAGES:
             self.hurry()
 
@@ -43,6 +45,6 @@ class Cadence:
         self._least_s = min(max(self._least_s * GROWTH, 2 * frame_s), LONGEST_S)
         return self._least_s
 
-    def share(self, elapsed_s: float) -> float:
-        """How much of the picture the newest pass is, `elapsed_s` after the last: an eighth, and a half of a rare one."""
-        return min(max(1 / 8, elapsed_s), 1 / 2)
+    def share(self, waited_s: float) -> float:
+        """How much of the picture the newest pass is, `waited_s` after the last: an eighth, and a half of a rare one."""
+        return min(max(1 / 8, waited_s), 1 / 2)

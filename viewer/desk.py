@@ -75,6 +75,8 @@ class Desk:
         glow: pages that stand out, None for none.
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
+        cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
+        is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last instructions that wrote to a byte, given its RAM offset; None while no trace runs.
@@ -91,6 +93,8 @@ class Desk:
     pin: int | None = None
     glow: Group | None = None
     pid: int = 0
+    cursor: tuple[int, int] | None = None
+    is_dragging: bool = False
     hover: Spot | None = None
     tab: str = ""
     overlay_name: str = ""

@@ -49,6 +49,7 @@ class Tempo:
         self._work_s = work_s
         self._worked_s: float | None = None
         self._looked_s = -np.inf
+        self._is_hurried = False
         self._least_s = self._pause_s = BUSY_PAUSE_S
 
     def is_due(self, now_s: float) -> bool:
@@ -56,6 +57,8 @@ class Tempo:
         waited = now_s - self._looked_s
         if waited < self._least_s:
             return False
+        if self._is_hurried:
+            return True
         work_s = self._work_s()
         if work_s is None or self._worked_s is None:
             return waited >= self._pause_s
@@ -63,7 +66,7 @@ class Tempo:
 
     def begin(self, now_s: float) -> None:
         """A look begins."""
-        self._looked_s, self._worked_s = now_s, self._work_s()
+        self._looked_s, self._worked_s, self._is_hurried = now_s, self._work_s(), False
 
     def end(self, now_s: float, has_found: bool) -> None:
         """It ended, and found something or not."""
@@ -71,8 +74,8 @@ class Tempo:
         self._pause_s = BUSY_PAUSE_S if has_found else min(self._pause_s * 1.5, IDLE_PAUSE_S)
 
     def hurry(self) -> None:
-        """Look at once: somebody wants to know."""
-        self._looked_s = -np.inf
+        """Look soon, whatever the guest does: somebody wants to know."""
+        self._is_hurried = True
 
 
 class ChangeScan:

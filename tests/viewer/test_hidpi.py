@@ -89,9 +89,7 @@ class Driven:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             time.sleep(0.7)
-            subprocess.run(
-                ["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=30
-            )
+            subprocess.run(["import", "-window", "root", str(path)], env=self.environment, check=True, timeout=30)
             seen = np.asarray(Image.open(path).convert("RGB"))[: SIZE[1], : SIZE[0]].astype(np.int16)
             if before is not None and difference(seen, before).mean() < 0.001 and seen.max() > 100:
                 break

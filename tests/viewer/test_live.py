@@ -68,7 +68,8 @@ def test_ram_is_looked_through_again_when_the_guest_has_worked():
     tempo.begin(6)
     tempo.end(6, False)
     tempo.hurry()
-    assert tempo.is_due(6)
+    assert not tempo.is_due(6.05)
+    assert tempo.is_due(6.15)
 
 
 def test_where_nobody_says_what_the_guest_works_looks_are_fewer_while_nothing_is_found():
