@@ -70,6 +70,7 @@ class Controller:
             self._desk.palette.is_open = False
             event["stop_propagation"] = True
         self._schedule.add_event()
+        self._desk.feed.hurry()
 
     def _on_pointer(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]

@@ -2,7 +2,8 @@
 
 While something moves frames are drawn at a resolution that holds the frame rate, one pass each; at rest the picture is
 refined pass by pass at full resolution, and then nothing is drawn, and no time spent, until the guest's memory, the page
-map or the user changes something.
+map or the user changes something. Of what the guest changes only the tiles are drawn that show it (`viewer.tiles`), and
+less and less often while nobody looks on (`viewer.cadence`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import time
 
 import numpy as np
 
+from .curve import to_xyz
 from .desk import Desk
 from .gui import Gui
+from .heat import Pages
 from .legend import find_labels
 from .panels import Layout
 from .raymarch import PASSES
@@ -21,6 +24,7 @@ from .screenshot import Screenshots
 from .session import PAGES_PER_FRAME, Session
 from .spot import Spot, find_spot
 from .surface import Surface
+from .tiles import Tiles
 
 REST_S = 0.25
 LEAST_PIXELS = 16
@@ -46,7 +50,7 @@ class FrameLoop:
         self._frame_times: list[float] = []
         self._picture_key: object = None
         self._labels_key: object = None
-        self._unsettled = 0
+        self._tiles = Tiles()
         self._title = ""
 
     def renew(self) -> None:
@@ -60,10 +64,10 @@ class FrameLoop:
         if min(size) < LEAST_PIXELS:
             return  # resized to nothing: there is nobody to draw for
         now = time.monotonic()
-        elapsed, self._last_frame = min(now - self._last_frame, 0.1), now
+        waited, self._last_frame = now - self._last_frame, now
+        elapsed = min(waited, 0.1)
         self._session.take_answers()
-        if self._session.take_news():
-            self._unsettled = PASSES
+        self._mark(self._session.take_news())
         layout = self._gui.layout()
         desk.aspect = size[0] / size[1]
         desk.free_aspect = layout.middle_width / max(layout.body_height, 1.0)
@@ -72,7 +76,7 @@ class FrameLoop:
             self._pace.add(self._surface.renderer.stopwatch.take_s() or elapsed)
         # A large backlog is drawn like a motion: quickly, and refined when it is done.
         is_resting = now - self._last_motion > REST_S and desk.feed.backlog() < PAGES_PER_FRAME
-        self._draw_picture(size, layout, is_resting)
+        self._draw_picture(size, layout, is_resting, waited)
         self._update_hover(is_resting)
         self._update_labels(size, layout, is_resting)
         self._surface.present(size)
@@ -84,22 +88,36 @@ class FrameLoop:
         surface, desk = self._surface, self._desk
         return find_spot(surface.renderer, desk.source.ram, desk.eye.camera, surface.size, cursor)
 
-    def _draw_picture(self, size: tuple[int, int], layout: Layout, is_resting: bool) -> None:
+    def _mark(self, stale: Pages | None) -> None:
+        # What changed fades over to its new state in as many passes as a picture has.
+        scene = self._desk.scene
+        if stale is None:
+            self._tiles.mark_all(PASSES)
+        elif len(stale):
+            places = to_xyz(stale.astype(np.uint64), scene.page_order) / scene.edge
+            self._tiles.mark(places, 1 / scene.edge, self._desk.eye.camera, self._surface.renderer.shift, PASSES)
+
+    def _draw_picture(self, size: tuple[int, int], layout: Layout, is_resting: bool, waited_s: float) -> None:
         desk, renderer = self._desk, self._surface.renderer
         key = (size, layout.shift, desk.scene.look, desk.glow and id(desk.glow))
         if key != self._picture_key:
             self._picture_key = key
             renderer.shift = layout.shift
             renderer.restart()
+            self._tiles.clear(size)
         if not is_resting:
             renderer.restart()
+            self._tiles.clear(size)
             desk.drawn_size = self._pace.size(*size)
             renderer.draw_pass(desk.eye.camera, desk.drawn_size, soft=False)
         elif self._schedule.ui_frames > 1 and renderer.passes:
             return  # the user is at the panels: they come first, refining can wait
-        elif renderer.passes < PASSES or self._unsettled:
-            renderer.draw_pass(desk.eye.camera, size, newest=1 / 8 if self._unsettled else 0)
-            self._unsettled = max(self._unsettled - 1, 0)
+        elif renderer.passes < PASSES or not self._tiles.is_done:
+            newest = 0.0 if self._tiles.is_done else self._schedule.cadence.share(waited_s)
+            parts = self._tiles.take()
+            if renderer.passes < PASSES:
+                parts = None  # it is not done as a whole yet
+            renderer.draw_pass(desk.eye.camera, size, newest=newest, parts=parts)
             desk.drawn_size = size
 
     def _update_hover(self, is_resting: bool) -> None:
@@ -135,7 +153,7 @@ class FrameLoop:
         desk.frames_per_s = len(self._frame_times) / max(sum(self._frame_times), 1e-6)
         is_refining = not is_resting or self._surface.renderer.passes < PASSES or desk.eye.is_moving
         is_refining = is_refining or self._screenshots.step()
-        is_unfinished = is_refining or self._unsettled > 0 or desk.feed.backlog() > 0 or not desk.scene.is_settled
+        is_unfinished = is_refining or not self._tiles.is_done or desk.feed.backlog() > 0 or not desk.scene.is_settled
         if desk.is_idle == is_unfinished:
             desk.is_idle = not is_unfinished
             schedule.ui_frames = max(schedule.ui_frames, 1)
@@ -145,10 +163,10 @@ class FrameLoop:
         if is_refining or self.stop_after is not None or schedule.ui_frames > 0:
             schedule.go_on()
         elif is_unfinished:
-            # Only the guest moves: leave it two thirds of the time, for its processors and a software driver's
-            # renderer are the same.
+            if desk.scene.is_settled:
+                schedule.cadence.hurry()  # what is left to draw comes to an end
             desk.scene.pool.wait()
-            schedule.draw_later(min(2 * (time.monotonic() - self._last_frame), 0.5))
+            schedule.draw_later(schedule.cadence.pause_s(time.monotonic() - self._last_frame))
         elif desk.news(time.monotonic()):
             schedule.draw_later(1.0)
 

@@ -148,6 +148,7 @@ class Scene:
         self._words = _pack(np.zeros(self.page_count, ENTRY))
         self._owners = np.zeros(self.page_count, np.uint32)
         self._entries = np.zeros(self.page_count, np.uint64)
+        self._stale = np.zeros(self.page_count, np.bool_)
         self._regions: list[Region] | None = None
         self._now_s = self._aged_s = 0.0
 
@@ -241,7 +242,15 @@ class Scene:
         self.ink.entropy.mark(pages)
         self.ink.heat.touch(pages[written], now_s)
         self._now_s = now_s
-        return self._update_ink(pages[written]) or self.show_bytes(pages)
+        seen = pages[self.show_bytes(pages)]
+        self._stale[seen] = True
+        return self._update_ink(pages[written]) or len(seen) > 0
+
+    def take_stale(self) -> Pages:
+        """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
+        stale = np.flatnonzero(self._stale)
+        self._stale[stale] = False
+        return stale
 
     def set_page_map(self, page_map: PageMap) -> bool:
         """Draw pages as `page_map` says; return whether that changed anything. Only what changed is placed."""
@@ -284,12 +293,10 @@ class Scene:
             self._cells[self._cell_places] = words
             self.device.queue.write_buffer(self.cell_table, 0, self._cells)
 
-    def show_bytes(self, pages: npt.NDArray[np.int64]) -> bool:
-        """Whether any of these pages is of a visible class whose bytes can be seen: empty glass shows none."""
-        if self.page_map is None or not len(pages):
-            return False
-        bodies = [c for c in self._bright if palette.MATERIALS[c].is_body]
-        return bool(np.isin(self._words[pages] & np.uint32(31), bodies).any())
+    def show_bytes(self, pages: Pages) -> npt.NDArray[np.bool_]:
+        """Which of these pages are of a visible class whose bytes can be seen: empty glass shows none."""
+        bodies = [] if self.page_map is None else [c for c in self._bright if palette.MATERIALS[c].is_body]
+        return np.isin(self._words[pages] & np.uint32(31), bodies)
 
     # --- ink -------------------------------------------------------------------------------------------------
 
@@ -299,11 +306,12 @@ class Scene:
     def _update_ink(self, pages: Pages) -> bool:
         mask = np.uint32(self.visible_mask)
         shows = (mask >> (self._words[pages] & np.uint32(31)) & np.uint32(1)).astype(np.bool_)
-        is_new = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
-        if is_new:
+        changed = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
+        if len(changed):
+            self._stale[changed] = True
             self._write_cells()
             self.revision += 1
-        return is_new
+        return len(changed) > 0
 
     def select(self, pages: npt.NDArray[np.int64]) -> None:
         """Outline `pages` and no others."""

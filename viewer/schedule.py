@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from .cadence import Cadence
+
 log = logging.getLogger(__name__)
 
 TARGET_FRAME_S = 0.030
@@ -48,10 +50,14 @@ class Schedule:
 
     Attributes:
         ui_frames: how many frames more the panels want, whether or not the picture changes.
+        is_much_new: tells whether more waits to be drawn than a guest writes that only ticks along.
+        cadence: how soon frames follow each other that only the guest wants.
     """
 
     def __init__(self, canvas: Any, loop: Any) -> None:  # noqa: ANN401  # of rendercanvas, which has no types
         self.ui_frames = UI_FRAMES
+        self.cadence = Cadence()
+        self.is_much_new: Callable[[], bool] = lambda: False
         self._canvas, self._loop = canvas, loop
         self._is_throttled = False
 
@@ -79,12 +85,14 @@ class Schedule:
 
     def add_event(self) -> None:
         """An event came. ImGui takes one of several keys that come together in each frame, so each wants one more."""
+        self.cadence.hurry()
         self.ui_frames = min(max(self.ui_frames + 1, UI_FRAMES), _MOST_UI_FRAMES)
         self._canvas.request_draw()
 
     def show_news(self) -> None:
-        """Draw once, unless that is put off already."""
-        if not self._is_throttled and not self.is_closed:
+        """Draw once, unless that is put off already; much that is new is not put off for long."""
+        is_late = self._is_throttled and not (self.cadence.is_slow and self.is_much_new())
+        if not is_late and not self.is_closed:
             self.ui_frames = max(self.ui_frames, 1)
             self._canvas.request_draw()
 

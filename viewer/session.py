@@ -22,8 +22,10 @@ from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import Place
 
+from .cadence import NEW_PAGES
 from .desk import Desk
 from .execution import ExecutionWatch
+from .heat import Pages
 from .live import Feed
 from .look import Mode
 from .questions import Questions
@@ -54,6 +56,7 @@ class Session:
         self._execution: ExecutionWatch | None = None
         self._seen: dict[str, float] = {}
         self._is_reconnecting = False
+        schedule.is_much_new = lambda: desk.feed.backlog() >= NEW_PAGES
         self._compare()
 
     def start(self) -> None:
@@ -97,8 +100,11 @@ class Session:
 
     # --- news and answers --------------------------------------------------------------------------------
 
-    def take_news(self) -> bool:
-        """Bring changed memory and the newest page map into the scene; return whether that shows."""
+    def take_news(self) -> Pages | None:
+        """Bring changed memory and the newest page map into the scene; return the pages that look otherwise now.
+
+        None where pages are something else, so that any part of the picture may be another.
+        """
         desk = self._desk
         if self._execution is not None and self._execution.problem:
             desk.say(self._execution.problem, is_problem=True)
@@ -108,13 +114,15 @@ class Session:
         now = time.monotonic()
         if self._against is not None:
             self._against.update(pages)
-        shows = desk.scene.update_pages(desk.source.ram.view, pages, written, now)
+        self._schedule.cadence.see(desk.scene.ink.heat.written_s[pages[written]], now)
+        desk.scene.update_pages(desk.source.ram.view, pages, written, now)
         page_map = desk.feed.take_page_map()
         is_new_map = page_map is not None and desk.scene.set_page_map(page_map)
         if is_new_map and "Linux" not in desk.source.title and (retitle := getattr(desk.source, "retitle", None)):
             desk.questions.ask("title", lambda _: retitle())
-        shows |= desk.scene.advance(desk.source.ram.view, now)
-        return is_new_map or shows
+        desk.scene.advance(desk.source.ram.view, now)
+        stale = desk.scene.take_stale()
+        return None if is_new_map else stale
 
     def take_answers(self) -> None:
         """Do what answers that came meanwhile were asked for."""
@@ -188,6 +196,7 @@ class Session:
 
     def _follow_runstate(self) -> None:
         # The memory of a guest that stands still need not be watched.
+        self._schedule.cadence.hurry()
         self._schedule.show_news()
         self._desk.feed.set_still(self._desk.status.get("runstate") == "paused")
 
