@@ -98,6 +98,10 @@ class EntropyCache:
         """Note that `pages` changed."""
         self._is_stale[pages] = True
 
+    def clear(self, pages: Pages) -> None:
+        """Note that `pages` are zeros."""
+        self.values[pages], self._is_stale[pages] = 0, False
+
     @property
     def is_stale(self) -> bool:
         """Whether any page is left to work out."""

@@ -246,6 +246,16 @@ class Scene:
         self._stale[seen] = True
         return self._update_ink(pages[written]) or len(seen) > 0
 
+    def clear_pages(self, pages: Pages) -> None:
+        """Let `pages` be zeros: they were given back to the host, so they must not be read."""
+        if not len(pages):
+            return
+        self.content_revision += 1
+        self.pool.clear(pages)
+        self.ink.entropy.clear(pages)
+        self._stale[pages] = True
+        self._update_ink(pages)
+
     def take_stale(self) -> Pages:
         """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
         stale = np.flatnonzero(self._stale)
@@ -338,6 +348,10 @@ class Scene:
         """How each page differs from another capture, as `qemu_bridge.compare.compare_pages` says it; None for no comparison."""
         self.ink.difference = kinds
         self._update_ink(self._all_pages())
+
+    def update_difference(self, pages: Pages) -> None:
+        """What `set_difference` was given says something else of `pages` now."""
+        self._update_ink(pages)
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from viewer.raymarch import PASSES
+
+pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def idle(screen):
