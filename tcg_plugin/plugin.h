@@ -58,10 +58,10 @@ void find_memory_bits(void); /* once, before memory is recorded */
 qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt, on_heat_store;
 
 /* translate.c */
-void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+void on_translation(GB_OF_TRANSLATION);
 
 /* trace_plugin.c */
-void on_reset(qemu_plugin_id_t id);
+void on_reset(GB_OF_RESET);
 
 #pragma GCC visibility pop
 

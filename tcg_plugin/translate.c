@@ -264,10 +264,9 @@ static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
     }
 }
 
-void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+void on_translation(GB_OF_TRANSLATION)
 {
     record_space space;
-    (void)id;
     if (!armed) {
         return;
     }
