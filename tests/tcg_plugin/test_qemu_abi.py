@@ -1,6 +1,6 @@
 """What we declare of QEMU's plugin interface is what QEMU declares: each prototype, each field, each constant.
 
-The oracle is QEMU's own ``qemu-plugin.h``, which few machines have: `GLASSBOX_QEMU_HEADER` names one (the header of any
+The oracle is QEMU's own ``qemu-plugin.h``, which few machines have: `QEMU_PLUGIN_HEADER` names one (the header of any
 release from 9.2 on), or it lies where ``make install`` puts it. The compiler compares: a prototype that is declared twice must
 have the same type twice.
 """
@@ -25,7 +25,7 @@ ASSERT = '_Static_assert({}, "{}");\n'
 
 
 def find_header():
-    named = os.environ.get("GLASSBOX_QEMU_HEADER")
+    named = os.environ.get("QEMU_PLUGIN_HEADER")
     installed = Path(find_qemu()).resolve().parent.parent / "include" / "qemu-plugin.h"
     return Path(named) if named else installed if installed.is_file() else None
 
@@ -98,7 +98,7 @@ def header():
     if shutil.which("cc") is None:
         pytest.skip("no C compiler")
     if (found := find_header()) is None:
-        pytest.skip("no qemu-plugin.h on this machine; GLASSBOX_QEMU_HEADER names one")
+        pytest.skip("no qemu-plugin.h on this machine; QEMU_PLUGIN_HEADER names one")
     return found
 
 
