@@ -103,6 +103,7 @@ class Event(IntEnum):
     FILTER = 16
     IDT = 17
     CODE_PAGE = 18
+    LEFT_OUT = 19
 
 
 class Stop(IntEnum):

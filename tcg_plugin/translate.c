@@ -288,6 +288,8 @@ void on_translation(GB_OF_TRANSLATION)
     hook_start(tb, block);
     bool watched = hook_instructions(tb, block);
     if (!is_wanted(block)) {
+        uintptr_t packed = block->instructions | (uintptr_t)watched << 16;
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_left_out, QEMU_PLUGIN_CB_NO_REGS, (void *)packed);
         return;
     }
     uint32_t number = name(block);

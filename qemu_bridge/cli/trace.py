@@ -22,12 +22,15 @@ from .options import Verbs, add_json, add_name, add_verb, connect, print_json, p
 if TYPE_CHECKING:
     from ..client import Client
     from ..machine import MachineConfig
+    from ..trace.check import Report
     from ..trace.control import ArmOptions, TraceControl
     from ..trace.recorder import Progress, Recorder
     from ..trace.show import Symbolizer
 
 _WORDS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
 _PROGRESS_S = 1.0
+_MOST_GAPS = 20
+"""That `trace check` and `trace info` print; --json has more."""
 _RUNNING = "running"
 
 
@@ -302,6 +305,21 @@ def _section_name(kind: int) -> str:
     return Section(kind).name.lower() if kind in Section._value2member_map_ else f"kind {kind}"
 
 
+def _say_holes(report: Report) -> None:
+    for gap in report.gap_list[:_MOST_GAPS]:
+        print(
+            f"frame {gap.frame}, vCPU {gap.vcpu}, block {gap.block}: gap: {gap.words} words in {gap.chunks} chunks were"
+            f" dropped, {gap.instructions or 'an unknown number of'} instructions"
+        )
+    if report.gaps > _MOST_GAPS:
+        print(f"… {report.gaps - _MOST_GAPS} more gaps")
+    if report.filter_holes:
+        say(
+            f"filters left out {report.filter_holes} stretches, with at most {report.left_out_instructions} instructions"
+            " by privilege and address"
+        )
+
+
 def check(options: argparse.Namespace) -> int:
     """Check that a trace is continuous, complete and counted right; exit status 1 if it is not."""
     from ..trace.check import check_trace
@@ -322,10 +340,9 @@ def check(options: argparse.Namespace) -> int:
             f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
             f"{report.gaps} gaps, {report.windows} windows, {report.verified_windows} verified ({rate:.0f} M/s)"
         )
+        _say_holes(report)
         if report.closed_windows < report.windows:
             say(f"{report.windows - report.closed_windows} windows have no end: what came last may be missing")
-        if not report.is_continuity_checked:
-            say("blocks were filtered, so whether they follow from one another was not checked")
         if not complete:
             say("the file was cut off; its whole frames were checked")
     return 0 if report.is_sound else 1
