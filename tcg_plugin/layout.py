@@ -106,6 +106,13 @@ class Event(IntEnum):
     LEFT_OUT = 19
 
 
+REGISTERS = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
+    *("fs_base", "gs_base"),
+)
+"""What an event REGISTERS holds, in its order, 64 bits each."""
+
+
 class Stop(IntEnum):
     """Why a window was closed."""
 

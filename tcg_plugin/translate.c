@@ -180,7 +180,7 @@ static void hook_start(struct qemu_plugin_tb *tb, gb_block *block)
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_exception, QEMU_PLUGIN_CB_R_REGS, (void *)packed);
         }
     }
-    for (unsigned i = 0; features & GB_FEATURE_REGISTERS && i < control->point_count; i++) {
+    for (unsigned i = 0; features & GB_FEATURE_REGISTERS && is_wanted(block) && i < control->point_count; i++) {
         if (control->points[i] == block->address) {
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_registers, QEMU_PLUGIN_CB_R_REGS, NULL);
         }
