@@ -22,11 +22,13 @@ static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t numbe
     gb_ring_at_block(ring);
     page->epoch = ring->epoch;
     if (page->told != ring->told || page->virtual_page != virtual_page) {
-        uint32_t payload[3] = {number};
-        put_64(payload + 1, virtual_page);
         page->told = ring->told;
         page->virtual_page = virtual_page;
-        gb_ring_event(ring, GB_EVENT_CODE_PAGE, 0, payload, 3);
+        /* Event and id in one piece: a loss that ended between them would leave the block without its address. */
+        *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_CODE_PAGE, 3, 0);
+        *ring->cursor++ = number;
+        put_64(ring->cursor, virtual_page);
+        ring->cursor += 2;
     }
     gb_ring_put(ring, id);
 }

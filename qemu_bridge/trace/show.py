@@ -68,7 +68,8 @@ def _show_blocks(
 ) -> Iterator[Line]:
     ends = np.cumsum(blocks.instructions, dtype=np.int64) + blocks.first_instruction
     low = int(np.searchsorted(ends, first, "right"))
-    event = int(np.searchsorted(events.list.at, low + (first > blocks.first_instruction)))
+    inside = low < len(blocks) and first > int(ends[low]) - int(blocks.instructions[low])
+    event = int(np.searchsorted(events.list.at, low + inside))
     for index in range(low, len(blocks)):
         number = int(ends[index]) - int(blocks.instructions[index])
         if number >= last:
