@@ -28,10 +28,10 @@ from tcg_plugin.layout import REGISTERS, Event
 pytestmark = pytest.mark.guest
 
 LOAD = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done; ls -l / >/dev/null; mkdir /tmp/load$n; rmdir /tmp/load$n"
-CPUS = (2, 4)
+CPUS = (2, pytest.param(4, marks=pytest.mark.long))
 
 
-@pytest.fixture(scope="module", params=CPUS, ids=lambda smp: f"{smp}cpus")
+@pytest.fixture(scope="module", params=CPUS, ids=("2cpus", "4cpus"))
 def machine(request, image):
     with booted(f"record-{request.param}", image, smp=request.param) as found:
         yield found
