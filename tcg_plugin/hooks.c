@@ -19,13 +19,16 @@ static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t numbe
 {
     gb_code_page *page = &ring->pages[number];
     uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
+    gb_ring_at_block(ring);
     page->epoch = ring->epoch;
     if (page->told != ring->told || page->virtual_page != virtual_page) {
-        uint32_t payload[3] = {number};
-        put_64(payload + 1, virtual_page);
         page->told = ring->told;
         page->virtual_page = virtual_page;
-        gb_ring_event(ring, GB_EVENT_CODE_PAGE, 0, payload, 3);
+        /* Event and id in one piece: a loss that ended between them would leave the block without its address. */
+        *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_CODE_PAGE, 3, 0);
+        *ring->cursor++ = number;
+        put_64(ring->cursor, virtual_page);
+        ring->cursor += 2;
     }
     gb_ring_put(ring, id);
 }
@@ -58,6 +61,33 @@ void on_user_block_alone(unsigned vcpu, void *page_and_id)
 {
     on_user_block(vcpu, page_and_id);
     mark_alone(vcpu);
+}
+
+/*
+ * A block that privilege or address leave out: an event says where, and counts the instructions of all that come one
+ * after the other for as long as it lies in a chunk that nobody has yet.
+ */
+void on_left_out(unsigned vcpu, void *packed)
+{
+    static const uint32_t *ends[GB_MAX_VCPUS]; /* where that event ends */
+    static uint64_t sequences[GB_MAX_VCPUS];
+    gb_ring *ring = &rings[vcpu];
+    uint32_t instructions = (uint16_t)(uintptr_t)packed;
+    if (!ring->off) {
+        gb_ring_at_block(ring);
+        uint32_t *at = ring->cursor;
+        if (ends[vcpu] == at && sequences[vcpu] == ring->sequence) {
+            uint64_t sum = (at[-2] | (uint64_t)at[-1] << 32) + instructions;
+            put_64(at - 2, sum);
+        } else {
+            event_64(ring, GB_EVENT_LEFT_OUT, 0, instructions);
+            ends[vcpu] = ring->cursor == at + 3 ? ring->cursor : NULL;
+            sequences[vcpu] = ring->sequence;
+        }
+    }
+    if ((uintptr_t)packed >> 16) {
+        mark_alone(vcpu);
+    }
 }
 
 /*
@@ -191,13 +221,13 @@ void on_page_table(unsigned vcpu, void *which)
     uint64_t root = gb_guest_register((gb_register)(uintptr_t)which) & INT64_MAX;
     bool wanted = opened && is_root_wanted(root), was_off = ring->off;
     if (!wanted && !was_off) {
-        event_64(ring, GB_EVENT_FILTER, 0, root);
+        event_filter(ring, 0, root);
     }
     ring->root = root;
     ring->epoch++;
     gb_ring_off(ring, !wanted);
     if (wanted && was_off) {
-        event_64(ring, GB_EVENT_FILTER, 1, root);
+        event_filter(ring, 1, root);
     }
     event_64(ring, GB_EVENT_PAGE_TABLE, 0, root);
 }
