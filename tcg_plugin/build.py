@@ -34,6 +34,7 @@ FLAGS = (
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "dictionary.c", "guest.c"),
     "glassbox_codec": ("codec.c", "accesses.c"),
+    "glassbox_mining": ("cycles.c",),
 }
 """Of each library; every header of this folder counts as a source too."""
 
