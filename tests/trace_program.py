@@ -18,12 +18,14 @@ LENGTHS = [1] * 10 + [6]
 
 
 class Program:
-    """`count` blocks with ids from 1 on, one behind the other; each goes on at the next or at its target."""
+    """`count` blocks with ids from 1 on, one behind the other; each goes on at the next or at its target, which may be given."""
 
-    def __init__(self, count: int = 300, seed: int = 7) -> None:
+    def __init__(self, count: int = 300, seed: int = 7, jumps: dict[int, int] | None = None) -> None:
         self.random = np.random.default_rng(seed)
         self.count = count
         self.targets = self.random.integers(0, count, count)
+        for block_id, target in (jumps or {}).items():
+            self.targets[block_id - 1] = target - 1
         records = []
         for index, target in enumerate(self.targets.tolist()):
             code = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)

@@ -30,7 +30,13 @@ def add_verbs(actions: Verbs) -> None:
     ring = parser.add_mutually_exclusive_group()
     ring.add_argument("--kernel", dest="ring", action="store_const", const=0, help="only what runs in the kernel")
     ring.add_argument("--user", dest="ring", action="store_const", const=3, help="only what runs in user space")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that count (default: as many as cores)")
+    parser.add_argument(
+        "--by",
+        choices=("own", "total"),
+        default="own",
+        help="order of paths: by their own instructions (default), or with the loops inside them",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that count (default: as many as cores)")
     add_json(parser)
     parser = add_verb(actions, "export", export, "glassbox trace export demo.gbt --format perfetto -o demo.pftrace")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
@@ -87,7 +93,8 @@ def export(options: argparse.Namespace) -> None:
 
 
 def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int | None) -> dict[str, Any]:
-    blocks, paths = found.blocks(options.count, root, options.ring), found.paths(options.count, root, options.ring)
+    blocks = found.blocks(options.count, root, options.ring)
+    paths = found.paths(options.count, root, options.ring, options.by)
     known = found.known(sorted({block.id for block in blocks} | {one for path in paths for one in path.ids}))
     total = max(1, found.instructions)
     roots = [(own, count) for own, count in found.roots() if root in (None, own)]
@@ -102,6 +109,13 @@ def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int |
             lines.append({"address": address, "symbol": names.symbol(address), "text": text})
             address += length
         return lines
+
+    def code_of(path: HotPath) -> list[dict[str, Any]]:
+        code = []
+        for place, block_id in enumerate(path.ids):
+            for number, line in enumerate(lines(block_id)):
+                code.append(line | {"is_looped": not number and place in path.loops})
+        return code
 
     def common(item: HotBlock | HotPath) -> dict[str, Any]:
         return {
@@ -122,7 +136,8 @@ def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int |
         ],
         "blocks": [common(block) | {"executions": block.executions, "code": lines(block.id)} for block in blocks],
         "paths": [
-            common(path) | {"rounds": path.rounds, "code": [line for one in path.ids for line in lines(one)]}
+            common(path)
+            | {"rounds": path.rounds, "total": path.total, "total_share": path.total / total, "code": code_of(path)}
             for path in paths
         ],
     }
@@ -139,12 +154,15 @@ def _print(answer: dict[str, Any]) -> None:
         for number, item in enumerate(answer[title], 1):
             who = item["process"] or f"root {item['root']:#x}"
             head = f"{number:3}. {100 * item['share']:5.1f}%  {item[times]} x {len(item['code'])} instructions"
+            if item.get("total", 0) > item["instructions"]:
+                head += f", {100 * item['total_share']:.1f}% with the loops inside"
             print(printable(f"{head}, ring {item['ring']}, {who}"))
             _print_code(item["code"])
 
 
 def _print_code(code: list[dict[str, Any]]) -> None:
     for line in code[:_MOST_LINES]:
-        print(printable(f"       {line['address']:16x}  {line['text']:48} {line['symbol']}".rstrip()))
+        mark = "@" if line.get("is_looped") else " "
+        print(printable(f"     {mark} {line['address']:16x}  {line['text']:48} {line['symbol']}".rstrip()))
     if len(code) > _MOST_LINES:
         print(f"       … {len(code) - _MOST_LINES} more")

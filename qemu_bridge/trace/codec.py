@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.build import BuildError, find_library
-
-from ..errors import HostError, TraceError
+from .native import checked, load
+from .native import pointer as _at
 
 U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
@@ -36,14 +35,6 @@ _SLOT = np.dtype("V48")
 _CONTENT_BITS, _GROUP = 16, 256
 _STREAM_BYTES, _STREAM_MORE, _SLOTS = 16, 64, 4
 """What `gb_split` wants in each stream of accesses for a word, and more; slots for a word and for a meta."""
-_ERRORS = {
-    -1: "more is in it than it says",
-    -2: "the words of a ring are damaged",
-    -3: "a stream ends too early",
-    -4: "a number in it is out of range",
-    -5: "a stream goes on behind its end",
-}
-
 ENDING = np.dtype([("target", "<u8"), ("flow", "<u4"), ("opcode", "<u4")])
 FINDING = np.dtype([("index", "<u8"), ("kind", "<u4"), ("event", "<u4")])
 
@@ -156,28 +147,11 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 @cache
 def _library() -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(find_library("glassbox_codec")))
-    except (BuildError, OSError) as error:
-        raise HostError(str(error)) from None
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, c_int64
-    return library
+    return load("glassbox_codec", _SIGNATURES)
 
 
 def _call(name: str, *arguments: object) -> int:
-    result = int(getattr(_library(), name)(*arguments))
-    if result < 0:
-        raise TraceError(f"this trace is damaged: {_ERRORS.get(result, result)}; record it again")
-    return result
-
-
-def _at(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> int:
-    # The C side sees a bare pointer: the wrong type or a stride would be read as something else.
-    if array.dtype != dtype or not array.flags.c_contiguous:
-        raise TypeError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype}")
-    return array.ctypes.data
+    return checked(getattr(_library(), name)(*arguments))
 
 
 class Columns:

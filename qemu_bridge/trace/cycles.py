@@ -1,156 +1,171 @@
-"""Cyclic paths: sequences of blocks that run again right after themselves.
+"""Cyclic paths: what blocks ran from a loop's head until a jump went back to it, with the loops inside left out.
 
 Hot loops span several blocks, so a loop is found as a path and not as a block (as Dynamo does: Bala, Duesterwald and
-Banerjia, PLDI 2000). The stream is cut in front of every block that some jump goes back to, and behind every block that
-some such jump ends, which gives *laps*; a lap that repeats, or a group of up to `MAX_LAPS` laps that repeats as a whole, is a
-cyclic path. Laps are compared by a hash of their
-ids, so that everything is arithmetic on arrays:
+Banerjia, PLDI 2000). ``tcg_plugin/cycles.h`` says how: a jump back to a block that is on the stack ends a round of a path that
+begins there, and the round leaves the stack. So a loop around it sees the inner loop as a mark on the block where
+that one begins, and each instruction belongs to one path, the innermost.
 
-    hash of blocks i..j-1 = (P[j] - P[i]) * B^-i,   P[k] = sum of R[id_m] * B^m over m < k,   modulo 2^64
+>>> ids = np.array([7, 1, 2, 3, 1, 2, 3, 1, 2, 3, 9], np.uint32)      # 7, then 1 2 3 three times
+>>> finder = CycleFinder(table)
+>>> finder.find(ids, begun)
+>>> finder.take(10).symbols, finder.take(10).rounds
+(array([1, 2, 3], dtype=uint32), array([2], dtype=uint64))
 
-with a random odd word R for each id and an odd base B, whose powers have inverses.
-
->>> ids = np.array([7, 1, 2, 3, 1, 2, 3, 1, 2, 3, 9])      # 7, then three laps of 1 2 3
->>> CycleFinder(places, jumps).find(ids).rounds
-array([3])
+The last time through a loop leads out of it and not back, so it belongs to what is around: a round is counted at its end.
 """
 
 from __future__ import annotations
 
+import ctypes
+from ctypes import POINTER, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Ids = npt.NDArray[np.uint32]
-U64Array = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.int64]
+from .codec import U8, U16, U32, U64, Flow
+from .native import checked, load, pointer
+from .reader import BlockTable
 
-MAX_LAPS = 8
-"""Laps that a path may consist of: a loop that calls functions which loop, a nest of loops with few rounds."""
+LOOPED = np.uint32(1 << 31)
+"""In a path's symbol: loops that begin at this block ran before it."""
+DEPTH = 4096
+"""Blocks that the stack holds: no path is longer, loops inside not counted."""
+SLOTS = 1 << 15
+SYMBOLS = 1 << 22
 
-_MASK = (1 << 64) - 1
-_BASE = 0x9E3779B97F4A7C15
-_SEED = 0x51A55B0C
+_CALL = 0xE8
+_NONE, _ANY = 0xFFFF, 0xFFFE
+_BLOCK = np.dtype([("word", "<u8"), ("place", "<u4"), ("last", "<u4"), ("back", "<u2"), ("low", "<u2"), ("pad", "<u4")])
+_PATH = np.dtype(
+    [
+        *(("key", "<u8"), ("rounds", "<u8"), ("own", "<u8"), ("total", "<u8")),
+        *(("root", "<u4"), ("first", "<u4"), ("length", "<u4"), ("pad", "<u4")),
+    ]
+)
+_ENTRY = np.dtype("V32")
+
+
+class _Cycles(ctypes.Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("blocks", "stack", "powers", "paths", "symbols")),
+        *((name, c_uint64) for name in ("limit", "symbol_room", "symbol_count", "path_count")),
+        *((name, c_uint64) for name in ("hash", "own", "now", "top", "base", "previous")),
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return load(
+        "glassbox_mining",
+        {
+            **dict.fromkeys(("gb_cycles_begin", "gb_cycles_break", "gb_cycles_clear"), (POINTER(_Cycles),)),
+            "gb_cycles_find": (POINTER(_Cycles), c_void_p, c_void_p, c_uint64, c_uint32),
+            "gb_cycles_name": (POINTER(_Cycles), c_void_p, c_uint64, *[c_void_p] * 3, c_uint64, c_void_p, c_void_p),
+            "gb_count_blocks": (c_void_p, c_void_p, c_uint64, c_uint64, c_void_p, c_void_p),
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class CycleRuns:
-    """Runs of cyclic paths in a stream, one entry each, in no order.
+class Cycles:
+    """Cyclic paths, a row each; symbols of all of them, one path after another.
 
     Attributes:
-        start: index of the first block in the stream.
-        blocks: blocks of one round.
-        rounds: whole rounds, two or more.
-        key: the same for the same path, wherever in the path it was entered.
+        names: a hash of the symbols, the same in all frames.
+        roots: what `find` was told.
+        rings: the highest of the blocks'.
+        rounds: how often the path was gone through.
+        own: instructions that began in it and in no loop inside it.
+        total: instructions with those of the loops inside.
+        lengths: symbols.
+        symbols: ids of blocks, with `LOOPED`; a path begins at its least address, if that is in it once.
     """
 
-    start: Indices
-    blocks: Indices
-    rounds: Indices
-    key: U64Array
+    names: U64
+    roots: U32
+    rings: U8
+    rounds: U64
+    own: U64
+    total: U64
+    lengths: U32
+    symbols: U32
 
 
 class CycleFinder:
-    """Finds cyclic paths in streams of the ids of one dictionary. Two finders of the same dictionary give the same keys."""
+    """Finds cyclic paths in streams of the blocks of one dictionary, and holds what it found until `take`."""
 
-    def __init__(self, places: npt.NDArray[np.int32], jumps: npt.NDArray[np.bool_]) -> None:
-        """`places[id]` orders the blocks by address; `jumps[id]` says that one ends in a jump, conditional or not: calls and
-        returns go backwards too, and close no loop.
-        """
-        self._heads = places
-        self._tails = np.where(jumps, places, np.int32(-1))
-        words = np.random.default_rng(_SEED).integers(1, _MASK, len(places), np.uint64, endpoint=True)
-        self._words = words | np.uint64(1)
-        self._up, self._down = np.ones(1, np.uint64), np.ones(1, np.uint64)
+    def __init__(self, table: BlockTable) -> None:
+        """`table` is the frame's dictionary, whose numbers `find` takes."""
+        self._table = table
+        self._blocks = _blocks_of(table)
+        self._paths = np.empty(SLOTS, _PATH)
+        self._arrays = (np.empty(DEPTH, _ENTRY), np.empty(DEPTH + 1, np.uint64))
+        self._symbols = np.empty(SYMBOLS, np.uint32)
+        self._state = _Cycles(
+            *(self._blocks.ctypes.data, self._arrays[0].ctypes.data, self._arrays[1].ctypes.data),
+            *(self._paths.ctypes.data, self._symbols.ctypes.data, len(table), SYMBOLS),
+        )
+        _library().gb_cycles_begin(ctypes.byref(self._state))
 
-    def find(self, ids: Ids) -> CycleRuns:
-        """The cyclic paths of a stream, or of a piece of one: a run that the piece cuts in two counts as two."""
-        # As indices once, and not again for each table.
-        index = ids.astype(np.intp)
-        cuts = self._cuts(index)
-        lap = self._hashes(index, cuts) if len(cuts) > 2 else np.zeros(0, np.uint64)
-        found = [_runs_of(period, first, rounds, cuts, lap) for period, first, rounds in _repeats(lap)]
-        none = np.zeros(0, np.int64)
-        start, blocks, rounds, key = zip((none, none, none, np.zeros(0, np.uint64)), *found, strict=True)
-        return CycleRuns(np.concatenate(start), np.concatenate(blocks), np.concatenate(rounds), np.concatenate(key))
+    def find(self, numbers: U32, begun: U16, root: int = 0) -> int:
+        """Go on with blocks and the instructions begun in each; returns how many were taken: fewer if `take` is due."""
+        state = ctypes.byref(self._state)
+        arguments = (pointer(numbers, np.uint32), pointer(begun, np.uint16), len(numbers), root)
+        return checked(_library().gb_cycles_find(state, *arguments))
 
-    def _cuts(self, ids: Indices) -> Indices:
-        """Where laps begin, ascending: the way into a loop and the way out of it are cut as its rounds are."""
-        back = np.flatnonzero(self._heads[ids[1:]] <= self._tails[ids[:-1]])
-        marks = np.zeros(len(self._heads), np.uint8)
-        marks[ids[back + 1]] = 1
-        marks[ids[back]] |= 2
-        here = marks[ids]
-        begins = here & 1
-        begins[1:] |= here[:-1] >> 1
-        # NumPy finds what is set several times faster in an array of bool.
-        return np.flatnonzero(begins.view(np.bool_))
+    def break_off(self) -> None:
+        """What comes next does not follow from what came."""
+        _library().gb_cycles_break(ctypes.byref(self._state))
 
-    def _hashes(self, ids: Indices, cuts: Indices) -> U64Array:
-        """Hash of the blocks from each of the `cuts` to the next: one fewer than there are cuts."""
-        if len(ids) > len(self._up):
-            self._up = _powers(_BASE, len(ids))
-            self._down = _powers(pow(_BASE, -1, 1 << 64), len(ids))
-        sums = self._words[ids]
-        sums *= self._up[: len(ids)]
-        np.cumsum(sums, out=sums)
-        before = sums[cuts - 1]
-        before[cuts == 0] = 0
-        return np.asarray((before[1:] - before[:-1]) * self._down[cuts[:-1]])
+    def take(self, most: int) -> Cycles:
+        """The `most` paths with the most instructions of their own, and as many with the most in all; forget all others."""
+        slots = np.flatnonzero(self._paths["length"]).astype(np.uint32)
+        if len(slots) > most:
+            slots = np.union1d(*(_most(slots, self._paths[name][slots], most) for name in ("own", "total")))
+        found = self._paths[slots]
+        out = np.empty(int(found["length"].sum()), np.uint32)
+        names, rings = np.empty(len(slots), np.uint64), np.empty(len(slots), np.uint8)
+        checked(
+            _library().gb_cycles_name(
+                *(ctypes.byref(self._state), slots.ctypes.data, len(slots)),
+                *(pointer(self._table.ids, np.uint32), pointer(self._table.rings, np.uint8)),
+                *(out.ctypes.data, len(out), names.ctypes.data, rings.ctypes.data),
+            )
+        )
+        _library().gb_cycles_clear(ctypes.byref(self._state))
+        columns = {name: found[name].copy() for name in ("rounds", "own", "total")}
+        return Cycles(names, found["root"].copy(), rings, **columns, lengths=found["length"].copy(), symbols=out)
 
 
-def _powers(base: int, count: int) -> U64Array:
-    """base^0, base^1 … modulo 2^64, `count` of them."""
-    powers = np.ones(count, np.uint64)
-    done = 1
-    while done < count:
-        step = min(done, count - done)
-        powers[done : done + step] = powers[:step] * np.uint64(pow(base, done, 1 << 64))
-        done += step
-    return powers
+def _most(slots: U32, weights: U64, most: int) -> U32:
+    return slots[np.argpartition(weights, len(slots) - most)[len(slots) - most :]]
 
 
-def _repeats(lap: U64Array) -> list[tuple[int, Indices, Indices]]:
-    """(laps of a round, first lap of each run, rounds of each run), the shortest rounds first; no lap is in two runs."""
-    found = []
-    where = np.arange(len(lap))
-    word = lap
-    for period in range(1, MAX_LAPS + 1):
-        if len(word) < 2 * period:
-            break
-        edges = np.flatnonzero(np.diff(word[period:] == word[:-period], prepend=False, append=False))
-        first, last = edges[::2], edges[1::2]
-        # Two runs may share laps, fewer than a round: the first has them.
-        first[1:] = np.maximum(first[1:], last[:-1] + period)
-        long = last - first >= period
-        first, rounds = first[long], (last[long] - first[long]) // period + 1
-        found.append((period, where[first], rounds))
-        word, where = _without(word, where, first, rounds * period)
-    return found
+def _blocks_of(table: BlockTable) -> npt.NDArray[Any]:
+    """What the C side knows of each block. A call closes no loop, and neither does a return: functions lie where they like."""
+    blocks = np.zeros(len(table), _BLOCK)
+    words = table.ids.astype(np.uint64) + np.uint64(1)
+    # The finalizer of MurmurHash3 (Appleby, public domain).
+    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        words = (words ^ (words >> np.uint64(33))) * np.uint64(multiplier)
+    blocks["word"] = words ^ (words >> np.uint64(33))
+    blocks["place"][np.lexsort((table.ids, table.addresses))] = np.arange(len(table), dtype=np.uint32)
+    flow, opcode = table.endings["flow"], table.endings["opcode"]
+    jumps = (flow == Flow.BRANCH) | ((flow == Flow.JUMP) & (opcode != _CALL))
+    blocks["back"] = np.where(jumps, table.endings["target"] & np.uint64(0xFFF), np.uint64(_NONE))
+    blocks["back"][flow == Flow.REPEAT] = _ANY
+    blocks["low"] = table.addresses & np.uint64(0xFFF)
+    return blocks
 
 
-def _without(word: U64Array, where: Indices, first: Indices, length: Indices) -> tuple[U64Array, Indices]:
-    """The laps that are in no run; each run leaves one word that equals no other, so that nothing joins across it."""
-    kept = np.ones(len(word), np.bool_)
-    covered = np.repeat(first - np.cumsum(length) + length, length) + np.arange(int(length.sum()))
-    kept[covered] = False
-    kept[first] = True
-    word = word.copy()
-    # A hash may equal an index, once in 2^64 laps.
-    word[first] = where[first].astype(np.uint64)
-    keep = np.flatnonzero(kept)
-    return word[keep], where[keep]
-
-
-def _runs_of(
-    period: int, first: Indices, rounds: Indices, cuts: Indices, lap: U64Array
-) -> tuple[Indices, Indices, Indices, U64Array]:
-    """The columns of `CycleRuns` for runs whose rounds have `period` laps."""
-    key = np.zeros(len(first), np.uint64)
-    for step in range(period):
-        # Summing over neighbours gives one key to all rotations of a path, and another to its laps in another order.
-        pair = lap[first + step] * np.uint64(_BASE) + lap[first + (step + 1) % period]
-        pair ^= pair >> np.uint64(29)
-        key += pair * np.uint64(_BASE)
-    return cuts[first], cuts[first + period] - cuts[first], rounds, key
+def count_blocks(numbers: U32, begun: U16, executions: U64, instructions: U64) -> None:
+    """Add to `executions` and `instructions`, by number, what `numbers` executed."""
+    checked(
+        _library().gb_count_blocks(
+            *(pointer(numbers, np.uint32), pointer(begun, np.uint16), len(numbers), len(executions)),
+            *(pointer(executions, np.uint64), pointer(instructions, np.uint64)),
+        )
+    )

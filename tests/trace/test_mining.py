@@ -6,13 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from trace_producer import Event, event, split64, window_start, window_stop
-from trace_program import LENGTHS, Program, pieces_of, record_words
+from trace_producer import Event, event, record, split64, window_start, window_stop
+from trace_program import BASE, LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import TraceError, UsageError
-from qemu_bridge.trace.mining import count_frame, least_rotation, mine
+from qemu_bridge.trace.mining import count_frame, mine
 from qemu_bridge.trace.reader import TraceReader
 
 SIZE = len(LENGTHS)
@@ -20,7 +18,7 @@ SIZE = len(LENGTHS)
 
 @pytest.fixture(scope="module")
 def program():
-    return Program()
+    return Program(jumps={12: 10, 21: 20})
 
 
 def looping(program, rounds):
@@ -50,11 +48,39 @@ def test_planted_loop_is_the_hottest_path(program, tmp_path):
     path = record_words(tmp_path, program, pieces_of(looping(program, 900)), 1000)
     with mine(path, workers=1) as found:
         hottest = found.paths(1)[0]
-        assert hottest.ids == (10, 11, 12)
-        # Where a frame ends a round is cut, and the loop counts from where the frame enters it.
+        assert hottest.ids == (10, 11, 12) and hottest.loops == ()
+        # Where a frame ends a round is cut, and the last time round leads out.
         with TraceReader(path) as trace:
             lost = 2 * len(trace)
-        assert 900 - lost <= hottest.rounds <= 900 and hottest.instructions == hottest.rounds * 3 * SIZE
+        assert 900 - lost <= hottest.rounds <= 900
+        assert hottest.instructions == hottest.total == hottest.rounds * 3 * SIZE
+
+
+class Nest:
+    """10: nop; 11: jumps to itself; 12: jumps to 10."""
+
+    records = b"".join(
+        record(number, BASE + 16 * number, b"\x90" * 14 + bytes([0x74, distance & 0xFF]), [1] * 14 + [2])
+        for number, distance in ((10, 0), (11, -16), (12, -48))
+    )
+
+
+def test_loop_around_a_loop_is_a_path_and_shares_add_up(tmp_path):
+    ids = np.tile(np.array([10, *[11] * 5, 12], np.uint32), 700)
+    with mine(record_words(tmp_path, Nest, pieces_of(ids)), workers=1) as found:
+        inner, outer = found.paths(9)
+        assert (inner.ids, inner.loops, outer.ids, outer.loops) == ((11,), (), (10, 11, 12), (1,))
+        assert inner.instructions == inner.total and inner.rounds > 3.9 * outer.rounds
+        assert outer.instructions == outer.rounds * 3 * 15 and outer.total > 2 * outer.instructions
+        assert inner.instructions + outer.instructions <= found.instructions
+        assert [path.ids for path in found.paths(9, by="total")] == [(10, 11, 12), (11,)]
+
+
+def test_gap_ends_what_was_on_its_way(tmp_path):
+    gap = event(Event.GAP, *split64(100), *split64(1))
+    words = [*window_start(), *[10, 11, 12, *gap] * 50, *window_stop()]
+    with mine(record_words(tmp_path, Nest, [words]), workers=1) as found:
+        assert found.paths(9) == [] and found.instructions == 150 * 15
 
 
 def test_each_process_has_its_own_counts(program, tmp_path):
@@ -65,7 +91,10 @@ def test_each_process_has_its_own_counts(program, tmp_path):
         assert found.roots() == [(0x1000, 600 * SIZE), (0x5000, 200 * SIZE)]
         assert {block.id for block in found.blocks(9, root=0x5000)} == {20, 21}
         assert [path.ids for path in found.paths(9, root=0x1000)] == [(10, 11, 12)]
-        assert [(path.ids, path.root) for path in found.paths(9)] == [((10, 11, 12), 0x1000), ((20, 21), 0x5000)]
+        assert [(path.ids, path.root) for path in found.paths(9)] == [
+            ((10, 11, 12), 0x1000),
+            ((20, 21), 0x5000),
+        ]
         assert found.paths(9, ring=3) == found.blocks(9, ring=3) == []
 
 
@@ -107,11 +136,6 @@ def test_damaged_frame_is_an_error_that_says_so(program, tmp_path):
 
 
 def test_frame_without_loops_has_no_paths(program, tmp_path):
-    counts = count_frame(record_words(tmp_path, program, [[*window_start(), *range(1, 60), *window_stop()]]), 0)
-    assert counts.path_blocks == {} and counts.blocks["executions"].sum() == 59
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_least_rotation_is_the_least_of_all_rotations(items):
-    start = least_rotation(items)
-    assert items[start:] + items[:start] == min(items[i:] + items[:i] for i in range(len(items)))
+    with TraceReader(record_words(tmp_path, program, [[*window_start(), *range(1, 60), *window_stop()]])) as trace:
+        counts = count_frame(trace, 0)
+        assert sum(len(found.names) for found in counts.found) == 0 and counts.blocks["executions"].sum() == 59

@@ -1,0 +1,52 @@
+"""The libraries in C that traces are read with, by ctypes: found or compiled once, their functions typed.
+
+Every function returns a 64-bit number; below zero it is one of the errors of ``tcg_plugin/codec.h``. While one runs, other
+threads of Python run too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tcg_plugin.build import BuildError, find_library
+
+from ..errors import HostError, TraceError
+
+_ERRORS = {
+    -1: "more is in it than it says",
+    -2: "the words of a ring are damaged",
+    -3: "a stream ends too early",
+    -4: "a number in it is out of range",
+    -5: "a stream goes on behind its end",
+}
+
+
+def load(name: str, signatures: Mapping[str, tuple[Any, ...]]) -> ctypes.CDLL:
+    """Library `name` of `tcg_plugin.build.SOURCES`, with the arguments of its functions; `HostError` if it is not to be had."""
+    try:
+        library = ctypes.CDLL(str(find_library(name)))
+    except (BuildError, OSError) as error:
+        raise HostError(str(error)) from None
+    for function_name, arguments in signatures.items():
+        function = getattr(library, function_name)
+        function.argtypes, function.restype = arguments, ctypes.c_int64
+    return library
+
+
+def checked(result: int) -> int:
+    """What a function returned; `TraceError` if that is an error."""
+    if result < 0:
+        raise TraceError(f"this trace is damaged: {_ERRORS.get(result, result)}; record it again")
+    return int(result)
+
+
+def pointer(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> int:
+    """Where `array` lies; `TypeError` if it is of another type or has gaps, which the C side would read as something else."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype}")
+    return array.ctypes.data
