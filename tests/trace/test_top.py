@@ -59,8 +59,12 @@ def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded)
     # With no other condition the shell's loop may fill all the places there are.
     kernel = top(recorded[0], "--symbols", machine.name, "--kernel")
     lines = [line for item in kernel["blocks"] + kernel["paths"] for line in item["code"] if line["symbol"]]
-    wanted = "|".join({line["symbol"].partition("+")[0].replace(".", "[.]") for line in lines})
-    output, _ = machine.client.execute(f"grep -E ' ({wanted})$' /proc/kallsyms", 60.0)
+    # A dozen: busybox tries each on each of 90,000 lines, and the loop still runs.
+    wanted = list(dict.fromkeys(line["symbol"].partition("+")[0] for line in lines))[:12]
+    lines = [line for line in lines if line["symbol"].partition("+")[0] in wanted]
+    pattern = "|".join(wanted).replace(".", "[.]")
+    output, status = machine.client.execute(f"grep -E ' ({pattern})$' /proc/kallsyms", 60.0)
+    assert status == 0
     names = {}
     for line in output.decode().splitlines():
         address, _, name = line.split()[:3]
