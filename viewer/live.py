@@ -256,6 +256,8 @@ class Feed:
             if quiet_rounds > 1 and not is_stale:
                 self._moving.wait()
                 quiet_rounds = 0
+            if not self._moving.is_set():
+                self._tempo.hurry()  # the last of it, and then nothing
             if self._tempo.is_due(time.monotonic()):
                 has_found = self._look_round()
                 is_stale |= has_found
