@@ -188,6 +188,11 @@ class Feed:
             self._moving.set()
         self._hurry.set()
 
+    @property
+    def is_still(self) -> bool:
+        """Whether the guest stands still."""
+        return not self._moving.is_set()
+
     def hurry(self) -> None:
         """Look through RAM now, whatever the guest does."""
         self._hurry.set()
