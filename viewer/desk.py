@@ -22,10 +22,12 @@ from qemu_bridge.protocol import PageClass, TypeLayout
 from .bookmarks import Bookmarks
 from .camera import MIN_DISTANCE, Camera
 from .curve import to_xyz
+from .histogram import ByteHistogram
 from .input import Eye
 from .inspector import guess_types
 from .live import Feed
 from .look import Layer, Look
+from .meaning import KeptSwatches
 from .questions import Questions
 from .scene import Scene, Source
 from .settings import Settings
@@ -112,6 +114,8 @@ class Desk:
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    histogram: ByteHistogram = field(default_factory=ByteHistogram)
+    swatches: KeptSwatches = field(default_factory=KeptSwatches)
     is_dirty_settings: bool = False
 
     # --- words -------------------------------------------------------------------------------------------

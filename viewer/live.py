@@ -79,7 +79,11 @@ class Tempo:
 
 
 class ChangeScan:
-    """Which pages of RAM differ from how they were when last scanned."""
+    """Which pages of RAM differ from how they were when last scanned.
+
+    Attributes:
+        touched: which pages the host had given memory when the last round began, `bool` an entry a page.
+    """
 
     def __init__(self, ram: Ram) -> None:
         self._ram = ram
@@ -89,14 +93,17 @@ class ChangeScan:
         self._copy = np.zeros((self._page_count, PAGE_SIZE // 8), np.uint64)
         self._runs: list[tuple[int, int]] = []
         self._next = 0
+        self._is_first = True
+        self.touched = np.zeros(self._page_count, np.bool_)
 
     def scan(self, budget_s: float) -> npt.NDArray[np.int64]:
-        """Page numbers found changed within about `budget_s` seconds, ascending; the next call goes on from there."""
+        """Page numbers found changed within about `budget_s` seconds, ascending; the next call goes on from there.
+
+        Of pages given back to the host, and of new ones, which may hold zeros alone, a round tells when it begins.
+        """
         deadline = time.monotonic() + budget_s
-        if self._next == 0:
-            self._runs = _touched_runs(self._ram.resident_pages()[: self._page_count])
+        found = [self._begin_round() if self._next == 0 else np.zeros(0, np.int64)]
         now, copy = self._now.ctypes.data, self._copy.ctypes.data
-        found: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
         for number in range(self._next, len(self._runs)):
             first, count = self._runs[number]
             start = first << PAGE_SHIFT
@@ -107,7 +114,16 @@ class ChangeScan:
                 break
         else:
             self._next = 0
-        return np.concatenate(found)
+        return np.unique(np.concatenate(found))
+
+    def _begin_round(self) -> npt.NDArray[np.int64]:
+        before, self.touched = self.touched, self._ram.resident_pages()[: self._page_count]
+        self._runs = _touched_runs(self.touched)
+        is_first, self._is_first = self._is_first, False
+        if is_first:
+            return np.zeros(0, np.int64)
+        self._copy[before & ~self.touched] = 0
+        return np.flatnonzero(before != self.touched).astype(np.int64)
 
     @property
     def is_round_done(self) -> bool:
@@ -211,6 +227,11 @@ class Feed:
     def take_pages(self, limit: int) -> npt.NDArray[np.int64]:
         """At most `limit` changed pages not taken before, lowest first."""
         return self.take(limit << PAGE_SHIFT)[0]
+
+    def touched(self, pages: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of `pages` had memory when they were last looked at: what reads the others would give them some."""
+        known: npt.NDArray[np.bool_] = self._scan.touched[pages]
+        return known
 
     @property
     def is_following(self) -> bool:

@@ -128,6 +128,7 @@ class Scene:
         extent: pages along x, y and z of the box that RAM fills.
         look: how it looks; `set_look` changes it.
         revision: goes up whenever the picture of a resting camera would be another one.
+        content_revision: goes up whenever bytes on the device or the page map change.
         page_map: the map drawn last; None before `set_page_map`.
     """
 
@@ -141,7 +142,7 @@ class Scene:
         self.extent = extent_in_pages(self.page_count, self.page_order)
         self.ink = Ink(device, self.page_count)
         self.look = Look()
-        self.revision = 0
+        self.revision = self.content_revision = 0
         self.page_map: PageMap | None = None
         self._build_tables()
         self._words = _pack(np.zeros(self.page_count, ENTRY))
@@ -221,6 +222,7 @@ class Scene:
 
     def update_ram(self, ram: Ram, pages: npt.NDArray[np.int64] | None = None) -> int:
         """Copy touched pages of `ram` (all, or those of `pages`) to the device; return how many they were."""
+        self.content_revision += 1
         touched = np.flatnonzero(ram.resident_pages())
         wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
         self.ink.entropy.mark(wanted[wanted < self.page_count])
@@ -235,6 +237,7 @@ class Scene:
         """
         if not len(pages):
             return False
+        self.content_revision += 1
         self.pool.update(ram, pages)
         self.ink.entropy.mark(pages)
         self.ink.heat.touch(pages[written], now_s)
@@ -242,6 +245,16 @@ class Scene:
         seen = pages[self.show_bytes(pages)]
         self._stale[seen] = True
         return self._update_ink(pages[written]) or len(seen) > 0
+
+    def clear_pages(self, pages: Pages) -> None:
+        """Let `pages` be zeros: they were given back to the host, so they must not be read."""
+        if not len(pages):
+            return
+        self.content_revision += 1
+        self.pool.clear(pages)
+        self.ink.entropy.clear(pages)
+        self._stale[pages] = True
+        self._update_ink(pages)
 
     def take_stale(self) -> Pages:
         """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
@@ -262,6 +275,7 @@ class Scene:
         self._entries, self._regions = numbers, None
         self._words[changed] = _pack(entries[changed])
         self._owners[changed] = entries["owner_id"][changed]
+        self.content_revision += 1
         self._place(changed, is_first)
         self._update_ink(changed)
         self.revision += 1
@@ -334,6 +348,10 @@ class Scene:
         """How each page differs from another capture, as `qemu_bridge.compare.compare_pages` says it; None for no comparison."""
         self.ink.difference = kinds
         self._update_ink(self._all_pages())
+
+    def update_difference(self, pages: Pages) -> None:
+        """What `set_difference` was given says something else of `pages` now."""
+        self._update_ink(pages)
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""

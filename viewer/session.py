@@ -112,8 +112,11 @@ class Session:
         # Pages first, then the table over them: a page is never shown as something it was before.
         pages, written = desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
+        touched = desk.feed.touched(pages)
         if self._against is not None:
-            self._against.update(pages)
+            desk.scene.update_difference(self._against.update(pages, touched))
+        desk.scene.clear_pages(pages[~touched])
+        pages, written = pages[touched], written[touched]
         self._schedule.cadence.see(desk.scene.ink.heat.written_s[pages[written]], now)
         desk.scene.update_pages(desk.source.ram.view, pages, written, now)
         page_map = desk.feed.take_page_map()

@@ -26,6 +26,7 @@ from viewer.notebook import show_on, window_of
 from viewer.offscreen import choose_camera, load_scene
 from viewer.questions import Questions
 from viewer.raymarch import Renderer
+from viewer.scene import Source
 from viewer.settings import Settings
 from viewer.window import Window
 
@@ -151,13 +152,33 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def screen(tmp_path_factory) -> Iterator[Screen]:
-    """One window for all tests of a file, with the panels of a first start."""
+def open_screen(tmp_path_factory) -> Iterator[Callable[[Source], Screen]]:
+    """Opens windows with the panels of a first start; they close at the end of the file."""
     from rendercanvas.offscreen import RenderCanvas
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        canvas = show_on(RenderCanvas(size=(800, 500)), Turns(), SyntheticSource(), (800, 500))
-    yield Screen(window_of(canvas))
-    window_of(canvas).stop()
-    canvas.close()
+    canvases = []
+
+    def open_one(source: Source) -> Screen:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+            canvases.append(show_on(RenderCanvas(size=(800, 500)), Turns(), source, (800, 500)))
+        return Screen(window_of(canvases[-1]))
+
+    yield open_one
+    for canvas in canvases:
+        window_of(canvas).stop()
+        canvas.close()
+
+
+@pytest.fixture(scope="module")
+def screen(open_screen) -> Screen:
+    """One window over made-up memory for all tests of a file."""
+    return open_screen(SyntheticSource())
+
+
+@pytest.fixture
+def no_errors(caplog) -> Iterator[None]:
+    """Fail where anything was logged as an error: what fails while drawing a canvas only logs."""
+    yield
+    errors = [record.getMessage() for record in caplog.get_records("call") if record.levelname in ("ERROR", "CRITICAL")]
+    assert not errors

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from qemu_bridge.protocol import PageClass
 from viewer.look import Layer
+
+pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def middle(screen):
@@ -49,7 +54,7 @@ def test_the_pointer_at_rest_shows_what_is_there_and_a_click_selects_it(screen):
 def test_escape_closes_what_lies_on_top_first(screen):
     desk = screen.desk
     desk.select(0x45010)
-    desk.show_pages("some", [0x45, 0x46], fly=False)
+    desk.show_pages("some", np.array([0x45, 0x46]), fly=False)
     desk.is_help_open, desk.palette.is_open = True, True
     for state in ("palette", "help", "pin", "glow"):
         is_open = {
@@ -67,7 +72,8 @@ def test_digits_toggle_layers_and_a_wrong_key_does_nothing(screen):
     screen.press("1")
     assert screen.desk.scene.look.layer(PageClass.KERNEL_TEXT) is Layer.HIDDEN
     screen.press("1")
-    screen.press("F17")
+    for key in ("F17", "MediaPlay", "ß", ""):
+        screen.press(key)
     assert screen.desk.scene.look.layer(PageClass.KERNEL_TEXT) is Layer.SHOWN
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from qemu_bridge.protocol import PageClass
 from viewer.raymarch import PASSES, Renderer
 
 BAR = 28
 """Pixels of the menu and of the status bar."""
+
+pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def idle(screen):

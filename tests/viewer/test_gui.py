@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def test_panels_open_and_close_and_the_picture_moves_into_what_is_left(screen):

@@ -48,6 +48,22 @@ def test_a_scan_finds_any_byte_of_any_page_at_the_edges_of_its_runs(source):
     assert np.array_equal(scan.scan(10), fresh)
 
 
+def test_pages_given_back_and_new_ones_are_found_whatever_they_hold(source):
+    scan = ChangeScan(source.ram)
+    scan.scan(10)
+    gone, fresh = np.flatnonzero(source.ram.touched)[[5, 90]], np.flatnonzero(~source.ram.touched)[[0, 30]]
+    source.ram.touched = source.ram.touched.copy()  # a RAM file answers anew each time
+    source.ram.touched[gone], source.ram.touched[fresh] = False, True
+    content, source.ram.memory[gone] = source.ram.memory[gone], 0
+    assert scan.scan(10).tolist() == sorted([*gone.tolist(), *fresh.tolist()])
+    assert not scan.touched[gone].any() and scan.touched[fresh].all()
+    assert not len(scan.scan(10))
+    source.ram.touched = source.ram.touched.copy()
+    source.ram.touched[gone] = True
+    source.ram.memory[gone] = content
+    assert np.array_equal(scan.scan(10), gone)
+
+
 def test_ram_is_looked_through_again_when_the_guest_has_worked():
     work_s = 5.0
     tempo = Tempo(lambda: work_s)

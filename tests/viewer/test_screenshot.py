@@ -8,6 +8,8 @@ from PIL import Image
 
 from viewer.offscreen import load_scene, render_scene
 
+pytestmark = pytest.mark.usefixtures("no_errors")
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):

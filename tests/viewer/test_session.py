@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
 from viewer.look import Mode
 from viewer.questions import Answer
+
+pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def put(desk, topic, value, error=""):
