@@ -117,7 +117,7 @@ def _isolate_selected(desk: Desk) -> None:
 def _colour_mode(desk: Desk) -> None:
     modes = list(LookMode)
     desk.set_look(replace(desk.scene.look, mode=modes[(modes.index(desk.scene.look.mode) + 1) % len(modes)]))
-    desk.say(f"colour says {desk.scene.look.mode.label}")
+    desk.say(f"colour: {desk.scene.look.mode.label}")
 
 
 def _colour(mode: LookMode) -> Callable[[Desk], None]:

@@ -69,6 +69,8 @@ class Controller:
             # ImGui would keep it: in a field it means to take back what was typed.
             self._desk.palette.is_open = False
             event["stop_propagation"] = True
+        elif kind in _KEYS and not self._gui.knows_key(event["key"]):
+            event["stop_propagation"] = True
         self._schedule.add_event()
         self._desk.feed.hurry()
 

@@ -27,6 +27,7 @@ from .input import Eye
 from .inspector import guess_types
 from .live import Feed
 from .look import Layer, Look
+from .meaning import KeptSwatches
 from .questions import Questions
 from .scene import Scene, Source
 from .settings import Settings
@@ -114,6 +115,7 @@ class Desk:
     is_idle: bool = False
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     histogram: ByteHistogram = field(default_factory=ByteHistogram)
+    swatches: KeptSwatches = field(default_factory=KeptSwatches)
     is_dirty_settings: bool = False
 
     # --- words -------------------------------------------------------------------------------------------

@@ -162,6 +162,8 @@ class FrameLoop:
             return
         if is_refining or self.stop_after is not None or schedule.ui_frames > 0:
             schedule.go_on()
+        elif is_unfinished and desk.feed.is_still and desk.scene.is_settled:
+            schedule.go_on()  # there is no guest to leave the processors to, and it comes to an end
         elif is_unfinished:
             if desk.scene.is_settled:
                 schedule.cadence.hurry()  # what is left to draw comes to an end

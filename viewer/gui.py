@@ -71,6 +71,11 @@ class Gui:
         """Whether the pointer is over a panel."""
         return bool(self._renderer.backend.io.want_capture_mouse)
 
+    @staticmethod
+    def knows_key(key: str) -> bool:
+        """Whether ImGui has heard of a key; it fails at the names of others."""
+        return len(key) == 1 or key in ImguiRenderer.KEY_MAP
+
     def forget_pointer(self) -> None:
         """The pointer has left the window."""
         self._renderer.backend.io.add_mouse_pos_event(-1e30, -1e30)

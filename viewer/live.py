@@ -204,6 +204,11 @@ class Feed:
             self._moving.set()
         self._hurry.set()
 
+    @property
+    def is_still(self) -> bool:
+        """Whether the guest stands still."""
+        return not self._moving.is_set()
+
     def hurry(self) -> None:
         """Look through RAM now, whatever the guest does."""
         self._hurry.set()
@@ -277,6 +282,8 @@ class Feed:
             if quiet_rounds > 1 and not is_stale:
                 self._moving.wait()
                 quiet_rounds = 0
+            if not self._moving.is_set():
+                self._tempo.hurry()  # the last of it, and then nothing
             if self._tempo.is_due(time.monotonic()):
                 has_found = self._look_round()
                 is_stale |= has_found

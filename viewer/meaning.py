@@ -63,6 +63,21 @@ def swatches(scene: Scene) -> list[Swatch]:
     return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
 
 
+class KeptSwatches:
+    """The last swatches, for as long as they hold: a panel asks in every frame."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._rows: list[Swatch] = []
+
+    def rows(self, scene: Scene) -> list[Swatch]:
+        """`swatches` of now."""
+        key = (scene, scene.content_revision, scene.look)
+        if key != self._key:
+            self._key, self._rows = key, swatches(scene)
+        return self._rows
+
+
 def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[Swatch]:
     assert scene.page_map is not None
     ids, counts = np.unique(owner_ids, return_counts=True)

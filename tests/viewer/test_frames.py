@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
-from viewer.raymarch import PASSES
+from qemu_bridge.protocol import PageClass
+from viewer.raymarch import PASSES, Renderer
+
+BAR = 28
+"""Pixels of the menu and of the status bar."""
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 
@@ -53,3 +59,40 @@ def test_a_window_of_no_size_draws_nothing(screen):
     screen.window.canvas.set_physical_size(*size)
     screen.draw()
     assert screen.window.frames.count > count
+
+
+def test_at_rest_no_frame_is_asked_for(screen, monkeypatch):
+    idle(screen)
+    screen.draw(3)
+    asked = []
+    monkeypatch.setattr(screen.window.canvas, "request_draw", lambda: asked.append(time.monotonic()))
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        screen._loop.turn()
+        time.sleep(0.01)
+    assert not asked
+
+
+def test_of_a_page_that_changes_only_its_part_of_the_picture_is_drawn(screen, monkeypatch):
+    before = idle(screen)
+    source, parts = screen.desk.source, []
+    page = np.flatnonzero(source.entries["page_class"] == PageClass.PROCESS_HEAP)[0]
+    draw_pass = Renderer.draw_pass
+
+    def spy(renderer, *words, **named):
+        parts.append(named.get("parts"))
+        draw_pass(renderer, *words, **named)
+
+    monkeypatch.setattr(Renderer, "draw_pass", spy)
+    source.ram.memory[page] ^= 0xFF
+    screen.draw_until(lambda: not screen.desk.is_idle)
+    after = screen.draw_until(lambda: screen.desk.is_idle, 30)
+    width, height = screen.window.surface.size
+    drawn = np.zeros((height, width), np.bool_)
+    for part in parts:
+        for x, y, columns, rows in part or ():
+            drawn[y : y + rows, x : x + columns] = True
+    assert 0 < drawn.mean() < 0.3
+    changed = np.abs(after.astype(int) - before).max(axis=2) > 2
+    changed[:BAR], changed[-BAR:] = False, False
+    assert changed.any() and not (changed & ~drawn).any()

@@ -87,3 +87,12 @@ def test_words_for_owners_and_layers():
     assert describe_layers(Look().hidden, frozenset()) == ""
     assert describe_layers(Look().hidden | {PageClass.SLAB}, frozenset()) == "without slab"
     assert describe_layers(Look().hidden, frozenset({PageClass.PAGE_TABLE})) == "only page table"
+
+
+def test_swatches_are_kept_until_what_they_say_changes(desk, source):
+    desk.set_look(replace(desk.scene.look, mode=Mode.OWNER))
+    rows = desk.swatches.rows(desk.scene)
+    assert rows == swatches(desk.scene) and desk.swatches.rows(desk.scene) is rows
+    source.entries["owner_id"] = 2
+    desk.scene.set_page_map(source.page_map())
+    assert [row.words for row in desk.swatches.rows(desk.scene)] != [row.words for row in rows]

@@ -78,3 +78,21 @@ def test_news_after_the_window_was_closed_is_nobodys(canvas):
     schedule.wake()
     schedule.show_news()
     assert canvas.asked == 0 and schedule.is_closed
+
+
+def test_much_that_is_new_is_not_put_off_for_as_long_as_little(canvas):
+    async def run():
+        schedule = Schedule(canvas, asyncio.get_running_loop())
+        while not schedule.cadence.is_slow:
+            schedule.cadence.pause_s(0.1)
+        schedule.draw_later(5.0)
+        schedule.show_news()
+        assert canvas.asked == 0
+        schedule.is_much_new = lambda: True
+        schedule.show_news()
+        assert canvas.asked == 1
+        schedule.add_event()
+        schedule.show_news()
+        assert canvas.asked == 2  # the one of the event
+
+    asyncio.run(asyncio.wait_for(run(), 10))

@@ -66,7 +66,7 @@ def _draw_head(desk: Desk, spot: Spot, place: Place | None) -> None:
     pen.add_rect_filled(corner, end, packed(material(spot.page_class).colour))
     imgui.indent(12)
     words = spot.page_class.label
-    if spot.owner is not None and spot.owner.name:
+    if spot.owner is not None and spot.owner.name and spot.owner.name not in words:
         words += f" of {spot.owner.name}" + (f" ({spot.owner.pid})" if spot.owner.pid else "")
     imgui.text(plain(words + (" and others" if spot.is_shared else "")))
     push_mono()
@@ -133,7 +133,9 @@ def place_lines(place: Place) -> list[str]:
         lines.append(f"table  level {place.table_level}")
     if place.order is not None:
         lines.append(f"block  2^{place.order} pages, {format_size(PAGE_SIZE << min(place.order, 40))}")
-    lines += [f"owner  {owner.kind} {owner.name}" + (f" ({owner.pid})" if owner.pid else "") for owner in place.owners]
+    for owner in place.owners:
+        kind = "" if owner.kind == owner.name else f"{owner.kind} "
+        lines.append(f"owner  {kind}{owner.name}" + (f" ({owner.pid})" if owner.pid else ""))
     lines += [f"skipped  {sentence}" for sentence in place.skipped]
     return lines
 
@@ -178,8 +180,10 @@ def _draw_hex(desk: Desk, spot: Spot, page: bytes) -> None:
 def _draw_values(page: bytes, at: int) -> None:
     values = typed_values(page, at)
     if imgui.begin_table("values", 4, imgui.TableFlags_.sizing_stretch_prop):
-        for weight in (0.5, 1.6, 0.5, 1.6):
-            imgui.table_setup_column("", imgui.TableColumnFlags_.width_stretch, weight)
+        # Numbers share what their names leave.
+        for name_only in (True, False, True, False):
+            flag = imgui.TableColumnFlags_.width_fixed if name_only else imgui.TableColumnFlags_.width_stretch
+            imgui.table_setup_column("", flag)
         for value in values:
             imgui.table_next_column()
             quiet(value.name)

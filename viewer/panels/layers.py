@@ -12,7 +12,7 @@ from qemu_bridge.protocol import PageClass
 from viewer.desk import Desk
 from viewer.legend import format_bytes, legend_classes, shorten
 from viewer.look import Layer, Mode, Slice
-from viewer.meaning import swatches, ticks
+from viewer.meaning import ticks
 from viewer.palette import PALETTES, colour_of
 
 from . import Layout, transfer
@@ -29,6 +29,8 @@ def draw(desk: Desk, layout: Layout) -> None:
     for words in filter(None, rest.split(" · ")):
         quiet(plain(words))
     imgui.dummy(imgui.ImVec2(1, 6))
+    if desk.scene.look.mode is not Mode.CLASS:
+        _draw_meaning(desk)
     counts = desk.scene.page_map.counts() if desk.scene.page_map is not None else {}
     for number, page_class in enumerate(legend_classes(desk.scene), 1):
         _draw_class(desk, page_class, counts.get(page_class, 0), number)
@@ -40,6 +42,29 @@ def draw(desk: Desk, layout: Layout) -> None:
     imgui.end()
 
 
+def _draw_meaning(desk: Desk) -> None:
+    """What the colours stand for where they are not those of the classes below."""
+    look = desk.scene.look
+    imgui.separator_text(look.mode.label)
+    rows = desk.swatches.rows(desk.scene)
+    for row in rows:
+        place, height = imgui.get_cursor_screen_pos(), imgui.get_text_line_height()
+        pen, edge = imgui.get_window_draw_list(), 0.62 * height
+        corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
+        pen.add_rect_filled(corner, imgui.ImVec2(corner.x + edge, corner.y + edge), packed(row.colour), 2)
+        size = format_bytes(row.size)
+        right = imgui.get_content_region_avail().x - imgui.calc_text_size(size).x
+        imgui.set_cursor_pos_x(imgui.get_cursor_pos_x() + edge + 10)
+        imgui.text(plain(shorten(row.words, 18)))
+        imgui.same_line(right + 8)
+        quiet(size)
+    if not rows:
+        _draw_ramp(desk)
+        if scale := ticks(look.mode, look.transfer):
+            quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
+    imgui.separator_text("layers")
+
+
 def _draw_colouring(desk: Desk) -> None:
     look = desk.scene.look
     imgui.separator_text("colour")
@@ -49,16 +74,6 @@ def _draw_colouring(desk: Desk) -> None:
             if imgui.selectable(mode.label, mode is look.mode)[0]:
                 desk.set_look(replace(look, mode=mode))
         imgui.end_combo()
-    if look.mode not in (Mode.CLASS, Mode.OWNER, Mode.DIFFERENCE):
-        _draw_ramp(desk)
-        scale = ticks(look.mode, look.transfer)
-        if scale:
-            quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
-    elif look.mode is Mode.DIFFERENCE:
-        for row in swatches(desk.scene):
-            imgui.text_colored(colour(row.colour), plain(shorten(row.words, 22)))
-            imgui.same_line(imgui.get_content_region_avail().x - 60)
-            quiet(format_bytes(row.size))
     if look.mode is Mode.BYTES:
         transfer.draw(desk)
     imgui.set_next_item_width(-1)
@@ -81,7 +96,8 @@ def _draw_ramp(desk: Desk) -> None:
     pen, steps = imgui.get_window_draw_list(), desk.scene.steps()
     for number in range(64):
         low = imgui.ImVec2(place.x + width * number / 64, place.y)
-        high = imgui.ImVec2(place.x + width * (number + 1) / 64, place.y + height)
+        # To the end, under those that follow: where smoothed edges met, the background would show.
+        high = imgui.ImVec2(place.x + width, place.y + height)
         red, green, blue = steps[number * 4].tolist()
         pen.add_rect_filled(low, high, packed((red, green, blue)))
     imgui.dummy(imgui.ImVec2(width, height))
@@ -127,7 +143,9 @@ def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> N
         show_class(desk, page_class, fly=True)
     imgui.pop_id()
     pen = imgui.get_window_draw_list()
-    tint = colour_of(page_class, desk.scene.look.palette)
+    # Where colours are not those of classes, that of a class would mislead.
+    look = desk.scene.look
+    tint = colour_of(page_class, look.palette) if look.mode is Mode.CLASS else QUIET
     edge = height * 0.62
     corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
     end = imgui.ImVec2(corner.x + edge, corner.y + edge)

@@ -81,9 +81,16 @@ def _draw_labels(pen: imgui.ImDrawList, labels: Sequence[Label], ratio: float, l
     labels = sorted(labels, key=lambda label: -label.size)
     area = (layout.left + 4, layout.bar + 4, layout.width - layout.right - 4, layout.height - layout.bar - 4)
     wanted = [_label_box(label, ratio) for label in labels]
-    for label, place in zip(labels, arrange(wanted, area, LABEL_GAP), strict=True):
-        if place is not None:
-            _draw_label(pen, label, ratio, place)
+    placed = [
+        (label, box) for label, box in zip(labels, arrange(wanted, area, LABEL_GAP), strict=True) if box is not None
+    ]
+    # First all lines: none goes through words.
+    for label, box in placed:
+        _draw_leader(pen, label, ratio, box)
+    for label, box in placed:
+        low, high = imgui.ImVec2(box[0], box[1]), imgui.ImVec2(box[2], box[3])
+        pen.add_rect_filled(low, high, packed(HALO, 0.82), 3)
+        pen.add_text(imgui.ImVec2(box[0] + _PAD, box[1] + 1), packed(TEXT), plain(label.text))
 
 
 def _label_box(label: Label, ratio: float) -> Box:
@@ -96,16 +103,18 @@ def _label_box(label: Label, ratio: float) -> Box:
     return (left - _PAD, top - 1, left + size.x + _PAD, top + size.y + 1)
 
 
-def _draw_label(pen: imgui.ImDrawList, label: Label, ratio: float, box: Box) -> None:
+def _draw_leader(pen: imgui.ImDrawList, label: Label, ratio: float, box: Box) -> None:
+    # From the words to what they name, light on dark: a line of the region's own colour would not be seen on it.
     left, top, right, bottom = box
     here = imgui.ImVec2(label.x / ratio, label.y / ratio)
-    if not label.is_block or not (left <= here.x <= right and top <= here.y <= bottom):
-        end = imgui.ImVec2(left if here.x <= left else min(here.x, right), (top + bottom) / 2)
-        pen.add_line(here, end, packed(HALO, 0.9), 3.0)
-        pen.add_line(here, end, packed(label.colour), 1.3)
-        pen.add_circle_filled(here, 2.5, packed(label.colour))
-    pen.add_rect_filled(imgui.ImVec2(left, top), imgui.ImVec2(right, bottom), packed(HALO, 0.72), 3)
-    pen.add_text(imgui.ImVec2(left + _PAD, top + 1), packed(TEXT), plain(label.text))
+    if label.is_block and left <= here.x <= right and top <= here.y <= bottom:
+        return
+    end = imgui.ImVec2(min(max(here.x, left), right), (top + bottom) / 2)
+    pen.add_line(here, end, packed(HALO, 0.9), 3.0)
+    pen.add_line(here, end, packed(TEXT), 1.3)
+    pen.add_circle_filled(here, 4.5, packed(HALO, 0.9))
+    pen.add_circle_filled(here, 3.5, packed(TEXT))
+    pen.add_circle_filled(here, 2.5, packed(label.colour))
 
 
 def _draw_messages(desk: Desk, layout: Layout) -> None:

@@ -13,15 +13,17 @@ from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
 
 from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
 from viewer.desk import Desk
+from viewer.legend import HALO
 from viewer.minimap import Minimap, page_to_xy, xy_to_page
 from viewer.scene import Scene
 from viewer.spot import read_spot, spot_lines
 
 from . import Layout
-from .theme import TEXT, packed, plain
+from .theme import QUIET, TEXT, packed, plain
 
 SIDE, MARGIN = 220.0, 12.0
 UNSEEN = 0.55
+TITLE = "all of RAM"
 LEAST_TEXELS = 512
 _WINDOW = (
     imgui.WindowFlags_.no_decoration
@@ -96,6 +98,7 @@ def draw(desk: Desk, layout: Layout, texture: MapTexture) -> None:
     size = imgui.ImVec2(width * zoom, height * zoom)
     x = layout.width - layout.right - size.x - MARGIN
     y = layout.height - layout.bar - size.y - MARGIN
+    _draw_frame(imgui.ImVec2(x, y), size)
     imgui.set_next_window_pos(imgui.ImVec2(x, y))
     imgui.set_next_window_size(size)
     imgui.push_style_var(imgui.StyleVar_.window_padding, imgui.ImVec2(0, 0))
@@ -111,6 +114,16 @@ def draw(desk: Desk, layout: Layout, texture: MapTexture) -> None:
     if desk.pin is not None:
         _frame_pin(desk, place, zoom)
     imgui.end()
+
+
+def _draw_frame(place: imgui.ImVec2, size: imgui.ImVec2) -> None:
+    # Around the map, for what was never touched is as dark as what lies behind it.
+    pen, line = imgui.get_background_draw_list(), imgui.get_text_line_height()
+    low, high = imgui.ImVec2(place.x - 1, place.y - line - 4), imgui.ImVec2(place.x + size.x + 1, place.y + size.y + 1)
+    pen.add_rect_filled(low, high, packed(HALO, 0.85), 3)
+    pen.add_rect(low, high, packed(QUIET, 0.6), 3)
+    if size.x > imgui.calc_text_size(TITLE).x + 8:
+        pen.add_text(imgui.ImVec2(place.x + 4, low.y + 1), packed(QUIET), TITLE)
 
 
 def _point(desk: Desk, page: int | None) -> None:
