@@ -157,12 +157,13 @@ def find_plugin(qemu: str, config: MachineConfig) -> Path:
         raise HostError("GLASSBOX_NO_TRACE is set; unset it to start machines that can be traced")
     if config.accelerator != "tcg":
         raise HostError("only translated code is traced; start the machine with --accel tcg")
-    if abi.plugin_api(release) not in abi.KNOWN_PLUGIN_APIS:
+    library = abi.PLUGIN_BY_API.get(abi.plugin_api(release))
+    if library is None or release > abi.NEWEST_RELEASE:
         raise HostError(
-            f"the plugin does not know the interface of QEMU {release[0]}.{release[1]}; use QEMU 9.2 to 11.0 to trace"
+            f"the plugin does not know the interface of QEMU {release[0]}.{release[1]}; use QEMU 9.2 to 11.1 to trace"
         )
     try:
-        return find_library("glassbox_trace")
+        return find_library(library)
     except BuildError as error:
         raise HostError(str(error)) from None
 

@@ -17,8 +17,11 @@ PLUGIN_API_BY_RELEASE: tuple[tuple[tuple[int, int], int], ...] = (
 
 MINIMUM_PLUGIN_API = 4
 
-KNOWN_PLUGIN_APIS = (4, 5, 6)
-"""What the plugin can be loaded into; version 7 changes the signature of every callback."""
+PLUGIN_BY_API = {4: "glassbox_trace", 5: "glassbox_trace", 6: "glassbox_trace", 7: "glassbox_trace_v7"}
+"""The library that is loaded into a QEMU of each version; 7 changed the signatures of callbacks."""
+
+NEWEST_RELEASE = (11, 1)
+"""The newest QEMU whose interface is known; what a later one changes is not."""
 
 
 def plugin_api(release: tuple[int, int]) -> int:

@@ -260,9 +260,12 @@ INLINE uint64_t encode_foretold(gb_access_encoder *out, const uint32_t *words, u
         }
         if (has_value(slot->meta)) {
             unsigned log2size = log2_size(slot->meta);
+            if (log2size > 3) {
+                break;
+            }
             gb_expected expected = foretell_value(model, slot, address);
             uint64_t value = (words[i + 2] | (log2size == 3 ? (uint64_t)words[i + 3] << 32 : 0)) & expected.mask;
-            if (log2size > 3 || value != expected.first) {
+            if (value != expected.first) {
                 break;
             }
             learn_value(slot, &expected, value);

@@ -31,15 +31,17 @@ FLAGS = (
     "-Werror",
     "-D_GNU_SOURCE",
 )
+_PLUGIN = ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "dictionary.c", "guest.c")
 SOURCES: dict[str, tuple[str, ...]] = {
-    "glassbox_trace": ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "dictionary.c", "guest.c"),
+    "glassbox_trace": _PLUGIN,
+    "glassbox_trace_v7": _PLUGIN,
     "glassbox_codec": ("codec.c", "accesses.c"),
     "glassbox_mining": ("cycles.c",),
 }
 """Of each library; every header of this folder counts as a source too."""
 
-LIBRARIES: dict[str, tuple[str, ...]] = {}
-"""What a library is linked with."""
+LIBRARIES: dict[str, tuple[str, ...]] = {"glassbox_trace_v7": ("-DGB_PLUGIN_API=7",)}
+"""Flags of one library alone."""
 
 
 class BuildError(Exception):

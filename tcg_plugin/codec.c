@@ -367,6 +367,13 @@ static int cut_by(const gb_block *block, const uint32_t *event)
     return -1;
 }
 
+/* Behind such an event something ran that was not recorded: the next block says nothing of the one before. */
+static bool is_hole(const uint32_t *event)
+{
+    unsigned type = event[0] >> 24 & 0x3f;
+    return type == GB_EVENT_GAP || type == GB_EVENT_FILTER || type == GB_EVENT_LEFT_OUT;
+}
+
 static bool is_before(const gb_block *after, const gb_block *before)
 {
     if (!after || after->instructions != 1 || before->instructions == 1) {
@@ -415,13 +422,14 @@ int64_t gb_begun(const gb_records *records, const uint32_t *blocks, uint64_t cou
         }
         after = i + 1 < count ? record_of(records, blocks[i + 1]) : record_of(records, next);
         int cut = -1;
-        bool whole = false;
+        bool whole = false, hole = false;
         wanted = walk.next < walk.count ? walk.at[walk.next] : UINT64_MAX;
         if (wanted <= base + i + 1) {
             const uint32_t *event;
             while ((event = next_event(&walk, base + i + 1))) {
-                whole |= (event[0] >> 24 & 0x3f) == GB_EVENT_BLOCK_END;
-                cut = cut < 0 ? cut_by(block, event) : cut;
+                hole |= is_hole(event);
+                whole |= hole || (event[0] >> 24 & 0x3f) == GB_EVENT_BLOCK_END;
+                cut = cut < 0 && !hole ? cut_by(block, event) : cut;
             }
         }
         /* A repeated string instruction that was interrupted goes on as a block of its own. */
@@ -624,9 +632,10 @@ static void explain(explanation *found, const gb_block *block, const gb_ending *
         break;
     case GB_EVENT_WINDOW_START:
     case GB_EVENT_WINDOW_STOP:
-    case GB_EVENT_GAP:
     case GB_EVENT_RESET:
+    case GB_EVENT_GAP:
     case GB_EVENT_FILTER:
+    case GB_EVENT_LEFT_OUT:
         found->anything = true;
         break;
     case GB_EVENT_IO_DONE: {
@@ -679,11 +688,13 @@ int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint
         }
         explanation why = {false, 0, 0};
         uint32_t type = 0;
+        bool hole = false;
         if (walk.next < walk.count && walk.at[walk.next] <= i) {
             const uint32_t *event;
             while ((event = next_event(&walk, i))) {
                 type = event[0] >> 24 & 0x3f;
-                explain(&why, before, ending, event, moved);
+                hole |= is_hole(event);
+                explain(&why, hole ? NULL : before, ending, event, moved);
             }
         }
         if (!why.kind && before && !why.anything && !follows(before, ending, address[i] - moved)) {

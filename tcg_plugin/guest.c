@@ -24,11 +24,13 @@ bool gb_guest_find_registers(void)
     if (!found) {
         return false;
     }
-    const qemu_plugin_reg_descriptor *registers = (const qemu_plugin_reg_descriptor *)found->data;
+    size_t stride = g_array_get_element_size(found);
     for (unsigned i = 0; i < found->len; i++) {
+        qemu_plugin_reg_descriptor one;
+        memcpy(&one, found->data + i * stride, sizeof one);
         for (unsigned which = 0; which < GB_REGISTER_COUNT; which++) {
-            if (strcmp(registers[i].name, NAMES[which]) == 0) {
-                handles[which] = registers[i].handle;
+            if (strcmp(one.name, NAMES[which]) == 0) {
+                handles[which] = one.handle;
             }
         }
     }

@@ -103,6 +103,14 @@ class Event(IntEnum):
     FILTER = 16
     IDT = 17
     CODE_PAGE = 18
+    LEFT_OUT = 19
+
+
+REGISTERS = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"),
+    *("fs_base", "gs_base"),
+)
+"""What an event REGISTERS holds, in its order, 64 bits each."""
 
 
 class Stop(IntEnum):

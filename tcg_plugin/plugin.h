@@ -39,6 +39,7 @@ static inline void put_64(uint32_t *words, uint64_t value)
 
 /* window.c */
 void event_64(gb_ring *ring, unsigned type, unsigned small, uint64_t value);
+void event_filter(gb_ring *ring, unsigned on, uint64_t root);
 void set_state(uint32_t state);
 void fail(const char *sentence);
 void ask_for_reset(void);
@@ -51,17 +52,17 @@ void open_all_rings(void);
 void close_window(uint32_t reason);
 
 /* hooks.c */
-qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone;
+qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone, on_left_out;
 qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_syscall;
 qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers, on_heat_block;
 void find_memory_bits(void); /* once, before memory is recorded */
 qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt, on_heat_store;
 
 /* translate.c */
-void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+void on_translation(GB_OF_TRANSLATION);
 
 /* trace_plugin.c */
-void on_reset(qemu_plugin_id_t id);
+void on_reset(GB_OF_RESET);
 
 #pragma GCC visibility pop
 

@@ -1,9 +1,11 @@
 /*
  * The slice of QEMU's plugin interface that the tracer uses, as versions 4 (QEMU 9.2, 10.0), 5 (10.1, 10.2) and
- * 6 (11.0) have it. No QEMU or glib header is needed; tests/test_build.py compares the names with what QEMU exports.
+ * 6 (11.0) have it. No QEMU or glib header is needed; tests/test_build.py compares the names with what QEMU exports,
+ * and every declaration with QEMU's own header where one is given.
  *
  * 5 only adds functions. 6 changes what reading a register returns (int to bool), so that value is never looked
- * at: the length of the array says whether it worked. 7 changes the signature of every callback: another file.
+ * at: the length of the array says whether it worked. 7 changes the signatures of callbacks: qemu_abi_v7.h, which
+ * includes this file with GB_PLUGIN_API defined as 7. A plugin is compiled for each, from the same sources.
  */
 #ifndef GB_QEMU_ABI_V4_H
 #define GB_QEMU_ABI_V4_H
@@ -12,7 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GB_API_BUILT_FOR = 4, GB_API_NEWEST = 6 };
+#ifndef GB_PLUGIN_API
+#define GB_PLUGIN_API 4
+#endif
+
 
 #define GB_EXPORT __attribute__((visibility("default")))
 
@@ -59,6 +64,7 @@ typedef struct {
     } data;
 } qemu_plugin_mem_value;
 
+/* Begins each element of an array; in some releases more follows, so the array is asked for the size of one. */
 typedef struct {
     struct qemu_plugin_register *handle;
     const char *name, *feature;
@@ -76,22 +82,40 @@ typedef struct {
 
 GByteArray *g_byte_array_new(void);
 GByteArray *g_byte_array_set_size(GByteArray *array, unsigned length);
+unsigned g_array_get_element_size(GArray *array);
 char *g_array_free(GArray *array, int free_segment);
+
+typedef void qemu_plugin_vcpu_udata_cb_t(unsigned vcpu, void *userdata);
+typedef void qemu_plugin_vcpu_mem_cb_t(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *userdata);
+
+#if GB_PLUGIN_API >= 7
+#include "qemu_abi_v7.h"
+#else
+
+enum { GB_API_BUILT_FOR = 4, GB_API_NEWEST = 6 };
+#define GB_API_RELEASES "9.2 to 11.0"
 
 typedef void qemu_plugin_simple_cb_t(qemu_plugin_id_t id);
 typedef void qemu_plugin_udata_cb_t(qemu_plugin_id_t id, void *userdata);
 typedef void qemu_plugin_vcpu_simple_cb_t(qemu_plugin_id_t id, unsigned vcpu);
-typedef void qemu_plugin_vcpu_udata_cb_t(unsigned vcpu, void *userdata);
-typedef void qemu_plugin_vcpu_mem_cb_t(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *userdata);
 typedef void qemu_plugin_vcpu_tb_trans_cb_t(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
 
-int qemu_plugin_num_vcpus(void);
+/* Parameters of callbacks, which get an id from these versions and userdata from 7; neither is looked at. */
+#define GB_OF_RESET __attribute__((unused)) qemu_plugin_id_t id
+#define GB_OF_EXIT GB_OF_RESET, __attribute__((unused)) void *userdata
+#define GB_OF_VCPU GB_OF_RESET, __attribute__((unused)) unsigned vcpu
+#define GB_OF_TRANSLATION GB_OF_RESET, struct qemu_plugin_tb *tb
+
 void qemu_plugin_reset(qemu_plugin_id_t id, qemu_plugin_simple_cb_t *cb);
 void qemu_plugin_register_vcpu_init_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_simple_cb_t *cb);
 void qemu_plugin_register_vcpu_idle_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_simple_cb_t *cb);
 void qemu_plugin_register_vcpu_resume_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_simple_cb_t *cb);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, qemu_plugin_udata_cb_t *cb, void *userdata);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_tb_trans_cb_t *cb);
+
+#endif
+
+int qemu_plugin_num_vcpus(void);
 
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu_plugin_vcpu_udata_cb_t *cb,
                                           enum qemu_plugin_cb_flags flags, void *userdata);

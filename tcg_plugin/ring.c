@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAIT_STEP_NS = 50000 };
+enum { WAIT_STEP_NS = 50000, LINE_BYTES = 64, STRETCH_BYTES = 1024 };
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -25,6 +25,26 @@ static uint32_t chunk_words(const gb_ring *ring)
 static uint32_t *begin(const gb_ring *ring)
 {
     return ring->state == GB_OWNED ? (uint32_t *)(ring->chunk + 1) : ring->scratch;
+}
+
+static uint32_t *end(const gb_ring *ring)
+{
+    return begin(ring) + chunk_words(ring) - GB_SLACK;
+}
+
+/*
+ * The bounds check comes once every STRETCH_BYTES, and then the lines of the next stretch are asked for: the reader has
+ * them, and a store that must wait for its line costs the vCPU as much as twenty others.
+ */
+static void stretch(gb_ring *ring)
+{
+    uint32_t *last = end(ring), *limit = ring->cursor + STRETCH_BYTES / 4;
+    ring->limit = limit < last ? limit : last;
+    const char *ahead = (const char *)ring->limit, *stop = (const char *)last;
+    for (unsigned i = 0; i < STRETCH_BYTES && ahead + i < stop; i += LINE_BYTES) {
+        /* Not __builtin_prefetch, which asks for a copy to read where the compiler may not assume this instruction. */
+        __asm__ volatile("prefetchw %0" : : "m"(ahead[i]));
+    }
 }
 
 static void park(gb_ring *ring)
@@ -70,7 +90,7 @@ static void publish(gb_ring *ring, uint32_t flags)
     __atomic_store_n(&ring->shared->head, head, __ATOMIC_RELEASE);
 }
 
-static bool has_room(const gb_ring *ring)
+bool gb_ring_has_room(const gb_ring *ring)
 {
     uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
     return ring->shared->head - tail < ring->chunks;
@@ -81,13 +101,13 @@ static bool wait_for_room(gb_ring *ring)
     uint64_t started = clock_ns(CLOCK_MONOTONIC), asked = started;
     bool room;
     ring->shared->waits++;
-    while (!(room = has_room(ring))) {
+    while (!(room = gb_ring_has_room(ring))) {
         nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
         uint64_t now = clock_ns(CLOCK_MONOTONIC);
         if (now - asked >= GB_PATIENCE_NS) {
             asked = now;
             if (!ring->keep_waiting(ring)) {
-                room = has_room(ring);
+                room = gb_ring_has_room(ring);
                 break;
             }
         }
@@ -109,6 +129,11 @@ static void put_64(uint32_t *words, uint64_t value)
     words[1] = (uint32_t)(value >> 32);
 }
 
+static uint64_t count(const gb_ring *ring)
+{
+    return ring->count ? ring->count(ring->vcpu) : 0;
+}
+
 /* Take the next chunk, which is free; what was carried stays in scratch memory until it is copied. */
 static void own(gb_ring *ring)
 {
@@ -127,31 +152,51 @@ static void own(gb_ring *ring)
     ring->sequence++;
     ring->state = GB_OWNED;
     ring->cursor = begin(ring);
-    ring->limit = ring->cursor + chunk_words(ring) - GB_SLACK;
+    stretch(ring);
     if (ring->lost_words) {
-        *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_GAP, 4, 0);
+        uint64_t now = count(ring);
+        *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_GAP, 10, 0);
         put_64(ring->cursor, ring->lost_words);
         put_64(ring->cursor + 2, ring->lost_chunks);
-        ring->cursor += 4;
+        put_64(ring->cursor + 4, ring->lost_from);
+        put_64(ring->cursor + 6, ring->lost_instructions + now - ring->lost_since);
+        put_64(ring->cursor + 8, now);
+        ring->cursor += 10;
         tell_anew(ring);
-        ring->lost_words = ring->lost_chunks = 0;
+        ring->lost_words = ring->lost_chunks = ring->lost_instructions = 0;
     }
+}
+
+static void count_words(gb_ring *ring)
+{
+    uint64_t words = (uint64_t)(ring->cursor - ring->scratch);
+    ring->lost_words += words;
+    ring->shared->lost_words += words;
+    ring->cursor = ring->scratch;
 }
 
 static void count_loss(gb_ring *ring)
 {
-    uint64_t words = (uint64_t)(ring->cursor - ring->scratch);
-    ring->lost_words += words;
+    count_words(ring);
     ring->lost_chunks++;
-    ring->shared->lost_words += words;
     ring->shared->lost_chunks++;
-    ring->cursor = ring->scratch;
 }
 
+/* From the block on that begins now, words are lost. */
 static void lose(gb_ring *ring)
 {
+    ring->lost_from = ring->lost_since = count(ring);
+    ring->lost_instructions = 0;
     ring->state = GB_LOSING;
     ring->limit = ring->scratch + chunk_words(ring) - GB_SLACK;
+}
+
+/* Be called for each word until a block begins; a block of user code is to tell its page first. */
+static void await_block(gb_ring *ring, gb_ring_state state)
+{
+    ring->state = state;
+    ring->limit = ring->scratch + 1;
+    ring->epoch++;
 }
 
 static void append(gb_ring *ring, const uint32_t *words, unsigned count)
@@ -161,27 +206,66 @@ static void append(gb_ring *ring, const uint32_t *words, unsigned count)
     }
 }
 
-void gb_ring_turn(gb_ring *ring)
+void gb_ring_at_block(gb_ring *ring)
+{
+    if (ring->off) {
+        return;
+    }
+    if (ring->state == GB_ENDING) {
+        lose(ring);
+    } else if (ring->state == GB_RESUMING) {
+        own(ring);
+    }
+}
+
+static void turn_parked(gb_ring *ring, bool begins)
+{
+    if (gb_ring_has_room(ring) || (ring->keep_waiting && wait_for_room(ring))) {
+        uint32_t carried = (uint32_t)(ring->cursor - ring->scratch);
+        own(ring);
+        append(ring, ring->scratch, carried);
+    } else if (begins) {
+        lose(ring);
+    } else {
+        count_words(ring);
+        await_block(ring, GB_ENDING);
+    }
+}
+
+void gb_ring_turn(gb_ring *ring, bool begins)
 {
     if (ring->off) {
         ring->cursor = ring->scratch;
         return;
     }
-    if (ring->state == GB_OWNED) {
-        publish(ring, 0);
+    switch (ring->state) {
+    case GB_OWNED:
+        if (ring->cursor < end(ring)) {
+            stretch(ring);
+            break;
+        }
         /* Parked and empty: the next word decides when a chunk is needed, and waits for it then. */
-        return;
-    }
-    if (ring->state == GB_LOSING) {
+        publish(ring, 0);
+        break;
+    case GB_PARKED:
+        turn_parked(ring, begins);
+        break;
+    case GB_LOSING:
         count_loss(ring);
+        if (gb_ring_has_room(ring)) {
+            await_block(ring, GB_RESUMING);
+        }
+        break;
+    case GB_ENDING:
+    case GB_RESUMING:
+        if (begins) {
+            uint32_t id = *--ring->cursor;
+            gb_ring_at_block(ring);
+            *ring->cursor++ = id;
+        } else {
+            count_words(ring);
+        }
     }
-    if (!has_room(ring) && !(ring->keep_waiting && ring->state == GB_PARKED && wait_for_room(ring))) {
-        lose(ring);
-        return;
-    }
-    uint32_t carried = (uint32_t)(ring->cursor - ring->scratch);
-    own(ring);
-    append(ring, ring->scratch, carried);
 }
 
 void gb_ring_off(gb_ring *ring, bool off)
@@ -194,12 +278,16 @@ void gb_ring_off(gb_ring *ring, bool off)
         /* A parked ring's few words must not be overwritten by unwanted ones. */
         if (ring->state == GB_PARKED && ring->cursor > ring->scratch) {
             ring->off = false;
-            gb_ring_turn(ring);
+            gb_ring_turn(ring, false);
             ring->off = true;
+        }
+        if (ring->state == GB_ENDING) {
+            lose(ring);
         }
         if (ring->state == GB_LOSING) {
             count_loss(ring);
         }
+        ring->lost_instructions += count(ring) - ring->lost_since;
         ring->held_cursor = ring->cursor;
         ring->held_limit = ring->limit;
         ring->cursor = ring->scratch;
@@ -207,6 +295,7 @@ void gb_ring_off(gb_ring *ring, bool off)
     } else {
         ring->cursor = ring->held_cursor;
         ring->limit = ring->held_limit;
+        ring->lost_since = count(ring);
         tell_anew(ring);
     }
 }
@@ -221,14 +310,31 @@ void gb_ring_flush(gb_ring *ring)
     gb_ring_off(ring, off);
 }
 
+/* The window ends: what is in scratch memory gets the last chunk, or is lost. */
+static void settle(gb_ring *ring)
+{
+    ring->keep_waiting = NULL;
+    if (ring->state == GB_PARKED) {
+        turn_parked(ring, true);
+    } else if (ring->state == GB_ENDING) {
+        lose(ring);
+    }
+    if (ring->state == GB_LOSING && ring->cursor > ring->scratch) {
+        count_loss(ring);
+    }
+    if (ring->state != GB_OWNED && gb_ring_has_room(ring)) {
+        own(ring);
+    }
+}
+
 void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count)
 {
     gb_ring_off(ring, false);
+    if (ring->state == GB_PARKED && ring->cursor == ring->scratch && !count) {
+        return;
+    }
     if (ring->state != GB_OWNED) {
-        ring->keep_waiting = NULL;
-        if (ring->state == GB_LOSING || ring->cursor > ring->scratch || count) {
-            gb_ring_turn(ring);
-        }
+        settle(ring);
     }
     append(ring, words, count);
     if (ring->state == GB_OWNED) {

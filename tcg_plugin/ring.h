@@ -9,6 +9,8 @@
  *   parked   in scratch memory, because nothing was written since the last chunk was published; the first words
  *            are carried over into the next chunk
  *   losing   in scratch memory, over and over, because no chunk is free and nobody waits; the words are counted
+ *   ending   as losing, but the last block that was recorded still runs: the loss counts from the next block on
+ *   resuming as losing, but a chunk is free: the loss ends with the next block
  *   off      in scratch memory, over and over: these words are not wanted
  */
 #ifndef GB_RING_H
@@ -20,7 +22,7 @@
 
 enum { GB_SLACK = 40 }; /* words; the largest event has 37 */
 
-typedef enum { GB_PARKED, GB_OWNED, GB_LOSING } gb_ring_state;
+typedef enum { GB_PARKED, GB_OWNED, GB_LOSING, GB_ENDING, GB_RESUMING } gb_ring_state;
 
 typedef struct gb_ring gb_ring;
 
@@ -45,7 +47,9 @@ struct gb_ring {
     uint32_t *scratch;                    /* as large as a chunk */
     gb_keep_waiting *keep_waiting;        /* NULL: lossy */
     void (*publishing)(gb_ring *ring);    /* called just before a chunk is published; may be NULL */
+    uint64_t (*count)(unsigned vcpu);     /* instructions begun so far, for events GAP; NULL: not counted */
     uint64_t sequence, lost_chunks, lost_words;
+    uint64_t lost_from, lost_since, lost_instructions; /* by `count`: at the first block lost; since then or since on; before */
     uint64_t root, instructions;          /* for the chunks' headers: the owner of the ring keeps them */
     uint32_t chunk_bytes, chunks, vcpu, window;
     gb_ring_state state;
@@ -59,8 +63,17 @@ uint64_t gb_time_ns(void);
 void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
                   uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting);
 
-/* The chunk is full, or scratch memory is: go on in the next chunk, waiting for it if that is the mode. */
-void gb_ring_turn(gb_ring *ring);
+/*
+ * The chunk is full, or scratch memory is: go on in the next chunk, waiting for it if that is the mode. `begins`: the
+ * last word is the id of a block that begins now, so a loss may begin or end with it.
+ */
+void gb_ring_turn(gb_ring *ring, bool begins);
+
+/* A block begins, and events will come before its id, or no id: a loss may begin or end here. */
+void gb_ring_at_block(gb_ring *ring);
+
+/* Whether a chunk is free. */
+bool gb_ring_has_room(const gb_ring *ring);
 
 /* Publish what there is, without waiting for anything. */
 void gb_ring_flush(gb_ring *ring);
@@ -74,14 +87,17 @@ void gb_ring_off(gb_ring *ring, bool off);
 static inline void gb_ring_check(gb_ring *ring)
 {
     if (__builtin_expect(ring->cursor >= ring->limit, 0)) {
-        gb_ring_turn(ring);
+        gb_ring_turn(ring, false);
     }
 }
 
-static inline void gb_ring_put(gb_ring *ring, uint32_t word)
+/* The id of a block that begins now. */
+static inline void gb_ring_put(gb_ring *ring, uint32_t id)
 {
-    *ring->cursor++ = word;
-    gb_ring_check(ring);
+    *ring->cursor++ = id;
+    if (__builtin_expect(ring->cursor >= ring->limit, 0)) {
+        gb_ring_turn(ring, true);
+    }
 }
 
 /* Write an event of up to GB_SLACK words in one piece. */

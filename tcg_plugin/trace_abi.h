@@ -211,15 +211,19 @@ enum {
     GB_EVENT_IO_DONE = 7,      /* 2: address of the instruction: the block before was cut in front of it, it ran alone */
     GB_EVENT_BLOCK_END = 8,    /* 0: the block before (GB_BLOCK_MARKED) ran to its end */
     GB_EVENT_REGISTERS = 9,    /* 36: RAX RBX RCX RDX RSI RDI RBP RSP R8..R15, FS and GS base; before the block's id */
-    GB_EVENT_GAP = 10,         /* 4: words lost, chunks lost */
+    GB_EVENT_GAP = 10,         /* 10: words lost, chunks lost, then with VERIFY the instruction counter at the first block
+                                  that was lost, instructions lost, and the counter now; next comes a block */
     GB_EVENT_IDLE = 11,        /* 2: time_ns: the vCPU halts */
     GB_EVENT_RESUME = 12,      /* 2: time_ns */
     GB_EVENT_CLOCK = 13,       /* 2: time_ns; not used yet */
     GB_EVENT_RESET = 14,       /* 0: the vCPU starts at the reset vector; before the block's id */
     GB_EVENT_MEM_WIDE = 15,    /* 3 + value: a memory word without its address, then 64 bits of address */
-    GB_EVENT_FILTER = 16,      /* 2: root; small 1: recording goes on here; 0: it leaves off (process filter) */
+    GB_EVENT_FILTER = 16,      /* 4: root, instruction counter (VERIFY); small 1: recording goes on here; 0: it leaves off
+                                  (process filter) */
     GB_EVENT_IDT = 17,         /* 3: base, limit: loaded by the block before */
     GB_EVENT_CODE_PAGE = 18,   /* 3: page of the RAM file, virtual page number (2): see below */
+    GB_EVENT_LEFT_OUT = 19,    /* 2: instructions of the blocks that came here and were left out (privilege, ranges), at
+                                  most: one of them may have been cut */
 };
 
 /*

@@ -21,9 +21,8 @@
 GB_EXPORT int qemu_plugin_version = GB_API_BUILT_FOR;
 GB_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
-static void on_idle(qemu_plugin_id_t id, unsigned vcpu)
+static void on_idle(GB_OF_VCPU)
 {
-    (void)id;
     if (armed && vcpu < control->vcpus && features & GB_FEATURE_BLOCKS) {
         if (features & GB_FEATURE_EVENTS && rings[vcpu].state == GB_OWNED) {
             event_64(&rings[vcpu], GB_EVENT_IDLE, 0, gb_time_ns());
@@ -32,9 +31,8 @@ static void on_idle(qemu_plugin_id_t id, unsigned vcpu)
     }
 }
 
-static void on_resume(qemu_plugin_id_t id, unsigned vcpu)
+static void on_resume(GB_OF_VCPU)
 {
-    (void)id, (void)vcpu;
     if (is_command_new()) {
         ask_for_reset();
     }
@@ -48,15 +46,13 @@ static void find_registers_once(void)
     }
 }
 
-static void on_vcpu(qemu_plugin_id_t id, unsigned vcpu)
+static void on_vcpu(GB_OF_VCPU)
 {
-    (void)id, (void)vcpu;
     find_registers_once();
 }
 
-static void on_exit_of_qemu(qemu_plugin_id_t id, void *unused)
+static void on_exit_of_qemu(GB_OF_EXIT)
 {
-    (void)id, (void)unused;
     if (armed) {
         close_window(GB_STOP_EXIT);
     }
@@ -92,9 +88,8 @@ static void obey(void)
     __atomic_store_n(&control->acknowledged, generation, __ATOMIC_RELEASE);
 }
 
-void on_reset(qemu_plugin_id_t id)
+void on_reset(GB_OF_RESET)
 {
-    (void)id;
     find_registers_once();
     if (!is_command_new() && !closing) {
         /* The trigger has come; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
@@ -142,7 +137,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
         }
     }
     if (info->version.cur < GB_API_BUILT_FOR || info->version.cur > GB_API_NEWEST) {
-        fprintf(stderr, "glassbox trace: this QEMU has plugin API %d, the plugin knows %d to %d; use QEMU 9.2 to 11.0\n",
+        fprintf(stderr, "glassbox trace: this QEMU has plugin API %d, this plugin is for %d to %d; use QEMU " GB_API_RELEASES "\n",
                 info->version.cur, GB_API_BUILT_FOR, GB_API_NEWEST);
         return -1;
     }

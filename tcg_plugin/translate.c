@@ -180,7 +180,7 @@ static void hook_start(struct qemu_plugin_tb *tb, gb_block *block)
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_exception, QEMU_PLUGIN_CB_R_REGS, (void *)packed);
         }
     }
-    for (unsigned i = 0; features & GB_FEATURE_REGISTERS && i < control->point_count; i++) {
+    for (unsigned i = 0; features & GB_FEATURE_REGISTERS && is_wanted(block) && i < control->point_count; i++) {
         if (control->points[i] == block->address) {
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_registers, QEMU_PLUGIN_CB_R_REGS, NULL);
         }
@@ -264,10 +264,9 @@ static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
     }
 }
 
-void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+void on_translation(GB_OF_TRANSLATION)
 {
     record_space space;
-    (void)id;
     if (!armed) {
         return;
     }
@@ -289,6 +288,8 @@ void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     hook_start(tb, block);
     bool watched = hook_instructions(tb, block);
     if (!is_wanted(block)) {
+        uintptr_t packed = block->instructions | (uintptr_t)watched << 16;
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_left_out, QEMU_PLUGIN_CB_NO_REGS, (void *)packed);
         return;
     }
     uint32_t number = name(block);

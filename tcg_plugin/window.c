@@ -37,6 +37,14 @@ void event_64(gb_ring *ring, unsigned type, unsigned small, uint64_t value)
     gb_ring_event(ring, type, small, payload, 2);
 }
 
+void event_filter(gb_ring *ring, unsigned on, uint64_t root)
+{
+    uint32_t payload[4];
+    put_64(payload, root);
+    put_64(payload + 2, begun_on(ring->vcpu));
+    gb_ring_event(ring, GB_EVENT_FILTER, on, payload, 4);
+}
+
 void set_state(uint32_t state)
 {
     __atomic_store_n(&control->state, state, __ATOMIC_RELEASE);
@@ -157,9 +165,13 @@ static void open_ring(gb_ring *ring)
     payload[6] = features;
     payload[7] = control->scope;
     gb_ring_event(ring, GB_EVENT_WINDOW_START, control->window, payload, 8);
+    if (!is_root_wanted(ring->root)) {
+        event_filter(ring, 0, ring->root);
+    }
     /* Only now: here nobody may wait. */
     ring->keep_waiting = control->mode == GB_MODE_LOSSY ? NULL : keep_waiting;
     ring->publishing = on_publishing;
+    ring->count = features & GB_FEATURE_VERIFY ? begun_on : NULL;
     gb_ring_off(ring, !is_root_wanted(ring->root));
 }
 
@@ -207,14 +219,26 @@ bool arm(void)
     return true;
 }
 
+/* A window's last words say what was lost before them, so they too are worth a moment: up to LAST_WAIT_NS for all vCPUs. */
+static void wait_for_room(const gb_ring *ring, uint64_t deadline)
+{
+    while (ring->state != GB_OWNED && !gb_ring_has_room(ring) && gb_time_ns() < deadline &&
+           !__atomic_load_n(&control->abandon, __ATOMIC_ACQUIRE) && is_reader_alive(control->reader_pid)) {
+        usleep(500);
+    }
+}
+
 void close_window(uint32_t reason)
 {
+    enum { LAST_WAIT_NS = 500000000 };
+    uint64_t deadline = gb_time_ns() + LAST_WAIT_NS;
     for (unsigned vcpu = 0; opened && features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         uint32_t words[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, reason)};
         put_64(words + 1, gb_time_ns());
         put_64(words + 3, begun_on(vcpu));
         rings[vcpu].publishing = NULL;
         rings[vcpu].instructions = begun_on(vcpu);
+        wait_for_room(&rings[vcpu], deadline);
         gb_ring_close(&rings[vcpu], words, 5);
     }
 }

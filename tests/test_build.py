@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from qemu_bridge.machine import find_qemu
-from tcg_plugin import build
+from tcg_plugin import abi, build
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -35,5 +35,7 @@ def test_every_function_the_plugin_wants_is_exported_by_qemu():
         text = subprocess.run(["nm", "-D", path], capture_output=True, text=True, check=True).stdout
         return set(re.findall(rf" {kind} (qemu_plugin_\w+)", text))
 
-    wanted = names(str(build.find_library("glassbox_trace")), "U")
-    assert len(wanted) > 20 and wanted <= names(find_qemu(), "T")
+    exported = names(find_qemu(), "T")
+    for library in sorted(set(abi.PLUGIN_BY_API.values())):
+        wanted = names(str(build.find_library(library)), "U")
+        assert len(wanted) > 20 and wanted <= exported

@@ -16,18 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from .. import connection
 from ..errors import GlassBoxError, MachineError, UsageError
-from . import trace_top
+from . import trace_options, trace_top
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, printable, say
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..machine import MachineConfig
+    from ..trace.check import Report
     from ..trace.control import ArmOptions, TraceControl
+    from ..trace.reader import TraceReader
     from ..trace.recorder import Progress, Recorder
     from ..trace.show import Symbolizer
 
 _WORDS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
 _PROGRESS_S = 1.0
+_MOST_GAPS = 20
+"""That `trace check` and `trace info` print; --json has more."""
 _RUNNING = "running"
 
 
@@ -42,7 +46,7 @@ def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     parser = add_verb(verbs, "trace", record, "glassbox trace demo -o demo.gbt --seconds 5")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    _add_record(add_verb(actions, "record", record, "glassbox trace demo -o demo.gbt --until sym:do_exit"))
+    trace_options.add_record(add_verb(actions, "record", record, "glassbox trace demo -o demo.gbt --until sym:do_exit"))
     add_name(add_verb(actions, "stop", stop))
     for name, function in (("info", info), ("check", check)):
         parser = add_verb(actions, name, function, f"glassbox trace {name} demo.gbt")
@@ -63,29 +67,6 @@ def add_verbs(verbs: Verbs) -> None:
     trace_top.add_verbs(actions)
 
 
-def _add_record(parser: argparse.ArgumentParser) -> None:
-    add_name(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write the trace")
-    parser.add_argument("--seconds", type=float, metavar="S", help="end after this time")
-    parser.add_argument("--insns", type=int, metavar="N", help="end after so many instructions")
-    parser.add_argument("--start-at", metavar="PLACE", help="begin when this is executed: sym:NAME or an address")
-    parser.add_argument("--until", metavar="PLACE", help="end soon after this was executed: sym:NAME or an address")
-    parser.add_argument("--mem", action="store_true", help="record the addresses of loads and stores too")
-    parser.add_argument("--values", action="store_true", help="and their values; implies --mem")
-    parser.add_argument(
-        "--regs", action="append", default=[], metavar="PLACE", help="record the registers when this is executed"
-    )
-    parser.add_argument(
-        "--pid", type=int, action="append", default=[], metavar="N", help="only while this process's memory is mapped"
-    )
-    parser.add_argument("--only", choices=("kernel", "user"), help="only code of this privilege")
-    parser.add_argument(
-        "--lossy", action="store_true", help="drop and count what the reader is too slow for; never wait"
-    )
-    parser.add_argument("--verify", action="store_true", help="let QEMU count every instruction, for 'trace check'")
-    add_json(parser)
-
-
 def record(options: argparse.Namespace) -> int:
     """Record what a machine executes into a file, until asked to end, the time is up or Ctrl-C."""
     from ..trace.control import TraceControl
@@ -93,8 +74,8 @@ def record(options: argparse.Namespace) -> int:
 
     with connect(options) as client:
         path = _trace_path(client)
-        wanted = _arm_options(client, options)
-        until = _address(client, options.until) if options.until else None
+        wanted = trace_options.arm_options(client, options)
+        until = trace_options.find_address(client, options.until) if options.until else None
         control = TraceControl(path)
         recorder = Recorder(control, options.output, _about(client, wanted), until_address=until)
         try:
@@ -140,11 +121,14 @@ def _record(
 
 
 def _drain(recorder: Recorder, options: argparse.Namespace, interrupted: threading.Event) -> None:
-    shown, begun = time.monotonic(), time.monotonic()
+    shown = time.monotonic()
+    begun = None if options.start_at or options.after else shown
     while not (interrupted.is_set() or recorder.is_over or recorder.has_reached):
-        recorder.step()
+        taken = recorder.step()
         now = time.monotonic()
-        if options.seconds is not None and now - begun >= options.seconds:
+        # The time that was asked for begins with the window, which opens when its trigger comes.
+        begun = now if begun is None and taken else begun
+        if options.seconds is not None and begun is not None and now - begun >= options.seconds:
             return
         if now - shown >= _PROGRESS_S or options.insns is not None:
             progress = recorder.progress
@@ -194,57 +178,9 @@ def _trace_path(client: Client) -> Path:
     return Path(path)
 
 
-def _arm_options(client: Client, options: argparse.Namespace) -> ArmOptions:
-    from tcg_plugin.layout import Feature, Mode, Scope
-
-    from ..trace.control import ArmOptions
-
-    features = Feature.BLOCKS | Feature.EVENTS
-    features |= Feature.MEMORY if options.mem or options.values else Feature(0)
-    features |= Feature.VALUES if options.values else Feature(0)
-    features |= Feature.REGISTERS if options.regs else Feature(0)
-    features |= Feature.VERIFY if options.verify else Feature(0)
-    scopes = {"kernel": Scope.KERNEL, "user": Scope.USER, None: Scope.KERNEL | Scope.USER}
-    wanted = ArmOptions(
-        features=features,
-        mode=Mode.LOSSY if options.lossy else Mode.LOSSLESS,
-        scope=scopes[options.only],
-        roots=tuple(_root(client, pid) for pid in options.pid),
-        points=tuple(_address(client, place) for place in options.regs),
-        trigger_address=_address(client, options.start_at) if options.start_at else 0,
-        trigger_hits=1 if options.start_at else 0,
-        limit_instructions=options.insns or 0,
-    )
-    wanted.validate()
-    return wanted
-
-
 def _about(client: Client, wanted: ArmOptions) -> dict[str, Any]:
     connection = client.connection
     return {"machine": client.name, "image": getattr(connection, "image", ""), **wanted.to_json()}
-
-
-def _address(client: Client, place: str) -> int:
-    """The address that ``sym:NAME``, a name or a number stands for."""
-    name = place.removeprefix("sym:")
-    if name[:1].isdigit():
-        try:
-            return int(name, 0)
-        except ValueError:
-            raise UsageError(f"{place!r} is no address; write it as 0xffffffff81000000 or sym:NAME") from None
-    found = client.symbols(name)
-    if not found:
-        raise UsageError(f"the kernel has no symbol {name!r}; 'glassbox sym' lists them")
-    return int(found[0].address)
-
-
-def _root(client: Client, pid: int) -> int:
-    for process in client.processes():
-        if process.pid == pid:
-            if process.page_table is None:
-                raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")
-            return process.page_table
-    raise UsageError(f"there is no process {pid}; 'glassbox ps' lists them")
 
 
 def _describe(progress: Progress) -> str:
@@ -282,7 +218,9 @@ def info(options: argparse.Namespace) -> None:
             for row in trace.file.sections(number):
                 name = _section_name(int(row["kind"]))
                 sections[name] = sections.get(name, 0) + int(row["bytes"])
+        gaps = _find_gaps(trace)
     record = dataclasses.asdict(found) | {
+        "gaps": gaps,
         "bytes_per_instruction": found.file_bytes / max(1, found.instructions),
         "sections": sections,
     }
@@ -290,16 +228,59 @@ def info(options: argparse.Namespace) -> None:
         print_json(record)
         return
     flat = {**record, **{f"{name}_bytes": size for name, size in record.pop("sections").items()}}
+    flat["gaps"] = f"{len(gaps)}, of {sum(gap['words'] for gap in gaps)} words"
     for key in ("about", "summary", "sections"):
         nested = flat.pop(key)
         flat |= {} if key == "sections" else {f"{key}.{name}": value for name, value in nested.items()}
     print("\n".join(f"{printable(str(key)):24} {printable(str(value))}" for key, value in flat.items()))
+    for gap in gaps[:_MOST_GAPS]:
+        print("gap: " + ", ".join(f"{name} {value}" for name, value in gap.items()))
+    if len(gaps) > _MOST_GAPS:
+        print(f"… {len(gaps) - _MOST_GAPS} more gaps")
+
+
+def _find_gaps(trace: TraceReader) -> list[dict[str, int]]:
+    """Where chunks were dropped, by what the header of the next one says; nothing is decoded for it."""
+    from tcg_plugin.layout import Mode
+
+    summary = trace.info.summary
+    if trace.info.about.get("mode", Mode.LOSSLESS) == Mode.LOSSLESS and summary and not summary.get("lost_words"):
+        return []
+    return [
+        {
+            "frame": frame.number,
+            "vcpu": vcpu,
+            "block": int(chunk["first_block"]),
+            "time_ns": int(chunk["time_ns"]),
+            "words": int(chunk["lost_words"]),
+            "chunks": int(chunk["lost_chunks"]),
+        }
+        for frame in trace.frames()
+        for vcpu in range(trace.vcpus)
+        for chunk in frame.chunks(vcpu)
+        if chunk["lost_words"]
+    ]
 
 
 def _section_name(kind: int) -> str:
     from ..trace.format import Section
 
     return Section(kind).name.lower() if kind in Section._value2member_map_ else f"kind {kind}"
+
+
+def _say_holes(report: Report) -> None:
+    for gap in report.gap_list[:_MOST_GAPS]:
+        print(
+            f"frame {gap.frame}, vCPU {gap.vcpu}, block {gap.block}: gap: {gap.words} words in {gap.chunks} chunks were"
+            f" dropped, {gap.instructions or 'an unknown number of'} instructions"
+        )
+    if report.gaps > _MOST_GAPS:
+        print(f"… {report.gaps - _MOST_GAPS} more gaps")
+    if report.filter_holes:
+        say(
+            f"filters left out {report.filter_holes} stretches, with at most {report.left_out_instructions} instructions"
+            " by privilege and address"
+        )
 
 
 def check(options: argparse.Namespace) -> int:
@@ -322,10 +303,9 @@ def check(options: argparse.Namespace) -> int:
             f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
             f"{report.gaps} gaps, {report.windows} windows, {report.verified_windows} verified ({rate:.0f} M/s)"
         )
+        _say_holes(report)
         if report.closed_windows < report.windows:
             say(f"{report.windows - report.closed_windows} windows have no end: what came last may be missing")
-        if not report.is_continuity_checked:
-            say("blocks were filtered, so whether they follow from one another was not checked")
         if not complete:
             say("the file was cut off; its whole frames were checked")
     return 0 if report.is_sound else 1

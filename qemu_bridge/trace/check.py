@@ -1,8 +1,13 @@
 """What must hold in any trace: ``glassbox trace check``.
 
 A block's start follows from the end of the one before (behind it, or where its last instruction jumps), or something in
-the trace says why not: an exception, an instruction that ran alone, a gap, the window's edge. Counters agree, chunks
-are numbered without holes, an id means the same in every frame. Whatever is not explained is listed; nothing is repaired.
+the trace says why not: an exception, an instruction that ran alone, a gap, a stretch that a filter left out, the window's
+edge. Counters agree, chunks are numbered without holes, an id means the same in every frame. Whatever is not explained is
+listed; nothing is repaired.
+
+With VERIFY each stretch between two holes is counted on its own: QEMU's counter stands at both ends of a gap and of a
+process filter's hole. Only two things are known as bounds: the block before a gap may have been cut, which the gap
+swallowed, and the same goes for blocks that were left out.
 
 >>> report = check_trace(TraceReader(Path("boot.gbt")))
 >>> report.is_sound, report.count
@@ -19,11 +24,13 @@ import numpy as np
 
 from tcg_plugin.layout import ChunkFlag, Event, Feature
 
-from .codec import NONE, Found, check_blocks
+from .codec import NONE, EventList, Found, check_blocks
 from .reader import Blocks, BlockTable, Events, Frame, TraceReader
 
 MOST_FINDINGS = 1000
 """How many findings a report lists; all are counted."""
+
+_NO_EVENTS = EventList(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint32))
 
 _SENTENCES = {
     Found.JUMP: "does not follow from the block before, and nothing says why",
@@ -48,6 +55,20 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What was dropped because no chunk was free."""
+
+    frame: int
+    vcpu: int
+    block: int
+    """The vCPU's blocks before it."""
+    words: int
+    chunks: int
+    instructions: int
+    """That began while it lasted; 0 without VERIFY."""
+
+
 @dataclass(slots=True)
 class Report:
     """What `check_trace` found out."""
@@ -57,13 +78,22 @@ class Report:
     instructions: int = 0
     gaps: int = 0
     lost_words: int = 0
+    lost_chunks: int = 0
+    lost_instructions: int = 0
+    """That began during gaps; known with VERIFY."""
+    swallowed_instructions: int = 0
+    """Of blocks cut right before a gap: in `instructions`, though QEMU counted that they did not begin."""
+    filter_holes: int = 0
+    """Stretches that a filter left out."""
+    left_out_instructions: int = 0
+    """Of blocks left out by privilege or address, at most."""
     windows: int = 0
     closed_windows: int = 0
     """Fewer than `windows` when a recording or QEMU was cut off: what came last is not known to be all."""
     verified_windows: int = 0
     """Windows whose instructions QEMU counted one by one."""
-    is_continuity_checked: bool = True
-    """False for a filtered trace, in which a block need not follow from the one before."""
+    gap_list: list[Gap] = field(default_factory=list)
+    """The first of them, as many as findings are listed."""
     count: int = 0
     findings: list[Finding] = field(default_factory=list)
 
@@ -87,13 +117,19 @@ class _Vcpu:
     instructions: int = 0
     sequence: int = -1
     window: int = -1
+    tail: EventList = field(default_factory=lambda: _NO_EVENTS)
+    """Events behind the last block: they stand before the first of the next frame."""
     counter: int | None = None
+    """QEMU's at the beginning of this stretch; None while nothing is recorded."""
     counted_from: int = 0
+    """Instructions recorded by then."""
+    left_out: int = 0
+    """In this stretch, at most."""
 
 
 def check_trace(trace: TraceReader) -> Report:
     """Check a whole trace, a frame at a time. `TraceError` if a frame cannot be read at all."""
-    report = Report(is_continuity_checked=not trace.info.is_filtered)
+    report = Report()
     vcpus = [_Vcpu() for _ in range(trace.vcpus)]
     contents: dict[int, int] = {}
     for frame in trace.frames():
@@ -131,24 +167,51 @@ def _check_vcpu(report: Report, frame: Frame, vcpu: int, state: _Vcpu) -> Blocks
         report.add(
             "count", frame.number, vcpu, -1, f"{row['instructions']} instructions were counted, {count} are there"
         )
-    if report.is_continuity_checked:
-        before = (int(row["before"]), int(row["before_address"]))
-        if before[0] != NONE and before[0] >= len(blocks.table):
-            report.add("count", frame.number, vcpu, -1, "the block before it is not in its dictionary")
-            before = (NONE, 0)
-        table = blocks.table
-        number, found = check_blocks(
-            table.records, table.endings, blocks.numbers, blocks.addresses, before, events.list, MOST_FINDINGS
-        )
-        for row in found:
-            index, kind = int(row["index"]), Found(int(row["kind"]))
-            text = f"block {_describe(blocks, index)} {_SENTENCES[kind]}, {_describe(blocks, index - 1)}"
-            report.add(kind.name.lower(), frame.number, vcpu, blocks.first_block + index, text)
-        report.count += number - len(found)
+    before = (int(row["before"]), int(row["before_address"]))
+    if before[0] != NONE and before[0] >= len(blocks.table):
+        report.add("count", frame.number, vcpu, -1, "the block before it is not in its dictionary")
+        before = (NONE, 0)
+    _check_continuity(report, blocks, before, _join(state.tail, events.list))
+    state.tail = _behind(events.list, len(blocks), state.tail)
     _check_chunks(report, frame, vcpu, state, frame.chunks(vcpu))
     _check_windows(report, frame, events, blocks, state)
     state.blocks, state.instructions = blocks.first_block + len(blocks), blocks.first_instruction + count
     return blocks
+
+
+def _check_continuity(report: Report, blocks: Blocks, before: tuple[int, int], events: EventList) -> None:
+    table = blocks.table
+    number, found = check_blocks(
+        table.records, table.endings, blocks.numbers, blocks.addresses, before, events, MOST_FINDINGS
+    )
+    for row in found:
+        index, kind = int(row["index"]), Found(int(row["kind"]))
+        text = f"block {_describe(blocks, index)} {_SENTENCES[kind]}, {_describe(blocks, index - 1)}"
+        report.add(kind.name.lower(), blocks.frame, blocks.vcpu, blocks.first_block + index, text)
+    report.count += number - len(found)
+
+
+def _join(tail: EventList, events: EventList) -> EventList:
+    """The events of a frame, and before them those that its first block's predecessor left behind."""
+    if not len(tail.at):
+        return events
+    return EventList(
+        np.concatenate([tail.at, events.at]),
+        np.concatenate([tail.offset, events.offset + np.uint32(len(tail.words))]),
+        np.concatenate([tail.words, events.words]),
+    )
+
+
+def _behind(events: EventList, blocks: int, tail: EventList) -> EventList:
+    """Events behind the last of `blocks`, as events before a first block; `tail` goes on if there are no blocks."""
+    first = int(np.searchsorted(events.at, blocks)) if blocks else 0
+    if first == len(events.at):
+        return _NO_EVENTS if blocks else tail
+    start = int(events.offset[first])
+    own = EventList(
+        np.zeros(len(events.at) - first, events.at.dtype), events.offset[first:] - start, events.words[start:]
+    )
+    return own if blocks else _join(tail, own)
 
 
 def _describe(blocks: Blocks, index: int) -> str:
@@ -169,28 +232,65 @@ def _check_chunks(report: Report, frame: Frame, vcpu: int, state: _Vcpu, chunks:
 
 
 def _check_windows(report: Report, frame: Frame, events: Events, blocks: Blocks, state: _Vcpu) -> None:
-    kinds = (Event.WINDOW_START, Event.WINDOW_STOP, Event.GAP)
+    kinds = (Event.WINDOW_START, Event.WINDOW_STOP, Event.GAP, Event.FILTER, Event.LEFT_OUT)
     wanted = np.flatnonzero(np.isin(events.types, kinds)).tolist()
     if not wanted:
         return
     totals = np.concatenate([[0], np.cumsum(blocks.instructions, dtype=np.int64)]) + blocks.first_instruction
     verified = bool(frame.trace.info.features & Feature.VERIFY)
     for index in wanted:
-        here = int(totals[min(int(events.list.at[index]), len(blocks))])
-        kind = Event(int(events.types[index]))
-        report.closed_windows += kind is Event.WINDOW_STOP
-        if kind is Event.GAP:
-            report.gaps += 1
-            report.lost_words += events.value(index)
-            state.counter = None
+        place = min(int(events.list.at[index]), len(blocks))
+        here, kind = int(totals[place]), Event(int(events.types[index]))
+        last = int(blocks.instructions[place - 1]) if place else 0
+        if kind is Event.LEFT_OUT:
+            report.filter_holes += 1
+            report.left_out_instructions += events.value(index)
+            state.left_out += events.value(index)
+        elif kind is Event.GAP:
+            _count_gap(report, blocks, events, index)
+            if verified:
+                _check_stretch(report, blocks, state, events.value(index, 4), here, swallowed=last)
+                _begin_stretch(state, events.value(index, 8), here)
+        elif kind is Event.FILTER:
+            report.filter_holes += int(events.smalls[index]) == 0
+            if verified and not events.smalls[index]:
+                _check_stretch(report, blocks, state, events.value(index, 2), here)
+                state.counter = None
+            elif verified:
+                _begin_stretch(state, events.value(index, 2), here)
         elif kind is Event.WINDOW_START:
             report.windows += 1
-            state.counter, state.counted_from = events.value(index, 4), here
-        elif verified and state.counter is not None and not frame.trace.info.is_filtered:
-            report.verified_windows += 1
-            counted = events.value(index, 2) - state.counter
-            if counted != here - state.counted_from:
-                text = (
-                    f"QEMU counted {counted} instructions in this window, {here - state.counted_from} are in the trace"
-                )
-                report.add("verify", frame.number, blocks.vcpu, blocks.first_block + int(events.list.at[index]), text)
+            _begin_stretch(state, events.value(index, 4), here)
+        else:
+            report.closed_windows += 1
+            report.verified_windows += verified
+            if verified:
+                _check_stretch(report, blocks, state, events.value(index, 2), here)
+            state.counter = None
+
+
+def _count_gap(report: Report, blocks: Blocks, events: Events, index: int) -> None:
+    words, chunks, instructions = (events.value(index, word) for word in (0, 2, 6))
+    report.gaps += 1
+    report.lost_words, report.lost_chunks = report.lost_words + words, report.lost_chunks + chunks
+    report.lost_instructions += instructions
+    if len(report.gap_list) < MOST_FINDINGS:
+        block = blocks.first_block + int(events.list.at[index])
+        report.gap_list.append(Gap(blocks.frame, blocks.vcpu, block, words, chunks, instructions))
+
+
+def _begin_stretch(state: _Vcpu, counter: int, here: int) -> None:
+    state.counter, state.counted_from, state.left_out = counter, here, 0
+
+
+def _check_stretch(report: Report, blocks: Blocks, state: _Vcpu, counter: int, here: int, swallowed: int = 0) -> None:
+    """Compare what was recorded since the stretch began with QEMU's counter; `swallowed`: what may not have begun."""
+    if state.counter is None:
+        return
+    counted, recorded = counter - state.counter, here - state.counted_from
+    if not recorded - max(0, swallowed - 1) <= counted <= recorded + state.left_out:
+        text = f"QEMU counted {counted} instructions here, {recorded} are in the trace"
+        text += f" and at most {state.left_out} were left out" if state.left_out else ""
+        report.add("verify", blocks.frame, blocks.vcpu, -1, text)
+    elif counted < recorded:
+        report.swallowed_instructions += recorded - counted

@@ -288,7 +288,8 @@ class TraceFile:
         if header is None or header["magic"] != MAGIC:
             raise TraceError(f"{self.path} is no trace; 'glassbox trace NAME -o FILE{SUFFIX}' records one")
         if header["version"] != VERSION:
-            raise TraceError(f"{self.path} is of version {header['version']}; use a newer glassbox")
+            way_out = "record it again" if header["version"] < VERSION else "use a newer glassbox"
+            raise TraceError(f"{self.path} is of version {header['version']}, not {VERSION}; {way_out}")
         first = HEADER.itemsize + int(header["json_bytes"])
         text = self._map[HEADER.itemsize : first]
         if first > self.size or zlib.crc32(header.tobytes()[:-4] + text) != header["crc"]:

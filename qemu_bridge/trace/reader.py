@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, BlockHeader, Event, Feature, Scope
+from tcg_plugin.layout import NO_OFFSET, REGISTERS, BlockHeader, Event, Feature, Scope
 
 from ..errors import TraceError, UsageError
 from . import codec
@@ -194,6 +194,27 @@ class Accesses:
         return len(self.addresses)
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterSets:
+    """Registers of one vCPU at chosen blocks in one frame, in order; arrays of the same length."""
+
+    blocks: U64
+    """Of the block that begins with these values: its number among all blocks of this vCPU."""
+    addresses: U64
+    """Where it ran."""
+    values: U64
+    """Shape (n, 18): one column for each name in `tcg_plugin.layout.REGISTERS`."""
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def column(self, name: str) -> U64:
+        """One register of every set, such as ``rdi``; `UsageError` if there is none of that name."""
+        if name not in REGISTERS:
+            raise UsageError(f"there is no register {name!r}; recorded are {', '.join(REGISTERS)}")
+        return self.values[:, REGISTERS.index(name)]
+
+
 class Frame:
     """One frame: a dictionary, and for each vCPU blocks, events, accesses. Decoded when asked for."""
 
@@ -264,6 +285,9 @@ class Frame:
 
     def addresses(self, vcpu: int = 0) -> U64:
         """Linear address at which each block ran."""
+        return self._addresses(vcpu, self.numbers(vcpu))
+
+    def _addresses(self, vcpu: int, numbers: U32) -> U64:
         pages, slots = self.dictionary.pages
         known = self._sections.read(Section.HOMES, vcpu, HOME.itemsize).view(HOME)
         homes = np.full(len(pages), NO_OFFSET, np.uint64)
@@ -272,7 +296,7 @@ class Frame:
         there[there] = pages[place[there]] == known["page"][there]
         homes[place[there]] = known["home"][there]
         events = self.events(vcpu).list
-        return codec.block_addresses(self.dictionary.records, slots, pages, homes, self.numbers(vcpu), events)
+        return codec.block_addresses(self.dictionary.records, slots, pages, homes, numbers, events)
 
     def instructions(self, vcpu: int = 0) -> U16:
         """Instructions that began in each block."""
@@ -297,6 +321,22 @@ class Frame:
         count = len(self.numbers(vcpu))
         edges = np.minimum(np.append(at, count), count).astype(np.int64)
         return np.repeat(roots, np.diff(edges))
+
+    def registers(self, vcpu: int = 0) -> RegisterSets:
+        """Registers at the blocks that were chosen; empty if they were not recorded.
+
+        The block may be the first of the next frame. Sets whose block never came are left out: the window ended.
+        """
+        events, numbers, following = self.events(vcpu), self.numbers(vcpu), int(self.vcpu(vcpu)["following"])
+        if following < len(self.dictionary):
+            numbers = np.append(numbers, np.uint32(following))
+        addresses = self._addresses(vcpu, numbers)
+        words = 2 * len(REGISTERS)
+        found = [i for i in events.where(Event.REGISTERS).tolist() if len(events.payload(i)) == words]
+        found = [i for i in found if events.list.at[i] < len(addresses)]
+        at = events.list.at[found].astype(np.int64)
+        values = np.array([events.payload(i) for i in found], np.uint32).reshape(len(found), words)
+        return RegisterSets(at.astype(np.uint64) + np.uint64(events.first_block), addresses[at], values.view(np.uint64))
 
     def chunks(self, vcpu: int = 0) -> npt.NDArray[Any]:
         """Headers of the ring's chunks, as `format.CHUNK`."""
@@ -388,6 +428,11 @@ class TraceReader:
         """The loads and stores of one vCPU, a frame at a time."""
         self._validate(vcpu)
         return (frame.memory(vcpu) for frame in self.frames())
+
+    def registers(self, vcpu: int = 0) -> Iterator[RegisterSets]:
+        """The registers of one vCPU at chosen blocks, a frame at a time."""
+        self._validate(vcpu)
+        return (frame.registers(vcpu) for frame in self.frames())
 
     def _validate(self, vcpu: int) -> None:
         if not 0 <= vcpu < self.vcpus:

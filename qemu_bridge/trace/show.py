@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tcg_plugin.layout import Event
+from tcg_plugin.layout import REGISTERS, Event
 
 from ..errors import TraceError
 from .reader import Blocks, Events, TraceReader
@@ -68,7 +68,8 @@ def _show_blocks(
 ) -> Iterator[Line]:
     ends = np.cumsum(blocks.instructions, dtype=np.int64) + blocks.first_instruction
     low = int(np.searchsorted(ends, first, "right"))
-    event = int(np.searchsorted(events.list.at, low + (first > blocks.first_instruction)))
+    inside = low < len(blocks) and first > int(ends[low]) - int(blocks.instructions[low])
+    event = int(np.searchsorted(events.list.at, low + inside))
     for index in range(low, len(blocks)):
         number = int(ends[index]) - int(blocks.instructions[index])
         if number >= last:
@@ -95,7 +96,15 @@ def _event_line(events: Events, index: int, number: int, common: tuple[int, int,
     label = Event(kind).name.lower() if kind in Event._value2member_map_ else f"event-{kind}"
     value = events.value(index)
     text = f"{label} {small} {value:#x}" if len(events.payload(index)) >= 2 else f"{label} {small}"
-    if kind == Event.EXCEPTION:
+    if kind == Event.REGISTERS:
+        values = np.asarray(events.payload(index)).copy()
+        pairs = zip(REGISTERS, values[: len(values) & ~1].view(np.uint64).tolist(), strict=False)
+        text = "registers " + " ".join(f"{register}={held:#x}" for register, held in pairs)
+    elif kind == Event.GAP:
+        text = f"gap of {value} words in {events.value(index, 2)} chunks, {events.value(index, 6) or '?'} instructions"
+    elif kind == Event.LEFT_OUT:
+        text = f"left out: {value} instructions at most"
+    elif kind == Event.EXCEPTION:
         text = f"exception {small} at {value:#x}"
     return Line(
         number, common[0], value, common[1], common[2], label, text, name(value) if kind == Event.EXCEPTION else ""

@@ -116,10 +116,10 @@ static void test_a_lossy_ring_loses_whole_stretches_and_counts_them(void)
             unsigned at = 0;
             in_headers += chunk->lost_words;
             if (word_of(chunk, 0) >> 30 == GB_KIND_EVENT) {
-                CHECK(word_of(chunk, 0) == GB_EVENT_WORD(GB_EVENT_GAP, 4, 0));
+                CHECK(word_of(chunk, 0) == GB_EVENT_WORD(GB_EVENT_GAP, 10, 0));
                 gaps += word_of(chunk, 1);
                 read += word_of(chunk, 1);
-                at = 5;
+                at = 11;
             }
             for (; at < chunk->words; at++) {
                 CHECK(word_of(chunk, at) == (uint32_t)read++);
@@ -130,9 +130,75 @@ static void test_a_lossy_ring_loses_whole_stretches_and_counts_them(void)
     CHECK(gaps > 0 && gaps == in_headers && shared.waits == 0);
     for (const gb_chunk *chunk; (chunk = next_chunk()); free_chunk()) {
         gaps += chunk->lost_words;
-        read += chunk->words - (chunk->lost_words ? 5 : 0) + chunk->lost_words;
+        read += chunk->words - (chunk->lost_words ? 11 : 0) + chunk->lost_words;
     }
     CHECK(read + (shared.lost_words - gaps) == written);
+}
+
+static uint64_t begun;
+
+static uint64_t count_begun(unsigned vcpu)
+{
+    CHECK(vcpu == 3);
+    return begun;
+}
+
+static uint64_t number_of(const gb_chunk *chunk, unsigned index)
+{
+    return word_of(chunk, index) | (uint64_t)word_of(chunk, index + 1) << 32;
+}
+
+/* Block n begins at counter 3 n and has events in its middle. Returns how many gaps came. */
+static unsigned read_blocks(uint32_t *last)
+{
+    unsigned gaps = 0;
+    for (const gb_chunk *chunk; (chunk = next_chunk()); free_chunk()) {
+        for (unsigned at = 0; at < chunk->words; at++) {
+            uint32_t word = word_of(chunk, at);
+            if (word >> 30 != GB_KIND_EVENT) {
+                CHECK(word == ++*last);
+                continue;
+            }
+            if ((word >> 24 & 0x3f) == GB_EVENT_GAP) {
+                uint64_t from = number_of(chunk, at + 5), lost = number_of(chunk, at + 7), now = number_of(chunk, at + 9);
+                CHECK(from == 3 * ((uint64_t)*last + 1) && lost == now - from && now % 3 == 0);
+                CHECK(at + 11 < chunk->words && word_of(chunk, at + 11) == now / 3);
+                *last = (uint32_t)(now / 3) - 1;
+                gaps++;
+            }
+            at += word >> 16 & 0xff;
+        }
+    }
+    return gaps;
+}
+
+static void test_a_gap_holds_whole_blocks_and_says_how_many_instructions(void)
+{
+    unsigned gaps = 0;
+    uint32_t payload[8] = {0}, last = 0, id = 0;
+    start(2, false);
+    ring.count = count_begun;
+    srand(1);
+    for (int round = 0; round < 3000; round++) {
+        for (int i = rand() % 200; i > 0; i--) {
+            begun = 3 * (uint64_t)++id;
+            gb_ring_put(&ring, id);
+            for (int event = rand() % 3; event > 0; event--) {
+                begun++;
+                gb_ring_event(&ring, GB_EVENT_SYSCALL, 0, payload, (unsigned)rand() % 9);
+            }
+        }
+        if (rand() % 3 == 0) {
+            gaps += read_blocks(&last);
+        }
+    }
+    begun = 3 * ((uint64_t)id + 1);
+    gaps += read_blocks(&last);
+    uint32_t words[2] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 1, 0)};
+    gb_ring_close(&ring, words, 2);
+    const gb_chunk *chunk = next_chunk();
+    CHECK(gaps > 100 && chunk && chunk->flags & GB_CHUNK_LAST);
+    CHECK(shared.lost_chunks >= gaps && shared.waits == 0);
 }
 
 static void test_a_wait_ends_when_patience_does(void)
@@ -228,6 +294,7 @@ int main(void)
     RUN(test_words_come_out_in_order);
     RUN(test_the_largest_event_always_fits);
     RUN(test_a_lossy_ring_loses_whole_stretches_and_counts_them);
+    RUN(test_a_gap_holds_whole_blocks_and_says_how_many_instructions);
     RUN(test_a_wait_ends_when_patience_does);
     RUN(test_unwanted_words_leave_no_trace);
     RUN(test_a_thread_that_reads_gets_everything);

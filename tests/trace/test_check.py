@@ -97,9 +97,19 @@ def test_an_id_that_changes_its_meaning_is_found(program, tmp_path):
     assert [found.kind for found in report.findings] == ["dictionary"]
 
 
-def test_a_filtered_trace_need_not_be_continuous(program, tmp_path):
-    report = check(tmp_path, program, [window_start(), [1, 200, 3], window_stop()], scope=2)
-    assert report.is_sound and not report.is_continuity_checked
+def test_a_filtered_trace_is_continuous_but_for_the_holes_that_it_tells_of(program, tmp_path):
+    hole = event(Event.LEFT_OUT, *split64(50))
+    for number, (words, findings) in enumerate((([1, *hole, 200, *hole, 3], 0), ([1, *hole, 200, 3], 1))):
+        report = check(tmp_path / str(number), program, [window_start(), words, window_stop()], scope=2)
+        assert (report.count, report.filter_holes) == (findings, 2 - number)
+        assert report.left_out_instructions == 50 * report.filter_holes
+
+
+@pytest.mark.parametrize("frame_blocks", [1, 3, 1000])
+def test_what_comes_between_two_frames_explains_the_second(frame_blocks, program, tmp_path):
+    ids = [1 + i * 7 % 200 for i in range(40)]
+    pieces = [[i, *event(Event.EXCEPTION, *split64(program.address(i)), 0, 0, small=236)] for i in ids]
+    assert check(tmp_path, program, [window_start(), *pieces, window_stop()], frame_blocks).is_sound
 
 
 def test_interrupted_string_instructions_and_shared_early_mappings_follow(tmp_path):
