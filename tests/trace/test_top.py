@@ -59,7 +59,7 @@ def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded)
     kernel = top(recorded[0], "--symbols", machine.name, "--kernel")
     lines = [line for item in kernel["blocks"] + kernel["paths"] for line in item["code"] if line["symbol"]]
     wanted = "|".join({line["symbol"].partition("+")[0].replace(".", "[.]") for line in lines})
-    output, _ = machine.client.execute(f"grep -E ' ({wanted})$' /proc/kallsyms", 60.0)
+    output, _ = machine.client.execute(f"grep -E ' ({wanted})([[:space:]]|$)' /proc/kallsyms", 60.0)
     names = {}
     for line in output.decode().splitlines():
         address, _, name = line.split()[:3]

@@ -1,0 +1,200 @@
+/* See stacks.h. */
+#include "stacks.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define NOWHERE UINT64_MAX
+
+_Static_assert(sizeof(gb_stack_node) == 24 && sizeof(gb_stack_entry) == 16 && sizeof(gb_stack_event) == 32,
+               "qemu_bridge/trace/stacks.py has these as NumPy types");
+
+int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key)
+{
+    uint64_t slot = (key + parent * 0xd1342543de82ef95ull) * 0x9e3779b97f4a7c15ull >> 32;
+    for (;; slot++) {
+        uint32_t *found = tree->table + (slot & tree->table_mask);
+        if (!*found) {
+            if (tree->node_count >= tree->node_room) {
+                return parent;
+            }
+            *found = (uint32_t)tree->node_count++;
+            tree->nodes[*found] = (gb_stack_node){.key = key, .parent = parent};
+            return *found;
+        }
+        if (tree->nodes[*found].parent == parent && tree->nodes[*found].key == key) {
+            return *found;
+        }
+    }
+}
+
+static gb_stack_entry *stack_of(const gb_stacks *state)
+{
+    return state->stacks + (uint64_t)state->current * GB_STACK_ROOM;
+}
+
+static uint32_t top_node(const gb_stacks *state)
+{
+    return stack_of(state)[state->lengths[state->current] - 1].node;
+}
+
+static void push(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key)
+{
+    gb_stack_entry *stack = stack_of(state);
+    uint32_t *length = state->lengths + state->current, node = top_node(state);
+    if (*length == GB_STACK_ROOM) {
+        /* The process and the outermost function stay; of what is between, the older half goes. */
+        memmove(stack + 2, stack + GB_STACK_ROOM / 2, GB_STACK_ROOM / 2 * sizeof *stack);
+        *length = GB_STACK_ROOM / 2 + 2;
+    }
+    node = *length >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
+    stack[(*length)++] = (gb_stack_entry){.behind = behind, .node = node};
+}
+
+/* Begin the current stack anew, in a function of a process. */
+static void begin(gb_stacks *state, gb_stack_tree *tree, uint32_t base, uint64_t key)
+{
+    stack_of(state)[0] = (gb_stack_entry){.behind = NOWHERE, .node = base};
+    state->lengths[state->current] = 1;
+    push(state, tree, NOWHERE, key);
+}
+
+/* --- threads ---------------------------------------------------------------------------------------------------- */
+
+/* Keep the current stack, but for its last entry, in place of the one that was put aside first. */
+static void put_aside(gb_stacks *state)
+{
+    unsigned oldest = 0;
+    uint32_t length = state->lengths[state->current] - 1;
+    for (unsigned i = 1; i < GB_THREADS; i++) {
+        oldest = state->aside_ages[i] < state->aside_ages[oldest] ? i : oldest;
+    }
+    memcpy(state->aside + (uint64_t)oldest * GB_STACK_ROOM, stack_of(state), length * sizeof(gb_stack_entry));
+    state->aside_lengths[oldest] = length;
+    state->aside_ages[oldest] = ++state->age;
+}
+
+/* Take the stack that has `address` to return to, under the process of the current one; whether there is one. */
+static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
+{
+    unsigned best = 0;
+    uint32_t length = 0;
+    for (unsigned i = 0; i < GB_THREADS; i++) {
+        const gb_stack_entry *stack = state->aside + (uint64_t)i * GB_STACK_ROOM;
+        for (uint32_t at = state->aside_lengths[i]; at > 2 && (!length || state->aside_ages[i] > state->aside_ages[best]);
+             at--) {
+            if (stack[at - 1].behind == address) {
+                best = i;
+                length = at - 1;
+                break;
+            }
+        }
+    }
+    if (!length) {
+        return false;
+    }
+    gb_stack_entry *from = state->aside + (uint64_t)best * GB_STACK_ROOM, *to = stack_of(state);
+    for (uint32_t at = 1; at < length; at++) {
+        uint32_t node = to[at - 1].node;
+        to[at].behind = from[at].behind;
+        to[at].node = at >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, tree->nodes[from[at].node].key);
+    }
+    state->lengths[state->current] = length;
+    state->aside_lengths[best] = 0;
+    state->aside_ages[best] = 0;
+    return true;
+}
+
+/* --- steps ------------------------------------------------------------------------------------------------------ */
+
+static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key)
+{
+    state->is_thunk = 0;
+    state->is_switch |= state->switch_key && key == state->switch_key;
+    push(state, tree, behind, key);
+}
+
+static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uint64_t key, uint32_t base)
+{
+    gb_stack_entry *stack = stack_of(state);
+    uint32_t length = state->lengths[state->current];
+    bool is_thunk = state->is_thunk, is_switch = state->is_switch;
+    state->is_thunk = state->is_switch = 0;
+    if (is_switch) {
+        put_aside(state);
+        begin(state, tree, base, key);
+        state->unsettled[state->current] = 1;
+        return;
+    }
+    for (uint32_t at = length; at > 2; at--) {
+        if (stack[at - 1].behind == address) {
+            state->lengths[state->current] = at - 1;
+            return;
+        }
+    }
+    if (is_thunk && length > 1 && stack[length - 1].behind != NOWHERE) {
+        /* A return that was made into a jump leaves for another function. */
+        uint64_t behind = stack[length - 1].behind;
+        state->lengths[state->current]--;
+        push(state, tree, behind, key);
+        return;
+    }
+    bool unsettled = state->unsettled[state->current];
+    state->unsettled[state->current] = 0;
+    /* Any other is the end of what was known. */
+    if (!unsettled || !take_up(state, tree, address)) {
+        begin(state, tree, base, key);
+    }
+}
+
+int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *numbers, const uint64_t *address,
+                       const uint16_t *begun, uint64_t count, const uint8_t *steps, const uint16_t *bytes,
+                       const uint64_t *keys, uint64_t limit, const gb_stack_event *events, uint64_t event_count,
+                       const uint32_t *bases)
+{
+    uint64_t next = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t number = numbers[i];
+        if (number >= limit) {
+            return GB_ERROR_RANGE;
+        }
+        uint64_t key = keys[number] ? keys[number] : address[i];
+        if (state->step && state->lengths[state->current]) {
+            /* Where an exception comes at once, this is its handler: the step went to where it came from. */
+            uint64_t target = address[i], target_key = key;
+            for (uint64_t e = next; e < event_count && events[e].at <= i; e++) {
+                if (events[e].kind == GB_AT_EXCEPTION) {
+                    target = events[e].from;
+                    target_key = events[e].key;
+                    break;
+                }
+            }
+            if (state->step == GB_STEP_RETURN) {
+                go_back(state, tree, target, target_key, bases[state->current]);
+            } else if (target - state->behind < GB_NEAR) {
+                state->is_thunk = 1;
+            } else {
+                call(state, tree, state->behind, target_key);
+            }
+        }
+        for (; next < event_count && events[next].at <= i; next++) {
+            if (events[next].kind == GB_AT_EXCEPTION && state->lengths[state->current]) {
+                call(state, tree, events[next].from, key);
+            } else if (events[next].kind == GB_AT_SWITCH) {
+                if (events[next].stack >= state->stack_count) {
+                    return GB_ERROR_RANGE;
+                }
+                state->current = events[next].stack;
+                if (!state->lengths[state->current]) {
+                    begin(state, tree, bases[state->current], key);
+                }
+            }
+        }
+        if (state->lengths[state->current]) {
+            tree->nodes[top_node(state)].instructions += begun[i];
+        }
+        state->step = steps[number];
+        state->behind = address[i] + bytes[number];
+    }
+    return 0;
+}
