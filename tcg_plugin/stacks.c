@@ -51,12 +51,38 @@ static void push(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_
     stack[(*length)++] = (gb_stack_entry){.behind = behind, .node = node};
 }
 
-/* Begin the current stack anew, in a function of a process. */
-static void begin(gb_stacks *state, gb_stack_tree *tree, uint32_t base, uint64_t key)
+/* Begin the current stack anew, in a function of the process. */
+static void begin(gb_stacks *state, gb_stack_tree *tree, uint64_t key)
 {
-    stack_of(state)[0] = (gb_stack_entry){.behind = NOWHERE, .node = base};
+    stack_of(state)[0] = (gb_stack_entry){.behind = NOWHERE, .node = state->base};
     state->lengths[state->current] = 1;
     push(state, tree, NOWHERE, key);
+}
+
+/* Make `length` entries the current stack, under the process. */
+static void take_over(gb_stacks *state, gb_stack_tree *tree, const gb_stack_entry *from, uint32_t length)
+{
+    gb_stack_entry *to = stack_of(state);
+    to[0] = (gb_stack_entry){.behind = NOWHERE, .node = state->base};
+    for (uint32_t at = 1; at < length; at++) {
+        uint32_t node = to[at - 1].node;
+        uint64_t key = tree->nodes[from[at].node].key;
+        to[at].behind = from[at].behind;
+        to[at].node = at >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
+    }
+    state->lengths[state->current] = length;
+}
+
+static void load_root(gb_stacks *state, gb_stack_tree *tree, uint32_t stack, uint32_t base, uint64_t key)
+{
+    bool moves = state->switch_key && state->base != base;
+    state->base = base;
+    state->current = state->switch_key ? state->current : stack;
+    if (!state->lengths[state->current]) {
+        begin(state, tree, key);
+    } else if (moves) {
+        take_over(state, tree, stack_of(state), state->lengths[state->current]);
+    }
 }
 
 /* --- threads ---------------------------------------------------------------------------------------------------- */
@@ -74,15 +100,15 @@ static void put_aside(gb_stacks *state)
     state->aside_ages[oldest] = ++state->age;
 }
 
-/* Take the stack that has `address` to return to, under the process of the current one; whether there is one. */
+/* Take the stack that has `address` to return to; whether there is one. */
 static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
 {
     unsigned best = 0;
     uint32_t length = 0;
     for (unsigned i = 0; i < GB_THREADS; i++) {
         const gb_stack_entry *stack = state->aside + (uint64_t)i * GB_STACK_ROOM;
-        for (uint32_t at = state->aside_lengths[i]; at > 2 && (!length || state->aside_ages[i] > state->aside_ages[best]);
-             at--) {
+        uint32_t at = length && state->aside_ages[i] < state->aside_ages[best] ? 0 : state->aside_lengths[i];
+        for (; at > 2; at--) {
             if (stack[at - 1].behind == address) {
                 best = i;
                 length = at - 1;
@@ -90,19 +116,12 @@ static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
             }
         }
     }
-    if (!length) {
-        return false;
+    if (length) {
+        take_over(state, tree, state->aside + (uint64_t)best * GB_STACK_ROOM, length);
+        state->aside_lengths[best] = 0;
+        state->aside_ages[best] = 0;
     }
-    gb_stack_entry *from = state->aside + (uint64_t)best * GB_STACK_ROOM, *to = stack_of(state);
-    for (uint32_t at = 1; at < length; at++) {
-        uint32_t node = to[at - 1].node;
-        to[at].behind = from[at].behind;
-        to[at].node = at >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, tree->nodes[from[at].node].key);
-    }
-    state->lengths[state->current] = length;
-    state->aside_lengths[best] = 0;
-    state->aside_ages[best] = 0;
-    return true;
+    return length != 0;
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------ */
@@ -114,7 +133,7 @@ static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_
     push(state, tree, behind, key);
 }
 
-static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uint64_t key, uint32_t base)
+static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uint64_t key)
 {
     gb_stack_entry *stack = stack_of(state);
     uint32_t length = state->lengths[state->current];
@@ -122,7 +141,7 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
     state->is_thunk = state->is_switch = 0;
     if (is_switch) {
         put_aside(state);
-        begin(state, tree, base, key);
+        begin(state, tree, key);
         state->unsettled[state->current] = 1;
         return;
     }
@@ -143,7 +162,7 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
     state->unsettled[state->current] = 0;
     /* Any other is the end of what was known. */
     if (!unsettled || !take_up(state, tree, address)) {
-        begin(state, tree, base, key);
+        begin(state, tree, key);
     }
 }
 
@@ -170,7 +189,7 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
                 }
             }
             if (state->step == GB_STEP_RETURN) {
-                go_back(state, tree, target, target_key, bases[state->current]);
+                go_back(state, tree, target, target_key);
             } else if (target - state->behind < GB_NEAR) {
                 state->is_thunk = 1;
             } else {
@@ -184,10 +203,7 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
                 if (events[next].stack >= state->stack_count) {
                     return GB_ERROR_RANGE;
                 }
-                state->current = events[next].stack;
-                if (!state->lengths[state->current]) {
-                    begin(state, tree, bases[state->current], key);
-                }
+                load_root(state, tree, events[next].stack, bases[events[next].stack], key);
             }
         }
         if (state->lengths[state->current]) {

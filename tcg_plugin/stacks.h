@@ -2,9 +2,11 @@
  * Call stacks from calls and returns: the hot half of `glassbox trace export --format folded`, whose text
  * (qemu_bridge/trace/export/folded.py) says what counts as a call.
  *
- * Functions are known by keys: a name's number with GB_NAMED, or an address. A tree of keys has the instructions of each stack. Each
- * page-table root has a stack of its own. Where the kernel switches threads, the stack is put aside and another one begins,
- * without callers; the first return that it cannot account for finds the thread whose stack it fits, the latest first.
+ * Functions are known by keys: a name's number with GB_NAMED, or an address. A tree of keys has the instructions of each stack.
+ *
+ * Each page-table root has a stack of its own, unless the function is known that switches threads: then each thread has one,
+ * which moves to the process whose root is loaded. At a switch the stack is put aside and another one begins, without callers;
+ * the first return that it cannot account for finds the thread whose stack it fits, the latest first.
  *
  * No allocation in here, and nothing is written beyond what the caller gave, whatever the input.
  */
@@ -61,6 +63,7 @@ typedef struct {
     uint64_t switch_key; /* of the function that returns as another thread; 0 if it is not known */
     uint64_t behind;     /* of the block before */
     uint32_t current, step, is_thunk, is_switch;
+    uint32_t base, pad; /* node of the process */
 } gb_stacks;
 
 /* Node of what `key` is called from `parent`; `parent` itself when there is no room. */

@@ -1,8 +1,8 @@
 """Call stacks from the calls and returns of a trace: the Python face of ``tcg_plugin/stacks.h``, which says how.
 
 >>> tree = StackTree()
->>> stacks = Stacks(tree, switch_key=0)                     # of one vCPU
->>> stacks.walk(blocks, steps, keys, events, roots)
+>>> stacks = Stacks(tree)                                   # of one vCPU
+>>> stacks.walk(blocks, steps, keys, events)
 >>> for keys, instructions in tree.stacks(): ...            # innermost last
 """
 
@@ -49,7 +49,7 @@ class _Stacks(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("stacks", "lengths", "unsettled", "aside", "aside_lengths", "aside_ages")),
         *((name, c_uint64) for name in ("stack_count", "age", "switch_key", "behind")),
-        *((name, c_uint32) for name in ("current", "step", "is_thunk", "is_switch")),
+        *((name, c_uint32) for name in ("current", "step", "is_thunk", "is_switch", "base", "pad")),
     )
 
 
@@ -93,18 +93,22 @@ class StackTree:
 
 
 class Stacks:
-    """The stacks of one vCPU, one for each page-table root."""
+    """The stacks of one vCPU, one for each page-table root, or for each thread once it is known what switches them."""
 
-    def __init__(self, tree: StackTree, switch_key: int = 0) -> None:
-        """`switch_key` is of the function that returns as another thread."""
+    def __init__(self, tree: StackTree) -> None:
+        """Its nodes are those of `tree`."""
         self._tree = tree
         self._aside = (np.zeros((THREADS, ROOM), _ENTRY), np.zeros(THREADS, np.uint32), np.zeros(THREADS, np.uint64))
         self._arrays: tuple[npt.NDArray[Any], ...] = (
             *(np.zeros((0, ROOM), _ENTRY), np.zeros(0, np.uint32), np.zeros(0, np.uint8)),
         )
         self._bases = np.zeros(0, np.uint32)
-        self._c = _Stacks(switch_key=switch_key)
+        self._c = _Stacks()
         self._c.aside, self._c.aside_lengths, self._c.aside_ages = (array.ctypes.data for array in self._aside)
+
+    def follow_threads(self, switch_key: int) -> None:
+        """From now on the function `switch_key` returns as another thread."""
+        self._c.switch_key = switch_key
 
     def add(self, base: int) -> int:
         """One more stack, under the node `base` of a process; returns its number, that of the last if there are too many."""
