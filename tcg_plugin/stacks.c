@@ -68,6 +68,7 @@ static void take_over(gb_stacks *state, gb_stack_tree *tree, const gb_stack_entr
         uint32_t node = to[at - 1].node;
         uint64_t key = tree->nodes[from[at].node].key;
         to[at].behind = from[at].behind;
+        to[at].is_exception = from[at].is_exception;
         to[at].node = at >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
     }
     state->lengths[state->current] = length;
@@ -126,11 +127,26 @@ static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
 
 /* --- steps ------------------------------------------------------------------------------------------------------ */
 
-static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key)
+static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key, bool is_exception)
 {
     state->is_thunk = 0;
     state->is_switch |= state->switch_key && key == state->switch_key;
     push(state, tree, behind, key);
+    stack_of(state)[state->lengths[state->current] - 1].is_exception = is_exception;
+}
+
+/* Entries up to the last one that a return to `address` ends, or 0. An iret may go elsewhere: the handler mended the fault. */
+static uint32_t find_caller(const gb_stacks *state, uint64_t address)
+{
+    const gb_stack_entry *stack = stack_of(state);
+    uint32_t exception = 0;
+    for (uint32_t at = state->lengths[state->current]; at > 2; at--) {
+        if (stack[at - 1].behind == address) {
+            return at - 1;
+        }
+        exception = exception || !stack[at - 1].is_exception ? exception : at - 1;
+    }
+    return state->step == GB_STEP_IRET ? exception : 0;
 }
 
 static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uint64_t key)
@@ -145,11 +161,10 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
         state->unsettled[state->current] = 1;
         return;
     }
-    for (uint32_t at = length; at > 2; at--) {
-        if (stack[at - 1].behind == address) {
-            state->lengths[state->current] = at - 1;
-            return;
-        }
+    uint32_t caller = find_caller(state, address);
+    if (caller) {
+        state->lengths[state->current] = caller;
+        return;
     }
     if (is_thunk && length > 1 && stack[length - 1].behind != NOWHERE) {
         /* A return that was made into a jump leaves for another function. */
@@ -164,6 +179,13 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
     if (!unsettled || !take_up(state, tree, address)) {
         begin(state, tree, key);
     }
+}
+
+/* Whether `address` lies in the block before; one that calls itself does not count. */
+static bool is_inside(const gb_stacks *state, uint64_t address)
+{
+    return address - state->start < state->behind - state->start &&
+           !(address == state->start && state->step == GB_STEP_CALL);
 }
 
 int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *numbers, const uint64_t *address,
@@ -188,17 +210,19 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
                     break;
                 }
             }
-            if (state->step == GB_STEP_RETURN) {
-                go_back(state, tree, target, target_key);
+            if (is_inside(state, target)) {
+                /* It was cut short, or its last instruction began again. */
             } else if (target - state->behind < GB_NEAR) {
-                state->is_thunk = 1;
+                state->is_thunk |= state->step == GB_STEP_CALL;
+            } else if (state->step == GB_STEP_CALL) {
+                call(state, tree, state->behind, target_key, false);
             } else {
-                call(state, tree, state->behind, target_key);
+                go_back(state, tree, target, target_key);
             }
         }
         for (; next < event_count && events[next].at <= i; next++) {
             if (events[next].kind == GB_AT_EXCEPTION && state->lengths[state->current]) {
-                call(state, tree, events[next].from, key);
+                call(state, tree, events[next].from, key, true);
             } else if (events[next].kind == GB_AT_SWITCH) {
                 if (events[next].stack >= state->stack_count) {
                     return GB_ERROR_RANGE;
@@ -210,6 +234,7 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
             tree->nodes[top_node(state)].instructions += begun[i];
         }
         state->step = steps[number];
+        state->start = address[i];
         state->behind = address[i] + bytes[number];
     }
     return 0;

@@ -21,12 +21,12 @@ enum {
     GB_DEEPEST = 200,      /* functions of a stack in the tree; what is called deeper counts for the last one */
     GB_STACK_ROOM = 1024,  /* entries of a stack, so that returns from deeper calls are known */
     GB_THREADS = 256,      /* stacks put aside */
-    GB_NEAR = 16,          /* bytes behind a call that are no function of their own */
+    GB_NEAR = 16,          /* bytes behind a call that are no function of their own; an iret to there only flushes the pipeline */
 };
 
 #define GB_NAMED (1ull << 62) /* no address: bits 63 to 47 of these are the same */
 
-enum { GB_STEP_NONE, GB_STEP_CALL, GB_STEP_RETURN }; /* how a block ends */
+enum { GB_STEP_NONE, GB_STEP_CALL, GB_STEP_RETURN, GB_STEP_IRET }; /* how a block ends */
 enum { GB_AT_SWITCH, GB_AT_EXCEPTION };              /* what may come before a block */
 
 typedef struct {
@@ -36,7 +36,7 @@ typedef struct {
 
 typedef struct {
     uint64_t behind; /* where a return goes; ~0: nowhere */
-    uint32_t node, pad;
+    uint32_t node, is_exception;
 } gb_stack_entry;
 
 /* Before block `at`: the root of stack `stack` is loaded; or an exception at `from`, which is in the function `key`. */
@@ -61,7 +61,7 @@ typedef struct {
     uint64_t *aside_ages;
     uint64_t stack_count, age;
     uint64_t switch_key; /* of the function that returns as another thread; 0 if it is not known */
-    uint64_t behind;     /* of the block before */
+    uint64_t start, behind; /* of the block before */
     uint32_t current, step, is_thunk, is_switch;
     uint32_t base, pad; /* node of the process */
 } gb_stacks;

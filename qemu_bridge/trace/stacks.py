@@ -27,7 +27,7 @@ MOST_NODES = 1 << 20
 """Different stacks; beyond, new callees count for their callers."""
 MOST_STACKS = 4096
 """Page-table roots of one vCPU with a stack of their own; those beyond share one."""
-CALL, RETURN = 1, 2
+CALL, RETURN, IRET = 1, 2, 3
 SWITCH, EXCEPTION = 0, 1
 
 ROOM, THREADS = 1024, 256
@@ -48,7 +48,7 @@ class _Tree(ctypes.Structure):
 class _Stacks(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("stacks", "lengths", "unsettled", "aside", "aside_lengths", "aside_ages")),
-        *((name, c_uint64) for name in ("stack_count", "age", "switch_key", "behind")),
+        *((name, c_uint64) for name in ("stack_count", "age", "switch_key", "start", "behind")),
         *((name, c_uint32) for name in ("current", "step", "is_thunk", "is_switch", "base", "pad")),
     )
 

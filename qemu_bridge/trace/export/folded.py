@@ -25,14 +25,15 @@ from tcg_plugin.layout import NO_OFFSET, Event
 
 from ..codec import U8, U64
 from ..reader import BlockTable, Frame, TraceReader
-from ..stacks import CALL, EVENT, EXCEPTION, NAMED, RETURN, SWITCH, Stacks, StackTree
+from ..stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
 from . import Naming
 
 THREAD_SWITCH = "__switch_to_asm"
 """Linux on x86 since 4.9, arch/x86/entry/entry_64.S: it returns as another thread."""
 
 _CALLS = (0xE8, 0x9A, 0x0F05, 0x0F34)
-_RETURNS = (0xC2, 0xC3, 0xCA, 0xCB, 0xCF, 0x0F07, 0x0F35)
+_RETURNS = (0xC2, 0xC3, 0xCA, 0xCB, 0x0F07, 0x0F35)
+_IRET = 0xCF
 _INDIRECT = 0xFF
 
 
@@ -135,6 +136,7 @@ def _steps(table: BlockTable) -> U8:
     steps = np.zeros(len(table), np.uint8)
     steps[np.isin(opcode, _CALLS)] = CALL
     steps[np.isin(opcode, _RETURNS)] = RETURN
+    steps[opcode == _IRET] = IRET
     # An indirect call and an indirect jump have the same opcode: the register field of the next byte says which.
     for number in np.flatnonzero(opcode == _INDIRECT).tolist():
         last = table.code(number)[-int(table.lengths(number)[-1]) :]
