@@ -36,7 +36,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,
     "glassbox_trace_v7": _PLUGIN,
     "glassbox_codec": ("codec.c", "accesses.c"),
-    "glassbox_mining": ("cycles.c",),
+    "glassbox_mining": ("cycles.c", "stacks.c"),
 }
 """Of each library; every header of this folder counts as a source too."""
 

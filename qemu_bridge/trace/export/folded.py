@@ -2,8 +2,12 @@
 
 Stacks are rebuilt from calls and returns. A call, a system call and an exception push the address at which they go on; a
 return, sysret or iret pops to the nearest entry with the address that it goes to; to an address on no entry it begins a new
-stack, at the function there. Each page-table root has a stack of its own on each vCPU. A trace holds no stack pointer, so where
-the kernel switches threads (`THREAD_SWITCH`, known by its symbol) a new stack begins too, and callers from before are missing.
+stack, at the function there. Without symbols, each page-table root has a stack of its own on each vCPU.
+
+A trace holds no stack pointer. Where the kernel switches threads (`THREAD_SWITCH`, known by its symbol), the stack is put aside,
+and what follows has no callers until a return leads out of what is known: then it is the thread, the latest that was put
+aside, whose stack that return fits. Threads that wait at the same place with the same callers are alike in a flame graph too.
+A thread's stack stands under the process whose root is loaded, so a kernel thread has one under each that it borrowed.
 
 A call that goes on a few bytes further is none: code learns its address so, fills the return predictor, or makes an indirect
 jump out of the next return (Turner, "Retpoline", 2018). A function is called by its symbol, or by the address that was called.
@@ -11,89 +15,60 @@ jump out of the next return (Turner, "Retpoline", 2018). A function is called by
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import Event
+from tcg_plugin.layout import NO_OFFSET, Event
 
-from ..codec import U64
-from ..reader import Frame, TraceReader
+from ..codec import U8, U64
+from ..reader import BlockTable, Frame, TraceReader
+from ..stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
 from . import Naming
-
-DEEPEST = 200
-"""Entries of a stack; what is called deeper counts for the last one."""
-MOST_NODES = 1 << 20
-"""Different stacks; beyond, new callees count for their callers."""
 
 THREAD_SWITCH = "__switch_to_asm"
 """Linux on x86 since 4.9, arch/x86/entry/entry_64.S: it returns as another thread."""
-NEAR = 16
-"""Bytes behind a call that are no function of their own."""
 
 _CALLS = (0xE8, 0x9A, 0x0F05, 0x0F34)
-_RETURNS = (0xC2, 0xC3, 0xCA, 0xCB, 0xCF, 0x0F07, 0x0F35)
-_CALL, _RETURN, _SWITCH, _EXCEPTION = range(4)
+_RETURNS = (0xC2, 0xC3, 0xCA, 0xCB, 0x0F07, 0x0F35)
+_IRET = 0xCF
 _INDIRECT = 0xFF
 
-Step = tuple[int, int, int, int]
-"""(blocks before it, kind, address it goes on at, address it goes to; for a switch the root)."""
 
-
-class Stacks:
-    """A tree of functions, with instructions counted at its nodes."""
+class _Names:
+    """Keys of functions and processes, and what they are called."""
 
     def __init__(self, naming: Naming) -> None:
         self._naming = naming
-        self._parent: list[int] = [-1]
-        self._name: list[str] = [""]
-        self._child: dict[tuple[int, str], int] = {}
-        self._named: dict[int, str] = {}
-        self._count: list[int] = [0]
+        self._keys: dict[str, int] = {}
+        self._names: list[str] = []
+        self._of_address: dict[int, int] = {}
 
-    def child(self, node: int, name: str) -> int:
-        """The node for `name` called from `node`."""
-        found = self._child.get((node, name))
+    def key(self, name: str) -> int:
+        """The key of a name."""
+        found = self._keys.get(name)
         if found is None:
-            if len(self._parent) >= MOST_NODES:
-                return node
-            found = self._child[node, name] = len(self._parent)
-            self._parent.append(node)
-            self._name.append(name)
-            self._count.append(0)
+            found = self._keys[name] = NAMED | len(self._names)
+            self._names.append(name)
+        return found
+
+    def function(self, address: int) -> int:
+        """The key of the function that holds `address`: the address itself if it has no name."""
+        found = self._of_address.get(address)
+        if found is None:
+            name = _clean(self._naming.symbol(address).partition("+")[0])
+            found = self._of_address[address] = self.key(name) if name else address
         return found
 
     def process(self, root: int) -> int:
-        """The outermost node of what runs under a page-table root."""
-        return self.child(0, _clean(self._naming.process(root)) or f"root {root:#x}")
+        """The key of what runs under a page-table root."""
+        return self.key(_clean(self._naming.process(root)) or f"root {root:#x}")
 
-    def function(self, node: int, address: int) -> int:
-        """The node for the code at `address` entered from `node`."""
-        return self.child(node, self.name(address))
-
-    def name(self, address: int) -> str:
-        """What the function that holds `address` is called."""
-        name = self._named.get(address)
-        if name is None:
-            name = self._named[address] = _clean(self._naming.symbol(address).partition("+")[0]) or f"{address:#x}"
-        return name
-
-    def add(self, node: int, instructions: int) -> None:
-        """Count what was executed in `node` itself."""
-        self._count[node] += instructions
-
-    def lines(self) -> Iterator[str]:
-        """The tree, a line for each stack that something was executed in."""
-        for node, count in enumerate(self._count):
-            if count and node:
-                names, at = [], node
-                while at:
-                    names.append(self._name[at])
-                    at = self._parent[at]
-                yield f"{';'.join(reversed(names))} {count}"
+    def name(self, key: int) -> str:
+        """What a key is called."""
+        return self._names[key & ~NAMED] if key >> 62 == 1 else f"{key:#x}"
 
 
 def _clean(name: str) -> str:
@@ -101,117 +76,71 @@ def _clean(name: str) -> str:
 
 
 class _Walker:
-    """The stacks of one vCPU, as its steps are walked: entries are (address that a return goes to, node)."""
+    """The stacks of one vCPU."""
 
-    def __init__(self, stacks: Stacks) -> None:
-        self._stacks = stacks
-        self._of_root: dict[int, list[tuple[int, int]]] = {}
-        self.stack: list[tuple[int, int]] = []
-        self._is_thunk = self._is_switch = False
+    def __init__(self, names: _Names, tree: StackTree) -> None:
+        self._names, self._tree = names, tree
+        self._stacks = Stacks(tree)
+        self._of_root: dict[int, int] = {}
 
-    @property
-    def node(self) -> int:
-        """Where what is executed now counts."""
-        return self.stack[-1][1]
+    def walk(self, frame: Frame, vcpu: int, steps: U8, keys: U64) -> None:
+        """Go on with what the vCPU did in `frame`."""
+        switch = self._names.key(THREAD_SWITCH)
+        # Without its name, each page-table root has a stack: better than one for all threads.
+        if switch in keys:
+            self._stacks.follow_threads(switch)
+        self._stacks.walk(frame.blocks(vcpu), steps, keys, self._events(frame, vcpu))
 
-    def switch(self, root: int, address: int) -> None:
-        """Go on with the stack of a root; a new one begins at the code at `address`."""
+    def _events(self, frame: Frame, vcpu: int) -> npt.NDArray[Any]:
+        """Switches of the root and exceptions, by the block that they come before."""
+        events = frame.events(vcpu)
+        # Of several roots at one place the last counts.
+        roots = dict(zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True))
+        found = [(at, 0, 0, SWITCH, self._stack(root)) for at, root in roots.items()]
+        for index in events.where(Event.EXCEPTION).tolist():
+            came_from = events.value(index)
+            found.append((int(events.list.at[index]), came_from, self._names.function(came_from), EXCEPTION, 0))
+        rows = np.array(found, EVENT)
+        return rows[np.lexsort((rows["kind"], rows["at"]))]
+
+    def _stack(self, root: int) -> int:
         if root not in self._of_root:
-            base = self._stacks.process(root)
-            self._of_root[root] = [(-1, base), (-1, self._stacks.function(base, address))]
-        self.stack = self._of_root[root]
-
-    def step(self, kind: int, behind: int, address: int) -> None:
-        """A call or exception that goes on at `behind`, or a return; execution is now at `address`."""
-        if kind == _CALL and 0 <= address - behind < NEAR:
-            self._is_thunk = True
-            return
-        if kind != _RETURN:
-            self._is_thunk = False
-            self._is_switch = self._is_switch or self._stacks.name(address) == THREAD_SWITCH
-            deep = len(self.stack) >= DEEPEST
-            self.stack.append((behind, self.node if deep else self._stacks.function(self.node, address)))
-            if len(self.stack) > 4 * DEEPEST:
-                del self.stack[2 : 2 * DEEPEST]
-            return
-        is_thunk, is_switch = self._is_thunk, self._is_switch
-        self._is_thunk = self._is_switch = False
-        for index in range(len(self.stack) - 1, 1, -1):
-            if self.stack[index][0] == address and not is_switch:
-                del self.stack[index:]
-                return
-        # A return that was made into a jump leaves for another function; any other is the end of what was known.
-        behind = self.stack[-1][0] if is_thunk and not is_switch else -1
-        del self.stack[-1 if behind >= 0 else 1 :]
-        self.stack.append((behind, self._stacks.function(self.node, address)))
+            self._of_root[root] = self._stacks.add(self._tree.child(0, self._names.process(root)))
+        return self._of_root[root]
 
 
 def write(trace: TraceReader, output: Path, naming: Naming) -> None:
     """Write the stacks of `trace` into the new file `output`."""
     with open(output, "x") as file:
-        stacks = Stacks(naming)
-        for vcpu in range(trace.vcpus):
-            walker = _Walker(stacks)
-            for frame in trace.frames():
+        names, tree = _Names(naming), StackTree()
+        walkers = [_Walker(names, tree) for _ in range(trace.vcpus)]
+        for frame in trace.frames():
+            steps, keys = _steps(frame.dictionary), _keys(frame.dictionary, names)
+            for vcpu, walker in enumerate(walkers):
                 if len(frame.numbers(vcpu)):
-                    _walk(frame, vcpu, walker, stacks.add)
-        file.writelines(f"{line}\n" for line in stacks.lines())
+                    walker.walk(frame, vcpu, steps, keys)
+        for stack, count in tree.stacks():
+            file.write(f"{';'.join(map(names.name, stack))} {count}\n")
 
 
-def _walk(frame: Frame, vcpu: int, walker: _Walker, add: Callable[[int, int], None]) -> None:
-    blocks = frame.blocks(vcpu)
-    before = np.concatenate(([0], np.cumsum(blocks.instructions, dtype=np.int64)))
-    events = _events(frame, vcpu, blocks.addresses)
-    steps = heapq.merge(_transfers(blocks.numbers, blocks.addresses, frame, events), events)
-    done = 0
-    for at, kind, behind, address in steps:
-        now = int(before[at])
-        if now > done:
-            add(walker.node, now - done)
-            done = now
-        if kind == _SWITCH:
-            walker.switch(behind, address)
-        else:
-            walker.step(kind, behind, address)
-    add(walker.node, int(before[-1]) - done)
+def _keys(table: BlockTable, names: _Names) -> U64:
+    """The function of each block; 0 for user code, which may run elsewhere."""
+    movable = ((table.rings == 3) & (table.offsets != NO_OFFSET)).tolist()
+    pairs = zip(table.addresses.tolist(), movable, strict=True)
+    return np.array([0 if moves else names.function(address) for address, moves in pairs], np.uint64)
 
 
-def _transfers(numbers: npt.NDArray[np.uint32], addresses: U64, frame: Frame, events: list[Step]) -> Iterator[Step]:
-    """Calls and returns, by the block they go to."""
-    table = frame.dictionary
+def _steps(table: BlockTable) -> U8:
+    """How each block ends: with a call, with a return, or with neither."""
     opcode = table.endings["opcode"]
-    kinds = np.full(len(table), -1, np.int8)
-    kinds[np.isin(opcode, _CALLS)] = _CALL
-    kinds[np.isin(opcode, _RETURNS)] = _RETURN
+    steps = np.zeros(len(table), np.uint8)
+    steps[np.isin(opcode, _CALLS)] = CALL
+    steps[np.isin(opcode, _RETURNS)] = RETURN
+    steps[opcode == _IRET] = IRET
     # An indirect call and an indirect jump have the same opcode: the register field of the next byte says which.
     for number in np.flatnonzero(opcode == _INDIRECT).tolist():
         last = table.code(number)[-int(table.lengths(number)[-1]) :]
         place = last.find(_INDIRECT)
         if 0 <= place < len(last) - 1 and last[place + 1] >> 3 & 7 in (2, 3):
-            kinds[number] = _CALL
-    kind = kinds[numbers]
-    found = np.flatnonzero(kind[:-1] >= 0)
-    behind = addresses[found] + table.bytes[numbers[found]]
-    # Where an exception comes at once, the next block is its handler: the call went to where the exception came from.
-    targets = addresses.copy()
-    for at, what, came_from, _ in reversed(events):
-        if what == _EXCEPTION:
-            targets[at] = came_from
-    columns = (found + 1, kind[found], behind, targets[found + 1])
-    return zip(*(column.tolist() for column in columns), strict=True)
-
-
-def _events(frame: Frame, vcpu: int, addresses: U64) -> list[Step]:
-    """Switches of the root and exceptions, by the block that they come before."""
-    last = len(addresses) - 1
-    found: list[Step] = []
-    # Of several at one place the last counts.
-    roots = dict(zip(*(column.tolist() for column in frame.root_changes(vcpu)), strict=True))
-    for at, root in roots.items():
-        found.append((at, _SWITCH, root, int(addresses[min(at, last)])))
-    events = frame.events(vcpu)
-    for index in events.where(Event.EXCEPTION).tolist():
-        at = int(events.list.at[index])
-        if at <= last:
-            found.append((at, _EXCEPTION, events.value(index), int(addresses[at])))
-    return sorted(found, key=lambda step: step[:2])
+            steps[number] = CALL
+    return steps
