@@ -20,7 +20,7 @@ from viewer.device import adapter_name, request_adapter, request_device
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.scene import Source
-from viewer.window import FramePace
+from viewer.schedule import FramePace
 
 from .figures import Figure, paired_medians, seconds
 from .gpu import is_software, measure_gpu, skipped

@@ -68,6 +68,7 @@ class Service:
         self._tasks = TaskSet()
         self._stopping = asyncio.Event()
         self._runstate = "running"
+        self._runs = asyncio.Event()
         # Only an init of ours says when user space is up; of a guest that was there before us nobody knows better.
         self._ready = origin.kind != "started"
         self._exit_reason = ""
@@ -112,7 +113,7 @@ class Service:
             self._events.bind(self._connection.events)
             async with self._origin.connect(self._config.name) as self._monitor:
                 await self._check_layout()
-                self._runstate = _runstate(await self._monitor.execute("query-status"))
+                self._set_runstate(_runstate(await self._monitor.execute("query-status")))
                 self._start_serving()
                 on_running(self._connection)
                 ended = self._tasks.start(self._origin.wait(), "ended")
@@ -158,13 +159,17 @@ class Service:
                 self._hushed -= 1
                 continue
             if name in ("STOP", "RESUME"):
-                self._runstate = "paused" if name == "STOP" else "running"
+                self._set_runstate("paused" if name == "STOP" else "running")
                 await self._publish("runstate", runstate=self._runstate)
             elif name == "RESET":
                 self._worker.restart()
                 self._shell.forget()
                 self._ready = self._origin.kind != "started"
             await self._publish("qmp", name=name, data=event.get("data", {}))
+
+    def _set_runstate(self, runstate: str) -> None:
+        self._runstate = runstate
+        (self._runs.set if runstate == "running" else self._runs.clear)()
 
     async def _watch_console(self) -> None:
         # The guest's init says in one line when user space is up, after every boot.
@@ -178,6 +183,7 @@ class Service:
                 if READY_LINE in tail:
                     tail, self._ready = b"", True
                     await self._publish("ready")
+                await self._runs.wait()  # a guest that stands still says nothing
                 # Often while a boot may end any moment, less and less while nothing comes.
                 if self._ready:
                     since = time.monotonic()

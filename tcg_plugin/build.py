@@ -35,7 +35,7 @@ _PLUGIN = ("trace_plugin.c", "window.c", "hooks.c", "translate.c", "ring.c", "di
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,
     "glassbox_trace_v7": _PLUGIN,
-    "glassbox_codec": ("codec.c",),
+    "glassbox_codec": ("codec.c", "accesses.c"),
 }
 """Of each library; every header of this folder counts as a source too."""
 

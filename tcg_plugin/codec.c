@@ -1,48 +1,5 @@
 /* See codec.h. */
-#include "codec.h"
-
-#include <stdbool.h>
-#include <string.h>
-
-enum { VARINT_MOST = 10 };
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-/* NULL when the bytes end first or the number has more than 64 bits. */
-static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
-{
-    uint64_t found = 0;
-    for (unsigned shift = 0; shift < 70 && at < end; shift += 7) {
-        uint8_t byte = *at++;
-        if (shift == 63 && byte > 1) {
-            return NULL;
-        }
-        found |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *value = found;
-            return at;
-        }
-    }
-    return NULL;
-}
-
-static uint64_t zigzag(uint64_t difference)
-{
-    return difference << 1 ^ (0 - (difference >> 63));
-}
-
-static uint64_t unzigzag(uint64_t coded)
-{
-    return coded >> 1 ^ (0 - (coded & 1));
-}
+#include "accesses.h"
 
 /* --- rings ------------------------------------------------------------------------------------------------------ */
 
@@ -50,24 +7,6 @@ static unsigned value_words(unsigned meta)
 {
     unsigned log2size = meta >> 9 & 7;
     return meta >> 12 & 1 ? (log2size <= 2 ? 1 : 1u << (log2size - 2)) : 0;
-}
-
-/* Inlined into gb_split, whose own copy of the columns then lives in registers. */
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE int64_t put_access(gb_columns *out, unsigned meta, uint64_t address, const uint32_t *value)
-{
-    unsigned words = value_words(meta);
-    if (out->memory_count >= out->memory_room || out->value_room - out->value_count < words) {
-        return GB_ERROR_ROOM;
-    }
-    out->memory_at[out->memory_count] = (uint32_t)(out->base + out->id_count);
-    out->memory_meta[out->memory_count] = (uint16_t)meta;
-    out->memory_address[out->memory_count++] = address;
-    for (unsigned i = 0; i < words; i++) {
-        out->values[out->value_count++] = value[i];
-    }
-    return 0;
 }
 
 INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
@@ -83,56 +22,73 @@ INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length
 }
 
 /* Something that is no id at `words`; returns its length in words or an error. */
-INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out)
+INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out, gb_access_encoder *accesses)
 {
     uint32_t word = words[0];
-    int64_t result;
-    uint64_t length;
+    uint64_t length, address;
+    unsigned meta;
+    const uint32_t *value;
     if (GB_WORD_KIND(word) == GB_KIND_MEMORY) {
-        unsigned meta = word >> 16 & 0x3fff;
+        meta = word >> 16 & 0x3fff;
         length = 2 + value_words(meta);
-        if (length > left || (meta >> 9 & 7) > 4) {
+        if (length > left || log2_size(meta) > 4) {
             return GB_ERROR_WORDS;
         }
-        uint64_t address = (uint64_t)(word & 0xffff) << 32 | words[1];
+        address = (uint64_t)(word & 0xffff) << 32 | words[1];
         address |= address >> 47 ? 0xffffull << 48 : 0;
-        result = put_access(out, meta, address, words + 2);
+        value = words + 2;
     } else {
         length = 1 + (word >> 16 & 0xff);
         if (length > left) {
             return GB_ERROR_WORDS;
         }
-        if ((word >> 24 & 0x3f) == GB_EVENT_MEM_WIDE && length >= 4) {
-            unsigned meta = words[1] >> 16 & 0x3fff;
-            if ((meta >> 9 & 7) > 4 || length < 4 + value_words(meta)) {
-                return GB_ERROR_WORDS;
-            }
-            result = put_access(out, meta, words[2] | (uint64_t)words[3] << 32, words + 4);
-        } else {
-            result = put_event(out, words, length);
+        if ((word >> 24 & 0x3f) != GB_EVENT_MEM_WIDE || length < 4) {
+            int64_t result = put_event(out, words, length);
+            return result ? result : (int64_t)length;
         }
+        meta = words[1] >> 16 & 0x3fff;
+        if (log2_size(meta) > 4 || length < 4 + value_words(meta)) {
+            return GB_ERROR_WORDS;
+        }
+        address = words[2] | (uint64_t)words[3] << 32;
+        value = words + 4;
     }
-    return result ? result : (int64_t)length;
+    return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_ROOM;
 }
 
-int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out)
+/* The columns and the encoder are copied, so that what is hot of them lives in registers. */
+int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses)
 {
     gb_columns columns = *out;
+    gb_access_encoder encoder = *accesses;
+    if (!gb_has_room(accesses, count)) {
+        return GB_ERROR_ROOM;
+    }
     for (uint64_t i = 0; i < count;) {
-        if (!(words[i] >> 31)) {
+        uint32_t word = words[i];
+        if (!(word >> 31)) {
             if (columns.id_count >= columns.id_room) {
                 return GB_ERROR_ROOM;
             }
-            columns.ids[columns.id_count++] = words[i++];
-            continue;
+            if (word >= encoder.model.limit) {
+                return GB_ERROR_RANGE;
+            }
+            columns.ids[columns.id_count++] = word;
+            begin_block(&encoder, word);
+            i++;
+        } else {
+            int64_t length = split_other(words + i, count - i, &columns, &encoder);
+            if (length < 0) {
+                return length;
+            }
+            i += (uint64_t)length;
         }
-        int64_t length = split_other(words + i, count - i, &columns);
-        if (length < 0) {
-            return length;
+        if (encoder.is_open && encoder.changed == UNCHANGED) {
+            i += encode_foretold(&encoder, words + i, count - i);
         }
-        i += (uint64_t)length;
     }
     *out = columns;
+    *accesses = encoder;
     return 0;
 }
 
@@ -266,50 +222,7 @@ int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const uint32_t
     return at == end && missed == miss_count ? 0 : GB_ERROR_REST;
 }
 
-/* --- columns of accesses ---------------------------------------------------------------------------------------- */
-
-static gb_site *site_of(gb_site *sites, uint32_t block, unsigned meta)
-{
-    uint32_t key = (block * 512u + (meta & 511)) * 2 + (meta >> 13 & 1);
-    return sites + (key * 0x9e3779b1u >> 16);
-}
-
-int64_t gb_encode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, uint64_t base,
-                            const uint32_t *at, const uint16_t *meta, const uint64_t *address, uint64_t count,
-                            uint8_t *out, uint64_t room)
-{
-    uint8_t *end = out;
-    if (room / VARINT_MOST < count) {
-        return GB_ERROR_ROOM;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t index = at[i] - base - 1; /* of the block that it belongs to */
-        gb_site *site = site_of(sites, index < block_count ? blocks[index] : 0, meta[i]);
-        end = put_varint(end, zigzag(address[i] - (site->address + site->stride)));
-        site->stride = address[i] - site->address;
-        site->address = address[i];
-    }
-    return end - out;
-}
-
-int64_t gb_decode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, const uint32_t *at,
-                            const uint16_t *meta, uint64_t count, const uint8_t *bytes, uint64_t size,
-                            uint64_t *address)
-{
-    const uint8_t *here = bytes, *end = bytes + size;
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t coded, index = (uint64_t)at[i] - 1;
-        here = get_varint(here, end, &coded);
-        if (!here) {
-            return GB_ERROR_SHORT;
-        }
-        gb_site *site = site_of(sites, index < block_count ? blocks[index] : 0, meta[i]);
-        address[i] = site->address + site->stride + unzigzag(coded);
-        site->stride = address[i] - site->address;
-        site->address = address[i];
-    }
-    return here == end ? 0 : GB_ERROR_REST;
-}
+/* --- ascending numbers ---------------------------------------------------------------------------------------- */
 
 int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out, uint64_t room)
 {

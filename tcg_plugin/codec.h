@@ -37,12 +37,6 @@ typedef struct {
     uint64_t event_word_count, event_word_room;
     uint32_t *event_at, *event_offset; /* position; index into event_words */
     uint64_t event_count, event_room;
-    uint32_t *memory_at;
-    uint16_t *memory_meta; /* 13 store, 12 has value, 11..9 log2 size, 8..0 instruction in its block */
-    uint64_t *memory_address;
-    uint64_t memory_count, memory_room;
-    uint32_t *values; /* of accesses that have one: 1, 2 or 4 words */
-    uint64_t value_count, value_room;
     uint64_t base; /* added to id_count to make a position */
 } gb_columns;
 
@@ -69,15 +63,77 @@ typedef struct {
     uint32_t opcode; /* without prefixes: one byte, or 0x0f00 and the second */
 } gb_ending;
 
-/* Per access site: last address and stride. */
+/* What foretells one access of a block: accesses.h says how. */
 typedef struct {
-    uint64_t address, stride;
-} gb_site;
+    uint64_t address, relative, value; /* last; `relative` to the access before it */
+    int32_t stride, step, value_stride, value_step; /* what is foretold; how far it went last time */
+    uint16_t meta; /* 13 store, 12 has value, 11..9 log2 size, 8..0 instruction in its block */
+    uint8_t by_previous, by_content;
+    uint32_t pad;
+} gb_slot;
 
-enum { GB_SITES = 1 << 16 };
+/* The accesses that a block made last: `count` slots from `first` on, with room for `room`. */
+typedef struct {
+    uint32_t first;
+    uint16_t count, room;
+} gb_shape;
 
-/* Take `count` words apart, appending to `out`. 0 or an error; on error nothing of the words counts as read. */
-GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out);
+enum { GB_CONTENT_BITS = 16 };
+
+/* All zeros when a frame begins, but for the pointers and rooms. */
+typedef struct {
+    gb_shape *shapes; /* `limit`, by id when encoding, by number + 1 when decoding; 0 is that of no block */
+    gb_slot *slots;
+    uint64_t *content; /* 1 << GB_CONTENT_BITS: what was last seen at an address, by a hash of it */
+    uint64_t limit, slot_count, slot_room;
+    uint64_t previous; /* address */
+} gb_foresight;
+
+/* State of encoding; begins as `model` does, `changed` as ~0 and `block` as the id that is open already. Streams grow
+ * from where they are; gb_split wants room for its words in each. */
+typedef struct {
+    gb_foresight model;
+    uint8_t *shapes;
+    uint64_t shape_bytes, shape_room;
+    uint16_t *metas;
+    uint64_t meta_count, meta_room;
+    uint8_t *addresses;
+    uint64_t address_bytes, address_room;
+    uint8_t *value_runs;
+    uint64_t value_run_bytes, value_run_room;
+    uint8_t *values;
+    uint64_t value_bytes, value_room;
+    uint64_t count; /* accesses */
+    uint64_t group_run, address_run, value_run;
+    uint32_t block, at, changed, is_open;
+} gb_access_encoder;
+
+typedef struct {
+    const uint8_t *shapes;
+    uint64_t shape_bytes;
+    const uint16_t *metas;
+    uint64_t meta_count;
+    const uint8_t *addresses;
+    uint64_t address_bytes;
+    const uint8_t *value_runs;
+    uint64_t value_run_bytes;
+    const uint8_t *values;
+    uint64_t value_bytes;
+} gb_access_streams;
+
+/* Take `count` words apart, ids and events appended to `out`, accesses encoded. 0 or an error; on error no id and no event
+ * counts as read, and `accesses` is of no more use. Wants in each stream of it 16 bytes of room a word and 64 more, a
+ * quarter of that of metas, and 4 slots a word and 512 more. */
+GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses);
+
+/* End the streams of a frame; they are empty if it had no access. */
+GB_API int64_t gb_end_accesses(gb_access_encoder *out);
+
+/* Exactly `count` accesses of a frame whose vCPU ran `blocks` (numbers, ended by `following` if that is not ~0): position, meta,
+ * address, and two words of value each, zeros where there is none. Never needs more than 4 slots for each meta. */
+GB_API int64_t gb_decode_accesses(gb_foresight *model, const gb_access_streams *in, const uint32_t *blocks,
+                                  uint64_t block_count, uint32_t following, uint64_t count, uint32_t *at, uint16_t *meta,
+                                  uint64_t *address, uint64_t *value);
 
 /* Offsets of the events in `words`; returns how many there are. */
 GB_API int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t room);
@@ -103,15 +159,6 @@ GB_API int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_byt
 /* Decode exactly `count` blocks, all below `limit`; `successors` has 2 * limit words of any content. */
 GB_API int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const uint32_t *misses, uint64_t miss_count,
                                 uint32_t *successors, uint64_t limit, uint32_t *out, uint64_t count);
-
-/* Addresses of accesses as varints of what the stride of their site does not predict; `blocks` are all of the frame
- * from position `base` on, and `sites` GB_SITES entries that begin as zeros. Returns bytes written. */
-GB_API int64_t gb_encode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, uint64_t base,
-                                   const uint32_t *at, const uint16_t *meta, const uint64_t *address, uint64_t count,
-                                   uint8_t *out, uint64_t room);
-GB_API int64_t gb_decode_addresses(gb_site *sites, const uint32_t *blocks, uint64_t block_count, const uint32_t *at,
-                                   const uint16_t *meta, uint64_t count, const uint8_t *bytes, uint64_t size,
-                                   uint64_t *address);
 
 /* Ascending numbers as varints of their differences. */
 GB_API int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out,

@@ -110,6 +110,7 @@ void on_memory_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
  * time. Bits that no QEMU uses stand for "not found", and then it is asked each time.
  */
 static unsigned size_bit = 32, store_bit = 32;
+static bool bits_are_known;
 
 static bool is_size_at(unsigned bit)
 {
@@ -130,17 +131,37 @@ void find_memory_bits(void)
         bool only = qemu_plugin_mem_is_store(1u << bit) && !qemu_plugin_mem_is_store(~(1u << bit));
         store_bit = only ? bit : store_bit;
     }
+    bits_are_known = size_bit < 32 && store_bit < 32;
 }
 
-static inline __attribute__((always_inline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info,
-                                                             uint64_t address, uint32_t instruction, bool valued)
+static inline bool is_canonical(uint64_t address)
 {
-    bool known = size_bit < 32 && store_bit < 32;
-    unsigned log2size = known ? info >> size_bit & 7 : qemu_plugin_mem_size_shift(info);
-    bool store = known ? info >> store_bit & 1 : qemu_plugin_mem_is_store(info);
-    uint32_t word = GB_MEMORY_WORD(store, valued, log2size, 0, address) | instruction;
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+static uint32_t *put_value(uint32_t *cursor, qemu_plugin_meminfo_t info, unsigned log2size)
+{
+    qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
+    switch (log2size) {
+    case 0: *cursor = value.data.u8; break;
+    case 1: *cursor = value.data.u16; break;
+    case 2: *cursor = value.data.u32; break;
+    case 3: put_64(cursor, value.data.u64); break;
+    default:
+        put_64(cursor, value.data.u128.low);
+        put_64(cursor + 2, value.data.u128.high);
+    }
+    return cursor + (log2size < 3 ? 1 : 1u << (log2size - 2));
+}
+
+/* Any access: the functions below pass on to it what is rare, and so need no stack of their own. */
+static __attribute__((noinline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
+                                                 uint32_t instruction, bool valued)
+{
+    unsigned log2size = qemu_plugin_mem_size_shift(info);
+    uint32_t word = GB_MEMORY_WORD(qemu_plugin_mem_is_store(info), valued, log2size, 0, address) | instruction;
     uint32_t *cursor = ring->cursor;
-    if ((uint64_t)((int64_t)(address << 16) >> 16) == address) {
+    if (is_canonical(address)) {
         *cursor++ = word;
         *cursor++ = (uint32_t)address;
     } else {
@@ -150,31 +171,40 @@ static inline __attribute__((always_inline)) void put_memory(gb_ring *ring, qemu
         put_64(cursor, address);
         cursor += 2;
     }
-    if (valued) {
-        qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
-        switch (log2size) {
-        case 0: *cursor++ = value.data.u8; break;
-        case 1: *cursor++ = value.data.u16; break;
-        case 2: *cursor++ = value.data.u32; break;
-        case 3: put_64(cursor, value.data.u64); cursor += 2; break;
-        default:
-            put_64(cursor, value.data.u128.low);
-            put_64(cursor + 2, value.data.u128.high);
-            cursor += 4;
-        }
-    }
-    ring->cursor = cursor;
+    ring->cursor = valued ? put_value(cursor, info, log2size) : cursor;
     gb_ring_check(ring);
+}
+
+static inline __attribute__((always_inline)) uint32_t *put_usual(gb_ring *ring, qemu_plugin_meminfo_t info,
+                                                                 uint64_t address, uint32_t instruction, bool valued)
+{
+    uint32_t *cursor = ring->cursor;
+    cursor[0] = GB_MEMORY_WORD(info >> store_bit & 1, valued, info >> size_bit & 7, 0, address) | instruction;
+    cursor[1] = (uint32_t)address;
+    return cursor + 2;
 }
 
 void on_memory(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
-    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, false);
+    gb_ring *ring = &rings[vcpu];
+    if (__builtin_expect(!bits_are_known || !is_canonical(address), 0)) {
+        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
+        return;
+    }
+    ring->cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
+    gb_ring_check(ring);
 }
 
 void on_memory_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
-    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, true);
+    gb_ring *ring = &rings[vcpu];
+    if (__builtin_expect(!bits_are_known || !is_canonical(address), 0)) {
+        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
+        return;
+    }
+    uint32_t *cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
+    ring->cursor = put_value(cursor, info, info >> size_bit & 7);
+    gb_ring_check(ring);
 }
 
 /* Of a block of one instruction; on_memory_alone was there before and has marked the place. */

@@ -1,6 +1,9 @@
 """The Python door: what a script sees of a running machine."""
 
 import dataclasses
+import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,3 +63,19 @@ def test_two_clients_do_not_disturb_each_other(machine):
     with Client.connect(machine.name) as other:
         assert other.status()["name"] == machine.client.status()["name"]
     assert machine.client.status()["runstate"] == "running"
+
+
+def test_cpu_seconds_are_those_of_qemu_and_stand_still_while_it_is_paused(machine):
+    pid = machine.client.status()["qemu_pid"]
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    before = machine.client.cpu_seconds()
+    assert before == pytest.approx(sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), abs=0.1)
+    machine.exec("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+    assert machine.client.cpu_seconds() > before + 0.02
+    machine.client.pause()
+    try:
+        still = machine.client.cpu_seconds()
+        time.sleep(0.3)
+        assert machine.client.cpu_seconds() == pytest.approx(still, abs=0.005)
+    finally:
+        machine.client.resume()

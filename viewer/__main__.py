@@ -91,6 +91,10 @@ class MachineSource:
         """`MachineGoneError` when the machine has ended."""
         self._client().validate()
 
+    def guest_work_s(self) -> float | None:
+        """Processor time that the guest has used so far; None where nobody knows."""
+        return self._client().cpu_seconds()
+
     def page_map(self) -> PageMap:
         """A fresh page map."""
         return self._client().page_map()

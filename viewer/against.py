@@ -1,7 +1,7 @@
 """A machine's memory against that of a capture of it, kept up while the machine runs.
 
 At first all pages are compared (`qemu_bridge.compare`). Later only those that the window draws anew are, a few
-MiB a frame, so a machine that stands still costs nothing. Pages given back to the host are not among them.
+MiB a frame, so a machine that stands still costs nothing. Pages given back to the host are among them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,23 @@ class Against:
         self._before, self._now = before, now
         self._was_there = before.resident_pages()
 
-    def update(self, pages: Pages) -> None:
-        """Compare `pages`, all of them touched, again."""
-        pages = pages[pages < len(self.kinds)]
+    def update(self, pages: Pages, touched: npt.NDArray[np.bool_]) -> Pages:
+        """Compare `pages` again; return those of which something else is true now.
+
+        `touched` says which of them have memory now. The others are not read: that would give them some.
+        """
+        inside = pages < len(self.kinds)
+        pages, touched = pages[inside], touched[inside]
         if not len(pages):
-            return
-        was, now = (_words(ram)[pages] for ram in (self._before, self._now))
-        kinds = np.where((was != now).any(axis=1), Change.CHANGED, Change.SAME)
-        self.kinds[pages] = np.where(self._was_there[pages], kinds, Change.APPEARED)
+            return pages
+        kinds = np.where(self._was_there[pages], Change.GONE, Change.SAME)
+        kinds[touched & ~self._was_there[pages]] = Change.APPEARED
+        both = touched & self._was_there[pages]
+        was, now = (_words(ram)[pages[both]] for ram in (self._before, self._now))
+        kinds[both] = np.where((was != now).any(axis=1), Change.CHANGED, Change.SAME)
+        changed: Pages = pages[kinds != self.kinds[pages]]
+        self.kinds[pages] = kinds
+        return changed
 
 
 def _words(ram: GuestRam) -> npt.NDArray[np.uint64]:

@@ -22,6 +22,7 @@ from qemu_bridge.protocol import PageClass, TypeLayout
 from .bookmarks import Bookmarks
 from .camera import MIN_DISTANCE, Camera
 from .curve import to_xyz
+from .histogram import ByteHistogram
 from .input import Eye
 from .inspector import guess_types
 from .live import Feed
@@ -75,6 +76,8 @@ class Desk:
         glow: pages that stand out, None for none.
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
+        cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
+        is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last instructions that wrote to a byte, given its RAM offset; None while no trace runs.
@@ -91,6 +94,8 @@ class Desk:
     pin: int | None = None
     glow: Group | None = None
     pid: int = 0
+    cursor: tuple[int, int] | None = None
+    is_dragging: bool = False
     hover: Spot | None = None
     tab: str = ""
     overlay_name: str = ""
@@ -108,6 +113,7 @@ class Desk:
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    histogram: ByteHistogram = field(default_factory=ByteHistogram)
     is_dirty_settings: bool = False
 
     # --- words -------------------------------------------------------------------------------------------

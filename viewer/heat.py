@@ -98,6 +98,10 @@ class EntropyCache:
         """Note that `pages` changed."""
         self._is_stale[pages] = True
 
+    def clear(self, pages: Pages) -> None:
+        """Note that `pages` are zeros."""
+        self.values[pages], self._is_stale[pages] = 0, False
+
     @property
     def is_stale(self) -> bool:
         """Whether any page is left to work out."""
@@ -110,25 +114,3 @@ class EntropyCache:
             self.values[stale] = page_entropy(ram[: len(ram) // PAGE_SIZE * PAGE_SIZE].reshape(-1, PAGE_SIZE)[stale])
             self._is_stale[stale] = False
         return stale
-
-
-def compare_pages(now: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """How each page differs from `before`: 0 the same, 1 changed, 2 appeared (was zeros), 3 gone (is zeros).
-
-    Both are RAM as `uint8`; where the sizes differ, what is missing counts as zeros. A last partial page is left out.
-    """
-    count = max(len(now), len(before)) // PAGE_SIZE
-    kinds = np.zeros(count, np.uint8)
-    step = 1024
-    for first in range(0, count, step):
-        one, other = (_words(ram, first, min(step, count - first)) for ram in (now, before))
-        differs = (one != other).any(axis=1)
-        kinds[first : first + step] = np.where(differs, np.where(~other.any(axis=1), 2, 3 - 2 * one.any(axis=1)), 0)
-    return kinds
-
-
-def _words(ram: npt.NDArray[np.uint8], first: int, count: int) -> npt.NDArray[np.uint64]:
-    part = ram[first * PAGE_SIZE : (first + count) * PAGE_SIZE]
-    if len(part) < count * PAGE_SIZE:
-        part = np.pad(part, (0, count * PAGE_SIZE - len(part)))
-    return part.view(np.uint64).reshape(count, -1)

@@ -99,13 +99,13 @@ class Ink:
         shows: npt.NDArray[np.bool_],
         pages: Pages,
         now_s: float,
-    ) -> bool:
-        """Work out the words of `pages` again and send what changed; return whether anything did.
+    ) -> Pages:
+        """Work out the words of `pages` again and send what changed; return the pages of which it did.
 
         `owners` and whether the class `shows` are given for these pages, which ascend.
         """
         if not len(pages):
-            return False
+            return pages
         values = self.values(look, owners, pages, now_s)
         # Where colours tell what happens, a glow over them would lie.
         glow = self.heat.glow(pages) if look.heat and not look.mode.is_activity else np.zeros(len(pages), np.uint8)
@@ -115,13 +115,13 @@ class Ink:
             is_lit |= values > 0
         words |= np.where(is_lit & shows, np.uint32(LIT), np.uint32(0))
         differs = words != self.words[pages]
-        if not differs.any():
-            return False
-        changed = pages[differs]
+        changed: Pages = pages[differs]
+        if not len(changed):
+            return pages[:0]
         for flag, number in ((LIT, self.lit_in_cell), (MARKED, self.marked_in_cell)):
             now, before = ((of & np.uint32(flag)) != 0 for of in (words[differs], self.words[changed]))
             np.add.at(number, changed >> 6, now.astype(np.int16) - before.astype(np.int16))
         self.words[changed] = words[differs]
         first, last = int(changed[0]), int(changed[-1]) + 1
         self._device.queue.write_buffer(self.buffer, 4 * first, self.words[first:last])
-        return True
+        return np.asarray(changed, np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ MAX_LABELS = 16
 _MAX_OF_CLASS = 6
 _MAX_GAP = 8
 """Pages of others that do not end a region."""
+_MOST_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,57 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself."""
+    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself.
+
+    `size` is that of what they name, by which they give way to each other.
+    """
 
     text: str
     colour: palette.Rgb
     x: float
     y: float
     is_block: bool
+    size: int = 0
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def arrange(wanted: Sequence[Box], area: Box, gap: float, taken: Sequence[Box] = ()) -> list[Box | None]:
+    """Where boxes stand so that all keep `gap` from each other and from what is `taken`, inside `area`.
+
+    Those named first choose first. One whose place is not free moves up or down, by no more than `_MOST_STEPS` of its own
+    height; None for one that finds no place.
+    """
+    standing = list(taken)
+    places: list[Box | None] = []
+    for box in wanted:
+        place = next((moved for moved in _moves(box, area, gap) if not _touches(moved, standing, gap)), None)
+        places.append(place)
+        if place is not None:
+            standing.append(place)
+    return places
+
+
+def _moves(box: Box, area: Box, gap: float) -> Iterator[Box]:
+    left, top, right, bottom = box
+    width, height = right - left, bottom - top
+    left = max(min(left, area[2] - width), area[0])
+    if width > area[2] - area[0]:
+        return
+    for step in range(2 * _MOST_STEPS + 1):
+        # As wanted, one up, one down, two up, …
+        moved = top + (-1 if step % 2 else 1) * ((step + 1) // 2) * (height + gap)
+        if area[1] <= moved and moved + height <= area[3]:
+            yield (left, moved, left + width, moved + height)
+
+
+def _touches(box: Box, others: Sequence[Box], gap: float) -> bool:
+    return any(
+        box[0] < other[2] + gap and other[0] < box[2] + gap and box[1] < other[3] + gap and other[1] < box[3] + gap
+        for other in others
+    )
 
 
 def find_regions(page_map: PageMap, page_order: int) -> list[Region]:
@@ -135,5 +180,5 @@ def place_labels(
         if 0 <= x < width and 0 <= y < height and is_free:
             across = region.count ** (1 / 3) / edge / (depth * 2 * tangent) * height
             colour = palette.colour_of(region.page_class, palette_name)
-            labels.append(Label(region.text, colour, x, y, across > 0.12 * height))
+            labels.append(Label(region.text, colour, x, y, across > 0.12 * height, region.count))
     return labels

@@ -17,7 +17,7 @@ from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import PageClass
 
-from .labels import Label
+from .labels import Box, Label, arrange
 from .look import Mode
 from .meaning import describe_layers, swatches, ticks
 from .palette import MATERIALS, Rgb, colour_of
@@ -88,13 +88,14 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[P
 def _label(
     page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32], colour: Rgb
 ) -> Label:
-    is_block = bool(np.count_nonzero(mask) >= _BLOCK_SHARE * mask.size)
+    size = int(np.count_nonzero(mask))
+    is_block = size >= _BLOCK_SHARE * mask.size
     y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
     text = page_class.label
     owner = page_map.owners.get(int(owners[y, x]))
     if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
         text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
-    return Label(text, colour, float(x), float(y), is_block)
+    return Label(text, colour, float(x), float(y), is_block, size)
 
 
 def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
@@ -130,6 +131,10 @@ class _Pen:
         self.draw.text(
             (x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200)
         )
+
+    def box(self, x: float, y: float, words: str, size: float, anchor: str) -> Box:
+        """What `text` would cover."""
+        return self.draw.textbbox((x, y), words, font=load_font(max(round(size * self.scale), 8)), anchor=anchor)
 
     def shade_left(self, width: float) -> None:
         """Darken the left, fading out, so that words stay readable over a near view."""
@@ -250,12 +255,15 @@ def shorten(words: str, most: int) -> str:
 
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
-    small = sorted((label for label in labels if not label.is_block), key=lambda label: label.y)
-    column, spacing = pen.image.width - 178 * pen.scale, 30 * pen.scale
-    y = max(
-        sum(label.y * factor for label in small) / max(len(small), 1) - spacing * (len(small) - 1) / 2, 70 * pen.scale
-    )
+    column, spacing, top = pen.image.width - 178 * pen.scale, 30 * pen.scale, 70 * pen.scale
+    room = max(int((pen.image.height - 2 * top) / spacing) + 1, 0)
+    by_size = sorted(labels, key=lambda label: -label.size)
+    small = sorted([label for label in by_size if not label.is_block][:room], key=lambda label: label.y)
+    middle = sum(label.y * factor for label in small) / max(len(small), 1)
+    length = spacing * (len(small) - 1)
+    y = max(min(middle - length / 2, pen.image.height - top - length), top)
     thin = max(round(1.4 * pen.scale), 2)
+    taken: list[Box] = []
     for label in small:
         at = (label.x * factor, label.y * factor)
         bend = (column - 26 * pen.scale, y)
@@ -265,8 +273,14 @@ def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
         pen.draw.ellipse(
             [at[0] - dot, at[1] - dot, at[0] + dot, at[1] + dot], fill=(*label.colour, 255), outline=(*HALO, 220)
         )
-        pen.text(column, y, label.text, 14, TEXT, "lm", halo=2)
+        words = shorten(label.text, _MOST_LETTERS + 4)
+        pen.text(column, y, words, 14, TEXT, "lm", halo=2)
+        taken.append(pen.box(column, y, words, 14, "lm"))
         y += spacing
-    for label in labels:
-        if label.is_block:
-            pen.text(label.x * factor, label.y * factor, label.text, 17, (255, 255, 255), "mm", halo=2.5)
+    blocks = [label for label in by_size if label.is_block]
+    wanted = [pen.box(label.x * factor, label.y * factor, label.text, 17, "mm") for label in blocks]
+    area = (0.0, 0.0, float(pen.image.width), float(pen.image.height))
+    for label, place in zip(blocks, arrange(wanted, area, 4 * pen.scale, taken), strict=True):
+        if place is not None:
+            x, y = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
+            pen.text(x, y, label.text, 17, (255, 255, 255), "mm", halo=2.5)

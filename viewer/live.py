@@ -1,12 +1,14 @@
 """What changes while the guest runs: found on a thread of its own, handed to the window in small helpings.
 
-RAM is compared, a slice at a time, with a soft copy: pages that differ are copied and reported. A slice
-takes a few milliseconds, and the pause between rounds grows while nothing changes, so an idle guest
-costs next to nothing. Pages that were never touched are neither read nor copied.
+RAM is compared, a slice of some milliseconds at a time, with a soft copy: pages that differ are copied and reported; pages
+that were never touched are neither read nor copied. A look through all of RAM costs as much as the guest has touched, so
+how often that is done follows what the guest does (`Tempo`): QEMU's processor time says whether it can have written
+anything. Of a guest that stands still nothing is read at all.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 import time
@@ -23,50 +25,128 @@ from .scene import Ram, Source, read_page_map
 
 log = logging.getLogger(__name__)
 
-SLICE_PAGES = 2048
-BUSY_PAUSE_S, IDLE_PAUSE_S = 0.1, 0.5
+RUN_PAGES = 64
+SLICE_S = 0.01
+BUSY_PAUSE_S, IDLE_PAUSE_S, REST_PAUSE_S = 0.1, 0.5, 3.0
+GUEST_WORK_S = 0.01
 MAP_PERIOD_S = 1.0
+
+# The C library's: it reads faster than any loop of NumPy's, and lets other threads run meanwhile.
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Tempo:
+    """When to look through all of RAM again.
+
+    As soon as the guest has worked for `GUEST_WORK_S`, and after `REST_PAUSE_S` in any case; where nobody says what the
+    guest works, sooner and sooner while something is found and less and less while nothing is. Between two looks at least
+    as long passes as the last one took.
+    """
+
+    def __init__(self, work_s: Callable[[], float | None]) -> None:
+        """`work_s` gives the processor time that the guest has used so far, None where that is not known."""
+        self._work_s = work_s
+        self._worked_s: float | None = None
+        self._looked_s = -np.inf
+        self._is_hurried = False
+        self._least_s = self._pause_s = BUSY_PAUSE_S
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time."""
+        waited = now_s - self._looked_s
+        if waited < self._least_s:
+            return False
+        if self._is_hurried:
+            return True
+        work_s = self._work_s()
+        if work_s is None or self._worked_s is None:
+            return waited >= self._pause_s
+        return work_s - self._worked_s >= GUEST_WORK_S or waited >= REST_PAUSE_S
+
+    def begin(self, now_s: float) -> None:
+        """A look begins."""
+        self._looked_s, self._worked_s, self._is_hurried = now_s, self._work_s(), False
+
+    def end(self, now_s: float, has_found: bool) -> None:
+        """It ended, and found something or not."""
+        self._least_s = max(BUSY_PAUSE_S, 2 * (now_s - self._looked_s))
+        self._pause_s = BUSY_PAUSE_S if has_found else min(self._pause_s * 1.5, IDLE_PAUSE_S)
+
+    def hurry(self) -> None:
+        """Look soon, whatever the guest does: somebody wants to know."""
+        self._is_hurried = True
 
 
 class ChangeScan:
-    """Which pages of RAM differ from how they were when last scanned."""
+    """Which pages of RAM differ from how they were when last scanned.
+
+    Attributes:
+        touched: which pages the host had given memory when the last round began, `bool` an entry a page.
+    """
 
     def __init__(self, ram: Ram) -> None:
         self._ram = ram
         self._page_count = len(ram.view) >> PAGE_SHIFT
+        self._now = ram.view[: self._page_count << PAGE_SHIFT].view(np.uint64).reshape(self._page_count, -1)
         # The soft copy. The host gives it memory only where something is written: for touched pages.
         self._copy = np.zeros((self._page_count, PAGE_SIZE // 8), np.uint64)
-        self._touched = np.zeros(0, np.int64)
+        self._runs: list[tuple[int, int]] = []
         self._next = 0
+        self._is_first = True
+        self.touched = np.zeros(self._page_count, np.bool_)
 
     def scan(self, budget_s: float) -> npt.NDArray[np.int64]:
-        """Page numbers found changed within about `budget_s` seconds, ascending; the next call goes on from there."""
+        """Page numbers found changed within about `budget_s` seconds, ascending; the next call goes on from there.
+
+        Of pages given back to the host, and of new ones, which may hold zeros alone, a round tells when it begins.
+        """
         deadline = time.monotonic() + budget_s
-        found = []
-        while True:
-            if self._next == 0:
-                self._touched = np.flatnonzero(self._ram.resident_pages()[: self._page_count]).astype(np.int64)
-            pages = self._touched[self._next : self._next + SLICE_PAGES]
-            found.append(self._compare(pages))
-            self._next = self._next + SLICE_PAGES if self._next + SLICE_PAGES < len(self._touched) else 0
-            if self._next == 0 or time.monotonic() >= deadline:
-                return np.concatenate(found)
+        found = [self._begin_round() if self._next == 0 else np.zeros(0, np.int64)]
+        now, copy = self._now.ctypes.data, self._copy.ctypes.data
+        for number in range(self._next, len(self._runs)):
+            first, count = self._runs[number]
+            start = first << PAGE_SHIFT
+            if _memcmp(now + start, copy + start, count << PAGE_SHIFT):
+                found.append(first + self._compare(slice(first, first + count)))
+            if time.monotonic() >= deadline and number + 1 < len(self._runs):
+                self._next = number + 1
+                break
+        else:
+            self._next = 0
+        return np.unique(np.concatenate(found))
+
+    def _begin_round(self) -> npt.NDArray[np.int64]:
+        before, self.touched = self.touched, self._ram.resident_pages()[: self._page_count]
+        self._runs = _touched_runs(self.touched)
+        is_first, self._is_first = self._is_first, False
+        if is_first:
+            return np.zeros(0, np.int64)
+        self._copy[before & ~self.touched] = 0
+        return np.flatnonzero(before != self.touched).astype(np.int64)
 
     @property
     def is_round_done(self) -> bool:
         """Whether the last scan reached the end of RAM."""
         return self._next == 0
 
-    def _compare(self, pages: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        if not len(pages):
-            return pages
-        words = self._ram.view[: self._page_count << PAGE_SHIFT].view(np.uint64).reshape(self._page_count, -1)
+    def _compare(self, pages: slice) -> npt.NDArray[np.int64]:
         # Copies the slice: a page must be compared and kept as it was at one moment.
-        now = words[pages]
-        changed = (now != self._copy[pages]).any(axis=1)
-        self._copy[pages[changed]] = now[changed]
-        found: npt.NDArray[np.int64] = pages[changed]
-        return found
+        now, copy = self._now[pages].copy(), self._copy[pages]
+        changed = np.flatnonzero((now != copy).any(axis=1))
+        copy[changed] = now[changed]
+        return changed.astype(np.int64)
+
+
+def _touched_runs(touched: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(first, count) of the touched pages, one after another, at most `RUN_PAGES` each."""
+    # A run ends where touched pages do, and at every multiple of RUN_PAGES.
+    pages = np.flatnonzero(touched)
+    is_first = np.ones(len(pages), np.bool_)
+    is_first[1:] = (np.diff(pages) != 1) | (pages[1:] % RUN_PAGES == 0)
+    starts = np.flatnonzero(is_first)
+    counts = np.diff(np.append(starts, len(pages)))
+    return list(zip(pages[starts].tolist(), counts.tolist(), strict=True))
 
 
 class Feed:
@@ -79,6 +159,9 @@ class Feed:
         self._source = source
         self._wake = wake
         self._scan = ChangeScan(source.ram)
+        # A source may know how much the guest works.
+        self._tempo = Tempo(getattr(source, "guest_work_s", lambda: None))
+        self._hurry = threading.Event()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._running = threading.Event()
@@ -102,6 +185,7 @@ class Feed:
         self._stop.set()
         self._running.set()
         self._moving.set()
+        self._hurry.set()
         self._thread.join(timeout=5)
 
     def toggle_pause(self) -> bool:
@@ -118,6 +202,11 @@ class Feed:
             self._moving.clear()
         else:
             self._moving.set()
+        self._hurry.set()
+
+    def hurry(self) -> None:
+        """Look through RAM now, whatever the guest does."""
+        self._hurry.set()
 
     def take(self, budget_bytes: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Changed pages not taken before, lowest first, at most `budget_bytes` of them, and which of them were written.
@@ -133,6 +222,11 @@ class Feed:
     def take_pages(self, limit: int) -> npt.NDArray[np.int64]:
         """At most `limit` changed pages not taken before, lowest first."""
         return self.take(limit << PAGE_SHIFT)[0]
+
+    def touched(self, pages: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of `pages` had memory when they were last looked at: what reads the others would give them some."""
+        known: npt.NDArray[np.bool_] = self._scan.touched[pages]
+        return known
 
     @property
     def is_following(self) -> bool:
@@ -176,29 +270,52 @@ class Feed:
         return page_map
 
     def _watch(self) -> None:
-        map_due, pause, is_stale = 0.0, BUSY_PAUSE_S, True
-        quiet_rounds = 0
+        map_due, is_stale, quiet_rounds = 0.0, True, 0
         while not self._stop.is_set():
             self._running.wait()
             # Two rounds: the first may have begun before the guest stopped.
             if quiet_rounds > 1 and not is_stale:
                 self._moving.wait()
-            pages = self._scan.scan(0.02)
-            quiet_rounds = 0 if len(pages) or self._moving.is_set() else quiet_rounds + self._scan.is_round_done
-            page_map = None
-            # What pages are is written in pages: where none changed, the map says what it said.
-            is_stale |= len(pages) > 0
+                quiet_rounds = 0
+            if self._tempo.is_due(time.monotonic()):
+                has_found = self._look_round()
+                is_stale |= has_found
+                quiet_rounds = 0 if has_found or self._moving.is_set() else quiet_rounds + 1
             if time.monotonic() >= map_due:
                 self._source.validate()
-                if is_stale:
-                    page_map, is_stale = self._read_page_map(), False
+                # What pages are is written in pages: where none changed, the map says what it said.
+                page_map, is_stale = self._read_page_map() if is_stale else None, False
+                self._report(None, page_map)
                 map_due = time.monotonic() + MAP_PERIOD_S
-            if len(pages) or page_map is not None:
-                with self._lock:
-                    self._pending[pages] = True
-                    self._written[pages] |= not self._is_first_round
-                    self._page_map = page_map or self._page_map
-                self._wake()
-            self._is_first_round &= not self._scan.is_round_done
-            pause = BUSY_PAUSE_S if len(pages) else min(pause * 1.5, IDLE_PAUSE_S)
-            self._stop.wait(pause if self._scan.is_round_done else 0.002)
+            self._rest()
+
+    def _look_round(self) -> bool:
+        """Look through all of RAM, a slice at a time; return whether anything changed."""
+        has_found, is_done = False, False
+        self._tempo.begin(time.monotonic())
+        while not is_done and not self._stop.is_set():
+            pages = self._scan.scan(SLICE_S)
+            is_done = self._scan.is_round_done
+            has_found |= len(pages) > 0
+            self._report(pages, None)
+            if not is_done:
+                # As long as was worked: the guest and the window want the processors too.
+                self._stop.wait(SLICE_S)
+        self._tempo.end(time.monotonic(), has_found)
+        self._is_first_round = False
+        return has_found
+
+    def _report(self, pages: npt.NDArray[np.int64] | None, page_map: PageMap | None) -> None:
+        if (pages is None or not len(pages)) and page_map is None:
+            return
+        with self._lock:
+            if pages is not None:
+                self._pending[pages] = True
+                self._written[pages] |= not self._is_first_round
+            self._page_map = page_map or self._page_map
+        self._wake()
+
+    def _rest(self) -> None:
+        if self._hurry.wait(BUSY_PAUSE_S):
+            self._hurry.clear()
+            self._tempo.hurry()

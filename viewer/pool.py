@@ -209,6 +209,11 @@ class PagePool:
                 self._jobs.run("reduce_blocks", self._groups[segment], job, -(-len(piece) // 64))
         return len(pages)
 
+    def clear(self, pages: npt.NDArray[np.int64]) -> int:
+        """Let the given pages be zeros; return how many they were."""
+        # Memory that is never written costs the host nothing.
+        return self.update(np.zeros(self.ram_size, np.uint8), pages) if len(pages) else 0
+
     def _for_each_piece(self, pages: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         """Yield (segment, ascending pages of it) of at most `PIECE_BYTES` of RAM each."""
         for segment in np.unique(pages >> self.pool_shift).tolist():

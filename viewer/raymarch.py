@@ -21,6 +21,7 @@ from .grid import SHADERS
 from .look import Look, Mode
 from .scene import Scene
 from .stopwatch import Stopwatch
+from .tiles import Rectangle
 
 PASSES = 24
 """Passes of a picture at rest: more change it by less than eye or file can tell."""
@@ -217,14 +218,22 @@ class Renderer:
         """Forget the picture: something moved."""
         self.passes = 0
 
-    def draw_pass(self, camera: Camera, size: tuple[int, int], soft: bool = True, newest: float = 0.0) -> None:
+    def draw_pass(
+        self,
+        camera: Camera,
+        size: tuple[int, int],
+        soft: bool = True,
+        newest: float = 0.0,
+        parts: list[Rectangle] | None = None,
+    ) -> None:
         """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it.
 
         `soft` casts shadow and ambient rays. `newest` is the least share of this pass in the picture: an eighth lets
-        a picture of memory that changes fade over to the new state without flicker.
+        a picture of memory that changes fade over to the new state without flicker. `parts` are all that is drawn of it;
+        None for everything.
         """
         if self._picture is None or self._picture.size[:2] != size:
-            self._picture, self.passes = self._texture(size, _FORMAT), 0
+            self._picture, self.passes, parts = self._texture(size, _FORMAT), 0, None
         self._write_view(camera, size, self.passes, soft)
         share = max(1 / (self.passes + 1), newest)
         encoder = self.device.create_command_encoder()
@@ -237,7 +246,9 @@ class Renderer:
         render.set_pipeline(self._march)
         render.set_bind_group(0, self._march_group)
         render.set_blend_constant((share, share, share, share))
-        render.draw(3)
+        for part in [(0, 0, *size)] if parts is None else parts:
+            render.set_scissor_rect(*part)
+            render.draw(3)
         render.end()
         self.stopwatch.resolve(encoder)
         self.device.queue.submit([encoder.finish()])

@@ -128,6 +128,7 @@ class Scene:
         extent: pages along x, y and z of the box that RAM fills.
         look: how it looks; `set_look` changes it.
         revision: goes up whenever the picture of a resting camera would be another one.
+        content_revision: goes up whenever bytes on the device or the page map change.
         page_map: the map drawn last; None before `set_page_map`.
     """
 
@@ -141,12 +142,13 @@ class Scene:
         self.extent = extent_in_pages(self.page_count, self.page_order)
         self.ink = Ink(device, self.page_count)
         self.look = Look()
-        self.revision = 0
+        self.revision = self.content_revision = 0
         self.page_map: PageMap | None = None
         self._build_tables()
         self._words = _pack(np.zeros(self.page_count, ENTRY))
         self._owners = np.zeros(self.page_count, np.uint32)
         self._entries = np.zeros(self.page_count, np.uint64)
+        self._stale = np.zeros(self.page_count, np.bool_)
         self._regions: list[Region] | None = None
         self._now_s = self._aged_s = 0.0
 
@@ -220,6 +222,7 @@ class Scene:
 
     def update_ram(self, ram: Ram, pages: npt.NDArray[np.int64] | None = None) -> int:
         """Copy touched pages of `ram` (all, or those of `pages`) to the device; return how many they were."""
+        self.content_revision += 1
         touched = np.flatnonzero(ram.resident_pages())
         wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
         self.ink.entropy.mark(wanted[wanted < self.page_count])
@@ -234,11 +237,30 @@ class Scene:
         """
         if not len(pages):
             return False
+        self.content_revision += 1
         self.pool.update(ram, pages)
         self.ink.entropy.mark(pages)
         self.ink.heat.touch(pages[written], now_s)
         self._now_s = now_s
-        return self._update_ink(pages[written]) or self.show_bytes(pages)
+        seen = pages[self.show_bytes(pages)]
+        self._stale[seen] = True
+        return self._update_ink(pages[written]) or len(seen) > 0
+
+    def clear_pages(self, pages: Pages) -> None:
+        """Let `pages` be zeros: they were given back to the host, so they must not be read."""
+        if not len(pages):
+            return
+        self.content_revision += 1
+        self.pool.clear(pages)
+        self.ink.entropy.clear(pages)
+        self._stale[pages] = True
+        self._update_ink(pages)
+
+    def take_stale(self) -> Pages:
+        """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
+        stale = np.flatnonzero(self._stale)
+        self._stale[stale] = False
+        return stale
 
     def set_page_map(self, page_map: PageMap) -> bool:
         """Draw pages as `page_map` says; return whether that changed anything. Only what changed is placed."""
@@ -253,6 +275,7 @@ class Scene:
         self._entries, self._regions = numbers, None
         self._words[changed] = _pack(entries[changed])
         self._owners[changed] = entries["owner_id"][changed]
+        self.content_revision += 1
         self._place(changed, is_first)
         self._update_ink(changed)
         self.revision += 1
@@ -280,12 +303,10 @@ class Scene:
             self._cells[self._cell_places] = words
             self.device.queue.write_buffer(self.cell_table, 0, self._cells)
 
-    def show_bytes(self, pages: npt.NDArray[np.int64]) -> bool:
-        """Whether any of these pages is of a visible class whose bytes can be seen: empty glass shows none."""
-        if self.page_map is None or not len(pages):
-            return False
-        bodies = [c for c in self._bright if palette.MATERIALS[c].is_body]
-        return bool(np.isin(self._words[pages] & np.uint32(31), bodies).any())
+    def show_bytes(self, pages: Pages) -> npt.NDArray[np.bool_]:
+        """Which of these pages are of a visible class whose bytes can be seen: empty glass shows none."""
+        bodies = [] if self.page_map is None else [c for c in self._bright if palette.MATERIALS[c].is_body]
+        return np.isin(self._words[pages] & np.uint32(31), bodies)
 
     # --- ink -------------------------------------------------------------------------------------------------
 
@@ -295,11 +316,12 @@ class Scene:
     def _update_ink(self, pages: Pages) -> bool:
         mask = np.uint32(self.visible_mask)
         shows = (mask >> (self._words[pages] & np.uint32(31)) & np.uint32(1)).astype(np.bool_)
-        is_new = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
-        if is_new:
+        changed = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
+        if len(changed):
+            self._stale[changed] = True
             self._write_cells()
             self.revision += 1
-        return is_new
+        return len(changed) > 0
 
     def select(self, pages: npt.NDArray[np.int64]) -> None:
         """Outline `pages` and no others."""
@@ -326,6 +348,10 @@ class Scene:
         """How each page differs from another capture, as `qemu_bridge.compare.compare_pages` says it; None for no comparison."""
         self.ink.difference = kinds
         self._update_ink(self._all_pages())
+
+    def update_difference(self, pages: Pages) -> None:
+        """What `set_difference` was given says something else of `pages` now."""
+        self._update_ink(pages)
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""

@@ -3,7 +3,7 @@
 Arrays go in as they are and are never copied; every result below zero becomes a `TraceError`.
 
 >>> columns = Columns(65536)
->>> columns.split(words)                    # a chunk's words, into ids, events and accesses
+>>> columns.split(words, accesses)          # a chunk's words, into ids, events and encoded accesses
 >>> columns.ids[:columns.id_count]
 """
 
@@ -13,7 +13,7 @@ import ctypes
 from ctypes import POINTER, c_int64, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,12 @@ U64 = npt.NDArray[np.uint64]
 NONE = 0xFFFFFFFF
 """No block: what `begun_instructions` and `check_blocks` take where there is none before or after."""
 
-_SITES = 1 << 16
 _VARINT_MOST = 10
+_SHAPE = np.dtype([("first", "<u4"), ("count", "<u2"), ("room", "<u2")])
+_SLOT = np.dtype("V48")
+_CONTENT_BITS, _GROUP = 16, 256
+_STREAM_BYTES, _STREAM_MORE, _SLOTS = 16, 64, 4
+"""What `gb_split` wants in each stream of accesses for a word, and more; slots for a word and for a meta."""
 _ERRORS = {
     -1: "more is in it than it says",
     -2: "the words of a ring are damaged",
@@ -71,9 +75,7 @@ class _Columns(ctypes.Structure):
         *(("ids", c_void_p), ("id_count", c_uint64), ("id_room", c_uint64)),
         *(("event_words", c_void_p), ("event_word_count", c_uint64), ("event_word_room", c_uint64)),
         *(("event_at", c_void_p), ("event_offset", c_void_p), ("event_count", c_uint64), ("event_room", c_uint64)),
-        *(("memory_at", c_void_p), ("memory_meta", c_void_p), ("memory_address", c_void_p)),
-        *(("memory_count", c_uint64), ("memory_room", c_uint64)),
-        *(("values", c_void_p), ("value_count", c_uint64), ("value_room", c_uint64), ("base", c_uint64)),
+        ("base", c_uint64),
     )
 
 
@@ -88,9 +90,42 @@ class _Records(ctypes.Structure):
     _fields_ = (("blob", c_void_p), ("bytes", c_uint64), ("offset", c_void_p), ("count", c_uint64))
 
 
+class _Foresight(ctypes.Structure):
+    _fields_ = (
+        *(("shapes", c_void_p), ("slots", c_void_p), ("content", c_void_p)),
+        *(("limit", c_uint64), ("slot_count", c_uint64), ("slot_room", c_uint64), ("previous", c_uint64)),
+    )
+
+
+class _AccessEncoder(ctypes.Structure):
+    _fields_ = (
+        ("model", _Foresight),
+        *(("shapes", c_void_p), ("shape_bytes", c_uint64), ("shape_room", c_uint64)),
+        *(("metas", c_void_p), ("meta_count", c_uint64), ("meta_room", c_uint64)),
+        *(("addresses", c_void_p), ("address_bytes", c_uint64), ("address_room", c_uint64)),
+        *(("value_runs", c_void_p), ("value_run_bytes", c_uint64), ("value_run_room", c_uint64)),
+        *(("values", c_void_p), ("value_bytes", c_uint64), ("value_room", c_uint64)),
+        *(("count", c_uint64), ("group_run", c_uint64), ("address_run", c_uint64), ("value_run", c_uint64)),
+        *(("block", c_uint32), ("at", c_uint32), ("changed", c_uint32), ("is_open", c_uint32)),
+    )
+
+
+class _AccessStreams(ctypes.Structure):
+    _fields_ = (
+        *(("shapes", c_void_p), ("shape_bytes", c_uint64), ("metas", c_void_p), ("meta_count", c_uint64)),
+        *(
+            ("addresses", c_void_p),
+            ("address_bytes", c_uint64),
+            ("value_runs", c_void_p),
+            ("value_run_bytes", c_uint64),
+        ),
+        *(("values", c_void_p), ("value_bytes", c_uint64)),
+    )
+
+
 _EVENTS = (c_void_p, c_void_p, c_uint64, c_void_p, c_uint64)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "gb_split": (c_void_p, c_uint64, POINTER(_Columns)),
+    "gb_split": (c_void_p, c_uint64, POINTER(_Columns), POINTER(_AccessEncoder)),
     "gb_event_offsets": (c_void_p, c_uint64, c_void_p, c_uint64),
     "gb_encode_blocks": (
         *(POINTER(_Encoder), c_void_p, c_uint64, c_void_p, POINTER(c_uint64), c_uint64),
@@ -98,11 +133,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "gb_encode_end": (POINTER(_Encoder), c_void_p, POINTER(c_uint64), c_uint64),
     "gb_decode_blocks": (c_void_p, c_uint64, c_void_p, c_uint64, c_void_p, c_uint64, c_void_p, c_uint64),
-    "gb_encode_addresses": (
-        *(c_void_p, c_void_p, c_uint64, c_uint64, c_void_p, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64),
-    ),
-    "gb_decode_addresses": (
-        *(c_void_p, c_void_p, c_uint64, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64, c_void_p),
+    "gb_end_accesses": (POINTER(_AccessEncoder),),
+    "gb_decode_accesses": (
+        *(POINTER(_Foresight), POINTER(_AccessStreams), c_void_p, c_uint64, c_uint32, c_uint64),
+        *(c_void_p, c_void_p, c_void_p, c_void_p),
     ),
     "gb_encode_ascending": (POINTER(c_uint32), c_void_p, c_uint64, c_void_p, c_uint64),
     "gb_decode_ascending": (c_void_p, c_uint64, c_void_p, c_uint64, c_uint64),
@@ -154,24 +188,18 @@ class Columns:
         ("event_words", np.uint32),
         ("event_at", np.uint32),
         ("event_offset", np.uint32),
-        ("memory_at", np.uint32),
-        ("memory_meta", np.uint16),
-        ("memory_address", np.uint64),
-        ("values", np.uint32),
     )
 
     def __init__(self, room: int) -> None:
         self._c = _Columns()
         self.room = 0
         self.ids = self.event_words = self.event_at = self.event_offset = np.empty(0, np.uint32)
-        self.memory_at = self.values = np.empty(0, np.uint32)
-        self.memory_meta, self.memory_address = np.empty(0, np.uint16), np.empty(0, np.uint64)
         self.reserve(room)
 
     def reserve(self, words: int) -> None:
         """Make room for `words` more words, whatever is in them."""
         c = self._c
-        used = max(c.id_count, c.event_count, c.event_word_count, c.memory_count, c.value_count)
+        used = max(c.id_count, c.event_count, c.event_word_count)
         if used + words <= self.room:
             return
         self.room = max(used + words, 2 * self.room)
@@ -181,7 +209,7 @@ class Columns:
             grown[: len(before)] = before
             setattr(self, name, grown)
             setattr(c, name, grown.ctypes.data)
-        for name in ("id_room", "event_word_room", "event_room", "memory_room", "value_room"):
+        for name in ("id_room", "event_word_room", "event_room"):
             setattr(c, name, self.room)
 
     @property
@@ -193,15 +221,13 @@ class Columns:
     def base(self, value: int) -> None:
         self._c.base = value
 
-    def drop(self, ids: int, events: int, words: int, accesses: int, values: int) -> None:
+    def drop(self, ids: int, events: int, words: int) -> None:
         """Forget so many items of each kind, from the beginning; the rest moves there."""
         c = self._c
         for names, count, gone in (
             (("ids",), c.id_count, ids),
             (("event_at", "event_offset"), c.event_count, events),
             (("event_words",), c.event_word_count, words),
-            (("memory_at", "memory_meta", "memory_address"), c.memory_count, accesses),
-            (("values",), c.value_count, values),
         ):
             if gone:
                 for name in names:
@@ -210,18 +236,16 @@ class Columns:
         c.id_count -= ids
         c.event_count -= events
         c.event_word_count -= words
-        c.memory_count -= accesses
-        c.value_count -= values
         self.event_offset[: c.event_count] -= np.uint32(words)
 
     def rebase(self, blocks: int) -> None:
         """Positions count from a later beginning: `blocks` less each."""
         self.event_at[: self.event_count] -= np.uint32(blocks)
-        self.memory_at[: self.memory_count] -= np.uint32(blocks)
 
-    def split(self, words: U32) -> None:
-        """Append what is in `words`; `TraceError` if they are damaged or more than the room."""
-        _call("gb_split", _at(words, np.uint32), len(words), ctypes.byref(self._c))
+    def split(self, words: U32, accesses: AccessEncoder) -> None:
+        """Append what is in `words`, accesses to their encoder; `TraceError` if they are damaged or more than the room."""
+        accesses.reserve_words(len(words))
+        _call("gb_split", _at(words, np.uint32), len(words), ctypes.byref(self._c), ctypes.byref(accesses.state))
 
     @property
     def id_count(self) -> int:
@@ -237,16 +261,6 @@ class Columns:
     def event_word_count(self) -> int:
         """Words of them."""
         return int(self._c.event_word_count)
-
-    @property
-    def memory_count(self) -> int:
-        """Accesses taken so far."""
-        return int(self._c.memory_count)
-
-    @property
-    def value_count(self) -> int:
-        """Words of their values."""
-        return int(self._c.value_count)
 
 
 class BlockEncoder:
@@ -357,36 +371,121 @@ def event_offsets(words: U32) -> U32:
     return out[: _call("gb_event_offsets", _at(words, np.uint32), len(words), out.ctypes.data, len(out))]
 
 
-class AddressEncoder:
-    """Encodes the addresses of accesses, by the stride of the instruction that makes them."""
+class AccessStreams(NamedTuple):
+    """The accesses of one vCPU in one frame, encoded; docs/trace-format.md says how. Bytes, but for metas, which are u16."""
+
+    shapes: npt.NDArray[Any]
+    metas: npt.NDArray[Any]
+    addresses: npt.NDArray[Any]
+    value_runs: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+
+
+class AccessEncoder:
+    """Encodes one vCPU's loads and stores while `Columns.split` takes its words apart; positions count as there."""
+
+    _STREAMS: tuple[tuple[str, str, str, type[np.generic]], ...] = (
+        ("shapes", "shape_bytes", "shape_room", np.uint8),
+        ("metas", "meta_count", "meta_room", np.uint16),
+        ("addresses", "address_bytes", "address_room", np.uint8),
+        ("value_runs", "value_run_bytes", "value_run_room", np.uint8),
+        ("values", "value_bytes", "value_room", np.uint8),
+    )
 
     def __init__(self) -> None:
-        self._sites = np.zeros(2 * _SITES, np.uint64)
+        self.state = _AccessEncoder()
+        self._arrays: dict[str, npt.NDArray[Any]] = {name: np.empty(0, dtype) for name, _, _, dtype in self._STREAMS}
+        self._model = _Model()
+        self._model.reserve(1, 0, self.state.model)
+        self.begin_frame(0)
 
-    def begin_frame(self) -> None:
-        """Forget everything."""
-        self._sites[:] = 0
+    @property
+    def count(self) -> int:
+        """Accesses of this frame."""
+        return int(self.state.count)
 
-    def encode(self, blocks: U32, base: int, at: U32, meta: U16, address: U64) -> bytes:
-        """`address` as varints; `blocks` are those at positions from `base` on."""
-        out = np.empty(_VARINT_MOST * len(at), np.uint8)
-        size = _call(
-            "gb_encode_addresses",
-            *(self._sites.ctypes.data, _at(blocks, np.uint32), len(blocks), base),
-            *(_at(at, np.uint32), _at(meta, np.uint16), _at(address, np.uint64), len(at), out.ctypes.data, len(out)),
-        )
-        return out[:size].tobytes()
+    def reserve(self, limit: int) -> None:
+        """Ids below `limit` may come from now on."""
+        self._model.reserve(limit, 0, self.state.model)
+
+    def reserve_words(self, words: int) -> None:
+        """Make room for `words` more words, whatever is in them."""
+        state = self.state
+        need = _STREAM_BYTES * words + _STREAM_MORE
+        for name, used, room, dtype in self._STREAMS:
+            wanted = getattr(state, used) + (need // 4 if dtype is np.uint16 else need)
+            if wanted > getattr(state, room):
+                array = self._arrays[name] = _grow(self._arrays[name], wanted)
+                setattr(state, name, array.ctypes.data)
+                setattr(state, room, len(array))
+        self._model.reserve(0, state.model.slot_count + _SLOTS * words + 2 * _GROUP, state.model)
+
+    def finish(self) -> AccessStreams:
+        """The streams of the frame, valid until the next words come; empty if it had no access."""
+        self.reserve_words(0)
+        _call("gb_end_accesses", ctypes.byref(self.state))
+        state = self.state
+        return AccessStreams(*(self._arrays[name][: getattr(state, used)] for name, used, _, _ in self._STREAMS))
+
+    def begin_frame(self, block: int) -> None:
+        """Forget everything; `block` is the id that the frame begins with, if it is there already, else 0."""
+        state = self.state
+        self._model.clear(int(state.model.slot_count) > 0)
+        for _, used, _, _ in self._STREAMS:
+            setattr(state, used, 0)
+        state.count = state.group_run = state.address_run = state.value_run = state.at = state.is_open = 0
+        state.model.slot_count = state.model.previous = 0
+        state.block, state.changed = block, NONE
 
 
-def decode_addresses(blocks: U32, at: U32, meta: U16, data: U8) -> U64:
-    """What `AddressEncoder.encode` was given; `blocks` are those of the frame by the ids of the encoder."""
-    sites, out = np.zeros(2 * _SITES, np.uint64), np.empty(len(at), np.uint64)
+class _Model:
+    """The arrays of a `gb_foresight`."""
+
+    def __init__(self) -> None:
+        self.shapes = np.empty(0, _SHAPE)
+        self.slots = np.empty(0, _SLOT)
+        self.content = np.zeros(1 << _CONTENT_BITS, np.uint64)
+
+    def reserve(self, limit: int, slots: int, c: _Foresight) -> None:
+        if limit > len(self.shapes):
+            grown = np.zeros(max(limit, 2 * len(self.shapes)), _SHAPE)
+            grown[: len(self.shapes)] = self.shapes
+            self.shapes = grown
+        elif slots <= len(self.slots):
+            return
+        self.slots = _grow(self.slots, slots)
+        c.shapes, c.slots, c.content = self.shapes.ctypes.data, self.slots.ctypes.data, self.content.ctypes.data
+        c.limit, c.slot_room = len(self.shapes), len(self.slots)
+
+    def clear(self, is_used: bool) -> None:
+        if is_used:
+            self.shapes[:] = 0
+            self.content[:] = 0
+
+
+def decode_accesses(
+    streams: AccessStreams, blocks: U32, following: int, limit: int, count: int
+) -> tuple[U32, U16, U64, U64]:
+    """What was encoded in a frame whose dictionary has `limit` records and whose vCPU ran `blocks`, then `following` or `NONE`.
+
+    Returns positions, metas (docs/trace-format.md), addresses, and values as two words each, zeros where there is none.
+    """
+    at, meta = np.empty(count, np.uint32), np.empty(count, np.uint16)
+    address, value = np.empty(count, np.uint64), np.empty((count, 2), np.uint64)
+    if not count and not any(len(stream) for stream in streams):
+        return at, meta, address, value
+    model, c = _Model(), _Foresight()
+    model.reserve(limit + 1, _SLOTS * len(streams.metas), c)
+    coded = _AccessStreams()
+    for (name, used, _, dtype), stream in zip(AccessEncoder._STREAMS, streams, strict=True):
+        setattr(coded, name, _at(stream, dtype))
+        setattr(coded, used, len(stream))
     _call(
-        "gb_decode_addresses",
-        *(sites.ctypes.data, _at(blocks, np.uint32), len(blocks), _at(at, np.uint32), _at(meta, np.uint16), len(at)),
-        *(_at(data, np.uint8), len(data), out.ctypes.data),
+        "gb_decode_accesses",
+        *(ctypes.byref(c), ctypes.byref(coded), _at(blocks, np.uint32), len(blocks), following, count),
+        *(at.ctypes.data, meta.ctypes.data, address.ctypes.data, value.ctypes.data),
     )
-    return out
+    return at, meta, address, value
 
 
 def encode_ascending(values: U32, previous: int = 0) -> bytes:

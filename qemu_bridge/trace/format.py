@@ -26,7 +26,7 @@ import zstandard
 
 from ..errors import HostError, TraceError, UsageError
 
-VERSION = 1
+VERSION = 2
 SUFFIX = ".gbt"
 MAGIC, FRAME, INDEX, END = b"GBTRACE\x1a", b"GBfr", b"GBix", b"GBTEND\r\n"
 
@@ -88,16 +88,20 @@ class Section(IntEnum):
     CHUNKS = 5
     EVENTS = 6
     EVENT_AT = 7
-    MEMORY_AT = 8
-    MEMORY_META = 9
-    MEMORY_ADDRESS = 10
+    SHAPES = 8
+    METAS = 9
+    ADDRESSES = 10
     VALUES = 11
     HOMES = 12
+    VALUE_RUNS = 13
     UNITS = 32
     ROOTS = 33
     IDS = 34
     SUMMARY = 35
 
+
+ACCESS_SECTIONS = (Section.SHAPES, Section.METAS, Section.ADDRESSES, Section.VALUE_RUNS, Section.VALUES)
+"""In the order of `codec.AccessStreams`; SHAPES says how many accesses there are."""
 
 Key = tuple[Section, int]
 """A section's kind and its vCPU; for those of the index, the number of a frame modulo 65536, or 0."""
@@ -284,7 +288,8 @@ class TraceFile:
         if header is None or header["magic"] != MAGIC:
             raise TraceError(f"{self.path} is no trace; 'glassbox trace NAME -o FILE{SUFFIX}' records one")
         if header["version"] != VERSION:
-            raise TraceError(f"{self.path} is of version {header['version']}; use a newer glassbox")
+            way_out = "record it again" if header["version"] < VERSION else "use a newer glassbox"
+            raise TraceError(f"{self.path} is of version {header['version']}, not {VERSION}; {way_out}")
         first = HEADER.itemsize + int(header["json_bytes"])
         text = self._map[HEADER.itemsize : first]
         if first > self.size or zlib.crc32(header.tobytes()[:-4] + text) != header["crc"]:

@@ -25,10 +25,12 @@ from tcg_plugin.layout import NO_OFFSET, REGISTERS, BlockHeader, Event, Feature,
 from ..errors import TraceError, UsageError
 from . import codec
 from .codec import NONE, U8, U16, U32, U64
-from .format import CHUNK, HOME, VCPU, Section, Sections, TraceFile
+from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Section, Sections, TraceFile
 
 MOST_BLOCKS = 1 << 28
 """Blocks that one vCPU may have in a frame; a file that claims more is damaged."""
+MOST_ACCESSES = 1 << 26
+"""Likewise accesses: a few bytes may claim any number, and each takes 30 bytes when decoded."""
 
 _HEADER = np.dtype(BlockHeader)
 
@@ -343,36 +345,25 @@ class Frame:
     def memory(self, vcpu: int = 0) -> Accesses:
         """Loads and stores of one vCPU; empty if they were not recorded."""
         row, numbers = self.vcpu(vcpu), self.numbers(vcpu)
-        meta = self._sections.read(Section.MEMORY_META, vcpu, 2).view(np.uint16)
-        data = self._sections.read(Section.MEMORY_AT, vcpu)
-        at = codec.decode_ascending(data, len(meta), len(numbers) + 1)
-        coded = self._sections.read(Section.MEMORY_ADDRESS, vcpu)
-        addresses = codec.decode_addresses(self.dictionary.ids[numbers], at, meta, coded)
-        has_values = (meta >> 12 & 1).astype(np.bool_)
-        log2size = (meta >> 9 & 7).astype(np.uint8)
-        if (log2size > 4).any():
-            raise self.trace.file.damaged("an access is larger than 16 bytes")
-        words = self._sections.read(Section.VALUES, vcpu, 4).view(np.uint32)
+        count = self._sections.items(Section.SHAPES, vcpu)
+        if count > MOST_ACCESSES:
+            raise self.trace.file.damaged(f"a frame claims {count} accesses")
+        shapes, metas, *rest = (
+            self._sections.read(kind, vcpu, 2 * (kind == Section.METAS)) for kind in ACCESS_SECTIONS
+        )
+        streams = codec.AccessStreams(shapes, metas.view(np.uint16), *rest)
+        at, meta, addresses, values = codec.decode_accesses(
+            streams, numbers, int(row["following"]), len(self.dictionary), count
+        )
         return Accesses(
             blocks=np.maximum(at, 1) - np.uint32(1) + row["first_block"],
             instructions=meta & np.uint16(0x1FF),
             addresses=addresses,
-            sizes=np.left_shift(np.uint8(1), log2size),
+            sizes=np.left_shift(np.uint8(1), (meta >> 9 & 7).astype(np.uint8)),
             stores=(meta >> 13 & 1).astype(np.bool_),
-            has_values=has_values,
-            values=self._values(words, log2size, has_values),
+            has_values=(meta >> 12 & 1).astype(np.bool_),
+            values=values,
         )
-
-    def _values(self, words: U32, log2size: U8, has_values: npt.NDArray[np.bool_]) -> U64:
-        size = np.where(has_values, np.maximum(1, (1 << log2size.astype(np.int64)) // 4), 0)
-        ends = np.cumsum(size)
-        if len(size) and ends[-1] != len(words):
-            raise self.trace.file.damaged("values are missing")
-        parts = np.zeros((len(size), 4), np.uint32)
-        for part in range(4):
-            some = size > part
-            parts[some, part] = words[(ends - size)[some] + part]
-        return parts.view(np.uint64)
 
 
 class TraceReader:

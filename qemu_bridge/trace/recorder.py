@@ -29,7 +29,7 @@ from tcg_plugin.layout import NO_OFFSET, ChunkFlag, ChunkHeader, Event
 from ..errors import GlassBoxError, HostError
 from .codec import (
     NONE,
-    AddressEncoder,
+    AccessEncoder,
     BlockEncoder,
     BlockStream,
     Columns,
@@ -38,12 +38,14 @@ from .codec import (
     encode_ascending,
 )
 from .control import TraceControl
-from .format import CHUNK, HOME, VCPU, Content, Section, TraceWriter
+from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Content, Section, TraceWriter
 from .ring import RingReader
 
 FRAME_BLOCKS = 8 << 20
 FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
+_DIGEST_IDS = 1 << 17
+"""Chunks are counted and predicted together up to so many blocks: each call costs as much as thousands of them."""
 POLL_S = 0.0005
 _FLUSH_S = 0.25
 _FRAME_S = 10.0
@@ -71,7 +73,7 @@ class _Vcpu:
 
     def __init__(self, number: int, encoder: BlockEncoder) -> None:
         self.number = number
-        self.stream, self.addresses = BlockStream(encoder), AddressEncoder()
+        self.stream, self.accesses = BlockStream(encoder), AccessEncoder()
         self.columns = Columns(1 << 17)
         self.first_block = self.first_instruction = 0
         self.root, self.homes = 0, dict[int, int]()
@@ -83,15 +85,18 @@ class _Vcpu:
     def begin_frame(self) -> None:
         self.blocks = self.instructions = 0
         self.first_root, self.first_homes = self.root, dict(self.homes)
-        self.chunks: list[npt.NDArray[Any]] = []
+        self.chunks: list[bytes] = []
         self.event_words: list[npt.NDArray[np.uint32]] = []
         self.event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self.root]
-        self.memory: list[tuple[bytes, bytes, bytes, bytes]] = []
-        self.last_position = 0
-        self.items = self.accesses = 0
+        self.event_items = 0
         self.stream.begin_frame()
-        self.addresses.begin_frame()
+        self.accesses.begin_frame(int(self.columns.ids[0]) if self.columns.id_count else 0)
+
+    @property
+    def items(self) -> int:
+        """Accesses and words of events."""
+        return self.event_items + self.accesses.count
 
 
 class Recorder:
@@ -136,7 +141,7 @@ class Recorder:
             seconds=time.monotonic() - self._begun,
             blocks=self._total_blocks + sum(vcpu.blocks for vcpu in self._vcpus),
             instructions=self._total_instructions + sum(vcpu.instructions for vcpu in self._vcpus),
-            accesses=self._total_accesses + sum(vcpu.accesses for vcpu in self._vcpus),
+            accesses=self._total_accesses + sum(vcpu.accesses.count for vcpu in self._vcpus),
             file_bytes=self.writer.size,
             frames=self.writer.frames,
             waits=waits,
@@ -167,6 +172,10 @@ class Recorder:
         for header, words in self.rings.take():
             self._take(header, words)
             taken += 1
+        if taken:
+            for vcpu in self._vcpus:
+                self._digest(vcpu, final=False)
+            self._end_full_frame()
         if not taken:
             if time.monotonic() - self._flushed > _FLUSH_S:
                 self.rings.flush()
@@ -207,17 +216,20 @@ class Recorder:
         columns = vcpu.columns
         columns.reserve(len(words))
         columns.base = vcpu.blocks
-        row = np.zeros((), CHUNK)
-        for name, *_ in ChunkHeader._fields_:
-            row[name] = getattr(header, name)
-        row["first_block"] = vcpu.first_block + vcpu.blocks + columns.id_count
-        vcpu.chunks.append(row)
-        columns.split(words)
+        vcpu.accesses.reserve(self._encoder.limit)
+        first, known = vcpu.first_block + vcpu.blocks + columns.id_count, columns.id_count
+        vcpu.chunks.append(bytes(header) + first.to_bytes(8, "little"))
+        columns.split(words, vcpu.accesses)
         if self._until is not None and not self.has_reached:
-            self._look_for(columns.ids[: columns.id_count])
-        self._digest(vcpu, final=bool(header.flags & ChunkFlag.LAST))
-        blocks = sum(each.blocks for each in self._vcpus)
-        if blocks >= self.frame_blocks or sum(each.items for each in self._vcpus) >= FRAME_ITEMS:
+            self._look_for(columns.ids[known : columns.id_count])
+        is_last = bool(header.flags & ChunkFlag.LAST)
+        if is_last or columns.id_count >= _DIGEST_IDS or vcpu.items >= FRAME_ITEMS:
+            self._digest(vcpu, final=is_last)
+            self._end_full_frame()
+
+    def _end_full_frame(self) -> None:
+        blocks, items = (sum(getattr(vcpu, name) for vcpu in self._vcpus) for name in ("blocks", "items"))
+        if blocks >= self.frame_blocks or items >= FRAME_ITEMS:
             self._write_frame()
 
     def _look_for(self, ids: npt.NDArray[np.uint32]) -> None:
@@ -234,9 +246,8 @@ class Recorder:
         done = len(ids) if final else max(0, len(ids) - 1)
         last = vcpu.blocks + done
         events = int(np.searchsorted(columns.event_at[: columns.event_count], last, "right"))
-        accesses = int(np.searchsorted(columns.memory_at[: columns.memory_count], last, "right"))
         if final:
-            events, accesses = columns.event_count, columns.memory_count
+            events = columns.event_count
         elif not len(ids):
             return
         words_end = int(columns.event_offset[events]) if events < columns.event_count else columns.event_word_count
@@ -251,21 +262,10 @@ class Recorder:
         if events:
             vcpu.event_at.append(listed.at.copy())
             vcpu.event_words.append(listed.words.copy())
-            vcpu.items += len(listed.words)
+            vcpu.event_items += len(listed.words)
             _follow(vcpu, listed)
-        # Few are left over, so these are counted.
-        rest = columns.memory_meta[accesses : columns.memory_count]
-        values = columns.value_count - (_value_words(rest) if columns.value_count else 0)
-        if accesses:
-            at, meta = columns.memory_at[:accesses], columns.memory_meta[:accesses]
-            coded = vcpu.addresses.encode(ids, vcpu.blocks, at, meta, columns.memory_address[:accesses])
-            positions = encode_ascending(at, vcpu.last_position)
-            vcpu.last_position = int(at[-1])
-            vcpu.memory.append((positions, meta.tobytes(), coded, columns.values[:values].tobytes()))
-            vcpu.items += accesses
-            vcpu.accesses += accesses
         vcpu.blocks += done
-        columns.drop(done, events, words_end, accesses, values)
+        columns.drop(done, events, words_end)
 
     def _write_frame(self) -> None:
         """Write the frame and begin the next, into which what is held back goes."""
@@ -287,12 +287,12 @@ class Recorder:
             blocks=blocks,
             first_instruction=self._total_instructions,
             instructions=instructions,
-            time_ns=min(int(vcpu.chunks[0]["time_ns"]) for vcpu in self._vcpus if vcpu.chunks),
+            time_ns=min(ChunkHeader.from_buffer_copy(vcpu.chunks[0]).time_ns for vcpu in self._vcpus if vcpu.chunks),
         )
         self._submit(write)
         self._total_blocks += blocks
         self._total_instructions += instructions
-        self._total_accesses += sum(vcpu.accesses for vcpu in self._vcpus)
+        self._total_accesses += sum(vcpu.accesses.count for vcpu in self._vcpus)
         self._encoder.begin_frame()
         for vcpu in self._vcpus:
             vcpu.first_block += vcpu.blocks
@@ -339,7 +339,7 @@ class Recorder:
         words = np.concatenate([*vcpu.event_words, np.empty(0, np.uint32)])
         homes = np.zeros(len(vcpu.first_homes), HOME)
         homes["page"], homes["home"] = list(vcpu.first_homes), list(vcpu.first_homes.values())
-        chunks = np.array(vcpu.chunks, CHUNK)
+        chunks = np.frombuffer(b"".join(vcpu.chunks), CHUNK)
         contents = [
             Content(Section.VCPU, number, row, 1),
             Content(Section.RUNS, number, runs.copy(), vcpu.blocks),
@@ -349,13 +349,13 @@ class Recorder:
             Content(Section.EVENT_AT, number, encode_ascending(at), len(at)),
             Content(Section.HOMES, number, np.sort(homes, order="page"), len(homes)),
         ]
-        if vcpu.memory:
-            positions, metas, coded, values = (b"".join(pieces) for pieces in zip(*vcpu.memory, strict=True))
+        count, coded = vcpu.accesses.count, vcpu.accesses.finish()
+        if count:
+            # Copied, for another thread compresses them while these grow anew.
+            items = (count, len(coded.metas), count, len(coded.value_runs), len(coded.values))
             contents += [
-                Content(Section.MEMORY_AT, number, positions, vcpu.accesses),
-                Content(Section.MEMORY_META, number, metas, vcpu.accesses),
-                Content(Section.MEMORY_ADDRESS, number, coded, vcpu.accesses),
-                Content(Section.VALUES, number, values, len(values) // 4),
+                Content(kind, number, stream.copy(), some)
+                for kind, stream, some in zip(ACCESS_SECTIONS, coded, items, strict=True)
             ]
         return contents
 
@@ -377,12 +377,6 @@ def _follow(vcpu: _Vcpu, events: EventList) -> None:
         elif kind == Event.WINDOW_START and len(payload) >= 4:
             vcpu.root = payload[2] | payload[3] << 32
             vcpu.roots.append(vcpu.root)
-
-
-def _value_words(meta: npt.NDArray[np.uint16]) -> int:
-    """Words of value that follow these accesses."""
-    size = np.maximum(1, (1 << (meta >> 9 & 7).astype(np.int64)) // 4)
-    return int(size[meta >> 12 & 1 == 1].sum())
 
 
 def _as_dict(progress: Progress) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 /* Round trips, and thousands of random and damaged inputs: `codec_test ROUNDS`, under ASan and UBSan. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,51 +78,184 @@ static void test_blocks(void)
     free(ids), free(out), free(runs), free(misses), free(shorter);
 }
 
+enum { LIMIT = 40 };
+
+/* An encoder with exactly the room that `words` words may need. */
+static gb_access_encoder new_encoder(uint64_t words)
+{
+    uint64_t bytes = 16 * words + 128, slots = 4 * words + 1024;
+    return (gb_access_encoder){
+        .model = {.shapes = room(LIMIT * sizeof(gb_shape)), .slots = room(slots * sizeof(gb_slot)), .slot_room = slots,
+                  .content = room(8 << GB_CONTENT_BITS), .limit = LIMIT},
+        .shapes = room(bytes), .shape_room = bytes, .metas = room(bytes / 2), .meta_room = bytes / 4,
+        .addresses = room(bytes), .address_room = bytes, .value_runs = room(bytes), .value_run_room = bytes,
+        .values = room(bytes), .value_room = bytes, .changed = ~0u,
+    };
+}
+
+static void free_encoder(gb_access_encoder *state)
+{
+    free(state->model.shapes), free(state->model.slots), free(state->model.content), free(state->shapes);
+    free(state->metas), free(state->addresses), free(state->value_runs), free(state->values);
+}
+
+static gb_columns new_columns(uint32_t size)
+{
+    return (gb_columns){
+        .ids = room(size * 4), .id_room = size, .event_words = room(size * 4), .event_word_room = size,
+        .event_at = room(size * 4), .event_offset = room(size * 4), .event_room = size,
+    };
+}
+
+static void free_columns(gb_columns *columns)
+{
+    free(columns->ids), free(columns->event_words), free(columns->event_at), free(columns->event_offset);
+}
+
 static void test_words(void)
 {
     uint32_t count = below(60), size = below(70);
     uint32_t *words = room(count * 4);
     for (uint32_t i = 0; i < count; i++) {
-        words[i] = below(3) ? below(100) : (uint32_t)next() & ~(below(4) ? 0xf0u << 16 : 0);
+        words[i] = below(3) ? below(LIMIT) : (uint32_t)next() & ~(below(4) ? 0xf0u << 16 : 0);
     }
-    gb_columns columns = {
-        .ids = room(size * 4), .id_room = size, .event_words = room(size * 4), .event_word_room = size,
-        .event_at = room(size * 4), .event_offset = room(size * 4), .event_room = size, .memory_at = room(size * 4),
-        .memory_meta = room(size * 2), .memory_address = room(size * 8), .memory_room = size,
-        .values = room(size * 4), .value_room = size,
-    };
-    int64_t result = gb_split(words, count, &columns);
-    CHECK(result <= 0 && (!result || (!columns.id_count && !columns.event_count && !columns.value_count)));
+    gb_columns columns = new_columns(size);
+    gb_access_encoder accesses = new_encoder(count);
+    int64_t result = gb_split(words, count, &columns, &accesses);
+    CHECK(result <= 0 && (!result || (!columns.id_count && !columns.event_count)));
     uint32_t *offset = room(size * 4);
     CHECK(gb_event_offsets(columns.event_words, columns.event_word_count, offset, size) == (int64_t)columns.event_count);
     gb_event_offsets(words, count, offset, size);
-    free(columns.ids), free(columns.event_words), free(columns.event_at), free(columns.event_offset);
-    free(columns.memory_at), free(columns.memory_meta), free(columns.memory_address), free(columns.values);
+    free_columns(&columns), free_encoder(&accesses);
     free(words), free(offset);
+}
+
+typedef struct {
+    uint32_t at;
+    uint16_t meta;
+    uint64_t address, value[2];
+} access_made;
+
+/* Words of blocks whose accesses mostly repeat, and what they are. */
+static uint32_t make_accesses(uint32_t *words, uint32_t size, access_made *made, uint32_t *made_count)
+{
+    uint32_t count = 0, position = 0, block = 0;
+    while (count + 8 < size) {
+        if (!below(5)) {
+            block = 1 + below(below(2) ? 4 : LIMIT - 1);
+            words[count++] = block;
+            position++;
+            continue;
+        }
+        bool steady = below(8);
+        unsigned log2size = steady ? block % 5 : below(5), valued = steady ? block / 5 % 2 : below(2);
+        access_made *one = made + (*made_count)++;
+        *one = (access_made){.at = position, .meta = (uint16_t)(valued << 12 | log2size << 9 | (steady ? 3 : below(512)))};
+        one->address = below(6) ? 0x1000 + position * 8 : below(2) ? next() : 0xffff888000000000ull + below(64);
+        uint64_t value = below(3) ? 7 : next();
+        one->value[0] = !valued ? 0 : log2size < 3 ? value & ((1ull << (8u << log2size)) - 1) : value;
+        one->value[1] = valued && log2size == 4 ? below(2) * next() : 0;
+        uint32_t word = 2u << 30 | (uint32_t)one->meta << 16;
+        unsigned value_words = !valued ? 0 : log2size < 3 ? 1 : 1u << (log2size - 2);
+        if ((uint64_t)((int64_t)(one->address << 16) >> 16) == one->address) {
+            words[count++] = word | (uint32_t)(one->address >> 32 & 0xffff);
+            words[count++] = (uint32_t)one->address;
+        } else {
+            words[count++] = 3u << 30 | GB_EVENT_MEM_WIDE << 24 | (3 + value_words) << 16;
+            words[count++] = word;
+            memcpy(words + count, &one->address, 8);
+            count += 2;
+        }
+        memcpy(words + count, one->value, value_words * 4);
+        count += value_words;
+    }
+    return count;
+}
+
+static int64_t decode_accesses(const gb_access_encoder *in, uint64_t cut, const gb_columns *columns, access_made *out,
+                               uint64_t count)
+{
+    /* A block's number is its id here; the last block is told as the one that follows, as when a frame ends inside it. */
+    uint64_t slots = 4 * in->meta_count, blocks = columns->id_count ? columns->id_count - 1 : 0;
+    gb_foresight model = {.shapes = room((LIMIT + 1) * sizeof(gb_shape)), .slots = room(slots * sizeof(gb_slot)),
+                          .slot_room = slots, .content = room(8 << GB_CONTENT_BITS), .limit = LIMIT + 1};
+    uint64_t sizes[5] = {in->shape_bytes, in->meta_count * 2, in->address_bytes, in->value_run_bytes, in->value_bytes};
+    const void *streams[5] = {in->shapes, in->metas, in->addresses, in->value_runs, in->values};
+    void *copies[5];
+    for (unsigned i = 0; i < 5; i++) {
+        sizes[i] = i == cut ? below((uint32_t)sizes[i] / 2 + 1) * 2ull : sizes[i];
+        copies[i] = room(sizes[i]);
+        memcpy(copies[i], streams[i], sizes[i]);
+    }
+    gb_access_streams coded = {copies[0], sizes[0], copies[1], sizes[1] / 2, copies[2], sizes[2], copies[3], sizes[3],
+                               copies[4], sizes[4]};
+    uint32_t *at = room(count * 4), following = columns->id_count ? columns->ids[blocks] : ~0u;
+    uint16_t *meta = room(count * 2);
+    uint64_t *address = room(count * 8), *value = room(count * 16);
+    int64_t result =
+        gb_decode_accesses(&model, &coded, columns->ids, blocks, following, count, at, meta, address, value);
+    for (uint64_t i = 0; i < count && out; i++) {
+        out[i] = (access_made){at[i], meta[i], address[i], {value[2 * i], value[2 * i + 1]}};
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        free(copies[i]);
+    }
+    free(model.shapes), free(model.slots), free(model.content);
+    free(at), free(meta), free(address), free(value);
+    return result;
+}
+
+static void test_accesses(void)
+{
+    enum { WORDS = 3000 };
+    static uint32_t words[WORDS];
+    static access_made made[WORDS], back[WORDS];
+    uint32_t made_count = 0, size = below(8) ? below(200) : WORDS;
+    uint32_t count = make_accesses(words, size, made, &made_count);
+    gb_columns columns = new_columns(count);
+    gb_access_encoder state = new_encoder(2 * count);
+    for (uint32_t done = 0; done < count;) {
+        /* Cut between records only: a chunk holds whole ones. */
+        uint32_t end = done;
+        for (uint32_t records = 1 + below(40); records && end < count; records--) {
+            uint32_t word = words[end];
+            unsigned log2size = word >> 25 & 7, valued = word >> 28 & 1;
+            end += word >> 30 == 3 ? 1 + (word >> 16 & 0xff)
+                   : word >> 31 ? 2 + (!valued ? 0 : log2size < 3 ? 1 : 1u << (log2size - 2)) : 1;
+        }
+        CHECK(!gb_split(words + done, end - done, &columns, &state));
+        done = end;
+    }
+    CHECK(state.count == made_count && !gb_end_accesses(&state));
+    if (made_count) {
+        CHECK(!decode_accesses(&state, 5, &columns, back, made_count));
+        for (uint32_t i = 0; i < made_count; i++) {
+            CHECK(back[i].at == made[i].at && back[i].meta == made[i].meta && back[i].address == made[i].address);
+            CHECK(back[i].value[0] == made[i].value[0] && back[i].value[1] == made[i].value[1]);
+        }
+        CHECK(decode_accesses(&state, 5, &columns, NULL, made_count - 1));
+        damage(state.shapes, state.shape_bytes);
+        damage((uint8_t *)state.metas, state.meta_count * 2);
+        damage(state.addresses, state.address_bytes);
+        damage(state.value_runs, state.value_run_bytes);
+        decode_accesses(&state, below(6), &columns, NULL, made_count);
+    }
+    free_columns(&columns), free_encoder(&state);
 }
 
 static void test_numbers(void)
 {
     uint32_t count = below(50), size = below(600);
     uint8_t *bytes = room(size);
-    uint32_t *values = room(count * 4), *at = room(count * 4);
-    uint16_t *meta = room(count * 2);
-    uint64_t *address = room(count * 8);
-    gb_site *sites = room(sizeof(gb_site) * GB_SITES);
-    uint32_t blocks[8] = {1, 2, 3};
+    uint32_t *values = room(count * 4);
     for (uint32_t i = 0; i < size; i++) {
         bytes[i] = below(2) ? (uint8_t)next() : below(128);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        at[i] = (uint32_t)next();
-        meta[i] = (uint16_t)next();
     }
     uint32_t limit = below(1000);
     if (!gb_decode_ascending(bytes, size, values, count, limit)) {
         CHECK(!count || values[count - 1] <= limit);
     }
-    gb_decode_addresses(sites, blocks, 8, at, meta, count, bytes, size, address);
-    free(bytes), free(values), free(at), free(meta), free(address), free(sites);
+    free(bytes), free(values);
 }
 
 /* Records, some damaged; what the index lets through must be safe for everything that uses it. */
@@ -193,8 +327,9 @@ int main(int count, char **arguments)
         test_blocks();
         test_words();
         test_records();
-        if (i % 50 == 0) {
-            test_numbers(); /* clears a megabyte */
+        test_numbers();
+        if (i % 20 == 0) {
+            test_accesses(); /* clears two megabytes */
         }
     }
     return 0;

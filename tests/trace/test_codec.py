@@ -13,6 +13,7 @@ from qemu_bridge.errors import TraceError
 from qemu_bridge.trace import codec
 from qemu_bridge.trace.codec import NONE, Columns, EventList, Flow, Records
 from tcg_plugin import layout
+from tcg_plugin.build import SOURCES
 from tcg_plugin.layout import BlockFlag
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +53,10 @@ def begun(records, blocks, found=EMPTY, following=NONE):
 def test_its_own_tests_in_c_pass_under_both_sanitizers(tmp_path):
     program = tmp_path / "codec_test"
     flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
-    sources = [ROOT / "tests/tcg_plugin/codec_test.c", ROOT / "tcg_plugin/codec.c"]
+    sources = [
+        ROOT / "tests/tcg_plugin/codec_test.c",
+        *(ROOT / "tcg_plugin" / name for name in SOURCES["glassbox_codec"]),
+    ]
     command = ["cc", *flags, "-fno-sanitize-recover=all", "-I", ROOT / "tcg_plugin", "-o", program, *sources]
     subprocess.run(command, check=True, timeout=120)
     subprocess.run([program, "20000"], check=True, timeout=120)
@@ -113,50 +117,99 @@ def test_words_are_taken_apart_into_ids_events_and_accesses():
         event(Event.MEM_WIDE, 2 << 30 | 4 << 25 | 3 << 16, *split64(0x1234567890ABCDEF)),
     ]
     flat = np.array([w for part in words for w in (part if isinstance(part, list) else [part])], np.uint32)
-    columns = Columns(len(flat))
-    columns.base = 100
-    columns.split(flat)
+    columns, accesses = Columns(len(flat)), codec.AccessEncoder()
+    accesses.reserve(10)
+    columns.split(flat, accesses)
     assert columns.ids[: columns.id_count].tolist() == [7, 8, 9]
-    assert columns.event_count == 1 and columns.event_at[0] == 101
+    assert columns.event_count == 1 and columns.event_at[0] == 1
     assert columns.event_words[: columns.event_word_count].tolist()[1:] == split64(0x80000001)
-    assert columns.memory_at[: columns.memory_count].tolist() == [102, 102, 103]
-    assert columns.memory_address[: columns.memory_count].tolist() == [address, 0x99, 0x1234567890ABCDEF]
-    assert columns.memory_meta[0] == 1 << 13 | 1 << 12 | 3 << 9 | 5
-    assert columns.values[: columns.value_count].tolist() == [0x11, 0x22]
+    at, meta, addresses, values = decode(accesses, columns.ids[: columns.id_count], 10)
+    assert at.tolist() == [2, 2, 3]
+    assert addresses.tolist() == [address, 0x99, 0x1234567890ABCDEF]
+    assert meta[0] == 1 << 13 | 1 << 12 | 3 << 9 | 5
+    assert values.tolist() == [[0x22 << 32 | 0x11, 0], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(
     "words", [[3 << 30 | 5 << 16], [2 << 30], [2 << 30 | 7 << 25, 0], [1, 2 << 30 | 1 << 28 | 4 << 25, 0, 0]]
 )
 def test_words_that_reach_beyond_a_chunk_are_refused_and_nothing_of_it_is_kept(words):
-    columns = Columns(100)
+    columns, accesses = Columns(100), codec.AccessEncoder()
+    accesses.reserve(10)
     with pytest.raises(TraceError):
-        columns.split(np.array(words, np.uint32))
-    assert (columns.id_count, columns.event_count, columns.memory_count) == (0, 0, 0)
+        columns.split(np.array(words, np.uint32), accesses)
+    assert (columns.id_count, columns.event_count, accesses.count) == (0, 0, 0)
 
 
-def test_addresses_and_positions_of_accesses_come_back():
-    random = np.random.default_rng(3)
-    blocks = random.integers(0, 50, 2000).astype(np.uint32)
-    at = np.sort(random.integers(0, 2001, 5000)).astype(np.uint32)
-    meta = random.integers(0, 1 << 14, 5000).astype(np.uint16)
-    address = random.integers(0, 1 << 63, 5000).astype(np.uint64)
-    coded = np.frombuffer(codec.AddressEncoder().encode(blocks, 0, at, meta, address), np.uint8)
-    assert np.array_equal(codec.decode_addresses(blocks, at, meta, coded), address)
-    places = np.frombuffer(codec.encode_ascending(at), np.uint8)
-    assert np.array_equal(codec.decode_ascending(places, len(at), 2001), at)
-    for bad in (coded[:-1], np.append(coded, np.uint8(0))):
+def decode(accesses, blocks, limit, following=NONE):
+    """What `accesses` holds of a frame whose dictionary numbers blocks by their ids."""
+    return codec.decode_accesses(accesses.finish(), np.asarray(blocks, np.uint32), following, limit, accesses.count)
+
+
+def strided(rounds, value=None):
+    """Words of a loop of one block that loads from a table, and stores what it counts."""
+    words = []
+    for i in range(rounds):
+        store = [2 << 30 | 1 << 29 | 3 << 25 | 4 << 16, 0x5000]
+        if value is not None:
+            store = [store[0] | 1 << 28, 0x5000, i * value, 0]
+        words += [3, 2 << 30 | 3 << 25 | 1 << 16, 0x1000 + 8 * i, *store]
+    return np.array(words, np.uint32)
+
+
+@pytest.mark.parametrize("value", [None, 1, 3])
+def test_a_loop_whose_accesses_are_foretold_costs_a_few_bytes_in_all(value):
+    accesses = codec.AccessEncoder()
+    accesses.reserve(10)
+    Columns(1 << 16).split(strided(10_000, value), accesses)
+    at, _meta, addresses, values = decode(accesses, np.full(10_000, 3), 10)
+    assert np.array_equal(at, np.repeat(np.arange(1, 10_001), 2))
+    assert np.array_equal(addresses[::2], 0x1000 + 8 * np.arange(10_000))
+    assert np.array_equal(values[1::2, 0], np.arange(10_000) * (value or 0))
+    assert sum(stream.nbytes for stream in accesses.finish()) < 80
+
+
+def test_a_group_of_any_length_comes_back_and_so_does_what_came_before_the_first_block():
+    loads = [[2 << 30 | 2 << 25, 0x100 + 4 * i] for i in range(1000)]
+    sizes = (3, 255, 256, 257, 1000, 0, 512)
+    words = [word for load in loads[:2] for word in load]
+    for size in sizes:
+        words += [1, *(word for load in loads[:size] for word in load)]
+    accesses = codec.AccessEncoder()
+    accesses.reserve(2)
+    Columns(1 << 14).split(np.array(words, np.uint32), accesses)
+    at, _, addresses, _ = decode(accesses, np.ones(len(sizes) - 1), 2, following=1)
+    assert np.array_equal(np.bincount(at), [2, *sizes])
+    assert np.array_equal(addresses[-512:], 0x100 + 4 * np.arange(512))
+
+
+def test_streams_of_accesses_that_are_cut_or_longer_or_of_other_blocks_are_refused():
+    accesses = codec.AccessEncoder()
+    accesses.reserve(10)
+    Columns(1 << 12).split(strided(200, 3), accesses)
+    good, blocks = accesses.finish(), np.full(200, 3, np.uint32)
+    for name, stream in good._asdict().items():
+        for bad in (stream[:-1], np.append(stream, stream.dtype.type(0))):
+            with pytest.raises(TraceError):
+                codec.decode_accesses(good._replace(**{name: bad}), blocks, NONE, 10, accesses.count)
+    for arguments in (
+        (blocks[:-1], NONE, 10, 400),
+        (blocks, NONE, 10, 399),
+        (blocks, NONE, 10, 401),
+        (blocks, 3, 10, 400),
+    ):
         with pytest.raises(TraceError):
-            codec.decode_addresses(blocks, at, meta, bad)
+            codec.decode_accesses(good, *arguments)
     with pytest.raises(TraceError):
-        codec.decode_ascending(places, len(at), int(at[-1]) - 1)
+        codec.decode_accesses(good, blocks, NONE, 3, 400)
 
 
-def test_a_strided_access_costs_a_byte():
-    at = np.arange(1, 1001, dtype=np.uint32)
-    address = np.arange(1000, dtype=np.uint64) * np.uint64(8) + np.uint64(0xFFFF888000000000)
-    coded = codec.AddressEncoder().encode(np.ones(1000, np.uint32), 0, at, np.zeros(1000, np.uint16), address)
-    assert len(coded) < 1030
+def test_ascending_numbers_come_back():
+    numbers = np.sort(np.random.default_rng(3).integers(0, 2001, 5000)).astype(np.uint32)
+    coded = np.frombuffer(codec.encode_ascending(numbers), np.uint8)
+    assert np.array_equal(codec.decode_ascending(coded, len(numbers), 2001), numbers)
+    with pytest.raises(TraceError):
+        codec.decode_ascending(coded, len(numbers), int(numbers[-1]) - 1)
 
 
 def test_damaged_records_are_refused():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +22,13 @@ from viewer.desk import Desk
 from viewer.device import adapter_name, request_adapter, request_device
 from viewer.input import Eye
 from viewer.live import Feed
+from viewer.notebook import show_on, window_of
 from viewer.offscreen import choose_camera, load_scene
 from viewer.questions import Questions
 from viewer.raymarch import Renderer
+from viewer.scene import Source
 from viewer.settings import Settings
+from viewer.window import Window
 
 OUT = Path(__file__).resolve().parents[1] / "out"
 REFERENCES = Path(__file__).parent / "references"
@@ -85,3 +91,94 @@ def desk(device, source, tmp_path) -> Desk:
     return Desk(
         source, scene, feed, eye, questions, Settings(), Bookmarks("synthetic", tmp_path / "b.toml"), lambda: None
     )
+
+
+class Turns:
+    """An event loop that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[float, Callable[[], object]]] = queue.SimpleQueue()
+
+    def call_soon_threadsafe(self, call: Callable[[], object]) -> None:
+        self.call_later(0, call)
+
+    call_soon = call_soon_threadsafe
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> None:
+        self._calls.put((time.monotonic() + delay_s, call))
+
+    def turn(self) -> None:
+        """Do what is due."""
+        for _ in range(self._calls.qsize()):
+            due_s, call = self._calls.get()
+            if due_s <= time.monotonic():
+                call()
+            else:
+                self._calls.put((due_s, call))
+
+
+class Screen:
+    """A window on an offscreen canvas over made-up memory: frames are drawn when a test asks for them."""
+
+    def __init__(self, window: Window) -> None:
+        self.window, self.desk, self._loop = window, window.desk, window.loop
+
+    def draw(self, frames: int = 1) -> npt.NDArray[np.uint8]:
+        """What the window shows after so many frames more, without alpha."""
+        for _ in range(frames):
+            self._loop.turn()
+            shown = np.asarray(self.window.canvas.draw())
+        return shown[..., :3].copy()
+
+    def draw_until(self, condition: Callable[[], object], limit_s: float = 20) -> npt.NDArray[np.uint8]:
+        """Draw until `condition` holds; fail if it does not in `limit_s` seconds."""
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < deadline, "the window never came to that"
+            self.draw()
+        return self.draw()
+
+    def send(self, kind: str, **what: object) -> None:
+        """An event of the canvas, and a frame that shows its effect."""
+        event = {"event_type": kind, "modifiers": (), "buttons": (), "x": 0.0, "y": 0.0, **what}
+        self.window.canvas.submit_event(event)
+        self.window.canvas._process_events()  # what a running loop does; this canvas has none
+        self.draw()
+
+    def press(self, key: str, *modifiers: str) -> None:
+        """A key goes down and up."""
+        for kind in ("key_down", "key_up"):
+            self.send(kind, key=key, modifiers=modifiers)
+
+
+@pytest.fixture(scope="module")
+def open_screen(tmp_path_factory) -> Iterator[Callable[[Source], Screen]]:
+    """Opens windows with the panels of a first start; they close at the end of the file."""
+    from rendercanvas.offscreen import RenderCanvas
+
+    canvases = []
+
+    def open_one(source: Source) -> Screen:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+            canvases.append(show_on(RenderCanvas(size=(800, 500)), Turns(), source, (800, 500)))
+        return Screen(window_of(canvases[-1]))
+
+    yield open_one
+    for canvas in canvases:
+        window_of(canvas).stop()
+        canvas.close()
+
+
+@pytest.fixture(scope="module")
+def screen(open_screen) -> Screen:
+    """One window over made-up memory for all tests of a file."""
+    return open_screen(SyntheticSource())
+
+
+@pytest.fixture
+def no_errors(caplog) -> Iterator[None]:
+    """Fail where anything was logged as an error: what fails while drawing a canvas only logs."""
+    yield
+    errors = [record.getMessage() for record in caplog.get_records("call") if record.levelname in ("ERROR", "CRITICAL")]
+    assert not errors

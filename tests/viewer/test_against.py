@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+
 import numpy as np
 import pytest
 
@@ -17,6 +20,8 @@ from viewer.look import Mode
 from viewer.offscreen import load_scene, show_view
 from viewer.views import View, parse_view
 
+pytestmark = pytest.mark.usefixtures("no_errors")
+
 PAGE = 4096
 
 
@@ -27,6 +32,12 @@ def write_ram(path, pages, count=64):
             file.seek(page * PAGE)
             file.write(content * PAGE)
     return GuestRam(path, RamLayout.from_rule("pc", count * PAGE))
+
+
+def give_back(path, page):
+    """As a balloon does."""
+    words = ["fallocate", "--punch-hole", "--offset", str(page * PAGE), "--length", str(PAGE), str(path)]
+    subprocess.run(words, check=True, timeout=10)
 
 
 class Compared:
@@ -45,6 +56,9 @@ class Compared:
         entries["page_class"] = np.where(self.ram.resident_pages(), PageClass.KERNEL_DATA, PageClass.UNTOUCHED)
         return PageMap(entries, {})
 
+    def validate(self):
+        pass
+
     def write(self, page, content):
         with self.path.open("r+b") as file:
             file.seek(page * PAGE)
@@ -58,8 +72,9 @@ def test_pages_are_compared_at_first_and_again_as_they_are_written(tmp_path):
     assert kinds[[3, 8, 40]].tolist() == [Change.CHANGED, Change.GONE, Change.APPEARED]
     for page, content in ((3, b"x"), (5, b"n"), (8, b"x"), (50, b"x")):
         source.write(page, content)
-    source.against.update(np.array([3, 5, 8, 50, 999]))
-    source.against.update(np.zeros(0, np.int64))
+    changed = source.against.update(np.array([3, 5, 6, 8, 50, 999]), np.ones(6, np.bool_))
+    assert changed.tolist() == [3, 5, 8, 50]
+    assert not len(source.against.update(np.zeros(0, np.int64), np.zeros(0, np.bool_)))
     assert kinds[[3, 5, 8, 50]].tolist() == [Change.SAME, Change.CHANGED, Change.SAME, Change.APPEARED]
     assert kinds[[9, 40]].tolist() == [Change.GONE, Change.APPEARED]
 
@@ -75,7 +90,7 @@ def test_a_picture_shows_what_differs_in_its_colours(tmp_path, device):
     assert (colours[3], colours[40]) == (changed, appeared)
     assert colours[1] not in (changed, appeared)
     source.write(1, b"n")
-    source.against.update(np.array([1]))
+    source.against.update(np.array([1]), np.array([True]))
     scene.update_pages(source.ram.view, np.array([1]), np.array([True]), 1.0)
     assert scene.page_colours()[1, :3].tolist() == changed
 
@@ -98,3 +113,29 @@ def test_memory_cut_short_while_it_is_open_is_drawn_as_far_as_it_goes(tmp_path, 
     with source.path.open("r+b") as file:
         file.truncate(2 * PAGE)
     assert load_scene(source, device).page_map.counts()[PageClass.KERNEL_DATA] == 2
+
+
+def test_a_window_shows_what_changes_appears_and_goes_while_it_is_open(tmp_path, open_screen):
+    source = Compared(tmp_path)
+    kinds = source.against.kinds
+    screen = open_screen(source)
+    screen.draw_until(lambda: screen.desk.feed.is_following and not screen.desk.feed.backlog())
+    assert screen.desk.scene.look.mode is Mode.DIFFERENCE
+    assert kinds[[1, 2, 40, 41, 50]].tolist() == [0, 0, Change.APPEARED, 0, 0]
+    source.write(1, b"n")
+    give_back(source.path, 2)
+    give_back(source.path, 40)
+    source.write(41, b"\0")
+    source.write(50, b"x")
+    wanted = [Change.CHANGED, Change.GONE, Change.SAME, Change.APPEARED, Change.APPEARED]
+    screen.draw_until(lambda: kinds[[1, 2, 40, 41, 50]].tolist() == wanted)
+    # Looking on gave nothing back its memory, and what was drawn of it is gone.
+    time.sleep(0.3)
+    screen.draw(3)
+    assert not source.ram.resident_pages()[[2, 40]].any()
+    screen.draw_until(lambda: screen.desk.is_idle)
+    fresh = load_scene(source, screen.desk.scene.device)
+    assert np.array_equal(screen.desk.scene.pool.read_voxels(), fresh.pool.read_voxels())
+    colours, steps = screen.desk.scene.page_colours()[:, :3].tolist(), screen.desk.scene.steps()
+    told = [steps[85 * kind].tolist() for kind in wanted]
+    assert [colours[page] for page in (1, 2, 41, 50)] == [*told[:2], *told[3:]]

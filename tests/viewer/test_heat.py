@@ -1,11 +1,11 @@
-"""Heat, age, entropy and differences of pages."""
+"""Heat, age and entropy of pages."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from viewer.heat import HALF_LIFE_S, EntropyCache, Heat, compare_pages, page_entropy, scale_counts
+from viewer.heat import HALF_LIFE_S, EntropyCache, Heat, page_entropy, scale_counts
 
 
 def test_heat_falls_by_time_and_not_by_frames():
@@ -55,15 +55,6 @@ def test_entropy_is_worked_out_for_changed_pages_only():
     assert cache.refresh(ram, 2).tolist() == [7]
     assert not cache.is_stale
     assert (cache.values > 0).nonzero()[0].tolist() == [2, 5, 7]
-
-
-def test_pages_are_the_same_changed_appeared_or_gone():
-    before = np.zeros((5, 4096), np.uint8)
-    before[[1, 2, 3], 7] = 1
-    now = before.copy()
-    now[2, 9], now[3], now[4, 0] = 1, 0, 1
-    assert compare_pages(now.reshape(-1), before.reshape(-1)).tolist() == [0, 0, 1, 3, 2]
-    assert compare_pages(now.reshape(-1)[:8192], before.reshape(-1)).tolist() == [0, 0, 3, 3, 0]
 
 
 def test_counts_are_scaled_by_their_logarithm():

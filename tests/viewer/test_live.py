@@ -10,7 +10,7 @@ from support import wait_until
 
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.protocol import PageClass
-from viewer.live import IDLE_PAUSE_S, ChangeScan, Feed
+from viewer.live import GUEST_WORK_S, IDLE_PAUSE_S, REST_PAUSE_S, ChangeScan, Feed, Tempo
 
 
 def test_a_scan_finds_exactly_the_changed_pages(source):
@@ -25,13 +25,83 @@ def test_a_scan_finds_exactly_the_changed_pages(source):
 
 
 def test_a_scan_out_of_time_goes_on_where_it_stopped(source, monkeypatch):
-    monkeypatch.setattr("viewer.live.SLICE_PAGES", 50)
+    monkeypatch.setattr("viewer.live.RUN_PAGES", 50)
     scan = ChangeScan(source.ram)
     parts = [scan.scan(0)]
     while not scan.is_round_done:
         parts.append(scan.scan(0))
     assert len(parts) > 3
     assert len(np.concatenate(parts)) == len(np.unique(np.concatenate(parts)))
+
+
+def test_a_scan_finds_any_byte_of_any_page_at_the_edges_of_its_runs(source):
+    scan, random = ChangeScan(source.ram), np.random.default_rng(7)
+    scan.scan(10)
+    touched = np.flatnonzero(source.ram.touched)
+    for _ in range(40):
+        pages = np.unique(random.choice(touched, 6))
+        source.ram.memory[pages, random.integers(0, 4096, len(pages))] ^= 0x80
+        assert np.array_equal(scan.scan(10), pages)
+    fresh = np.flatnonzero(~source.ram.touched)[[0, 30]]
+    source.ram.touched[fresh] = True
+    source.ram.memory[fresh, 4095] = 1
+    assert np.array_equal(scan.scan(10), fresh)
+
+
+def test_pages_given_back_and_new_ones_are_found_whatever_they_hold(source):
+    scan = ChangeScan(source.ram)
+    scan.scan(10)
+    gone, fresh = np.flatnonzero(source.ram.touched)[[5, 90]], np.flatnonzero(~source.ram.touched)[[0, 30]]
+    source.ram.touched = source.ram.touched.copy()  # a RAM file answers anew each time
+    source.ram.touched[gone], source.ram.touched[fresh] = False, True
+    content, source.ram.memory[gone] = source.ram.memory[gone], 0
+    assert scan.scan(10).tolist() == sorted([*gone.tolist(), *fresh.tolist()])
+    assert not scan.touched[gone].any() and scan.touched[fresh].all()
+    assert not len(scan.scan(10))
+    source.ram.touched = source.ram.touched.copy()
+    source.ram.touched[gone] = True
+    source.ram.memory[gone] = content
+    assert np.array_equal(scan.scan(10), gone)
+
+
+def test_ram_is_looked_through_again_when_the_guest_has_worked():
+    work_s = 5.0
+    tempo = Tempo(lambda: work_s)
+    assert tempo.is_due(0)
+    tempo.begin(0)
+    tempo.end(0.02, True)
+    work_s += GUEST_WORK_S / 2
+    assert not tempo.is_due(REST_PAUSE_S / 2)
+    assert tempo.is_due(REST_PAUSE_S)
+    work_s += GUEST_WORK_S
+    assert not tempo.is_due(0.05)
+    assert tempo.is_due(0.15)
+    tempo.begin(1)
+    tempo.end(3, True)
+    work_s += 1
+    assert not tempo.is_due(4.9)
+    assert tempo.is_due(5.1)
+    tempo.begin(6)
+    tempo.end(6, False)
+    tempo.hurry()
+    assert not tempo.is_due(6.05)
+    assert tempo.is_due(6.15)
+
+
+def test_where_nobody_says_what_the_guest_works_looks_are_fewer_while_nothing_is_found():
+    tempo, now_s, pauses = Tempo(lambda: None), 0.0, []
+    for _ in range(8):
+        tempo.begin(now_s)
+        tempo.end(now_s, False)
+        before = now_s
+        while not tempo.is_due(now_s):
+            now_s += 0.01
+        pauses.append(round(now_s - before, 1))
+    assert pauses == sorted(pauses)
+    assert pauses[0] < IDLE_PAUSE_S == pauses[-1]
+    tempo.begin(now_s)
+    tempo.end(now_s, True)
+    assert tempo.is_due(now_s + 0.11)
 
 
 def test_untouched_pages_are_not_read(source):
@@ -45,10 +115,10 @@ def test_a_feed_hands_out_news_from_its_own_thread(source):
     feed.start()
     try:
         assert news.wait(10)
-        seen, page_map = feed.take_pages(10), feed.take_page_map()
+        seen, maps = feed.take_pages(10), []
         assert len(seen) == 10
-        assert page_map is not None
-        assert page_map.counts()[PageClass.PROCESS_HEAP] == 16
+        wait_until(lambda: maps.append(feed.take_page_map()) or maps[-1])
+        assert maps[-1].counts()[PageClass.PROCESS_HEAP] == 16
         assert feed.backlog() > 0
         assert feed.take_pages(10)[0] > seen[-1]
         assert source.threads == {"viewer-feed"}

@@ -9,7 +9,7 @@ import pytest
 
 from viewer.look import Mode, Transfer
 from viewer.panels import lay_out, layers
-from viewer.panels.transfer import byte_histogram, set_transfer
+from viewer.panels.transfer import set_transfer
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -28,13 +28,6 @@ def test_the_layers_panel_draws_in_every_mode(device, desk, mode, caplog):
     assert shown.max() > 180
     # What fails while drawing is only logged by the canvas.
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-def test_the_histogram_counts_bytes_of_pages_that_show(desk):
-    histogram = byte_histogram(desk)
-    assert histogram.shape == (255,) and histogram.max() > 0
-    desk.toggle(list(desk.scene.visible))
-    assert byte_histogram(desk).max() == 0
 
 
 def test_numbers_out_of_range_are_moved_into_it(desk):

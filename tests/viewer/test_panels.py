@@ -14,6 +14,8 @@ from viewer.panels import lay_out
 from viewer.panels.overlays import format_cell, target_of
 from viewer.questions import Answer
 
+pytestmark = pytest.mark.usefixtures("no_errors")
+
 
 @pytest.mark.parametrize("size", [(1280.0, 760.0), (640.0, 360.0), (300.0, 200.0), (20.0, 20.0)])
 def test_panels_never_lie_over_each_other(size):

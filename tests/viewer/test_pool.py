@@ -186,3 +186,16 @@ def test_runs_are_found():
 
 def test_a_page_has_588_bytes_of_pyramid():
     assert [4 * pyramid_words(k) for k in range(4)] == [588, 76, 12, 4]
+
+
+def test_cleared_pages_are_zeros_on_the_device(device):
+    ram = np.random.default_rng(3).integers(1, 256, 64 * 4096, np.uint8)
+    pool = PagePool(device, len(ram))
+    pool.update(ram)
+    pages = np.r_[3, 8:60]
+    assert pool.clear(pages) == len(pages) and pool.clear(np.zeros(0, np.int64)) == 0
+    ram[(pages[:, None] * 4096 + np.arange(4096)).ravel()] = 0
+    other = PagePool(device, len(ram))
+    other.update(ram)
+    assert np.array_equal(pool.read_voxels(), other.read_voxels())
+    assert np.array_equal(pool.read_voxels(2), other.read_voxels(2))

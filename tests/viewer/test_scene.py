@@ -70,14 +70,14 @@ def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():
 def test_only_bytes_of_visible_bodies_show(device, source):
     scene = Scene(device, len(source.ram.view))
     pages = {c: np.flatnonzero(source.entries["page_class"] == c)[:3] for c in PageClass}
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT])  # no map yet
+    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()  # no map yet
     scene.set_page_map(source.page_map())
-    assert scene.show_bytes(pages[PageClass.KERNEL_TEXT])
-    assert scene.show_bytes(pages[PageClass.PROCESS_HEAP])
-    assert not scene.show_bytes(pages[PageClass.OTHER])
-    assert not scene.show_bytes(np.zeros(0, np.int64))
+    assert scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
+    assert scene.show_bytes(pages[PageClass.PROCESS_HEAP]).any()
+    assert not scene.show_bytes(pages[PageClass.OTHER]).any()
+    assert not scene.show_bytes(np.zeros(0, np.int64)).any()
     scene.toggle([PageClass.KERNEL_TEXT])
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT])
+    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
 
 
 def test_a_guest_that_is_not_understood_is_drawn_as_touched_and_untouched(source, monkeypatch):

@@ -16,7 +16,7 @@ from PIL import Image
 from qemu_bridge.errors import GraphicsError
 from viewer.offscreen import choose_camera, load_scene, render_scene
 from viewer.raymarch import Renderer
-from viewer.window import TARGET_FRAME_S, FramePace, open_window
+from viewer.window import open_window
 
 BAR = 28
 """Pixels of the menu and of the status bar."""
@@ -175,7 +175,7 @@ sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
 from viewer.window import Window, leave
 window = Window(SyntheticSource(), (640, 360), None, None)
-window.loop.call_later(2, lambda: (window.scene.device.destroy(), window.request_draw()))
+window.loop.call_later(2, lambda: (window.desk.scene.device.destroy(), window.schedule.request()))
 window.run(None, 8, Path(sys.argv[2]))
 print(*(message.text for message in window.desk.messages))
 assert window.has_lost_device
@@ -205,16 +205,3 @@ def test_without_a_display_one_sentence_names_snap(source, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(GraphicsError, match="glassbox snap"):
         open_window(source)
-
-
-def test_slow_frames_are_drawn_smaller_and_quick_ones_larger():
-    pace = FramePace()
-    start = pace.reduction
-    for _ in range(6):
-        pace.add(3 * TARGET_FRAME_S)
-    assert pace.reduction == start + 1
-    for _ in range(12):
-        pace.add(0.2 * TARGET_FRAME_S)
-    assert pace.reduction == start - 1
-    assert pace.size(640, 360) == (640, 360)
-    assert FramePace().size(20, 20) == (16, 16)

@@ -11,7 +11,7 @@ from imgui_bundle import imgui
 
 from viewer.curve import to_xyz
 from viewer.desk import Desk
-from viewer.labels import Label
+from viewer.labels import Box, Label, arrange
 from viewer.legend import HALO
 from viewer.palette import material
 from viewer.spot import LINE_BYTES, Spot, spot_lines
@@ -20,6 +20,8 @@ from . import Layout
 from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono
 
 GLOW = (255, 250, 190)
+LABEL_GAP = 3.0
+_PAD = 4.0
 _MOST_MARKS = 120
 _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 _EDGES = [(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1]
@@ -32,9 +34,7 @@ def draw(desk: Desk, layout: Layout, labels: Sequence[Label], ratio: float, with
         _draw_glow(desk, layout, pen)
     if desk.pin is not None:
         _draw_box(desk, layout, pen)
-    taken: list[tuple[float, float, float, float]] = []
-    for label in labels:
-        _draw_label(pen, label, ratio, layout.width - layout.right, taken)
+    _draw_labels(pen, labels, ratio, layout)
     _draw_messages(desk, layout)
 
 
@@ -76,33 +76,36 @@ def _draw_box(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
         pen.add_line(corners[first], corners[last], packed((255, 255, 255), 0.95), 1.5)
 
 
-def _draw_label(
-    pen: imgui.ImDrawList, label: Label, ratio: float, right: float, taken: list[tuple[float, float, float, float]]
-) -> None:
-    # `taken` holds left, top, right and bottom of the labels drawn before: one that would lie on them moves up.
+def _draw_labels(pen: imgui.ImDrawList, labels: Sequence[Label], ratio: float, layout: Layout) -> None:
+    # In what panels leave of the window; of two that would touch the larger region's stays where it is.
+    labels = sorted(labels, key=lambda label: -label.size)
+    area = (layout.left + 4, layout.bar + 4, layout.width - layout.right - 4, layout.height - layout.bar - 4)
+    wanted = [_label_box(label, ratio) for label in labels]
+    for label, place in zip(labels, arrange(wanted, area, LABEL_GAP), strict=True):
+        if place is not None:
+            _draw_label(pen, label, ratio, place)
+
+
+def _label_box(label: Label, ratio: float) -> Box:
     x, y = label.x / ratio, label.y / ratio
-    words = plain(label.text)
-    size = imgui.calc_text_size(words)
-    place = (
-        imgui.ImVec2(x - size.x / 2, y - size.y / 2) if label.is_block else imgui.ImVec2(x + 22, y - 18 - size.y / 2)
-    )
-    place = imgui.ImVec2(min(place.x, right - size.x - 8), place.y)
-    for _ in range(4):
-        box = (place.x - 6, place.y - 2, place.x + size.x + 6, place.y + size.y + 2)
-        hit = [b for b in taken if box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3]]
-        if not hit:
-            break
-        place = imgui.ImVec2(place.x, min(b[1] for b in hit) - size.y - 3)
-    taken.append((place.x - 6, place.y - 2, place.x + size.x + 6, place.y + size.y + 2))
-    if not label.is_block:
-        end = imgui.ImVec2(place.x - 3, place.y + size.y / 2)
-        pen.add_line(imgui.ImVec2(x, y), end, packed(HALO, 0.9), 3.0)
-        pen.add_line(imgui.ImVec2(x, y), end, packed(label.colour), 1.3)
-        pen.add_circle_filled(imgui.ImVec2(x, y), 2.5, packed(label.colour))
-    pad = 4.0
-    low, high = imgui.ImVec2(place.x - pad, place.y - 1), imgui.ImVec2(place.x + size.x + pad, place.y + size.y + 1)
-    pen.add_rect_filled(low, high, packed(HALO, 0.72), 3)
-    pen.add_text(place, packed(TEXT), words)
+    size = imgui.calc_text_size(plain(label.text))
+    if label.is_block:
+        left, top = x - size.x / 2, y - size.y / 2
+    else:
+        left, top = x + 22, y - 18 - size.y / 2
+    return (left - _PAD, top - 1, left + size.x + _PAD, top + size.y + 1)
+
+
+def _draw_label(pen: imgui.ImDrawList, label: Label, ratio: float, box: Box) -> None:
+    left, top, right, bottom = box
+    here = imgui.ImVec2(label.x / ratio, label.y / ratio)
+    if not label.is_block or not (left <= here.x <= right and top <= here.y <= bottom):
+        end = imgui.ImVec2(left if here.x <= left else min(here.x, right), (top + bottom) / 2)
+        pen.add_line(here, end, packed(HALO, 0.9), 3.0)
+        pen.add_line(here, end, packed(label.colour), 1.3)
+        pen.add_circle_filled(here, 2.5, packed(label.colour))
+    pen.add_rect_filled(imgui.ImVec2(left, top), imgui.ImVec2(right, bottom), packed(HALO, 0.72), 3)
+    pen.add_text(imgui.ImVec2(left + _PAD, top + 1), packed(TEXT), plain(label.text))
 
 
 def _draw_messages(desk: Desk, layout: Layout) -> None:

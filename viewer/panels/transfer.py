@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 from imgui_bundle import imgui
 
-from qemu_bridge.addresses import PAGE_SIZE
 from viewer.desk import Desk
 from viewer.look import Transfer
-
-SAMPLE_PAGES = 256
-
-
-def byte_histogram(desk: Desk) -> npt.NDArray[np.float32]:
-    """How frequent bytes of 1 to 255 are in a sample of pages that show, by the logarithm: `float32` of shape (255,)."""
-    page_map, visible = desk.scene.page_map, [int(page_class) for page_class in desk.scene.visible]
-    if page_map is None:
-        return np.zeros(255, np.float32)
-    pages = np.flatnonzero(np.isin(page_map.entries["page_class"], visible))
-    pages = pages[:: max(len(pages) // SAMPLE_PAGES, 1)][:SAMPLE_PAGES]
-    ram = desk.source.ram.view
-    counts = np.zeros(256, np.int64)
-    for page in pages[: len(ram) // PAGE_SIZE].tolist():
-        counts += np.bincount(ram[page * PAGE_SIZE : (page + 1) * PAGE_SIZE], minlength=256)
-    return np.log1p(counts[1:]).astype(np.float32)
 
 
 def draw(desk: Desk) -> None:
     """Draw the histogram of bytes that show, and what drags change: low, high, gamma, opacity."""
     tone = desk.scene.look.transfer
     size = imgui.ImVec2(imgui.get_content_region_avail().x, 3 * imgui.get_text_line_height())
-    imgui.plot_histogram("##bytes", byte_histogram(desk), graph_size=size)
+    counts = desk.histogram.values(desk.scene, desk.source.ram.view)
+    imgui.plot_histogram("##bytes", counts, graph_size=size)
     imgui.set_next_item_width(-1)
     moved, low, high = imgui.drag_int_range2("##range", tone.low, tone.high, 1, 0, 255, "from 0x%02x", "to 0x%02x")
     imgui.set_next_item_width(-1)

@@ -1,0 +1,290 @@
+/*
+ * Loads and stores in a few bits each: what an instruction touches is foretold from what it touched before.
+ *
+ * The accesses of one execution of a block are a group. A block's shape is the list of the accesses it made last: a group
+ * that is like its shape only lengthens a run. Each access of a shape has a slot, which foretells
+ *   - the address: as far from the slot's last as twice before, or as far from the access before this one as last time
+ *     (stack frames and structures move as one); whichever of the two was right when they last differed,
+ *   - the value: the slot's last, moved on as twice before, or what was last seen at that address; likewise.
+ * What is foretold lengthens a run; else the address is a difference from the foretold, the value stands as it is.
+ * docs/trace-format.md has the format, and what it gains.
+ *
+ * No allocation in here. The encoder's room is the caller's duty (gb_has_room); the decoder is safe on any input.
+ */
+#ifndef GB_ACCESSES_H
+#define GB_ACCESSES_H
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "codec.h"
+#include "varint.h"
+
+enum {
+    GROUP_MOST = 256, /* a longer group goes on as another one of the same block */
+    FIRST_ROOM = 4,
+    LONGEST_ACCESS = 6, /* words: 16 bytes of value */
+    UNCHANGED = 0xffffffff,
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE unsigned log2_size(unsigned meta)
+{
+    return meta >> 9 & 7;
+}
+
+INLINE bool has_value(unsigned meta)
+{
+    return meta >> 12 & 1;
+}
+
+INLINE uint64_t *content_of(gb_foresight *model, uint64_t address)
+{
+    return model->content + ((uint32_t)(address >> 3) * 0x9e3779b1u >> (32 - GB_CONTENT_BITS));
+}
+
+INLINE uint64_t foretell_address(const gb_foresight *model, const gb_slot *slot)
+{
+    return slot->by_previous ? model->previous + slot->relative : slot->address + (uint64_t)(int64_t)slot->stride;
+}
+
+/* The other way to foretell takes over when it was right and this one was not. */
+INLINE void learn_address(gb_foresight *model, gb_slot *slot, uint64_t address, bool was_foretold)
+{
+    if (!was_foretold) {
+        slot->by_previous ^= 1;
+        slot->by_previous ^= address != foretell_address(model, slot);
+    }
+    int32_t step = (int32_t)(uint32_t)(address - slot->address);
+    slot->stride = step == slot->step ? step : slot->stride;
+    slot->step = step;
+    slot->relative = address - model->previous;
+    slot->address = address;
+    model->previous = address;
+}
+
+/* A value of up to 8 bytes and the two that were foretold for it. */
+typedef struct {
+    uint64_t *content;
+    uint64_t mask, first, second;
+    unsigned shift;
+    bool within; /* one aligned word, so that the content of the address is known as one */
+} gb_expected;
+
+INLINE gb_expected foretell_value(gb_foresight *model, const gb_slot *slot, uint64_t address)
+{
+    unsigned size = 1u << log2_size(slot->meta);
+    gb_expected found = {.content = content_of(model, address), .shift = (unsigned)(address & 7) * 8};
+    found.within = (address & 7) + size <= 8;
+    found.mask = size == 8 ? ~0ull : (1ull << 8 * size) - 1;
+    uint64_t moved = (slot->value + (uint64_t)(int64_t)slot->value_stride) & found.mask;
+    uint64_t seen = found.within ? *found.content >> found.shift & found.mask : moved;
+    found.first = slot->by_content ? seen : moved;
+    found.second = slot->by_content ? moved : seen;
+    return found;
+}
+
+INLINE void learn_value(gb_slot *slot, const gb_expected *expected, uint64_t value)
+{
+    int32_t step = (int32_t)(uint32_t)(value - slot->value);
+    slot->by_content ^= value != expected->first && value == expected->second;
+    slot->value_stride = step == slot->value_step ? step : slot->value_stride;
+    slot->value_step = step;
+    slot->value = value;
+    if (expected->within) {
+        *expected->content = (*expected->content & ~(expected->mask << expected->shift)) | value << expected->shift;
+    }
+}
+
+/* Slot `at` of `shape` for an access that is `meta`, new if the shape has another one there; NULL without room. */
+INLINE gb_slot *slot_at(gb_foresight *model, gb_shape *shape, unsigned at, unsigned meta, bool *is_new)
+{
+    if (__builtin_expect(at >= shape->room, 0)) {
+        unsigned room = shape->room ? 2u * shape->room : FIRST_ROOM;
+        if (model->slot_room - model->slot_count < room) {
+            return NULL;
+        }
+        memcpy(model->slots + model->slot_count, model->slots + shape->first, shape->count * sizeof(gb_slot));
+        shape->first = (uint32_t)model->slot_count;
+        shape->room = (uint16_t)room;
+        model->slot_count += room;
+    }
+    gb_slot *slot = model->slots + shape->first + at;
+    *is_new = at >= shape->count || slot->meta != meta;
+    if (__builtin_expect(*is_new, 0)) {
+        *slot = (gb_slot){.meta = (uint16_t)meta};
+        shape->count = at >= shape->count ? (uint16_t)(at + 1) : shape->count;
+    }
+    return slot;
+}
+
+/* --- encoding ---------------------------------------------------------------------------------------------------- */
+
+/* Whether `words` more words fit, whatever they are: codec.h has the bounds. */
+INLINE bool gb_has_room(const gb_access_encoder *out, uint64_t words)
+{
+    uint64_t bytes = 16 * words + 64;
+    return out->shape_room - out->shape_bytes >= bytes && out->meta_room - out->meta_count >= bytes / 4 &&
+           out->address_room - out->address_bytes >= bytes && out->value_run_room - out->value_run_bytes >= bytes &&
+           out->value_room - out->value_bytes >= bytes &&
+           out->model.slot_room - out->model.slot_count >= 4 * words + 512;
+}
+
+INLINE void close_group(gb_access_encoder *out)
+{
+    gb_shape *shape = out->model.shapes + out->block;
+    if (__builtin_expect(out->changed == UNCHANGED && out->at == shape->count, 1)) {
+        out->group_run++;
+    } else {
+        unsigned known = out->changed == UNCHANGED ? out->at : out->changed;
+        uint8_t *end = put_varint(out->shapes + out->shape_bytes, out->group_run);
+        end = put_varint(put_varint(end, out->at), known);
+        out->shape_bytes = (uint64_t)(end - out->shapes);
+        out->group_run = 0;
+        shape->count = out->changed == UNCHANGED ? shape->count : (uint16_t)out->at;
+    }
+    out->at = 0;
+    out->changed = UNCHANGED;
+}
+
+INLINE void begin_block(gb_access_encoder *out, uint32_t id)
+{
+    if (out->is_open) {
+        close_group(out);
+    }
+    out->block = id;
+    __builtin_prefetch(out->model.slots + out->model.shapes[id].first);
+}
+
+INLINE void encode_long_value(gb_access_encoder *out, uint64_t address, const uint32_t *value)
+{
+    uint64_t low, high, *first = content_of(&out->model, address), *second = content_of(&out->model, address + 8);
+    memcpy(&low, value, 8), memcpy(&high, value + 2, 8);
+    bool known = !(address & 7) && *first == low && *second == high;
+    out->value_run += known;
+    if (!known) {
+        out->value_run_bytes = (uint64_t)(put_varint(out->value_runs + out->value_run_bytes, out->value_run << 1) -
+                                          out->value_runs);
+        out->value_run = 0;
+        memcpy(out->values + out->value_bytes, value, 16);
+        out->value_bytes += 16;
+    }
+    if (!(address & 7)) {
+        *first = low, *second = high;
+    }
+}
+
+INLINE void encode_value(gb_access_encoder *out, gb_slot *slot, uint64_t address, const uint32_t *words)
+{
+    unsigned log2size = log2_size(slot->meta);
+    if (log2size == 4) {
+        encode_long_value(out, address, words);
+        return;
+    }
+    gb_expected expected = foretell_value(&out->model, slot, address);
+    uint64_t value = (words[0] | (log2size == 3 ? (uint64_t)words[1] << 32 : 0)) & expected.mask;
+    if (value == expected.first) {
+        out->value_run++;
+    } else {
+        bool second = value == expected.second;
+        uint8_t *end = put_varint(out->value_runs + out->value_run_bytes, out->value_run << 1 | second);
+        out->value_run_bytes = (uint64_t)(end - out->value_runs);
+        out->value_run = 0;
+        if (!second) {
+            memcpy(out->values + out->value_bytes, &value, 8); /* there is room, and what is too much is written over */
+            out->value_bytes += 1u << log2size;
+        }
+    }
+    learn_value(slot, &expected, value);
+}
+
+/* The access at position `position`; false without room for its slot. */
+INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned meta, uint64_t address,
+                          const uint32_t *value)
+{
+    if (!out->is_open) { /* the first of the frame: all groups before it were empty, as their shapes are */
+        out->is_open = 1;
+        out->group_run = position;
+    }
+    bool is_new;
+    gb_slot *slot = slot_at(&out->model, out->model.shapes + out->block, out->at, meta, &is_new);
+    if (!slot) {
+        return false;
+    }
+    if (__builtin_expect(is_new && out->changed == UNCHANGED, 0)) {
+        out->changed = out->at;
+    }
+    if (out->changed != UNCHANGED) {
+        out->metas[out->meta_count++] = (uint16_t)meta;
+    }
+    uint64_t expected = foretell_address(&out->model, slot);
+    if (address == expected) {
+        out->address_run++;
+    } else {
+        uint8_t *end = put_varint(out->addresses + out->address_bytes, out->address_run);
+        out->address_bytes = (uint64_t)(put_varint(end, zigzag(address - expected)) - out->addresses);
+        out->address_run = 0;
+    }
+    learn_address(&out->model, slot, address, address == expected);
+    if (has_value(meta)) {
+        encode_value(out, slot, address, value);
+    }
+    out->count++;
+    if (++out->at == GROUP_MOST) {
+        close_group(out);
+    }
+    return true;
+}
+
+/*
+ * The same for accesses at the beginning of `words` that are foretold in everything, as nine of ten are: nothing is
+ * written for them but how many they were. Returns how many words they took.
+ */
+INLINE uint64_t encode_foretold(gb_access_encoder *out, const uint32_t *words, uint64_t count)
+{
+    gb_foresight *model = &out->model;
+    const gb_shape *shape = model->shapes + out->block;
+    gb_slot *first = model->slots + shape->first, *slot = first + out->at;
+    const gb_slot *end = first + (shape->count < GROUP_MOST ? shape->count : GROUP_MOST - 1);
+    uint64_t i = 0, previous = model->previous, values = 0;
+    for (; slot < end && count - i >= LONGEST_ACCESS; slot++) {
+        uint32_t word = words[i];
+        if (word >> 16 != (GB_KIND_MEMORY << 14 | slot->meta)) {
+            break;
+        }
+        uint64_t address = (uint64_t)((int64_t)((uint64_t)word << 48 | (uint64_t)words[i + 1] << 16) >> 16);
+        uint64_t step = address - slot->address, relative = address - previous;
+        if (slot->by_previous ? relative != slot->relative : step != (uint64_t)(int64_t)slot->stride) {
+            break;
+        }
+        if (has_value(slot->meta)) {
+            unsigned log2size = log2_size(slot->meta);
+            if (log2size > 3) {
+                break;
+            }
+            gb_expected expected = foretell_value(model, slot, address);
+            uint64_t value = (words[i + 2] | (log2size == 3 ? (uint64_t)words[i + 3] << 32 : 0)) & expected.mask;
+            if (value != expected.first) {
+                break;
+            }
+            learn_value(slot, &expected, value);
+            i += 1 + (log2size == 3);
+            values++;
+        }
+        slot->stride = (int32_t)step == slot->step ? slot->step : slot->stride;
+        slot->step = (int32_t)step;
+        slot->relative = relative;
+        slot->address = previous = address;
+        i += 2;
+    }
+    uint64_t done = (uint64_t)(slot - first) - out->at;
+    out->at += (uint32_t)done;
+    out->count += done;
+    out->address_run += done;
+    out->value_run += values;
+    model->previous = previous;
+    return i;
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* Numbers of up to 64 bits in 1 to 10 bytes: seven bits a byte, low ones first, bit 7 set when another follows (LEB128). */
+#ifndef GB_VARINT_H
+#define GB_VARINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VARINT_MOST = 10 };
+
+static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
+{
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+/* NULL when the bytes end first or the number has more than 64 bits. */
+static inline const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, uint64_t *value)
+{
+    uint64_t found = 0;
+    for (unsigned shift = 0; shift < 70 && at < end; shift += 7) {
+        uint8_t byte = *at++;
+        if (shift == 63 && byte > 1) {
+            return NULL;
+        }
+        found |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            *value = found;
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* Small numbers of either sign as small numbers: 0, -1, 1, -2, … */
+static inline uint64_t zigzag(uint64_t difference)
+{
+    return difference << 1 ^ (0 - (difference >> 63));
+}
+
+static inline uint64_t unzigzag(uint64_t coded)
+{
+    return coded >> 1 ^ (0 - (coded & 1));
+}
+
+#endif

@@ -1,0 +1,80 @@
+"""When frames are drawn, and how large."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from viewer.schedule import TARGET_FRAME_S, UI_FRAMES, FramePace, Schedule
+
+
+def test_slow_frames_are_drawn_smaller_and_quick_ones_larger():
+    pace = FramePace()
+    start = pace.reduction
+    for _ in range(6):
+        pace.add(3 * TARGET_FRAME_S)
+    assert pace.reduction == start + 1
+    for _ in range(12):
+        pace.add(0.2 * TARGET_FRAME_S)
+    assert pace.reduction == start - 1
+    assert pace.size(640, 360) == (640, 360)
+    assert FramePace().size(20, 20) == (16, 16)
+
+
+class Canvas:
+    """Counts the frames that it is asked for."""
+
+    def __init__(self):
+        self.asked, self.is_closed = 0, False
+
+    def request_draw(self):
+        self.asked += 1
+
+    def get_closed(self):
+        return self.is_closed
+
+
+@pytest.fixture
+def canvas():
+    return Canvas()
+
+
+def test_frames_are_put_off_once_and_events_are_not(canvas):
+    async def run():
+        schedule = Schedule(canvas, asyncio.get_running_loop())
+        schedule.draw_later(0.02)
+        schedule.draw_later(0.0)
+        schedule.show_news()
+        assert canvas.asked == 0
+        schedule.request()
+        assert canvas.asked == 1 and schedule.ui_frames == UI_FRAMES
+        while canvas.asked == 1:
+            await asyncio.sleep(0.005)
+        schedule.show_news()
+        assert canvas.asked == 3
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_each_of_many_events_wants_a_frame_of_its_own(canvas):
+    schedule = Schedule(canvas, None)
+    for _ in range(5):
+        schedule.add_event()
+    assert schedule.ui_frames == UI_FRAMES + 5
+    for _ in range(100):
+        schedule.add_event()
+    assert schedule.ui_frames < 50
+    for _ in range(3):
+        schedule.go_on()
+    assert canvas.asked == 108
+
+
+def test_news_after_the_window_was_closed_is_nobodys(canvas):
+    loop = asyncio.new_event_loop()
+    loop.close()
+    canvas.is_closed = True
+    schedule = Schedule(canvas, loop)
+    schedule.wake()
+    schedule.show_news()
+    assert canvas.asked == 0 and schedule.is_closed

@@ -1,0 +1,49 @@
+"""Pictures that a window writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from viewer.offscreen import load_scene, render_scene
+
+pytestmark = pytest.mark.usefixtures("no_errors")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_screenshot_is_drawn_while_the_window_goes_on(screen, device, source, pictures, folder):
+    screen.draw_until(lambda: screen.desk.is_idle)
+    screen.window.screenshots.take("640x360")
+    frames = screen.window.frames.count
+    screen.draw_until(lambda: list(folder.glob("glassbox-synthetic-*.png")))
+    assert screen.window.frames.count > frames + 5
+    written = np.asarray(Image.open(next(folder.iterdir())))
+    assert written.shape == (360, 640, 3)
+    expected = render_scene(load_scene(source, device), (640, 360), camera=screen.desk.eye.camera, title=source.title)
+    assert pictures.rmse(written, expected) < 0.03
+
+
+def test_a_picture_of_the_window_is_what_it_shows(screen, pictures, folder):
+    shown = screen.draw_until(lambda: screen.desk.is_idle and not screen.desk.news(1e9))
+    path = folder / "window.png"
+    screen.window.screenshots.save_window(path)
+    assert pictures.rmse(np.asarray(Image.open(path)), shown) < 0.01
+
+
+def test_a_wrong_size_is_a_message(screen):
+    screen.window.screenshots.take("3x")
+    assert screen.desk.messages[-1].is_problem
+    assert not screen.window.screenshots.step()
+
+
+def test_a_folder_that_takes_no_file_is_a_message(screen, folder):
+    screen.window.screenshots.take("64x64")
+    screen.window.screenshots._shot.path = folder / "nowhere" / "x.png"
+    screen.draw_until(lambda: screen.window.screenshots._shot is None)
+    assert screen.desk.messages[-1].is_problem

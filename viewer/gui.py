@@ -1,0 +1,95 @@
+"""The panels over the picture, together: Dear ImGui on a canvas, where each panel stands, which are drawn.
+
+Each panel is a module of `viewer.panels`; here they meet the canvas, the device and the settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wgpu
+from imgui_bundle import imgui
+from wgpu.utils.imgui import ImguiRenderer
+
+from .commands import Commands
+from .desk import Desk
+from .labels import Label
+from .panels import Layout, details, help, lay_out, layers, marks, menu, minimap, palette, status, theme
+
+
+class Gui:
+    """The panels of one window.
+
+    Attributes:
+        labels: words on the picture, with places in physical pixels.
+    """
+
+    def __init__(self, canvas: Any, desk: Desk, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas
+        self.labels: list[Label] = []
+        self._canvas, self._desk, self._commands = canvas, desk, commands
+        self.attach()
+
+    def attach(self) -> None:
+        """Draw with the device of the desk's scene from here on."""
+        self._renderer = ImguiRenderer(self._desk.scene.device, self._canvas)
+        self._renderer.set_gui(self._draw_panels)
+        self._map = minimap.MapTexture(self._renderer.backend)
+        self._theme = theme.Theme()
+        theme.MONO[:] = [self._theme.mono]
+
+    def detach(self) -> None:
+        """Take no event any more; before `attach` with another device."""
+        old = self._renderer
+        for handler, kinds in (
+            (old._on_resize, ("resize",)),
+            (old._on_mouse_move, ("pointer_move",)),
+            (old._on_mouse, ("pointer_up", "pointer_down")),
+            (old._on_key, ("key_up", "key_down")),
+            (old._on_wheel, ("wheel",)),
+            (old._on_char_input, ("char",)),
+        ):
+            self._canvas.remove_event_handler(handler, *kinds)
+
+    def layout(self) -> Layout:
+        """Where panels stand in the window as large as it is now."""
+        settings = self._desk.settings
+        right = float(settings.details_width) if self._desk.is_open("details") else None
+        return lay_out(self._canvas.get_logical_size(), settings.ui_scale, self._desk.is_open("layers"), right)
+
+    def render(self) -> None:
+        """Draw the panels over what the canvas shows."""
+        self._renderer.render()
+
+    def render_again(self, target: wgpu.GPURenderPassEncoder) -> None:
+        """Draw what `render` drew last once more, in the pass `target`."""
+        imgui.set_current_context(self._renderer.imgui_context)
+        if (drawn := imgui.get_draw_data()) is not None:
+            self._renderer.backend.render(drawn, target)
+
+    @property
+    def wants_mouse(self) -> bool:
+        """Whether the pointer is over a panel."""
+        return bool(self._renderer.backend.io.want_capture_mouse)
+
+    def forget_pointer(self) -> None:
+        """The pointer has left the window."""
+        self._renderer.backend.io.add_mouse_pos_event(-1e30, -1e30)
+
+    def _draw_panels(self) -> None:
+        desk, layout = self._desk, self.layout()
+        self._theme.apply(desk.settings.ui_scale)
+        marks.draw(desk, layout, self.labels, self._canvas.get_pixel_ratio())
+        menu.draw(desk, self._commands)
+        if layout.left:
+            layers.draw(desk, layout)
+        if layout.right:
+            details.draw(desk, layout)
+        if desk.is_open("minimap"):
+            minimap.draw(desk, layout, self._map)
+        status.draw(desk, layout)
+        if desk.is_help_open:
+            help.draw(desk, layout, self._commands)
+        if desk.palette.is_open:
+            palette.draw(desk, layout, self._commands)
+        elif desk.hover is not None and not desk.is_dragging and not self.wants_mouse:
+            marks.draw_hover(desk.hover)

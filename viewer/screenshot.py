@@ -1,0 +1,104 @@
+"""Pictures for files: of the view at any size, and of the window as it stands, panels and all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import wgpu
+
+from qemu_bridge.errors import GlassBoxError
+
+from .desk import Desk
+from .gui import Gui
+from .legend import draw_overlay, find_labels, legend_shift
+from .offscreen import parse_picture_size, write_picture
+from .raymarch import PASSES, RGBA, Renderer, read_texture
+from .surface import Surface
+from .views import format_view
+
+_USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
+
+
+class Shot:
+    """A picture for a file, of any size, drawn a pass a frame so that the window stays alive meanwhile."""
+
+    def __init__(self, desk: Desk, size: tuple[int, int], path: Path) -> None:
+        self.path, self.size, self._camera = path, size, desk.eye.camera
+        self._renderer = Renderer(desk.scene)
+        self._renderer.shift = legend_shift(*size)
+        labels = (
+            find_labels(desk.scene, self._renderer.pick_pages(self._camera, size)) if desk.is_open("labels") else []
+        )
+        self._renderer.set_overlay(draw_overlay(size, desk.scene, desk.source.title, labels))
+
+    def step(self) -> bool:
+        """Draw one pass more; write the file after the last and return True."""
+        self._renderer.draw_pass(self._camera, self.size)
+        if self._renderer.passes < PASSES:
+            return False
+        device = self._renderer.device
+        target = device.create_texture(size=(*self.size, 1), format="rgba8unorm", usage=_USAGE)
+        self._renderer.present(target.create_view(), self.size)
+        write_picture(np.ascontiguousarray(read_texture(device, target, RGBA)[..., :3]), self.path)
+        return True
+
+
+class Screenshots:
+    """Pictures of one window, at most one of them being drawn."""
+
+    def __init__(self, desk: Desk, surface: Surface, gui: Gui) -> None:
+        self._desk, self._surface, self._gui = desk, surface, gui
+        self._shot: Shot | None = None
+
+    def take(self, wanted: str = "") -> None:
+        """Write a picture of the view, without panels, of the size that the settings say, or of ``WxH``."""
+        desk = self._desk
+        wanted = wanted or desk.settings.screenshot
+        path = Path(time.strftime(f"glassbox-{desk.name}-%Y%m%d-%H%M%S.png"))
+
+        def begin() -> None:
+            size = self._surface.size if wanted == "window" else parse_picture_size(wanted)
+            self._shot = Shot(desk, size, path)
+            desk.say(f"drawing {path}, {size[0]} x {size[1]}; the view is --at {format_view(desk.view)}")
+
+        desk.attempt(begin)
+
+    def step(self) -> bool:
+        """Draw on; return whether there is more to draw."""
+        shot = self._shot
+        if shot is None:
+            return False
+        try:
+            if shot.step():
+                self._shot = None
+                self._desk.say(f"wrote {shot.path}")
+        except GlassBoxError as error:
+            self._shot = None
+            self._desk.say(str(error), is_problem=True)
+        return self._shot is not None
+
+    def drop(self) -> None:
+        """Give up what is being drawn."""
+        self._shot = None
+
+    def save_window(self, path: Path | None = None) -> None:
+        """Write what the window shows, panels and all, as PNG to `path`, or to a file named by the time."""
+        path = path or Path(time.strftime(f"glassbox-{self._desk.name}-window-%Y%m%d-%H%M%S.png"))
+        size, renderer = self._surface.size, self._surface.renderer
+        if renderer.passes == 0:
+            renderer.draw_pass(self._desk.eye.camera, size)
+        device = renderer.device
+        target = device.create_texture(size=(*size, 1), format=self._surface.format, usage=_USAGE)
+        renderer.present(target.create_view(), size)
+        encoder = device.create_command_encoder()
+        attachment = {"view": target.create_view(), "load_op": "load", "store_op": "store"}
+        render = encoder.begin_render_pass(color_attachments=[attachment])
+        self._gui.render_again(render)
+        render.end()
+        device.queue.submit([encoder.finish()])
+        pixels = read_texture(device, target, RGBA)[..., :3]
+        is_bgra = self._surface.format.startswith("b")
+        write_picture(np.ascontiguousarray(pixels[..., ::-1] if is_bgra else pixels), path)
+        self._desk.say(f"wrote {path}; the view is --at {format_view(self._desk.view)}")

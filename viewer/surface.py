@@ -1,0 +1,68 @@
+"""What is drawn on: a window of the desktop or any other canvas of rendercanvas, and the renderer that fills it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from qemu_bridge.errors import GraphicsError
+
+from .raymarch import Renderer
+from .scene import Scene
+
+
+def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
+    """(canvas, event loop) of a glfw window; `GraphicsError` where there is no display."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
+    # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
+    import glfw
+    from rendercanvas.glfw import RenderCanvas
+
+    from .loop import EventLoop
+
+    if not glfw.init():
+        raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    loop = EventLoop()
+    RenderCanvas.select_loop(loop)
+    return RenderCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
+
+
+class Surface:
+    """A canvas with the renderer of a scene.
+
+    Attributes:
+        canvas: of rendercanvas.
+        format: of its textures.
+        renderer: draws the scene; another one after `attach`.
+    """
+
+    def __init__(self, canvas: Any, scene: Scene) -> None:  # noqa: ANN401  # of rendercanvas, which has no types
+        self.canvas = canvas
+        self._context = canvas.get_wgpu_context()
+        # A window's is bgra8unorm, that of a picture sent elsewhere rgba8unorm; colours are encoded by the shader.
+        self.format = str(self._context.get_preferred_format(scene.device.adapter)).removesuffix("-srgb")
+        self.attach(scene)
+
+    def attach(self, scene: Scene) -> None:
+        """Draw `scene` from here on, on its device."""
+        self._context.configure(device=scene.device, format=self.format)
+        self.renderer = Renderer(scene, self.format)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in physical pixels."""
+        width, height = self.canvas.get_physical_size()
+        return width, height
+
+    @property
+    def pixel_ratio(self) -> float:
+        """Physical pixels to a logical one."""
+        return float(self.canvas.get_pixel_ratio())
+
+    def present(self, size: tuple[int, int]) -> None:
+        """Put the renderer's picture on the canvas; `wgpu.GPUError` where the device is lost."""
+        # Whoever asks a lost device for the surface's texture is ended by the driver's library; this only raises.
+        self.renderer.device.create_command_encoder().finish()
+        self.renderer.present(self._context.get_current_texture().create_view(), size)
