@@ -257,8 +257,8 @@ def _find_gaps(trace: TraceReader) -> list[dict[str, int]]:
         }
         for frame in trace.frames()
         for vcpu in range(trace.vcpus)
-        for chunk in frame.chunks(vcpu)
-        if chunk["lost_words"]
+        for chunks in [frame.chunks(vcpu)]
+        for chunk in chunks[chunks["lost_words"] > 0]
     ]
 
 

@@ -118,7 +118,7 @@ def test_what_a_lossy_trace_recorded_and_what_it_lost_is_what_qemu_counted(busy,
     assert report["lost_words"] == done["lost_words"] and report["lost_chunks"] == done["lost_chunks"]
     with TraceReader(path) as trace:
         begun = report["instructions"] - report["swallowed_instructions"]
-        assert begun + report["lost_instructions"] == counted(trace) > 1_000_000
+        assert begun + report["lost_instructions"] == counted(trace) > 100_000
         # Whole chunks: no gap is smaller than one, but for the one at the window's end.
         assert report["swallowed_instructions"] < 4 * report["gaps"]
     info = json.loads(glassbox("trace", "info", str(path), "--json").stdout)
@@ -257,9 +257,10 @@ def test_only_one_privilege_is_recorded_and_the_holes_are_told(flag, busy, tmp_p
 
 
 def test_only_blocks_of_a_range_are_recorded_and_the_holes_are_told(busy, tmp_path):
-    start, end = (int(busy.client.symbols(name)[0].address) for name in ("do_mkdirat", "do_mkdirat"))
+    start = int(busy.client.symbols("do_mkdirat")[0].address)
     path = tmp_path / "range.gbt"
-    record(busy, path, "--range", "sym:do_mkdirat+64", "--range", f"{start + 64:#x}-{end + 96:#x}", "--seconds", "1")
+    with recording(busy, path, "--range", "sym:do_mkdirat+64", "--range", f"{start + 64:#x}-{start + 96:#x}"):
+        busy.exec("mkdir /tmp/ranged; rmdir /tmp/ranged")
     assert check(path)["filter_holes"]
     with TraceReader(path) as trace:
         found = addresses(trace)
@@ -274,7 +275,7 @@ def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, t
     record(busy, path, "--pid", str(pid), "--verify", "--seconds", "1")
     busy.exec(f"kill {pid}")
     report = check(path)
-    assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 1_000_000
+    assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 100_000
     with TraceReader(path) as trace:
         roots = np.concatenate([frame.roots(v) for frame in trace.frames() for v in range(trace.vcpus)])
         assert set((roots & ~np.uint64(0x1FFF)).tolist()) == {root & ~0x1FFF}
