@@ -22,6 +22,7 @@ FLOORS = (
         "qemu_bridge.connection",
         "qemu_bridge.tasks",
         "qemu_bridge.plain_file",
+        "qemu_bridge.printable",
     ),
     (
         "qemu_bridge.ram",
@@ -58,7 +59,7 @@ FLOORS = (
     ("viewer",),
     ("qemu_bridge.cli",),
 )
-VIEWER_MAY_USE = {"addresses", "client", "compare", "dirty", "errors", "page_map", "protocol", "ram"}
+VIEWER_MAY_USE = {"addresses", "client", "compare", "dirty", "errors", "page_map", "printable", "protocol", "ram"}
 
 
 def floor_of(module: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qemu_bridge.addresses import format_size
-from qemu_bridge.errors import EXIT_FAILED, GlassBoxError, GuestError
+from qemu_bridge.errors import GlassBoxError, GuestError
 from qemu_bridge.page_map import PageMap
+from qemu_bridge.printable import printable_lines
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
     from qemu_bridge.ram import GuestRam
 
     from .against import Against
+
+_INTERRUPTED = 130
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class MachineSource:
@@ -190,21 +195,41 @@ def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[in
     record(source, arguments.output, shots, size=size, fps=arguments.fps, progress=show)
 
 
+class _Talk(logging.Formatter):
+    """A line of the log for a terminal: what it quotes of a guest, the names of its processes first, cannot drive that."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
+def _end_once(number: int, frame: object) -> None:
+    # The first signal ends us; more must not cut short what is finished on the way out, as the end of a video.
+    # A function that does nothing, as Python takes offence at a signal that comes just when it is to be ignored.
+    for each in _END_SIGNALS:
+        signal.signal(each, lambda number, frame: None)
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, 1 for a failure, 2 for a wrong word."""
+    """Run the command line and return the exit status: 0, 1 for a failure, 2 for a wrong word, 130 if interrupted."""
     parsed = build_parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="glassbox: %(message)s")
+    talk = logging.StreamHandler()
+    talk.setFormatter(_Talk("glassbox: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[talk])
     if parsed.verb == "view":
         logging.getLogger("viewer").setLevel(logging.INFO)
     try:
         run(parsed)
     except GlassBoxError as error:
-        print(f"glassbox: {error}", file=sys.stderr)
+        print(f"glassbox: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        return EXIT_FAILED
+        return _INTERRUPTED
     return 0
 
 
 if __name__ == "__main__":
+    for each in _END_SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, _end_once)
     sys.exit(main())

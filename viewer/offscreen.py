@@ -29,8 +29,11 @@ MAX_SIDE = 8192
 def parse_picture_size(text: str) -> tuple[int, int]:
     """(width, height) in pixels of a text such as ``1280x720``; `UsageError` outside 16 to 8192 a side."""
     width, times, height = text.lower().partition("x")
-    if times and width.isdigit() and height.isdigit() and all(16 <= int(side) <= MAX_SIDE for side in (width, height)):
-        return int(width), int(height)
+    sides = (width, height)
+    # Of the digits of other scripts int() takes some and refuses others; and none needs more than five letters.
+    if times and all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+        if all(16 <= int(side) <= MAX_SIDE for side in sides):
+            return int(width), int(height)
     raise UsageError(
         f"{text!r} is no picture size; write WIDTHxHEIGHT with 16 to {MAX_SIDE} pixels each, such as 1280x720"
     )

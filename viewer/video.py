@@ -135,6 +135,10 @@ class Mp4:
         # Imported here: it loads FFmpeg, which a window need not wait for.
         import av
 
+        if not path.name:
+            raise UsageError(f"{path} is no name for a video; give a file such as -o tour.mp4")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
         self._av, self._path = av, path
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
@@ -145,7 +149,7 @@ class Mp4:
             self._file.start_encoding()
         except (OSError, av.FFmpegError) as error:
             raise _cannot_write(path, error) from None
-        self._stream = stream
+        self._stream, self._count = stream, 0
 
     def write(self, picture: npt.NDArray[np.uint8]) -> None:
         """Append a frame: sRGB, `uint8` of shape (height, width, 3)."""
@@ -153,13 +157,14 @@ class Mp4:
             self._file.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(picture, format="rgb24")))
         except (OSError, self._av.FFmpegError) as error:
             raise _cannot_write(self._path, error) from None
+        self._count += 1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        # Ctrl-C keeps what there is: who stops a recording wants it.
-        keep = kind is None or issubclass(kind, KeyboardInterrupt)
+        # Ctrl-C keeps what there is, if that is anything: who stops a recording wants it.
+        keep = kind is None or (issubclass(kind, KeyboardInterrupt) and self._count > 0)
         try:
             if keep:
                 self._file.mux(self._stream.encode(None))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import EXIT_FAILED, GlassBoxError
 from . import attach, capture, guest_images, machine, memory, names, overlays, picture, places, setup, trace
+from .options import say
 
 _GROUPS = (machine, attach, capture, memory, names, overlays, places, picture, trace, guest_images, setup)
 _INTERRUPTED = 130
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except GlassBoxError as error:
-        print(f"glassbox: {error}", file=sys.stderr)
+        say(str(error))
         return error.exit_status
     except KeyboardInterrupt:
         return _INTERRUPTED

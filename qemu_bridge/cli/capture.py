@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import connection
 from ..addresses import format_size
 from ..protocol import Owner, to_json
-from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, say
+from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
 
 _SHOWN_OWNERS = 20
 _REDRAW_S = 0.2
@@ -40,6 +40,8 @@ def capture(options: argparse.Namespace) -> None:
     # Imported here: most verbs start sooner without NumPy.
     from ..capture import write_capture
 
+    # A guest that was made to stand still must go on, however this ends.
+    end_tidily()
     with connect(options) as client:
         manifest = write_capture(
             client, options.output, live=options.live, replace_old=options.force, progress=progress_line("copied")
@@ -103,7 +105,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def _describe(owner: Owner) -> str:
     words = (owner.kind, str(owner.pid) if owner.pid else "", owner.name if owner.name != owner.kind else "")
-    return " ".join(filter(None, words))
+    return printable(" ".join(filter(None, words)))
 
 
 def progress_line(what: str) -> Callable[[int, int], None]:

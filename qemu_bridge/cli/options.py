@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import connection
+from ..printable import printable as printable
+from ..printable import printable_lines
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -24,6 +27,9 @@ COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassb
 """The shell functions that complete an overlay, a process and a symbol of the machine named before it."""
 
 Function = Callable[[argparse.Namespace], int | None]
+
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What tells a program to end: Ctrl-C, a shutdown, a terminal that is closed."""
 
 
 def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> argparse.ArgumentParser:
@@ -61,14 +67,21 @@ def connect(options: argparse.Namespace) -> Client:
 
 
 def say(message: str) -> None:
-    """One line of talk, to standard error."""
-    print(f"glassbox: {message}", file=sys.stderr, flush=True)
+    """One line of talk, to standard error; what it quotes of a guest or a capture cannot drive the terminal."""
+    print(f"glassbox: {printable_lines(message)}", file=sys.stderr, flush=True)
+
+
+def end_tidily() -> None:
+    """From now on every signal that ends a program does so as Ctrl-C does, so that what was begun is cleaned up."""
+    for number in END_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def say_skipped(client: Client) -> None:
     """Tell what the last answer leaves out, if anything."""
     for sentence in client.skipped:
-        say(f"incomplete: {printable(sentence)}")
+        say(f"incomplete: {sentence}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
@@ -111,8 +124,3 @@ def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "-"
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """`text` of the guest's choosing, with what could drive a terminal replaced by question marks."""
-    return "".join(character if character.isprintable() else "?" for character in text)

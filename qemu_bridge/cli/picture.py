@@ -18,7 +18,7 @@ from ..errors import BusyNameError, GlassBoxError
 from ..launch import launch, waiting_daemon
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
-from .options import Verbs, add_name, add_verb, format_table, say
+from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, say
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -133,8 +133,7 @@ def run(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
     # A machine that is up, and gone afterwards whatever happens, a closed terminal included.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    end_tidily()
     started = time.monotonic()
     with waiting_daemon() as daemon:
         config = make_config(options, _free_name())
@@ -163,4 +162,27 @@ def _free_name() -> str:
 
 def _viewer(words: list[str]) -> int:
     # A process of its own: imports go down only, and a lost GPU does not take us along.
-    return subprocess.run([sys.executable, "-m", "viewer", *words], check=False).returncode
+    child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
+    with _passing_on(child):
+        status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+@contextlib.contextmanager
+def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    # Who interrupts us means the child, which may have a file to finish first; who does so twice will not wait for that.
+    asked = False
+
+    def pass_on(number: int, frame: object) -> None:
+        nonlocal asked
+        child.send_signal(signal.SIGKILL if asked else signal.SIGINT)
+        asked = True
+
+    # What is ignored (nohup, a job in the background) stays so.
+    numbers = [n for n in END_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [signal.signal(number, pass_on) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

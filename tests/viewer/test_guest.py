@@ -245,3 +245,24 @@ def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
         assert snapping.returncode == 0 or (snapping.returncode in (1, 2) and len(talk.strip().splitlines()) == 1), talk
         with pytest.raises(MachineError):
             found.client.status()
+
+
+@pytest.mark.parametrize(("number", "is_from_terminal"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_a_video_that_is_interrupted_keeps_what_was_recorded(machine, tmp_path, number, is_from_terminal):
+    av = pytest.importorskip("av")
+    film = tmp_path / "long.mp4"
+    words = ["record-video", machine.name, "-o", str(film), "--seconds", "600", "--size", "320x180"]
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "qemu_bridge.cli", *words]
+    with subprocess.Popen(command, stderr=terminal, start_new_session=True) as running:
+        os.close(terminal)
+        with os.fdopen(ours, "rb", buffering=0) as talk:
+            told = b""
+            while b"frame 5 of" not in told:
+                told += talk.read(4096)
+            # A terminal signals the whole group, the process that draws too; others the verb alone.
+            (os.killpg if is_from_terminal else os.kill)(running.pid, number)
+            assert running.wait(60) == 130
+    assert list(tmp_path.iterdir()) == [film]
+    with av.open(str(film)) as file:
+        assert sum(1 for _ in file.decode(video=0)) >= 5

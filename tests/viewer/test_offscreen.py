@@ -14,7 +14,24 @@ from viewer.raymarch import Renderer
 from viewer.views import View
 
 
-@pytest.mark.parametrize("text", ["", "1280", "0x0", "1280x", "x720", "-1x5", "15x100", "9000x100", "axb", "1x2x3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1280",
+        "0x0",
+        "1280x",
+        "x720",
+        "-1x5",
+        "15x100",
+        "9000x100",
+        "axb",
+        "1x2x3",
+        "²x100",
+        "٣٢x32",
+        "9" * 5000 + "x32",
+    ],
+)
 def test_sizes_that_are_none_are_refused(text):
     with pytest.raises(UsageError, match="1280x720"):
         parse_picture_size(text)

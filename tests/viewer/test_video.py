@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -76,9 +78,18 @@ def test_a_film_that_cannot_be_written_leaves_nothing(tmp_path):
         Mp4(tmp_path / "no" / "where.mp4", (320, 180), 30)
     with pytest.raises(UsageError, match="even"):
         Mp4(tmp_path / "odd.mp4", (321, 180), 30)
+    for folder in (Path("."), Path("/"), tmp_path):
+        with pytest.raises(UsageError, match="-o"):
+            Mp4(folder, (320, 180), 30)
     with pytest.raises(RuntimeError), Mp4(tmp_path / "half.mp4", (320, 180), 30) as file:
         file.write(np.zeros((180, 320, 3), np.uint8))
         raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), Mp4(tmp_path / "none.mp4", (320, 180), 30):
+        raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
