@@ -5,7 +5,8 @@
  * that is like its shape only lengthens a run. Each access of a shape has a slot, which foretells
  *   - the address: as far from the slot's last as twice before, or as far from the access before this one as last time
  *     (stack frames and structures move as one); whichever of the two was right when they last differed,
- *   - the value: the slot's last, moved on as twice before, or what was last seen at that address; likewise.
+ *   - the value: of a load what was last seen at that address, or the slot's last; of a store the slot's last, moved on
+ *     as twice before, or what was last seen there.
  * What is foretold lengthens a run; else the address is a difference from the foretold, the value stands as it is.
  * docs/trace-format.md has the format, and what it gains.
  *
@@ -72,25 +73,35 @@ typedef struct {
     bool within; /* one aligned word, so that the content of the address is known as one */
 } gb_expected;
 
+INLINE bool is_store(unsigned meta)
+{
+    return meta >> 13 & 1;
+}
+
 INLINE gb_expected foretell_value(gb_foresight *model, const gb_slot *slot, uint64_t address)
 {
     unsigned size = 1u << log2_size(slot->meta);
     gb_expected found = {.content = content_of(model, address), .shift = (unsigned)(address & 7) * 8};
     found.within = (address & 7) + size <= 8;
-    found.mask = size == 8 ? ~0ull : (1ull << 8 * size) - 1;
+    found.mask = ~0ull >> (64 - 8 * size);
     uint64_t moved = (slot->value + (uint64_t)(int64_t)slot->value_stride) & found.mask;
     uint64_t seen = found.within ? *found.content >> found.shift & found.mask : moved;
-    found.first = slot->by_content ? seen : moved;
-    found.second = slot->by_content ? moved : seen;
+    bool store = is_store(slot->meta);
+    found.first = store ? moved : seen;
+    found.second = store ? seen : moved;
     return found;
 }
 
+/* A load of what was foretold teaches nothing, and most accesses are such loads. */
 INLINE void learn_value(gb_slot *slot, const gb_expected *expected, uint64_t value)
 {
-    int32_t step = (int32_t)(uint32_t)(value - slot->value);
-    slot->by_content ^= value != expected->first && value == expected->second;
-    slot->value_stride = step == slot->value_step ? step : slot->value_stride;
-    slot->value_step = step;
+    if (is_store(slot->meta)) {
+        int32_t step = (int32_t)(uint32_t)(value - slot->value);
+        slot->value_stride = step == slot->value_step ? step : slot->value_stride;
+        slot->value_step = step;
+    } else if (value == expected->first) {
+        return;
+    }
     slot->value = value;
     if (expected->within) {
         *expected->content = (*expected->content & ~(expected->mask << expected->shift)) | value << expected->shift;

@@ -68,8 +68,7 @@ typedef struct {
     uint64_t address, relative, value; /* last; `relative` to the access before it */
     int32_t stride, step, value_stride, value_step; /* what is foretold; how far it went last time */
     uint16_t meta; /* 13 store, 12 has value, 11..9 log2 size, 8..0 instruction in its block */
-    uint8_t by_previous, by_content;
-    uint32_t pad;
+    uint8_t by_previous, pad[5];
 } gb_slot;
 
 /* The accesses that a block made last: `count` slots from `first` on, with room for `room`. */
