@@ -103,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{folder} is no capture (its {MANIFEST} says otherwise); give the folder of one")
     if record.get("version") != VERSION:
         raise UsageError(
-            f"the capture {folder} has version {record.get('version')!r}, this glassbox reads {VERSION}; use the release that made it"
+            f"the capture {folder} has version {str(record.get('version'))[:40]!r}, this glassbox reads {VERSION}; use the release that made it"
         )
     try:
         manifest = _to_manifest(record)

@@ -108,8 +108,16 @@ def is_capture(name: str) -> bool:
 
 
 def capture_name(folder: Path) -> str:
-    """The name of the machine as which the capture in `folder` is served."""
-    return f"capture-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}"
+    """The name of the machine as which the capture in `folder` is served.
+
+    One that was put in the place of another, or changed, has another name: who opens it now is not told what was there before.
+    """
+    identity = [os.fsencode(folder.resolve())]
+    for part in ("manifest.json", "ram", "page_map.npy", "owners.json"):
+        with contextlib.suppress(OSError):
+            found = os.lstat(folder / part)
+            identity.append(f"{part} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode())
+    return f"capture-{hashlib.sha256(bytes(1).join(identity)).hexdigest()[:16]}"
 
 
 def open_capture(folder: Path) -> Connection:

@@ -6,6 +6,9 @@ import contextlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 import zlib
 
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import booted, glassbox
+from support import booted, glassbox, wait_until
 
 from qemu_bridge import capture, connection, launch
 from qemu_bridge.capture import check_ram, read_manifest, read_page_map, write_capture
@@ -33,7 +36,10 @@ READING_VERBS = (
 
 
 def _let_go(folder):
-    name = launch.capture_name(folder)
+    _end(launch.capture_name(folder))
+
+
+def _end(name):
     if connection.is_alive(name):
         with contextlib.suppress(MachineError), Client.connect(name) as client:
             client.stop()
@@ -165,6 +171,38 @@ def test_nothing_is_overwritten_unless_asked_and_only_captures_are(machine, tmp_
     assert glassbox("capture", machine.name, "-o", str(tmp_path / "new")).returncode == 2
     assert glassbox("capture", machine.name, "-o", str(tmp_path / "new"), "--force").returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "new"]
+
+
+def test_what_was_replaced_is_not_answered_from_what_was_there_before(machine, tmp_path):
+    folder = tmp_path / "again"
+    assert glassbox("capture", machine.name, "-o", str(folder)).returncode == 0
+    assert "54321" not in glassbox("ps", str(folder)).stdout
+    first = launch.capture_name(folder)
+    with Client.connect(machine.name) as client:
+        client.execute("sleep 54321 >/dev/null 2>&1 &")
+    try:
+        assert glassbox("capture", machine.name, "-o", str(folder), "--force").returncode == 0
+    finally:
+        with Client.connect(machine.name) as client:
+            client.execute("pkill -f 54321")
+    # Well within the time for which the daemon of the first waits for more questions.
+    assert "54321" in glassbox("ps", str(folder)).stdout
+    _let_go(folder)
+    _end(first)
+    (folder / "ram").unlink()
+    refused = glassbox("ps", str(folder))
+    assert refused.returncode == 2 and "no RAM" in refused.stderr
+
+
+def test_a_guest_runs_on_when_its_capture_is_ended(machine, tmp_path):
+    command = [sys.executable, "-m", "qemu_bridge.cli", "capture", machine.name, "-o", str(tmp_path / "half")]
+    ending = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with Client.connect(machine.name) as client:
+        wait_until(lambda: client.status()["runstate"] == "paused" or ending.poll() is not None, 30)
+        ending.send_signal(signal.SIGTERM)
+        _, talk = ending.communicate(timeout=60)
+        assert "Traceback" not in talk and client.status()["runstate"] == "running"
+    assert ending.returncode == 0 or list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(machine, tmp_path, monkeypatch):

@@ -11,18 +11,20 @@ True
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SHIFT
+from qemu_bridge.addresses import PAGE_SHIFT, PhysicalAddress, RamLayout, RamOffset, RamRegion
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.protocol import TargetMemory
+from qemu_bridge.ram import GuestRam
 
 MOST_PLACES = 2000
 SEARCH_BUDGET_S = 5.0
@@ -103,16 +105,33 @@ def parse_pattern(query: str) -> bytes | re.Pattern[bytes] | None:
     return None
 
 
-def find_bytes(ram: Any, pattern: bytes | re.Pattern[bytes]) -> FoundBytes:  # noqa: ANN401  # anything with find()
-    """Places in `ram` that hold `pattern`, at most `MOST_PLACES`, within a few seconds."""
-    deadline = time.monotonic() + SEARCH_BUDGET_S
-    places: Iterator[int] = iter(ram.find(pattern, MOST_PLACES + 1))
-    offsets: list[int] = []
-    for offset in islice(places, MOST_PLACES):
-        offsets.append(int(offset))
-        if time.monotonic() > deadline:
-            return FoundBytes(tuple(offsets), False)
-    return FoundBytes(tuple(offsets), next(places, None) is None)
+def find_bytes(ram: Any, query: str, budget_s: float = SEARCH_BUDGET_S) -> FoundBytes:  # noqa: ANN401  # a GuestRam
+    """Places in `ram` that hold the pattern in `query`, at most `MOST_PLACES`; what was found when `budget_s` is over.
+
+    It is looked for in a process of its own: an expression may take for ever (``r:(a+)+b``), and while it is matched no
+    other thread of a Python process runs, so that a window would stand still. `UsageError` for a wrong pattern.
+    """
+    parse_pattern(query)
+    words = [sys.executable, "-m", __name__, str(ram.path), str(ram.size)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as finder:
+        try:
+            output, _ = finder.communicate(query.encode("utf-8", "replace"), timeout=budget_s)
+            is_done = finder.returncode == 0
+        except subprocess.TimeoutExpired:
+            finder.kill()
+            output, is_done = finder.communicate()[0], False
+    offsets = tuple(int(line) for line in output.split(b"\n")[:-1])
+    return FoundBytes(offsets[:MOST_PLACES], is_done and len(offsets) <= MOST_PLACES)
+
+
+def _find(path: str, size: str, query: str) -> None:
+    """Write the offsets of a pattern in the RAM file at `path`, a line each, as they are found."""
+    pattern = parse_pattern(query)
+    assert pattern is not None
+    layout = RamLayout((RamRegion(PhysicalAddress(0), RamOffset(0), int(size)),))
+    with GuestRam(Path(path), layout) as ram:
+        for offset in ram.find(pattern, MOST_PLACES + 1):
+            print(int(offset), flush=True)
 
 
 def pages_of(memory: TargetMemory, page_count: int) -> npt.NDArray[np.int64]:
@@ -136,3 +155,7 @@ def ask_target(client: Any, query: str) -> TargetMemory | None:  # noqa: ANN401 
         except GlassBoxError:
             raise
     return None
+
+
+if __name__ == "__main__":
+    _find(sys.argv[1], sys.argv[2], sys.stdin.read())

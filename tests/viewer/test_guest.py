@@ -247,7 +247,9 @@ def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
             found.client.status()
 
 
-@pytest.mark.parametrize(("number", "is_from_terminal"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "is_from_terminal"), [(signal.SIGINT, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.long)]
+)
 def test_a_video_that_is_interrupted_keeps_what_was_recorded(machine, tmp_path, number, is_from_terminal):
     av = pytest.importorskip("av")
     film = tmp_path / "long.mp4"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qemu_bridge.addresses import RamLayout, RamRegion
 from qemu_bridge.errors import UsageError
 from qemu_bridge.protocol import TargetMemory, TargetRange
-from viewer.search import Item, best_items, find_bytes, fuzzy_score, pages_of, parse_pattern
+from qemu_bridge.ram import GuestRam
+from viewer.search import MOST_PLACES, FoundBytes, Item, best_items, find_bytes, fuzzy_score, pages_of, parse_pattern
 
 NAMES = ("Undo move", "Bookmark this view", "page table", "process stack", "Processes", "crond (97)")
 
@@ -39,13 +43,38 @@ def test_patterns():
             parse_pattern(wrong)
 
 
-def test_places_become_pages_each_once():
-    class Ram:
-        def find(self, pattern, limit):
-            return iter([0x10, 0x20, 0x3000])
+@pytest.fixture
+def ram(tmp_path):
+    content = np.zeros(1 << 20, np.uint8)
+    for offset in (0x10, 0x20, 0x3000):
+        content[offset : offset + 4] = np.frombuffer(b"here", np.uint8)
+    (tmp_path / "ram").write_bytes(content.tobytes())
+    with GuestRam(tmp_path / "ram", RamLayout((RamRegion(0, 0, 1 << 20),))) as ram:
+        yield ram
 
-    found = find_bytes(Ram(), b"x")
-    assert found.is_complete and found.pages().tolist() == [0, 3]
+
+@pytest.mark.parametrize("query", ['"here', "x:68657265", "r:he.e"])
+def test_places_become_pages_each_once(ram, query):
+    found = find_bytes(ram, query, 60)
+    assert found.is_complete and found.offsets == (0x10, 0x20, 0x3000) and found.pages().tolist() == [0, 3]
+
+
+def test_more_places_than_are_wanted_are_not_all(ram):
+    found = find_bytes(ram, "x:00", 60)
+    assert not found.is_complete and len(found.offsets) == MOST_PLACES
+
+
+def test_an_expression_that_takes_for_ever_ends_in_time_and_nobody_waits_for_it(ram):
+    beats = []
+    searching = threading.Thread(target=lambda: beats.append(find_bytes(ram, r"r:(\x00+\x00+)+y", 3)))
+    begun = last = time.monotonic()
+    longest = 0.0
+    searching.start()
+    while searching.is_alive():
+        time.sleep(0.01)
+        last, longest = time.monotonic(), max(longest, time.monotonic() - last)
+    assert beats == [FoundBytes((), False)]
+    assert last - begun < 10 and longest < 1.5
 
 
 def test_ranges_become_pages_within_ram():

@@ -176,9 +176,7 @@ def find_in_ram(desk: Desk, query: str) -> None:
     desk.say(f"looking for {query}")
 
     def look(client: object) -> tuple[str, object, bool]:
-        pattern = parse_pattern(query)
-        assert pattern is not None
-        found = find_bytes(desk.source.ram, pattern)
+        found = find_bytes(desk.source.ram, query)
         more = "" if found.is_complete else "or more "
         return f"{query}: {len(found.offsets)} {more}places", found.pages(), True
 
