@@ -120,7 +120,7 @@ class Service:
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    async with self._trace.patient() if self._connection.trace_path else contextlib.nullcontext():
+                    async with self._patient():
                         await self._origin.end(self._monitor)
         finally:
             self._worker.restart()
@@ -310,8 +310,13 @@ class Service:
         self._stopping.set()
         return {}, []
 
+    def _patient(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return self._trace.patient() if self._connection.trace_path else contextlib.nullcontext()
+
     async def _qmp(self, command: str, arguments: dict[str, Any]) -> Reply:
-        return {"return": await self._monitor.execute(command, arguments)}, []
+        # Whatever QEMU does, it may have to stop the vCPUs first: `stop`, `savevm`, `migrate`, `quit`.
+        async with self._patient():
+            return {"return": await self._monitor.execute(command, arguments)}, []
 
     async def _exec(self, command: str | list[str], timeout_s: float) -> Reply:
         await self._wait_ready(timeout_s)

@@ -80,6 +80,7 @@ class BlockFlag(IntFlag):
 
     MARKED = 1
     GATE = 2
+    MOVABLE = 4
 
 
 class Event(IntEnum):

@@ -13,6 +13,7 @@
  *
  * Rings have one producer and one consumer. The producer fills chunk `head % chunks`, then raises `head` with
  * release order; the consumer reads chunk `tail % chunks`, then raises `tail` likewise. Neither ever falls.
+ * The producer holds the last free chunk back for a window's end, so WINDOW_STOP and a GAP before it always fit.
  * A block is in the dictionary before its id can be in a published chunk: read `head` first, then the
  * dictionary, then the chunks.
  */
@@ -180,6 +181,7 @@ typedef struct {
 enum {
     GB_BLOCK_MARKED = 1, /* BLOCK_END follows each complete execution (VERIFY: it jumps into its own middle) */
     GB_BLOCK_GATE = 2,   /* starts at an interrupt gate: an event EXCEPTION precedes it */
+    GB_BLOCK_MOVABLE = 4, /* kernel code seen in the lower half: early code that runs at two addresses, see CODE_PAGE */
 };
 
 /*
@@ -228,10 +230,10 @@ enum {
 
 /*
  * Where code of user space runs. QEMU shares the translation of a page of RAM between all virtual addresses at which it
- * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 in RAM the true address is
+ * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 or MOVABLE, in RAM, it is
  * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
  * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
- * of other blocks are true as they are: kernels do not map their code twice.
+ * of other blocks are true as they are: once a kernel has left the identity map that it starts in, it runs its code at one address.
  */
 
 /* small of WINDOW_STOP */

@@ -43,6 +43,15 @@ static gb_block *describe(const struct qemu_plugin_tb *tb, record_space *space)
     return block;
 }
 
+/*
+ * A kernel starts in an identity map and goes on in the upper half, where QEMU reuses what it translated below. Such code
+ * is told from the rest by the address that it was first seen at; the way up is an indirect or a far jump.
+ */
+static bool is_movable(const gb_block *block)
+{
+    return block->ring == 0 && block->mode == 64 && !(block->address >> 63) && block->offset != GB_NO_OFFSET;
+}
+
 static bool is_wanted(const gb_block *block)
 {
     uint32_t scope = block->ring == 3 ? GB_SCOPE_USER : GB_SCOPE_KERNEL;
@@ -105,6 +114,12 @@ static opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_t mode)
         found.rex = *found.bytes++, found.length--;
     }
     return found;
+}
+
+static bool may_leave_map(opcode op)
+{
+    uint8_t kind = op.length > 1 ? op.bytes[1] >> 3 & 7 : 0;
+    return op.length && ((op.bytes[0] == 0xff && (kind == 4 || kind == 5)) || op.bytes[0] == 0xca || op.bytes[0] == 0xcb);
 }
 
 static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
@@ -201,6 +216,9 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
         if (events) {
             hook_instruction(insn, op);
         }
+        if (block->flags & GB_BLOCK_MOVABLE && i + 1 == block->instructions && may_leave_map(op)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
         if (verify && i + 1 == block->instructions && jumps_inside(block, op)) {
             block->flags |= GB_BLOCK_MARKED;
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_block_end, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -216,7 +234,7 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
 
 static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
 {
-    if (block->ring == 3 && block->offset >> PAGE_SHIFT < control->heat_pages) {
+    if ((block->ring == 3 || block->flags & GB_BLOCK_MOVABLE) && block->offset >> PAGE_SHIFT < control->heat_pages) {
         uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
         qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : on_user_block, QEMU_PLUGIN_CB_R_REGS,
                                              (void *)packed);
@@ -285,6 +303,7 @@ void on_translation(GB_OF_TRANSLATION)
     if (!(features & GB_FEATURE_BLOCKS)) {
         return;
     }
+    block->flags |= is_movable(block) ? GB_BLOCK_MOVABLE : 0;
     hook_start(tb, block);
     bool watched = hook_instructions(tb, block);
     if (!is_wanted(block)) {

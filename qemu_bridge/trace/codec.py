@@ -10,7 +10,7 @@ Arrays go in as they are and are never copied; every result below zero becomes a
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from functools import cache
 from typing import Any, NamedTuple
