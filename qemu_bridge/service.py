@@ -96,6 +96,8 @@ class Service:
             "targets": self._ask_of_now("targets"),
             "trace_arm": self._trace_arm,
             "trace_disarm": self._trace_disarm,
+            "heat_watch": self._heat_watch,
+            "heat_unwatch": self._heat_unwatch,
             "trace_status": self._trace_status,
         }
 
@@ -340,6 +342,14 @@ class Service:
 
     async def _trace_disarm(self) -> Reply:
         return await self._trace.disarm(), []
+
+    async def _heat_watch(self, reader_pid: int) -> Reply:
+        watcher = await self._trace.watch_heat(int(reader_pid))
+        return {"watcher": watcher, "path": str(self._trace.control.path)}, []
+
+    async def _heat_unwatch(self, watcher: int) -> Reply:
+        await self._trace.unwatch_heat(int(watcher))
+        return {}, []
 
     async def _trace_status(self) -> Reply:
         return self._trace.status(), []

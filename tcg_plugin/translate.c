@@ -116,6 +116,14 @@ static opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_t mode)
     return found;
 }
 
+/* The register whose value `mov cr, reg` loads. */
+static uintptr_t source_of(opcode op)
+{
+    /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
+    static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
+    return op.rex & 1 ? GB_R8 + (op.bytes[2] & 7u) : order[op.bytes[2] & 7];
+}
+
 static bool may_leave_map(opcode op)
 {
     uint8_t kind = op.length > 1 ? op.bytes[1] >> 3 & 7 : 0;
@@ -129,10 +137,8 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
     }
     uint8_t modrm = op.length > 2 ? op.bytes[2] : 0;
     if (op.bytes[1] == 0x22 && op.length > 2 && (modrm >> 3 & 7) == 3 && !(op.rex & 4)) {
-        /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
-        static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
-        unsigned source = op.rex & 1 ? GB_R8 + (modrm & 7) : order[modrm & 7];
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)(uintptr_t)source);
+        uintptr_t source = source_of(op);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
         uintptr_t type = op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET;
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)type);
@@ -270,25 +276,61 @@ static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
     }
 }
 
+/* Instructions after which a virtual page may lie elsewhere. */
+static void hook_move(struct qemu_plugin_insn *insn, opcode op)
+{
+    if (op.length < 3 || op.bytes[0] != 0x0f) {
+        return;
+    }
+    uint8_t kind = op.bytes[2] >> 3 & 7;
+    if (op.bytes[1] == 0x22 && kind == 3 && !(op.rex & 4)) {
+        uintptr_t source = source_of(op);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_root, QEMU_PLUGIN_CB_R_REGS, (void *)source);
+    } else if (op.bytes[1] == 0x22 || (op.bytes[1] == 0x01 && kind == 7) || (op.bytes[1] == 0x38 && op.bytes[2] == 0x82)) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_moved, QEMU_PLUGIN_CB_NO_REGS, NULL);
+    }
+}
+
+/* How gb_writer names the instruction at linear `address` of the block. */
+static uint64_t code_of(const gb_block *block, uint64_t address)
+{
+    if (address >> 63) {
+        return address;
+    }
+    bool same = (address ^ block->address) >> PAGE_SHIFT == 0;
+    uint64_t offset = same ? block->offset : block->offset2;
+    return offset == GB_NO_OFFSET ? offset : (offset & ~(uint64_t)(GB_PAGE_BYTES - 1)) | (address & (GB_PAGE_BYTES - 1));
+}
+
 static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 {
+    const uint8_t *lengths = (const uint8_t *)(block + 1), *bytes = lengths + block->instructions;
+    uint64_t address = block->address;
     if (block->offset != GB_NO_OFFSET && block->offset >> PAGE_SHIFT < control->heat_pages) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_heat_block, QEMU_PLUGIN_CB_NO_REGS,
                                              (void *)(uintptr_t)(block->offset >> PAGE_SHIFT));
     }
-    for (size_t i = 0; i < block->instructions; i++) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), on_heat_store, QEMU_PLUGIN_CB_NO_REGS,
-                                         QEMU_PLUGIN_MEM_W, NULL);
+    for (size_t i = 0; i < block->instructions; address += lengths[i], bytes += lengths[i++]) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        hook_move(insn, skip_prefixes(bytes, lengths[i], block->mode));
+        qemu_plugin_register_vcpu_mem_cb(insn, on_heat_store, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
+                                         (void *)(uintptr_t)code_of(block, address));
     }
 }
 
 void on_translation(GB_OF_TRANSLATION)
 {
     record_space space;
-    if (!armed) {
+    if (!armed && !heat_on) {
         return;
     }
     gb_block *block = describe(tb, &space);
+    if (heat_on) {
+        hook_heat(tb, block);
+    }
+    if (!armed) {
+        return;
+    }
     __atomic_add_fetch(&control->translations, 1, __ATOMIC_RELAXED);
     if (!opened) {
         hook_trigger(tb, block);
@@ -296,9 +338,6 @@ void on_translation(GB_OF_TRANSLATION)
     }
     if (control->limit_instructions) {
         hook_count(tb, block, on_enough, control->limit_instructions);
-    }
-    if (features & GB_FEATURE_HEAT) {
-        hook_heat(tb, block);
     }
     if (!(features & GB_FEATURE_BLOCKS)) {
         return;
