@@ -40,10 +40,13 @@ from .protocol import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .page_map import PageMap, PageMapFile
     from .ram import GuestRam
     from .trace.control import ArmOptions
     from .trace.heat import Heat
+    from .trace.writers import LastWriter
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -253,18 +256,21 @@ class Client:
         return self.request("trace_disarm")[0]
 
     def heat(self) -> Heat:
-        """Arm the plugin's heat counters and map them; close what is returned to disarm them.
+        """Have heat counted and map its arrays; close what is returned to end it.
 
-        The guest runs slower meanwhile. `MachineError` for a machine without the plugin (attached, a
-        capture, KVM) and while another window of the trace is open.
+        The guest runs slower meanwhile. Any number may watch at once, and a trace be recorded beside them.
+        `MachineError` for a machine without the plugin (attached, a capture, KVM).
         """
-        from tcg_plugin.layout import Feature
-
-        from .trace.control import ArmOptions
         from .trace.heat import Heat
 
-        status = self.trace_arm(ArmOptions(features=Feature.HEAT))
-        return Heat(Path(status["path"]), self.trace_disarm)
+        answer = self.request("heat_watch", reader_pid=os.getpid())[0]
+        return Heat(Path(answer["path"]), lambda: self.request("heat_unwatch", watcher=answer["watcher"]))
+
+    def name_writer(self, writer: np.void) -> LastWriter | None:
+        """Who stored last to a page, in words, from its row of `Heat.writers`; None if no store was seen."""
+        from .trace.writers import name_writer
+
+        return name_writer(self, writer, self.ram.layout)
 
     def trace_status(self) -> dict[str, Any]:
         """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin."""

@@ -96,6 +96,8 @@ class Service:
             "targets": self._ask_of_now("targets"),
             "trace_arm": self._trace_arm,
             "trace_disarm": self._trace_disarm,
+            "heat_watch": self._heat_watch,
+            "heat_unwatch": self._heat_unwatch,
             "trace_status": self._trace_status,
         }
 
@@ -120,7 +122,7 @@ class Service:
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    async with self._trace.patient() if self._connection.trace_path else contextlib.nullcontext():
+                    async with self._patient():
                         await self._origin.end(self._monitor)
         finally:
             self._worker.restart()
@@ -310,8 +312,13 @@ class Service:
         self._stopping.set()
         return {}, []
 
+    def _patient(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return self._trace.patient() if self._connection.trace_path else contextlib.nullcontext()
+
     async def _qmp(self, command: str, arguments: dict[str, Any]) -> Reply:
-        return {"return": await self._monitor.execute(command, arguments)}, []
+        # Whatever QEMU does, it may have to stop the vCPUs first: `stop`, `savevm`, `migrate`, `quit`.
+        async with self._patient():
+            return {"return": await self._monitor.execute(command, arguments)}, []
 
     async def _exec(self, command: str | list[str], timeout_s: float) -> Reply:
         await self._wait_ready(timeout_s)
@@ -335,6 +342,14 @@ class Service:
 
     async def _trace_disarm(self) -> Reply:
         return await self._trace.disarm(), []
+
+    async def _heat_watch(self, reader_pid: int) -> Reply:
+        watcher = await self._trace.watch_heat(int(reader_pid))
+        return {"watcher": watcher, "path": str(self._trace.control.path)}, []
+
+    async def _heat_unwatch(self, watcher: int) -> Reply:
+        await self._trace.unwatch_heat(int(watcher))
+        return {}, []
 
     async def _trace_status(self) -> Reply:
         return self._trace.status(), []

@@ -315,7 +315,7 @@ static const gb_block *record_of(const gb_records *records, uint32_t number)
 /* Whether the record's address is only where the block was first seen (GB_EVENT_CODE_PAGE in trace_abi.h). */
 static bool is_movable(const gb_block *record)
 {
-    return record->ring == 3 && record->offset != GB_NO_OFFSET;
+    return (record->ring == 3 || record->flags & GB_BLOCK_MOVABLE) && record->offset != GB_NO_OFFSET;
 }
 
 /* Index of the instruction of `record` that starts at `address`, or -1; by page offset where the page is not known. */

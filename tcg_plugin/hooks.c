@@ -321,31 +321,3 @@ void on_registers(unsigned vcpu, void *unused)
     }
     gb_ring_event(&rings[vcpu], GB_EVENT_REGISTERS, 0, payload, 2 * (GB_GS_BASE + 1));
 }
-
-void on_heat_block(unsigned vcpu, void *page)
-{
-    uint32_t *heat = (uint32_t *)(file + control->heat_blocks_offset) + (uintptr_t)page;
-    (void)vcpu;
-    __atomic_store_n(heat, *heat + 1, __ATOMIC_RELAXED);
-}
-
-void on_heat_store(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
-{
-    struct qemu_plugin_hwaddr *place = qemu_plugin_get_hwaddr(info, address);
-    (void)vcpu, (void)unused;
-    if (!place || qemu_plugin_hwaddr_is_io(place)) {
-        return;
-    }
-    uint64_t physical = qemu_plugin_hwaddr_phys_addr(place);
-    for (unsigned i = 0; i < control->region_count && i < GB_MAX_REGIONS; i++) {
-        const gb_region *region = &control->regions[i];
-        if (physical - region->physical < region->bytes) {
-            uint64_t page = (physical - region->physical + region->offset) >> PAGE_SHIFT;
-            if (page < control->heat_pages) {
-                uint32_t *heat = (uint32_t *)(file + control->heat_stores_offset) + page;
-                __atomic_store_n(heat, *heat + 1, __ATOMIC_RELAXED);
-            }
-            return;
-        }
-    }
-}

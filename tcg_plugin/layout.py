@@ -16,7 +16,7 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 1
+VERSION = 2
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
 MIN_CHUNK_BYTES, MIN_CHUNKS = 1024, 2
@@ -80,6 +80,7 @@ class BlockFlag(IntFlag):
 
     MARKED = 1
     GATE = 2
+    MOVABLE = 4
 
 
 class Event(IntEnum):
@@ -161,7 +162,8 @@ class Control(ctypes.LittleEndianStructure):
         ("ram_inode", c_uint64),
         ("region_count", c_uint64),
         ("regions", Region * MAX_REGIONS),
-        ("pad0", c_uint8 * 64),
+        ("heat_writers_offset", c_uint64),
+        ("pad0", c_uint8 * 56),
         ("command", c_uint32),
         ("generation", c_uint32),
         ("reader_pid", c_uint32),
@@ -181,7 +183,8 @@ class Control(ctypes.LittleEndianStructure):
         ("limit_instructions", c_uint64),
         ("limit_ns", c_uint64),
         ("root_mask", c_uint64),
-        ("pad1", c_uint8 * 160),
+        ("heat_wanted", c_uint32),
+        ("pad1", c_uint8 * 156),
         ("ranges", Range * MAX_RANGES),
         ("roots", c_uint64 * MAX_ROOTS),
         ("points", c_uint64 * MAX_POINTS),
@@ -194,10 +197,17 @@ class Control(ctypes.LittleEndianStructure):
         ("id_count", c_uint32),
         ("translations", c_uint64),
         ("armed_ns", c_uint64),
-        ("pad3", c_uint8 * 216),
+        ("heat_on", c_uint32),
+        ("pad3", c_uint8 * 212),
         ("error", c_char * 256),
         ("pad4", c_uint8 * 1536),
     )
+
+
+class Writer(ctypes.LittleEndianStructure):
+    """The last store to a page of RAM: which instruction it was, and in which address space."""
+
+    _fields_ = (("code", c_uint64), ("root", c_uint64))
 
 
 class VcpuHeader(ctypes.LittleEndianStructure):
@@ -267,6 +277,7 @@ RECORDS: dict[str, type[ctypes.LittleEndianStructure]] = {
     "gb_range": Range,
     "gb_region": Region,
     "gb_control": Control,
+    "gb_writer": Writer,
     "gb_vcpu": VcpuHeader,
     "gb_dictionary": DictionaryHeader,
     "gb_chunk": ChunkHeader,

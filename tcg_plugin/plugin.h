@@ -54,9 +54,15 @@ void close_window(uint32_t reason);
 /* hooks.c */
 qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone, on_left_out;
 qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_syscall;
-qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers, on_heat_block;
+qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers;
 void find_memory_bits(void); /* once, before memory is recorded */
-qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt, on_heat_store;
+qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt;
+
+/* heat.c */
+extern bool heat_on;
+void heat_begin(void);
+qemu_plugin_vcpu_udata_cb_t on_heat_block, on_heat_root, on_heat_moved;
+qemu_plugin_vcpu_mem_cb_t on_heat_store;
 
 /* translate.c */
 void on_translation(GB_OF_TRANSLATION);

@@ -68,6 +68,7 @@ void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *s
         .scratch = scratch,
         .chunk_bytes = chunk_bytes,
         .chunks = chunks,
+        .reserve = 1,
         .vcpu = vcpu,
         .window = window,
         .keep_waiting = keep_waiting,
@@ -93,7 +94,7 @@ static void publish(gb_ring *ring, uint32_t flags)
 bool gb_ring_has_room(const gb_ring *ring)
 {
     uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
-    return ring->shared->head - tail < ring->chunks;
+    return ring->shared->head - tail + ring->reserve < ring->chunks;
 }
 
 static bool wait_for_room(gb_ring *ring)
@@ -310,10 +311,11 @@ void gb_ring_flush(gb_ring *ring)
     gb_ring_off(ring, off);
 }
 
-/* The window ends: what is in scratch memory gets the last chunk, or is lost. */
+/* The window ends: the chunk held back for this takes what was lost and what is in scratch memory. */
 static void settle(gb_ring *ring)
 {
     ring->keep_waiting = NULL;
+    ring->reserve = 0;
     if (ring->state == GB_PARKED) {
         turn_parked(ring, true);
     } else if (ring->state == GB_ENDING) {

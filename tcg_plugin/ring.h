@@ -52,6 +52,7 @@ struct gb_ring {
     uint64_t lost_from, lost_since, lost_instructions; /* by `count`: at the first block lost; since then or since on; before */
     uint64_t root, instructions;          /* for the chunks' headers: the owner of the ring keeps them */
     uint32_t chunk_bytes, chunks, vcpu, window;
+    uint32_t reserve;                     /* chunks held back, so that a window's end is told even to a full ring */
     gb_ring_state state;
     bool off;
 } __attribute__((aligned(256)));
@@ -78,7 +79,8 @@ bool gb_ring_has_room(const gb_ring *ring);
 /* Publish what there is, without waiting for anything. */
 void gb_ring_flush(gb_ring *ring);
 
-/* End the window: `words` (at most GB_SLACK) go last; they are lost, as everything else is, when no chunk is free. */
+/* End the window: `words` (at most GB_SLACK) go last, and before them an event GAP if words were lost. Once a window.
+ */
 void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count);
 
 /* Words that follow are not wanted (true), or wanted again (false). */

@@ -10,9 +10,11 @@
  *   dictionary_bytes       records of blocks (gb_block), each whole in one piece
  *   vcpus * ring_stride    a ring of chunks for each vCPU
  *   4 * pages, twice       heat: blocks executed in, and stores to, each page of RAM
+ *   16 * pages             gb_writer: who stored last to each page of RAM
  *
  * Rings have one producer and one consumer. The producer fills chunk `head % chunks`, then raises `head` with
  * release order; the consumer reads chunk `tail % chunks`, then raises `tail` likewise. Neither ever falls.
+ * The producer holds the last free chunk back for a window's end, so WINDOW_STOP and a GAP before it always fit.
  * A block is in the dictionary before its id can be in a published chunk: read `head` first, then the
  * dictionary, then the chunks.
  */
@@ -22,7 +24,7 @@
 #include <stdint.h>
 
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 1u
+#define GB_TRACE_VERSION 2u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -58,7 +60,7 @@ enum {
     GB_FEATURE_VALUES = 8,    /* and its value; implies MEMORY */
     GB_FEATURE_REGISTERS = 16, /* at the blocks in `points` */
     GB_FEATURE_VERIFY = 32,   /* count instructions inline, one by one; mark ambiguous blocks */
-    GB_FEATURE_HEAT = 64,     /* the two heat arrays; alone, no ring is used */
+    GB_FEATURE_HEAT = 64,     /* heat for as long as the window is open; alone, no ring is used */
 };
 
 /* gb_control.scope: which rings of privilege */
@@ -84,7 +86,8 @@ typedef struct {
     uint64_t ram_inode; /* of the RAM file, to find its mapping inside QEMU */
     uint64_t region_count;
     gb_region regions[GB_MAX_REGIONS];
-    uint8_t pad0[64];
+    uint64_t heat_writers_offset;
+    uint8_t pad0[56];
 
     /* What is wanted, at 256: the daemon writes all of it, then raises `generation`. */
     uint32_t command, generation;
@@ -100,7 +103,8 @@ typedef struct {
     uint64_t limit_instructions; /* and closes when one has executed so many in it; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
-    uint8_t pad1[160];
+    uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU awakes */
+    uint8_t pad1[156];
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
@@ -113,10 +117,20 @@ typedef struct {
     uint32_t id_count;            /* ids given out so far; the first is 1 */
     uint64_t translations;        /* blocks translated while armed */
     uint64_t armed_ns;            /* CLOCK_REALTIME of the last arming */
-    uint8_t pad3[216];
+    uint32_t heat_on;             /* heat is counted */
+    uint8_t pad3[212];
     char error[256];              /* at 2304 */
     uint8_t pad4[1536];
 } gb_control;
+
+/*
+ * The last store to a page of RAM. `code` names the instruction: its linear address if that is in the upper half, where
+ * only a kernel is; else its place in the RAM file, for user code has no address of its own (see CODE_PAGE); ~0: not in
+ * RAM. `root` is CR3 then. Both 0: no store was seen. They are written one after the other, and may be of two stores.
+ */
+typedef struct {
+    uint64_t code, root;
+} gb_writer;
 
 /* One page a vCPU; what different threads write lies on different cache lines. */
 typedef struct {
@@ -180,6 +194,7 @@ typedef struct {
 enum {
     GB_BLOCK_MARKED = 1, /* BLOCK_END follows each complete execution (VERIFY: it jumps into its own middle) */
     GB_BLOCK_GATE = 2,   /* starts at an interrupt gate: an event EXCEPTION precedes it */
+    GB_BLOCK_MOVABLE = 4, /* kernel code seen in the lower half: early code that runs at two addresses, see CODE_PAGE */
 };
 
 /*
@@ -228,10 +243,10 @@ enum {
 
 /*
  * Where code of user space runs. QEMU shares the translation of a page of RAM between all virtual addresses at which it
- * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 in RAM the true address is
+ * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 or MOVABLE, in RAM, it is
  * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
  * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
- * of other blocks are true as they are: kernels do not map their code twice.
+ * of other blocks are true as they are: once a kernel has left the identity map that it starts in, it runs its code at one address.
  */
 
 /* small of WINDOW_STOP */
@@ -239,6 +254,7 @@ enum { GB_STOP_ASKED = 0, GB_STOP_LIMIT = 1, GB_STOP_READER_DIED = 2, GB_STOP_EX
 
 _Static_assert(sizeof(gb_control) == GB_PAGE_BYTES, "the control block is a page");
 _Static_assert(sizeof(gb_vcpu) == GB_PAGE_BYTES, "a vCPU's header is a page");
+_Static_assert(sizeof(gb_writer) == 16, "a page's last writer has 16 bytes");
 _Static_assert(sizeof(gb_chunk) == 64, "a chunk's header is a cache line");
 _Static_assert(sizeof(gb_block) == 40, "a record's header has 40 bytes");
 

@@ -31,8 +31,19 @@ static void on_idle(GB_OF_VCPU)
     }
 }
 
+static bool is_heat_to_change(void)
+{
+    bool of_window = armed && features & GB_FEATURE_HEAT;
+    return (__atomic_load_n(&control->heat_wanted, __ATOMIC_ACQUIRE) || of_window) != heat_on;
+}
+
 static void on_resume(GB_OF_VCPU)
 {
+    if (is_heat_to_change()) {
+        ask_for_reset();
+    } else if (heat_on) {
+        on_heat_moved(vcpu, NULL);
+    }
     if (is_command_new()) {
         ask_for_reset();
     }
@@ -63,11 +74,16 @@ static void on_exit_of_qemu(GB_OF_EXIT)
 /* All vCPUs stand still, or there are none yet; every hook has been dropped. */
 static void register_what_is_wanted(void)
 {
+    if (is_heat_to_change()) {
+        heat_on = !heat_on;
+        heat_begin();
+    }
+    __atomic_store_n(&control->heat_on, heat_on, __ATOMIC_RELEASE);
     qemu_plugin_register_vcpu_init_cb(plugin_id, on_vcpu);
     qemu_plugin_register_vcpu_idle_cb(plugin_id, on_idle);
     qemu_plugin_register_vcpu_resume_cb(plugin_id, on_resume);
     qemu_plugin_register_atexit_cb(plugin_id, on_exit_of_qemu, NULL);
-    if (armed) {
+    if (armed || heat_on) {
         qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, on_translation);
     }
 }
@@ -92,7 +108,7 @@ void on_reset(GB_OF_RESET)
 {
     find_registers_once();
     if (!is_command_new() && !closing) {
-        /* The trigger has come; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
+        /* The trigger has come, or heat goes on or off; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
         if (armed && !opened && trigger_came) {
             open_all_rings();
         }

@@ -43,6 +43,15 @@ static gb_block *describe(const struct qemu_plugin_tb *tb, record_space *space)
     return block;
 }
 
+/*
+ * A kernel starts in an identity map and goes on in the upper half, where QEMU reuses what it translated below. Such code
+ * is told from the rest by the address that it was first seen at; the way up is an indirect or a far jump.
+ */
+static bool is_movable(const gb_block *block)
+{
+    return block->ring == 0 && block->mode == 64 && !(block->address >> 63) && block->offset != GB_NO_OFFSET;
+}
+
 static bool is_wanted(const gb_block *block)
 {
     uint32_t scope = block->ring == 3 ? GB_SCOPE_USER : GB_SCOPE_KERNEL;
@@ -107,6 +116,20 @@ static opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_t mode)
     return found;
 }
 
+/* The register whose value `mov cr, reg` loads. */
+static uintptr_t source_of(opcode op)
+{
+    /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
+    static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
+    return op.rex & 1 ? GB_R8 + (op.bytes[2] & 7u) : order[op.bytes[2] & 7];
+}
+
+static bool may_leave_map(opcode op)
+{
+    uint8_t kind = op.length > 1 ? op.bytes[1] >> 3 & 7 : 0;
+    return op.length && ((op.bytes[0] == 0xff && (kind == 4 || kind == 5)) || op.bytes[0] == 0xca || op.bytes[0] == 0xcb);
+}
+
 static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
 {
     if (op.length < 2 || op.bytes[0] != 0x0f) {
@@ -114,10 +137,8 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
     }
     uint8_t modrm = op.length > 2 ? op.bytes[2] : 0;
     if (op.bytes[1] == 0x22 && op.length > 2 && (modrm >> 3 & 7) == 3 && !(op.rex & 4)) {
-        /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
-        static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
-        unsigned source = op.rex & 1 ? GB_R8 + (modrm & 7) : order[modrm & 7];
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)(uintptr_t)source);
+        uintptr_t source = source_of(op);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
         uintptr_t type = op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET;
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)type);
@@ -201,6 +222,9 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
         if (events) {
             hook_instruction(insn, op);
         }
+        if (block->flags & GB_BLOCK_MOVABLE && i + 1 == block->instructions && may_leave_map(op)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
         if (verify && i + 1 == block->instructions && jumps_inside(block, op)) {
             block->flags |= GB_BLOCK_MARKED;
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_block_end, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -216,7 +240,7 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
 
 static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
 {
-    if (block->ring == 3 && block->offset >> PAGE_SHIFT < control->heat_pages) {
+    if ((block->ring == 3 || block->flags & GB_BLOCK_MOVABLE) && block->offset >> PAGE_SHIFT < control->heat_pages) {
         uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
         qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : on_user_block, QEMU_PLUGIN_CB_R_REGS,
                                              (void *)packed);
@@ -252,25 +276,61 @@ static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
     }
 }
 
+/* Instructions after which a virtual page may lie elsewhere. */
+static void hook_move(struct qemu_plugin_insn *insn, opcode op)
+{
+    if (op.length < 3 || op.bytes[0] != 0x0f) {
+        return;
+    }
+    uint8_t kind = op.bytes[2] >> 3 & 7;
+    if (op.bytes[1] == 0x22 && kind == 3 && !(op.rex & 4)) {
+        uintptr_t source = source_of(op);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_root, QEMU_PLUGIN_CB_R_REGS, (void *)source);
+    } else if (op.bytes[1] == 0x22 || (op.bytes[1] == 0x01 && kind == 7) || (op.bytes[1] == 0x38 && op.bytes[2] == 0x82)) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_moved, QEMU_PLUGIN_CB_NO_REGS, NULL);
+    }
+}
+
+/* How gb_writer names the instruction at linear `address` of the block. */
+static uint64_t code_of(const gb_block *block, uint64_t address)
+{
+    if (address >> 63) {
+        return address;
+    }
+    bool same = (address ^ block->address) >> PAGE_SHIFT == 0;
+    uint64_t offset = same ? block->offset : block->offset2;
+    return offset == GB_NO_OFFSET ? offset : (offset & ~(uint64_t)(GB_PAGE_BYTES - 1)) | (address & (GB_PAGE_BYTES - 1));
+}
+
 static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 {
+    const uint8_t *lengths = (const uint8_t *)(block + 1), *bytes = lengths + block->instructions;
+    uint64_t address = block->address;
     if (block->offset != GB_NO_OFFSET && block->offset >> PAGE_SHIFT < control->heat_pages) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_heat_block, QEMU_PLUGIN_CB_NO_REGS,
                                              (void *)(uintptr_t)(block->offset >> PAGE_SHIFT));
     }
-    for (size_t i = 0; i < block->instructions; i++) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), on_heat_store, QEMU_PLUGIN_CB_NO_REGS,
-                                         QEMU_PLUGIN_MEM_W, NULL);
+    for (size_t i = 0; i < block->instructions; address += lengths[i], bytes += lengths[i++]) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        hook_move(insn, skip_prefixes(bytes, lengths[i], block->mode));
+        qemu_plugin_register_vcpu_mem_cb(insn, on_heat_store, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
+                                         (void *)(uintptr_t)code_of(block, address));
     }
 }
 
 void on_translation(GB_OF_TRANSLATION)
 {
     record_space space;
-    if (!armed) {
+    if (!armed && !heat_on) {
         return;
     }
     gb_block *block = describe(tb, &space);
+    if (heat_on) {
+        hook_heat(tb, block);
+    }
+    if (!armed) {
+        return;
+    }
     __atomic_add_fetch(&control->translations, 1, __ATOMIC_RELAXED);
     if (!opened) {
         hook_trigger(tb, block);
@@ -279,12 +339,10 @@ void on_translation(GB_OF_TRANSLATION)
     if (control->limit_instructions) {
         hook_count(tb, block, on_enough, control->limit_instructions);
     }
-    if (features & GB_FEATURE_HEAT) {
-        hook_heat(tb, block);
-    }
     if (!(features & GB_FEATURE_BLOCKS)) {
         return;
     }
+    block->flags |= is_movable(block) ? GB_BLOCK_MOVABLE : 0;
     hook_start(tb, block);
     bool watched = hook_instructions(tb, block);
     if (!is_wanted(block)) {

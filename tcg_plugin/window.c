@@ -219,26 +219,14 @@ bool arm(void)
     return true;
 }
 
-/* A window's last words say what was lost before them, so they too are worth a moment: up to LAST_WAIT_NS for all vCPUs. */
-static void wait_for_room(const gb_ring *ring, uint64_t deadline)
-{
-    while (ring->state != GB_OWNED && !gb_ring_has_room(ring) && gb_time_ns() < deadline &&
-           !__atomic_load_n(&control->abandon, __ATOMIC_ACQUIRE) && is_reader_alive(control->reader_pid)) {
-        usleep(500);
-    }
-}
-
 void close_window(uint32_t reason)
 {
-    enum { LAST_WAIT_NS = 500000000 };
-    uint64_t deadline = gb_time_ns() + LAST_WAIT_NS;
     for (unsigned vcpu = 0; opened && features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         uint32_t words[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, reason)};
         put_64(words + 1, gb_time_ns());
         put_64(words + 3, begun_on(vcpu));
         rings[vcpu].publishing = NULL;
         rings[vcpu].instructions = begun_on(vcpu);
-        wait_for_room(&rings[vcpu], deadline);
         gb_ring_close(&rings[vcpu], words, 5);
     }
 }

@@ -81,7 +81,7 @@ class Desk:
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
-        writers: names the last instructions that wrote to a byte, given its RAM offset; None while no trace runs.
+        writers: says who stored last to the page of a byte, given its RAM offset; None while nobody watches what executes.
     """
 
     source: Source

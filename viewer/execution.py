@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qemu_bridge.addresses import PAGE_SHIFT
 from qemu_bridge.errors import GlassBoxError
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
 
+    from .questions import Questions
+
 log = logging.getLogger(__name__)
 
 PERIOD_S = 0.25
 HALF_LIFE_S = 2.0
+ASK_S = 0.5
+"""A page that is stored to all the time has its writer named no more often."""
 
 
 class ExecutionWatch:
@@ -33,6 +39,9 @@ class ExecutionWatch:
         self.counts = np.zeros(page_count, np.uint32)
         self.problem = ""
         self._connect, self._wake = connect, wake
+        self._heat: Any = None
+        self._asked: tuple[int, int, int] | None = None
+        self._asked_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="viewer-execution", daemon=True)
 
@@ -45,9 +54,28 @@ class ExecutionWatch:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def writers(self, questions: Questions, offset: int) -> list[str]:
+        """In words, who stored last to the page of byte `offset`; asks `questions`, so the words come a moment later."""
+        heat, page = self._heat, offset >> PAGE_SHIFT
+        if heat is None or not 0 <= page < len(heat.writers):
+            return ["not counted yet"]
+        writer = heat.writers[page].copy()
+        key = (page, int(writer["code"]), int(writer["root"]))
+        if not any(key[1:]):
+            return ["no store was seen while this was watched"]
+        is_other = self._asked is None or self._asked[0] != page
+        if key != self._asked and (is_other or time.monotonic() - self._asked_s > ASK_S):
+            self._asked, self._asked_s = key, time.monotonic()
+            questions.ask("writer", lambda client: client.name_writer(writer), key)
+        answer = questions.answer("writer")
+        if answer is None or not isinstance(answer.key, tuple) or answer.key[0] != page:
+            return ["…"]
+        return [answer.error or str(answer.value)]
+
     def _run(self) -> None:
         try:
             with self._connect() as client, client.heat() as heat:
+                self._heat = heat
                 last, faded = heat.blocks.copy(), np.zeros(len(heat.blocks), np.float32)
                 while not self._stop.wait(PERIOD_S):
                     now = heat.blocks.copy()

@@ -164,6 +164,7 @@ class Session:
             self._execution.stop()
             self._execution = None
             desk.scene.set_executions(None)
+            desk.writers = None
             desk.set_look(replace(desk.scene.look, mode=Mode.CLASS))
             return
         connect = connector(desk.source)
@@ -171,7 +172,9 @@ class Session:
             desk.say("there is no machine that could execute anything; open a running one", is_problem=True)
             return
         self._execution = ExecutionWatch(connect, desk.scene.page_count, self._schedule.wake)
-        self._execution.start()
+        watch = self._execution
+        watch.start()
+        desk.writers = lambda offset: watch.writers(desk.questions, offset)
         desk.scene.set_executions(self._execution.counts)
         desk.set_look(replace(desk.scene.look, mode=Mode.EXECUTION))
         desk.say("what executes is counted; the guest runs slower meanwhile")

@@ -48,6 +48,8 @@ class TraceArming:
         self._hush = hush
         self._turn = asyncio.Lock()
         self._tasks = TaskSet()
+        self._watchers: dict[int, int] = {}
+        self._last_watcher = 0
 
     async def arm(self, options: ArmOptions, reader_pid: int) -> dict[str, Any]:
         """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
@@ -78,6 +80,50 @@ class TraceArming:
                     raise MachineError(_SILENT)
             return self.status()
 
+    async def watch_heat(self, reader_pid: int) -> int:
+        """Count heat for a watcher in process `reader_pid`, beside any window; its number, for `unwatch_heat`.
+
+        Raises `MachineError` when the plugin cannot be reached.
+        """
+        async with self._turn:
+            self._last_watcher += 1
+            self._watchers[self._last_watcher] = reader_pid
+            try:
+                await self._settle_heat()
+            except GlassBoxError:
+                self._watchers.clear()
+                self.control.want_heat(False)
+                raise
+            return self._last_watcher
+
+    async def unwatch_heat(self, watcher: int) -> None:
+        """Heat is no longer counted for `watcher`; of one that is not known nothing happens."""
+        async with self._turn:
+            if self._watchers.pop(watcher, None) is not None:
+                await self._settle_heat()
+
+    async def _settle_heat(self) -> None:
+        is_wanted = bool(self._watchers)
+        if is_wanted == bool(self.control.block.heat_wanted):
+            return
+        async with self._standing_still() as was_running:
+            if is_wanted:
+                await self._tell()
+            self.control.want_heat(is_wanted)
+        if was_running and not await self._is_answered(lambda: self.control.is_heat_settled):
+            raise MachineError(_SILENT)
+        if is_wanted:
+            self._tasks.start(self._unwatch_the_dead(), "heat-watchers")
+
+    async def _unwatch_the_dead(self) -> None:
+        while self._watchers:
+            await asyncio.sleep(_READER_S)
+            for watcher, pid in list(self._watchers.items()):
+                if not is_alive(pid):
+                    log.info("process %d, which watched the heat, has ended", pid)
+                    with contextlib.suppress(GlassBoxError):
+                        await self.unwatch_heat(watcher)
+
     async def _disarm_after(self, reader_pid: int, generation: int) -> None:
         """Close the window of `generation` when its reader has died: without rings no vCPU would ever notice."""
         while self.control.block.generation == generation:
@@ -100,6 +146,7 @@ class TraceArming:
             "window": block.window,
             "mode": block.mode,
             "features": block.features,
+            "heat": bool(block.heat_on),
             "reader_pid": block.reader_pid,
             "ids": block.id_count,
             "translations": block.translations,
@@ -157,8 +204,9 @@ class TraceArming:
         for vcpu, (root, base, limit) in enumerate(places[: len(self.control.vcpus)]):
             self.control.tell(vcpu, root, base, limit)
 
-    async def _is_answered(self) -> bool:
+    async def _is_answered(self, is_done: Callable[[], bool] | None = None) -> bool:
+        is_done = is_done or (lambda: self.control.is_acknowledged)
         deadline = asyncio.get_running_loop().time() + _ANSWER_S
-        while not self.control.is_acknowledged and asyncio.get_running_loop().time() < deadline:
+        while not is_done() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.001)
-        return self.control.is_acknowledged
+        return is_done()

@@ -118,7 +118,8 @@ def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
     header.heat_blocks_offset = header.rings_offset + vcpus * RING_STRIDE
     header.heat_stores_offset = header.heat_blocks_offset + heat_bytes
     header.heat_pages = pages
-    header.file_bytes = header.heat_stores_offset + heat_bytes
+    header.heat_writers_offset = header.heat_stores_offset + heat_bytes
+    header.file_bytes = header.heat_writers_offset + 4 * heat_bytes
     header.ram_inode = ram.stat().st_ino
     header.region_count = len(ram_layout.regions)
     for place, region in zip(header.regions, ram_layout.regions, strict=False):
@@ -220,6 +221,16 @@ class TraceControl:
     def disarm(self) -> None:
         """Write down that no window is wanted; the plugin closes it when a vCPU awakes or changes its chunk."""
         self._command(Command.DISARM)
+
+    def want_heat(self, is_wanted: bool) -> None:
+        """Write down whether heat is wanted; the plugin obeys when a vCPU awakes, and an open window stays open."""
+        self.block.heat_wanted = is_wanted
+
+    @property
+    def is_heat_settled(self) -> bool:
+        """Whether heat is counted or not as was written down last; an open window with heat in it counts too."""
+        of_window = self.is_armed and bool(self.block.features & Feature.HEAT)
+        return bool(self.block.heat_on) == (bool(self.block.heat_wanted) or of_window)
 
     def _command(self, command: Command) -> None:
         self.block.command = command

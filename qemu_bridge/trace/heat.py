@@ -1,4 +1,4 @@
-"""Where the guest executes and stores right now: two counters a page of RAM, shared with the plugin, read in place.
+"""Where the guest executes and stores right now, and who stored last: arrays shared with the plugin, read in place.
 
 >>> with client.heat() as heat:
 ...     before = heat.stores.copy()
@@ -20,18 +20,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tcg_plugin import layout
-from tcg_plugin.layout import State
 
 from ..errors import MachineError
+from .writers import WRITER
 
 Counts = npt.NDArray[np.uint32]
 
 
 class Heat:
-    """The two arrays of an open heat window; closing it disarms the plugin, unless somebody else armed it since."""
+    """The arrays of heat, which is counted until this is closed, and longer if somebody else watches too."""
 
     def __init__(self, path: Path, disarm: Callable[[], object]) -> None:
-        """Map the shared file at `path` read-only; `disarm` closes the window, which is open already.
+        """Map the shared file at `path` read-only; `disarm` ends the counting, which has begun already.
 
         Raises `MachineError` when the file is not the shared file of a trace.
         """
@@ -45,12 +45,14 @@ class Heat:
         if bytes(page.magic) != layout.MAGIC or page.version != layout.VERSION or page.file_bytes != len(whole):
             raise MachineError(f"{path} has another layout; use the release of glassbox that started the machine")
         self._control = np.frombuffer(whole, np.uint32, layout.PAGE_BYTES // 4)
-        self._generation = int(page.generation)
         pages = int(page.heat_pages)
         self.blocks: Counts = np.frombuffer(whole, np.uint32, pages, page.heat_blocks_offset)
         """Blocks that began in each page of the RAM file; read-only, changes by itself."""
         self.stores: Counts = np.frombuffer(whole, np.uint32, pages, page.heat_stores_offset)
         """Stores to each page of the RAM file; read-only, changes by itself."""
+
+        self.writers: npt.NDArray[np.void] = np.frombuffer(whole, WRITER, pages, page.heat_writers_offset)
+        """Who stored last to each page of the RAM file (`WRITER`; both 0: no store seen); read-only, changes by itself."""
 
     def __enter__(self) -> Heat:
         return self
@@ -60,18 +62,11 @@ class Heat:
 
     @property
     def is_armed(self) -> bool:
-        """Whether the plugin counts for this window now; not in a machine that was paused when it was armed."""
-        return self._is_ours and self._word("state") in (State.ARMED, State.WAITING)
-
-    @property
-    def _is_ours(self) -> bool:
-        return self._word("generation") == self._generation
-
-    def _word(self, name: str) -> int:
-        return int(self._control[getattr(layout.Control, name).offset // 4])
+        """Whether the plugin counts for this one now; not in a machine that was paused when it was asked to."""
+        return self._disarm is not None and bool(self._control[layout.Control.heat_on.offset // 4])
 
     def close(self) -> None:
-        """Disarm the plugin. The arrays stay readable and stand still; calling it again does nothing."""
+        """Count no longer for this one. The arrays stay readable; calling it again does nothing."""
         disarm, self._disarm = self._disarm, None
-        if disarm is not None and self._is_ours:
+        if disarm is not None:
             disarm()

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, REGISTERS, BlockHeader, Event, Feature, Scope
+from tcg_plugin.layout import NO_OFFSET, REGISTERS, BlockFlag, BlockHeader, Event, Feature, Scope
 
 from ..errors import TraceError, UsageError
 from . import codec
@@ -112,8 +112,8 @@ class BlockTable:
 
     @cached_property
     def pages(self) -> tuple[U32, U32]:
-        """Pages of RAM that hold user code, ascending, and for each block the index of its page there (~0: none)."""
-        movable = (self.rings == 3) & (self.offsets != NO_OFFSET)
+        """Pages of RAM that hold user code or early kernel code, ascending, and for each block the index of its page there (~0: none)."""
+        movable = ((self.rings == 3) | (self.flags & BlockFlag.MOVABLE != 0)) & (self.offsets != NO_OFFSET)
         own = (self.offsets >> np.uint64(12)).astype(np.uint32)
         pages, inverse = np.unique(own[movable], return_inverse=True)
         slots = np.full(len(self), NONE, np.uint32)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, ChunkFlag, ChunkHeader, Event
+from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkFlag, ChunkHeader, Event
 
 from ..errors import GlassBoxError, HostError
 from .codec import (
@@ -318,11 +318,12 @@ class Recorder:
             raise
 
     def _address_of(self, vcpu: _Vcpu, block_id: int) -> int:
-        """Where a block that ran last did so: user code may have moved (GB_EVENT_CODE_PAGE in trace_abi.h)."""
+        """Where a block that ran last did so: user code and early kernel code may have moved (GB_EVENT_CODE_PAGE in trace_abi.h)."""
         record = self.rings.dictionary.find(block_id)
         if record is None:
             return 0
-        home = vcpu.homes.get(record.offset >> 12) if record.ring == 3 and record.offset != NO_OFFSET else None
+        is_movable = (record.ring == 3 or record.flags & BlockFlag.MOVABLE) and record.offset != NO_OFFSET
+        home = vcpu.homes.get(record.offset >> 12) if is_movable else None
         return int(record.address) if home is None else (home << 12 | record.offset & 0xFFF) & (1 << 64) - 1
 
     def _vcpu_contents(self, vcpu: _Vcpu) -> list[Content]:

@@ -211,6 +211,34 @@ static void test_a_wait_ends_when_patience_does(void)
     CHECK(shared.waits >= 1 && shared.wait_ns >= GB_PATIENCE_NS && shared.lost_words > 0);
 }
 
+/* Nobody reads until the end: what is lost and the last words stand in band all the same. */
+static void test_a_full_ring_still_tells_of_its_end(void)
+{
+    const uint32_t stop[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, 0), 1, 2, 3, 4};
+    patient = false;
+    for (unsigned count = 2; count < 5; count++) {
+        for (unsigned written = 0; written < 6 * WORDS; written += written < 5 * WORDS ? 7 : 1) {
+            start(count, false);
+            for (unsigned i = 0; i < written; i++) {
+                gb_ring_put(&ring, i);
+            }
+            gb_ring_close(&ring, stop, 5);
+            CHECK(shared.head <= count);
+            uint64_t told = 0, words = 0;
+            const gb_chunk *last = NULL;
+            for (const gb_chunk *chunk; (chunk = next_chunk()); free_chunk()) {
+                last = chunk;
+                words += chunk->words - (chunk->lost_words ? 11 : 0);
+                told += chunk->lost_words;
+                CHECK(!chunk->lost_words || word_of(chunk, 1) == chunk->lost_words);
+            }
+            CHECK(last && last->flags & GB_CHUNK_LAST && last->words >= 5);
+            CHECK(memcmp((const uint32_t *)(last + 1) + last->words - 5, stop, sizeof stop) == 0);
+            CHECK(told == shared.lost_words && words + told == written + 5);
+        }
+    }
+}
+
 static void test_unwanted_words_leave_no_trace(void)
 {
     start(4, false);
@@ -296,6 +324,7 @@ int main(void)
     RUN(test_a_lossy_ring_loses_whole_stretches_and_counts_them);
     RUN(test_a_gap_holds_whole_blocks_and_says_how_many_instructions);
     RUN(test_a_wait_ends_when_patience_does);
+    RUN(test_a_full_ring_still_tells_of_its_end);
     RUN(test_unwanted_words_leave_no_trace);
     RUN(test_a_thread_that_reads_gets_everything);
     RUN(test_dictionary_records_are_whole_and_in_order);

@@ -17,6 +17,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.launch import attach
 from qemu_bridge.trace.control import ArmOptions, TraceControl
+from qemu_bridge.trace.ring import RingReader
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 
 pytestmark = pytest.mark.guest
@@ -137,6 +138,25 @@ def test_a_reader_that_stands_still_makes_the_guest_wait_but_not_the_daemon(mach
     machine.client.resume()
     machine.client.trace_disarm()
     assert sum(vcpu.waits for vcpu in control.vcpus) and sum(vcpu.lost_words for vcpu in control.vcpus)
+    last = {header.vcpu: (header, words.copy()) for header, words in RingReader(control).take()}
+    for header, words in last.values():
+        assert header.flags & ChunkFlag.LAST
+        *_, stop = items(words)
+        assert stop[1] is Event.WINDOW_STOP
+    # Nothing was read of a full ring, and still it ends with what it lost and with its end.
+    assert any(header.lost_words and next(items(words))[1] is Event.GAP for header, words in last.values())
+    assert machine.exec("echo alive") == b"alive\n"
+
+
+def test_a_raw_stop_does_not_wait_for_a_reader_that_stands_still(machine, control, sleeper):
+    machine.client.trace_arm(ArmOptions(**SMALL), reader_pid=sleeper.pid)
+    wait_until(lambda: control.state is State.WAITING)
+    started = time.monotonic()
+    machine.client.qmp("stop")
+    assert time.monotonic() - started < 5
+    assert machine.client.status()["runstate"] == "paused" and not control.block.abandon
+    machine.client.qmp("cont")
+    machine.client.trace_disarm()
     assert machine.exec("echo alive") == b"alive\n"
 
 
@@ -164,8 +184,7 @@ def test_lossy_drops_whole_chunks_and_says_in_band_how_much(machine, control):
         for kind, *rest in items(consumer.stream(vcpu)):
             if kind == "event" and rest[0] is Event.GAP:
                 in_band += u64(rest[2])
-    # What was dropped after the last chunk stands in the vCPU's header only.
-    assert 0 < in_band == in_headers <= lost
+    assert 0 < in_band == in_headers == lost
     assert control.state is State.DISARMED
 
 

@@ -5,17 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from guest_programs import HEADER, compile_program, install
 from support import booted, wait_until
+from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.capture import write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.dirty import Comparison, choose_strategy
 from qemu_bridge.errors import GlassBoxError, MachineError
+from qemu_bridge.trace.control import ArmOptions, TraceControl
 from qemu_bridge.trace.heat import Heat
+from tcg_plugin.layout import Event, Feature
 
 pytestmark = pytest.mark.guest
 
@@ -74,7 +78,7 @@ def test_the_arrays_are_read_in_place_and_read_only(machine):
         assert not heat.blocks.flags.owndata and not heat.blocks.flags.writeable
         assert heat.blocks.dtype == heat.stores.dtype == np.uint32
         assert len(heat.blocks) == len(heat.stores) == machine.ram.page_count
-    assert not heat.is_armed and machine.client.trace_status()["state"] == "disarmed"
+    assert not heat.is_armed and not machine.client.trace_status()["heat"]
     heat.close()
     assert heat.stores.sum() > 0
 
@@ -93,24 +97,53 @@ def test_what_comparison_finds_was_stored_to(machine):
     assert np.setdiff1d(changed, stored).tolist() == []
 
 
-def test_a_window_of_somebody_else_is_left_alone(machine):
-    first = machine.client.heat()
-    with pytest.raises(MachineError, match="disarm it first"):
-        machine.client.heat()
-    machine.client.trace_disarm()
-    with machine.client.heat() as second:
-        first.close()
-        assert second.is_armed and not first.is_armed
+def test_two_may_watch_and_the_last_ends_it(machine):
+    first, second = machine.client.heat(), machine.client.heat()
+    first.close()
+    assert second.is_armed and not first.is_armed
+    second.close()
+    assert not machine.client.trace_status()["heat"]
+
+
+def test_heat_goes_on_and_off_while_a_trace_is_recorded_and_the_trace_stays_exact(machine, loop):
+    control = TraceControl(Path(machine.client.connection.trace_path))
+    with Consumer(control) as consumer:
+        machine.client.trace_arm(ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY))
+        with machine.client.heat() as heat:
+            before = heat.stores.copy()
+            machine.exec("true")
+            assert heat.is_armed and control.is_armed
+            assert int((heat.stores - before).argmax()) == loop[1]
+        assert control.is_armed and not machine.client.trace_status()["heat"]
+        with machine.client.heat() as heat:
+            machine.client.trace_disarm()
+            assert heat.is_armed and not control.is_armed
+    words = np.concatenate([chunk.words for chunk in consumer.chunks[0]])
+    first, *_, last = items(words)
+    assert first[1] is Event.WINDOW_START and last[1] is Event.WINDOW_STOP
+    assert begun_instructions(words, consumer.blocks()) == u64(last[3], 2) - u64(first[3], 4) > 1_000_000
+
+
+def test_the_last_writer_of_a_page_is_the_loop_that_stores_to_it(machine, loop):
+    with machine.client.heat() as heat:
+        time.sleep(0.5)
+        with machine.paused():
+            found = machine.client.name_writer(heat.writers[loop[1]])
+            kernel = np.flatnonzero(heat.writers["code"] >> np.uint64(63))
+            names = {machine.client.name_writer(heat.writers[page]).place for page in kernel[:20]}
+    assert found.name == "loop" and found.place.endswith("in /tmp/loop")
+    assert heat.writers["code"][loop[1]] >> 12 == loop[0]
+    assert names and all("+0x" in name for name in names)
 
 
 def test_a_watcher_that_is_killed_leaves_nothing_armed(machine):
     words = [sys.executable, "-c", WATCHER, machine.name]
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ) as watcher:
         assert watcher.stdout.readline() == b"armed\n"
-        assert machine.client.trace_status()["state"] == "armed"
+        assert machine.client.trace_status()["heat"]
         watcher.send_signal(signal.SIGKILL)
         watcher.wait()
-    wait_until(lambda: machine.client.trace_status()["state"] == "disarmed", 5)
+    wait_until(lambda: not machine.client.trace_status()["heat"], 5)
 
 
 def test_a_capture_has_no_heat(machine, tmp_path):

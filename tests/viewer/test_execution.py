@@ -11,6 +11,7 @@ from support import wait_until
 from qemu_bridge.client import Client
 from qemu_bridge.protocol import PageClass
 from viewer.execution import ExecutionWatch
+from viewer.questions import Questions
 
 CODE = (PageClass.KERNEL_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE, PageClass.MODULE)
 
@@ -21,7 +22,7 @@ def test_pages_that_execute_are_code_and_the_plugin_is_disarmed_afterwards(machi
     watch = ExecutionWatch(lambda: Client.connect(machine.name), machine.ram.page_count, woken.set)
     watch.start()
     try:
-        wait_until(lambda: machine.client.trace_status()["state"] == "armed")
+        wait_until(lambda: machine.client.trace_status()["heat"])
         machine.exec("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done")
         wait_until(lambda: watch.counts.max() > 10_000)
         hottest = np.argsort(watch.counts)[-10:]
@@ -29,14 +30,21 @@ def test_pages_that_execute_are_code_and_the_plugin_is_disarmed_afterwards(machi
         assert np.isin(page_class, CODE).all() and woken.is_set() and not watch.problem
     finally:
         watch.stop()
-    assert machine.client.trace_status()["state"] == "disarmed"
+    assert not machine.client.trace_status()["heat"]
 
 
 @pytest.mark.guest
-def test_a_machine_that_is_watched_already_is_a_sentence(machine):
-    with machine.client.heat():
+def test_a_second_watch_counts_beside_the_first_and_names_who_stored_last(machine):
+    questions = Questions(lambda: Client.connect(machine.name), lambda: None)
+    questions.start()
+    with machine.client.heat() as heat:
+        before = heat.stores.copy()
         watch = ExecutionWatch(lambda: Client.connect(machine.name), machine.ram.page_count, lambda: None)
         watch.start()
-        wait_until(lambda: watch.problem)
+        machine.exec("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done")
+        hottest = int((heat.stores - before).argmax()) << 12
+        with machine.paused():
+            wait_until(lambda: "last written by" in watch.writers(questions, hottest)[0])
         watch.stop()
-    assert ";" in watch.problem
+        assert heat.is_armed and not watch.problem
+    questions.stop()

@@ -310,7 +310,7 @@ def code_address(spot: Spot, place: Place | None) -> int:
 
 def _draw_writers(desk: Desk, offset: int) -> None:
     if desk.writers is None:
-        quiet("No trace runs.")
+        quiet("Not watched; watch what executes.")
         return
     for line in desk.writers(offset):
         imgui.text(plain(line))
