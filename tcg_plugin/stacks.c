@@ -201,11 +201,11 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
     }
 }
 
-/* Whether `address` lies in the block before; one that calls itself does not count. */
-static bool is_inside(const gb_stacks *state, uint64_t address)
+/* Whether `address` lies in the block before, which may call its own beginning. */
+static bool is_inside(const gb_stacks *state, uint64_t address, bool by_exception)
 {
     return address - state->start < state->behind - state->start &&
-           !(address == state->start && state->step == GB_STEP_CALL);
+           (by_exception || address != state->start || state->step != GB_STEP_CALL);
 }
 
 int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *numbers, const uint64_t *address,
@@ -223,14 +223,16 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
         if (state->step && state->lengths[state->current]) {
             /* Where an exception comes at once, this is its handler: the step went to where it came from. */
             uint64_t target = address[i], target_key = key;
+            bool by_exception = false;
             for (uint64_t e = next; e < event_count && events[e].at <= i; e++) {
                 if (events[e].kind == GB_AT_EXCEPTION) {
                     target = events[e].from;
                     target_key = events[e].key;
+                    by_exception = true;
                     break;
                 }
             }
-            if (is_inside(state, target)) {
+            if (is_inside(state, target, by_exception)) {
                 /* It was cut short, or its last instruction began again. */
             } else if (target - state->behind < GB_NEAR) {
                 state->is_thunk |= state->step == GB_STEP_CALL;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -113,6 +115,30 @@ def test_counting_spills_within_its_limit(program, tmp_path):
         )  # about 60 MB, and as much again to group it
         count = found.sql.execute("SELECT count(*) FROM (SELECT DISTINCT root, id FROM blocks)").fetchone()[0]
         assert count >= rows and len(found.roots()) >= rows
+
+
+def test_a_trace_larger_than_the_memory_it_may_take_is_counted(program, tmp_path):
+    """Decoded it would be 150 MB; its counts, kept for each frame, are more than DuckDB may have."""
+    path = record_words(
+        tmp_path, program, [window_start(), *[program.walk(3500).tolist()] * 1000, window_stop()], 50_000
+    )
+    with TraceReader(path) as trace:
+        info = trace.info
+        assert len(trace) > 60 and 40 * info.blocks > 128 << 20
+    code = f"""
+import resource
+from pathlib import Path
+from qemu_bridge.trace.mining import mine
+import duckdb
+def peak():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmPeak")).split()[1]) << 10
+duckdb.connect().execute("SELECT 1")
+resource.setrlimit(resource.RLIMIT_AS, (peak() + (512 << 20),) * 2)
+with mine(Path({str(path)!r}), workers=1, memory_mb=64) as found:
+    assert found.instructions == {info.instructions} == sum(count for _, count in found.roots())
+    assert len(found.blocks(100)) == 100 and found.paths(10)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_bad_requests_are_refused(program, tmp_path):
