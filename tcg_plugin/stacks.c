@@ -6,6 +6,8 @@
 
 #define NOWHERE UINT64_MAX
 
+enum { CALL, EXCEPTION, SWITCH }; /* kinds of entries */
+
 _Static_assert(sizeof(gb_stack_node) == 24 && sizeof(gb_stack_entry) == 16 && sizeof(gb_stack_event) == 32,
                "qemu_bridge/trace/stacks.py has these as NumPy types");
 
@@ -68,7 +70,7 @@ static void take_over(gb_stacks *state, gb_stack_tree *tree, const gb_stack_entr
         uint32_t node = to[at - 1].node;
         uint64_t key = tree->nodes[from[at].node].key;
         to[at].behind = from[at].behind;
-        to[at].is_exception = from[at].is_exception;
+        to[at].kind = from[at].kind;
         to[at].node = at >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
     }
     state->lengths[state->current] = length;
@@ -88,11 +90,15 @@ static void load_root(gb_stacks *state, gb_stack_tree *tree, uint32_t stack, uin
 
 /* --- threads ---------------------------------------------------------------------------------------------------- */
 
-/* Keep the current stack, but for its last entry, in place of the one that was put aside first. */
-static void put_aside(gb_stacks *state)
+/* Keep `length` entries of the current stack, in place of the one that was put aside first. */
+static void put_aside(gb_stacks *state, uint32_t length)
 {
     unsigned oldest = 0;
-    uint32_t length = state->lengths[state->current] - 1;
+    if (state->taken) {
+        state->aside_lengths[state->taken - 1] = 0;
+        state->aside_ages[state->taken - 1] = 0;
+    }
+    state->taken = state->trail_count = 0;
     for (unsigned i = 1; i < GB_THREADS; i++) {
         oldest = state->aside_ages[i] < state->aside_ages[oldest] ? i : oldest;
     }
@@ -101,28 +107,39 @@ static void put_aside(gb_stacks *state)
     state->aside_ages[oldest] = ++state->age;
 }
 
-/* Take the stack that has `address` to return to; whether there is one. */
-static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
+/* Index of the entry of `stack` by which the trail's last return ended, if its returns ended entries one below the other; or 0. */
+static uint32_t follow(const gb_stacks *state, const gb_stack_entry *stack, uint32_t length)
 {
-    unsigned best = 0;
-    uint32_t length = 0;
-    for (unsigned i = 0; i < GB_THREADS; i++) {
-        const gb_stack_entry *stack = state->aside + (uint64_t)i * GB_STACK_ROOM;
-        uint32_t at = length && state->aside_ages[i] < state->aside_ages[best] ? 0 : state->aside_lengths[i];
-        for (; at > 2; at--) {
-            if (stack[at - 1].behind == address) {
-                best = i;
-                length = at - 1;
-                break;
-            }
+    for (uint32_t at = length; at-- > 2 + state->trail_count - 1;) {
+        uint32_t same = 0;
+        while (same < state->trail_count && stack[at - same].behind == state->trail[same]) {
+            same++;
+        }
+        if (same == state->trail_count) {
+            return at - same + 1;
         }
     }
-    if (length) {
-        take_over(state, tree, state->aside + (uint64_t)best * GB_STACK_ROOM, length);
-        state->aside_lengths[best] = 0;
-        state->aside_ages[best] = 0;
+    return 0;
+}
+
+/* Take the stack that was put aside last of those that the trail fits; whether there is one. It stays aside until another
+ * is put there: the next return may show that it was the wrong one. */
+static bool take_up(gb_stacks *state, gb_stack_tree *tree)
+{
+    uint32_t best = GB_THREADS, length = 0;
+    for (uint32_t i = 0; i < GB_THREADS; i++) {
+        if (best == GB_THREADS || state->aside_ages[i] > state->aside_ages[best]) {
+            uint32_t found = follow(state, state->aside + (uint64_t)i * GB_STACK_ROOM, state->aside_lengths[i]);
+            best = found ? i : best;
+            length = found ? found : length;
+        }
     }
-    return length != 0;
+    if (best == GB_THREADS) {
+        return false;
+    }
+    take_over(state, tree, state->aside + (uint64_t)best * GB_STACK_ROOM, length);
+    state->taken = best + 1;
+    return true;
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------ */
@@ -130,21 +147,21 @@ static bool take_up(gb_stacks *state, gb_stack_tree *tree, uint64_t address)
 static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key, bool is_exception)
 {
     state->is_thunk = 0;
-    state->is_switch |= state->switch_key && key == state->switch_key;
+    bool is_switch = state->switch_key && key == state->switch_key;
     push(state, tree, behind, key);
-    stack_of(state)[state->lengths[state->current] - 1].is_exception = is_exception;
+    stack_of(state)[state->lengths[state->current] - 1].kind = is_switch ? SWITCH : is_exception ? EXCEPTION : CALL;
 }
 
-/* Entries up to the last one that a return to `address` ends, or 0. An iret may go elsewhere: the handler mended the fault. */
-static uint32_t find_caller(const gb_stacks *state, uint64_t address)
+/* Entry that a return to `address` ends, or 0. An iret may go elsewhere: the handler mended the fault. */
+static uint32_t find_entry(const gb_stacks *state, uint64_t address)
 {
     const gb_stack_entry *stack = stack_of(state);
     uint32_t exception = 0;
-    for (uint32_t at = state->lengths[state->current]; at > 2; at--) {
-        if (stack[at - 1].behind == address) {
-            return at - 1;
+    for (uint32_t at = state->lengths[state->current] - 1; at > 1; at--) {
+        if (stack[at].behind == address || stack[at].kind == SWITCH) {
+            return at;
         }
-        exception = exception || !stack[at - 1].is_exception ? exception : at - 1;
+        exception = exception || stack[at].kind != EXCEPTION ? exception : at;
     }
     return state->step == GB_STEP_IRET ? exception : 0;
 }
@@ -152,40 +169,43 @@ static uint32_t find_caller(const gb_stacks *state, uint64_t address)
 static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uint64_t key)
 {
     gb_stack_entry *stack = stack_of(state);
-    uint32_t length = state->lengths[state->current];
-    bool is_thunk = state->is_thunk, is_switch = state->is_switch;
-    state->is_thunk = state->is_switch = 0;
-    if (is_switch) {
-        put_aside(state);
+    uint32_t *length = state->lengths + state->current, entry = find_entry(state, address);
+    bool is_thunk = state->is_thunk;
+    state->is_thunk = 0;
+    if (entry && stack[entry].kind == SWITCH) {
+        put_aside(state, entry);
         begin(state, tree, key);
-        state->unsettled[state->current] = 1;
+        state->floor = *length;
         return;
     }
-    uint32_t caller = find_caller(state, address);
-    if (caller) {
-        state->lengths[state->current] = caller;
-        return;
-    }
-    if (is_thunk && length > 1 && stack[length - 1].behind != NOWHERE) {
+    if (!entry && is_thunk && stack[*length - 1].behind != NOWHERE) {
         /* A return that was made into a jump leaves for another function. */
-        uint64_t behind = stack[length - 1].behind;
-        state->lengths[state->current]--;
+        uint64_t behind = stack[*length - 1].behind;
+        (*length)--;
         push(state, tree, behind, key);
         return;
     }
-    bool unsettled = state->unsettled[state->current];
-    state->unsettled[state->current] = 0;
-    /* Any other is the end of what was known. */
-    if (!unsettled || !take_up(state, tree, address)) {
+    if (state->floor && (!entry || entry < state->floor)) {
+        /* Out of what ran since the switch: one more sign of whose stack this is. */
+        state->trail[state->trail_count++] = address;
+        if (!entry && take_up(state, tree)) {
+            entry = *length;
+        }
+        state->floor = entry && state->trail_count < GB_TRAIL ? entry : 0;
+    }
+    if (entry) {
+        *length = entry;
+    } else {
+        /* Any other is the end of what was known. */
         begin(state, tree, key);
     }
 }
 
-/* Whether `address` lies in the block before; one that calls itself does not count. */
-static bool is_inside(const gb_stacks *state, uint64_t address)
+/* Whether `address` lies in the block before, which may call its own beginning. */
+static bool is_inside(const gb_stacks *state, uint64_t address, bool by_exception)
 {
     return address - state->start < state->behind - state->start &&
-           !(address == state->start && state->step == GB_STEP_CALL);
+           (by_exception || address != state->start || state->step != GB_STEP_CALL);
 }
 
 int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *numbers, const uint64_t *address,
@@ -203,14 +223,16 @@ int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *nu
         if (state->step && state->lengths[state->current]) {
             /* Where an exception comes at once, this is its handler: the step went to where it came from. */
             uint64_t target = address[i], target_key = key;
+            bool by_exception = false;
             for (uint64_t e = next; e < event_count && events[e].at <= i; e++) {
                 if (events[e].kind == GB_AT_EXCEPTION) {
                     target = events[e].from;
                     target_key = events[e].key;
+                    by_exception = true;
                     break;
                 }
             }
-            if (is_inside(state, target)) {
+            if (is_inside(state, target, by_exception)) {
                 /* It was cut short, or its last instruction began again. */
             } else if (target - state->behind < GB_NEAR) {
                 state->is_thunk |= state->step == GB_STEP_CALL;

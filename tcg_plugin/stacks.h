@@ -6,7 +6,7 @@
  *
  * Each page-table root has a stack of its own, unless the function is known that switches threads: then each thread has one,
  * which moves to the process whose root is loaded. At a switch the stack is put aside and another one begins, without callers;
- * the first return that it cannot account for finds the thread whose stack it fits, the latest first.
+ * the returns that it cannot account for find the thread whose stack they fit, the latest first.
  *
  * No allocation in here, and nothing is written beyond what the caller gave, whatever the input.
  */
@@ -21,6 +21,7 @@ enum {
     GB_DEEPEST = 200,      /* functions of a stack in the tree; what is called deeper counts for the last one */
     GB_STACK_ROOM = 1024,  /* entries of a stack, so that returns from deeper calls are known */
     GB_THREADS = 256,      /* stacks put aside */
+    GB_TRAIL = 8,
     GB_NEAR = 16,          /* bytes behind a call that are no function of their own; an iret to there only flushes the pipeline */
 };
 
@@ -36,7 +37,7 @@ typedef struct {
 
 typedef struct {
     uint64_t behind; /* where a return goes; ~0: nowhere */
-    uint32_t node, is_exception;
+    uint32_t node, kind;
 } gb_stack_entry;
 
 /* Before block `at`: the root of stack `stack` is loaded; or an exception at `from`, which is in the function `key`. */
@@ -55,14 +56,16 @@ typedef struct {
 typedef struct {
     gb_stack_entry *stacks; /* GB_STACK_ROOM for each of `stack_count` */
     uint32_t *lengths;      /* of each; 0: not begun */
-    uint8_t *unsettled;     /* for each: began at a switch of threads, and whose it is is not known */
     gb_stack_entry *aside;  /* GB_STACK_ROOM for each of GB_THREADS */
     uint32_t *aside_lengths;
     uint64_t *aside_ages;
     uint64_t stack_count, age;
     uint64_t switch_key; /* of the function that returns as another thread; 0 if it is not known */
     uint64_t start, behind; /* of the block before */
-    uint32_t current, step, is_thunk, is_switch;
+    uint64_t trail[GB_TRAIL]; /* where returns went since threads were switched, out of what ran since */
+    uint32_t trail_count, floor; /* entries of the stack that the next of these ends; 0: it is known whose stack this is */
+    uint32_t taken;      /* 1 + the place of the stack that was taken up */
+    uint32_t current, step, is_thunk;
     uint32_t base, pad; /* node of the process */
 } gb_stacks;
 

@@ -18,6 +18,7 @@ from .. import connection
 from ..errors import GlassBoxError, MachineError, UsageError
 from . import trace_options, trace_top
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, printable, say
+from .trace_names import Names
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..trace.control import ArmOptions, TraceControl
     from ..trace.reader import TraceReader
     from ..trace.recorder import Progress, Recorder
-    from ..trace.show import Symbolizer
 
 _WORDS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
 _PROGRESS_S = 1.0
@@ -52,12 +52,12 @@ def add_verbs(verbs: Verbs) -> None:
         parser = add_verb(actions, name, function, f"glassbox trace {name} demo.gbt")
         parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
         add_json(parser)
-    parser = add_verb(actions, "show", show, "glassbox trace show demo.gbt --at 1000000 --count 40 --names demo")
+    parser = add_verb(actions, "show", show, "glassbox trace show demo.gbt --at 1000000 --count 40 --symbols demo")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
     parser.add_argument("--at", type=int, default=0, metavar="N", help="the first instruction (default: %(default)s)")
     parser.add_argument("--count", type=int, default=40, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--vcpu", type=int, default=0, metavar="N", help="of which vCPU (default: %(default)s)")
-    parser.add_argument("--names", metavar="NAME", help="a running machine that knows the kernel's symbols")
+    trace_top.add_names(parser)
     add_json(parser)
     parser = add_verb(actions, "diff", diff, "glassbox trace diff one.gbt other.gbt")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
@@ -318,34 +318,16 @@ def show(options: argparse.Namespace) -> None:
 
     if options.at < 0 or options.count < 1:
         raise UsageError("--at counts from 0 and --count from 1; give larger numbers")
+    symbol = Names(options.symbols).symbol
     with TraceReader(options.file) as trace:
-        lines = list(lines_of(trace, options.vcpu, options.at, options.count, _symbolizer(options)))
-    if options.json:
-        print_json([dataclasses.asdict(line) for line in lines])
-        return
-    for line in lines:
-        mark = " " if line.kind == "instruction" else "*"
-        text = f"{line.instruction:12} {line.root:9x} {line.ring} {line.address:16x} {mark}{line.text}"
-        print(printable(f"{text:76} {line.symbol}".rstrip()))
-
-
-def _symbolizer(options: argparse.Namespace) -> Symbolizer | None:
-    if not options.names:
-        return None
-    from ..addresses import VirtualAddress
-    from ..symbols import KernelSymbols
-
-    options.name = options.names
-    with connect(options) as client:
-        table = KernelSymbols.load(client.ram).kallsyms
-    lowest = min(int(symbol.address) for symbol in table.lookup("_stext") or table.lookup("_text"))
-
-    def name(address: int) -> str:
-        # Below the kernel's text kallsyms has only what counts from 0: per-CPU offsets and constants.
-        found = table.at(VirtualAddress(address)) if address >= lowest else None
-        return "" if found is None else found.name + (f"+{found.offset:#x}" if found.offset else "")
-
-    return name
+        lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
+        if options.json:
+            print_json([dataclasses.asdict(line) for line in lines])
+            return
+        for line in lines:
+            mark = " " if line.kind == "instruction" else "*"
+            text = f"{line.instruction:12} {line.root:9x} {line.ring} {line.address:16x} {mark}{line.text}"
+            print(printable(f"{text:76} {line.symbol}".rstrip()))
 
 
 def diff(options: argparse.Namespace) -> int:

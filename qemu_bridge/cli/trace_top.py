@@ -48,7 +48,9 @@ def add_verbs(actions: Verbs) -> None:
 def add_names(parser: argparse.ArgumentParser) -> None:
     """The flag that names a source of symbols."""
     parser.add_argument(
-        "--symbols", metavar="SOURCE", help="the machine the trace is of, while it runs, or a System.map"
+        "--symbols",
+        metavar="SOURCE",
+        help="the machine the trace is of, while it runs, a capture of it, or a System.map",
     )
 
 
@@ -81,6 +83,8 @@ def top(options: argparse.Namespace) -> None:
         return
     _print(answer)
     say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")
+    if not answer["is_complete"]:
+        say("the file was cut off; its whole frames were counted")
 
 
 def export(options: argparse.Namespace) -> None:
@@ -130,6 +134,7 @@ def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int |
         "file": str(options.file),
         "instructions": found.instructions,
         "blocks_executed": found.blocks_executed,
+        "is_complete": found.is_complete,
         "processes": [
             {"root": own, "process": names.process(own), "instructions": count, "share": count / total}
             for own, count in roots

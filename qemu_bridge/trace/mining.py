@@ -261,6 +261,8 @@ class Mined:
         self._trace = trace
         self.path = trace.file.path
         self.blocks_executed, self.instructions = trace.info.blocks, trace.info.instructions
+        self.is_complete = trace.info.is_complete
+        """False: the trace's recorder was killed or its disk was full; what is there was counted."""
         self.sql = duckdb.connect()
         """The connection, for questions of one's own."""
         self.sql.execute(f"SET memory_limit='{memory_mb}MiB'; SET temp_directory='{folder}'; SET threads=2;" + _SCHEMA)

@@ -47,9 +47,10 @@ class _Tree(ctypes.Structure):
 
 class _Stacks(ctypes.Structure):
     _fields_ = (
-        *((name, c_void_p) for name in ("stacks", "lengths", "unsettled", "aside", "aside_lengths", "aside_ages")),
+        *((name, c_void_p) for name in ("stacks", "lengths", "aside", "aside_lengths", "aside_ages")),
         *((name, c_uint64) for name in ("stack_count", "age", "switch_key", "start", "behind")),
-        *((name, c_uint32) for name in ("current", "step", "is_thunk", "is_switch", "base", "pad")),
+        ("trail", c_uint64 * 8),
+        *((name, c_uint32) for name in ("trail_count", "floor", "taken", "current", "step", "is_thunk", "base", "pad")),
     )
 
 
@@ -100,7 +101,8 @@ class Stacks:
         self._tree = tree
         self._aside = (np.zeros((THREADS, ROOM), _ENTRY), np.zeros(THREADS, np.uint32), np.zeros(THREADS, np.uint64))
         self._arrays: tuple[npt.NDArray[Any], ...] = (
-            *(np.zeros((0, ROOM), _ENTRY), np.zeros(0, np.uint32), np.zeros(0, np.uint8)),
+            np.zeros((0, ROOM), _ENTRY),
+            np.zeros(0, np.uint32),
         )
         self._bases = np.zeros(0, np.uint32)
         self._c = _Stacks()
@@ -120,7 +122,7 @@ class Stacks:
                 np.concatenate((array, np.zeros((max(16, len(array)), *array.shape[1:]), array.dtype)))
                 for array in self._arrays
             )
-            self._c.stacks, self._c.lengths, self._c.unsettled = (array.ctypes.data for array in self._arrays)
+            self._c.stacks, self._c.lengths = (array.ctypes.data for array in self._arrays)
         self._c.stack_count = len(self._bases)
         return len(self._bases) - 1
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from importlib.resources import files
+from types import MappingProxyType
 
 import pytest
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2
@@ -11,6 +13,7 @@ from support import booted, glassbox
 from trace_producer import Event, event, record, split64, window_start, window_stop
 from trace_program import record_words
 
+from qemu_bridge.trace import stacks as trace_stacks
 from qemu_bridge.trace.export import Naming, export
 from qemu_bridge.trace.export.perfetto import varint
 from qemu_bridge.trace.reader import TraceReader
@@ -75,6 +78,70 @@ def test_stacks_follow_calls_returns_exceptions_and_retpolines(tmp_path):
         (*top, "thunk"): 1 + 2,
         (*top, "leaf"): 4,
     }
+
+
+class Threads:
+    """a and b call wait, which calls the kernel's switch of threads, which returns as the other one."""
+
+    names = MappingProxyType({BASE: "a", BASE + 0x100: "b", BASE + 0x200: "wait", BASE + 0x300: "__switch_to_asm"})
+    records = b"".join(
+        record(number, BASE + offset, code, lengths)
+        for number, offset, code, lengths in (
+            (1, 0, call(0, 0x200), [5]),
+            (2, 5, b"\x90\xeb\xf8", [1, 2]),
+            (3, 0x100, call(0x100, 0x200), [5]),
+            (4, 0x105, b"\x90\xeb\xf8", [1, 2]),
+            (5, 0x200, call(0x200, 0x300), [5]),
+            (6, 0x205, b"\xc3", [1]),
+            (7, 0x300, b"\xc3", [1]),
+        )
+    )
+
+
+def test_a_thread_goes_on_with_its_own_callers(tmp_path):
+    words = [*window_start(), *[1, 5, 7], *[3, 5, 7], *[6, 2, 1, 5, 7], *[6, 4, 3, 5, 7], *[6, 2], *window_stop()]
+    path = record_words(tmp_path / "trace", Threads, [words])
+    naming = Naming(lambda address: Threads.names.get(address & ~0xFF, ""), lambda root: "p")
+    export(path, "folded", tmp_path / "folded", naming)
+    found = dict(line.rsplit(" ", 1) for line in (tmp_path / "folded").read_text().splitlines())
+    # Until it returns out of wait, nothing tells which thread runs.
+    assert found == {
+        "p;a": "6",
+        "p;a;wait": "2",
+        "p;a;wait;__switch_to_asm": "2",
+        "p;b": "4",
+        "p;b;wait": "2",
+        "p;b;wait;__switch_to_asm": "2",
+        "p;wait": "3",
+    }
+
+
+def test_a_block_that_was_cut_neither_calls_nor_returns(tmp_path):
+    # The fault comes at the first instruction of inner, whose block ends in a call; its handler mends it and goes to main.
+    fault = event(Event.EXCEPTION, *split64(INNER), *split64(0), small=14)
+    words = [*window_start(), 1, 3, *fault, 6, 3, 5, 4, 2, 1, *fault, 6, 2, *window_stop()]
+    found = stacks(record_words(tmp_path / "trace", Calls, [words]), tmp_path / "folded")
+    top = ("0x1000 sh", "main")
+    assert found == {
+        top: 2 + 2 + 2 + 2,
+        (*top, "inner"): 1 + 1 + 1,
+        (*top, "inner", "handler"): 2 + 2,
+        (*top, "inner", "leaf"): 4,
+    }
+
+
+def test_sizes_are_those_of_the_header():
+    header = (files("tcg_plugin") / "stacks.h").read_text()
+    assert f"GB_STACK_ROOM = {trace_stacks.ROOM}," in header and f"GB_THREADS = {trace_stacks.THREADS}," in header
+    # stacks.c asserts these of the structures.
+    sizes = (trace_stacks._NODE.itemsize, trace_stacks._ENTRY.itemsize, trace_stacks.EVENT.itemsize)
+    assert sizes == (24, 16, 32)
+
+
+def test_a_full_tree_counts_callees_for_their_callers():
+    tree = trace_stacks.StackTree(room=3)
+    one, two = tree.child(0, 1), tree.child(0, 2)
+    assert (one, two, tree.child(one, 7), tree.child(0, 1)) == (1, 2, one, 1)
 
 
 def packets(path, output):

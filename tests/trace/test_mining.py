@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -14,6 +17,7 @@ from qemu_bridge.trace.mining import count_frame, mine
 from qemu_bridge.trace.reader import TraceReader
 
 SIZE = len(LENGTHS)
+LIMIT = 288 << 20
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,31 @@ def test_counting_spills_within_its_limit(program, tmp_path):
         )  # about 60 MB, and as much again to group it
         count = found.sql.execute("SELECT count(*) FROM (SELECT DISTINCT root, id FROM blocks)").fetchone()[0]
         assert count >= rows and len(found.roots()) >= rows
+
+
+def test_a_trace_larger_than_the_memory_it_may_take_is_counted(program, tmp_path):
+    """Its blocks, decoded, have 18 bytes each (numbers, ids, addresses, instructions): more than what it may take."""
+    path = record_words(
+        tmp_path, program, [window_start(), *[program.walk(3500).tolist()] * 5000, window_stop()], 200_000
+    )
+    with TraceReader(path) as trace:
+        info = trace.info
+        assert len(trace) > 60 and 18 * info.blocks > LIMIT
+    code = f"""
+import resource
+from pathlib import Path
+from qemu_bridge.trace.mining import mine
+import duckdb
+def peak():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmPeak")).split()[1]) << 10
+duckdb.connect().execute("SELECT 1")
+resource.setrlimit(resource.RLIMIT_AS, (peak() + {LIMIT},) * 2)
+with mine(Path({str(path)!r}), workers=1, memory_mb=64) as found:
+    assert found.instructions == {info.instructions} == sum(count for _, count in found.roots())
+    assert len(found.blocks(100)) == 100 and found.paths(10)
+"""
+    # glibc's arenas take address space that is not used.
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env={**os.environ, "MALLOC_ARENA_MAX": "1"})
 
 
 def test_bad_requests_are_refused(program, tmp_path):

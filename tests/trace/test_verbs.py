@@ -93,7 +93,7 @@ def test_what_is_shown_is_named_and_follows_the_stream(busy, tmp_path):
         # The other vCPU may have slept all the time.
         vcpu = max((0, 1), key=lambda number: sum(len(blocks) for blocks in trace.blocks(number)))
     words = ("trace", "show", str(path), "--vcpu", str(vcpu), "--at", "1000", "--count", "50")
-    answer = glassbox(*words, "--names", busy.name, "--json")
+    answer = glassbox(*words, "--symbols", busy.name, "--json")
     lines = [line for line in json.loads(answer.stdout) if line["kind"] == "instruction"]
     assert [line["instruction"] for line in lines] == list(range(1000, 1050))
     for line in lines:
