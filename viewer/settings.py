@@ -75,7 +75,7 @@ def load_settings(path: Path) -> tuple[Settings, list[str]]:
             settings = replace(settings, **{name: _checked(name, value)})
         except (KeyError, TypeError, ValueError) as error:
             reason = "no such setting" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{path}: {name} = {value!r} is passed over ({reason}); see docs/viewer.md")
+            problems.append(f"{path}: {name:.40} = {value!r:.80} is passed over ({reason}); see docs/viewer.md")
     return settings, problems
 
 

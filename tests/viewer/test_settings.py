@@ -72,3 +72,10 @@ def test_a_folder_that_takes_no_file_is_an_error_in_words(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(GlassBoxError, match="cannot write"):
         write_toml({}, tmp_path / "file" / "x.toml")
+
+
+def test_what_is_passed_over_is_named_briefly_however_long_it_is(tmp_path):
+    path = tmp_path / "viewer.toml"
+    path.write_text(f'{"n" * 100_000} = "{"v" * 100_000}"\n')
+    (problem,) = load_settings(path)[1]
+    assert "no such setting" in problem and len(problem) < 400 + len(str(path))
