@@ -262,6 +262,15 @@ void on_invalidation(unsigned vcpu, void *unused)
     rings[vcpu].epoch++;
 }
 
+/* Kernel code of the upper half loads a page table: the identity map goes, and blocks need not be asked any more. */
+void on_settled(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    if (!__atomic_exchange_n(&settled, true, __ATOMIC_ACQ_REL)) {
+        ask_for_reset();
+    }
+}
+
 void on_syscall(unsigned vcpu, void *type)
 {
     event_64(&rings[vcpu], (unsigned)(uintptr_t)type, 0, gb_guest_register(GB_RAX));
@@ -282,6 +291,7 @@ void on_exception(unsigned vcpu, void *vector_and_mode)
 void on_start_of_machine(unsigned vcpu, void *unused)
 {
     (void)unused;
+    settled = vcpu != 0 && settled;
     gb_ring_event(&rings[vcpu], GB_EVENT_RESET, 0, NULL, 0);
 }
 

@@ -23,6 +23,7 @@ extern uint32_t generation;   /* of the last command seen */
 extern bool armed, closing;   /* closing: a reset was asked for that ends the window */
 extern bool opened;           /* the window is open, not only armed: its trigger has come */
 extern bool trigger_came;
+extern bool settled;          /* the kernel has left the identity map that it started in */
 extern uint32_t hits_left;    /* of trigger_address */
 extern uint32_t features;     /* of this window */
 extern uint32_t stop_reason;
@@ -53,7 +54,7 @@ void close_window(uint32_t reason);
 
 /* hooks.c */
 qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone, on_left_out;
-qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_syscall;
+qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_settled, on_syscall;
 qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers;
 void find_memory_bits(void); /* once, before memory is recorded */
 qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt;

@@ -194,7 +194,7 @@ typedef struct {
 enum {
     GB_BLOCK_MARKED = 1, /* BLOCK_END follows each complete execution (VERIFY: it jumps into its own middle) */
     GB_BLOCK_GATE = 2,   /* starts at an interrupt gate: an event EXCEPTION precedes it */
-    GB_BLOCK_MOVABLE = 4, /* kernel code seen in the lower half: early code that runs at two addresses, see CODE_PAGE */
+    GB_BLOCK_MOVABLE = 4, /* kernel code of a time when it may run at two addresses, see CODE_PAGE */
 };
 
 /*

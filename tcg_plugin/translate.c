@@ -44,12 +44,12 @@ static gb_block *describe(const struct qemu_plugin_tb *tb, record_space *space)
 }
 
 /*
- * A kernel starts in an identity map and goes on in the upper half, where QEMU reuses what it translated below. Such code
- * is told from the rest by the address that it was first seen at; the way up is an indirect or a far jump.
+ * A kernel starts in an identity map and goes on in the upper half, where QEMU reuses what it translated below. Until it has
+ * loaded a page table from up there every block is asked where it runs; later only what was first seen below.
  */
 static bool is_movable(const gb_block *block)
 {
-    return block->ring == 0 && block->mode == 64 && !(block->address >> 63) && block->offset != GB_NO_OFFSET;
+    return block->ring == 0 && block->mode == 64 && !(settled && block->address >> 63) && block->offset != GB_NO_OFFSET;
 }
 
 static bool is_wanted(const gb_block *block)
@@ -79,13 +79,14 @@ static void publish_record(const gb_block *record)
 }
 
 /* The id of `block`, whose record the reader has before this returns; 0: no memory. */
-static uint32_t name(const gb_block *block)
+static uint32_t name(gb_block *block)
 {
     uint32_t id = 0;
     pthread_mutex_lock(&lock);
     gb_entry *entry = gb_names_find(&names, block);
     if (entry) {
         id = entry->record->id;
+        block->flags |= entry->record->flags & GB_BLOCK_MOVABLE;
         control->id_count = names.count;
         if (entry->window != control->window || entry->record->flags != block->flags) {
             entry->window = control->window;
@@ -122,6 +123,11 @@ static uintptr_t source_of(opcode op)
     /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
     static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
     return op.rex & 1 ? GB_R8 + (op.bytes[2] & 7u) : order[op.bytes[2] & 7];
+}
+
+static bool is_root_load(opcode op)
+{
+    return op.length > 2 && op.bytes[0] == 0x0f && op.bytes[1] == 0x22 && (op.bytes[2] >> 3 & 7) == 3 && !(op.rex & 4);
 }
 
 static bool may_leave_map(opcode op)
@@ -222,6 +228,9 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
         if (events) {
             hook_instruction(insn, op);
         }
+        if (!settled && block->address >> 63 && is_root_load(op)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_settled, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        }
         if (block->flags & GB_BLOCK_MOVABLE && i + 1 == block->instructions && may_leave_map(op)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
@@ -240,6 +249,9 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
 
 static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
 {
+    if (block->flags & GB_BLOCK_MOVABLE && !settled) {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
+    }
     if ((block->ring == 3 || block->flags & GB_BLOCK_MOVABLE) && block->offset >> PAGE_SHIFT < control->heat_pages) {
         uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
         qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : on_user_block, QEMU_PLUGIN_CB_R_REGS,

@@ -11,7 +11,7 @@ qemu_plugin_id_t plugin_id;
 uint8_t *file;
 gb_control *control;
 uint32_t generation;
-bool armed, closing, opened, trigger_came;
+bool armed, closing, opened, trigger_came, settled;
 uint32_t hits_left, features, stop_reason;
 gb_ring rings[GB_MAX_VCPUS];
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -201,6 +201,7 @@ bool arm(void)
     deadline_ns = 0;
     hits_left = control->trigger_hits;
     opened = trigger_came = false;
+    settled = vcpu_page(0)->told_root != 0;
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;

@@ -14,7 +14,7 @@ from support import booted, glassbox, wait_until
 from qemu_bridge.client import Client
 from qemu_bridge.trace.check import check_trace
 from qemu_bridge.trace.reader import TraceReader
-from tcg_plugin.layout import Event
+from tcg_plugin.layout import BlockFlag, Event
 
 pytestmark = pytest.mark.guest
 
@@ -172,3 +172,9 @@ def test_a_boot_is_recorded_from_its_first_instruction(image, tmp_path):
         first = next(trace.blocks())
         assert first.addresses[0] == 0xFFFFFFF0, "the reset vector"
         assert trace.info.file_bytes < 0.02 * trace.info.instructions
+        table, numbers = first.table, first.numbers
+        offsets = table.offsets[numbers]
+        early = (table.flags[numbers] & BlockFlag.MOVABLE != 0) & (first.addresses >> np.uint64(63) == 0)
+        # In the identity map an address is the place in RAM, and some of that code was first seen in the upper half.
+        assert (first.addresses[early] == offsets[early]).all()
+        assert (table.addresses[numbers][early] >> np.uint64(63) == 1).any()
