@@ -72,8 +72,8 @@ def arm_options(client: Client, options: argparse.Namespace) -> ArmOptions:
     if options.start_at and options.after:
         raise UsageError("a window cannot wait for both --start-at and --after; give one of them")
     for flag in ("after", "insns", "seconds"):
-        if (getattr(options, flag) or 0) < 0:
-            raise UsageError(f"--{flag} counts from 0 up; give a larger number")
+        if not 0 <= (getattr(options, flag) or 0) < 1 << 63:  # nan is neither
+            raise UsageError(f"--{flag} counts from 0 up to 2**63; give another number")
     chunk_bytes, chunks = split_ring(options.ring) if options.ring else (DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS)
     wanted = ArmOptions(
         features=features,

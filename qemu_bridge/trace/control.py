@@ -188,7 +188,7 @@ class TraceControl:
         """
         options.validate()
         if self.is_armed:
-            raise MachineError("the trace is armed already; disarm it first")
+            raise MachineError("the machine is being recorded already; 'glassbox trace stop NAME' ends that")
         block = self.block
         self._discard_rest(reader_pid)
         block.reader_pid, block.mode = reader_pid, options.mode

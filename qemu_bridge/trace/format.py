@@ -249,10 +249,15 @@ class TraceWriter:
 
 
 def _is_something_else(path: Path) -> bool:
-    """Whether there is a file at `path` that is no trace, so that it must not be overwritten."""
+    """Whether there is something at `path` that is no trace, so that it must not be overwritten.
+
+    A pipe is not opened, for that would wait for its other end.
+    """
     try:
-        with open(path, "rb") as file:
-            return path.is_file() and file.read(len(MAGIC)) not in (b"", MAGIC)
+        if path.is_file():
+            with open(path, "rb") as file:
+                return file.read(len(MAGIC)) not in (b"", MAGIC)
+        return path.is_fifo() or path.is_socket()
     except OSError:
         return False
 
@@ -269,7 +274,9 @@ class TraceFile:
     def __init__(self, path: Path) -> None:
         """Open the file at `path`; `TraceError` when it is no trace, `UsageError` when there is none."""
         try:
-            with open(path, "rb") as file:
+            # A pipe without another end would be waited for.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise UsageError(

@@ -233,7 +233,7 @@ def test_what_cannot_be_is_refused_in_words(machine, control):
     with pytest.raises(UsageError, match=r"docs/trace\.md"):
         machine.client.request("trace_arm", options={"colour": 1}, reader_pid=1)
     machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY))
-    with pytest.raises(MachineError, match="armed already"):
+    with pytest.raises(MachineError, match="recorded already"):
         machine.client.trace_arm(ArmOptions())
 
 

@@ -1,5 +1,6 @@
 """The file of a trace: cut off anywhere, damaged anywhere, written to a full disk; always whole frames or a sentence."""
 
+import os
 import subprocess
 import sys
 import zlib
@@ -220,6 +221,12 @@ def test_what_is_no_trace_is_neither_read_nor_overwritten(tmp_path):
         TraceFile(path)
     with pytest.raises(UsageError, match="another name"):
         TraceWriter(path, 1, {}, 0)
+    pipe = tmp_path / "pipe.gbt"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="another name"):
+        TraceWriter(pipe, 1, {}, 0)
+    with pytest.raises(UsageError, match="cannot be read"):
+        TraceFile(pipe)
     with pytest.raises(UsageError, match="cannot be read"):
         TraceFile(tmp_path / "missing.gbt")
     with pytest.raises(HostError, match="another name"):

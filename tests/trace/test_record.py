@@ -367,6 +367,7 @@ def test_flags_that_make_no_sense_are_refused_in_words(machine, tmp_path):
         (["--start-at", "sym:schedule:0"], "counts from 1"),
         (["--start-at", "sym:schedule", "--after", "5"], "both"),
         (["--after", "-1"], "counts from 0"),
+        (["--seconds", "nan"], "counts from 0"),
     ):
         answer = glassbox("trace", machine.name, "-o", str(tmp_path / "x.gbt"), *words)
         assert answer.returncode == 2 and says in answer.stderr, (words, answer.stderr)
