@@ -185,9 +185,11 @@ class SimpleNamespaceRow:
 @pytest.mark.parametrize("fault", RUNNING)
 def test_whatever_an_overlay_does_it_ends_and_is_named(fault, nothing):
     rows, reason = RUNNING[fault]
+    # Only those that would spend all their time get little of it: a busy machine can stand still for 0.3 s.
+    time_s = 0.3 if reason == "time ran out" else 20.0
     started = time.monotonic()
-    table = read_overlay(overlay(rows), nothing, Budget(time_s=0.3, items=2000))
-    assert time.monotonic() - started < 3.0
+    table = read_overlay(overlay(rows), nothing, Budget(time_s=time_s, items=2000))
+    assert time.monotonic() - started < time_s + 3.0
     assert not table.complete and "sample" in table.skipped[-1] and reason in table.skipped[-1]
     assert all(row == {"number": 1} or fault == "heavy" for row in table.rows)
 
