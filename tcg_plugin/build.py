@@ -31,7 +31,10 @@ FLAGS = (
     "-Werror",
     "-D_GNU_SOURCE",
 )
-_PLUGIN = ("trace_plugin.c", "window.c", "hooks.c", "heat.c", "translate.c", "ring.c", "dictionary.c", "guest.c")
+_PLUGIN = (
+    "trace_plugin.c", "window.c", "hooks.c", "memory.c", "heat.c", "translate.c", "ring.c", "dictionary.c", "values.c",
+    "guest.c",
+)  # fmt: skip
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,
     "glassbox_trace_v7": _PLUGIN,

@@ -44,7 +44,7 @@ void on_user_block(unsigned vcpu, void *page_and_id)
     gb_ring_put(ring, (uint32_t)(uintptr_t)page_and_id);
 }
 
-static void mark_alone(unsigned vcpu)
+void mark_alone(unsigned vcpu)
 {
     alone[vcpu].cursor = rings[vcpu].cursor;
     alone[vcpu].sequence = rings[vcpu].sequence;
@@ -103,115 +103,6 @@ void on_memory_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address
         event_64(ring, GB_EVENT_IO_DONE, 0, (uint64_t)(uintptr_t)instruction);
         mark_alone(vcpu);
     }
-}
-
-/*
- * Where QEMU keeps size and direction in what it calls opaque: asked once, for two calls an access cost a third of the
- * time. Bits that no QEMU uses stand for "not found", and then it is asked each time.
- */
-static unsigned size_bit = 32, store_bit = 32;
-static bool bits_are_known;
-
-static bool is_size_at(unsigned bit)
-{
-    bool same = true;
-    for (unsigned log2size = 0; log2size < 5; log2size++) {
-        same &= qemu_plugin_mem_size_shift(log2size << bit) == log2size &&
-                qemu_plugin_mem_size_shift(log2size << bit | ~(7u << bit)) == log2size;
-    }
-    return same;
-}
-
-void find_memory_bits(void)
-{
-    for (unsigned bit = 0; bit < 29; bit++) {
-        size_bit = is_size_at(bit) ? bit : size_bit;
-    }
-    for (unsigned bit = 0; bit < 32; bit++) {
-        bool only = qemu_plugin_mem_is_store(1u << bit) && !qemu_plugin_mem_is_store(~(1u << bit));
-        store_bit = only ? bit : store_bit;
-    }
-    bits_are_known = size_bit < 32 && store_bit < 32;
-}
-
-static inline bool is_canonical(uint64_t address)
-{
-    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
-
-static uint32_t *put_value(uint32_t *cursor, qemu_plugin_meminfo_t info, unsigned log2size)
-{
-    qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
-    switch (log2size) {
-    case 0: *cursor = value.data.u8; break;
-    case 1: *cursor = value.data.u16; break;
-    case 2: *cursor = value.data.u32; break;
-    case 3: put_64(cursor, value.data.u64); break;
-    default:
-        put_64(cursor, value.data.u128.low);
-        put_64(cursor + 2, value.data.u128.high);
-    }
-    return cursor + (log2size < 3 ? 1 : 1u << (log2size - 2));
-}
-
-/* Any access: the functions below pass on to it what is rare, and so need no stack of their own. */
-static __attribute__((noinline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
-                                                 uint32_t instruction, bool valued)
-{
-    unsigned log2size = qemu_plugin_mem_size_shift(info);
-    uint32_t word = GB_MEMORY_WORD(qemu_plugin_mem_is_store(info), valued, log2size, 0, address) | instruction;
-    uint32_t *cursor = ring->cursor;
-    if (is_canonical(address)) {
-        *cursor++ = word;
-        *cursor++ = (uint32_t)address;
-    } else {
-        unsigned value_words = !valued ? 0 : log2size < 3 ? 1 : 1u << (log2size - 2);
-        *cursor++ = GB_EVENT_WORD(GB_EVENT_MEM_WIDE, 3 + value_words, 0);
-        *cursor++ = word & ~0xffffu;
-        put_64(cursor, address);
-        cursor += 2;
-    }
-    ring->cursor = valued ? put_value(cursor, info, log2size) : cursor;
-    gb_ring_check(ring);
-}
-
-static inline __attribute__((always_inline)) uint32_t *put_usual(gb_ring *ring, qemu_plugin_meminfo_t info,
-                                                                 uint64_t address, uint32_t instruction, bool valued)
-{
-    uint32_t *cursor = ring->cursor;
-    cursor[0] = GB_MEMORY_WORD(info >> store_bit & 1, valued, info >> size_bit & 7, 0, address) | instruction;
-    cursor[1] = (uint32_t)address;
-    return cursor + 2;
-}
-
-void on_memory(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
-{
-    gb_ring *ring = &rings[vcpu];
-    if (__builtin_expect(!bits_are_known || !is_canonical(address), 0)) {
-        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
-        return;
-    }
-    ring->cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
-    gb_ring_check(ring);
-}
-
-void on_memory_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
-{
-    gb_ring *ring = &rings[vcpu];
-    if (__builtin_expect(!bits_are_known || !is_canonical(address), 0)) {
-        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
-        return;
-    }
-    uint32_t *cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
-    ring->cursor = put_value(cursor, info, info >> size_bit & 7);
-    gb_ring_check(ring);
-}
-
-/* Of a block of one instruction; on_memory_alone was there before and has marked the place. */
-void on_access_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *valued)
-{
-    put_memory(&rings[vcpu], info, address, 0, valued != NULL);
-    mark_alone(vcpu);
 }
 
 /* Before `mov cr3, reg`; `which` is the register. */

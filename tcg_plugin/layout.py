@@ -223,7 +223,7 @@ class VcpuHeader(ctypes.LittleEndianStructure):
         ("lost_chunks", c_uint64),
         ("lost_words", c_uint64),
         ("instructions", c_uint64),
-        ("blocks_gated", c_uint64),
+        ("value_distance", c_uint64),
         ("pad2", c_uint8 * 16),
         ("told_root", c_uint64),
         ("told_idt_base", c_uint64),

@@ -1,6 +1,6 @@
 /*
- * What the parts of the plugin share. window.c opens and closes windows, hooks.c is called while the guest runs,
- * translate.c decides which block gets which hook, trace_plugin.c is what QEMU knows of.
+ * What the parts of the plugin share. window.c opens and closes windows, hooks.c and memory.c are called while the guest
+ * runs, translate.c decides which block gets which hook, trace_plugin.c is what QEMU knows of.
  */
 #ifndef GB_PLUGIN_H
 #define GB_PLUGIN_H
@@ -38,6 +38,11 @@ static inline void put_64(uint32_t *words, uint64_t value)
     words[1] = (uint32_t)(value >> 32);
 }
 
+static inline gb_vcpu *vcpu_page(unsigned vcpu)
+{
+    return (gb_vcpu *)(file + GB_PAGE_BYTES) + vcpu;
+}
+
 /* window.c */
 void event_64(gb_ring *ring, unsigned type, unsigned small, uint64_t value);
 void event_filter(gb_ring *ring, unsigned on, uint64_t root);
@@ -56,8 +61,14 @@ void close_window(uint32_t reason);
 qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone, on_left_out;
 qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_settled, on_syscall;
 qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers;
+void mark_alone(unsigned vcpu); /* a block of one instruction is here in its ring */
+qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_lidt;
+
+/* memory.c */
 void find_memory_bits(void); /* once, before memory is recorded */
-qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_access_alone, on_memory, on_memory_value, on_lidt;
+void forget_values(void);    /* a window begins: all vCPUs stand still */
+qemu_plugin_vcpu_mem_cb_t on_access_alone, on_memory, on_memory_value;
+qemu_plugin_vcpu_mem_cb_t *value_hook(void); /* on_memory_value, or what finds out for it where values lie */
 
 /* heat.c */
 extern bool heat_on;

@@ -141,7 +141,7 @@ typedef struct {
     uint64_t waits, wait_ns;            /* producer: times and time that it found the ring full */
     uint64_t lost_chunks, lost_words;   /* over all windows */
     uint64_t instructions;              /* VERIFY: begun so far, as of the last published chunk */
-    uint64_t blocks_gated;              /* not used yet */
+    uint64_t value_distance;            /* this window reads values in place, so many bytes below the registers; 0: not */
     uint8_t pad2[16];
     uint64_t told_root, told_idt_base, told_idt_limit; /* daemon: CR3 and IDT when it armed */
     uint8_t pad3[3880];

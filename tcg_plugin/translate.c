@@ -184,9 +184,10 @@ static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool w
                                          QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)valued);
         return;
     }
+    qemu_plugin_vcpu_mem_cb_t *hook = valued ? value_hook() : on_memory;
     for (size_t i = 0; i < block->instructions; i++) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), valued ? on_memory_value : on_memory,
-                                         QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)(i << 16));
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), hook, QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)(i << 16));
     }
 }
 

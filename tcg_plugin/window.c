@@ -18,11 +18,6 @@ pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 qemu_plugin_u64 begun, executed;
 static uint64_t deadline_ns;
 
-static gb_vcpu *vcpu_page(unsigned vcpu)
-{
-    return (gb_vcpu *)(file + GB_PAGE_BYTES) + vcpu;
-}
-
 /* VERIFY: instructions begun on a vCPU since it was made; QEMU aborts when it is asked too early. */
 static uint64_t begun_on(unsigned vcpu)
 {
@@ -205,6 +200,7 @@ bool arm(void)
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;
+    forget_values();
     for (unsigned vcpu = 0; features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         if (!prepare_ring(vcpu)) {
             fail("QEMU has no memory for the trace; arm again with smaller chunks");

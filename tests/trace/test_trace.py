@@ -141,30 +141,34 @@ def probe(tmp_path_factory):
     return out.read_bytes()
 
 
-def run_probe(machine, control, probe, features):
-    """The stream of the known program, and the blocks."""
+def run_probe(machine, control, probe, features, before=None):
+    """The stream of the known program, and the blocks; with `before`, what the guest executes first, of all user code."""
     text = base64.b64encode(probe).decode()
     machine.exec("rm -f /tmp/probe.64")
     for at in range(0, len(text), 1000):
         machine.exec(f"echo {text[at : at + 1000]} >> /tmp/probe.64")
     machine.exec("base64 -d /tmp/probe.64 > /tmp/probe; chmod +x /tmp/probe")
     with Consumer(control) as consumer:
-        machine.client.trace_arm(ArmOptions(features=features, scope=Scope.USER, ranges=[(TEXT, TEXT + 0x1000)]))
+        ranges = [] if before else [(TEXT, TEXT + 0x1000)]
+        machine.client.trace_arm(ArmOptions(features=features, scope=Scope.USER, ranges=ranges))
+        if before:
+            machine.exec(before)
         machine.exec("/tmp/probe")
         machine.client.trace_disarm()
     return consumer.stream(), consumer.blocks()
 
 
-@pytest.mark.parametrize("valued", [False, True], ids=["addresses", "values"])
-def test_loads_and_stores_of_a_known_program_are_what_it_did(valued, machine, control, probe):
-    features = Feature.BLOCKS | Feature.EVENTS | (Feature.VALUES if valued else Feature.MEMORY)
-    words, _ = run_probe(machine, control, probe, features)
+def accesses(words):
+    """(stores, bytes, address, value or None) of what the known program did to its buffer."""
     buffer = range(BUFFER, BUFFER + 8 * COUNT)
-    found = [
+    return [
         (bool(word >> 29 & 1), 1 << (word >> 25 & 7), address, value)
         for kind, word, address, value in (item for item in items(words) if item[0] == "memory")
         if address in buffer
     ]
+
+
+def wanted_accesses(valued):
     first = [GOLDEN * i % 2**64 for i in range(4)]
     wide = first[2] | first[3] << 64
     wanted = [(store, 8, BUFFER + 8 * i, GOLDEN * i % 2**64) for i in range(COUNT) for store in (True, False)]
@@ -175,7 +179,22 @@ def test_loads_and_stores_of_a_known_program_are_what_it_did(valued, machine, co
         (False, 16, BUFFER + 16, wide),
         (True, 16, BUFFER + 32, wide),
     ]
-    assert found == [(*access, value if valued else None) for *access, value in wanted]
+    return [(*access, value if valued else None) for *access, value in wanted]
+
+
+@pytest.mark.parametrize("valued", [False, True], ids=["addresses", "values"])
+def test_loads_and_stores_of_a_known_program_are_what_it_did(valued, machine, control, probe):
+    features = Feature.BLOCKS | Feature.EVENTS | (Feature.VALUES if valued else Feature.MEMORY)
+    words, _ = run_probe(machine, control, probe, features)
+    assert accesses(words) == wanted_accesses(valued)
+
+
+def test_values_that_are_read_in_place_are_what_qemu_says(machine, control, probe):
+    """The plugin finds out where QEMU keeps values from what runs first, and reads those of the program from there."""
+    features = Feature.BLOCKS | Feature.EVENTS | Feature.VALUES
+    words, _ = run_probe(machine, control, probe, features, "echo warm | md5sum")
+    assert 0 < control.vcpus[0].value_distance <= 512
+    assert accesses(words) == wanted_accesses(True)
 
 
 def test_code_that_changes_itself_is_recorded_as_it_was_when_it_ran(machine, control, probe):

@@ -1,0 +1,37 @@
+/*
+ * Where QEMU keeps the value of an access. Its interface hands out 64 bits; translated code has stored 32 of them an
+ * instant before, if no more were accessed, and a processor that loads more than the last store wrote waits until
+ * that has left its store buffer: two thirds of what a value costs. Loads of the size that was stored do not wait.
+ *
+ * The value lies a few words below the vCPU's registers (CPUNegativeOffsetState, include/hw/core/cpu.h of QEMU
+ * 10.0), whose address translated code has in rbp on this kind of host (TCG_AREG0, tcg/i386/tcg-target.h). No header says so to a plugin, so it is looked for by what QEMU itself says of many accesses, and only a
+ * place that agreed with all of them is used. No QEMU in here: tests/tcg_plugin compiles it alone.
+ */
+#ifndef GB_VALUES_H
+#define GB_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    GB_VALUE_WORDS = 64,   /* of 64 bits below the registers, that are looked at */
+    GB_VALUE_SAMPLES = 32, /* wide ones and narrow ones, each unlike the one before */
+};
+
+/* The search on one vCPU; begins as zeros. */
+typedef struct {
+    const void *found;  /* the place, NULL while it is not known */
+    const void *below;  /* the registers */
+    uint64_t last;
+    uint64_t candidates; /* a bit for each word: agreed so far */
+    unsigned wide, narrow;
+    bool failed;        /* there is none; the search is over */
+} gb_value_place;
+
+/*
+ * One more access: QEMU says that it was of 2^log2size bytes (0 to 3) and had `value`. `below` need not be an address of
+ * anything. True once the search is over, found or failed.
+ */
+bool gb_value_seen(gb_value_place *place, const void *below, unsigned log2size, uint64_t value);
+
+#endif

@@ -1,0 +1,93 @@
+/* Unit tests of values.c: the one place that always agreed is found; none, several and one that cannot be read are not. */
+#include "values.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CHECK(condition)                                                                                    \
+    do {                                                                                                    \
+        if (!(condition)) {                                                                                 \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
+            exit(1);                                                                                        \
+        }                                                                                                   \
+    } while (0)
+
+enum { MOST = 10000 };
+static uint64_t words[GB_VALUE_WORDS + 1]; /* the registers begin behind them */
+static const void *const registers = words + GB_VALUE_WORDS;
+
+static uint64_t next_random(void)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return state;
+}
+
+/* Accesses of all sizes whose value lies in word `place`, with garbage above it where the size is smaller. */
+static unsigned search(gb_value_place *found, unsigned place, int also, unsigned narrow_only)
+{
+    for (unsigned turn = 1; turn <= MOST; turn++) {
+        unsigned log2size = narrow_only ? (unsigned)(next_random() % 3) : (unsigned)(next_random() % 4);
+        uint64_t value = next_random(), mask = log2size == 3 ? ~UINT64_C(0) : (UINT64_C(1) << (8 << log2size)) - 1;
+        for (unsigned i = 0; i < GB_VALUE_WORDS; i++) {
+            words[i] = i % 3 ? next_random() : 0;
+        }
+        if (place < GB_VALUE_WORDS) {
+            words[place] = value;
+        }
+        if (also >= 0) {
+            words[also] = value;
+        }
+        if (gb_value_seen(found, registers, log2size, value & mask)) {
+            return turn;
+        }
+    }
+    return 0;
+}
+
+static void test_the_place_that_agrees_is_found(void)
+{
+    for (unsigned place = 0; place < GB_VALUE_WORDS; place++) {
+        gb_value_place found = {0};
+        CHECK(search(&found, place, -1, 0) >= 2 * GB_VALUE_SAMPLES);
+        CHECK(found.found == words + place && !found.failed);
+        CHECK(gb_value_seen(&found, NULL, 3, 0) && found.found == words + place);
+    }
+    puts("place");
+}
+
+static void test_no_place_two_places_and_a_place_that_moves_are_none(void)
+{
+    gb_value_place none = {0}, two = {0}, narrow = {0}, moves = {0};
+    CHECK(search(&none, GB_VALUE_WORDS, -1, 0) && none.failed && !none.found);
+    CHECK(search(&two, 7, 9, 0) && two.failed && !two.found);
+    CHECK(search(&narrow, 7, -1, 1) == 0 && !narrow.failed && !narrow.found);
+    words[3] = 5;
+    CHECK(!gb_value_seen(&moves, registers, 3, 5));
+    words[3] = 6;
+    CHECK(gb_value_seen(&moves, words + GB_VALUE_WORDS - 1, 3, 6) && moves.failed && !moves.found);
+    puts("none");
+}
+
+/* What translated code has in the register may be anything. */
+static void test_registers_that_are_no_memory_end_the_search(void)
+{
+    uint8_t *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const void *bad[] = {(void *)(uintptr_t)8, (void *)UINTPTR_MAX, page + 64, (void *)(UINTPTR_MAX / 2)};
+    CHECK(page != MAP_FAILED);
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        gb_value_place found = {0};
+        CHECK(gb_value_seen(&found, bad[i], 3, 77) && found.failed && !found.found);
+    }
+    puts("bad");
+}
+
+int main(void)
+{
+    test_the_place_that_agrees_is_found();
+    test_no_place_two_places_and_a_place_that_moves_are_none();
+    test_registers_that_are_no_memory_end_the_search();
+    return 0;
+}
