@@ -11,6 +11,13 @@ void on_block(unsigned vcpu, void *id)
     gb_ring_put(&rings[vcpu], (uint32_t)(uintptr_t)id);
 }
 
+/* Of a machine of one vCPU: its ring is a constant. */
+void on_block_of_one(unsigned vcpu, void *id)
+{
+    (void)vcpu;
+    gb_ring_put(&rings[0], (uint32_t)(uintptr_t)id);
+}
+
 /*
  * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
  * where a page of code is mapped, when it is first used after the address space may have changed.
@@ -20,7 +27,7 @@ static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t numbe
     gb_code_page *page = &ring->pages[number];
     uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
     gb_ring_at_block(ring);
-    page->epoch = ring->epoch;
+    ring->page_epochs[number] = ring->epoch;
     if (page->told != ring->told || page->virtual_page != virtual_page) {
         page->told = ring->told;
         page->virtual_page = virtual_page;
@@ -33,15 +40,25 @@ static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t numbe
     gb_ring_put(ring, id);
 }
 
-void on_user_block(unsigned vcpu, void *page_and_id)
+static inline __attribute__((always_inline)) void put_user_block(gb_ring *ring, uintptr_t page_and_id)
 {
-    gb_ring *ring = &rings[vcpu];
-    uint32_t page = (uint32_t)((uintptr_t)page_and_id >> 32);
-    if (__builtin_expect(ring->pages[page].epoch != ring->epoch, 0)) {
-        look_at_page(ring, page, (uint32_t)(uintptr_t)page_and_id);
+    uint32_t page = (uint32_t)(page_and_id >> 32);
+    if (__builtin_expect(ring->page_epochs[page] != ring->epoch, 0)) {
+        look_at_page(ring, page, (uint32_t)page_and_id);
         return;
     }
-    gb_ring_put(ring, (uint32_t)(uintptr_t)page_and_id);
+    gb_ring_put(ring, (uint32_t)page_and_id);
+}
+
+void on_user_block(unsigned vcpu, void *page_and_id)
+{
+    put_user_block(&rings[vcpu], (uintptr_t)page_and_id);
+}
+
+void on_user_block_of_one(unsigned vcpu, void *page_and_id)
+{
+    (void)vcpu;
+    put_user_block(&rings[0], (uintptr_t)page_and_id);
 }
 
 void mark_alone(unsigned vcpu)

@@ -1,15 +1,15 @@
-/* What is called at loads and stores. on_memory and on_memory_value are as hot as on_block. */
+/* What is called at loads and stores: as hot as on_block. */
 #include <string.h>
 
 #include "plugin.h"
 #include "values.h"
 
 /*
- * Where QEMU keeps size and direction in what it calls opaque: asked once, for two calls an access cost a third of the
- * time. Bits that no QEMU uses stand for "not found", and then it is asked each time.
+ * Where QEMU keeps size and direction in what it calls opaque: two calls an access cost a third of the time. The bit of
+ * the size is 4 in QEMU 10.0, 5 in 11.1 (make_memop_idx, include/exec/memopidx.h); with others QEMU is asked each time.
  */
-static unsigned size_bit = 32, store_bit = 32;
-static bool bits_are_known;
+enum { SIZE_AT = 4, SIZE_AT_LATER = 5, STORE_AT = 17 };
+static bool is_known, is_later;
 
 static bool is_size_at(unsigned bit)
 {
@@ -23,14 +23,9 @@ static bool is_size_at(unsigned bit)
 
 void find_memory_bits(void)
 {
-    for (unsigned bit = 0; bit < 29; bit++) {
-        size_bit = is_size_at(bit) ? bit : size_bit;
-    }
-    for (unsigned bit = 0; bit < 32; bit++) {
-        bool only = qemu_plugin_mem_is_store(1u << bit) && !qemu_plugin_mem_is_store(~(1u << bit));
-        store_bit = only ? bit : store_bit;
-    }
-    bits_are_known = size_bit < 32 && store_bit < 32;
+    bool is_store_there = qemu_plugin_mem_is_store(1u << STORE_AT) && !qemu_plugin_mem_is_store(~(1u << STORE_AT));
+    is_later = is_size_at(SIZE_AT_LATER);
+    is_known = is_store_there && (is_later || is_size_at(SIZE_AT));
 }
 
 static inline bool is_canonical(uint64_t address)
@@ -78,52 +73,72 @@ static __attribute__((noinline)) void put_memory(gb_ring *ring, qemu_plugin_memi
     gb_ring_check(ring);
 }
 
-static inline __attribute__((always_inline)) uint32_t *put_usual(gb_ring *ring, qemu_plugin_meminfo_t info,
-                                                                 uint64_t address, uint32_t instruction, bool valued)
+/*
+ * What is the same for all accesses is a constant here: the ring of a machine of one vCPU, and where QEMU keeps size and
+ * direction. A third of the instructions goes.
+ */
+static inline __attribute__((always_inline)) void record(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
+                                                         void *instruction, unsigned size_at, bool valued,
+                                                         const void *place)
 {
+    static const uint32_t masks[] = {0xff, 0xffff, 0xffffffff, 0xffffffff};
+    uint32_t log2size = info >> size_at & 7;
+    if (__builtin_expect(!is_canonical(address) || (valued && (!place || log2size > 3)), 0)) {
+        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, valued);
+        return;
+    }
     uint32_t *cursor = ring->cursor;
-    cursor[0] = GB_MEMORY_WORD(info >> store_bit & 1, valued, info >> size_bit & 7, 0, address) | instruction;
-    cursor[1] = (uint32_t)address;
-    return cursor + 2;
-}
-
-void on_memory(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
-{
-    gb_ring *ring = &rings[vcpu];
-    if (__builtin_expect(!bits_are_known || !is_canonical(address), 0)) {
-        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
-        return;
+    uint32_t word = GB_MEMORY_WORD(info >> STORE_AT & 1, valued, log2size, 0, UINT64_C(0)) | (uint32_t)(uintptr_t)instruction;
+    uint64_t both = ((address << 32 | address >> 32) & 0xffffffff0000ffff) | word;
+    memcpy(cursor, &both, sizeof both);
+    if (valued) {
+        /* Two loads: of what translated code has stored as 32 bits, 64 would have to wait for. */
+        uint32_t low, high;
+        memcpy(&low, place, sizeof low);
+        memcpy(&high, (const uint8_t *)place + sizeof low, sizeof high);
+        uint64_t value = (low & masks[log2size]) | (uint64_t)high << 32;
+        memcpy(cursor + 2, &value, sizeof value);
     }
-    ring->cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, false);
+    ring->cursor = cursor + 2 + (valued ? 1 + (log2size == 3) : 0);
     gb_ring_check(ring);
 }
 
-void on_memory_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+#define MEMORY_HOOKS(name, number, size_at)                                                                         \
+    static void on_memory_##name(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)    \
+    {                                                                                                               \
+        (void)vcpu;                                                                                                 \
+        record(&rings[number], info, address, instruction, size_at, false, NULL);                                   \
+    }                                                                                                               \
+    static void on_value_##name(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)     \
+    {                                                                                                               \
+        (void)vcpu;                                                                                                 \
+        record(&rings[number], info, address, instruction, size_at, true, value_at[number]);                        \
+    }
+MEMORY_HOOKS(of_one, 0, SIZE_AT)
+MEMORY_HOOKS(of_one_later, 0, SIZE_AT_LATER)
+MEMORY_HOOKS(of_many, vcpu, SIZE_AT)
+MEMORY_HOOKS(of_many_later, vcpu, SIZE_AT_LATER)
+
+static void on_memory_unknown(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
-    static const uint32_t masks[] = {0xff, 0xffff, 0xffffffff};
-    gb_ring *ring = &rings[vcpu];
-    const void *place = value_at[vcpu];
-    unsigned log2size = info >> size_bit & 7;
-    if (__builtin_expect(!place || log2size > 3 || !is_canonical(address), 0)) {
-        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
-        return;
-    }
-    uint32_t *cursor = put_usual(ring, info, address, (uint32_t)(uintptr_t)instruction, true);
-    if (log2size == 3) {
-        uint64_t value;
-        memcpy(&value, place, sizeof value);
-        put_64(cursor, value);
-        ring->cursor = cursor + 2;
-    } else {
-        uint32_t value;
-        memcpy(&value, place, sizeof value);
-        *cursor = value & masks[log2size];
-        ring->cursor = cursor + 1;
-    }
-    gb_ring_check(ring);
+    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, false);
 }
 
-/* As on_memory_value, while the place of values is being looked for; `below` is what translated code has in rbp. */
+static void on_value_unknown(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+{
+    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, true);
+}
+
+static qemu_plugin_vcpu_mem_cb_t *choose(bool valued)
+{
+    static qemu_plugin_vcpu_mem_cb_t *const known[2][2][2] = {
+        {{on_memory_of_many, on_value_of_many}, {on_memory_of_many_later, on_value_of_many_later}},
+        {{on_memory_of_one, on_value_of_one}, {on_memory_of_one_later, on_value_of_one_later}},
+    };
+    return is_known ? known[control->vcpus == 1][is_later][valued] : valued ? on_value_unknown : on_memory_unknown;
+}
+
+/* While the place of values is being looked for; `below` is what translated code has in rbp. */
 __attribute__((used)) void search_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction,
                                         const void *below)
 {
@@ -132,12 +147,12 @@ __attribute__((used)) void search_value(unsigned vcpu, qemu_plugin_meminfo_t inf
     if (!value_at[vcpu] && !places[vcpu].failed && log2size <= 3) {
         put_value(words, info, log2size);
         if (gb_value_seen(&places[vcpu], below, log2size, words[0] | (uint64_t)words[1] << 32)) {
-            value_at[vcpu] = bits_are_known ? places[vcpu].found : NULL;
+            value_at[vcpu] = is_known ? places[vcpu].found : NULL;
             vcpu_page(vcpu)->value_distance = value_at[vcpu] ? (uintptr_t)below - (uintptr_t)value_at[vcpu] : 0;
             __atomic_add_fetch(&places_searched, 1, __ATOMIC_RELAXED);
         }
     }
-    on_memory_value(vcpu, info, address, instruction);
+    choose(true)(vcpu, info, address, instruction);
 }
 
 #ifdef __x86_64__
@@ -161,14 +176,14 @@ void forget_values(void)
     }
 }
 
-qemu_plugin_vcpu_mem_cb_t *value_hook(void)
+qemu_plugin_vcpu_mem_cb_t *memory_hook(bool valued)
 {
 #ifdef __x86_64__
-    if (__atomic_load_n(&places_searched, __ATOMIC_RELAXED) < (unsigned)qemu_plugin_num_vcpus()) {
+    if (valued && __atomic_load_n(&places_searched, __ATOMIC_RELAXED) < (unsigned)qemu_plugin_num_vcpus()) {
         return search_value_below_rbp;
     }
 #endif
-    return on_memory_value;
+    return choose(valued);
 }
 
 /* Of a block of one instruction; on_memory_alone was there before and has marked the place. */

@@ -58,7 +58,8 @@ void open_all_rings(void);
 void close_window(uint32_t reason);
 
 /* hooks.c */
-qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_alone, on_user_block_alone, on_left_out;
+qemu_plugin_vcpu_udata_cb_t on_block, on_user_block, on_block_of_one, on_user_block_of_one;
+qemu_plugin_vcpu_udata_cb_t on_block_alone, on_user_block_alone, on_left_out;
 qemu_plugin_vcpu_udata_cb_t on_page_table, on_trigger, on_enough_to_start, on_enough, on_invalidation, on_settled, on_syscall;
 qemu_plugin_vcpu_udata_cb_t on_exception, on_start_of_machine, on_block_end, on_registers;
 void mark_alone(unsigned vcpu); /* a block of one instruction is here in its ring */
@@ -67,8 +68,8 @@ qemu_plugin_vcpu_mem_cb_t on_memory_alone, on_lidt;
 /* memory.c */
 void find_memory_bits(void); /* once, before memory is recorded */
 void forget_values(void);    /* a window begins: all vCPUs stand still */
-qemu_plugin_vcpu_mem_cb_t on_access_alone, on_memory, on_memory_value;
-qemu_plugin_vcpu_mem_cb_t *value_hook(void); /* on_memory_value, or what finds out for it where values lie */
+qemu_plugin_vcpu_mem_cb_t on_access_alone;
+qemu_plugin_vcpu_mem_cb_t *memory_hook(bool valued); /* of instructions that are translated now */
 
 /* heat.c */
 extern bool heat_on;

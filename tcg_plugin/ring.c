@@ -58,9 +58,9 @@ static void park(gb_ring *ring)
 void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *scratch, uint32_t chunk_bytes,
                   uint32_t chunks, uint32_t vcpu, uint32_t window, gb_keep_waiting *keep_waiting)
 {
-    gb_code_page *pages = ring->pages;
     *ring = (gb_ring){
-        .pages = pages,
+        .page_epochs = ring->page_epochs,
+        .pages = ring->pages,
         .epoch = ring->epoch + 1,
         .told = ring->told + 1,
         .shared = shared,

@@ -32,14 +32,15 @@ enum { GB_PATIENCE_NS = 100000000 };
 
 /* What the reader was last told of a page of code in RAM (event CODE_PAGE); the owner of the ring uses it. */
 typedef struct {
-    uint32_t epoch, told; /* equal to the ring's: looked at since the address space changed; told since a loss */
     uint64_t virtual_page;
+    uint32_t told; /* equal to the ring's: told since a loss */
 } gb_code_page;
 
 struct gb_ring {
     uint32_t *cursor, *limit;             /* the hot pair */
+    uint32_t *page_epochs;                /* one a page of RAM; equal to `epoch`: looked at since addresses may have changed */
+    uint32_t epoch, told;                 /* raised when they may have, and when the reader missed words */
     gb_code_page *pages;                  /* one a page of RAM */
-    uint32_t epoch, told;                 /* raised when addresses may have changed, and when the reader missed words */
     uint32_t *held_cursor, *held_limit;   /* while off */
     gb_chunk *chunk;                      /* while owned */
     gb_vcpu *shared;

@@ -184,7 +184,7 @@ static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool w
                                          QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)valued);
         return;
     }
-    qemu_plugin_vcpu_mem_cb_t *hook = valued ? value_hook() : on_memory;
+    qemu_plugin_vcpu_mem_cb_t *hook = memory_hook(valued);
     for (size_t i = 0; i < block->instructions; i++) {
         qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), hook, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)(i << 16));
@@ -250,15 +250,18 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
 
 static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
 {
+    bool one = control->vcpus == 1;
     if (block->flags & GB_BLOCK_MOVABLE && !settled) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
     }
     if ((block->ring == 3 || block->flags & GB_BLOCK_MOVABLE) && block->offset >> PAGE_SHIFT < control->heat_pages) {
         uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : on_user_block, QEMU_PLUGIN_CB_R_REGS,
+        qemu_plugin_vcpu_udata_cb_t *usual = one ? on_user_block_of_one : on_user_block;
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : usual, QEMU_PLUGIN_CB_R_REGS,
                                              (void *)packed);
     } else {
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_alone : on_block, QEMU_PLUGIN_CB_NO_REGS,
+        qemu_plugin_vcpu_udata_cb_t *usual = one ? on_block_of_one : on_block;
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_alone : usual, QEMU_PLUGIN_CB_NO_REGS,
                                              (void *)(uintptr_t)id);
     }
 }

@@ -138,8 +138,9 @@ static bool prepare_ring(unsigned vcpu)
     uint32_t *scratch = realloc(ring->scratch, control->chunk_bytes);
     if (!ring->pages) {
         ring->pages = calloc(control->heat_pages, sizeof *ring->pages);
+        ring->page_epochs = calloc(control->heat_pages, sizeof *ring->page_epochs);
     }
-    if (!scratch || !ring->pages) {
+    if (!scratch || !ring->pages || !ring->page_epochs) {
         return false;
     }
     gb_ring_open(ring, page, file + control->rings_offset + vcpu * control->ring_stride, scratch, control->chunk_bytes,
