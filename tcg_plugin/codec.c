@@ -270,8 +270,8 @@ static bool is_whole(const gb_block *record)
     return record->instructions && sum == record->bytes;
 }
 
-int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint64_t room, int by_id,
-                         uint32_t *largest)
+int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint16_t *instructions,
+                         uint64_t room, uint32_t *largest)
 {
     int64_t found = 0;
     uint64_t at = 0;
@@ -292,12 +292,11 @@ int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uin
             if (record.id > *largest) {
                 *largest = record.id;
             }
-            uint64_t number = by_id ? record.id : (uint64_t)found;
-            if (number >= room) {
+            if ((uint64_t)found >= room) {
                 return GB_ERROR_ROOM;
             }
-            offset[number] = base + at;
-            found++;
+            offset[found] = base + at;
+            instructions[found++] = record.instructions;
         }
         at += record.size;
     }
@@ -403,45 +402,71 @@ static const uint32_t *next_event(event_walk *walk, uint64_t position)
     return NULL;
 }
 
+static unsigned instructions_of(const gb_records *records, uint32_t number)
+{
+    return number < records->count ? records->instructions[number] : 0;
+}
+
+/* Instructions begun in `block`, by the events behind it and the block `after` it (or NULL). */
+static __attribute__((noinline)) unsigned begun_of(const gb_block *block, const gb_block *after, event_walk *walk, uint64_t position)
+{
+    int cut = -1;
+    bool whole = false, hole = false;
+    const uint32_t *event;
+    while ((event = next_event(walk, position))) {
+        hole |= is_hole(event);
+        whole |= hole || (event[0] >> 24 & 0x3f) == GB_EVENT_BLOCK_END;
+        cut = cut < 0 && !hole ? cut_by(block, event) : cut;
+    }
+    /* A repeated string instruction that was interrupted goes on as a block of its own. */
+    if (cut < 0 && !whole && is_before(after, block)) {
+        int index = instruction_at(block, after->address);
+        cut = index < 0 ? -1 : index + 1;
+    }
+    return cut < 0 ? block->instructions : (unsigned)cut;
+}
+
 int64_t gb_begun(const gb_records *records, const uint32_t *blocks, uint64_t count, uint32_t next,
                  const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
                  const uint32_t *event_words, uint64_t event_word_count, uint64_t base, uint16_t *begun)
 {
     event_walk walk = {event_at, event_offset, event_words, event_count, event_word_count, 0};
-    uint64_t sum = 0, wanted = 0;
+    uint64_t sum = 0;
     if (!count) {
         return 0;
     }
     while (next_event(&walk, base)) {
     }
-    const gb_block *after = record_of(records, blocks[0]);
+    uint64_t event_position = walk.next < walk.count ? walk.at[walk.next] : UINT64_MAX;
+    const uint16_t *instructions = records->instructions;
+    uint64_t limit = records->count;
+    unsigned here = instructions_of(records, blocks[0]);
     for (uint64_t i = 0; i < count; i++) {
-        const gb_block *block = after;
-        if (!block) {
+        /* Most blocks: no event is near, and the one after is not what is left of a repeated string instruction. */
+        uint64_t quiet = event_position > base && event_position - base - 1 < count - 1 ? event_position - base - 1 : count - 1;
+        for (; i < quiet && here && blocks[i + 1] < limit; i++) {
+            unsigned following = instructions[blocks[i + 1]];
+            if (following == 1 && here > 1) {
+                break;
+            }
+            sum += here;
+            if (begun) {
+                begun[i] = (uint16_t)here;
+            }
+            here = following;
+        }
+        uint32_t after = i + 1 < count ? blocks[i + 1] : next;
+        const gb_block *block = record_of(records, blocks[i]);
+        if (!here || !block) {
             return GB_ERROR_RANGE;
         }
-        after = i + 1 < count ? record_of(records, blocks[i + 1]) : record_of(records, next);
-        int cut = -1;
-        bool whole = false, hole = false;
-        wanted = walk.next < walk.count ? walk.at[walk.next] : UINT64_MAX;
-        if (wanted <= base + i + 1) {
-            const uint32_t *event;
-            while ((event = next_event(&walk, base + i + 1))) {
-                hole |= is_hole(event);
-                whole |= hole || (event[0] >> 24 & 0x3f) == GB_EVENT_BLOCK_END;
-                cut = cut < 0 && !hole ? cut_by(block, event) : cut;
-            }
-        }
-        /* A repeated string instruction that was interrupted goes on as a block of its own. */
-        if (cut < 0 && !whole && is_before(after, block)) {
-            int index = instruction_at(block, after->address);
-            cut = index < 0 ? -1 : index + 1;
-        }
-        unsigned here = cut < 0 ? block->instructions : (unsigned)cut;
+        here = begun_of(block, record_of(records, after), &walk, base + i + 1);
+        event_position = walk.next < walk.count ? walk.at[walk.next] : UINT64_MAX;
         sum += here;
         if (begun) {
             begun[i] = (uint16_t)here;
         }
+        here = instructions_of(records, after);
     }
     return (int64_t)sum;
 }

@@ -40,11 +40,15 @@ typedef struct {
     uint64_t base; /* added to id_count to make a position */
 } gb_columns;
 
-/* Records of blocks (gb_block) by number. An offset of ~0: no record has this number. */
+/*
+ * Records of blocks (gb_block) by number. An offset of ~0, and no instructions: no record has this number. Their
+ * instructions stand by themselves because most blocks are asked for nothing else, and a record is a cache line each.
+ */
 typedef struct {
     const uint8_t *blob;
     uint64_t bytes;
     const uint64_t *offset;
+    const uint16_t *instructions;
     uint64_t count;
 } gb_records;
 
@@ -165,10 +169,10 @@ GB_API int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, u
 GB_API int64_t gb_decode_ascending(const uint8_t *bytes, uint64_t size, uint32_t *values, uint64_t count,
                                    uint64_t limit);
 
-/* Offsets of the records in `blob`, by id (by_id != 0) or in order; checks each. Returns how many records there are, or
- * an error; fillers (id 0) are passed over. `largest` gets the largest id, also when the room is too small. */
-GB_API int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint64_t room,
-                                int by_id, uint32_t *largest);
+/* Offsets and instructions of the records in `blob`, in order; checks each. Returns how many records there are, or an
+ * error; fillers (id 0) are passed over. `largest` gets the largest id, also when the room is too small. */
+GB_API int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset,
+                                uint16_t *instructions, uint64_t room, uint32_t *largest);
 
 /*
  * Instructions begun in each of `count` blocks, given the block after the last (or ~0): all of a block unless something

@@ -78,7 +78,10 @@ class _Encoder(ctypes.Structure):
 
 
 class _Records(ctypes.Structure):
-    _fields_ = (("blob", c_void_p), ("bytes", c_uint64), ("offset", c_void_p), ("count", c_uint64))
+    _fields_ = (
+        *(("blob", c_void_p), ("bytes", c_uint64)),
+        *(("offset", c_void_p), ("instructions", c_void_p), ("count", c_uint64)),
+    )
 
 
 class _Foresight(ctypes.Structure):
@@ -131,7 +134,9 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "gb_encode_ascending": (POINTER(c_uint32), c_void_p, c_uint64, c_void_p, c_uint64),
     "gb_decode_ascending": (c_void_p, c_uint64, c_void_p, c_uint64, c_uint64),
-    "gb_index_records": (c_void_p, c_uint64, c_uint64, c_void_p, c_uint64, ctypes.c_int, POINTER(c_uint32)),
+    "gb_index_records": (
+        *(c_void_p, c_uint64, c_uint64, c_void_p, c_void_p, c_uint64, POINTER(c_uint32)),
+    ),
     "gb_begun": (POINTER(_Records), c_void_p, c_uint64, c_uint32, *_EVENTS, c_uint64, c_void_p),
     "gb_addresses": (
         *(POINTER(_Records), c_void_p, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64),
@@ -479,27 +484,33 @@ def decode_ascending(data: U8, count: int, limit: int) -> U32:
     return out
 
 
-def index_records(blob: U8, base: int = 0) -> tuple[U64, U32]:
-    """Offsets (from `base`) of the records in `blob`, in order, and their ids; `TraceError` for a damaged one."""
-    offset, largest = np.empty(len(blob) // 40 + 1, np.uint64), c_uint32(0)
+def index_records(blob: U8, base: int = 0) -> tuple[U64, U32, U16]:
+    """Of the records in `blob`, in order: offsets (from `base`), ids, instructions; `TraceError` for a damaged one."""
+    room, largest = len(blob) // 40 + 1, c_uint32(0)
+    offset, instructions = np.empty(room, np.uint64), np.empty(room, np.uint16)
     found = _call(
         "gb_index_records",
-        *(_at(blob, np.uint8), len(blob), 0, offset.ctypes.data, len(offset), 0, ctypes.byref(largest)),
+        *(_at(blob, np.uint8), len(blob), 0, offset.ctypes.data, instructions.ctypes.data, room),
+        ctypes.byref(largest),
     )
     offset = offset[:found]
     ids = blob[offset[:, None] + np.arange(4, 8, dtype=np.uint64)].view("<u4")[:, 0]
-    return offset + np.uint64(base), ids
+    return offset + np.uint64(base), ids, instructions[:found]
 
 
 class Records:
-    """Dictionary records by number: `blob` of whole records, and the offset of each (~0: none has this number)."""
+    """Dictionary records by number: `blob` of whole records, the offset of each (~0: none has this number), instructions."""
 
-    def __init__(self, blob: U8, offset: U64) -> None:
+    def __init__(self, blob: U8, offset: U64, instructions: U16) -> None:
         # The C side reads records where they lie, as structures of 64-bit words.
         if blob.ctypes.data % 8:
             blob = blob.copy()
         self.blob, self.offset = blob, np.ascontiguousarray(offset, np.uint64)
-        self._c = _Records(self.blob.ctypes.data, len(self.blob), self.offset.ctypes.data, len(self.offset))
+        self.instructions = np.ascontiguousarray(instructions, np.uint16)
+        self._c = _Records(
+            *(self.blob.ctypes.data, len(self.blob)),
+            *(self.offset.ctypes.data, self.instructions.ctypes.data, len(self.offset)),
+        )
 
     @property
     def pointer(self) -> Any:  # noqa: ANN401  # a ctypes reference has no public type

@@ -73,15 +73,14 @@ class BlockTable:
     """
 
     def __init__(self, blob: U8) -> None:
-        offset, _ = codec.index_records(blob)
-        self.records = codec.Records(blob, offset)
+        offset, _, self.instructions = codec.index_records(blob)
+        self.records = codec.Records(blob, offset, self.instructions)
         places = offset[:, None] + np.arange(_HEADER.itemsize, dtype=np.uint64)
         headers = blob[places].view(_HEADER)[:, 0] if len(offset) else np.empty(0, _HEADER)
         self.sizes: U32 = headers["size"].astype(np.uint32)
         self.ids: U32 = headers["id"].astype(np.uint32)
         self.addresses: U64 = headers["address"].astype(np.uint64)
         self.offsets: U64 = headers["offset"].astype(np.uint64)
-        self.instructions: U16 = headers["instructions"].astype(np.uint16)
         self.bytes: U16 = headers["bytes"].astype(np.uint16)
         self.rings: U8 = headers["ring"].copy()
         self.modes: U8 = headers["mode"].copy()

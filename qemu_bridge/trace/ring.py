@@ -34,6 +34,7 @@ class BlockDictionary:
     def __init__(self) -> None:
         self._blob = np.empty(1 << 20, np.uint8)
         self._offset = np.full(1 << 14, _ABSENT, np.uint64)
+        self._instructions = np.zeros(1 << 14, np.uint16)
         self.bytes = 0
         self.limit = 1
         """All ids are below it."""
@@ -44,20 +45,21 @@ class BlockDictionary:
         if end > len(self._blob):
             self._blob = np.concatenate([self._blob[: self.bytes], np.empty(max(end, len(self._blob)), np.uint8)])
         self._blob[self.bytes : end] = records
-        offsets, ids = index_records(self._blob[self.bytes : end], self.bytes)
+        offsets, ids, instructions = index_records(self._blob[self.bytes : end], self.bytes)
         if len(ids):
             self.limit = max(self.limit, int(ids.max()) + 1)
             if self.limit > MOST_IDS:
                 raise TraceError(f"the plugin gave out id {self.limit - 1}; stop the machine and start it again")
             if self.limit > len(self._offset):
-                more = np.full(max(self.limit, 2 * len(self._offset)) - len(self._offset), _ABSENT, np.uint64)
-                self._offset = np.concatenate([self._offset, more])
-            self._offset[ids] = offsets
+                more = max(self.limit, 2 * len(self._offset)) - len(self._offset)
+                self._offset = np.concatenate([self._offset, np.full(more, _ABSENT, np.uint64)])
+                self._instructions = np.concatenate([self._instructions, np.zeros(more, np.uint16)])
+            self._offset[ids], self._instructions[ids] = offsets, instructions
         self.bytes = end
 
     def records(self) -> Records:
         """The records by id, as they are now."""
-        return Records(self._blob[: self.bytes], self._offset[: self.limit])
+        return Records(self._blob[: self.bytes], self._offset[: self.limit], self._instructions[: self.limit])
 
     def find(self, block_id: int) -> BlockHeader | None:
         """The header of a record, if there is one."""

@@ -264,6 +264,7 @@ static void test_records(void)
     enum { MOST = 12 };
     uint8_t *blob = room(MOST * 128);
     uint64_t size = 0, offset[MOST + 1];
+    uint16_t instructions[MOST + 1];
     uint32_t largest = 0, blocks[64], slots[MOST + 1], pages[2] = {3, 4};
     uint64_t homes[2] = {UINT64_MAX, 9}, address[64];
     for (uint32_t i = 0; i < MOST; i++) {
@@ -288,9 +289,9 @@ static void test_records(void)
     if (below(2)) {
         damage(exact, size);
     }
-    int64_t found = gb_index_records(exact, size, 0, offset, MOST, 0, &largest);
+    int64_t found = gb_index_records(exact, size, 0, offset, instructions, MOST, &largest);
     if (found > 0) {
-        gb_records records = {exact, size, offset, (uint64_t)found};
+        gb_records records = {exact, size, offset, instructions, (uint64_t)found};
         gb_ending endings[MOST];
         uint32_t words[40], event_at[8], event_offset[8];
         uint16_t begun[64];

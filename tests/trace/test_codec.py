@@ -22,8 +22,8 @@ EMPTY = EventList(*(np.empty(0, np.uint32) for _ in range(3)))
 
 def dictionary(*records):
     blob = np.frombuffer(b"".join(records), np.uint8).copy()
-    offset, _ = codec.index_records(blob)
-    return Records(blob, offset)
+    offset, _, instructions = codec.index_records(blob)
+    return Records(blob, offset, instructions)
 
 
 def events(*items):
