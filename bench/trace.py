@@ -1,7 +1,7 @@
 """What the trace costs the guest: the same work with and without the plugin, disarmed and armed for this and that.
 
 Two machines of one vCPU stand side by side, one without the plugin; the work is run in each in turn, and timed from
-outside. What is recorded is recorded as a user does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own
+outside. Single runs of it differ by a tenth, as programs come to lie at other addresses: hence pairs, and medians. What is recorded is recorded as a user does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own
 that encodes, compresses and writes on the other core. The rows of the producer have a reader that frees chunks unread:
 they are the floor that no recorder goes under. The instructions of the work are counted by QEMU itself, once.
 """
@@ -65,11 +65,13 @@ def measure(rounds: int) -> list[Figure]:
             raise RuntimeError(f"the work has {count} instructions; make it longer")
         ratios: dict[str, list[float]] = {name: [] for name, *_ in CASES}
         rates, sizes = [], dict[str, int]()
-        _work(bare), _work(traced)
+        path = Path(folder) / "work.gbt"
+        _work(bare)
         for _ in range(rounds):
-            yardstick = seconds(lambda: _work(bare))
+            # What a window has left to be translated anew is not what a disarmed plugin costs.
+            _work(traced)
             for name, how, _target in CASES:
-                path = Path(folder) / "work.gbt"
+                yardstick = seconds(lambda: _work(bare))
                 mine = _traced_seconds(traced, how, path)
                 ratios[name].append(mine / yardstick)
                 if path.exists():
