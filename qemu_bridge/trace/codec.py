@@ -134,9 +134,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "gb_encode_ascending": (POINTER(c_uint32), c_void_p, c_uint64, c_void_p, c_uint64),
     "gb_decode_ascending": (c_void_p, c_uint64, c_void_p, c_uint64, c_uint64),
-    "gb_index_records": (
-        *(c_void_p, c_uint64, c_uint64, c_void_p, c_void_p, c_uint64, POINTER(c_uint32)),
-    ),
+    "gb_index_records": (c_void_p, c_uint64, c_uint64, c_void_p, c_void_p, c_uint64, POINTER(c_uint32)),
     "gb_begun": (POINTER(_Records), c_void_p, c_uint64, c_uint32, *_EVENTS, c_uint64, c_void_p),
     "gb_addresses": (
         *(POINTER(_Records), c_void_p, c_void_p, c_void_p, c_uint64, c_void_p, c_uint64),
