@@ -21,6 +21,14 @@ static uint64_t agreeing(const uint64_t *words, unsigned log2size, uint64_t valu
     return agree;
 }
 
+/* Begin anew with other registers, if there is hope; true if there is none. */
+static bool start(gb_value_place *place, const void *below)
+{
+    unsigned starts = place->starts + 1;
+    *place = (gb_value_place){.below = below, .candidates = UINT64_MAX, .starts = starts};
+    return place->failed = starts > GB_VALUE_STARTS;
+}
+
 bool gb_value_seen(gb_value_place *place, const void *below, unsigned log2size, uint64_t value)
 {
     uint64_t words[GB_VALUE_WORDS];
@@ -30,15 +38,22 @@ bool gb_value_seen(gb_value_place *place, const void *below, unsigned log2size, 
     if (log2size > 3 || value == place->last) {
         return false;
     }
-    if (!place->below) {
-        *place = (gb_value_place){.below = below, .candidates = UINT64_MAX};
+    if (below != place->below) {
+        /* Those of translated code are most. */
+        bool is_rare = place->below && ++place->others <= place->wide + place->narrow;
+        if (is_rare || start(place, below)) {
+            return place->failed;
+        }
     }
     place->last = value;
-    place->candidates &= below == place->below && read_words(below, words) ? agreeing(words, log2size, value) : 0;
+    place->candidates &= read_words(below, words) ? agreeing(words, log2size, value) : 0;
+    if (!place->candidates) {
+        place->below = NULL;
+        return place->failed = place->starts >= GB_VALUE_STARTS;
+    }
     place->wide += log2size == 3;
     place->narrow += log2size < 3;
-    place->failed = place->candidates == 0;
-    if (place->wide >= GB_VALUE_SAMPLES && place->narrow >= GB_VALUE_SAMPLES && !place->failed) {
+    if (place->wide >= GB_VALUE_SAMPLES && place->narrow >= GB_VALUE_SAMPLES) {
         bool only = (place->candidates & (place->candidates - 1)) == 0;
         const uint64_t *first = (const uint64_t *)below - GB_VALUE_WORDS;
         place->found = only ? first + __builtin_ctzll(place->candidates) : NULL;

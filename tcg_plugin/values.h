@@ -16,6 +16,7 @@
 enum {
     GB_VALUE_WORDS = 64,   /* of 64 bits below the registers, that are looked at */
     GB_VALUE_SAMPLES = 32, /* wide ones and narrow ones, each unlike the one before */
+    GB_VALUE_STARTS = 32,  /* with other registers, before the search is given up */
 };
 
 /* The search on one vCPU; begins as zeros. */
@@ -25,12 +26,15 @@ typedef struct {
     uint64_t last;
     uint64_t candidates; /* a bit for each word: agreed so far */
     unsigned wide, narrow;
+    unsigned others;    /* accesses that came with other registers */
+    unsigned starts;
     bool failed;        /* there is none; the search is over */
 } gb_value_place;
 
 /*
  * One more access: QEMU says that it was of 2^log2size bytes (0 to 3) and had `value`. `below` need not be an address of
- * anything. True once the search is over, found or failed.
+ * anything: the accesses of QEMU's own functions, atomic ones among them, come with whatever these keep in that register.
+ * True once the search is over, found or failed.
  */
 bool gb_value_seen(gb_value_place *place, const void *below, unsigned log2size, uint64_t value);
 
