@@ -88,24 +88,25 @@ class KallsymsTable:
 
     def lookup(self, name: str) -> list[Symbol]:
         """Every symbol called `name` (static ones may share a name), ascending; an empty list for none."""
-        found = []
+        return list(self._called(name))
+
+    def _called(self, name: str) -> Iterator[Symbol]:
         # One scan of the text is quicker than building a dictionary that few names are ever asked of.
         wanted = name.encode("latin-1", "replace")
         if not wanted or b"\n" in wanted:
-            return []
+            return
         position = self.text.find(wanted)
         while position >= 0:
             after = position + len(wanted)
             if position >= 2 and self.text[position - 2] == 0x0A and self.text[after : after + 1] in (b"\n", b""):
-                found.append(self[int(np.searchsorted(self.starts, position - 2))])
+                yield self[int(np.searchsorted(self.starts, position - 2))]
             position = self.text.find(wanted, position + 1)
-        return found
 
     def address_of(self, name: str) -> VirtualAddress | None:
         """Run-time address of the first symbol called `name`, None where there is none."""
         if name not in self._known:
-            found = self.lookup(name)
-            self._known[name] = found[0].address if found else None
+            found = next(self._called(name), None)
+            self._known[name] = None if found is None else found.address
         return self._known[name]
 
     @cached_property
