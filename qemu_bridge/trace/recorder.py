@@ -44,6 +44,7 @@ from .ring import RingReader
 FRAME_BLOCKS = 8 << 20
 FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
+_LAST = int(ChunkFlag.LAST)
 _DIGEST_IDS = 1 << 17
 """Chunks are counted and predicted together up to so many blocks: each call costs as much as thousands of them."""
 POLL_S = 0.0005
@@ -222,7 +223,7 @@ class Recorder:
         columns.split(words, vcpu.accesses)
         if self._until is not None and not self.has_reached:
             self._look_for(columns.ids[known : columns.id_count])
-        is_last = bool(header.flags & ChunkFlag.LAST)
+        is_last = bool(header.flags & _LAST)
         if is_last or columns.id_count >= _DIGEST_IDS or vcpu.items >= FRAME_ITEMS:
             self._digest(vcpu, final=is_last)
             self._end_full_frame()
@@ -365,11 +366,13 @@ def _follow(vcpu: _Vcpu, events: EventList) -> None:
     """Keep up with page-table roots and with where code pages are, for the beginning of the next frame."""
     words = events.words
     kinds = words[events.offset] >> 24 & 0x3F
-    for offset in events.offset[
-        (kinds == Event.PAGE_TABLE) | (kinds == Event.CODE_PAGE) | (kinds == Event.WINDOW_START)
-    ]:
-        payload = words[offset + 1 : offset + 1 + (words[offset] >> 16 & 0xFF)].tolist()
-        kind = words[offset] >> 24 & 0x3F
+    # With a member of an enumeration NumPy would compare in 64 bits, and slowly.
+    chosen = events.offset[
+        (kinds == int(Event.PAGE_TABLE)) | (kinds == int(Event.CODE_PAGE)) | (kinds == int(Event.WINDOW_START))
+    ]
+    for offset, head in zip(chosen.tolist(), words[chosen].tolist(), strict=True):
+        payload = words[offset + 1 : offset + 1 + (head >> 16 & 0xFF)].tolist()
+        kind = head >> 24 & 0x3F
         if kind == Event.CODE_PAGE and len(payload) >= 3:
             vcpu.homes[payload[0]] = payload[1] | payload[2] << 32
         elif kind == Event.PAGE_TABLE and len(payload) >= 2:
