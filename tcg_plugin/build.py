@@ -43,7 +43,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 """Of each library; every header of this folder counts as a source too."""
 
-LIBRARIES: dict[str, tuple[str, ...]] = {"glassbox_trace_v7": ("-DGB_PLUGIN_API=7",)}
+LIBRARIES: dict[str, tuple[str, ...]] = {"glassbox_trace_v7": ("-DGB_PLUGIN_API=7",), "glassbox_codec": ("-O3",)}
 """Flags of one library alone."""
 
 
