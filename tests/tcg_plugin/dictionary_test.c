@@ -1,17 +1,10 @@
 /* Unit tests of dictionary.c: the same content has the same id, other content another. */
 #include "dictionary.h"
+#include "check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(condition)                                                                                    \
-    do {                                                                                                    \
-        if (!(condition)) {                                                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-            exit(1);                                                                                        \
-        }                                                                                                   \
-    } while (0)
 
 enum { BLOCKS = 100000 };
 

@@ -1,19 +1,12 @@
 /* Unit tests of ring.c, with a consumer of our own; run under the sanitizers. Prints the name of each test that passed. */
 #include "ring.h"
+#include "check.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define CHECK(condition)                                                                                    \
-    do {                                                                                                    \
-        if (!(condition)) {                                                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-            exit(1);                                                                                        \
-        }                                                                                                   \
-    } while (0)
 
 enum { CHUNK = 1024, WORDS = (CHUNK - 64) / 4 };
 

@@ -1,18 +1,11 @@
 /* Unit tests of values.c: the one place that always agreed is found; none, several and one that cannot be read are not. */
 #include "values.h"
+#include "check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define CHECK(condition)                                                                                    \
-    do {                                                                                                    \
-        if (!(condition)) {                                                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-            exit(1);                                                                                        \
-        }                                                                                                   \
-    } while (0)
 
 enum { MOST = 10000 };
 static uint64_t words[GB_VALUE_WORDS + 1]; /* the registers begin behind them */
