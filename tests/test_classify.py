@@ -443,10 +443,10 @@ def test_a_file_that_is_renamed_is_called_so_soon(roomy):
 WORK = (
     "for i in 1 2 3 4 5; do /bin/true; done",
     "sh -c 'sleep 1 & sleep 2 & (sleep 3 & wait)' >/dev/null 2>&1 &",
-    "head -c {size} /dev/urandom > /tmp/work-{number}; cat /tmp/work-{number} >/dev/null",
-    "dd if=/dev/zero of=/tmp/work-{number} bs=4k count={pages} 2>/dev/null",
-    "mkdir -p /tmp/work; cp /bin/busybox /tmp/work/busybox; /tmp/work/busybox true",
-    "rm -rf /tmp/work /tmp/work-*",
+    "head -c {size} /dev/urandom > /tmp/load-{number}; cat /tmp/load-{number} >/dev/null",
+    "dd if=/dev/zero of=/tmp/load-{number} bs=4k count={pages} 2>/dev/null",
+    "mkdir -p /tmp/load; cp /bin/busybox /tmp/load/busybox; /tmp/load/busybox true",
+    "rm -rf /tmp/load /tmp/load-*",
     "awk 'BEGIN {{ for (i = 0; i < {pages} * 8; i++) a[i] = i; system(\"sleep 1\") }}' >/dev/null 2>&1 &",
     "killall -q -9 sleep awk; true",
     "echo 3 > /proc/sys/vm/drop_caches",
@@ -497,7 +497,7 @@ def test_refreshing_step_by_step_ends_where_a_fresh_map_ends(each_machine):
             assert (builder._read.resident == anew._read.resident).all()
             for column in ("page_class", "flags", "key", "continues"):
                 assert (getattr(builder._memmap, column) == getattr(anew._memmap, column)).all(), column
-    machine.exec("killall -q -9 sleep awk; rm -rf /tmp/work /tmp/work-* /tmp/mnt")
+    machine.exec("killall -q -9 sleep awk; rm -rf /tmp/load /tmp/load-* /tmp/mnt")
     with machine.paused():
         refreshed = builder.build(Grade.PAUSED)
         before = refreshed.entries.copy()
