@@ -32,8 +32,8 @@ import numpy.typing as npt
 
 from .addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
 from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
+from .host.plain_file import open_plain, read_plain
 from .page_map import ENTRY, PageMap
-from .plain_file import open_plain, read_plain
 from .protocol import Grade, Owner, from_json, to_json
 from .ram import GuestRam
 from .symbols import KernelSymbols, cache

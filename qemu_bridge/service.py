@@ -28,10 +28,10 @@ from . import connection
 from .addresses import merge_ranges, parse_mtree
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, UsageError
+from .host.tasks import TaskSet
 from .machine import RAM_BACKEND, MachineConfig
 from .process import Origin
 from .semantics import SemanticWorker
-from .tasks import TaskSet
 
 if TYPE_CHECKING:
     from .dirty import DirtyLog

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -139,6 +140,14 @@ def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subproc
         env=os.environ | environment,
         check=False,
     )
+
+
+def check_trace(path: Path) -> dict[str, Any]:
+    """The report of ``trace check`` on the file at `path`, which must find nothing."""
+    answer = glassbox("trace", "check", str(path), "--json")
+    report: dict[str, Any] = json.loads(answer.stdout)
+    assert answer.returncode == 0 and not report["count"] and report["is_complete"], report["findings"][:5]
+    return report
 
 
 def shared_files(name):

@@ -20,9 +20,9 @@ FLOORS = (
         "qemu_bridge.addresses",
         "qemu_bridge.protocol",
         "qemu_bridge.connection",
-        "qemu_bridge.tasks",
-        "qemu_bridge.plain_file",
-        "qemu_bridge.printable",
+        "qemu_bridge.host.tasks",
+        "qemu_bridge.host.plain_file",
+        "qemu_bridge.host.printable",
     ),
     (
         "qemu_bridge.ram",

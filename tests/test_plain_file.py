@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from qemu_bridge.plain_file import open_plain, read_plain
+from qemu_bridge.host.plain_file import open_plain, read_plain
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge import cli
-from qemu_bridge.printable import printable, printable_lines
+from qemu_bridge.host.printable import printable, printable_lines
 
 
 @given(st.text())

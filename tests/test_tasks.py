@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from qemu_bridge.tasks import TaskSet
+from qemu_bridge.host.tasks import TaskSet
 
 
 def test_a_task_that_fails_is_logged_by_name(caplog):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import connection
-from ..printable import printable as printable
-from ..printable import printable_lines
+from ..host.printable import printable as printable
+from ..host.printable import printable_lines
 
 if TYPE_CHECKING:
     from ..client import Client

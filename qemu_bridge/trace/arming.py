@@ -18,8 +18,8 @@ from typing import Any
 from tcg_plugin.layout import Feature
 
 from ..errors import GlassBoxError, MachineError
+from ..host.tasks import TaskSet
 from ..monitor import Monitor
-from ..tasks import TaskSet
 from .control import ArmOptions, TraceControl, is_alive
 
 log = logging.getLogger(__name__)
