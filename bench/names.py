@@ -16,7 +16,7 @@ from pathlib import Path
 from qemu_bridge.client import Client
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.symbols import KernelSymbols
 from qemu_bridge.symbols.vmcoreinfo import find_vmcoreinfo
 

@@ -7,9 +7,9 @@ import statistics
 import numpy as np
 
 from qemu_bridge.client import Client
-from qemu_bridge.dirty import Comparison
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
+from qemu_bridge.memory.dirty import Comparison
 
 from .boot import find_image
 from .figures import Figure, paired_medians, seconds

@@ -27,9 +27,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size, parse_mtree
 from .errors import GlassBoxError, MachineError, UsageError
 from .machine import MACHINES, MachineConfig
+from .memory.addresses import (
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PhysicalAddress,
+    RamLayout,
+    RamOffset,
+    RamRegion,
+    format_size,
+    parse_mtree,
+)
 from .monitor import Monitor
 from .process import Origin, Shell
 
@@ -308,7 +317,7 @@ def detect_machine(path: Path, size_bytes: int) -> str:
 def _told_end(path: Path, layout: RamLayout) -> int:
     """Where RAM ends according to the kernel in an image that is laid out as `layout`; 0 where no kernel is found."""
     # Imported here: only large images need it.
-    from .ram import GuestRam
+    from .memory.ram import GuestRam
     from .symbols import KernelSymbols
 
     try:

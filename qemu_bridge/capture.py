@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
 from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
 from .host.plain_file import open_plain, read_plain
+from .memory.addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
+from .memory.ram import GuestRam
 from .page_map import ENTRY, PageMap
 from .protocol import Grade, Owner, from_json, to_json
-from .ram import GuestRam
 from .symbols import KernelSymbols, cache
 
 if TYPE_CHECKING:

@@ -42,8 +42,8 @@ from .protocol import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from .memory.ram import GuestRam
     from .page_map import PageMap, PageMapFile
-    from .ram import GuestRam
     from .trace.control import ArmOptions
     from .trace.heat import Heat
     from .trace.writers import LastWriter
@@ -177,7 +177,7 @@ class Client:
     def ram(self) -> GuestRam:
         """The machine's RAM, mapped read-only."""
         # Imported here: most commands never look at RAM, and NumPy takes longer to load than they to run.
-        from .ram import GuestRam
+        from .memory.ram import GuestRam
 
         return GuestRam(Path(self.connection.ram_path), self.connection.layout)
 

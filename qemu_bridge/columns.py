@@ -16,9 +16,9 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
 from .errors import AddressError, MachineGoneError
-from .ram import GuestRam
+from .memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from .memory.ram import GuestRam
 from .symbols import KernelSymbols
 
 U64Array = npt.NDArray[np.uint64]

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UsageError
+from .memory.ram import GuestRam
 from .page_map import PageMap
 from .protocol import Owner, PageClass
-from .ram import GuestRam
 
 _CHUNK_PAGES = 4096
 

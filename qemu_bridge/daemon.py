@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from . import connection
-from .addresses import RamLayout
 from .connection import Connection
 from .errors import GlassBoxError
 from .machine import MachineConfig, check_ram_space
+from .memory.addresses import RamLayout
 from .process import Origin, Qemu
 
 

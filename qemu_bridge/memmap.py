@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SHIFT, PAGE_SIZE, RamRegion, VirtualAddress
 from .columns import KernelColumns, Pages, U64Array
 from .errors import NoTypesError
+from .memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamRegion, VirtualAddress
 from .page_map import FLAG_HEAD, FLAG_HUGE
 from .protocol import PageClass
 from .symbols import Btf, KernelSymbols

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .addresses import PAGE_SIZE, VirtualAddress
 from .errors import AddressError, GlassBoxError, GuestError
+from .memory.addresses import PAGE_SIZE, VirtualAddress
 from .objects import KernelObjects, Object
 from .protocol import Symbol
 from .symbols import KernelSymbols

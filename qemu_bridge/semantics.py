@@ -25,18 +25,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .addresses import PhysicalAddress, RamLayout
 from .errors import GuestError, MachineError, NoTypesError, UsageError
+from .memory.addresses import PhysicalAddress, RamLayout
 from .protocol import Grade, Symbol, TargetMemory, to_json
 
 if TYPE_CHECKING:
     from .budget import Budget
     from .classify import AddressSpace, PageMapBuilder
+    from .memory.ram import GuestRam
     from .modules import GuestSymbols
     from .overlays import Overlay, OverlayContext
     from .page_map import PageMap, PageMapFile
     from .query import GuestSources
-    from .ram import GuestRam
     from .symbols import KernelSymbols
 
 logger = logging.getLogger(__name__)
@@ -306,7 +306,7 @@ def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbol
     global _semantics
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from .ram import GuestRam
+    from .memory.ram import GuestRam
 
     _bound_memory(layout.size)
     if symbols is not None:

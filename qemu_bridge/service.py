@@ -25,17 +25,17 @@ import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
 from . import connection
-from .addresses import merge_ranges, parse_mtree
 from .connection import Connection
 from .errors import GlassBoxError, MachineError, UsageError
 from .host.tasks import TaskSet
 from .machine import RAM_BACKEND, MachineConfig
+from .memory.addresses import merge_ranges, parse_mtree
 from .process import Origin
 from .semantics import SemanticWorker
 
 if TYPE_CHECKING:
-    from .dirty import DirtyLog
-    from .ram import GuestRam
+    from .memory.dirty import DirtyLog
+    from .memory.ram import GuestRam
     from .trace.arming import TraceArming
 
 logger = logging.getLogger(__name__)
@@ -198,13 +198,13 @@ class Service:
 
     @cached_property
     def _ram(self) -> GuestRam:
-        from .ram import GuestRam
+        from .memory.ram import GuestRam
 
         return GuestRam(Path(self._connection.ram_path), self._connection.layout)
 
     @cached_property
     def _dirty_log(self) -> DirtyLog:
-        from .dirty import DirtyLog, choose_strategy
+        from .memory.dirty import DirtyLog, choose_strategy
 
         return DirtyLog(choose_strategy(self._ram, self._origin.pid), self._ram.page_count)
 

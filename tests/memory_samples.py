@@ -6,8 +6,8 @@ import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qemu_bridge.addresses import RamLayout
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import RamLayout
+from qemu_bridge.memory.ram import GuestRam
 
 PRESENT, WRITABLE, USER, LARGE, PROT_NONE, NO_EXECUTE = 1, 2, 4, 1 << 7, 1 << 8, 1 << 63
 LEAF = PRESENT | WRITABLE | USER

@@ -18,7 +18,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.ram import GuestRam
 
 
 @functools.cache

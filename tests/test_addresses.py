@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qemu_bridge import addresses
-from qemu_bridge.addresses import (
+from qemu_bridge.errors import AddressError, MachineError, UsageError
+from qemu_bridge.machine import MEMORY_STEP, find_qemu
+from qemu_bridge.memory import addresses
+from qemu_bridge.memory.addresses import (
     GIB,
     PAGE_SIZE,
     PhysicalAddress,
@@ -22,8 +24,6 @@ from qemu_bridge.addresses import (
     parse_mtree,
     parse_size,
 )
-from qemu_bridge.errors import AddressError, MachineError, UsageError
-from qemu_bridge.machine import MEMORY_STEP, find_qemu
 
 SIZES = st.integers(1, 8 << 18).map(lambda pages: pages * PAGE_SIZE)
 

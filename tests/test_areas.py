@@ -19,10 +19,10 @@ from support import booted
 
 from qemu_bridge.budget import Budget
 from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.paging import NO_EXECUTE, USER, Half
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.overlays import OverlayContext, find_overlays, read_overlay
-from qemu_bridge.paging import NO_EXECUTE, USER, Half
 from qemu_bridge.protocol import MemoryMapping, Module, Process
-from qemu_bridge.ram import GuestRam
 from qemu_bridge.symbols import KernelSymbols
 
 pytestmark = pytest.mark.guest
@@ -307,7 +307,7 @@ def test_a_damaged_guest_ends_every_query_in_time_without_an_exception(machine, 
 
 def _on(ram: GuestRam, kernel: KernelSymbols) -> KernelSymbols:
     """The same kernel's symbols over another RAM: loading would refuse what is damaged."""
-    from qemu_bridge.paging import PageTables
+    from qemu_bridge.memory.paging import PageTables
 
     kernel.ram = ram
     kernel.page_tables = PageTables(ram, kernel.page_tables.root, kernel.page_tables.levels)

@@ -13,10 +13,10 @@ import pytest
 from support import glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge import attach, connection, launch
-from qemu_bridge.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.client import Client
 from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
 from qemu_bridge.machine import find_qemu
+from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.protocol import PageClass
 
 

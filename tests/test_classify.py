@@ -14,14 +14,14 @@ import pytest
 from kernel_words import settle
 from support import booted, find_or_build_image, wait_until
 
-from qemu_bridge.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
 from qemu_bridge.classify.walk import walk
 from qemu_bridge.errors import GlassBoxError, ImageError
+from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
+from qemu_bridge.memory.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap
-from qemu_bridge.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables
 from qemu_bridge.protocol import Grade, MemoryMapping, PageClass
-from qemu_bridge.ram import GuestRam
 from qemu_bridge.symbols import KernelSection, KernelSymbols
 
 PAGES = 2048

@@ -8,8 +8,8 @@ import sys
 import pytest
 from support import glassbox
 
-from qemu_bridge.addresses import PhysicalAddress
 from qemu_bridge.cli import main, make_parser
+from qemu_bridge.memory.addresses import PhysicalAddress
 
 guest = pytest.mark.guest
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.addresses import RamLayout
 from qemu_bridge.compare import Change, Difference, by_class, compare_pages, owners_that_came_and_went
 from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.addresses import RamLayout
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.page_map import ENTRY, PageMap
 from qemu_bridge.protocol import Owner, PageClass
-from qemu_bridge.ram import GuestRam
 
 PAGE = 4096
 

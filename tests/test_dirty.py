@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qemu_bridge.addresses import PAGE_SIZE, RamLayout
-from qemu_bridge.dirty import Comparison, DirtyLog, SoftDirty, choose_strategy, host_has_soft_dirty
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
+from qemu_bridge.memory.dirty import Comparison, DirtyLog, SoftDirty, choose_strategy, host_has_soft_dirty
+from qemu_bridge.memory.ram import GuestRam
 
 PAGES = 64
 

@@ -17,7 +17,7 @@ FLOORS = (
     ("tcg_plugin",),
     (
         "qemu_bridge.errors",
-        "qemu_bridge.addresses",
+        "qemu_bridge.memory.addresses",
         "qemu_bridge.protocol",
         "qemu_bridge.connection",
         "qemu_bridge.host.tasks",
@@ -25,9 +25,9 @@ FLOORS = (
         "qemu_bridge.host.printable",
     ),
     (
-        "qemu_bridge.ram",
-        "qemu_bridge.dirty",
-        "qemu_bridge.paging",
+        "qemu_bridge.memory.ram",
+        "qemu_bridge.memory.dirty",
+        "qemu_bridge.memory.paging",
         "qemu_bridge.budget",
         "qemu_bridge.objects",
         "qemu_bridge.maple",
@@ -133,7 +133,7 @@ def test_the_viewer_uses_public_rooms_of_the_bridge_only():
                 assert name.split(".")[1] in VIEWER_MAY_USE, f"{module_name(path)} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["qemu_bridge", "qemu_bridge.client", "qemu_bridge.ram"])
+@pytest.mark.parametrize("module", ["qemu_bridge", "qemu_bridge.client", "qemu_bridge.memory.ram"])
 def test_a_light_import_loads_neither_volatility_nor_wgpu(module):
     program = (
         f"import sys, {module}; print([name for name in ('volatility3', 'wgpu', 'qemu.qmp') if name in sys.modules])"

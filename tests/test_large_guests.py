@@ -13,9 +13,9 @@ from guest_programs import HEADER, compile_program, install
 from support import booted
 
 from qemu_bridge import attach, launch
-from qemu_bridge.addresses import GIB, PAGE_SHIFT, RamLayout
 from qemu_bridge.client import Client
-from qemu_bridge.paging import Half
+from qemu_bridge.memory.addresses import GIB, PAGE_SHIFT, RamLayout
+from qemu_bridge.memory.paging import Half
 
 pytestmark = pytest.mark.guest
 

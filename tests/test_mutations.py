@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qemu_bridge.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import PageClass
-from qemu_bridge.ram import GuestRam
 from qemu_bridge.semantics import QUERY_TIMEOUT_S, Semantics
 
 pytestmark = pytest.mark.guest

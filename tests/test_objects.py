@@ -8,8 +8,8 @@ from memory_samples import BtfWriter, Memory
 
 from qemu_bridge.budget import Budget, OutOfBudgetError
 from qemu_bridge.errors import AddressError, GuestError, NoTypesError
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.objects import KernelObjects
-from qemu_bridge.paging import PageTables
 from qemu_bridge.symbols.btf import parse_btf
 
 BASE = 0xFFFF888000000000

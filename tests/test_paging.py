@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from memory_samples import LARGE, LEAF, NO_EXECUTE, PRESENT, PROT_NONE, USER, WRITABLE, Memory
 from volatility3.framework import exceptions
 
-from qemu_bridge import paging
-from qemu_bridge.addresses import PhysicalAddress, VirtualAddress
 from qemu_bridge.errors import AddressError, UsageError
-from qemu_bridge.paging import Half, PageTables
+from qemu_bridge.memory import paging
+from qemu_bridge.memory.addresses import PhysicalAddress, VirtualAddress
+from qemu_bridge.memory.paging import Half, PageTables
 
 U64 = (1 << 64) - 1
 KERNEL = 0xFFFF888000000000

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qemu_bridge.addresses import GIB, PhysicalAddress, RamLayout, VirtualAddress
 from qemu_bridge.errors import AddressError, UsageError
+from qemu_bridge.memory.addresses import GIB, PhysicalAddress, RamLayout, VirtualAddress
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.page_map import ENTRY, FLAG_HUGE, PageMap
-from qemu_bridge.paging import PageTables
 from qemu_bridge.protocol import MemoryMapping, Owner, PageClass, Place, Process, Symbol, TargetMemory, to_json
 from qemu_bridge.query import (
     GuestSources,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support import glassbox
 
-from qemu_bridge.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.overlays.processes import find_task
 from qemu_bridge.protocol import Grade, PageClass
 from qemu_bridge.query import (

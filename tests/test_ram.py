@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qemu_bridge.addresses import GIB, PAGE_SIZE, PhysicalAddress, RamLayout
 from qemu_bridge.errors import AddressError, MachineGoneError, UsageError
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import GIB, PAGE_SIZE, PhysicalAddress, RamLayout
+from qemu_bridge.memory.ram import GuestRam
 
 SIZE = 1 << 20
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from qemu_bridge.addresses import RamLayout
 from qemu_bridge.errors import GuestError, MachineError, NotBootedError, UsageError
 from qemu_bridge.host.tasks import TaskSet
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.semantics import Semantics, SemanticWorker
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qemu_bridge.addresses import RamLayout
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.trace import control
 from qemu_bridge.trace.control import ArmOptions, TraceControl
 from tcg_plugin import layout

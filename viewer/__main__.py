@@ -12,14 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qemu_bridge.addresses import format_size
 from qemu_bridge.errors import GlassBoxError, GuestError
 from qemu_bridge.host.printable import printable_lines
+from qemu_bridge.memory.addresses import format_size
 from qemu_bridge.page_map import PageMap
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
-    from qemu_bridge.ram import GuestRam
+    from qemu_bridge.memory.ram import GuestRam
 
     from .against import Against
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.compare import Change, compare_pages
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import PAGE_SIZE
+from qemu_bridge.memory.ram import GuestRam
 
 from .heat import Pages
 

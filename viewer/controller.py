@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .commands import Commands
 from .desk import Desk

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.protocol import PageClass, TypeLayout
 
 from .bookmarks import Bookmarks

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qemu_bridge.addresses import PAGE_SHIFT
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.memory.addresses import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
 from qemu_bridge.errors import GraphicsError, UsageError
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
 
 from .curve import PAGE_ORDER, order_for, to_xyz
 

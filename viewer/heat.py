@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
 HALF_LIFE_S = 1.2
 COLD = 0.03

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .scene import Scene
 

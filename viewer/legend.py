@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import PageClass
 

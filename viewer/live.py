@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.page_map import PageMap
 
 from .scene import Ram, Source, read_page_map

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.protocol import Owner, PageClass
 
 from .heat import AGE_RANGE_S

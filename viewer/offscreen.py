@@ -10,8 +10,8 @@ import numpy.typing as npt
 import wgpu
 from PIL import Image
 
-from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .camera import Camera, default_camera
 from .device import request_device

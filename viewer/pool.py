@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.addresses import PAGE_SIZE
 from qemu_bridge.errors import GraphicsError
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .curve import PAGE_ORDER, brick_table
 from .grid import MAX_COARSENING, MIN_ORDER, PIECE_BYTES, SHADERS, CurveJobs, choose_order, page_count

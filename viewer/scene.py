@@ -43,7 +43,7 @@ ENTROPY_PAGES = 512
 
 
 class Ram(Protocol):
-    """Guest RAM as the viewer needs it; `qemu_bridge.ram.GuestRam` is one."""
+    """Guest RAM as the viewer needs it; `qemu_bridge.memory.ram.GuestRam` is one."""
 
     @property
     def view(self) -> npt.NDArray[np.uint8]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import wgpu
 
-from qemu_bridge.addresses import PAGE_SHIFT
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.page_map import PageMap
 from qemu_bridge.protocol import Place
 

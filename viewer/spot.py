@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOffset
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOffset
 from qemu_bridge.page_map import FLAG_SHARED
 from qemu_bridge.protocol import Owner, PageClass
 

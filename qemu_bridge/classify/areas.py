@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT, PAGE_SIZE
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from ..protocol import PageClass
 from ..symbols import KernelSymbols
 from .owners import KERNEL, OwnerBook

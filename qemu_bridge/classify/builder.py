@@ -19,14 +19,14 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT
 from ..columns import KernelColumns, Pages
 from ..errors import NoTypesError
 from ..memmap import MemMap, among
+from ..memory.addresses import PAGE_SHIFT
+from ..memory.paging import ENTRIES
+from ..memory.ram import GuestRam
 from ..page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
-from ..paging import ENTRIES
 from ..protocol import Grade, Owner, PageClass
-from ..ram import GuestRam
 from ..symbols import KernelSymbols
 from . import areas
 from .files import FileNames, SlabNames

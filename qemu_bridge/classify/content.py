@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT
+from ..memory.addresses import PAGE_SHIFT
+from ..memory.paging import Half, Mappings, PageTables
+from ..memory.ram import GuestRam
 from ..page_map import ENTRY, FLAG_SHARED, PageMap
-from ..paging import Half, Mappings, PageTables
 from ..protocol import Grade, MemoryMapping, Owner, PageClass
-from ..ram import GuestRam
 from ..symbols import KernelSection
 from .owners import KERNEL, NOBODY
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
 from ..memmap import among
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from ..page_map import FLAG_HEAD, FLAG_HUGE
 from ..protocol import PageClass
 from .owners import OwnerBook

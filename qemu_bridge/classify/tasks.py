@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT, RamOffset
 from ..columns import KernelColumns, Pages, U64Array
+from ..memory.addresses import PAGE_SHIFT, RamOffset
 from ..protocol import PageClass
 from ..symbols.releases import has
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import connection
-from ..addresses import format_size
+from ..memory.addresses import format_size
 from ..protocol import Owner, to_json
 from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
 
@@ -60,9 +60,9 @@ def compare(options: argparse.Namespace) -> int:
     """Say which memory differs between two moments, by class and owner; exit status 1 when none does."""
     import numpy as np
 
-    from ..addresses import merge_ranges
     from ..client import Client
     from ..compare import Change, by_class, compare_pages, owners_that_came_and_went
+    from ..memory.addresses import merge_ranges
 
     connection.prune()
     with Client.connect(options.before) as before, Client.connect(options.after) as after:

@@ -7,8 +7,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from ..addresses import PAGE_SIZE, PhysicalAddress, RamOffset, parse_address, parse_size
 from ..errors import UsageError
+from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset, parse_address, parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
 
 _ROW = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from ..addresses import format_size
+from ..memory.addresses import format_size
 from ..protocol import Owner, Place, Symbol, TargetMemory, TargetRange, to_json
 from .options import (
     COMPLETE_TARGET,

@@ -48,7 +48,7 @@ class Names:
 
     def symbol(self, address: int) -> str:
         """Name of the code at `address`, such as ``schedule+0x1c``; empty if it has none."""
-        from ..addresses import VirtualAddress
+        from ..memory.addresses import VirtualAddress
 
         if self._table is None or address < self._lowest:
             return ""

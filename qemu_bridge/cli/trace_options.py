@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..addresses import parse_size
 from ..errors import UsageError
+from ..memory.addresses import parse_size
 from .options import add_json, add_name
 
 if TYPE_CHECKING:

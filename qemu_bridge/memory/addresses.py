@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType
 
-from .errors import AddressError, MachineError, UsageError
+from ..errors import AddressError, MachineError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np

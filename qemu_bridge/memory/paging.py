@@ -30,8 +30,8 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import AddressError, UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
-from .errors import AddressError, UsageError
 from .ram import GuestRam
 
 ENTRIES = 512

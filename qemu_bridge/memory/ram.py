@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import MachineGoneError, UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset
-from .errors import MachineGoneError, UsageError
 
 
 class GuestRam:

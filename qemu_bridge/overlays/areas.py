@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..addresses import PAGE_SIZE, VirtualAddress
 from ..budget import Budget
 from ..errors import GlassBoxError, GuestError, UsageError
 from ..maple import MAX_ENTRIES, maple_entries
+from ..memory.addresses import PAGE_SIZE, VirtualAddress
 from ..objects import Object
 from ..protocol import MemoryMapping
 from .open_files import format_device

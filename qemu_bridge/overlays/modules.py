@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..addresses import VirtualAddress
 from ..budget import Budget
+from ..memory.addresses import VirtualAddress
 from ..modules import MAX_MODULES, loaded_modules, module_base, module_name, module_parts
 from ..objects import Object
 from ..protocol import Module

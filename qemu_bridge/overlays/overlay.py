@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..budget import Budget
 from ..errors import GlassBoxError
+from ..memory.paging import PageTables
+from ..memory.ram import GuestRam
 from ..modules import GuestSymbols, ModuleReader
 from ..objects import KernelObjects
-from ..paging import PageTables
-from ..ram import GuestRam
 from ..symbols import KernelSymbols
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ on which dentry of which mount it stands.
 
 from __future__ import annotations
 
-from ..addresses import VirtualAddress
 from ..errors import GuestError
+from ..memory.addresses import VirtualAddress
 from ..objects import KernelObjects, Object
 from .processes import find_task
 

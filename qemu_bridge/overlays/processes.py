@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..addresses import VirtualAddress
 from ..budget import Budget
 from ..errors import GlassBoxError
+from ..memory.addresses import VirtualAddress
 from ..objects import KernelObjects, Object
 from ..protocol import Process
 from .overlay import BuiltOverlay, OverlayContext, each

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..addresses import PAGE_SHIFT, PAGE_SIZE, PageFrame, PhysicalAddress, VirtualAddress
 from ..errors import AddressError, GlassBoxError, UsageError
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PageFrame, PhysicalAddress, VirtualAddress
+from ..memory.paging import Half, PageTables
 from ..page_map import FLAG_HUGE, ORDER_SHIFT
-from ..paging import Half, PageTables
 from ..protocol import Owner, PageClass, Place, PlaceMapping, Process
 from .grammar import Span, SymbolPlace, suggest
 from .resolve import class_label

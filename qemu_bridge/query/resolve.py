@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
 from ..errors import UsageError
-from ..paging import Half, Mappings, PageTables
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
+from ..memory.paging import Half, Mappings, PageTables
 from ..protocol import MemoryMapping, Owner, PageClass, Process, TargetRange
 from .grammar import (
     CLASSES,

@@ -12,19 +12,19 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
-from ..addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
 from ..budget import Budget, OutOfBudgetError
 from ..columns import KernelColumns
 from ..errors import NoTypesError, UsageError
 from ..memmap import PageLayout
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
+from ..memory.paging import PageTables
+from ..memory.ram import GuestRam
 from ..modules import GuestSymbols
 from ..overlays import OverlayContext
 from ..overlays.areas import AreaReader
 from ..overlays.processes import read_processes
 from ..page_map import PageMap
-from ..paging import PageTables
 from ..protocol import MemoryMapping, PageClass, Process, SlabObject, Symbol
-from ..ram import GuestRam
 from ..symbols import KernelSymbols
 
 QUERY_TIME_S = 10.0

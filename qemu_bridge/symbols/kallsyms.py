@@ -26,9 +26,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..addresses import VirtualAddress
 from ..errors import AddressError, GuestError
-from ..paging import PageTables
+from ..memory.addresses import VirtualAddress
+from ..memory.paging import PageTables
 from ..protocol import Symbol
 from .vmcoreinfo import VmCoreInfo
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from tcg_plugin.layout import NO_OFFSET
 
-from ..addresses import RamLayout, RamOffset
 from ..errors import GlassBoxError
+from ..memory.addresses import RamLayout, RamOffset
 from ..protocol import Place, Process, Symbol
 
 WRITER = np.dtype([("code", "<u8"), ("root", "<u8")])

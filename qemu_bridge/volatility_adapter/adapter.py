@@ -23,7 +23,7 @@ from volatility3.framework.symbols.linux import extensions
 from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
 
 from ..errors import GlassBoxError, GuestError, UsageError
-from ..ram import GuestRam
+from ..memory.ram import GuestRam
 from ..symbols import KernelSymbols
 from .layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
 

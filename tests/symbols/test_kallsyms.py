@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_samples import Memory, compress_names, vmcoreinfo_note
 
-from qemu_bridge.addresses import PhysicalAddress, VirtualAddress
 from qemu_bridge.errors import GuestError
-from qemu_bridge.paging import PageTables
+from qemu_bridge.memory.addresses import PhysicalAddress, VirtualAddress
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.symbols.kallsyms import RawKallsyms, decode_kallsyms, decode_offsets, expand_names, read_kallsyms
 from qemu_bridge.symbols.vmcoreinfo import parse_note
 

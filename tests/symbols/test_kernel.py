@@ -15,9 +15,9 @@ from memory_samples import KERNEL_TEXT as TEXT
 from memory_samples import Memory, small_kernel
 from support import booted
 
-from qemu_bridge.addresses import RamLayout, VirtualAddress
 from qemu_bridge.errors import GuestError, NotBootedError, NoTypesError
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import RamLayout, VirtualAddress
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.symbols import KernelSymbols
 
 

@@ -7,9 +7,9 @@ import struct
 import pytest
 from memory_samples import Memory, vmcoreinfo_note
 
-from qemu_bridge.addresses import PhysicalAddress, RamLayout
 from qemu_bridge.errors import NotBootedError
-from qemu_bridge.ram import GuestRam
+from qemu_bridge.memory.addresses import PhysicalAddress, RamLayout
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.symbols.vmcoreinfo import find_vmcoreinfo, iter_vmcoreinfo, parse_note, read_note
 
 VALUES = {

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from qemu_bridge.addresses import RamLayout
 from qemu_bridge.errors import MachineError, UsageError
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.trace.control import RING_STRIDE, ArmOptions, TraceControl, create
 from tcg_plugin.layout import Command, Feature, Mode, Scope, State
 

@@ -15,8 +15,8 @@ from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.capture import write_capture
 from qemu_bridge.client import Client
-from qemu_bridge.dirty import Comparison, choose_strategy
 from qemu_bridge.errors import GlassBoxError, MachineError
+from qemu_bridge.memory.dirty import Comparison, choose_strategy
 from qemu_bridge.trace.control import ArmOptions, TraceControl
 from qemu_bridge.trace.heat import Heat
 from tcg_plugin.layout import Event, Feature

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from qemu_bridge.addresses import RamLayout
 from qemu_bridge.errors import MachineError
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.trace.writers import WRITER, name_writer
 from tcg_plugin.layout import NO_OFFSET
 

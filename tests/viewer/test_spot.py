@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.addresses import RamLayout
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.protocol import PageClass
 from viewer.camera import Camera
 from viewer.offscreen import load_scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.addresses import PAGE_SHIFT
+from qemu_bridge.memory.addresses import PAGE_SHIFT
 from viewer.camera import Camera
 from viewer.curve import to_xyz
 from viewer.offscreen import choose_camera, load_scene

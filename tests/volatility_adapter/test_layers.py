@@ -6,7 +6,7 @@ import pytest
 from memory_samples import LEAF, PROT_NONE, Memory
 from volatility3.framework import contexts, exceptions
 
-from qemu_bridge.paging import PageTables
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.volatility_adapter.layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
 
 BASE = 0xFFFF888000000000

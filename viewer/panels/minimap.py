@@ -11,7 +11,7 @@ import wgpu
 from imgui_bundle import imgui
 from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
 
-from qemu_bridge.addresses import PAGE_SHIFT, PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from viewer.desk import Desk
 from viewer.legend import HALO
 from viewer.minimap import Minimap, page_to_xy, xy_to_page
