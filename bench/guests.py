@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import Owner, PageClass
 
 PAGE_BYTES = 4096
 _KERNEL = ((PageClass.KERNEL_TEXT, 3584), (PageClass.KERNEL_RODATA, 2048), (PageClass.KERNEL_DATA, 1920))

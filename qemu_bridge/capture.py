@@ -34,9 +34,9 @@ from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageErr
 from .host.plain_file import open_plain, read_plain
 from .memory.addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
 from .memory.ram import GuestRam
-from .page_map import ENTRY, PageMap
-from .protocol import Grade, Owner, from_json, to_json
 from .symbols import KernelSymbols, cache
+from .wire.page_map import ENTRY, PageMap
+from .wire.records import Grade, Owner, from_json, to_json
 
 if TYPE_CHECKING:
     from .client import Client

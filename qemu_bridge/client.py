@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import connection, errors, launch
-from .connection import Connection
+from . import errors, launch
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
-from .protocol import (
+from .wire import connection
+from .wire.connection import Connection
+from .wire.records import (
     PROTOCOL_VERSION,
     MemoryMapping,
     Module,
@@ -43,10 +44,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .memory.ram import GuestRam
-    from .page_map import PageMap, PageMapFile
     from .trace.control import ArmOptions
     from .trace.heat import Heat
     from .trace.writers import LastWriter
+    from .wire.page_map import PageMap, PageMapFile
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -198,7 +199,7 @@ class Client:
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
-        from .page_map import PageMapFile
+        from .wire.page_map import PageMapFile
 
         return PageMapFile.attach(Path(self.connection.page_map_path))
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from .errors import UsageError
 from .memory.ram import GuestRam
-from .page_map import PageMap
-from .protocol import Owner, PageClass
+from .wire.page_map import PageMap
+from .wire.records import Owner, PageClass
 
 _CHUNK_PAGES = 4096
 

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import connection
-from .connection import Connection
 from .errors import GlassBoxError
 from .machine import MachineConfig, check_ram_space
 from .memory.addresses import RamLayout
 from .process import Origin, Qemu
+from .wire import connection
+from .wire.connection import Connection
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import connection, errors
-from .connection import Connection
+from . import errors
 from .errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
 from .machine import MachineConfig, find_plugin, find_qemu
+from .wire import connection
+from .wire.connection import Connection
 
 if TYPE_CHECKING:
     from .trace.control import ArmOptions

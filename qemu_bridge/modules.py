@@ -24,9 +24,9 @@ import numpy.typing as npt
 from .errors import AddressError, GlassBoxError, GuestError
 from .memory.addresses import PAGE_SIZE, VirtualAddress
 from .objects import KernelObjects, Object
-from .protocol import Symbol
 from .symbols import KernelSymbols
 from .symbols.kallsyms import KallsymsTable, make_table
+from .wire.records import Symbol
 
 MAX_MODULES = 1 << 12
 MAX_SYMBOLS = 1 << 18

@@ -19,9 +19,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from . import connection
 from .errors import MachineError, MachineGoneError
 from .machine import Endpoints, MachineConfig, qemu_argv
+from .wire import connection
 
 if TYPE_CHECKING:
     from .monitor import Monitor

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import GuestError, MachineError, NoTypesError, UsageError
 from .memory.addresses import PhysicalAddress, RamLayout
-from .protocol import Grade, Symbol, TargetMemory, to_json
+from .wire.records import Grade, Symbol, TargetMemory, to_json
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from .memory.ram import GuestRam
     from .modules import GuestSymbols
     from .overlays import Overlay, OverlayContext
-    from .page_map import PageMap, PageMapFile
     from .query import GuestSources
     from .symbols import KernelSymbols
+    from .wire.page_map import PageMap, PageMapFile
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Semantics:
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
-        from .page_map import PageMapFile
+        from .wire.page_map import PageMapFile
 
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 

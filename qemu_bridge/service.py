@@ -24,14 +24,14 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from . import connection
-from .connection import Connection
 from .errors import GlassBoxError, MachineError, UsageError
 from .host.tasks import TaskSet
 from .machine import RAM_BACKEND, MachineConfig
 from .memory.addresses import merge_ranges, parse_mtree
 from .process import Origin
 from .semantics import SemanticWorker
+from .wire import connection
+from .wire.connection import Connection
 
 if TYPE_CHECKING:
     from .memory.dirty import DirtyLog

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from support import Machine, booted, find_or_build_image
 
-from qemu_bridge import connection
 from qemu_bridge.client import Client
 from qemu_bridge.errors import ImageError, MachineError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
+from qemu_bridge.wire import connection
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 from guest_programs import WITNESS, compile_program, install
 from support import wait_until
 
-from qemu_bridge.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, ORDER_SHIFT
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, ORDER_SHIFT
+from qemu_bridge.wire.records import PageClass
 
 BITS = {
     "SLAB": 7, "BUDDY": 10, "MMAP": 11, "ANON": 12, "SWAPBACKED": 14, "HEAD": 15, "TAIL": 16, "HUGE": 17,

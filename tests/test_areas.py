@@ -22,8 +22,8 @@ from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.paging import NO_EXECUTE, USER, Half
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.overlays import OverlayContext, find_overlays, read_overlay
-from qemu_bridge.protocol import MemoryMapping, Module, Process
 from qemu_bridge.symbols import KernelSymbols
+from qemu_bridge.wire.records import MemoryMapping, Module, Process
 
 pytestmark = pytest.mark.guest
 

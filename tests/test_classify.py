@@ -20,9 +20,9 @@ from qemu_bridge.errors import GlassBoxError, ImageError
 from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.memory.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap
-from qemu_bridge.protocol import Grade, MemoryMapping, PageClass
 from qemu_bridge.symbols import KernelSection, KernelSymbols
+from qemu_bridge.wire.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap
+from qemu_bridge.wire.records import Grade, MemoryMapping, PageClass
 
 PAGES = 2048
 KERNEL_BASE = 0xFFFFFFFF81000000

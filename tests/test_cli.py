@@ -102,7 +102,7 @@ def test_the_version_is_the_distributions():
 
 
 def test_an_interrupt_ends_with_status_130(monkeypatch):
-    monkeypatch.setattr("qemu_bridge.connection.prune", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("qemu_bridge.wire.connection.prune", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["status"]) == 130
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import UnknownMachineError, UsageError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 
 pytestmark = pytest.mark.guest
 

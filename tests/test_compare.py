@@ -9,8 +9,8 @@ from qemu_bridge.compare import Change, Difference, by_class, compare_pages, own
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import Owner, PageClass
 
 PAGE = 4096
 

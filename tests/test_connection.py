@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from qemu_bridge import connection
-from qemu_bridge.connection import Connection
 from qemu_bridge.errors import BusyNameError, HostError, UnknownMachineError, UsageError
+from qemu_bridge.wire import connection
+from qemu_bridge.wire.connection import Connection
 
 
 @pytest.fixture

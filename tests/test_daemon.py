@@ -8,9 +8,9 @@ import time
 import pytest
 from support import booted, glassbox, is_running, shared_files, wait_until
 
-from qemu_bridge import connection
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineGoneError
+from qemu_bridge.wire import connection
 
 pytestmark = pytest.mark.guest
 

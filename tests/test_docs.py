@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qemu_bridge.cli import make_parser
-from qemu_bridge.protocol import PROTOCOL_VERSION, PageClass
+from qemu_bridge.wire.records import PROTOCOL_VERSION, PageClass
 
 ROOT = Path(__file__).resolve().parent.parent
 JUST = Path(sys.executable).parent / "just"

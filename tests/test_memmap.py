@@ -6,9 +6,9 @@ from memory_samples import BtfWriter
 
 from qemu_bridge.columns import KernelColumns
 from qemu_bridge.memmap import MemMap, PageLayout, PageTypes, read_page_types
-from qemu_bridge.page_map import FLAG_HEAD, FLAG_HUGE, ORDER_SHIFT
-from qemu_bridge.protocol import PageClass
 from qemu_bridge.symbols.btf import parse_btf
+from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, ORDER_SHIFT
+from qemu_bridge.wire.records import PageClass
 
 CLEARED_BITS = PageTypes(False, 0xF0000000, 0x80, 0x100, 0x200, 0, 0)
 TOP_BYTE = PageTypes(True, 0, 0xF0, 0xF1, 0xF2, 0xF4, 0xF5)

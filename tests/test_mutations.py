@@ -19,9 +19,9 @@ import pytest
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.page_map import PageMap
-from qemu_bridge.protocol import PageClass
 from qemu_bridge.semantics import QUERY_TIMEOUT_S, Semantics
+from qemu_bridge.wire.page_map import PageMap
+from qemu_bridge.wire.records import PageClass
 
 pytestmark = pytest.mark.guest
 

@@ -9,8 +9,8 @@ from kernel_words import compare, has, mapping_counts, witnessed
 from support import wait_until
 
 from qemu_bridge.classify import PageMapBuilder
-from qemu_bridge.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT
-from qemu_bridge.protocol import Grade, PageClass
+from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT
+from qemu_bridge.wire.records import Grade, PageClass
 
 pytestmark = pytest.mark.guest
 

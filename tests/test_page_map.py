@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import MachineError, MachineGoneError, PageMapOverwrittenError
-from qemu_bridge.page_map import ENTRY, PageMap, PageMapFile, Sharers
-from qemu_bridge.protocol import Grade, Owner, PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap, PageMapFile, Sharers
+from qemu_bridge.wire.records import Grade, Owner, PageClass
 
 OWNERS = {0: Owner(0, 0, ""), 3: Owner(3, 80, "httpd")}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qemu_bridge.protocol import MemoryMapping, Module, Owner, PageClass, Process, Symbol, from_json, to_json
+from qemu_bridge.wire.records import MemoryMapping, Module, Owner, PageClass, Process, Symbol, from_json, to_json
 
 RECORDS = [
     Owner(3, 80, "httpd"),

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from qemu_bridge.errors import AddressError, UsageError
 from qemu_bridge.memory.addresses import GIB, PhysicalAddress, RamLayout, VirtualAddress
 from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.page_map import ENTRY, FLAG_HUGE, PageMap
-from qemu_bridge.protocol import MemoryMapping, Owner, PageClass, Place, Process, Symbol, TargetMemory, to_json
 from qemu_bridge.query import (
     GuestSources,
     complete_target,
@@ -37,6 +35,8 @@ from qemu_bridge.query.grammar import (
     quote_name,
 )
 from qemu_bridge.query.ranges import combine, cut, mask_to_ranges, physical_to_ranges, to_ranges, total
+from qemu_bridge.wire.page_map import ENTRY, FLAG_HUGE, PageMap
+from qemu_bridge.wire.records import MemoryMapping, Owner, PageClass, Place, Process, Symbol, TargetMemory, to_json
 
 # --- the grammar -----------------------------------------------------------------------------------------
 

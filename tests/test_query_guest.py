@@ -12,7 +12,6 @@ from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.overlays.processes import find_task
-from qemu_bridge.protocol import Grade, PageClass
 from qemu_bridge.query import (
     GuestSources,
     complete_target,
@@ -24,6 +23,7 @@ from qemu_bridge.query import (
     total,
 )
 from qemu_bridge.query.grammar import CLASSES, SymbolPlace, quote_name
+from qemu_bridge.wire.records import Grade, PageClass
 
 pytestmark = pytest.mark.guest
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from qemu_bridge.errors import GlassBoxError, GuestError
 from qemu_bridge.host.printable import printable_lines
 from qemu_bridge.memory.addresses import format_size
-from qemu_bridge.page_map import PageMap
+from qemu_bridge.wire.page_map import PageMap
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client

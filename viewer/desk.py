@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from qemu_bridge.protocol import PageClass, TypeLayout
+from qemu_bridge.wire.records import PageClass, TypeLayout
 
 from .bookmarks import Bookmarks
 from .camera import MIN_DISTANCE, Camera

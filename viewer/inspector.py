@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qemu_bridge.protocol import TypeField, TypeLayout
+from qemu_bridge.wire.records import TypeField, TypeLayout
 
 ROW_BYTES = 16
 MOST_TEXT = 4096

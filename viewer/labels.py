@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.page_map import PageMap
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import PageMap
+from qemu_bridge.wire.records import PageClass
 
 from . import palette
 from .curve import to_xyz

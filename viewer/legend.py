@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
-from qemu_bridge.page_map import PageMap
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import PageMap
+from qemu_bridge.wire.records import PageClass
 
 from .labels import Box, Label, arrange
 from .look import Mode

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from qemu_bridge.page_map import PageMap
+from qemu_bridge.wire.page_map import PageMap
 
 from .scene import Ram, Source, read_page_map
 

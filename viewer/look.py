@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 
 from . import palette
 

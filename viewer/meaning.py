@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.records import Owner, PageClass
 
 from .heat import AGE_RANGE_S
 from .look import DEFAULT_HIDDEN, Mode, Transfer

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 
 Rgb = tuple[int, int, int]
 CLASS_SLOTS = 32

@@ -19,8 +19,8 @@ import numpy.typing as npt
 import wgpu
 
 from qemu_bridge.errors import GuestError
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import PageClass
 
 from . import palette
 from .curve import to_xyz

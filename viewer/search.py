@@ -24,7 +24,7 @@ import numpy.typing as npt
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PhysicalAddress, RamLayout, RamOffset, RamRegion
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.protocol import TargetMemory
+from qemu_bridge.wire.records import TargetMemory
 
 MOST_PLACES = 2000
 SEARCH_BUDGET_S = 5.0

@@ -19,8 +19,8 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
-from qemu_bridge.page_map import PageMap
-from qemu_bridge.protocol import Place
+from qemu_bridge.wire.page_map import PageMap
+from qemu_bridge.wire.records import Place
 
 from .cadence import NEW_PAGES
 from .desk import Desk

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOffset
-from qemu_bridge.page_map import FLAG_SHARED
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.page_map import FLAG_SHARED
+from qemu_bridge.wire.records import Owner, PageClass
 
 from .camera import Camera
 from .legend import HALO, QUIET, TEXT, load_font

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
 from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from ..protocol import PageClass
 from ..symbols import KernelSymbols
+from ..wire.records import PageClass
 from .owners import KERNEL, OwnerBook
 from .tasks import Task
 from .walk import Walk

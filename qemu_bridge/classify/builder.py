@@ -25,9 +25,9 @@ from ..memmap import MemMap, among
 from ..memory.addresses import PAGE_SHIFT
 from ..memory.paging import ENTRIES
 from ..memory.ram import GuestRam
-from ..page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
-from ..protocol import Grade, Owner, PageClass
 from ..symbols import KernelSymbols
+from ..wire.page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
+from ..wire.records import Grade, Owner, PageClass
 from . import areas
 from .files import FileNames, SlabNames
 from .owners import FIRST_NUMBER, KERNEL, OwnerBook, owner_of

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from ..memory.addresses import PAGE_SHIFT
 from ..memory.paging import Half, Mappings, PageTables
 from ..memory.ram import GuestRam
-from ..page_map import ENTRY, FLAG_SHARED, PageMap
-from ..protocol import Grade, MemoryMapping, Owner, PageClass
 from ..symbols import KernelSection
+from ..wire.page_map import ENTRY, FLAG_SHARED, PageMap
+from ..wire.records import Grade, MemoryMapping, Owner, PageClass
 from .owners import KERNEL, NOBODY
 
 # The init section is given back to the allocator once the kernel has booted.

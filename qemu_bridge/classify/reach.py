@@ -21,8 +21,8 @@ import numpy.typing as npt
 from ..columns import IMAGE_BASE, KernelColumns, Pages, U64Array
 from ..memmap import among
 from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
-from ..page_map import FLAG_HEAD, FLAG_HUGE
-from ..protocol import PageClass
+from ..wire.page_map import FLAG_HEAD, FLAG_HUGE
+from ..wire.records import PageClass
 from .owners import OwnerBook
 
 SEARCH_EVERY_S = 5.0

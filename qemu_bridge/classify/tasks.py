@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from ..columns import KernelColumns, Pages, U64Array
 from ..memory.addresses import PAGE_SHIFT, RamOffset
-from ..protocol import PageClass
 from ..symbols.releases import has
+from ..wire.records import PageClass
 
 MAX_TASKS = 1 << 16
 MAX_AREAS = 1 << 17

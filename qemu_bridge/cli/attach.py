@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import connection, launch
+from .. import launch
+from ..wire import connection
 from .options import Verbs, add_verb
 
 LAYOUTS = ("pc", "q35", "flat")

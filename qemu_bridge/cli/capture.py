@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import connection
 from ..memory.addresses import format_size
-from ..protocol import Owner, to_json
+from ..wire import connection
+from ..wire.records import Owner, to_json
 from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
 
 _SHOWN_OWNERS = 20

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .. import connection
 from ..errors import MachineError, MachineGoneError, UsageError
 from ..launch import launch, waiting_daemon
 from ..machine import ACCELERATORS, MACHINES, MachineConfig
 from ..memory.addresses import parse_size
+from ..wire import connection
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 from .trace import start_recorder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UsageError
-from ..protocol import MemoryMapping
+from ..wire.records import MemoryMapping
 from .options import (
     COMPLETE_PID,
     COMPLETE_SYMBOL,

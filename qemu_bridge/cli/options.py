@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import connection
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
+from ..wire import connection
 
 if TYPE_CHECKING:
     from ..client import Client

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import connection
 from ..errors import BusyNameError, GlassBoxError
 from ..launch import launch, waiting_daemon
+from ..wire import connection
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, say

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from ..memory.addresses import format_size
-from ..protocol import Owner, Place, Symbol, TargetMemory, TargetRange, to_json
+from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange, to_json
 from .options import (
     COMPLETE_TARGET,
     Verbs,

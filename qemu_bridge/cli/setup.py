@@ -8,9 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from .. import connection
 from ..errors import GlassBoxError
 from ..machine import find_qemu, qemu_release
+from ..wire import connection
 from .options import (
     COMPLETE_NAME,
     COMPLETE_OVERLAY,

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import connection
 from ..errors import GlassBoxError, MachineError, UsageError
+from ..wire import connection
 from . import trace_options, trace_top
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, printable, say
 from .trace_names import Names

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import connection
 from ..errors import UsageError
+from ..wire import connection
 
 if TYPE_CHECKING:
     from ..symbols import KallsymsTable

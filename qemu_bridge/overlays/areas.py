@@ -14,7 +14,7 @@ from ..errors import GlassBoxError, GuestError, UsageError
 from ..maple import MAX_ENTRIES, maple_entries
 from ..memory.addresses import PAGE_SIZE, VirtualAddress
 from ..objects import Object
-from ..protocol import MemoryMapping
+from ..wire.records import MemoryMapping
 from .open_files import format_device
 from .overlay import BuiltOverlay, OverlayContext
 from .paths import PathNames

@@ -8,7 +8,7 @@ from ..budget import Budget
 from ..memory.addresses import VirtualAddress
 from ..modules import MAX_MODULES, loaded_modules, module_base, module_name, module_parts
 from ..objects import Object
-from ..protocol import Module
+from ..wire.records import Module
 from .overlay import BuiltOverlay, OverlayContext, each
 
 _STATES = ("Live", "Loading", "Unloading")

@@ -15,7 +15,7 @@ from ..budget import Budget
 from ..errors import GlassBoxError
 from ..memory.addresses import VirtualAddress
 from ..objects import KernelObjects, Object
-from ..protocol import Process
+from ..wire.records import Process
 from .overlay import BuiltOverlay, OverlayContext, each
 
 MAX_PROCESSES = 1 << 16

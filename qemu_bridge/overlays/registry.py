@@ -22,7 +22,7 @@ from typing import Any
 
 from ..budget import Budget, OutOfBudgetError
 from ..errors import GlassBoxError, UsageError
-from ..protocol import OverlayInfo, OverlayTable, to_json
+from ..wire.records import OverlayInfo, OverlayTable, to_json
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
 

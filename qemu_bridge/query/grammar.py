@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
-from ..protocol import PageClass
+from ..wire.records import PageClass
 
 MAX_LENGTH = 4096
 MAX_TERMS = 256

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..errors import UsageError
 from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
 from ..memory.paging import Half, Mappings, PageTables
-from ..protocol import MemoryMapping, Owner, PageClass, Process, TargetRange
+from ..wire.records import MemoryMapping, Owner, PageClass, Process, TargetRange
 from .grammar import (
     CLASSES,
     KERNEL_PARTS,

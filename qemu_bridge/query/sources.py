@@ -23,9 +23,9 @@ from ..modules import GuestSymbols
 from ..overlays import OverlayContext
 from ..overlays.areas import AreaReader
 from ..overlays.processes import read_processes
-from ..page_map import PageMap
-from ..protocol import MemoryMapping, PageClass, Process, SlabObject, Symbol
 from ..symbols import KernelSymbols
+from ..wire.page_map import PageMap
+from ..wire.records import MemoryMapping, PageClass, Process, SlabObject, Symbol
 
 QUERY_TIME_S = 10.0
 MAX_NOTES = 16

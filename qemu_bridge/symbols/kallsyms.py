@@ -29,7 +29,7 @@ import numpy.typing as npt
 from ..errors import AddressError, GuestError
 from ..memory.addresses import VirtualAddress
 from ..memory.paging import PageTables
-from ..protocol import Symbol
+from ..wire.records import Symbol
 from .vmcoreinfo import VmCoreInfo
 
 MAX_SYMBOLS = 1 << 21

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..errors import UsageError
-from ..protocol import TypeField, TypeLayout
+from ..wire.records import TypeField, TypeLayout
 from .btf import Btf, Kind
 
 MOST_FIELDS = 1000

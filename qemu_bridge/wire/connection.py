@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import BusyNameError, HostError, UnknownMachineError, UsageError
-from .memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
-from .protocol import PROTOCOL_VERSION
+from ..errors import BusyNameError, HostError, UnknownMachineError, UsageError
+from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
+from .records import PROTOCOL_VERSION
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UNIX_PATH_LIMIT = 107

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MachineError, MachineGoneError, PageMapOverwrittenError
-from .protocol import Grade, Owner, PageClass, from_json, to_json
+from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
+from .records import Grade, Owner, PageClass, from_json, to_json
 
 ENTRY = np.dtype([("page_class", "u1"), ("flags", "u1"), ("heat", "<u2"), ("owner_id", "<u4")])
 FLAG_SHARED = 1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
-from .memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
+from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
 PROTOCOL_VERSION = 1
 

@@ -12,12 +12,12 @@ import pytest
 from support import booted, wait_until
 from trace_consumer import Consumer, begun_instructions, items, u64
 
-from qemu_bridge import connection
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.launch import attach
 from qemu_bridge.trace.control import ArmOptions, TraceControl
 from qemu_bridge.trace.ring import RingReader
+from qemu_bridge.wire import connection
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 
 pytestmark = pytest.mark.guest

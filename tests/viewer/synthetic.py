@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import Owner, PageClass
 
 PAGES = 512
 RUNS = (

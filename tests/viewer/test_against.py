@@ -12,8 +12,8 @@ from qemu_bridge.compare import Change
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import PageClass
 from viewer.against import Against, with_difference
 from viewer.camera import default_camera
 from viewer.look import Mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.commands import Commands
 from viewer.views import Mode, format_view
 

@@ -9,7 +9,7 @@ import pytest
 from support import wait_until
 
 from qemu_bridge.client import Client
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.execution import ExecutionWatch
 from viewer.questions import Questions
 

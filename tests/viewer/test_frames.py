@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.raymarch import PASSES, Renderer
 
 BAR = 28

@@ -14,7 +14,7 @@ from PIL import Image
 from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.curve import to_xyz
 from viewer.grid import VoxelGrid
 from viewer.live import Feed

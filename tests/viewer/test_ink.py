@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.ink import FOUND, LIT, SELECTED
 from viewer.look import Look, Mode
 from viewer.offscreen import load_scene

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qemu_bridge.protocol import TypeField, TypeLayout
+from qemu_bridge.wire.records import TypeField, TypeLayout
 from viewer.inspector import (
     decode_struct,
     disassemble,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import Camera, default_camera
 from viewer.labels import arrange
 from viewer.offscreen import load_scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import default_camera
 from viewer.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
 from viewer.offscreen import load_scene

@@ -9,7 +9,7 @@ import numpy as np
 from support import wait_until
 
 from qemu_bridge.errors import MachineGoneError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.live import GUEST_WORK_S, IDLE_PAUSE_S, REST_PAUSE_S, ChangeScan, Feed, Tempo
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.look import Layer, Look, Mode, Slice, Transfer
 
 LOOKS = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import Owner, PageClass
+from qemu_bridge.wire.records import Owner, PageClass
 from viewer.heat import Heat
 from viewer.legend import LEGEND_WIDTH, draw_overlay
 from viewer.look import Look, Mode, Transfer

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.palette import (
     CLASS_SLOTS,
     MATERIALS,

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import MemoryMapping, OverlayInfo, OverlayTable, Process, TypeField, TypeLayout
+from qemu_bridge.wire.records import MemoryMapping, OverlayInfo, OverlayTable, Process, TypeField, TypeLayout
 from viewer.commands import Commands
 from viewer.inspector import decode_struct
 from viewer.panels import lay_out

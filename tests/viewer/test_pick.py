@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import FIELD_OF_VIEW, Camera
 from viewer.curve import to_index, voxelise
 from viewer.look import Layer, Look, Slice, Transfer

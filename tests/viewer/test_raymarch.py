@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import Camera, default_camera
 from viewer.curve import to_xyz
 from viewer.look import Look, Mode, Slice, Transfer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import NotBootedError, UsageError
-from qemu_bridge.page_map import ENTRY, PageMap
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.page_map import ENTRY, PageMap
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import default_camera
 from viewer.curve import to_xyz, voxelise
 from viewer.legend import caption

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import Camera
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import GlassBoxError, UsageError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import Camera
 from viewer.offscreen import load_scene, render_scene
 from viewer.video import Mp4, Shot, camera_at, parse_script, record

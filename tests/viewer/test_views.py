@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.camera import Camera
 from viewer.look import Look
 from viewer.look import Mode as LookMode

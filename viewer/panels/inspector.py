@@ -5,7 +5,7 @@ from __future__ import annotations
 from imgui_bundle import imgui
 
 from qemu_bridge.memory.addresses import PAGE_SIZE, format_size
-from qemu_bridge.protocol import Place, PlaceMapping, SlabObject, TypeLayout
+from qemu_bridge.wire.records import Place, PlaceMapping, SlabObject, TypeLayout
 from viewer.desk import Desk
 from viewer.inspector import (
     ROW_BYTES,

@@ -8,7 +8,7 @@ from typing import Any
 from imgui_bundle import imgui
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
-from qemu_bridge.protocol import PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.desk import Desk
 from viewer.legend import format_bytes, legend_classes, shorten
 from viewer.look import Layer, Mode, Slice

@@ -7,7 +7,7 @@ from typing import Any
 
 from imgui_bundle import imgui
 
-from qemu_bridge.protocol import OverlayInfo, OverlayTable
+from qemu_bridge.wire.records import OverlayInfo, OverlayTable
 from viewer.desk import Desk
 
 from .processes import show_target

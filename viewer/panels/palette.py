@@ -8,7 +8,7 @@ from functools import partial
 from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.protocol import Process, Symbol
+from qemu_bridge.wire.records import Process, Symbol
 from viewer.commands import Command, Commands, key_name
 from viewer.desk import Desk
 from viewer.legend import legend_classes

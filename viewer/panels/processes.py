@@ -6,7 +6,7 @@ import time
 
 from imgui_bundle import imgui
 
-from qemu_bridge.protocol import MemoryMapping, Process
+from qemu_bridge.wire.records import MemoryMapping, Process
 from viewer.desk import Desk
 from viewer.legend import format_bytes
 from viewer.search import pages_of
