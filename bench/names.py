@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qemu_bridge.client import Client
+from qemu_bridge.kernel.symbols import KernelSymbols
+from qemu_bridge.kernel.symbols.vmcoreinfo import find_vmcoreinfo
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.symbols import KernelSymbols
-from qemu_bridge.symbols.vmcoreinfo import find_vmcoreinfo
 
 from .boot import find_image
 from .figures import Figure, paired_medians, seconds

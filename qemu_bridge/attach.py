@@ -317,8 +317,8 @@ def detect_machine(path: Path, size_bytes: int) -> str:
 def _told_end(path: Path, layout: RamLayout) -> int:
     """Where RAM ends according to the kernel in an image that is laid out as `layout`; 0 where no kernel is found."""
     # Imported here: only large images need it.
+    from .kernel.symbols import KernelSymbols
     from .memory.ram import GuestRam
-    from .symbols import KernelSymbols
 
     try:
         with GuestRam(path, layout) as ram:

@@ -32,9 +32,9 @@ import numpy.typing as npt
 
 from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
 from .host.plain_file import open_plain, read_plain
+from .kernel.symbols import KernelSymbols, cache
 from .memory.addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
 from .memory.ram import GuestRam
-from .symbols import KernelSymbols, cache
 from .wire.page_map import ENTRY, PageMap
 from .wire.records import Grade, Owner, from_json, to_json
 

@@ -30,13 +30,13 @@ from .memory.addresses import PhysicalAddress, RamLayout
 from .wire.records import Grade, Symbol, TargetMemory, to_json
 
 if TYPE_CHECKING:
-    from .budget import Budget
     from .classify import AddressSpace, PageMapBuilder
+    from .kernel.budget import Budget
+    from .kernel.modules import GuestSymbols
+    from .kernel.symbols import KernelSymbols
     from .memory.ram import GuestRam
-    from .modules import GuestSymbols
     from .overlays import Overlay, OverlayContext
     from .query import GuestSources
-    from .symbols import KernelSymbols
     from .wire.page_map import PageMap, PageMapFile
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Semantics:
     def _kernel(self) -> KernelSymbols:
         # A guest may have rebooted into another kernel, or the same at another place: what was made of the old one goes.
         if self._loaded is None or not self._loaded.is_current():
-            from .symbols import KernelSymbols
+            from .kernel.symbols import KernelSymbols
 
             for name in ("_overlays", "_builder"):
                 vars(self).pop(name, None)
@@ -130,7 +130,7 @@ class Semantics:
 
         `UsageError` with names that are near for a name that there is not.
         """
-        from .modules import GuestSymbols
+        from .kernel.modules import GuestSymbols
 
         if self._context_or_none() is None:
             return {"rows": [to_json(symbol) for symbol in _find_symbols(GuestSymbols(self._kernel), wanted)]}
@@ -138,7 +138,7 @@ class Semantics:
 
     def overlay(self, overlay: str) -> dict[str, Any]:
         """The table of the overlay called `overlay`, or what overlays there are where that is empty."""
-        from .budget import Budget
+        from .kernel.budget import Budget
         from .overlays import find_overlays, read_overlay
 
         registry = find_overlays()
@@ -149,7 +149,7 @@ class Semantics:
         return {"table": to_json(table), "skipped": table.skipped}
 
     def _rows(self, overlay: Overlay) -> dict[str, Any]:
-        from .budget import Budget
+        from .kernel.budget import Budget
         from .overlays import read_overlay
 
         table = read_overlay(overlay, self._context, Budget())
@@ -157,7 +157,7 @@ class Semantics:
 
     def _list(self, read: Callable[[OverlayContext, Budget], Iterable[Any]]) -> dict[str, Any]:
         """The records that `read` gives within a budget; none, and a sentence, when that is used up."""
-        from .budget import Budget, OutOfBudgetError
+        from .kernel.budget import Budget, OutOfBudgetError
 
         context, budget, rows = self._context, Budget(), []
         context.objects.budget = budget
@@ -170,13 +170,13 @@ class Semantics:
 
     def type(self, name: str, depth: int = 1) -> dict[str, Any]:
         """How the kernel's struct or union `name` is laid out: a `TypeLayout`."""
-        from .symbols.type_layout import describe_type
+        from .kernel.symbols.type_layout import describe_type
 
         return {"type": to_json(describe_type(self._kernel.btf, name, depth))}
 
     def types(self, part: str) -> dict[str, Any]:
         """Names of the kernel's structs and unions that contain `part`."""
-        from .symbols.type_layout import find_type_names
+        from .kernel.symbols.type_layout import find_type_names
 
         return {"rows": find_type_names(self._kernel.btf, part)}
 
@@ -217,8 +217,8 @@ class Semantics:
 
     def _spaces(self, context: OverlayContext) -> list[AddressSpace]:
         """The address spaces of all processes, as far as they can be read."""
-        from .budget import Budget, OutOfBudgetError
         from .classify import AddressSpace, owner_of
+        from .kernel.budget import Budget, OutOfBudgetError
         from .overlays.areas import read_mappings
         from .overlays.processes import read_processes
 
@@ -311,7 +311,7 @@ def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbol
     _bound_memory(layout.size)
     if symbols is not None:
         # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
-        from .symbols import cache
+        from .kernel.symbols import cache
 
         cache.read_only_in(symbols)
     _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
@@ -327,7 +327,7 @@ def _bound_memory(ram_bytes: int) -> None:
 
 def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
     # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
-    from .budget import OutOfBudgetError
+    from .kernel.budget import OutOfBudgetError
 
     assert _semantics is not None
     started = time.perf_counter()

@@ -43,7 +43,7 @@ class Machine:
     @cached_property
     def kernel(self):
         """Symbols and types, read in this process."""
-        from qemu_bridge.symbols import KernelSymbols
+        from qemu_bridge.kernel.symbols import KernelSymbols
 
         return KernelSymbols.load(self.ram)
 
@@ -77,7 +77,7 @@ class Machine:
         return self.context.objects.page_tables(process.page_table)
 
     def _ask(self, read):
-        from qemu_bridge.budget import Budget
+        from qemu_bridge.kernel.budget import Budget
 
         self.context.forget()
         self.context.objects.budget = budget = Budget()
@@ -90,7 +90,7 @@ class Machine:
     @cached_property
     def volatility(self):
         """Volatility on this machine's RAM, in this process: the oracle."""
-        from qemu_bridge.volatility_adapter import VolatilityAdapter
+        from qemu_bridge.kernel.volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self.ram, self.kernel)
 

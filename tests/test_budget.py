@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from qemu_bridge.budget import MAX_NOTES, Budget, OutOfBudgetError
+from qemu_bridge.kernel.budget import MAX_NOTES, Budget, OutOfBudgetError
 
 
 def test_items_bytes_and_time_are_each_bounded():

@@ -17,10 +17,10 @@ from support import booted, find_or_build_image, wait_until
 from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
 from qemu_bridge.classify.walk import walk
 from qemu_bridge.errors import GlassBoxError, ImageError
+from qemu_bridge.kernel.symbols import KernelSection, KernelSymbols
 from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.memory.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.symbols import KernelSection, KernelSymbols
 from qemu_bridge.wire.page_map import FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap
 from qemu_bridge.wire.records import Grade, MemoryMapping, PageClass
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qemu_bridge.columns import IMAGE_BASE, KernelColumns
+from qemu_bridge.kernel.columns import IMAGE_BASE, KernelColumns
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 U64 = (1 << 64) - 1

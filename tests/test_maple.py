@@ -9,11 +9,11 @@ import pytest
 from memory_samples import KERNEL_DATA as DATA
 from memory_samples import BtfWriter, Memory, small_kernel
 
-from qemu_bridge.budget import Budget
 from qemu_bridge.errors import GlassBoxError
-from qemu_bridge.maple import maple_entries
-from qemu_bridge.objects import KernelObjects
-from qemu_bridge.symbols import KernelSymbols
+from qemu_bridge.kernel.budget import Budget
+from qemu_bridge.kernel.maple import maple_entries
+from qemu_bridge.kernel.objects import KernelObjects
+from qemu_bridge.kernel.symbols import KernelSymbols
 
 LEAF, RANGE, ARANGE = 1, 2, 3
 TOP = (1 << 64) - 1

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from memory_samples import BtfWriter
 
-from qemu_bridge.columns import KernelColumns
-from qemu_bridge.memmap import MemMap, PageLayout, PageTypes, read_page_types
-from qemu_bridge.symbols.btf import parse_btf
+from qemu_bridge.kernel.columns import KernelColumns
+from qemu_bridge.kernel.memmap import MemMap, PageLayout, PageTypes, read_page_types
+from qemu_bridge.kernel.symbols.btf import parse_btf
 from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, ORDER_SHIFT
 from qemu_bridge.wire.records import PageClass
 

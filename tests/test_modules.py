@@ -10,10 +10,10 @@ import pytest
 from memory_samples import KERNEL_DATA as DATA
 from memory_samples import BtfWriter, Memory, small_kernel
 
-from qemu_bridge.budget import Budget, OutOfBudgetError
-from qemu_bridge.modules import GuestSymbols, ModuleReader, loaded_modules
-from qemu_bridge.objects import KernelObjects
-from qemu_bridge.symbols import KernelSymbols
+from qemu_bridge.kernel.budget import Budget, OutOfBudgetError
+from qemu_bridge.kernel.modules import GuestSymbols, ModuleReader, loaded_modules
+from qemu_bridge.kernel.objects import KernelObjects
+from qemu_bridge.kernel.symbols import KernelSymbols
 
 WORD = 2
 SYMBOLS = [("", 0), ("first", DATA + 0x800), ("second", DATA + 0x820), ("alias", DATA + 0x820), ("data", DATA + 0x900)]

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from memory_samples import BtfWriter, Memory
 
-from qemu_bridge.budget import Budget, OutOfBudgetError
 from qemu_bridge.errors import AddressError, GuestError, NoTypesError
+from qemu_bridge.kernel.budget import Budget, OutOfBudgetError
+from qemu_bridge.kernel.objects import KernelObjects
+from qemu_bridge.kernel.symbols.btf import parse_btf
 from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.objects import KernelObjects
-from qemu_bridge.symbols.btf import parse_btf
 
 BASE = 0xFFFF888000000000
 SIGNED = 1

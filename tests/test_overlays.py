@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import pytest
 from support import glassbox
 
-from qemu_bridge.budget import Budget
 from qemu_bridge.errors import UsageError
+from qemu_bridge.kernel.budget import Budget
+from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.overlays import BuiltOverlay, OverlayContext, find_overlays, read_overlay
-from qemu_bridge.symbols import KernelSymbols
 from qemu_bridge.wire.records import to_json
 
 NAMES = ("processes threads areas page-cache slabs modules kernel-stacks open-files sockets mounts dmesg").split()

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 
-from qemu_bridge.budget import Budget
+from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.overlays import OverlayContext, find_overlays, read_overlay
 from qemu_bridge.overlays.kernel_stacks import Unwinder
 from qemu_bridge.overlays.sockets import _NETLINK, _TYPES

@@ -7,10 +7,10 @@ import tracemalloc
 
 import pytest
 
-from qemu_bridge.budget import Budget
 from qemu_bridge.errors import GuestError, UsageError
+from qemu_bridge.kernel.budget import Budget
+from qemu_bridge.kernel.volatility_adapter import VolatilityAdapter
 from qemu_bridge.overlays.open_files import read_open_files
-from qemu_bridge.volatility_adapter import VolatilityAdapter
 
 pytestmark = pytest.mark.guest
 

@@ -19,13 +19,13 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import KernelColumns, Pages
 from ..errors import NoTypesError
-from ..memmap import MemMap, among
+from ..kernel.columns import KernelColumns, Pages
+from ..kernel.memmap import MemMap, among
+from ..kernel.symbols import KernelSymbols
 from ..memory.addresses import PAGE_SHIFT
 from ..memory.paging import ENTRIES
 from ..memory.ram import GuestRam
-from ..symbols import KernelSymbols
 from ..wire.page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
 from ..wire.records import Grade, Owner, PageClass
 from . import areas

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import KernelColumns, Pages, U64Array
+from ..kernel.columns import KernelColumns, Pages, U64Array
+from ..kernel.symbols.releases import has
 from ..memory.addresses import PAGE_SHIFT, RamOffset
-from ..symbols.releases import has
 from ..wire.records import PageClass
 
 MAX_TASKS = 1 << 16

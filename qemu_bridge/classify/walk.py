@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import KernelColumns, Pages, U64Array
+from ..kernel.columns import KernelColumns, Pages, U64Array
 from ..memory.addresses import PAGE_SHIFT, RamLayout
 from ..memory.paging import ENTRIES, LARGEST_PAGE_LEVEL, MAX_MAPPINGS, MAX_TABLES
 

@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..wire import connection
 
 if TYPE_CHECKING:
-    from ..symbols import KallsymsTable
+    from ..kernel.symbols import KallsymsTable
 
 MOST_BYTES = 64 << 20
 """Of a symbol file; a kernel's has about 10 MB."""
@@ -37,7 +37,7 @@ class Names:
 
     def _ask(self, machine: str) -> None:
         from ..client import Client
-        from ..symbols import KernelSymbols
+        from ..kernel.symbols import KernelSymbols
 
         connection.prune()
         with Client.connect(machine) as client:
@@ -72,7 +72,7 @@ def read_symbols(path: Path) -> KallsymsTable:
     """Symbols of a file like System.map or /proc/kallsyms; lines of another kind are passed over."""
     import numpy as np
 
-    from ..symbols import KallsymsTable
+    from ..kernel.symbols import KallsymsTable
 
     try:
         with open(path, "rb") as file:

@@ -16,9 +16,9 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-from .errors import AddressError, MachineGoneError
-from .memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
-from .memory.ram import GuestRam
+from ..errors import AddressError, MachineGoneError
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ..memory.ram import GuestRam
 from .symbols import KernelSymbols
 
 U64Array = npt.NDArray[np.uint64]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .errors import GuestError
+from ..errors import GuestError
 from .objects import KernelObjects
 
 MAX_NODES = 1 << 16

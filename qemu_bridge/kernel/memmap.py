@@ -27,14 +27,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import NoTypesError
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamRegion, VirtualAddress
+from ..wire.page_map import FLAG_HEAD, FLAG_HUGE
+from ..wire.records import PageClass
 from .columns import KernelColumns, Pages, U64Array
-from .errors import NoTypesError
-from .memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamRegion, VirtualAddress
 from .symbols import Btf, KernelSymbols
 from .symbols.btf import Kind
 from .symbols.releases import has
-from .wire.page_map import FLAG_HEAD, FLAG_HUGE
-from .wire.records import PageClass
 
 BLOCK = 1024
 """Pages decoded together: the largest free block, of order 10 (MAX_PAGE_ORDER), since release 2.6."""

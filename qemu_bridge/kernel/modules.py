@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from .errors import AddressError, GlassBoxError, GuestError
-from .memory.addresses import PAGE_SIZE, VirtualAddress
+from ..errors import AddressError, GlassBoxError, GuestError
+from ..memory.addresses import PAGE_SIZE, VirtualAddress
+from ..wire.records import Symbol
 from .objects import KernelObjects, Object
 from .symbols import KernelSymbols
 from .symbols.kallsyms import KallsymsTable, make_table
-from .wire.records import Symbol
 
 MAX_MODULES = 1 << 12
 MAX_SYMBOLS = 1 << 18

@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..errors import AddressError, GuestError, NoTypesError
+from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ..memory.paging import PageTables
+from ..memory.ram import GuestRam
 from .budget import Budget
-from .errors import AddressError, GuestError, NoTypesError
-from .memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
-from .memory.paging import PageTables
-from .memory.ram import GuestRam
 from .symbols import KernelSymbols
 from .symbols.btf import Kind
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..budget import Budget
 from ..errors import GlassBoxError
+from ..kernel.budget import Budget
+from ..kernel.objects import KernelObjects, Object
 from ..memory.addresses import VirtualAddress
-from ..objects import KernelObjects, Object
 from ..wire.records import Process
 from .overlay import BuiltOverlay, OverlayContext, each
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_samples import BtfWriter
 
 from qemu_bridge.errors import NoTypesError
-from qemu_bridge.symbols.btf import Btf, Kind, parse_btf
+from qemu_bridge.kernel.symbols.btf import Btf, Kind, parse_btf
 
 SIGNED, CHAR, BOOL = 1, 2, 4
 

@@ -9,7 +9,7 @@ import stat
 import numpy as np
 import pytest
 
-from qemu_bridge.symbols import cache
+from qemu_bridge.kernel.symbols import cache
 
 
 @pytest.fixture(autouse=True)

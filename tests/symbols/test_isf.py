@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from memory_samples import BtfWriter
 
-from qemu_bridge.symbols.btf import Btf, Kind, parse_btf
-from qemu_bridge.symbols.isf import to_isf
-from qemu_bridge.symbols.kallsyms import KallsymsTable
+from qemu_bridge.kernel.symbols.btf import Btf, Kind, parse_btf
+from qemu_bridge.kernel.symbols.isf import to_isf
+from qemu_bridge.kernel.symbols.kallsyms import KallsymsTable
 
 BANNER = b"Linux version 6.1 (someone@somewhere) #1 SMP\n"
 BASE = 0xFFFFFFFF81000000

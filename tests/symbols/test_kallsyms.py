@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from memory_samples import Memory, compress_names, vmcoreinfo_note
 
 from qemu_bridge.errors import GuestError
+from qemu_bridge.kernel.symbols.kallsyms import (
+    RawKallsyms,
+    decode_kallsyms,
+    decode_offsets,
+    expand_names,
+    read_kallsyms,
+)
+from qemu_bridge.kernel.symbols.vmcoreinfo import parse_note
 from qemu_bridge.memory.addresses import PhysicalAddress, VirtualAddress
 from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.symbols.kallsyms import RawKallsyms, decode_kallsyms, decode_offsets, expand_names, read_kallsyms
-from qemu_bridge.symbols.vmcoreinfo import parse_note
 
 STEXT = 0xFFFFFFFF81000000
 NAMES = ["A__per_cpu_start", "T_stext", "tstatic_one", "tstatic_one", "D" + "long_name_" * 30, "Dinit_task"]

@@ -16,9 +16,9 @@ from memory_samples import Memory, small_kernel
 from support import booted
 
 from qemu_bridge.errors import GuestError, NotBootedError, NoTypesError
+from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.addresses import RamLayout, VirtualAddress
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.symbols import KernelSymbols
 
 
 @pytest.fixture(autouse=True)

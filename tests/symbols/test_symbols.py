@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import qemu_bridge.symbols as symbols
+import qemu_bridge.kernel.symbols as symbols
 
 
 def test_every_public_name_is_there():

@@ -7,8 +7,8 @@ from memory_samples import BtfWriter
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import UsageError
-from qemu_bridge.symbols.btf import parse_btf
-from qemu_bridge.symbols.type_layout import describe_type, find_type_names
+from qemu_bridge.kernel.symbols.btf import parse_btf
+from qemu_bridge.kernel.symbols.type_layout import describe_type, find_type_names
 
 
 def sample():

@@ -8,9 +8,9 @@ import pytest
 from memory_samples import Memory, vmcoreinfo_note
 
 from qemu_bridge.errors import NotBootedError
+from qemu_bridge.kernel.symbols.vmcoreinfo import find_vmcoreinfo, iter_vmcoreinfo, parse_note, read_note
 from qemu_bridge.memory.addresses import PhysicalAddress, RamLayout
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.symbols.vmcoreinfo import find_vmcoreinfo, iter_vmcoreinfo, parse_note, read_note
 
 VALUES = {
     "OSRELEASE": "6.1.0-56-cloud-amd64",

@@ -6,8 +6,8 @@ import pytest
 from memory_samples import LEAF, PROT_NONE, Memory
 from volatility3.framework import contexts, exceptions
 
+from qemu_bridge.kernel.volatility_adapter.layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
 from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.volatility_adapter.layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
 
 BASE = 0xFFFF888000000000
 

@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NoTypesError
+from ...errors import NoTypesError
 
 _MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")

@@ -34,7 +34,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from ..host.plain_file import read_plain
+from ...host.plain_file import read_plain
 
 logger = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import AddressError, GuestError
-from ..memory.addresses import VirtualAddress
-from ..memory.paging import PageTables
-from ..wire.records import Symbol
+from ...errors import AddressError, GuestError
+from ...memory.addresses import VirtualAddress
+from ...memory.paging import PageTables
+from ...wire.records import Symbol
 from .vmcoreinfo import VmCoreInfo
 
 MAX_SYMBOLS = 1 << 21

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import AddressError, GlassBoxError, GuestError, NotBootedError, NoTypesError
-from ..memory.addresses import PhysicalAddress, VirtualAddress
-from ..memory.paging import PageTables
-from ..memory.ram import GuestRam
+from ...errors import AddressError, GlassBoxError, GuestError, NotBootedError, NoTypesError
+from ...memory.addresses import PhysicalAddress, VirtualAddress
+from ...memory.paging import PageTables
+from ...memory.ram import GuestRam
 from . import cache, releases
 from .btf import Btf, parse_btf
 from .isf import SYMBOL_TYPES, Json, to_isf

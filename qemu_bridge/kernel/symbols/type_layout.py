@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..errors import UsageError
-from ..wire.records import TypeField, TypeLayout
+from ...errors import UsageError
+from ...wire.records import TypeField, TypeLayout
 from .btf import Btf, Kind
 
 MOST_FIELDS = 1000

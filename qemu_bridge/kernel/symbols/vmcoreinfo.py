@@ -25,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import AddressError, NotBootedError
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamOffset, VirtualAddress
-from ..memory.ram import GuestRam
+from ...errors import AddressError, NotBootedError
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamOffset, VirtualAddress
+from ...memory.ram import GuestRam
 
 _MAGIC = b"VMCOREINFO\0"
 _HEADER = struct.Struct("<III")

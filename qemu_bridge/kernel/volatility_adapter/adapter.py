@@ -22,8 +22,8 @@ from volatility3.framework.symbols import linux
 from volatility3.framework.symbols.linux import extensions
 from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
 
-from ..errors import GlassBoxError, GuestError, UsageError
-from ..memory.ram import GuestRam
+from ...errors import GlassBoxError, GuestError, UsageError
+from ...memory.ram import GuestRam
 from ..symbols import KernelSymbols
 from .layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
 

@@ -16,10 +16,10 @@ from typing import Any
 from volatility3.framework import exceptions, interfaces
 from volatility3.framework.layers import intel
 
-from ..errors import AddressError
-from ..memory.addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
-from ..memory.paging import PageTables
-from ..memory.ram import GuestRam
+from ...errors import AddressError
+from ...memory.addresses import PAGE_SIZE, PhysicalAddress, VirtualAddress
+from ...memory.paging import PageTables
+from ...memory.ram import GuestRam
 
 MAX_READ = 1 << 20
 _MAX_PAGES = 1 << 14
