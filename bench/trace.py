@@ -24,7 +24,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.launch import launch
 from qemu_bridge.machine import MachineConfig
-from qemu_bridge.trace.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from tcg_plugin.layout import Feature
 
 from .boot import find_image

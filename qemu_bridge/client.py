@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .memory.ram import GuestRam
-    from .trace.control import ArmOptions
-    from .trace.heat import Heat
-    from .trace.writers import LastWriter
+    from .trace.counters.heat import Heat
+    from .trace.counters.writers import LastWriter
+    from .trace.recording.control import ArmOptions
     from .wire.page_map import PageMap, PageMapFile
 
 TIMEOUT_S = 60.0
@@ -262,14 +262,14 @@ class Client:
         The guest runs slower meanwhile. Any number may watch at once, and a trace be recorded beside them.
         `MachineError` for a machine without the plugin (attached, a capture, KVM).
         """
-        from .trace.heat import Heat
+        from .trace.counters.heat import Heat
 
         answer = self.request("heat_watch", reader_pid=os.getpid())[0]
         return Heat(Path(answer["path"]), lambda: self.request("heat_unwatch", watcher=answer["watcher"]))
 
     def name_writer(self, writer: np.void) -> LastWriter | None:
         """Who stored last to a page, in words, from its row of `Heat.writers`; None if no store was seen."""
-        from .trace.writers import name_writer
+        from .trace.counters.writers import name_writer
 
         return name_writer(self, writer, self.ram.layout)
 

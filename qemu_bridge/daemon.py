@@ -104,7 +104,7 @@ def keep(
 
 
 def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
-    from .trace import control
+    from .trace.recording import control
 
     control.create(path, config.smp, ram, layout)
     if armed is not None:

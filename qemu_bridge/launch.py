@@ -28,7 +28,7 @@ from .wire import connection
 from .wire.connection import Connection
 
 if TYPE_CHECKING:
-    from .trace.control import ArmOptions
+    from .trace.recording.control import ArmOptions
 
 logger = logging.getLogger(__name__)
 

@@ -336,7 +336,7 @@ class Service:
         return {}, []
 
     async def _trace_arm(self, options: dict[str, Any], reader_pid: int) -> Reply:
-        from .trace.control import ArmOptions
+        from .trace.recording.control import ArmOptions
 
         return await self._trace.arm(ArmOptions.from_json(options), int(reader_pid)), []
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qemu_bridge.trace.control import TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
 from tcg_plugin import layout
 from tcg_plugin.layout import ChunkHeader, Event
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.trace import control
-from qemu_bridge.trace.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording import control
+from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkFlag, ChunkHeader, Event, State, event_word
 

@@ -9,7 +9,7 @@ import numpy as np
 from trace_producer import ChunkFlag, Producer, record, window_start, window_stop
 
 from qemu_bridge.errors import HostError
-from qemu_bridge.trace.recorder import Recorder
+from qemu_bridge.trace.recording.recorder import Recorder
 
 BASE = 0xFFFFFFFF81000000
 SIZE = 16

@@ -23,10 +23,10 @@ from .trace_names import Names
 if TYPE_CHECKING:
     from ..client import Client
     from ..machine import MachineConfig
-    from ..trace.check import Report
-    from ..trace.control import ArmOptions, TraceControl
-    from ..trace.reader import TraceReader
-    from ..trace.recorder import Progress, Recorder
+    from ..trace.analysis.check import Report
+    from ..trace.file.reader import TraceReader
+    from ..trace.recording.control import ArmOptions, TraceControl
+    from ..trace.recording.recorder import Progress, Recorder
 
 _WORDS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
 _PROGRESS_S = 1.0
@@ -69,8 +69,8 @@ def add_verbs(verbs: Verbs) -> None:
 
 def record(options: argparse.Namespace) -> int:
     """Record what a machine executes into a file, until asked to end, the time is up or Ctrl-C."""
-    from ..trace.control import TraceControl
-    from ..trace.recorder import Recorder
+    from ..trace.recording.control import TraceControl
+    from ..trace.recording.recorder import Recorder
 
     with connect(options) as client:
         path = _trace_path(client)
@@ -208,7 +208,7 @@ def stop(options: argparse.Namespace) -> None:
 
 def info(options: argparse.Namespace) -> None:
     """Say what a trace is about: machine, size, instructions, losses."""
-    from ..trace.reader import TraceReader
+    from ..trace.file.reader import TraceReader
 
     with TraceReader(options.file) as trace:
         found = trace.info
@@ -263,7 +263,7 @@ def _find_gaps(trace: TraceReader) -> list[dict[str, int]]:
 
 
 def _section_name(kind: int) -> str:
-    from ..trace.format import Section
+    from ..trace.file.format import Section
 
     return Section(kind).name.lower() if kind in Section._value2member_map_ else f"kind {kind}"
 
@@ -285,8 +285,8 @@ def _say_holes(report: Report) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Check that a trace is continuous, complete and counted right; exit status 1 if it is not."""
-    from ..trace.check import check_trace
-    from ..trace.reader import TraceReader
+    from ..trace.analysis.check import check_trace
+    from ..trace.file.reader import TraceReader
 
     with TraceReader(options.file) as trace:
         begun = time.monotonic()
@@ -313,8 +313,8 @@ def check(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> None:
     """Print the instruction stream from a point on, disassembled and named."""
-    from ..trace.reader import TraceReader
-    from ..trace.show import show as lines_of
+    from ..trace.analysis.show import show as lines_of
+    from ..trace.file.reader import TraceReader
 
     if options.at < 0 or options.count < 1:
         raise UsageError("--at counts from 0 and --count from 1; give larger numbers")
@@ -332,8 +332,8 @@ def show(options: argparse.Namespace) -> None:
 
 def diff(options: argparse.Namespace) -> int:
     """Say where two traces part; exit status 1 if they do."""
-    from ..trace.diff import diff_traces
-    from ..trace.reader import TraceReader
+    from ..trace.analysis.diff import diff_traces
+    from ..trace.file.reader import TraceReader
 
     with TraceReader(options.file) as left, TraceReader(options.other) as right:
         found = diff_traces(left, right, options.vcpu)
@@ -377,8 +377,8 @@ def start_recorder(config: MachineConfig, output: Path) -> None:
 
 def _record_from_boot(config: MachineConfig, output: Path, log: Path, pipe: int) -> None:
     from ..launch import launch
-    from ..trace.control import ArmOptions, TraceControl
-    from ..trace.recorder import Recorder
+    from ..trace.recording.control import ArmOptions, TraceControl
+    from ..trace.recording.recorder import Recorder
 
     wanted = ArmOptions()
     try:

@@ -12,7 +12,7 @@ from .options import add_json, add_name
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..trace.control import ArmOptions
+    from ..trace.recording.control import ArmOptions
 
 _LARGEST_CHUNK, _FEWEST_CHUNKS = 256 << 10, 4
 """A ring has chunks of this size, or fewer and smaller ones."""
@@ -60,7 +60,7 @@ def arm_options(client: Client, options: argparse.Namespace) -> ArmOptions:
     """The window that the flags ask for; `UsageError` for what there is not."""
     from tcg_plugin.layout import Feature, Mode, Scope
 
-    from ..trace.control import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS, ArmOptions
+    from ..trace.recording.control import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS, ArmOptions
 
     features = Feature.BLOCKS | Feature.EVENTS
     features |= Feature.MEMORY if options.mem or options.values else Feature(0)

@@ -12,7 +12,7 @@ from .options import Verbs, add_json, add_verb, format_table, print_json, printa
 from .trace_names import Names
 
 if TYPE_CHECKING:
-    from ..trace.mining import HotBlock, HotPath, Mined
+    from ..trace.analysis.mining import HotBlock, HotPath, Mined
 
 FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
 """Of `qemu_bridge.trace.export`, which is not imported for a list."""
@@ -68,7 +68,7 @@ def chosen_root(options: argparse.Namespace, names: Names) -> int | None:
 
 def top(options: argparse.Namespace) -> None:
     """Print the hottest blocks and cyclic paths of a trace, disassembled and named, and who ran them."""
-    from ..trace.mining import mine
+    from ..trace.analysis.mining import mine
 
     if options.count < 1 or (options.workers or 1) < 1:
         raise UsageError("-n and --workers count from 1; give larger numbers")
@@ -104,7 +104,7 @@ def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int |
     roots = [(own, count) for own, count in found.roots() if root in (None, own)]
 
     def lines(block_id: int) -> list[dict[str, Any]]:
-        from ..trace.show import disassemble
+        from ..trace.analysis.show import disassemble
 
         table, number = known[block_id]
         address, lines = int(table.addresses[number]), []

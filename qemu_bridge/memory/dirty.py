@@ -2,7 +2,7 @@
 
 Strategies that find the pages that changed between two looks; `choose_strategy` takes the first that works:
 
-* ``stores``: the trace plugin's count of stores to each page, where it is armed (`qemu_bridge.trace.heat`). Exact about
+* ``stores``: the trace plugin's count of stores to each page, where it is armed (`qemu_bridge.trace.counters.heat`). Exact about
   stores by the guest's own instructions, and blind to devices that write into RAM; reads no page of it. So it is taken
   only by who hands in the counts.
 * ``soft-dirty``: the host kernel marks the page-table entries that QEMU writes through (bit 55 of

@@ -20,7 +20,7 @@ from tcg_plugin.layout import Feature
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
 from ..monitor import Monitor
-from .control import ArmOptions, TraceControl, is_alive
+from .recording.control import ArmOptions, TraceControl, is_alive
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import pytest
 from trace_producer import Event, Producer, event, record, split64, window_start, window_stop
 from trace_program import LENGTHS, Program, pieces_of, record_words
 
-from qemu_bridge.trace.check import Report, _check_dictionary, check_trace
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.analysis.check import Report, _check_dictionary, check_trace
+from qemu_bridge.trace.file.reader import TraceReader
 
 
 @pytest.fixture(scope="module")

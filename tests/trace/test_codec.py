@@ -10,8 +10,8 @@ from trace_producer import Event, event, record, split64
 from trace_program import Program
 
 from qemu_bridge.errors import TraceError
-from qemu_bridge.trace import codec
-from qemu_bridge.trace.codec import NONE, Columns, EventList, Flow, Records
+from qemu_bridge.trace.file import codec
+from qemu_bridge.trace.file.codec import NONE, Columns, EventList, Flow, Records
 from tcg_plugin import layout
 from tcg_plugin.build import SOURCES
 from tcg_plugin.layout import BlockFlag

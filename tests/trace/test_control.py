@@ -7,7 +7,7 @@ import pytest
 
 from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.trace.control import RING_STRIDE, ArmOptions, TraceControl, create
+from qemu_bridge.trace.recording.control import RING_STRIDE, ArmOptions, TraceControl, create
 from tcg_plugin.layout import Command, Feature, Mode, Scope, State
 
 

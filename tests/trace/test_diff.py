@@ -5,8 +5,8 @@ import pytest
 from trace_producer import record
 from trace_program import BASE, LENGTHS, SIZE, Program, pieces_of, record_words
 
-from qemu_bridge.trace.diff import diff_traces
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.analysis.diff import diff_traces
+from qemu_bridge.trace.file.reader import TraceReader
 
 
 def renumbered(program, shift):

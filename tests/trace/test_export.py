@@ -14,7 +14,7 @@ from trace_program import LENGTHS, SIZE, Program, pieces_of, record_words
 from qemu_bridge.cli import trace_top
 from qemu_bridge.errors import HostError, UsageError
 from qemu_bridge.trace.export import FORMATS, bbv, export
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.file.reader import TraceReader
 
 
 @pytest.fixture(scope="module")

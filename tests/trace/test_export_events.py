@@ -13,10 +13,10 @@ from support import booted, glassbox
 from trace_producer import Event, event, record, split64, window_start, window_stop
 from trace_program import record_words
 
-from qemu_bridge.trace import stacks as trace_stacks
+from qemu_bridge.trace.analysis import stacks as trace_stacks
 from qemu_bridge.trace.export import Naming, export
 from qemu_bridge.trace.export.perfetto import varint
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.file.reader import TraceReader
 
 BASE = 0xFFFFFFFF81000000
 MAIN, INNER, LEAF, HANDLER, THUNK = BASE, BASE + 0x100, BASE + 0x200, BASE + 0x300, BASE + 0x400

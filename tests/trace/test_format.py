@@ -11,8 +11,8 @@ import pytest
 from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import GlassBoxError, HostError, TraceError, UsageError
-from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.format import (
+from qemu_bridge.trace.analysis.check import check_trace
+from qemu_bridge.trace.file.format import (
     CHUNK,
     FOOTER,
     HEADER,
@@ -26,7 +26,7 @@ from qemu_bridge.trace.format import (
     TraceWriter,
     pack_unit,
 )
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.file.reader import TraceReader
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,8 +17,8 @@ from qemu_bridge.capture import write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, MachineError
 from qemu_bridge.memory.dirty import Comparison, choose_strategy
-from qemu_bridge.trace.control import ArmOptions, TraceControl
-from qemu_bridge.trace.heat import Heat
+from qemu_bridge.trace.counters.heat import Heat
+from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from tcg_plugin.layout import Event, Feature
 
 pytestmark = pytest.mark.guest

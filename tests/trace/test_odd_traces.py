@@ -10,7 +10,7 @@ from trace_producer import Event, Producer, event, split64, window_start, window
 from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge import cli
-from qemu_bridge.trace.recorder import Recorder
+from qemu_bridge.trace.recording.recorder import Recorder
 
 FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
 GAP = event(Event.GAP, *split64(100), *split64(1))

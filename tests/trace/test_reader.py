@@ -10,7 +10,7 @@ from trace_producer import Event, event, record, split64, window_start, window_s
 from trace_program import LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.file.reader import TraceReader
 
 ROOT = Path(__file__).resolve().parents[2]
 

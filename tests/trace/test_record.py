@@ -21,8 +21,8 @@ from support import booted, check_trace, glassbox, wait_until
 from qemu_bridge.cli import trace_options
 from qemu_bridge.client import Client
 from qemu_bridge.errors import UsageError
-from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.analysis.check import check_trace
+from qemu_bridge.trace.file.reader import TraceReader
 from tcg_plugin.layout import REGISTERS, Event
 
 pytestmark = pytest.mark.guest

@@ -9,9 +9,9 @@ from trace_producer import ChunkFlag, Event, Producer, event, record, split64, w
 from trace_program import BASE, LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import TraceError
-from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.reader import TraceReader
-from qemu_bridge.trace.recorder import Recorder
+from qemu_bridge.trace.analysis.check import check_trace
+from qemu_bridge.trace.file.reader import TraceReader
+from qemu_bridge.trace.recording.recorder import Recorder
 from tcg_plugin.layout import ChunkHeader
 
 STORE = 2 << 30 | 1 << 29 | 1 << 28 | 3 << 25

@@ -5,7 +5,7 @@ import pytest
 from trace_producer import Producer, record
 
 from qemu_bridge.errors import TraceError
-from qemu_bridge.trace.ring import RingReader
+from qemu_bridge.trace.recording.ring import RingReader
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from trace_producer import Event, event, split64, window_start, window_stop
 from trace_program import LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import TraceError
-from qemu_bridge.trace.reader import TraceReader
-from qemu_bridge.trace.show import disassemble, show
+from qemu_bridge.trace.analysis.show import disassemble, show
+from qemu_bridge.trace.file.reader import TraceReader
 
 
 @pytest.fixture(scope="module")

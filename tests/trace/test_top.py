@@ -8,7 +8,7 @@ from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.cli.trace_names import Names, read_symbols
 from qemu_bridge.errors import UsageError
-from qemu_bridge.trace.mining import mine
+from qemu_bridge.trace.analysis.mining import mine
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from support import booted, check_trace, glassbox, wait_until
 
 from qemu_bridge.client import Client
-from qemu_bridge.trace.check import check_trace
-from qemu_bridge.trace.reader import TraceReader
+from qemu_bridge.trace.analysis.check import check_trace
+from qemu_bridge.trace.file.reader import TraceReader
 from tcg_plugin.layout import BlockFlag, Event
 
 pytestmark = pytest.mark.guest

@@ -4,7 +4,7 @@ import numpy as np
 
 from qemu_bridge.errors import MachineError
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.trace.writers import WRITER, name_writer
+from qemu_bridge.trace.counters.writers import WRITER, name_writer
 from tcg_plugin.layout import NO_OFFSET
 
 LAYOUT = RamLayout.from_rule("pc", 64 << 20)

@@ -24,8 +24,8 @@ import numpy as np
 
 from tcg_plugin.layout import ChunkFlag, Event, Feature
 
-from .codec import NONE, EventList, Found, check_blocks
-from .reader import Blocks, BlockTable, Events, Frame, TraceReader
+from ..file.codec import NONE, EventList, Found, check_blocks
+from ..file.reader import Blocks, BlockTable, Events, Frame, TraceReader
 
 MOST_FINDINGS = 1000
 """How many findings a report lists; all are counted."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .reader import Blocks, BlockTable, TraceReader
+from ..file.reader import Blocks, BlockTable, TraceReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import Event
 
-from ..errors import TraceError, UsageError
-from .codec import U16, U32, U64
+from ...errors import TraceError, UsageError
+from ..file.codec import U16, U32, U64
+from ..file.reader import BlockTable, Frame, TraceReader
 from .cycles import LOOPED, CycleFinder, Cycles, count_blocks
-from .reader import BlockTable, Frame, TraceReader
 
 Columns = dict[str, npt.NDArray[Any]]
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from tcg_plugin import layout
 
-from ..errors import MachineError
+from ...errors import MachineError
 from .writers import WRITER
 
 Counts = npt.NDArray[np.uint32]

@@ -18,9 +18,9 @@ import numpy as np
 
 from tcg_plugin.layout import NO_OFFSET
 
-from ..errors import GlassBoxError
-from ..memory.addresses import RamLayout, RamOffset
-from ..wire.records import Place, Process, Symbol
+from ...errors import GlassBoxError
+from ...memory.addresses import RamLayout, RamOffset
+from ...wire.records import Place, Process, Symbol
 
 WRITER = np.dtype([("code", "<u8"), ("root", "<u8")])
 """`gb_writer` of trace_abi.h: the instruction, by address (kernel) or offset in the RAM file, and CR3."""

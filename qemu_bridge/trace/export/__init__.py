@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import HostError, UsageError
-from ..reader import TraceReader
+from ..file.reader import TraceReader
 
 FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..reader import TraceReader
+from ..file.reader import TraceReader
 from . import Naming
 
 INTERVAL = 10_000_000

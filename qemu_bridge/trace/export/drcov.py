@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..codec import U64
-from ..reader import TraceReader
+from ..file.codec import U64
+from ..file.reader import TraceReader
 from . import Naming
 
 HOLE = 64 << 20

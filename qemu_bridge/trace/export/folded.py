@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, Event
 
-from ..codec import U8, U64
-from ..reader import BlockTable, Frame, TraceReader
-from ..stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
+from ..analysis.stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
+from ..file.codec import U8, U64
+from ..file.reader import BlockTable, Frame, TraceReader
 from . import Naming
 
 THREAD_SWITCH = "__switch_to_asm"

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ..reader import TraceReader
+from ..file.reader import TraceReader
 from . import Naming
 from .rows import RowWriter, block_rows
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from ..reader import TraceReader
+from ..file.reader import TraceReader
 from . import Naming
 from .rows import RowWriter, block_rows, dictionary_rows
 

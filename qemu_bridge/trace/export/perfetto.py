@@ -17,7 +17,7 @@ import numpy as np
 
 from tcg_plugin.layout import Event
 
-from ..reader import Frame, TraceReader
+from ..file.reader import Frame, TraceReader
 from . import Naming
 
 _BEGIN, _END, _INSTANT = 1, 2, 3

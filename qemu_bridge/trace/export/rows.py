@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import HostError
-from ..reader import BlockTable, Frame
+from ..file.reader import BlockTable, Frame
 
 
 def block_rows(frame: Frame, vcpu: int) -> dict[str, npt.NDArray[Any]]:

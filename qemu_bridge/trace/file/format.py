@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from ..errors import HostError, TraceError, UsageError
+from ...errors import HostError, TraceError, UsageError
 
 VERSION = 2
 SUFFIX = ".gbt"

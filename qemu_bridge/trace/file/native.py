@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tcg_plugin.build import BuildError, find_library
 
-from ..errors import HostError, TraceError
+from ...errors import HostError, TraceError
 
 _ERRORS = {
     -1: "more is in it than it says",

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, REGISTERS, BlockFlag, BlockHeader, Event, Feature, Scope
 
-from ..errors import TraceError, UsageError
+from ...errors import TraceError, UsageError
 from . import codec
 from .codec import NONE, U8, U16, U32, U64
 from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Section, Sections, TraceFile

@@ -22,8 +22,8 @@ from typing import Any
 from tcg_plugin import layout
 from tcg_plugin.layout import Command, Feature, Mode, Scope, State
 
-from ..errors import MachineError, UsageError
-from ..memory.addresses import RamLayout
+from ...errors import MachineError, UsageError
+from ...memory.addresses import RamLayout
 
 RING_STRIDE = 64 << 20
 """Bytes of the file that a vCPU's ring may use."""

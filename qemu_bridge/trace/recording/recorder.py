@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkFlag, ChunkHeader, Event
 
-from ..errors import GlassBoxError, HostError
-from .codec import (
+from ...errors import GlassBoxError, HostError
+from ..file.codec import (
     NONE,
     AccessEncoder,
     BlockEncoder,
@@ -37,8 +37,8 @@ from .codec import (
     begun_instructions,
     encode_ascending,
 )
+from ..file.format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Content, Section, TraceWriter
 from .control import TraceControl
-from .format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Content, Section, TraceWriter
 from .ring import RingReader
 
 FRAME_BLOCKS = 8 << 20

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkHeader
 
-from ..errors import TraceError
-from .codec import Records, index_records
+from ...errors import TraceError
+from ..file.codec import Records, index_records
 from .control import TraceControl
 
 MOST_IDS = 1 << 27
