@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
-from qemu_bridge.machine import find_qemu
+from qemu_bridge.machine.config import find_qemu
 
 from .figures import Figure, paired_medians
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qemu_bridge.cli.trace import start_recorder
 from qemu_bridge.client import Client
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.trace.file.reader import TraceReader
 
 from .boot import find_image

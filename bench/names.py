@@ -16,8 +16,8 @@ from pathlib import Path
 from qemu_bridge.client import Client
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.kernel.symbols.vmcoreinfo import find_vmcoreinfo
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.ram import GuestRam
 
 from .boot import find_image

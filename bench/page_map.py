@@ -11,8 +11,8 @@ import numpy as np
 from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.client import Client
 from qemu_bridge.kernel.symbols import KernelSymbols
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.wire.records import Grade, PageClass
 
 from .boot import find_image

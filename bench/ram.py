@@ -7,8 +7,8 @@ import statistics
 import numpy as np
 
 from qemu_bridge.client import Client
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.dirty import Comparison
 
 from .boot import find_image

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from tcg_plugin.layout import Feature
 

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import GlassBoxError, MachineError, UsageError
-from .machine import MACHINES, MachineConfig
+from .machine.config import MACHINES, MachineConfig
+from .machine.monitor import Monitor
 from .memory.addresses import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -39,7 +40,6 @@ from .memory.addresses import (
     format_size,
     parse_mtree,
 )
-from .monitor import Monitor
 from .process import Origin, Shell
 
 logger = logging.getLogger(__name__)

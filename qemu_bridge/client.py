@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import errors, launch
+from . import errors
 from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
+from .machine import launch
 from .wire import connection
 from .wire.connection import Connection
 from .wire.records import (

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import GlassBoxError
-from .machine import MachineConfig, check_ram_space
+from .machine.config import MachineConfig, check_ram_space
 from .memory.addresses import RamLayout
 from .process import Origin, Qemu
 from .wire import connection

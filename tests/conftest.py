@@ -19,8 +19,8 @@ from support import Machine, booted, find_or_build_image
 from qemu_bridge.client import Client
 from qemu_bridge.errors import ImageError, MachineError
 from qemu_bridge.images import BuiltImage
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.wire import connection
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire import connection
 

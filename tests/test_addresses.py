@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import AddressError, MachineError, UsageError
-from qemu_bridge.machine import MEMORY_STEP, find_qemu
+from qemu_bridge.machine.config import MEMORY_STEP, find_qemu
 from qemu_bridge.memory import addresses
 from qemu_bridge.memory.addresses import (
     GIB,

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from support import glassbox, is_running, shared_files, wait_until
 
-from qemu_bridge import attach, launch
+from qemu_bridge import attach
 from qemu_bridge.client import Client
 from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
-from qemu_bridge.machine import find_qemu
+from qemu_bridge.machine import launch
+from qemu_bridge.machine.config import find_qemu
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.records import PageClass

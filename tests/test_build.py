@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from qemu_bridge.machine import find_qemu
+from qemu_bridge.machine.config import find_qemu
 from tcg_plugin import abi, build
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

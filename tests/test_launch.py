@@ -9,8 +9,8 @@ from support import is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import BusyNameError, MachineError
-from qemu_bridge.launch import launch, waiting_daemon
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch, waiting_daemon
 from qemu_bridge.wire import connection
 
 pytestmark = pytest.mark.guest

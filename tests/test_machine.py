@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qemu_bridge.errors import HostError, UsageError
-from qemu_bridge.machine import Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
+from qemu_bridge.machine.config import Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
 
 ENDPOINTS = Endpoints(Path("/dev/shm/a,b.ram"), Path("/run/x.qmp"), Path("/state/console.log"), 5, 6)
 CONFIG = MachineConfig(name="demo")

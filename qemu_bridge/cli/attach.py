@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import launch
+from ..machine import launch
 from ..wire import connection
 from .options import Verbs, add_verb
 

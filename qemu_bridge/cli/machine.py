@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MachineError, MachineGoneError, UsageError
-from ..launch import launch, waiting_daemon
-from ..machine import ACCELERATORS, MACHINES, MachineConfig
+from ..machine.config import ACCELERATORS, MACHINES, MachineConfig
+from ..machine.launch import launch, waiting_daemon
 from ..memory.addresses import parse_size
 from ..wire import connection
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BusyNameError, GlassBoxError
-from ..launch import launch, waiting_daemon
+from ..machine.launch import launch, waiting_daemon
 from ..wire import connection
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from ..errors import GlassBoxError
-from ..machine import find_qemu, qemu_release
+from ..machine.config import find_qemu, qemu_release
 from ..wire import connection
 from .options import (
     COMPLETE_NAME,

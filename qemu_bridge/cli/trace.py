@@ -22,7 +22,7 @@ from .trace_names import Names
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..machine import MachineConfig
+    from ..machine.config import MachineConfig
     from ..trace.analysis.check import Report
     from ..trace.file.reader import TraceReader
     from ..trace.recording.control import ArmOptions, TraceControl
@@ -376,7 +376,7 @@ def start_recorder(config: MachineConfig, output: Path) -> None:
 
 
 def _record_from_boot(config: MachineConfig, output: Path, log: Path, pipe: int) -> None:
-    from ..launch import launch
+    from ..machine.launch import launch
     from ..trace.recording.control import ArmOptions, TraceControl
     from ..trace.recording.recorder import Recorder
 

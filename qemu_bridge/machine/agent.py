@@ -15,7 +15,7 @@ import shlex
 import socket
 from collections.abc import Sequence
 
-from .errors import MachineError, MachineGoneError, UsageError
+from ..errors import MachineError, MachineGoneError, UsageError
 
 OUTPUT_LIMIT = 256 << 20
 LONGEST_S = 86400.0

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tcg_plugin import abi
 
-from .errors import HostError, UsageError
-from .memory.addresses import format_size
+from ..errors import HostError, UsageError
+from ..memory.addresses import format_size
 
 RAM_BACKEND = "ram"
 MACHINES = ("pc", "q35")

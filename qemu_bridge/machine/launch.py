@@ -21,14 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import errors
-from .errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
-from .machine import MachineConfig, find_plugin, find_qemu
-from .wire import connection
-from .wire.connection import Connection
+from .. import errors
+from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
+from ..wire import connection
+from ..wire.connection import Connection
+from .config import MachineConfig, find_plugin, find_qemu
 
 if TYPE_CHECKING:
-    from .trace.recording.control import ArmOptions
+    from ..trace.recording.control import ArmOptions
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 from qemu.qmp.message import Message
 
-from .errors import MachineError, MachineGoneError
+from ..errors import MachineError, MachineGoneError
 
 TIMEOUT_S = 20.0
 

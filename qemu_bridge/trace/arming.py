@@ -19,7 +19,7 @@ from tcg_plugin.layout import Feature
 
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
-from ..monitor import Monitor
+from ..machine.monitor import Monitor
 from .recording.control import ArmOptions, TraceControl, is_alive
 
 log = logging.getLogger(__name__)

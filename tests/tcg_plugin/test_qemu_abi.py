@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_bridge.machine import find_qemu
+from qemu_bridge.machine.config import find_qemu
 from tcg_plugin import build
 
 GLIB = """

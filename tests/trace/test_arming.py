@@ -14,7 +14,7 @@ from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
-from qemu_bridge.launch import attach
+from qemu_bridge.machine.launch import attach
 from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from qemu_bridge.trace.recording.ring import RingReader
 from qemu_bridge.wire import connection

@@ -13,8 +13,8 @@ from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError
-from qemu_bridge.launch import launch
-from qemu_bridge.machine import MachineConfig
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
 from tcg_plugin import layout
 from tcg_plugin.layout import Event, Feature, Scope, State, Stop

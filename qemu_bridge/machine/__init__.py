@@ -1,0 +1,1 @@
+"""One QEMU: its command line, how it is launched, its QMP monitor, the shell inside the guest."""
