@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.client import Client
+from qemu_bridge.introspection.classes import PageMapBuilder
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch

@@ -26,10 +26,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from .errors import GlassBoxError, MachineError, UsageError
 from .host.tasks import TaskSet
+from .introspection.questions import SemanticWorker
 from .machine.config import RAM_BACKEND, MachineConfig
 from .memory.addresses import merge_ranges, parse_mtree
 from .process import Origin
-from .semantics import SemanticWorker
 from .wire import connection
 from .wire.connection import Connection
 

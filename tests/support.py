@@ -50,25 +50,25 @@ class Machine:
     @cached_property
     def context(self):
         """What overlays and the readers behind them read from, in this process."""
-        from qemu_bridge.overlays import OverlayContext
+        from qemu_bridge.introspection.overlays import OverlayContext
 
         return OverlayContext(self.ram, self.kernel)
 
     def processes(self):
         """Every process as read anew, nothing left out."""
-        from qemu_bridge.overlays.processes import read_processes
+        from qemu_bridge.introspection.overlays.processes import read_processes
 
         return self._ask(read_processes)
 
     def mappings(self, pid):
         """The memory areas of a process as read anew, nothing left out."""
-        from qemu_bridge.overlays.areas import read_mappings
+        from qemu_bridge.introspection.overlays.areas import read_mappings
 
         return self._ask(lambda context, budget: read_mappings(context, pid, budget))
 
     def modules(self):
         """The loaded modules as read anew, nothing left out."""
-        from qemu_bridge.overlays.modules import read_modules
+        from qemu_bridge.introspection.overlays.modules import read_modules
 
         return self._ask(read_modules)
 

@@ -14,9 +14,9 @@ import pytest
 from kernel_words import settle
 from support import booted, find_or_build_image, wait_until
 
-from qemu_bridge.classify import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
-from qemu_bridge.classify.walk import walk
 from qemu_bridge.errors import GlassBoxError, ImageError
+from qemu_bridge.introspection.classes import KERNEL, AddressSpace, PageMapBuilder, classify, mapping_class, owner_of
+from qemu_bridge.introspection.classes.walk import walk
 from qemu_bridge.kernel.symbols import KernelSection, KernelSymbols
 from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.memory.paging import MAX_MAPPINGS, MAX_TABLES, Half, PageTables

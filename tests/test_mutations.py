@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.introspection.questions import QUERY_TIMEOUT_S, Semantics
 from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.semantics import QUERY_TIMEOUT_S, Semantics
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 

@@ -11,10 +11,10 @@ import pytest
 from support import glassbox
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.introspection.overlays import BuiltOverlay, OverlayContext, find_overlays, read_overlay
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.overlays import BuiltOverlay, OverlayContext, find_overlays, read_overlay
 from qemu_bridge.wire.records import to_json
 
 NAMES = ("processes threads areas page-cache slabs modules kernel-stacks open-files sockets mounts dmesg").split()
@@ -99,7 +99,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 def test_what_is_broken_is_named_and_passed_over(fault, tmp_path, monkeypatch):
-    monkeypatch.setattr("qemu_bridge.overlays.registry._LOADING_TIME_S", 0.2)
+    monkeypatch.setattr("qemu_bridge.introspection.overlays.registry._LOADING_TIME_S", 0.2)
     module = "gb_" + fault.replace(" ", "_")
     install(tmp_path, monkeypatch, BROKEN[fault], f"bad = {module}:OVERLAY", name="gb-broken")
     good = tmp_path / "good"

@@ -11,10 +11,10 @@ import struct
 import numpy as np
 import pytest
 
+from qemu_bridge.introspection.overlays import OverlayContext, find_overlays, read_overlay
+from qemu_bridge.introspection.overlays.kernel_stacks import Unwinder
+from qemu_bridge.introspection.overlays.sockets import _NETLINK, _TYPES
 from qemu_bridge.kernel.budget import Budget
-from qemu_bridge.overlays import OverlayContext, find_overlays, read_overlay
-from qemu_bridge.overlays.kernel_stacks import Unwinder
-from qemu_bridge.overlays.sockets import _NETLINK, _TYPES
 
 pytestmark = pytest.mark.guest
 

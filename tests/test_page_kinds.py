@@ -8,7 +8,7 @@ from guest_programs import KINDS, compile_program, install
 from kernel_words import compare, has, mapping_counts, witnessed
 from support import wait_until
 
-from qemu_bridge.classify import PageMapBuilder
+from qemu_bridge.introspection.classes import PageMapBuilder
 from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT
 from qemu_bridge.wire.records import Grade, PageClass
 

@@ -9,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import AddressError, UsageError
-from qemu_bridge.memory.addresses import GIB, PhysicalAddress, RamLayout, VirtualAddress
-from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.query import (
+from qemu_bridge.introspection.targets import (
     GuestSources,
     complete_target,
     describe_ranges,
@@ -21,7 +19,7 @@ from qemu_bridge.query import (
     resolve_target,
     skipped,
 )
-from qemu_bridge.query.grammar import (
+from qemu_bridge.introspection.targets.grammar import (
     CLASSES,
     KERNEL_PARTS,
     MAX_DEPTH,
@@ -34,7 +32,9 @@ from qemu_bridge.query.grammar import (
     format_target,
     quote_name,
 )
-from qemu_bridge.query.ranges import combine, cut, mask_to_ranges, physical_to_ranges, to_ranges, total
+from qemu_bridge.introspection.targets.ranges import combine, cut, mask_to_ranges, physical_to_ranges, to_ranges, total
+from qemu_bridge.memory.addresses import GIB, PhysicalAddress, RamLayout, VirtualAddress
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.wire.page_map import ENTRY, FLAG_HUGE, PageMap
 from qemu_bridge.wire.records import MemoryMapping, Owner, PageClass, Place, Process, Symbol, TargetMemory, to_json
 
@@ -525,7 +525,7 @@ def test_the_answer_to_where_survives_the_wire(mapped):
 
 
 def test_too_many_rows_are_cut_and_said(mapped, monkeypatch):
-    monkeypatch.setattr("qemu_bridge.query.resolve.MAX_ROWS", 5)
+    monkeypatch.setattr("qemu_bridge.introspection.targets.resolve.MAX_ROWS", 5)
     assert len(describe_ranges(resolve_target(parse_target("all"), mapped), mapped, by_page=True)) == 5
     assert mapped.notes == ["only the first 5 of 64 ranges are listed"]
 

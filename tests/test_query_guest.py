@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from support import glassbox
 
-from qemu_bridge.classify import PageMapBuilder
 from qemu_bridge.errors import UsageError
-from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
-from qemu_bridge.overlays.processes import find_task
-from qemu_bridge.query import (
+from qemu_bridge.introspection.classes import PageMapBuilder
+from qemu_bridge.introspection.overlays.processes import find_task
+from qemu_bridge.introspection.targets import (
     GuestSources,
     complete_target,
     describe_ranges,
@@ -22,7 +21,8 @@ from qemu_bridge.query import (
     resolve_target,
     total,
 )
-from qemu_bridge.query.grammar import CLASSES, SymbolPlace, quote_name
+from qemu_bridge.introspection.targets.grammar import CLASSES, SymbolPlace, quote_name
+from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.wire.records import Grade, PageClass
 
 pytestmark = pytest.mark.guest

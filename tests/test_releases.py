@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from qemu_bridge.introspection.questions import Semantics
 from qemu_bridge.kernel.symbols import releases
 from qemu_bridge.kernel.symbols.releases import DIFFERENCES, TESTED, caveat, has, parse_release
-from qemu_bridge.semantics import Semantics
 
 EVERY_QUESTION = {
     "ps": {},

@@ -10,8 +10,8 @@ import pytest
 
 from qemu_bridge.errors import GuestError, MachineError, NotBootedError, UsageError
 from qemu_bridge.host.tasks import TaskSet
+from qemu_bridge.introspection.questions import Semantics, SemanticWorker
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.semantics import Semantics, SemanticWorker
 
 
 def make(machine, folder):

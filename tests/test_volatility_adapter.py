@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 
 from qemu_bridge.errors import GuestError, UsageError
+from qemu_bridge.introspection.overlays.open_files import read_open_files
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.volatility_adapter import VolatilityAdapter
-from qemu_bridge.overlays.open_files import read_open_files
 
 pytestmark = pytest.mark.guest
 

@@ -25,19 +25,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import GuestError, MachineError, NoTypesError, UsageError
-from .memory.addresses import PhysicalAddress, RamLayout
-from .wire.records import Grade, Symbol, TargetMemory, to_json
+from ..errors import GuestError, MachineError, NoTypesError, UsageError
+from ..memory.addresses import PhysicalAddress, RamLayout
+from ..wire.records import Grade, Symbol, TargetMemory, to_json
 
 if TYPE_CHECKING:
-    from .classify import AddressSpace, PageMapBuilder
-    from .kernel.budget import Budget
-    from .kernel.modules import GuestSymbols
-    from .kernel.symbols import KernelSymbols
-    from .memory.ram import GuestRam
+    from ..kernel.budget import Budget
+    from ..kernel.modules import GuestSymbols
+    from ..kernel.symbols import KernelSymbols
+    from ..memory.ram import GuestRam
+    from ..wire.page_map import PageMap, PageMapFile
+    from .classes import AddressSpace, PageMapBuilder
     from .overlays import Overlay, OverlayContext
-    from .query import GuestSources
-    from .wire.page_map import PageMap, PageMapFile
+    from .targets import GuestSources
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Semantics:
     def _kernel(self) -> KernelSymbols:
         # A guest may have rebooted into another kernel, or the same at another place: what was made of the old one goes.
         if self._loaded is None or not self._loaded.is_current():
-            from .kernel.symbols import KernelSymbols
+            from ..kernel.symbols import KernelSymbols
 
             for name in ("_overlays", "_builder"):
                 vars(self).pop(name, None)
@@ -88,7 +88,7 @@ class Semantics:
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
-        from .wire.page_map import PageMapFile
+        from ..wire.page_map import PageMapFile
 
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
@@ -130,7 +130,7 @@ class Semantics:
 
         `UsageError` with names that are near for a name that there is not.
         """
-        from .kernel.modules import GuestSymbols
+        from ..kernel.modules import GuestSymbols
 
         if self._context_or_none() is None:
             return {"rows": [to_json(symbol) for symbol in _find_symbols(GuestSymbols(self._kernel), wanted)]}
@@ -138,7 +138,7 @@ class Semantics:
 
     def overlay(self, overlay: str) -> dict[str, Any]:
         """The table of the overlay called `overlay`, or what overlays there are where that is empty."""
-        from .kernel.budget import Budget
+        from ..kernel.budget import Budget
         from .overlays import find_overlays, read_overlay
 
         registry = find_overlays()
@@ -149,7 +149,7 @@ class Semantics:
         return {"table": to_json(table), "skipped": table.skipped}
 
     def _rows(self, overlay: Overlay) -> dict[str, Any]:
-        from .kernel.budget import Budget
+        from ..kernel.budget import Budget
         from .overlays import read_overlay
 
         table = read_overlay(overlay, self._context, Budget())
@@ -157,7 +157,7 @@ class Semantics:
 
     def _list(self, read: Callable[[OverlayContext, Budget], Iterable[Any]]) -> dict[str, Any]:
         """The records that `read` gives within a budget; none, and a sentence, when that is used up."""
-        from .kernel.budget import Budget, OutOfBudgetError
+        from ..kernel.budget import Budget, OutOfBudgetError
 
         context, budget, rows = self._context, Budget(), []
         context.objects.budget = budget
@@ -170,13 +170,13 @@ class Semantics:
 
     def type(self, name: str, depth: int = 1) -> dict[str, Any]:
         """How the kernel's struct or union `name` is laid out: a `TypeLayout`."""
-        from .kernel.symbols.type_layout import describe_type
+        from ..kernel.symbols.type_layout import describe_type
 
         return {"type": to_json(describe_type(self._kernel.btf, name, depth))}
 
     def types(self, part: str) -> dict[str, Any]:
         """Names of the kernel's structs and unions that contain `part`."""
-        from .kernel.symbols.type_layout import find_type_names
+        from ..kernel.symbols.type_layout import find_type_names
 
         return {"rows": find_type_names(self._kernel.btf, part)}
 
@@ -197,7 +197,7 @@ class Semantics:
 
     @cached_property
     def _builder(self) -> PageMapBuilder | None:
-        from .classify import PageMapBuilder
+        from .classes import PageMapBuilder
 
         try:
             return PageMapBuilder(self._ram, self._kernel)
@@ -207,7 +207,7 @@ class Semantics:
 
     def _classify(self, grade: Grade) -> PageMap:
         """What can be told without the kernel's types: image, page tables, content."""
-        from .classify import classify
+        from .classes import classify
 
         skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
         context, kernel = self._context_or_none(), self._kernel
@@ -217,8 +217,8 @@ class Semantics:
 
     def _spaces(self, context: OverlayContext) -> list[AddressSpace]:
         """The address spaces of all processes, as far as they can be read."""
-        from .classify import AddressSpace, owner_of
-        from .kernel.budget import Budget, OutOfBudgetError
+        from ..kernel.budget import Budget, OutOfBudgetError
+        from .classes import AddressSpace, owner_of
         from .overlays.areas import read_mappings
         from .overlays.processes import read_processes
 
@@ -234,7 +234,7 @@ class Semantics:
 
     def whose(self, place: str, pid: int | None, grade: str) -> dict[str, Any]:
         """What the byte at `place` is: a `Place`."""
-        from .query import identify_place, parse_place
+        from .targets import identify_place, parse_place
 
         parsed = parse_place(place, pid)
         found = identify_place(parsed, self._sources(grade))
@@ -242,7 +242,7 @@ class Semantics:
 
     def where(self, target: str, by_page: bool, grade: str) -> dict[str, Any]:
         """The memory of `target`: a `TargetMemory`."""
-        from .query import describe_ranges, parse_target, resolve_target, skipped, total
+        from .targets import describe_ranges, parse_target, resolve_target, skipped, total
 
         parsed = parse_target(target)
         sources = self._sources(grade)
@@ -254,13 +254,13 @@ class Semantics:
 
     def targets(self, prefix: str, grade: str) -> dict[str, Any]:
         """The targets that `prefix` can be completed to."""
-        from .query import complete_target
+        from .targets import complete_target
 
         return {"rows": complete_target(prefix, self._sources(grade))}
 
     def _sources(self, grade: str) -> GuestSources:
         """What answers about places are made from, as of now; the page map is published, so that others can look at it too."""
-        from .query import GuestSources
+        from .targets import GuestSources
 
         page_map = self.newest_page_map(grade)
         page_map = replace(page_map, generation=self._page_map_file.publish(page_map)["generation"])
@@ -289,7 +289,7 @@ def _check_arguments(question: str, ask: Callable[..., Any], arguments: dict[str
 
 
 def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
-    from .query import suggest
+    from .targets import suggest
 
     found = symbols.lookup(wanted)
     if not found and not wanted[:1].isdigit():
@@ -306,12 +306,12 @@ def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbol
     global _semantics
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from .memory.ram import GuestRam
+    from ..memory.ram import GuestRam
 
     _bound_memory(layout.size)
     if symbols is not None:
         # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
-        from .kernel.symbols import cache
+        from ..kernel.symbols import cache
 
         cache.read_only_in(symbols)
     _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
@@ -327,7 +327,7 @@ def _bound_memory(ram_bytes: int) -> None:
 
 def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
     # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
-    from .kernel.budget import OutOfBudgetError
+    from ..kernel.budget import OutOfBudgetError
 
     assert _semantics is not None
     started = time.perf_counter()

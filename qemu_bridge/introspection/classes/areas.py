@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kernel.columns import IMAGE_BASE, KernelColumns, Pages, U64Array
-from ..kernel.symbols import KernelSymbols
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from ..wire.records import PageClass
+from ...kernel.columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ...kernel.symbols import KernelSymbols
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE
+from ...wire.records import PageClass
 from .owners import KERNEL, OwnerBook
 from .tasks import Task
 from .walk import Walk

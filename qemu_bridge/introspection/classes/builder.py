@@ -19,15 +19,15 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NoTypesError
-from ..kernel.columns import KernelColumns, Pages
-from ..kernel.memmap import MemMap, among
-from ..kernel.symbols import KernelSymbols
-from ..memory.addresses import PAGE_SHIFT
-from ..memory.paging import ENTRIES
-from ..memory.ram import GuestRam
-from ..wire.page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
-from ..wire.records import Grade, Owner, PageClass
+from ...errors import NoTypesError
+from ...kernel.columns import KernelColumns, Pages
+from ...kernel.memmap import MemMap, among
+from ...kernel.symbols import KernelSymbols
+from ...memory.addresses import PAGE_SHIFT
+from ...memory.paging import ENTRIES
+from ...memory.ram import GuestRam
+from ...wire.page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
+from ...wire.records import Grade, Owner, PageClass
 from . import areas
 from .files import FileNames, SlabNames
 from .owners import FIRST_NUMBER, KERNEL, OwnerBook, owner_of

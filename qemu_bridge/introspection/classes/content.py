@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kernel.symbols import KernelSection
-from ..memory.addresses import PAGE_SHIFT
-from ..memory.paging import Half, Mappings, PageTables
-from ..memory.ram import GuestRam
-from ..wire.page_map import ENTRY, FLAG_SHARED, PageMap
-from ..wire.records import Grade, MemoryMapping, Owner, PageClass
+from ...kernel.symbols import KernelSection
+from ...memory.addresses import PAGE_SHIFT
+from ...memory.paging import Half, Mappings, PageTables
+from ...memory.ram import GuestRam
+from ...wire.page_map import ENTRY, FLAG_SHARED, PageMap
+from ...wire.records import Grade, MemoryMapping, Owner, PageClass
 from .owners import KERNEL, NOBODY
 
 # The init section is given back to the allocator once the kernel has booted.

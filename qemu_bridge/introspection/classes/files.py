@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..kernel.columns import KernelColumns, U64Array
+from ...kernel.columns import KernelColumns, U64Array
 from .owners import OwnerBook
 
 _MAX_PARTS = 128

@@ -6,7 +6,7 @@ keeps it while the same thing is meant (pids stay below 2^22: PID_MAX_LIMIT, ``i
 
 from __future__ import annotations
 
-from ..wire.records import Owner
+from ...wire.records import Owner
 
 NOBODY = Owner(0, 0, "", "nobody")
 KERNEL = Owner(1, 0, "kernel", "kernel")

@@ -18,11 +18,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ..kernel.columns import IMAGE_BASE, KernelColumns, Pages, U64Array
-from ..kernel.memmap import among
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
-from ..wire.page_map import FLAG_HEAD, FLAG_HUGE
-from ..wire.records import PageClass
+from ...kernel.columns import IMAGE_BASE, KernelColumns, Pages, U64Array
+from ...kernel.memmap import among
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
+from ...wire.page_map import FLAG_HEAD, FLAG_HUGE
+from ...wire.records import PageClass
 from .owners import OwnerBook
 
 SEARCH_EVERY_S = 5.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kernel.columns import KernelColumns, Pages, U64Array
-from ..kernel.symbols.releases import has
-from ..memory.addresses import PAGE_SHIFT, RamOffset
-from ..wire.records import PageClass
+from ...kernel.columns import KernelColumns, Pages, U64Array
+from ...kernel.symbols.releases import has
+from ...memory.addresses import PAGE_SHIFT, RamOffset
+from ...wire.records import PageClass
 
 MAX_TASKS = 1 << 16
 MAX_AREAS = 1 << 17

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..kernel.columns import KernelColumns, Pages, U64Array
-from ..memory.addresses import PAGE_SHIFT, RamLayout
-from ..memory.paging import ENTRIES, LARGEST_PAGE_LEVEL, MAX_MAPPINGS, MAX_TABLES
+from ...kernel.columns import KernelColumns, Pages, U64Array
+from ...memory.addresses import PAGE_SHIFT, RamLayout
+from ...memory.paging import ENTRIES, LARGEST_PAGE_LEVEL, MAX_MAPPINGS, MAX_TABLES
 
 _PRESENT, _LARGE, _PROT_NONE = np.uint64(1), np.uint64(1 << 7), np.uint64(1 << 8)
 _FRAME_MASK = np.uint64(((1 << 52) - 1) & ~0xFFF)

@@ -8,7 +8,7 @@
 docs/overlays.md says what each shows and how to write one.
 """
 
-from ..wire.records import OverlayInfo, OverlayTable
+from ...wire.records import OverlayInfo, OverlayTable
 from .overlay import BuiltOverlay, Overlay, OverlayContext, each
 from .registry import Registry, find_overlays, read_overlay
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError, GuestError, UsageError
-from ..kernel.budget import Budget
-from ..kernel.maple import MAX_ENTRIES, maple_entries
-from ..kernel.objects import Object
-from ..memory.addresses import PAGE_SIZE, VirtualAddress
-from ..wire.records import MemoryMapping
+from ...errors import GlassBoxError, GuestError, UsageError
+from ...kernel.budget import Budget
+from ...kernel.maple import MAX_ENTRIES, maple_entries
+from ...kernel.objects import Object
+from ...memory.addresses import PAGE_SIZE, VirtualAddress
+from ...wire.records import MemoryMapping
 from .open_files import format_device
 from .overlay import BuiltOverlay, OverlayContext
 from .paths import PathNames

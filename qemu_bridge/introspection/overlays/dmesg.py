@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError, GuestError
-from ..kernel.budget import Budget
-from ..kernel.objects import Object
+from ...errors import GlassBoxError, GuestError
+from ...kernel.budget import Budget
+from ...kernel.objects import Object
 from .overlay import BuiltOverlay, OverlayContext
 
 MAX_MESSAGES = 1 << 18

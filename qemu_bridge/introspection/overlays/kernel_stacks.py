@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.modules import GuestSymbols, ModuleSymbols
-from ..kernel.objects import KernelObjects, Object
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.modules import GuestSymbols, ModuleSymbols
+from ...kernel.objects import KernelObjects, Object
 from .overlay import BuiltOverlay, OverlayContext
 from .processes import task_name, tasks, threads_of
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..kernel.budget import Budget
-from ..kernel.modules import MAX_MODULES, loaded_modules, module_base, module_name, module_parts
-from ..kernel.objects import Object
-from ..memory.addresses import VirtualAddress
-from ..wire.records import Module
+from ...kernel.budget import Budget
+from ...kernel.modules import MAX_MODULES, loaded_modules, module_base, module_name, module_parts
+from ...kernel.objects import Object
+from ...memory.addresses import VirtualAddress
+from ...wire.records import Module
 from .overlay import BuiltOverlay, OverlayContext, each
 
 _STATES = ("Live", "Loading", "Unloading")

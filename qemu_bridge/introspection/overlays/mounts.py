@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import GuestError
-from ..kernel.budget import Budget
-from ..kernel.objects import KernelObjects, Object
+from ...errors import GuestError
+from ...kernel.budget import Budget
+from ...kernel.objects import KernelObjects, Object
 from .overlay import BuiltOverlay, OverlayContext, each
 from .paths import PathNames
 from .processes import find_task

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.objects import Object
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.objects import Object
 from .overlay import BuiltOverlay, OverlayContext, each
 from .paths import PathNames
 from .processes import tasks

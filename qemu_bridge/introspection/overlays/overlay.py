@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.modules import GuestSymbols, ModuleReader
-from ..kernel.objects import KernelObjects
-from ..kernel.symbols import KernelSymbols
-from ..memory.paging import PageTables
-from ..memory.ram import GuestRam
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.modules import GuestSymbols, ModuleReader
+from ...kernel.objects import KernelObjects
+from ...kernel.symbols import KernelSymbols
+from ...memory.paging import PageTables
+from ...memory.ram import GuestRam
 
 if TYPE_CHECKING:
-    from ..kernel.volatility_adapter import VolatilityAdapter
+    from ...kernel.volatility_adapter import VolatilityAdapter
 
 Row = Any
 """A frozen dataclass."""
@@ -67,7 +67,7 @@ class OverlayContext:
     def volatility(self) -> VolatilityAdapter:
         """Volatility on this guest, loaded when first asked for."""
         # Imported here: loading Volatility takes longer than any overlay of ours.
-        from ..kernel.volatility_adapter import VolatilityAdapter
+        from ...kernel.volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self.ram, self.kernel)
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.objects import KernelObjects, Object
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.objects import KernelObjects, Object
 from .mounts import namespace_of_init
 from .open_files import format_device
 from .overlay import BuiltOverlay, OverlayContext

@@ -6,9 +6,9 @@ on which dentry of which mount it stands.
 
 from __future__ import annotations
 
-from ..errors import GuestError
-from ..kernel.objects import KernelObjects, Object
-from ..memory.addresses import VirtualAddress
+from ...errors import GuestError
+from ...kernel.objects import KernelObjects, Object
+from ...memory.addresses import VirtualAddress
 from .processes import find_task
 
 MAX_PARTS = 256

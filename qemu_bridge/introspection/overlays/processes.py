@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.objects import KernelObjects, Object
-from ..memory.addresses import VirtualAddress
-from ..wire.records import Process
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.objects import KernelObjects, Object
+from ...memory.addresses import VirtualAddress
+from ...wire.records import Process
 from .overlay import BuiltOverlay, OverlayContext, each
 
 MAX_PROCESSES = 1 << 16

@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import GlassBoxError, UsageError
-from ..kernel.budget import Budget, OutOfBudgetError
-from ..wire.records import OverlayInfo, OverlayTable, to_json
+from ...errors import GlassBoxError, UsageError
+from ...kernel.budget import Budget, OutOfBudgetError
+from ...wire.records import OverlayInfo, OverlayTable, to_json
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
 

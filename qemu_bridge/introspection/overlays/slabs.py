@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..kernel.budget import Budget
-from ..kernel.objects import Object
+from ...kernel.budget import Budget
+from ...kernel.objects import Object
 from .overlay import BuiltOverlay, OverlayContext, each
 
 MAX_CACHES = 1 << 14

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import GlassBoxError
-from ..kernel.budget import Budget
-from ..kernel.objects import KernelObjects, Object
+from ...errors import GlassBoxError
+from ...kernel.budget import Budget
+from ...kernel.objects import KernelObjects, Object
 from .open_files import descriptors
 from .overlay import BuiltOverlay, OverlayContext, each
 from .processes import tasks

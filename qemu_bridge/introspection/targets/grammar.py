@@ -27,8 +27,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..errors import UsageError
-from ..wire.records import PageClass
+from ...errors import UsageError
+from ...wire.records import PageClass
 
 MAX_LENGTH = 4096
 MAX_TERMS = 256

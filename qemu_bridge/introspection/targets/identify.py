@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import AddressError, GlassBoxError, UsageError
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PageFrame, PhysicalAddress, VirtualAddress
-from ..memory.paging import Half, PageTables
-from ..wire.page_map import FLAG_HUGE, ORDER_SHIFT
-from ..wire.records import Owner, PageClass, Place, PlaceMapping, Process
+from ...errors import AddressError, GlassBoxError, UsageError
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, PageFrame, PhysicalAddress, VirtualAddress
+from ...memory.paging import Half, PageTables
+from ...wire.page_map import FLAG_HUGE, ORDER_SHIFT
+from ...wire.records import Owner, PageClass, Place, PlaceMapping, Process
 from .grammar import Span, SymbolPlace, suggest
 from .resolve import class_label
 from .sources import Sources, skipped

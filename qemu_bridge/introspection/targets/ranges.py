@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout
 
 Ranges = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int64]

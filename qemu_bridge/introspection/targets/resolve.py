@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UsageError
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
-from ..memory.paging import Half, Mappings, PageTables
-from ..wire.records import MemoryMapping, Owner, PageClass, Process, TargetRange
+from ...errors import UsageError
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
+from ...memory.paging import Half, Mappings, PageTables
+from ...wire.records import MemoryMapping, Owner, PageClass, Process, TargetRange
 from .grammar import (
     CLASSES,
     KERNEL_PARTS,

@@ -12,20 +12,20 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
-from ..errors import NoTypesError, UsageError
-from ..kernel.budget import Budget, OutOfBudgetError
-from ..kernel.columns import KernelColumns
-from ..kernel.memmap import PageLayout
-from ..kernel.modules import GuestSymbols
-from ..kernel.symbols import KernelSymbols
-from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
-from ..memory.paging import PageTables
-from ..memory.ram import GuestRam
+from ...errors import NoTypesError, UsageError
+from ...kernel.budget import Budget, OutOfBudgetError
+from ...kernel.columns import KernelColumns
+from ...kernel.memmap import PageLayout
+from ...kernel.modules import GuestSymbols
+from ...kernel.symbols import KernelSymbols
+from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
+from ...memory.paging import PageTables
+from ...memory.ram import GuestRam
+from ...wire.page_map import PageMap
+from ...wire.records import MemoryMapping, PageClass, Process, SlabObject, Symbol
 from ..overlays import OverlayContext
 from ..overlays.areas import AreaReader
 from ..overlays.processes import read_processes
-from ..wire.page_map import PageMap
-from ..wire.records import MemoryMapping, PageClass, Process, SlabObject, Symbol
 
 QUERY_TIME_S = 10.0
 MAX_NOTES = 16
