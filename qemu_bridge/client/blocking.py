@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import errors
-from .errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
-from .machine import launch
-from .wire import connection
-from .wire.connection import Connection
-from .wire.records import (
+from .. import errors
+from ..errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
+from ..machine import launch
+from ..wire import connection
+from ..wire.connection import Connection
+from ..wire.records import (
     PROTOCOL_VERSION,
     MemoryMapping,
     Module,
@@ -44,11 +44,11 @@ from .wire.records import (
 if TYPE_CHECKING:
     import numpy as np
 
-    from .memory.ram import GuestRam
-    from .trace.counters.heat import Heat
-    from .trace.counters.writers import LastWriter
-    from .trace.recording.control import ArmOptions
-    from .wire.page_map import PageMap, PageMapFile
+    from ..memory.ram import GuestRam
+    from ..trace.counters.heat import Heat
+    from ..trace.counters.writers import LastWriter
+    from ..trace.recording.control import ArmOptions
+    from ..wire.page_map import PageMap, PageMapFile
 
 TIMEOUT_S = 60.0
 _LIVENESS_MS = 250
@@ -179,7 +179,7 @@ class Client:
     def ram(self) -> GuestRam:
         """The machine's RAM, mapped read-only."""
         # Imported here: most commands never look at RAM, and NumPy takes longer to load than they to run.
-        from .memory.ram import GuestRam
+        from ..memory.ram import GuestRam
 
         return GuestRam(Path(self.connection.ram_path), self.connection.layout)
 
@@ -200,7 +200,7 @@ class Client:
 
     @cached_property
     def _page_map_file(self) -> PageMapFile:
-        from .wire.page_map import PageMapFile
+        from ..wire.page_map import PageMapFile
 
         return PageMapFile.attach(Path(self.connection.page_map_path))
 
@@ -263,14 +263,14 @@ class Client:
         The guest runs slower meanwhile. Any number may watch at once, and a trace be recorded beside them.
         `MachineError` for a machine without the plugin (attached, a capture, KVM).
         """
-        from .trace.counters.heat import Heat
+        from ..trace.counters.heat import Heat
 
         answer = self.request("heat_watch", reader_pid=os.getpid())[0]
         return Heat(Path(answer["path"]), lambda: self.request("heat_unwatch", watcher=answer["watcher"]))
 
     def name_writer(self, writer: np.void) -> LastWriter | None:
         """Who stored last to a page, in words, from its row of `Heat.writers`; None if no store was seen."""
-        from .trace.counters.writers import name_writer
+        from ..trace.counters.writers import name_writer
 
         return name_writer(self, writer, self.ram.layout)
 
