@@ -375,7 +375,7 @@ class Capture(RamImage):
 
 
 def _find_capture(name: str, folder: Path) -> tuple[Origin, MachineConfig, Path, RamLayout]:
-    from .capture import RAM, read_manifest
+    from .captures.capture import RAM, read_manifest
 
     manifest = read_manifest(folder)
     config = MachineConfig(

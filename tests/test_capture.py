@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import booted, glassbox, wait_until
 
-from qemu_bridge import capture
-from qemu_bridge.capture import check_ram, read_manifest, read_page_map, write_capture
+from qemu_bridge.captures import capture
+from qemu_bridge.captures.capture import check_ram, read_manifest, read_page_map, write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, HostError, MachineError, UsageError
 from qemu_bridge.kernel.symbols import cache

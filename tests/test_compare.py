@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.compare import Change, Difference, by_class, compare_pages, owners_that_came_and_went
+from qemu_bridge.captures.compare import Change, Difference, by_class, compare_pages, owners_that_came_and_went
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam

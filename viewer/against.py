@@ -1,6 +1,6 @@
 """A machine's memory against that of a capture of it, kept up while the machine runs.
 
-At first all pages are compared (`qemu_bridge.compare`). Later only those that the window draws anew are, a few
+At first all pages are compared (`qemu_bridge.captures.compare`). Later only those that the window draws anew are, a few
 MiB a frame, so a machine that stands still costs nothing. Pages given back to the host are among them.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.compare import Change, compare_pages
+from qemu_bridge.captures.compare import Change, compare_pages
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.memory.ram import GuestRam
 

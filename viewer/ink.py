@@ -28,7 +28,7 @@ class Ink:
         heat: of writes.
         entropy: of pages.
         executions: how often each page was executed, `uint32`; None where nobody counts.
-        difference: how each page differs from another capture (`qemu_bridge.compare.compare_pages`); None for no comparison.
+        difference: how each page differs from another capture (`qemu_bridge.captures.compare.compare_pages`); None for no comparison.
         lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or found.
         buffer: the words on the device.
     """

@@ -345,7 +345,7 @@ class Scene:
         self._update_ink(self._all_pages())
 
     def set_difference(self, kinds: npt.NDArray[np.uint8] | None) -> None:
-        """How each page differs from another capture, as `qemu_bridge.compare.compare_pages` says it; None for no comparison."""
+        """How each page differs from another capture, as `qemu_bridge.captures.compare.compare_pages` says it; None for no comparison."""
         self.ink.difference = kinds
         self._update_ink(self._all_pages())
 

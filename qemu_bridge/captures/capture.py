@@ -30,16 +30,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
-from .host.plain_file import open_plain, read_plain
-from .kernel.symbols import KernelSymbols, cache
-from .memory.addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
-from .memory.ram import GuestRam
-from .wire.page_map import ENTRY, PageMap
-from .wire.records import Grade, Owner, from_json, to_json
+from ..errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageError
+from ..host.plain_file import open_plain, read_plain
+from ..kernel.symbols import KernelSymbols, cache
+from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, RamRegion, format_size
+from ..memory.ram import GuestRam
+from ..wire.page_map import ENTRY, PageMap
+from ..wire.records import Grade, Owner, from_json, to_json
 
 if TYPE_CHECKING:
-    from .client import Client
+    from ..client import Client
 
 FORMAT, VERSION = "glassbox-capture", 1
 MANIFEST, RAM, PAGE_MAP, OWNERS, SYMBOLS, CONSOLE = (
@@ -257,7 +257,7 @@ def _write(client: Client, draft: Path, live: bool, progress: Progress) -> Manif
     for path in sorted(draft.rglob("*")):
         if path.is_file() and path.name != RAM:
             checksums[str(path.relative_to(draft))] = _checksum(path)
-    from . import __version__
+    from .. import __version__
 
     return Manifest(
         name=client.name,

@@ -14,10 +14,10 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UsageError
-from .memory.ram import GuestRam
-from .wire.page_map import PageMap
-from .wire.records import Owner, PageClass
+from ..errors import UsageError
+from ..memory.ram import GuestRam
+from ..wire.page_map import PageMap
+from ..wire.records import Owner, PageClass
 
 _CHUNK_PAGES = 4096
 

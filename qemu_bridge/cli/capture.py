@@ -38,7 +38,7 @@ def add_verbs(verbs: Verbs) -> None:
 def capture(options: argparse.Namespace) -> None:
     """Write a machine's memory of this moment to a folder that opens like a machine."""
     # Imported here: most verbs start sooner without NumPy.
-    from ..capture import write_capture
+    from ..captures.capture import write_capture
 
     # A guest that was made to stand still must go on, however this ends.
     end_tidily()
@@ -60,8 +60,8 @@ def compare(options: argparse.Namespace) -> int:
     """Say which memory differs between two moments, by class and owner; exit status 1 when none does."""
     import numpy as np
 
+    from ..captures.compare import Change, by_class, compare_pages, owners_that_came_and_went
     from ..client import Client
-    from ..compare import Change, by_class, compare_pages, owners_that_came_and_went
     from ..memory.addresses import merge_ranges
 
     connection.prune()

@@ -13,7 +13,7 @@ from guest_programs import HEADER, compile_program, install
 from support import booted, wait_until
 from trace_consumer import Consumer, begun_instructions, items, u64
 
-from qemu_bridge.capture import write_capture
+from qemu_bridge.captures.capture import write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, MachineError
 from qemu_bridge.memory.dirty import Comparison, choose_strategy

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from qemu_bridge.compare import Change
+from qemu_bridge.captures.compare import Change
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
