@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from support import glassbox, is_running, shared_files, wait_until
 
-from qemu_bridge import attach
 from qemu_bridge.client import Client
+from qemu_bridge.daemon.backends import attached as attach
 from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
 from qemu_bridge.machine import launch
 from qemu_bridge.machine.config import find_qemu

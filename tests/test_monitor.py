@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
+from qemu_bridge.daemon.backends.started import Qemu
 from qemu_bridge.errors import MachineError, MachineGoneError
 from qemu_bridge.machine.config import MachineConfig, find_qemu
 from qemu_bridge.machine.monitor import Monitor
-from qemu_bridge.process import Qemu
 
 pytestmark = pytest.mark.guest
 

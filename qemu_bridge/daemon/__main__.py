@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import GlassBoxError
-from .machine.config import MachineConfig, check_ram_space
-from .memory.addresses import RamLayout
-from .process import Origin, Qemu
-from .wire import connection
-from .wire.connection import Connection
+from ..errors import GlassBoxError
+from ..machine.config import MachineConfig, check_ram_space
+from ..memory.addresses import RamLayout
+from ..wire import connection
+from ..wire.connection import Connection
+from .backends.started import Origin, Qemu
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def keep(
 
 
 def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
-    from .trace.recording import control
+    from ..trace.recording import control
 
     control.create(path, config.smp, ram, layout)
     if armed is not None:
@@ -117,7 +117,7 @@ def join(wanted: dict[str, str], on_running: Callable[[Connection], None]) -> No
 
     Raises `BusyNameError` if the name is taken, and what `attach.find` raises. Neither RAM nor QEMU is ever harmed.
     """
-    from . import attach
+    from .backends import attached as attach
 
     name = wanted["name"]
     lock = connection.acquire_lock(name)

@@ -20,7 +20,7 @@ from tcg_plugin.layout import Feature
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
 from ..machine.monitor import Monitor
-from .recording.control import ArmOptions, TraceControl, is_alive
+from ..trace.recording.control import ArmOptions, TraceControl, is_alive
 
 log = logging.getLogger(__name__)
 

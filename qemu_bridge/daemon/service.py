@@ -24,19 +24,19 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from .errors import GlassBoxError, MachineError, UsageError
-from .host.tasks import TaskSet
-from .introspection.questions import SemanticWorker
-from .machine.config import RAM_BACKEND, MachineConfig
-from .memory.addresses import merge_ranges, parse_mtree
-from .process import Origin
-from .wire import connection
-from .wire.connection import Connection
+from ..errors import GlassBoxError, MachineError, UsageError
+from ..host.tasks import TaskSet
+from ..introspection.questions import SemanticWorker
+from ..machine.config import RAM_BACKEND, MachineConfig
+from ..memory.addresses import merge_ranges, parse_mtree
+from ..wire import connection
+from ..wire.connection import Connection
+from .backends.started import Origin
 
 if TYPE_CHECKING:
-    from .memory.dirty import DirtyLog
-    from .memory.ram import GuestRam
-    from .trace.arming import TraceArming
+    from ..memory.dirty import DirtyLog
+    from ..memory.ram import GuestRam
+    from .arming import TraceArming
 
 logger = logging.getLogger(__name__)
 
@@ -198,13 +198,13 @@ class Service:
 
     @cached_property
     def _ram(self) -> GuestRam:
-        from .memory.ram import GuestRam
+        from ..memory.ram import GuestRam
 
         return GuestRam(Path(self._connection.ram_path), self._connection.layout)
 
     @cached_property
     def _dirty_log(self) -> DirtyLog:
-        from .memory.dirty import DirtyLog, choose_strategy
+        from ..memory.dirty import DirtyLog, choose_strategy
 
         return DirtyLog(choose_strategy(self._ram, self._origin.pid), self._ram.page_count)
 
@@ -220,7 +220,7 @@ class Service:
 
     @cached_property
     def _trace(self) -> TraceArming:
-        from .trace.arming import TraceArming
+        from .arming import TraceArming
 
         path = self._connection.trace_path
         if not path:
@@ -336,7 +336,7 @@ class Service:
         return {}, []
 
     async def _trace_arm(self, options: dict[str, Any], reader_pid: int) -> Reply:
-        from .trace.recording.control import ArmOptions
+        from ..trace.recording.control import ArmOptions
 
         return await self._trace.arm(ArmOptions.from_json(options), int(reader_pid)), []
 

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import GlassBoxError, MachineError, UsageError
-from .machine.config import MACHINES, MachineConfig
-from .machine.monitor import Monitor
-from .memory.addresses import (
+from ...errors import GlassBoxError, MachineError, UsageError
+from ...machine.config import MACHINES, MachineConfig
+from ...machine.monitor import Monitor
+from ...memory.addresses import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PhysicalAddress,
@@ -40,7 +40,7 @@ from .memory.addresses import (
     format_size,
     parse_mtree,
 )
-from .process import Origin, Shell
+from .started import Origin, Shell
 
 logger = logging.getLogger(__name__)
 
@@ -317,8 +317,8 @@ def detect_machine(path: Path, size_bytes: int) -> str:
 def _told_end(path: Path, layout: RamLayout) -> int:
     """Where RAM ends according to the kernel in an image that is laid out as `layout`; 0 where no kernel is found."""
     # Imported here: only large images need it.
-    from .kernel.symbols import KernelSymbols
-    from .memory.ram import GuestRam
+    from ...kernel.symbols import KernelSymbols
+    from ...memory.ram import GuestRam
 
     try:
         with GuestRam(path, layout) as ram:
@@ -375,7 +375,7 @@ class Capture(RamImage):
 
 
 def _find_capture(name: str, folder: Path) -> tuple[Origin, MachineConfig, Path, RamLayout]:
-    from .captures.capture import RAM, read_manifest
+    from ...captures.capture import RAM, read_manifest
 
     manifest = read_manifest(folder)
     config = MachineConfig(

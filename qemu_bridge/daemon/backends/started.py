@@ -19,12 +19,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import MachineError, MachineGoneError
-from .machine.config import Endpoints, MachineConfig, qemu_argv
-from .wire import connection
+from ...errors import MachineError, MachineGoneError
+from ...machine.config import Endpoints, MachineConfig, qemu_argv
+from ...wire import connection
 
 if TYPE_CHECKING:
-    from .machine.monitor import Monitor
+    from ...machine.monitor import Monitor
 
 _QUIT_TIMEOUT_S = 5.0
 
@@ -113,7 +113,7 @@ class Qemu:
     async def connect(self, name: str) -> AsyncIterator[Monitor]:
         """The QMP connection; `MachineError` with QEMU's last words when it did not start."""
         # Imported here, while QEMU starts.
-        from .machine.monitor import Monitor
+        from ...machine.monitor import Monitor
 
         greeted = False
         try:
@@ -129,7 +129,7 @@ class Qemu:
 
     def shell(self) -> Shell:
         """The shell on the guest's second serial port."""
-        from .machine.agent import Agent
+        from ...machine.agent import Agent
 
         return Agent(self.agent_socket)
 
