@@ -75,7 +75,7 @@ def write_json(figures: list[Figure], path: Path) -> None:
 
 def _graphics() -> str:
     """The graphics device's name; empty where there is none."""
-    from viewer.device import adapter_name, request_adapter
+    from gpu_device.device import adapter_name, request_adapter
 
     try:
         return adapter_name(request_adapter())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import wgpu
 
-from viewer.device import adapter_name
+from gpu_device.device import adapter_name
 
 from .figures import Figure, seconds
 from .guests import PAGE_BYTES

@@ -6,8 +6,8 @@ import statistics
 
 import numpy as np
 
+from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.curve import voxelise
-from viewer.device import adapter_name, request_adapter, request_device
 from viewer.grid import VoxelGrid
 
 from .figures import Figure, seconds

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
+from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.__main__ import MachineSource
 from viewer.camera import Camera, default_camera
-from viewer.device import adapter_name, request_adapter, request_device
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.scene import Source

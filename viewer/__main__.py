@@ -141,8 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
+    from gpu_device.device import adapter_name, request_adapter
+
     from .against import with_difference
-    from .device import adapter_name, request_adapter
     from .offscreen import parse_picture_size, snap
     from .window import open_window
 

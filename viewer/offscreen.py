@@ -10,11 +10,11 @@ import numpy.typing as npt
 import wgpu
 from PIL import Image
 
+from gpu_device.device import request_device
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .camera import Camera, default_camera
-from .device import request_device
 from .legend import draw_overlay, find_labels, legend_shift
 from .look import Mode
 from .raymarch import PASSES, RGBA, Renderer, read_texture

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import wgpu
 
-from .device import TIMESTAMPS
+from gpu_device.device import TIMESTAMPS
 
 _SIZE = 16
 _PATIENCE = 3

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import wgpu
 
+from gpu_device.device import request_device
+
 from .bookmarks import Bookmarks, bookmarks_path
 from .commands import Command, Commands
 from .controller import Controller
 from .desk import Desk
-from .device import request_device
 from .frames import FrameLoop
 from .gui import Gui
 from .input import Eye

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from synthetic import SyntheticSource
 
+from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.bookmarks import Bookmarks
 from viewer.desk import Desk
-from viewer.device import adapter_name, request_adapter, request_device
 from viewer.input import Eye
 from viewer.live import Feed
 from viewer.notebook import show_on, window_of

@@ -10,7 +10,7 @@ import pytest
 from bench import __main__, gpu
 from bench.guests import MadeUpGuest
 from bench.viewer import Stage
-from viewer.device import adapter_name, request_adapter
+from gpu_device.device import adapter_name, request_adapter
 
 
 def test_what_a_gpu_must_hold_is_measured_frame_by_frame(device, monkeypatch):

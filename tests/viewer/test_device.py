@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
+from gpu_device.device import BINDING_BYTES, adapter_name, request_adapter, request_device
 from qemu_bridge.errors import GraphicsError
-from viewer.device import BINDING_BYTES, adapter_name, request_adapter, request_device
 
 
 def test_the_device_grants_what_the_viewer_relies_on(device):
@@ -37,7 +37,7 @@ def test_an_adapter_that_is_too_small_is_named():
 
 
 def test_without_a_driver_one_sentence_says_what_to_install():
-    code = "from viewer.device import request_adapter\nfrom qemu_bridge.errors import GlassBoxError\ntry:\n    request_adapter()\nexcept GlassBoxError as error:\n    print(error)"
+    code = "from gpu_device.device import request_adapter\nfrom qemu_bridge.errors import GlassBoxError\ntry:\n    request_adapter()\nexcept GlassBoxError as error:\n    print(error)"
     environment = {**os.environ, "VK_DRIVER_FILES": "/nonexistent.json", "VK_ICD_FILENAMES": "/nonexistent.json"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert "mesa-vulkan-drivers" in done.stdout

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from gpu_device.device import TIMESTAMPS
 from viewer.camera import default_camera
-from viewer.device import TIMESTAMPS
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.stopwatch import Stopwatch
