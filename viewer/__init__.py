@@ -6,7 +6,7 @@
 * `viewer.offscreen` writes pictures;
 * `viewer.window` shows and follows a running machine: `viewer.desk` is what it shows, `viewer.frames` draws it,
   `viewer.gui` and `viewer.panels` lie over it, `viewer.controller` takes pointer and keys, `viewer.session` and
-  `viewer.live` bring what the machine does.
+  `viewer.sources.live` bring what the machine does.
 
 ``python -m viewer snap NAME -o picture.png`` and ``python -m viewer view NAME`` are the command line. The
 viewer uses the public names of `qemu_bridge` only, and nothing is imported here, so `import viewer` is free.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qemu_bridge.client import Client
     from qemu_bridge.memory.ram import GuestRam
 
-    from .against import Against
+    from .sources.against import Against
 
 _INTERRUPTED = 130
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -67,7 +67,7 @@ class MachineSource:
         """The comparison with the capture; None for none."""
         from qemu_bridge.client import Client
 
-        from .against import Against
+        from .sources.against import Against
 
         if self._before is None:
             return None
@@ -143,8 +143,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
     from gpu_device.device import adapter_name, request_adapter
 
-    from .against import with_difference
     from .offscreen import parse_picture_size, snap
+    from .sources.against import with_difference
     from .window import open_window
 
     if arguments.verb == "adapter":

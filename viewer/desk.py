@@ -25,12 +25,12 @@ from .curve import to_xyz
 from .histogram import ByteHistogram
 from .input import Eye
 from .inspector import guess_types
-from .live import Feed
 from .look import Layer, Look
 from .meaning import KeptSwatches
-from .questions import Questions
 from .scene import Scene, Source
 from .settings import Settings
+from .sources.live import Feed
+from .sources.questions import Questions
 from .spot import Spot, read_spot
 from .views import Mode, View, format_view, parse_view
 

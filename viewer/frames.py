@@ -15,13 +15,13 @@ import numpy as np
 from .curve import to_xyz
 from .desk import Desk
 from .gui import Gui
-from .heat import Pages
 from .legend import find_labels
 from .panels import Layout
 from .raymarch import PASSES
 from .schedule import FramePace, Schedule
 from .screenshot import Screenshots
 from .session import PAGES_PER_FRAME, Session
+from .sources.heat import Pages
 from .spot import Spot, find_spot
 from .surface import Surface
 from .tiles import Tiles

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import wgpu
 
 from . import palette
-from .heat import EntropyCache, Heat, Pages, scale_counts
 from .look import Look, Mode
+from .sources.heat import EntropyCache, Heat, Pages, scale_counts
 
 SELECTED, FOUND, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | FOUND

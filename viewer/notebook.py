@@ -45,7 +45,7 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
 
 def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: str | None = None) -> Any:  # noqa: ANN401  # of rendercanvas
     """Begin to draw `source` on a canvas whose loop runs by itself; return the canvas. It ends when that is closed."""
-    from .against import with_difference
+    from .sources.against import with_difference
     from .window import Window
 
     if getattr(source, "against", None) is not None:

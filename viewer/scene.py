@@ -25,11 +25,11 @@ from qemu_bridge.wire.records import PageClass
 from . import palette
 from .curve import to_xyz
 from .grid import CurveJobs
-from .heat import Pages
 from .ink import FOUND, SELECTED, Ink
 from .labels import Label, Region, find_regions, place_labels
 from .look import Look, Mode
 from .pool import PagePool
+from .sources.heat import Pages
 
 if TYPE_CHECKING:
     from .camera import Camera

@@ -1,6 +1,6 @@
 """The window's dealings with its machine: news of memory, answers to questions, events, and its end and return.
 
-Everything slow is on a thread of its own (`viewer.live`, `viewer.questions`, `viewer.execution`, and two here); what they
+Everything slow is on a thread of its own (`viewer.sources.live`, `viewer.sources.questions`, `viewer.sources.execution`, and two here); what they
 bring is taken at the start of a frame, so the desk changes on the thread that draws and on no other.
 """
 
@@ -24,16 +24,16 @@ from qemu_bridge.wire.records import Place
 
 from .cadence import NEW_PAGES
 from .desk import Desk
-from .execution import ExecutionWatch
-from .heat import Pages
-from .live import Feed
 from .look import Mode
-from .questions import Questions
 from .scene import Scene, Source, read_page_map
 from .schedule import Schedule
+from .sources.execution import ExecutionWatch
+from .sources.heat import Pages
+from .sources.live import Feed
+from .sources.questions import Questions
 
 if TYPE_CHECKING:
-    from .against import Against
+    from .sources.against import Against
 
 log = logging.getLogger(__name__)
 

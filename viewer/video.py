@@ -34,12 +34,12 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 
 from .camera import Camera, blend
 from .legend import draw_overlay, legend_shift
-from .live import Feed
 from .look import KEYS as LOOK_KEYS
 from .look import Look
 from .offscreen import load_scene
 from .raymarch import RGBA, Renderer, read_texture
 from .scene import Scene, Source
+from .sources.live import Feed
 from .views import View, parse_view
 
 log = logging.getLogger(__name__)

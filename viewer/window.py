@@ -28,14 +28,14 @@ from .desk import Desk
 from .frames import FrameLoop
 from .gui import Gui
 from .input import Eye
-from .live import Feed
 from .offscreen import choose_camera
-from .questions import Questions
 from .scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .screenshot import Screenshots
 from .session import Session, connector
 from .settings import load_settings, save_settings, settings_path
+from .sources.live import Feed
+from .sources.questions import Questions
 from .surface import Surface, open_canvas
 from .views import Mode, View, parse_view
 

@@ -21,13 +21,13 @@ from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.bookmarks import Bookmarks
 from viewer.desk import Desk
 from viewer.input import Eye
-from viewer.live import Feed
 from viewer.notebook import show_on, window_of
 from viewer.offscreen import choose_camera, load_scene
-from viewer.questions import Questions
 from viewer.raymarch import Renderer
 from viewer.scene import Source
 from viewer.settings import Settings
+from viewer.sources.live import Feed
+from viewer.sources.questions import Questions
 from viewer.window import Window
 
 OUT = Path(__file__).resolve().parents[1] / "out"

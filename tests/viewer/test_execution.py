@@ -10,8 +10,8 @@ from support import wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.wire.records import PageClass
-from viewer.execution import ExecutionWatch
-from viewer.questions import Questions
+from viewer.sources.execution import ExecutionWatch
+from viewer.sources.questions import Questions
 
 CODE = (PageClass.KERNEL_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE, PageClass.MODULE)
 

@@ -17,10 +17,10 @@ from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
 from viewer.curve import to_xyz
 from viewer.grid import VoxelGrid
-from viewer.live import Feed
 from viewer.palette import MATERIALS
 from viewer.pool import PagePool
 from viewer.scene import Scene
+from viewer.sources.live import Feed
 
 pytestmark = pytest.mark.guest
 

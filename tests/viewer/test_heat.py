@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from viewer.heat import HALF_LIFE_S, EntropyCache, Heat, page_entropy, scale_counts
+from viewer.sources.heat import HALF_LIFE_S, EntropyCache, Heat, page_entropy, scale_counts
 
 
 def test_heat_falls_by_time_and_not_by_frames():

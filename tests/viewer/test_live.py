@@ -10,7 +10,7 @@ from support import wait_until
 
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.wire.records import PageClass
-from viewer.live import GUEST_WORK_S, IDLE_PAUSE_S, REST_PAUSE_S, ChangeScan, Feed, Tempo
+from viewer.sources.live import GUEST_WORK_S, IDLE_PAUSE_S, REST_PAUSE_S, ChangeScan, Feed, Tempo
 
 
 def test_a_scan_finds_exactly_the_changed_pages(source):
@@ -25,7 +25,7 @@ def test_a_scan_finds_exactly_the_changed_pages(source):
 
 
 def test_a_scan_out_of_time_goes_on_where_it_stopped(source, monkeypatch):
-    monkeypatch.setattr("viewer.live.RUN_PAGES", 50)
+    monkeypatch.setattr("viewer.sources.live.RUN_PAGES", 50)
     scan = ChangeScan(source.ram)
     parts = [scan.scan(0)]
     while not scan.is_round_done:
@@ -127,7 +127,7 @@ def test_a_feed_hands_out_news_from_its_own_thread(source):
 
 
 def test_a_map_that_says_the_same_wakes_nobody(source, monkeypatch):
-    monkeypatch.setattr("viewer.live.MAP_PERIOD_S", 0.0)
+    monkeypatch.setattr("viewer.sources.live.MAP_PERIOD_S", 0.0)
     source.ram.memory[:] = 0
     news = []
     feed = Feed(source, lambda: news.append(feed.take_page_map()))

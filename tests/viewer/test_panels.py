@@ -12,7 +12,7 @@ from viewer.commands import Commands
 from viewer.inspector import decode_struct
 from viewer.panels import lay_out
 from viewer.panels.overlays import format_cell, target_of
-from viewer.questions import Answer
+from viewer.sources.questions import Answer
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from qemu_bridge.errors import MachineGoneError, UsageError
-from viewer.questions import Questions
+from viewer.sources.questions import Questions
 
 
 class Teller:

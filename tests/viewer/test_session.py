@@ -10,7 +10,7 @@ from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
 from viewer.look import Mode
-from viewer.questions import Answer
+from viewer.sources.questions import Answer
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 
