@@ -7,8 +7,8 @@ import statistics
 import numpy as np
 
 from gpu_device.device import adapter_name, request_adapter, request_device
-from viewer.curve import voxelise
 from viewer.grid import VoxelGrid
+from viewer.view.curve import voxelise
 
 from .figures import Figure, seconds
 

@@ -16,11 +16,11 @@ import wgpu
 
 from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.__main__ import MachineSource
-from viewer.camera import Camera, default_camera
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.scene import Source
 from viewer.schedule import FramePace
+from viewer.view.camera import Camera, default_camera
 
 from .figures import Figure, paired_medians, seconds
 from .gpu import is_software, measure_gpu, skipped

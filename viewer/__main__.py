@@ -178,7 +178,7 @@ def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[in
     from .raymarch import Renderer
     from .scene import Scene
     from .video import Shot, parse_script, read_script, record
-    from .views import View, parse_view
+    from .view.views import View, parse_view
 
     script = None if arguments.script is None else read_script(arguments.script)
 

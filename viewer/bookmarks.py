@@ -1,6 +1,6 @@
 """Named views, kept for each machine or capture: ``$XDG_CONFIG_HOME/glassbox/bookmarks.toml``.
 
-A table for each machine, a line for each view, in the text of `viewer.views`::
+A table for each machine, a line for each view, in the text of `viewer.view.views`::
 
     ["demo"]
     "heap of init" = "yaw=35,pitch=24,distance=0.4,target=0.2:0.3:0.1,pin=0x32a7100"

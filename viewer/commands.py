@@ -11,9 +11,9 @@ from typing import Any
 
 from .desk import Desk
 from .legend import legend_classes
-from .look import Mode as LookMode
-from .palette import PALETTES
-from .views import Mode, format_view
+from .view.look import Mode as LookMode
+from .view.palette import PALETTES
+from .view.views import Mode, format_view
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,19 +20,19 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.wire.records import PageClass, TypeLayout
 
 from .bookmarks import Bookmarks
-from .camera import MIN_DISTANCE, Camera
-from .curve import to_xyz
 from .histogram import ByteHistogram
 from .input import Eye
-from .inspector import guess_types
-from .look import Layer, Look
 from .meaning import KeptSwatches
 from .scene import Scene, Source
 from .settings import Settings
 from .sources.live import Feed
 from .sources.questions import Questions
 from .spot import Spot, read_spot
-from .views import Mode, View, format_view, parse_view
+from .view.camera import MIN_DISTANCE, Camera
+from .view.curve import to_xyz
+from .view.inspector import guess_types
+from .view.look import Layer, Look
+from .view.views import Mode, View, format_view, parse_view
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ import wgpu
 from qemu_bridge.errors import GraphicsError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
 
-from .curve import PAGE_ORDER, order_for, to_xyz
+from .view.curve import PAGE_ORDER, order_for, to_xyz
 
 SHADERS = Path(__file__).parent / "shaders"
 PIECE_BYTES = 4 << 20

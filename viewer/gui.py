@@ -13,8 +13,8 @@ from wgpu.utils.imgui import ImguiRenderer
 
 from .commands import Commands
 from .desk import Desk
-from .labels import Label
 from .panels import Layout, details, help, lay_out, layers, marks, menu, minimap, palette, status, theme
+from .view.labels import Label
 
 
 class Gui:

@@ -14,12 +14,12 @@ from gpu_device.device import request_device
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from .camera import Camera, default_camera
 from .legend import draw_overlay, find_labels, legend_shift
-from .look import Mode
 from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .scene import Ram, Scene, Source, read_page_map
-from .views import View, parse_view
+from .view.camera import Camera, default_camera
+from .view.look import Mode
+from .view.views import View, parse_view
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def snap(
 ) -> None:
     """Write a picture of `source` to `path`.
 
-    `view` is the text of a view (`viewer.views`). Raises `UsageError` for a wrong one, and what `load_scene` and
+    `view` is the text of a view (`viewer.view.views`). Raises `UsageError` for a wrong one, and what `load_scene` and
     `write_picture` raise.
     """
     scene = load_scene(source, order=order)

@@ -3,7 +3,7 @@
 A page is a brick of 16^3 voxels. Its bytes stay as they are in RAM, and the page number is its place in the
 pool: there is nothing to allocate. Where a page's brick lies and how the curve is turned inside it stands in
 `slots`, written once by the Skilling compute shader; the shader that draws looks a byte up through the page's
-state and one table of 4096 places (`viewer.curve`, ``shaders/bricks.wgsl``). Above the pages stands a pyramid
+state and one table of 4096 places (`viewer.view.curve`, ``shaders/bricks.wgsl``). Above the pages stands a pyramid
 of 8:1 levels (``shaders/pyramid.wgsl``): 588 bytes a page, from which the far and the empty is read.
 
 A binding holds 128 MiB on many devices, so pool and pyramid are split into segments of a power of two of
@@ -29,8 +29,8 @@ import wgpu
 from qemu_bridge.errors import GraphicsError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from .curve import PAGE_ORDER, brick_table
 from .grid import MAX_COARSENING, MIN_ORDER, PIECE_BYTES, SHADERS, CurveJobs, choose_order, page_count
+from .view.curve import PAGE_ORDER, brick_table
 
 DIRECT_PAGES = 16
 """Runs of as many pages are written straight from RAM; shorter ones are gathered, as a call costs as much as copying them."""

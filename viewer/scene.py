@@ -22,17 +22,17 @@ from qemu_bridge.errors import GuestError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 
-from . import palette
-from .curve import to_xyz
 from .grid import CurveJobs
 from .ink import FOUND, SELECTED, Ink
-from .labels import Label, Region, find_regions, place_labels
-from .look import Look, Mode
 from .pool import PagePool
 from .sources.heat import Pages
+from .view import palette
+from .view.curve import to_xyz
+from .view.labels import Label, Region, find_regions, place_labels
+from .view.look import Look, Mode
 
 if TYPE_CHECKING:
-    from .camera import Camera
+    from .view.camera import Camera
 
 _LIT_CELL, _MARKED_CELL = np.uint32(1 << 31), np.uint32(1 << 30)
 _DRAWN = np.frombuffer(np.array((255, 255, 0, 0xFFFFFFFF), ENTRY).tobytes(), np.uint64)[0]

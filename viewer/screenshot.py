@@ -16,7 +16,7 @@ from .legend import draw_overlay, find_labels, legend_shift
 from .offscreen import parse_picture_size, write_picture
 from .raymarch import PASSES, RGBA, Renderer, read_texture
 from .surface import Surface
-from .views import format_view
+from .view.views import format_view
 
 _USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
 

@@ -24,13 +24,13 @@ from qemu_bridge.wire.records import Place
 
 from .cadence import NEW_PAGES
 from .desk import Desk
-from .look import Mode
 from .scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .sources.execution import ExecutionWatch
 from .sources.heat import Pages
 from .sources.live import Feed
 from .sources.questions import Questions
+from .view.look import Mode
 
 if TYPE_CHECKING:
     from .sources.against import Against

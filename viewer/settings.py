@@ -23,7 +23,7 @@ from typing import Any
 
 from qemu_bridge.errors import GlassBoxError
 
-from .views import Mode
+from .view.views import Mode
 
 PANELS = ("layers", "details", "labels", "minimap")
 MOST_BYTES = 1 << 20

@@ -13,11 +13,11 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOf
 from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
-from .camera import Camera
 from .legend import HALO, QUIET, TEXT, load_font
-from .palette import material
 from .raymarch import Renderer
 from .scene import Ram, Scene
+from .view.camera import Camera
+from .view.palette import material
 
 LINE_BYTES = 16
 

@@ -1,6 +1,6 @@
 """Video of a machine or a capture as MP4: along a script of views, or just as it lives for some seconds.
 
-A script is text, a shot a line: how many seconds the way there takes, then the view as `viewer.views` writes it. Way and
+A script is text, a shot a line: how many seconds the way there takes, then the view as `viewer.view.views` writes it. Way and
 view may be left out: ``hold`` stays where one is. What a view does not name is as in the shot before, ``#`` begins a comment::
 
     0   yaw=35,pitch=24          # begin here
@@ -32,15 +32,15 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 
-from .camera import Camera, blend
 from .legend import draw_overlay, legend_shift
-from .look import KEYS as LOOK_KEYS
-from .look import Look
 from .offscreen import load_scene
 from .raymarch import RGBA, Renderer, read_texture
 from .scene import Scene, Source
 from .sources.live import Feed
-from .views import View, parse_view
+from .view.camera import Camera, blend
+from .view.look import KEYS as LOOK_KEYS
+from .view.look import Look
+from .view.views import View, parse_view
 
 log = logging.getLogger(__name__)
 

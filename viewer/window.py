@@ -37,7 +37,7 @@ from .settings import load_settings, save_settings, settings_path
 from .sources.live import Feed
 from .sources.questions import Questions
 from .surface import Surface, open_canvas
-from .views import Mode, View, parse_view
+from .view.views import Mode, View, parse_view
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def open_window(
 ) -> None:
     """Show `source` in a window until the user closes it.
 
-    `view` is the text of a view (`viewer.views`). `frames` and `after_s` (seconds) close the window by themselves, and
+    `view` is the text of a view (`viewer.view.views`). `frames` and `after_s` (seconds) close the window by themselves, and
     then `screenshot` gets what it last showed. Raises `GraphicsError` without a display or adapter, `UsageError` for a
     wrong view, and what `source` raises if its machine is gone already.
     """

@@ -40,7 +40,7 @@ def test_what_is_no_struct_is_refused_and_names_are_found():
 
 @pytest.mark.guest
 def test_a_real_task_says_its_name_and_size(machine):
-    from viewer.inspector import decode_struct
+    from viewer.view.inspector import decode_struct
 
     with Client.connect(machine.name) as client:
         layout = client.type_layout("task_struct")

@@ -14,11 +14,11 @@ from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import default_camera
-from viewer.look import Mode
 from viewer.offscreen import load_scene, show_view
 from viewer.sources.against import Against, with_difference
-from viewer.views import View, parse_view
+from viewer.view.camera import default_camera
+from viewer.view.look import Mode
+from viewer.view.views import View, parse_view
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.look import Layer
+from viewer.view.look import Layer
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

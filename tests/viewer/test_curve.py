@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
-from viewer.curve import MAX_ORDER, PAGE_ORDER, brick_offsets, order_for, page_states, to_index, to_xyz, voxelise
+from viewer.view.curve import MAX_ORDER, PAGE_ORDER, brick_offsets, order_for, page_states, to_index, to_xyz, voxelise
 
 
 @st.composite

@@ -6,7 +6,7 @@ import numpy as np
 
 from qemu_bridge.wire.records import PageClass
 from viewer.commands import Commands
-from viewer.views import Mode, format_view
+from viewer.view.views import Mode, format_view
 
 
 def test_a_selected_byte_tells_its_process_and_can_be_framed(desk):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import GraphicsError, UsageError
-from viewer.curve import voxelise
 from viewer.grid import VoxelGrid, choose_order, page_count
+from viewer.view.curve import voxelise
 
 
 def some_bytes(size, seed=1):

@@ -15,12 +15,12 @@ from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
-from viewer.curve import to_xyz
 from viewer.grid import VoxelGrid
-from viewer.palette import MATERIALS
 from viewer.pool import PagePool
 from viewer.scene import Scene
 from viewer.sources.live import Feed
+from viewer.view.curve import to_xyz
+from viewer.view.palette import MATERIALS
 
 pytestmark = pytest.mark.guest
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from viewer.histogram import byte_histogram
-from viewer.look import Mode
+from viewer.view.look import Mode
 
 
 def test_the_histogram_counts_bytes_of_pages_that_show(desk, source):

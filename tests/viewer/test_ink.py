@@ -8,8 +8,8 @@ import numpy as np
 
 from qemu_bridge.wire.records import PageClass
 from viewer.ink import FOUND, LIT, SELECTED
-from viewer.look import Look, Mode
 from viewer.offscreen import load_scene
+from viewer.view.look import Look, Mode
 
 
 def device_words(scene):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.camera import Camera
 from viewer.input import Eye, key_text
-from viewer.views import Mode
+from viewer.view.camera import Camera
+from viewer.view.views import Mode
 
 
 def settle(eye: Eye) -> None:

@@ -12,15 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.wire.records import TypeField, TypeLayout
-from viewer.inspector import (
-    decode_struct,
-    disassemble,
-    entropy,
-    find_text,
-    guess_types,
-    hex_rows,
-    typed_values,
-)
+from viewer.view.inspector import decode_struct, disassemble, entropy, find_text, guess_types, hex_rows, typed_values
 
 
 def test_values_are_what_struct_unpacks():

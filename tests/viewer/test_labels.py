@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import Camera, default_camera
-from viewer.labels import arrange
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
+from viewer.view.camera import Camera, default_camera
+from viewer.view.labels import arrange
 
 
 def test_regions_are_the_largest_run_of_each_class_and_owner(device, source):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import default_camera
 from viewer.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
+from viewer.view.camera import default_camera
 
 
 def test_sizes_are_short():

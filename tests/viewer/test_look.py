@@ -8,7 +8,7 @@ import pytest
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
-from viewer.look import Layer, Look, Mode, Slice, Transfer
+from viewer.view.look import Layer, Look, Mode, Slice, Transfer
 
 LOOKS = [
     Look(),

@@ -9,10 +9,10 @@ import pytest
 
 from qemu_bridge.wire.records import Owner, PageClass
 from viewer.legend import LEGEND_WIDTH, draw_overlay
-from viewer.look import Look, Mode, Transfer
 from viewer.meaning import describe_layers, describe_owner, swatches, ticks
 from viewer.offscreen import load_scene
 from viewer.sources.heat import Heat
+from viewer.view.look import Look, Mode, Transfer
 
 
 def test_every_mode_has_either_a_scale_or_swatches(device, source):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.palette import (
+from viewer.view.palette import (
     CLASS_SLOTS,
     MATERIALS,
     PALETTES,

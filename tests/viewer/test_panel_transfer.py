@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from viewer.look import Mode, Transfer
 from viewer.panels import lay_out, layers
 from viewer.panels.transfer import set_transfer
+from viewer.view.look import Mode, Transfer
 
 
 @pytest.mark.parametrize("mode", list(Mode))

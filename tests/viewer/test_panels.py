@@ -9,10 +9,10 @@ import pytest
 
 from qemu_bridge.wire.records import MemoryMapping, OverlayInfo, OverlayTable, Process, TypeField, TypeLayout
 from viewer.commands import Commands
-from viewer.inspector import decode_struct
 from viewer.panels import lay_out
 from viewer.panels.overlays import format_cell, target_of
 from viewer.sources.questions import Answer
+from viewer.view.inspector import decode_struct
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import FIELD_OF_VIEW, Camera
-from viewer.curve import to_index, voxelise
-from viewer.look import Layer, Look, Slice, Transfer
 from viewer.offscreen import load_scene
-from viewer.palette import MATERIALS
 from viewer.raymarch import Renderer
+from viewer.view.camera import FIELD_OF_VIEW, Camera
+from viewer.view.curve import to_index, voxelise
+from viewer.view.look import Layer, Look, Slice, Transfer
+from viewer.view.palette import MATERIALS
 
 SIZE = (48, 36)
 LOOK_THROUGH = 0.5

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import GraphicsError, UsageError
-from viewer.curve import page_states, to_xyz, voxelise
 from viewer.grid import VoxelGrid
 from viewer.pool import PagePool, coarsen, find_runs, pyramid_words
+from viewer.view.curve import page_states, to_xyz, voxelise
 
 
 def some_bytes(size, seed=1):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import Camera, default_camera
-from viewer.curve import to_xyz
-from viewer.look import Look, Mode, Slice, Transfer
 from viewer.offscreen import load_scene, render_scene
-from viewer.palette import MATERIALS
 from viewer.raymarch import Renderer
+from viewer.view.camera import Camera, default_camera
+from viewer.view.curve import to_xyz
+from viewer.view.look import Look, Mode, Slice, Transfer
+from viewer.view.palette import MATERIALS
 
 SIZE = (320, 180)
 

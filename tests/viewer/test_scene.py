@@ -10,11 +10,11 @@ import pytest
 from qemu_bridge.errors import NotBootedError, UsageError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import default_camera
-from viewer.curve import to_xyz, voxelise
 from viewer.legend import caption
 from viewer.raymarch import Renderer
 from viewer.scene import Scene, extent_in_pages, pack_entries, read_page_map
+from viewer.view.camera import default_camera
+from viewer.view.curve import to_xyz, voxelise
 
 
 def table_of(scene, buffer, order):

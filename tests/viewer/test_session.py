@@ -9,8 +9,8 @@ import pytest
 from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
-from viewer.look import Mode
 from viewer.sources.questions import Answer
+from viewer.view.look import Mode
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

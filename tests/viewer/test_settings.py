@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qemu_bridge.errors import GlassBoxError
 from viewer.settings import Settings, load_settings, read_toml, save_settings, settings_path, write_toml
-from viewer.views import Mode
+from viewer.view.views import Mode
 
 
 def test_settings_come_back(tmp_path):

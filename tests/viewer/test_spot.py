@@ -7,10 +7,10 @@ import pytest
 
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import Camera
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.spot import draw_spot, find_spot, place_box, read_spot, spot_lines
+from viewer.view.camera import Camera
 
 SIZE = (160, 90)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from gpu_device.device import TIMESTAMPS
-from viewer.camera import default_camera
 from viewer.offscreen import load_scene
 from viewer.raymarch import Renderer
 from viewer.stopwatch import Stopwatch
+from viewer.view.camera import default_camera
 
 
 class Plain:

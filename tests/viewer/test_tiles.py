@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT
-from viewer.camera import Camera
-from viewer.curve import to_xyz
 from viewer.offscreen import choose_camera, load_scene
 from viewer.raymarch import RGBA, Renderer, read_texture
-from viewer.tiles import TILE, Tiles
+from viewer.view.camera import Camera
+from viewer.view.curve import to_xyz
+from viewer.view.tiles import TILE, Tiles
 
 SIZE = (500, 300)
 SHIFT = (0.17, -0.08)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import Camera
 from viewer.offscreen import load_scene, render_scene
 from viewer.video import Mp4, Shot, camera_at, parse_script, record
-from viewer.views import View
+from viewer.view.camera import Camera
+from viewer.view.views import View
 
 START = View(Camera(yaw=10.0, pitch=20.0, distance=3.0))
 

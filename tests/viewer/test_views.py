@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
-from viewer.camera import Camera
-from viewer.look import Look
-from viewer.look import Mode as LookMode
-from viewer.views import Mode, View, ViewHistory, format_view, parse_view
+from viewer.view.camera import Camera
+from viewer.view.look import Look
+from viewer.view.look import Mode as LookMode
+from viewer.view.views import Mode, View, ViewHistory, format_view, parse_view
 
 START = View(Camera())
 LOOK = Look(mode=LookMode.ENTROPY, dimmed=frozenset({PageClass.SLAB}))

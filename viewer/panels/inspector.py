@@ -7,7 +7,8 @@ from imgui_bundle import imgui
 from qemu_bridge.memory.addresses import PAGE_SIZE, format_size
 from qemu_bridge.wire.records import Place, PlaceMapping, SlabObject, TypeLayout
 from viewer.desk import Desk
-from viewer.inspector import (
+from viewer.spot import Spot
+from viewer.view.inspector import (
     ROW_BYTES,
     FieldValue,
     characters,
@@ -18,8 +19,7 @@ from viewer.inspector import (
     hex_rows,
     typed_values,
 )
-from viewer.palette import material
-from viewer.spot import Spot
+from viewer.view.palette import material
 
 from .theme import ACCENT, QUIET, TEXT, WARN, colour, packed, plain, push_mono, quiet
 

@@ -11,9 +11,9 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import PageClass
 from viewer.desk import Desk
 from viewer.legend import format_bytes, legend_classes, shorten
-from viewer.look import Layer, Mode, Slice
 from viewer.meaning import ticks
-from viewer.palette import PALETTES, colour_of
+from viewer.view.look import Layer, Mode, Slice
+from viewer.view.palette import PALETTES, colour_of
 
 from . import Layout, transfer
 from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet

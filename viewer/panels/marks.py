@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from imgui_bundle import imgui
 
-from viewer.curve import to_xyz
 from viewer.desk import Desk
-from viewer.labels import Box, Label, arrange
 from viewer.legend import HALO
-from viewer.palette import material
 from viewer.spot import LINE_BYTES, Spot, spot_lines
+from viewer.view.curve import to_xyz
+from viewer.view.labels import Box, Label, arrange
+from viewer.view.palette import material
 
 from . import Layout
 from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono

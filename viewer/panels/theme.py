@@ -7,7 +7,7 @@ from typing import Any
 
 from imgui_bundle import imgui
 
-from viewer.palette import Rgb
+from viewer.view.palette import Rgb
 
 UI_SIZE, MONO_SIZE = 14.0, 14.0
 TEXT = (226, 232, 240)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from imgui_bundle import imgui
 
 from viewer.desk import Desk
-from viewer.look import Transfer
+from viewer.view.look import Transfer
 
 
 def draw(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """A view as a short text, and the way back to views one had.
 
-A view says from where and how one looks (`viewer.look`) and what is selected. Its text fits a command line, a bug
+A view says from where and how one looks (`viewer.view.look`) and what is selected. Its text fits a command line, a bug
 report or a bookmark, and leaves out what is as usual::
 
     yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,move=fly,mode=entropy,dim=slab,pin=0x32a7100
