@@ -17,8 +17,8 @@ import wgpu
 from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.__main__ import MachineSource
 from viewer.offscreen import load_scene
-from viewer.raymarch import Renderer
-from viewer.scene import Source
+from viewer.render.raymarch import Renderer
+from viewer.render.scene import Source
 from viewer.schedule import FramePace
 from viewer.view.camera import Camera, default_camera
 

@@ -28,7 +28,7 @@ _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class MachineSource:
-    """A running machine as a `viewer.scene.Source`. A client serves one thread, so every thread gets its own."""
+    """A running machine as a `viewer.render.scene.Source`. A client serves one thread, so every thread gets its own."""
 
     def __init__(self, name: str, before: str | None = None) -> None:
         """Connect to machine `name`, compared with the capture `before` if one is named.
@@ -175,8 +175,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     """Write a video along a script, or of one view for some seconds."""
     from .offscreen import choose_camera
-    from .raymarch import Renderer
-    from .scene import Scene
+    from .render.raymarch import Renderer
+    from .render.scene import Scene
     from .video import Shot, parse_script, read_script, record
     from .view.views import View, parse_view
 

@@ -20,10 +20,10 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.wire.records import PageClass, TypeLayout
 
 from .bookmarks import Bookmarks
-from .histogram import ByteHistogram
 from .input import Eye
 from .meaning import KeptSwatches
-from .scene import Scene, Source
+from .render.histogram import ByteHistogram
+from .render.scene import Scene, Source
 from .settings import Settings
 from .sources.live import Feed
 from .sources.questions import Questions

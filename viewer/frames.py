@@ -16,7 +16,7 @@ from .desk import Desk
 from .gui import Gui
 from .legend import find_labels
 from .panels import Layout
-from .raymarch import PASSES
+from .render.raymarch import PASSES
 from .schedule import FramePace, Schedule
 from .screenshot import Screenshots
 from .session import PAGES_PER_FRAME, Session

@@ -18,7 +18,7 @@ from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
 from .meaning import describe_layers, swatches, ticks
-from .scene import Scene
+from .render.scene import Scene
 from .view.labels import Box, Label, arrange
 from .view.look import Mode
 from .view.palette import MATERIALS, Rgb, colour_of

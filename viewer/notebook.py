@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from qemu_bridge.errors import UsageError
 
 from .__main__ import MachineSource
-from .scene import Source
+from .render.scene import Source
 
 if TYPE_CHECKING:
     from .window import Window

@@ -15,8 +15,8 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from .legend import draw_overlay, find_labels, legend_shift
-from .raymarch import PASSES, RGBA, Renderer, read_texture
-from .scene import Ram, Scene, Source, read_page_map
+from .render.raymarch import PASSES, RGBA, Renderer, read_texture
+from .render.scene import Ram, Scene, Source, read_page_map
 from .view.camera import Camera, default_camera
 from .view.look import Mode
 from .view.views import View, parse_view

@@ -24,7 +24,7 @@ from qemu_bridge.wire.records import Place
 
 from .cadence import NEW_PAGES
 from .desk import Desk
-from .scene import Scene, Source, read_page_map
+from .render.scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .sources.execution import ExecutionWatch
 from .sources.heat import Pages

@@ -14,8 +14,8 @@ from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
 from .legend import HALO, QUIET, TEXT, load_font
-from .raymarch import Renderer
-from .scene import Ram, Scene
+from .render.raymarch import Renderer
+from .render.scene import Ram, Scene
 from .view.camera import Camera
 from .view.palette import material
 

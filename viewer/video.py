@@ -34,8 +34,8 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 
 from .legend import draw_overlay, legend_shift
 from .offscreen import load_scene
-from .raymarch import RGBA, Renderer, read_texture
-from .scene import Scene, Source
+from .render.raymarch import RGBA, Renderer, read_texture
+from .render.scene import Scene, Source
 from .sources.live import Feed
 from .view.camera import Camera, blend
 from .view.look import KEYS as LOOK_KEYS

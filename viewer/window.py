@@ -29,7 +29,7 @@ from .frames import FrameLoop
 from .gui import Gui
 from .input import Eye
 from .offscreen import choose_camera
-from .scene import Scene, Source, read_page_map
+from .render.scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .screenshot import Screenshots
 from .session import Session, connector

@@ -23,8 +23,8 @@ from viewer.desk import Desk
 from viewer.input import Eye
 from viewer.notebook import show_on, window_of
 from viewer.offscreen import choose_camera, load_scene
-from viewer.raymarch import Renderer
-from viewer.scene import Source
+from viewer.render.raymarch import Renderer
+from viewer.render.scene import Source
 from viewer.settings import Settings
 from viewer.sources.live import Feed
 from viewer.sources.questions import Questions

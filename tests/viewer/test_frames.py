@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.raymarch import PASSES, Renderer
+from viewer.render.raymarch import PASSES, Renderer
 
 BAR = 28
 """Pixels of the menu and of the status bar."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import GraphicsError, UsageError
-from viewer.grid import VoxelGrid, choose_order, page_count
+from viewer.render.grid import VoxelGrid, choose_order, page_count
 from viewer.view.curve import voxelise
 
 

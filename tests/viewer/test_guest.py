@@ -15,9 +15,9 @@ from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
-from viewer.grid import VoxelGrid
-from viewer.pool import PagePool
-from viewer.scene import Scene
+from viewer.render.grid import VoxelGrid
+from viewer.render.pool import PagePool
+from viewer.render.scene import Scene
 from viewer.sources.live import Feed
 from viewer.view.curve import to_xyz
 from viewer.view.palette import MATERIALS

@@ -16,7 +16,7 @@ from support import wait_until
 
 from viewer.offscreen import choose_camera, load_scene, render_scene
 from viewer.panels import BAR_HEIGHT
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests" / "out"

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from viewer.histogram import byte_histogram
+from viewer.render.histogram import byte_histogram
 from viewer.view.look import Mode
 
 

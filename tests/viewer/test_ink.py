@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.ink import FOUND, LIT, SELECTED
 from viewer.offscreen import load_scene
+from viewer.render.ink import FOUND, LIT, SELECTED
 from viewer.view.look import Look, Mode
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from qemu_bridge.wire.records import PageClass
 from viewer.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
 from viewer.offscreen import load_scene
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
 
 
@@ -50,7 +50,7 @@ def test_small_pictures_have_no_legend(device, source):
 
 
 def test_a_scene_without_a_map_can_be_captioned(device):
-    from viewer.scene import Scene
+    from viewer.render.scene import Scene
 
     scene = Scene(device, 1 << 18)
     assert find_labels(scene, np.full((10, 10), -1)) == []

@@ -8,7 +8,7 @@ from PIL import Image
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 from viewer.offscreen import choose_camera, load_scene, parse_picture_size, show_view, snap, write_picture
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
 from viewer.view.look import Look, Mode
 from viewer.view.views import View

@@ -9,7 +9,7 @@ import pytest
 
 from qemu_bridge.wire.records import PageClass
 from viewer.offscreen import load_scene
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 from viewer.view.camera import FIELD_OF_VIEW, Camera
 from viewer.view.curve import to_index, voxelise
 from viewer.view.look import Layer, Look, Slice, Transfer

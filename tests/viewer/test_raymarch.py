@@ -7,7 +7,7 @@ import pytest
 
 from qemu_bridge.wire.records import PageClass
 from viewer.offscreen import load_scene, render_scene
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 from viewer.view.camera import Camera, default_camera
 from viewer.view.curve import to_xyz
 from viewer.view.look import Look, Mode, Slice, Transfer

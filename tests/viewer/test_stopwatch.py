@@ -6,8 +6,8 @@ import time
 
 from gpu_device.device import TIMESTAMPS
 from viewer.offscreen import load_scene
-from viewer.raymarch import Renderer
-from viewer.stopwatch import Stopwatch
+from viewer.render.raymarch import Renderer
+from viewer.render.stopwatch import Stopwatch
 from viewer.view.camera import default_camera
 
 

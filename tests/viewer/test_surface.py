@@ -18,7 +18,7 @@ def test_without_a_display_one_sentence_names_snap(monkeypatch):
 def test_a_surface_shows_the_scene_that_it_was_given_last(desk, device, source):
     from rendercanvas.offscreen import RenderCanvas
 
-    from viewer.scene import Scene
+    from viewer.render.scene import Scene
 
     canvas = RenderCanvas(size=(320, 200))
     surface = Surface(canvas, Scene(device, 1 << 21))

@@ -7,7 +7,7 @@ import pytest
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 from viewer.offscreen import choose_camera, load_scene
-from viewer.raymarch import RGBA, Renderer, read_texture
+from viewer.render.raymarch import RGBA, Renderer, read_texture
 from viewer.view.camera import Camera
 from viewer.view.curve import to_xyz
 from viewer.view.tiles import TILE, Tiles

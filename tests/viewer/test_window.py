@@ -15,7 +15,7 @@ from PIL import Image
 
 from qemu_bridge.errors import GraphicsError
 from viewer.offscreen import choose_camera, load_scene, render_scene
-from viewer.raymarch import Renderer
+from viewer.render.raymarch import Renderer
 from viewer.window import open_window
 
 pytestmark = pytest.mark.usefixtures("no_errors")

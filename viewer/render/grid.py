@@ -1,6 +1,6 @@
 """The dense voxel grid: guest RAM laid along the Hilbert curve by a compute shader, one byte a voxel.
 
-It is what the tests hold the sparse bricks (`viewer.pool`) against, and what measures the transform; nothing
+It is what the tests hold the sparse bricks (`viewer.render.pool`) against, and what measures the transform; nothing
 is drawn from it.
 
 A grid of order n is a cube of 2^n voxels a side. It is stored as cubes of at most 512^3 voxels (128 MiB,
@@ -31,7 +31,7 @@ import wgpu
 from qemu_bridge.errors import GraphicsError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
 
-from .view.curve import PAGE_ORDER, order_for, to_xyz
+from ..view.curve import PAGE_ORDER, order_for, to_xyz
 
 SHADERS = Path(__file__).parent / "shaders"
 PIECE_BYTES = 4 << 20

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from .sources.heat import EntropyCache, Heat, Pages, scale_counts
-from .view import palette
-from .view.look import Look, Mode
+from ..sources.heat import EntropyCache, Heat, Pages, scale_counts
+from ..view import palette
+from ..view.look import Look, Mode
 
 SELECTED, FOUND, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | FOUND

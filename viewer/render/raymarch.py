@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
+from ..view import palette
+from ..view.camera import FIELD_OF_VIEW, Camera
+from ..view.look import Look, Mode
+from ..view.tiles import Rectangle
 from .grid import SHADERS
 from .scene import Scene
 from .stopwatch import Stopwatch
-from .view import palette
-from .view.camera import FIELD_OF_VIEW, Camera
-from .view.look import Look, Mode
-from .view.tiles import Rectangle
 
 PASSES = 24
 """Passes of a picture at rest: more change it by less than eye or file can tell."""

@@ -6,7 +6,7 @@ test. The scene copies from it onto the graphics device and knows nothing of cam
 The page table holds a word per page in x, y, z order: class in bits 0-4, the page map's flags in 5-7,
 the owner's shade in 8-15, the owner's id (its low 16 bits) in 16-31. The cell table above it holds a word
 per 4^3 pages: which classes are in it, one bit each, so showing or hiding a class rebuilds nothing; bits 30 and
-31 say that it has marked or lit pages. What else colours a page stands in its ink (`viewer.ink`).
+31 say that it has marked or lit pages. What else colours a page stands in its ink (`viewer.render.ink`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from qemu_bridge.errors import GuestError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 
+from ..sources.heat import Pages
+from ..view import palette
+from ..view.curve import to_xyz
+from ..view.labels import Label, Region, find_regions, place_labels
+from ..view.look import Look, Mode
 from .grid import CurveJobs
 from .ink import FOUND, SELECTED, Ink
 from .pool import PagePool
-from .sources.heat import Pages
-from .view import palette
-from .view.curve import to_xyz
-from .view.labels import Label, Region, find_regions, place_labels
-from .view.look import Look, Mode
 
 if TYPE_CHECKING:
-    from .view.camera import Camera
+    from ..view.camera import Camera
 
 _LIT_CELL, _MARKED_CELL = np.uint32(1 << 31), np.uint32(1 << 30)
 _DRAWN = np.frombuffer(np.array((255, 255, 0, 0xFFFFFFFF), ENTRY).tobytes(), np.uint64)[0]

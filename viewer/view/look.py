@@ -12,7 +12,7 @@ The text holds only what differs from the default, as ``key=value`` joined by co
 ``hide``, ``dim``, ``only`` with names of classes joined by ``+`` (``hide`` names all hidden classes, ``none`` for
 none); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
 ``shade``, ``edges``, ``heat``, ``labels`` with 0 or 1. What is selected or found is no part of it: it belongs to the
-moment (`viewer.scene.Scene.select`, `Scene.glow`).
+moment (`viewer.render.scene.Scene.select`, `Scene.glow`).
 """
 
 from __future__ import annotations
