@@ -16,7 +16,7 @@ import wgpu
 
 from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.__main__ import MachineSource
-from viewer.offscreen import load_scene
+from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.render.scene import Source
 from viewer.schedule import FramePace

@@ -3,7 +3,7 @@
 * `viewer.view.curve` lays bytes along the curve; `viewer.render.pool` keeps RAM on the graphics device as raw pages, and
   `viewer.render.grid` is the dense grid that the tests hold it against;
 * `viewer.render.scene` holds what is drawn, `viewer.render.raymarch` draws it, `viewer.view.camera` says from where;
-* `viewer.offscreen` writes pictures;
+* `viewer.picture.offscreen` writes pictures;
 * `viewer.window` shows and follows a running machine: `viewer.desk` is what it shows, `viewer.frames` draws it,
   `viewer.gui` and `viewer.panels` lie over it, `viewer.controller` takes pointer and keys, `viewer.session` and
   `viewer.sources.live` bring what the machine does.

@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
     from gpu_device.device import adapter_name, request_adapter
 
-    from .offscreen import parse_picture_size, snap
+    from .picture.offscreen import parse_picture_size, snap
     from .sources.against import with_difference
     from .window import open_window
 
@@ -174,10 +174,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     """Write a video along a script, or of one view for some seconds."""
-    from .offscreen import choose_camera
+    from .picture.offscreen import choose_camera
+    from .picture.video import Shot, parse_script, read_script, record
     from .render.raymarch import Renderer
     from .render.scene import Scene
-    from .video import Shot, parse_script, read_script, record
     from .view.views import View, parse_view
 
     script = None if arguments.script is None else read_script(arguments.script)

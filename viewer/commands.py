@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .desk import Desk
-from .legend import legend_classes
+from .picture.legend import legend_classes
 from .view.look import Mode as LookMode
 from .view.palette import PALETTES
 from .view.views import Mode, format_view

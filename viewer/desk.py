@@ -21,7 +21,7 @@ from qemu_bridge.wire.records import PageClass, TypeLayout
 
 from .bookmarks import Bookmarks
 from .input import Eye
-from .meaning import KeptSwatches
+from .picture.meaning import KeptSwatches
 from .render.histogram import ByteHistogram
 from .render.scene import Scene, Source
 from .settings import Settings

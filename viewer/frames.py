@@ -14,8 +14,8 @@ import numpy as np
 
 from .desk import Desk
 from .gui import Gui
-from .legend import find_labels
 from .panels import Layout
+from .picture.legend import find_labels
 from .render.raymarch import PASSES
 from .schedule import FramePace, Schedule
 from .screenshot import Screenshots

@@ -12,8 +12,8 @@ from qemu_bridge.errors import GlassBoxError
 
 from .desk import Desk
 from .gui import Gui
-from .legend import draw_overlay, find_labels, legend_shift
-from .offscreen import parse_picture_size, write_picture
+from .picture.legend import draw_overlay, find_labels, legend_shift
+from .picture.offscreen import parse_picture_size, write_picture
 from .render.raymarch import PASSES, RGBA, Renderer, read_texture
 from .surface import Surface
 from .view.views import format_view

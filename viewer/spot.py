@@ -13,7 +13,7 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOf
 from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
-from .legend import HALO, QUIET, TEXT, load_font
+from .picture.legend import HALO, QUIET, TEXT, load_font
 from .render.raymarch import Renderer
 from .render.scene import Ram, Scene
 from .view.camera import Camera

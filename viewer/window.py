@@ -28,7 +28,7 @@ from .desk import Desk
 from .frames import FrameLoop
 from .gui import Gui
 from .input import Eye
-from .offscreen import choose_camera
+from .picture.offscreen import choose_camera
 from .render.scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .screenshot import Screenshots

@@ -22,7 +22,7 @@ from viewer.bookmarks import Bookmarks
 from viewer.desk import Desk
 from viewer.input import Eye
 from viewer.notebook import show_on, window_of
-from viewer.offscreen import choose_camera, load_scene
+from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import Renderer
 from viewer.render.scene import Source
 from viewer.settings import Settings

@@ -14,7 +14,7 @@ from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
-from viewer.offscreen import load_scene, show_view
+from viewer.picture.offscreen import load_scene, show_view
 from viewer.sources.against import Against, with_difference
 from viewer.view.camera import default_camera
 from viewer.view.look import Mode

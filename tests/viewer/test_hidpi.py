@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from support import wait_until
 
-from viewer.offscreen import choose_camera, load_scene, render_scene
 from viewer.panels import BAR_HEIGHT
+from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 
 ROOT = Path(__file__).resolve().parents[2]

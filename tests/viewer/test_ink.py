@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.offscreen import load_scene
+from viewer.picture.offscreen import load_scene
 from viewer.render.ink import FOUND, LIT, SELECTED
 from viewer.view.look import Look, Mode
 

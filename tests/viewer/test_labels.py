@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.offscreen import load_scene
+from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import Camera, default_camera
 from viewer.view.labels import arrange

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
-from viewer.offscreen import load_scene
+from viewer.picture.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
+from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import Owner, PageClass
-from viewer.legend import LEGEND_WIDTH, draw_overlay
-from viewer.meaning import describe_layers, describe_owner, swatches, ticks
-from viewer.offscreen import load_scene
+from viewer.picture.legend import LEGEND_WIDTH, draw_overlay
+from viewer.picture.meaning import describe_layers, describe_owner, swatches, ticks
+from viewer.picture.offscreen import load_scene
 from viewer.sources.heat import Heat
 from viewer.view.look import Look, Mode, Transfer
 

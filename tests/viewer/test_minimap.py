@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.minimap import AIR, Minimap, map_order, map_size, page_to_xy, to_index, to_xy, xy_to_page
-from viewer.offscreen import load_scene
+from viewer.picture.minimap import AIR, Minimap, map_order, map_size, page_to_xy, to_index, to_xy, xy_to_page
+from viewer.picture.offscreen import load_scene
 
 
 @pytest.mark.parametrize("order", range(8))

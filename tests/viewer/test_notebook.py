@@ -10,7 +10,7 @@ import pytest
 
 from qemu_bridge.errors import UsageError
 from viewer.notebook import show, show_on, window_of
-from viewer.offscreen import load_scene, render_scene
+from viewer.picture.offscreen import load_scene, render_scene
 
 
 @pytest.mark.window

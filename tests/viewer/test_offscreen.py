@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from qemu_bridge.errors import GlassBoxError, UsageError
-from viewer.offscreen import choose_camera, load_scene, parse_picture_size, show_view, snap, write_picture
+from viewer.picture.offscreen import choose_camera, load_scene, parse_picture_size, show_view, snap, write_picture
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
 from viewer.view.look import Look, Mode

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.minimap import page_to_xy
 from viewer.panels import lay_out
 from viewer.panels.minimap import MARGIN, SIDE, MapTexture, draw
+from viewer.picture.minimap import page_to_xy
 
 SIZE = (700, 500)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import PageClass
-from viewer.offscreen import load_scene
+from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import FIELD_OF_VIEW, Camera
 from viewer.view.curve import to_index, voxelise

@@ -10,7 +10,7 @@ import pytest
 from qemu_bridge.errors import NotBootedError, UsageError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
-from viewer.legend import caption
+from viewer.picture.legend import caption
 from viewer.render.raymarch import Renderer
 from viewer.render.scene import Scene, extent_in_pages, pack_entries, read_page_map
 from viewer.view.camera import default_camera

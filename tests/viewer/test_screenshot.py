@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from viewer.offscreen import load_scene, render_scene
+from viewer.picture.offscreen import load_scene, render_scene
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gpu_device.device import TIMESTAMPS
-from viewer.offscreen import load_scene
+from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.render.stopwatch import Stopwatch
 from viewer.view.camera import default_camera

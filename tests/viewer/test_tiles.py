@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT
-from viewer.offscreen import choose_camera, load_scene
+from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import RGBA, Renderer, read_texture
 from viewer.view.camera import Camera
 from viewer.view.curve import to_xyz

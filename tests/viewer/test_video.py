@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.wire.records import PageClass
-from viewer.offscreen import load_scene, render_scene
-from viewer.video import Mp4, Shot, camera_at, parse_script, record
+from viewer.picture.offscreen import load_scene, render_scene
+from viewer.picture.video import Mp4, Shot, camera_at, parse_script, record
 from viewer.view.camera import Camera
 from viewer.view.views import View
 

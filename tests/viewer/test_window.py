@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from qemu_bridge.errors import GraphicsError
-from viewer.offscreen import choose_camera, load_scene, render_scene
+from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 from viewer.window import open_window
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from imgui_bundle import imgui
 
 from viewer.desk import Desk
-from viewer.legend import HALO
+from viewer.picture.legend import HALO
 from viewer.spot import LINE_BYTES, Spot, spot_lines
 from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange

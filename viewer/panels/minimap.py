@@ -13,8 +13,8 @@ from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from viewer.desk import Desk
-from viewer.legend import HALO
-from viewer.minimap import Minimap, page_to_xy, xy_to_page
+from viewer.picture.legend import HALO
+from viewer.picture.minimap import Minimap, page_to_xy, xy_to_page
 from viewer.render.scene import Scene
 from viewer.spot import read_spot, spot_lines
 

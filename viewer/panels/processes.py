@@ -8,7 +8,7 @@ from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import MemoryMapping, Process
 from viewer.desk import Desk
-from viewer.legend import format_bytes
+from viewer.picture.legend import format_bytes
 from viewer.search import pages_of
 
 from .theme import WARN, colour, plain, quiet

@@ -17,11 +17,11 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
+from ..render.scene import Scene
+from ..view.labels import Box, Label, arrange
+from ..view.look import Mode
+from ..view.palette import MATERIALS, Rgb, colour_of
 from .meaning import describe_layers, swatches, ticks
-from .render.scene import Scene
-from .view.labels import Box, Label, arrange
-from .view.look import Mode
-from .view.palette import MATERIALS, Rgb, colour_of
 
 TEXT = (226, 232, 240)
 QUIET = (140, 152, 172)

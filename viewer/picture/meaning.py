@@ -14,10 +14,10 @@ import numpy.typing as npt
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import Owner, PageClass
 
-from .render.scene import Scene
-from .sources.heat import AGE_RANGE_S
-from .view.look import DEFAULT_HIDDEN, Mode, Transfer
-from .view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
+from ..render.scene import Scene
+from ..sources.heat import AGE_RANGE_S
+from ..view.look import DEFAULT_HIDDEN, Mode, Transfer
+from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
 
 MOST_OWNERS = 14
 _CHANGES = ("same", "changed", "appeared", "gone")

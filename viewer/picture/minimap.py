@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .render.scene import Scene
+from ..render.scene import Scene
 
 Numbers = npt.NDArray[np.int64]
 AIR = (10, 12, 18, 255)

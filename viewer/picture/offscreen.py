@@ -14,12 +14,12 @@ from gpu_device.device import request_device
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
+from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..render.scene import Ram, Scene, Source, read_page_map
+from ..view.camera import Camera, default_camera
+from ..view.look import Mode
+from ..view.views import View, parse_view
 from .legend import draw_overlay, find_labels, legend_shift
-from .render.raymarch import PASSES, RGBA, Renderer, read_texture
-from .render.scene import Ram, Scene, Source, read_page_map
-from .view.camera import Camera, default_camera
-from .view.look import Mode
-from .view.views import View, parse_view
 
 log = logging.getLogger(__name__)
 

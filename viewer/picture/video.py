@@ -32,15 +32,15 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 
+from ..render.raymarch import RGBA, Renderer, read_texture
+from ..render.scene import Scene, Source
+from ..sources.live import Feed
+from ..view.camera import Camera, blend
+from ..view.look import KEYS as LOOK_KEYS
+from ..view.look import Look
+from ..view.views import View, parse_view
 from .legend import draw_overlay, legend_shift
 from .offscreen import load_scene
-from .render.raymarch import RGBA, Renderer, read_texture
-from .render.scene import Scene, Source
-from .sources.live import Feed
-from .view.camera import Camera, blend
-from .view.look import KEYS as LOOK_KEYS
-from .view.look import Look
-from .view.views import View, parse_view
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Pictures and videos without a display, and the words on them."""
