@@ -4,8 +4,8 @@
   `viewer.render.grid` is the dense grid that the tests hold it against;
 * `viewer.render.scene` holds what is drawn, `viewer.render.raymarch` draws it, `viewer.view.camera` says from where;
 * `viewer.picture.offscreen` writes pictures;
-* `viewer.window` shows and follows a running machine: `viewer.desk` is what it shows, `viewer.frames` draws it,
-  `viewer.gui` and `viewer.panels` lie over it, `viewer.controller` takes pointer and keys, `viewer.session` and
+* `viewer.app.window` shows and follows a running machine: `viewer.app.desk` is what it shows, `viewer.app.frames` draws it,
+  `viewer.app.gui` and `viewer.app.panels` lie over it, `viewer.app.controller` takes pointer and keys, `viewer.app.session` and
   `viewer.sources.live` bring what the machine does.
 
 ``python -m viewer snap NAME -o picture.png`` and ``python -m viewer view NAME`` are the command line. The

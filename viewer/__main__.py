@@ -143,9 +143,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
     from gpu_device.device import adapter_name, request_adapter
 
+    from .app.window import open_window
     from .picture.offscreen import parse_picture_size, snap
     from .sources.against import with_difference
-    from .window import open_window
 
     if arguments.verb == "adapter":
         print(adapter_name(request_adapter()))

@@ -18,17 +18,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 from synthetic import SyntheticSource
 
 from gpu_device.device import adapter_name, request_adapter, request_device
-from viewer.bookmarks import Bookmarks
-from viewer.desk import Desk
-from viewer.input import Eye
-from viewer.notebook import show_on, window_of
+from viewer.app.bookmarks import Bookmarks
+from viewer.app.desk import Desk
+from viewer.app.input import Eye
+from viewer.app.notebook import show_on, window_of
+from viewer.app.settings import Settings
+from viewer.app.window import Window
 from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import Renderer
 from viewer.render.scene import Source
-from viewer.settings import Settings
 from viewer.sources.live import Feed
 from viewer.sources.questions import Questions
-from viewer.window import Window
 
 OUT = Path(__file__).resolve().parents[1] / "out"
 REFERENCES = Path(__file__).parent / "references"

@@ -82,7 +82,7 @@ class SyntheticSource:
 if __name__ == "__main__":
     import logging
 
-    from viewer.window import open_window
+    from viewer.app.window import open_window
 
     logging.basicConfig(level=logging.INFO)
     open_window(SyntheticSource(), after_s=float(sys.argv[1]), screenshot=Path(sys.argv[2]), size=(640, 360))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qemu_bridge.errors import UsageError
-from viewer.bookmarks import Bookmarks
+from viewer.app.bookmarks import Bookmarks
 
 
 def test_a_bookmark_is_there_the_next_time_and_only_for_its_machine(tmp_path):

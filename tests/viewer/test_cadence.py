@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from viewer.cadence import FORGET_S, LONGEST_S, NEW_PAGES, Cadence
+from viewer.app.cadence import FORGET_S, LONGEST_S, NEW_PAGES, Cadence
 
 
 def slow_down(cadence):

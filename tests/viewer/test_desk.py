@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.commands import Commands
+from viewer.app.commands import Commands
 from viewer.view.views import Mode, format_view
 
 

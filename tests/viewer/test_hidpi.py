@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from support import wait_until
 
-from viewer.panels import BAR_HEIGHT
+from viewer.app.panels import BAR_HEIGHT
 from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.input import Eye, key_text
+from viewer.app.input import Eye, key_text
 from viewer.view.camera import Camera
 from viewer.view.views import Mode
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import UsageError
-from viewer.notebook import show, show_on, window_of
+from viewer.app.notebook import show, show_on, window_of
 from viewer.picture.offscreen import load_scene, render_scene
 
 

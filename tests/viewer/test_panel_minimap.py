@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.panels import lay_out
-from viewer.panels.minimap import MARGIN, SIDE, MapTexture, draw
+from viewer.app.panels import lay_out
+from viewer.app.panels.minimap import MARGIN, SIDE, MapTexture, draw
 from viewer.picture.minimap import page_to_xy
 
 SIZE = (700, 500)
@@ -17,7 +17,7 @@ def panel(device, desk):
     from rendercanvas.offscreen import RenderCanvas
     from wgpu.utils.imgui import ImguiRenderer
 
-    from viewer.panels import theme
+    from viewer.app.panels import theme
 
     canvas = RenderCanvas(size=SIZE)
     renderer = ImguiRenderer(device, canvas, "rgba8unorm")

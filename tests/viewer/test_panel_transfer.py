@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from viewer.panels import lay_out, layers
-from viewer.panels.transfer import set_transfer
+from viewer.app.panels import lay_out, layers
+from viewer.app.panels.transfer import set_transfer
 from viewer.view.look import Mode, Transfer
 
 

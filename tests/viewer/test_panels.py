@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import MemoryMapping, OverlayInfo, OverlayTable, Process, TypeField, TypeLayout
-from viewer.commands import Commands
-from viewer.panels import lay_out
-from viewer.panels.overlays import format_cell, target_of
+from viewer.app.commands import Commands
+from viewer.app.panels import lay_out
+from viewer.app.panels.overlays import format_cell, target_of
 from viewer.sources.questions import Answer
 from viewer.view.inspector import decode_struct
 
@@ -30,7 +30,7 @@ def ui(device):
     from rendercanvas.offscreen import RenderCanvas
     from wgpu.utils.imgui import ImguiRenderer
 
-    from viewer.panels import theme
+    from viewer.app.panels import theme
 
     canvas = RenderCanvas(size=(1100, 700))
     renderer = ImguiRenderer(device, canvas, "rgba8unorm")
@@ -43,7 +43,7 @@ def ui(device):
 
 
 def draw(ui, desk) -> np.ndarray:
-    from viewer.panels import details, help, layers, marks, menu, palette, status
+    from viewer.app.panels import details, help, layers, marks, menu, palette, status
 
     canvas, renderer = ui
     layout, commands = lay_out((1100, 700), 1.0, True, 430), Commands()

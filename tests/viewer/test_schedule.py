@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from viewer.schedule import TARGET_FRAME_S, UI_FRAMES, FramePace, Schedule
+from viewer.app.schedule import TARGET_FRAME_S, UI_FRAMES, FramePace, Schedule
 
 
 def test_slow_frames_are_drawn_smaller_and_quick_ones_larger():

@@ -15,7 +15,16 @@ from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout, RamRegion
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import TargetMemory, TargetRange
-from viewer.search import MOST_PLACES, FoundBytes, Item, best_items, find_bytes, fuzzy_score, pages_of, parse_pattern
+from viewer.app.search import (
+    MOST_PLACES,
+    FoundBytes,
+    Item,
+    best_items,
+    find_bytes,
+    fuzzy_score,
+    pages_of,
+    parse_pattern,
+)
 
 NAMES = ("Undo move", "Bookmark this view", "page table", "process stack", "Processes", "crond (97)")
 

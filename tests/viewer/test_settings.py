@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import GlassBoxError
-from viewer.settings import Settings, load_settings, read_toml, save_settings, settings_path, write_toml
+from viewer.app.settings import Settings, load_settings, read_toml, save_settings, settings_path, write_toml
 from viewer.view.views import Mode
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.wire.records import PageClass
+from viewer.app.spot import draw_spot, find_spot, place_box, read_spot, spot_lines
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
-from viewer.spot import draw_spot, find_spot, place_box, read_spot, spot_lines
 from viewer.view.camera import Camera
 
 SIZE = (160, 90)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qemu_bridge.errors import GraphicsError
-from viewer.surface import Surface, open_canvas
+from viewer.app.surface import Surface, open_canvas
 
 
 def test_without_a_display_one_sentence_names_snap(monkeypatch):

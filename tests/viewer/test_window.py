@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from qemu_bridge.errors import GraphicsError
+from viewer.app.window import open_window
 from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
-from viewer.window import open_window
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 needs_display = pytest.mark.skipif(

@@ -1,6 +1,6 @@
 """Everything one can do, in one table: the menu, the keys, the list of keys and the palette are all made from it.
 
-A key is written as in `viewer.input.key_text`. Drags and held keys, which are no commands, stand in `GESTURES`.
+A key is written as in `viewer.app.input.key_text`. Drags and held keys, which are no commands, stand in `GESTURES`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..picture.legend import legend_classes
+from ..view.look import Mode as LookMode
+from ..view.palette import PALETTES
+from ..view.views import Mode, format_view
 from .desk import Desk
-from .picture.legend import legend_classes
-from .view.look import Mode as LookMode
-from .view.palette import PALETTES
-from .view.views import Mode, format_view
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Pointer and keys of a window: what an event of the canvas does to the desk.
 
-ImGui takes an event first, where it is for a panel. What is left turns the eye (`viewer.input`), selects a byte or is a
-command's key (`viewer.commands`).
+ImGui takes an event first, where it is for a panel. What is left turns the eye (`viewer.app.input`), selects a byte or is a
+command's key (`viewer.app.commands`).
 """
 
 from __future__ import annotations

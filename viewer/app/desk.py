@@ -19,20 +19,20 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.wire.records import PageClass, TypeLayout
 
+from ..picture.meaning import KeptSwatches
+from ..render.histogram import ByteHistogram
+from ..render.scene import Scene, Source
+from ..sources.live import Feed
+from ..sources.questions import Questions
+from ..view.camera import MIN_DISTANCE, Camera
+from ..view.curve import to_xyz
+from ..view.inspector import guess_types
+from ..view.look import Layer, Look
+from ..view.views import Mode, View, format_view, parse_view
 from .bookmarks import Bookmarks
 from .input import Eye
-from .picture.meaning import KeptSwatches
-from .render.histogram import ByteHistogram
-from .render.scene import Scene, Source
 from .settings import Settings
-from .sources.live import Feed
-from .sources.questions import Questions
 from .spot import Spot, read_spot
-from .view.camera import MIN_DISTANCE, Camera
-from .view.curve import to_xyz
-from .view.inspector import guess_types
-from .view.look import Layer, Look
-from .view.views import Mode, View, format_view, parse_view
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 While something moves frames are drawn at a resolution that holds the frame rate, one pass each; at rest the picture is
 refined pass by pass at full resolution, and then nothing is drawn, and no time spent, until the guest's memory, the page
 map or the user changes something. Of what the guest changes only the tiles are drawn that show it (`viewer.view.tiles`), and
-less and less often while nobody looks on (`viewer.cadence`).
+less and less often while nobody looks on (`viewer.app.cadence`).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import time
 
 import numpy as np
 
+from ..picture.legend import find_labels
+from ..render.raymarch import PASSES
+from ..sources.heat import Pages
+from ..view.curve import to_xyz
+from ..view.tiles import Tiles
 from .desk import Desk
 from .gui import Gui
 from .panels import Layout
-from .picture.legend import find_labels
-from .render.raymarch import PASSES
 from .schedule import FramePace, Schedule
 from .screenshot import Screenshots
 from .session import PAGES_PER_FRAME, Session
-from .sources.heat import Pages
 from .spot import Spot, find_spot
 from .surface import Surface
-from .view.curve import to_xyz
-from .view.tiles import Tiles
 
 REST_S = 0.25
 LEAST_PIXELS = 16

@@ -1,6 +1,6 @@
 """The panels over the picture, together: Dear ImGui on a canvas, where each panel stands, which are drawn.
 
-Each panel is a module of `viewer.panels`; here they meet the canvas, the device and the settings.
+Each panel is a module of `viewer.app.panels`; here they meet the canvas, the device and the settings.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import wgpu
 from imgui_bundle import imgui
 from wgpu.utils.imgui import ImguiRenderer
 
+from ..view.labels import Label
 from .commands import Commands
 from .desk import Desk
 from .panels import Layout, details, help, lay_out, layers, marks, menu, minimap, palette, status, theme
-from .view.labels import Label
 
 
 class Gui:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .view.camera import MAX_PITCH, Camera, Flight, fly
-from .view.views import Mode, View, ViewHistory
+from ..view.camera import MAX_PITCH, Camera, Flight, fly
+from ..view.views import Mode, View, ViewHistory
 
 TURN_DEGREES = 270.0
 """Of a drag over one picture height."""

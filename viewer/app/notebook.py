@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from qemu_bridge.errors import UsageError
 
-from .__main__ import MachineSource
-from .render.scene import Source
+from ..__main__ import MachineSource
+from ..render.scene import Source
 
 if TYPE_CHECKING:
     from .window import Window
@@ -32,7 +32,7 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
     """The canvas of a window on machine, or capture, `name`; as the last value of a cell it is shown.
 
     `size` is (width, height) in pixels of the page, `at` the text of a view, `against` a capture to compare with.
-    Raises `UsageError` where ``jupyter_rfb`` is not installed, and what `viewer.window.open_window` raises.
+    Raises `UsageError` where ``jupyter_rfb`` is not installed, and what `viewer.app.window.open_window` raises.
     """
     try:
         from rendercanvas.jupyter import RenderCanvas, loop
@@ -45,7 +45,7 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
 
 def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: str | None = None) -> Any:  # noqa: ANN401  # of rendercanvas
     """Begin to draw `source` on a canvas whose loop runs by itself; return the canvas. It ends when that is closed."""
-    from .sources.against import with_difference
+    from ..sources.against import with_difference
     from .window import Window
 
     if getattr(source, "against", None) is not None:

@@ -10,13 +10,13 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 
+from ..picture.legend import draw_overlay, find_labels, legend_shift
+from ..picture.offscreen import parse_picture_size, write_picture
+from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..view.views import format_view
 from .desk import Desk
 from .gui import Gui
-from .picture.legend import draw_overlay, find_labels, legend_shift
-from .picture.offscreen import parse_picture_size, write_picture
-from .render.raymarch import PASSES, RGBA, Renderer, read_texture
 from .surface import Surface
-from .view.views import format_view
 
 _USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
 

@@ -22,18 +22,18 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import Place
 
+from ..render.scene import Scene, Source, read_page_map
+from ..sources.execution import ExecutionWatch
+from ..sources.heat import Pages
+from ..sources.live import Feed
+from ..sources.questions import Questions
+from ..view.look import Mode
 from .cadence import NEW_PAGES
 from .desk import Desk
-from .render.scene import Scene, Source, read_page_map
 from .schedule import Schedule
-from .sources.execution import ExecutionWatch
-from .sources.heat import Pages
-from .sources.live import Feed
-from .sources.questions import Questions
-from .view.look import Mode
 
 if TYPE_CHECKING:
-    from .sources.against import Against
+    from ..sources.against import Against
 
 log = logging.getLogger(__name__)
 

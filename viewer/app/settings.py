@@ -23,7 +23,7 @@ from typing import Any
 
 from qemu_bridge.errors import GlassBoxError
 
-from .view.views import Mode
+from ..view.views import Mode
 
 PANELS = ("layers", "details", "labels", "minimap")
 MOST_BYTES = 1 << 20
@@ -95,7 +95,7 @@ def _checked(name: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML hol
     if not isinstance(value, str):
         raise ValueError("window, or WIDTHxHEIGHT")
     if value != "window":
-        from .picture.offscreen import parse_picture_size
+        from ..picture.offscreen import parse_picture_size
 
         parse_picture_size(value)
     return value

@@ -13,11 +13,11 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOf
 from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
-from .picture.legend import HALO, QUIET, TEXT, load_font
-from .render.raymarch import Renderer
-from .render.scene import Ram, Scene
-from .view.camera import Camera
-from .view.palette import material
+from ..picture.legend import HALO, QUIET, TEXT, load_font
+from ..render.raymarch import Renderer
+from ..render.scene import Ram, Scene
+from ..view.camera import Camera
+from ..view.palette import material
 
 LINE_BYTES = 16
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from qemu_bridge.errors import GraphicsError
 
-from .render.raymarch import Renderer
-from .render.scene import Scene
+from ..render.raymarch import Renderer
+from ..render.scene import Scene
 
 
 def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
 """The window: the scene, live while the guest runs, with panels over it.
 
-Its parts are put together here: what is drawn on (`viewer.surface`), the panels (`viewer.gui`), pointer and keys
-(`viewer.controller`), the machine (`viewer.session`), pictures for files (`viewer.screenshot`), when frames are drawn
-(`viewer.schedule`) and what a frame does (`viewer.frames`). They share one `viewer.desk.Desk`.
+Its parts are put together here: what is drawn on (`viewer.app.surface`), the panels (`viewer.app.gui`), pointer and keys
+(`viewer.app.controller`), the machine (`viewer.app.session`), pictures for files (`viewer.app.screenshot`), when frames are drawn
+(`viewer.app.schedule`) and what a frame does (`viewer.app.frames`). They share one `viewer.app.desk.Desk`.
 
 What can go wrong meanwhile (the machine ends, the graphics device is lost, a settings file is no such thing) is a
 message in the window and in the log; a machine that returns under its name is shown again.
@@ -21,6 +21,11 @@ import wgpu
 
 from gpu_device.device import request_device
 
+from ..picture.offscreen import choose_camera
+from ..render.scene import Scene, Source, read_page_map
+from ..sources.live import Feed
+from ..sources.questions import Questions
+from ..view.views import Mode, View, parse_view
 from .bookmarks import Bookmarks, bookmarks_path
 from .commands import Command, Commands
 from .controller import Controller
@@ -28,16 +33,11 @@ from .desk import Desk
 from .frames import FrameLoop
 from .gui import Gui
 from .input import Eye
-from .picture.offscreen import choose_camera
-from .render.scene import Scene, Source, read_page_map
 from .schedule import Schedule
 from .screenshot import Screenshots
 from .session import Session, connector
 from .settings import load_settings, save_settings, settings_path
-from .sources.live import Feed
-from .sources.questions import Questions
 from .surface import Surface, open_canvas
-from .view.views import Mode, View, parse_view
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer.desk import Desk
+from viewer.app.desk import Desk
 
 from . import Layout, inspector, overlays, processes, views
 from .theme import ACCENT, fixed_window, packed

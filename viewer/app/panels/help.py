@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from viewer.commands import Commands
-from viewer.desk import Desk
+from viewer.app.commands import Commands
+from viewer.app.desk import Desk
 
 from . import Layout
 from .theme import ACCENT, colour, quiet

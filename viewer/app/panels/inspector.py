@@ -6,8 +6,8 @@ from imgui_bundle import imgui
 
 from qemu_bridge.memory.addresses import PAGE_SIZE, format_size
 from qemu_bridge.wire.records import Place, PlaceMapping, SlabObject, TypeLayout
-from viewer.desk import Desk
-from viewer.spot import Spot
+from viewer.app.desk import Desk
+from viewer.app.spot import Spot
 from viewer.view.inspector import (
     ROW_BYTES,
     FieldValue,

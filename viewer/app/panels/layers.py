@@ -9,7 +9,7 @@ from imgui_bundle import imgui
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import PageClass
-from viewer.desk import Desk
+from viewer.app.desk import Desk
 from viewer.picture.legend import format_bytes, legend_classes, shorten
 from viewer.picture.meaning import ticks
 from viewer.view.look import Layer, Mode, Slice

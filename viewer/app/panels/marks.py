@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from imgui_bundle import imgui
 
-from viewer.desk import Desk
+from viewer.app.desk import Desk
+from viewer.app.spot import LINE_BYTES, Spot, spot_lines
 from viewer.picture.legend import HALO
-from viewer.spot import LINE_BYTES, Spot, spot_lines
 from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange
 from viewer.view.palette import material

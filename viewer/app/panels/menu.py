@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from viewer.commands import Commands, key_name
-from viewer.desk import Desk
+from viewer.app.commands import Commands, key_name
+from viewer.app.desk import Desk
 
 from .theme import QUIET, colour
 

@@ -12,11 +12,11 @@ from imgui_bundle import imgui
 from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from viewer.desk import Desk
+from viewer.app.desk import Desk
+from viewer.app.spot import read_spot, spot_lines
 from viewer.picture.legend import HALO
 from viewer.picture.minimap import Minimap, page_to_xy, xy_to_page
 from viewer.render.scene import Scene
-from viewer.spot import read_spot, spot_lines
 
 from . import Layout
 from .theme import QUIET, TEXT, packed, plain

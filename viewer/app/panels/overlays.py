@@ -8,7 +8,7 @@ from typing import Any
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import OverlayInfo, OverlayTable
-from viewer.desk import Desk
+from viewer.app.desk import Desk
 
 from .processes import show_target
 from .theme import WARN, colour, plain, quiet

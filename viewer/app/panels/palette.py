@@ -9,10 +9,10 @@ from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import Process, Symbol
-from viewer.commands import Command, Commands, key_name
-from viewer.desk import Desk
+from viewer.app.commands import Command, Commands, key_name
+from viewer.app.desk import Desk
+from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
 from viewer.picture.legend import legend_classes
-from viewer.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
 
 from . import Layout
 from .layers import show_class

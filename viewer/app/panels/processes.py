@@ -7,9 +7,9 @@ import time
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import MemoryMapping, Process
-from viewer.desk import Desk
+from viewer.app.desk import Desk
+from viewer.app.search import pages_of
 from viewer.picture.legend import format_bytes
-from viewer.search import pages_of
 
 from .theme import WARN, colour, plain, quiet
 

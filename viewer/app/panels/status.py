@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from viewer.desk import Desk
-from viewer.spot import spot_lines
+from viewer.app.desk import Desk
+from viewer.app.spot import spot_lines
 
 from . import Layout
 from .theme import QUIET, TEXT, WARN, colour, fixed_window, plain

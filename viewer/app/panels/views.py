@@ -6,7 +6,7 @@ from functools import partial
 
 from imgui_bundle import imgui
 
-from viewer.desk import Desk
+from viewer.app.desk import Desk
 from viewer.view.views import Mode, format_view
 
 from .theme import WARN, colour, plain, push_mono, quiet

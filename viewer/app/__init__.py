@@ -1,0 +1,1 @@
+"""The desktop program: a window, what keys and pointer do, and the panels over the picture."""
