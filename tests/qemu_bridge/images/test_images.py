@@ -23,7 +23,7 @@ from qemu_bridge.images.fetch import Unavailable, fetch, order_mirrors
 from qemu_bridge.images.initramfs import read_tar
 from qemu_bridge.images.recipe import RemoteFile
 
-from .images_samples import make_bzimage, make_tar, make_vmlinux
+from ...images_samples import make_bzimage, make_tar, make_vmlinux
 
 ROOTFS_NAME = "tiny-rootfs.tar.gz"
 # As they are outside the tests, for the one test of the real root file system.

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from qemu_bridge.images import initramfs
 from qemu_bridge.images.initramfs import Tree, compress, read_tar
 
-from .images_samples import make_member, make_tar
+from ...images_samples import make_member, make_tar
 
 
 def sample_tree() -> Tree:
