@@ -15,11 +15,11 @@ import numpy.typing as npt
 import wgpu
 
 from gpu_device.device import adapter_name, request_adapter, request_device
-from viewer.__main__ import MachineSource
 from viewer.app.schedule import FramePace
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
-from viewer.render.scene import Source
+from viewer.sources.machine import MachineSource
+from viewer.sources.source import Source
 from viewer.view.camera import Camera, default_camera
 
 from .figures import Figure, paired_medians, seconds

@@ -1,7 +1,7 @@
 """The trace's shared file as Python sees it: a mirror of ``trace_abi.h``, where each field is explained.
 
 The records are ctypes structures, to be laid over a mapping of the file (``Control.from_buffer(mapping)``);
-``numpy.dtype(ChunkHeader)`` is the same layout for arrays. ``tests/test_layout.py`` compiles a probe and compares.
+``numpy.dtype(ChunkHeader)`` is the same layout for arrays. ``tests/tcg_plugin/test_layout.py`` compiles a probe and compares.
 
 >>> ctypes.sizeof(Control), Control.state.offset
 (4096, 2048)

@@ -108,3 +108,19 @@ def victim(image):
             client.stop()
     client.close()
     connection.prune()
+
+
+@pytest.fixture(scope="session")
+def device():
+    """The graphics device that all tests draw on."""
+    from gpu_device.device import request_device
+
+    return request_device()
+
+
+@pytest.fixture(scope="session")
+def is_software() -> bool:
+    """Whether Mesa's software driver draws."""
+    from gpu_device.device import adapter_name, request_adapter
+
+    return "llvmpipe" in adapter_name(request_adapter())

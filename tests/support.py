@@ -6,12 +6,15 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+
+import pytest
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
@@ -142,12 +145,18 @@ def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subproc
     )
 
 
-def check_trace(path: Path) -> dict[str, Any]:
+def find_sound(path: Path) -> dict:
     """The report of ``trace check`` on the file at `path`, which must find nothing."""
     answer = glassbox("trace", "check", str(path), "--json")
-    report: dict[str, Any] = json.loads(answer.stdout)
+    report = json.loads(answer.stdout)
     assert answer.returncode == 0 and not report["count"] and report["is_complete"], report["findings"][:5]
     return report
+
+
+needs_display = pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in ("Xvfb", "xdotool", "import")),
+    reason="Xvfb, xdotool or ImageMagick is not installed",
+)
 
 
 def shared_files(name):

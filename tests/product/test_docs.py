@@ -10,7 +10,7 @@ import pytest
 from qemu_bridge.cli import make_parser
 from qemu_bridge.wire.records import PROTOCOL_VERSION, PageClass
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 JUST = Path(sys.executable).parent / "just"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 TEXT = "\n".join(path.read_text() for path in [ROOT / "README.md", *DOCS])
@@ -45,7 +45,7 @@ def test_every_link_and_picture_is_there():
 
 def test_the_protocol_document_knows_every_verb_and_event_and_its_version():
     text = (ROOT / "docs/protocol.md").read_text()
-    service = (ROOT / "qemu_bridge/service.py").read_text()
+    service = (ROOT / "qemu_bridge/daemon/service.py").read_text()
     table = service.split("self._verbs: ")[1].split("}")[0]
     spoken = set(re.findall(r'"(\w+)": ', table))
     told = set(re.findall(r'_publish\(\s*"(\w+)"', service))

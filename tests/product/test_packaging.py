@@ -9,7 +9,7 @@ import pytest
 
 from qemu_bridge import __version__
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,15 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["qemu_bridge/**/*.py", "viewer/**/*.py", "viewer/shaders/*.wgsl", "tcg_plugin/**/*.py", "*/py.typed"]
+    "pattern",
+    [
+        "qemu_bridge/**/*.py",
+        "viewer/**/*.py",
+        "viewer/**/*.wgsl",
+        "gpu_device/*.py",
+        "tcg_plugin/**/*.py",
+        "*/py.typed",
+    ],
 )
 def test_every_file_of_the_packages_is_in_the_wheel(wheel, pattern):
     there = set(wheel.namelist())

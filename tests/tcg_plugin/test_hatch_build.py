@@ -10,7 +10,7 @@ import pytest
 
 from tcg_plugin import build
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
-import sys
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from synthetic import SyntheticSource
 
-from gpu_device.device import adapter_name, request_adapter, request_device
 from viewer.app.bookmarks import Bookmarks
 from viewer.app.desk import Desk
 from viewer.app.input import Eye
@@ -26,12 +23,12 @@ from viewer.app.settings import Settings
 from viewer.app.window import Window
 from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import Renderer
-from viewer.render.scene import Source
 from viewer.sources.live import Feed
 from viewer.sources.questions import Questions
+from viewer.sources.source import Source
 
 OUT = Path(__file__).resolve().parents[1] / "out"
-REFERENCES = Path(__file__).parent / "references"
+REFERENCES = Path(__file__).resolve().parents[1] / "references"
 
 
 def rmse(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
@@ -60,16 +57,6 @@ class Pictures:
             amplified = np.clip(4 * np.abs(picture.astype(np.int16) - reference), 0, 255).astype(np.uint8)
             Image.fromarray(amplified).save(OUT / f"{name}-difference.png")
         assert difference <= tolerance, f"differs by {difference:.4f}; see {OUT / name}-difference.png"
-
-
-@pytest.fixture(scope="session")
-def device():
-    return request_device()
-
-
-@pytest.fixture(scope="session")
-def is_software() -> bool:
-    return "llvmpipe" in adapter_name(request_adapter())
 
 
 @pytest.fixture
@@ -182,3 +169,20 @@ def no_errors(caplog) -> Iterator[None]:
     yield
     errors = [record.getMessage() for record in caplog.get_records("call") if record.levelname in ("ERROR", "CRITICAL")]
     assert not errors
+
+
+@pytest.fixture(scope="module")
+def display():
+    """A virtual display of 800x600, by name."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    # -noreset: else the server starts over whenever its last client leaves, and turns away who comes meanwhile.
+    with os.fdopen(read) as number:
+        yield f":{number.readline().strip()}"
+    server.terminate()
+    server.wait(timeout=10)

@@ -21,9 +21,10 @@ from qemu_bridge.wire.records import PageClass, TypeLayout
 
 from ..picture.meaning import KeptSwatches
 from ..render.histogram import ByteHistogram
-from ..render.scene import Scene, Source
+from ..render.scene import Scene
 from ..sources.live import Feed
 from ..sources.questions import Questions
+from ..sources.source import Source
 from ..view.camera import MIN_DISTANCE, Camera
 from ..view.curve import to_xyz
 from ..view.inspector import guess_types

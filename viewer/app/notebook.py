@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from qemu_bridge.errors import UsageError
 
-from ..__main__ import MachineSource
-from ..render.scene import Source
+from ..sources.machine import MachineSource
+from ..sources.source import Source
 
 if TYPE_CHECKING:
     from .window import Window

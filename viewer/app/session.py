@@ -22,11 +22,12 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import Place
 
-from ..render.scene import Scene, Source, read_page_map
+from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
 from ..sources.live import Feed
 from ..sources.questions import Questions
+from ..sources.source import Source, read_page_map
 from ..view.look import Mode
 from .cadence import NEW_PAGES
 from .desk import Desk

@@ -15,7 +15,8 @@ from qemu_bridge.wire.records import Owner, PageClass
 
 from ..picture.legend import HALO, QUIET, TEXT, load_font
 from ..render.raymarch import Renderer
-from ..render.scene import Ram, Scene
+from ..render.scene import Scene
+from ..sources.source import Ram
 from ..view.camera import Camera
 from ..view.palette import material
 

@@ -22,9 +22,10 @@ import wgpu
 from gpu_device.device import request_device
 
 from ..picture.offscreen import choose_camera
-from ..render.scene import Scene, Source, read_page_map
+from ..render.scene import Scene
 from ..sources.live import Feed
 from ..sources.questions import Questions
+from ..sources.source import Source, read_page_map
 from ..view.views import Mode, View, parse_view
 from .bookmarks import Bookmarks, bookmarks_path
 from .commands import Command, Commands

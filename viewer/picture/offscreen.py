@@ -15,7 +15,8 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
-from ..render.scene import Ram, Scene, Source, read_page_map
+from ..render.scene import Scene
+from ..sources.source import Ram, Source, read_page_map
 from ..view.camera import Camera, default_camera
 from ..view.look import Mode
 from ..view.views import View, parse_view

@@ -33,8 +33,9 @@ import wgpu
 from qemu_bridge.errors import GlassBoxError, UsageError
 
 from ..render.raymarch import RGBA, Renderer, read_texture
-from ..render.scene import Scene, Source
+from ..render.scene import Scene
 from ..sources.live import Feed
+from ..sources.source import Source
 from ..view.camera import Camera, blend
 from ..view.look import KEYS as LOOK_KEYS
 from ..view.look import Look

@@ -12,17 +12,17 @@ per 4^3 pages: which classes are in it, one bit each, so showing or hiding a cla
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.errors import GuestError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 
 from ..sources.heat import Pages
+from ..sources.source import Ram
 from ..view import palette
 from ..view.curve import to_xyz
 from ..view.labels import Label, Region, find_regions, place_labels
@@ -40,55 +40,6 @@ _DRAWN = np.frombuffer(np.array((255, 255, 0, 0xFFFFFFFF), ENTRY).tobytes(), np.
 _AGE_STEP_S = 0.5
 ENTROPY_PAGES = 512
 """Pages whose entropy is worked out in one `Scene.advance`: a few milliseconds."""
-
-
-class Ram(Protocol):
-    """Guest RAM as the viewer needs it; `qemu_bridge.memory.ram.GuestRam` is one."""
-
-    @property
-    def view(self) -> npt.NDArray[np.uint8]:
-        """All bytes, read-only."""
-        ...
-
-    def resident_pages(self) -> npt.NDArray[np.bool_]:
-        """Which pages were ever touched: only these may be read."""
-        ...
-
-
-class Source(Protocol):
-    """A machine to draw, live or not."""
-
-    @property
-    def ram(self) -> Ram:
-        """Its memory."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """One line: name, RAM size, kernel."""
-        ...
-
-    def validate(self) -> None:
-        """Raise `MachineGoneError` when the machine has ended."""
-        ...
-
-    def page_map(self) -> PageMap:
-        """A fresh page map."""
-        ...
-
-
-def read_page_map(source: Source) -> PageMap:
-    """The source's page map; where the guest cannot be understood (yet), one that only tells touched from untouched.
-
-    A guest that is still booting is drawn as what is known of it; `skipped` then says why it is no more.
-    """
-    try:
-        return source.page_map()
-    except GuestError as error:
-        touched = source.ram.resident_pages()
-        entries = np.zeros(len(touched), ENTRY)
-        entries["page_class"] = np.where(touched, PageClass.OTHER, PageClass.UNTOUCHED)
-        return PageMap(entries, {}, skipped=(str(error),))
 
 
 def pack_entries(page_map: PageMap, count: int) -> npt.NDArray[np.uint32]:

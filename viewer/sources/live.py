@@ -21,7 +21,7 @@ from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
 from qemu_bridge.wire.page_map import PageMap
 
-from ..render.scene import Ram, Source, read_page_map
+from .source import Ram, Source, read_page_map
 
 log = logging.getLogger(__name__)
 

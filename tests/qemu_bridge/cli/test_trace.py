@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from support import booted, check_trace, glassbox, wait_until
+from support import booted, find_sound, glassbox, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.trace.analysis.check import check_trace
@@ -48,7 +48,7 @@ def record(machine, path, *words):
     """`glassbox trace NAME -o FILE …`, then `trace check` on it; the recorder's last word."""
     answer = glassbox("trace", machine.name, "-o", str(path), "--json", *words)
     assert answer.returncode == 0, answer.stderr
-    check_trace(path)
+    find_sound(path)
     return json.loads(answer.stdout)
 
 
@@ -56,7 +56,7 @@ def test_a_busy_guest_is_recorded_without_loss_and_every_instruction_counted(bus
     path = tmp_path / "busy.gbt"
     done = record(busy, path, "--seconds", "1.5", "--verify")
     assert done["instructions"] > 1_000_000 and not done["lost_chunks"]
-    assert check_trace(path)["verified_windows"] == 2
+    assert find_sound(path)["verified_windows"] == 2
     info = json.loads(glassbox("trace", "info", str(path), "--json").stdout)
     assert info["instructions"] == done["instructions"] and info["about"]["machine"] == busy.name
     same = json.loads(glassbox("trace", "diff", str(path), str(path), "--json").stdout)
@@ -135,7 +135,7 @@ def test_ctrl_c_and_trace_stop_finish_the_file(busy, tmp_path):
             else:
                 glassbox("trace", "stop", busy.name)
             assert process.wait(20) == 0 and "instructions" in process.stderr.read()
-        check_trace(path)
+        find_sound(path)
 
 
 def test_a_recorder_that_is_killed_leaves_whole_frames_and_the_guest_runs_on(busy, tmp_path):
@@ -160,7 +160,7 @@ def test_a_boot_is_recorded_from_its_first_instruction(image, tmp_path):
     with Client.connect("from-boot") as client:
         client.stop()
     wait_until(lambda: TraceReader(path).info.is_complete)
-    check_trace(path)
+    find_sound(path)
     with TraceReader(path) as trace:
         first = next(trace.blocks())
         assert first.addresses[0] == 0xFFFFFFF0, "the reset vector"

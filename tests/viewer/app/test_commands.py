@@ -7,7 +7,7 @@ from pathlib import Path
 from viewer.app.commands import Commands, key_name
 
 UNSAID = ("space", "=", "ctrl-=")  # space stands there in words, the others are the unshifted plus
-TEXT = (Path(__file__).resolve().parents[2] / "docs/viewer.md").read_text()
+TEXT = (Path(__file__).resolve().parents[3] / "docs/viewer.md").read_text()
 
 
 def test_every_key_is_documented():

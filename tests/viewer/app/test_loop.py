@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_window import display, needs_display  # noqa: F401  # display is a fixture
+from support import needs_display
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 PROGRAM = """
 import json, threading, time
@@ -76,7 +76,7 @@ print(json.dumps(told))
 
 @pytest.mark.window
 @needs_display
-def test_the_loop_costs_nothing_at_rest_and_wakes_at_once(display, tmp_path):  # noqa: F811
+def test_the_loop_costs_nothing_at_rest_and_wakes_at_once(display, tmp_path):
     environment = {**os.environ, "DISPLAY": display, "PYTHONPATH": str(ROOT)}
     environment.pop("WAYLAND_DISPLAY", None)
     ended = subprocess.run(

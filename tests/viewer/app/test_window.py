@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support import needs_display
 
 from qemu_bridge.errors import GraphicsError
 from viewer.app.window import open_window
@@ -19,31 +19,9 @@ from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 
 pytestmark = pytest.mark.usefixtures("no_errors")
-needs_display = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in ("Xvfb", "xdotool", "import")),
-    reason="Xvfb, xdotool or ImageMagick is not installed",
-)
-
 BAR = 28
 """Pixels of the menu and of the status bar."""
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def display():
-    """A virtual display of 800x600, by name."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    # -noreset: else the server starts over whenever its last client leaves, and turns away who comes meanwhile.
-    with os.fdopen(read) as number:
-        yield f":{number.readline().strip()}"
-    server.terminate()
-    server.wait(timeout=10)
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def environment(display, folder):
@@ -61,7 +39,7 @@ class Shown:
     def __init__(self, display, folder):
         self._folder, self._environment = folder, environment(display, folder)
         self.log = folder / "window.log"
-        command = [sys.executable, str(ROOT / "tests/viewer/synthetic.py"), "300", str(folder / "unused.png")]
+        command = [sys.executable, str(ROOT / "tests/synthetic.py"), "300", str(folder / "unused.png")]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
         self.act("search", "--sync", "--name", "Glass Box - synthetic")

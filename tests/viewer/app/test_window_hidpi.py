@@ -18,7 +18,7 @@ from viewer.app.panels import BAR_HEIGHT
 from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OUT = ROOT / "tests" / "out"
 SIZE = (960, 540)
 BAR = round(2 * BAR_HEIGHT)

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from test_window import display, needs_display  # noqa: F401  # display is a fixture
+from support import needs_display
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MEASURED_S = 5.0
 PAUSED_SHARE, IDLE_SHARE = 0.01, 0.25
 """Shares of one core. Measured on two cores with the software driver: 0.001 and 0.05."""
@@ -42,7 +42,7 @@ def share(pids):
     return (sum(map(cpu_s, pids)) - before) / (time.monotonic() - since)
 
 
-def test_a_paused_guest_costs_nothing_and_an_idle_one_next_to_nothing(machine, display, tmp_path):  # noqa: F811
+def test_a_paused_guest_costs_nothing_and_an_idle_one_next_to_nothing(machine, display, tmp_path):
     environment = {**os.environ, "DISPLAY": display, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
     environment.pop("WAYLAND_DISPLAY", None)
     command = [sys.executable, "-m", "viewer", "view", machine.name, "--size", "640x360"]

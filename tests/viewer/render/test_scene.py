@@ -12,7 +12,8 @@ from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.legend import caption
 from viewer.render.raymarch import Renderer
-from viewer.render.scene import Scene, extent_in_pages, pack_entries, read_page_map
+from viewer.render.scene import Scene, extent_in_pages, pack_entries
+from viewer.sources.source import read_page_map
 from viewer.view.camera import default_camera
 from viewer.view.curve import to_xyz, voxelise
 

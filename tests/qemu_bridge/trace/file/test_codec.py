@@ -16,7 +16,7 @@ from tcg_plugin import layout
 from tcg_plugin.build import SOURCES
 from tcg_plugin.layout import BlockFlag
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 EMPTY = EventList(*(np.empty(0, np.uint32) for _ in range(3)))
 
 

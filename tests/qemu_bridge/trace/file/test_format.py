@@ -28,7 +28,7 @@ from qemu_bridge.trace.file.format import (
 )
 from qemu_bridge.trace.file.reader import TraceReader
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from trace_program import LENGTHS, Program, pieces_of, record_words
 from qemu_bridge.errors import UsageError
 from qemu_bridge.trace.file.reader import TraceReader
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 import pytest
-from support import booted, check_trace, glassbox, wait_until
+from support import booted, find_sound, glassbox, wait_until
 
 from qemu_bridge.cli import trace_options
 from qemu_bridge.client import Client
@@ -105,7 +105,7 @@ def addresses(trace):
 def test_what_a_lossy_trace_recorded_and_what_it_lost_is_what_qemu_counted(busy, tmp_path):
     path = tmp_path / "lossy.gbt"
     done = record(busy, path, "--lossy", "--ring", "4K", "--verify", "--seconds", "1")
-    report = check_trace(path)
+    report = find_sound(path)
     assert report["gaps"] and done["waits"] == 0 and report["windows"] == report["closed_windows"]
     assert report["lost_words"] == done["lost_words"] and report["lost_chunks"] == done["lost_chunks"]
     with TraceReader(path) as trace:
@@ -129,7 +129,7 @@ def test_a_reader_that_stands_still_makes_a_lossy_trace_drop_and_a_lossless_one_
             process.send_signal(signal.SIGCONT)
             time.sleep(0.3)
         report, summary = (
-            check_trace(path),
+            find_sound(path),
             json.loads(glassbox("trace", "info", str(path), "--json").stdout)["summary"],
         )
         assert bool(report["gaps"]) is lossy and bool(summary["waits"]) is not lossy
@@ -185,7 +185,7 @@ def test_registers_at_a_block_are_those_of_qemus_own_log(logging_machine, tmp_pa
         with machine.paused():
             hmp("log none")
             hmp("logfile /dev/null")
-    check_trace(path)
+    find_sound(path)
     with TraceReader(path) as trace:
         sets = [registers for vcpu in range(trace.vcpus) for registers in trace.registers(vcpu) if len(registers)]
         found = np.concatenate([registers.values for registers in sets])
@@ -210,7 +210,7 @@ def test_a_window_opens_at_the_nth_time_that_a_symbol_is_reached(machine, tmp_pa
         machine.exec("mkdir /tmp/t1 /tmp/t2")
         machine.exec("mkdir /tmp/t3; mkdir /tmp/t4 /tmp/t5")
         machine.exec("rmdir /tmp/t?")
-    assert check_trace(path)["verified_windows"] == machine.client.trace_status()["vcpus"].__len__()
+    assert find_sound(path)["verified_windows"] == machine.client.trace_status()["vcpus"].__len__()
     with TraceReader(path) as trace:
         assert (addresses(trace) == place).sum() == 2, "the third is where it began"
 
@@ -222,7 +222,7 @@ def test_a_window_opens_after_so_many_instructions_and_closes_after_so_many_or_a
         assert machine.client.trace_status()["ids"] >= 0 and path.stat().st_size < 4096, "an idle guest does less"
         with load(machine):
             wait_until(lambda: machine.client.trace_status()["state"] == "disarmed")
-    check_trace(path)
+    find_sound(path)
     with TraceReader(path) as trace:
         most = max(sum(int(blocks.instructions.sum()) for blocks in trace.blocks(v)) for v in range(trace.vcpus))
         assert 300_000 <= most <= 520_000
@@ -232,7 +232,7 @@ def test_a_window_opens_after_so_many_instructions_and_closes_after_so_many_or_a
     assert 0.7 < time.monotonic() - began < 15
     with TraceReader(tmp_path / "time.gbt") as trace:
         assert 0.6 < trace.info.summary["seconds"] < 5
-    check_trace(tmp_path / "time.gbt")
+    find_sound(tmp_path / "time.gbt")
 
 
 # --- filters ------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_only_one_privilege_is_recorded_and_the_holes_are_told(flag, machine, tm
     # A command of a known length, not a time: on a slow host little happens in one.
     with recording(machine, path, "--only", flag, "--verify"):
         machine.exec(LOAD)
-    report = check_trace(path)
+    report = find_sound(path)
     with TraceReader(path) as trace:
         streams = (blocks for vcpu in range(trace.vcpus) for blocks in trace.blocks(vcpu))
         rings = {int(blocks.table.rings[n]) for blocks in streams for n in np.unique(blocks.numbers)}
@@ -259,7 +259,7 @@ def test_only_blocks_of_a_range_are_recorded_and_the_holes_are_told(busy, tmp_pa
     path = tmp_path / "range.gbt"
     with recording(busy, path, "--range", "sym:do_mkdirat+64", "--range", f"{start + 64:#x}-{start + 96:#x}"):
         busy.exec("mkdir /tmp/ranged; rmdir /tmp/ranged")
-    assert check_trace(path)["filter_holes"]
+    assert find_sound(path)["filter_holes"]
     with TraceReader(path) as trace:
         found = addresses(trace)
         assert len(found) and start in found and (found >= start).all() and (found < start + 96).all()
@@ -272,7 +272,7 @@ def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, t
     path = tmp_path / "process.gbt"
     record(busy, path, "--pid", str(pid), "--verify", "--seconds", "1")
     busy.exec(f"kill {pid}")
-    report = check_trace(path)
+    report = find_sound(path)
     assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 100_000
     with TraceReader(path) as trace:
         roots = np.concatenate([frame.roots(v) for frame in trace.frames() for v in range(trace.vcpus)])
@@ -310,7 +310,7 @@ def test_a_block_missing_from_a_filtered_trace_is_an_error_and_no_hole(busy, tmp
 def test_a_ring_of_any_size_loses_nothing(size, busy, tmp_path):
     path = tmp_path / f"{size}.gbt"
     done = record(busy, path, "--ring", size, "--verify", "--seconds", "0.5")
-    report = check_trace(path)
+    report = find_sound(path)
     assert done["lost_words"] == 0 and report["verified_windows"] == report["windows"] > 1
 
 
@@ -325,7 +325,7 @@ def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(bus
     with TraceReader(path) as trace:
         assert not trace.info.is_complete and len(trace) and check_trace(trace).is_sound
     record(busy, tmp_path / "again.gbt", "--insns", "100000")
-    check_trace(tmp_path / "again.gbt")
+    find_sound(tmp_path / "again.gbt")
 
 
 def test_a_full_disk_ends_the_recording_in_words_and_leaves_whole_frames(busy, tmp_path):

@@ -1,6 +1,6 @@
 """Made-up memory, the same every time, that looks like a small guest: 2 MiB with every class of page.
 
-As a program it opens a window on it, for the window test: ``python tests/viewer/synthetic.py SECONDS PNG``.
+As a program it opens a window on it, for the window test: ``python tests/synthetic.py SECONDS PNG``.
 """
 
 from __future__ import annotations
