@@ -94,7 +94,8 @@ def _record(
     generation = int(control.block.generation)
     # What an earlier reader left in the rings is no part of this window: drain only once it is asked for.
     opened = _while(
-        lambda: control.block.generation != generation and recorder.step(), lambda: client.trace_arm(wanted)
+        lambda: control.block.generation != generation and recorder.step(),
+        lambda: client.trace_arm(wanted.to_json(), os.getpid()),
     )
     if opened is not None:
         recorder.abandon()

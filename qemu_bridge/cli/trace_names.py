@@ -42,7 +42,7 @@ class Names:
         connection.prune()
         with Client.connect(machine) as client:
             self._table = KernelSymbols.load(client.ram).kallsyms
-            for process in client.processes():
+            for process in client.ps():
                 if process.page_table is not None:
                     self._processes[process.page_table] = (process.pid, process.name)
 

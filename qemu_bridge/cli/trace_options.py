@@ -116,7 +116,7 @@ def find_address(client: Client, place: str) -> int:
         if address >> 64:
             raise UsageError(f"{place!r} is no address; it has more than 64 bits: write fewer digits")
         return address
-    found = client.symbols(name)
+    found = client.sym(name)
     if not found:
         raise UsageError(f"the kernel has no symbol {name!r}; 'glassbox sym' lists them")
     return int(found[0].address)
@@ -154,7 +154,7 @@ def find_range(client: Client, text: str) -> tuple[int, int]:
 
 
 def _root(client: Client, pid: int) -> int:
-    for process in client.processes():
+    for process in client.ps():
         if process.pid == pid:
             if process.page_table is None:
                 raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")

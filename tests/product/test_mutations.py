@@ -36,7 +36,7 @@ SLABS = (
     "shmem_inode_cache",
     "filp",
 )
-GRADE = "snapshot"
+GRADE = "capture"
 RELOADED = ("note", "kallsyms", "BTF")
 """What is read once a kernel: after damage it is read anew."""
 WANTED = {f"slab {name}" for name in ("task_struct", "mm_struct", "vm_area_struct", "maple_node")}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -20,9 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ...errors import GlassBoxError, UsageError
 from ...kernel.budget import Budget, OutOfBudgetError
-from ...wire.records import OverlayInfo, OverlayTable, to_json
+from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
 
@@ -144,13 +145,13 @@ def _check(overlay: Any) -> None:  # noqa: ANN401
 
 def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, Any], int]:
     """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
-    if not dataclasses.is_dataclass(row):
+    if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
-    made = to_json(row)
+    made: dict[str, Any] = msgspec.to_builtins(row)
     for field in fields:
         if field not in made:
             raise ValueError(f"its rows lack the column {field}")
-    return made, len(json.dumps(made))
+    return made, len(msgspec.json.encode(made))
 
 
 @contextmanager

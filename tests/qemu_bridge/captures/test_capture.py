@@ -81,7 +81,7 @@ def test_its_page_map_is_the_stored_one_and_the_one_that_is_made_of_its_ram(take
     folder, _, _, page_map = taken
     stored = read_page_map(folder)
     assert np.array_equal(stored.entries["page_class"], page_map.entries["page_class"])
-    assert stored.grade == Grade.SNAPSHOT and stored.owners
+    assert stored.grade == Grade.CAPTURE and stored.owners
     with Client.connect(str(folder)) as client:
         made = client.page_map()
     same = made.entries["page_class"] == stored.entries["page_class"]

@@ -304,7 +304,7 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     with Client.connect("mine") as client:
         assert sorted(process.name for process in client.processes()) == names
         assert client.modules() == modules and client.mappings(1) and client.symbols("init_task")
-        assert client.page_map().grade == "snapshot" and client.kernel()["release"]
+        assert client.page_map().grade == "capture" and client.kernel()["release"]
         assert client.ram.read(0, 16) == machine.ram.read(0, 16)
         status = client.status()
         assert (status["runstate"], status["origin"], status["qemu_pid"]) == ("paused", "image", 0)
