@@ -102,14 +102,14 @@ def _machine(name: str, image: BuiltImage, no_trace: str) -> Iterator[Client]:
         del os.environ["GLASSBOX_NO_TRACE"]
     with Client.connect(name) as client:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             yield client
         finally:
             client.stop()
 
 
 def _work(client: Client) -> None:
-    client.execute(WORK, 300.0)
+    client.exec(WORK, 300.0)
 
 
 def _traced_seconds(client: Client, how: tuple[str, ...] | Feature | None, path: Path) -> float:

@@ -176,6 +176,6 @@ def decode_reply(frame: bytes) -> Reply:
 def _describe(error: msgspec.ValidationError) -> str:
     # "Expected `int`, got `str` - at `$.pid`" with the field first, as people say it.
     problem, _, place = str(error).partition(" - at ")
-    problem = problem[:1].lower() + problem[1:].replace("`", "")
+    problem = (problem[:1].lower() + problem[1:]).replace("`", "").removeprefix("object ")
     field = place.strip("`").removeprefix("$").removeprefix(".")
     return f"{field}: {problem}" if field else problem

@@ -35,7 +35,7 @@ def busy(machine):
     def work():
         with Client.connect(machine.name) as client:
             while not done.is_set():
-                client.execute(LOAD, 60.0)
+                client.exec(LOAD, 60.0)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -108,7 +108,7 @@ def test_a_hundred_windows_under_load_are_all_exact(machine, control):
     def work():
         with Client.connect(machine.name) as other:
             while not stop.is_set():
-                other.execute(f"({LOAD}) & {LOAD}; wait")
+                other.exec(f"({LOAD}) & {LOAD}; wait")
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -134,7 +134,7 @@ def test_a_reader_that_stands_still_makes_the_guest_wait_but_not_the_daemon(mach
     started = time.monotonic()
     machine.client.pause()
     assert time.monotonic() - started < 5
-    assert machine.client.status()["runstate"] == "paused"
+    assert machine.client.status().runstate == "paused"
     machine.client.resume()
     machine.client.trace_disarm()
     assert sum(vcpu.waits for vcpu in control.vcpus) and sum(vcpu.lost_words for vcpu in control.vcpus)
@@ -154,7 +154,7 @@ def test_a_raw_stop_does_not_wait_for_a_reader_that_stands_still(machine, contro
     started = time.monotonic()
     machine.client.qmp("stop")
     assert time.monotonic() - started < 5
-    assert machine.client.status()["runstate"] == "paused" and not control.block.abandon
+    assert machine.client.status().runstate == "paused" and not control.block.abandon
     machine.client.qmp("cont")
     machine.client.trace_disarm()
     assert machine.exec("echo alive") == b"alive\n"
@@ -211,10 +211,10 @@ def test_heat_counts_blocks_and_stores_of_each_page(machine, control):
     ]
     assert not heat[0].any() and not heat[1].any()
     machine.client.trace_arm(ArmOptions(features=Feature.HEAT))
-    before, _ = machine.client.dirty_pages()
-    first = machine.client.dirty_pages()[1]
+    before = machine.client.dirty().runs
+    first = machine.client.dirty().epoch
     machine.exec("dd if=/dev/zero of=/tmp/x bs=1M count=4 2>/dev/null; rm /tmp/x")
-    runs, _ = machine.client.dirty_pages(first)
+    runs = machine.client.dirty(first).runs
     machine.client.trace_disarm()
     executed, stored = heat[0].copy(), heat[1].copy()
     del heat

@@ -81,18 +81,18 @@ def let_go():
 def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
     launch.attach("mine", qmp=guest.qmp)
     with Client.connect("mine") as client:
-        client.wait_until_ready()
-        assert "init" in [process.name for process in client.processes()]
-        assert client.mappings(1) and client.symbols("init_task")
-        assert (client.page_map().entries["page_class"] > 2).sum() > 1000
+        client.wait_ready()
+        assert "init" in [process.name for process in client.ps()]
+        assert client.maps(1) and client.sym("init_task")
+        assert (client.page_map().value.entries["page_class"] > 2).sum() > 1000
         client.pause()
-        assert client.status()["runstate"] == "paused" and client.qmp("query-status")["running"] is False
+        assert client.status().runstate == "paused" and client.qmp("query-status")["running"] is False
         client.resume()
         status = client.status()
         assert (status["runstate"], status["origin"], status["machine"]) == ("running", "attached", "pc")
         assert status["ram_bytes"] == 128 << 20 and status["vcpus"] == 1
         with pytest.raises(MachineError, match=r"no shell of ours.*log in"):
-            client.execute("true")
+            client.exec("true")
     assert "belongs to whoever started it" in glassbox("console", "mine").stderr
     done = glassbox("stop", "mine")
     assert done.returncode == 0 and "its QEMU runs on" in done.stderr
@@ -100,7 +100,7 @@ def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
     # It may be joined again, and by another name.
     launch.attach("other", qmp=guest.qmp)
     with Client.connect("other") as client:
-        assert client.status()["runstate"] == "running"
+        assert client.status().runstate == "running"
 
 
 @pytest.mark.guest
@@ -116,15 +116,15 @@ def test_a_foreign_guest_of_several_vcpus_with_kaslr_is_read(machine_type, size,
         with Client.connect("mine") as client:
             status = client.status()
             assert (status["machine"], status["vcpus"]) == (machine_type, 3)
-            assert client.kernel()["kaslr_offset"] != 0
+            assert client.kernel().value.kaslr_offset != 0
             assert client.ram.layout == RamLayout.from_rule(machine_type, int(size[:-1]) << 20)
             client.pause()
-            page_map, names = client.page_map(), [process.name for process in client.processes()]
+            page_map, names = client.page_map().value, [process.name for process in client.ps()]
             assert {"init", "cpuhp/2"} <= set(names)
             unknown = page_map.counts().get(PageClass.OTHER, 0)
             assert unknown <= 0.005 * client.ram.resident_pages().sum() and not page_map.skipped
             # What lies above the hole is found there: the kernel allocates from the top.
-            last = client.where("pid:1/heap").ranges[-1].physical
+            last = client.resolve("pid:1/heap").value.ranges[-1].physical
             assert (last >= 4 * GIB) == (machine_type == "q35")
             client.resume()
 
@@ -155,7 +155,7 @@ def test_a_machine_of_ours_can_be_joined_and_keeps_its_ram(victim, let_go):
     with Client.connect("mine") as client:
         assert client.connection.ram_path == victim.connection.ram_path
         client.stop()
-    assert victim.status()["runstate"] and Path(victim.connection.ram_path).exists()
+    assert victim.status().runstate and Path(victim.connection.ram_path).exists()
 
 
 def test_a_killed_daemon_leaves_a_foreign_qemu_and_its_ram(tmp_path, let_go):
@@ -280,7 +280,7 @@ def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
     image.write_bytes(bytes(4096))
     with pytest.raises(BusyNameError, match="'victim' runs already"):
         launch.attach("victim", ram=image)
-    assert victim.status()["name"] == "victim"
+    assert victim.status().name == "victim"
 
 
 def test_one_of_the_two_sources_must_be_named(tmp_path):
@@ -298,17 +298,17 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     image = tmp_path / f"{connection.shared_prefix()}copy.ram"
     with machine.paused():
         subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, image], check=True)
-        names = sorted(process.name for process in machine.client.processes())
+        names = sorted(process.name for process in machine.client.ps())
         modules = machine.client.modules()
     assert glassbox("attach", "mine", "--ram", str(image)).stdout == "mine\n"
     with Client.connect("mine") as client:
-        assert sorted(process.name for process in client.processes()) == names
-        assert client.modules() == modules and client.mappings(1) and client.symbols("init_task")
-        assert client.page_map().grade == "capture" and client.kernel()["release"]
+        assert sorted(process.name for process in client.ps()) == names
+        assert client.modules() == modules and client.maps(1) and client.sym("init_task")
+        assert client.page_map().value.grade == "capture" and client.kernel().value.release
         assert client.ram.read(0, 16) == machine.ram.read(0, 16)
         status = client.status()
         assert (status["runstate"], status["origin"], status["qemu_pid"]) == ("paused", "image", 0)
-        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.execute("ls")):
+        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.exec("ls")):
             with pytest.raises(MachineError, match=r"stands still|is a RAM image"):
                 ask()
     assert glassbox("find", "mine", "Linux version 6", "--limit", "1").returncode == 0
@@ -346,8 +346,8 @@ def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, 
 
 def save(client, path):
     """RAM as QEMU's own pmemsave writes it, of a kernel that calls itself 9.9 and that nobody has seen."""
-    release = client.kernel()["release"].encode()
-    client.qmp("pmemsave", {"val": 0, "size": client.status()["ram_bytes"], "filename": str(path)})
+    release = client.kernel().value.release.encode()
+    client.qmp("pmemsave", {"val": 0, "size": client.status().ram_bytes, "filename": str(path)})
     # What is known of a kernel is kept by its build id.
     content = path.read_bytes().replace(release, b"9.9" + release[3:])
     path.unlink()
@@ -373,19 +373,19 @@ def test_an_image_of_a_kernel_that_the_table_does_not_know_is_read_and_said_to_b
     path.write_bytes(content)
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
-        assert client.kernel()["release"].startswith("9.9")
+        assert client.kernel().value.release.startswith("9.9")
         for ask in (
-            lambda: [process.name for process in client.processes()],
-            lambda: client.mappings(1),
+            lambda: [process.name for process in client.ps()],
+            lambda: client.maps(1),
             client.modules,
-            lambda: client.page_map().counts(),
-            lambda: client.where("pid:1/heap").ranges,
-            lambda: client.whose("init_task"),
-            lambda: client.overlay("sockets"),
+            lambda: client.page_map().value.counts(),
+            lambda: client.resolve("pid:1/heap").value.ranges,
+            lambda: client.identify("init_task").value,
+            lambda: client.overlay("sockets").value,
         ):
             assert ask() and any(sentence.endswith(CAVEAT) for sentence in client.skipped)
-        assert {"init", "kthreadd"} <= {process.name for process in client.processes()}
-        assert {PageClass.SLAB, PageClass.KERNEL_STACK, PageClass.PROCESS_HEAP} <= set(client.page_map().counts())
+        assert {"init", "kthreadd"} <= {process.name for process in client.ps()}
+        assert {PageClass.SLAB, PageClass.KERNEL_STACK, PageClass.PROCESS_HEAP} <= set(client.page_map().value.counts())
     assert CAVEAT in glassbox("overlay", "mine", "mounts").stderr and CAVEAT in glassbox("ps", "mine").stderr
 
 
@@ -399,15 +399,19 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
     path.write_bytes(content.replace(b"BUILD-ID=99999999", b"BUILD-ID=%08x" % len(lost)))
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
-        classes = client.page_map().counts()
+        classes = client.page_map().value.counts()
         assert {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.PAGE_TABLE} <= set(classes)
-        assert client.skipped and client.symbols("init_task") and client.whose("init_task").page_class == "kernel data"
+        assert (
+            client.skipped
+            and client.sym("init_task")
+            and client.identify("init_task").value.page_class == "kernel data"
+        )
         asks = {
-            "ps": client.processes,
-            "maps": lambda: client.mappings(1),
+            "ps": client.ps,
+            "maps": lambda: client.maps(1),
             "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs").rows,
-            "mounts": lambda: client.overlay("mounts").rows,
+            "slabs": lambda: client.overlay("slabs").value.rows,
+            "mounts": lambda: client.overlay("mounts").value.rows,
         }
         answered = set()
         for name, ask in asks.items():

@@ -312,7 +312,7 @@ def test_slabs_are_as_many_as_the_guest_counts(each_machine):
 @pytest.mark.guest
 def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(each_machine):
     machine = each_machine
-    page_map = machine.client.page_map()
+    page_map = machine.client.page_map().value
     classes, owners = page_map.entries["page_class"], page_map.entries["owner_id"]
     unknown = np.flatnonzero(classes == PageClass.OTHER)
     assert len(unknown) <= 0.005 * machine.ram.resident_pages().sum()
@@ -327,9 +327,9 @@ def test_tasks_tables_modules_and_areas_have_names(each_machine):
     machine = each_machine
 
     def alive():
-        return {process.pid for process in machine.client.processes() if process.state != "Z"}
+        return {process.pid for process in machine.client.ps() if process.state != "Z"}
 
-    before, page_map, after = alive(), machine.client.page_map(), alive()
+    before, page_map, after = alive(), machine.client.page_map().value, alive()
     found = {}
     for page_class, number in np.unique(page_map.entries[["page_class", "owner_id"]]).tolist():
         found.setdefault(PageClass(page_class), set()).add(page_map.owners[number])
@@ -339,7 +339,7 @@ def test_tasks_tables_modules_and_areas_have_names(each_machine):
     assert {owner.name for owner in found[PageClass.MODULE]} == {module.name for module in machine.client.modules()}
     tables = {owner.name for owner in found[PageClass.PAGE_TABLE] if owner.kind == "page-table"}
     assert {"init", "crond"} <= tables and KERNEL in found[PageClass.PAGE_TABLE]
-    roots = [process for process in machine.client.processes() if process.name == "crond"]
+    roots = [process for process in machine.client.ps() if process.name == "crond"]
     root = page_map.entries[roots[0].page_table >> 12]
     assert root["flags"] >> ORDER_SHIFT == 4 and page_map.owners[int(root["owner_id"])].pid == roots[0].pid
     assert (
@@ -383,7 +383,7 @@ def test_what_a_fork_shares_belongs_to_both(roomy):
     # It forks after the last page is filled.
     wait_until(lambda: len(roomy.exec("pidof forker; true").split()) == 2)
     pids = sorted(int(pid) for pid in roomy.exec("pidof forker").split())
-    page_map = roomy.client.page_map()
+    page_map = roomy.client.page_map().value
     both = (page_map.entries["page_class"] == PageClass.PROCESS_ANONYMOUS) & (
         page_map.entries["flags"] & FLAG_SHARED != 0
     )
@@ -395,11 +395,11 @@ def test_what_a_fork_shares_belongs_to_both(roomy):
     )
     assert [page_map.sharers(page) for page in shared.tolist()].count((pids[0] + 1, pids[1] + 1)) >= SIZE >> 12
     roomy.exec("kill -9 $(pidof forker); sleep 1")
-    assert "forker" not in {owner.name for owner in roomy.client.page_map().owners.values()}
+    assert "forker" not in {owner.name for owner in roomy.client.page_map().value.owners.values()}
 
 
 def pages_called(machine, name):
-    page_map = machine.client.page_map()
+    page_map = machine.client.page_map().value
     owners = [owner.owner_id for owner in page_map.owners.values() if owner.kind == "file" and owner.name == name]
     return np.flatnonzero(np.isin(page_map.entries["owner_id"], owners)), page_map.entries["page_class"]
 
@@ -560,7 +560,7 @@ def test_kernel_text_is_where_the_guest_says(each_machine):
         span, _, name = line.strip().partition(" : ")
         if name.startswith("Kernel "):
             ranges[name] = tuple(int(part, 16) for part in span.split("-"))
-    classes = machine.client.page_map().entries["page_class"]
+    classes = machine.client.page_map().value.entries["page_class"]
     for name, page_class in (("Kernel code", PageClass.KERNEL_TEXT), ("Kernel rodata", PageClass.KERNEL_RODATA)):
         first, last = ranges[name]
         pages = np.flatnonzero(classes == page_class)

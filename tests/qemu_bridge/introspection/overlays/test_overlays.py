@@ -213,7 +213,7 @@ def test_the_command_line_lists_and_prints(machine):
 
 @pytest.mark.guest
 def test_json_says_whether_a_table_is_complete(machine):
-    table = machine.client.overlay("modules")
+    table = machine.client.overlay("modules").value
     assert table.complete and table.columns[0] == "name" and len(table.rows) == 4
     infos, skipped = machine.client.overlays()
     assert [info.name for info in infos] == NAMES and skipped == []
@@ -224,7 +224,7 @@ def test_asking_does_not_touch_ram_that_nobody_touched(machine):
     with machine.paused():
         before = machine.ram.resident_pages().sum()
         for name in NAMES:
-            machine.client.overlay(name)
+            machine.client.overlay(name).value
         assert machine.ram.resident_pages().sum() == before
 
 

@@ -104,17 +104,17 @@ def test_types_and_release_of_a_real_kernel_tell_the_same(each_machine):
 @pytest.mark.guest
 def test_linux_6_12_is_read_as_it_says_itself(machine_612):
     machine = machine_612
-    assert machine.client.kernel()["release"] == machine.exec("uname -r").decode().strip()
+    assert machine.client.kernel().value.release == machine.exec("uname -r").decode().strip()
     inside = {int(entry): entry for entry in machine.exec("ls /proc").decode().split() if entry.isdigit()}
-    processes = {process.pid: process for process in machine.client.processes()}
+    processes = {process.pid: process for process in machine.client.ps()}
     assert {1, 2} <= set(processes) and len(set(inside) ^ set(processes)) < 6
     said = machine.exec("cat /proc/1/maps").decode().splitlines()
     told = [
         f"{row.start:08x}-{row.end:08x} {row.permissions} {row.file_offset:08x} {row.device} {row.inode}"
-        for row in machine.client.mappings(1)
+        for row in machine.client.maps(1)
     ]
     assert [" ".join(line.split()[:5]) for line in said if "[vsyscall]" not in line] == [
-        line for line, row in zip(told, machine.client.mappings(1), strict=True) if row.path != "[vsyscall]"
+        line for line, row in zip(told, machine.client.maps(1), strict=True) if row.path != "[vsyscall]"
     ]
     said = {line.split()[0]: line.split()[1] for line in machine.exec("cat /proc/modules").decode().splitlines()}
     assert {module.name: str(module.size) for module in machine.client.modules()} == said

@@ -21,7 +21,8 @@ def machine(image):
 def recorded(machine, tmp_path_factory):
     """(trace, pid) of a second in which a shell runs a loop of its own."""
     path = tmp_path_factory.mktemp("top") / "loop.gbt"
-    output, _ = machine.client.execute("sh -c 'while :; do :; done' >/dev/null 2>&1 & echo $!", 30.0)
+    result = machine.client.exec("sh -c 'while :; do :; done' >/dev/null 2>&1 & echo $!", 30.0)
+    output = result.output
     pid = int(output)
     try:
         done = glassbox("trace", machine.name, "-o", str(path), "--seconds", "1", "--json")
@@ -29,7 +30,7 @@ def recorded(machine, tmp_path_factory):
         assert glassbox("trace", "check", str(path)).returncode == 0
         yield path, pid, top(path, "--symbols", machine.name, "--user"), top(path, "--symbols", machine.name)
     finally:
-        machine.client.execute(f"kill -9 {pid}", 30.0)
+        machine.client.exec(f"kill -9 {pid}", 30.0)
 
 
 def top(path, *words):
@@ -63,7 +64,8 @@ def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded)
     wanted = list(dict.fromkeys(line["symbol"].partition("+")[0] for line in lines))[:12]
     lines = [line for line in lines if line["symbol"].partition("+")[0] in wanted]
     pattern = "|".join(wanted).replace(".", "[.]")
-    output, status = machine.client.execute(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 60.0)
+    result = machine.client.exec(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 60.0)
+    output, status = result.output, result.exit_status
     assert status == 0
     names = {}
     for line in output.decode().splitlines():

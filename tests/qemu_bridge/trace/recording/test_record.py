@@ -46,7 +46,7 @@ def load(machine):
     def work():
         with Client.connect(machine.name) as client:
             while not done.is_set():
-                client.execute(everywhere, 60.0)
+                client.exec(everywhere, 60.0)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -162,9 +162,9 @@ def logged_registers(path, address):
 def logging_machine(image):
     """A machine that logs the processor's state at one address, which a first boot of the same kernel tells."""
     with booted("record-where", image) as machine:
-        place = int(machine.client.symbols("do_mkdirat")[0].address)
+        place = int(machine.client.sym("do_mkdirat")[0].address)
     with booted("record-registers", image, qemu_args=("-dfilter", f"{place:#x}+1")) as machine:
-        if int(machine.client.symbols("do_mkdirat")[0].address) != place:
+        if int(machine.client.sym("do_mkdirat")[0].address) != place:
             pytest.skip("this kernel lies elsewhere at each boot")
         yield machine
 
@@ -176,7 +176,7 @@ def test_registers_at_a_block_are_those_of_qemus_own_log(logging_machine, tmp_pa
         machine.client.qmp("human-monitor-command", {"command-line": line})
 
     path, log = tmp_path / "registers.gbt", tmp_path / "cpu.log"
-    place = int(machine.client.symbols("do_mkdirat")[0].address)
+    place = int(machine.client.sym("do_mkdirat")[0].address)
     with recording(machine, path, "--regs", "sym:do_mkdirat"):
         with machine.paused():
             hmp(f"logfile {log}")
@@ -205,7 +205,7 @@ def test_registers_at_a_block_are_those_of_qemus_own_log(logging_machine, tmp_pa
 
 def test_a_window_opens_at_the_nth_time_that_a_symbol_is_reached(machine, tmp_path):
     path = tmp_path / "third.gbt"
-    place = int(machine.client.symbols("do_mkdirat")[0].address)
+    place = int(machine.client.sym("do_mkdirat")[0].address)
     with recording(machine, path, "--start-at", "sym:do_mkdirat:3", "--verify"):
         machine.exec("mkdir /tmp/t1 /tmp/t2")
         machine.exec("mkdir /tmp/t3; mkdir /tmp/t4 /tmp/t5")
@@ -255,7 +255,7 @@ def test_only_one_privilege_is_recorded_and_the_holes_are_told(flag, machine, tm
 
 
 def test_only_blocks_of_a_range_are_recorded_and_the_holes_are_told(busy, tmp_path):
-    start = int(busy.client.symbols("do_mkdirat")[0].address)
+    start = int(busy.client.sym("do_mkdirat")[0].address)
     path = tmp_path / "range.gbt"
     with recording(busy, path, "--range", "sym:do_mkdirat+64", "--range", f"{start + 64:#x}-{start + 96:#x}"):
         busy.exec("mkdir /tmp/ranged; rmdir /tmp/ranged")
@@ -268,7 +268,7 @@ def test_only_blocks_of_a_range_are_recorded_and_the_holes_are_told(busy, tmp_pa
 def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, tmp_path):
     busy.exec("sh -c 'while :; do :; done' & echo $! > /tmp/pid")
     pid = int(busy.exec("cat /tmp/pid"))
-    root = next(process.page_table for process in busy.client.processes() if process.pid == pid)
+    root = next(process.page_table for process in busy.client.ps() if process.pid == pid)
     path = tmp_path / "process.gbt"
     record(busy, path, "--pid", str(pid), "--verify", "--seconds", "1")
     busy.exec(f"kill {pid}")
