@@ -24,7 +24,7 @@ from ...kernel.columns import KernelColumns, Pages
 from ...kernel.memmap import MemMap, among
 from ...kernel.symbols import KernelSymbols
 from ...memory.addresses import PAGE_SHIFT
-from ...memory.paging import ENTRIES
+from ...memory.page_entries import ENTRIES
 from ...memory.ram import GuestRam
 from ...wire.page_map import ENTRY, FLAG_MAPPED, FLAG_SHARED, ORDER_SHIFT, PageMap, Sharers
 from ...wire.records import Grade, Owner, PageClass

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ...kernel.columns import KernelColumns, Pages, U64Array
 from ...memory.addresses import PAGE_SHIFT, RamLayout
-from ...memory.paging import ENTRIES, LARGEST_PAGE_LEVEL, MAX_MAPPINGS, MAX_TABLES
+from ...memory.page_entries import ENTRIES, LARGEST_PAGE_LEVEL
+from ...memory.paging import MAX_MAPPINGS, MAX_TABLES
 
 _PRESENT, _LARGE, _PROT_NONE = np.uint64(1), np.uint64(1 << 7), np.uint64(1 << 8)
 _FRAME_MASK = np.uint64(((1 << 52) - 1) & ~0xFFF)

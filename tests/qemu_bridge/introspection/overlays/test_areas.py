@@ -21,7 +21,8 @@ from qemu_bridge.errors import UsageError
 from qemu_bridge.introspection.overlays import OverlayContext, find_overlays, read_overlay
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.symbols import KernelSymbols
-from qemu_bridge.memory.paging import NO_EXECUTE, USER, Half
+from qemu_bridge.memory.page_entries import NO_EXECUTE, USER
+from qemu_bridge.memory.paging import Half
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import MemoryMapping, Module, Process
 
