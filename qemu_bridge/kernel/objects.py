@@ -22,8 +22,7 @@ from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAd
 from ..memory.paging import PageTables
 from ..memory.ram import GuestRam
 from .budget import Budget
-from .symbols import KernelSymbols
-from .symbols.btf import Kind
+from .symbols import KernelSymbols, Kind
 
 MAX_TEXT = 4096
 MAX_LINKS = 1 << 18

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import NoTypesError
-from ..symbols import Btf, KernelSymbols
-from ..symbols.btf import Kind
+from ..symbols import Btf, KernelSymbols, Kind
 from ..symbols.releases import has
 
 _MIN_RECORD, _MAX_RECORD = 32, 256
