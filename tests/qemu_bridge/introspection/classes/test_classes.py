@@ -434,7 +434,7 @@ def test_a_file_that_is_renamed_is_called_so_soon(roomy):
     roomy.exec("mkdir -p /tmp/b; head -c 65536 /dev/urandom > /tmp/b/x")
     assert "/tmp/b/x" in {owner.name for owner in builder.build(Grade.LIVE).owners.values()}
     roomy.exec("mv /tmp/b /tmp/c")
-    builder._paths_read -= 3600
+    builder._keys.paths_read_s -= 3600
     names = {owner.name for owner in builder.build(Grade.LIVE).owners.values()}
     assert "/tmp/c/x" in names and "/tmp/b/x" not in names
     roomy.exec("rm -r /tmp/c")
