@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from guest_programs import make_elf
 from kernel_words import settle
 from support import wait_until
 
@@ -104,9 +105,7 @@ def forking_program():
         "<I", SIZE >> 12
     )
     code += bytes.fromhex("c60701 4881c700100000 ffc9 75f2 b839000000 0f05 b822000000 0f05 ebf7")
-    base, length = 0x400000, 120 + len(code)
-    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, length, length, 4096) + code
+    return make_elf(code)
 
 
 @pytest.mark.guest

@@ -21,7 +21,7 @@ NAMES = ("processes threads areas page-cache slabs modules kernel-stacks open-fi
 
 GOOD = """
 from dataclasses import dataclass
-from qemu_bridge.overlays import BuiltOverlay
+from qemu_bridge.introspection.overlays import BuiltOverlay
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
