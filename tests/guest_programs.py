@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -134,3 +135,10 @@ def compile_program(folder: Path, source: str, *options: str) -> bytes:
 def install(machine, program: bytes, path: str) -> None:
     """Put an executable file into the guest."""
     machine.exec(f"echo {base64.b64encode(program).decode()} | base64 -d >{path}; chmod +x {path}")
+
+
+def make_elf(code):
+    """A static program of these instructions."""
+    header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    size = 120 + len(code)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 0x1000) + code

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import http.server
 import io
 import lzma
 import struct
 import tarfile
+from hashlib import sha512
+from pathlib import Path
 
 import lz4.block
 import zstandard
 
+ROOTFS_NAME = "tiny-rootfs.tar.gz"
 BTF_HEADER = struct.pack("<HBBI", 0xEB9F, 1, 0, 24)
 COMPRESSIONS = ("gzip", "xz", "lzma", "bzip2", "lz4", "zstd")
 
@@ -82,3 +86,50 @@ def make_member(name: str, kind: bytes, target: str = "", device: tuple[int, int
     member.type, member.linkname, member.mode = kind, target, 0o644
     member.devmajor, member.devminor = device
     return member
+
+
+def write_recipe(tmp_path: Path, rootfs: bytes, mirrors: list[str], name: str = "tiny", head: str = "") -> None:
+    folder = tmp_path / "config" / "glassbox" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.toml").write_text(
+        f'description = "tiny"\nmirrors = {mirrors!r}\ncommand_line = "console=ttyS0  quiet"\n{head}\n'
+        f'[rootfs]\nfile = "{ROOTFS_NAME}"\nsha512 = "{sha512(rootfs).hexdigest()}"\n'
+        '[kernel]\nproviders = ["alpine"]\nfile = "netboot/vmlinuz"\n'
+    )
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    return [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.name != "lock"]
+
+
+class MirrorServer(http.server.ThreadingHTTPServer):
+    """A mirror over HTTP that remembers what it was asked for and can cut its answers short."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.asked, self.keep = folder, list[str](), 1.0
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/alpine/"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: MirrorServer
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        path = self.server.folder / self.path.removeprefix("/alpine/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: int(len(content) * self.server.keep)])
+
+    def log_message(self, *_: object) -> None:
+        pass

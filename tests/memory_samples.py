@@ -139,6 +139,34 @@ class BtfWriter:
         return header + self.types + self.strings
 
 
+def every_kind_of_type() -> bytes:
+    """A BTF section with one type of every kind."""
+    w = BtfWriter()
+    integer = w.integer("int", 4, 1)
+    character = w.integer("char", 1, 1)
+    name = w.array(character, integer, 16)
+    inner = w.aggregate("", 8, [("low", integer, 0), ("high", integer, 32)])
+    either = w.aggregate("", 8, [("", inner, 0), ("whole", integer, 0)], union=True)
+    task = w.aggregate("task", 40, [("state", integer, 0), ("", either, 64), ("comm", name, 128)])
+    w.aggregate("holder", 48, [("count", integer, 0), ("task", task, 64)])
+    w.aggregate(
+        "flags", 4, [("ready", integer, 0 | 1 << 24), ("mode", integer, 1 | 5 << 24), ("plain", integer, 0)], bits=True
+    )
+    const = w.add(10, "", w.add(9, "", task))
+    w.add(8, "task_t", w.add(18, "user", const))
+    w.pointer(w.add(11, "", task))
+    w.enumeration("state", {"DEAD": -1, "LIVE": 1})
+    w.enumeration64("wide", {"TOP": 1 << 40, "LOW": -2})
+    w.add(7, "elsewhere", 0, flag=1)
+    proto = w.add(13, "", integer, 2, extra=struct.pack("<IIII", 0, integer, 0, task))
+    w.add(12, "do_it", proto)
+    variable = w.add(14, "per_cpu_task", task, extra=struct.pack("<I", 1))
+    w.add(15, ".data..percpu", 40, 1, extra=struct.pack("<III", variable, 0, 40))
+    w.add(16, "double", 8)
+    w.add(17, "tagged", task, extra=struct.pack("<i", -1))
+    return w.section()
+
+
 KERNEL_TEXT = 0xFFFFFFFF81000000
 KERNEL_DATA = KERNEL_TEXT + 0x400000
 _TABLES, _TASK, _BTF = KERNEL_TEXT + 0x100000, KERNEL_TEXT + 0x200000, KERNEL_TEXT + 0x300000

@@ -54,7 +54,7 @@ def _slots(space: KernelObjects, node: int, kind: int, first: int, last: int) ->
     """The slots in use of a node that covers `first` to `last`, each with what it covers."""
     if kind not in _VARIANTS:
         raise GuestError("a maple tree holds a node of unknown kind; look again, or pause the machine")
-    pivot, slot = (space.field(_VARIANTS[kind], name) for name in ("pivot", "slot"))
+    pivot, slot = (space.fields.get(_VARIANTS[kind], name) for name in ("pivot", "slot"))
     pivots = space.words(node + pivot.offset, pivot.count)
     slots = space.words(node + slot.offset, slot.count)
     used = []

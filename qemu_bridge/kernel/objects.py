@@ -15,15 +15,14 @@ one moment. Everything is bounded by the `Budget` at hand, and what is not there
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ..errors import AddressError, GuestError, NoTypesError
+from ..errors import AddressError, GuestError
 from ..memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
 from ..memory.paging import PageTables
 from ..memory.ram import GuestRam
 from .budget import Budget
-from .symbols import KernelSymbols
-from .symbols.btf import Kind
+from .fields import FieldTable
+from .symbols import KernelSymbols, Kind
 
 MAX_TEXT = 4096
 MAX_LINKS = 1 << 18
@@ -31,29 +30,13 @@ _ATTEMPTS = 3
 _MAX_READ = 1 << 24
 _MAX_PAGES = 1 << 15
 _U64 = (1 << 64) - 1
-_SIGNED = 1 << 24
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Where a field lies in its structure; of an array, its elements.
-
-    `type_name` is that of the structure it is or points to, empty for numbers; `bits` is 0 unless it is a bit field.
-    """
-
-    offset: int
-    size: int
-    count: int
-    is_signed: bool
-    shift: int
-    bits: int
-    type_name: str
 
 
 class KernelObjects:
     """The kernel's address space as structures.
 
     Attributes:
+        fields: where the fields of structures lie.
         budget: what reading spends from; whoever asks sets it.
     """
 
@@ -64,7 +47,7 @@ class KernelObjects:
         self.btf = kernel.btf
         self.budget = Budget.unlimited()
         self._pages: dict[int, bytes | None] = {}
-        self._fields: dict[tuple[str, str], Field | None] = {}
+        self.fields = FieldTable(self.btf)
         base = kernel.kallsyms.address_of("page_offset_base")
         self._direct_map = _U64 if base is None else int.from_bytes(kernel.page_tables.read(base, 8), "little")
 
@@ -131,24 +114,15 @@ class KernelObjects:
 
     def has(self, type_name: str, path: str = "") -> bool:
         """Whether this kernel has the structure and, in it, the field."""
-        return self.btf.find(type_name) is not None and (not path or self._find(type_name, path) is not None)
+        return self.btf.find(type_name) is not None and (not path or self.fields.find(type_name, path) is not None)
 
     def size(self, type_name: str) -> int:
         """Bytes of a structure."""
         return self.btf.sizeof(type_name)
 
     def offset(self, type_name: str, path: str) -> int:
-        """Bytes from the start of `type_name` to its field."""
-        return self.field(type_name, path).offset
-
-    def field(self, type_name: str, path: str) -> Field:
-        """Field `path` (``comm``, ``thread.sp``) of `type_name`; `NoTypesError` when there is none."""
-        found = self._fields.get((type_name, path)) or self._find(type_name, path)
-        if found is None:
-            raise NoTypesError(
-                f"this kernel's {type_name} has no member {path}; report its release so that it can be added"
-            )
-        return found
+        """Bytes from the start of `type_name` to its field; `NoTypesError` when it has none of that name."""
+        return self.fields.get(type_name, path).offset
 
     def enumerator(self, type_name: str, constant: str) -> int | None:
         """The value of `constant` in ``enum type_name``, None when there is none."""
@@ -259,33 +233,6 @@ class KernelObjects:
         self._pages[number] = page
         return page
 
-    def _find(self, type_name: str, path: str) -> Field | None:
-        key = (type_name, path)
-        if key not in self._fields:
-            member = self.btf.find_member(type_name, path)
-            found = None
-            if member is not None:
-                found = self._describe(member.type_id, member.bit_offset, member.bit_size)
-            self._fields[key] = found
-        return self._fields[key]
-
-    def _describe(self, type_id: int, bit_offset: int, bit_size: int) -> Field:
-        btf, count = self.btf, 1
-        type_id = btf.resolve(type_id)
-        while btf.kind(type_id) == Kind.ARRAY and count:
-            count *= btf.count(type_id)
-            type_id = btf.resolve(btf.target(type_id))
-        kind, size = btf.kind(type_id), btf.size(type_id)
-        signed = (
-            bool(btf.encoding(type_id) & _SIGNED) if kind == Kind.INT else btf.is_flagged(type_id) and kind == Kind.ENUM
-        )
-        named = btf.resolve(btf.target(type_id)) if kind == Kind.PTR else type_id
-        type_name = btf.name(named) if btf.kind(named) in (Kind.STRUCT, Kind.UNION) else ""
-        if not bit_size:
-            return Field(bit_offset >> 3, size, count, signed, 0, 0, type_name)
-        start = bit_offset // 8 // max(size, 1) * max(size, 1)
-        return Field(start, size, count, signed, bit_offset - 8 * start, bit_size, type_name)
-
 
 class Object:
     """One structure in guest RAM: `object["field"]` is a number, a pointer being the address it holds."""
@@ -301,7 +248,7 @@ class Object:
         return f"<{self.type_name} at {self.address:#x}>"
 
     def __getitem__(self, path: str) -> int:
-        field = self.space.field(self.type_name, path)
+        field = self.space.fields.get(self.type_name, path)
         if field.size > 8:
             raise GuestError(f"{self.type_name}.{path} is a structure, not a number; name one of its members")
         value = int.from_bytes(self.space.read(self.address + field.offset, field.size), "little")
@@ -320,17 +267,17 @@ class Object:
 
     def inner(self, path: str) -> Object:
         """The structure that a field is."""
-        field = self.space.field(self.type_name, path)
+        field = self.space.fields.get(self.type_name, path)
         return Object(self.space, field.type_name, self.address + field.offset)
 
     def follow(self, path: str) -> Object | None:
         """The structure that a field points to, None for a null pointer."""
         address = self[path]
-        return Object(self.space, self.space.field(self.type_name, path).type_name, address) if address else None
+        return Object(self.space, self.space.fields.get(self.type_name, path).type_name, address) if address else None
 
     def text(self, path: str) -> str:
         """The text in a field that is an array of characters."""
-        field = self.space.field(self.type_name, path)
+        field = self.space.fields.get(self.type_name, path)
         return self.space.text(self.address + field.offset, field.size * field.count)
 
     def text_at(self, path: str, limit: int = MAX_TEXT) -> str:
@@ -340,7 +287,7 @@ class Object:
 
     def numbers(self, path: str) -> list[int]:
         """The elements of an array of numbers, or of structures of at most 8 bytes, unsigned."""
-        field = self.space.field(self.type_name, path)
+        field = self.space.fields.get(self.type_name, path)
         if field.size > 8:
             raise GuestError(f"{self.type_name}.{path} is an array of structures, not of numbers; use elements")
         data = self.space.read(self.address + field.offset, field.size * field.count)
@@ -348,6 +295,6 @@ class Object:
 
     def elements(self, path: str) -> list[Object]:
         """The elements of an array of structures."""
-        field = self.space.field(self.type_name, path)
+        field = self.space.fields.get(self.type_name, path)
         start = self.address + field.offset
         return [Object(self.space, field.type_name, start + number * field.size) for number in range(field.count)]

@@ -13,10 +13,6 @@ chapter 4)::
 >>> mapped = tables.mappings(Half.KERNEL)          # columns, decoded with NumPy, level by level
 >>> mapped.virtual[mapped.flags & WRITABLE != 0]
 
-Linux also keeps pages that are mapped but must not be touched (``PROT_NONE``, NUMA hinting): present clear, bit 8 set,
-and since release 4.18 the frame number inverted against L1TF (``arch/x86/include/asm/pgtable-invert.h``).
-They count as mapped here.
-
 The tables are the guest's own and may say anything: a walk never goes deeper than the levels, tables outside
 RAM are skipped and counted, and the number of tables and mappings is bounded.
 """
@@ -32,38 +28,30 @@ import numpy.typing as npt
 
 from ..errors import AddressError, UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, VirtualAddress
+from .page_entries import (
+    ENTRIES,
+    FRAME_MASK,
+    LARGEST_PAGE_LEVEL,
+    PTE_NO_EXECUTE,
+    PTE_PAGE_SIZE,
+    PTE_PRESENT,
+    PTE_PROT_NONE,
+    PTE_USER,
+    PTE_WRITABLE,
+    U64Array,
+    frames_of,
+    leaf_flags,
+    leaves,
+    pointers,
+)
 from .ram import GuestRam
-
-ENTRIES = 512
-LARGEST_PAGE_LEVEL = 3
-
-PRESENT = 1 << 0
-WRITABLE = 1 << 1
-USER = 1 << 2
-NO_EXECUTE = 1 << 3
-GLOBAL = 1 << 4
-ACCESSED = 1 << 5
-DIRTY = 1 << 6
-PROT_NONE = 1 << 7
 
 MAX_TABLES = 1 << 16
 MAX_MAPPINGS = 1 << 22
 
-_PTE_PRESENT = 1 << 0
-_PTE_WRITABLE = 1 << 1
-_PTE_USER = 1 << 2
-_PTE_ACCESSED = 1 << 5
-_PTE_DIRTY = 1 << 6
-_PTE_PAGE_SIZE = 1 << 7
-_PTE_GLOBAL = 1 << 8
-_PTE_PROT_NONE = 1 << 8
-_PTE_NO_EXECUTE = 1 << 63
-_FRAME_MASK = ((1 << 52) - 1) & ~(PAGE_SIZE - 1)
 _U64 = (1 << 64) - 1
 # Tables gathered in one step: 16 MiB of entries.
 _CHUNK = 4096
-
-U64Array = npt.NDArray[np.uint64]
 
 
 class Half(Enum):
@@ -82,7 +70,7 @@ class Mappings:
         virtual: first virtual address of each page, canonical, `uint64`.
         frame: its page frame number, `uint64`; may lie outside RAM, as device memory does.
         level: `uint8`; 1 is a page of 4 KiB, 2 of 2 MiB, 3 of 1 GiB.
-        flags: `uint8` of PRESENT, WRITABLE, USER, NO_EXECUTE, GLOBAL, ACCESSED, DIRTY, PROT_NONE; the rights are
+        flags: `uint8` of `page_entries`: PRESENT, WRITABLE, USER, NO_EXECUTE, GLOBAL, ACCESSED, DIRTY, PROT_NONE; the rights are
             those that all levels together leave.
         skipped: tables that could not be followed because they lie outside RAM.
         complete: False when a bound cut the walk short.
@@ -136,7 +124,7 @@ class PageTables:
         if levels not in (4, 5):
             raise UsageError(f"page tables of {levels} levels do not exist on x86-64; give 4 or 5")
         self.ram = ram
-        self.root = PhysicalAddress(root & _FRAME_MASK)
+        self.root = PhysicalAddress(root & FRAME_MASK)
         self.levels = levels
         self._sign_bit = 1 << (PAGE_SHIFT + 9 * levels - 1)
 
@@ -189,16 +177,16 @@ class PageTables:
         for tables in self._descend(half):
             skipped, complete = skipped + tables.skipped, complete and tables.complete
             for entries, virtual, rights in self._entries(tables, half):
-                leaf = _leaves(entries, tables.level)
+                leaf = leaves(entries, tables.level)
                 row, column = np.nonzero(leaf)
                 if found + len(row) > max_mappings:
                     row, column, complete = row[: max_mappings - found], column[: max_mappings - found], False
                 found += len(row)
                 entry = entries[row, column]
-                flags = _leaf_flags(entry, rights[row])
+                flags = leaf_flags(entry, rights[row])
                 levels = np.full(len(row), tables.level, np.uint8)
                 parts.append(
-                    (self._virtual(virtual[row], column, tables.level), _frames(entry, tables.level), levels, flags)
+                    (self._virtual(virtual[row], column, tables.level), frames_of(entry, tables.level), levels, flags)
                 )
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return Mappings(columns[0], columns[1], columns[2], columns[3], skipped, complete)
@@ -231,16 +219,16 @@ class PageTables:
                 entry = self.ram.read_u64(PhysicalAddress(table + ((virtual >> shift) & (ENTRIES - 1)) * 8))
             except AddressError:
                 return None
-            if not entry & (_PTE_PRESENT | (_PTE_PROT_NONE if level < self.levels else 0)):
+            if not entry & (PTE_PRESENT | (PTE_PROT_NONE if level < self.levels else 0)):
                 return None
-            if level == 1 or (level <= LARGEST_PAGE_LEVEL and entry & _PTE_PAGE_SIZE):
-                inverted = entry if entry & _PTE_PRESENT else ~entry
+            if level == 1 or (level <= LARGEST_PAGE_LEVEL and entry & PTE_PAGE_SIZE):
+                inverted = entry if entry & PTE_PRESENT else ~entry
                 within = virtual & ((1 << shift) - 1)
-                page = inverted & _FRAME_MASK & ~((1 << shift) - 1)
+                page = inverted & FRAME_MASK & ~((1 << shift) - 1)
                 return PhysicalAddress(page + within), (1 << shift) - within
-            if not entry & _PTE_PRESENT:
+            if not entry & PTE_PRESENT:
                 return None
-            table = PhysicalAddress(entry & _FRAME_MASK)
+            table = PhysicalAddress(entry & FRAME_MASK)
         return None
 
     def _descend(self, half: Half) -> Iterator[_Tables]:
@@ -260,9 +248,9 @@ class PageTables:
         """The tables that `tables` point to, at most `room` of them."""
         frames, virtuals, rights_below, found = [], [], [], 0
         for entries, virtual, rights in self._entries(tables, half):
-            row, column = np.nonzero(_pointers(entries, tables.level))
+            row, column = np.nonzero(pointers(entries, tables.level))
             entry = entries[row, column]
-            frames.append((entry & np.uint64(_FRAME_MASK)) >> np.uint64(PAGE_SHIFT))
+            frames.append((entry & np.uint64(FRAME_MASK)) >> np.uint64(PAGE_SHIFT))
             virtuals.append(self._virtual(virtual[row], column, tables.level))
             rights_below.append(self._restrict(rights[row], entry, column, tables.level))
             found += len(row)
@@ -305,57 +293,11 @@ class PageTables:
         Under page-table isolation the kernel's copy of a user root entry carries no-execute though user mode may
         execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half says nothing.
         """
-        denied = (~entry & np.uint64(_PTE_WRITABLE | _PTE_USER)) | (entry & np.uint64(_PTE_NO_EXECUTE))
+        denied = (~entry & np.uint64(PTE_WRITABLE | PTE_USER)) | (entry & np.uint64(PTE_NO_EXECUTE))
         if level == self.levels:
-            denied[column < ENTRIES // 2] &= np.uint64(_U64 & ~_PTE_NO_EXECUTE)
+            denied[column < ENTRIES // 2] &= np.uint64(_U64 & ~PTE_NO_EXECUTE)
         return rights | denied
 
 
 def _signed(virtual: int) -> int:
     return virtual - (1 << 64) if virtual >> 63 else virtual
-
-
-def _has(entries: U64Array, bits: int) -> npt.NDArray[np.bool_]:
-    """Which entries have any of `bits` set."""
-    found: npt.NDArray[np.bool_] = np.not_equal(entries & np.uint64(bits), 0)
-    return found
-
-
-def _leaves(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
-    """Which entries map a page themselves, PROT_NONE ones included."""
-    if level > LARGEST_PAGE_LEVEL:
-        return np.zeros(entries.shape, np.bool_)
-    mapped = _has(entries, _PTE_PRESENT | _PTE_PROT_NONE)
-    return mapped if level == 1 else mapped & _has(entries, _PTE_PAGE_SIZE)
-
-
-def _pointers(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
-    """Which entries point to a table of the level below."""
-    present = _has(entries, _PTE_PRESENT)
-    return present if level > LARGEST_PAGE_LEVEL else present & ~_has(entries, _PTE_PAGE_SIZE)
-
-
-def _frames(entry: U64Array, level: int) -> U64Array:
-    """Frame numbers in leaf entries, undoing the inversion of pages that are not present."""
-    address = np.where(_has(entry, _PTE_PRESENT), entry, ~entry)
-    shift = PAGE_SHIFT + 9 * (level - 1)
-    return (address & np.uint64(_FRAME_MASK & ~((1 << shift) - 1))) >> np.uint64(PAGE_SHIFT)
-
-
-def _leaf_flags(entry: U64Array, denied: U64Array) -> npt.NDArray[np.uint8]:
-    """The `Mappings.flags` of leaf entries below tables that deny `denied`."""
-    present = _has(entry, _PTE_PRESENT)
-    facts = (
-        (present, PRESENT),
-        (~present, PROT_NONE),
-        (_has(entry & ~denied, _PTE_WRITABLE), WRITABLE),
-        (_has(entry & ~denied, _PTE_USER), USER),
-        (_has(entry | denied, _PTE_NO_EXECUTE), NO_EXECUTE),
-        (present & _has(entry, _PTE_GLOBAL), GLOBAL),
-        (_has(entry, _PTE_ACCESSED), ACCESSED),
-        (_has(entry, _PTE_DIRTY), DIRTY),
-    )
-    flags = np.zeros(entry.shape, np.uint8)
-    for holds, flag in facts:
-        flags |= holds.astype(np.uint8) * np.uint8(flag)
-    return flags

@@ -98,6 +98,9 @@ class Answer(Record, Generic[T], frozen=True):
     def __iter__(self: Answer[tuple[E, ...]]) -> Iterator[E]:
         return iter(self.value)
 
+    def __bool__(self) -> bool:
+        return bool(self.value) if isinstance(self.value, tuple) else True
+
     def __len__(self: Answer[tuple[E, ...]]) -> int:
         return len(self.value)
 

@@ -129,10 +129,10 @@ def test_questions_cost_what_the_guest_touched_and_not_its_size(image):
     seconds = {}
     for name, memory in (("small", 256 << 20), ("large", SIZE)):
         with booted(name, image, memory=memory) as machine, machine.paused():
-            machine.client.page_map().value
+            machine.client.page_map()
             machine.client.dirty()
             for what, ask in (
-                ("page map", lambda machine=machine: machine.client.request("page_map")),
+                ("page map", lambda machine=machine: machine.client.refresh_page_map()),
                 ("resident", lambda machine=machine: machine.ram.resident_pages()),
                 ("dirty", lambda machine=machine: machine.client.dirty(1 << 30)),
             ):

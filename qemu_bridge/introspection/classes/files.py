@@ -7,11 +7,17 @@ is needed: pages of a file stay cached when nobody holds it.
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
-from ...kernel.columns import KernelColumns, U64Array
+from ...kernel.columns import KernelColumns, Pages, U64Array
+from ...kernel.memmap import MemMap, among
+from ...wire.records import PageClass
 from .owners import OwnerBook
 
+FILE_CLASSES = PageClass.PAGE_CACHE, PageClass.SHMEM
+PATHS_EVERY_S = 10.0
 _MAX_PARTS = 128
 _MAX_MOUNTS = 16
 _MAX_NAME = 255
@@ -157,3 +163,55 @@ class SlabNames:
         if known is None or known[0] != pointer:
             known = self._names[cache] = (pointer, self._read.string(pointer, 128))
         return self._book.number("slab", cache, known[1]) if known[1] else 0
+
+
+class KeyOwners:
+    """Owners of file and slab pages, by the key that the memmap gives each.
+
+    Attributes:
+        owner: the owner's number of each page, `uint32`; 0 where the page has no key or nobody is found.
+        paths_read_s: when the paths were last read as a whole, by `time.monotonic`.
+    """
+
+    def __init__(self, read: KernelColumns, memmap: MemMap, book: OwnerBook) -> None:
+        self._read = read
+        self._memmap = memmap
+        self.owner = np.zeros(read.ram.page_count, np.uint32)
+        self.start(book)
+
+    def start(self, book: OwnerBook) -> None:
+        """Number owners in `book` from now on."""
+        self._files, self._slabs = FileNames(self._read, book), SlabNames(self._read, book)
+        self.paths_read_s = time.monotonic()
+
+    def update(self, changed: Pages | slice) -> Pages:
+        """Name the slab and file pages that the memmap decoded, `changed` ones among them; returns those with another owner.
+
+        A page that looks the same may belong to another file, whose inode lies where that of a removed one lay.
+        """
+        self.owner[changed] = 0
+        decoded = self._memmap.decoded
+        classes = self._memmap.page_class[decoded]
+        renamed = []
+        for wanted, names in ((FILE_CLASSES, self._files), ((PageClass.SLAB,), self._slabs)):
+            rows = np.flatnonzero(among(classes, *wanted))
+            pages = rows if isinstance(decoded, slice) else decoded[rows]
+            if not len(pages):
+                continue
+            keys = self._memmap.key[pages]
+            # Pages of one owner lie together.
+            first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+            runs = keys[first]
+            keys = np.unique(runs)
+            owners = np.array(names.owners(keys), np.uint32)[np.searchsorted(keys, runs)]
+            owner = np.repeat(owners, np.diff(first, append=len(pages)))
+            renamed.append(pages[self.owner[pages] != owner])
+            self.owner[pages] = owner
+        return np.concatenate([np.zeros(0, np.int64), *renamed])
+
+    def refresh_paths(self) -> None:
+        """Every `PATHS_EVERY_S` read all paths anew, for files may have been renamed; their owners' numbers stay."""
+        now = time.monotonic()
+        if now - self.paths_read_s > PATHS_EVERY_S:
+            self._files.refresh(np.unique(self._memmap.key[among(self._memmap.page_class, *FILE_CLASSES)]))
+            self.paths_read_s = now

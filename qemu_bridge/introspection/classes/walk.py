@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ...kernel.columns import KernelColumns, Pages, U64Array
 from ...memory.addresses import PAGE_SHIFT, RamLayout
-from ...memory.paging import ENTRIES, LARGEST_PAGE_LEVEL, MAX_MAPPINGS, MAX_TABLES
+from ...memory.page_entries import ENTRIES, LARGEST_PAGE_LEVEL
+from ...memory.paging import MAX_MAPPINGS, MAX_TABLES
 
 _PRESENT, _LARGE, _PROT_NONE = np.uint64(1), np.uint64(1 << 7), np.uint64(1 << 8)
 _FRAME_MASK = np.uint64(((1 << 52) - 1) & ~0xFFF)
@@ -47,11 +48,16 @@ class Walk:
     complete: bool
 
     def changed_spaces(self, read: KernelColumns) -> Pages:
-        """The spaces one of whose tables says something else now."""
+        """Numbers of the spaces that have a table whose entries changed since the walk; accessed and dirty bits do not count."""
         now = read.ram.pages().view("<u8")[self.table_page]
         rows = np.flatnonzero((now != self.tables).any(axis=1))
         rows = rows[((now[rows] ^ self.tables[rows]) & _MEANING).any(axis=1)]
         return np.unique(self.table_space[rows])
+
+    def notes(self, mapper: str) -> list[str]:
+        """What was left out of the page tables of `mapper`, a sentence each."""
+        notes = [f"page tables of {mapper}: {self.skipped} outside RAM"] if self.skipped else []
+        return notes if self.complete else [*notes, f"page tables of {mapper}: more than are followed"]
 
 
 def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[int, int], ...] = ((0, _U64),)) -> Walk:
@@ -113,7 +119,7 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
 
 
 def join(kept: Walk, spaces: Pages, numbers: Pages, new: Walk) -> Walk:
-    """`kept` without its rows of `spaces`, together with `new`, whose space i is called numbers[i]."""
+    """`kept` without its rows of `spaces`, together with `new`; space i of `new` becomes numbers[i]."""
     stays, tables_stay = ~np.isin(kept.space, spaces), ~np.isin(kept.table_space, spaces)
     return Walk(
         np.concatenate([kept.space[stays], numbers[new.space]]),

@@ -133,7 +133,7 @@ def _raw_sockets(space: KernelObjects, symbol: str) -> Iterator[Object]:
     """Yield the ``sock_common`` of every raw socket of IPv4 or IPv6."""
     table = space.address_of(symbol)
     if table and space.has("raw_hashinfo", "ht"):
-        field = space.field("raw_hashinfo", "ht")
+        field = space.fields.get("raw_hashinfo", "ht")
         yield from _chained(space, table + field.offset, 8, field.count, "skc_node")
 
 

@@ -3,10 +3,12 @@
 `grammar` reads the words, `sources` looks at the guest; the two modules between turn one into the other.
 """
 
-from .grammar import parse_place, parse_target, suggest
+from .complete import complete_target
+from .hints import suggest
 from .identify import identify_place
+from .parse import parse_place, parse_target
 from .ranges import total
-from .resolve import complete_target, describe_ranges, resolve_target
+from .resolve import describe_ranges, resolve_target
 from .sources import GuestSources, Sources, skipped
 
 __all__ = [

@@ -18,7 +18,8 @@ from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, PageFrame, PhysicalAddres
 from ...memory.paging import Half, PageTables
 from ...wire.page_map import FLAG_HUGE, ORDER_SHIFT
 from ...wire.records import Owner, PageClass, Place, PlaceMapping, Process
-from .grammar import Span, SymbolPlace, suggest
+from .grammar import Span, SymbolPlace
+from .hints import suggest
 from .resolve import class_label
 from .sources import Sources, skipped
 

@@ -20,22 +20,15 @@ from ...errors import UsageError
 from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
 from ...memory.paging import Half, Mappings, PageTables
 from ...wire.records import MemoryMapping, Owner, PageClass, Process, TargetRange
+from .format import format_target
 from .grammar import (
     CLASSES,
-    KERNEL_PARTS,
-    KINDS,
-    PROCESS_PARTS,
-    WORDS,
     Combined,
     Named,
     Span,
     Target,
-    error_at,
-    format_target,
-    quote_name,
-    start_of_last_term,
-    suggest,
 )
+from .hints import error_at, suggest
 from .ranges import (
     NOTHING,
     Ranges,
@@ -49,7 +42,6 @@ from .ranges import (
 from .sources import Sources
 
 MAX_ROWS = 1 << 16
-MAX_COMPLETIONS = 1000
 _MAX_SYMBOL_NAMES = 4096
 # Below this many bytes an address space is walked page by page, above it is decoded as a whole.
 _BULK_BYTES = 1 << 20
@@ -100,24 +92,6 @@ def describe_ranges(found: Ranges, sources: Sources, by_page: bool = False) -> l
     return rows
 
 
-def complete_target(prefix: str, sources: Sources) -> list[str]:
-    """What `prefix` can become, at most `MAX_COMPLETIONS` texts that begin with it: for a shell to offer."""
-    begin = start_of_last_term(prefix)
-    stem, term = prefix[:begin], prefix[begin:]
-    kind, colon, name = term.partition(":")
-    found: Iterable[str]
-    if not colon:
-        words = [f"{kind}:" for kind in KINDS]
-        found = [*words, *WORDS, *(f"kernel.{part}" for part in KERNEL_PARTS)]
-    elif kind in ("pid", "comm"):
-        whole = sorted({str(row.pid) if kind == "pid" else quote_name(row.name, kind) for row in sources.processes()})
-        parts = [f"{each}/{part}" for each in whole if name.startswith(f"{each}/") for part in PROCESS_PARTS]
-        found = (f"{kind}:{each}" for each in [*whole, *parts])
-    else:
-        found = (f"{kind}:{quote_name(each, kind)}" for each in _known_names(sources, kind, name))
-    return [stem + each for each in found if each.startswith(term)][:MAX_COMPLETIONS]
-
-
 def class_label(number: int) -> str:
     """The class in words, also of a number that no class has."""
     return PageClass(number).label if number < len(PageClass) else f"class {number}"
@@ -145,7 +119,7 @@ def area_part(mapping: MemoryMapping) -> str:
     return "text" if "x" in mapping.permissions else "file"
 
 
-def _known_names(sources: Sources, kind: str, beginning: str = "") -> list[str]:
+def known_names(sources: Sources, kind: str, beginning: str = "") -> list[str]:
     """What a name of `kind` can be, in this guest."""
     if kind == "comm":
         return sorted({process.name for process in sources.processes()})
@@ -207,7 +181,7 @@ class _Resolver:
         """A file, slab cache or module."""
         owners = [owner for owner in self._owners(term.kind) if owner.name == term.name]
         if not owners:
-            raise self._unknown(term, _known_names(self._sources, term.kind))
+            raise self._unknown(term, known_names(self._sources, term.kind))
         return self._of_owners(owners)
 
     def _owners(self, kind: str) -> list[Owner]:
@@ -225,7 +199,7 @@ class _Resolver:
         found = NOTHING
         processes = [process for process in self._sources.processes() if process.name == term.name]
         if not processes:
-            raise self._unknown(term, _known_names(self._sources, "comm"))
+            raise self._unknown(term, known_names(self._sources, "comm"))
         for process in processes:
             if self._sources.has_time():
                 found = combine("+", found, self._of_process(process, term.part))

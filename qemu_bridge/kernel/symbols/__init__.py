@@ -1,6 +1,7 @@
 """Names for guest memory from the guest's RAM alone: `KernelSymbols` finds the kernel, its symbols and its types."""
 
-from .btf import Btf, Kind, Member
+from .btf import Btf, Member
+from .btf_format import Kind
 from .kallsyms import KallsymsTable
 from .kernel import KernelSection, KernelSymbols
 from .vmcoreinfo import VmCoreInfo, find_vmcoreinfo

@@ -1,70 +1,28 @@
 """The kernel's types, read from the BTF section that it carries in memory.
 
-BTF (``Documentation/bpf/btf.rst``, ``include/uapi/linux/btf.h``, kinds as of release 6.12) is a header of 24 bytes, a
-run of type records and a table of strings. A record is three words (name offset, info, size or type) followed by what
-its kind asks for; its number, counted from 1, is how others refer to it, and 0 is ``void``. ``info`` holds the count of
-what follows in bits 0-15, the kind in bits 24-28 and a flag in bit 31.
-
 >>> btf.member_offset("task_struct", "comm")
 2944
 >>> btf.sizeof("page")
 64
 
-The bytes are the guest's: a reference may lead nowhere or in a circle. `parse_btf` checks that the records tile the
+The bytes are the guest's: a reference may lead nowhere or in a circle. `btf_format` checks that the records tile the
 section, and every walk along references is bounded.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import NoTypesError
+from .btf_format import COUNTED_WORDS, HINT, MODIFIERS, SIZED, Kind, read_section
 
-_MAGIC = 0xEB9F
-_HEADER = struct.Struct("<HBBIIIII")
-_MAX_TYPES = 1 << 20
-# Longest chain of qualifiers and typedefs, and most anonymous structs in one, that are followed.
 MAX_DEPTH = 64
-_HINT = "use a kernel built with CONFIG_DEBUG_INFO_BTF"
-
-
-class Kind(IntEnum):
-    """What a record describes."""
-
-    VOID = 0
-    INT = 1
-    PTR = 2
-    ARRAY = 3
-    STRUCT = 4
-    UNION = 5
-    ENUM = 6
-    FWD = 7
-    TYPEDEF = 8
-    VOLATILE = 9
-    CONST = 10
-    RESTRICT = 11
-    FUNC = 12
-    FUNC_PROTO = 13
-    VAR = 14
-    DATASEC = 15
-    FLOAT = 16
-    DECL_TAG = 17
-    TYPE_TAG = 18
-    ENUM64 = 19
-
-
-MODIFIERS = frozenset({Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG})
-_SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FLOAT, Kind.ENUM64, Kind.DATASEC})
-# Words behind the three common ones: a fixed number, and a number for each of the counted.
-_FIXED_WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
-_COUNTED_WORDS = {Kind.STRUCT: 3, Kind.UNION: 3, Kind.ENUM: 2, Kind.FUNC_PROTO: 2, Kind.DATASEC: 3, Kind.ENUM64: 3}
+"""Longest chain of qualifiers and typedefs, and most anonymous structs in one, that are followed."""
 # Names that are searched for one by one before all are listed; places where one name may stand among the strings.
 _FEW_NAMES, _MAX_PLACES = 16, 1 << 10
 
@@ -173,7 +131,7 @@ class Btf:
         kind = self.kind(type_id)
         if kind == Kind.ARRAY:
             return int(self.words[self.starts[type_id] + 3])
-        return 0 if kind in _SIZED or kind in (Kind.VOID, Kind.FWD) else int(self.words[self.starts[type_id] + 2])
+        return 0 if kind in SIZED or kind in (Kind.VOID, Kind.FWD) else int(self.words[self.starts[type_id] + 2])
 
     def count(self, type_id: int) -> int:
         """Elements of an array."""
@@ -203,7 +161,7 @@ class Btf:
             kind = self.kind(type_id)
             if kind == Kind.PTR:
                 return 8 * elements
-            if kind in _SIZED:
+            if kind in SIZED:
                 return elements * int(self.words[self.starts[type_id] + 2])
             if kind != Kind.ARRAY:
                 return 0
@@ -246,7 +204,7 @@ class Btf:
         if kind not in (Kind.ENUM, Kind.ENUM64):
             return {}
         start = int(self.starts[type_id]) + 3
-        signed, width = self.is_flagged(type_id), _COUNTED_WORDS[kind]
+        signed, width = self.is_flagged(type_id), COUNTED_WORDS[kind]
         rows = self.words[start : start + self._vlen(type_id) * width].reshape(-1, width).tolist()
         bits = 32 if width == 2 else 64
         values = ((row[0], row[1] if width == 2 else row[1] | row[2] << 32) for row in rows)
@@ -258,7 +216,7 @@ class Btf:
     def _required(self, name: str) -> int:
         type_id = self.find(name, Kind.STRUCT, Kind.UNION, Kind.TYPEDEF)
         if type_id is None:
-            raise NoTypesError(f"this kernel has no type {name}; it may be built without that feature, or {_HINT}")
+            raise NoTypesError(f"this kernel has no type {name}; it may be built without that feature, or {HINT}")
         return type_id
 
     def _decode_members(self, type_id: int) -> tuple[Member, ...]:
@@ -297,63 +255,6 @@ class Btf:
 
 
 def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
-    """The types in a BTF section; `NoTypesError` when it is not one or its records do not fill it.
-
-    `starts` may be `Btf.starts` of an earlier look at what should be the same bytes: it saves finding the records
-    again, and is passed over unless it is what finding them would give.
-    """
-    if len(data) < _HEADER.size:
-        raise NoTypesError(f"the kernel's BTF section has only {len(data)} bytes; {_HINT}")
-    magic, version, _, header_size, type_at, type_size, string_at, string_size = _HEADER.unpack_from(data)
-    types, strings = header_size + type_at, header_size + string_at
-    if magic != _MAGIC or version != 1 or header_size < _HEADER.size or type_size % 4:
-        raise NoTypesError(
-            f"the kernel's BTF section starts with {data[:8].hex()}, which is not BTF version 1; {_HINT}"
-        )
-    if types + type_size > len(data) or strings + string_size > len(data):
-        raise NoTypesError(f"the kernel's BTF section of {len(data)} bytes is shorter than its header says; {_HINT}")
-    words = np.frombuffer(data[types : types + type_size], "<u4")
-    if not len(words):
-        raise NoTypesError(f"the kernel's BTF section holds no types; {_HINT}")
-    if starts is None or not _are_record_starts(starts, words):
-        starts = _record_starts(words.tolist())
-    return Btf(words, starts, data[strings : strings + string_size])
-
-
-def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
-    """The word at which each type's record begins; the entry of void points at the first record."""
-    fixed, counted = _record_words()
-    starts, position, end = [0], 0, len(words)
-    while position + 3 <= end and len(starts) <= _MAX_TYPES:
-        info = words[position + 1]
-        kind = info >> 24 & 0x1F
-        if not fixed[kind]:
-            break
-        starts.append(position)
-        position += fixed[kind] + counted[kind] * (info & 0xFFFF)
-    if position != end:
-        raise NoTypesError(f"the kernel's BTF breaks off at type {len(starts)}, word {position} of {end}; {_HINT}")
-    return np.array(starts, np.int64)
-
-
-def _are_record_starts(starts: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> bool:
-    """Whether `starts` is what `_record_starts` finds: each record begins where the one before it ends."""
-    records = starts[1:]
-    if starts.dtype != np.int64 or starts.ndim != 1 or not 0 < len(records) <= _MAX_TYPES or starts[0] or records[0]:
-        return False
-    if int(records.min()) < 0 or int(records.max()) + 3 > len(words):
-        return False
-    fixed, counted = (np.array(sizes) for sizes in _record_words())
-    infos = words[records + 1]
-    kinds = infos >> np.uint32(24) & np.uint32(0x1F)
-    sizes = fixed[kinds] + counted[kinds] * (infos & np.uint32(0xFFFF))
-    return bool(fixed[kinds].all()) and np.array_equal(records + sizes, np.append(records[1:], len(words)))
-
-
-def _record_words() -> tuple[list[int], list[int]]:
-    """By kind, the words of a record without those that it counts, and the words of each counted; 0 for no kind."""
-    kinds = [kind for kind in Kind if kind != Kind.VOID]
-    fixed, counted = [0] * 32, [0] * 32
-    for kind in kinds:
-        fixed[kind], counted[kind] = 3 + _FIXED_WORDS.get(kind, 0), _COUNTED_WORDS.get(kind, 0)
-    return fixed, counted
+    """The types in a BTF section; arguments and errors are those of `btf_format.read_section`."""
+    section = read_section(data, starts)
+    return Btf(section.words, section.starts, section.strings)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from .btf import MAX_DEPTH, Btf, Kind, Member
+from .btf import MAX_DEPTH, Btf, Member
+from .btf_format import Kind
 from .kallsyms import KallsymsTable
 
 FORMAT = "6.2.0"

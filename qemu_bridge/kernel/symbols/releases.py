@@ -19,7 +19,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .btf import Btf, Kind
+from .btf import Btf
+from .btf_format import Kind
 
 Release = tuple[int, int]
 """Major and minor number: (6, 12)."""

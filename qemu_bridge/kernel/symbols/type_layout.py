@@ -14,7 +14,8 @@ from itertools import islice
 
 from ...errors import UsageError
 from ...wire.records import TypeField, TypeLayout
-from .btf import Btf, Kind
+from .btf import Btf
+from .btf_format import Kind
 
 MOST_FIELDS = 1000
 MOST_NAMES = 200

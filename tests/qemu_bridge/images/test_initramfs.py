@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from images_samples import make_member, make_tar
 
 from qemu_bridge.images import initramfs
 from qemu_bridge.images.initramfs import Tree, compress, read_tar
-
-from ...images_samples import make_member, make_tar
 
 
 def sample_tree() -> Tree:

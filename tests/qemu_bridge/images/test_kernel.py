@@ -7,13 +7,12 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from images_samples import COMPRESSIONS, make_bzimage, make_vmlinux
 
 from qemu_bridge.images import kernel
 from qemu_bridge.images.fetch import Unavailable
 from qemu_bridge.images.kernel import extract_vmlinux, has_pvh_entry, has_types, is_bzimage, read_release
 from qemu_bridge.images.providers import to_kernel
-
-from ...images_samples import COMPRESSIONS, make_bzimage, make_vmlinux
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from images_samples import make_bzimage, make_tar, make_vmlinux
 
 from qemu_bridge import images
 from qemu_bridge.errors import ImageError
 from qemu_bridge.images.fetch import Unavailable
 from qemu_bridge.images.packages import fetch_package, iter_package_files, resolve_kernel_package
-
-from ...images_samples import make_bzimage, make_tar, make_vmlinux
 
 PACKERS = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.ZstdCompressor().compress, "": bytes}
 KERNEL = "linux-image-6.9.0-sample"

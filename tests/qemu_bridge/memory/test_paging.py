@@ -16,7 +16,7 @@ from memory_samples import LARGE, LEAF, NO_EXECUTE, PRESENT, PROT_NONE, USER, WR
 from volatility3.framework import exceptions
 
 from qemu_bridge.errors import AddressError, UsageError
-from qemu_bridge.memory import paging
+from qemu_bridge.memory import page_entries, paging
 from qemu_bridge.memory.addresses import PhysicalAddress, VirtualAddress
 from qemu_bridge.memory.paging import Half, PageTables
 
@@ -56,7 +56,7 @@ def walk_all(ram, root: int, levels: int = 4) -> dict[int, tuple[int, int, bool,
 
 def rows(mapped: paging.Mappings) -> dict[int, tuple[int, int, bool, bool, bool]]:
     flags = [
-        [bool(flag & bit) for bit in (paging.WRITABLE, paging.USER, paging.NO_EXECUTE)]
+        [bool(flag & bit) for bit in (page_entries.WRITABLE, page_entries.USER, page_entries.NO_EXECUTE)]
         for flag in mapped.flags.tolist()
     ]
     columns = zip(mapped.virtual.tolist(), mapped.frame.tolist(), mapped.level.tolist(), flags, strict=True)
@@ -171,7 +171,7 @@ def test_translation_equals_volatilitys(chosen, uniform, asked):
         hidden_large = [
             (virtual, 1 << (12 + 9 * (row[1] - 1)))
             for virtual, row, flags in zip(mapped, mapped.values(), tables.mappings().flags.tolist(), strict=True)
-            if row[1] > 1 and flags & paging.PROT_NONE
+            if row[1] > 1 and flags & page_entries.PROT_NONE
         ]
         # In, around and far from what is mapped.
         places = [choice[0] for choice in chosen]
@@ -231,7 +231,7 @@ def test_prot_none_counts_as_mapped_and_swapped_out_does_not(tmp_path):
     memory.map(root, 0x600000, (~0x200000 & 0xFFFFFFFE00000) | PROT_NONE | LARGE, level=2)
     mapped = PageTables(memory.open(), root).mappings()
     assert dict(zip(mapped.virtual.tolist(), mapped.frame.tolist(), strict=True)) == {0x600000: 0x200, 0x400000: 5}
-    assert mapped.flags.tolist() == [paging.PROT_NONE, paging.PROT_NONE]
+    assert mapped.flags.tolist() == [page_entries.PROT_NONE, page_entries.PROT_NONE]
 
 
 def test_equal_entries_are_mapped_all_the_same(tmp_path):
@@ -249,7 +249,7 @@ def test_no_execute_of_a_user_root_entry_is_page_table_isolations_and_says_nothi
     memory.map(root, 0x400000, 0x5000 | LEAF, rights=LEAF)
     memory.entry(root, 0, int.from_bytes(memory.data[root : root + 8], "little") | NO_EXECUTE)
     tables = PageTables(memory.open(), root)
-    assert not tables.mappings().flags[0] & paging.NO_EXECUTE
+    assert not tables.mappings().flags[0] & page_entries.NO_EXECUTE
     assert set(tables.table_frames(isolated=True).frame) - set(tables.table_frames().frame) == {(root >> 12) + 1}
 
 

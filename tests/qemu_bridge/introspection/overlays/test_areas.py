@@ -1,112 +1,49 @@
-"""Processes, areas and modules against ``/proc``, read to the letter, and what a hostile guest cannot do."""
+"""Memory areas, against /proc/PID/maps."""
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import gc
-import os
-import random
 import re
 import shutil
 import subprocess
 import time
 import tracemalloc
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from overlay_checks import check_maps, look, processes_inside, running
 from support import booted
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.introspection.overlays import OverlayContext, find_overlays, read_overlay
-from qemu_bridge.kernel.budget import Budget
-from qemu_bridge.kernel.symbols import KernelSymbols
-from qemu_bridge.memory.paging import NO_EXECUTE, USER, Half
-from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.wire.records import MemoryMapping, Module, Process
+from qemu_bridge.memory.page_entries import NO_EXECUTE, USER
+from qemu_bridge.memory.paging import Half
 
 pytestmark = pytest.mark.guest
 
-PROC = """for p in /proc/[0-9]*; do
-  grep -q . $p/stat 2>/dev/null && { echo "== ${p#/proc/}"; cat $p/stat; grep -E '^(PPid|Uid|Threads|State):' $p/status; tr '\\0' ' ' <$p/cmdline; echo; }
-done 2>/dev/null; true"""
 
+def test_areas_are_the_lines_of_every_maps_file(each_machine, context):
+    def parse(text):
+        found = {}
+        for block in text.split("== ")[1:]:
+            pid, _, lines = block.partition("\n")
+            found[int(pid)] = re.findall(r"^(\w+)-(\w+) (\S+) (\w+) (\S+) (\d+) *(.*)$", lines, re.MULTILINE)
+        return found
 
-def processes_inside(machine) -> dict[int, Process]:
-    """What /proc says of every process that is not the asking shell's own."""
-    found = {}
-    parts = re.split(r"^== (\d+)\n", machine.exec(PROC).decode(), flags=re.MULTILINE)
-    for pid, block in zip(parts[1::2], parts[2::2], strict=True):
-        stat, *rest = block.split("\n")
-        fields = dict(line.split(":", 1) for line in rest if ":\t" in line)
-        if "for p in /proc" in block:
-            continue
-        found[int(pid)] = Process(
-            pid=int(pid),
-            parent_pid=int(fields["PPid"]),
-            uid=int(fields["Uid"].split()[0]),
-            state=fields["State"].split()[0],
-            name=stat[stat.index("(") + 1 : stat.rindex(")")],
-            command_line=rest[len(fields)].strip(),
-            page_table=None,
-            thread_count=int(fields["Threads"]),
-            resident_pages=int(stat[stat.rindex(")") + 2 :].split()[21]),
-        )
-    return found
-
-
-def maps_line(mapping: MemoryMapping) -> str:
-    """The record as ``/proc/PID/maps`` prints it."""
-    place = f"{mapping.start:08x}-{mapping.end:08x} {mapping.permissions} {mapping.file_offset:08x}"
-    return f"{place} {mapping.device} {mapping.inode} ".ljust(73 if mapping.path else 0) + mapping.path
-
-
-def modules_line(module: Module) -> str:
-    """The record as ``/proc/modules`` prints it, but for the reference count."""
-    users = "".join(f"{name}," for name in module.used_by) or "-"
-    return f"{module.name} {module.size} {users} {module.state} {module.base:#018x}"
-
-
-@contextlib.contextmanager
-def running(machine, command: str, name: str) -> Iterator[int]:
-    """A process of the guest that runs `command` in the background; yields its pid."""
-    pid = int(machine.exec(f"{command} >/dev/null 2>&1 </dev/null & echo $!").decode().split()[-1])
-    try:
-        for _ in range(100):
-            if machine.exec(f"cat /proc/{pid}/comm").decode().strip() == name:
-                break
-        yield pid
-    finally:
-        machine.exec(f"kill -9 {pid}; true")
-
-
-def check_maps(machine, pid: int) -> list[MemoryMapping]:
-    """Read inside, pause, read outside: they must be equal."""
-    inside = machine.exec(f"cat /proc/{pid}/maps").decode().splitlines()
-    with machine.paused():
-        outside = machine.mappings(pid)
-    assert [maps_line(mapping).rstrip() for mapping in outside] == [line.rstrip() for line in inside]
-    return outside
-
-
-def test_processes_equal_proc(machine):
-    inside = processes_inside(machine)
-    with machine.paused():
-        outside = {process.pid: process for process in machine.processes()}
-    lived = set(inside) & set(outside)
-    assert len(lived) > 10 and 1 in lived and 2 in lived
-    for pid in sorted(lived):
-        ours, theirs = outside[pid], inside[pid]
-        facts = [(p.parent_pid, p.uid, p.thread_count, p.command_line.strip()) for p in (ours, theirs)]
-        assert facts[0] == facts[1], pid
-        # A kernel worker that was just woken has another name and state by now.
-        if not theirs.name.startswith("kworker/"):
-            assert ours.name == theirs.name
-        assert ours.name.split("-")[0].split("+")[0] == theirs.name.split("-")[0].split("+")[0]
-        assert (ours.page_table is None) == (not theirs.command_line)
-    idle = [pid for pid in lived if inside[pid].state == outside[pid].state]
-    assert len(idle) > 0.9 * len(lived)
-    assert outside[1].resident_pages == inside[1].resident_pages
+    command = "for p in /proc/[0-9]*; do [ -s $p/cmdline ] || [ -e $p/exe ] && echo == ${p#/proc/} && cat $p/maps; done 2>/dev/null; true"
+    steady, rows = look(each_machine, context, "areas", command, parse)
+    steady = {pid: lines for pid, lines in steady.items() if lines}
+    assert len(steady) >= 4
+    for pid, lines in steady.items():
+        found = [
+            (
+                *(f"{row['start']:08x}", f"{row['end']:08x}", row["permissions"], f"{row['file_offset']:08x}"),
+                *(row["device"], str(row["inode"]), row["path"]),
+            )
+            for row in rows
+            if row["pid"] == pid
+        ]
+        assert found == lines
 
 
 def test_maps_of_every_process_equal_proc(machine):
@@ -129,33 +66,6 @@ def test_a_kernel_thread_maps_nothing_and_an_unknown_pid_is_refused(machine):
     assert machine.mappings(2) == []
     with pytest.raises(UsageError, match="no process 999999"):
         machine.mappings(999999)
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        pytest.param("d=/tmp/plain; mkdir -p $d", id="plain"),
-        pytest.param("d='/tmp/a b'; mkdir -p \"$d\"", id="blank"),
-        pytest.param("d=/tmp/$(printf 'two\\nlines'); mkdir -p \"$d\"", id="newline"),
-        pytest.param("d=/tmp/mounted; mkdir -p $d; mount -t tmpfs none $d; mkdir -p $d/below; d=$d/below", id="tmpfs"),
-        pytest.param("d=/tmp/bound; mkdir -p $d /tmp/bound-from; mount --bind /tmp/bound-from $d", id="bind"),
-        pytest.param("d=/tmp/gone; mkdir -p $d; delete=1", id="deleted"),
-    ],
-)
-def test_a_mapped_file_has_the_name_the_kernel_gives_it(machine, place):
-    """A copy of busybox run from odd places."""
-    setup = f'{place}; cp $(readlink -f $(which busybox || echo /bin/busybox)) "$d/sleep"'
-    machine.exec(
-        f'{setup}; ("$d/sleep" 1000 & echo $! >/tmp/pid) >/dev/null 2>&1; sleep 1; test -z "$delete" || rm "$d/sleep"'
-    )
-    pid = int(machine.exec("cat /tmp/pid").decode())
-    try:
-        mapped = check_maps(machine, pid)
-    finally:
-        machine.exec(
-            f"kill -9 {pid}; umount /tmp/mounted /tmp/bound 2>/dev/null; rm -rf /tmp/mounted /tmp/bound* /tmp/gone; true"
-        )
-    assert any("sleep" in mapping.path for mapping in mapped)
 
 
 def test_anonymous_shared_memory_memfd_and_unreadable_pages_equal_proc(machine, tmp_path):
@@ -203,7 +113,6 @@ int main(void) {
 
 
 def upload(machine, program) -> None:
-    import base64
     import gzip
 
     text = base64.b64encode(gzip.compress(program.read_bytes())).decode()
@@ -211,25 +120,6 @@ def upload(machine, program) -> None:
     for start in range(0, len(text), 40000):
         machine.exec(f"printf %s {text[start : start + 40000]} >>/tmp/b64")
     machine.exec("base64 -d /tmp/b64 | gunzip >/tmp/maps && chmod +x /tmp/maps")
-
-
-def test_modules_equal_proc(machine):
-    inside = machine.exec("cat /proc/modules; true").decode().splitlines()
-    with machine.paused():
-        outside = machine.modules()
-    expected = []
-    for line in inside:
-        name, size, _, users, state, base = line.split()[:6]
-        expected.append(f"{name} {size} {users} {state} {base}")
-    assert [modules_line(module) for module in outside] == expected
-
-
-def test_a_process_that_starts_is_seen(machine):
-    before = {process.pid for process in machine.processes()}
-    with running(machine, "sleep 4321", "sleep") as pid:
-        assert pid not in before
-        (process,) = [process for process in machine.processes() if process.pid == pid]
-        assert process.command_line == "sleep 4321" and process.page_table % 4096 == 0
 
 
 def test_a_thousand_queries_leave_nothing_behind(machine):
@@ -257,61 +147,6 @@ def test_a_process_and_its_areas_are_read_in_milliseconds(machine):
     processes = machine.processes()
     machine.mappings(1)
     assert time.perf_counter() - started < 0.0005 * len(processes) + 0.05
-
-
-@pytest.fixture(scope="module")
-def copy(machine, tmp_path_factory):
-    """A copy of the guest's RAM that may be damaged."""
-    path = tmp_path_factory.mktemp("copy") / "guest.ram"
-    with machine.paused():
-        shutil.copyfile(machine.ram.path, path)
-    return GuestRam(path, machine.ram.layout)
-
-
-def damage(ram: GuestRam, pages: np.ndarray, rng: random.Random, count: int) -> None:
-    """Overwrite `count` words in `pages` with other words of theirs, or with noise."""
-    with open(ram.path, "r+b") as file:
-        for _ in range(count):
-            page = int(pages[rng.randrange(len(pages))])
-            offset = (page << 12) + rng.randrange(512) * 8
-            source = (int(pages[rng.randrange(len(pages))]) << 12) + rng.randrange(512) * 8
-            word = ram.view[source : source + 8].tobytes() if rng.random() < 0.7 else os.urandom(8)
-            file.seek(offset)
-            file.write(word)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_guest_ends_every_query_in_time_without_an_exception(machine, copy, seed):
-    """Words of the pages that queries read are exchanged at random, again and again."""
-    kernel = _on(copy, KernelSymbols.load(machine.ram))
-    context = OverlayContext(copy, kernel)
-    rng = random.Random(seed)
-    names = ("processes", "areas", "modules", "kernel-stacks")
-    asked = [*(find_overlays().find(name) for name in names)]
-    for overlay in asked:
-        read_overlay(overlay, context, Budget())
-    read = [page << 12 for page, content in context.objects._pages.items() if content]
-    touched = [context.objects.physical(address) for address in read]
-    pages = np.array(
-        sorted({copy.layout.to_offset(page) >> 12 for page in touched if page is not None and page < copy.size})
-    )
-    for _ in range(3):
-        damage(copy, pages, rng, 30)
-        for overlay in asked:
-            context.forget()
-            started = time.perf_counter()
-            table = read_overlay(overlay, context, Budget(time_s=2.0))
-            assert len(table.rows) <= 1 << 17 and len(table.skipped) <= 20
-            assert time.perf_counter() - started < 4
-
-
-def _on(ram: GuestRam, kernel: KernelSymbols) -> KernelSymbols:
-    """The same kernel's symbols over another RAM: loading would refuse what is damaged."""
-    from qemu_bridge.memory.paging import PageTables
-
-    kernel.ram = ram
-    kernel.page_tables = PageTables(ram, kernel.page_tables.root, kernel.page_tables.levels)
-    return kernel
 
 
 def test_five_levels_and_page_table_isolation_change_nothing_to_the_eye(image):

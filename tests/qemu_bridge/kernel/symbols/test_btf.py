@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_samples import BtfWriter
+from memory_samples import BtfWriter, every_kind_of_type
 
 from qemu_bridge.errors import NoTypesError
-from qemu_bridge.kernel.symbols.btf import Btf, Kind, parse_btf
+from qemu_bridge.kernel.symbols.btf import Btf, parse_btf
+from qemu_bridge.kernel.symbols.btf_format import Kind
 
 SIGNED, CHAR, BOOL = 1, 2, 4
 
 
 def sample() -> Btf:
     """One type of every kind."""
-    return parse_btf(every_kind())
-
-
-def every_kind() -> bytes:
-    """The section of `sample`."""
-    w = BtfWriter()
-    integer = w.integer("int", 4, SIGNED)
-    character = w.integer("char", 1, SIGNED)
-    name = w.array(character, integer, 16)
-    inner = w.aggregate("", 8, [("low", integer, 0), ("high", integer, 32)])
-    either = w.aggregate("", 8, [("", inner, 0), ("whole", integer, 0)], union=True)
-    task = w.aggregate("task", 40, [("state", integer, 0), ("", either, 64), ("comm", name, 128)])
-    w.aggregate("holder", 48, [("count", integer, 0), ("task", task, 64)])
-    w.aggregate(
-        "flags", 4, [("ready", integer, 0 | 1 << 24), ("mode", integer, 1 | 5 << 24), ("plain", integer, 0)], bits=True
-    )
-    const = w.add(10, "", w.add(9, "", task))
-    w.add(8, "task_t", w.add(18, "user", const))
-    w.pointer(w.add(11, "", task))
-    w.enumeration("state", {"DEAD": -1, "LIVE": 1})
-    w.enumeration64("wide", {"TOP": 1 << 40, "LOW": -2})
-    w.add(7, "elsewhere", 0, flag=1)
-    proto = w.add(13, "", integer, 2, extra=struct.pack("<IIII", 0, integer, 0, task))
-    w.add(12, "do_it", proto)
-    variable = w.add(14, "per_cpu_task", task, extra=struct.pack("<I", 1))
-    w.add(15, ".data..percpu", 40, 1, extra=struct.pack("<III", variable, 0, 40))
-    w.add(16, "double", 8)
-    w.add(17, "tagged", task, extra=struct.pack("<i", -1))
-    return w.section()
+    return parse_btf(every_kind_of_type())
 
 
 def test_every_kind_is_told_from_the_others():
@@ -117,24 +88,6 @@ def test_a_forest_of_anonymous_members_is_searched_in_bounded_time():
     assert time.perf_counter() - started < 2
 
 
-@pytest.mark.parametrize(
-    "section",
-    [
-        b"",
-        b"\x9f\xeb\x01",
-        b"\0" * 64,
-        struct.pack("<HBBIIIII", 0xEB9F, 2, 0, 24, 0, 0, 0, 0),
-        struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 0, 0, 0),
-        struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 400, 400, 1),
-        struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 12, 12, 1) + struct.pack("<III", 0, 31 << 24, 0) + b"\0",
-        struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, 12, 12, 1) + struct.pack("<III", 0, 4 << 24 | 9, 0) + b"\0",
-    ],
-)
-def test_what_is_no_btf_is_refused(section):
-    with pytest.raises(NoTypesError):
-        parse_btf(section)
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_types_never_raise_anything_else(data):
@@ -180,26 +133,3 @@ def test_offsets_and_sizes_are_those_the_compiler_put_into_the_note(machine):
             assert btf.member_offset(struct_name, member) == int(value), name
             checked += 1
     assert checked > 20
-
-
-@pytest.mark.parametrize(
-    "tamper",
-    [
-        lambda starts: starts[:0],
-        lambda starts: starts[:1],
-        lambda starts: starts[:-1],
-        lambda starts: starts + 1,
-        lambda starts: -starts,
-        lambda starts: starts * (1 << 40),
-        lambda starts: starts[::-1],
-        lambda starts: np.append(starts, starts[-1]),
-        lambda starts: starts.astype(np.float64),
-        lambda starts: starts.reshape(1, -1),
-        lambda starts: np.full(len(starts), np.iinfo(np.int64).max),
-    ],
-)
-def test_places_of_records_from_elsewhere_are_used_only_where_they_fit(tamper):
-    section = every_kind()
-    found = parse_btf(section)
-    assert parse_btf(section, found.starts).starts is found.starts
-    assert np.array_equal(parse_btf(section, tamper(found.starts)).starts, found.starts)

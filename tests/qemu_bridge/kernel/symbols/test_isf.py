@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from memory_samples import BtfWriter
 
-from qemu_bridge.kernel.symbols.btf import Btf, Kind, parse_btf
+from qemu_bridge.kernel.symbols.btf import Btf, parse_btf
+from qemu_bridge.kernel.symbols.btf_format import Kind
 from qemu_bridge.kernel.symbols.isf import to_isf
 from qemu_bridge.kernel.symbols.kallsyms import KallsymsTable
 

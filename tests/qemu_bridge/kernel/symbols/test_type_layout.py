@@ -49,4 +49,4 @@ def test_a_real_task_says_its_name_and_size(machine):
         assert fields["comm"].text.startswith("'swapper") and fields["pid"].text == "0"
         assert "task_struct" in client.type_names("task_str")
         with pytest.raises(UsageError, match="no struct"):
-            client.type_layout("no_such_type").value
+            client.type_layout("no_such_type")

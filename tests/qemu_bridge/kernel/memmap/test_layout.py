@@ -1,16 +1,15 @@
-"""The memmap, decoded: what each release means by a page type; against the guest's own word see test_page_kinds."""
+"""Where struct page keeps what, and what each release means by a page type."""
 
 import numpy as np
 import pytest
 from memory_samples import BtfWriter
 
-from qemu_bridge.kernel.columns import KernelColumns
-from qemu_bridge.kernel.memmap import MemMap, PageLayout, PageTypes, read_page_types
+from qemu_bridge.kernel.memmap import PageLayout, PageTypes, read_page_types
 from qemu_bridge.kernel.symbols.btf import parse_btf
-from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, ORDER_SHIFT
-from qemu_bridge.wire.records import PageClass
 
 CLEARED_BITS = PageTypes(False, 0xF0000000, 0x80, 0x100, 0x200, 0, 0)
+
+
 TOP_BYTE = PageTypes(True, 0, 0xF0, 0xF1, 0xF2, 0xF4, 0xF5)
 
 
@@ -75,55 +74,3 @@ def test_offsets_are_those_that_the_kernel_states_in_its_note(each_machine):
     assert int(values["SIZE(page)"]) == layout.size
     buddy = np.array([int(values["NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"]) & 0xFFFFFFFF], np.uint32)
     assert layout.types.match(buddy, layout.types.buddy)[0]
-
-
-@pytest.mark.guest
-def test_a_second_update_decodes_only_what_changed(machine):
-    with machine.paused():
-        memmap = MemMap(KernelColumns(machine.ram, machine.kernel))
-        assert memmap.update() == slice(None)
-        known = memmap.page_class.copy()
-        assert len(memmap.update()) == 0
-    machine.exec("head -c 3145728 /dev/urandom > /tmp/memmap-test")
-    changed = memmap.update()
-    assert 0 < len(changed) < machine.ram.page_count
-    untouched = np.ones(machine.ram.page_count, bool)
-    untouched[changed] = False
-    assert (memmap.page_class[untouched] == known[untouched]).all()
-    new = (memmap.page_class == PageClass.SHMEM) & (known != PageClass.SHMEM)
-    assert new.sum() >= 700
-    machine.exec("rm /tmp/memmap-test")
-
-
-@pytest.mark.guest
-def test_updates_step_by_step_end_where_a_fresh_look_ends(machine):
-    memmap = MemMap(KernelColumns(machine.ram, machine.kernel))
-    for step in range(4):
-        machine.exec(f"head -c {(step + 1) << 20} /dev/urandom > /tmp/memmap-test; sync")
-        memmap.update()
-    machine.exec("rm /tmp/memmap-test")
-    with machine.paused():
-        memmap.update()
-        fresh = MemMap(KernelColumns(machine.ram, machine.kernel))
-        fresh.update()
-    for column in ("page_class", "flags", "key", "continues"):
-        differs = np.flatnonzero(getattr(memmap, column) != getattr(fresh, column))
-        assert not len(differs), (column, differs[:10], PageClass(memmap.page_class[differs[0]]))
-
-
-@pytest.mark.guest
-def test_blocks_are_aligned_and_tails_are_like_their_heads(machine):
-    with machine.paused():
-        memmap = MemMap(KernelColumns(machine.ram, machine.kernel))
-        memmap.update()
-    heads = np.flatnonzero(memmap.flags & FLAG_HEAD)
-    orders = memmap.flags[heads] >> ORDER_SHIFT
-    assert (heads % (1 << orders.astype(np.int64)) == 0).all()
-    compound = heads[(memmap.flags[heads] & FLAG_HUGE) != 0]
-    for head in compound.tolist():
-        rest = slice(head + 1, head + (1 << (int(memmap.flags[head]) >> ORDER_SHIFT)))
-        assert (memmap.page_class[rest] == memmap.page_class[head]).all() and (
-            memmap.key[rest] == memmap.key[head]
-        ).all()
-        assert (memmap.flags[rest] & FLAG_HUGE != 0).all() and (memmap.flags[rest] & FLAG_HEAD == 0).all()
-    assert len(compound) > 100

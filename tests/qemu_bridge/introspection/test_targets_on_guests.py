@@ -21,7 +21,8 @@ from qemu_bridge.introspection.targets import (
     resolve_target,
     total,
 )
-from qemu_bridge.introspection.targets.grammar import CLASSES, SymbolPlace, quote_name
+from qemu_bridge.introspection.targets.format import quote_name
+from qemu_bridge.introspection.targets.grammar import CLASSES, SymbolPlace
 from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.wire.records import Grade, PageClass
 

@@ -1,0 +1,11 @@
+"""The memmap: what the kernel writes down about every page of RAM.
+
+`MemMap` keeps it decoded as columns (`memmap`). `layout` says where a kernel keeps what in its ``struct page``, `records` holds a
+copy of those records, `decode` turns them into columns.
+"""
+
+from .decode import PageColumns, among
+from .layout import PageLayout, PageTypes, read_page_types
+from .memmap import MemMap
+
+__all__ = ["MemMap", "PageColumns", "PageLayout", "PageTypes", "among", "read_page_types"]

@@ -1,0 +1,31 @@
+"""Tasks and memory areas as columns, against the overlays that read them one by one."""
+
+import numpy as np
+import pytest
+
+from qemu_bridge.introspection.classes.tasks import TaskReader
+from qemu_bridge.introspection.overlays import find_overlays, read_overlay
+from qemu_bridge.kernel.budget import Budget
+from qemu_bridge.kernel.columns import KernelColumns
+
+pytestmark = pytest.mark.guest
+
+
+def test_tasks_and_areas_are_those_that_the_overlays_list(each_machine):
+    machine = each_machine
+    with machine.paused():
+        machine.context.forget()
+        overlays = find_overlays()
+        threads, areas = (
+            read_overlay(overlays.find(name), machine.context, Budget()).rows for name in ("threads", "areas")
+        )
+        reader = TaskReader(KernelColumns(machine.ram, machine.kernel))
+        tasks = reader.tasks()
+        spaces = reader.spaces(tasks)
+        found = reader.areas([space.mm for space in spaces])
+    listed = {(row["pid"], row["thread_id"], row["name"]) for row in threads}
+    # The idle task of each CPU is in no list that an overlay reads.
+    assert {(task.pid, task.tid, task.name) for task in tasks if task.pid} == listed and found.complete
+    counts = np.bincount((found.start >> np.uint64(45)).astype(np.int64), minlength=len(spaces)).tolist()
+    for space, count in zip(spaces, counts, strict=True):
+        assert count == sum(row["pid"] == space.pid and row["path"] != "[vsyscall]" for row in areas), space
