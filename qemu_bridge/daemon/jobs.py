@@ -22,6 +22,7 @@ from ..errors import MachineError
 from ..host.job import JobMessage, JobRequest
 from ..wire.operations import Operation
 from .served import ServedMachine
+from .worker import end, finish
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,8 @@ class Jobs:
             return await self._watch(operation.name, process, arguments, progress)
         finally:
             self._running.pop(key, None)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            end(process)
+            await finish(process)
 
     def cancel(self, key: object) -> bool:
         """End the job that `key` names as Ctrl-C would; whether there is one."""
@@ -68,8 +68,7 @@ class Jobs:
     def end_all(self) -> None:
         """Kill what still runs: the machine ends."""
         for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            end(process)
 
     async def _start(self, name: str) -> asyncio.subprocess.Process:
         module = ["viewer", "job"] if name in _VIEWERS else ["qemu_bridge.daemon.job_process"]

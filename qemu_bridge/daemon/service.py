@@ -80,7 +80,7 @@ class Service:
                         await backend.end(machine.monitor)
         finally:
             self._jobs.end_all()
-            machine.worker.restart()
+            await machine.worker.close()
         reason = backend.describe_exit(asked=self._stopping.is_set())
         connections.write_exit(machine.config.name, reason)
         await self._events.exited(reason, backend.exit_status)

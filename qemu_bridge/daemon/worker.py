@@ -43,6 +43,7 @@ class Worker:
             os.getpid(), str(ram_path), regions, str(page_map_path), None if symbols is None else str(symbols)
         )
         self._process: asyncio.subprocess.Process | None = None
+        self._ended: list[asyncio.subprocess.Process] = []
         self._turn = asyncio.Lock()
         self.queue_timeout_s = _QUEUE_TIMEOUT_S
 
@@ -115,6 +116,29 @@ class Worker:
     def restart(self) -> None:
         """End the process; the next question starts a new one, which knows nothing of the old guest."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        if process is not None:
+            end(process)
+            self._ended = [one for one in (*self._ended, process) if one.returncode is None]
+
+    async def close(self) -> None:
+        """End the process and wait until it has ended."""
+        self.restart()
+        for process in self._ended:
+            await finish(process)
+
+
+def end(process: asyncio.subprocess.Process) -> None:
+    """Kill `process`, if it still runs."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+async def finish(process: asyncio.subprocess.Process) -> None:
+    """Wait until `process`, which was told to end, has ended, and close our ends of its pipes."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    with contextlib.suppress(OSError):
+        while await process.stdout.read(1 << 20):
+            pass
+        await process.stdin.wait_closed()
+    await process.wait()

@@ -13,7 +13,7 @@ from guest_programs import HEADER, compile_program, install
 from support import booted
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.backends import attached as attach
+from qemu_bridge.daemon.backends import image as attach
 from qemu_bridge.machine import launch
 from qemu_bridge.memory.addresses import GIB, PAGE_SHIFT, RamLayout
 from qemu_bridge.memory.paging import Half

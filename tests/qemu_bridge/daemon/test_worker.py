@@ -36,7 +36,7 @@ def test_answers_come_from_one_hot_process(machine, tmp_path):
             cold = await ask(worker, "ps")
             hot = [(await ask(worker, "ps")).elapsed_s for _ in range(3)]
         finally:
-            worker.restart()
+            await worker.close()
         return cold, min(hot)
 
     cold, hot = asyncio.run(run())
@@ -53,7 +53,7 @@ def test_targets_of_processes_are_answered_in_milliseconds(machine, tmp_path):
                 answers = [await ask(worker, "resolve", target=target) for _ in range(6)]
                 times[target] = min(answer.elapsed_s for answer in answers[1:])
         finally:
-            worker.restart()
+            await worker.close()
         return times
 
     times = asyncio.run(run())
@@ -69,7 +69,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_is_answered(mac
                 await ask(worker, "ps", timeout_s=0.01)
             return await ask(worker, "kernel")
         finally:
-            worker.restart()
+            await worker.close()
 
     assert asyncio.run(run()).value.release in machine.exec("uname -r").decode()
 
@@ -87,7 +87,7 @@ def test_a_worker_that_is_killed_is_replaced(machine, tmp_path):
                 await asked
             return await ask(worker, "kernel")
         finally:
-            worker.restart()
+            await worker.close()
 
     assert asyncio.run(run()).value.build_id
 
@@ -105,7 +105,7 @@ def test_a_question_behind_slow_ones_is_given_up_in_words_and_the_slow_one_is_an
             worker.queue_timeout_s = 20.0
             return await first, await ask(worker, "ps")
         finally:
-            worker.restart()
+            await worker.close()
 
     first, second = asyncio.run(run())
     assert first.value.build_id and second.value
@@ -119,7 +119,7 @@ def test_the_worker_may_take_so_much_memory_and_no_more(machine, tmp_path):
             await ask(worker, "kernel")
             return resource.prlimit(worker._process.pid, resource.RLIMIT_DATA)[0]
         finally:
-            worker.restart()
+            await worker.close()
 
     assert 0 < asyncio.run(run()) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
@@ -130,7 +130,7 @@ def ask_of_file(path, question, **arguments):
         try:
             return await ask(worker, question, **arguments)
         finally:
-            worker.restart()
+            await worker.close()
 
     return asyncio.run(run())
 
@@ -154,7 +154,7 @@ def test_wrong_questions_are_errors_that_travel(machine, tmp_path):
             with pytest.raises(UsageError, match="pid: expected int, got str"):
                 await ask(worker, "maps", pid="x")
         finally:
-            worker.restart()
+            await worker.close()
 
     asyncio.run(run())
 
@@ -170,7 +170,7 @@ def test_a_worker_that_dies_while_idle_is_replaced_without_a_word_to_the_client(
             await process.wait()
             return await ask(worker, "kernel")
         finally:
-            worker.restart()
+            await worker.close()
 
     assert asyncio.run(run()).value.build_id
 
@@ -185,7 +185,7 @@ def test_an_asker_that_gives_up_leaves_no_answer_for_the_next(machine, tmp_path)
             asked.cancel()
             return await ask(worker, "ps")
         finally:
-            worker.restart()
+            await worker.close()
 
     assert asyncio.run(run())[0].name == "init"
 
