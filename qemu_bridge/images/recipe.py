@@ -28,12 +28,18 @@ import os
 import re
 import sysconfig
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 from ..errors import ImageError, UsageError
+
+Table: TypeAlias = Mapping[str, object]
+"""A table of a TOML file."""
+Value = TypeVar("Value")
+Default = TypeVar("Default")
 
 PROVIDERS = ("alpine", "debian", "file")
 DEFAULT_COMMAND_LINE = "console=ttyS0"
@@ -132,7 +138,7 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         raise ImageError(f"recipe {path} is not right ({error}); correct the file") from None
 
 
-def _to_recipe(name: str, table: dict[str, Any], init: bytes, digest: str) -> Recipe:
+def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:
     rootfs, kernel = _value(table, "rootfs", dict, {}), _value(table, "kernel", dict, {})
     recipe = Recipe(
         name=name,
@@ -159,21 +165,24 @@ def _to_recipe(name: str, table: dict[str, Any], init: bytes, digest: str) -> Re
     return recipe
 
 
-def _value(table: dict[str, Any], key: str, kind: type, default: Any) -> Any:  # noqa: ANN401 - the kind is a value here
-    value = table.get(key, default)
-    if value is not default and not isinstance(value, kind):
+def _value(table: Table, key: str, kind: type[Value], default: Default) -> Value | Default:
+    value = table.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
         raise ValueError(f"{key} must be a {kind.__name__}")
     return value
 
 
-def _words(table: dict[str, Any], key: str) -> tuple[str, ...]:
+def _words(table: Table, key: str) -> tuple[str, ...]:
     values = _value(table, key, list, [])
-    if not all(isinstance(value, str) and value for value in values):
+    words = tuple(value for value in values if isinstance(value, str) and value)
+    if len(words) < len(values):
         raise ValueError(f"{key} must be a list of strings")
-    return tuple(values)
+    return words
 
 
-def _remote_file(table: dict[str, Any]) -> RemoteFile | None:
+def _remote_file(table: Table) -> RemoteFile | None:
     path, sha512 = _value(table, "file", str, None), _value(table, "sha512", str, None)
     if path is None:
         return None

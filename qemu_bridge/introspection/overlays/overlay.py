@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from ...errors import GlassBoxError
 from ...kernel.budget import Budget
@@ -27,9 +27,11 @@ from ...memory.paging import PageTables
 from ...memory.ram import GuestRam
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from ...kernel.volatility_adapter import VolatilityAdapter
 
-Row = Any
+Row: TypeAlias = "DataclassInstance"
 """A frozen dataclass."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")

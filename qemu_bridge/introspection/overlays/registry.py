@@ -17,11 +17,12 @@ import runpy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, cast
 
 import msgspec
 
 from ...errors import GlassBoxError, UsageError
+from ...host.json_types import JsonValue
 from ...kernel.budget import Budget, OutOfBudgetError
 from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
@@ -82,8 +83,7 @@ def find_overlays() -> Registry:
     skipped: list[str] = []
     for origin, load in _foreign_sources():
         with _reported(f"what {origin} brings", skipped, Budget(_LOADING_TIME_S)):
-            for overlay in _as_list(load()):
-                _check(overlay)
+            for overlay in map(_check, _as_list(load())):
                 if overlay.name in overlays:
                     raise ValueError(f"the name {overlay.name!r} is taken: {origins[overlay.name]}")
                 overlays[overlay.name], origins[overlay.name] = overlay, origin
@@ -92,7 +92,7 @@ def find_overlays() -> Registry:
 
 def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> OverlayTable:
     """The rows of `overlay` as JSON objects, as many as the budget allows. Whatever it does, this returns."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, JsonValue]] = []
     fields = tuple(column.split(":")[0] for column in overlay.columns)
     context.objects.budget = budget
     room = _MAX_ANSWER_BYTES
@@ -107,7 +107,7 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
 
 
-def _foreign_sources() -> Iterator[tuple[str, Callable[[], Any]]]:
+def _foreign_sources() -> Iterator[tuple[str, Callable[[], object]]]:
     for entry in importlib.metadata.entry_points(group=GROUP):
         distribution = entry.dist.name if entry.dist else "nobody"
         yield f"{distribution} ({entry.name} = {entry.value})", entry.load
@@ -115,19 +115,29 @@ def _foreign_sources() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield path, lambda: _load_file(path)
 
 
-def _load_file(path: str) -> Any:  # noqa: ANN401  # whatever the file defines
+def _load_file(path: str) -> object:
     names = runpy.run_path(path)
     if "OVERLAY" not in names:
         raise ValueError("it has no global OVERLAY")
     return names["OVERLAY"]
 
 
-def _as_list(found: Any) -> Iterable[Overlay]:  # noqa: ANN401
+def _as_list(found: object) -> Iterable[object]:
     return found if isinstance(found, (list, tuple)) else [found() if isinstance(found, type) else found]
 
 
-def _check(overlay: Any) -> None:  # noqa: ANN401
-    """`ValueError` or `AttributeError` for what is no overlay."""
+class _Candidate(Protocol):
+    """What may be an overlay: its four attributes, of any type."""
+
+    name: object
+    summary: object
+    columns: object
+    rows: object
+
+
+def _check(found: object) -> Overlay:
+    """`found` itself; `ValueError` or `AttributeError` for what is no overlay."""
+    overlay = cast(_Candidate, found)
     if not isinstance(overlay.name, str) or not _NAME.fullmatch(overlay.name) or overlay.name == "list":
         raise ValueError(f"{overlay.name!r} is no name; use small letters, digits and hyphens")
     if not isinstance(overlay.summary, str):
@@ -141,9 +151,10 @@ def _check(overlay: Any) -> None:  # noqa: ANN401
         raise ValueError(f"the columns of {overlay.name} are no tuple of names of fields")
     if not callable(overlay.rows):
         raise ValueError(f"{overlay.name} has no function rows")
+    return cast(Overlay, found)
 
 
-def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, Any], int]:
+def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], int]:
     """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
     if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")

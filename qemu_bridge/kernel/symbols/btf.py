@@ -254,7 +254,7 @@ class Btf:
         return self._raw_string(offset).decode("latin-1")
 
 
-def parse_btf(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Btf:
+def parse_btf(data: bytes, starts: npt.NDArray[np.generic] | None = None) -> Btf:
     """The types in a BTF section; arguments and errors are those of `btf_format.read_section`."""
     section = read_section(data, starts)
     return Btf(section.words, section.starts, section.strings)

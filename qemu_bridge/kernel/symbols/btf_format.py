@@ -70,7 +70,7 @@ class Section:
     strings: bytes
 
 
-def read_section(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Section:
+def read_section(data: bytes, starts: npt.NDArray[np.generic] | None = None) -> Section:
     """Take a BTF section apart; `NoTypesError` when it is not one or its records do not fill it.
 
     `starts` may be the `starts` of an earlier read of what should be the same bytes: it saves finding the records
@@ -87,9 +87,9 @@ def read_section(data: bytes, starts: npt.NDArray[np.int64] | None = None) -> Se
     words = np.frombuffer(data[types : types + type_size], "<u4")
     if not len(words):
         raise NoTypesError(f"the kernel's BTF section holds no types; {HINT}")
-    if starts is None or not _are_record_starts(starts, words):
-        starts = _record_starts(words.tolist())
-    return Section(words, starts, data[strings : strings + string_size])
+    known = None if starts is None else _checked_starts(starts, words)
+    found = _record_starts(words.tolist()) if known is None else known
+    return Section(words, found, data[strings : strings + string_size])
 
 
 def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
@@ -108,18 +108,20 @@ def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
     return np.array(starts, np.int64)
 
 
-def _are_record_starts(starts: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> bool:
-    """Whether `starts` is what `_record_starts` finds: each record begins where the one before it ends."""
-    records = starts[1:]
-    if starts.dtype != np.int64 or starts.ndim != 1 or not 0 < len(records) <= _MAX_TYPES or starts[0] or records[0]:
-        return False
-    if int(records.min()) < 0 or int(records.max()) + 3 > len(words):
-        return False
+def _checked_starts(starts: npt.NDArray[np.generic], words: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64] | None:
+    """`starts` itself if it is what `_record_starts` finds: each record begins where the one before it ends; else None."""
+    if starts.dtype != np.int64 or starts.ndim != 1 or not 1 < len(starts) <= _MAX_TYPES + 1:
+        return None
+    checked = starts.astype(np.int64, copy=False)
+    records = checked[1:]
+    if checked[0] or records[0] or int(records.min()) < 0 or int(records.max()) + 3 > len(words):
+        return None
     fixed, counted = (np.array(sizes) for sizes in _record_words())
     infos = words[records + 1]
     kinds = infos >> np.uint32(24) & np.uint32(0x1F)
     sizes = fixed[kinds] + counted[kinds] * (infos & np.uint32(0xFFFF))
-    return bool(fixed[kinds].all()) and np.array_equal(records + sizes, np.append(records[1:], len(words)))
+    tiles = fixed[kinds].all() and np.array_equal(records + sizes, np.append(records[1:], len(words)))
+    return checked if tiles else None
 
 
 def _record_words() -> tuple[list[int], list[int]]:

@@ -28,12 +28,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from ...host.json_types import JsonValue
 from ...host.plain_file import read_plain
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ KEPT_FILES = 64
 _MAX_FILE_BYTES = 256 << 20
 _OURS = re.compile(r".+\.r\d+\.(npz|json\.gz)")
 
-Columns = Mapping[str, npt.NDArray[Any]]
+Columns = Mapping[str, npt.NDArray[np.generic]]
 
 _folder: Path | None = None
 _is_fixed = False
@@ -82,7 +82,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "symbols"
 
 
-def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]] | None:
+def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]] | None:
     """The arrays that `store_columns` kept under `key`; None when there are none or they are damaged."""
     path = cache_folder() / f"{key}.r{REVISION}.npz"
     try:
@@ -107,7 +107,7 @@ def store_columns(key: str, columns: Columns) -> None:
         logger.warning("symbols of this kernel are not cached: %s", error)
 
 
-def find_or_make_json(name: str, make: Callable[[], Mapping[str, Any]]) -> Path:
+def find_or_make_json(name: str, make: Callable[[], Mapping[str, JsonValue]]) -> Path:
     """The path of the compressed JSON document `name`, made by `make` unless an intact one is there.
 
     Where the cache folder cannot be written, the file lies in a temporary folder that goes with this process.

@@ -12,8 +12,10 @@ read; the declarations are the kernel's own, releases 5.10 to 6.12.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeAlias
 
+from ...host.json_types import JsonValue
 from .btf import MAX_DEPTH, Btf, Member
 from .btf_format import Kind
 from .kallsyms import KallsymsTable
@@ -71,7 +73,7 @@ SYMBOL_TYPES = {
 }
 """C types of global variables, by symbol."""
 
-Json = dict[str, Any]
+Json: TypeAlias = dict[str, JsonValue]
 
 # Sizes of enumerations and of storage the kernel may lack a name for.
 _BASE_BY_SIZE = {1: ("unsigned char", "signed char"), 2: ("short unsigned int", "short int"),
@@ -94,7 +96,7 @@ class IsfWriter:
             self._reach(type_id)
         self._drain()
 
-    def document(self, symbols: Json, linux: Json) -> Json:
+    def document(self, symbols: Mapping[str, JsonValue], linux: Mapping[str, JsonValue]) -> Json:
         """The whole document, with `symbols` and the ``metadata.linux`` section as given."""
         return {
             "metadata": {"format": FORMAT, "producer": {"name": "glassbox", "version": "1"}, "linux": linux},
@@ -176,7 +178,7 @@ class IsfWriter:
     def _aliases(self) -> Json:
         """Typedefs of structs and unions under their own names."""
         taken = set(self._names.values())
-        aliases = {}
+        aliases: Json = {}
         for name, type_id in self._btf.names(Kind.TYPEDEF):
             target = self._names.get(self._btf.resolve(type_id))
             if target in self._user_types and name not in taken:
@@ -184,7 +186,7 @@ class IsfWriter:
         return aliases
 
     def _base_types(self) -> Json:
-        base_types = {
+        base_types: Json = {
             "void": {"size": 0, "signed": False, "kind": "void", "endian": "little"},
             "pointer": {"size": 8, "signed": False, "kind": "int", "endian": "little"},
         }
@@ -229,7 +231,7 @@ class IsfWriter:
         start = member.bit_offset // unit * unit
         if member.bit_offset + member.bit_size > start + unit:
             start = member.bit_offset & ~7
-        bits = {
+        bits: Json = {
             "kind": "bitfield",
             "bit_position": member.bit_offset - start,
             "bit_length": member.bit_size,
@@ -258,16 +260,16 @@ def to_isf(btf: Btf, kallsyms: KallsymsTable, release: str, build_id: str, banne
         if name in symbols and (described := writer.declare(declaration)) is not None:
             symbols[name]["type"] = described
     if banner and "linux_banner" in symbols:
-        characters = {"kind": "array", "count": len(banner), "subtype": {"kind": "base", "name": "char"}}
+        characters: Json = {"kind": "array", "count": len(banner), "subtype": {"kind": "base", "name": "char"}}
         symbols["linux_banner"] |= {"type": characters, "constant_data": base64.b64encode(banner).decode()}
     # The schema knows no build ids, only SHA-256 hashes of files.
     source = {"kind": "symtab", "name": f"{release} {build_id}"}
     return writer.document(symbols, {"symbols": [source], "types": [source]})
 
 
-def _addresses(kallsyms: KallsymsTable) -> Json:
+def _addresses(kallsyms: KallsymsTable) -> dict[str, Json]:
     """Addresses by name, of several symbols of one name the first."""
-    symbols: Json = {}
+    symbols: dict[str, Json] = {}
     for address, entry in zip(kallsyms.addresses.tolist(), kallsyms.entries(), strict=True):
         symbols.setdefault(entry[1:], {"address": address})
     return symbols

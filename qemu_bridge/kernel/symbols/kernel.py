@@ -259,7 +259,9 @@ def _recall(raw: RawKallsyms, key: str) -> KallsymsTable | None:
     columns = None if raw.absolutes else cache.load_columns(key, ("addresses", "starts", "text"))
     if columns is None or not len(columns["addresses"]) == len(columns["starts"]) == raw.count:
         return None
-    table = KallsymsTable(columns["addresses"], columns["starts"], columns["text"].tobytes())
+    addresses = columns["addresses"].astype(np.uint64, copy=False)
+    starts = columns["starts"].astype(np.int64, copy=False)
+    table = KallsymsTable(addresses, starts, columns["text"].tobytes())
     return table.moved(raw.stext - _CUSTOMARY_STEXT)
 
 

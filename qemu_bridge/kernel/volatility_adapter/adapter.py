@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeAlias
 
 import volatility3.plugins
 from volatility3.framework import contexts, exceptions, interfaces
@@ -23,9 +23,13 @@ from volatility3.framework.symbols.linux import extensions
 from volatility3.framework.symbols.linux.extensions import network as _network  # noqa: F401  # linux expects it loaded
 
 from ...errors import GlassBoxError, GuestError, UsageError
+from ...host.json_types import JsonValue
 from ...memory.ram import GuestRam
 from ..symbols import KernelSymbols
 from .layers import KernelLayer, KernelLayer5, OutOfTimeError, RamLayer
+
+PluginRow: TypeAlias = dict[str, object]
+"""A row of a plugin's table: Volatility's own values by the names of the columns."""
 
 QUERY_TIME_S = 20.0
 MAX_ROWS = 1 << 17
@@ -55,32 +59,31 @@ class VolatilityAdapter:
         """Read every page anew from now on."""
         self._layer.forget()
 
-    def object(self, type_name: str, address: int) -> Any:  # noqa: ANN401  # an instance of a kernel type
+    def object(self, type_name: str, address: int) -> interfaces.objects.ObjectInterface:
         """Volatility's object for the `type_name` at kernel virtual `address`; its members are read when asked for."""
         return self._kernel.object(type_name, offset=address, absolute=True)
 
-    def run(self, plugin: str, **settings: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # what each plugin takes and gives
+    def run(self, plugin: str, **settings: JsonValue) -> list[PluginRow]:
         """The rows of one of Volatility's Linux plugins (``linux.pslist.PsList``), by the names of its columns.
 
         `settings` are its options (``pid=[1]``). Raises `UsageError` for a plugin that there is not or that needs more than
         a kernel, `GuestError` where memory or time does not allow an answer. Whatever it finds, at most `MAX_ROWS`.
         """
-        rows: list[dict[str, Any]] = []
+        rows: list[PluginRow] = []
         with self._limited(plugin):
             made = self._make(plugin, settings)
             grid = made.run()
             names = [column.name for column in grid.columns]
 
-            def add(node: Any, accumulator: Any) -> Any:  # noqa: ANN401  # Volatility's visitor
+            def add(node: interfaces.renderers.TreeNode, accumulator: None) -> None:
                 if len(rows) >= MAX_ROWS:
                     raise GuestError(f"{plugin} finds more than {MAX_ROWS} rows; narrow it down")
                 rows.append(dict(zip(names, node.values, strict=True)))
-                return accumulator
 
             grid.populate(add, None)
         return rows
 
-    def _make(self, plugin: str, settings: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _make(self, plugin: str, settings: Mapping[str, JsonValue]) -> interfaces.plugins.PluginInterface:
         room, _, name = plugin.rpartition(".")
         path = f"glassbox.plugins.{name}"
         self.context.config[f"{path}.kernel"] = "kernel"
@@ -137,7 +140,7 @@ class VolatilityAdapter:
         context.add_layer(layer)
         return layer
 
-    def _add_symbols(self, kernel: KernelSymbols) -> Any:  # noqa: ANN401  # a Volatility module
+    def _add_symbols(self, kernel: KernelSymbols) -> interfaces.context.ModuleInterface:
         table = linux.LinuxKernelIntermedSymbols(
             self.context, "glassbox.symbols", "symbols", isf_url=kernel.isf_path.as_uri(), validate=False
         )

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from volatility3.framework import exceptions, interfaces
 from volatility3.framework.layers import intel
@@ -33,7 +32,9 @@ class OutOfTimeError(Exception):
 class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
     """Guest-physical memory, read in place."""
 
-    def __init__(self, context: Any, config_path: str, name: str, ram: GuestRam) -> None:  # noqa: ANN401
+    def __init__(
+        self, context: interfaces.context.ContextInterface, config_path: str, name: str, ram: GuestRam
+    ) -> None:
         super().__init__(context, config_path, name)
         self.ram = ram
 
@@ -63,7 +64,13 @@ class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
 class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
     """The kernel's address space: pages as they were when this epoch first read them."""
 
-    def __init__(self, context: Any, config_path: str, name: str, tables: PageTables | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        context: interfaces.context.ContextInterface,
+        config_path: str,
+        name: str,
+        tables: PageTables | None = None,
+    ) -> None:
         """Read through `tables`; Volatility, which makes layers for processes, gives a root in its configuration instead."""
         super().__init__(context, config_path, name)
         ram = context.layers[self.config["memory_layer"]].ram
