@@ -1,8 +1,5 @@
-/*
- * Heat: blocks executed in each page of RAM, stores to it, and who stored last. Independent of the windows of the rings:
- * it goes on and off by `heat_wanted`, and a window that is open goes on through the reset that this takes.
- */
-#include "plugin.h"
+/* See heat.h. It goes on and off by `heat_wanted`; an open window goes on through the reset that this takes. */
+#include "heat.h"
 
 enum { PLACES = 256 };
 
@@ -49,7 +46,7 @@ void on_heat_root(unsigned vcpu, void *which)
 }
 
 /* Before invlpg, invpcid, and `mov` to CR0 or CR4; and after the machine stood still, for it may have been loaded anew. */
-void on_heat_moved(unsigned vcpu, void *unused)
+void on_heat_remapped(unsigned vcpu, void *unused)
 {
     (void)unused;
     vcpus[vcpu].epoch++;

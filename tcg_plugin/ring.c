@@ -1,7 +1,10 @@
+/* See ring.h. */
 #include "ring.h"
 
 #include <string.h>
 #include <time.h>
+
+#include "words.h"
 
 enum { WAIT_STEP_NS = 50000, LINE_BYTES = 64, STRETCH_BYTES = 1024 };
 
@@ -122,12 +125,6 @@ static void tell_anew(gb_ring *ring)
 {
     ring->epoch++;
     ring->told++;
-}
-
-static void put_64(uint32_t *words, uint64_t value)
-{
-    words[0] = (uint32_t)value;
-    words[1] = (uint32_t)(value >> 32);
 }
 
 static uint64_t count(const gb_ring *ring)
