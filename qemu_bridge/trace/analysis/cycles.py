@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..file.codec import U8, U16, U32, U64, Flow
-from ..file.native import checked, load, pointer
-from ..file.reader import BlockTable
+from ..file.block_table import BlockTable
+from ..file.native import U8, U16, U32, U64, checked, load, pointer
+from ..file.records import Flow
 
 LOOPED = np.uint32(1 << 31)
 """In a path's symbol: loops that begin at this block ran before it."""

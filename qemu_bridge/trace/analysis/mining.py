@@ -31,8 +31,10 @@ import numpy.typing as npt
 from tcg_plugin.layout import Event
 
 from ...errors import TraceError, UsageError
-from ..file.codec import U16, U32, U64
-from ..file.reader import BlockTable, Frame, TraceReader
+from ..file.block_table import BlockTable
+from ..file.frame import Frame
+from ..file.native import U16, U32, U64
+from ..file.reader import TraceReader
 from .cycles import LOOPED, CycleFinder, Cycles, count_blocks
 
 Columns = dict[str, npt.NDArray[Any]]

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..file.codec import U8, U64
-from ..file.native import checked, load, pointer
-from ..file.reader import Blocks
+from ..file.frame import Blocks
+from ..file.native import U8, U64, checked, load, pointer
 
 NAMED = 1 << 62
 """In a key: the rest is the number of a name; else the key is an address."""
