@@ -68,7 +68,7 @@ def measure(rounds: int) -> list[Figure]:
         path = Path(folder) / "work.gbt"
         _work(bare)
         for _ in range(rounds):
-            # What a window has left to be translated anew is not what a disarmed plugin costs.
+            # Translating again what a window has flushed is no cost of a disarmed plugin.
             _work(traced)
             for name, how, _target in CASES:
                 yardstick = seconds(lambda: _work(bare))

@@ -14,11 +14,11 @@ static uint32_t local_number(gb_encoder *state, uint32_t id)
 }
 
 int64_t gb_encode_blocks(gb_encoder *state, const uint32_t *ids, uint64_t count, uint8_t *runs, uint64_t *run_bytes,
-                         uint64_t run_room, uint32_t *misses, uint64_t *miss_count, uint64_t miss_room)
+                         uint64_t run_capacity, uint32_t *misses, uint64_t *miss_count, uint64_t miss_capacity)
 {
-    if (*run_bytes > run_room || (run_room - *run_bytes) / VARINT_MOST < count + 1 || *miss_count > miss_room ||
-        miss_room - *miss_count < count) {
-        return GB_ERROR_ROOM;
+    if (*run_bytes > run_capacity || (run_capacity - *run_bytes) / VARINT_MOST < count + 1 || *miss_count > miss_capacity ||
+        miss_capacity - *miss_count < count) {
+        return GB_ERROR_CAPACITY;
     }
     uint8_t *at = runs + *run_bytes;
     uint32_t *miss = misses + *miss_count;
@@ -51,10 +51,10 @@ int64_t gb_encode_blocks(gb_encoder *state, const uint32_t *ids, uint64_t count,
     return 0;
 }
 
-int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_bytes, uint64_t run_room)
+int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_bytes, uint64_t run_capacity)
 {
-    if (*run_bytes > run_room || run_room - *run_bytes < VARINT_MOST) {
-        return GB_ERROR_ROOM;
+    if (*run_bytes > run_capacity || run_capacity - *run_bytes < VARINT_MOST) {
+        return GB_ERROR_CAPACITY;
     }
     *run_bytes = (uint64_t)(put_varint(runs + *run_bytes, state->run << 1) - runs);
     state->run = 0;
@@ -115,11 +115,11 @@ int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const uint32_t
     return at == end && missed == miss_count ? 0 : GB_ERROR_REST;
 }
 
-int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out, uint64_t room)
+int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out, uint64_t capacity)
 {
     uint8_t *end = out;
-    if (room / VARINT_MOST < count) {
-        return GB_ERROR_ROOM;
+    if (capacity / VARINT_MOST < count) {
+        return GB_ERROR_CAPACITY;
     }
     for (uint64_t i = 0; i < count; i++) {
         if (values[i] < *previous) {

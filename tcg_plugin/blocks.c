@@ -6,7 +6,7 @@
 
 #include "dictionary.h"
 
-static gb_names names;
+static gb_block_table known;
 
 gb_block *describe_block(const struct qemu_plugin_tb *tb, gb_record_buffer *buffer)
 {
@@ -47,7 +47,7 @@ static void publish_record(const gb_block *record)
         usleep(50);
         if (turns % 2000 == 0 && !keep_waiting(NULL)) {
             if (!__atomic_load_n(&closing, __ATOMIC_ACQUIRE)) {
-                close_from_vcpu(GB_STOP_READER_DIED, "nobody reads the dictionary; start the reader again and arm anew");
+                close_from_vcpu(GB_STOP_READER_DIED, "no reader takes the dictionary; start the reader and arm again");
             }
             return;
         }
@@ -58,11 +58,11 @@ uint32_t assign_id(gb_block *block)
 {
     uint32_t id = 0;
     pthread_mutex_lock(&lock);
-    gb_entry *entry = gb_names_find(&names, block);
+    gb_entry *entry = gb_block_table_find(&known, block);
     if (entry) {
         id = entry->record->id;
         block->flags |= entry->record->flags & GB_BLOCK_MOVABLE;
-        control->id_count = names.count;
+        control->id_count = known.count;
         if (entry->window != control->window || entry->record->flags != block->flags) {
             entry->window = control->window;
             entry->record->flags = block->flags;

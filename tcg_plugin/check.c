@@ -93,7 +93,7 @@ static void explain(explanation *found, const gb_block *block, const gb_ending *
     }
 }
 
-/* An SMI enters at offset 0x8000 of its segment in 16-bit mode; no event tells. */
+/* An SMI enters at offset 0x8000 of its segment in 16-bit mode; there is no event for it. */
 static bool is_management_mode(const gb_block *block)
 {
     return block->mode == 16 && (block->address & 0xffff) == 0x8000;
@@ -102,7 +102,7 @@ static bool is_management_mode(const gb_block *block)
 int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
                  const uint64_t *address, uint32_t previous, uint64_t previous_address, const uint32_t *event_at,
                  const uint32_t *event_offset, uint64_t event_count, const uint32_t *event_words,
-                 uint64_t event_word_count, gb_finding *findings, uint64_t room)
+                 uint64_t event_word_count, gb_finding *findings, uint64_t capacity)
 {
     event_walk walk = {event_at, event_offset, event_words, event_count, event_word_count, 0};
     const gb_block *before = record_of(records, previous);
@@ -135,7 +135,7 @@ int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint
             }
         }
         if (why.kind) {
-            if (found < room) {
+            if (found < capacity) {
                 findings[found] = (gb_finding){i, why.kind, type};
             }
             found++;

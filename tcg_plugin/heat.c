@@ -19,14 +19,13 @@ bool heat_on;
 static uint32_t *blocks, *stores;
 static gb_writer *writers;
 
-/* All vCPUs stand still. The daemon told the roots just now. */
 void heat_begin(void)
 {
     blocks = (uint32_t *)(file + control->heat_blocks_offset);
     stores = (uint32_t *)(file + control->heat_stores_offset);
     writers = (gb_writer *)(file + control->heat_writers_offset);
     for (unsigned vcpu = 0; vcpu < control->vcpus; vcpu++) {
-        vcpus[vcpu].root = ((gb_vcpu *)(file + GB_PAGE_BYTES) + vcpu)->told_root;
+        vcpus[vcpu].root = vcpu_page(vcpu)->initial_cr3;
         vcpus[vcpu].epoch++;
     }
 }
@@ -45,7 +44,7 @@ void on_heat_root(unsigned vcpu, void *which)
     vcpus[vcpu].epoch++;
 }
 
-/* Before invlpg, invpcid, and `mov` to CR0 or CR4; and after the machine stood still, for it may have been loaded anew. */
+/* Before invlpg, invpcid, and `mov` to CR0 or CR4; and after the machine stood still, for its state may have been loaded. */
 void on_heat_remapped(unsigned vcpu, void *unused)
 {
     (void)unused;

@@ -21,17 +21,17 @@ void on_block_of_one(unsigned vcpu, void *id)
 }
 
 /*
- * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
+ * User code has no address of its own: QEMU shares translations between all addresses of a page. So an event records
  * where a page of code is mapped, when it is first used after the address space may have changed.
  */
-static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t number, uint32_t id)
+static __attribute__((noinline)) void announce_page(gb_ring *ring, uint32_t number, uint32_t id)
 {
     gb_code_page *page = &ring->pages[number];
     uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
     gb_ring_at_block(ring);
     ring->page_epochs[number] = ring->epoch;
-    if (page->told != ring->told || page->virtual_page != virtual_page) {
-        page->told = ring->told;
+    if (page->reader_epoch != ring->reader_epoch || page->virtual_page != virtual_page) {
+        page->reader_epoch = ring->reader_epoch;
         page->virtual_page = virtual_page;
         /* Event and id in one piece: a loss that ended between them would leave the block without its address. */
         *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_CODE_PAGE, 3, 0);
@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) void put_user_block(gb_ring *ring, 
 {
     uint32_t page = (uint32_t)(page_and_id >> 32);
     if (__builtin_expect(ring->page_epochs[page] != ring->epoch, 0)) {
-        look_at_page(ring, page, (uint32_t)page_and_id);
+        announce_page(ring, page, (uint32_t)page_and_id);
         return;
     }
     gb_ring_put(ring, (uint32_t)page_and_id);
@@ -84,7 +84,7 @@ void on_user_block_single(unsigned vcpu, void *page_and_id)
 
 /*
  * A block that privilege or address leave out: an event says where, and counts the instructions of all that come one
- * after the other for as long as it lies in a chunk that nobody has yet.
+ * after the other for as long as it lies in a chunk that is not published.
  */
 void on_left_out(unsigned vcpu, void *packed)
 {
@@ -142,7 +142,7 @@ void on_page_table(unsigned vcpu, void *which)
     }
     ring->root = root;
     ring->epoch++;
-    gb_ring_off(ring, !wanted);
+    gb_ring_set_off(ring, !wanted);
     if (wanted && was_off) {
         event_filter(ring, 1, root);
     }

@@ -12,7 +12,7 @@ static bool is_whole(const gb_block *record)
 }
 
 int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset, uint16_t *instructions,
-                         uint64_t room, uint32_t *largest)
+                         uint64_t capacity, uint32_t *largest)
 {
     int64_t found = 0;
     uint64_t at = 0;
@@ -33,8 +33,8 @@ int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uin
             if (record.id > *largest) {
                 *largest = record.id;
             }
-            if ((uint64_t)found >= room) {
-                return GB_ERROR_ROOM;
+            if ((uint64_t)found >= capacity) {
+                return GB_ERROR_CAPACITY;
             }
             offset[found] = base + at;
             instructions[found++] = record.instructions;

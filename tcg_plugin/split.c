@@ -9,8 +9,8 @@ static unsigned value_words(unsigned meta)
 
 INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
 {
-    if (out->event_count >= out->event_room || out->event_word_room - out->event_word_count < length) {
-        return GB_ERROR_ROOM;
+    if (out->event_count >= out->event_capacity || out->event_word_capacity - out->event_word_count < length) {
+        return GB_ERROR_CAPACITY;
     }
     out->event_at[out->event_count] = (uint32_t)(out->base + out->id_count);
     out->event_offset[out->event_count++] = (uint32_t)out->event_word_count;
@@ -51,7 +51,7 @@ INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out
         address = words[2] | (uint64_t)words[3] << 32;
         value = words + 4;
     }
-    return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_ROOM;
+    return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_CAPACITY;
 }
 
 /* The columns and the encoder are copied, so that what is hot of them lives in registers. */
@@ -59,14 +59,14 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
 {
     gb_columns columns = *out;
     gb_access_encoder encoder = *accesses;
-    if (!gb_has_room(accesses, count)) {
-        return GB_ERROR_ROOM;
+    if (!gb_has_capacity(accesses, count)) {
+        return GB_ERROR_CAPACITY;
     }
     for (uint64_t i = 0; i < count;) {
         uint32_t word = words[i];
         if (!(word >> 31)) {
-            if (columns.id_count >= columns.id_room) {
-                return GB_ERROR_ROOM;
+            if (columns.id_count >= columns.id_capacity) {
+                return GB_ERROR_CAPACITY;
             }
             if (word >= encoder.model.limit) {
                 return GB_ERROR_RANGE;
@@ -82,7 +82,7 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
             i += (uint64_t)length;
         }
         if (encoder.is_open && encoder.changed == UNCHANGED) {
-            i += encode_foretold(&encoder, words + i, count - i);
+            i += encode_predicted(&encoder, words + i, count - i);
         }
     }
     *out = columns;
@@ -90,7 +90,7 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
     return 0;
 }
 
-int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t room)
+int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t capacity)
 {
     uint64_t found = 0;
     for (uint64_t i = 0; i < count;) {
@@ -98,8 +98,8 @@ int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset
         if (GB_WORD_KIND(words[i]) != GB_KIND_EVENT || length > count - i) {
             return GB_ERROR_WORDS;
         }
-        if (found >= room) {
-            return GB_ERROR_ROOM;
+        if (found >= capacity) {
+            return GB_ERROR_CAPACITY;
         }
         offset[found++] = (uint32_t)i;
         i += length;

@@ -92,7 +92,7 @@ bool keep_waiting(gb_ring *ring)
         return false;
     }
     if (!is_reader_alive(__atomic_load_n(&control->reader_pid, __ATOMIC_ACQUIRE))) {
-        close_from_vcpu(GB_STOP_READER_DIED, "the reader of the trace died; start it again and arm anew");
+        close_from_vcpu(GB_STOP_READER_DIED, "the reader of the trace died; start it and arm again");
         return false;
     }
     set_state(GB_STATE_WAITING);

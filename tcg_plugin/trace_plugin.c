@@ -1,10 +1,10 @@
 /*
- * The plugin that QEMU loads with every machine: disarmed it hooks nothing but a vCPU's rest and awakening.
+ * The plugin that QEMU loads with every machine: disarmed it hooks only a vCPU's idle and resume.
  *
  * Arming and disarming go through the shared file (trace_abi.h). The daemon writes what it wants, raises
- * `generation`, and stops and continues the machine, so that every vCPU awakes; whoever awakes first sees the new
- * generation and asks QEMU for a reset, which drops every hook, throws away all translated code and calls on_reset
- * while all vCPUs stand still. Code is then translated anew, with the hooks that are wanted now.
+ * `generation`, and stops and continues the machine, so that every vCPU resumes; the first to resume sees the new
+ * generation and asks QEMU for a reset, which drops every hook, flushes all translated code and calls on_reset
+ * while all vCPUs stand still. Code is then translated again, with the hooks that are wanted now.
  *
  * An executed block costs one call that stores its id (on_block). Everything else hangs on rare instructions and
  * is decided when code is translated.
@@ -115,7 +115,7 @@ static void on_reset(GB_OF_RESET)
 {
     find_registers_once();
     if (!is_command_new() && !closing) {
-        /* The trigger has come, or heat goes on or off; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
+        /* The trigger has fired, or heat goes on or off; or two vCPUs asked one after the other, and nothing is left to do. */
         if (armed && !opened && triggered) {
             open_all_rings();
         }
@@ -176,7 +176,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     reset_callback = on_reset;
     control = (gb_control *)file;
     if (control->vcpus < (unsigned)info->system.max_vcpus || control->vcpus > GB_MAX_VCPUS) {
-        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; make it anew\n",
+        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; start the machine again\n",
                 control->vcpus, info->system.max_vcpus);
         return -1;
     }

@@ -43,16 +43,16 @@ static bool prepare_ring(unsigned vcpu)
     }
     gb_ring_open(ring, page, file + control->rings_offset + vcpu * control->ring_stride, scratch, control->chunk_bytes,
                  control->chunks, vcpu, control->window, NULL);
-    ring->root = page->told_root;
-    gb_gates_load(vcpu, page->told_idt_base, page->told_idt_limit);
-    gb_ring_off(ring, true);
+    ring->root = page->initial_cr3;
+    gb_gates_load(vcpu, page->initial_idt_base, page->initial_idt_limit);
+    gb_ring_set_off(ring, true);
     return true;
 }
 
 static void open_ring(gb_ring *ring)
 {
     uint32_t payload[8];
-    gb_ring_off(ring, false);
+    gb_ring_set_off(ring, false);
     put_64(payload, gb_time_ns());
     put_64(payload + 2, ring->root);
     put_64(payload + 4, begun_on(ring->vcpu));
@@ -62,11 +62,11 @@ static void open_ring(gb_ring *ring)
     if (!is_root_wanted(ring->root)) {
         event_filter(ring, 0, ring->root);
     }
-    /* Only now: here nobody may wait. */
+    /* Only now: no vCPU may wait while all stand still. */
     ring->keep_waiting = control->mode == GB_MODE_LOSSY ? NULL : keep_waiting;
     ring->publishing = on_publishing;
     ring->count = features & GB_FEATURE_VERIFY ? begun_on : NULL;
-    gb_ring_off(ring, !is_root_wanted(ring->root));
+    gb_ring_set_off(ring, !is_root_wanted(ring->root));
 }
 
 void open_all_rings(void)
@@ -94,7 +94,7 @@ bool arm(void)
     deadline_ns = 0;
     hits_left = control->trigger_hits;
     opened = triggered = false;
-    identity_map_left = vcpu_page(0)->told_root != 0;
+    identity_map_left = vcpu_page(0)->initial_cr3 != 0;
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;

@@ -61,7 +61,7 @@ class Producer:
         self.memory = np.frombuffer(self.control.mapping, np.uint8)
         self.sequence = [0] * vcpus
 
-    def tell(self, records: bytes) -> None:
+    def publish(self, records: bytes) -> None:
         """Put whole records into the dictionary's ring."""
         header, block = self.control.dictionary, self.control.block
         places = (int(header.head) + np.arange(len(records))) % int(block.dictionary_bytes)

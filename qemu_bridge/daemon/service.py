@@ -31,6 +31,7 @@ from ..machine.config import RAM_BACKEND, MachineConfig
 from ..memory.addresses import merge_ranges, parse_mtree
 from ..wire import connection
 from ..wire.connection import Connection
+from ..wire.records import to_json
 from .backends.started import Origin
 
 if TYPE_CHECKING:
@@ -227,10 +228,10 @@ class Service:
             reason = self._connection.no_trace or "Glass Box did not start that QEMU; start the machine with it"
             raise MachineError(f"machine {self._config.name!r} has no plugin that traces: {reason}")
 
-        def hush() -> None:
+        def suppress_runstate_events() -> None:
             self._hushed += 2
 
-        return TraceArming(Path(path), self._monitor, lambda: self._runstate == "running", hush)
+        return TraceArming(Path(path), self._monitor, lambda: self._runstate == "running", suppress_runstate_events)
 
     # --- sockets -----------------------------------------------------------------------------------------
 
@@ -338,10 +339,10 @@ class Service:
     async def _trace_arm(self, options: dict[str, Any], reader_pid: int) -> Reply:
         from ..trace.recording.control import ArmOptions
 
-        return await self._trace.arm(ArmOptions.from_json(options), int(reader_pid)), []
+        return to_json(await self._trace.arm(ArmOptions.from_json(options), int(reader_pid))), []
 
     async def _trace_disarm(self) -> Reply:
-        return await self._trace.disarm(), []
+        return to_json(await self._trace.disarm()), []
 
     async def _heat_watch(self, reader_pid: int) -> Reply:
         watcher = await self._trace.watch_heat(int(reader_pid))
@@ -352,7 +353,7 @@ class Service:
         return {}, []
 
     async def _trace_status(self) -> Reply:
-        return self._trace.status(), []
+        return to_json(self._trace.status()), []
 
     async def _dirty_pages(self, epoch: int) -> Reply:
         async with self._dirty_turn:

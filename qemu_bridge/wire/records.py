@@ -306,3 +306,62 @@ def from_json(kind: type[Record], row: dict[str, Any]) -> Record:
     """The record of class `kind` in a JSON object; keys it does not know are passed over."""
     known = {field.name: row[field.name] for field in fields(kind) if field.name in row}  # type: ignore[arg-type]
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+
+
+class TraceState(str, Enum):
+    """What the trace plugin of a machine does."""
+
+    ABSENT = "absent"
+    """QEMU has not loaded it, or has ended."""
+    DISARMED = "disarmed"
+    ARMED = "armed"
+    WAITING = "waiting"
+    """Armed, and a vCPU waits for the reader."""
+    FAILED = "failed"
+    """Disarmed because of `TraceStatus.error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuRing:
+    """The ring of one vCPU. Chunks are counted since the machine started, over all windows.
+
+    `waits` and `wait_s` say how often and how long the vCPU waited for a free chunk; lost chunks and words were dropped
+    because there was none.
+    """
+
+    published_chunks: int
+    read_chunks: int
+    waits: int
+    wait_s: float
+    lost_chunks: int
+    lost_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStatus:
+    """The trace of a machine: what the plugin does and what is recorded.
+
+    `acknowledged` is false while the plugin has not acted on the last command, as in a paused machine. `mode` and
+    `features` are numbers of `tcg_plugin.layout.Mode` and `Feature`; `heat` says whether heat is counted; `ids` and
+    `translations` count block ids and translated blocks; `vcpus` has a row for each vCPU.
+    """
+
+    state: TraceState
+    acknowledged: bool
+    error: str
+    path: str
+    plugin_api: int
+    window: int
+    mode: int
+    features: int
+    heat: bool
+    reader_pid: int
+    ids: int
+    translations: int
+    vcpus: tuple[VcpuRing, ...]
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> TraceStatus:
+        """The record in a JSON object, with the rows inside it."""
+        vcpus = [from_json(VcpuRing, each) for each in row["vcpus"]]
+        return from_json(cls, row | {"state": TraceState(row["state"]), "vcpus": vcpus})

@@ -105,7 +105,7 @@ class Report:
         return not self.count
 
     def add(self, kind: str, frame: int, vcpu: int, block: int, text: str) -> None:
-        """Count a finding, and list it if there is room."""
+        """Count a finding, and list it if fewer than `MOST_FINDINGS` are."""
         self.count += 1
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(Finding(kind, frame, vcpu, block, text))

@@ -51,7 +51,7 @@ _ENTRY = np.dtype("V32")
 class _Cycles(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("blocks", "stack", "powers", "paths", "symbols")),
-        *((name, c_uint64) for name in ("limit", "symbol_room", "symbol_count", "path_count")),
+        *((name, c_uint64) for name in ("limit", "symbol_capacity", "symbol_count", "path_count")),
         *((name, c_uint64) for name in ("hash", "own", "now", "top", "base", "previous")),
     )
 

@@ -1,6 +1,6 @@
 """The shared file between the daemon, the plugin in QEMU and whoever reads the trace: made, armed, disarmed.
 
-The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have room for
+The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have space for
 64 MiB a vCPU, of which only what a window uses is ever backed by memory.
 
 >>> control = TraceControl(Path("/dev/shm/glassbox-0-demo-1.trace"))
@@ -64,7 +64,7 @@ class ArmOptions:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> ArmOptions:
-        """The options in a JSON object; what it leaves out is as by default. `UsageError` for what cannot be."""
+        """The options in a JSON object; what it leaves out is as by default. `UsageError` for invalid options."""
         kinds: dict[str, Callable[[Any], Any]] = {
             "features": Feature,
             "mode": Mode,
@@ -78,7 +78,7 @@ class ArmOptions:
             made: dict[str, Any] = {name: kinds.get(name, int)(value) for name, value in record.items()}
             options = cls(**made)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"these are no options of a trace ({error}); see docs/trace.md") from None
+            raise UsageError(f"invalid options of a trace ({error}); see docs/trace.md") from None
         options.validate()
         return options
 
@@ -87,11 +87,11 @@ class ArmOptions:
         if not self.features & (Feature.BLOCKS | Feature.HEAT):
             raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
         if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
-            raise UsageError(f"chunks of {self.chunk_bytes} bytes cannot be had; give a multiple of 64 from 1024 up")
+            raise UsageError(f"chunks of {self.chunk_bytes} bytes are unsupported; give a multiple of 64 from 1024 up")
         if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:
-            raise UsageError(f"a ring of {self.chunks} chunks cannot be had; give 2 or more and at most 64 MiB in all")
+            raise UsageError(f"a ring of {self.chunks} chunks is unsupported; give 2 or more and at most 64 MiB in all")
         if not 0 <= self.limit_s < 1e9:
-            raise UsageError(f"a window of {self.limit_s} seconds cannot be had; give a number from 0 up")
+            raise UsageError(f"a window of {self.limit_s} seconds is unsupported; give a number from 0 up")
         for name, given, limit in (
             ("ranges", self.ranges, layout.MAX_RANGES),
             ("page-table roots", self.roots, layout.MAX_ROOTS),
@@ -181,10 +181,10 @@ class TraceControl:
         return bytes(self.block.error).decode(errors="replace")
 
     def want(self, options: ArmOptions, reader_pid: int) -> None:
-        """Write down that a window of `options` is wanted; the plugin opens it when a vCPU awakes.
+        """Command a window of `options`; the plugin opens it when a vCPU resumes.
 
-        `reader_pid` drains the rings, and a lossless window ends when it does. Raises `UsageError` for options that
-        cannot be, `MachineError` while a window is open or another living reader has not finished the last one.
+        `reader_pid` drains the rings, and a lossless window ends when that process does. Raises `UsageError` for invalid
+        options, `MachineError` while a window is open or another living reader has not finished the last one.
         """
         options.validate()
         if self.is_armed:
@@ -210,7 +210,7 @@ class TraceControl:
         self._command(Command.ARM)
 
     def _discard_rest(self, reader_pid: int) -> None:
-        """Forget what nobody will read of the last window: chunks of this one may have another size."""
+        """Drop what is unread of the last window: chunks of this one may have another size."""
         left = [header for header in (*self.vcpus, self.dictionary) if header.tail != header.head]
         last = self.block.reader_pid
         if left and last != reader_pid and is_alive(last):
@@ -219,16 +219,16 @@ class TraceControl:
             header.tail = header.head
 
     def disarm(self) -> None:
-        """Write down that no window is wanted; the plugin closes it when a vCPU awakes or changes its chunk."""
+        """Command that no window is open; the plugin closes it when a vCPU resumes or changes its chunk."""
         self._command(Command.DISARM)
 
     def want_heat(self, is_wanted: bool) -> None:
-        """Write down whether heat is wanted; the plugin obeys when a vCPU awakes, and an open window stays open."""
+        """Command whether heat is counted; the plugin acts when a vCPU resumes, and an open window stays open."""
         self.block.heat_wanted = is_wanted
 
     @property
     def is_heat_settled(self) -> bool:
-        """Whether heat is counted or not as was written down last; an open window with heat in it counts too."""
+        """Whether heat is counted or not as was commanded last; an open window with heat in it counts too."""
         of_window = self.is_armed and bool(self.block.features & Feature.HEAT)
         return bool(self.block.heat_on) == (bool(self.block.heat_wanted) or of_window)
 
@@ -237,10 +237,10 @@ class TraceControl:
         # Last: whoever sees the new generation sees all of the above (stores are not reordered on x86-64).
         self.block.generation = (self.block.generation + 1) & 0xFFFFFFFF
 
-    def tell(self, vcpu: int, root: int, idt_base: int, idt_limit: int) -> None:
-        """Tell the plugin what only QEMU's monitor knows of a vCPU: CR3 and its interrupt descriptor table."""
+    def set_initial_state(self, vcpu: int, cr3: int, idt_base: int, idt_limit: int) -> None:
+        """Write what only QEMU's monitor knows of a vCPU when it is armed: CR3 and interrupt descriptor table."""
         header = self.vcpus[vcpu]
-        header.told_root, header.told_idt_base, header.told_idt_limit = root, idt_base, idt_limit
+        header.initial_cr3, header.initial_idt_base, header.initial_idt_limit = cr3, idt_base, idt_limit
 
     def free_rings(self) -> None:
         """Give the memory of the rings back to the host; call it disarmed and drained."""

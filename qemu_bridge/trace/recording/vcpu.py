@@ -157,7 +157,7 @@ class VcpuFrame:
         count, coded = self._accesses.count, self._accesses.finish()
         if not count:
             return []
-        # Copied, for another thread compresses them while these grow anew.
+        # Copied, for another thread compresses them while these grow again.
         items = (count, len(coded.metas), count, len(coded.value_runs), len(coded.values))
         return [
             Content(kind, self.number, stream.copy(), some)

@@ -139,7 +139,7 @@ def test_sizes_are_those_of_the_header():
 
 
 def test_a_full_tree_counts_callees_for_their_callers():
-    tree = trace_stacks.StackTree(room=3)
+    tree = trace_stacks.StackTree(capacity=3)
     one, two = tree.child(0, 1), tree.child(0, 2)
     assert (one, two, tree.child(one, 7), tree.child(0, 1)) == (1, 2, one, 1)
 
