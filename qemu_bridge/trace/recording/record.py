@@ -161,9 +161,15 @@ def _shared_file(machine: Machine) -> Path:
 def _arm(machine: Machine, control: TraceControl, recorder: Recorder, window: ArmOptions, output: Path) -> None:
     generation = int(control.block.generation)
     # What an earlier reader left in the rings is no part of this window: drain only once it is asked for.
-    failed = _work_during(
-        lambda: control.block.generation != generation and recorder.step(), lambda: machine.trace_arm(window)
-    )
+    try:
+        failed = _work_during(
+            lambda: control.block.generation != generation and recorder.step(), lambda: machine.trace_arm(window)
+        )
+    except BaseException:
+        recorder.abandon()
+        with contextlib.suppress(GlassBoxError):
+            machine.trace_disarm()
+        raise
     if failed is not None:
         recorder.abandon()
         output.unlink(missing_ok=True)
@@ -204,7 +210,10 @@ def _end_of(recorder: Recorder) -> RecordEnd:
 
 
 def _work_during(work: Callable[[], object], request: Callable[[], object]) -> BaseException | None:
-    """Do `work` over and over while `request` runs: it may wait for vCPUs that wait for us. Returns its error."""
+    """Do `work` over and over while `request` runs: it may wait for vCPUs that wait for us. Returns its error.
+
+    An error of `work` is raised once the request has ended.
+    """
     failed: list[BaseException] = []
 
     def ask() -> None:
@@ -215,7 +224,10 @@ def _work_during(work: Callable[[], object], request: Callable[[], object]) -> B
 
     thread = threading.Thread(target=ask, name="trace-request")
     thread.start()
-    while thread.is_alive():
-        if not work():
-            thread.join(0.001)
+    try:
+        while thread.is_alive():
+            if not work():
+                thread.join(0.001)
+    finally:
+        thread.join()
     return failed[0] if failed else None

@@ -18,9 +18,7 @@ import numpy as np
 import pytest
 from support import booted, find_sound, glassbox, wait_until
 
-from qemu_bridge.cli import trace_options
 from qemu_bridge.client import Client
-from qemu_bridge.errors import UsageError
 from qemu_bridge.trace.analysis.check import check_trace
 from qemu_bridge.trace.file.reader import TraceReader
 from tcg_plugin.layout import REGISTERS, Event
@@ -367,13 +365,3 @@ def test_flags_that_make_no_sense_are_refused_in_words(machine, tmp_path):
         answer = glassbox("trace", machine.name, "-o", str(tmp_path / "x.gbt"), *words)
         assert answer.returncode == 2 and says in answer.stderr, (words, answer.stderr)
     assert not (tmp_path / "x.gbt").exists()
-
-
-@pytest.mark.parametrize(
-    ("size", "split"),
-    [(4096, (1024, 4)), (100_000, (24_960, 4)), (1 << 20, (256 << 10, 4)), (64 << 20, (256 << 10, 256))],
-)
-def test_a_ring_is_split_into_chunks_that_fit(size, split):
-    assert trace_options.split_ring(size) == split
-    with pytest.raises(UsageError):
-        trace_options.split_ring(size * 100_000)
