@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from qemu_bridge.cli.trace import start_recorder
+from qemu_bridge.cli.trace_boot import start_recorder
 from qemu_bridge.client import Client
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.trace.file.reader import TraceReader

@@ -20,7 +20,7 @@ from ..memory.addresses import parse_size
 from ..wire import connection
 from ..wire.records import Origin, Status
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
-from .trace import start_recorder
+from .trace_boot import start_recorder
 
 DEFAULT_IMAGE = "alpine"
 STATUS_COLUMNS = (

@@ -15,7 +15,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,9 +25,10 @@ from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
 from ..wire import messages
 from ..wire.connection import Connection
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer, AnyEvent, ExitedEvent
+from ..wire.records import Answer, AnyEvent, ExecResult, ExitedEvent
+from ..wire.trace_records import ArmOptions, TraceStatus
 from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find, shared_context
+from .local import LocalMachine, find, portable_command, shared_context
 
 # As in `local`.
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ class Client(Operations, LocalMachine):
                     f"the daemon of {self.name!r} does not end; kill process {self.connection.daemon_pid}"
                 )
             time.sleep(0.01)
+
+    def trace_arm(  # type: ignore[override]  # the same, with defaults that only a client knows
+        self, options: ArmOptions | None = None, reader_pid: int | None = None
+    ) -> TraceStatus:
+        """Open a window of the trace, which this process reads unless `reader_pid` says otherwise."""
+        reader_pid = os.getpid() if reader_pid is None else reader_pid
+        return self.call(Operations.trace_arm, {"options": options or ArmOptions(), "reader_pid": reader_pid})
+
+    def exec(self, command: str | Sequence[str], timeout_s: float = TIMEOUT_S) -> ExecResult:  # type: ignore[override]
+        """Run a shell line, or words, as root in the guest; words may hold any bytes (`os.fsdecode`)."""
+        return self.call(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
     def events(self) -> Iterator[AnyEvent]:
         """Yield the machine's events, the present state first, the machine's end last."""

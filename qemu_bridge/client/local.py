@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import shlex
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +35,22 @@ def find(name: str) -> Connection:
     if launch.is_capture(name):
         return launch.open_capture(Path(name))
     return connections.find_connection(name)
+
+
+def portable_command(command: str | Sequence[str]) -> str | list[str]:
+    """`command` as text that travels: words that are no Unicode become a shell line that prints their bytes."""
+    if isinstance(command, str) or all(_is_unicode(word) for word in command):
+        return command if isinstance(command, str) else list(command)
+    return " ".join(shlex.quote(word) if _is_unicode(word) else _printed(word) for word in command)
+
+
+def _is_unicode(word: str) -> bool:
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in word)
+
+
+def _printed(word: str) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in word.encode("utf-8", "surrogateescape"))
+    return f"\"$(printf '{octal}')\""
 
 
 class LocalMachine:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..memory.addresses import merge_ranges
 from ..wire.records import Blob, DirtyPages, ExecResult, HeatWatch, Runstate, Status
+from ..wire.trace_records import ArmOptions, TraceStatus
 from .jobs import Jobs
 from .served import ServedMachine
 
@@ -88,18 +89,16 @@ class Control:
             pages, now = await asyncio.to_thread(self._machine.dirty_log.since, epoch)
         return DirtyPages(now, tuple(merge_ranges(pages.tolist())))
 
-    async def trace_arm(self, options: dict[str, Any], reader_pid: int) -> dict[str, Any]:
+    async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window of the trace."""
-        # Loaded here: a daemon whose machine nobody traces does without.
-        from ..trace.recording.control import ArmOptions
+        options.validate()
+        return await self._machine.trace.arm(options, reader_pid)
 
-        return await self._machine.trace.arm(ArmOptions.from_json(options), reader_pid)
-
-    async def trace_disarm(self) -> dict[str, Any]:
+    async def trace_disarm(self) -> TraceStatus:
         """Close the window of the trace."""
         return await self._machine.trace.disarm()
 
-    async def trace_status(self) -> dict[str, Any]:
+    async def trace_status(self) -> TraceStatus:
         """What the plugin does."""
         return self._machine.trace.status()
 

@@ -5,7 +5,9 @@ A function here for each operation of cost `Cost.JOB`; those of the viewer are i
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from ..client import Client
@@ -13,6 +15,7 @@ from ..host.job import Job, JobRequest, main
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
 from ..wire.records import Manifest, MemoryDifference
+from ..wire.trace_records import RecordResult, TopResult
 
 
 def capture(job: Job, request: JobRequest) -> Manifest:
@@ -34,7 +37,37 @@ def compare(job: Job, request: JobRequest) -> MemoryDifference:
         return compare_machines(before, after, options["target"], options["pages"])
 
 
-JOBS = {"capture": capture, "compare": compare}
+def trace_record(job: Job, request: JobRequest) -> RecordResult:
+    """Record what the machine executes; being cancelled ends the recording, not the file."""
+    from ..trace.recording.record import record_trace
+
+    options = decode_arguments(Operations.trace_record, request.options)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Client.connect(request.name) as client:
+        return record_trace(
+            client,
+            Path(options["output"]),
+            options["options"],
+            progress=lambda progress: job.progress(progress.instructions, 0),
+            stop=stop,
+        )
+
+
+def trace_top(job: Job, request: JobRequest) -> TopResult:
+    """Count a trace, with the names that the machine knows."""
+    from ..kernel.symbols import KernelSymbols
+    from ..trace.analysis.naming import naming_of
+    from ..trace.analysis.top import top
+
+    options = decode_arguments(Operations.trace_top, request.options)
+    with Client.connect(request.name) as client:
+        naming = naming_of(KernelSymbols.load(client.ram).kallsyms, client.ps().value)
+    return top(Path(options["file"]), options["options"], naming, lambda done: job.progress(done.done, done.frames))
+
+
+JOBS = {"capture": capture, "compare": compare, "trace_record": trace_record, "trace_top": trace_top}
 
 if __name__ == "__main__":
     sys.exit(main(JOBS))

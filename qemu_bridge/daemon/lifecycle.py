@@ -20,6 +20,7 @@ from ..memory.addresses import RamLayout
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from ..wire.records import Origin
+from ..wire.trace_records import ArmOptions
 from .backends.backend import Backend
 from .backends.started import StartedQemu
 
@@ -113,7 +114,7 @@ def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout,
     control.create(path, config.smp, ram, layout)
     if armed is not None:
         reader_pid = int(armed.pop("reader_pid"))
-        control.TraceControl(path).want(control.ArmOptions.from_json(armed), reader_pid)
+        control.TraceControl(path).want(msgspec.convert(armed, ArmOptions), reader_pid)
 
 
 def serve_attached(request: AttachRequest, on_running: Callable[[Connection], None]) -> None:

@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .. import errors
 from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
 from ..wire import connection
@@ -28,7 +30,7 @@ from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu
 
 if TYPE_CHECKING:
-    from ..trace.recording.control import ArmOptions
+    from ..wire.trace_records import ArmOptions
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
             logger.warning("machine %r starts without the trace: %s", config.name, error)
     if trace is not None:
         trace.validate()
-        record["trace"] = trace.to_json() | {"reader_pid": os.getpid()}
+        record["trace"] = msgspec.to_builtins(trace) | {"reader_pid": os.getpid()}
     for key in ("kernel", "initrd"):
         record[key] = str(record[key].resolve()) if record[key] else None
     return _hand_over(daemon, config.name, record)

@@ -51,6 +51,7 @@ from .records import (
     TargetMemory,
     TypeLayout,
 )
+from .trace_records import ArmOptions, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -421,32 +422,55 @@ class Operations:
 
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
-    def trace_status() -> dict[str, Any]:
+    def trace_status() -> TraceStatus:
         """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin.
 
-        >>> client.trace_status()["state"]
-        'disarmed'
+        >>> client.trace_status().state
+        <TraceState.DISARMED: 'disarmed'>
         """
 
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
-    def trace_arm(options: dict[str, Any], reader_pid: int) -> dict[str, Any]:
+    def trace_arm(options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window of the trace; the `trace_status` then.
 
         Process `reader_pid` drains the rings; the guest waits for it, and the window closes when it dies.
         `UsageError` for invalid options, `MachineError` where there is no plugin or a window is open.
 
-        >>> client.trace_arm({}, os.getpid())["state"]
-        'armed'
+        >>> client.trace_arm(ArmOptions(), os.getpid()).state
+        <TraceState.ARMED: 'armed'>
         """
 
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
-    def trace_disarm() -> dict[str, Any]:
+    def trace_disarm() -> TraceStatus:
         """Close the window of the trace, if one is open; the `trace_status` then.
 
-        >>> client.trace_disarm()["state"]
-        'disarmed'
+        >>> client.trace_disarm().state
+        <TraceState.DISARMED: 'disarmed'>
+        """
+
+    @operation(Permission.CONTROL, Cost.JOB)
+    @staticmethod
+    def trace_record(output: str, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
+        """Record what the machine executes into the file `output`, an absolute path on the daemon's host.
+
+        It ends by a limit of `options`, by `cancel`, or when the machine ends; whatever it is, the file gets its index.
+        `UsageError` for places and processes that do not exist, `MachineError` where there is no plugin or a window is open.
+
+        >>> client.trace_record("/tmp/demo.gbt", RecordOptions(seconds=5)).end
+        <RecordEnd.TIME: 'time'>
+        """
+
+    @operation(Permission.READ, Cost.JOB)
+    @staticmethod
+    def trace_top(file: str, options: TopOptions = TopOptions()) -> TopResult:  # noqa: B008  # frozen
+        """The hottest blocks, cyclic paths and processes of a trace file, named by this machine's symbols and processes.
+
+        `TraceError` for a file that is damaged or no trace.
+
+        >>> client.trace_top("/tmp/demo.gbt").paths[0].share
+        0.31
         """
 
     @operation(Permission.CONTROL, Cost.INSTANT)

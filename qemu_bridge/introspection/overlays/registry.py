@@ -158,7 +158,7 @@ def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], i
     """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
     if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
-    made: dict[str, Any] = msgspec.to_builtins(row)
+    made = msgspec.to_builtins(row)
     for field in fields:
         if field not in made:
             raise ValueError(f"its rows lack the column {field}")

@@ -384,7 +384,7 @@ def test_an_image_of_a_kernel_that_the_table_does_not_know_is_read_and_said_to_b
             client.page_map,
             lambda: client.resolve("pid:1/heap"),
             lambda: client.identify("init_task"),
-            lambda: client.overlay("sockets"),
+            lambda: client.overlay("sockets").value,
         ):
             answer = ask()
             assert answer and any(sentence.endswith(CAVEAT) for sentence in answer.skipped)
@@ -403,7 +403,7 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
     path.write_bytes(content.replace(b"BUILD-ID=99999999", b"BUILD-ID=%08x" % len(lost)))
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
-        page_map = client.page_map()
+        page_map = client.page_map().value
         classes = page_map.value.counts()
         assert {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.PAGE_TABLE} <= set(classes)
         assert (
@@ -415,8 +415,8 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
             "ps": client.ps,
             "maps": lambda: client.maps(1),
             "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs"),
-            "mounts": lambda: client.overlay("mounts"),
+            "slabs": lambda: client.overlay("slabs").value,
+            "mounts": lambda: client.overlay("mounts").value,
         }
         answered = set()
         for name, ask in asks.items():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qemu_bridge.errors import TraceError
 from qemu_bridge.trace.analysis import cycles
 from qemu_bridge.trace.analysis.cycles import DEPTH, LOOPED, SLOTS, CycleFinder, count_blocks
-from qemu_bridge.trace.file.codec import ENDING, Flow
+from qemu_bridge.trace.file.records import ENDING, Flow
 
 ALL = 64
 MARK = int(LOOPED)

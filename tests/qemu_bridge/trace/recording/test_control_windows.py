@@ -7,7 +7,8 @@ import pytest
 from support import booted, wait_until
 from trace_consumer import Consumer, block_ids, items, u64
 
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import Event, Feature, Scope, State
 
 pytestmark = pytest.mark.guest
