@@ -46,7 +46,7 @@ def measure(rounds: int) -> list[Figure]:
             client.wait_until_ready()
             client.pause()
             with _caches(Path(folder)):
-                copy = copy_ram(client.ram, Path(folder, "guest.ram"))
+                copy = client.ram.copy_to(Path(folder, "guest.ram"))
                 symbols = write_symbol_file(client.ram, Path(folder))
                 return [*measure_ps(client, copy, symbols, rounds), *measure_symbols(client.ram, symbols, rounds)]
         finally:
@@ -98,16 +98,6 @@ def measure_symbols(ram: GuestRam, symbols: Path, rounds: int) -> list[Figure]:
             "symbols from the cache / cold", cached, "x", "<= 0.1", f"{warm * 1e3:.1f} ms against {again * 1e3:.0f} ms"
         ),
     ]
-
-
-def copy_ram(ram: GuestRam, path: Path) -> Path:
-    """Copy what the guest has touched; the rest of the file at `path` stays a hole."""
-    with open(path, "wb") as copy:
-        copy.truncate(ram.size)
-        for start, end in ram.resident_runs():
-            copy.seek(start)
-            copy.write(ram.view[start:end].data)
-    return path
 
 
 def write_symbol_file(ram: GuestRam, folder: Path) -> Path:

@@ -48,6 +48,7 @@ def build_image_or_fallback(name: str, *, progress: Callable[[str], None] = lamb
     """
     if (found := find_image(name)) is not None:
         return found
+    # Imported only to build, as in `build_image`.
     from .build import build_or_fallback
 
     return build_or_fallback(name, progress)

@@ -160,6 +160,15 @@ class GuestRam:
             if start < position:
                 yield start, position
 
+    def copy_to(self, path: Path) -> Path:
+        """Copy the touched parts to a new file at `path`, which it returns; the rest of that file stays a hole."""
+        with path.open("wb") as copy:
+            copy.truncate(self.size)
+            for start, end in self.resident_runs():
+                copy.seek(start)
+                copy.write(self.view[start:end].data)
+        return path
+
     def resident_pages(self) -> npt.NDArray[np.bool_]:
         """Which pages the guest (or QEMU) has touched: `bool` array of shape (page_count,)."""
         resident = np.zeros(self.page_count, np.bool_)

@@ -235,11 +235,8 @@ ROUNDS = 150
 def capture(machine, tmp_path_factory):
     """A copy of the guest's RAM, and its kernel."""
     path = tmp_path_factory.mktemp("capture") / "ram"
-    with machine.paused(), open(path, "wb") as copy:
-        copy.truncate(machine.ram.size)
-        for start, end in machine.ram.resident_runs():
-            copy.seek(start)
-            copy.write(bytes(machine.ram.view[start:end]))
+    with machine.paused():
+        machine.ram.copy_to(path)
     ram = GuestRam(path, machine.ram.layout)
     return ram, KernelSymbols.load(ram)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
-
 import pytest
+from support import bytes_left_by
 
 from qemu_bridge.errors import GuestError, UsageError
 from qemu_bridge.introspection.overlays.open_files import read_open_files
@@ -84,15 +82,6 @@ def test_many_queries_leave_nothing_behind(machine):
 
     ask(4)
     layers, settings = set(volatility.context.layers), set(volatility.context.config)
-    tracemalloc.start()
-    try:
-        ask(2)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        ask(8)
-        gc.collect()
-        grown = tracemalloc.get_traced_memory()[0] - before
-    finally:
-        tracemalloc.stop()
+    grown = bytes_left_by(lambda: ask(2), lambda: ask(8))
     assert (set(volatility.context.layers), set(volatility.context.config)) == (layers, settings)
     assert grown < 200_000
