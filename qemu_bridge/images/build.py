@@ -87,7 +87,9 @@ def _reported(recipe: Recipe) -> Iterator[None]:
         raise ImageError(f"image {recipe.name} has no kernel: {error}; {advice}") from None
     except OSError as error:
         reason = f"{error.strerror}: {error.filename or cache_folder()}"
-        raise ImageError(f"image {recipe.name} cannot be stored ({reason}); free or open that place") from None
+        raise ImageError(
+            f"image {recipe.name} cannot be stored ({reason}); make room there, or make it writable"
+        ) from None
 
 
 def _build(recipe: Recipe, progress: Progress) -> BuiltImage:

@@ -120,7 +120,7 @@ def _download(url: str, checksum: str | None) -> bytes:
             if time.monotonic() - started > DEADLINE_S:
                 raise TimeoutError(f"not done after {DEADLINE_S:.0f} s")
     if expected is not None and len(content) != expected:
-        raise _WrongContentError(f"truncated, {len(content)} of {expected} bytes came")
+        raise _WrongContentError(f"truncated, {len(content)} of {expected} bytes received")
     if checksum is not None and (found := sha512(content).hexdigest()) != checksum:
         size = len(content)
         raise _WrongContentError(f"wrong checksum, SHA-512 of its {size} bytes is {found[:12]}…, not {checksum[:12]}…")

@@ -46,7 +46,7 @@ def resolve_kernel_package(metapackages: tuple[str, ...]) -> str:
             dependencies = _run_apt("apt-cache", "depends", "--important", metapackage)
             if match := re.search(r"^\W*Depends: (linux-image-(?:unsigned-)?\d\S*)$", dependencies, re.MULTILINE):
                 return match[1]
-    raise Unavailable(f"apt knows no kernel package behind {' or '.join(metapackages) or 'an empty list'}")
+    raise Unavailable(f"apt finds no kernel package for {' or '.join(metapackages) or 'an empty list'}")
 
 
 def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:

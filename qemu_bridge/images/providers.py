@@ -50,7 +50,7 @@ def find_kernel(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
     if (path := chosen_kernel()) is not None:
         kernel = _read_kernel_file(path)
         if not has_types(_unpacked(kernel)):
-            progress(f"{path} carries no BTF types, so nothing in its memory will have a name")
+            progress(f"{path} carries no BTF types, so its processes and most of its pages will have no names")
         return kernel
     reasons = []
     for name in recipe.kernel_providers:

@@ -135,7 +135,7 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         reason = f"{error.strerror}: {error.filename}"
         raise ImageError(f"recipe {path} cannot be read ({reason}); restore the file") from None
     except ValueError as error:
-        raise ImageError(f"recipe {path} is not right ({error}); correct the file") from None
+        raise ImageError(f"recipe {path} is invalid ({error}); correct the file") from None
 
 
 def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:

@@ -67,9 +67,9 @@ class Budget:
         self._items -= items
         self._size -= size
         if self._items < 0:
-            raise OutOfBudgetError("there are too many items")
+            raise OutOfBudgetError("too many items")
         if self._size < 0:
-            raise OutOfBudgetError("there are too many bytes")
+            raise OutOfBudgetError("too many bytes")
         if time.monotonic() > self.deadline:
             raise OutOfBudgetError("time ran out")
 

@@ -120,7 +120,7 @@ class KernelColumns:
             return os.stat(self.ram.path).st_blocks
         except OSError as error:
             raise MachineGoneError(
-                f"cannot look at guest RAM {self.ram.path} ({error.strerror}); is it still there?"
+                f"cannot stat guest RAM {self.ram.path} ({error.strerror}); is the machine still running?"
             ) from None
 
     def offsets(self, addresses: U64Array) -> Pages:

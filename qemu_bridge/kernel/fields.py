@@ -48,7 +48,7 @@ class FieldTable:
         found = self._fields.get((type_name, path)) or self.find(type_name, path)
         if found is None:
             raise NoTypesError(
-                f"this kernel's {type_name} has no member {path}; report its release so that it can be added"
+                f"this kernel's {type_name} has no member {path}; report the kernel release so that it can be added"
             )
         return found
 

@@ -42,7 +42,7 @@ def maple_entries(space: KernelObjects, root: int) -> Iterator[int]:
         nodes += 1
         space.budget.spend()
         if nodes > MAX_NODES or found >= MAX_ENTRIES or height > MAX_HEIGHT:
-            space.budget.skip(f"the maple tree at {root:#x} breaks off after {found} entries")
+            space.budget.skip(f"the maple tree at {root:#x} is truncated after {found} entries")
             return
         kind = entry >> _KIND_SHIFT & _KIND_MASK
         below = 0 if kind == _LEAF_64 else height + 1
@@ -53,7 +53,7 @@ def maple_entries(space: KernelObjects, root: int) -> Iterator[int]:
 def _slots(space: KernelObjects, node: int, kind: int, first: int, last: int) -> list[tuple[int, int, int]]:
     """The slots in use of a node that covers `first` to `last`, each with what it covers."""
     if kind not in _VARIANTS:
-        raise GuestError("a maple tree holds a node of unknown kind; look again, or pause the machine")
+        raise GuestError("a maple tree holds a node of unknown kind; retry, or pause the machine")
     pivot, slot = (space.fields.get(_VARIANTS[kind], name) for name in ("pivot", "slot"))
     pivots = space.words(node + pivot.offset, pivot.count)
     slots = space.words(node + slot.offset, slot.count)

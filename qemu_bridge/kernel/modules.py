@@ -140,7 +140,7 @@ class ModuleReader:
         if names is None or not count:
             return ModuleSymbols(name, module.address, parts, make_table([], []))
         if count > MAX_SYMBOLS:
-            raise GuestError(f"module {name[:MAX_NAME]} claims {count} symbols, which cannot be")
+            raise GuestError(f"module {name[:MAX_NAME]} claims {count} symbols, which is implausible")
         self._space.budget.spend(count)
         raw = self._space.read(names["symtab"], count * _ELF_SYMBOL.itemsize)
         symbols = np.frombuffer(raw, _ELF_SYMBOL)
@@ -219,7 +219,7 @@ class GuestSymbols:
 def _read_strings(space: KernelObjects, start: int, last: int) -> bytes:
     """The table of strings whose last one begins at `last`, ended by a zero."""
     if last > _MAX_NAMES_BYTES:
-        raise GuestError(f"a module's symbol names take {last} bytes, which cannot be")
+        raise GuestError(f"a module's symbol names take {last} bytes, which is implausible")
     size = last + _MAX_SYMBOL_NAME
     try:
         return space.read(start, size) + b"\0"

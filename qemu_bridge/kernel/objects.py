@@ -63,7 +63,9 @@ class KernelObjects:
         if 0 <= length <= PAGE_SIZE - within:
             return self._page(address >> PAGE_SHIFT)[within : within + length]
         if not 0 <= length <= _MAX_READ:
-            raise AddressError(f"{length} bytes at {address:#x} are too many; the structure there may be damaged")
+            raise AddressError(
+                f"{length} bytes at {address:#x} exceed the limit of a read; retry, or pause the machine"
+            )
         first, last = address >> PAGE_SHIFT, (address + length - 1) >> PAGE_SHIFT
         data = b"".join([self._page(number & (_U64 >> PAGE_SHIFT)) for number in range(first, last + 1)])
         return data[within : within + length]
@@ -143,7 +145,7 @@ class KernelObjects:
             found, whole = self._follow_links(head, limit)
             if whole:
                 return found
-        self.budget.skip(f"the list at {head:#x} breaks off after {len(found)} entries")
+        self.budget.skip(f"the list at {head:#x} is broken after {len(found)} entries")
         return found
 
     def linked(self, head: int, type_name: str, member: str, limit: int = MAX_LINKS) -> Iterator[Object]:
@@ -157,14 +159,14 @@ class KernelObjects:
         seen: set[int] = set()
         while first and not first & 1 and len(seen) < limit:
             if first in seen:
-                self.budget.skip(f"the chain at {first:#x} goes in a circle")
+                self.budget.skip(f"the chain at {first:#x} is circular")
                 return
             seen.add(first)
             self.budget.spend()
             try:
                 following = self.unsigned(first)
             except AddressError:
-                self.budget.skip(f"a chain breaks off at {first:#x}")
+                self.budget.skip(f"a chain is broken at {first:#x}")
                 return
             yield first
             first = following
@@ -178,7 +180,7 @@ class KernelObjects:
             while root or pending:
                 while root:
                     if root in seen or len(pending) > self.budget.depth:
-                        self.budget.skip(f"the tree at {root:#x} is too deep or goes in a circle")
+                        self.budget.skip(f"the tree at {root:#x} is too deep or circular")
                         return
                     seen.add(root)
                     self.budget.spend()
@@ -188,7 +190,7 @@ class KernelObjects:
                 yield node
                 root = self.unsigned(node + right)
         except AddressError:
-            self.budget.skip(f"a tree breaks off at {root or node:#x}")
+            self.budget.skip(f"a tree is broken at {root or node:#x}")
 
     def _follow_links(self, head: int, limit: int) -> tuple[list[int], bool]:
         found: list[int] = []
@@ -215,7 +217,7 @@ class KernelObjects:
             page = self._copy_page(number)
         if page is None:
             raise AddressError(
-                f"kernel address {number << PAGE_SHIFT:#x} leads nowhere; look again, or pause the machine"
+                f"kernel address {number << PAGE_SHIFT:#x} is not mapped to RAM; retry, or pause the machine"
             )
         return page
 

@@ -139,7 +139,7 @@ class PageTables:
     def read(self, virtual: VirtualAddress, length: int) -> bytes:
         """Copy `length` bytes at `virtual`; `AddressError` where they are not all mapped to RAM."""
         if length < 0:
-            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+            raise UsageError(f"cannot read a length of {length} bytes; give 0 or more")
         data = self.read_some(virtual, length)
         if len(data) < length:
             missing = (virtual + len(data)) & _U64

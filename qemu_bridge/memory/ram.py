@@ -85,7 +85,7 @@ class GuestRam:
     def read(self, physical: PhysicalAddress, length: int) -> bytes:
         """Copy `length` bytes at guest-physical `physical`; `AddressError` where RAM does not hold them all."""
         if length < 0:
-            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+            raise UsageError(f"cannot read a length of {length} bytes; give 0 or more")
         parts = []
         while length:
             offset = self.layout.to_offset(physical)
@@ -124,7 +124,7 @@ class GuestRam:
         sparse guest costs what it uses; nothing is copied. `UsageError` for a pattern that matches nothing at all.
         """
         if pattern == b"" if isinstance(pattern, bytes) else pattern.match(b""):
-            raise UsageError("an empty pattern is found everywhere; give at least one byte")
+            raise UsageError("an empty pattern matches everywhere; give at least one byte")
         for start, end in self.resident_runs():
             matches = (
                 self._find_bytes(pattern, start, end)

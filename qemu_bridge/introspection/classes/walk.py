@@ -57,7 +57,7 @@ class Walk:
     def notes(self, mapper: str) -> list[str]:
         """What was left out of the page tables of `mapper`, a sentence each."""
         notes = [f"page tables of {mapper}: {self.skipped} outside RAM"] if self.skipped else []
-        return notes if self.complete else [*notes, f"page tables of {mapper}: more than are followed"]
+        return notes if self.complete else [*notes, f"page tables of {mapper}: too many to follow"]
 
 
 def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[int, int], ...] = ((0, _U64),)) -> Walk:

@@ -73,7 +73,7 @@ class PathNames:
                 return "/" + "/".join(reversed(parts))
             parts.append(_part(entry))
             dentry = parent
-        raise GuestError("the path of a file has no end; look again, or pause the machine")
+        raise GuestError("the path of a file has no end; retry, or pause the machine")
 
     def _find_root(self) -> tuple[int, int]:
         first = find_task(self._space, 1)
@@ -105,7 +105,7 @@ class PathNames:
             passed.append(((mount, dentry), "/" + _part(entry)))
             dentry = parent
         else:
-            raise GuestError("the path of a file has no end; look again, or pause the machine")
+            raise GuestError("the path of a file has no end; retry, or pause the machine")
         for key, part in reversed(passed):
             start += part
             self._known[key] = start

@@ -101,7 +101,7 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
             made, size = _as_json(row, fields)
             room -= size
             if room < 0:
-                raise OutOfBudgetError("there are too many bytes")
+                raise OutOfBudgetError("too many bytes")
             rows.append(made)
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
 
@@ -138,18 +138,18 @@ def _check(found: object) -> Overlay:
     """`found` itself; `ValueError` or `AttributeError` for what is no overlay."""
     overlay = cast(_Candidate, found)
     if not isinstance(overlay.name, str) or not _NAME.fullmatch(overlay.name) or overlay.name == "list":
-        raise ValueError(f"{overlay.name!r} is no name; use small letters, digits and hyphens")
+        raise ValueError(f"{overlay.name!r} is not a valid name; use small letters, digits and hyphens")
     if not isinstance(overlay.summary, str):
-        raise ValueError(f"the summary of {overlay.name} is no text")
+        raise ValueError(f"the summary of {overlay.name} is not a string")
     columns = overlay.columns
     if (
         not isinstance(columns, tuple)
         or not columns
         or not all(isinstance(one, str) and _COLUMN.fullmatch(one) for one in columns)
     ):
-        raise ValueError(f"the columns of {overlay.name} are no tuple of names of fields")
+        raise ValueError(f"the columns of {overlay.name} are not a tuple of field names")
     if not callable(overlay.rows):
-        raise ValueError(f"{overlay.name} has no function rows")
+        raise ValueError(f"{overlay.name} has no callable rows")
     return cast(Overlay, found)
 
 
@@ -171,9 +171,9 @@ def _reported(what: str, skipped: list[str], budget: Budget) -> Iterator[None]:
         with budget.watch():
             yield
     except OutOfBudgetError as error:
-        skipped.append(f"{what} did not come to an end: {error}")
+        skipped.append(f"{what} exceeded its budget: {error}; ask for less, or pause the machine")
     except GlassBoxError as error:
         skipped.append(f"{what} ended early: {str(error).split(';')[0]}")
     except (Exception, SystemExit) as error:
         logger.debug("%s failed", what, exc_info=True)
-        skipped.append(f"{what} is broken and was passed over ({type(error).__name__}: {error})")
+        skipped.append(f"{what} failed and was skipped ({type(error).__name__}: {error})")

@@ -243,7 +243,7 @@ def _rhashed(table: Object, budget: Budget) -> Iterator[int]:
         if buckets is None:
             return
         if buckets["nest"]:
-            budget.skip(f"the hash table at {table.address:#x} is nested, which is not read")
+            budget.skip(f"the hash table at {table.address:#x} is nested and was skipped")
             return
         for head in space.words(buckets.at("buckets"), min(buckets["size"], MAX_BUCKETS)):
             # The lowest bit of a bucket is its lock.

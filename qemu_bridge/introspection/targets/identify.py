@@ -86,7 +86,7 @@ def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddres
     else:
         if place.start >= _KERNEL_HALF:
             hint = f"write va:{place.start:#x} for the kernel's, and add @pid:N for a process's"
-            raise AddressError(f"{place.start:#x} is a virtual address, and no physical one; {hint}")
+            raise AddressError(f"{place.start:#x} is a virtual address, not a physical one; {hint}")
         return PhysicalAddress(place.start), None
     tables = sources.page_tables(pid)
     physical = None if tables is None else tables.translate(virtual)

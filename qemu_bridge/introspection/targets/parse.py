@@ -57,7 +57,7 @@ def parse_place(text: str, pid: int | None = None) -> Span | SymbolPlace:
         raise reader.error(reader.at, "a place is one address or symbol, and more follows", "quote names with blanks")
     if pid is not None:
         if not isinstance(place, Span) or not place.is_virtual or place.pid not in (None, pid):
-            raise UsageError(f"{text!r} is no virtual address of process {pid}; give a number, or leave --pid away")
+            raise UsageError(f"{text!r} is not a virtual address of process {pid}; give a number, or drop --pid")
         place = Span(place.start, None, True, pid, place.column)
     return place
 
@@ -70,7 +70,7 @@ class _Parser:
         self.at = 0
         self._terms = 0
         if len(text) > MAX_LENGTH:
-            raise UsageError(f"a target of {len(text)} letters is too long; {MAX_LENGTH} are the most")
+            raise UsageError(f"a target of {len(text)} characters is too long; write at most {MAX_LENGTH}")
 
     def error(self, at: int, what: str, hint: str) -> UsageError:
         return error_at(self.text, at + 1, what, hint)
@@ -264,7 +264,7 @@ class _Parser:
         if self.text[self.at : self.at + 1] != "@":
             return None
         if not self.text.startswith("@pid:", self.at):
-            raise self.error(self.at, "no such address space", "write @pid:NUMBER, or leave it away for the kernel's")
+            raise self.error(self.at, "no such address space", "write @pid:NUMBER, or omit it for the kernel's")
         self.at += 5
         return self._decimal()
 

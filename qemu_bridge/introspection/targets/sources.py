@@ -120,7 +120,7 @@ class GuestSources:
         """Whether to go on; the first False leaves a note."""
         if not self._is_late and time.monotonic() > self._budget.deadline:
             self._is_late = True
-            self.notes.append("time ran out before everything was looked at")
+            self.notes.append("time ran out before everything was read")
         return not self._is_late
 
     @cached_property
@@ -157,7 +157,7 @@ class GuestSources:
         try:
             yield self._context
         except OutOfBudgetError as error:
-            self.notes.append(f"{error} before everything was looked at")
+            self.notes.append(f"{error} before everything was read")
 
     def page_tables(self, pid: int | None) -> PageTables | None:
         """The address space of process `pid`, None for a kernel thread; the kernel's for None. `UsageError` for no process."""

@@ -104,7 +104,7 @@ def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
         starts.append(position)
         position += fixed[kind] + counted[kind] * (info & 0xFFFF)
     if position != end:
-        raise NoTypesError(f"the kernel's BTF breaks off at type {len(starts)}, word {position} of {end}; {HINT}")
+        raise NoTypesError(f"the kernel's BTF is truncated at type {len(starts)}, word {position} of {end}; {HINT}")
     return np.array(starts, np.int64)
 
 

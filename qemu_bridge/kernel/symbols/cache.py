@@ -88,12 +88,12 @@ def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.g
     try:
         with np.load(io.BytesIO(_read(path)), allow_pickle=False) as file:
             if sum(member.file_size for member in file.zip.infolist()) > _MAX_FILE_BYTES:
-                raise ValueError("it unpacks to more than such a file ever holds")
+                raise ValueError("it unpacks to more than the limit")
             return {name: file[name] for name in names}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, ArithmeticError, LookupError, EOFError, BadZipFile, zlib.error, *_ODD) as error:
-        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        logger.warning("symbol cache file %s is damaged (%s); it is rebuilt", path, error)
         return None
 
 
@@ -131,11 +131,11 @@ def _is_intact(path: Path) -> bool:
             while part := file.read(1 << 20):
                 size += len(part)
                 if size > _MAX_FILE_BYTES:
-                    raise OSError("it unpacks to more than such a file ever holds")
+                    raise OSError("it unpacks to more than the limit")
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, EOFError, zlib.error) as error:
-        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        logger.warning("symbol cache file %s is damaged (%s); it is rebuilt", path, error)
         return False
     return size > 0
 
@@ -149,7 +149,7 @@ def _read(path: Path) -> bytes:
 def _write(path: Path, data: bytes) -> Path:
     """Put `data` at `path` in one step, so that no reader ever sees half of it."""
     if _is_fixed and path.parent == _folder:
-        raise PermissionError(f"{path.parent} is not ours")
+        raise PermissionError(f"{path.parent} belongs to another user")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -167,7 +167,7 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
     try:
         count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
         if not 0 < count <= MAX_SYMBOLS:
-            raise GuestError(f"the kernel's symbol table claims {count} symbols, which cannot be; {_HINT}")
+            raise GuestError(f"the kernel's symbol table claims {count} symbols, which is implausible; {_HINT}")
         token_index = tables.read(needed["token_index"], 512)
         return RawKallsyms(
             count,
@@ -202,7 +202,7 @@ def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDA
     pieces = [*tokens, b"\n", b""]
     ends = np.cumsum(np.array([len(piece) for piece in pieces], np.int64)[codes])
     if ends[-1] > _MAX_TEXT_BYTES:
-        raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which cannot be; {_HINT}")
+        raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which is implausible; {_HINT}")
     text = b"".join(map(pieces.__getitem__, codes.tolist()))
     return ends[heads] - 1, text
 
@@ -238,7 +238,7 @@ def _length_bytes(names: bytes, count: int) -> tuple[list[int], list[int]]:
     except IndexError:
         position = len(names) + 1
     if position > len(names):
-        raise GuestError(f"the kernel's symbol names break off after {len(heads) - 1} of {count}; {_HINT}")
+        raise GuestError(f"the kernel's symbol names end after {len(heads) - 1} of {count}; {_HINT}")
     return heads, seconds
 
 

@@ -102,7 +102,7 @@ class KernelSymbols:
                 logger.debug("note at %#x: %s", info.physical, error)
                 reason = f" ({str(error).split(';')[0]})"
         raise NotBootedError(
-            f"no running Linux kernel describes itself in guest RAM{reason}; wait until it has booted, or use Linux 6.0 or later"
+            f"no running Linux kernel found in guest RAM{reason}; wait until it has booted, or use Linux 6.0 or later"
         )
 
     def __repr__(self) -> str:

@@ -77,7 +77,7 @@ class VolatilityAdapter:
 
             def add(node: interfaces.renderers.TreeNode, accumulator: None) -> None:
                 if len(rows) >= MAX_ROWS:
-                    raise GuestError(f"{plugin} finds more than {MAX_ROWS} rows; narrow it down")
+                    raise GuestError(f"{plugin} returns more than {MAX_ROWS} rows; narrow it down with its options")
                 rows.append(dict(zip(names, node.values, strict=True)))
 
             grid.populate(add, None)
@@ -98,7 +98,7 @@ class VolatilityAdapter:
             return made(self.context, path)
         except (ImportError, AttributeError, TypeError, exceptions.PluginRequirementException):
             hint = "name one such as linux.lsof.Lsof, with the options that it demands"
-            raise UsageError(f"Volatility has no plugin {plugin!r} that a kernel alone can answer; {hint}") from None
+            raise UsageError(f"Volatility has no plugin {plugin!r} that needs only a kernel; {hint}") from None
 
     @contextmanager
     def _limited(self, plugin: str) -> Iterator[None]:
@@ -111,13 +111,13 @@ class VolatilityAdapter:
             yield
         except OutOfTimeError:
             raise GuestError(
-                f"{plugin} takes longer than {self._query_time_s:g} s; pause the machine, or ask for less"
+                f"{plugin} exceeded its time budget of {self._query_time_s:g} s; pause the machine, or ask for less"
             ) from None
         except (GuestError, UsageError):
             raise
         except _BAD_MEMORY as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise GuestError(f"{plugin} cannot read this guest ({what}); look again, or pause the machine") from None
+            raise GuestError(f"{plugin} cannot read this guest ({what}); retry, or pause the machine") from None
         finally:
             self._layer.deadline = float("inf")
             self.context.config = settings

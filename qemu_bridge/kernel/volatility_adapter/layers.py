@@ -95,7 +95,7 @@ class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
         if within + length <= PAGE_SIZE:
             return self._page(offset, pad)[within : within + length]
         if length > MAX_READ:
-            raise exceptions.InvalidAddressException(self.name, offset, f"{length} bytes are too many")
+            raise exceptions.InvalidAddressException(self.name, offset, f"a read of {length} bytes exceeds the limit")
         data = b"".join(self._page(page, pad) for page in range(offset - within, offset + length, PAGE_SIZE))
         return data[within : within + length]
 
