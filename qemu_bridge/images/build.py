@@ -33,7 +33,7 @@ _FALLBACK_TRUST_S = 3600.0
 def build(name: str, progress: Progress) -> BuiltImage:
     """Build image `name`; `progress` gets a line for each step that takes time.
 
-    Raises `UsageError` for an unknown name, `ImageError` when a part cannot be had from anywhere or is not right.
+    Raises `UsageError` for an unknown name, `ImageError` when a part is unavailable everywhere or invalid.
     """
     recipe = load_recipe(name)
     with _reported(recipe):
@@ -202,7 +202,7 @@ def _prune(name: str) -> None:
 
 @contextlib.contextmanager
 def _locked(progress: Progress) -> Iterator[None]:
-    """Hold the cache's lock; whoever holds it may sweep away what a killed build left."""
+    """Hold the cache's lock; its holder may remove what a killed build left."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:

@@ -34,7 +34,7 @@ class BuiltImage:
         kernel: what QEMU's ``-kernel`` takes: a PVH vmlinux where possible.
         initrd: the initramfs, for ``-initrd``.
         command_line: for ``-append``.
-        kernel_release: as ``uname -r`` tells it in the guest.
+        kernel_release: as ``uname -r`` prints it in the guest.
         image_id: short hash of kernel, initramfs and command line.
         bzimage: the kernel as the distribution ships it, which boots with KASLR; None when there is none.
     """

@@ -2,7 +2,7 @@
 
 Mirrors are folders named by an address: ``https://…/``, ``http://…/`` or ``file:///…/``. The environment
 variable ``GLASSBOX_IMAGE_MIRROR`` (an address or the path of a folder) goes before those of the recipe. A
-file whose checksum is not known is taken from ``https`` and ``file`` only: nothing else vouches for it.
+file whose checksum is not known is taken from ``https`` and ``file`` only: nothing else authenticates it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHUNK = 1 << 16
 
 
 class Unavailable(Exception):  # noqa: N818 - a finding that the builder turns into an ImageError with advice
-    """A part of an image cannot be had; the message gives the reasons without advice.
+    """A part of an image is unavailable; the message gives the reasons without advice.
 
     Attributes:
         refused: a mirror did answer, with something other than the file that was asked for.

@@ -9,7 +9,7 @@
 
 For many structures of one kind `columns` is faster; Volatility's objects know methods but cost a hundred times as much.
 A page is copied when it is first needed and then serves all reads until `forget`, so that the fields of a structure are of
-one moment. Everything is bounded by the `Budget` at hand, and what is not there is an `AddressError`.
+one moment. The `budget` bounds every walk, and a read of an unmapped address raises `AddressError`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class KernelObjects:
 
     Attributes:
         fields: where the fields of structures lie.
-        budget: what reading spends from; whoever asks sets it.
+        budget: what reads are charged to; set it before each query.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
@@ -52,7 +52,7 @@ class KernelObjects:
         self._direct_map = _U64 if base is None else int.from_bytes(kernel.page_tables.read(base, 8), "little")
 
     def forget(self) -> None:
-        """Read every page anew from now on."""
+        """Drop the page copies: later reads see the guest's current memory."""
         self._pages.clear()
 
     # Bytes
@@ -136,7 +136,7 @@ class KernelObjects:
     def links(self, head: int, limit: int = MAX_LINKS) -> list[int]:
         """Addresses of the links in the ``list_head`` at `head`.
 
-        Read again while next and prev disagree; what is sound of it when they still do, and a note in the budget.
+        Retries while next and prev disagree; if they still do, returns the part that is consistent and adds a note to the budget.
         """
         found: list[int] = []
         for attempt in range(_ATTEMPTS):

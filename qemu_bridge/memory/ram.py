@@ -120,8 +120,8 @@ class GuestRam:
     def find(self, pattern: bytes | re.Pattern[bytes], limit: int | None = None) -> Iterator[RamOffset]:
         """Yield the offset of each place that holds `pattern`, ascending, at most `limit` of them.
 
-        Bytes are found with overlaps, a regular expression without. Pages never touched are passed over, so a
-        sparse guest costs what it uses; nothing is copied. `UsageError` for a pattern that matches nothing at all.
+        Bytes are found with overlaps, a regular expression without. Skips pages that were never touched, so the
+        cost follows the memory in use; nothing is copied. `UsageError` for a pattern that matches nothing at all.
         """
         if pattern == b"" if isinstance(pattern, bytes) else pattern.match(b""):
             raise UsageError("an empty pattern matches everywhere; give at least one byte")

@@ -41,7 +41,7 @@ _U64 = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Virtual addresses from `start` up to `end`, what lies there and whose it is."""
+    """Virtual addresses from `start` up to `end`, the class of the pages there and their owner."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class Extent:
 
 
 def modules_start(kernel: KernelSymbols) -> int:
-    """Where modules begin: behind the room for the kernel image (``arch/x86/include/asm/pgtable_64_types.h``)."""
+    """Where modules begin: after the space reserved for the kernel image (``arch/x86/include/asm/pgtable_64_types.h``)."""
     size = kernel.info.number("KERNEL_IMAGE_SIZE")
     return IMAGE_BASE + (size if size is not None and 0 < size <= _MAX_IMAGE else 512 << 20)
 
@@ -91,7 +91,7 @@ def per_cpu_pages(read: KernelColumns) -> Pages:
 
 
 def huge_zero_page(read: KernelColumns) -> list[Extent]:
-    """The zero page of 2 MiB, allocated when a process first reads a huge page that nobody has written.
+    """The zero page of 2 MiB, allocated when a process first reads a huge page that was never written.
 
     ``mm/huge_memory.c`` of releases 6.1 and 6.12: huge_zero_pfn, all ones while there is none.
     """

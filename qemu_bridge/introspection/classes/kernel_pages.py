@@ -50,7 +50,7 @@ class KernelPages:
         self.forget()
 
     def forget(self) -> None:
-        """Walk the page tables anew in the next update."""
+        """Make the next update walk the page tables again."""
         self._walk: Walk | None = None
 
     def update(self, tasks: Sequence[Task], notes: list[str]) -> Pages:

@@ -2,7 +2,7 @@
 
 The page map needs little of each, but of all of them and often; for the whole of a process see `overlays.processes`. The
 list of tasks and that of threads are walked link by link, maple trees (``lib/maple_tree.c``, mt_dump_node) a level of all
-trees at a time. Every walk is bounded, and what contradicts itself is left out.
+trees at a time. Every walk is bounded, and inconsistent entries are left out.
 """
 
 from __future__ import annotations

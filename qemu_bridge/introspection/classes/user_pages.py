@@ -41,7 +41,7 @@ class UserPages:
         self.forget()
 
     def forget(self) -> None:
-        """Walk the page tables anew in the next update."""
+        """Make the next update walk the page tables again."""
         self.walked: Walk | None = None
 
     def update(self, spaces: list[Space], notes: list[str]) -> Pages:

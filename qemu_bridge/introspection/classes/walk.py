@@ -20,7 +20,7 @@ from ...memory.paging import MAX_MAPPINGS, MAX_TABLES
 _PRESENT, _LARGE, _PROT_NONE = np.uint64(1), np.uint64(1 << 7), np.uint64(1 << 8)
 _FRAME_MASK = np.uint64(((1 << 52) - 1) & ~0xFFF)
 _U64 = (1 << 64) - 1
-# Accessed and dirty change at every turn of the processor and mean nothing here.
+# Accessed and dirty change all the time and mean nothing here.
 _MEANING = np.uint64(_U64 & ~(1 << 5 | 1 << 6))
 _CHUNK = 4096
 

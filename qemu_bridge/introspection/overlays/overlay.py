@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 
 class OverlayContext:
-    """What an overlay may look at. Nothing here can write.
+    """What an overlay reads from. Nothing here can write.
 
     Attributes:
         ram: the guest's memory.
@@ -54,7 +54,7 @@ class OverlayContext:
         self._modules = ModuleReader(self.objects)
 
     def forget(self) -> None:
-        """Read everything anew from now on."""
+        """Drop all cached reads: later ones see the guest's current memory."""
         self.objects.forget()
         vars(self).pop("symbols", None)
         if (volatility := vars(self).get("volatility")) is not None:
@@ -67,7 +67,7 @@ class OverlayContext:
 
     @cached_property
     def volatility(self) -> VolatilityAdapter:
-        """Volatility on this guest, loaded when first asked for."""
+        """Volatility on this guest, loaded on first use."""
         # Imported here: loading Volatility takes longer than any overlay of ours.
         from ...kernel.volatility_adapter import VolatilityAdapter
 

@@ -1,6 +1,6 @@
 """Processes and threads, as ``ps`` and ``ps -T`` would list them inside (``fs/proc/array.c``, releases 6.0 to 6.12).
 
-Every thread is a ``task_struct``. The leaders of thread groups, whose number is what the world calls a pid, are a circular
+Every thread is a ``task_struct``. The leaders of thread groups, the pid of which user space sees as the pid of the process, are a circular
 list through ``tasks`` that starts at ``init_task``; the threads of a group are a list through ``thread_node`` that starts
 in the ``signal_struct`` they share.
 """

@@ -1,8 +1,8 @@
-"""Which overlays there are, and how one is run so that it can do no harm.
+"""Finds overlays, and runs one within a budget, with its errors contained.
 
 Three sources, in this order: the modules of this package; entry points of group ``glassbox.overlays`` of any installed
 distribution; the file that ``GLASSBOX_OVERLAYS`` names. An entry point, or the global ``OVERLAY`` of the file, is an
-overlay, or a list of them. What cannot be loaded or is none is passed over and reported in `Registry.skipped`.
+overlay, or a list of them. What does not load, or is not an overlay, is skipped and reported in `Registry.skipped`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _COLUMN = re.compile(r"[A-Za-z_]\w*(:[^:]{1,16})?")
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The overlays by name, where each is from, and what was passed over, a sentence each."""
+    """The overlays by name, the origin of each, and what was skipped, a sentence each."""
 
     overlays: dict[str, Overlay]
     origins: dict[str, str]
@@ -90,7 +90,7 @@ def find_overlays() -> Registry:
 
 
 def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> OverlayTable:
-    """The rows of `overlay` as JSON objects, as many as the budget allows. Whatever it does, this returns."""
+    """The rows of `overlay` as JSON objects, as many as the budget allows. Returns whatever the overlay does."""
     rows: list[dict[str, JsonValue]] = []
     fields = tuple(column.split(":")[0] for column in overlay.columns)
     context.objects.budget = budget
@@ -108,7 +108,7 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
 
 def _foreign_sources() -> Iterator[tuple[str, Callable[[], object]]]:
     for entry in importlib.metadata.entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "nobody"
+        distribution = entry.dist.name if entry.dist else "an unknown distribution"
         yield f"{distribution} ({entry.name} = {entry.value})", entry.load
     if path := os.environ.get(VARIABLE):
         yield path, lambda: _load_file(path)
@@ -166,7 +166,7 @@ def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], i
 
 @contextmanager
 def _reported(what: str, skipped: list[str], budget: Budget) -> Iterator[None]:
-    """Turn whatever the body raises into a sentence: the code in it may be anybody's."""
+    """Turn whatever the body raises into a sentence in `skipped`: it may run third-party code."""
     try:
         with budget.watch():
             yield

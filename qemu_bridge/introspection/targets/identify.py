@@ -1,4 +1,4 @@
-"""From a place to what it is: everything that is known of one byte of guest RAM.
+"""Identifies a place: class, owners, symbol, file and mappings of one byte of guest RAM.
 
 >>> place = identify_place(parse_place("init_task"), sources)
 >>> place.page_class, place.symbol.name, hex(place.physical)

@@ -177,13 +177,13 @@ class _Parser:
             raise self.error(start, "no such class of pages", hint)
         return Named(kind, name, part, start + 1)
 
-    def _part(self, parts: tuple[str, ...], whose: str) -> str:
+    def _part(self, parts: tuple[str, ...], of_what: str) -> str:
         start = self.at
         word = re.compile("[A-Za-z_]*").match(self.text, start)
         name = word[0] if word else ""
         if name not in parts:
             raise self.error(
-                start, f"no such part of {whose}", suggest(name, parts, f"the parts are {', '.join(parts)}")
+                start, f"no such part of {of_what}", suggest(name, parts, f"the parts are {', '.join(parts)}")
             )
         self.at += len(name)
         return name

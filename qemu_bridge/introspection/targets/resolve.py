@@ -1,4 +1,4 @@
-"""From a target to memory: which bytes of guest RAM a parsed target means.
+"""Resolves a parsed target to the bytes of guest RAM that it names.
 
 Three sources answer: classes and owners of the page map (``kernel.…``, ``class:``, ``file:``, ``slab:``, ``module:``,
 ``free``), a process's own page tables together with its memory areas (``pid:``, ``comm:``, ``va:``), and the kernel's symbols

@@ -52,7 +52,7 @@ class Sources(Protocol):
         """The page map that answers speak of."""
 
     def has_time(self) -> bool:
-        """Whether to go on; the first False leaves a note."""
+        """Whether time is left; the first False adds a note."""
 
     def processes(self) -> Sequence[Process]:
         """Every thread group."""
@@ -91,7 +91,7 @@ def skipped(sources: Sources) -> tuple[str, ...]:
 
 
 class GuestSources:
-    """`Sources` that read a guest's RAM. For one question: what it has read it remembers."""
+    """`Sources` that read a guest's RAM. For one query: everything read is cached."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class GuestSources:
         self._mappings: dict[int, list[MemoryMapping]] = {}
 
     def has_time(self) -> bool:
-        """Whether to go on; the first False leaves a note."""
+        """Whether time is left; the first False adds a note."""
         if not self._is_late and time.monotonic() > self._budget.deadline:
             self._is_late = True
             self.notes.append("time ran out before everything was read")

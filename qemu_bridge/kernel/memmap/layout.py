@@ -16,9 +16,9 @@ _MIN_RECORD, _MAX_RECORD = 32, 256
 
 @dataclass(frozen=True, slots=True)
 class PageTypes:
-    """How ``page_type`` says what a page is: a value in the top byte, or bits that are cleared below a base.
+    """The encoding of ``page_type``: a value in the top byte, or bits that are cleared below a base.
 
-    A type that this release does not have is 0.
+    A type that the release lacks is 0.
     """
 
     in_top_byte: bool

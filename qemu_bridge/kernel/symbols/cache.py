@@ -9,7 +9,7 @@
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
 leave its own symbols under that name. The places of type records go by the hash of the symbols, and are used only
 where the types bear them out. Addresses are link-time ones, so KASLR changes nothing. Both formats carry checksums; a
-file that fails them is made anew. Nothing here is ever unpickled.
+file that fails them is rebuilt. Nothing here is ever unpickled.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _is_fixed = False
 
 
 def read_only_in(folder: Path) -> None:
-    """Look in `folder` only, and never write there: it is somebody else's, and may lead anywhere."""
+    """Read from `folder` only, and never write there: it came from elsewhere and is not trusted."""
     global _folder, _is_fixed
     _folder, _is_fixed = folder, True
 

@@ -1,7 +1,7 @@
 """Volatility's symbol file (ISF), made from what the kernel carries in memory: BTF types and kallsyms addresses.
 
 The Intermediate Symbol Format is JSON: base types, structs and unions, enumerations, and symbols with their link-time
-addresses; where KASLR moved the kernel is told apart, so one file fits every boot of one build. Volatility ships the
+addresses; the KASLR offset is given separately, so one file fits every boot of one build. Volatility ships the
 schema (``volatility3/schemas/schema-6.2.0.json``); its kinds of sources know no BTF, so the file calls itself a symbol
 table (``symtab``).
 

@@ -146,7 +146,7 @@ class RawKallsyms:
     stext: int
 
     def digest(self) -> bytes:
-        """Tells one build's table from another's, wherever KASLR put the kernel."""
+        """A key of this build's table, the same wherever KASLR put the kernel."""
         hashed = hashlib.sha256(self.count.to_bytes(8, "little"))
         for part in (self.names, self.token_index, self.token_table, self.offsets):
             hashed.update(part)
@@ -250,7 +250,7 @@ def _end_of_names(names: bytes, heads: list[int]) -> int:
 
 
 def _names_size(where: dict[str, VirtualAddress]) -> int:
-    """No more bytes of names than fit before the next table, for the note does not tell their size."""
+    """Upper bound of the bytes of names: the distance to the next table. The note does not state their size."""
     above = [address - where["names"] for address in where.values() if address > where["names"]]
     return min([*above, _MAX_NAMES_BYTES])
 

@@ -193,9 +193,9 @@ class KernelSymbols:
 
     @property
     def _btf(self) -> Btf | None:
-        """The types, read when first asked for; None where there are none or they cannot be understood.
+        """The types, read on first use; None where there are none or they do not parse.
 
-        A section that cannot be reached just now is asked for again: a live guest's page tables are read without a lock.
+        A section that is not mapped at the moment is tried again on the next call: page tables of a live guest are read without a lock.
         """
         if not self._btf_is_read:
             try:

@@ -11,7 +11,7 @@ note header (name size u32, description size u32, type u32, then the name padded
     KERNELOFFSET=0
 
 It is all that is needed to start: where the kernel was loaded, its page tables, and since release 6.0 its symbol
-table. Nothing in it is trusted: a candidate that does not parse is passed over, and the caller checks the
+table. Nothing in it is trusted: a candidate that does not parse is skipped, and the caller checks the
 addresses that it gives (`kernel.KernelSymbols.load`).
 """
 
@@ -127,7 +127,7 @@ def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
 
 
 def _signed_pages(ram: GuestRam) -> Iterator[RamOffset]:
-    """Yield the offset of each page that begins as a note does, ascending; pages never touched are passed over."""
+    """Yield the offset of each page that begins as a note does, ascending; skips pages that were never touched."""
     first, second = np.frombuffer(_SIGNATURE, "<u8")
     pages = ram.pages()
     for start, end in ram.resident_runs():

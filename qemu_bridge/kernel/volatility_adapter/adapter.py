@@ -40,12 +40,12 @@ _BAD_MEMORY = (
 
 
 class VolatilityAdapter:
-    """Volatility, looking at one guest. Not for several threads at a time.
+    """Volatility on one guest. Not thread-safe.
 
     Pages are read once, when first needed, until `forget`.
 
     Attributes:
-        context: Volatility's, for whoever knows its library; the kernel is its module ``kernel``.
+        context: Volatility's own context, for direct use of its library; its module ``kernel`` is the kernel.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols, query_time_s: float = QUERY_TIME_S) -> None:
@@ -56,11 +56,11 @@ class VolatilityAdapter:
         self._kernel = self._add_symbols(kernel)
 
     def forget(self) -> None:
-        """Read every page anew from now on."""
+        """Drop the page copies: later reads see the guest's current memory."""
         self._layer.forget()
 
     def object(self, type_name: str, address: int) -> interfaces.objects.ObjectInterface:
-        """Volatility's object for the `type_name` at kernel virtual `address`; its members are read when asked for."""
+        """Volatility's object for the `type_name` at kernel virtual `address`; its members are read on access."""
         return self._kernel.object(type_name, offset=address, absolute=True)
 
     def run(self, plugin: str, **settings: JsonValue) -> list[PluginRow]:
@@ -102,7 +102,7 @@ class VolatilityAdapter:
 
     @contextmanager
     def _limited(self, plugin: str) -> Iterator[None]:
-        """Give the body its time, and turn what memory makes of it into an error in words."""
+        """Limit the time of the body, and turn its errors into `GuestError` with a reason."""
         self._layer.deadline = time.monotonic() + self._query_time_s
         # Plugins leave behind settings and a layer for every process that they look into.
         layers, settings = set(self.context.layers), self.context.config
