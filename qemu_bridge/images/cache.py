@@ -54,7 +54,7 @@ def cache_folder() -> Path:
 
 
 def find_image(name: str) -> BuiltImage | None:
-    """Image `name` if it is built already, None otherwise; nothing is fetched. `UsageError` for an unknown name."""
+    """Image `name` if it is built already, None otherwise; fetches nothing. `UsageError` for an unknown name."""
     return find_built(load_recipe(name))
 
 

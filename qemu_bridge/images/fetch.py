@@ -50,7 +50,7 @@ class Unavailable(Exception):  # noqa: N818 - a finding that the builder turns i
 
 
 class _WrongContentError(Exception):
-    """What came is not what was asked for."""
+    """The mirror answered with other content than was asked for."""
 
 
 def order_mirrors(mirrors: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
     """The content of `file`, from the cache in `folder` or the first of `mirrors` that has it.
 
     A file with a checksum is kept in `folder` and checked again each time. Raises `Unavailable` with each
-    mirror that was tried and why it did not do.
+    mirror that was tried and why it failed.
     """
     kept = folder / f"{file.sha512[:16]}-{file.name}" if file.sha512 else None
     if kept and (content := _read_kept(kept, cast(str, file.sha512))) is not None:
@@ -88,7 +88,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Make `path` hold `content`: whole or, whatever happens, not at all."""
+    """Write `content` to `path` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:

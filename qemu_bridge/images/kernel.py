@@ -98,7 +98,7 @@ def _unpack_lz4_legacy(payload: bytes) -> bytes:
     """Blocks of a u32 size and that many bytes, each of at most 8 MiB unpacked, after the magic (lz4_Frame_format)."""
     parts: list[bytes] = []
     position, total = 4, 0
-    # What is left at the end is the size of the content, which is no block that fits.
+    # The last word is the size of the content; read as a block size it does not fit.
     while position + 4 <= len(payload) and total <= VMLINUX_LIMIT:
         size = _u32(payload, position)
         if size == 0 or position + 4 + size > len(payload):

@@ -77,7 +77,7 @@ def _download_package(name: str) -> bytes:
 
 
 def _run_apt(tool: str, *arguments: str, folder: str = "/") -> str:
-    """Output of an apt tool; `Unavailable` with its own words when it is missing, fails or hangs."""
+    """Output of an apt tool; `Unavailable` with its own message when it is missing, fails or hangs."""
     if shutil.which(tool) is None:
         raise Unavailable(f"{tool} is not on this machine")
     options = ["-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10", "-o", "Acquire::Retries=1"]

@@ -116,7 +116,7 @@ def iter_recipes() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """The recipe `name`; `UsageError` when there is none, `ImageError` when its file is not right."""
+    """The recipe `name`; `UsageError` when there is none, `ImageError` when its file is invalid."""
     for folder in recipe_folders():
         path = folder / f"{name}.toml"
         if re.fullmatch(r"[\w.+-]+", name) and path.is_file():

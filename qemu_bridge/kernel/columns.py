@@ -64,12 +64,12 @@ class KernelColumns:
             for size in (1, 2, 4, 8)
         }
         self._translated: dict[int, int] = {}
-        # Addresses outside the direct map that lie in one piece: (start, end, what to add for guest-physical ones).
+        # Contiguously mapped pieces outside the direct map: (start, end, shift to guest-physical addresses).
         self._pieces: list[tuple[int, int, int]] = []
         self._names: dict[int, str] = {}
         self._offsets: dict[tuple[str, str], int] = {}
         self._symbols: dict[str, VirtualAddress | None] = {}
-        # The image lies in one piece; wrapping addition takes its addresses to guest-physical ones.
+        # The image is one piece; its shift wraps around.
         shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE
         self.add_piece(self.address_of("_text") or _U64, self.address_of("_end") or 0, shift)
         self.page_offset = self._base("page_offset_base", _BASES[levels])

@@ -115,7 +115,7 @@ def module_parts(module: Object) -> tuple[tuple[int, int], ...]:
 
 
 class ModuleReader:
-    """Reads the symbols of all modules, again and again; what did not change is decoded once."""
+    """Reads the symbols of all modules repeatedly; decodes again only what changed."""
 
     def __init__(self, space: KernelObjects) -> None:
         self._space = space
@@ -200,7 +200,7 @@ class GuestSymbols:
         return (symbol.address | PAGE_SIZE - 1) + 1
 
     def names(self, beginning: str, limit: int) -> list[str]:
-        """Names that begin so, each once, at most `limit`."""
+        """Names that start with `beginning`, each once, at most `limit`."""
         names: dict[str, None] = {}
         for table in (self.kernel.kallsyms, *(module.table for module in self.modules)):
             for name in table.names(beginning, limit - len(names)):
@@ -208,7 +208,7 @@ class GuestSymbols:
         return list(names)[:limit]
 
     def describe(self, address: int) -> str:
-        """``fat_scan+0x93/0xc0 [fat]``: symbol, how far the address is into it, and its size, as the kernel writes it."""
+        """``fat_scan+0x93/0xc0 [fat]``: symbol, offset of the address, size of the symbol, as the kernel prints it."""
         symbol = self.at(address)
         if symbol is None:
             return f"{address:#x}"

@@ -80,7 +80,7 @@ class KernelObjects:
         return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
 
     def text(self, address: int, limit: int = MAX_TEXT) -> str:
-        """The zero-terminated text at `address`, at most `limit` bytes; never reads on from a page that holds its end."""
+        """The zero-terminated text at `address`, at most `limit` bytes; never reads past the page that holds its end."""
         limit, data = min(limit, MAX_TEXT), b""
         while len(data) < limit:
             at = address + len(data)
@@ -90,7 +90,7 @@ class KernelObjects:
         return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def physical(self, address: int) -> PhysicalAddress | None:
-        """Where kernel virtual `address` lies in guest-physical memory, None where nowhere."""
+        """Guest-physical address of kernel virtual `address`, None where nothing is mapped."""
         physical = address - self._direct_map
         if 0 <= physical < self.ram.layout.end:
             return PhysicalAddress(physical)

@@ -291,7 +291,7 @@ class PageTables:
         """What is denied below `entry`: bits of writable, user and no-execute, set where the right is gone.
 
         Under page-table isolation the kernel's copy of a user root entry carries no-execute though user mode may
-        execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half says nothing.
+        execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half is ignored.
         """
         denied = (~entry & np.uint64(PTE_WRITABLE | PTE_USER)) | (entry & np.uint64(PTE_NO_EXECUTE))
         if level == self.levels:

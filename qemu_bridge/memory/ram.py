@@ -31,8 +31,8 @@ class GuestRam:
 
     Attributes:
         layout: where the bytes of the file appear in the guest.
-        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Looking at a page
-            that was never touched makes the host give it memory, so ask `resident_pages` first in a loop.
+        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Reading a page
+            that was never touched makes the host allocate it, so check `resident_pages` first in a loop.
     """
 
     def __init__(self, path: Path, layout: RamLayout) -> None:
@@ -77,7 +77,7 @@ class GuestRam:
         return self.size >> PAGE_SHIFT
 
     def close(self) -> None:
-        """Let go of the file. Views taken from it stay valid until they are garbage."""
+        """Close the file. Views taken from it stay valid until they are collected."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

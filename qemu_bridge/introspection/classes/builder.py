@@ -37,7 +37,7 @@ _MIN_COVERAGE = 0.5
 
 
 def _classes(*classes: PageClass) -> npt.NDArray[np.bool_]:
-    """A set of classes, to `take` those of pages from."""
+    """A set of classes as a table: `take` it with the classes of pages."""
     table = np.zeros(256, np.bool_)
     table[list(classes)] = True
     return table
@@ -122,7 +122,7 @@ class PageMapBuilder:
         return dict(owners)
 
     def _compose(self, pages: Pages | slice) -> None:
-        """Join what the sources say of `pages`, and look for owners of what stays without a name."""
+        """Join what the sources say of `pages`, and search owners for those still nameless."""
         entries, memmap = self._entries, self._memmap
         before = None if isinstance(pages, slice) else entries["owner_id"][pages]
         page_class, flags, owner = (

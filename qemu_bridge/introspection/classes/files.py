@@ -25,7 +25,7 @@ _U64 = (1 << 64) - 1
 
 
 class FileNames:
-    """Finds the owners of file pages, and remembers them while inode and name stay the same."""
+    """Finds the owners of file pages, and caches them while inode and name stay the same."""
 
     def __init__(self, read: KernelColumns, book: OwnerBook) -> None:
         self._read = read

@@ -24,8 +24,8 @@ class KernelPages:
     """Claims the kernel's pages.
 
     Attributes:
-        fixed: claims on what boot put into its place.
-        claims: claims on what moves, as of the last `update`.
+        fixed: claims on what stays where boot put it.
+        claims: claims on what changes, as of the last `update`.
     """
 
     def __init__(self, read: KernelColumns, memmap_pages: Pages, stack_size: int, book: OwnerBook) -> None:

@@ -20,7 +20,7 @@ def owner_of(pid: int, name: str) -> Owner:
 
 
 class OwnerBook:
-    """Owners by number, and numbers by what is owned."""
+    """Owners by number, and numbers by kind and key of an owner."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, object], int] = {}
@@ -30,7 +30,7 @@ class OwnerBook:
         """Counts the changes."""
 
     def set_processes(self, owners: list[Owner]) -> None:
-        """The processes there are now; those of before are forgotten."""
+        """Replace all processes by these."""
         self._processes = {owner.owner_id: owner for owner in owners}
         self.edition += 1
 

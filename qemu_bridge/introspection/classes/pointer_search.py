@@ -131,7 +131,7 @@ class PointerSearch:
         return low, high
 
     def _give_reasons(self, entries: npt.NDArray[np.void], pages: Pages, base: npt.NDArray[np.uint8]) -> None:
-        """Name why each of `pages` is unknown. Reserved pages, slabs, files and tables keep their class: it is known."""
+        """Set the owner of each of `pages` to the reason why it is unknown. Reserved pages, slabs, files and tables keep their class."""
         reason = np.full(len(pages), self._reason("held"), np.uint32)
         reserved = among(base, PageClass.RESERVED)
         late = among(base, PageClass.KERNEL_PAGES) & ~self._is_failed[pages]
@@ -212,8 +212,8 @@ class PointerSearch:
     def _spread(self, pages: Pages, is_tail: npt.NDArray[np.bool_], behind: npt.NDArray[np.bool_]) -> None:
         """Give a page's owner to the rest of what was allocated with it, though only its start is pointed to.
 
-        That is the rest of a compound page, what boot reserved behind it, and what follows it without a pointer of its own
-        in the block that it starts: an allocation of 2^n pages starts at a multiple of 2^n.
+        That is the rest of a compound page, what boot reserved after it, and pages without a pointer of their own in the
+        block that it starts: an allocation of 2^n pages starts at a multiple of 2^n.
         """
         self._spread_backwards(pages, is_tail)
         # Blocks that are open at a page, the innermost last: (end, owner).

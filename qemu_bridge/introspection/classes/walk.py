@@ -32,7 +32,7 @@ class Walk:
     Attributes:
         space, virtual, page: one row for each 4 KiB page of RAM that is mapped.
         table_space, table_page, table_level: one row for each page that holds a table.
-        tables: the entries of those pages as they were, for `is_current`.
+        tables: the entries of those pages as they were, for `changed_spaces`.
         skipped: tables that lie outside RAM.
         complete: False when a bound cut the walk short.
     """
@@ -102,7 +102,7 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
                 found += len(rows[0])
                 mapped.append(rows)
             points = np.flatnonzero(~leaf & ((entry & _PRESENT) != 0))
-            # Tables that point at themselves would have half a thousand below each; more than are visited are not kept.
+            # A table that points at itself has 512 tables below it; keep no more than will be visited.
             if pending + len(points) > MAX_TABLES:
                 points, complete = points[: MAX_TABLES - pending], False
             pending += len(points)

@@ -47,7 +47,7 @@ class OverlayContext:
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
-        """Look at the guest that `kernel` runs in; `NoTypesError` when that carries no types."""
+        """Read the guest that runs `kernel`; `NoTypesError` when that carries no types."""
         self.ram = ram
         self.kernel = kernel
         self.objects = KernelObjects(ram, kernel)
@@ -100,7 +100,7 @@ class Overlay(Protocol):
 
     @property
     def rows(self) -> Callable[[OverlayContext, Budget], Iterable[Row]]:
-        """Yields the rows; what it cannot read it leaves out and says so with `Budget.skip`."""
+        """Yields the rows; notes what it cannot read with `Budget.skip`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class BuiltOverlay:
 
 
 def each(items: Iterable[Item], make: Callable[[Item], Result], budget: Budget, what: str) -> Iterator[Result]:
-    """Yield `make` of every item; one that cannot be read is left out and noted as a `what`."""
+    """Yield `make` of every item; skips one that cannot be read, with a note that calls it a `what`."""
     for item in items:
         budget.spend()
         try:

@@ -88,7 +88,7 @@ def read_threads(context: OverlayContext, budget: Budget) -> Iterator[Thread]:
 
 
 def task_name(task: Object) -> str:
-    """The name as ``/proc/PID/stat`` has it: of a kernel thread the whole one, of a kworker with what it works on."""
+    """The name as ``/proc/PID/stat`` has it: for a kernel thread the full name, for a kworker with its workqueue."""
     name, flags = task.text("comm"), task["flags"]
     if not flags & _PF_KTHREAD or not task["worker_private"]:
         return name
@@ -165,7 +165,7 @@ def _worker_name(name: str, worker: Object) -> str:
 
 
 def _command_line(mm: Object) -> str:
-    """Its words with blanks between; as much as is in RAM."""
+    """The command line, arguments joined by blanks; as much as is in RAM."""
     root = mm.space.physical(mm["pgd"])
     start = mm["arg_start"]
     length = min(mm["arg_end"] - start, _MAX_COMMAND_LINE)

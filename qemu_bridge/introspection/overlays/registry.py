@@ -71,12 +71,12 @@ class Registry:
             raise UsageError(f"there is no overlay {name!r}; {hint}") from None
 
     def infos(self) -> list[OverlayInfo]:
-        """What there is to say of each, in the order they were found."""
+        """A record of each, in the order they were found."""
         return [OverlayInfo(name, one.summary, one.columns, self.origins[name]) for name, one in self.overlays.items()]
 
 
 def find_overlays() -> Registry:
-    """Load every overlay there is; the first of a name counts."""
+    """Load every overlay; of several with the same name the first is kept."""
     overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in BUILT_IN}
     origins = dict.fromkeys(overlays, "built in")
     skipped: list[str] = []
@@ -126,7 +126,7 @@ def _as_list(found: object) -> Iterable[object]:
 
 
 class _Candidate(Protocol):
-    """What may be an overlay: its four attributes, of any type."""
+    """An object that may be an overlay: the four attributes, of any type."""
 
     name: object
     summary: object
@@ -135,7 +135,7 @@ class _Candidate(Protocol):
 
 
 def _check(found: object) -> Overlay:
-    """`found` itself; `ValueError` or `AttributeError` for what is no overlay."""
+    """`found` itself; `ValueError` or `AttributeError` if it is not an overlay."""
     overlay = cast(_Candidate, found)
     if not isinstance(overlay.name, str) or not _NAME.fullmatch(overlay.name) or overlay.name == "list":
         raise ValueError(f"{overlay.name!r} is not a valid name; use small letters, digits and hyphens")
@@ -154,7 +154,7 @@ def _check(found: object) -> Overlay:
 
 
 def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], int]:
-    """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
+    """The JSON object of a row and its size; `ValueError` or `TypeError` for an invalid one."""
     if not dataclasses.is_dataclass(row):
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
     made = to_json(row)

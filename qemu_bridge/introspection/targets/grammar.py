@@ -50,7 +50,7 @@ SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is where the name stands."""
+    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is that of the name."""
 
     kind: str
     name: str = ""
@@ -62,7 +62,7 @@ class Named:
 class Span:
     """`size` bytes at address `start`, physical or virtual; without a size the page that `start` lies in.
 
-    A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is where that stands.
+    A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is that of the pid.
     """
 
     start: int

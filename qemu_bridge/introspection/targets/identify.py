@@ -72,7 +72,7 @@ def identify_place(place: Span | SymbolPlace, sources: Sources) -> Place:
 
 
 def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddress, VirtualAddress | None]:
-    """Physical address of a place, and its virtual one if it was named by that."""
+    """Physical address of a place, and its virtual one if the place was given as that."""
     pid: int | None = None
     if isinstance(place, SymbolPlace):
         extents = sources.symbol_extents(place.name)
@@ -128,7 +128,7 @@ def _find_mappings(physical: PhysicalAddress, sources: Sources) -> tuple[list[Pl
 
 
 def _candidates(page: int, sources: Sources) -> Iterator[Process]:
-    """Yield the processes that may map a page: those the page map knows of, all where it does not say who shares what."""
+    """Yield the processes that may map a page: the sharers in the page map, or all where it has none."""
     page_map = sources.page_map
     if not len(page_map.shared_by.page):
         yield from sources.processes()

@@ -1,4 +1,4 @@
-"""From text to a target or a place."""
+"""Parses targets and places."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 
 def parse_target(text: str) -> Target:
-    """The target that `text` means; `UsageError` that says at which column it goes wrong."""
+    """The target that `text` means; `UsageError` with the column where it is wrong."""
     reader = _Parser(text)
     target = reader.target(0)
     if reader.skip_blanks() < len(text):
@@ -247,7 +247,7 @@ class _Parser:
         return int(match[0], 16 if match[0][:2] in ("0x", "0X") else 10)
 
     def _size(self) -> int:
-        """What follows a plus sign that `_SIZE_FOLLOWS` has seen."""
+        """The size after a plus sign that `_SIZE_FOLLOWS` has matched."""
         plus = _SIZE_FOLLOWS.match(self.text, self.at)
         start = plus.end() if plus else self.at
         match = _SIZE.match(self.text, start)

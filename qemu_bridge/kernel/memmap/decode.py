@@ -202,7 +202,7 @@ _CLASS_OF_WORD = np.array([_class_of_word(word) for word in range(128)], np.uint
 
 def among(classes: Bytes, *wanted: PageClass) -> Mask:
     """Which of `classes` are one of `wanted`."""
-    # As numbers of the array's own type: with a member of an enumeration NumPy would compare in 64 bits.
+    # As np.uint8: with a member of an enumeration NumPy would compare in 64 bits.
     found = np.asarray(classes == np.uint8(wanted[0]))
     for page_class in wanted[1:]:
         found |= classes == np.uint8(page_class)

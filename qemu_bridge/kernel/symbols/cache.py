@@ -64,7 +64,7 @@ def read_only_in(folder: Path) -> None:
 
 @contextlib.contextmanager
 def kept_in(folder: Path) -> Iterator[None]:
-    """Keep in `folder`, and nowhere else, what is learnt in this process meanwhile."""
+    """Use `folder` as the cache of this process while the body runs."""
     global _folder
     before, _folder = _folder, folder
     try:
@@ -110,7 +110,7 @@ def store_columns(key: str, columns: Columns) -> None:
 def find_or_make_json(name: str, make: Callable[[], Mapping[str, JsonValue]]) -> Path:
     """The path of the compressed JSON document `name`, made by `make` unless an intact one is there.
 
-    Where the cache folder cannot be written, the file lies in a temporary folder that goes with this process.
+    Where the cache folder cannot be written, the file lies in a temporary folder that is removed with this process.
     """
     path = cache_folder() / f"{name}.r{REVISION}.json.gz"
     if _is_intact(path):
@@ -147,7 +147,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    """Put `data` at `path` in one step, so that no reader ever sees half of it."""
+    """Write `data` to `path` atomically."""
     if _is_fixed and path.parent == _folder:
         raise PermissionError(f"{path.parent} belongs to another user")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def _evict(folder: Path) -> None:
-    # A guest that shows another kernel every time must not fill the disk. What else lies there is not ours to remove.
+    # A guest that shows another kernel every time must not fill the disk. Other files in the folder are kept.
     files = sorted((found for found in folder.iterdir() if _OURS.fullmatch(found.name)), key=_age)
     for found in files[KEPT_FILES:]:
         found.unlink(missing_ok=True)

@@ -129,7 +129,7 @@ class IsfWriter:
         return {"kind": "base", "name": "void"}
 
     def declare(self, declaration: str) -> Json | None:
-        """The ISF reference for a C declaration of the simple sort in `SYMBOL_TYPES`, None for an unknown type."""
+        """The ISF reference for a simple C declaration as in `SYMBOL_TYPES`, None for an unknown type."""
         words = declaration.replace("*", "").split()
         name = " ".join(word for word in words if word not in ("struct", "union"))
         type_id = 0 if name == "void" else self._btf.find(name, Kind.STRUCT, Kind.UNION, Kind.INT, Kind.TYPEDEF)

@@ -78,7 +78,7 @@ class KallsymsTable:
         return self.text.decode("latin-1").split("\n")[1:]
 
     def names(self, beginning: str, limit: int) -> list[str]:
-        """Names that begin so, each once, at most `limit`, in the order of the table."""
+        """Names that start with `beginning`, each once, at most `limit`, in the order of the table."""
         names: dict[str, None] = {}
         for match in re.finditer(rb"\n.(" + re.escape(beginning.encode("latin-1", "replace")) + rb"[^\n]*)", self.text):
             if len(names) >= limit:
@@ -91,7 +91,7 @@ class KallsymsTable:
         return list(self._called(name))
 
     def _called(self, name: str) -> Iterator[Symbol]:
-        # One scan of the text is quicker than building a dictionary that few names are ever asked of.
+        # One scan of the text is faster than building a dictionary for a few look-ups.
         wanted = name.encode("latin-1", "replace")
         if not wanted or b"\n" in wanted:
             return
@@ -111,7 +111,7 @@ class KallsymsTable:
 
     @cached_property
     def _known(self) -> dict[str, VirtualAddress | None]:
-        # The same few dozen names are asked for at every question, and a scan of the text takes most of a millisecond.
+        # Every query looks up the same few dozen names, and a scan of the text takes most of a millisecond.
         return {}
 
     def at(self, address: VirtualAddress) -> Symbol | None:
@@ -184,7 +184,7 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
 
 
 def decode_kallsyms(raw: RawKallsyms) -> KallsymsTable:
-    """The symbols in the kernel's tables; `GuestError` when those contradict themselves."""
+    """The symbols in the kernel's tables; `GuestError` when those are inconsistent."""
     starts, text = expand_names(raw.names, raw.count, _tokens(raw))
     return _sorted_table(_addresses(raw, _row_of(text, starts, b"_stext")), starts, text)
 
@@ -192,7 +192,7 @@ def decode_kallsyms(raw: RawKallsyms) -> KallsymsTable:
 def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDArray[np.int64], bytes]:
     """Decompress `count` names: where each begins in the text, and the text (see `KallsymsTable`).
 
-    `GuestError` when the bytes end before the names do, or when they expand beyond reason.
+    `GuestError` when the bytes end before the names do, or when they expand beyond a limit.
     """
     heads, seconds = _length_bytes(names, count)
     # Each length byte becomes a newline, the second byte of a long length nothing: one expansion writes all.

@@ -68,7 +68,7 @@ class KernelSymbols:
     """
 
     def __init__(self, ram: GuestRam, info: VmCoreInfo) -> None:
-        """Read the kernel that note `info` describes; `GuestError` where RAM does not bear it out."""
+        """Read the kernel that note `info` describes; `GuestError` where RAM contradicts it."""
         self.ram = ram
         self.info = info
         self.page_tables = kernel_page_tables(ram, info)
@@ -83,7 +83,7 @@ class KernelSymbols:
         self._swapper = self._find_swapper()
         if not self._init_task_is_there():
             raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
-        # Not before: what is no kernel must not push real ones out of the cache.
+        # Only now: data that is no kernel must not evict real ones from the cache.
         if recalled is None:
             _keep(raw, key, self.kallsyms)
 
@@ -132,7 +132,7 @@ class KernelSymbols:
 
     @cached_property
     def isf_path(self) -> Path:
-        """The Volatility symbol file of this build, written to the cache when first asked for."""
+        """The Volatility symbol file of this build, written to the cache on first use."""
         return cache.find_or_make_json(self._isf_key(), self.isf)
 
     def isf(self) -> Json:
@@ -276,7 +276,7 @@ def _keep(raw: RawKallsyms, key: str, table: KallsymsTable) -> None:
 def _parse_or_recall(data: bytes, key: str) -> Btf:
     """The types; where records begin comes from the cache if known.
 
-    `key` need not name `data`: `parse_btf` takes only what fits the bytes, so that no other guest's types get in.
+    `key` need not match `data`: `parse_btf` uses only record starts that fit the bytes.
     """
     kept = (cache.load_columns(key, ("starts",)) or {}).get("starts")
     btf = parse_btf(data, kept)

@@ -38,7 +38,7 @@ class Difference:
     """One change of the kernel that reading its memory depends on.
 
     Attributes:
-        feature: by what name code asks for it.
+        feature: the name that code uses for it.
         since: the first release that has it.
         commit: the change in the kernel's history, abbreviated.
         before, after: the layout on either side of it.

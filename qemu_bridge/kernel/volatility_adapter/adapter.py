@@ -66,8 +66,8 @@ class VolatilityAdapter:
     def run(self, plugin: str, **settings: JsonValue) -> list[PluginRow]:
         """The rows of one of Volatility's Linux plugins (``linux.pslist.PsList``), by the names of its columns.
 
-        `settings` are its options (``pid=[1]``). Raises `UsageError` for a plugin that there is not or that needs more than
-        a kernel, `GuestError` where memory or time does not allow an answer. Whatever it finds, at most `MAX_ROWS`.
+        `settings` are its options (``pid=[1]``). Raises `UsageError` for a plugin that does not exist or needs more than
+        a kernel, `GuestError` when memory cannot be read, time runs out, or there are more than `MAX_ROWS` rows.
         """
         rows: list[PluginRow] = []
         with self._limited(plugin):

@@ -79,7 +79,7 @@ class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
         self.deadline = float("inf")
 
     def canonical(self, offset: int) -> VirtualAddress:
-        """The whole address: Volatility cuts pointers to the bits that are translated, the sign comes back here."""
+        """The sign-extended address: Volatility cuts pointers to the bits that are translated."""
         offset &= (1 << self._maxvirtaddr) - 1
         negative = offset >> (self._maxvirtaddr - 1)
         return VirtualAddress(offset | (_U64 << self._maxvirtaddr) & _U64 if negative else offset)
