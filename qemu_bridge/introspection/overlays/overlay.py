@@ -5,7 +5,7 @@
 ...     seconds: int
 >>> def read(context, budget):
 ...     yield Uptime(context.objects.unsigned(context.kernel.address_of("jiffies_64")) // 250)
->>> OVERLAY = Overlay("uptime", "How long the guest has run.", ("seconds",), read)
+>>> OVERLAY = BuiltOverlay("uptime", "How long the guest has run.", ("seconds",), read)
 
 Anything with these four attributes will do, a module too. Rows are frozen dataclasses of numbers, texts and tuples of
 them; each column names a field of theirs, behind a colon optionally how to print it (``"start:#x"``).
