@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from qemu_bridge.cli.trace import start_recorder
+from qemu_bridge.cli.trace_boot import start_recorder
 from qemu_bridge.client import Client
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.trace.file.reader import TraceReader
@@ -49,7 +49,7 @@ def _record_boot(path: Path) -> int:
     image = find_image()
     start_recorder(MachineConfig("bench-mining", image.kernel, image.initrd, image.command_line), path)
     with Client.connect("bench-mining") as client:
-        client.wait_until_ready()
+        client.wait_ready()
         client.stop()
     # The recorder writes its index once the machine is gone.
     end = time.monotonic() + _WAIT_S

@@ -43,7 +43,7 @@ def measure(rounds: int) -> list[Figure]:
     launch(MachineConfig(_NAME, image.kernel, image.initrd, image.command_line, image=image.name))
     with Client.connect(_NAME) as client, tempfile.TemporaryDirectory(prefix="gb-") as folder:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             client.pause()
             with _caches(Path(folder)):
                 copy = client.ram.copy_to(Path(folder, "guest.ram"))
@@ -56,13 +56,13 @@ def measure(rounds: int) -> list[Figure]:
 def measure_ps(client: Client, copy: Path, symbols: Path, rounds: int) -> list[Figure]:
     """One client's question, there and back, and ``vol linux.pslist`` from its start to its last line."""
     command = [find_volatility(), "-q", "-f", str(copy), "-s", str(symbols), "linux.pslist"]
-    expected = len(client.processes())
+    expected = len(client.ps())
 
     def run_volatility() -> float:
         return seconds(lambda: _check(subprocess.run(command, capture_output=True, text=True, check=True), expected))
 
     def ask() -> float:
-        return statistics.median(seconds(client.processes) for _ in range(max(rounds, 21)))
+        return statistics.median(seconds(client.ps) for _ in range(max(rounds, 21)))
 
     ours, theirs, ratio = paired_medians(ask, run_volatility, min(rounds, _VOLATILITY_ROUNDS))
     detail = f"{theirs:.2f} s against {ours * 1e3:.1f} ms, {expected} processes"

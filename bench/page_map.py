@@ -31,11 +31,11 @@ def measure(rounds: int) -> list[Figure]:
     launch(MachineConfig("bench-map", image.kernel, image.initrd, image.command_line, memory=_MEMORY, image=image.name))
     with Client.connect("bench-map") as client:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             builder = PageMapBuilder(client.ram, KernelSymbols.load(client.ram))
             first = seconds(lambda: builder.build(Grade.LIVE))
             figures = _measure_state(client, builder, rounds, "idle")
-            client.execute(f"dd if=/dev/zero of=/tmp/used bs=1M count={_USED_BYTES >> 20}", 300.0)
+            client.exec(f"dd if=/dev/zero of=/tmp/used bs=1M count={_USED_BYTES >> 20}", 300.0)
             figures += _measure_state(client, builder, rounds, "300 MiB in use")
         finally:
             client.stop()
@@ -91,7 +91,7 @@ def _refreshes(client: Client, builder: PageMapBuilder, full: Callable[[], objec
     found: list[tuple[float, float, float]] = []
     step_s = _STEP_S
     for _ in range(_FILLS):
-        client.execute(
+        client.exec(
             f"rm -f /tmp/changing; (sleep 1; dd if=/dev/zero of=/tmp/changing bs=64k count={_FILL_BYTES >> 16}) &", 60.0
         )
         deadline = time.monotonic() + _FILL_S
@@ -106,7 +106,7 @@ def _refreshes(client: Client, builder: PageMapBuilder, full: Callable[[], objec
             if share > _LEAST / 2:
                 step_s *= min(max(0.01 / share, 0.8), 1.2)
             client.resume()
-    client.execute("rm -f /tmp/changing", 60.0)
+    client.exec("rm -f /tmp/changing", 60.0)
     return [row for row in found if _LEAST <= row[0] <= _MOST]
 
 

@@ -21,7 +21,7 @@ def measure(rounds: int) -> list[Figure]:
     launch(MachineConfig("bench-ram", image.kernel, image.initrd, image.command_line, image=image.name))
     with Client.connect("bench-ram") as client:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             client.pause()
             start, end = max(client.ram.resident_runs(), key=lambda run: run[1] - run[0])
             guest = client.ram.view[start:end]

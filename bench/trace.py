@@ -24,7 +24,8 @@ from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import Feature
 
 from .boot import find_image
@@ -68,7 +69,7 @@ def measure(rounds: int) -> list[Figure]:
         path = Path(folder) / "work.gbt"
         _work(bare)
         for _ in range(rounds):
-            # What a window has left to be translated anew is not what a disarmed plugin costs.
+            # Translating again what a window has flushed is no cost of a disarmed plugin.
             _work(traced)
             for name, how, _target in CASES:
                 yardstick = seconds(lambda: _work(bare))
@@ -102,14 +103,14 @@ def _machine(name: str, image: BuiltImage, no_trace: str) -> Iterator[Client]:
         del os.environ["GLASSBOX_NO_TRACE"]
     with Client.connect(name) as client:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             yield client
         finally:
             client.stop()
 
 
 def _work(client: Client) -> None:
-    client.execute(WORK, 300.0)
+    client.exec(WORK, 300.0)
 
 
 def _traced_seconds(client: Client, how: tuple[str, ...] | Feature | None, path: Path) -> float:
@@ -135,7 +136,7 @@ def _recorded(client: Client, options: tuple[str, ...], path: Path) -> Iterator[
 
 def _wait_for_window(client: Client, recorder: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _OPEN_S
-    while not ((status := client.trace_status())["acknowledged"] and status["state"] == "armed"):
+    while not ((status := client.trace_status()).acknowledged and status["state"] == "armed"):
         if recorder.poll() is not None or time.monotonic() > end:
             raise RuntimeError("the recorder opened no window")
         time.sleep(0.01)

@@ -6,8 +6,8 @@ int64_t gb_end_accesses(gb_access_encoder *out)
     if (!out->is_open) {
         return 0;
     }
-    if (!gb_has_room(out, 0)) {
-        return GB_ERROR_ROOM;
+    if (!gb_has_capacity(out, 0)) {
+        return GB_ERROR_CAPACITY;
     }
     close_group(out);
     out->shape_bytes = (uint64_t)(put_varint(out->shapes + out->shape_bytes, out->group_run) - out->shapes);
@@ -41,7 +41,7 @@ INLINE bool next_run(gb_runs *runs, bool has_second)
 }
 
 typedef struct {
-    gb_foresight *model;
+    gb_access_predictor *model;
     gb_runs groups, addresses, value_runs;
     const uint16_t *meta, *meta_end;
     const uint8_t *value, *value_end;
@@ -49,7 +49,7 @@ typedef struct {
 
 INLINE int64_t decode_address(gb_decoder *in, gb_slot *slot, uint64_t *address)
 {
-    uint64_t expected = foretell_address(in->model, slot);
+    uint64_t expected = predict_address(in->model, slot);
     *address = expected;
     if (in->addresses.left) {
         in->addresses.left--;
@@ -61,7 +61,7 @@ INLINE int64_t decode_address(gb_decoder *in, gb_slot *slot, uint64_t *address)
         }
         *address += unzigzag(difference);
     }
-    learn_address(in->model, slot, *address, *address == expected);
+    update_address(in->model, slot, *address, *address == expected);
     return 0;
 }
 
@@ -101,7 +101,7 @@ INLINE int64_t decode_value(gb_decoder *in, gb_slot *slot, uint64_t address, uin
     if (log2_size(slot->meta) == 4) {
         return decode_long_value(in, address, value);
     }
-    gb_expected expected = foretell_value(in->model, slot, address);
+    gb_expected expected = predict_value(in->model, slot, address);
     if (in->value_runs.left) {
         in->value_runs.left--;
         value[0] = expected.first;
@@ -113,7 +113,7 @@ INLINE int64_t decode_value(gb_decoder *in, gb_slot *slot, uint64_t address, uin
     } else if (!take_value(in, value, 1u << log2_size(slot->meta))) {
         return GB_ERROR_SHORT;
     }
-    learn_value(slot, &expected, value[0]);
+    update_value(slot, &expected, value[0]);
     return 0;
 }
 
@@ -155,7 +155,7 @@ INLINE int64_t decode_access(gb_decoder *in, gb_shape *shape, unsigned at, bool 
     }
     gb_slot *slot = slot_at(in->model, shape, at, meta, &is_new);
     if (!slot) {
-        return GB_ERROR_ROOM;
+        return GB_ERROR_CAPACITY;
     }
     uint64_t i = out->done++, *value = out->value + 2 * i;
     out->at[i] = position;
@@ -183,7 +183,7 @@ static int64_t decode_block(gb_decoder *in, gb_shape *shape, uint32_t position, 
     return 0;
 }
 
-int64_t gb_decode_accesses(gb_foresight *model, const gb_access_streams *in, const uint32_t *blocks, uint64_t block_count,
+int64_t gb_decode_accesses(gb_access_predictor *model, const gb_access_streams *in, const uint32_t *blocks, uint64_t block_count,
                            uint32_t following, uint64_t count, uint32_t *at, uint16_t *meta, uint64_t *address,
                            uint64_t *value)
 {

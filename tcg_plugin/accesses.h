@@ -1,16 +1,16 @@
 /*
- * Loads and stores in a few bits each: what an instruction touches is foretold from what it touched before.
+ * The access predictor: loads and stores in a few bits each, predicted from what the same instruction accessed before.
  *
  * The accesses of one execution of a block are a group. A block's shape is the list of the accesses it made last: a group
- * that is like its shape only lengthens a run. Each access of a shape has a slot, which foretells
+ * that is like its shape only lengthens a run. Each access of a shape has a slot, which predicts
  *   - the address: as far from the slot's last as twice before, or as far from the access before this one as last time
  *     (stack frames and structures move as one); whichever of the two was right when they last differed,
  *   - the value: of a load what was last seen at that address, or the slot's last; of a store the slot's last, moved on
  *     as twice before, or what was last seen there.
- * What is foretold lengthens a run; else the address is a difference from the foretold, the value stands as it is.
+ * What is predicted lengthens a run; else the address is a difference from the predicted, the value stands as it is.
  * docs/trace-format.md has the format, and what it gains.
  *
- * No allocation in here. The encoder's room is the caller's duty (gb_has_room); the decoder is safe on any input.
+ * No allocation in here. The caller sees to the encoder's capacity (gb_has_capacity); the decoder is safe on any input.
  */
 #ifndef GB_ACCESSES_H
 #define GB_ACCESSES_H
@@ -23,7 +23,7 @@
 
 enum {
     GROUP_MOST = 256, /* a longer group goes on as another one of the same block */
-    FIRST_ROOM = 4,
+    FIRST_SLOTS = 4,
     LONGEST_ACCESS = 6, /* words: 16 bytes of value */
     UNCHANGED = 0xffffffff,
 };
@@ -40,22 +40,22 @@ INLINE bool has_value(unsigned meta)
     return meta >> 12 & 1;
 }
 
-INLINE uint64_t *content_of(gb_foresight *model, uint64_t address)
+INLINE uint64_t *content_of(gb_access_predictor *model, uint64_t address)
 {
     return model->content + ((uint32_t)(address >> 3) * 0x9e3779b1u >> (32 - GB_CONTENT_BITS));
 }
 
-INLINE uint64_t foretell_address(const gb_foresight *model, const gb_slot *slot)
+INLINE uint64_t predict_address(const gb_access_predictor *model, const gb_slot *slot)
 {
     return slot->by_previous ? model->previous + slot->relative : slot->address + (uint64_t)(int64_t)slot->stride;
 }
 
-/* The other way to foretell takes over when it was right and this one was not. */
-INLINE void learn_address(gb_foresight *model, gb_slot *slot, uint64_t address, bool was_foretold)
+/* The other predictor takes over when it was right and this one was wrong. */
+INLINE void update_address(gb_access_predictor *model, gb_slot *slot, uint64_t address, bool was_predicted)
 {
-    if (!was_foretold) {
+    if (!was_predicted) {
         slot->by_previous ^= 1;
-        slot->by_previous ^= address != foretell_address(model, slot);
+        slot->by_previous ^= address != predict_address(model, slot);
     }
     int32_t step = (int32_t)(uint32_t)(address - slot->address);
     slot->stride = step == slot->step ? step : slot->stride;
@@ -65,7 +65,7 @@ INLINE void learn_address(gb_foresight *model, gb_slot *slot, uint64_t address, 
     model->previous = address;
 }
 
-/* A value of up to 8 bytes and the two that were foretold for it. */
+/* A value of up to 8 bytes and the two that were predicted for it. */
 typedef struct {
     uint64_t *content;
     uint64_t mask, first, second;
@@ -78,7 +78,7 @@ INLINE bool is_store(unsigned meta)
     return meta >> 13 & 1;
 }
 
-INLINE gb_expected foretell_value(gb_foresight *model, const gb_slot *slot, uint64_t address)
+INLINE gb_expected predict_value(gb_access_predictor *model, const gb_slot *slot, uint64_t address)
 {
     unsigned size = 1u << log2_size(slot->meta);
     gb_expected found = {.content = content_of(model, address), .shift = (unsigned)(address & 7) * 8};
@@ -92,8 +92,8 @@ INLINE gb_expected foretell_value(gb_foresight *model, const gb_slot *slot, uint
     return found;
 }
 
-/* A load of what was foretold teaches nothing, and most accesses are such loads. */
-INLINE void learn_value(gb_slot *slot, const gb_expected *expected, uint64_t value)
+/* A correctly predicted load changes nothing, and most accesses are such loads. */
+INLINE void update_value(gb_slot *slot, const gb_expected *expected, uint64_t value)
 {
     if (is_store(slot->meta)) {
         int32_t step = (int32_t)(uint32_t)(value - slot->value);
@@ -108,18 +108,18 @@ INLINE void learn_value(gb_slot *slot, const gb_expected *expected, uint64_t val
     }
 }
 
-/* Slot `at` of `shape` for an access that is `meta`, new if the shape has another one there; NULL without room. */
-INLINE gb_slot *slot_at(gb_foresight *model, gb_shape *shape, unsigned at, unsigned meta, bool *is_new)
+/* Slot `at` of `shape` for an access that is `meta`, new if the shape has another one there; NULL if no slot is free. */
+INLINE gb_slot *slot_at(gb_access_predictor *model, gb_shape *shape, unsigned at, unsigned meta, bool *is_new)
 {
-    if (__builtin_expect(at >= shape->room, 0)) {
-        unsigned room = shape->room ? 2u * shape->room : FIRST_ROOM;
-        if (model->slot_room - model->slot_count < room) {
+    if (__builtin_expect(at >= shape->capacity, 0)) {
+        unsigned capacity = shape->capacity ? 2u * shape->capacity : FIRST_SLOTS;
+        if (model->slot_capacity - model->slot_count < capacity) {
             return NULL;
         }
         memcpy(model->slots + model->slot_count, model->slots + shape->first, shape->count * sizeof(gb_slot));
         shape->first = (uint32_t)model->slot_count;
-        shape->room = (uint16_t)room;
-        model->slot_count += room;
+        shape->capacity = (uint16_t)capacity;
+        model->slot_count += capacity;
     }
     gb_slot *slot = model->slots + shape->first + at;
     *is_new = at >= shape->count || slot->meta != meta;
@@ -133,13 +133,13 @@ INLINE gb_slot *slot_at(gb_foresight *model, gb_shape *shape, unsigned at, unsig
 /* --- encoding ---------------------------------------------------------------------------------------------------- */
 
 /* Whether `words` more words fit, whatever they are: codec.h has the bounds. */
-INLINE bool gb_has_room(const gb_access_encoder *out, uint64_t words)
+INLINE bool gb_has_capacity(const gb_access_encoder *out, uint64_t words)
 {
     uint64_t bytes = 16 * words + 64;
-    return out->shape_room - out->shape_bytes >= bytes && out->meta_room - out->meta_count >= bytes / 4 &&
-           out->address_room - out->address_bytes >= bytes && out->value_run_room - out->value_run_bytes >= bytes &&
-           out->value_room - out->value_bytes >= bytes &&
-           out->model.slot_room - out->model.slot_count >= 4 * words + 512;
+    return out->shape_capacity - out->shape_bytes >= bytes && out->meta_capacity - out->meta_count >= bytes / 4 &&
+           out->address_capacity - out->address_bytes >= bytes && out->value_run_capacity - out->value_run_bytes >= bytes &&
+           out->value_capacity - out->value_bytes >= bytes &&
+           out->model.slot_capacity - out->model.slot_count >= 4 * words + 512;
 }
 
 INLINE void close_group(gb_access_encoder *out)
@@ -193,7 +193,7 @@ INLINE void encode_value(gb_access_encoder *out, gb_slot *slot, uint64_t address
         encode_long_value(out, address, words);
         return;
     }
-    gb_expected expected = foretell_value(&out->model, slot, address);
+    gb_expected expected = predict_value(&out->model, slot, address);
     uint64_t value = (words[0] | (log2size == 3 ? (uint64_t)words[1] << 32 : 0)) & expected.mask;
     if (value == expected.first) {
         out->value_run++;
@@ -203,14 +203,14 @@ INLINE void encode_value(gb_access_encoder *out, gb_slot *slot, uint64_t address
         out->value_run_bytes = (uint64_t)(end - out->value_runs);
         out->value_run = 0;
         if (!second) {
-            memcpy(out->values + out->value_bytes, &value, 8); /* there is room, and what is too much is written over */
+            memcpy(out->values + out->value_bytes, &value, 8); /* it fits (gb_has_capacity), and surplus bytes are overwritten */
             out->value_bytes += 1u << log2size;
         }
     }
-    learn_value(slot, &expected, value);
+    update_value(slot, &expected, value);
 }
 
-/* The access at position `position`; false without room for its slot. */
+/* The access at position `position`; false if no slot is free. */
 INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned meta, uint64_t address,
                           const uint32_t *value)
 {
@@ -229,7 +229,7 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
     if (out->changed != UNCHANGED) {
         out->metas[out->meta_count++] = (uint16_t)meta;
     }
-    uint64_t expected = foretell_address(&out->model, slot);
+    uint64_t expected = predict_address(&out->model, slot);
     if (address == expected) {
         out->address_run++;
     } else {
@@ -237,7 +237,7 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
         out->address_bytes = (uint64_t)(put_varint(end, zigzag(address - expected)) - out->addresses);
         out->address_run = 0;
     }
-    learn_address(&out->model, slot, address, address == expected);
+    update_address(&out->model, slot, address, address == expected);
     if (has_value(meta)) {
         encode_value(out, slot, address, value);
     }
@@ -249,12 +249,12 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
 }
 
 /*
- * The same for accesses at the beginning of `words` that are foretold in everything, as nine of ten are: nothing is
+ * The same for accesses at the beginning of `words` that are predicted in everything, as nine of ten are: nothing is
  * written for them but how many they were. Returns how many words they took.
  */
-INLINE uint64_t encode_foretold(gb_access_encoder *out, const uint32_t *words, uint64_t count)
+INLINE uint64_t encode_predicted(gb_access_encoder *out, const uint32_t *words, uint64_t count)
 {
-    gb_foresight *model = &out->model;
+    gb_access_predictor *model = &out->model;
     const gb_shape *shape = model->shapes + out->block;
     gb_slot *first = model->slots + shape->first, *slot = first + out->at;
     const gb_slot *end = first + (shape->count < GROUP_MOST ? shape->count : GROUP_MOST - 1);
@@ -274,12 +274,12 @@ INLINE uint64_t encode_foretold(gb_access_encoder *out, const uint32_t *words, u
             if (log2size > 3) {
                 break;
             }
-            gb_expected expected = foretell_value(model, slot, address);
+            gb_expected expected = predict_value(model, slot, address);
             uint64_t value = (words[i + 2] | (log2size == 3 ? (uint64_t)words[i + 3] << 32 : 0)) & expected.mask;
             if (value != expected.first) {
                 break;
             }
-            learn_value(slot, &expected, value);
+            update_value(slot, &expected, value);
             i += 1 + (log2size == 3);
             values++;
         }

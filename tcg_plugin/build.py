@@ -32,13 +32,13 @@ FLAGS = (
     "-D_GNU_SOURCE",
 )
 _PLUGIN = (
-    "trace_plugin.c", "window.c", "hooks.c", "memory.c", "heat.c", "translate.c", "ring.c", "dictionary.c", "values.c",
-    "guest.c",
+    "trace_plugin.c", "translate.c", "blocks.c", "hooks.c", "window.c", "memory.c", "heat.c", "state.c",
+    "ring.c", "dictionary.c", "guest.c", "values.c",
 )  # fmt: skip
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,
     "glassbox_trace_v7": _PLUGIN,
-    "glassbox_codec": ("codec.c", "accesses.c"),
+    "glassbox_codec": ("split.c", "accesses.c", "block_streams.c", "records.c", "begun.c", "endings.c", "check.c"),
     "glassbox_mining": ("cycles.c", "stacks.c"),
 }
 """Of each library; every header of this folder counts as a source too."""

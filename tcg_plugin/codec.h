@@ -3,7 +3,7 @@
  *
  * No QEMU and no allocation in here: memory comes from the caller, and every function says how much it may write.
  * The functions for decoding and checking are safe on any input; what they refuse is an error below. Python calls
- * them through ctypes (qemu_bridge/trace/codec.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
+ * them through ctypes (qemu_bridge/trace/file/codec.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
  *
  * Block streams are predicted by the last two successors of each block, the latest first: a hit of the first only
  * lengthens a run; anything else writes the run as a varint, `run << 1 | second`, and, where it is neither, the
@@ -21,22 +21,22 @@
 
 /* Results below zero. */
 enum {
-    GB_ERROR_ROOM = -1,  /* the output does not fit */
+    GB_ERROR_CAPACITY = -1,  /* the output does not fit */
     GB_ERROR_WORDS = -2, /* an event or access reaches beyond the words, or is of no known form */
     GB_ERROR_SHORT = -3, /* an encoded stream ends too early */
     GB_ERROR_RANGE = -4, /* a number is outside what it may be */
     GB_ERROR_REST = -5,  /* an encoded stream goes on behind its end */
 };
 
-/* Columns that a ring's words are taken apart into; `_room` in items. Positions count blocks: an item at position p
+/* Columns that a ring's words are taken apart into; `_capacity` in items. Positions count blocks: an item at position p
  * came after p blocks of this frame. */
 typedef struct {
     uint32_t *ids;
-    uint64_t id_count, id_room;
+    uint64_t id_count, id_capacity;
     uint32_t *event_words; /* each event's word and payload, one after another */
-    uint64_t event_word_count, event_word_room;
+    uint64_t event_word_count, event_word_capacity;
     uint32_t *event_at, *event_offset; /* position; index into event_words */
-    uint64_t event_count, event_room;
+    uint64_t event_count, event_capacity;
     uint64_t base; /* added to id_count to make a position */
 } gb_columns;
 
@@ -67,18 +67,18 @@ typedef struct {
     uint32_t opcode; /* without prefixes: one byte, or 0x0f00 and the second */
 } gb_ending;
 
-/* What foretells one access of a block: accesses.h says how. */
+/* Predicts one access of a block: accesses.h says how. */
 typedef struct {
     uint64_t address, relative, value; /* last; `relative` to the access before it */
-    int32_t stride, step, value_stride, value_step; /* what is foretold; how far it went last time */
+    int32_t stride, step, value_stride, value_step; /* predicted; how far it went last time */
     uint16_t meta; /* 13 store, 12 has value, 11..9 log2 size, 8..0 instruction in its block */
     uint8_t by_previous, pad[5];
 } gb_slot;
 
-/* The accesses that a block made last: `count` slots from `first` on, with room for `room`. */
+/* The accesses that a block made last: `count` slots from `first` on, with space for `capacity`. */
 typedef struct {
     uint32_t first;
-    uint16_t count, room;
+    uint16_t count, capacity;
 } gb_shape;
 
 enum { GB_CONTENT_BITS = 16 };
@@ -88,24 +88,24 @@ typedef struct {
     gb_shape *shapes; /* `limit`, by id when encoding, by number + 1 when decoding; 0 is that of no block */
     gb_slot *slots;
     uint64_t *content; /* 1 << GB_CONTENT_BITS: what was last seen at an address, by a hash of it */
-    uint64_t limit, slot_count, slot_room;
+    uint64_t limit, slot_count, slot_capacity;
     uint64_t previous; /* address */
-} gb_foresight;
+} gb_access_predictor;
 
 /* State of encoding; begins as `model` does, `changed` as ~0 and `block` as the id that is open already. Streams grow
- * from where they are; gb_split wants room for its words in each. */
+ * from where they are; gb_split wants space for its words in each. */
 typedef struct {
-    gb_foresight model;
+    gb_access_predictor model;
     uint8_t *shapes;
-    uint64_t shape_bytes, shape_room;
+    uint64_t shape_bytes, shape_capacity;
     uint16_t *metas;
-    uint64_t meta_count, meta_room;
+    uint64_t meta_count, meta_capacity;
     uint8_t *addresses;
-    uint64_t address_bytes, address_room;
+    uint64_t address_bytes, address_capacity;
     uint8_t *value_runs;
-    uint64_t value_run_bytes, value_run_room;
+    uint64_t value_run_bytes, value_run_capacity;
     uint8_t *values;
-    uint64_t value_bytes, value_room;
+    uint64_t value_bytes, value_capacity;
     uint64_t count; /* accesses */
     uint64_t group_run, address_run, value_run;
     uint32_t block, at, changed, is_open;
@@ -125,7 +125,7 @@ typedef struct {
 } gb_access_streams;
 
 /* Take `count` words apart, ids and events appended to `out`, accesses encoded. 0 or an error; on error no id and no event
- * counts as read, and `accesses` is of no more use. Wants in each stream of it 16 bytes of room a word and 64 more, a
+ * counts as read, and `accesses` is of no more use. Wants in each stream of it 16 bytes of capacity a word and 64 more, a
  * quarter of that of metas, and 4 slots a word and 512 more. */
 GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses);
 
@@ -134,12 +134,12 @@ GB_API int64_t gb_end_accesses(gb_access_encoder *out);
 
 /* Exactly `count` accesses of a frame whose vCPU ran `blocks` (numbers, ended by `following` if that is not ~0): position, meta,
  * address, and two words of value each, zeros where there is none. Never needs more than 4 slots for each meta. */
-GB_API int64_t gb_decode_accesses(gb_foresight *model, const gb_access_streams *in, const uint32_t *blocks,
+GB_API int64_t gb_decode_accesses(gb_access_predictor *model, const gb_access_streams *in, const uint32_t *blocks,
                                   uint64_t block_count, uint32_t following, uint64_t count, uint32_t *at, uint16_t *meta,
                                   uint64_t *address, uint64_t *value);
 
 /* Offsets of the events in `words`; returns how many there are. */
-GB_API int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t room);
+GB_API int64_t gb_event_offsets(const uint32_t *words, uint64_t count, uint32_t *offset, uint64_t capacity);
 
 /* State of gb_encode_blocks; begin with zeros, `previous` too, and a successor table of zeros. */
 typedef struct {
@@ -151,13 +151,13 @@ typedef struct {
     uint32_t previous, pad;
 } gb_encoder;
 
-/* Encode `count` ids; `runs` needs room for 10 bytes an id + 10, `misses` for one word an id. */
+/* Encode `count` ids; `runs` needs space for 10 bytes an id + 10, `misses` for one word an id. */
 GB_API int64_t gb_encode_blocks(gb_encoder *state, const uint32_t *ids, uint64_t count, uint8_t *runs,
-                                uint64_t *run_bytes, uint64_t run_room, uint32_t *misses, uint64_t *miss_count,
-                                uint64_t miss_room);
+                                uint64_t *run_bytes, uint64_t run_capacity, uint32_t *misses, uint64_t *miss_count,
+                                uint64_t miss_capacity);
 
 /* Write the last run. */
-GB_API int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_bytes, uint64_t run_room);
+GB_API int64_t gb_encode_end(gb_encoder *state, uint8_t *runs, uint64_t *run_bytes, uint64_t run_capacity);
 
 /* Decode exactly `count` blocks, all below `limit`; `successors` has 2 * limit words of any content. */
 GB_API int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const uint32_t *misses, uint64_t miss_count,
@@ -165,14 +165,14 @@ GB_API int64_t gb_decode_blocks(const uint8_t *runs, uint64_t run_bytes, const u
 
 /* Ascending numbers as varints of their differences. */
 GB_API int64_t gb_encode_ascending(uint32_t *previous, const uint32_t *values, uint64_t count, uint8_t *out,
-                                   uint64_t room);
+                                   uint64_t capacity);
 GB_API int64_t gb_decode_ascending(const uint8_t *bytes, uint64_t size, uint32_t *values, uint64_t count,
                                    uint64_t limit);
 
 /* Offsets and instructions of the records in `blob`, in order; checks each. Returns how many records there are, or an
- * error; fillers (id 0) are passed over. `largest` gets the largest id, also when the room is too small. */
+ * error; fillers (id 0) are passed over. `largest` gets the largest id, also when the capacity is too small. */
 GB_API int64_t gb_index_records(const uint8_t *blob, uint64_t bytes, uint64_t base, uint64_t *offset,
-                                uint16_t *instructions, uint64_t room, uint32_t *largest);
+                                uint16_t *instructions, uint64_t capacity, uint32_t *largest);
 
 /*
  * Instructions begun in each of `count` blocks, given the block after the last (or ~0): all of a block unless something
@@ -213,11 +213,11 @@ enum {
 
 /*
  * Continuity of `count` blocks: every start follows from the block before, or an event explains it. `previous` is the
- * block before the first (~0: none), which ran at `previous_address`. Returns how many findings there are, of which the first `room` are written.
+ * block before the first (~0: none), which ran at `previous_address`. Returns how many findings there are, of which the first `capacity` are written.
  */
 GB_API int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
                         const uint64_t *address, uint32_t previous, uint64_t previous_address,
                         const uint32_t *event_at, const uint32_t *event_offset, uint64_t event_count,
-                        const uint32_t *event_words, uint64_t event_word_count, gb_finding *findings, uint64_t room);
+                        const uint32_t *event_words, uint64_t event_word_count, gb_finding *findings, uint64_t capacity);
 
 #endif

@@ -143,7 +143,7 @@ int64_t gb_cycles_find(gb_cycles *shared, const uint32_t *numbers, const uint16_
         if (state.previous < state.limit && is_back(state.blocks + state.previous, block)) {
             uint64_t head = find(&state, block, number);
             if (head != UINT64_MAX) {
-                if (state.path_count >= GB_PATH_SLOTS / 4 * 3 || state.symbol_room - state.symbol_count < GB_DEPTH) {
+                if (state.path_count >= GB_PATH_SLOTS / 4 * 3 || state.symbol_capacity - state.symbol_count < GB_DEPTH) {
                     break;
                 }
                 end_round(&state, head, root);
@@ -188,12 +188,12 @@ static uint32_t least_rotation(const gb_cycles *state, const uint32_t *symbols, 
 }
 
 int64_t gb_cycles_name(const gb_cycles *state, const uint32_t *slots, uint64_t count, const uint32_t *ids,
-                       const uint8_t *ring, uint32_t *out, uint64_t room, uint64_t *names, uint8_t *rings)
+                       const uint8_t *ring, uint32_t *out, uint64_t capacity, uint64_t *names, uint8_t *rings)
 {
     uint64_t done = 0;
     for (uint64_t i = 0; i < count; i++) {
-        if (slots[i] >= GB_PATH_SLOTS || state->paths[slots[i]].length > room - done) {
-            return GB_ERROR_ROOM;
+        if (slots[i] >= GB_PATH_SLOTS || state->paths[slots[i]].length > capacity - done) {
+            return GB_ERROR_CAPACITY;
         }
         const gb_cycle_path *path = state->paths + slots[i];
         const uint32_t *symbols = state->symbols + path->first;

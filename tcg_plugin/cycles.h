@@ -54,8 +54,8 @@ typedef struct {
     gb_cycle_entry *stack;  /* GB_DEPTH, used round and round */
     uint64_t *powers;       /* GB_DEPTH + 1 */
     gb_cycle_path *paths;   /* GB_PATH_SLOTS */
-    uint32_t *symbols;      /* `symbol_room`: block numbers, with GB_LOOPED */
-    uint64_t limit, symbol_room, symbol_count, path_count;
+    uint32_t *symbols;      /* `symbol_capacity`: block numbers, with GB_LOOPED */
+    uint64_t limit, symbol_capacity, symbol_count, path_count;
     uint64_t hash, own, now;
     uint64_t top, base; /* of the stack: entries base to top - 1 are there */
     uint64_t previous;  /* block, or ~0 */
@@ -78,7 +78,7 @@ GB_API int64_t gb_cycles_find(gb_cycles *state, const uint32_t *numbers, const u
 /* Write the symbols of `count` paths, given by slot, one after another to `out`, each from the least of its rotations by
  * place on, with ids for numbers; `names` gets a hash of these, `rings` the highest ring of a block. Returns how many symbols there are. */
 GB_API int64_t gb_cycles_name(const gb_cycles *state, const uint32_t *slots, uint64_t count, const uint32_t *ids,
-                              const uint8_t *ring, uint32_t *out, uint64_t room, uint64_t *names, uint8_t *rings);
+                              const uint8_t *ring, uint32_t *out, uint64_t capacity, uint64_t *names, uint8_t *rings);
 
 /* Add up executions of `count` blocks and the instructions that began in them, by number below `limit`. */
 GB_API int64_t gb_count_blocks(const uint32_t *numbers, const uint16_t *begun, uint64_t count, uint64_t limit,

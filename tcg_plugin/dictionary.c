@@ -30,7 +30,7 @@ static int same_content(const gb_block *a, const gb_block *b)
            memcmp(a + 1, b + 1, a->size - sizeof *a) == 0;
 }
 
-static int grow(gb_names *names)
+static int grow(gb_block_table *names)
 {
     uint64_t capacity = names->capacity ? names->capacity * 2 : FIRST_CAPACITY;
     gb_entry *entries = calloc(capacity, sizeof *entries);
@@ -52,7 +52,7 @@ static int grow(gb_names *names)
     return 1;
 }
 
-gb_entry *gb_names_find(gb_names *names, const gb_block *record)
+gb_entry *gb_block_table_find(gb_block_table *names, const gb_block *record)
 {
     if ((uint64_t)names->count * 2 >= names->capacity && !grow(names)) {
         return NULL;

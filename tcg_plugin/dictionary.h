@@ -17,12 +17,12 @@ typedef struct {
     gb_entry *entries;
     uint64_t capacity; /* a power of two */
     uint32_t count;
-} gb_names;
+} gb_block_table;
 
 /*
  * The entry for the content of `record` (its id and flags do not matter), new if there was none. NULL: no memory.
  * The entry stays where it is until the next call.
  */
-gb_entry *gb_names_find(gb_names *names, const gb_block *record);
+gb_entry *gb_block_table_find(gb_block_table *names, const gb_block *record);
 
 #endif

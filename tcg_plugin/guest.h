@@ -31,11 +31,11 @@ uint64_t gb_guest_ram_offset(const void *host, uint64_t inode);
 /* 16, 32 or 64: how the current vCPU decodes. Segments of 16 bits in protected mode pass for 32. */
 uint8_t gb_guest_mode(void);
 
-/* The interrupt descriptor table of a vCPU, as lidt or the daemon told it. */
+/* The interrupt descriptor table of a vCPU, from lidt or from the daemon. */
 void gb_gates_load(unsigned vcpu, uint64_t base, uint64_t limit);
 
 /*
- * The vector whose gate leads to linear `address` in `mode`, -1 if none does. Reads the tables anew, for the guest
+ * The vector whose gate leads to linear `address` in `mode`, -1 if none does. Reads the tables again, for the guest
  * may have written to them.
  */
 int gb_gates_find(unsigned vcpus, uint64_t address, uint8_t mode);

@@ -1,8 +1,5 @@
-/*
- * Heat: blocks executed in each page of RAM, stores to it, and who stored last. Independent of the windows of the rings:
- * it goes on and off by `heat_wanted`, and a window that is open goes on through the reset that this takes.
- */
-#include "plugin.h"
+/* See heat.h. It goes on and off by `heat_wanted`; an open window goes on through the reset that this takes. */
+#include "heat.h"
 
 enum { PLACES = 256 };
 
@@ -22,14 +19,13 @@ bool heat_on;
 static uint32_t *blocks, *stores;
 static gb_writer *writers;
 
-/* All vCPUs stand still. The daemon told the roots just now. */
 void heat_begin(void)
 {
     blocks = (uint32_t *)(file + control->heat_blocks_offset);
     stores = (uint32_t *)(file + control->heat_stores_offset);
     writers = (gb_writer *)(file + control->heat_writers_offset);
     for (unsigned vcpu = 0; vcpu < control->vcpus; vcpu++) {
-        vcpus[vcpu].root = ((gb_vcpu *)(file + GB_PAGE_BYTES) + vcpu)->told_root;
+        vcpus[vcpu].root = vcpu_page(vcpu)->initial_cr3;
         vcpus[vcpu].epoch++;
     }
 }
@@ -48,8 +44,8 @@ void on_heat_root(unsigned vcpu, void *which)
     vcpus[vcpu].epoch++;
 }
 
-/* Before invlpg, invpcid, and `mov` to CR0 or CR4; and after the machine stood still, for it may have been loaded anew. */
-void on_heat_moved(unsigned vcpu, void *unused)
+/* Before invlpg, invpcid, and `mov` to CR0 or CR4; and after the machine stood still, for its state may have been loaded. */
+void on_heat_remapped(unsigned vcpu, void *unused)
 {
     (void)unused;
     vcpus[vcpu].epoch++;

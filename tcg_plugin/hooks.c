@@ -1,10 +1,12 @@
-/* What is called while the guest runs. on_block is the hot one; everything else hangs on rare instructions. */
-#include "plugin.h"
+/* See hooks.h. */
+#include "hooks.h"
 
-static struct alone {
+#include "memory.h"
+
+static struct {
     const uint32_t *cursor;
     uint64_t sequence;
-} alone[GB_MAX_VCPUS]; /* where a block of one instruction left its ring */
+} last_single[GB_MAX_VCPUS]; /* where a block of one instruction left its ring */
 
 void on_block(unsigned vcpu, void *id)
 {
@@ -19,17 +21,17 @@ void on_block_of_one(unsigned vcpu, void *id)
 }
 
 /*
- * User code has no address of its own: QEMU shares translations between all addresses of a page. So the reader is told
+ * User code has no address of its own: QEMU shares translations between all addresses of a page. So an event records
  * where a page of code is mapped, when it is first used after the address space may have changed.
  */
-static __attribute__((noinline)) void look_at_page(gb_ring *ring, uint32_t number, uint32_t id)
+static __attribute__((noinline)) void announce_page(gb_ring *ring, uint32_t number, uint32_t id)
 {
     gb_code_page *page = &ring->pages[number];
     uint64_t virtual_page = gb_guest_register(GB_RIP) >> PAGE_SHIFT;
     gb_ring_at_block(ring);
     ring->page_epochs[number] = ring->epoch;
-    if (page->told != ring->told || page->virtual_page != virtual_page) {
-        page->told = ring->told;
+    if (page->reader_epoch != ring->reader_epoch || page->virtual_page != virtual_page) {
+        page->reader_epoch = ring->reader_epoch;
         page->virtual_page = virtual_page;
         /* Event and id in one piece: a loss that ended between them would leave the block without its address. */
         *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_CODE_PAGE, 3, 0);
@@ -44,7 +46,7 @@ static inline __attribute__((always_inline)) void put_user_block(gb_ring *ring, 
 {
     uint32_t page = (uint32_t)(page_and_id >> 32);
     if (__builtin_expect(ring->page_epochs[page] != ring->epoch, 0)) {
-        look_at_page(ring, page, (uint32_t)page_and_id);
+        announce_page(ring, page, (uint32_t)page_and_id);
         return;
     }
     gb_ring_put(ring, (uint32_t)page_and_id);
@@ -61,28 +63,28 @@ void on_user_block_of_one(unsigned vcpu, void *page_and_id)
     put_user_block(&rings[0], (uintptr_t)page_and_id);
 }
 
-void mark_alone(unsigned vcpu)
+static void mark_single(unsigned vcpu)
 {
-    alone[vcpu].cursor = rings[vcpu].cursor;
-    alone[vcpu].sequence = rings[vcpu].sequence;
+    last_single[vcpu].cursor = rings[vcpu].cursor;
+    last_single[vcpu].sequence = rings[vcpu].sequence;
 }
 
 /* A block of a single instruction that touches memory remembers that it began. */
-void on_block_alone(unsigned vcpu, void *id)
+void on_block_single(unsigned vcpu, void *id)
 {
     on_block(vcpu, id);
-    mark_alone(vcpu);
+    mark_single(vcpu);
 }
 
-void on_user_block_alone(unsigned vcpu, void *page_and_id)
+void on_user_block_single(unsigned vcpu, void *page_and_id)
 {
     on_user_block(vcpu, page_and_id);
-    mark_alone(vcpu);
+    mark_single(vcpu);
 }
 
 /*
  * A block that privilege or address leave out: an event says where, and counts the instructions of all that come one
- * after the other for as long as it lies in a chunk that nobody has yet.
+ * after the other for as long as it lies in a chunk that is not published.
  */
 void on_left_out(unsigned vcpu, void *packed)
 {
@@ -103,7 +105,7 @@ void on_left_out(unsigned vcpu, void *packed)
         }
     }
     if ((uintptr_t)packed >> 16) {
-        mark_alone(vcpu);
+        mark_single(vcpu);
     }
 }
 
@@ -112,14 +114,21 @@ void on_left_out(unsigned vcpu, void *packed)
  * instruction in the middle of the block before: it touched a device, and only a block's last one may. Such a try is
  * translated without block callbacks, but with those of memory.
  */
-void on_memory_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
+void on_retry(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
     (void)info, (void)address;
     gb_ring *ring = &rings[vcpu];
-    if (alone[vcpu].cursor != ring->cursor || alone[vcpu].sequence != ring->sequence) {
+    if (last_single[vcpu].cursor != ring->cursor || last_single[vcpu].sequence != ring->sequence) {
         event_64(ring, GB_EVENT_IO_DONE, 0, (uint64_t)(uintptr_t)instruction);
-        mark_alone(vcpu);
+        mark_single(vcpu);
     }
+}
+
+/* Comes after on_retry, which has marked the place. */
+void on_access_single(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *valued)
+{
+    put_access(&rings[vcpu], info, address, 0, valued != NULL);
+    mark_single(vcpu);
 }
 
 /* Before `mov cr3, reg`; `which` is the register. */
@@ -133,7 +142,7 @@ void on_page_table(unsigned vcpu, void *which)
     }
     ring->root = root;
     ring->epoch++;
-    gb_ring_off(ring, !wanted);
+    gb_ring_set_off(ring, !wanted);
     if (wanted && was_off) {
         event_filter(ring, 1, root);
     }
@@ -145,19 +154,19 @@ void on_trigger(unsigned vcpu, void *unused)
 {
     (void)vcpu, (void)unused;
     if (__atomic_load_n(&hits_left, __ATOMIC_RELAXED) && __atomic_sub_fetch(&hits_left, 1, __ATOMIC_ACQ_REL) == 0) {
-        trigger_came = true;
-        ask_for_reset();
+        triggered = true;
+        request_reset();
     }
 }
 
-void on_enough_to_start(unsigned vcpu, void *unused)
+void on_start_count(unsigned vcpu, void *unused)
 {
     (void)vcpu, (void)unused;
-    trigger_came = true;
-    ask_for_reset();
+    triggered = true;
+    request_reset();
 }
 
-void on_enough(unsigned vcpu, void *unused)
+void on_limit(unsigned vcpu, void *unused)
 {
     (void)vcpu, (void)unused;
     close_from_vcpu(GB_STOP_LIMIT, NULL);
@@ -171,11 +180,11 @@ void on_invalidation(unsigned vcpu, void *unused)
 }
 
 /* Kernel code of the upper half loads a page table: the identity map goes, and blocks need not be asked any more. */
-void on_settled(unsigned vcpu, void *unused)
+void on_identity_map_left(unsigned vcpu, void *unused)
 {
     (void)vcpu, (void)unused;
-    if (!__atomic_exchange_n(&settled, true, __ATOMIC_ACQ_REL)) {
-        ask_for_reset();
+    if (!__atomic_exchange_n(&identity_map_left, true, __ATOMIC_ACQ_REL)) {
+        request_reset();
     }
 }
 
@@ -199,7 +208,7 @@ void on_exception(unsigned vcpu, void *vector_and_mode)
 void on_start_of_machine(unsigned vcpu, void *unused)
 {
     (void)unused;
-    settled = vcpu != 0 && settled;
+    identity_map_left = vcpu != 0 && identity_map_left;
     gb_ring_event(&rings[vcpu], GB_EVENT_RESET, 0, NULL, 0);
 }
 

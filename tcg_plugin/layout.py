@@ -225,9 +225,9 @@ class VcpuHeader(ctypes.LittleEndianStructure):
         ("instructions", c_uint64),
         ("value_distance", c_uint64),
         ("pad2", c_uint8 * 16),
-        ("told_root", c_uint64),
-        ("told_idt_base", c_uint64),
-        ("told_idt_limit", c_uint64),
+        ("initial_cr3", c_uint64),
+        ("initial_idt_base", c_uint64),
+        ("initial_idt_limit", c_uint64),
         ("pad3", c_uint8 * 3880),
     )
 

@@ -1,7 +1,8 @@
-/* What is called at loads and stores: as hot as on_block. */
+/* See memory.h. */
+#include "memory.h"
+
 #include <string.h>
 
-#include "plugin.h"
 #include "values.h"
 
 /*
@@ -52,9 +53,9 @@ static uint32_t *put_value(uint32_t *cursor, qemu_plugin_meminfo_t info, unsigne
     return cursor + (log2size < 3 ? 1 : 1u << (log2size - 2));
 }
 
-/* Any access: the functions below pass on to it what is rare, and so need no stack of their own. */
-static __attribute__((noinline)) void put_memory(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
-                                                 uint32_t instruction, bool valued)
+/* Never inlined: so the hot callbacks below, which leave the rare cases to it, need no stack frame. */
+__attribute__((noinline)) void put_access(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
+                                          uint32_t instruction, bool valued)
 {
     unsigned log2size = qemu_plugin_mem_size_shift(info);
     uint32_t word = GB_MEMORY_WORD(qemu_plugin_mem_is_store(info), valued, log2size, 0, address) | instruction;
@@ -84,7 +85,7 @@ static inline __attribute__((always_inline)) void record(gb_ring *ring, qemu_plu
     static const uint32_t masks[] = {0xff, 0xffff, 0xffffffff, 0xffffffff};
     uint32_t log2size = info >> size_at & 7;
     if (__builtin_expect(!is_canonical(address) || (valued && (!place || log2size > 3)), 0)) {
-        put_memory(ring, info, address, (uint32_t)(uintptr_t)instruction, valued);
+        put_access(ring, info, address, (uint32_t)(uintptr_t)instruction, valued);
         return;
     }
     uint32_t *cursor = ring->cursor;
@@ -121,12 +122,12 @@ MEMORY_HOOKS(of_many_later, vcpu, SIZE_AT_LATER)
 
 static void on_memory_unknown(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
-    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, false);
+    put_access(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, false);
 }
 
 static void on_value_unknown(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction)
 {
-    put_memory(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, true);
+    put_access(&rings[vcpu], info, address, (uint32_t)(uintptr_t)instruction, true);
 }
 
 static qemu_plugin_vcpu_mem_cb_t *choose(bool valued)
@@ -185,11 +186,3 @@ qemu_plugin_vcpu_mem_cb_t *memory_hook(bool valued)
 #endif
     return choose(valued);
 }
-
-/* Of a block of one instruction; on_memory_alone was there before and has marked the place. */
-void on_access_alone(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *valued)
-{
-    put_memory(&rings[vcpu], info, address, 0, valued != NULL);
-    mark_alone(vcpu);
-}
-

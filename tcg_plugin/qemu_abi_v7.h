@@ -1,6 +1,6 @@
 /*
  * What version 7 of QEMU's plugin interface (QEMU 11.1) changes: callbacks of a whole plugin get no id any more, but
- * userdata, which whoever registers them gives. QEMU 11.1 loads no plugin of an older version. Included by
+ * userdata, which is given when they are registered. QEMU 11.1 loads no plugin of an older version. Included by
  * qemu_abi_v4.h, which has what all versions have in common.
  */
 #ifndef GB_QEMU_ABI_V7_H

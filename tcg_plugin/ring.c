@@ -1,7 +1,10 @@
+/* See ring.h. */
 #include "ring.h"
 
 #include <string.h>
 #include <time.h>
+
+#include "words.h"
 
 enum { WAIT_STEP_NS = 50000, LINE_BYTES = 64, STRETCH_BYTES = 1024 };
 
@@ -36,7 +39,7 @@ static uint32_t *end(const gb_ring *ring)
  * The bounds check comes once every STRETCH_BYTES, and then the lines of the next stretch are asked for: the reader has
  * them, and a store that must wait for its line costs the vCPU as much as twenty others.
  */
-static void stretch(gb_ring *ring)
+static void extend_limit(gb_ring *ring)
 {
     uint32_t *last = end(ring), *limit = ring->cursor + STRETCH_BYTES / 4;
     ring->limit = limit < last ? limit : last;
@@ -62,7 +65,7 @@ void gb_ring_open(gb_ring *ring, gb_vcpu *shared, void *chunks_base, uint32_t *s
         .page_epochs = ring->page_epochs,
         .pages = ring->pages,
         .epoch = ring->epoch + 1,
-        .told = ring->told + 1,
+        .reader_epoch = ring->reader_epoch + 1,
         .shared = shared,
         .chunks_base = chunks_base,
         .scratch = scratch,
@@ -91,43 +94,37 @@ static void publish(gb_ring *ring, uint32_t flags)
     __atomic_store_n(&ring->shared->head, head, __ATOMIC_RELEASE);
 }
 
-bool gb_ring_has_room(const gb_ring *ring)
+bool gb_ring_has_free_chunk(const gb_ring *ring)
 {
     uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
     return ring->shared->head - tail + ring->reserve < ring->chunks;
 }
 
-static bool wait_for_room(gb_ring *ring)
+static bool wait_for_free_chunk(gb_ring *ring)
 {
     uint64_t started = clock_ns(CLOCK_MONOTONIC), asked = started;
-    bool room;
+    bool is_free;
     ring->shared->waits++;
-    while (!(room = gb_ring_has_room(ring))) {
+    while (!(is_free = gb_ring_has_free_chunk(ring))) {
         nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
         uint64_t now = clock_ns(CLOCK_MONOTONIC);
         if (now - asked >= GB_PATIENCE_NS) {
             asked = now;
             if (!ring->keep_waiting(ring)) {
-                room = gb_ring_has_room(ring);
+                is_free = gb_ring_has_free_chunk(ring);
                 break;
             }
         }
     }
     ring->shared->wait_ns += clock_ns(CLOCK_MONOTONIC) - started;
-    return room;
+    return is_free;
 }
 
-/* What the reader was told of pages may not have reached it. */
-static void tell_anew(gb_ring *ring)
+/* Events CODE_PAGE may not have reached the reader: each page is announced again. */
+static void forget_announced(gb_ring *ring)
 {
     ring->epoch++;
-    ring->told++;
-}
-
-static void put_64(uint32_t *words, uint64_t value)
-{
-    words[0] = (uint32_t)value;
-    words[1] = (uint32_t)(value >> 32);
+    ring->reader_epoch++;
 }
 
 static uint64_t count(const gb_ring *ring)
@@ -136,7 +133,7 @@ static uint64_t count(const gb_ring *ring)
 }
 
 /* Take the next chunk, which is free; what was carried stays in scratch memory until it is copied. */
-static void own(gb_ring *ring)
+static void acquire_chunk(gb_ring *ring)
 {
     uint8_t *place = ring->chunks_base + ring->shared->head % ring->chunks * ring->chunk_bytes;
     ring->chunk = (gb_chunk *)place;
@@ -153,7 +150,7 @@ static void own(gb_ring *ring)
     ring->sequence++;
     ring->state = GB_OWNED;
     ring->cursor = begin(ring);
-    stretch(ring);
+    extend_limit(ring);
     if (ring->lost_words) {
         uint64_t now = count(ring);
         *ring->cursor++ = GB_EVENT_WORD(GB_EVENT_GAP, 10, 0);
@@ -163,7 +160,7 @@ static void own(gb_ring *ring)
         put_64(ring->cursor + 6, ring->lost_instructions + now - ring->lost_since);
         put_64(ring->cursor + 8, now);
         ring->cursor += 10;
-        tell_anew(ring);
+        forget_announced(ring);
         ring->lost_words = ring->lost_chunks = ring->lost_instructions = 0;
     }
 }
@@ -184,7 +181,7 @@ static void count_loss(gb_ring *ring)
 }
 
 /* From the block on that begins now, words are lost. */
-static void lose(gb_ring *ring)
+static void begin_loss(gb_ring *ring)
 {
     ring->lost_from = ring->lost_since = count(ring);
     ring->lost_instructions = 0;
@@ -192,7 +189,7 @@ static void lose(gb_ring *ring)
     ring->limit = ring->scratch + chunk_words(ring) - GB_SLACK;
 }
 
-/* Be called for each word until a block begins; a block of user code is to tell its page first. */
+/* Be called for each word until a block begins; a block of user code writes CODE_PAGE first. */
 static void await_block(gb_ring *ring, gb_ring_state state)
 {
     ring->state = state;
@@ -213,27 +210,27 @@ void gb_ring_at_block(gb_ring *ring)
         return;
     }
     if (ring->state == GB_ENDING) {
-        lose(ring);
+        begin_loss(ring);
     } else if (ring->state == GB_RESUMING) {
-        own(ring);
+        acquire_chunk(ring);
     }
 }
 
-static void turn_parked(gb_ring *ring, bool begins)
+static void advance_parked(gb_ring *ring, bool begins)
 {
-    if (gb_ring_has_room(ring) || (ring->keep_waiting && wait_for_room(ring))) {
+    if (gb_ring_has_free_chunk(ring) || (ring->keep_waiting && wait_for_free_chunk(ring))) {
         uint32_t carried = (uint32_t)(ring->cursor - ring->scratch);
-        own(ring);
+        acquire_chunk(ring);
         append(ring, ring->scratch, carried);
     } else if (begins) {
-        lose(ring);
+        begin_loss(ring);
     } else {
         count_words(ring);
         await_block(ring, GB_ENDING);
     }
 }
 
-void gb_ring_turn(gb_ring *ring, bool begins)
+void gb_ring_advance(gb_ring *ring, bool begins)
 {
     if (ring->off) {
         ring->cursor = ring->scratch;
@@ -242,18 +239,18 @@ void gb_ring_turn(gb_ring *ring, bool begins)
     switch (ring->state) {
     case GB_OWNED:
         if (ring->cursor < end(ring)) {
-            stretch(ring);
+            extend_limit(ring);
             break;
         }
         /* Parked and empty: the next word decides when a chunk is needed, and waits for it then. */
         publish(ring, 0);
         break;
     case GB_PARKED:
-        turn_parked(ring, begins);
+        advance_parked(ring, begins);
         break;
     case GB_LOSING:
         count_loss(ring);
-        if (gb_ring_has_room(ring)) {
+        if (gb_ring_has_free_chunk(ring)) {
             await_block(ring, GB_RESUMING);
         }
         break;
@@ -269,7 +266,7 @@ void gb_ring_turn(gb_ring *ring, bool begins)
     }
 }
 
-void gb_ring_off(gb_ring *ring, bool off)
+void gb_ring_set_off(gb_ring *ring, bool off)
 {
     if (off == ring->off) {
         return;
@@ -279,11 +276,11 @@ void gb_ring_off(gb_ring *ring, bool off)
         /* A parked ring's few words must not be overwritten by unwanted ones. */
         if (ring->state == GB_PARKED && ring->cursor > ring->scratch) {
             ring->off = false;
-            gb_ring_turn(ring, false);
+            gb_ring_advance(ring, false);
             ring->off = true;
         }
         if (ring->state == GB_ENDING) {
-            lose(ring);
+            begin_loss(ring);
         }
         if (ring->state == GB_LOSING) {
             count_loss(ring);
@@ -297,46 +294,46 @@ void gb_ring_off(gb_ring *ring, bool off)
         ring->cursor = ring->held_cursor;
         ring->limit = ring->held_limit;
         ring->lost_since = count(ring);
-        tell_anew(ring);
+        forget_announced(ring);
     }
 }
 
 void gb_ring_flush(gb_ring *ring)
 {
     bool off = ring->off;
-    gb_ring_off(ring, false);
+    gb_ring_set_off(ring, false);
     if (ring->state == GB_OWNED && ring->cursor > begin(ring)) {
         publish(ring, GB_CHUNK_PARTIAL);
     }
-    gb_ring_off(ring, off);
+    gb_ring_set_off(ring, off);
 }
 
 /* The window ends: the chunk held back for this takes what was lost and what is in scratch memory. */
-static void settle(gb_ring *ring)
+static void flush_for_close(gb_ring *ring)
 {
     ring->keep_waiting = NULL;
     ring->reserve = 0;
     if (ring->state == GB_PARKED) {
-        turn_parked(ring, true);
+        advance_parked(ring, true);
     } else if (ring->state == GB_ENDING) {
-        lose(ring);
+        begin_loss(ring);
     }
     if (ring->state == GB_LOSING && ring->cursor > ring->scratch) {
         count_loss(ring);
     }
-    if (ring->state != GB_OWNED && gb_ring_has_room(ring)) {
-        own(ring);
+    if (ring->state != GB_OWNED && gb_ring_has_free_chunk(ring)) {
+        acquire_chunk(ring);
     }
 }
 
 void gb_ring_close(gb_ring *ring, const uint32_t *words, unsigned count)
 {
-    gb_ring_off(ring, false);
+    gb_ring_set_off(ring, false);
     if (ring->state == GB_PARKED && ring->cursor == ring->scratch && !count) {
         return;
     }
     if (ring->state != GB_OWNED) {
-        settle(ring);
+        flush_for_close(ring);
     }
     append(ring, words, count);
     if (ring->state == GB_OWNED) {

@@ -17,7 +17,7 @@ int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key)
     for (;; slot++) {
         uint32_t *found = tree->table + (slot & tree->table_mask);
         if (!*found) {
-            if (tree->node_count >= tree->node_room) {
+            if (tree->node_count >= tree->node_capacity) {
                 return parent;
             }
             *found = (uint32_t)tree->node_count++;
@@ -32,7 +32,7 @@ int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key)
 
 static gb_stack_entry *stack_of(const gb_stacks *state)
 {
-    return state->stacks + (uint64_t)state->current * GB_STACK_ROOM;
+    return state->stacks + (uint64_t)state->current * GB_STACK_CAPACITY;
 }
 
 static uint32_t top_node(const gb_stacks *state)
@@ -44,16 +44,16 @@ static void push(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_
 {
     gb_stack_entry *stack = stack_of(state);
     uint32_t *length = state->lengths + state->current, node = top_node(state);
-    if (*length == GB_STACK_ROOM) {
+    if (*length == GB_STACK_CAPACITY) {
         /* The process and the outermost function stay; of what is between, the older half goes. */
-        memmove(stack + 2, stack + GB_STACK_ROOM / 2, GB_STACK_ROOM / 2 * sizeof *stack);
-        *length = GB_STACK_ROOM / 2 + 2;
+        memmove(stack + 2, stack + GB_STACK_CAPACITY / 2, GB_STACK_CAPACITY / 2 * sizeof *stack);
+        *length = GB_STACK_CAPACITY / 2 + 2;
     }
     node = *length >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
     stack[(*length)++] = (gb_stack_entry){.behind = behind, .node = node};
 }
 
-/* Begin the current stack anew, in a function of the process. */
+/* Restart the current stack, in a function of the process. */
 static void begin(gb_stacks *state, gb_stack_tree *tree, uint64_t key)
 {
     stack_of(state)[0] = (gb_stack_entry){.behind = NOWHERE, .node = state->base};
@@ -102,7 +102,7 @@ static void put_aside(gb_stacks *state, uint32_t length)
     for (unsigned i = 1; i < GB_THREADS; i++) {
         oldest = state->aside_ages[i] < state->aside_ages[oldest] ? i : oldest;
     }
-    memcpy(state->aside + (uint64_t)oldest * GB_STACK_ROOM, stack_of(state), length * sizeof(gb_stack_entry));
+    memcpy(state->aside + (uint64_t)oldest * GB_STACK_CAPACITY, stack_of(state), length * sizeof(gb_stack_entry));
     state->aside_lengths[oldest] = length;
     state->aside_ages[oldest] = ++state->age;
 }
@@ -129,7 +129,7 @@ static bool take_up(gb_stacks *state, gb_stack_tree *tree)
     uint32_t best = GB_THREADS, length = 0;
     for (uint32_t i = 0; i < GB_THREADS; i++) {
         if (best == GB_THREADS || state->aside_ages[i] > state->aside_ages[best]) {
-            uint32_t found = follow(state, state->aside + (uint64_t)i * GB_STACK_ROOM, state->aside_lengths[i]);
+            uint32_t found = follow(state, state->aside + (uint64_t)i * GB_STACK_CAPACITY, state->aside_lengths[i]);
             best = found ? i : best;
             length = found ? found : length;
         }
@@ -137,7 +137,7 @@ static bool take_up(gb_stacks *state, gb_stack_tree *tree)
     if (best == GB_THREADS) {
         return false;
     }
-    take_over(state, tree, state->aside + (uint64_t)best * GB_STACK_ROOM, length);
+    take_over(state, tree, state->aside + (uint64_t)best * GB_STACK_CAPACITY, length);
     state->taken = best + 1;
     return true;
 }

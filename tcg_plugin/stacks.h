@@ -19,7 +19,7 @@
 
 enum {
     GB_DEEPEST = 200,      /* functions of a stack in the tree; what is called deeper counts for the last one */
-    GB_STACK_ROOM = 1024,  /* entries of a stack, so that returns from deeper calls are known */
+    GB_STACK_CAPACITY = 1024,  /* entries of a stack, so that returns from deeper calls are known */
     GB_THREADS = 256,      /* stacks put aside */
     GB_TRAIL = 8,
     GB_NEAR = 16,          /* bytes behind a call that are no function of their own; an iret to there only flushes the pipeline */
@@ -47,16 +47,16 @@ typedef struct {
 } gb_stack_event;
 
 typedef struct {
-    gb_stack_node *nodes; /* `node_room`; 0 is the root of the tree */
-    uint32_t *table;      /* `table_mask` + 1, a power of two larger than node_room; nodes by parent and key, 0: free */
-    uint64_t node_count, node_room, table_mask;
+    gb_stack_node *nodes; /* `node_capacity`; 0 is the root of the tree */
+    uint32_t *table;      /* `table_mask` + 1, a power of two larger than node_capacity; nodes by parent and key, 0: free */
+    uint64_t node_count, node_capacity, table_mask;
 } gb_stack_tree;
 
 /* Of one vCPU; begins with zeros. */
 typedef struct {
-    gb_stack_entry *stacks; /* GB_STACK_ROOM for each of `stack_count` */
+    gb_stack_entry *stacks; /* GB_STACK_CAPACITY for each of `stack_count` */
     uint32_t *lengths;      /* of each; 0: not begun */
-    gb_stack_entry *aside;  /* GB_STACK_ROOM for each of GB_THREADS */
+    gb_stack_entry *aside;  /* GB_STACK_CAPACITY for each of GB_THREADS */
     uint32_t *aside_lengths;
     uint64_t *aside_ages;
     uint64_t stack_count, age;
@@ -69,7 +69,7 @@ typedef struct {
     uint32_t base, pad; /* node of the process */
 } gb_stacks;
 
-/* Node of what `key` is called from `parent`; `parent` itself when there is no room. */
+/* Node of what `key` is called from `parent`; `parent` itself when the tree is full. */
 GB_API int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key);
 
 /* Go on with `count` blocks: their numbers (below `limit`), addresses and instructions begun; by number, how a block ends,

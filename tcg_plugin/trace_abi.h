@@ -103,7 +103,7 @@ typedef struct {
     uint64_t limit_instructions; /* and closes when one has executed so many in it; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
-    uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU awakes */
+    uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU resumes */
     uint8_t pad1[156];
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
@@ -143,7 +143,7 @@ typedef struct {
     uint64_t instructions;              /* VERIFY: begun so far, as of the last published chunk */
     uint64_t value_distance;            /* this window reads values in place, so many bytes below the registers; 0: not */
     uint8_t pad2[16];
-    uint64_t told_root, told_idt_base, told_idt_limit; /* daemon: CR3 and IDT when it armed */
+    uint64_t initial_cr3, initial_idt_base, initial_idt_limit; /* daemon: CR3 and IDT of the vCPU when it armed */
     uint8_t pad3[3880];
 } gb_vcpu;
 
@@ -166,7 +166,7 @@ typedef struct {
     uint64_t sequence;    /* 0, 1, 2 … within a window; chunks that were dropped are not counted */
     uint64_t time_ns;     /* CLOCK_REALTIME when it was begun */
     uint32_t words, flags;
-    uint64_t lost_chunks, lost_words; /* dropped just before this one; an event GAP says so in band too */
+    uint64_t lost_chunks, lost_words; /* dropped just before this one; recorded in the event stream too (GAP) */
     uint64_t instructions; /* VERIFY: begun on this vCPU until the chunk was published, else 0 */
     uint64_t root;         /* page-table root when the chunk was begun; 0: not known */
     uint32_t vcpu, window;
@@ -175,7 +175,7 @@ typedef struct {
 /*
  * Dictionary record: this header, `instructions` bytes with their lengths, `bytes` bytes of code, zeros up to
  * a multiple of 8. An id names this content for as long as QEMU lives; every window gives the records of
- * its ids anew. A record that does not fit before the ring's end is preceded by one of id 0 that fills it: only
+ * its ids again. A record that does not fit before the ring's end is preceded by one of id 0 that fills it: only
  * `size` and `id` of such a one are there.
  */
 typedef struct {

@@ -1,10 +1,10 @@
 /*
- * The plugin that QEMU loads with every machine: disarmed it hooks nothing but a vCPU's rest and awakening.
+ * The plugin that QEMU loads with every machine: disarmed it hooks only a vCPU's idle and resume.
  *
  * Arming and disarming go through the shared file (trace_abi.h). The daemon writes what it wants, raises
- * `generation`, and stops and continues the machine, so that every vCPU awakes; whoever awakes first sees the new
- * generation and asks QEMU for a reset, which drops every hook, throws away all translated code and calls on_reset
- * while all vCPUs stand still. Code is then translated anew, with the hooks that are wanted now.
+ * `generation`, and stops and continues the machine, so that every vCPU resumes; the first to resume sees the new
+ * generation and asks QEMU for a reset, which drops every hook, flushes all translated code and calls on_reset
+ * while all vCPUs stand still. Code is then translated again, with the hooks that are wanted now.
  *
  * An executed block costs one call that stores its id (on_block). Everything else hangs on rare instructions and
  * is decided when code is translated.
@@ -16,7 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "plugin.h"
+#include "heat.h"
+#include "memory.h"
+#include "state.h"
+#include "translate.h"
+#include "window.h"
 
 GB_EXPORT int qemu_plugin_version = GB_API_BUILT_FOR;
 GB_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
@@ -40,12 +44,12 @@ static bool is_heat_to_change(void)
 static void on_resume(GB_OF_VCPU)
 {
     if (is_heat_to_change()) {
-        ask_for_reset();
+        request_reset();
     } else if (heat_on) {
-        on_heat_moved(vcpu, NULL);
+        on_heat_remapped(vcpu, NULL);
     }
     if (is_command_new()) {
-        ask_for_reset();
+        request_reset();
     }
 }
 
@@ -53,7 +57,7 @@ static void find_registers_once(void)
 {
     static bool found;
     if (!found && !(found = gb_guest_find_registers())) {
-        fail("QEMU does not name the registers that the trace needs; use another release of QEMU");
+        set_error("QEMU does not name the registers that the trace needs; use another release of QEMU");
     }
 }
 
@@ -88,7 +92,7 @@ static void register_what_is_wanted(void)
     }
 }
 
-static void obey(void)
+static void apply_command(void)
 {
     uint32_t now = __atomic_load_n(&control->generation, __ATOMIC_ACQUIRE);
     bool commanded = now != generation, broken = control->error[0] != 0;
@@ -96,6 +100,9 @@ static void obey(void)
     if (commanded) {
         generation = now;
         armed = control->command == GB_COMMAND_ARM && arm();
+        if (armed) {
+            forget_values();
+        }
         broken = control->command == GB_COMMAND_ARM && !armed;
     }
     closing = false;
@@ -104,12 +111,12 @@ static void obey(void)
     __atomic_store_n(&control->acknowledged, generation, __ATOMIC_RELEASE);
 }
 
-void on_reset(GB_OF_RESET)
+static void on_reset(GB_OF_RESET)
 {
     find_registers_once();
     if (!is_command_new() && !closing) {
-        /* The trigger has come, or heat goes on or off; or two vCPUs awoke and asked one after the other, and there is nothing left to do. */
-        if (armed && !opened && trigger_came) {
+        /* The trigger has fired, or heat goes on or off; or two vCPUs asked one after the other, and nothing is left to do. */
+        if (armed && !opened && triggered) {
             open_all_rings();
         }
         register_what_is_wanted();
@@ -118,7 +125,7 @@ void on_reset(GB_OF_RESET)
     if (armed) {
         close_window(stop_reason);
     }
-    obey();
+    apply_command();
 }
 
 /* Map the shared file at `path`; NULL if it is not one of ours. */
@@ -166,9 +173,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
         return -1;
     }
     plugin_id = id;
+    reset_callback = on_reset;
     control = (gb_control *)file;
     if (control->vcpus < (unsigned)info->system.max_vcpus || control->vcpus > GB_MAX_VCPUS) {
-        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; make it anew\n",
+        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; start the machine again\n",
                 control->vcpus, info->system.max_vcpus);
         return -1;
     }
@@ -177,6 +185,6 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
     control->plugin_api = (uint32_t)info->version.cur;
     control->plugin_pid = (uint32_t)getpid();
-    obey();
+    apply_command();
     return 0;
 }

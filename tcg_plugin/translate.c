@@ -1,47 +1,11 @@
-/* What happens when QEMU translates a block: it gets its id, and the hooks that it needs. */
-#include <string.h>
-#include <unistd.h>
+/* See translate.h. */
+#include "translate.h"
 
-#include "plugin.h"
-
-enum { MAX_INSTRUCTIONS = 512, MAX_BYTES = MAX_INSTRUCTIONS * 15 };
-
-static gb_names names;
-
-typedef struct {
-    _Alignas(8) uint8_t bytes[sizeof(gb_block) + MAX_INSTRUCTIONS + MAX_BYTES + 8];
-} record_space;
-
-/* The record of a block, without id and flags, put together in `space`. */
-static gb_block *describe(const struct qemu_plugin_tb *tb, record_space *space)
-{
-    gb_block *block = (gb_block *)space->bytes;
-    size_t count = qemu_plugin_tb_n_insns(tb);
-    count = count > MAX_INSTRUCTIONS ? MAX_INSTRUCTIONS : count;
-    uint8_t *lengths = (uint8_t *)(block + 1), *bytes = lengths + count;
-    uint64_t inode = control->ram_inode;
-    *block = (gb_block){
-        .address = qemu_plugin_tb_vaddr(tb),
-        .offset = gb_guest_ram_offset(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), inode),
-        .offset2 = GB_NO_OFFSET,
-        .instructions = (uint16_t)count,
-    };
-    for (size_t i = 0; i < count; i++) {
-        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        uint64_t address = block->address + block->bytes;
-        if (i && (address ^ block->address) >> PAGE_SHIFT && block->offset2 == GB_NO_OFFSET) {
-            uint64_t offset = gb_guest_ram_offset(qemu_plugin_insn_haddr(insn), inode);
-            block->offset2 = offset == GB_NO_OFFSET ? offset : offset & ~(uint64_t)(GB_PAGE_BYTES - 1);
-        }
-        lengths[i] = (uint8_t)qemu_plugin_insn_data(insn, bytes + block->bytes, 15);
-        block->bytes = (uint16_t)(block->bytes + lengths[i]);
-    }
-    block->mode = gb_guest_mode();
-    block->ring = block->mode == 16 ? 0 : gb_guest_register(GB_CS) & 3;
-    block->size = (uint32_t)(sizeof *block + count + block->bytes + 7) & ~7u;
-    memset(bytes + block->bytes, 0, block->size - sizeof *block - count - block->bytes);
-    return block;
-}
+#include "blocks.h"
+#include "heat.h"
+#include "hooks.h"
+#include "memory.h"
+#include "opcode.h"
 
 /*
  * A kernel starts in an identity map and goes on in the upper half, where QEMU reuses what it translated below. Until it has
@@ -49,7 +13,7 @@ static gb_block *describe(const struct qemu_plugin_tb *tb, record_space *space)
  */
 static bool is_movable(const gb_block *block)
 {
-    return block->ring == 0 && block->mode == 64 && !(settled && block->address >> 63) && block->offset != GB_NO_OFFSET;
+    return block->ring == 0 && block->mode == 64 && !(identity_map_left && block->address >> 63) && block->offset != GB_NO_OFFSET;
 }
 
 static bool is_wanted(const gb_block *block)
@@ -60,80 +24,6 @@ static bool is_wanted(const gb_block *block)
         in_range |= block->address >= control->ranges[i].start && block->address < control->ranges[i].end;
     }
     return in_range && control->scope & scope;
-}
-
-/* Give the dictionary's record to the reader; waits while it is full, for without it the ids mean nothing. */
-static void publish_record(const gb_block *record)
-{
-    gb_dictionary *ring = (gb_dictionary *)(file + control->dictionary_offset);
-    uint8_t *bytes = (uint8_t *)(ring + 1);
-    for (unsigned turns = 1; !gb_dictionary_put(ring, bytes, control->dictionary_bytes, record); turns++) {
-        usleep(50);
-        if (turns % 2000 == 0 && !keep_waiting(NULL)) {
-            if (!__atomic_load_n(&closing, __ATOMIC_ACQUIRE)) {
-                close_from_vcpu(GB_STOP_READER_DIED, "nobody reads the dictionary; start the reader again and arm anew");
-            }
-            return;
-        }
-    }
-}
-
-/* The id of `block`, whose record the reader has before this returns; 0: no memory. */
-static uint32_t name(gb_block *block)
-{
-    uint32_t id = 0;
-    pthread_mutex_lock(&lock);
-    gb_entry *entry = gb_names_find(&names, block);
-    if (entry) {
-        id = entry->record->id;
-        block->flags |= entry->record->flags & GB_BLOCK_MOVABLE;
-        control->id_count = names.count;
-        if (entry->window != control->window || entry->record->flags != block->flags) {
-            entry->window = control->window;
-            entry->record->flags = block->flags;
-            publish_record(entry->record);
-        }
-    }
-    pthread_mutex_unlock(&lock);
-    return id;
-}
-
-/* The opcode of an instruction: its first bytes after legacy prefixes and REX. */
-typedef struct {
-    const uint8_t *bytes;
-    unsigned length;
-    uint8_t rex;
-} opcode;
-
-static opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_t mode)
-{
-    opcode found = {bytes, length, 0};
-    while (found.length && strchr("\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65", *found.bytes) && *found.bytes) {
-        found.bytes++, found.length--;
-    }
-    if (mode == 64 && found.length && (*found.bytes & 0xf0) == 0x40) {
-        found.rex = *found.bytes++, found.length--;
-    }
-    return found;
-}
-
-/* The register whose value `mov cr, reg` loads. */
-static uintptr_t source_of(opcode op)
-{
-    /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
-    static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
-    return op.rex & 1 ? GB_R8 + (op.bytes[2] & 7u) : order[op.bytes[2] & 7];
-}
-
-static bool is_root_load(opcode op)
-{
-    return op.length > 2 && op.bytes[0] == 0x0f && op.bytes[1] == 0x22 && (op.bytes[2] >> 3 & 7) == 3 && !(op.rex & 4);
-}
-
-static bool may_leave_map(opcode op)
-{
-    uint8_t kind = op.length > 1 ? op.bytes[1] >> 3 & 7 : 0;
-    return op.length && ((op.bytes[0] == 0xff && (kind == 4 || kind == 5)) || op.bytes[0] == 0xca || op.bytes[0] == 0xcb);
 }
 
 static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
@@ -156,23 +46,6 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
     }
 }
 
-/* Whether a direct jump at the end of the block leads strictly into its middle. */
-static bool jumps_inside(const gb_block *block, opcode op)
-{
-    int64_t distance;
-    if (op.length >= 2 && ((op.bytes[0] & 0xf0) == 0x70 || (op.bytes[0] & 0xfc) == 0xe0 || op.bytes[0] == 0xeb)) {
-        distance = (int8_t)op.bytes[1];
-    } else if (op.length >= 5 && (op.bytes[0] == 0xe9 || (op.bytes[0] == 0x0f && (op.bytes[1] & 0xf0) == 0x80))) {
-        int32_t wide;
-        memcpy(&wide, op.bytes + op.length - 4, 4);
-        distance = wide;
-    } else {
-        return false;
-    }
-    int64_t target = (int64_t)block->bytes + distance;
-    return target > 0 && target < (int64_t)block->bytes;
-}
-
 static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool watched)
 {
     bool valued = features & GB_FEATURE_VALUES;
@@ -180,7 +53,7 @@ static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool w
         return;
     }
     if (watched) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_access_alone, QEMU_PLUGIN_CB_NO_REGS,
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_access_single, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)valued);
         return;
     }
@@ -229,8 +102,8 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
         if (events) {
             hook_instruction(insn, op);
         }
-        if (!settled && block->address >> 63 && is_root_load(op)) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_settled, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        if (!identity_map_left && block->address >> 63 && is_root_load(op)) {
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_identity_map_left, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
         if (block->flags & GB_BLOCK_MOVABLE && i + 1 == block->instructions && may_leave_map(op)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -241,7 +114,7 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
         }
     }
     if (events && block->instructions == 1) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_memory_alone, QEMU_PLUGIN_CB_NO_REGS,
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_retry, QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)block->address);
         return true;
     }
@@ -251,17 +124,17 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
 static void hook_id(struct qemu_plugin_tb *tb, const gb_block *block, uint32_t id, bool watched)
 {
     bool one = control->vcpus == 1;
-    if (block->flags & GB_BLOCK_MOVABLE && !settled) {
+    if (block->flags & GB_BLOCK_MOVABLE && !identity_map_left) {
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
     }
     if ((block->ring == 3 || block->flags & GB_BLOCK_MOVABLE) && block->offset >> PAGE_SHIFT < control->heat_pages) {
         uintptr_t packed = (uintptr_t)(block->offset >> PAGE_SHIFT) << 32 | id;
         qemu_plugin_vcpu_udata_cb_t *usual = one ? on_user_block_of_one : on_user_block;
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_alone : usual, QEMU_PLUGIN_CB_R_REGS,
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_user_block_single : usual, QEMU_PLUGIN_CB_R_REGS,
                                              (void *)packed);
     } else {
         qemu_plugin_vcpu_udata_cb_t *usual = one ? on_block_of_one : on_block;
-        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_alone : usual, QEMU_PLUGIN_CB_NO_REGS,
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, watched ? on_block_single : usual, QEMU_PLUGIN_CB_NO_REGS,
                                              (void *)(uintptr_t)id);
     }
 }
@@ -279,7 +152,7 @@ static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
     const uint8_t *lengths = (const uint8_t *)(block + 1), *bytes = lengths + block->instructions;
     uint64_t address = block->address;
     if (!control->trigger_hits) {
-        hook_count(tb, block, on_enough_to_start, control->start_instructions);
+        hook_count(tb, block, on_start_count, control->start_instructions);
     }
     for (size_t i = 0; i < block->instructions; address += lengths[i], bytes += lengths[i++]) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -293,7 +166,7 @@ static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
 }
 
 /* Instructions after which a virtual page may lie elsewhere. */
-static void hook_move(struct qemu_plugin_insn *insn, opcode op)
+static void hook_remap(struct qemu_plugin_insn *insn, opcode op)
 {
     if (op.length < 3 || op.bytes[0] != 0x0f) {
         return;
@@ -303,7 +176,7 @@ static void hook_move(struct qemu_plugin_insn *insn, opcode op)
         uintptr_t source = source_of(op);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_root, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x22 || (op.bytes[1] == 0x01 && kind == 7) || (op.bytes[1] == 0x38 && op.bytes[2] == 0x82)) {
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_moved, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_remapped, QEMU_PLUGIN_CB_NO_REGS, NULL);
     }
 }
 
@@ -328,7 +201,7 @@ static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
     }
     for (size_t i = 0; i < block->instructions; address += lengths[i], bytes += lengths[i++]) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        hook_move(insn, skip_prefixes(bytes, lengths[i], block->mode));
+        hook_remap(insn, skip_prefixes(bytes, lengths[i], block->mode));
         qemu_plugin_register_vcpu_mem_cb(insn, on_heat_store, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
                                          (void *)(uintptr_t)code_of(block, address));
     }
@@ -336,11 +209,11 @@ static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 
 void on_translation(GB_OF_TRANSLATION)
 {
-    record_space space;
+    gb_record_buffer buffer;
     if (!armed && !heat_on) {
         return;
     }
-    gb_block *block = describe(tb, &space);
+    gb_block *block = describe_block(tb, &buffer);
     if (heat_on) {
         hook_heat(tb, block);
     }
@@ -353,7 +226,7 @@ void on_translation(GB_OF_TRANSLATION)
         return;
     }
     if (control->limit_instructions) {
-        hook_count(tb, block, on_enough, control->limit_instructions);
+        hook_count(tb, block, on_limit, control->limit_instructions);
     }
     if (!(features & GB_FEATURE_BLOCKS)) {
         return;
@@ -366,7 +239,7 @@ void on_translation(GB_OF_TRANSLATION)
         qemu_plugin_register_vcpu_tb_exec_cb(tb, on_left_out, QEMU_PLUGIN_CB_NO_REGS, (void *)packed);
         return;
     }
-    uint32_t number = name(block);
+    uint32_t number = assign_id(block);
     if (!number) {
         close_from_vcpu(GB_STOP_LIMIT, "QEMU has no memory to name more blocks; trace a smaller part");
         return;

@@ -21,7 +21,7 @@ static uint64_t agreeing(const uint64_t *words, unsigned log2size, uint64_t valu
     return agree;
 }
 
-/* Begin anew with other registers, if there is hope; true if there is none. */
+/* Start again with other registers; true if that was tried too often. */
 static bool start(gb_value_place *place, const void *below)
 {
     unsigned starts = place->starts + 1;

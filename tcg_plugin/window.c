@@ -1,104 +1,11 @@
-/* Opening and closing a window: the rings, the conditions, and what a vCPU does when nobody reads. */
-#include <fcntl.h>
-#include <stdio.h>
+/* See window.h. */
+#include "window.h"
+
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "plugin.h"
+#include "state.h"
 
-qemu_plugin_id_t plugin_id;
-uint8_t *file;
-gb_control *control;
-uint32_t generation;
-bool armed, closing, opened, trigger_came, settled;
-uint32_t hits_left, features, stop_reason;
-gb_ring rings[GB_MAX_VCPUS];
-pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-qemu_plugin_u64 begun, executed;
 static uint64_t deadline_ns;
-
-/* VERIFY: instructions begun on a vCPU since it was made; QEMU aborts when it is asked too early. */
-static uint64_t begun_on(unsigned vcpu)
-{
-    bool known = features & GB_FEATURE_VERIFY && vcpu < (unsigned)qemu_plugin_num_vcpus();
-    return known ? qemu_plugin_u64_get(begun, vcpu) : 0;
-}
-
-void event_64(gb_ring *ring, unsigned type, unsigned small, uint64_t value)
-{
-    uint32_t payload[2];
-    put_64(payload, value);
-    gb_ring_event(ring, type, small, payload, 2);
-}
-
-void event_filter(gb_ring *ring, unsigned on, uint64_t root)
-{
-    uint32_t payload[4];
-    put_64(payload, root);
-    put_64(payload + 2, begun_on(ring->vcpu));
-    gb_ring_event(ring, GB_EVENT_FILTER, on, payload, 4);
-}
-
-void set_state(uint32_t state)
-{
-    __atomic_store_n(&control->state, state, __ATOMIC_RELEASE);
-}
-
-void fail(const char *sentence)
-{
-    snprintf(control->error, sizeof control->error, "%s", sentence);
-}
-
-void ask_for_reset(void)
-{
-    qemu_plugin_reset(plugin_id, on_reset);
-}
-
-bool is_command_new(void)
-{
-    return __atomic_load_n(&control->generation, __ATOMIC_ACQUIRE) != __atomic_load_n(&generation, __ATOMIC_RELAXED);
-}
-
-/* Whether process `pid` can still read: it exists and is no zombie. */
-static bool is_reader_alive(uint32_t pid)
-{
-    char path[32], text[256] = "";
-    snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    int stat = open(path, O_RDONLY | O_CLOEXEC);
-    if (stat < 0) {
-        return false;
-    }
-    ssize_t length = read(stat, text, sizeof text - 1);
-    close(stat);
-    const char *name_end = length > 0 ? strrchr(text, ')') : NULL;
-    return name_end && name_end[1] == ' ' && name_end[2] != 'Z' && name_end[2] != 'X';
-}
-
-void close_from_vcpu(uint32_t reason, const char *sentence)
-{
-    if (!__atomic_exchange_n(&closing, true, __ATOMIC_ACQ_REL)) {
-        stop_reason = reason;
-        if (sentence) {
-            fail(sentence);
-        }
-        ask_for_reset();
-    }
-}
-
-bool keep_waiting(gb_ring *ring)
-{
-    (void)ring;
-    if (__atomic_load_n(&control->abandon, __ATOMIC_ACQUIRE) || __atomic_load_n(&closing, __ATOMIC_ACQUIRE)) {
-        return false;
-    }
-    if (!is_reader_alive(__atomic_load_n(&control->reader_pid, __ATOMIC_ACQUIRE))) {
-        close_from_vcpu(GB_STOP_READER_DIED, "the reader of the trace died; start it again and arm anew");
-        return false;
-    }
-    set_state(GB_STATE_WAITING);
-    return true;
-}
 
 static void on_publishing(gb_ring *ring)
 {
@@ -122,15 +29,6 @@ static bool is_geometry_sound(void)
            control->point_count <= GB_MAX_POINTS;
 }
 
-bool is_root_wanted(uint64_t root)
-{
-    bool wanted = control->root_count == 0;
-    for (unsigned i = 0; i < control->root_count; i++) {
-        wanted |= ((root ^ control->roots[i]) & control->root_mask) == 0;
-    }
-    return wanted;
-}
-
 static bool prepare_ring(unsigned vcpu)
 {
     gb_ring *ring = &rings[vcpu];
@@ -145,16 +43,16 @@ static bool prepare_ring(unsigned vcpu)
     }
     gb_ring_open(ring, page, file + control->rings_offset + vcpu * control->ring_stride, scratch, control->chunk_bytes,
                  control->chunks, vcpu, control->window, NULL);
-    ring->root = page->told_root;
-    gb_gates_load(vcpu, page->told_idt_base, page->told_idt_limit);
-    gb_ring_off(ring, true);
+    ring->root = page->initial_cr3;
+    gb_gates_load(vcpu, page->initial_idt_base, page->initial_idt_limit);
+    gb_ring_set_off(ring, true);
     return true;
 }
 
 static void open_ring(gb_ring *ring)
 {
     uint32_t payload[8];
-    gb_ring_off(ring, false);
+    gb_ring_set_off(ring, false);
     put_64(payload, gb_time_ns());
     put_64(payload + 2, ring->root);
     put_64(payload + 4, begun_on(ring->vcpu));
@@ -164,14 +62,13 @@ static void open_ring(gb_ring *ring)
     if (!is_root_wanted(ring->root)) {
         event_filter(ring, 0, ring->root);
     }
-    /* Only now: here nobody may wait. */
+    /* Only now: no vCPU may wait while all stand still. */
     ring->keep_waiting = control->mode == GB_MODE_LOSSY ? NULL : keep_waiting;
     ring->publishing = on_publishing;
     ring->count = features & GB_FEATURE_VERIFY ? begun_on : NULL;
-    gb_ring_off(ring, !is_root_wanted(ring->root));
+    gb_ring_set_off(ring, !is_root_wanted(ring->root));
 }
 
-/* All vCPUs stand still. */
 void open_all_rings(void)
 {
     opened = true;
@@ -189,22 +86,21 @@ void open_all_rings(void)
 bool arm(void)
 {
     if (!is_geometry_sound()) {
-        fail("the trace cannot be armed with these sizes; arm again with a ring that fits");
+        set_error("the trace cannot be armed with these sizes; arm again with a ring that fits");
         return false;
     }
     features = control->features;
     stop_reason = GB_STOP_ASKED;
     deadline_ns = 0;
     hits_left = control->trigger_hits;
-    opened = trigger_came = false;
-    settled = vcpu_page(0)->told_root != 0;
+    opened = triggered = false;
+    identity_map_left = vcpu_page(0)->initial_cr3 != 0;
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;
-    forget_values();
     for (unsigned vcpu = 0; features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         if (!prepare_ring(vcpu)) {
-            fail("QEMU has no memory for the trace; arm again with smaller chunks");
+            set_error("QEMU has no memory for the trace; arm again with smaller chunks");
             return false;
         }
     }

@@ -101,7 +101,8 @@ class Machine:
 
     def exec(self, command: str, timeout_s: float = 120.0) -> bytes:
         """Output of a shell command run as root in the guest, which must succeed."""
-        output, status = self.client.execute(command, timeout_s)
+        result = self.client.exec(command, timeout_s)
+        output, status = result.output, result.exit_status
         assert status == 0, output
         return output
 
@@ -128,7 +129,7 @@ def booted(name: str, image: BuiltImage, **changes: object) -> Iterator[Machine]
     launch(MachineConfig(name=name, **config | changes))
     with Client.connect(name) as client:
         try:
-            client.wait_until_ready(120.0)
+            client.wait_ready(120.0)
             yield Machine(client, image)
         finally:
             with contextlib.suppress(Exception):

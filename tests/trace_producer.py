@@ -11,7 +11,8 @@ import numpy as np
 
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.trace.recording import control
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkFlag, ChunkHeader, Event, State, event_word
 
@@ -61,7 +62,7 @@ class Producer:
         self.memory = np.frombuffer(self.control.mapping, np.uint8)
         self.sequence = [0] * vcpus
 
-    def tell(self, records: bytes) -> None:
+    def publish(self, records: bytes) -> None:
         """Put whole records into the dictionary's ring."""
         header, block = self.control.dictionary, self.control.block
         places = (int(header.head) + np.arange(len(records))) % int(block.dictionary_bytes)

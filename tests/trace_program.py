@@ -66,7 +66,7 @@ def record_words(folder: Path, program: Program, words, frame_blocks: int = 1000
 
 
 def _feed(producer, recorder, program, streams):
-    producer.tell(program.records)
+    producer.publish(program.records)
     for vcpu, pieces in enumerate(streams):
         for number, piece in enumerate(pieces):
             flags = (ChunkFlag.FIRST if number == 0 else 0) | (ChunkFlag.LAST if number == len(pieces) - 1 else 0)

@@ -1,23 +1,27 @@
 """What differs between two moments of a machine's memory: two captures, or a capture and now.
 
->>> change = compare_pages(before.ram, after.ram)
->>> np.bincount(change, minlength=len(Change))[Change.CHANGED]
+>>> difference = compare(Client.connect("./before"), Client.connect("demo"))
+>>> difference.differing_pages
 1204
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UsageError
+from ..memory.addresses import PAGE_SHIFT, merge_ranges
 from ..memory.ram import GuestRam
 from ..wire.page_map import PageMap
-from ..wire.records import Owner, PageClass
+from ..wire.records import ChangedRange, ClassDifference, MemoryDifference, Owner, PageClass
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 _CHUNK_PAGES = 4096
 
@@ -34,17 +38,41 @@ class Change(IntEnum):
     """Touched before, and not any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Pages of one class whose content differs: how many, by `Change`.
+def compare(before: Client, after: Client, target: str = "", pages: bool = False) -> MemoryDifference:
+    """What differs between the memory of `before` and `after`: only that of `target`, if given; with `pages` also the ranges.
 
-    `page_class` is what the pages are at the second moment, of those that are gone what they were.
+    `UsageError` for machines whose RAM does not lie alike, or a target that makes no sense.
     """
+    change = compare_pages(before.ram, after.ram)
+    if target:
+        wanted = np.zeros(len(change), np.bool_)
+        for row in after.resolve(target).value.ranges:
+            wanted[row.ram_offset >> PAGE_SHIFT : -(-(row.ram_offset + row.size) >> PAGE_SHIFT)] = True
+        change[~wanted] = Change.SAME
+    was, now = before.page_map().value, after.page_map().value
+    appeared, gone = owners_that_came_and_went(was, now)
+    return MemoryDifference(
+        pages=len(change),
+        differing_pages=int(np.count_nonzero(change)),
+        classes=by_class(change, was, now),
+        owners_appeared=tuple(appeared),
+        owners_gone=tuple(gone),
+        ranges=tuple(changed_ranges(change)) if pages else (),
+    )
 
-    page_class: PageClass
-    changed: int
-    appeared: int
-    gone: int
+
+def changed_ranges(change: npt.NDArray[np.uint8]) -> list[ChangedRange]:
+    """Neighbouring pages of one fate, those that changed first, then those that appeared and are gone."""
+    return [
+        ChangedRange(first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1, end - first, kind.name.lower())
+        for kind in (Change.CHANGED, Change.APPEARED, Change.GONE)
+        for first, end in merge_ranges(np.flatnonzero(change == kind).tolist())
+    ]
+
+
+def class_name(page_class: PageClass) -> str:
+    """A class as targets and tables write it: ``page-cache``."""
+    return page_class.name.lower().replace("_", "-")
 
 
 def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
@@ -67,16 +95,18 @@ def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
     return change
 
 
-def by_class(change: npt.NDArray[np.uint8], before: PageMap, after: PageMap) -> list[Difference]:
+def by_class(change: npt.NDArray[np.uint8], before: PageMap, after: PageMap) -> tuple[ClassDifference, ...]:
     """The pages that differ, counted by class, most first."""
     page_class = np.where(change == Change.GONE, before.entries["page_class"], after.entries["page_class"])
     counts = np.bincount(page_class.astype(np.int64) * len(Change) + change, minlength=256 * len(Change))
     rows = [
-        Difference(PageClass(number), int(row[Change.CHANGED]), int(row[Change.APPEARED]), int(row[Change.GONE]))
+        ClassDifference(
+            class_name(PageClass(number)), int(row[Change.CHANGED]), int(row[Change.APPEARED]), int(row[Change.GONE])
+        )
         for number, row in enumerate(counts.reshape(256, -1))
         if row[1:].any()
     ]
-    return sorted(rows, key=lambda row: -(row.changed + row.appeared + row.gone))
+    return tuple(sorted(rows, key=lambda row: -(row.changed + row.appeared + row.gone)))
 
 
 def owners_that_came_and_went(before: PageMap, after: PageMap) -> tuple[list[Owner], list[Owner]]:

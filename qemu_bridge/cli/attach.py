@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 from ..machine import launch
+from ..machine.config import LAYOUTS
 from ..wire import connection
 from .options import Verbs, add_verb
-
-LAYOUTS = ("pc", "q35", "flat")
 
 
 def add_verbs(verbs: Verbs) -> None:

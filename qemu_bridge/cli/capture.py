@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from pathlib import Path
 
 from ..memory.addresses import format_size
 from ..wire import connection
-from ..wire.records import Owner, to_json
-from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
+from ..wire.records import Owner
+from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, printable, say
 
 _SHOWN_OWNERS = 20
 _REDRAW_S = 0.2
@@ -37,17 +38,11 @@ def add_verbs(verbs: Verbs) -> None:
 
 def capture(options: argparse.Namespace) -> None:
     """Write a machine's memory of this moment to a folder that opens like a machine."""
-    # Imported here: most verbs start sooner without NumPy.
-    from ..captures.capture import write_capture
-
-    # A guest that was made to stand still must go on, however this ends.
-    end_tidily()
-    with connect(options) as client:
-        manifest = write_capture(
-            client, options.output, live=options.live, replace_old=options.force, progress=progress_line("copied")
-        )
+    output = Path(os.path.abspath(options.output))
+    with connect(options) as client, client.progress(progress_line("copied")):
+        manifest = client.capture(str(output), options.live, options.force)
     if options.json:
-        print_json(to_json(manifest))
+        print_json(manifest)
         return
     print(options.output)
     still = f"it stood still for {manifest.paused_s * 1e3:.0f} ms" if manifest.paused_s else f"taken {manifest.grade}"
@@ -58,49 +53,28 @@ def capture(options: argparse.Namespace) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Say which memory differs between two moments, by class and owner; exit status 1 when none does."""
-    import numpy as np
-
-    from ..captures.compare import Change, by_class, compare_pages, owners_that_came_and_went
+    # Imported here: most verbs start sooner without NumPy.
+    from ..captures.compare import compare as compare_machines
     from ..client import Client
-    from ..memory.addresses import merge_ranges
 
     connection.prune()
     with Client.connect(options.before) as before, Client.connect(options.after) as after:
-        change = compare_pages(before.ram, after.ram)
-        if options.target:
-            wanted = np.zeros(len(change), np.bool_)
-            for row in after.where(options.target).ranges:
-                wanted[row.ram_offset >> 12 : -(-(row.ram_offset + row.size) >> 12)] = True
-            change[~wanted] = Change.SAME
-        was, now = before.page_map(), after.page_map()
-        rows = by_class(change, was, now)
-        came, went = owners_that_came_and_went(was, now)
-    runs = [
-        {"first": first << 12, "last": (end << 12) - 1, "pages": end - first, "change": kind.name.lower()}
-        for kind in (Change.CHANGED, Change.APPEARED, Change.GONE)
-        for first, end in merge_ranges(np.flatnonzero(change == kind).tolist())
-    ]
+        found = compare_machines(before, after, options.target, options.pages)
     if options.json:
-        record = {
-            "classes": [to_json(row) | {"page_class": row.page_class.name.lower().replace("_", "-")} for row in rows],
-            "owners_appeared": [to_json(owner) for owner in came],
-            "owners_gone": [to_json(owner) for owner in went],
-        }
-        print_json(record | ({"ranges": runs} if options.pages else {}))
+        print_json(found)
     elif options.pages:
-        cells = [[f"{run['first']:#014x}", f"{run['last']:#014x}", run["pages"], run["change"]] for run in runs]
+        cells = [[f"{run.first:#014x}", f"{run.last:#014x}", run.pages, run.change] for run in found.ranges]
         print("\n".join(format_table(cells, ("first", "last", "pages", "change"))))
     else:
-        counts = [[row.page_class.name.lower().replace("_", "-"), row.changed, row.appeared, row.gone] for row in rows]
+        counts = [[row.page_class, row.changed, row.appeared, row.gone] for row in found.classes]
         print("\n".join(format_table(counts, ("class", "changed", "appeared", "gone"))))
-        for verb, owners in (("appeared", came), ("gone", went)):
+        for verb, owners in (("appeared", found.owners_appeared), ("gone", found.owners_gone)):
             for owner in owners[:_SHOWN_OWNERS]:
                 print(f"{verb}: {_describe(owner)}")
             if len(owners) > _SHOWN_OWNERS:
                 say(f"and {len(owners) - _SHOWN_OWNERS} more that {verb}; --json lists them")
-    total = int(np.count_nonzero(change))
-    say(f"{total} of {len(change)} pages differ")
-    return 0 if total else 1
+    say(f"{found.differing_pages} of {found.pages} pages differ")
+    return 0 if found.differing_pages else 1
 
 
 def _describe(owner: Owner) -> str:

@@ -6,16 +6,21 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..errors import MachineError, MachineGoneError, UsageError
 from ..machine.config import ACCELERATORS, MACHINES, MachineConfig
 from ..machine.launch import launch, waiting_daemon
 from ..memory.addresses import parse_size
 from ..wire import connection
+from ..wire.records import Origin, Status
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
-from .trace import start_recorder
+from .trace_boot import start_recorder
 
 DEFAULT_IMAGE = "alpine"
 STATUS_COLUMNS = (
@@ -112,7 +117,7 @@ def start(options: argparse.Namespace) -> None:
         from ..client import Client
 
         with Client.connect(config.name) as client:
-            client.wait_until_ready()
+            client.wait_ready()
     print(config.name)
 
 
@@ -124,9 +129,9 @@ def status(options: argparse.Namespace) -> None:
     if options.name:
         with Client.connect(options.name) as client:
             found = client.status()
-        print_json(found) if options.json else print("\n".join(f"{key:15} {value}" for key, value in found.items()))
+        print_json(found) if options.json else print("\n".join(_status_lines(found)))
         return
-    rows = []
+    rows: list[Any] = []
     for each in connection.iter_connections():
         with Client(each, timeout_s=_STATUS_TIMEOUT_S) as client:
             try:
@@ -139,12 +144,18 @@ def status(options: argparse.Namespace) -> None:
     print_rows(rows, STATUS_COLUMNS, options.json)
 
 
+def _status_lines(status: Status) -> Iterator[str]:
+    for name in status.__struct_fields__:
+        value = getattr(status, name)
+        yield f"{name:15} {value.value if isinstance(value, Enum) else value}"
+
+
 def stop(options: argparse.Namespace) -> None:
-    """End a machine; its RAM is gone when the command returns. One that was attached to is only let go of."""
+    """End a machine; its RAM is gone when the command returns. From one that was attached it only detaches."""
     with connect(options) as client:
         client.stop()
-        if client.connection.origin == "attached":
-            say(f"let go of {client.name}; its QEMU runs on")
+        if client.connection.origin is Origin.ATTACHED:
+            say(f"detached from {client.name}; its QEMU runs on")
 
 
 def pause(options: argparse.Namespace) -> None:
@@ -183,10 +194,10 @@ def execute(options: argparse.Namespace) -> int:
     if not options.rest:
         raise UsageError("no command to run; put it behind '--', as in 'glassbox exec demo -- uname -a'")
     with connect(options) as client:
-        output, exit_status = client.execute(options.rest, options.timeout)
-    sys.stdout.buffer.write(output)
+        result = client.exec(options.rest, options.timeout)
+    sys.stdout.buffer.write(result.output)
     sys.stdout.flush()
-    return exit_status
+    return result.exit_status
 
 
 def qmp(options: argparse.Namespace) -> None:
@@ -200,7 +211,7 @@ def events(options: argparse.Namespace) -> None:
     """Print the machine's events as they come, one JSON object a line, until it ends."""
     with connect(options) as client:
         for event in client.events():
-            print(json.dumps(event), flush=True)
+            print(msgspec.json.encode(event).decode(), flush=True)
 
 
 def _parse_qmp(text: str) -> tuple[str, dict[str, Any]]:

@@ -86,9 +86,12 @@ def dirty(options: argparse.Namespace) -> None:
     if options.since < 0:
         raise UsageError("an epoch is 0 or more; give --since the number an earlier call printed")
     with connect(options) as client:
-        runs, epoch = client.dirty_pages(options.since)
+        changed = client.dirty(options.since)
         layout = client.ram.layout
-    spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in runs]
+    epoch = changed.epoch
+    spans = [
+        (layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed.runs
+    ]
     if options.json:
         print_json({"epoch": epoch, "ranges": spans})
         return

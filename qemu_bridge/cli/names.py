@@ -48,18 +48,19 @@ PROCESS_COLUMNS = ("pid", "parent_pid", "uid", "state", "thread_count", "residen
 def ps(options: argparse.Namespace) -> None:
     """List the guest's processes, read from its RAM."""
     with connect(options) as client:
-        print_rows(client.processes(), PROCESS_COLUMNS, options.json)
-        say_skipped(client)
+        processes = client.ps()
+    print_rows(processes, PROCESS_COLUMNS, options.json)
+    say_skipped(processes)
 
 
 def maps(options: argparse.Namespace) -> None:
     """List a process's virtual memory areas, as /proc/PID/maps would."""
     with connect(options) as client:
-        rows = client.mappings(options.pid)
-        say_skipped(client)
+        rows = client.maps(options.pid)
+    say_skipped(rows)
     if options.json:
         print_rows(rows, (), as_json=True)
-    elif rows:
+    elif rows.value:
         print("\n".join(map(format_mapping, rows)))
 
 
@@ -67,7 +68,7 @@ def modules(options: argparse.Namespace) -> None:
     """List the loaded kernel modules."""
     with connect(options) as client:
         rows = client.modules()
-        say_skipped(client)
+    say_skipped(rows)
     if options.json:
         print_rows(rows, (), as_json=True)
     else:
@@ -81,10 +82,10 @@ def modules(options: argparse.Namespace) -> None:
 def sym(options: argparse.Namespace) -> None:
     """Look up a kernel symbol by name or by address."""
     with connect(options) as client:
-        found = client.symbols(options.symbol)
-        say_skipped(client)
-    if not found:
-        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox whose' says what lies there")
+        found = client.sym(options.symbol)
+    say_skipped(found)
+    if not found.value:
+        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox identify' says what lies there")
     if options.json:
         print_rows(found, (), as_json=True)
         return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
@@ -16,6 +16,7 @@ from ..wire import connection
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..wire.records import Answer
 
 Verbs = Any  # argparse's sub-parser action, whose type is private
 COMPLETE_NAME = "_glassbox_machines"
@@ -32,11 +33,16 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What tells a program to end: Ctrl-C, a shutdown, a terminal that is closed."""
 
 
-def add_verb(verbs: Verbs, name: str, function: Function, example: str = "") -> argparse.ArgumentParser:
-    """A verb called `name`, described by the first line of `function`'s docstring."""
+def add_verb(
+    verbs: Verbs, name: str, function: Function, example: str = "", aliases: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """A verb called `name`, described by the first line of `function`'s docstring; `aliases` are older names of it."""
     summary = (function.__doc__ or "").split("\n")[0]
+    if aliases:
+        summary += f" Older name: {', '.join(aliases)}."
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
+        aliases=aliases,
         help=summary,
         description=summary,
         epilog=f"example: {example}" if example else None,
@@ -78,26 +84,25 @@ def end_tidily() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def say_skipped(client: Client) -> None:
-    """Tell what the last answer leaves out, if anything."""
-    for sentence in client.skipped:
+def say_skipped(answer: Answer[Any]) -> None:
+    """Tell what an answer leaves out, if anything."""
+    for sentence in answer.skipped:
         say(f"incomplete: {sentence}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
-    """`value` as JSON, indented for people when they look at it."""
-    print(json.dumps(value, indent=1 if sys.stdout.isatty() else None))
+    """A record, or any JSON value, as JSON; indented for people when they look at it."""
+    text = msgspec.json.encode(value)
+    print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
 
 
 def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> None:
     """Records as JSON objects with all their fields, or the named `columns` as an aligned table."""
-    records = [
-        dataclasses.asdict(row) if dataclasses.is_dataclass(row) and not isinstance(row, type) else row for row in rows
-    ]
     if as_json:
-        print_json(records)
+        print_json(list(rows))
         return
-    print("\n".join(format_table([[record[column] for column in columns] for record in records], columns)))
+    cells = [[row[column] if isinstance(row, dict) else getattr(row, column) for column in columns] for row in rows]
+    print("\n".join(format_table(cells, columns)))
 
 
 def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from typing import Any
+
+import msgspec
 
 from .options import (
     COMPLETE_OVERLAY,
@@ -15,6 +16,8 @@ from .options import (
     connect,
     format_table,
     print_json,
+    print_rows,
+    say,
     say_skipped,
 )
 
@@ -38,20 +41,21 @@ def overlay(options: argparse.Namespace) -> None:
     """Show a table of what is in the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
     with connect(options) as client:
         if options.overlay == "list":
-            infos, _ = client.overlays()
-            rows = [dataclasses.asdict(info) for info in infos]
-            columns: tuple[str, ...] = ("name", "origin", "summary")
-            document: Any = {"overlays": rows}
-        else:
-            table = client.overlay(options.overlay)
-            rows, columns = list(table.rows), table.columns
-            document = dataclasses.asdict(table)
-        document["skipped"] = client.skipped
-        say_skipped(client)
+            found = client.overlays()
+            if options.json:
+                print_json(found)
+            else:
+                print_rows(found.overlays, ("name", "origin", "summary"), as_json=False)
+            for sentence in found.skipped:
+                say(f"incomplete: {sentence}")
+            return
+        answer = client.overlay(options.overlay)
+    table = answer.value
     if options.json:
-        print_json(document)
+        print_json(msgspec.structs.replace(table, skipped=answer.skipped))
     else:
-        print("\n".join(format_columns(rows, columns)))
+        print("\n".join(format_columns(list(table.rows), table.columns)))
+    say_skipped(answer)
 
 
 def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:

@@ -113,9 +113,7 @@ def run(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     with _machine(options) as client:
         table = "\n".join(
-            format_table(
-                [[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.processes()], PROCESS_COLUMNS
-            )
+            format_table([[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.ps()], PROCESS_COLUMNS)
         )
         print(table, flush=True)
         if not options.no_window and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -143,7 +141,7 @@ def _machine(options: argparse.Namespace) -> Iterator[Client]:
 
     with Client.connect(config.name) as client:
         try:
-            client.wait_until_ready()
+            client.wait_ready()
             say(f"{config.name} is up after {time.monotonic() - started:.1f} s; its processes, from outside:")
             yield client
         finally:

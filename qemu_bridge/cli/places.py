@@ -1,4 +1,4 @@
-"""Verbs about places: whose, where, targets. Each asks the page map, which the worker brings up to date first."""
+"""Verbs about places: identify, resolve, targets. Each asks the page map, which the worker brings up to date first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from ..memory.addresses import format_size
-from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange, to_json
+from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange
 from .options import (
     COMPLETE_TARGET,
     Verbs,
@@ -24,7 +24,7 @@ from .options import (
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
-    parser = add_verb(verbs, "whose", whose, "glassbox whose demo init_task+0x10")
+    parser = add_verb(verbs, "identify", identify, "glassbox identify demo init_task+0x10", aliases=("whose",))
     add_name(parser)
     parser.add_argument(
         "place",
@@ -33,7 +33,9 @@ def add_verbs(verbs: Verbs) -> None:
     )
     parser.add_argument("--pid", type=int, metavar="N", help="PLACE is a virtual address of process N")
     add_json(parser)
-    parser = add_verb(verbs, "where", where, "glassbox where demo 'pid:1/heap + comm:sh/stack'")
+    parser = add_verb(
+        verbs, "resolve", resolve, "glassbox resolve demo 'pid:1/heap + comm:sh/stack'", aliases=("where",)
+    )
     add_name(parser)
     argument = parser.add_argument("target", metavar="TARGET", help="which memory: see docs/targets.md")
     argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
@@ -45,24 +47,25 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
 
 
-def whose(options: argparse.Namespace) -> None:
+def identify(options: argparse.Namespace) -> None:
     """Say what a byte of RAM is, whose, and how each process sees it."""
     with connect(options) as client:
-        place = client.whose(options.place, options.pid)
-        say_skipped(client)
+        answer = client.identify(options.place, options.pid)
+    say_skipped(answer)
     if options.json:
-        print_json(to_json(place))
+        print_json(answer.value)
     else:
-        print("\n".join(describe_place(place)))
+        print("\n".join(describe_place(answer.value)))
 
 
-def where(options: argparse.Namespace) -> int:
+def resolve(options: argparse.Namespace) -> int:
     """List the physical ranges of a target; exit status 1 when it is nowhere."""
     with connect(options) as client:
-        memory = client.where(options.target, options.pages)
-        say_skipped(client)
+        answer = client.resolve(options.target, options.pages)
+    memory = answer.value
+    say_skipped(answer)
     if options.json:
-        print_json(to_json(memory))
+        print_json(memory)
     elif memory.ranges:
         print("\n".join(describe_memory(memory, options.pages)))
     if not options.json:
@@ -75,7 +78,7 @@ def where(options: argparse.Namespace) -> int:
 def targets(options: argparse.Namespace) -> None:
     """List how the beginning of a target can go on: names that are in the guest now."""
     with connect(options) as client:
-        rows = client.targets(options.prefix)
+        rows = client.targets(options.prefix).value
     if options.json:
         print_json(rows)
     elif rows:
@@ -125,7 +128,7 @@ def describe_memory(memory: TargetMemory, by_page: bool) -> list[str]:
 def _class_line(place: Place) -> str:
     notes = [f"level {place.table_level}"] if place.table_level else []
     notes += [f"order {place.order}: {1 << place.order} pages"] if place.order else []
-    notes += [] if place.touched else ["nobody ever wrote it"]
+    notes += [] if place.touched else ["never touched"]
     return place.page_class + (f" ({', '.join(notes)})" if notes else "")
 
 

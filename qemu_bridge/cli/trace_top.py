@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import UsageError
 from .options import Verbs, add_json, add_verb, format_table, print_json, printable, say
-from .trace_names import Names
+from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
-    from ..trace.analysis.mining import HotBlock, HotPath, Mined
+    from ..wire.trace_records import TopBlock, TopPath, TopResult
 
 FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
 """Of `qemu_bridge.trace.export`, which is not imported for a list."""
+_MOST_PROCESSES = 10
 _MOST_LINES = 12
 """Instructions of a path that the table shows; --json shows all."""
 
@@ -45,15 +46,6 @@ def add_verbs(actions: Verbs) -> None:
     add_names(parser)
 
 
-def add_names(parser: argparse.ArgumentParser) -> None:
-    """The flag that names a source of symbols."""
-    parser.add_argument(
-        "--symbols",
-        metavar="SOURCE",
-        help="the machine the trace is of, while it runs, a capture of it, or a System.map",
-    )
-
-
 def add_process(parser: argparse.ArgumentParser) -> None:
     """The flags that choose a process."""
     which = parser.add_mutually_exclusive_group()
@@ -61,113 +53,55 @@ def add_process(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--root", type=lambda text: int(text, 0), metavar="ADDR", help="only this page-table root (CR3)")
 
 
-def chosen_root(options: argparse.Namespace, names: Names) -> int | None:
-    """The page-table root that --pid or --root asks for; None for all."""
-    return names.root(options.pid) if options.pid is not None else options.root
-
-
 def top(options: argparse.Namespace) -> None:
     """Print the hottest blocks and cyclic paths of a trace, disassembled and named, and who ran them."""
-    from ..trace.analysis.mining import mine
+    # See trace_read: the parser must not wait for NumPy and DuckDB.
+    from ..trace.analysis.top import top as find_top
+    from ..wire.trace_records import PathOrder, TopOptions
 
-    if options.count < 1 or (options.workers or 1) < 1:
-        raise UsageError("-n and --workers count from 1; give larger numbers")
-    names = Names(options.symbols)
-    root = chosen_root(options, names)
+    wanted = TopOptions(options.count, options.pid, options.root, options.ring, PathOrder(options.by), options.workers)
+    wanted.validate()
+    naming = names_from(options.symbols)
     begun = time.monotonic()
-    with mine(options.file, options.workers) as found:
-        seconds = time.monotonic() - begun
-        answer = _answer(found, options, names, root)
+    found = find_top(options.file, wanted, naming)
+    seconds = time.monotonic() - begun
     if options.json:
-        print_json(answer)
+        print_json(dataclasses.asdict(found))
         return
-    _print(answer)
+    _print(found)
     say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")
-    if not answer["is_complete"]:
+    if not found.is_complete:
         say("the file was cut off; its whole frames were counted")
 
 
 def export(options: argparse.Namespace) -> None:
     """Write a trace in the format of another tool."""
-    from ..trace.export import Naming
     from ..trace.export import export as write
 
-    names = Names(options.symbols)
-    write(options.file, options.format, options.output, Naming(names.symbol, names.process))
+    write(options.file, options.format, options.output, names_from(options.symbols))
 
 
-def _answer(found: Mined, options: argparse.Namespace, names: Names, root: int | None) -> dict[str, Any]:
-    blocks = found.blocks(options.count, root, options.ring)
-    paths = found.paths(options.count, root, options.ring, options.by)
-    known = found.known(sorted({block.id for block in blocks} | {one for path in paths for one in path.ids}))
-    total = max(1, found.instructions)
-    roots = [(own, count) for own, count in found.roots() if root in (None, own)]
-
-    def lines(block_id: int) -> list[dict[str, Any]]:
-        from ..trace.analysis.show import disassemble
-
-        table, number = known[block_id]
-        address, lines = int(table.addresses[number]), []
-        texts = disassemble(table.code(number), address, int(table.modes[number]))
-        for length, text in zip(table.lengths(number).tolist(), texts, strict=False):
-            lines.append({"address": address, "symbol": names.symbol(address), "text": text})
-            address += length
-        return lines
-
-    def code_of(path: HotPath) -> list[dict[str, Any]]:
-        code = []
-        for place, block_id in enumerate(path.ids):
-            for number, line in enumerate(lines(block_id)):
-                code.append(line | {"is_looped": not number and place in path.loops})
-        return code
-
-    def common(item: HotBlock | HotPath) -> dict[str, Any]:
-        return {
-            "instructions": item.instructions,
-            "share": item.instructions / total,
-            "ring": item.ring,
-            "root": item.root,
-            "process": names.process(item.root),
-        }
-
-    return {
-        "file": str(options.file),
-        "instructions": found.instructions,
-        "blocks_executed": found.blocks_executed,
-        "is_complete": found.is_complete,
-        "processes": [
-            {"root": own, "process": names.process(own), "instructions": count, "share": count / total}
-            for own, count in roots
-        ],
-        "blocks": [common(block) | {"executions": block.executions, "code": lines(block.id)} for block in blocks],
-        "paths": [
-            common(path)
-            | {"rounds": path.rounds, "total": path.total, "total_share": path.total / total, "code": code_of(path)}
-            for path in paths
-        ],
-    }
-
-
-def _print(answer: dict[str, Any]) -> None:
+def _print(found: TopResult) -> None:
     rows = [
-        [f"{100 * row['share']:.1f}%", row["instructions"], f"{row['root']:#x}", row["process"]]
-        for row in answer["processes"][:10]
+        [f"{100 * row.share:.1f}%", row.instructions, f"{row.root:#x}", row.process]
+        for row in found.processes[:_MOST_PROCESSES]
     ]
     print("\n".join(format_table(rows, ["share", "instructions", "root", "process"])))
-    for title, times in (("blocks", "executions"), ("paths", "rounds")):
-        print(f"\nhot {'blocks' if title == 'blocks' else 'cyclic paths'}")
-        for number, item in enumerate(answer[title], 1):
-            who = item["process"] or f"root {item['root']:#x}"
-            head = f"{number:3}. {100 * item['share']:5.1f}%  {item[times]} x {len(item['code'])} instructions"
-            if item.get("total", 0) > item["instructions"]:
-                head += f", {100 * item['total_share']:.1f}% with the loops inside"
-            print(printable(f"{head}, ring {item['ring']}, {who}"))
-            _print_code(item["code"])
+    print("\nhot blocks")
+    for number, block in enumerate(found.blocks, 1):
+        _print_item(number, block, block.executions)
+    print("\nhot cyclic paths")
+    for number, path in enumerate(found.paths, 1):
+        inside = f", {100 * path.total_share:.1f}% with the loops inside" if path.total > path.instructions else ""
+        _print_item(number, path, path.rounds, inside)
 
 
-def _print_code(code: list[dict[str, Any]]) -> None:
-    for line in code[:_MOST_LINES]:
-        mark = "@" if line.get("is_looped") else " "
-        print(printable(f"     {mark} {line['address']:16x}  {line['text']:48} {line['symbol']}".rstrip()))
-    if len(code) > _MOST_LINES:
-        print(f"       … {len(code) - _MOST_LINES} more")
+def _print_item(number: int, item: TopBlock | TopPath, times: int, more: str = "") -> None:
+    who = item.process or f"root {item.root:#x}"
+    head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {len(item.code)} instructions{more}"
+    print(printable(f"{head}, ring {item.ring}, {who}"))
+    for line in item.code[:_MOST_LINES]:
+        mark = "@" if getattr(line, "is_looped", False) else " "
+        print(printable(f"     {mark} {line.address:16x}  {line.text:48} {line.symbol}".rstrip()))
+    if len(item.code) > _MOST_LINES:
+        print(f"       … {len(item.code) - _MOST_LINES} more")

@@ -1,6 +1,6 @@
 """How a running machine's trace is armed and disarmed: the daemon's side of the plugin's doorbell.
 
-The plugin looks at its command when a vCPU awakes, so after writing one the daemon stops the machine and continues
+The plugin looks at its command when a vCPU resumes, so after writing one the daemon stops the machine and continues
 it, which takes a few milliseconds. While it stands still QEMU's monitor says what the plugin cannot see: CR3 and the
 interrupt descriptor table of every vCPU.
 """
@@ -13,14 +13,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 from tcg_plugin.layout import Feature
 
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
 from ..machine.monitor import Monitor
-from ..trace.recording.control import ArmOptions, TraceControl, is_alive
+from ..trace.recording.control import TraceControl, is_alive
+from ..wire.trace_records import ArmOptions, TraceState, TraceStatus, VcpuRing
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +40,31 @@ _IDT = re.compile(r"\bIDT=\s*([0-9a-f]+) ([0-9a-f]+)")
 class TraceArming:
     """Arms one machine's trace. One change at a time; `status` may be asked any time."""
 
-    def __init__(self, path: Path, monitor: Monitor, is_running: Callable[[], bool], hush: Callable[[], None]) -> None:
-        """Map the shared file at `path`; `hush` is called before a STOP and a RESUME that are nobody's business."""
+    def __init__(
+        self,
+        path: Path,
+        monitor: Monitor,
+        is_running: Callable[[], bool],
+        suppress_runstate_events: Callable[[], None],
+    ) -> None:
+        """Map the shared file at `path`; `suppress_runstate_events` is called before a STOP and RESUME of our own."""
         self.control = TraceControl(path)
         self._monitor = monitor
         self._is_running = is_running
-        self._hush = hush
+        self._suppress_runstate_events = suppress_runstate_events
         self._turn = asyncio.Lock()
         self._tasks = TaskSet()
         self._watchers: dict[int, int] = {}
         self._last_watcher = 0
 
-    async def arm(self, options: ArmOptions, reader_pid: int) -> dict[str, Any]:
+    async def arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
 
-        Raises `UsageError` for options that cannot be, `MachineError` when a window is open already or QEMU cannot.
+        Raises `UsageError` for invalid options, `MachineError` when a window is open already or QEMU cannot.
         """
         async with self._turn:
             async with self._standing_still() as was_running:
-                await self._tell()
+                await self._write_initial_state()
                 self.control.want(options, reader_pid)
             if was_running and not await self._is_answered():
                 self.control.disarm()
@@ -70,7 +76,7 @@ class TraceArming:
                 self._tasks.start(watch, "heat-watch")
             return self.status()
 
-    async def disarm(self) -> dict[str, Any]:
+    async def disarm(self) -> TraceStatus:
         """Close the window, if one is open; its `status` once no vCPU records any more."""
         async with self._turn:
             if self.control.is_armed or not self.control.is_acknowledged:
@@ -108,7 +114,7 @@ class TraceArming:
             return
         async with self._standing_still() as was_running:
             if is_wanted:
-                await self._tell()
+                await self._write_initial_state()
             self.control.want_heat(is_wanted)
         if was_running and not await self._is_answered(lambda: self.control.is_heat_settled):
             raise MachineError(_SILENT)
@@ -134,34 +140,34 @@ class TraceArming:
                     await self.disarm()
                 return
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> TraceStatus:
         """What the plugin does, what is recorded, and what each vCPU's ring has seen."""
         block = self.control.block
-        return {
-            "state": self.control.state.name.lower(),
-            "acknowledged": self.control.is_acknowledged,
-            "error": self.control.error,
-            "path": str(self.control.path),
-            "plugin_api": block.plugin_api,
-            "window": block.window,
-            "mode": block.mode,
-            "features": block.features,
-            "heat": bool(block.heat_on),
-            "reader_pid": block.reader_pid,
-            "ids": block.id_count,
-            "translations": block.translations,
-            "vcpus": [
-                {
-                    "published_chunks": header.head,
-                    "read_chunks": header.tail,
-                    "waits": header.waits,
-                    "wait_s": header.wait_ns / 1e9,
-                    "lost_chunks": header.lost_chunks,
-                    "lost_words": header.lost_words,
-                }
+        return TraceStatus(
+            state=TraceState[self.control.state.name],
+            acknowledged=self.control.is_acknowledged,
+            error=self.control.error,
+            path=str(self.control.path),
+            plugin_api=block.plugin_api,
+            window=block.window,
+            mode=block.mode,
+            features=block.features,
+            heat=bool(block.heat_on),
+            reader_pid=block.reader_pid,
+            ids=block.id_count,
+            translations=block.translations,
+            vcpus=tuple(
+                VcpuRing(
+                    published_chunks=header.head,
+                    read_chunks=header.tail,
+                    waits=header.waits,
+                    wait_s=header.wait_ns / 1e9,
+                    lost_chunks=header.lost_chunks,
+                    lost_words=header.lost_words,
+                )
                 for header in self.control.vcpus
-            ],
-        }
+            ),
+        )
 
     async def stop_vcpus(self) -> None:
         """QMP ``stop``, even while a vCPU waits for a reader that does not read."""
@@ -187,7 +193,7 @@ class TraceArming:
         """Inside the vCPUs stand still; yields whether they ran before and will again."""
         was_running = self._is_running()
         if was_running:
-            self._hush()
+            self._suppress_runstate_events()
             await self.stop_vcpus()
         try:
             yield was_running
@@ -195,14 +201,14 @@ class TraceArming:
             if was_running:
                 await self._monitor.execute("cont")
 
-    async def _tell(self) -> None:
+    async def _write_initial_state(self) -> None:
         text = await self._monitor.hmp("info registers -a")
         places = [
             (int(root, 16), int(base, 16), int(limit, 16))
             for root, (base, limit) in zip(_CR3.findall(text), _IDT.findall(text), strict=True)
         ]
         for vcpu, (root, base, limit) in enumerate(places[: len(self.control.vcpus)]):
-            self.control.tell(vcpu, root, base, limit)
+            self.control.set_initial_state(vcpu, root, base, limit)
 
     async def _is_answered(self, is_done: Callable[[], bool] | None = None) -> bool:
         is_done = is_done or (lambda: self.control.is_acknowledged)

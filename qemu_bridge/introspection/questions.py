@@ -1,34 +1,46 @@
-"""What guest RAM means, answered by a process of its own.
+"""The questions that can be asked of guest RAM: the functions behind the operations of cost `Cost.QUERY`.
 
-The daemon hands each question to one hot worker process, so that a slow or hostile guest never blocks the
-control socket: a question that outlives its time is answered with an error and the worker is replaced.
-The worker keeps symbols and types loaded; what the guest may have changed is read anew each time.
+`Questions` has a method for each row of the operation table that is a query, of the same name and arguments
+(`tests/qemu_bridge/wire/test_operations.py` holds that). It stays in a process of its own (`daemon.worker`), keeps symbols and
+types loaded, and reads anew whatever the guest may have changed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ctypes
-import inspect
 import logging
-import multiprocessing
-import os
-import resource
-import signal
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import GuestError, MachineError, NoTypesError, UsageError
-from ..memory.addresses import PhysicalAddress, RamLayout
-from ..wire.records import Grade, Symbol, TargetMemory, to_json
+import msgspec
 
+from ..errors import AddressError, GlassBoxError, NoTypesError, UsageError
+from ..memory.addresses import PhysicalAddress, VirtualAddress, format_size
+from ..wire.operations import MAX_READ_BYTES, MAX_READ_RANGES
+from ..wire.records import (
+    Answer,
+    Blob,
+    Grade,
+    KernelInfo,
+    MemoryMapping,
+    MemorySpace,
+    Module,
+    OverlayList,
+    OverlayTable,
+    PageMapHeader,
+    Place,
+    Process,
+    Symbol,
+    TargetMemory,
+    TypeLayout,
+)
+
+# NumPy and the readers behind the questions are imported by the first question that needs them: a worker that is asked
+# for `ps` alone answers a third of a second sooner.
 if TYPE_CHECKING:
     from ..kernel.budget import Budget
     from ..kernel.modules import GuestSymbols
@@ -36,25 +48,45 @@ if TYPE_CHECKING:
     from ..memory.ram import GuestRam
     from ..wire.page_map import PageMap, PageMapFile
     from .classes import AddressSpace, PageMapBuilder
-    from .overlays import Overlay, OverlayContext
+    from .overlays import OverlayContext
     from .targets import GuestSources
 
 logger = logging.getLogger(__name__)
 
-QUERY_TIMEOUT_S = 30.0
-_QUEUE_TIMEOUT_S = 25.0
-_MEMORY_BYTES = 4 << 30
-_PR_SET_PDEATHSIG = 1
 _MAX_NEAR = 4096
+_MAX_ANSWER_BYTES = 32 << 20
+
+T = TypeVar("T")
 
 
-class Semantics:
-    """The questions that can be asked of one machine's RAM. Every answer is a JSON object."""
+class Questions:
+    """The questions that can be asked of one machine's RAM."""
 
     def __init__(self, ram: GuestRam, page_map_path: Path) -> None:
         self._ram = ram
         self._page_map_path = page_map_path
         self._loaded: KernelSymbols | None = None
+        self._grade, self._epoch = Grade.LIVE, 0
+
+    def answer(self, question: str, arguments: dict[str, Any], grade: Grade = Grade.LIVE, epoch: int = 0) -> Any:  # noqa: ANN401  # as the operation's row says
+        """The answer to the question of that name, about RAM of that grade and epoch.
+
+        About a kernel of a release that was not tested, the answer says so.
+        """
+        self._grade, self._epoch = grade, epoch
+        started = time.perf_counter()
+        found = getattr(self, question)(**arguments)
+        if not isinstance(found, Answer):
+            return found
+        caveat = "" if self._loaded is None else self._loaded.caveat
+        skipped = (caveat, *found.skipped) if caveat and caveat not in found.skipped else found.skipped
+        elapsed_s = time.perf_counter() - started
+        return msgspec.structs.replace(found, skipped=skipped, elapsed_s=elapsed_s)
+
+    def _answer(self, value: T, skipped: Iterable[str] = ()) -> Answer[T]:
+        return Answer(value, self._grade, self._epoch, tuple(skipped))
+
+    # --- what is read from ---------------------------------------------------------------------------------
 
     @property
     def _kernel(self) -> KernelSymbols:
@@ -92,108 +124,133 @@ class Semantics:
 
         return PageMapFile.create(self._page_map_path, self._ram.page_count)
 
-    def answer(self, question: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The answer to the question of that name; about a kernel of a release that was not tested, it says so."""
-        ask: Callable[..., dict[str, Any]] = getattr(self, question)
-        _check_arguments(question, ask, arguments)
-        answer = ask(**arguments)
-        caveat = "" if self._loaded is None else self._loaded.caveat
-        if caveat and caveat not in answer.get("skipped", ()):
-            answer["skipped"] = [caveat, *answer.get("skipped", ())]
-        return answer
+    # --- names ---------------------------------------------------------------------------------------------
 
-    def kernel(self) -> dict[str, Any]:
+    def kernel(self) -> Answer[KernelInfo]:
         """Release, build id and KASLR offset of the kernel."""
         kernel = self._kernel
-        return {"release": kernel.release, "build_id": kernel.build_id, "kaslr_offset": kernel.kaslr_offset}
+        return self._answer(KernelInfo(kernel.release, kernel.build_id, kernel.kaslr_offset))
 
-    def ps(self) -> dict[str, Any]:
+    def ps(self) -> Answer[tuple[Process, ...]]:
         """Every thread group."""
-        from .overlays.processes import PROCESSES
+        from .overlays.processes import read_processes
 
-        return self._rows(PROCESSES)
+        return self._records(read_processes)
 
-    def modules(self) -> dict[str, Any]:
+    def modules(self) -> Answer[tuple[Module, ...]]:
         """The loaded kernel modules."""
-        from .overlays.modules import MODULES
+        from .overlays.modules import read_modules
 
-        return self._rows(MODULES)
+        return self._records(read_modules)
 
-    def maps(self, pid: int) -> dict[str, Any]:
+    def maps(self, pid: int) -> Answer[tuple[MemoryMapping, ...]]:
         """The virtual memory areas of process `pid`."""
         from .overlays.areas import read_mappings
 
-        return self._list(lambda context, budget: read_mappings(context, pid, budget))
+        return self._records(lambda context, budget: read_mappings(context, pid, budget))
 
-    def sym(self, wanted: str) -> dict[str, Any]:
-        """The symbols called `wanted`, of kernel and modules, or the one that covers address `wanted`, if any does.
-
-        `UsageError` with names that are near for a name that there is not.
-        """
+    def sym(self, symbol: str) -> Answer[tuple[Symbol, ...]]:
+        """The symbols called `symbol`, of kernel and modules, or the one that covers it if it is an address."""
         from ..kernel.modules import GuestSymbols
 
         if self._context_or_none() is None:
-            return {"rows": [to_json(symbol) for symbol in _find_symbols(GuestSymbols(self._kernel), wanted)]}
-        return self._list(lambda context, _: _find_symbols(context.symbols, wanted))
+            return self._answer(tuple(_find_symbols(GuestSymbols(self._kernel), symbol)))
+        return self._records(lambda context, _: _find_symbols(context.symbols, symbol))
 
-    def overlay(self, overlay: str) -> dict[str, Any]:
-        """The table of the overlay called `overlay`, or what overlays there are where that is empty."""
-        from ..kernel.budget import Budget
-        from .overlays import find_overlays, read_overlay
-
-        registry = find_overlays()
-        if not overlay:
-            return {"rows": [to_json(info) for info in registry.infos()], "skipped": registry.skipped}
-        wanted = registry.find(overlay)
-        table = read_overlay(wanted, self._context, Budget())
-        return {"table": to_json(table), "skipped": table.skipped}
-
-    def _rows(self, overlay: Overlay) -> dict[str, Any]:
-        from ..kernel.budget import Budget
-        from .overlays import read_overlay
-
-        table = read_overlay(overlay, self._context, Budget())
-        return {"rows": table.rows, "skipped": table.skipped}
-
-    def _list(self, read: Callable[[OverlayContext, Budget], Iterable[Any]]) -> dict[str, Any]:
-        """The records that `read` gives within a budget; none, and a sentence, when that is used up."""
-        from ..kernel.budget import Budget, OutOfBudgetError
-
-        context, budget, rows = self._context, Budget(), []
-        context.objects.budget = budget
-        try:
-            with budget.watch():
-                rows = [to_json(record) for record in read(context, budget)]
-        except OutOfBudgetError as error:
-            budget.skipped.append(f"the question did not come to an end: {error}")
-        return {"rows": rows, "skipped": budget.skipped}
-
-    def type(self, name: str, depth: int = 1) -> dict[str, Any]:
-        """How the kernel's struct or union `name` is laid out: a `TypeLayout`."""
+    def type_layout(self, name: str, depth: int) -> Answer[TypeLayout]:
+        """How the kernel's struct or union `name` is laid out."""
         from ..kernel.symbols.type_layout import describe_type
 
-        return {"type": to_json(describe_type(self._kernel.btf, name, depth))}
+        return self._answer(describe_type(self._kernel.btf, name, depth))
 
-    def types(self, part: str) -> dict[str, Any]:
+    def type_names(self, part: str) -> Answer[tuple[str, ...]]:
         """Names of the kernel's structs and unions that contain `part`."""
         from ..kernel.symbols.type_layout import find_type_names
 
-        return {"rows": find_type_names(self._kernel.btf, part)}
+        return self._answer(tuple(find_type_names(self._kernel.btf, part)))
 
-    def page_map(self, grade: str) -> dict[str, Any]:
-        """Bring the page map up to date and publish it; returns what `PageMapFile.read` needs."""
-        return self._page_map_file.publish(self.newest_page_map(grade))
+    def overlays(self) -> OverlayList:
+        """The overlays that there are."""
+        from .overlays import find_overlays
 
-    def newest_page_map(self, grade: str) -> PageMap:
+        registry = find_overlays()
+        return OverlayList(tuple(registry.infos()), tuple(registry.skipped))
+
+    def overlay(self, overlay: str) -> Answer[OverlayTable]:
+        """The table of the overlay called `overlay`."""
+        from ..kernel.budget import Budget
+        from .overlays import find_overlays, read_overlay
+
+        table = read_overlay(find_overlays().find(overlay), self._context, Budget())
+        return self._answer(table, table.skipped)
+
+    def _records(self, read: Callable[[OverlayContext, Budget], Iterable[T]]) -> Answer[tuple[T, ...]]:
+        """The records that `read` gives within a budget; those so far, and a sentence, when that is used up."""
+        from ..kernel.budget import Budget, OutOfBudgetError
+
+        context, budget, rows, room = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
+        context.objects.budget = budget
+        try:
+            with budget.watch():
+                for record in read(context, budget):
+                    room -= len(msgspec.json.encode(record))
+                    if room < 0:
+                        raise OutOfBudgetError("there are too many bytes")
+                    rows.append(record)
+        except OutOfBudgetError as error:
+            budget.skipped.append(f"the list exceeded its budget and ends early: {error}")
+        except GlassBoxError as error:
+            if not rows:
+                raise
+            budget.skipped.append(f"the list ends early: {str(error).split(';')[0]}")
+        return self._answer(tuple(rows), budget.skipped)
+
+    # --- memory --------------------------------------------------------------------------------------------
+
+    def read_memory(
+        self, ranges: tuple[tuple[int, int], ...], space: MemorySpace, pid: int | None
+    ) -> Answer[tuple[Blob | None, ...]]:
+        """The bytes of each (address, size) of `ranges`, None for a range that is not wholly there."""
+        _check_ranges(ranges)
+        read = self._reader(space, pid)
+        blobs: list[Blob | None] = []
+        skipped: list[str] = []
+        for address, size in ranges:
+            try:
+                blobs.append(Blob(read(address, size)))
+            except AddressError as error:
+                blobs.append(None)
+                skipped.append(f"{size} bytes at {address:#x}: {str(error).split(';')[0]}")
+        return self._answer(tuple(blobs), skipped)
+
+    def _reader(self, space: MemorySpace, pid: int | None) -> Callable[[int, int], bytes]:
+        if space is MemorySpace.PHYSICAL:
+            if pid is not None:
+                raise UsageError(f"physical addresses belong to no process; leave out pid {pid} or read virtual ones")
+            return lambda address, size: self._ram.read(PhysicalAddress(address), size)
+        if pid is None:
+            return lambda address, size: self._kernel.page_tables.read(VirtualAddress(address), size)
+        for process in self.ps():
+            if process.pid == pid and process.page_table is not None:
+                tables = self._overlays.objects.page_tables(PhysicalAddress(process.page_table))
+                return lambda address, size: tables.read(VirtualAddress(address), size)
+        raise UsageError(f"there is no process {pid} with memory of its own; 'glassbox ps' lists them")
+
+    def refresh_page_map(self) -> Answer[PageMapHeader]:
+        """Bring the page map up to date and publish it."""
+        page_map = self.newest_page_map(self._grade)
+        return self._answer(self._page_map_file.publish(page_map), page_map.skipped)
+
+    def newest_page_map(self, grade: Grade) -> PageMap:
         """The page map of this moment, with all that share a page."""
         _ = self._kernel
         if self._builder is not None:
             try:
-                return self._builder.build(Grade(grade))
+                return self._builder.build(grade)
             except NoTypesError as error:
                 logger.warning("from now on the page map is a coarse one: %s", error)
                 self._builder = None
-        return self._classify(Grade(grade))
+        return self._classify(grade)
 
     @cached_property
     def _builder(self) -> PageMapBuilder | None:
@@ -206,7 +263,7 @@ class Semantics:
             return None
 
     def _classify(self, grade: Grade) -> PageMap:
-        """What can be told without the kernel's types: image, page tables, content."""
+        """What can be said without the kernel's types: image, page tables, content."""
         from .classes import classify
 
         skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
@@ -232,60 +289,59 @@ class Semantics:
                     spaces.append(AddressSpace(owner_of(process.pid, process.name), tables, areas))
         return spaces
 
-    def whose(self, place: str, pid: int | None, grade: str) -> dict[str, Any]:
-        """What the byte at `place` is: a `Place`."""
+    # --- places --------------------------------------------------------------------------------------------
+
+    def identify(self, place: str, pid: int | None) -> Answer[Place]:
+        """What the byte at `place` is."""
         from .targets import identify_place, parse_place
 
-        parsed = parse_place(place, pid)
-        found = identify_place(parsed, self._sources(grade))
-        return {"place": to_json(found), "skipped": found.skipped}
+        found = identify_place(parse_place(place, pid), self._sources())
+        return self._answer(found, found.skipped)
 
-    def where(self, target: str, by_page: bool, grade: str) -> dict[str, Any]:
-        """The memory of `target`: a `TargetMemory`."""
+    def resolve(self, target: str, by_page: bool) -> Answer[TargetMemory]:
+        """The memory of `target`."""
         from .targets import describe_ranges, parse_target, resolve_target, skipped, total
 
         parsed = parse_target(target)
-        sources = self._sources(grade)
+        sources = self._sources()
         found = resolve_target(parsed, sources, target)
-        ranges = tuple(describe_ranges(found, sources, by_page))
-        page_map = sources.page_map
-        answer = TargetMemory(ranges, total(found), page_map.generation, page_map.grade.value, skipped(sources))
-        return {"memory": to_json(answer), "skipped": answer.skipped}
+        memory = TargetMemory(
+            tuple(describe_ranges(found, sources, by_page)),
+            total(found),
+            sources.page_map.generation,
+            sources.page_map.grade.value,
+            skipped(sources),
+        )
+        return self._answer(memory, memory.skipped)
 
-    def targets(self, prefix: str, grade: str) -> dict[str, Any]:
+    def targets(self, prefix: str) -> Answer[tuple[str, ...]]:
         """The targets that `prefix` can be completed to."""
         from .targets import complete_target
 
-        return {"rows": complete_target(prefix, self._sources(grade))}
+        return self._answer(tuple(complete_target(prefix, self._sources())))
 
-    def _sources(self, grade: str) -> GuestSources:
+    def _sources(self) -> GuestSources:
         """What answers about places are made from, as of now; the page map is published, so that others can look at it too."""
         from .targets import GuestSources
 
-        page_map = self.newest_page_map(grade)
-        page_map = replace(page_map, generation=self._page_map_file.publish(page_map)["generation"])
+        page_map = self.newest_page_map(self._grade)
+        page_map = replace(page_map, generation=self._page_map_file.publish(page_map).generation)
         return GuestSources(self._ram, self._kernel, self._context_or_none(), page_map)
 
 
-_ARGUMENT_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "bool": (bool,),
-    "int | None": (int, type(None)),
-}
-
-
-def _check_arguments(question: str, ask: Callable[..., Any], arguments: dict[str, Any]) -> None:
-    """`UsageError` for what a client must not ask so: the guest is not to blame for it."""
-    signature = inspect.signature(ask)
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise UsageError(f"{question} is not asked so: {error}; see docs/protocol.md") from None
-    for name, value in arguments.items():
-        wanted = signature.parameters[name].annotation
-        if not isinstance(value, _ARGUMENT_TYPES[wanted]):
-            raise UsageError(f"{name} of {question} is a {type(value).__name__}, not {wanted}; see docs/protocol.md")
+def _check_ranges(ranges: tuple[tuple[int, int], ...]) -> None:
+    """`UsageError` for more than a call may read; every number is looked at before anything is read."""
+    if len(ranges) > MAX_READ_RANGES:
+        raise UsageError(f"{len(ranges)} ranges are too many for one call; ask for {MAX_READ_RANGES} at a time")
+    for address, size in ranges:
+        if not 0 <= address < 1 << 64 or not 0 <= size <= MAX_READ_BYTES:
+            raise UsageError(
+                f"{size} bytes at {address:#x} cannot be read; give addresses of 64 bits and sizes up to {format_size(MAX_READ_BYTES)}"
+            )
+    if (total := sum(size for _, size in ranges)) > MAX_READ_BYTES:
+        raise UsageError(
+            f"{total} bytes are too many for one call; ask for {format_size(MAX_READ_BYTES)} at a time, or map the RAM file"
+        )
 
 
 def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
@@ -296,103 +352,3 @@ def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:
         hint = suggest(wanted, symbols.names(wanted[:3], _MAX_NEAR), "/proc/kallsyms in the guest lists them")
         raise UsageError(f"the kernel and its modules have no symbol {wanted!r}; {hint}")
     return found
-
-
-_semantics: Semantics | None = None
-
-
-def _start_worker(ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None) -> None:
-    # In the worker: end with the daemon, and leave Ctrl-C to it.
-    global _semantics
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from ..memory.ram import GuestRam
-
-    _bound_memory(layout.size)
-    if symbols is not None:
-        # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
-        from ..kernel.symbols import cache
-
-        cache.read_only_in(symbols)
-    _semantics = Semantics(GuestRam(ram_path, layout), page_map_path)
-
-
-def _bound_memory(ram_bytes: int) -> None:
-    """Let this process take so much memory of its own and no more, whatever a guest makes it ask for."""
-    limit = min(_MEMORY_BYTES + ram_bytes // 4, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    given = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *given]), hard))
-
-
-def _answer(question: str, arguments: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    # In the worker: what an overlay or a hostile guest throws becomes an error that travels.
-    from ..kernel.budget import OutOfBudgetError
-
-    assert _semantics is not None
-    started = time.perf_counter()
-    try:
-        return _semantics.answer(question, arguments), time.perf_counter() - started
-    except (GuestError, MachineError, UsageError):
-        raise
-    except MemoryError:
-        raise GuestError(
-            f"{question} needs more memory than it may have; is the guest's RAM damaged? pause the machine and ask again"
-        ) from None
-    except OutOfBudgetError as error:
-        raise GuestError(f"{question} did not come to an end: {error}; pause the machine and ask again") from None
-    except Exception as error:
-        logger.exception("%s failed", question)
-        raise GuestError(
-            f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again"
-        ) from None
-
-
-class SemanticWorker:
-    """Asks the worker process, and replaces it when it hangs, dies or its guest has rebooted.
-
-    Attributes:
-        queue_timeout_s: how long a question may wait for those before it; with its own time less than clients wait.
-    """
-
-    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
-        """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
-        self._arguments = (ram_path, layout, page_map_path, symbols)
-        self._pool: ProcessPoolExecutor | None = None
-        self._turn = asyncio.Lock()
-        self.queue_timeout_s = _QUEUE_TIMEOUT_S
-
-    async def ask(self, question: str, timeout_s: float = QUERY_TIMEOUT_S, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
-        """The answer to `question`, with ``elapsed_s`` in the worker; `MachineError` after `timeout_s`."""
-        try:
-            await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
-        except TimeoutError:
-            raise MachineError(
-                f"{question} waited {self.queue_timeout_s:g} s behind other questions and was given up; ask again"
-            ) from None
-        try:
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPoolExecutor(1, context, _start_worker, self._arguments)
-            future = self._pool.submit(_answer, question, arguments)
-            try:
-                answer, elapsed_s = await asyncio.wait_for(asyncio.wrap_future(future), timeout_s)
-            except TimeoutError:
-                self.restart()
-                raise MachineError(
-                    f"{question} took longer than {timeout_s:g} s and was given up; pause the machine and ask again"
-                ) from None
-            except BrokenProcessPool:
-                self.restart()
-                raise MachineError(f"the worker died of {question}; ask again, a new one takes its place") from None
-        finally:
-            self._turn.release()
-        return answer | {"elapsed_s": elapsed_s}
-
-    def restart(self) -> None:
-        """End the worker; the next question starts a new one, which knows nothing of the old guest."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -170,7 +171,7 @@ class GuestSymbols:
             return [] if symbol is None else [symbol]
         found = self.kernel.kallsyms.lookup(wanted)
         for module in self.modules:
-            found += [replace(symbol, module=module.name) for symbol in module.table.lookup(wanted)]
+            found += [msgspec.structs.replace(symbol, module=module.name) for symbol in module.table.lookup(wanted)]
         return found
 
     def at(self, address: int) -> Symbol | None:
@@ -182,7 +183,7 @@ class GuestSymbols:
         if row is None:
             return None
         symbol = module.table[row]
-        return replace(symbol, offset=address - symbol.address, module=module.name)
+        return msgspec.structs.replace(symbol, offset=address - symbol.address, module=module.name)
 
     def module_of(self, address: int) -> ModuleSymbols | None:
         """The module whose memory holds an address."""

@@ -22,6 +22,8 @@ from ..memory.addresses import format_size
 
 RAM_BACKEND = "ram"
 MACHINES = ("pc", "q35")
+LAYOUTS = (*MACHINES, "flat")
+"""How a raw RAM image may be laid out: as on a machine type, or without a hole."""
 ACCELERATORS = ("tcg", "kvm")
 _ADVICE = (
     f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"

@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .. import errors
 from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
 from ..wire import connection
@@ -28,11 +30,35 @@ from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu
 
 if TYPE_CHECKING:
-    from ..trace.recording.control import ArmOptions
+    from ..wire.trace_records import ArmOptions
 
 logger = logging.getLogger(__name__)
 
 WaitingDaemon = subprocess.Popen[bytes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """What a daemon is to serve as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
+
+    `machine` says how a RAM image is laid out (`config.LAYOUTS`); empty: find out from the kernel in it.
+    """
+
+    name: str
+    qmp: Path | None = None
+    ram: Path | None = None
+    machine: str = ""
+    capture: Path | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """The request as strings; what is not asked for is left out."""
+        return {key: str(value) for key, value in dataclasses.asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, record: dict[str, str]) -> AttachRequest:
+        """The request in a JSON object."""
+        qmp, ram, capture = (Path(record[key]) if record.get(key) else None for key in ("qmp", "ram", "capture"))
+        return cls(record["name"], qmp, ram, record.get("machine", ""), capture)
 
 
 @contextlib.contextmanager
@@ -79,7 +105,7 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
             logger.warning("machine %r starts without the trace: %s", config.name, error)
     if trace is not None:
         trace.validate()
-        record["trace"] = trace.to_json() | {"reader_pid": os.getpid()}
+        record["trace"] = msgspec.to_builtins(trace) | {"reader_pid": os.getpid()}
     for key in ("kernel", "initrd"):
         record[key] = str(record[key].resolve()) if record[key] else None
     return _hand_over(daemon, config.name, record)
@@ -91,16 +117,15 @@ _OPENING_TIME_S = 20.0
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
     """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
 
-    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`attach.LAYOUTS`), found out when empty.
+    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`config.LAYOUTS`), found out when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
     if (qmp is None) == (ram is None):
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
-    record = {"name": name, "machine": machine}
-    record |= {key: str(path.absolute()) for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
+    paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
-        _hand_over(daemon, name, {"attach": record})
+        _hand_over(daemon, name, {"attach": AttachRequest(name, machine=machine, **paths).to_json()})
 
 
 def is_capture(name: str) -> bool:
@@ -133,7 +158,7 @@ def open_capture(folder: Path) -> Connection:
             return connection.find_connection(name)
         # One that is just beginning, or just ending, has the lock and no connection file.
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
-            _hand_over(daemon, name, {"attach": {"name": name, "capture": str(folder.resolve())}})
+            _hand_over(daemon, name, {"attach": AttachRequest(name, capture=folder.resolve()).to_json()})
         if time.monotonic() > deadline:
             raise MachineError(
                 f"the capture {folder} cannot be opened; see {connection.state_path(name) / 'daemon.log'}"

@@ -18,20 +18,19 @@ import signal
 import stat
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from ..errors import BusyNameError, HostError, UnknownMachineError, UsageError
 from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
-from .records import PROTOCOL_VERSION
+from .records import PROTOCOL_VERSION, Origin, Record
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _UNIX_PATH_LIMIT = 107
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Record, frozen=True):
     """What the connection file of one machine says; paths are absolute, addresses guest-physical.
 
     `origin` is ``started``, or ``attached`` (somebody else's QEMU), ``image`` (a file with RAM in it) or ``capture``
@@ -57,16 +56,16 @@ class Connection:
     qemu_pid: int = 0
     qemu_started: int = 0
     started_at: float = 0.0
-    origin: str = "started"
+    origin: Origin = Origin.STARTED
     protocol: int = PROTOCOL_VERSION
-    argv: tuple[str, ...] = field(default=())
+    argv: tuple[str, ...] = ()
     trace_path: str = ""
     no_trace: str = ""
 
     @property
     def shared_files(self) -> tuple[str, ...]:
         """The shared memory files that go when the machine goes."""
-        ours = (self.ram_path, self.trace_path) if self.origin == "started" else ()
+        ours = (self.ram_path, self.trace_path) if self.origin is Origin.STARTED else ()
         return tuple(path for path in (self.page_map_path, *ours) if path)
 
     @property
@@ -75,16 +74,22 @@ class Connection:
         return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Connection:
-        """The connection in a decoded file; `UsageError` when its protocol is not ours."""
-        if record.get("protocol") != PROTOCOL_VERSION:
-            raise UsageError(
-                f"machine {record.get('name')!r} speaks protocol {record.get('protocol')}, this glassbox {PROTOCOL_VERSION}; use the release that started it"
-            )
-        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        known["regions"] = tuple((a, b, c) for a, b, c in record["regions"])
-        known["argv"] = tuple(record.get("argv", ()))
-        return cls(**known)
+    def from_json(cls, text: bytes) -> Connection:
+        """The connection in a file; `UsageError` for what is none, or when its protocol is not ours."""
+        try:
+            found = msgspec.json.decode(text, type=_Version)
+            if found.protocol == PROTOCOL_VERSION:
+                return msgspec.json.decode(text, type=cls)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"a connection file is damaged ({error}); start the machine again") from None
+        raise UsageError(
+            f"machine {found.name!r} speaks protocol {found.protocol}, this glassbox {PROTOCOL_VERSION}; use the release that started it"
+        )
+
+
+class _Version(msgspec.Struct):
+    protocol: int = 0
+    name: str = ""
 
 
 def runtime_folder() -> Path:
@@ -190,7 +195,7 @@ def write_connection(connection: Connection) -> None:
     path = runtime_folder() / f"{connection.name}.json"
     draft = path.with_suffix(".draft")
     draft.touch(mode=0o600)
-    draft.write_text(json.dumps(asdict(connection), indent=1) + "\n")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(connection), indent=1) + b"\n")
     draft.replace(path)
 
 
@@ -199,7 +204,7 @@ def find_connection(name: str) -> Connection:
     validate_name(name)
     if is_alive(name):
         with contextlib.suppress(FileNotFoundError):
-            return Connection.from_json(json.loads((runtime_folder() / f"{name}.json").read_text()))
+            return Connection.from_json((runtime_folder() / f"{name}.json").read_bytes())
     running = ", ".join(connection.name for connection in iter_connections())
     ended = read_exit(name)
     how = f" ({ended})" if ended else ""
@@ -213,7 +218,7 @@ def iter_connections() -> list[Connection]:
     for path in sorted(runtime_folder().glob("*.json")):
         if is_alive(path.stem):
             with contextlib.suppress(FileNotFoundError, UsageError):
-                found.append(Connection.from_json(json.loads(path.read_text())))
+                found.append(Connection.from_json(path.read_bytes()))
     return found
 
 

@@ -14,13 +14,12 @@ import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
-from .records import Grade, Owner, PageClass, from_json, to_json
+from .records import Grade, Owner, PageClass, PageMapHeader
 
 ENTRY = np.dtype([("page_class", "u1"), ("flags", "u1"), ("heat", "<u2"), ("owner_id", "<u4")])
 FLAG_SHARED = 1
@@ -66,7 +65,7 @@ class PageMap:
         entries: array of `ENTRY`, one per page of the RAM file, in file order, read-only.
         owners: by owner id; id 0 is "nobody".
         generation: counts up by one with every refresh.
-        grade: live, paused or snapshot.
+        grade: live, paused, capture or recorded.
         skipped: what could not be read, one sentence each.
         shared_by: who maps which page; only in the worker that made the map, for it is not published.
     """
@@ -141,24 +140,22 @@ class PageMapFile:
         """Number of the newest complete generation."""
         return int(_HEADER.unpack_from(self._map)[3])
 
-    def publish(self, page_map: PageMap) -> dict[str, Any]:
-        """Write the entries as the next generation; returns what `read` needs beside the file, as JSON."""
+    def publish(self, page_map: PageMap) -> PageMapHeader:
+        """Write the entries as the next generation; returns what `read` needs beside the file."""
         generation = self.generation + 1
         self._slots[generation & 1] = page_map.entries
         _HEADER.pack_into(self._map, 0, _MAGIC, _VERSION, self._page_count, generation)
-        owners = [to_json(owner) for owner in page_map.owners.values()]
-        return {"generation": generation, "owners": owners, "grade": page_map.grade, "skipped": page_map.skipped}
+        return PageMapHeader(generation, tuple(page_map.owners.values()))
 
-    def read(self, header: dict[str, Any]) -> PageMap:
+    def read(self, header: PageMapHeader, grade: Grade = Grade.LIVE, skipped: tuple[str, ...] = ()) -> PageMap:
         """The page map that `publish` described by `header`, copied so that it stays as it is.
 
         `PageMapOverwrittenError` if a newer generation has been published: ask again.
         """
-        generation = int(header["generation"])
+        generation = header.generation
         entries = self._slots[generation & 1].copy()
         # The slot is safe while its generation is the newest: the writer is then at most at the other slot.
         if self.generation != generation:
             raise PageMapOverwrittenError("the page map was overwritten while it was read; ask again")
         entries.setflags(write=False)
-        owners = {row["owner_id"]: from_json(Owner, row) for row in header["owners"]}
-        return PageMap(entries, owners, generation, Grade(header["grade"]), tuple(header["skipped"]))
+        return PageMap(entries, {owner.owner_id: owner for owner in header.owners}, generation, grade, skipped)

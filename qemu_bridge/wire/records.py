@@ -1,28 +1,116 @@
-"""Records that the daemon, its clients and the viewer share, and how they travel: no I/O here.
+"""Records that the daemon, its clients and the viewer share: no I/O here.
 
-Every record is frozen. `to_json` and `from_json` turn one into a JSON object and back; docs/protocol.md
-describes the messages, whose version is `PROTOCOL_VERSION` and not the package's.
+Every record is frozen. On the wire a record is a JSON object of its fields; a reader passes over fields it does not
+know, so a record may gain some without a new version of the protocol (`PROTOCOL_VERSION`, docs/protocol.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator
 from enum import Enum, IntEnum
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
+import msgspec
 
-PROTOCOL_VERSION = 1
+from ..memory.addresses import PageFrame, PhysicalAddress, RamLayout, RamOffset, RamRegion, VirtualAddress
 
-Record = TypeVar("Record")
+PROTOCOL_VERSION = 2
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Base of all records: frozen, slotted, checked when it is decoded."""
+
+
+class Blob(bytes):
+    """Raw bytes in a record. They travel as a frame of their own behind the JSON, never as text in it."""
+
+
+class Runstate(str, Enum):
+    """What the vCPUs do, in QEMU's words (``query-status``)."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    PRELAUNCH = "prelaunch"
+    INMIGRATE = "inmigrate"
+    POSTMIGRATE = "postmigrate"
+    FINISH_MIGRATE = "finish-migrate"
+    RESTORE_VM = "restore-vm"
+    SAVE_VM = "save-vm"
+    SHUTDOWN = "shutdown"
+    SUSPENDED = "suspended"
+    WATCHDOG = "watchdog"
+    GUEST_PANICKED = "guest-panicked"
+    INTERNAL_ERROR = "internal-error"
+    IO_ERROR = "io-error"
+    DEBUG = "debug"
+    COLO = "colo"
+
+
+class Origin(str, Enum):
+    """Whose a machine is: a QEMU of ours, somebody else's, a file with RAM in it, or a capture."""
+
+    STARTED = "started"
+    ATTACHED = "attached"
+    IMAGE = "image"
+    CAPTURE = "capture"
 
 
 class Grade(str, Enum):
-    """How far a result can be trusted to be of one moment."""
+    """How far an answer can be trusted to be of one moment."""
 
     LIVE = "live"
+    """The guest ran on while its RAM was read."""
     PAUSED = "paused"
-    SNAPSHOT = "snapshot"
+    """The guest's vCPUs were stopped."""
+    CAPTURE = "capture"
+    """A capture or a RAM image: it never changes."""
+    RECORDED = "recorded"
+    """A moment of a recording."""
+
+
+class Answer(Record, Generic[T], frozen=True):
+    """What guest RAM says, and how far to trust it.
+
+    Attributes:
+        value: the answer itself.
+        grade: whether the guest stood still while it was read.
+        epoch: the dirty log's epoch when RAM was read, to ask `dirty` with: what changed since? 0 before it was asked.
+        skipped: what could not be read, a sentence each; empty when the answer is complete.
+        elapsed_s: seconds that answering took, without waiting for other questions.
+
+    An answer whose value is a tuple can be iterated, counted and indexed like it. In a notebook it shows as a table.
+    """
+
+    value: T
+    grade: Grade = Grade.LIVE
+    epoch: int = 0
+    skipped: tuple[str, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out."""
+        return not self.skipped
+
+    def __iter__(self: Answer[tuple[E, ...]]) -> Iterator[E]:
+        return iter(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value) if isinstance(self.value, tuple) else True
+
+    def __len__(self: Answer[tuple[E, ...]]) -> int:
+        return len(self.value)
+
+    def __getitem__(self: Answer[tuple[E, ...]], index: int) -> E:
+        return self.value[index]
+
+    def _repr_html_(self) -> str:
+        from .html import table_html  # notebooks only
+
+        return table_html(self)
 
 
 class PageClass(IntEnum):
@@ -63,8 +151,7 @@ class PageClass(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Record, frozen=True):
     """Whom pages belong to.
 
     `kind` is nobody, kernel, process, page-table, stack, slab, file, module or reason; `pid` is 0 where no process is
@@ -78,8 +165,7 @@ class Owner:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Record, frozen=True):
     """One thread group of the guest. `page_table` is the physical address of its top page table, None for a kernel thread."""
 
     pid: int
@@ -93,8 +179,7 @@ class Process:
     resident_pages: int
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryMapping:
+class MemoryMapping(Record, frozen=True):
     """One virtual memory area of a process, as a line of ``/proc/PID/maps`` shows it."""
 
     start: VirtualAddress
@@ -106,8 +191,7 @@ class MemoryMapping:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Record, frozen=True):
     """One loaded kernel module: `base` and `size` (bytes) as ``/proc/modules`` shows them."""
 
     name: str
@@ -117,8 +201,7 @@ class Module:
     used_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(Record, frozen=True):
     """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` how far past it an address lies.
 
     `module` is the loaded module that it is of, empty for the kernel image.
@@ -131,8 +214,7 @@ class Symbol:
     module: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SlabObject:
+class SlabObject(Record, frozen=True):
     """An object of a slab: of which cache, where it starts, its `size` in bytes, its number in the slab, and how far in we are."""
 
     cache: str
@@ -142,8 +224,7 @@ class SlabObject:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceMapping:
+class PlaceMapping(Record, frozen=True):
     """One way to a place: process `pid` sees it at `virtual`, in its memory area from `start` to `end`, called `area`."""
 
     pid: int
@@ -155,8 +236,7 @@ class PlaceMapping:
     area: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record, frozen=True):
     """All that is known of one byte of guest RAM.
 
     Attributes:
@@ -193,20 +273,8 @@ class Place:
     grade: str = Grade.LIVE.value
     skipped: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> Place:
-        """The place in a JSON object, with the records inside it."""
-        inner: dict[str, Any] = {
-            "owners": [from_json(Owner, owner) for owner in row["owners"]],
-            "mappings": [from_json(PlaceMapping, mapping) for mapping in row["mappings"]],
-            "symbol": row["symbol"] and from_json(Symbol, row["symbol"]),
-            "slab": row["slab"] and from_json(SlabObject, row["slab"]),
-        }
-        return from_json(cls, row | inner)
 
-
-@dataclass(frozen=True, slots=True)
-class TargetRange:
+class TargetRange(Record, frozen=True):
     """`size` bytes of RAM of one class, at guest-physical `physical` and at `ram_offset` in the RAM file."""
 
     physical: PhysicalAddress
@@ -216,8 +284,7 @@ class TargetRange:
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetMemory:
+class TargetMemory(Record, frozen=True):
     """The memory of a target: its ranges, ascending and disjoint, and all their bytes; complete when nothing was `skipped`."""
 
     ranges: tuple[TargetRange, ...]
@@ -226,14 +293,8 @@ class TargetMemory:
     grade: str = Grade.LIVE.value
     skipped: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> TargetMemory:
-        """The record in a JSON object, with the ranges inside it."""
-        return from_json(cls, row | {"ranges": [from_json(TargetRange, each) for each in row["ranges"]]})
 
-
-@dataclass(frozen=True, slots=True)
-class TypeField:
+class TypeField(Record, frozen=True):
     """A field of a kernel type: `path` from the outermost, where it starts in bits, and how to read it.
 
     Attributes:
@@ -251,7 +312,7 @@ class TypeField:
     bit_size: int = 0
     count: int = 0
     kind: str = "bytes"
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = {}
 
     @property
     def offset(self) -> int:
@@ -259,22 +320,15 @@ class TypeField:
         return self.bit_offset >> 3
 
 
-@dataclass(frozen=True, slots=True)
-class TypeLayout:
+class TypeLayout(Record, frozen=True):
     """A struct or union of the kernel: its size in bytes and its fields, flattened, in order."""
 
     name: str
     size: int
     fields: tuple[TypeField, ...]
 
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> TypeLayout:
-        """The record in a JSON object, with the fields inside it."""
-        return from_json(cls, row | {"fields": [from_json(TypeField, each) for each in row["fields"]]})
 
-
-@dataclass(frozen=True, slots=True)
-class OverlayInfo:
+class OverlayInfo(Record, frozen=True):
     """One overlay that a daemon knows; `origin` is ``built in``, a distribution's entry point, or a file."""
 
     name: str
@@ -283,8 +337,7 @@ class OverlayInfo:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class OverlayTable:
+class OverlayTable(Record, frozen=True):
     """What an overlay showed. Each column names a field of the rows, behind a colon optionally how to print it (``:#x``).
 
     `skipped` says in sentences what is missing, nothing when `complete`.
@@ -297,12 +350,184 @@ class OverlayTable:
     skipped: tuple[str, ...]
 
 
-def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401  # any of the records above
-    """The JSON object of a record."""
-    return asdict(record)
+class OverlayList(Record, frozen=True):
+    """The overlays that a daemon knows, and a sentence for each that it could not load."""
+
+    overlays: tuple[OverlayInfo, ...]
+    skipped: tuple[str, ...] = ()
 
 
-def from_json(kind: type[Record], row: dict[str, Any]) -> Record:
-    """The record of class `kind` in a JSON object; keys it does not know are passed over."""
-    known = {field.name: row[field.name] for field in fields(kind) if field.name in row}  # type: ignore[arg-type]
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+class Status(Record, frozen=True):
+    """A machine as its daemon sees it. Sizes in bytes, paths on the daemon's host.
+
+    Attributes:
+        ready: the guest's user space is up; always true of a machine that is not ours, as no readiness signal exists.
+        touched_bytes: RAM that the host has given memory.
+        dirty_strategy: how changed pages are found (docs/concepts.md).
+        qemu_pid: 0 of a machine that is not ours.
+        qmp, console: paths of a QMP socket for scripts and of the console's log, empty where there is none.
+    """
+
+    name: str
+    runstate: Runstate
+    ready: bool
+    image: str
+    machine: str
+    accelerator: str
+    vcpus: int
+    ram_bytes: int
+    touched_bytes: int
+    dirty_strategy: str
+    uptime_s: float
+    origin: Origin
+    ram: str
+    qemu_pid: int
+    daemon_pid: int
+    qmp: str
+    console: str
+
+
+class KernelInfo(Record, frozen=True):
+    """The kernel in RAM: its release, its build id in hex, how far KASLR moved it in bytes."""
+
+    release: str
+    build_id: str
+    kaslr_offset: int
+
+
+class DirtyPages(Record, frozen=True):
+    """Pages changed since an epoch: half-open runs of page numbers in the RAM file, and the epoch to ask with next."""
+
+    epoch: int
+    runs: tuple[tuple[int, int], ...]
+
+
+class ExecResult(Record, frozen=True):
+    """What a command in the guest wrote, standard output and error together, and its exit status."""
+
+    exit_status: int
+    output: Blob
+
+
+class PageMapHeader(Record, frozen=True):
+    """The page map's newest generation: which it is, and who its owners are. The entries lie in the shared file."""
+
+    generation: int
+    owners: tuple[Owner, ...]
+
+
+class HeatWatch(Record, frozen=True):
+    """A watch on heat: its number, and the shared file in which the plugin counts from now on."""
+
+    watcher: int
+    path: str
+
+
+class Manifest(Record, frozen=True):
+    """What the ``manifest.json`` of a capture says; sizes in bytes, addresses guest-physical, times in seconds since 1970.
+
+    Attributes:
+        grade: ``paused`` if the guest stood still while it was copied, ``live`` if it went on.
+        paused_s: how long it was made to stand still; 0 if it was not, or stood still already.
+        regions: (first address, offset in ``ram``, size) of each run of RAM.
+        checksums: CRC-32 of each file but ``ram``, by name; of ``ram`` over what is no hole.
+    """
+
+    name: str
+    taken_at: float
+    grade: str
+    paused_s: float
+    machine: str
+    accelerator: str
+    image: str
+    ram_bytes: int
+    regions: tuple[tuple[int, int, int], ...]
+    release: str
+    build_id: str
+    kaslr_offset: int
+    glassbox: str
+    checksums: dict[str, int]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> RamLayout:
+        """Where the bytes of ``ram`` appear in the guest."""
+        return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
+
+
+class ClassDifference(Record, frozen=True):
+    """How many pages of a class differ between two moments, by what became of them.
+
+    `page_class` is what the pages are at the second moment, of those that are gone what they were.
+    """
+
+    page_class: str
+    changed: int
+    appeared: int
+    gone: int
+
+
+class ChangedRange(Record, frozen=True):
+    """Neighbouring pages of one fate: guest RAM file offsets of the first and last byte, and how many pages."""
+
+    first: int
+    last: int
+    pages: int
+    change: str
+
+
+class MemoryDifference(Record, frozen=True):
+    """What differs between two moments of a machine's memory: counts by class, owners that came and went, and ranges."""
+
+    pages: int
+    differing_pages: int
+    classes: tuple[ClassDifference, ...]
+    owners_appeared: tuple[Owner, ...]
+    owners_gone: tuple[Owner, ...]
+    ranges: tuple[ChangedRange, ...] = ()
+
+
+class MemorySpace(str, Enum):
+    """In which address space an address counts."""
+
+    PHYSICAL = "physical"
+    VIRTUAL = "virtual"
+    """Of a process, else of the kernel."""
+
+
+class Event(Record, frozen=True, tag_field="event"):
+    """Base of what a daemon tells all its clients: of which machine, and when in seconds since 1970."""
+
+    machine: str
+    time: float
+
+
+class RunstateEvent(Event, frozen=True, tag="runstate"):
+    """The vCPUs began or stopped to run. A new subscriber gets the present state first."""
+
+    runstate: Runstate
+    ready: bool
+
+
+class ReadyEvent(Event, frozen=True, tag="ready"):
+    """The guest's user space is up."""
+
+
+class QmpEvent(Event, frozen=True, tag="qmp"):
+    """An event of QEMU, as it is."""
+
+    name: str
+    data: dict[str, Any]
+
+
+class ExitedEvent(Event, frozen=True, tag="exited"):
+    """The machine has ended; the last event.
+
+    `status` is QEMU's exit status, negative for the signal that killed it, None where it cannot be known.
+    """
+
+    reason: str
+    status: int | None = None
+
+
+AnyEvent = RunstateEvent | ReadyEvent | QmpEvent | ExitedEvent

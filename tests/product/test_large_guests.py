@@ -13,7 +13,7 @@ from guest_programs import HEADER, compile_program, install
 from support import booted
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.backends import attached as attach
+from qemu_bridge.daemon.backends import image as attach
 from qemu_bridge.machine import launch
 from qemu_bridge.memory.addresses import GIB, PAGE_SHIFT, RamLayout
 from qemu_bridge.memory.paging import Half
@@ -67,7 +67,7 @@ def test_a_guest_with_ram_above_4_gib(machine_type, smp, kaslr, image, filler, t
     with booted(
         "large", dataclasses.replace(image, kernel=kernel), machine=machine_type, memory=SIZE, smp=smp
     ) as machine:
-        assert int(machine.exec("nproc")) == smp == machine.client.status()["vcpus"]
+        assert int(machine.exec("nproc")) == smp == machine.client.status().vcpus
         assert (machine.kernel.kaslr_offset != 0) == kaslr
         assert machine.ram.layout == RamLayout.from_rule(machine_type, SIZE)
         pid = start(machine, filler)
@@ -78,7 +78,7 @@ def test_a_guest_with_ram_above_4_gib(machine_type, smp, kaslr, image, filler, t
             check_processes(machine, pid, told)
             copy = tmp_path / "large.ram"
             subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, copy], check=True)
-            names = [process.name for process in machine.client.processes()]
+            names = [process.name for process in machine.client.ps()]
         check_image(copy, machine_type, names)
         flat = tmp_path / "flat.ram"
         write_flat(machine.ram, flat)
@@ -98,9 +98,9 @@ def check_processes(machine, pid, told):
     pages = layout.frames_to_pages(told)
     marks = machine.ram.pages()[pages].view(np.uint64)[:, 0]
     assert (marks == np.uint64(0x676C617373626F78) + np.arange(len(pages), dtype=np.uint64) * np.uint64(4096)).all()
-    entries = machine.client.page_map().entries[pages]
+    entries = machine.client.page_map().value.entries[pages]
     assert len(set(entries["page_class"].tolist())) == 1 and len(set(entries["owner_id"].tolist())) == 1
-    assert any(mapping.start == START for mapping in machine.client.mappings(pid))
+    assert any(mapping.start == START for mapping in machine.client.maps(pid))
 
 
 def check_image(path, machine_type, names):
@@ -108,8 +108,8 @@ def check_image(path, machine_type, names):
     assert attach.detect_machine(path, SIZE) == machine_type
     launch.attach("large-image", ram=path)
     with Client.connect("large-image") as client:
-        assert client.status()["machine"] == machine_type
-        assert [process.name for process in client.processes()] == names
+        assert client.status().machine == machine_type
+        assert [process.name for process in client.ps()] == names
         client.stop()
 
 
@@ -130,16 +130,16 @@ def test_questions_cost_what_the_guest_touched_and_not_its_size(image):
     for name, memory in (("small", 256 << 20), ("large", SIZE)):
         with booted(name, image, memory=memory) as machine, machine.paused():
             machine.client.page_map()
-            machine.client.dirty_pages()
+            machine.client.dirty()
             for what, ask in (
-                ("page map", lambda machine=machine: machine.client.request("page_map")),
+                ("page map", lambda machine=machine: machine.client.refresh_page_map()),
                 ("resident", lambda machine=machine: machine.ram.resident_pages()),
-                ("dirty", lambda machine=machine: machine.client.dirty_pages(1 << 30)),
+                ("dirty", lambda machine=machine: machine.client.dirty(1 << 30)),
             ):
                 started = time.perf_counter()
                 ask()
                 seconds[what, name] = time.perf_counter() - started
-            touched = machine.client.status()["touched_bytes"]
+            touched = machine.client.status().touched_bytes
             assert touched < 512 << 20
     for what in ("page map", "resident", "dirty"):
         # 18 times the RAM, of which 72 MiB more are the kernel's array of struct page.

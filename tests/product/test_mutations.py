@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qemu_bridge.daemon.worker import QUERY_TIMEOUT_S
 from qemu_bridge.errors import GlassBoxError
-from qemu_bridge.introspection.questions import QUERY_TIMEOUT_S, Semantics
+from qemu_bridge.introspection.questions import Questions
 from qemu_bridge.memory.addresses import PAGE_SIZE, VirtualAddress
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import PageMap
-from qemu_bridge.wire.records import PageClass
+from qemu_bridge.wire.records import Grade, PageClass
 
 pytestmark = pytest.mark.guest
 
@@ -36,7 +37,7 @@ SLABS = (
     "shmem_inode_cache",
     "filp",
 )
-GRADE = "snapshot"
+GRADE = Grade.CAPTURE
 RELOADED = ("note", "kallsyms", "BTF")
 """What is read once a kernel: after damage it is read anew."""
 WANTED = {f"slab {name}" for name in ("task_struct", "mm_struct", "vm_area_struct", "maple_node")}
@@ -62,11 +63,11 @@ class Victim:
         shutil.copyfile(source.path, path)
         self.ram = GuestRam(path, source.layout)
         self.file = os.open(path, os.O_RDWR)
-        self.semantics = Semantics(self.ram, folder / "pages")
+        self.questions = Questions(self.ram, folder / "pages")
         self.kinds = self.find_kinds()
 
     def find_kinds(self) -> dict[str, list[int]]:
-        page_map = self.semantics.newest_page_map(GRADE)
+        page_map = self.questions.newest_page_map(GRADE)
         kinds = {f"slab {name}": self.pages_of(page_map, name) for name in SLABS}
         for page_class in (
             PageClass.PAGE_TABLE,
@@ -77,7 +78,7 @@ class Victim:
             PageClass.MODULE,
         ):
             kinds[page_class.label] = np.flatnonzero(page_map.entries["page_class"] == page_class).tolist()
-        kernel = self.semantics._kernel
+        kernel = self.questions._kernel
         kinds["note"] = [kernel.info.physical // PAGE_SIZE]
         tables = [
             kernel.info.symbol(f"kallsyms_{part}") for part in ("names", "num_syms", "token_table", "token_index")
@@ -122,10 +123,10 @@ class Victim:
     def ask(self, kind: str, dice: random.Random) -> None:
         """One question of those that read what was damaged."""
         if kind in RELOADED:
-            self.semantics._loaded = None
-            dice.choice([self.semantics.kernel, self.semantics.ps, lambda: self.semantics.sym("init_task")])()
+            self.questions._loaded = None
+            dice.choice([self.questions.kernel, self.questions.ps, lambda: self.questions.sym("init_task")])()
             return
-        asked = self.semantics
+        asked = self.questions
         place = hex(dice.randrange(self.ram.page_count) * PAGE_SIZE + dice.randrange(PAGE_SIZE))
         dice.choice(
             [
@@ -133,9 +134,9 @@ class Victim:
                 asked.modules,
                 lambda: asked.maps(dice.choice([1, 97, 99])),
                 lambda: asked.sym(dice.choice(["fat_scan", "fat_scn", place])),
-                lambda: asked.page_map(GRADE),
-                lambda: asked.where(dice.choice(TARGETS), False, GRADE),
-                lambda: asked.whose(place, None, GRADE),
+                asked.refresh_page_map,
+                lambda: asked.resolve(dice.choice(TARGETS), False),
+                lambda: asked.identify(place, None),
                 lambda: asked.overlay(dice.choice(OVERLAYS)),
             ]
         )()
@@ -174,9 +175,9 @@ def test_a_mutated_guest_is_answered_in_time_in_words_and_left_as_it_is(victim, 
             for page, old in damaged.items():
                 os.pwrite(victim.file, old, page * PAGE_SIZE)
             if kind in RELOADED:
-                victim.semantics._loaded = None
+                victim.questions._loaded = None
     assert worst < QUERY_TIMEOUT_S, f"a question took {worst:.1f} s"
     assert np.array_equal(np.fromfile(victim.ram.path, np.uint8), victim.original)
     # It answers rightly again, by a kernel that was read when all was well.
-    victim.semantics._loaded = None
-    assert victim.semantics.ps()["rows"][0]["name"] == "init"
+    victim.questions._loaded = None
+    assert victim.questions.ps()[0].name == "init"

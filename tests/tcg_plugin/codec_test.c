@@ -23,7 +23,7 @@ static uint32_t below(uint32_t limit)
 }
 
 /* Memory of exactly this size, so that one byte too far is seen. */
-static void *room(size_t bytes)
+static void *allocate(size_t bytes)
 {
     void *found = calloc(1, bytes ? bytes : 1);
     CHECK(found);
@@ -41,19 +41,19 @@ static void test_blocks(void)
 {
     enum { LIMIT = 64 };
     uint32_t count = below(500);
-    uint32_t *ids = room(count * 4), *out = room(count * 4);
+    uint32_t *ids = allocate(count * 4), *out = allocate(count * 4);
     uint32_t successors[2 * LIMIT] = {0}, local[LIMIT] = {0}, order[LIMIT] = {0}, again[2 * LIMIT];
     for (uint32_t i = 0; i < count; i++) {
         ids[i] = i && below(4) ? ids[below(i)] : 1 + below(LIMIT - 1);
     }
     gb_encoder state = {.successors = successors, .local = local, .order = order, .limit = LIMIT};
-    uint64_t run_room = 10 * (uint64_t)(count + 2), run_bytes = 0, miss_count = 0;
-    uint8_t *runs = room(run_room);
-    uint32_t *misses = room(count * 4);
+    uint64_t run_capacity = 10 * (uint64_t)(count + 2), run_bytes = 0, miss_count = 0;
+    uint8_t *runs = allocate(run_capacity);
+    uint32_t *misses = allocate(count * 4);
     uint32_t half = below(count + 1);
-    CHECK(!gb_encode_blocks(&state, ids, half, runs, &run_bytes, run_room, misses, &miss_count, count));
-    CHECK(!gb_encode_blocks(&state, ids + half, count - half, runs, &run_bytes, run_room, misses, &miss_count, count));
-    CHECK(!gb_encode_end(&state, runs, &run_bytes, run_room));
+    CHECK(!gb_encode_blocks(&state, ids, half, runs, &run_bytes, run_capacity, misses, &miss_count, count));
+    CHECK(!gb_encode_blocks(&state, ids + half, count - half, runs, &run_bytes, run_capacity, misses, &miss_count, count));
+    CHECK(!gb_encode_end(&state, runs, &run_bytes, run_capacity));
     CHECK(!gb_decode_blocks(runs, run_bytes, misses, miss_count, again, state.local_count, out, count));
     for (uint32_t i = 0; i < count; i++) {
         CHECK(order[out[i]] == ids[i]);
@@ -61,7 +61,7 @@ static void test_blocks(void)
     damage(runs, run_bytes);
     damage((uint8_t *)misses, miss_count * 4);
     uint64_t cut = below((uint32_t)run_bytes + 1);
-    uint8_t *shorter = room(cut);
+    uint8_t *shorter = allocate(cut);
     memcpy(shorter, runs, cut);
     if (!gb_decode_blocks(shorter, cut, misses, miss_count, again, state.local_count, out, count)) {
         for (uint32_t i = 0; i < count; i++) {
@@ -73,16 +73,16 @@ static void test_blocks(void)
 
 enum { LIMIT = 40 };
 
-/* An encoder with exactly the room that `words` words may need. */
+/* An encoder with exactly the capacity that `words` words may need. */
 static gb_access_encoder new_encoder(uint64_t words)
 {
     uint64_t bytes = 16 * words + 128, slots = 4 * words + 1024;
     return (gb_access_encoder){
-        .model = {.shapes = room(LIMIT * sizeof(gb_shape)), .slots = room(slots * sizeof(gb_slot)), .slot_room = slots,
-                  .content = room(8 << GB_CONTENT_BITS), .limit = LIMIT},
-        .shapes = room(bytes), .shape_room = bytes, .metas = room(bytes / 2), .meta_room = bytes / 4,
-        .addresses = room(bytes), .address_room = bytes, .value_runs = room(bytes), .value_run_room = bytes,
-        .values = room(bytes), .value_room = bytes, .changed = ~0u,
+        .model = {.shapes = allocate(LIMIT * sizeof(gb_shape)), .slots = allocate(slots * sizeof(gb_slot)), .slot_capacity = slots,
+                  .content = allocate(8 << GB_CONTENT_BITS), .limit = LIMIT},
+        .shapes = allocate(bytes), .shape_capacity = bytes, .metas = allocate(bytes / 2), .meta_capacity = bytes / 4,
+        .addresses = allocate(bytes), .address_capacity = bytes, .value_runs = allocate(bytes), .value_run_capacity = bytes,
+        .values = allocate(bytes), .value_capacity = bytes, .changed = ~0u,
     };
 }
 
@@ -95,8 +95,8 @@ static void free_encoder(gb_access_encoder *state)
 static gb_columns new_columns(uint32_t size)
 {
     return (gb_columns){
-        .ids = room(size * 4), .id_room = size, .event_words = room(size * 4), .event_word_room = size,
-        .event_at = room(size * 4), .event_offset = room(size * 4), .event_room = size,
+        .ids = allocate(size * 4), .id_capacity = size, .event_words = allocate(size * 4), .event_word_capacity = size,
+        .event_at = allocate(size * 4), .event_offset = allocate(size * 4), .event_capacity = size,
     };
 }
 
@@ -108,7 +108,7 @@ static void free_columns(gb_columns *columns)
 static void test_words(void)
 {
     uint32_t count = below(60), size = below(70);
-    uint32_t *words = room(count * 4);
+    uint32_t *words = allocate(count * 4);
     for (uint32_t i = 0; i < count; i++) {
         words[i] = below(3) ? below(LIMIT) : (uint32_t)next() & ~(below(4) ? 0xf0u << 16 : 0);
     }
@@ -116,7 +116,7 @@ static void test_words(void)
     gb_access_encoder accesses = new_encoder(count);
     int64_t result = gb_split(words, count, &columns, &accesses);
     CHECK(result <= 0 && (!result || (!columns.id_count && !columns.event_count)));
-    uint32_t *offset = room(size * 4);
+    uint32_t *offset = allocate(size * 4);
     CHECK(gb_event_offsets(columns.event_words, columns.event_word_count, offset, size) == (int64_t)columns.event_count);
     gb_event_offsets(words, count, offset, size);
     free_columns(&columns), free_encoder(&accesses);
@@ -170,21 +170,21 @@ static int64_t decode_accesses(const gb_access_encoder *in, uint64_t cut, const 
 {
     /* A block's number is its id here; the last block is told as the one that follows, as when a frame ends inside it. */
     uint64_t slots = 4 * in->meta_count, blocks = columns->id_count ? columns->id_count - 1 : 0;
-    gb_foresight model = {.shapes = room((LIMIT + 1) * sizeof(gb_shape)), .slots = room(slots * sizeof(gb_slot)),
-                          .slot_room = slots, .content = room(8 << GB_CONTENT_BITS), .limit = LIMIT + 1};
+    gb_access_predictor model = {.shapes = allocate((LIMIT + 1) * sizeof(gb_shape)), .slots = allocate(slots * sizeof(gb_slot)),
+                          .slot_capacity = slots, .content = allocate(8 << GB_CONTENT_BITS), .limit = LIMIT + 1};
     uint64_t sizes[5] = {in->shape_bytes, in->meta_count * 2, in->address_bytes, in->value_run_bytes, in->value_bytes};
     const void *streams[5] = {in->shapes, in->metas, in->addresses, in->value_runs, in->values};
     void *copies[5];
     for (unsigned i = 0; i < 5; i++) {
         sizes[i] = i == cut ? below((uint32_t)sizes[i] / 2 + 1) * 2ull : sizes[i];
-        copies[i] = room(sizes[i]);
+        copies[i] = allocate(sizes[i]);
         memcpy(copies[i], streams[i], sizes[i]);
     }
     gb_access_streams coded = {copies[0], sizes[0], copies[1], sizes[1] / 2, copies[2], sizes[2], copies[3], sizes[3],
                                copies[4], sizes[4]};
-    uint32_t *at = room(count * 4), following = columns->id_count ? columns->ids[blocks] : ~0u;
-    uint16_t *meta = room(count * 2);
-    uint64_t *address = room(count * 8), *value = room(count * 16);
+    uint32_t *at = allocate(count * 4), following = columns->id_count ? columns->ids[blocks] : ~0u;
+    uint16_t *meta = allocate(count * 2);
+    uint64_t *address = allocate(count * 8), *value = allocate(count * 16);
     int64_t result =
         gb_decode_accesses(&model, &coded, columns->ids, blocks, following, count, at, meta, address, value);
     for (uint64_t i = 0; i < count && out; i++) {
@@ -239,8 +239,8 @@ static void test_accesses(void)
 static void test_numbers(void)
 {
     uint32_t count = below(50), size = below(600);
-    uint8_t *bytes = room(size);
-    uint32_t *values = room(count * 4);
+    uint8_t *bytes = allocate(size);
+    uint32_t *values = allocate(count * 4);
     for (uint32_t i = 0; i < size; i++) {
         bytes[i] = below(2) ? (uint8_t)next() : below(128);
     }
@@ -255,7 +255,7 @@ static void test_numbers(void)
 static void test_records(void)
 {
     enum { MOST = 12 };
-    uint8_t *blob = room(MOST * 128);
+    uint8_t *blob = allocate(MOST * 128);
     uint64_t size = 0, offset[MOST + 1];
     uint16_t instructions[MOST + 1];
     uint32_t largest = 0, blocks[64], slots[MOST + 1], pages[2] = {3, 4};
@@ -277,7 +277,7 @@ static void test_records(void)
         memcpy(blob + size + sizeof record, tail, record.size - sizeof record);
         size += record.size;
     }
-    uint8_t *exact = room(size);
+    uint8_t *exact = allocate(size);
     memcpy(exact, blob, size);
     if (below(2)) {
         damage(exact, size);

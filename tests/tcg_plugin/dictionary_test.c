@@ -25,17 +25,17 @@ static gb_block *make(uint8_t *space, uint32_t number)
 
 int main(void)
 {
-    gb_names names = {0};
+    gb_block_table names = {0};
     uint8_t *space = aligned_alloc(8, 64);
     for (uint32_t number = 0; number < BLOCKS; number++) {
         gb_block *block = make(space, number);
         block->flags = (uint8_t)number;
-        gb_entry *entry = gb_names_find(&names, block);
+        gb_entry *entry = gb_block_table_find(&names, block);
         CHECK(entry && entry->record->id == number + 1 && entry->window == 0);
         entry->window = 5;
     }
     for (uint32_t number = 0; number < BLOCKS; number++) {
-        gb_entry *entry = gb_names_find(&names, make(space, number));
+        gb_entry *entry = gb_block_table_find(&names, make(space, number));
         CHECK(entry->record->id == number + 1 && entry->window == 5);
         CHECK(memcmp(entry->record + 1, space + 40, 16) == 0);
     }

@@ -236,14 +236,14 @@ static void test_unwanted_words_leave_no_trace(void)
 {
     start(4, false);
     gb_ring_put(&ring, 1);
-    uint32_t told = ring.told;
-    gb_ring_off(&ring, true);
+    uint32_t told = ring.reader_epoch;
+    gb_ring_set_off(&ring, true);
     for (unsigned i = 0; i < 10 * WORDS; i++) {
         gb_ring_put(&ring, 99);
     }
     gb_ring_flush(&ring);
-    gb_ring_off(&ring, false);
-    CHECK(ring.told != told);
+    gb_ring_set_off(&ring, false);
+    CHECK(ring.reader_epoch != told);
     gb_ring_put(&ring, 2);
     gb_ring_close(&ring, NULL, 0);
     uint32_t expected = 1;

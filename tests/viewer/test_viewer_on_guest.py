@@ -229,7 +229,7 @@ def test_two_windows_on_one_machine_and_one_killed(machine):
             wait_until(lambda screen=screen: "Glass Box" in screen.title(), 60)
         first.viewer.kill()
         first.viewer.wait()
-        assert machine.client.status()["runstate"] == "running"
+        assert machine.client.status().runstate == "running"
         second.press("q")
         assert second.viewer.wait(20) == 0, second.viewer.stderr.read()
 
@@ -239,7 +239,7 @@ def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
         command = [sys.executable, "-m", "qemu_bridge.cli", "snap", "dying", "-o", str(tmp_path / "x.png")]
         snapping = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)
-        os.kill(found.client.status()["qemu_pid"], 9)
+        os.kill(found.client.status().qemu_pid, 9)
         _, talk = snapping.communicate(timeout=60)
         assert "Traceback" not in talk
         assert snapping.returncode == 0 or (snapping.returncode in (1, 2) and len(talk.strip().splitlines()) == 1), talk

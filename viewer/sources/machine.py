@@ -69,7 +69,7 @@ class MachineSource:
     def title(self) -> str:
         """``demo · 128 MiB RAM · Linux 6.1.0``."""
         try:
-            kernel = self._client().kernel()["release"]
+            kernel = self._client().kernel().value.release
         except GuestError:
             kernel = ""
         # Of a capture's path the folder: the name stands in titles and in names of files.
@@ -93,4 +93,4 @@ class MachineSource:
 
     def page_map(self) -> PageMap:
         """A fresh page map."""
-        return self._client().page_map()
+        return self._client().page_map().value

@@ -1,9 +1,4 @@
-"""What stands behind a machine's RAM, and the commonest case of it: a QEMU that we started.
-
-A daemon serves RAM; whose it is makes little difference to it. `Origin` is that difference: how to talk to whoever runs
-the vCPUs, when that has ended, and what it means to stop. A QEMU of our own dies with us (`Qemu`); one that somebody
-else started lives on, and a file with RAM in it has no vCPUs at all (`attach`).
-"""
+"""A QEMU that we started: it dies with this process, however that ends."""
 
 from __future__ import annotations
 
@@ -14,14 +9,16 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ...errors import MachineError, MachineGoneError
-from ...machine.config import Endpoints, MachineConfig, qemu_argv
+from ...machine.config import RAM_BACKEND, Endpoints, MachineConfig, qemu_argv
+from ...memory.addresses import RamLayout, parse_mtree
 from ...wire import connection
+from ...wire.records import Origin
+from .backend import Shell
 
 if TYPE_CHECKING:
     from ...machine.monitor import Monitor
@@ -29,51 +26,14 @@ if TYPE_CHECKING:
 _QUIT_TIMEOUT_S = 5.0
 
 
-class Shell(Protocol):
-    """A root shell in the guest."""
-
-    async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-        """(output, exit status) of `command`; `MachineError` where there is no shell or no answer."""
-
-    def forget(self) -> None:
-        """Wait for no earlier answer: the guest was reset."""
-
-
-class Origin(Protocol):
-    """What a machine's RAM belongs to.
-
-    Attributes:
-        kind: what the connection file says: ``started``, ``attached``, ``image`` or ``capture``.
-        pid: the process that may be stopped and looked into to find what it wrote, None for one that is not ours.
-    """
-
-    kind: str
-    pid: int | None
-
-    @property
-    def exit_status(self) -> int | None:
-        """Of the QEMU that has ended, negative for the signal that killed it; None where nobody can know."""
-
-    def connect(self, name: str) -> AbstractAsyncContextManager[Monitor]:
-        """The way to its vCPUs, for as long as the context lasts; `MachineError` when it does not answer."""
-
-    def shell(self) -> Shell:
-        """The guest's root shell, or what says that there is none."""
-
-    async def wait(self) -> None:
-        """Return when it has ended by itself."""
-
-    async def end(self, monitor: Monitor) -> None:
-        """Do what `glassbox stop` means for it."""
-
-    def describe_exit(self, asked: bool) -> str:
-        """How it ended, in words; `asked` if somebody wanted it to."""
-
-
-class Qemu:
+class StartedQemu:
     """One running QEMU and our ends of its sockets. It dies with this process, however that ends."""
 
-    kind = "started"
+    origin = Origin.STARTED
+    is_still = False
+    signals_ready = True
+    idle_timeout_s: float | None = None
+    symbols: Path | None = None
 
     def __init__(
         self,
@@ -111,7 +71,7 @@ class Qemu:
 
     @contextlib.asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Monitor]:
-        """The QMP connection; `MachineError` with QEMU's last words when it did not start."""
+        """The QMP connection; `MachineError` with the last line of QEMU's log when it did not start."""
         # Imported here, while QEMU starts.
         from ...machine.monitor import Monitor
 
@@ -125,7 +85,15 @@ class Qemu:
                 raise
             self.process.kill()
             self.process.wait()
-            raise MachineError(f"QEMU did not start: {self.last_words()}") from None
+            raise MachineError(f"QEMU did not start: {self.last_log_line()}") from None
+
+    async def check_layout(self, monitor: Monitor, layout: RamLayout) -> None:
+        """`MachineError` unless QEMU confirms our rule: every address would be wrong."""
+        reported = parse_mtree(await monitor.hmp("info mtree -f"), RAM_BACKEND)
+        if reported != layout:
+            raise MachineError(
+                f"QEMU lays out RAM as {reported.regions}, expected {layout.regions}; use machine type pc or q35"
+            )
 
     def shell(self) -> Shell:
         """The shell on the guest's second serial port."""
@@ -163,9 +131,9 @@ class Qemu:
             return "it was stopped" if asked else "the guest powered off"
         if status < 0:
             return f"QEMU was killed by {signal.Signals(-status).name}"
-        return f"QEMU ended with status {status}: {self.last_words()}"
+        return f"QEMU ended with status {status}: {self.last_log_line()}"
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """The last line that QEMU wrote to its log."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1].removeprefix("qemu-system-x86_64: ") if lines else "it gave no reason"

@@ -27,12 +27,13 @@ from ...memory.paging import PageTables
 from ...memory.ram import GuestRam
 
 if TYPE_CHECKING:
+    import msgspec
     from _typeshed import DataclassInstance
 
     from ...kernel.volatility_adapter import VolatilityAdapter
 
-Row: TypeAlias = "DataclassInstance"
-"""A frozen dataclass."""
+Row: TypeAlias = "DataclassInstance | msgspec.Struct"
+"""A frozen dataclass, or a record of `wire.records`."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -20,10 +19,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+import msgspec
+
 from ...errors import GlassBoxError, UsageError
 from ...host.json_types import JsonValue
 from ...kernel.budget import Budget, OutOfBudgetError
-from ...wire.records import OverlayInfo, OverlayTable, to_json
+from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
 
@@ -155,13 +156,13 @@ def _check(found: object) -> Overlay:
 
 def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], int]:
     """The JSON object of a row and its size; `ValueError` or `TypeError` for an invalid one."""
-    if not dataclasses.is_dataclass(row):
+    if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
-    made = to_json(row)
+    made = msgspec.to_builtins(row)
     for field in fields:
         if field not in made:
             raise ValueError(f"its rows lack the column {field}")
-    return made, len(json.dumps(made))
+    return made, len(msgspec.json.encode(made))
 
 
 @contextmanager

@@ -24,8 +24,10 @@ import numpy as np
 
 from tcg_plugin.layout import ChunkFlag, Event, Feature
 
-from ..file.codec import NONE, EventList, Found, check_blocks
-from ..file.reader import Blocks, BlockTable, Events, Frame, TraceReader
+from ..file.block_table import BlockTable
+from ..file.frame import Blocks, Events, Frame
+from ..file.reader import TraceReader
+from ..file.records import NONE, EventList, Found, check_blocks
 
 MOST_FINDINGS = 1000
 """How many findings a report lists; all are counted."""
@@ -103,7 +105,7 @@ class Report:
         return not self.count
 
     def add(self, kind: str, frame: int, vcpu: int, block: int, text: str) -> None:
-        """Count a finding, and list it if there is room."""
+        """Count a finding, and list it if fewer than `MOST_FINDINGS` are."""
         self.count += 1
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(Finding(kind, frame, vcpu, block, text))
@@ -131,13 +133,14 @@ def check_trace(trace: TraceReader) -> Report:
     """Check a whole trace, a frame at a time. `TraceError` if a frame cannot be read at all."""
     report = Report()
     vcpus = [_Vcpu() for _ in range(trace.vcpus)]
+    is_verified = bool(trace.info.features & Feature.VERIFY)
     contents: dict[int, int] = {}
     for frame in trace.frames():
         report.frames += 1
         _check_dictionary(report, frame, contents)
         instructions = blocks = 0
         for vcpu, state in enumerate(vcpus):
-            found = _check_vcpu(report, frame, vcpu, state)
+            found = _check_vcpu(report, frame, vcpu, state, is_verified)
             blocks, instructions = blocks + len(found), instructions + int(found.instructions.sum(dtype=np.int64))
         unit = trace.file.units[frame.number]
         if (blocks, instructions) != (unit["blocks"], unit["instructions"]):
@@ -158,7 +161,7 @@ def _check_dictionary(report: Report, frame: Frame, contents: dict[int, int]) ->
             report.add("dictionary", frame.number, 0, -1, f"id {block_id} means something else than in a frame before")
 
 
-def _check_vcpu(report: Report, frame: Frame, vcpu: int, state: _Vcpu) -> Blocks:
+def _check_vcpu(report: Report, frame: Frame, vcpu: int, state: _Vcpu, is_verified: bool) -> Blocks:
     blocks, events, row = frame.blocks(vcpu), frame.events(vcpu), frame.vcpu(vcpu)
     if blocks.first_block != state.blocks or blocks.first_instruction != state.instructions:
         report.add("count", frame.number, vcpu, -1, f"it begins at block {blocks.first_block}, not at {state.blocks}")
@@ -174,7 +177,7 @@ def _check_vcpu(report: Report, frame: Frame, vcpu: int, state: _Vcpu) -> Blocks
     _check_continuity(report, blocks, before, _join(state.tail, events.list))
     state.tail = _behind(events.list, len(blocks), state.tail)
     _check_chunks(report, frame, vcpu, state, frame.chunks(vcpu))
-    _check_windows(report, frame, events, blocks, state)
+    _check_windows(report, events, blocks, state, is_verified)
     state.blocks, state.instructions = blocks.first_block + len(blocks), blocks.first_instruction + count
     return blocks
 
@@ -231,13 +234,12 @@ def _check_chunks(report: Report, frame: Frame, vcpu: int, state: _Vcpu, chunks:
         state.sequence, state.window = int(chunk["sequence"]), int(chunk["window"])
 
 
-def _check_windows(report: Report, frame: Frame, events: Events, blocks: Blocks, state: _Vcpu) -> None:
+def _check_windows(report: Report, events: Events, blocks: Blocks, state: _Vcpu, verified: bool) -> None:
     kinds = (Event.WINDOW_START, Event.WINDOW_STOP, Event.GAP, Event.FILTER, Event.LEFT_OUT)
     wanted = np.flatnonzero(np.isin(events.types, kinds)).tolist()
     if not wanted:
         return
     totals = np.concatenate([[0], np.cumsum(blocks.instructions, dtype=np.int64)]) + blocks.first_instruction
-    verified = bool(frame.trace.info.features & Feature.VERIFY)
     for index in wanted:
         place = min(int(events.list.at[index]), len(blocks))
         here, kind = int(totals[place]), Event(int(events.types[index]))

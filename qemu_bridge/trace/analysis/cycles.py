@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..file.codec import U8, U16, U32, U64, Flow
-from ..file.native import checked, load, pointer
-from ..file.reader import BlockTable
+from ..file.block_table import BlockTable
+from ..file.native import U8, U16, U32, U64, checked, load, pointer
+from ..file.records import Flow
 
 LOOPED = np.uint32(1 << 31)
 """In a path's symbol: loops that begin at this block ran before it."""
@@ -51,7 +51,7 @@ _ENTRY = np.dtype("V32")
 class _Cycles(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("blocks", "stack", "powers", "paths", "symbols")),
-        *((name, c_uint64) for name in ("limit", "symbol_room", "symbol_count", "path_count")),
+        *((name, c_uint64) for name in ("limit", "symbol_capacity", "symbol_count", "path_count")),
         *((name, c_uint64) for name in ("hash", "own", "now", "top", "base", "previous")),
     )
 

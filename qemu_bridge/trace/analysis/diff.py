@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..file.reader import Blocks, BlockTable, TraceReader
+from ..file.block_table import BlockTable
+from ..file.frame import Blocks
+from ..file.reader import TraceReader
 
 
 @dataclass(frozen=True, slots=True)

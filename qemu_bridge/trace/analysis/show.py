@@ -18,7 +18,8 @@ import numpy as np
 from tcg_plugin.layout import REGISTERS, Event
 
 from ...errors import TraceError
-from ..file.reader import Blocks, Events, TraceReader
+from ..file.frame import Blocks, Events
+from ..file.reader import TraceReader
 
 Symbolizer = Callable[[int], str]
 """Name of the code at an address, such as ``schedule+0x1c``; empty if it has none."""

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..file.codec import U8, U64
-from ..file.native import checked, load, pointer
-from ..file.reader import Blocks
+from ..file.frame import Blocks
+from ..file.native import U8, U64, checked, load, pointer
 
 NAMED = 1 << 62
 """In a key: the rest is the number of a name; else the key is an address."""
@@ -30,7 +29,7 @@ MOST_STACKS = 4096
 CALL, RETURN, IRET = 1, 2, 3
 SWITCH, EXCEPTION = 0, 1
 
-ROOM, THREADS = 1024, 256
+CAPACITY, THREADS = 1024, 256
 EVENT = np.dtype([("at", "<u8"), ("from", "<u8"), ("key", "<u8"), ("kind", "<u4"), ("stack", "<u4")])
 """What comes before block `at`: a switch to stack `stack`, or an exception at `from`, which is in the function `key`."""
 
@@ -41,7 +40,7 @@ _ENTRY = np.dtype("V16")
 class _Tree(ctypes.Structure):
     _fields_ = (
         *(("nodes", c_void_p), ("table", c_void_p)),
-        *((name, c_uint64) for name in ("node_count", "node_room", "table_mask")),
+        *((name, c_uint64) for name in ("node_count", "node_capacity", "table_mask")),
     )
 
 
@@ -71,11 +70,11 @@ def _library() -> ctypes.CDLL:
 class StackTree:
     """A tree of keys with the instructions of each stack; all vCPUs share it."""
 
-    def __init__(self, room: int = MOST_NODES) -> None:
-        """With room for `room` different stacks."""
-        self._nodes = np.zeros(room, _NODE)
-        self._table = np.zeros(1 << room.bit_length(), np.uint32)
-        self.c = _Tree(self._nodes.ctypes.data, self._table.ctypes.data, 1, room, len(self._table) - 1)
+    def __init__(self, capacity: int = MOST_NODES) -> None:
+        """For up to `capacity` different stacks."""
+        self._nodes = np.zeros(capacity, _NODE)
+        self._table = np.zeros(1 << capacity.bit_length(), np.uint32)
+        self.c = _Tree(self._nodes.ctypes.data, self._table.ctypes.data, 1, capacity, len(self._table) - 1)
 
     def child(self, parent: int, key: int) -> int:
         """The node of `key` called from node `parent`; 0 is the root of the tree."""
@@ -99,9 +98,13 @@ class Stacks:
     def __init__(self, tree: StackTree) -> None:
         """Its nodes are those of `tree`."""
         self._tree = tree
-        self._aside = (np.zeros((THREADS, ROOM), _ENTRY), np.zeros(THREADS, np.uint32), np.zeros(THREADS, np.uint64))
+        self._aside = (
+            np.zeros((THREADS, CAPACITY), _ENTRY),
+            np.zeros(THREADS, np.uint32),
+            np.zeros(THREADS, np.uint64),
+        )
         self._arrays: tuple[npt.NDArray[Any], ...] = (
-            np.zeros((0, ROOM), _ENTRY),
+            np.zeros((0, CAPACITY), _ENTRY),
             np.zeros(0, np.uint32),
         )
         self._bases = np.zeros(0, np.uint32)

@@ -20,7 +20,7 @@ from tcg_plugin.layout import NO_OFFSET
 
 from ...errors import GlassBoxError
 from ...memory.addresses import RamLayout, RamOffset
-from ...wire.records import Place, Process, Symbol
+from ...wire.records import Answer, Place, Process, Symbol
 
 WRITER = np.dtype([("code", "<u8"), ("root", "<u8")])
 """`gb_writer` of trace_abi.h: the instruction, by address (kernel) or offset in the RAM file, and CR3."""
@@ -47,13 +47,13 @@ class LastWriter:
 class Namer(Protocol):
     """What is asked of a `Client`."""
 
-    def symbols(self, wanted: str) -> list[Symbol]:
+    def sym(self, symbol: str, /) -> Answer[tuple[Symbol, ...]]:
         """Symbols at an address."""
 
-    def processes(self) -> list[Process]:
+    def ps(self) -> Answer[tuple[Process, ...]]:
         """Processes of the guest."""
 
-    def whose(self, place: str, pid: int | None = None) -> Place:
+    def identify(self, place: str, /) -> Answer[Place]:
         """What lies at a place."""
 
 
@@ -66,7 +66,7 @@ def name_writer(client: Namer, writer: Any, ram_layout: RamLayout) -> LastWriter
     if not code and not root:
         return None
     try:
-        found = [each for each in client.processes() if _is_of(each, root)]
+        found = [each for each in client.ps() if _is_of(each, root)]
     except GlassBoxError:
         found = []
     pid, name = (found[0].pid, found[0].name) if found else (0, "")
@@ -82,14 +82,14 @@ def _name_code(client: Namer, code: int, pid: int, ram_layout: RamLayout) -> str
         return "code outside RAM"
     try:
         if code >> 63:
-            return _name_symbol(client.symbols(f"{code:#x}")) or f"{code:#x}"
-        place = client.whose(f"{ram_layout.to_physical(RamOffset(code)):#x}")
+            return _name_symbol(client.sym(f"{code:#x}").value) or f"{code:#x}"
+        place = client.identify(f"{ram_layout.to_physical(RamOffset(code)):#x}").value
     except GlassBoxError:
         return f"{code:#x}"
     for mapping in place.mappings:
         if mapping.pid == pid or not pid:
             return f"{mapping.virtual:#x} in {mapping.area or 'memory without a name'}"
-    return (place.symbol and _name_symbol([place.symbol])) or f"code at physical {place.physical:#x}"
+    return (place.symbol and _name_symbol((place.symbol,))) or f"code at physical {place.physical:#x}"
 
 
 def _name_symbol(symbols: Sequence[Symbol]) -> str:

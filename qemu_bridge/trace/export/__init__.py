@@ -14,28 +14,15 @@ each is a module with ``write(trace, output, naming)``.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import HostError, UsageError
+from ..analysis.naming import Naming
 from ..file.reader import TraceReader
 
+__all__ = ["FORMATS", "Naming", "export"]
+
 FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
-
-
-def _nothing(number: int) -> str:
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What the caller knows and a trace does not: names of code and of processes, empty where there is none."""
-
-    symbol: Callable[[int], str] = _nothing
-    """Name of the code at an address, with ``+0x…`` if it is not the first byte."""
-    process: Callable[[int], str] = _nothing
-    """Name of the process with a page-table root."""
 
 
 def export(path: Path, form: str, output: Path, naming: Naming | None = None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..file.codec import U64
+from ..file.native import U64
 from ..file.reader import TraceReader
 from . import Naming
 

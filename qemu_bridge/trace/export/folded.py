@@ -24,8 +24,10 @@ import numpy.typing as npt
 from tcg_plugin.layout import NO_OFFSET, Event
 
 from ..analysis.stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
-from ..file.codec import U8, U64
-from ..file.reader import BlockTable, Frame, TraceReader
+from ..file.block_table import BlockTable
+from ..file.frame import Frame
+from ..file.native import U8, U64
+from ..file.reader import TraceReader
 from . import Naming
 
 THREAD_SWITCH = "__switch_to_asm"

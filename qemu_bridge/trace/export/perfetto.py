@@ -17,7 +17,8 @@ import numpy as np
 
 from tcg_plugin.layout import Event
 
-from ..file.reader import Frame, TraceReader
+from ..file.frame import Frame
+from ..file.reader import TraceReader
 from . import Naming
 
 _BEGIN, _END, _INSTANT = 1, 2, 3

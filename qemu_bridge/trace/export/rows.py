@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import HostError
-from ..file.reader import BlockTable, Frame
+from ..file.block_table import BlockTable
+from ..file.frame import Frame
 
 
 def block_rows(frame: Frame, vcpu: int) -> dict[str, npt.NDArray[Any]]:

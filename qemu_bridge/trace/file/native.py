@@ -17,6 +17,14 @@ from tcg_plugin.build import BuildError, find_library
 
 from ...errors import HostError, TraceError
 
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+
+NONE = 0xFFFFFFFF
+"""No block: what stands for the block before or after where there is none."""
+
 _ERRORS = {
     -1: "more is in it than it says",
     -2: "the words of a ring are damaged",
@@ -50,3 +58,12 @@ def pointer(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> int:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise TypeError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype}")
     return array.ctypes.data
+
+
+def grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """`array` if it has `size` items, else a larger one that begins with them; what is new holds anything."""
+    if len(array) >= size:
+        return array
+    larger = np.empty(max(size, len(array) * 3 // 2), array.dtype)
+    larger[: len(array)] = array
+    return larger

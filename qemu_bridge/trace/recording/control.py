@@ -1,6 +1,6 @@
 """The shared file between the daemon, the plugin in QEMU and whoever reads the trace: made, armed, disarmed.
 
-The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have room for
+The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have space for
 64 MiB a vCPU, of which only what a window uses is ever backed by memory.
 
 >>> control = TraceControl(Path("/dev/shm/glassbox-0-demo-1.trace"))
@@ -14,91 +14,18 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tcg_plugin import layout
-from tcg_plugin.layout import Command, Feature, Mode, Scope, State
+from tcg_plugin.layout import Command, Feature, State
 
-from ...errors import MachineError, UsageError
+from ...errors import MachineError
 from ...memory.addresses import RamLayout
-
-RING_STRIDE = 64 << 20
-"""Bytes of the file that a vCPU's ring may use."""
+from ...wire.trace_records import RING_STRIDE, ArmOptions
 
 DICTIONARY_BYTES = 1 << 20
-DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS = 256 << 10, 16
 _FALLOC_FL_PUNCH = 0x03
 """FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArmOptions:
-    """What a window of the trace records, and from when to when.
-
-    `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
-    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded. The window
-    opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
-    after `limit_instructions` or `limit_s` seconds; 0 stands for at once and for never.
-    """
-
-    features: Feature = Feature.BLOCKS | Feature.EVENTS
-    mode: Mode = Mode.LOSSLESS
-    scope: Scope = Scope.KERNEL | Scope.USER
-    chunk_bytes: int = DEFAULT_CHUNK_BYTES
-    chunks: int = DEFAULT_CHUNKS
-    ranges: Sequence[tuple[int, int]] = field(default=())
-    roots: Sequence[int] = field(default=())
-    points: Sequence[int] = field(default=())
-    trigger_address: int = 0
-    trigger_hits: int = 0
-    start_instructions: int = 0
-    limit_instructions: int = 0
-    limit_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """The options as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> ArmOptions:
-        """The options in a JSON object; what it leaves out is as by default. `UsageError` for what cannot be."""
-        kinds: dict[str, Callable[[Any], Any]] = {
-            "features": Feature,
-            "mode": Mode,
-            "scope": Scope,
-            "limit_s": float,
-            "ranges": lambda rows: tuple((int(start), int(end)) for start, end in rows),
-            "roots": lambda rows: tuple(map(int, rows)),
-            "points": lambda rows: tuple(map(int, rows)),
-        }
-        try:
-            made: dict[str, Any] = {name: kinds.get(name, int)(value) for name, value in record.items()}
-            options = cls(**made)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"these are no options of a trace ({error}); see docs/trace.md") from None
-        options.validate()
-        return options
-
-    def validate(self) -> None:
-        """Raise `UsageError` for what the plugin would refuse."""
-        if not self.features & (Feature.BLOCKS | Feature.HEAT):
-            raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
-        if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
-            raise UsageError(f"chunks of {self.chunk_bytes} bytes cannot be had; give a multiple of 64 from 1024 up")
-        if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:
-            raise UsageError(f"a ring of {self.chunks} chunks cannot be had; give 2 or more and at most 64 MiB in all")
-        if not 0 <= self.limit_s < 1e9:
-            raise UsageError(f"a window of {self.limit_s} seconds cannot be had; give a number from 0 up")
-        for name, given, limit in (
-            ("ranges", self.ranges, layout.MAX_RANGES),
-            ("page-table roots", self.roots, layout.MAX_ROOTS),
-            ("points", self.points, layout.MAX_POINTS),
-        ):
-            if len(given) > limit:
-                raise UsageError(f"{len(given)} {name} are too many; give up to {limit}")
 
 
 def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
@@ -181,10 +108,10 @@ class TraceControl:
         return bytes(self.block.error).decode(errors="replace")
 
     def want(self, options: ArmOptions, reader_pid: int) -> None:
-        """Write down that a window of `options` is wanted; the plugin opens it when a vCPU awakes.
+        """Command a window of `options`; the plugin opens it when a vCPU resumes.
 
-        `reader_pid` drains the rings, and a lossless window ends when it does. Raises `UsageError` for options that
-        cannot be, `MachineError` while a window is open or another living reader has not finished the last one.
+        `reader_pid` drains the rings, and a lossless window ends when that process does. Raises `UsageError` for invalid
+        options, `MachineError` while a window is open or another living reader has not finished the last one.
         """
         options.validate()
         if self.is_armed:
@@ -210,7 +137,7 @@ class TraceControl:
         self._command(Command.ARM)
 
     def _discard_rest(self, reader_pid: int) -> None:
-        """Forget what nobody will read of the last window: chunks of this one may have another size."""
+        """Drop what is unread of the last window: chunks of this one may have another size."""
         left = [header for header in (*self.vcpus, self.dictionary) if header.tail != header.head]
         last = self.block.reader_pid
         if left and last != reader_pid and is_alive(last):
@@ -219,16 +146,16 @@ class TraceControl:
             header.tail = header.head
 
     def disarm(self) -> None:
-        """Write down that no window is wanted; the plugin closes it when a vCPU awakes or changes its chunk."""
+        """Command that no window is open; the plugin closes it when a vCPU resumes or changes its chunk."""
         self._command(Command.DISARM)
 
     def want_heat(self, is_wanted: bool) -> None:
-        """Write down whether heat is wanted; the plugin obeys when a vCPU awakes, and an open window stays open."""
+        """Command whether heat is counted; the plugin acts when a vCPU resumes, and an open window stays open."""
         self.block.heat_wanted = is_wanted
 
     @property
     def is_heat_settled(self) -> bool:
-        """Whether heat is counted or not as was written down last; an open window with heat in it counts too."""
+        """Whether heat is counted or not as was commanded last; an open window with heat in it counts too."""
         of_window = self.is_armed and bool(self.block.features & Feature.HEAT)
         return bool(self.block.heat_on) == (bool(self.block.heat_wanted) or of_window)
 
@@ -237,10 +164,10 @@ class TraceControl:
         # Last: whoever sees the new generation sees all of the above (stores are not reordered on x86-64).
         self.block.generation = (self.block.generation + 1) & 0xFFFFFFFF
 
-    def tell(self, vcpu: int, root: int, idt_base: int, idt_limit: int) -> None:
-        """Tell the plugin what only QEMU's monitor knows of a vCPU: CR3 and its interrupt descriptor table."""
+    def set_initial_state(self, vcpu: int, cr3: int, idt_base: int, idt_limit: int) -> None:
+        """Write what only QEMU's monitor knows of a vCPU when it is armed: CR3 and interrupt descriptor table."""
         header = self.vcpus[vcpu]
-        header.told_root, header.told_idt_base, header.told_idt_limit = root, idt_base, idt_limit
+        header.initial_cr3, header.initial_idt_base, header.initial_idt_limit = cr3, idt_base, idt_limit
 
     def free_rings(self) -> None:
         """Give the memory of the rings back to the host; call it disarmed and drained."""

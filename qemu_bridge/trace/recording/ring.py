@@ -21,7 +21,7 @@ from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkHeader
 
 from ...errors import TraceError
-from ..file.codec import Records, index_records
+from ..file.records import Records, index_records
 from .control import TraceControl
 
 MOST_IDS = 1 << 27

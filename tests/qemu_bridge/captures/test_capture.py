@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import booted, glassbox, wait_until
 
-from qemu_bridge.captures import capture
-from qemu_bridge.captures.capture import check_ram, read_manifest, read_page_map, write_capture
+from qemu_bridge.captures import files as capture
+from qemu_bridge.captures.files import check_ram, read_manifest, read_page_map
+from qemu_bridge.captures.write import Hooks, write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, HostError, MachineError, UsageError
 from qemu_bridge.kernel.symbols import cache
@@ -52,9 +53,9 @@ def taken(machine, tmp_path_factory):
     """A capture of the session's guest, and what every verb said of the guest at that moment."""
     folder = tmp_path_factory.mktemp("captures") / "taken"
     with machine.paused():
-        manifest = write_capture(machine.client, folder)
+        manifest = machine.client.capture(str(folder))
         said = {words: _ask(machine.name, words) for words in READING_VERBS}
-        page_map = machine.client.page_map()
+        page_map = machine.client.page_map().value
     yield folder, manifest, said, page_map
     _let_go(folder)
 
@@ -81,9 +82,9 @@ def test_its_page_map_is_the_stored_one_and_the_one_that_is_made_of_its_ram(take
     folder, _, _, page_map = taken
     stored = read_page_map(folder)
     assert np.array_equal(stored.entries["page_class"], page_map.entries["page_class"])
-    assert stored.grade == Grade.SNAPSHOT and stored.owners
+    assert stored.grade == Grade.CAPTURE and stored.owners
     with Client.connect(str(folder)) as client:
-        made = client.page_map()
+        made = client.page_map().value
     same = made.entries["page_class"] == stored.entries["page_class"]
     # A page that the file system cannot store as a hole counts as touched.
     assert same.mean() > 0.999
@@ -124,7 +125,7 @@ def test_its_daemon_ends_when_nobody_has_looked_for_a_while(taken):
     folder = taken[0]
     name = launch.capture_name(folder)
     with Client.connect(str(folder)) as client:
-        client.processes()
+        client.ps()
         time.sleep(25)
         assert connection.is_alive(name)
     deadline = time.monotonic() + 40
@@ -134,10 +135,10 @@ def test_its_daemon_ends_when_nobody_has_looked_for_a_while(taken):
 
 
 def test_the_guest_runs_on_and_stood_still_for_a_moment_only(machine, tmp_path):
-    manifest = write_capture(machine.client, tmp_path / "one")
-    assert machine.client.status()["runstate"] == "running"
+    manifest = machine.client.capture(str(tmp_path / "one"))
+    assert machine.client.status().runstate == "running"
     assert 0 < manifest.paused_s < 5 and manifest.grade == "paused"
-    assert write_capture(machine.client, tmp_path / "two", live=True).paused_s == 0
+    assert machine.client.capture(str(tmp_path / "two"), live=True).paused_s == 0
 
 
 def test_a_capture_of_a_capture_is_one(taken, tmp_path):
@@ -147,12 +148,12 @@ def test_a_capture_of_a_capture_is_one(taken, tmp_path):
 
 
 def test_a_612_kernel_and_a_guest_that_has_not_booted_can_be_captured(machine_612, image, tmp_path):
-    write_capture(machine_612.client, tmp_path / "new")
+    machine_612.client.capture(str(tmp_path / "new"))
     assert read_manifest(tmp_path / "new").release.startswith("6.12")
     launch.launch(launch.MachineConfig(name="unbooted", kernel=image.kernel, qemu_args=("-S",)))
     with Client.connect("unbooted") as client:
         try:
-            manifest = write_capture(client, tmp_path / "early")
+            manifest = client.capture(str(tmp_path / "early"))
         finally:
             client.stop()
     assert manifest.release == "" and manifest.skipped
@@ -181,12 +182,12 @@ def test_what_was_replaced_is_not_answered_from_what_was_there_before(machine, t
     assert "54321" not in glassbox("ps", str(folder)).stdout
     first = launch.capture_name(folder)
     with Client.connect(machine.name) as client:
-        client.execute("sleep 54321 >/dev/null 2>&1 &")
+        client.exec("sleep 54321 >/dev/null 2>&1 &")
     try:
         assert glassbox("capture", machine.name, "-o", str(folder), "--force").returncode == 0
     finally:
         with Client.connect(machine.name) as client:
-            client.execute("pkill -f 54321")
+            client.exec("pkill -f 54321")
     # Well within the time for which the daemon of the first waits for more questions.
     assert "54321" in glassbox("ps", str(folder)).stdout
     _let_go(folder)
@@ -200,19 +201,20 @@ def test_a_guest_runs_on_when_its_capture_is_ended(machine, tmp_path):
     command = [sys.executable, "-m", "qemu_bridge.cli", "capture", machine.name, "-o", str(tmp_path / "half")]
     ending = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with Client.connect(machine.name) as client:
-        wait_until(lambda: client.status()["runstate"] == "paused" or ending.poll() is not None, 30)
+        wait_until(lambda: client.status().runstate == "paused" or ending.poll() is not None, 30)
         ending.send_signal(signal.SIGTERM)
         _, talk = ending.communicate(timeout=60)
-        assert "Traceback" not in talk and client.status()["runstate"] == "running"
+        assert "Traceback" not in talk and client.status().runstate == "running"
     assert ending.returncode == 0 or list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(machine, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    hooks = Hooks(lambda: contextlib.nullcontext(False), lambda done, total: None, lambda path: None)
     with pytest.raises(HostError, match="make room"):
-        write_capture(machine.client, tmp_path / "big")
-    assert list(tmp_path.iterdir()) == [] and machine.client.status()["runstate"] == "running"
+        write_capture(machine.client, tmp_path / "big", hooks)
+    assert list(tmp_path.iterdir()) == [] and machine.client.status().runstate == "running"
 
 
 # --- what is none ------------------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qemu_bridge.captures.compare import Change, Difference, by_class, compare_pages, owners_that_came_and_went
+from qemu_bridge.captures.compare import Change, by_class, compare_pages, owners_that_came_and_went
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import ENTRY, PageMap
-from qemu_bridge.wire.records import Owner, PageClass
+from qemu_bridge.wire.records import ClassDifference, Owner, PageClass
 
 PAGE = 4096
 
@@ -48,9 +48,9 @@ def test_differences_are_counted_by_class_and_what_is_gone_by_what_it_was():
     before = _map([PageClass.SLAB, PageClass.SLAB, PageClass.FREE], [1, 1, 0], {1: "old"})
     after = _map([PageClass.FREE, PageClass.SLAB, PageClass.SHMEM], [0, 2, 2], {2: "new"})
     change = np.array([Change.GONE, Change.CHANGED, Change.APPEARED], np.uint8)
-    assert by_class(change, before, after) == [
-        Difference(PageClass.SLAB, 1, 0, 1),
-        Difference(PageClass.SHMEM, 0, 1, 0),
-    ]
+    assert by_class(change, before, after) == (
+        ClassDifference("slab", 1, 0, 1),
+        ClassDifference("shmem", 0, 1, 0),
+    )
     came, went = owners_that_came_and_went(before, after)
     assert [owner.name for owner in came] == ["new"] and [owner.name for owner in went] == ["old"]

@@ -35,7 +35,7 @@ def busy(machine):
     def work():
         with Client.connect(machine.name) as client:
             while not done.is_set():
-                client.execute(LOAD, 60.0)
+                client.exec(LOAD, 60.0)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -128,7 +128,7 @@ def test_ctrl_c_and_trace_stop_finish_the_file(busy, tmp_path):
         path = tmp_path / f"{ending}.gbt"
         command = [sys.executable, "-m", "qemu_bridge.cli", "trace", busy.name, "-o", str(path)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            wait_until(lambda path=path: path.exists() and busy.client.trace_status()["state"] in ("armed", "waiting"))
+            wait_until(lambda path=path: path.exists() and busy.client.trace_status().state in ("armed", "waiting"))
             time.sleep(0.3)
             if ending == "signal":
                 process.send_signal(signal.SIGINT)
@@ -144,7 +144,7 @@ def test_a_recorder_that_is_killed_leaves_whole_frames_and_the_guest_runs_on(bus
     with subprocess.Popen(command) as process:
         wait_until(lambda: path.exists() and path.stat().st_size > 100_000, 60)
         process.kill()
-    wait_until(lambda: busy.client.trace_status()["state"] in ("failed", "disarmed"))
+    wait_until(lambda: busy.client.trace_status().state in ("failed", "disarmed"))
     assert busy.exec("echo alive") == b"alive\n"
     with TraceReader(path) as trace:
         report = check_trace(trace)

@@ -15,9 +15,10 @@ from trace_consumer import Consumer, begun_instructions, items, u64
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.machine.launch import attach
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.trace.recording.ring import RingReader
 from qemu_bridge.wire import connection
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 
 pytestmark = pytest.mark.guest
@@ -84,9 +85,9 @@ def test_a_window_holds_every_instruction_that_began_in_it(smp, image):
     with booted(f"exact-{smp}", image, smp=smp) as machine:
         control = TraceControl(Path(machine.client.connection.trace_path))
         with Consumer(control) as consumer:
-            assert machine.client.trace_arm(ArmOptions(features=EXACT))["state"] == "armed"
+            assert machine.client.trace_arm(ArmOptions(features=EXACT)).state == "armed"
             machine.exec("; ".join(f"({LOAD}) & true" for _ in range(smp)) + "; wait")
-            assert machine.client.trace_disarm()["state"] == "disarmed"
+            assert machine.client.trace_disarm().state == "disarmed"
         assert check_exact(consumer) > 10_000_000
         assert sum(bool(chunks) for chunks in consumer.chunks) == smp
 
@@ -108,7 +109,7 @@ def test_a_hundred_windows_under_load_are_all_exact(machine, control):
     def work():
         with Client.connect(machine.name) as other:
             while not stop.is_set():
-                other.execute(f"({LOAD}) & {LOAD}; wait")
+                other.exec(f"({LOAD}) & {LOAD}; wait")
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -134,7 +135,7 @@ def test_a_reader_that_stands_still_makes_the_guest_wait_but_not_the_daemon(mach
     started = time.monotonic()
     machine.client.pause()
     assert time.monotonic() - started < 5
-    assert machine.client.status()["runstate"] == "paused"
+    assert machine.client.status().runstate == "paused"
     machine.client.resume()
     machine.client.trace_disarm()
     assert sum(vcpu.waits for vcpu in control.vcpus) and sum(vcpu.lost_words for vcpu in control.vcpus)
@@ -154,7 +155,7 @@ def test_a_raw_stop_does_not_wait_for_a_reader_that_stands_still(machine, contro
     started = time.monotonic()
     machine.client.qmp("stop")
     assert time.monotonic() - started < 5
-    assert machine.client.status()["runstate"] == "paused" and not control.block.abandon
+    assert machine.client.status().runstate == "paused" and not control.block.abandon
     machine.client.qmp("cont")
     machine.client.trace_disarm()
     assert machine.exec("echo alive") == b"alive\n"
@@ -166,9 +167,9 @@ def test_a_reader_that_dies_disarms_the_trace_and_the_guest_goes_on(machine, con
     sleeper.send_signal(signal.SIGKILL)
     wait_until(lambda: control.state is State.FAILED)
     status = machine.client.trace_status()
-    assert status["state"] == "failed" and "reader of the trace died" in status["error"]
+    assert status.state == "failed" and "reader of the trace died" in status.error
     assert machine.exec("echo alive") == b"alive\n"
-    assert machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY))["error"] == ""
+    assert machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY)).error == ""
 
 
 def test_lossy_drops_whole_chunks_and_says_in_band_how_much(machine, control):
@@ -196,11 +197,11 @@ def test_a_paused_machine_is_armed_when_it_goes_on_and_nobody_hears_of_the_doorb
         machine.client.trace_disarm()
         machine.client.pause()
         status = machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY))
-        assert (status["state"], status["acknowledged"]) == ("disarmed", False)
+        assert (status.state, status.acknowledged) == ("disarmed", False)
         machine.client.resume()
         wait_until(lambda: control.state is State.ARMED)
         heard = [next(events) for _ in range(4)]
-    assert [event["runstate"] for event in heard if event["event"] == "runstate"] == ["paused", "running"]
+    assert [event.runstate for event in heard if isinstance(event, RunstateEvent)] == ["paused", "running"]
 
 
 def test_heat_counts_blocks_and_stores_of_each_page(machine, control):
@@ -211,10 +212,10 @@ def test_heat_counts_blocks_and_stores_of_each_page(machine, control):
     ]
     assert not heat[0].any() and not heat[1].any()
     machine.client.trace_arm(ArmOptions(features=Feature.HEAT))
-    before, _ = machine.client.dirty_pages()
-    first = machine.client.dirty_pages()[1]
+    before = machine.client.dirty().runs
+    first = machine.client.dirty().epoch
     machine.exec("dd if=/dev/zero of=/tmp/x bs=1M count=4 2>/dev/null; rm /tmp/x")
-    runs, _ = machine.client.dirty_pages(first)
+    runs = machine.client.dirty(first).runs
     machine.client.trace_disarm()
     executed, stored = heat[0].copy(), heat[1].copy()
     del heat

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.guest
 
 
 def test_stop_leaves_nothing_behind(victim):
-    qemu_pid = victim.status()["qemu_pid"]
+    qemu_pid = victim.status().qemu_pid
     assert shared_files("victim")
     victim.stop()
     assert not is_running(qemu_pid) and not shared_files("victim")
@@ -24,7 +24,7 @@ def test_stop_leaves_nothing_behind(victim):
 
 
 def test_a_killed_daemon_leaves_no_qemu_and_no_file_after_the_next_command(victim):
-    qemu_pid = victim.status()["qemu_pid"]
+    qemu_pid = victim.status().qemu_pid
     os.kill(victim.connection.daemon_pid, signal.SIGKILL)
     wait_until(lambda: not connection.is_alive("victim"))
     answer = glassbox("status")
@@ -53,7 +53,7 @@ def test_a_killed_qemu_is_an_event_and_an_exit_status(victim):
     listener = threading.Thread(target=listen)
     listener.start()
     wait_until(lambda: seen)
-    os.kill(victim.status()["qemu_pid"], signal.SIGKILL)
+    os.kill(victim.status().qemu_pid, signal.SIGKILL)
     listener.join(20)
     assert seen[0]["event"] == "runstate"
     assert seen[-1] | {"time": 0} == {
@@ -78,7 +78,7 @@ def test_a_guest_that_powers_off_ends_the_machine_in_words(image):
 
 def test_ram_of_a_machine_killed_while_it_is_read_stays_readable(victim):
     view = victim.ram.pages()
-    os.kill(victim.status()["qemu_pid"], signal.SIGKILL)
+    os.kill(victim.status().qemu_pid, signal.SIGKILL)
     wait_until(lambda: not connection.is_alive("victim"))
     assert view.sum() >= 0
     with pytest.raises(MachineGoneError):

@@ -8,7 +8,8 @@ import pytest
 import zmq
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import MachineError, UsageError
+from qemu_bridge.errors import MachineError
+from qemu_bridge.wire.records import PROTOCOL_VERSION, Runstate, RunstateEvent
 
 pytestmark = pytest.mark.guest
 
@@ -16,11 +17,11 @@ pytestmark = pytest.mark.guest
 def test_pause_and_resume_are_broadcast(machine):
     events = Client.connect(machine.name)
     stream = events.events()
-    assert next(stream)["runstate"] == "running"
+    assert next(stream).runstate is Runstate.RUNNING
     machine.client.pause()
-    assert machine.client.status()["runstate"] == "paused"
+    assert machine.client.status().runstate == "paused"
     machine.client.resume()
-    states = [event["runstate"] for event in (next(stream) for _ in range(4)) if event["event"] == "runstate"]
+    states = [event.runstate for event in (next(stream) for _ in range(4)) if isinstance(event, RunstateEvent)]
     assert states == ["paused", "running"]
     events.close()
 
@@ -28,9 +29,9 @@ def test_pause_and_resume_are_broadcast(machine):
 def test_a_paused_guest_stands_still(machine):
     with machine.paused():
         before = machine.ram.read(0, 1 << 20)
-        machine.client.dirty_pages()
+        machine.client.dirty()
         time.sleep(0.2)
-        assert machine.client.dirty_pages(machine.client.dirty_pages()[1])[0] == []
+        assert machine.client.dirty(machine.client.dirty().epoch).runs == ()
         assert machine.ram.read(0, 1 << 20) == before
 
 
@@ -41,11 +42,16 @@ def test_a_paused_guest_stands_still(machine):
         b"{",
         b"[]",
         b'{"id": 1}',
-        b'{"id": 1, "verb": 7}',
-        b'{"id": 1, "verb": "status", "arguments": {"x": 1}}',
+        b'{"id": 1, "protocol": 2, "operation": 7}',
+        b'{"id": 1, "protocol": 2, "operation": "fly"}',
+        b'{"id": 1, "protocol": 1, "operation": "status"}',
+        b'{"id": 1, "protocol": 2, "operation": "maps"}',
         b"\xff\xfe",
-        b'{"id": 1, "verb": "maps", "arguments": {"pid": "x; rm"}}',
-        b'{"id": 1, "verb": "status", "arguments": 3}',
+        b'{"id": 1, "protocol": 2, "operation": "maps", "arguments": {"pid": "x; rm"}}',
+        b'{"id": 1, "protocol": 2, "operation": "maps", "arguments": {"pid": 1e999}}',
+        b'{"id": NaN, "protocol": 2, "operation": "status"}',
+        b'{"id": 1, "protocol": 2, "operation": "status", "arguments": 3}',
+        b"[" * 5000,
     ],
 )
 def test_nonsense_on_the_control_socket_is_answered_and_harmless(frame, machine):
@@ -55,14 +61,42 @@ def test_nonsense_on_the_control_socket_is_answered_and_harmless(frame, machine)
     socket.connect(machine.client.connection.control)
     socket.send(frame)
     assert socket.poll(20_000)
-    assert json.loads(socket.recv_multipart()[0])["ok"] is False
+    reply = json.loads(socket.recv_multipart()[0])
+    assert reply["ok"] is False and reply["error"]["kind"] == "UsageError"
+    assert reply["id"] == (1 if frame.startswith(b'{"id": 1') else None)
     context.destroy(linger=0)
-    assert machine.client.status()["runstate"] == "running"
+    assert machine.client.status().runstate == "running"
 
 
-def test_an_unknown_verb_names_those_there_are(machine):
-    with pytest.raises(UsageError, match="knows no verb 'fly'"):
-        machine.client.request("fly")
+def ask(machine, **message):
+    """The reply to a request as another language would write it."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(machine.client.connection.control)
+        socket.send_json({"protocol": PROTOCOL_VERSION, "id": 1, **message})
+        assert socket.poll(20_000)
+        return json.loads(socket.recv_multipart()[0])
+
+
+def test_an_unknown_operation_names_those_there_are(machine):
+    message = ask(machine, operation="fly")["error"]["message"]
+    assert "no operation 'fly'" in message and "refresh_page_map" in message
+
+
+def test_a_wrong_argument_is_named_with_the_type_wanted_and_the_type_given(machine):
+    for arguments, words in (({"pid": "x"}, "pid: expected int, got str"), ({}, "missing required field pid")):
+        message = ask(machine, operation="maps", arguments=arguments)["error"]["message"]
+        assert f"invalid arguments of maps: {words}" in message
+    wrong = ask(machine, operation="wait_ready", arguments={"timeout_s": "soon"})["error"]["message"]
+    assert "timeout_s: expected float, got str" in wrong
+
+
+def test_fields_that_are_not_known_are_passed_over(machine):
+    assert ask(machine, operation="status", arguments={"colour": 1}, mood="fine")["ok"]
+
+
+def test_another_protocol_is_refused_in_words(machine):
+    assert "protocol 3" in ask(machine, operation="status", protocol=3)["error"]["message"]
 
 
 def test_qmp_answers_and_its_refusals_are_errors(machine):

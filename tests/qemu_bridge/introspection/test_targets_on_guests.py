@@ -82,12 +82,12 @@ def sleeper(machine):
 def test_virtual_addresses_lead_where_the_guests_own_pagemap_says(machine):
     pid = sleeper(machine)
     checked = 0
-    for area in machine.client.mappings(pid):
+    for area in machine.client.maps(pid):
         # Of areas that map frames without a struct page the guest's pagemap says nothing (VM_PFNMAP).
         if area.path in ("[vsyscall]", "[vvar]"):
             continue
         inside = guest_frames(machine, pid, area.start, area.end)
-        outside = machine.client.where(f"va:{area.start:#x}+{area.end - area.start}@pid:{pid}")
+        outside = machine.client.resolve(f"va:{area.start:#x}+{area.end - area.start}@pid:{pid}").value
         assert frames_of(outside) == in_ram(machine, inside), area
         checked += len(inside)
     assert checked > 20
@@ -96,24 +96,24 @@ def test_virtual_addresses_lead_where_the_guests_own_pagemap_says(machine):
 @pytest.mark.parametrize(("part", "path"), [("heap", "[heap]"), ("stack", "[stack]")])
 def test_a_part_of_a_process_is_what_pagemap_says_of_that_area(machine, part, path):
     pid = sleeper(machine)
-    areas = [area for area in machine.client.mappings(pid) if area.path == path]
+    areas = [area for area in machine.client.maps(pid) if area.path == path]
     inside = np.concatenate([guest_frames(machine, pid, area.start, area.end) for area in areas])
-    found = machine.client.where(f"pid:{pid}/{part}")
+    found = machine.client.resolve(f"pid:{pid}/{part}").value
     assert len(inside) and frames_of(found) == in_ram(machine, inside)
-    assert frames_of(machine.client.where(f"comm:crond/{part}")) == frames_of(found)
+    assert frames_of(machine.client.resolve(f"comm:crond/{part}").value) == frames_of(found)
 
 
 def test_a_process_is_the_sum_of_its_parts(machine):
     pid = sleeper(machine)
     parts = " + ".join(f"pid:{pid}/{part}" for part in ("heap", "stack", "text", "anonymous", "file"))
-    assert machine.client.where(f"pid:{pid}").total_bytes > 0
-    assert machine.client.where(f"({parts}) - pid:{pid}").total_bytes == 0
+    assert machine.client.resolve(f"pid:{pid}").value.total_bytes > 0
+    assert machine.client.resolve(f"({parts}) - pid:{pid}").value.total_bytes == 0
     # What is left are the pages that the kernel shows every process: vdso and vvar.
-    assert machine.client.where(f"pid:{pid} - ({parts})").total_bytes <= 16 * PAGE_SIZE
+    assert machine.client.resolve(f"pid:{pid} - ({parts})").value.total_bytes <= 16 * PAGE_SIZE
 
 
 def test_page_tables_of_a_process_are_so_in_the_page_map_too(machine):
-    found = machine.client.where(f"pid:{sleeper(machine)}/pagetables")
+    found = machine.client.resolve(f"pid:{sleeper(machine)}/pagetables").value
     assert found.total_bytes >= 4 * PAGE_SIZE and {row.page_class for row in found.ranges} == {"page table"}
 
 
@@ -142,12 +142,12 @@ def test_symbols_of_modules_lie_where_the_guest_says_and_lead_back(each_machine)
     said = {words[2]: int(words[0], 16) for words in map(str.split, lines)}
     assert len(said) > 20
     for name, address in random.Random(3).sample(sorted(said.items()), 8):
-        place = machine.client.whose(f"{name}+1")
+        place = machine.client.identify(f"{name}+1").value
         assert place.virtual == place.kernel_address == address + 1 and place.page_class == "module"
-        again = machine.client.whose(f"{place.physical:#x}")
+        again = machine.client.identify(f"{place.physical:#x}").value
         assert again.kernel_address == address + 1 and again.symbol == place.symbol
         assert said[place.symbol.name] == address and (place.symbol.module, place.symbol.offset) == ("fat", 1)
-        found = machine.client.where(f"sym:{name} & module:fat")
+        found = machine.client.resolve(f"sym:{name} & module:fat").value
         assert found.ranges[0].physical == place.physical - 1 and found.ranges[0].page_class == "module"
 
 
@@ -167,10 +167,10 @@ def test_the_pages_of_a_file_hold_its_bytes(machine):
         done"""
     digests = [line.split()[0] for line in machine.exec(script).decode().splitlines()]
     with machine.paused():
-        pages = machine.client.where(f"file:{path}", by_page=True)
+        pages = machine.client.resolve(f"file:{path}", by_page=True).value
         seen = set()
         for row in pages.ranges[::5]:
-            place = machine.client.whose(f"{row.physical:#x}")
+            place = machine.client.identify(f"{row.physical:#x}").value
             assert place.file == path and place.file_offset is not None and place.file_offset % PAGE_SIZE == 0
             content = machine.ram.read(row.physical, PAGE_SIZE)[: size - place.file_offset]
             assert hashlib.md5(content).hexdigest() == digests[place.file_offset >> 12]
@@ -248,19 +248,19 @@ def test_names_are_completed_from_what_is_there(sources):
 
 
 def test_a_question_without_time_is_answered_in_part(machine):
-    page_map = machine.client.page_map()
+    page_map = machine.client.page_map().value
     hurried = GuestSources(machine.ram, machine.kernel, machine.context, page_map, query_time_s=0.0)
-    page = machine.client.where("pid:1/text").ranges[0]
+    page = machine.client.resolve("pid:1/text").value.ranges[0]
     place = identify_place(parse_place(f"{page.physical:#x}"), hurried)
     assert place.page_class == "process text" and any("time ran out" in sentence for sentence in place.skipped)
 
 
 def test_wrong_words_travel_as_one_line(machine):
     for ask in (
-        lambda: machine.client.where("pid:1/heep"),
-        lambda: machine.client.where("comm:cront"),
-        lambda: machine.client.whose("no_such_symbol"),
-        lambda: machine.client.whose("0x10", 999_999),
+        lambda: machine.client.resolve("pid:1/heep").value,
+        lambda: machine.client.resolve("comm:cront").value,
+        lambda: machine.client.identify("no_such_symbol").value,
+        lambda: machine.client.identify("0x10", 999_999).value,
     ):
         with pytest.raises(UsageError) as caught:
             ask()

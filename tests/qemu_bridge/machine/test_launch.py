@@ -26,7 +26,7 @@ def test_a_new_machine_sweeps_up_after_a_killed_daemon_of_its_name(victim):
 def test_a_name_is_used_once(victim):
     with pytest.raises(BusyNameError, match="glassbox stop victim"):
         launch(MachineConfig(name="victim"))
-    assert victim.status()["runstate"] == "prelaunch"
+    assert victim.status().runstate == "prelaunch"
 
 
 def test_arguments_that_qemu_refuses_come_back_in_its_own_words():
@@ -58,7 +58,7 @@ def test_a_daemon_that_is_given_no_machine_ends():
 def test_a_machine_without_a_kernel_may_boot_from_what_the_arguments_bring():
     launch(MachineConfig(name="bare", memory=2 << 20, qemu_args=("-S",)))
     with Client.connect("bare") as client:
-        assert client.status()["ram_bytes"] == 2 << 20
+        assert client.status().ram_bytes == 2 << 20
         client.stop()
 
 
@@ -70,5 +70,5 @@ def test_the_layout_of_a_guest_beyond_four_gib_is_qemus_own(machine):
         regions = client.ram.layout.regions
         assert len(regions) == 2 and regions[1].start == 4 << 30
         assert client.ram.read_u64(regions[1].start) == 0
-        assert client.status()["touched_bytes"] < 64 << 20
+        assert client.status().touched_bytes < 64 << 20
         client.stop()

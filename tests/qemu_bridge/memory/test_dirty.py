@@ -84,11 +84,11 @@ def test_the_strategy_is_the_one_that_this_kernel_can(written):
 
 @pytest.mark.guest
 def test_what_the_guest_writes_is_dirty(machine):
-    _, epoch = machine.client.dirty_pages()
+    epoch = machine.client.dirty().epoch
     machine.exec("dd if=/dev/urandom of=/tmp/dirt bs=4096 count=64 2>/dev/null")
     digest = machine.exec("md5sum /tmp/dirt")
     with machine.paused():
-        runs, _ = machine.client.dirty_pages(epoch)
+        runs = machine.client.dirty(epoch).runs
         assert sum(end - first for first, end in runs) >= 64
         resident = machine.ram.resident_pages()
         assert all(resident[first:end].all() for first, end in runs)

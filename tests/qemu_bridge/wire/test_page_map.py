@@ -19,7 +19,7 @@ def make(page_count, page_class, **fields):
 def test_what_is_published_is_read(tmp_path):
     writer = PageMapFile.create(tmp_path / "pages", 100)
     header = writer.publish(make(100, PageClass.ZERO, grade=Grade.PAUSED, skipped=("a task",)))
-    found = PageMapFile.attach(tmp_path / "pages").read(header)
+    found = PageMapFile.attach(tmp_path / "pages").read(header, Grade.PAUSED, ("a task",))
     assert found.generation == 1 and found.grade is Grade.PAUSED and found.skipped == ("a task",)
     assert found.owners == OWNERS and found.counts() == {PageClass.ZERO: 100}
 

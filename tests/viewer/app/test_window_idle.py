@@ -49,7 +49,7 @@ def test_a_paused_guest_costs_nothing_and_an_idle_one_next_to_nothing(machine, d
     machine.client.pause()
     window = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
-        pids = [window.pid, machine.client.status()["daemon_pid"]]
+        pids = [window.pid, machine.client.status().daemon_pid]
         at_rest = ["xdotool", "search", "--sync", "--name", f"Glass Box - {machine.name} - at rest"]
         subprocess.run(at_rest, env=environment, check=True, timeout=60, stdout=subprocess.DEVNULL)
         time.sleep(8)  # for the last looks at memory, and whatever was said

@@ -22,15 +22,15 @@ def test_pages_that_execute_are_code_and_the_plugin_is_disarmed_afterwards(machi
     watch = ExecutionWatch(lambda: Client.connect(machine.name), machine.ram.page_count, woken.set)
     watch.start()
     try:
-        wait_until(lambda: machine.client.trace_status()["heat"])
+        wait_until(lambda: machine.client.trace_status().heat)
         machine.exec("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done")
         wait_until(lambda: watch.counts.max() > 10_000)
         hottest = np.argsort(watch.counts)[-10:]
-        page_class = machine.client.page_map().entries["page_class"][hottest]
+        page_class = machine.client.page_map().value.entries["page_class"][hottest]
         assert np.isin(page_class, CODE).all() and woken.is_set() and not watch.problem
     finally:
         watch.stop()
-    assert not machine.client.trace_status()["heat"]
+    assert not machine.client.trace_status().heat
 
 
 @pytest.mark.guest

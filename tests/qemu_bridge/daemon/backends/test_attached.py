@@ -14,12 +14,15 @@ from support import glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends import attached as attach
+from qemu_bridge.daemon.backends import image
+from qemu_bridge.daemon.backends.find import find_backend
 from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
 from qemu_bridge.machine import launch
 from qemu_bridge.machine.config import find_qemu
+from qemu_bridge.machine.launch import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import PageClass
+from qemu_bridge.wire.records import ExitedEvent, Origin, PageClass
 
 
 class Foreign:
@@ -81,18 +84,18 @@ def let_go():
 def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
     launch.attach("mine", qmp=guest.qmp)
     with Client.connect("mine") as client:
-        client.wait_until_ready()
-        assert "init" in [process.name for process in client.processes()]
-        assert client.mappings(1) and client.symbols("init_task")
-        assert (client.page_map().entries["page_class"] > 2).sum() > 1000
+        client.wait_ready()
+        assert "init" in [process.name for process in client.ps()]
+        assert client.maps(1) and client.sym("init_task")
+        assert (client.page_map().value.entries["page_class"] > 2).sum() > 1000
         client.pause()
-        assert client.status()["runstate"] == "paused" and client.qmp("query-status")["running"] is False
+        assert client.status().runstate == "paused" and client.qmp("query-status")["running"] is False
         client.resume()
         status = client.status()
-        assert (status["runstate"], status["origin"], status["machine"]) == ("running", "attached", "pc")
-        assert status["ram_bytes"] == 128 << 20 and status["vcpus"] == 1
+        assert (status.runstate, status.origin, status.machine) == ("running", "attached", "pc")
+        assert status.ram_bytes == 128 << 20 and status.vcpus == 1
         with pytest.raises(MachineError, match=r"no shell of ours.*log in"):
-            client.execute("true")
+            client.exec("true")
     assert "belongs to whoever started it" in glassbox("console", "mine").stderr
     done = glassbox("stop", "mine")
     assert done.returncode == 0 and "its QEMU runs on" in done.stderr
@@ -100,7 +103,7 @@ def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
     # It may be joined again, and by another name.
     launch.attach("other", qmp=guest.qmp)
     with Client.connect("other") as client:
-        assert client.status()["runstate"] == "running"
+        assert client.status().runstate == "running"
 
 
 @pytest.mark.guest
@@ -115,16 +118,16 @@ def test_a_foreign_guest_of_several_vcpus_with_kaslr_is_read(machine_type, size,
         launch.attach("mine", qmp=qemu.qmp)
         with Client.connect("mine") as client:
             status = client.status()
-            assert (status["machine"], status["vcpus"]) == (machine_type, 3)
-            assert client.kernel()["kaslr_offset"] != 0
+            assert (status.machine, status.vcpus) == (machine_type, 3)
+            assert client.kernel().value.kaslr_offset != 0
             assert client.ram.layout == RamLayout.from_rule(machine_type, int(size[:-1]) << 20)
             client.pause()
-            page_map, names = client.page_map(), [process.name for process in client.processes()]
+            page_map, names = client.page_map().value, [process.name for process in client.ps()]
             assert {"init", "cpuhp/2"} <= set(names)
             unknown = page_map.counts().get(PageClass.OTHER, 0)
             assert unknown <= 0.005 * client.ram.resident_pages().sum() and not page_map.skipped
             # What lies above the hole is found there: the kernel allocates from the top.
-            last = client.where("pid:1/heap").ranges[-1].physical
+            last = client.resolve("pid:1/heap").value.ranges[-1].physical
             assert (last >= 4 * GIB) == (machine_type == "q35")
             client.resume()
 
@@ -138,10 +141,10 @@ def test_the_end_of_a_foreign_qemu_is_told(number, tmp_path, let_go):
         listener = threading.Thread(target=lambda: heard.extend(client.events()))
         listener.start()
         wait_until(lambda: heard)
-        assert heard[0]["runstate"] == "paused"
+        assert heard[0].runstate == "paused"
         qemu.end(number)
         listener.join(20)
-        assert heard[-1]["event"] == "exited" and "its QEMU ended" in heard[-1]["reason"]
+        assert isinstance(heard[-1], ExitedEvent) and "its QEMU ended" in heard[-1].reason
         wait_until(lambda: not connection.is_alive("mine"))
         assert qemu.ram.exists() and not shared_files("mine")
         with pytest.raises(UnknownMachineError, match="its QEMU ended"):
@@ -155,7 +158,7 @@ def test_a_machine_of_ours_can_be_joined_and_keeps_its_ram(victim, let_go):
     with Client.connect("mine") as client:
         assert client.connection.ram_path == victim.connection.ram_path
         client.stop()
-    assert victim.status()["runstate"] and Path(victim.connection.ram_path).exists()
+    assert victim.status().runstate and Path(victim.connection.ram_path).exists()
 
 
 def test_a_killed_daemon_leaves_a_foreign_qemu_and_its_ram(tmp_path, let_go):
@@ -169,7 +172,7 @@ def test_a_killed_daemon_leaves_a_foreign_qemu_and_its_ram(tmp_path, let_go):
         assert is_running(qemu.process.pid) and qemu.ram.exists()
 
 
-@pytest.mark.parametrize("origin", ["attached", "image"])
+@pytest.mark.parametrize("origin", [Origin.ATTACHED, Origin.IMAGE])
 def test_prune_spares_the_ram_and_the_qemu_of_others_whatever_they_are_called(origin, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     ram, pages = (tmp_path / f"{connection.shared_prefix()}x.{end}" for end in ("ram", "pages"))
@@ -218,7 +221,7 @@ def test_ram_that_cannot_be_read_is_refused_with_what_to_start(case, tmp_path):
     arguments, message = REFUSED[case]
     words = [word.format(ram=tmp_path / "foreign.ram", folder=tmp_path) for word in arguments]
     with foreign(tmp_path, "-m", "64M", "-S", *words) as qemu, pytest.raises(MachineError, match=message) as caught:
-        attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+        find_backend(AttachRequest("mine", qmp=qemu.qmp))
     assert "start QEMU with -machine" in str(caught.value)
 
 
@@ -228,7 +231,7 @@ def test_a_qmp_socket_that_serves_another_is_reported(tmp_path, monkeypatch):
         other.connect(str(qemu.qmp))
         assert other.recv(100)
         with pytest.raises(MachineError, match=r"one client at a time: end the other"):
-            attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+            find_backend(AttachRequest("mine", qmp=qemu.qmp))
 
 
 def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
@@ -236,7 +239,7 @@ def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         with pytest.raises(MachineError, match="nobody listens"):
-            attach.find(attach.Wanted("mine", qmp=path))
+            find_backend(AttachRequest("mine", qmp=path))
         server.listen()
 
         def answer():
@@ -247,7 +250,7 @@ def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
         greeter = threading.Thread(target=answer)
         greeter.start()
         with pytest.raises(MachineError, match="no QMP socket"):
-            attach.find(attach.Wanted("mine", qmp=path))
+            find_backend(AttachRequest("mine", qmp=path))
         greeter.join()
 
 
@@ -270,9 +273,9 @@ def test_an_unreadable_image_and_other_formats_are_refused(tmp_path):
     core = tmp_path / "core"
     core.write_bytes(b"\x7fELF" + bytes(4092))
     with pytest.raises(UsageError, match=r"ELF core, not a raw image.*pmemsave"):
-        attach.image_size(core)
+        image.image_size(core)
     with pytest.raises(UsageError, match=r"cannot read .* \(File name too long\)"):
-        attach.image_size(tmp_path / ("x" * 300))
+        image.image_size(tmp_path / ("x" * 300))
 
 
 def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
@@ -280,7 +283,7 @@ def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
     image.write_bytes(bytes(4096))
     with pytest.raises(BusyNameError, match="'victim' runs already"):
         launch.attach("victim", ram=image)
-    assert victim.status()["name"] == "victim"
+    assert victim.status().name == "victim"
 
 
 def test_one_of_the_two_sources_must_be_named(tmp_path):
@@ -298,17 +301,17 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     image = tmp_path / f"{connection.shared_prefix()}copy.ram"
     with machine.paused():
         subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, image], check=True)
-        names = sorted(process.name for process in machine.client.processes())
+        names = sorted(process.name for process in machine.client.ps())
         modules = machine.client.modules()
     assert glassbox("attach", "mine", "--ram", str(image)).stdout == "mine\n"
     with Client.connect("mine") as client:
-        assert sorted(process.name for process in client.processes()) == names
-        assert client.modules() == modules and client.mappings(1) and client.symbols("init_task")
-        assert client.page_map().grade == "snapshot" and client.kernel()["release"]
+        assert sorted(process.name for process in client.ps()) == names
+        assert client.modules() == modules and client.maps(1) and client.sym("init_task")
+        assert client.page_map().value.grade == "capture" and client.kernel().value.release
         assert client.ram.read(0, 16) == machine.ram.read(0, 16)
         status = client.status()
-        assert (status["runstate"], status["origin"], status["qemu_pid"]) == ("paused", "image", 0)
-        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.execute("ls")):
+        assert (status.runstate, status.origin, status.qemu_pid) == ("paused", "image", 0)
+        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.exec("ls")):
             with pytest.raises(MachineError, match=r"stands still|is a RAM image"):
                 ask()
     assert glassbox("find", "mine", "Linux version 6", "--limit", "1").returncode == 0
@@ -346,8 +349,8 @@ def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, 
 
 def save(client, path):
     """RAM as QEMU's own pmemsave writes it, of a kernel that calls itself 9.9 and that nobody has seen."""
-    release = client.kernel()["release"].encode()
-    client.qmp("pmemsave", {"val": 0, "size": client.status()["ram_bytes"], "filename": str(path)})
+    release = client.kernel().value.release.encode()
+    client.qmp("pmemsave", {"val": 0, "size": client.status().ram_bytes, "filename": str(path)})
     # What is known of a kernel is kept by its build id.
     content = path.read_bytes().replace(release, b"9.9" + release[3:])
     path.unlink()
@@ -373,19 +376,20 @@ def test_an_image_of_a_kernel_that_the_table_does_not_know_is_read_and_said_to_b
     path.write_bytes(content)
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
-        assert client.kernel()["release"].startswith("9.9")
+        assert client.kernel().value.release.startswith("9.9")
         for ask in (
-            lambda: [process.name for process in client.processes()],
-            lambda: client.mappings(1),
+            client.ps,
+            lambda: client.maps(1),
             client.modules,
-            lambda: client.page_map().counts(),
-            lambda: client.where("pid:1/heap").ranges,
-            lambda: client.whose("init_task"),
-            lambda: client.overlay("sockets"),
+            client.page_map,
+            lambda: client.resolve("pid:1/heap"),
+            lambda: client.identify("init_task"),
+            lambda: client.overlay("sockets").value,
         ):
-            assert ask() and any(sentence.endswith(CAVEAT) for sentence in client.skipped)
-        assert {"init", "kthreadd"} <= {process.name for process in client.processes()}
-        assert {PageClass.SLAB, PageClass.KERNEL_STACK, PageClass.PROCESS_HEAP} <= set(client.page_map().counts())
+            answer = ask()
+            assert answer and any(sentence.endswith(CAVEAT) for sentence in answer.skipped)
+        assert {"init", "kthreadd"} <= {process.name for process in client.ps()}
+        assert {PageClass.SLAB, PageClass.KERNEL_STACK, PageClass.PROCESS_HEAP} <= set(client.page_map().value.counts())
     assert CAVEAT in glassbox("overlay", "mine", "mounts").stderr and CAVEAT in glassbox("ps", "mine").stderr
 
 
@@ -399,15 +403,20 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
     path.write_bytes(content.replace(b"BUILD-ID=99999999", b"BUILD-ID=%08x" % len(lost)))
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
-        classes = client.page_map().counts()
+        page_map = client.page_map().value
+        classes = page_map.value.counts()
         assert {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.PAGE_TABLE} <= set(classes)
-        assert client.skipped and client.symbols("init_task") and client.whose("init_task").page_class == "kernel data"
+        assert (
+            page_map.skipped
+            and client.sym("init_task")
+            and client.identify("init_task").value.page_class == "kernel data"
+        )
         asks = {
-            "ps": client.processes,
-            "maps": lambda: client.mappings(1),
+            "ps": client.ps,
+            "maps": lambda: client.maps(1),
             "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs").rows,
-            "mounts": lambda: client.overlay("mounts").rows,
+            "slabs": lambda: client.overlay("slabs").value,
+            "mounts": lambda: client.overlay("mounts").value,
         }
         answered = set()
         for name, ask in asks.items():
@@ -416,8 +425,9 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
             except GuestError as error:
                 assert "no type" in str(error) or "carries no BTF types" in str(error)
             else:
-                assert found or any("no type" in sentence for sentence in client.skipped), name
-                answered |= {name} if found else set()
+                rows = found.value if isinstance(found.value, tuple) else found.value.rows
+                assert rows or any("no type" in sentence for sentence in found.skipped), name
+                answered |= {name} if rows else set()
         lost_too = {"kmem_cache": {"slabs"}, "vm_area_struct": {"maps"}, "module": {"modules"}, "every type": set(asks)}
         assert answered == set(asks) - lost_too.get(lost, set())
     path.unlink()
@@ -439,10 +449,10 @@ def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
 def test_layout_and_machine_type_come_from_qemu(machine, size, tmp_path):
     # The file is sparse and the vCPU never runs, so this costs nothing.
     with foreign(tmp_path, *shared(tmp_path, f"{size >> 20}M", machine), "-smp", "3", "-S") as qemu:
-        origin, config, ram, layout = attach.find(attach.Wanted("mine", qmp=qemu.qmp))
+        backend, config, ram, layout = find_backend(AttachRequest("mine", qmp=qemu.qmp))
     assert layout == RamLayout.from_rule(machine, size)
     assert (config.machine, config.smp, config.accelerator) == (machine, 3, "tcg")
-    assert (ram, origin.kind) == (qemu.ram, "attached")
+    assert (ram, backend.origin) == (qemu.ram, "attached")
 
 
 def test_a_machine_type_before_4_0_names_its_ram_by_a_path():
@@ -464,7 +474,7 @@ def test_parts_of_ram_hidden_behind_devices_are_filled_in():
 def test_a_small_image_has_one_layout_and_a_large_one_without_a_kernel_that_of_pc(tmp_path):
     path = tmp_path / "image"
     path.touch()
-    assert attach.detect_machine(path, 128 << 20) == "pc"
+    assert image.detect_machine(path, 128 << 20) == "pc"
     os.truncate(path, 5 * GIB)
-    assert attach.detect_machine(path, 5 * GIB) == "pc"
-    assert attach.image_layout("flat", 5 * GIB).end == 5 * GIB
+    assert image.detect_machine(path, 5 * GIB) == "pc"
+    assert image.image_layout("flat", 5 * GIB).end == 5 * GIB

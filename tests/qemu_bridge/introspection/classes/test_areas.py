@@ -15,7 +15,7 @@ def test_kernel_text_is_where_the_guest_says(each_machine):
         span, _, name = line.strip().partition(" : ")
         if name.startswith("Kernel "):
             ranges[name] = tuple(int(part, 16) for part in span.split("-"))
-    classes = machine.client.page_map().entries["page_class"]
+    classes = machine.client.page_map().value.entries["page_class"]
     for name, page_class in (("Kernel code", PageClass.KERNEL_TEXT), ("Kernel rodata", PageClass.KERNEL_RODATA)):
         first, last = ranges[name]
         pages = np.flatnonzero(classes == page_class)

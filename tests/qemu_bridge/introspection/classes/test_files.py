@@ -33,7 +33,7 @@ def test_slabs_are_as_many_as_the_guest_counts(each_machine):
 
 
 def pages_called(machine, name):
-    page_map = machine.client.page_map()
+    page_map = machine.client.page_map().value
     owners = [owner.owner_id for owner in page_map.owners.values() if owner.kind == "file" and owner.name == name]
     return np.flatnonzero(np.isin(page_map.entries["owner_id"], owners)), page_map.entries["page_class"]
 

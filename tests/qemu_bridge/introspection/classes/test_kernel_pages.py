@@ -13,9 +13,9 @@ def test_tasks_tables_modules_and_areas_have_names(each_machine):
     machine = each_machine
 
     def alive():
-        return {process.pid for process in machine.client.processes() if process.state != "Z"}
+        return {process.pid for process in machine.client.ps() if process.state != "Z"}
 
-    before, page_map, after = alive(), machine.client.page_map(), alive()
+    before, page_map, after = alive(), machine.client.page_map().value, alive()
     found = {}
     for page_class, number in np.unique(page_map.entries[["page_class", "owner_id"]]).tolist():
         found.setdefault(PageClass(page_class), set()).add(page_map.owners[number])
@@ -25,7 +25,7 @@ def test_tasks_tables_modules_and_areas_have_names(each_machine):
     assert {owner.name for owner in found[PageClass.MODULE]} == {module.name for module in machine.client.modules()}
     tables = {owner.name for owner in found[PageClass.PAGE_TABLE] if owner.kind == "page-table"}
     assert {"init", "crond"} <= tables and KERNEL in found[PageClass.PAGE_TABLE]
-    roots = [process for process in machine.client.processes() if process.name == "crond"]
+    roots = [process for process in machine.client.ps() if process.name == "crond"]
     root = page_map.entries[roots[0].page_table >> 12]
     assert root["flags"] >> ORDER_SHIFT == 4 and page_map.owners[int(root["owner_id"])].pid == roots[0].pid
     assert (

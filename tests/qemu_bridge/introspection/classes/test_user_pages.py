@@ -115,7 +115,7 @@ def test_what_a_fork_shares_belongs_to_both(roomy):
     # It forks after the last page is filled.
     wait_until(lambda: len(roomy.exec("pidof forker; true").split()) == 2)
     pids = sorted(int(pid) for pid in roomy.exec("pidof forker").split())
-    page_map = roomy.client.page_map()
+    page_map = roomy.client.page_map().value
     both = (page_map.entries["page_class"] == PageClass.PROCESS_ANONYMOUS) & (
         page_map.entries["flags"] & FLAG_SHARED != 0
     )
@@ -127,4 +127,4 @@ def test_what_a_fork_shares_belongs_to_both(roomy):
     )
     assert [page_map.sharers(page) for page in shared.tolist()].count((pids[0] + 1, pids[1] + 1)) >= SIZE >> 12
     roomy.exec("kill -9 $(pidof forker); sleep 1")
-    assert "forker" not in {owner.name for owner in roomy.client.page_map().owners.values()}
+    assert "forker" not in {owner.name for owner in roomy.client.page_map().value.owners.values()}

@@ -7,6 +7,7 @@ import shutil
 import time
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from support import glassbox
 
@@ -15,7 +16,6 @@ from qemu_bridge.introspection.overlays import BuiltOverlay, OverlayContext, fin
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.wire.records import to_json
 
 NAMES = ("processes threads areas page-cache slabs modules kernel-stacks open-files sockets mounts dmesg").split()
 
@@ -213,7 +213,7 @@ def test_the_command_line_lists_and_prints(machine):
 
 @pytest.mark.guest
 def test_json_says_whether_a_table_is_complete(machine):
-    table = machine.client.overlay("modules")
+    table = machine.client.overlay("modules").value
     assert table.complete and table.columns[0] == "name" and len(table.rows) == 4
     infos, skipped = machine.client.overlays()
     assert [info.name for info in infos] == NAMES and skipped == []
@@ -224,7 +224,7 @@ def test_asking_does_not_touch_ram_that_nobody_touched(machine):
     with machine.paused():
         before = machine.ram.resident_pages().sum()
         for name in NAMES:
-            machine.client.overlay(name)
+            assert machine.client.overlay(name).value.name == name
         assert machine.ram.resident_pages().sum() == before
 
 
@@ -270,7 +270,7 @@ def test_mutated_memory_never_breaks_an_overlay(capture, tmp_path):
             context.objects.forget()
             table = read_overlay(one, context, Budget(time_s=1.0))
             broken += [sentence for sentence in table.skipped if "failed and was skipped" in sentence]
-            assert to_json(table)["name"] == one.name
+            assert msgspec.to_builtins(table)["name"] == one.name
             for place, word in kept:
                 file.seek(place)
                 file.write(word)

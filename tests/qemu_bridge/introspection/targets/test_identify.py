@@ -1,5 +1,6 @@
 """Identifying places on page maps and page tables made by hand."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,14 +17,14 @@ from qemu_bridge.introspection.targets import (
 from qemu_bridge.introspection.targets.format import quote_name
 from qemu_bridge.introspection.targets.grammar import CLASSES
 from qemu_bridge.wire.page_map import FLAG_HUGE
-from qemu_bridge.wire.records import Place, to_json
+from qemu_bridge.wire.records import Place
 
 
 @settings(max_examples=60, deadline=None)
 @given(maps, st.integers(0, PAGES - 1))
 def test_where_and_whose_agree_on_any_page_map(sources, page):
     place = identify_place(parse_place(f"pa:{page << 12:#x}"), sources)
-    assert Place.from_json(to_json(place)) == place
+    assert msgspec.json.decode(msgspec.json.encode(place), type=Place) == place
     label = place.page_class.replace(" ", "-")
     if label in CLASSES:
         rows = describe_ranges(

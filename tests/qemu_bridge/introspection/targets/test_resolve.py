@@ -1,5 +1,6 @@
 """Resolving targets on page maps and page tables made by hand."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from qemu_bridge.introspection.targets.grammar import CLASSES, KERNEL_PARTS
 from qemu_bridge.introspection.targets.ranges import mask_to_ranges, total
 from qemu_bridge.memory.addresses import PhysicalAddress
 from qemu_bridge.memory.paging import PageTables
-from qemu_bridge.wire.records import TargetMemory, to_json
+from qemu_bridge.wire.records import TargetMemory
 
 atoms = st.sampled_from(
     [
@@ -127,7 +128,7 @@ def test_page_tables_are_the_pages_that_a_walk_passes(mapped):
 def test_the_answer_to_where_survives_the_wire(mapped):
     rows = tuple(describe_ranges(resolve_target(parse_target("all"), mapped), mapped))
     answer = TargetMemory(rows, PAGES << 12, 3)
-    assert TargetMemory.from_json(to_json(answer)) == answer
+    assert msgspec.json.decode(msgspec.json.encode(answer), type=TargetMemory) == answer
 
 
 def test_too_many_rows_are_cut_and_said(mapped, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from qemu_bridge.introspection.questions import Semantics
+from qemu_bridge.introspection.questions import Questions
 from qemu_bridge.kernel.symbols import releases
 from qemu_bridge.kernel.symbols.releases import DIFFERENCES, TESTED, caveat, has, parse_release
 
@@ -13,10 +13,10 @@ EVERY_QUESTION = {
     "ps": {},
     "maps": {"pid": 1},
     "modules": {},
-    "sym": {"wanted": "init_task"},
+    "sym": {"symbol": "init_task"},
     "overlay": {"overlay": "mounts"},
-    "where": {"target": "pid:1", "by_page": False, "grade": "paused"},
-    "whose": {"place": "init_task", "pid": None, "grade": "paused"},
+    "resolve": {"target": "pid:1", "by_page": False},
+    "identify": {"place": "init_task", "pid": None},
 }
 SOURCE = Path(releases.__file__).resolve().parents[1]
 
@@ -104,17 +104,17 @@ def test_types_and_release_of_a_real_kernel_tell_the_same(each_machine):
 @pytest.mark.guest
 def test_linux_6_12_is_read_as_it_says_itself(machine_612):
     machine = machine_612
-    assert machine.client.kernel()["release"] == machine.exec("uname -r").decode().strip()
+    assert machine.client.kernel().value.release == machine.exec("uname -r").decode().strip()
     inside = {int(entry): entry for entry in machine.exec("ls /proc").decode().split() if entry.isdigit()}
-    processes = {process.pid: process for process in machine.client.processes()}
+    processes = {process.pid: process for process in machine.client.ps()}
     assert {1, 2} <= set(processes) and len(set(inside) ^ set(processes)) < 6
     said = machine.exec("cat /proc/1/maps").decode().splitlines()
     told = [
         f"{row.start:08x}-{row.end:08x} {row.permissions} {row.file_offset:08x} {row.device} {row.inode}"
-        for row in machine.client.mappings(1)
+        for row in machine.client.maps(1)
     ]
     assert [" ".join(line.split()[:5]) for line in said if "[vsyscall]" not in line] == [
-        line for line, row in zip(told, machine.client.mappings(1), strict=True) if row.path != "[vsyscall]"
+        line for line, row in zip(told, machine.client.maps(1), strict=True) if row.path != "[vsyscall]"
     ]
     said = {line.split()[0]: line.split()[1] for line in machine.exec("cat /proc/modules").decode().splitlines()}
     assert {module.name: str(module.size) for module in machine.client.modules()} == said
@@ -125,10 +125,10 @@ def test_linux_6_12_is_read_as_it_says_itself(machine_612):
 @pytest.mark.guest
 def test_a_kernel_that_the_table_does_not_know_is_read_all_the_same_and_said_to_be_so(machine, monkeypatch, tmp_path):
     monkeypatch.setattr(releases, "TESTED", ((5, 0), (5, 1)))
-    asked = Semantics(machine.ram, tmp_path / "pages")
+    asked = Questions(machine.ram, tmp_path / "pages")
     sentence = "is newer than 5.1, the newest that was tested"
     with machine.paused():
-        assert "init" in [row["name"] for row in asked.answer("ps", {})["rows"]]
+        assert "init" in [process.name for process in asked.answer("ps", {})]
         answers = [asked.answer(question, arguments) for question, arguments in EVERY_QUESTION.items()]
-    assert all(any(sentence in said for said in answer["skipped"]) for answer in answers)
-    assert sentence in " ".join(answers[-1]["place"]["skipped"]), "also in what --json prints"
+    assert all(any(sentence in said for said in answer.skipped) for answer in answers)
+    assert sentence in " ".join(answers[-1].value.skipped), "also in what --json prints"

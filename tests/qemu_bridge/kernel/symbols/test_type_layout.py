@@ -43,8 +43,8 @@ def test_a_real_task_says_its_name_and_size(machine):
     from viewer.view.inspector import decode_struct
 
     with Client.connect(machine.name) as client:
-        layout = client.type_layout("task_struct")
-        place = client.whose("init_task")
+        layout = client.type_layout("task_struct").value
+        place = client.identify("init_task").value
         fields = {field.path: field for field in decode_struct(layout, client.ram.read(place.physical, layout.size))}
         assert fields["comm"].text.startswith("'swapper") and fields["pid"].text == "0"
         assert "task_struct" in client.type_names("task_str")

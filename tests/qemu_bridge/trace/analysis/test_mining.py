@@ -130,7 +130,7 @@ def test_a_trace_larger_than_the_memory_it_may_take_is_counted(program, tmp_path
     code = f"""
 import resource
 from pathlib import Path
-from qemu_bridge.trace.mining import mine
+from qemu_bridge.trace.analysis.mining import mine
 import duckdb
 def peak():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmPeak")).split()[1]) << 10

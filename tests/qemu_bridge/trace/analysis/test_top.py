@@ -1,14 +1,17 @@
 """``glassbox trace top`` on a real guest: a known program owns its loop, and names are those of the guest."""
 
+import dataclasses
 import json
 
 import pytest
 from support import booted, glassbox
 from trace_program import Program, pieces_of, record_words
 
-from qemu_bridge.cli.trace_names import Names, read_symbols
 from qemu_bridge.errors import UsageError
 from qemu_bridge.trace.analysis.mining import mine
+from qemu_bridge.trace.analysis.naming import Naming, naming_of_file
+from qemu_bridge.trace.analysis.top import top
+from qemu_bridge.wire.trace_records import PathOrder, TopOptions
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +24,19 @@ def machine(image):
 def recorded(machine, tmp_path_factory):
     """(trace, pid) of a second in which a shell runs a loop of its own."""
     path = tmp_path_factory.mktemp("top") / "loop.gbt"
-    output, _ = machine.client.execute("sh -c 'while :; do :; done' >/dev/null 2>&1 & echo $!", 30.0)
+    result = machine.client.exec("sh -c 'while :; do :; done' >/dev/null 2>&1 & echo $!", 30.0)
+    output = result.output
     pid = int(output)
     try:
         done = glassbox("trace", machine.name, "-o", str(path), "--seconds", "1", "--json")
         assert done.returncode == 0, done.stderr
         assert glassbox("trace", "check", str(path)).returncode == 0
-        yield path, pid, top(path, "--symbols", machine.name, "--user"), top(path, "--symbols", machine.name)
+        yield path, pid, top_json(path, "--symbols", machine.name, "--user"), top_json(path, "--symbols", machine.name)
     finally:
-        machine.client.execute(f"kill -9 {pid}", 30.0)
+        machine.client.exec(f"kill -9 {pid}", 30.0)
 
 
-def top(path, *words):
+def top_json(path, *words):
     answer = glassbox("trace", "top", str(path), "--json", *words)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
@@ -57,13 +61,14 @@ def test_a_known_process_owns_its_loop(recorded):
 @pytest.mark.guest
 def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded):
     # With no other condition the shell's loop may fill all the places there are.
-    kernel = top(recorded[0], "--symbols", machine.name, "--kernel")
+    kernel = top_json(recorded[0], "--symbols", machine.name, "--kernel")
     lines = [line for item in kernel["blocks"] + kernel["paths"] for line in item["code"] if line["symbol"]]
     # A dozen: busybox tries each on each of 90,000 lines, and the loop still runs.
     wanted = list(dict.fromkeys(line["symbol"].partition("+")[0] for line in lines))[:12]
     lines = [line for line in lines if line["symbol"].partition("+")[0] in wanted]
     pattern = "|".join(wanted).replace(".", "[.]")
-    output, status = machine.client.execute(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 60.0)
+    result = machine.client.exec(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 60.0)
+    output, status = result.output, result.exit_status
     assert status == 0
     names = {}
     for line in output.decode().splitlines():
@@ -78,7 +83,7 @@ def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded)
 @pytest.mark.guest
 def test_pid_limits_the_answer_and_shares_stay_those_of_the_whole(machine, recorded):
     path, pid, _, everything = recorded
-    mine_only = top(path, "--symbols", machine.name, "--pid", str(pid), "-n", "3")
+    mine_only = top_json(path, "--symbols", machine.name, "--pid", str(pid), "-n", "3")
     assert [row["process"] for row in mine_only["processes"]] == [f"{pid} sh"]
     assert mine_only["instructions"] == everything["instructions"]
     assert sum(row["instructions"] for row in everything["processes"]) == everything["instructions"]
@@ -95,21 +100,37 @@ def test_table_is_readable_without_a_machine(tmp_path):
     assert "nop" in answer.stdout and "f" in answer.stdout and "instructions counted" in answer.stderr
 
 
-def test_symbol_files_are_read_and_others_refused(tmp_path):
-    symbols = tmp_path / "map"
-    symbols.write_text(
-        "ffffffff81000020 t second\nffffffff81000000 T _stext\n0000000000001000 A per_cpu\nffffffff81001000 T _end\n"
-    )
-    names = Names(str(symbols))
-    assert names.symbol(0xFFFFFFFF81000000) == "_stext" and names.symbol(0xFFFFFFFF81000021) == "second+0x1"
-    assert names.symbol(0x1000) == names.process(0x1000) == "" == Names().symbol(0xFFFFFFFF81000000)
-    symbols.write_bytes(b"\x00\xff nothing of the kind\n" * 99)
-    with pytest.raises(UsageError, match="no symbols"):
-        read_symbols(symbols)
-    with pytest.raises(UsageError, match="--symbols"):
-        names.root(1)
-
-
 def test_bad_words_are_refused(tmp_path):
     assert glassbox("trace", "top", str(tmp_path / "none.gbt")).returncode == 2
     assert glassbox("trace", "top", "x.gbt", "-n", "0").returncode == 2
+
+
+def test_python_and_the_command_line_give_the_same(tmp_path):
+    program = Program()
+    symbols = tmp_path / "System.map"
+    names = ["_text", *(f"block_{number}" for number in range(2, program.count + 1))]
+    symbols.write_text("".join(f"{program.address(n):016x} T {name}\n" for n, name in enumerate(names, 1)))
+    path = record_words(tmp_path / "trace", program, pieces_of(program.walk(3000)), 700)
+    seen = []
+    options = TopOptions(count=4, ring=0, by=PathOrder.TOTAL, workers=1)
+    found = top(path, options, naming_of_file(symbols), seen.append)
+    assert json.loads(json.dumps(dataclasses.asdict(found))) == top_json(
+        path, "-n", "4", "--kernel", "--by", "total", "--symbols", str(symbols)
+    )
+    assert len(found.blocks) == 4 and found.paths and found.blocks[0].code[0].symbol in names
+    assert [each.done for each in seen] == list(range(1, seen[-1].frames + 1))
+
+
+def test_a_process_is_chosen_by_what_the_naming_knows(tmp_path):
+    program = Program()
+    path = record_words(tmp_path / "trace", program, pieces_of(program.walk(500)))
+    naming = Naming(
+        process=lambda root: "7 sh" if root == 0x1000 else "", root=lambda pid: 0x1000 if pid == 7 else 0x2000
+    )
+    known, unknown = (top(path, TopOptions(pid=pid), naming) for pid in (7, 8))
+    assert known.processes[0].process == "7 sh" and known.processes[0].share == 1.0
+    assert not unknown.processes and not unknown.blocks and unknown.instructions == known.instructions
+    with pytest.raises(UsageError, match="--symbols"):
+        top(path, TopOptions(pid=7))
+    with pytest.raises(UsageError, match="count from 1"):
+        top(path, TopOptions(workers=0))

@@ -13,12 +13,12 @@ from guest_programs import HEADER, compile_program, install
 from support import booted, wait_until
 from trace_consumer import Consumer, begun_instructions, items, u64
 
-from qemu_bridge.captures.capture import write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, MachineError
 from qemu_bridge.memory.dirty import Comparison, choose_strategy
 from qemu_bridge.trace.counters.heat import Heat
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import Event, Feature
 
 pytestmark = pytest.mark.guest
@@ -78,7 +78,7 @@ def test_the_arrays_are_read_in_place_and_read_only(machine):
         assert not heat.blocks.flags.owndata and not heat.blocks.flags.writeable
         assert heat.blocks.dtype == heat.stores.dtype == np.uint32
         assert len(heat.blocks) == len(heat.stores) == machine.ram.page_count
-    assert not heat.is_armed and not machine.client.trace_status()["heat"]
+    assert not heat.is_armed and not machine.client.trace_status().heat
     heat.close()
     assert heat.stores.sum() > 0
 
@@ -102,7 +102,7 @@ def test_two_may_watch_and_the_last_ends_it(machine):
     first.close()
     assert second.is_armed and not first.is_armed
     second.close()
-    assert not machine.client.trace_status()["heat"]
+    assert not machine.client.trace_status().heat
 
 
 def test_heat_goes_on_and_off_while_a_trace_is_recorded_and_the_trace_stays_exact(machine, loop):
@@ -114,7 +114,7 @@ def test_heat_goes_on_and_off_while_a_trace_is_recorded_and_the_trace_stays_exac
             machine.exec("true")
             assert heat.is_armed and control.is_armed
             assert int((heat.stores - before).argmax()) == loop[1]
-        assert control.is_armed and not machine.client.trace_status()["heat"]
+        assert control.is_armed and not machine.client.trace_status().heat
         with machine.client.heat() as heat:
             machine.client.trace_disarm()
             assert heat.is_armed and not control.is_armed
@@ -140,14 +140,14 @@ def test_a_watcher_that_is_killed_leaves_nothing_armed(machine):
     words = [sys.executable, "-c", WATCHER, machine.name]
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ) as watcher:
         assert watcher.stdout.readline() == b"armed\n"
-        assert machine.client.trace_status()["heat"]
+        assert machine.client.trace_status().heat
         watcher.send_signal(signal.SIGKILL)
         watcher.wait()
-    wait_until(lambda: not machine.client.trace_status()["heat"], 5)
+    wait_until(lambda: not machine.client.trace_status().heat, 5)
 
 
 def test_a_capture_has_no_heat(machine, tmp_path):
-    write_capture(machine.client, tmp_path / "kept")
+    machine.client.capture(str(tmp_path / "kept"))
     with Client.connect(str(tmp_path / "kept")) as kept:
         with pytest.raises(GlassBoxError, match=r"capture|start"):
             kept.heat()

@@ -12,21 +12,10 @@ from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import GlassBoxError, HostError, TraceError, UsageError
 from qemu_bridge.trace.analysis.check import check_trace
-from qemu_bridge.trace.file.format import (
-    CHUNK,
-    FOOTER,
-    HEADER,
-    HOME,
-    SECTION,
-    UNIT,
-    VCPU,
-    Content,
-    Section,
-    TraceFile,
-    TraceWriter,
-    pack_unit,
-)
+from qemu_bridge.trace.file.container import TraceFile
+from qemu_bridge.trace.file.format import CHUNK, FOOTER, HEADER, HOME, SECTION, UNIT, VCPU, Content, Section, pack_unit
 from qemu_bridge.trace.file.reader import TraceReader
+from qemu_bridge.trace.file.writer import TraceWriter
 
 ROOT = Path(__file__).resolve().parents[4]
 

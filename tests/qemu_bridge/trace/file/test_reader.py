@@ -79,8 +79,8 @@ SMALL = """
 import resource, sys
 sys.path[:0] = [{root!r}]
 from pathlib import Path
-from qemu_bridge.trace.reader import TraceReader
-from qemu_bridge.trace.check import check_trace
+from qemu_bridge.trace.file.reader import TraceReader
+from qemu_bridge.trace.analysis.check import check_trace
 trace = TraceReader(Path({path!r}))
 next(trace.blocks())
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -7,7 +7,8 @@ import pytest
 
 from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.memory.addresses import RamLayout
-from qemu_bridge.trace.recording.control import RING_STRIDE, ArmOptions, TraceControl, create
+from qemu_bridge.trace.recording.control import TraceControl, create
+from qemu_bridge.wire.trace_records import RING_STRIDE, ArmOptions
 from tcg_plugin.layout import Command, Feature, Mode, Scope, State
 
 

@@ -7,7 +7,8 @@ import pytest
 from support import booted, wait_until
 from trace_consumer import Consumer, block_ids, items, u64
 
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import Event, Feature, Scope, State
 
 pytestmark = pytest.mark.guest
@@ -30,7 +31,7 @@ def control(machine):
 @pytest.fixture
 def mkdirat(machine):
     """Where the kernel makes a directory."""
-    return int(machine.client.symbols("do_mkdirat")[0].address)
+    return int(machine.client.sym("do_mkdirat")[0].address)
 
 
 def record(machine, control, *commands, **options):
@@ -62,7 +63,7 @@ def test_only_blocks_in_the_ranges_are_recorded(machine, control, mkdirat):
 def test_a_process_is_followed_by_its_page_table(machine, control):
     machine.exec("sh -c 'while :; do :; done' & echo $! > /tmp/pid")
     pid = int(machine.exec("cat /tmp/pid"))
-    root = next(process.page_table for process in machine.client.processes() if process.pid == pid)
+    root = next(process.page_table for process in machine.client.ps() if process.pid == pid)
     other = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; ls /bin >/dev/null"
     consumer = record(machine, control, other, roots=[root])
     machine.exec(f"kill {pid}")

@@ -1,379 +1,194 @@
-"""What ``glassbox trace NAME`` promises for its flags, on a real guest: losses, registers, triggers, filters, rings, full disks.
+"""Recording as a library call: each way it ends, progress, errors; the plugin's side is played by a test."""
 
-Oracles that nobody here wrote: QEMU's counter of instructions, and its log of the processor's state at each block.
-"""
+from __future__ import annotations
 
-import contextlib
-import json
 import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
 import threading
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support import booted, find_sound, glassbox, wait_until
+from trace_kernel import FakeKernel
+from trace_producer import ChunkFlag, Producer, window_start, window_stop
+from trace_program import Program
 
-from qemu_bridge.cli import trace_options
-from qemu_bridge.client import Client
-from qemu_bridge.errors import UsageError
+from qemu_bridge.errors import HostError, MachineError, UsageError
 from qemu_bridge.trace.analysis.check import check_trace
 from qemu_bridge.trace.file.reader import TraceReader
-from tcg_plugin.layout import REGISTERS, Event
-
-pytestmark = pytest.mark.guest
-
-LOAD = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done; ls -l / >/dev/null; mkdir /tmp/load$n; rmdir /tmp/load$n"
-CPUS = (2, pytest.param(4, marks=pytest.mark.long))
+from qemu_bridge.trace.recording import record
+from qemu_bridge.trace.recording.record import record_trace
+from qemu_bridge.wire.trace_records import RecordEnd, RecordOptions
+from tcg_plugin.layout import State, Stop
 
 
-@pytest.fixture(scope="module", params=CPUS, ids=("2cpus", "4cpus"))
-def machine(request, image):
-    with booted(f"record-{request.param}", image, smp=request.param) as found:
-        yield found
+@pytest.fixture(scope="module")
+def program():
+    return Program()
 
 
-@contextlib.contextmanager
-def load(machine):
-    """The guest works all the time, on every vCPU."""
-    done = threading.Event()
-    everywhere = f"for n in 1 2 3 4; do ({LOAD}) & done; wait"
+class FakeMachine(FakeKernel):
+    """A machine whose guest walks through `program` while it is armed."""
 
-    def work():
-        with Client.connect(machine.name) as client:
-            while not done.is_set():
-                client.execute(everywhere, 60.0)
+    name = "fake"
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    def __init__(self, folder, program):
+        self.producer = Producer(folder, chunk_bytes=4096, chunks=4)
+        self.producer.end()
+        self.connection = SimpleNamespace(trace_path=str(self.producer.path), image="alpine")
+        self.program, self.walk = program, program.walk(100_000)
+        self.disarmed, self.done = threading.Event(), threading.Event()
+        self.armed_with, self.fail, self.stop = None, None, Stop.ASKED
+        self.chunks = 1 << 30
+        self._thread = threading.Thread(target=self._run)
 
+    def trace_arm(self, options):
+        if self.fail:
+            raise self.fail
+        self.armed_with = options
+        block = self.producer.control.block
+        block.generation += 1
+        block.state, block.acknowledged = State.ARMED, block.generation
+        self._thread.start()
 
-@pytest.fixture
-def busy(machine):
-    with load(machine):
-        yield machine
+    def trace_disarm(self):
+        self.disarmed.set()
+        if self._thread.ident:
+            self.done.wait(20)
 
+    def trace_status(self):
+        raise MachineError("no plugin: QEMU is too old; install 9.2")
 
-@contextlib.contextmanager
-def recording(machine, path, *words):
-    """``glassbox trace`` in a process of its own, armed; it is to have ended well afterwards."""
-    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", machine.name, "-o", str(path), *words]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: machine.client.trace_status()["state"] in ("armed", "waiting"))
-        yield process
-        if process.poll() is None:
-            machine.client.trace_disarm()
-        assert process.wait(60) == 0, process.stderr.read()
+    def _run(self):
+        self.producer.publish(self.program.records)
+        self._put(window_start(), ChunkFlag.FIRST)
+        at = 0
+        while not self.disarmed.is_set() and at < self.chunks:
+            self._put(self.walk[100 * at % len(self.walk) :][:100])
+            at += 1
+        self._put(window_stop(), ChunkFlag.LAST, self.stop)
+        self.producer.end()
+        self.done.set()
 
+    def _put(self, words, flags=0, small=0):
+        header = self.producer.control.vcpus[0]
+        while header.head - header.tail >= self.producer.chunks:
+            if self.disarmed.wait(0.0005):
+                return
+        words = np.array(words, np.uint32)
+        words[0] |= small
+        self.producer.put(words, flags=flags)
 
-def record(machine, path, *words):
-    answer = glassbox("trace", machine.name, "-o", str(path), "--json", *words)
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
-
-
-def counted(trace):
-    """Instructions that QEMU counted between the window's two edges, on all vCPUs."""
-    total = 0
-    for vcpu in range(trace.vcpus):
-        edges = {}
-        for events in trace.events(vcpu):
-            for kind, word in ((Event.WINDOW_START, 4), (Event.WINDOW_STOP, 2)):
-                for index in events.where(kind).tolist():
-                    edges[kind] = events.value(index, word)
-        total += edges[Event.WINDOW_STOP] - edges[Event.WINDOW_START]
-    return total
-
-
-def addresses(trace):
-    found = [blocks.addresses for vcpu in range(trace.vcpus) for blocks in trace.blocks(vcpu)]
-    return np.concatenate(found)
-
-
-# --- losses -------------------------------------------------------------------------------------------------------
-
-
-def test_what_a_lossy_trace_recorded_and_what_it_lost_is_what_qemu_counted(busy, tmp_path):
-    path = tmp_path / "lossy.gbt"
-    done = record(busy, path, "--lossy", "--ring", "4K", "--verify", "--seconds", "1")
-    report = find_sound(path)
-    assert report["gaps"] and done["waits"] == 0 and report["windows"] == report["closed_windows"]
-    assert report["lost_words"] == done["lost_words"] and report["lost_chunks"] == done["lost_chunks"]
-    with TraceReader(path) as trace:
-        begun = report["instructions"] - report["swallowed_instructions"]
-        assert begun + report["lost_instructions"] == counted(trace) > 100_000
-        # Whole chunks: no gap is smaller than one, but for the one at the window's end.
-        assert report["swallowed_instructions"] < 4 * report["gaps"]
-    info = json.loads(glassbox("trace", "info", str(path), "--json").stdout)
-    assert sum(gap["words"] for gap in info["gaps"]) == report["lost_words"] and len(info["gaps"]) == report["gaps"]
-    assert re.search(r"gap: \d+ words in \d+ chunks were dropped", glassbox("trace", "check", str(path)).stdout)
-    assert f"gaps                     {report['gaps']}, of" in glassbox("trace", "info", str(path)).stdout
-
-
-def test_a_reader_that_stands_still_makes_a_lossy_trace_drop_and_a_lossless_one_wait(busy, tmp_path):
-    for lossy in (True, False):
-        path = tmp_path / f"{lossy}.gbt"
-        flags = ["--verify", "--ring", "64K", *(["--lossy"] if lossy else [])]
-        with recording(busy, path, *flags) as process:
-            process.send_signal(signal.SIGSTOP)
-            time.sleep(0.5)
-            process.send_signal(signal.SIGCONT)
-            time.sleep(0.3)
-        report, summary = (
-            find_sound(path),
-            json.loads(glassbox("trace", "info", str(path), "--json").stdout)["summary"],
-        )
-        assert bool(report["gaps"]) is lossy and bool(summary["waits"]) is not lossy
-        assert lossy or summary["wait_s"] > 0.3
-        with TraceReader(path) as trace:
-            lost = report["lost_instructions"] - report["swallowed_instructions"]
-            assert report["instructions"] + lost == counted(trace)
-
-
-# --- registers ----------------------------------------------------------------------------------------------------
-
-
-def logged_registers(path, address):
-    """Registers at each block that began at `address`, by QEMU's own log of the processor's state."""
-    found = []
-    assert path.stat().st_size < 1 << 20
-    for state in path.read_text().split("RAX=")[1:]:
-        values = {
-            name.lower(): int(value, 16) for name, value in re.findall(r"\b(R\w\w?) ?=([0-9a-f]{16})", "RAX=" + state)
-        }
-        bases = {
-            name.lower(): int(base, 16) for name, base in re.findall(r"\b([FG]S) =[0-9a-f]{4} ([0-9a-f]{16})", state)
-        }
-        if values.get("rip") == address:
-            found.append([*(values[name] for name in REGISTERS[:16]), bases["fs"], bases["gs"]])
-    return found
+    def close(self):
+        self.disarmed.set()
+        if self._thread.ident:
+            self._thread.join()
+        self.producer.close()
 
 
 @pytest.fixture
-def logging_machine(image):
-    """A machine that logs the processor's state at one address, which a first boot of the same kernel tells."""
-    with booted("record-where", image) as machine:
-        place = int(machine.client.symbols("do_mkdirat")[0].address)
-    with booted("record-registers", image, qemu_args=("-dfilter", f"{place:#x}+1")) as machine:
-        if int(machine.client.symbols("do_mkdirat")[0].address) != place:
-            pytest.skip("this kernel lies elsewhere at each boot")
-        yield machine
+def machine(tmp_path, program):
+    found = FakeMachine(tmp_path, program)
+    yield found
+    found.close()
 
 
-def test_registers_at_a_block_are_those_of_qemus_own_log(logging_machine, tmp_path):
-    machine = logging_machine
-
-    def hmp(line):
-        machine.client.qmp("human-monitor-command", {"command-line": line})
-
-    path, log = tmp_path / "registers.gbt", tmp_path / "cpu.log"
-    place = int(machine.client.symbols("do_mkdirat")[0].address)
-    with recording(machine, path, "--regs", "sym:do_mkdirat"):
-        with machine.paused():
-            hmp(f"logfile {log}")
-            hmp("log exec,cpu,nochain")
-        machine.exec("mkdir /tmp/r1 /tmp/r2 /tmp/r3; rmdir /tmp/r1 /tmp/r2 /tmp/r3")
-        with machine.paused():
-            hmp("log none")
-            hmp("logfile /dev/null")
-    find_sound(path)
+def read(path):
     with TraceReader(path) as trace:
-        sets = [registers for vcpu in range(trace.vcpus) for registers in trace.registers(vcpu) if len(registers)]
-        found = np.concatenate([registers.values for registers in sets])
-        assert all((registers.addresses == place).all() for registers in sets)
-        assert sets[0].column("rdi").dtype == np.uint64 and found.shape == (3, len(REGISTERS))
-        vcpu = next(vcpu for vcpu in range(trace.vcpus) for registers in trace.registers(vcpu) if len(registers))
-        first = next(registers for registers in trace.registers(vcpu) if len(registers)).blocks[0]
-        at = sum(int(b.instructions[: max(0, int(first) - b.first_block)].sum()) for b in trace.blocks(vcpu))
-    theirs = logged_registers(log, place)
-    assert sorted(found.tolist()) == sorted(theirs)
-    shown = glassbox("trace", "show", str(path), "--vcpu", str(vcpu), "--at", str(at), "--count", "3").stdout
-    assert f"rdi={found[0][REGISTERS.index('rdi')]:#x}" in shown and "rax=" in shown
+        report = check_trace(trace)
+        assert report.is_sound and trace.info.is_complete, report.findings[:3]
+        return trace.info
 
 
-# --- triggers and limits ------------------------------------------------------------------------------------------
+def test_time_ends_a_recording_and_progress_is_told(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "PROGRESS_S", 0.05)
+    seen = []
+    result = record_trace(machine, tmp_path / "t.gbt", RecordOptions(seconds=0.4), seen.append)
+    assert result.end is RecordEnd.TIME and result.file == str(tmp_path / "t.gbt") and not result.error
+    info = read(tmp_path / "t.gbt")
+    assert info.instructions == result.progress.instructions > 0 and info.about["machine"] == "fake"
+    counts = [progress.instructions for progress in seen]
+    assert len(counts) > 1 and counts == sorted(counts) and counts[-1] <= result.progress.instructions
 
 
-def test_a_window_opens_at_the_nth_time_that_a_symbol_is_reached(machine, tmp_path):
-    path = tmp_path / "third.gbt"
-    place = int(machine.client.symbols("do_mkdirat")[0].address)
-    with recording(machine, path, "--start-at", "sym:do_mkdirat:3", "--verify"):
-        machine.exec("mkdir /tmp/t1 /tmp/t2")
-        machine.exec("mkdir /tmp/t3; mkdir /tmp/t4 /tmp/t5")
-        machine.exec("rmdir /tmp/t?")
-    assert find_sound(path)["verified_windows"] == machine.client.trace_status()["vcpus"].__len__()
-    with TraceReader(path) as trace:
-        assert (addresses(trace) == place).sum() == 2, "the third is where it began"
+def test_instructions_and_a_place_end_a_recording(machine, tmp_path, program):
+    result = record_trace(machine, tmp_path / "t.gbt", RecordOptions(instructions=5000))
+    assert result.end is RecordEnd.INSTRUCTIONS and result.progress.instructions >= 5000
+    assert machine.armed_with.limit_instructions == 5000
 
 
-def test_a_window_opens_after_so_many_instructions_and_closes_after_so_many_or_after_a_time(machine, tmp_path):
-    path = tmp_path / "after.gbt"
-    with recording(machine, path, "--after", "40000000", "--insns", "500000"):
-        time.sleep(0.5)
-        assert machine.client.trace_status()["ids"] >= 0 and path.stat().st_size < 4096, "an idle guest does less"
-        with load(machine):
-            wait_until(lambda: machine.client.trace_status()["state"] == "disarmed")
-    find_sound(path)
-    with TraceReader(path) as trace:
-        most = max(sum(int(blocks.instructions.sum()) for blocks in trace.blocks(v)) for v in range(trace.vcpus))
-        assert 300_000 <= most <= 520_000
-    began = time.monotonic()
-    with load(machine):
-        record(machine, tmp_path / "time.gbt", "--seconds", "0.7")
-    assert 0.7 < time.monotonic() - began < 15
-    with TraceReader(tmp_path / "time.gbt") as trace:
-        assert 0.6 < trace.info.summary["seconds"] < 5
-    find_sound(tmp_path / "time.gbt")
-
-
-# --- filters ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("flag", ["user", "kernel"])
-def test_only_one_privilege_is_recorded_and_the_holes_are_told(flag, machine, tmp_path):
-    path = tmp_path / f"{flag}.gbt"
-    # A command of a known length, not a time: on a slow host little happens in one.
-    with recording(machine, path, "--only", flag, "--verify"):
-        machine.exec(LOAD)
-    report = find_sound(path)
-    with TraceReader(path) as trace:
-        streams = (blocks for vcpu in range(trace.vcpus) for blocks in trace.blocks(vcpu))
-        rings = {int(blocks.table.rings[n]) for blocks in streams for n in np.unique(blocks.numbers)}
-        assert rings == {3 if flag == "user" else 0}
-        recorded, left_out = report["instructions"], report["left_out_instructions"]
-        assert recorded <= counted(trace) <= recorded + left_out and left_out > 10_000
-    assert report["filter_holes"] > 10
-
-
-def test_only_blocks_of_a_range_are_recorded_and_the_holes_are_told(busy, tmp_path):
-    start = int(busy.client.symbols("do_mkdirat")[0].address)
-    path = tmp_path / "range.gbt"
-    with recording(busy, path, "--range", "sym:do_mkdirat+64", "--range", f"{start + 64:#x}-{start + 96:#x}"):
-        busy.exec("mkdir /tmp/ranged; rmdir /tmp/ranged")
-    assert find_sound(path)["filter_holes"]
-    with TraceReader(path) as trace:
-        found = addresses(trace)
-        assert len(found) and start in found and (found >= start).all() and (found < start + 96).all()
-
-
-def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, tmp_path):
-    busy.exec("sh -c 'while :; do :; done' & echo $! > /tmp/pid")
-    pid = int(busy.exec("cat /tmp/pid"))
-    root = next(process.page_table for process in busy.client.processes() if process.pid == pid)
-    path = tmp_path / "process.gbt"
-    record(busy, path, "--pid", str(pid), "--verify", "--seconds", "1")
-    busy.exec(f"kill {pid}")
-    report = find_sound(path)
-    assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 100_000
-    with TraceReader(path) as trace:
-        roots = np.concatenate([frame.roots(v) for frame in trace.frames() for v in range(trace.vcpus)])
-        assert set((roots & ~np.uint64(0x1FFF)).tolist()) == {root & ~0x1FFF}
-
-
-def test_a_block_missing_from_a_filtered_trace_is_an_error_and_no_hole(busy, tmp_path, monkeypatch):
-    path = tmp_path / "cut.gbt"
-    record(busy, path, "--only", "kernel", "--insns", "300000")
-    decode = check_trace.__globals__["check_blocks"]
-
-    def lose_one(records, endings, blocks, starts, before, events, room):
-        # Far from any event, a block that did not end in a jump to anywhere is gone.
-        place = next(
-            i
-            for i in range(100, len(blocks) - 100)
-            if endings["flow"][blocks[i]] <= 1
-            and endings["flow"][blocks[i - 1]] <= 1
-            and len(set(blocks[i - 1 : i + 2].tolist())) == 3
-            and not np.isin(events.at, range(i - 2, i + 3)).any()
-        )
-        short = np.delete(blocks, place)
-        events.at[events.at > place] -= 1
-        return decode(records, endings, short, np.delete(starts, place), before, events, room)
-
-    monkeypatch.setitem(check_trace.__globals__, "check_blocks", lose_one)
-    with TraceReader(path) as trace:
-        assert "jump" in {finding.kind for finding in check_trace(trace).findings}
-
-
-# --- rings, readers, disks ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", ["4K", "100K", "64M"])
-def test_a_ring_of_any_size_loses_nothing(size, busy, tmp_path):
-    path = tmp_path / f"{size}.gbt"
-    done = record(busy, path, "--ring", size, "--verify", "--seconds", "0.5")
-    report = find_sound(path)
-    assert done["lost_words"] == 0 and report["verified_windows"] == report["windows"] > 1
-
-
-def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(busy, tmp_path):
-    path = tmp_path / "killed.gbt"
-    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", busy.name, "-o", str(path), "--values"]
-    with subprocess.Popen(command) as process:
-        wait_until(lambda: path.exists() and path.stat().st_size > 1_000_000, 60)
-        process.send_signal(signal.SIGKILL)
-    wait_until(lambda: busy.client.trace_status()["state"] == "failed")
-    assert "reader of the trace died" in busy.client.trace_status()["error"]
-    with TraceReader(path) as trace:
-        assert not trace.info.is_complete and len(trace) and check_trace(trace).is_sound
-    record(busy, tmp_path / "again.gbt", "--insns", "100000")
-    find_sound(tmp_path / "again.gbt")
-
-
-def test_a_full_disk_ends_the_recording_in_words_and_leaves_whole_frames(busy, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    own = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size=24m tmpfs {disk}"
-    if shutil.which("unshare") is None or subprocess.run([*own, mount], capture_output=True, check=False).returncode:
-        pytest.skip("no file system may be mounted here")
-    verb = f"{sys.executable} -m qemu_bridge.cli trace"
-    script = (
-        f"{mount}; {verb} {busy.name} -o {disk}/full.gbt --values --seconds 30; echo status $?;"
-        f" {verb} check {disk}/full.gbt --json; echo status $?"
+def test_a_place_ends_a_recording(machine, tmp_path, program):
+    result = record_trace(
+        machine, tmp_path / "t.gbt", RecordOptions(until=hex(program.address(int(machine.walk[500]))))
     )
-    answer = subprocess.run([*own, script], capture_output=True, text=True, timeout=120, check=False, env=os.environ)
-    ended, report, checked = re.fullmatch(r"status (\d+)\n(.*)status (\d+)\n", answer.stdout, re.DOTALL).groups()
-    assert ended != "0" and "No space left" in answer.stderr and "Traceback" not in answer.stderr
-    found = json.loads(report)
-    assert checked == "0" and not found["count"] and found["frames"] and found["instructions"] > 100_000
-    assert busy.client.trace_status()["state"] in ("disarmed", "failed")
-    assert busy.exec("echo alive") == b"alive\n"
+    assert result.end is RecordEnd.UNTIL
+    with TraceReader(tmp_path / "t.gbt") as trace:
+        assert any((blocks.ids == machine.walk[500]).any() for blocks in trace.blocks())
 
 
-# --- words --------------------------------------------------------------------------------------------------------
-
-
-def test_flags_that_make_no_sense_are_refused_in_words(machine, tmp_path):
-    for words, says in (
-        (["--ring", "1K"], "4K to 64M"),
-        (["--ring", "128M"], "4K to 64M"),
-        (["--range", "sym:schedule"], "is no range"),
-        (["--range", "sym:schedule+0"], "holds nothing"),
-        (["--range", "sym:nono+8"], "symbol"),
-        (["--start-at", "sym:schedule:0"], "counts from 1"),
-        (["--start-at", "sym:schedule", "--after", "5"], "both"),
-        (["--after", "-1"], "counts from 0"),
-        (["--seconds", "nan"], "counts from 0"),
-    ):
-        answer = glassbox("trace", machine.name, "-o", str(tmp_path / "x.gbt"), *words)
-        assert answer.returncode == 2 and says in answer.stderr, (words, answer.stderr)
-    assert not (tmp_path / "x.gbt").exists()
+def test_a_signal_from_another_thread_ends_a_recording(machine, tmp_path):
+    stop = threading.Event()
+    timer = threading.Timer(0.2, stop.set)
+    timer.start()
+    assert record_trace(machine, tmp_path / "t.gbt", RecordOptions(), stop=stop).end is RecordEnd.STOPPED
+    assert machine.disarmed.is_set() and read(tmp_path / "t.gbt").blocks
+    timer.join()
 
 
 @pytest.mark.parametrize(
-    ("size", "split"),
-    [(4096, (1024, 4)), (100_000, (24_960, 4)), (1 << 20, (256 << 10, 4)), (64 << 20, (256 << 10, 256))],
+    ("stop", "error", "end"),
+    [
+        (Stop.ASKED, b"", RecordEnd.STOPPED),
+        (Stop.LIMIT, b"", RecordEnd.INSTRUCTIONS),
+        (Stop.LIMIT, b"QEMU has no memory", RecordEnd.FAILED),
+        (Stop.EXIT, b"", RecordEnd.MACHINE_ENDED),
+    ],
 )
-def test_a_ring_is_split_into_chunks_that_fit(size, split):
-    assert trace_options.split_ring(size) == split
-    with pytest.raises(UsageError):
-        trace_options.split_ring(size * 100_000)
+def test_a_window_that_closes_by_itself_says_why(stop, error, end, machine, tmp_path):
+    machine.chunks, machine.stop = 10, stop
+    machine.producer.control.block.error = error
+    result = record_trace(machine, tmp_path / "t.gbt", RecordOptions())
+    assert (result.end, result.error, result.progress.blocks) == (end, error.decode(), 1000)
+
+
+def test_qemu_that_is_killed_ends_a_recording(machine, tmp_path):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    machine.chunks = 10
+    machine.producer.control.block.plugin_pid = child
+    assert record_trace(machine, tmp_path / "t.gbt", RecordOptions()).end is RecordEnd.MACHINE_ENDED
+
+
+def test_a_machine_that_refuses_leaves_no_file(machine, tmp_path):
+    machine.fail = MachineError("the machine is being recorded already")
+    with pytest.raises(MachineError, match="already"):
+        record_trace(machine, tmp_path / "t.gbt", RecordOptions())
+    assert not (tmp_path / "t.gbt").exists()
+
+
+def test_wrong_places_are_refused_before_anything_is_written(machine, tmp_path):
+    with pytest.raises(UsageError, match="symbol"):
+        record_trace(machine, tmp_path / "t.gbt", RecordOptions(until="sym:none"))
+    assert machine.armed_with is None and not (tmp_path / "t.gbt").exists()
+
+
+def test_a_machine_without_a_plugin_says_why(machine, tmp_path):
+    machine.connection.trace_path = ""
+    with pytest.raises(MachineError, match="QEMU is too old"):
+        record_trace(machine, tmp_path / "t.gbt", RecordOptions())
+
+
+@pytest.mark.parametrize("steps", [0, 50], ids=["while it is armed", "later"])
+def test_a_full_disk_closes_the_window_and_leaves_the_first_error(steps, machine, tmp_path, monkeypatch):
+    step, left = record.Recorder.step, iter(range(steps))
+
+    def fail_later(recorder):
+        if next(left, None) is None:
+            raise HostError("the disk is full; make room")
+        return step(recorder)
+
+    monkeypatch.setattr(record.Recorder, "step", fail_later)
+    with pytest.raises(HostError, match="disk is full"):
+        record_trace(machine, tmp_path / "t.gbt", RecordOptions())
+    assert machine.disarmed.is_set()

@@ -148,7 +148,7 @@ def test_a_damaged_shared_file_is_refused(program, tmp_path, damage):
     if damage == "head":
         producer.control.vcpus[0].head = 99
     elif damage == "dictionary":
-        producer.tell(b"\xff" * 64)
+        producer.publish(b"\xff" * 64)
     else:
         producer.put([1])
         place = int(producer.control.block.rings_offset)
@@ -182,7 +182,7 @@ def find_free_pid():
 def test_a_recorder_sees_the_place_where_it_is_to_end(program, tmp_path):
     producer = Producer(tmp_path, chunk_bytes=4096, chunks=4)
     recorder = Recorder(producer.control, tmp_path / "trace.gbt", {}, until_address=program.address(5))
-    producer.tell(program.records)
+    producer.publish(program.records)
     for ids, reached in (([1, 2, 3], False), ([4, 5, 6], True), ([7], True)):
         producer.put(ids)
         recorder.step()

@@ -40,7 +40,7 @@ def test_the_dictionary_goes_round_and_keeps_every_record(producer):
     rings, told = RingReader(producer.control), {}
     for number in range(1, 5000):
         told[number] = record(number, 0x1000 * number, bytes(300), [15] * 20)
-        producer.tell(told[number])
+        producer.publish(told[number])
         if number % 100 == 0:
             list(rings.take())
     list(rings.take())

@@ -15,7 +15,8 @@ from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
-from qemu_bridge.trace.recording.control import ArmOptions, TraceControl
+from qemu_bridge.trace.recording.control import TraceControl
+from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin import layout
 from tcg_plugin.layout import Event, Feature, Scope, State, Stop
 

@@ -1,5 +1,5 @@
 /*
- * A guest program whose every load and store is known: tests/trace/test_trace.py says what they are. Built by hand
+ * A guest program whose every load and store is known: test_trace_plugin.py says what they are. Built by hand
  * at a fixed address, its code writable, without a library.
  */
     .globl _start

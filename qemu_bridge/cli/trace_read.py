@@ -1,0 +1,155 @@
+"""``trace info|check|show|diff FILE``: what a recorded trace holds."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from .options import Verbs, add_json, add_verb, print_json, printable, say
+from .trace_names import add_names, names_from
+
+if TYPE_CHECKING:
+    from ..trace.analysis.check import Report
+    from ..trace.analysis.info import TraceMetadata
+
+# What reads traces loads NumPy and is imported by the verbs that need it: the parser of all others must not wait for it.
+
+_MOST_GAPS = 20
+"""That `trace check` and `trace info` print; --json has more."""
+
+
+def add_verbs(actions: Verbs) -> None:
+    """Add ``info``, ``check``, ``show`` and ``diff`` to the actions of ``trace``."""
+    for name, function in (("info", info), ("check", check)):
+        parser = add_verb(actions, name, function, f"glassbox trace {name} demo.gbt")
+        parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
+        add_json(parser)
+    parser = add_verb(actions, "show", show, "glassbox trace show demo.gbt --at 1000000 --count 40 --symbols demo")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
+    parser.add_argument("--at", type=int, default=0, metavar="N", help="the first instruction (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=40, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--vcpu", type=int, default=0, metavar="N", help="of which vCPU (default: %(default)s)")
+    add_names(parser)
+    add_json(parser)
+    parser = add_verb(actions, "diff", diff, "glassbox trace diff one.gbt other.gbt")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
+    parser.add_argument("other", type=Path, metavar="OTHER", help="another trace")
+    parser.add_argument("--vcpu", type=int, default=0, metavar="N", help="of which vCPU (default: %(default)s)")
+    add_json(parser)
+
+
+def info(options: argparse.Namespace) -> None:
+    """Show trace metadata: machine, size, instructions, losses."""
+    from ..trace.analysis.info import read_info
+
+    found = read_info(options.file)
+    if options.json:
+        print_json(
+            dataclasses.asdict(found.trace)
+            | {
+                "gaps": [dataclasses.asdict(gap) for gap in found.gaps],
+                "bytes_per_instruction": found.bytes_per_instruction,
+                "sections": found.sections,
+            }
+        )
+    else:
+        _print_info(found)
+
+
+def _print_info(found: TraceMetadata) -> None:
+    rows: dict[str, object] = dataclasses.asdict(found.trace)
+    about, summary = found.trace.about, found.trace.summary
+    del rows["about"], rows["summary"]
+    rows["gaps"] = f"{len(found.gaps)}, of {sum(gap.words for gap in found.gaps)} words"
+    rows["bytes_per_instruction"] = found.bytes_per_instruction
+    rows |= {f"{name}_bytes": size for name, size in found.sections.items()}
+    rows |= {f"about.{name}": value for name, value in about.items()}
+    rows |= {f"summary.{name}": value for name, value in summary.items()}
+    print("\n".join(f"{printable(str(key)):24} {printable(str(value))}" for key, value in rows.items()))
+    for gap in found.gaps[:_MOST_GAPS]:
+        print("gap: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(gap).items()))
+    if len(found.gaps) > _MOST_GAPS:
+        print(f"… {len(found.gaps) - _MOST_GAPS} more gaps")
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check that a trace is continuous, complete and counted right; exit status 1 if it is not."""
+    from ..trace.analysis.check import check_trace
+    from ..trace.file.reader import TraceReader
+
+    with TraceReader(options.file) as trace:
+        begun = time.monotonic()
+        report = check_trace(trace)
+        seconds = time.monotonic() - begun
+        complete = trace.info.is_complete
+    if options.json:
+        print_json(dataclasses.asdict(report) | {"is_complete": complete})
+    else:
+        for found in report.findings:
+            print(f"frame {found.frame}, vCPU {found.vcpu}, block {found.block}: {found.kind}: {printable(found.text)}")
+        rate = report.instructions / max(seconds, 1e-9) / 1e6
+        say(
+            f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
+            f"{report.gaps} gaps, {report.windows} windows, {report.verified_windows} verified ({rate:.0f} M/s)"
+        )
+        _say_holes(report)
+        if report.closed_windows < report.windows:
+            say(f"{report.windows - report.closed_windows} windows have no end: what came last may be missing")
+        if not complete:
+            say("the file was cut off; its whole frames were checked")
+    return 0 if report.is_sound else 1
+
+
+def _say_holes(report: Report) -> None:
+    for gap in report.gap_list[:_MOST_GAPS]:
+        print(
+            f"frame {gap.frame}, vCPU {gap.vcpu}, block {gap.block}: gap: {gap.words} words in {gap.chunks} chunks were"
+            f" dropped, {gap.instructions or 'an unknown number of'} instructions"
+        )
+    if report.gaps > _MOST_GAPS:
+        print(f"… {report.gaps - _MOST_GAPS} more gaps")
+    if report.filter_holes:
+        say(
+            f"filters left out {report.filter_holes} stretches, with at most {report.left_out_instructions} instructions"
+            " by privilege and address"
+        )
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print the instruction stream from a point on, disassembled and named."""
+    from ..trace.analysis.show import show as lines_of
+    from ..trace.file.reader import TraceReader
+
+    if options.at < 0 or options.count < 1:
+        raise UsageError("--at counts from 0 and --count from 1; give larger numbers")
+    symbol = names_from(options.symbols).symbol
+    with TraceReader(options.file) as trace:
+        lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
+        if options.json:
+            print_json([dataclasses.asdict(line) for line in lines])
+            return
+        for line in lines:
+            mark = " " if line.kind == "instruction" else "*"
+            text = f"{line.instruction:12} {line.root:9x} {line.ring} {line.address:16x} {mark}{line.text}"
+            print(printable(f"{text:76} {line.symbol}".rstrip()))
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Find the first divergence of two traces; exit status 1 if there is one."""
+    from ..trace.analysis.diff import diff_traces
+    from ..trace.file.reader import TraceReader
+
+    with TraceReader(options.file) as left, TraceReader(options.other) as right:
+        found = diff_traces(left, right, options.vcpu)
+    if options.json:
+        print_json(dataclasses.asdict(found))
+    else:
+        print(f"the same for {found.same_blocks} blocks, {found.same_instructions} instructions")
+        if not found.is_same:
+            print(f"then {options.file}: {found.left}\n     {options.other}: {found.right}")
+        print(f"different blocks: {found.common} in both, {found.only_left} and {found.only_right} in one only")
+    return 0 if found.is_same else 1

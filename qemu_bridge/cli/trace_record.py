@@ -1,0 +1,135 @@
+"""``trace record NAME -o FILE`` records what a machine executes; ``trace stop NAME`` ends that."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..memory.addresses import parse_size
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
+
+if TYPE_CHECKING:
+    from ..wire.trace_records import Progress, RecordOptions
+
+
+def add_verbs(actions: Verbs) -> None:
+    """Add ``record`` and ``stop`` to the actions of ``trace``."""
+    add_flags(add_verb(actions, "record", record, "glassbox trace demo -o demo.gbt --until sym:do_exit"))
+    add_name(add_verb(actions, "stop", stop))
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``trace record`` to its parser."""
+    add_name(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write the trace")
+    parser.add_argument(
+        "--start-at", metavar="PLACE[:N]", help="begin when this is executed, for the Nth time: sym:NAME or an address"
+    )
+    parser.add_argument("--after", type=int, metavar="M", help="begin when a vCPU has executed so many instructions")
+    parser.add_argument("--seconds", type=float, metavar="S", help="end after this time")
+    parser.add_argument("--insns", type=int, metavar="N", help="end after so many instructions")
+    parser.add_argument("--until", metavar="PLACE", help="end soon after this was executed: sym:NAME or an address")
+    parser.add_argument("--mem", action="store_true", help="record the addresses of loads and stores too")
+    parser.add_argument("--values", action="store_true", help="and their values; implies --mem")
+    parser.add_argument(
+        "--regs", action="append", default=[], metavar="PLACE", help="record the registers when a block begins here"
+    )
+    parser.add_argument(
+        "--pid", type=int, action="append", default=[], metavar="N", help="only while this process's memory is mapped"
+    )
+    parser.add_argument("--only", choices=("kernel", "user"), help="only code of this privilege")
+    parser.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        dest="ranges",
+        metavar="RANGE",
+        help="only blocks that begin in PLACE-PLACE or PLACE+BYTES; may be given again",
+    )
+    parser.add_argument(
+        "--lossy", action="store_true", help="drop and count what the reader is too slow for; never wait"
+    )
+    parser.add_argument(
+        "--ring", type=parse_size, metavar="SIZE", help="of each vCPU's ring, 4K to 64M (default: 4M, of 16 chunks)"
+    )
+    parser.add_argument("--verify", action="store_true", help="let QEMU count every instruction, for 'trace check'")
+    add_json(parser)
+
+
+def record(options: argparse.Namespace) -> int:
+    """Record what a machine executes into a file, until a limit is reached, another client stops it, or Ctrl-C."""
+    # Recording loads NumPy, which the parser of the other verbs must not wait for.
+    from ..trace.recording.record import record_trace
+
+    is_shown = sys.stderr.isatty()
+    with connect(options) as client, interruptible() as stopped:
+        result = record_trace(client, options.output, record_options(options), _show if is_shown else None, stopped)
+    if is_shown:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    if options.json:
+        print_json({"file": result.file, "end": result.end, **dataclasses.asdict(result.progress)})
+    else:
+        say(f"{result.file}: {describe(result.progress)}")
+        if result.error:
+            say(f"the window was closed early: {result.error}")
+    return 0
+
+
+def record_options(options: argparse.Namespace) -> RecordOptions:
+    """What the flags ask for."""
+    from ..wire.trace_records import Privilege, RecordOptions
+
+    return RecordOptions(
+        seconds=options.seconds,
+        instructions=options.insns,
+        until=options.until,
+        start_at=options.start_at,
+        after=options.after,
+        memory=options.mem,
+        values=options.values,
+        registers=tuple(options.regs),
+        pids=tuple(options.pid),
+        only=Privilege(options.only) if options.only else None,
+        ranges=tuple(options.ranges),
+        ring_bytes=options.ring,
+        lossy=options.lossy,
+        verify=options.verify,
+    )
+
+
+def stop(options: argparse.Namespace) -> None:
+    """End the recording of a machine, from any process."""
+    with connect(options) as client:
+        client.trace_disarm()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Inside, Ctrl-C and a polite kill only set the event: the file is finished first."""
+    event = threading.Event()
+    kept = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def describe(progress: Progress) -> str:
+    """A recording's progress in words."""
+    rate = progress.instructions / max(progress.seconds, 1e-9) / 1e6
+    return (
+        f"{progress.instructions / 1e6:.1f} M instructions, {rate:.0f} M/s, {progress.file_bytes / 1e6:.1f} MB, "
+        f"{progress.waits} waits ({progress.wait_s:.2f} s), {progress.lost_chunks} chunks dropped"
+    )
+
+
+def _show(progress: Progress) -> None:
+    print(f"\r{describe(progress)}\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,32 @@
+"""Events as they come: which one a caller waits for, and how one is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ..wire.records import AnyEvent, ExitedEvent, ReadyEvent, Runstate, RunstateEvent
+
+Condition = str | Callable[[AnyEvent], bool]
+"""``ready``, ``running``, ``paused``, ``exited``, or a function of an event."""
+
+
+def decode_event(frame: bytes) -> AnyEvent | None:
+    """The event in a message's second frame; None for one of a kind that this release does not know."""
+    try:
+        event: AnyEvent = msgspec.json.decode(frame, type=AnyEvent)
+        return event
+    except msgspec.ValidationError:
+        return None
+
+
+def matches(event: AnyEvent, condition: Condition) -> bool:
+    """Whether `event` is what `condition` waits for; a new subscriber's first event tells the present state."""
+    if not isinstance(condition, str):
+        return condition(event)
+    if condition == "ready":
+        return isinstance(event, ReadyEvent) or (isinstance(event, RunstateEvent) and event.ready)
+    if condition == "exited":
+        return isinstance(event, ExitedEvent)
+    return isinstance(event, RunstateEvent) and event.runstate is Runstate(condition)

@@ -1,0 +1,106 @@
+"""What a client reads on its own host without asking the daemon: RAM, the page map's file, processor time, liveness."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import shlex
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zmq
+
+from ..errors import MachineGoneError
+from ..machine import launch
+from ..wire import connection as connections
+from ..wire.connection import Connection
+
+# Most commands never look at RAM, and NumPy takes longer to load than they to run.
+if TYPE_CHECKING:
+    from ..memory.ram import GuestRam
+    from ..wire.page_map import PageMapFile
+
+
+@functools.cache
+def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """The one ZeroMQ context of this process."""
+    return zmq.Context()
+
+
+def find(name: str) -> Connection:
+    """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
+    if launch.is_capture(name):
+        return launch.open_capture(Path(name))
+    return connections.find_connection(name)
+
+
+def portable_command(command: str | Sequence[str]) -> str | list[str]:
+    """`command` as text that travels: words that are no Unicode become a shell line that prints their bytes."""
+    if isinstance(command, str) or all(_is_unicode(word) for word in command):
+        return command if isinstance(command, str) else list(command)
+    return " ".join(shlex.quote(word) if _is_unicode(word) else _printed(word) for word in command)
+
+
+def _is_unicode(word: str) -> bool:
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in word)
+
+
+def _printed(word: str) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in word.encode("utf-8", "surrogateescape"))
+    return f"\"$(printf '{octal}')\""
+
+
+class LocalMachine:
+    """A machine on this host, as its connection file describes it.
+
+    Attributes:
+        connection, name: that file's content, and the machine's name.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.name = connection.name
+
+    def is_alive(self) -> bool:
+        """Whether its daemon lives. Costs no round trip."""
+        return connections.is_alive(self.name)
+
+    def validate(self) -> None:
+        """Do nothing while the machine is there; `MachineGoneError` when it has ended. Costs no round trip."""
+        if not self.is_alive():
+            raise MachineGoneError(f"machine {self.name!r} has ended ({self._how_it_ended()})")
+
+    def _how_it_ended(self) -> str:
+        return connections.read_exit(self.name) or "its daemon was killed"
+
+    @cached_property
+    def ram(self) -> GuestRam:
+        """The machine's RAM, mapped read-only."""
+        from ..memory.ram import GuestRam
+
+        return GuestRam(Path(self.connection.ram_path), self.connection.layout)
+
+    @cached_property
+    def _page_map_file(self) -> PageMapFile:
+        from ..wire.page_map import PageMapFile
+
+        return PageMapFile.attach(Path(self.connection.page_map_path))
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time that QEMU has used so far; None for a machine that is not ours. Costs no round trip.
+
+        A guest that used none since one last looked has written nothing since.
+        """
+        try:
+            return None if self._cpu_clock is None else time.clock_gettime(self._cpu_clock)
+        except OSError:
+            return None
+
+    @cached_property
+    def _cpu_clock(self) -> int | None:
+        pid, clock = self.connection.qemu_pid, ctypes.c_int()
+        found = pid > 0 and ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)) == 0
+        return clock.value if found else None

@@ -1,0 +1,42 @@
+"""Which backend an attach request means."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ...captures.files import RAM, read_manifest
+from ...machine.config import MachineConfig
+from ...machine.launch import AttachRequest
+from ...memory.addresses import (
+    RamLayout,
+)
+from .attached import find_qemu
+from .backend import Backend
+from .capture import Capture
+from .image import RamImage, detect_machine, image_layout, image_size
+
+
+def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, RamLayout]:
+    """What is behind `request`, what machine it is, and the file and layout of its RAM.
+
+    Raises `UsageError` for a file or socket that cannot be it, `MachineError` when QEMU does not answer or its RAM cannot
+    be read.
+    """
+    if request.qmp is not None:
+        return asyncio.run(find_qemu(request.name, request.qmp))
+    if request.capture is not None:
+        return find_capture(request.name, request.capture)
+    assert request.ram is not None
+    size = image_size(request.ram)
+    machine = request.machine or detect_machine(request.ram, size)
+    config = MachineConfig(name=request.name, memory=size, smp=0, machine=machine, accelerator="none")
+    return RamImage(request.ram), config, request.ram, image_layout(machine, size)
+
+
+def find_capture(name: str, folder: Path) -> tuple[Backend, MachineConfig, Path, RamLayout]:
+    manifest = read_manifest(folder)
+    config = MachineConfig(
+        name=name, memory=manifest.ram_bytes, smp=0, machine=manifest.machine, accelerator="none", image=manifest.image
+    )
+    return Capture(folder), config, folder / RAM, manifest.layout

@@ -1,0 +1,116 @@
+"""The functions behind the operations of cost `Cost.INSTANT`: what the daemon does itself.
+
+`Control` has a method for each such row of the operation table, of the same name and arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from ..memory.addresses import merge_ranges
+from ..wire.records import Blob, DirtyPages, ExecResult, HeatWatch, Runstate, Status
+from ..wire.trace_records import ArmOptions, TraceStatus
+from .jobs import Jobs
+from .served import ServedMachine
+
+CLIENT: ContextVar[bytes] = ContextVar("client")
+"""The socket identity of the client whose request is being answered."""
+
+
+class Control:
+    """What can be asked of the daemon itself."""
+
+    def __init__(self, machine: ServedMachine, stop: Callable[[], None], jobs: Jobs) -> None:
+        """`stop` begins the end of the machine."""
+        self._machine = machine
+        self._stop = stop
+        self._jobs = jobs
+        self._dirty_turn = asyncio.Lock()
+
+    async def status(self) -> Status:
+        """What the daemon knows of its machine."""
+        machine, config, connection = self._machine, self._machine.config, self._machine.connection
+        runstate = (await machine.monitor.execute("query-status"))["status"]
+        return Status(
+            name=config.name,
+            runstate=Runstate(runstate),
+            ready=machine.state.ready,
+            image=config.image,
+            machine=config.machine,
+            accelerator=config.accelerator,
+            vcpus=config.smp,
+            ram_bytes=machine.ram.size,
+            touched_bytes=int(machine.ram.resident_pages().sum()) << 12,
+            dirty_strategy=machine.dirty_log.strategy.name,
+            uptime_s=round(time.time() - connection.started_at, 3),
+            origin=machine.backend.origin,
+            ram=connection.ram_path,
+            qemu_pid=machine.backend.pid or 0,
+            daemon_pid=os.getpid(),
+            qmp=connection.qmp_path,
+            console=connection.console_path,
+        )
+
+    async def pause(self) -> None:
+        """Stop the vCPUs."""
+        await self._machine.pause()
+
+    async def resume(self) -> None:
+        """Let the vCPUs run again."""
+        await self._machine.resume()
+
+    async def stop(self) -> None:
+        """Begin to end the machine."""
+        self._stop()
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return when user space is up."""
+        await self._machine.state.wait_ready(timeout_s)
+
+    async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
+        """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""
+        async with self._machine.patient():
+            return await self._machine.monitor.execute(command, arguments or {})
+
+    async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:
+        """Run a command in the guest, once it is up."""
+        await self._machine.state.wait_ready(timeout_s)
+        output, status = await self._machine.shell.run(command, timeout_s)
+        return ExecResult(status, Blob(output))
+
+    async def dirty(self, epoch: int) -> DirtyPages:
+        """Pages changed after `epoch`."""
+        async with self._dirty_turn:
+            pages, now = await asyncio.to_thread(self._machine.dirty_log.since, epoch)
+        return DirtyPages(now, tuple(merge_ranges(pages.tolist())))
+
+    async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
+        """Open a window of the trace."""
+        options.validate()
+        return await self._machine.trace.arm(options, reader_pid)
+
+    async def trace_disarm(self) -> TraceStatus:
+        """Close the window of the trace."""
+        return await self._machine.trace.disarm()
+
+    async def trace_status(self) -> TraceStatus:
+        """What the plugin does."""
+        return self._machine.trace.status()
+
+    async def heat_watch(self, reader_pid: int) -> HeatWatch:
+        """Have heat counted for a watcher."""
+        watcher = await self._machine.trace.watch_heat(reader_pid)
+        return HeatWatch(watcher, str(self._machine.trace.control.path))
+
+    async def heat_unwatch(self, watcher: int) -> None:
+        """End a watch."""
+        await self._machine.trace.unwatch_heat(watcher)
+
+    async def cancel(self, request: int | str) -> bool:
+        """End a job of the client that asks."""
+        return self._jobs.cancel((CLIENT.get(), request))

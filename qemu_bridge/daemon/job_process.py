@@ -1,0 +1,73 @@
+"""The jobs that this package does: ``python -m qemu_bridge.daemon.job_process NAME``, which `jobs.Jobs` starts.
+
+A function here for each operation of cost `Cost.JOB`; those of the viewer are its own (`viewer.__main__`).
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ..client import Client
+from ..host.job import Job, JobRequest, main
+from ..wire.messages import decode_arguments
+from ..wire.operations import Operations
+from ..wire.records import Manifest, MemoryDifference
+from ..wire.trace_records import RecordResult, TopResult
+
+
+def capture(job: Job, request: JobRequest) -> Manifest:
+    """Write a capture."""
+    from ..captures.write import Hooks, write_capture
+
+    options = decode_arguments(Operations.capture, request.options)
+    with Client.connect(request.name) as client:
+        hooks = Hooks(job.standing_still, job.progress, job.begins_at)
+        return write_capture(client, Path(options["output"]), hooks, live=options["live"], replace_old=options["force"])
+
+
+def compare(job: Job, request: JobRequest) -> MemoryDifference:
+    """Compare with an earlier capture."""
+    from ..captures.compare import compare as compare_machines
+
+    options = decode_arguments(Operations.compare, request.options)
+    with Client.connect(options["before"]) as before, Client.connect(request.name) as after:
+        return compare_machines(before, after, options["target"], options["pages"])
+
+
+def trace_record(job: Job, request: JobRequest) -> RecordResult:
+    """Record what the machine executes; being cancelled ends the recording, not the file."""
+    from ..trace.recording.record import record_trace
+
+    options = decode_arguments(Operations.trace_record, request.options)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Client.connect(request.name) as client:
+        return record_trace(
+            client,
+            Path(options["output"]),
+            options["options"],
+            progress=lambda progress: job.progress(progress.instructions, 0),
+            stop=stop,
+        )
+
+
+def trace_top(job: Job, request: JobRequest) -> TopResult:
+    """Count a trace, with the names that the machine knows."""
+    from ..kernel.symbols import KernelSymbols
+    from ..trace.analysis.naming import naming_of
+    from ..trace.analysis.top import top
+
+    options = decode_arguments(Operations.trace_top, request.options)
+    with Client.connect(request.name) as client:
+        naming = naming_of(KernelSymbols.load(client.ram).kallsyms, client.ps().value)
+    return top(Path(options["file"]), options["options"], naming, lambda done: job.progress(done.done, done.frames))
+
+
+JOBS = {"capture": capture, "compare": compare, "trace_record": trace_record, "trace_top": trace_top}
+
+if __name__ == "__main__":
+    sys.exit(main(JOBS))

@@ -1,0 +1,127 @@
+"""Jobs: operations that take seconds or minutes, each in a process of its own that the daemon watches.
+
+The daemon stops the guest for a job and lets it go on, whatever becomes of the process or of the client that asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .. import errors
+from ..errors import MachineError
+from ..host.job import JobMessage, JobRequest
+from ..wire.operations import Operation
+from .served import ServedMachine
+from .worker import end, finish
+
+logger = logging.getLogger(__name__)
+
+MOST_JOBS = 4
+_LINE_LIMIT = 64 << 20
+_VIEWERS = ("snap", "record_video")
+
+Progress = Callable[[int, int], Awaitable[None]]
+
+
+class Jobs:
+    """The jobs of one machine that are being done."""
+
+    def __init__(self, machine: ServedMachine) -> None:
+        self._machine = machine
+        self._running: dict[object, asyncio.subprocess.Process] = {}
+        self._standing_still = 0
+
+    async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
+        """The result of a job, as JSON; `key` is how `cancel` knows it.
+
+        Raises the error that the job reports, `MachineError` when its process dies or too many run already.
+        """
+        if len(self._running) >= MOST_JOBS:
+            raise MachineError(f"{MOST_JOBS} jobs of this machine run already; wait for one to end")
+        process = await self._start(operation.name)
+        self._running[key] = process
+        try:
+            return await self._watch(operation.name, process, arguments, progress)
+        finally:
+            self._running.pop(key, None)
+            end(process)
+            await finish(process)
+
+    def cancel(self, key: object) -> bool:
+        """End the job that `key` names as Ctrl-C would; whether there is one."""
+        process = self._running.get(key)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        return process is not None
+
+    def end_all(self) -> None:
+        """Kill what still runs: the machine ends."""
+        for process in self._running.values():
+            end(process)
+
+    async def _start(self, name: str) -> asyncio.subprocess.Process:
+        module = ["viewer", "job"] if name in _VIEWERS else ["qemu_bridge.daemon.job_process"]
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-m", *module, name]
+        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_LIMIT)
+
+    async def _watch(
+        self, name: str, process: asyncio.subprocess.Process, arguments: bytes, progress: Progress
+    ) -> bytes:
+        assert process.stdin is not None and process.stdout is not None
+        request = JobRequest(self._machine.config.name, msgspec.Raw(arguments), os.getpid())
+        process.stdin.write(msgspec.json.encode(request) + b"\n")
+        begun_at, has_paused = "", False
+        try:
+            while line := await process.stdout.readline():
+                message = msgspec.json.decode(line, type=JobMessage)
+                if message.ok is not None:
+                    begun_at = ""  # it has cleaned up after itself
+                    return _result(message)
+                if message.progress is not None:
+                    await progress(*message.progress)
+                elif message.begins_at:
+                    begun_at = message.begins_at
+                else:
+                    changed = await (self._resume(has_paused) if message.ask == "resume" else self._pause())
+                    has_paused = changed and message.ask == "pause"
+                    process.stdin.write(b"true\n" if changed else b"false\n")
+            raise MachineError(f"the process that did {name} was killed; ask again")
+        finally:
+            await self._resume(has_paused)
+            if begun_at:
+                await asyncio.to_thread(shutil.rmtree, Path(begun_at), ignore_errors=True)
+
+    async def _pause(self) -> bool:
+        """Stop the guest for a job; whether it ran. Of jobs that overlap the last lets it go on."""
+        if not self._standing_still and not self._machine.state.is_running:
+            return False
+        self._standing_still += 1
+        if self._standing_still == 1:
+            await self._machine.pause()
+        return True
+
+    async def _resume(self, has_paused: bool) -> bool:
+        if has_paused:
+            self._standing_still -= 1
+            if not self._standing_still:
+                with contextlib.suppress(MachineError):
+                    await self._machine.resume()
+        return has_paused
+
+
+def _result(message: JobMessage) -> bytes:
+    if message.ok:
+        return bytes(message.result)
+    raise getattr(errors, message.kind, MachineError)(message.message)

@@ -1,0 +1,156 @@
+"""A daemon's life: start QEMU or attach to what is there, serve it, leave nothing behind.
+
+This is the composition root: nothing else imports the parts together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..machine.config import MachineConfig, check_ram_space
+from ..machine.launch import AttachRequest
+from ..memory.addresses import RamLayout
+from ..wire import connection as connections
+from ..wire.connection import Connection
+from ..wire.records import Origin
+from ..wire.trace_records import ArmOptions
+from .backends.backend import Backend
+from .backends.started import StartedQemu
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tracing:
+    """The plugin to load, or why there is none; `armed` asks for a window from the first instruction on."""
+
+    plugin: Path | None = None
+    reason: str = ""
+    armed: dict[str, Any] | None = None
+
+
+def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origin = Origin.STARTED) -> Connection:
+    runtime = connections.runtime_folder()
+    state = connections.state_folder(config.name)
+    pages = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.pages"
+    return Connection(
+        name=config.name,
+        state="starting",
+        daemon_pid=os.getpid(),
+        control=f"ipc://{runtime / config.name}.control",
+        events=f"ipc://{runtime / config.name}.events",
+        ram_path=str(ram),
+        regions=tuple((int(region.start), int(region.offset), region.size) for region in layout.regions),
+        page_map_path=str(pages),
+        qmp_path=f"{runtime / config.name}.qmp",
+        console_path=str(state / "console.log") if origin is Origin.STARTED else "",
+        log_path=str(state / "daemon.log"),
+        machine=config.machine,
+        accelerator=config.accelerator,
+        image=config.image,
+        image_id=config.image_id,
+        origin=origin,
+        started_at=time.time(),
+    )
+
+
+def run_machine(
+    qemu: str, config: MachineConfig, on_running: Callable[[Connection], None], tracing: Tracing | None = None
+) -> None:
+    """Start the machine on the program `qemu` and serve it until it ends; nothing of it is left behind then.
+
+    Raises `BusyNameError` if the name is taken, `HostError` if its RAM has no room, `MachineError` if QEMU does
+    not start.
+    """
+    layout = RamLayout.from_rule(config.machine, config.memory)
+    check_ram_space(connections.ram_folder(), config.memory)
+    lock = connections.acquire_lock(config.name)
+    connections.sweep(config.name)
+    ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
+    tracing = tracing or Tracing()
+    trace = ram.with_suffix(".trace") if tracing.plugin else None
+    connection = msgspec.structs.replace(
+        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=tracing.reason
+    )
+    # The logs are ours to clear only now that the name is.
+    os.ftruncate(2, 0)
+    os.close(os.open(connection.console_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+    process: StartedQemu | None = None
+    try:
+        # The file stands before QEMU does, so that whoever finds it can sweep up after us at any moment.
+        connections.write_connection(connection)
+        for path, size in ((ram, config.memory), (Path(connection.page_map_path), 0)):
+            # Exclusive, so that nobody else's file, planted under the name, is taken for ours.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.truncate(path, size)
+        if trace is not None:
+            _make_trace(trace, config, ram, layout, tracing.armed)
+        process = StartedQemu(qemu, config, ram, Path(connection.console_path), tracing.plugin, trace)
+        connection = msgspec.structs.replace(
+            connection,
+            state="running",
+            qemu_pid=process.process.pid,
+            qemu_started=process.started,
+            argv=tuple(process.argv),
+        )
+        connections.write_connection(connection)
+        _serve(config, process, connection, on_running)
+    finally:
+        if process is not None and process.process.poll() is None:
+            process.process.kill()
+            process.process.wait()
+        connections.remove_files(config.name, connection.shared_files)
+        os.close(lock)
+
+
+def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
+    from ..trace.recording import control
+
+    control.create(path, config.smp, ram, layout)
+    if armed is not None:
+        reader_pid = int(armed.pop("reader_pid"))
+        control.TraceControl(path).want(msgspec.convert(armed, ArmOptions), reader_pid)
+
+
+def serve_attached(request: AttachRequest, on_running: Callable[[Connection], None]) -> None:
+    """Serve the QEMU, the RAM image or the capture that `request` names until it ends or is detached.
+
+    Raises `BusyNameError` if the name is taken, and what `backends.find.find_backend` raises. Neither RAM nor QEMU is ever harmed.
+    """
+    # Loaded here: a daemon that starts a machine does without captures and NumPy.
+    from .backends.find import find_backend
+
+    lock = connections.acquire_lock(request.name)
+    connections.sweep(request.name)
+    paths: tuple[str, ...] = ()
+    try:
+        backend, config, ram, layout = find_backend(request)
+        connection = msgspec.structs.replace(
+            _describe(config, ram, layout, backend.origin), state="running", qmp_path=str(request.qmp or "")
+        )
+        os.ftruncate(2, 0)
+        connections.write_connection(connection)
+        os.close(os.open(connection.page_map_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        paths = connection.shared_files
+        _serve(config, backend, connection, on_running)
+    finally:
+        connections.remove_files(request.name, paths)
+        os.close(lock)
+
+
+def _serve(
+    config: MachineConfig, backend: Backend, connection: Connection, on_running: Callable[[Connection], None]
+) -> None:
+    # Loaded while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
+    import asyncio
+    import logging
+
+    from .service import Service
+
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+    asyncio.run(Service(config, backend, connection).run(on_running))

@@ -1,0 +1,96 @@
+"""The machine that a daemon serves: its parts, each made when it is first needed."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import MachineError
+from ..machine.config import MachineConfig
+from ..wire.connection import Connection
+from .backends.backend import Backend
+from .state import MachineState
+from .worker import Worker
+
+# NumPy is loaded by the first operation that needs it, not while the guest boots and wants the processor.
+if TYPE_CHECKING:
+    from ..machine.monitor import Monitor
+    from ..memory.dirty import DirtyLog
+    from ..memory.ram import GuestRam
+    from .arming import TraceArming
+
+
+class ServedMachine:
+    """One machine, its backend and what reads it.
+
+    Attributes:
+        config, backend, connection: what was asked for, what stands behind it, how clients find it.
+        state: runstate and readiness.
+        worker: answers questions about RAM.
+        monitor: QMP; set once the backend is connected.
+    """
+
+    monitor: Monitor
+
+    def __init__(self, config: MachineConfig, backend: Backend, connection: Connection) -> None:
+        self.config = config
+        self.backend = backend
+        self.connection = connection
+        self.shell = backend.shell()
+        self.state = MachineState(config.name, backend.is_still, ready=not backend.signals_ready)
+        self.worker = Worker(
+            Path(connection.ram_path), connection.layout, Path(connection.page_map_path), backend.symbols
+        )
+
+    @cached_property
+    def ram(self) -> GuestRam:
+        """Its RAM, mapped read-only."""
+        from ..memory.ram import GuestRam
+
+        return GuestRam(Path(self.connection.ram_path), self.connection.layout)
+
+    @cached_property
+    def dirty_log(self) -> DirtyLog:
+        """Which pages changed since when."""
+        from ..memory.dirty import DirtyLog, choose_strategy
+
+        return DirtyLog(choose_strategy(self.ram, self.backend.pid), self.ram.page_count)
+
+    @property
+    def epoch(self) -> int:
+        """The dirty log's epoch; 0 as long as nobody asked for changed pages."""
+        return self.dirty_log.epoch if "dirty_log" in vars(self) else 0
+
+    @cached_property
+    def trace(self) -> TraceArming:
+        """The plugin's control; `MachineError` says why there is none."""
+        from .arming import TraceArming
+
+        path = self.connection.trace_path
+        if not path:
+            reason = self.connection.no_trace or "Glass Box did not start that QEMU; start the machine with it"
+            raise MachineError(f"machine {self.config.name!r} has no plugin that traces: {reason}")
+        return TraceArming(Path(path), self.monitor, lambda: self.state.is_running, self.state.suppress_runstate_events)
+
+    async def pause(self) -> None:
+        """Stop the vCPUs, even while one waits for a reader of the trace that does not read."""
+        if self.connection.trace_path:
+            await self.trace.stop_vcpus()
+        else:
+            await self.monitor.execute("stop")
+
+    async def resume(self) -> None:
+        """Let the vCPUs run again."""
+        await self.monitor.execute("cont")
+
+    def patient(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Inside, QEMU may have to stop the vCPUs first; none waits long for a reader of the trace."""
+        return self.trace.patient() if self.connection.trace_path else contextlib.nullcontext()
+
+    def reset(self) -> None:
+        """The guest was reset: what was known of the old one goes."""
+        self.worker.restart()
+        self.shell.forget()
+        self.state.ready = not self.backend.signals_ready

@@ -1,0 +1,64 @@
+"""What the daemon knows of its machine from moment to moment: runstate and readiness, and who waits for a change."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..errors import MachineError
+from ..wire.records import Grade, Runstate
+
+_POLL_S = 0.01
+
+
+class MachineState:
+    """Runstate and readiness of one machine.
+
+    Attributes:
+        runstate: as QEMU said last.
+        ready: the guest's user space is up, as far as anybody can say.
+        running: set while the vCPUs run.
+    """
+
+    def __init__(self, name: str, is_still: bool, ready: bool) -> None:
+        self._name = name
+        self._is_still = is_still
+        self._suppressed = 0
+        self.runstate = Runstate.RUNNING
+        self.ready = ready
+        self.running = asyncio.Event()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the vCPUs run."""
+        return self.runstate is Runstate.RUNNING
+
+    @property
+    def grade(self) -> Grade:
+        """How far what is read now is of one moment."""
+        if self._is_still:
+            return Grade.CAPTURE
+        return Grade.LIVE if self.is_running else Grade.PAUSED
+
+    def set_running(self, is_running: bool) -> None:
+        """The vCPUs run, or stand still, from now on."""
+        self.runstate = Runstate.RUNNING if is_running else Runstate.PAUSED
+        (self.running.set if is_running else self.running.clear)()
+
+    def suppress_runstate_events(self) -> None:
+        """A STOP and a RESUME are coming that change nothing for anybody: the daemon's own."""
+        self._suppressed += 2
+
+    def take_suppressed(self) -> bool:
+        """Whether the STOP or RESUME that has just come is one of those."""
+        is_ours = self._suppressed > 0
+        self._suppressed -= is_ours
+        return is_ours
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Return when user space is up; `MachineError` after `timeout_s`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while not self.ready:
+            if loop.time() > deadline:
+                raise MachineError(f"the guest was not up within {timeout_s:g} s; see 'glassbox console {self._name}'")
+            await asyncio.sleep(_POLL_S)

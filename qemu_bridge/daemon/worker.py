@@ -1,0 +1,144 @@
+"""Asks the process that reads guest RAM (`worker_process`), so that a slow or hostile guest never blocks the control socket.
+
+A question that exceeds its time is answered with an error and the process is replaced; so is one that dies, at whatever
+moment. Only pipes join us: what a killed daemon leaves behind is nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .. import errors
+from ..errors import MachineError
+from ..memory.addresses import RamLayout
+from ..wire.operations import Operation
+from ..wire.records import Grade
+from .worker_process import LENGTH, Question, Reply, Setup
+
+logger = logging.getLogger(__name__)
+
+QUERY_TIMEOUT_S = 30.0
+_QUEUE_TIMEOUT_S = 25.0
+
+
+class Worker:
+    """One process that answers questions, one at a time; it is started by the first.
+
+    Attributes:
+        queue_timeout_s: how long a question may wait for those before it; with its own time less than clients wait.
+    """
+
+    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
+        """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
+        regions = tuple((int(region.start), int(region.offset), region.size) for region in layout.regions)
+        self._setup = Setup(
+            os.getpid(), str(ram_path), regions, str(page_map_path), None if symbols is None else str(symbols)
+        )
+        self._process: asyncio.subprocess.Process | None = None
+        self._ended: list[asyncio.subprocess.Process] = []
+        self._turn = asyncio.Lock()
+        self.queue_timeout_s = _QUEUE_TIMEOUT_S
+
+    async def ask(
+        self,
+        operation: Operation[..., Any],
+        arguments: bytes = b"{}",
+        grade: Grade = Grade.LIVE,
+        epoch: int = 0,
+        timeout_s: float = QUERY_TIMEOUT_S,
+    ) -> tuple[bytes, list[bytes]]:
+        """(JSON, frames) of the answer; raises the error that the worker reports, `MachineError` after `timeout_s`."""
+        try:
+            await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
+        except TimeoutError:
+            raise MachineError(
+                f"{operation.name} waited {self.queue_timeout_s:g} s behind other questions and was given up; ask again"
+            ) from None
+        try:
+            question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
+            reply = await asyncio.wait_for(self._exchange(question), timeout_s)
+        except TimeoutError:
+            self.restart()
+            raise MachineError(
+                f"{operation.name} took longer than {timeout_s:g} s and was given up; pause the machine and ask again"
+            ) from None
+        except (asyncio.IncompleteReadError, ConnectionError, OSError):
+            self.restart()
+            raise MachineError(
+                f"the worker crashed while answering {operation.name}; ask again, a new one takes its place"
+            ) from None
+        except BaseException:
+            # Whoever waited has gone: an answer that nobody takes must not be taken for the next one's.
+            self.restart()
+            raise
+        finally:
+            self._turn.release()
+        if reply.kind:
+            raise getattr(errors, reply.kind, MachineError)(reply.message)
+        return reply.result, reply.frames
+
+    async def _exchange(self, question: bytes) -> Reply:
+        if self._process is not None and self._process.returncode is not None:
+            logger.warning(
+                "the worker ended with status %s while idle; a new one takes its place", self._process.returncode
+            )
+            self._process = None
+        if self._process is None:
+            self._process = await self._start()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        stdin.write(LENGTH.pack(len(question)) + question)
+        await stdin.drain()
+        (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
+        return msgspec.msgpack.decode(await stdout.readexactly(length), type=Reply)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "qemu_bridge.daemon.worker_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        setup = msgspec.msgpack.encode(self._setup)
+        process.stdin.write(LENGTH.pack(len(setup)) + setup)
+        return process
+
+    def restart(self) -> None:
+        """End the process; the next question starts a new one, which knows nothing of the old guest."""
+        process, self._process = self._process, None
+        if process is not None:
+            end(process)
+            self._ended = [one for one in (*self._ended, process) if one.returncode is None]
+
+    async def close(self) -> None:
+        """End the process and wait until it has ended."""
+        self.restart()
+        for process in self._ended:
+            await finish(process)
+
+
+def end(process: asyncio.subprocess.Process) -> None:
+    """Kill `process`, if it still runs."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+async def finish(process: asyncio.subprocess.Process) -> None:
+    """Wait until `process`, which was told to end, has ended, and close our ends of its pipes."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    with contextlib.suppress(OSError):
+        while await process.stdout.read(1 << 20):
+            pass
+        await process.stdin.wait_closed()
+    await process.wait()

@@ -1,0 +1,138 @@
+"""The worker's own process: ``python -m qemu_bridge.daemon.worker_process``, which `worker.Worker` starts and asks.
+
+Messages on standard input and output are MessagePack, each behind its length (4 bytes, little-endian). The first says what to
+read from (`Setup`), each further one is a `Question` and is answered by one `Reply`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from ..errors import GlassBoxError, GuestError, MachineError, UsageError
+from ..host.parent import die_with_parent
+from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
+from ..wire import messages
+from ..wire.operations import BY_NAME
+from ..wire.records import Grade
+
+logger = logging.getLogger(__name__)
+
+LENGTH = struct.Struct("<I")
+_MEMORY_BYTES = 4 << 30
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What the worker reads from. `symbols` is a folder of the kernel's symbols to use instead of the shared cache."""
+
+    parent_pid: int
+    ram_path: str
+    regions: tuple[tuple[int, int, int], ...]
+    page_map_path: str
+    symbols: str | None
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A question: an operation, its arguments as JSON, and what RAM it is about."""
+
+    operation: str
+    arguments: bytes
+    grade: Grade
+    epoch: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer as JSON with raw frames behind it, or the class and text of an error."""
+
+    result: bytes = b""
+    frames: list[bytes] = []
+    kind: str = ""
+    message: str = ""
+
+
+def main() -> int:
+    """Answer questions until standard input ends; return the exit status."""
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    # What an overlay prints belongs into the log, not between the answers.
+    os.dup2(2, 1)
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+    setup = msgspec.msgpack.decode(_read(source), type=Setup)
+    die_with_parent(setup.parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answer = _open(setup)
+    while text := _read(source):
+        reply = msgspec.msgpack.encode(_answer(answer, msgspec.msgpack.decode(text, type=Question)))
+        sink.write(LENGTH.pack(len(reply)) + reply)
+        sink.flush()
+    return 0
+
+
+def _read(source: BinaryIO) -> bytes:
+    head = source.read(LENGTH.size)
+    return source.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
+
+
+def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`, whose import takes NumPy along
+    from ..introspection.questions import Questions
+    from ..memory.ram import GuestRam
+
+    layout = RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in setup.regions))
+    _bound_memory(layout.size)
+    if setup.symbols is not None:
+        # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
+        from ..kernel.symbols import cache
+
+        cache.read_only_in(Path(setup.symbols))
+    return Questions(GuestRam(Path(setup.ram_path), layout), Path(setup.page_map_path))
+
+
+def _bound_memory(ram_bytes: int) -> None:
+    """Let this process take so much memory of its own and no more, whatever a guest makes it ask for."""
+    limit = min(_MEMORY_BYTES + ram_bytes // 4, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    given = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min([limit, *given]), hard))
+
+
+def _answer(questions: Any, question: Question) -> Reply:  # noqa: ANN401  # as `_open`
+    """The reply to a question: what an overlay or a hostile guest throws becomes an error that travels."""
+    name = question.operation
+    try:
+        arguments = messages.decode_arguments(BY_NAME[name], question.arguments)
+        result, frames = messages.encode_result(questions.answer(name, arguments, question.grade, question.epoch))
+        return Reply(result, [bytes(frame) for frame in frames])
+    except GlassBoxError as error:
+        return _failed(error if isinstance(error, (GuestError, MachineError, UsageError)) else GuestError(str(error)))
+    except MemoryError:
+        return _failed(
+            GuestError(
+                f"{name} needs more memory than it may have; is the guest's RAM damaged? pause the machine and ask again"
+            )
+        )
+    except Exception as error:
+        from ..kernel.budget import OutOfBudgetError
+
+        if isinstance(error, OutOfBudgetError):
+            return _failed(GuestError(f"{name} exceeded its budget: {error}; pause the machine and ask again"))
+        logger.exception("%s failed", name)
+        return _failed(
+            GuestError(
+                f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again"
+            )
+        )
+
+
+def _failed(error: GlassBoxError) -> Reply:
+    return Reply(kind=type(error).__name__, message=str(error).encode(errors="backslashreplace").decode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

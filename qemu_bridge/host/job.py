@@ -1,0 +1,133 @@
+"""A job: long work that a daemon has a process of its own do, on pipes (docs/protocol.md, "Jobs").
+
+The process reads one JSON object from standard input, `JobRequest`, and writes a line of JSON for each `JobMessage`: how far it is,
+what it asks of the daemon, and last its result or why it failed. Nothing else goes to standard output.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from ..errors import GlassBoxError
+from .parent import die_with_parent
+
+logger = logging.getLogger(__name__)
+
+
+class JobRequest(msgspec.Struct, frozen=True):
+    """What to do: on which machine, with which options; 0 for a parent means that nobody has to be outlived."""
+
+    name: str
+    options: msgspec.Raw
+    parent_pid: int = 0
+
+
+class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a job: exactly one of these is set.
+
+    Attributes:
+        progress: (done, total).
+        ask: ``pause`` or ``resume``; the daemon answers with a line ``true`` or ``false``: whether that changed anything.
+        begins_at: a folder or file that has to go if the job is killed.
+        ok: it ended, with `result`, or `kind` and `message` of an error.
+    """
+
+    progress: tuple[int, int] | None = None
+    ask: str = ""
+    begins_at: str = ""
+    ok: bool | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    kind: str = ""
+    message: str = ""
+
+
+class Job:
+    """The process's own end of the pipes."""
+
+    def __init__(self) -> None:
+        self._requests = os.fdopen(os.dup(0), "rb")
+        self._messages = os.fdopen(os.dup(1), "wb")
+        # What a library prints belongs into the log, not between the messages.
+        os.dup2(2, 1)
+
+    def read_request(self) -> JobRequest:
+        """What to do; from now on the process ends with its parent."""
+        request = msgspec.json.decode(self._requests.readline(), type=JobRequest)
+        if request.parent_pid:
+            die_with_parent(request.parent_pid)
+        return request
+
+    def send(self, message: JobMessage) -> None:
+        """Write a line."""
+        self._messages.write(msgspec.json.encode(message) + b"\n")
+        self._messages.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the job is."""
+        self.send(JobMessage(progress=(done, total)))
+
+    def begins_at(self, path: Path) -> None:
+        """Tell what has to go if the job is killed."""
+        self.send(JobMessage(begins_at=str(path)))
+
+    @contextmanager
+    def standing_still(self) -> Iterator[bool]:
+        """Inside, the guest does not run; yields whether it was made to stand still. It is the daemon that does both."""
+        was_running = self._ask("pause")
+        try:
+            yield was_running
+        finally:
+            self._ask("resume")
+
+    def _ask(self, what: str) -> bool:
+        self.send(JobMessage(ask=what))
+        return self._requests.readline().strip() == b"true"
+
+
+def run_job(name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
+    """Do the job called `name`, one of `functions`; return the exit status. SIGTERM ends it as Ctrl-C would."""
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    job = Job()
+    try:
+        result = functions[name](job, job.read_request())
+        job.send(JobMessage(ok=True, result=msgspec.Raw(msgspec.json.encode(result))))
+        return 0
+    except GlassBoxError as error:
+        job.send(JobMessage(ok=False, kind=type(error).__name__, message=str(error)))
+        return error.exit_status
+    except KeyboardInterrupt:
+        job.send(JobMessage(ok=False, kind="MachineError", message=f"{name} was cancelled; nothing of it is left"))
+        return 130
+    except Exception as error:
+        logger.exception("%s failed", name)
+        job.send(
+            JobMessage(
+                ok=False,
+                kind="MachineError",
+                message=f"{name} failed ({type(error).__name__}: {error}); see the daemon's log",
+            )
+        )
+        return 1
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    # Once: what is finished on the way out must not be cut short.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, frame: None)
+    raise KeyboardInterrupt
+
+
+def main(functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
+    """The job that the command line names."""
+    return run_job(sys.argv[-1], functions)

@@ -1,0 +1,181 @@
+"""How requests and replies are written: JSON in the first frame, raw bytes in frames behind it. No sockets here.
+
+The same functions serve the daemon, its worker and every client, so both ends agree by construction::
+
+    {"protocol": 2, "id": 7, "operation": "maps", "arguments": {"pid": 1}}
+    {"id": 7, "ok": true, "result": {"value": [...], "grade": "live", "epoch": 0, "skipped": [], "elapsed_s": 0.004}}
+    {"id": 7, "ok": false, "error": {"kind": "UsageError", "message": "..."}}
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from .. import errors
+from ..errors import GlassBoxError, MachineError, UsageError
+from .operations import BY_NAME, Operation
+from .records import PROTOCOL_VERSION, Blob
+
+R = TypeVar("R")
+
+_NO_ARGUMENTS = msgspec.Raw(b"{}")
+_SEE = "see docs/protocol.md"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a client asks. `id` comes back in the reply; any string or number."""
+
+    id: int | str
+    operation: str
+    protocol: int
+    arguments: msgspec.Raw = _NO_ARGUMENTS
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a request failed: a class of `qemu_bridge.errors`, and a sentence that ends with what to try."""
+
+    kind: str
+    message: str
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first frame of a reply: `result` if `ok`, else `error`. `id` is null where none could be read.
+
+    With `progress`, (done, total), it is no reply yet: the job goes on.
+    """
+
+    id: int | str | None
+    ok: bool
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: Failure | None = None
+    progress: tuple[int, int] | None = None
+
+
+class _AnyId(msgspec.Struct):
+    id: int | str | None = None
+
+
+# --- the daemon's end ----------------------------------------------------------------------------------------
+
+
+def decode_request(frame: bytes) -> tuple[Request, Operation[..., Any]]:
+    """The request in `frame` and its row; `UsageError` for what is none, is unknown, or has another protocol."""
+    try:
+        request = msgspec.json.decode(frame, type=Request)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"this is no request: {_describe(error)}; {_SEE}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"this is no request: {error}; send one JSON object, {_SEE}") from None
+    if request.protocol != PROTOCOL_VERSION:
+        raise UsageError(
+            f"the request has protocol {request.protocol}, this daemon {PROTOCOL_VERSION}; use the release that started the machine"
+        )
+    operation = BY_NAME.get(request.operation)
+    if operation is None:
+        raise UsageError(f"there is no operation {request.operation[:80]!r}; there are {', '.join(BY_NAME)}")
+    return request, operation
+
+
+def decode_id(frame: bytes) -> int | str | None:
+    """The id of a request that may be damaged otherwise; None where it has none."""
+    try:
+        return msgspec.json.decode(frame, type=_AnyId).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def decode_arguments(operation: Operation[..., Any], text: bytes | msgspec.Raw) -> dict[str, Any]:
+    """The arguments of a request, by name, checked; `UsageError` names the argument, the type wanted and the one given."""
+    try:
+        record = msgspec.json.decode(text, type=operation.arguments)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"invalid arguments of {operation.name}: {_describe(error)}; {_SEE}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"invalid arguments of {operation.name}: {error}; {_SEE}") from None
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def encode_result(result: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401  # any record
+    """(JSON, frames): the JSON of a result, and the raw bytes that it refers to."""
+    frames: list[bytes] = []
+
+    def take_out(value: Any) -> dict[str, int]:  # noqa: ANN401  # msgspec asks for whatever it does not know
+        if not isinstance(value, Blob):
+            raise TypeError(f"a {type(value).__name__} in a result")
+        frames.append(value)
+        return {"frame": len(frames)}
+
+    return msgspec.json.encode(result, enc_hook=take_out), frames
+
+
+def encode_reply(number: int | str | None, result: bytes) -> bytes:
+    """The first frame of a reply to request `number` with a `result` from `encode_result`."""
+    return msgspec.json.encode(Reply(number, True, msgspec.Raw(result)))
+
+
+def encode_progress(number: int | str | None, done: int, total: int) -> bytes:
+    """What a client hears while its job goes on."""
+    return msgspec.json.encode(Reply(number, True, progress=(done, total)))
+
+
+def encode_failure(number: int | str | None, error: GlassBoxError) -> bytes:
+    """The reply to a request that failed."""
+    failure = Failure(type(error).__name__, str(error).encode(errors="backslashreplace").decode())
+    return msgspec.json.encode(Reply(number, False, error=failure))
+
+
+# --- the client's end ----------------------------------------------------------------------------------------
+
+
+class Call(Generic[R]):
+    """One request of a client: `frame` to send, and what its reply means."""
+
+    def __init__(self, number: int, operation: Operation[..., R], arguments: dict[str, Any]) -> None:
+        """`UsageError` for text that is no Unicode, `TypeError` for arguments that are no JSON."""
+        self.number = number
+        self.operation = operation
+        message = {"protocol": PROTOCOL_VERSION, "id": number, "operation": operation.name, "arguments": arguments}
+        try:
+            self.frame = msgspec.json.encode(message)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"an argument of {operation.name} is no Unicode text ({error.reason}); give UTF-8"
+            ) from None
+
+    def result(self, reply: Reply, frames: list[bytes]) -> R:
+        """What the daemon answered; raises the error that it reports, `MachineError` for a reply that makes no sense."""
+        if not reply.ok:
+            failure = reply.error or Failure("MachineError", "the daemon failed without a word; see its log")
+            kind = getattr(errors, failure.kind, MachineError)
+            raise kind(failure.message)
+
+        def put_in(kind: type, value: Any) -> Blob:  # noqa: ANN401  # msgspec asks for whatever it does not know
+            return Blob(frames[value["frame"] - 1])
+
+        try:
+            result: R = msgspec.json.decode(reply.result, type=self.operation.result, dec_hook=put_in)
+        except (msgspec.DecodeError, LookupError, TypeError) as error:
+            raise MachineError(
+                f"the answer to {self.operation.name} makes no sense ({error}); use the release that started the machine"
+            ) from None
+        return result
+
+
+def decode_reply(frame: bytes) -> Reply:
+    """The reply in `frame`; `MachineError` for what is none."""
+    try:
+        return msgspec.json.decode(frame, type=Reply)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MachineError(
+            f"the daemon's reply is damaged ({error}); use the release that started the machine"
+        ) from None
+
+
+def _describe(error: msgspec.ValidationError) -> str:
+    # "Expected `int`, got `str` - at `$.pid`" with the field first, as people say it.
+    problem, _, place = str(error).partition(" - at ")
+    problem = (problem[:1].lower() + problem[1:]).replace("`", "").removeprefix("object ")
+    field = place.strip("`").removeprefix("$").removeprefix(".")
+    return f"{field}: {problem}" if field else problem

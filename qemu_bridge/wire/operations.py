@@ -1,0 +1,502 @@
+"""The one operation table: everything a daemon can be asked, a row each.
+
+A row is a typed signature with a docstring, a permission and a cost. From it come: what the daemon accepts and how it
+checks arguments, the methods of `client.Client` and `client.AsyncClient`, the JSON schemas of arguments and results,
+and the table in docs/protocol.md. To add an operation write a row here and a function of its name where its cost says
+that it runs (`Cost`)::
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def modules() -> Answer[tuple[Module, ...]]:
+        \"\"\"The loaded kernel modules, newest first.
+
+        >>> [module.name for module in client.modules()][:1]
+        ['virtio_rng']
+        \"\"\"
+
+What is about guest RAM returns an `Answer`, so that it says how far it can be trusted and what it leaves out.
+"""
+
+# mypy: disable-error-code="empty-body"
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from .records import (
+    Answer,
+    Blob,
+    DirtyPages,
+    ExecResult,
+    HeatWatch,
+    KernelInfo,
+    Manifest,
+    MemoryDifference,
+    MemoryMapping,
+    MemorySpace,
+    Module,
+    OverlayList,
+    OverlayTable,
+    PageMapHeader,
+    Place,
+    Process,
+    Status,
+    Symbol,
+    TargetMemory,
+    TypeLayout,
+)
+from .trace_records import ArmOptions, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_READ_BYTES = 4 << 20
+"""Bytes that one `read_memory` gives, over all its ranges."""
+MAX_READ_RANGES = 4096
+TIMEOUT_S = 60.0
+
+
+class Permission(str, Enum):
+    """What an operation may do."""
+
+    READ = "read"
+    """Look at the machine; it runs on as if nobody did."""
+    CONTROL = "control"
+    """Change what the machine does: pause, trace, end it."""
+    WRITE = "write"
+    """Change what is in it, or run code in it."""
+
+
+class Cost(str, Enum):
+    """What an operation takes, and so where its function is."""
+
+    INSTANT = "instant"
+    """The daemon answers at once, or waits without working: a method of `daemon.control.Control`."""
+    QUERY = "query"
+    """A question to guest RAM within a budget of seconds: a method of `introspection.questions.Questions`."""
+    JOB = "job"
+    """Work of seconds or minutes in a process of its own, with progress events: a function of `daemon.job_process` or of the viewer."""
+
+
+class BlockingCaller(Protocol):
+    """What answers an operation when asked; see `client.Client`."""
+
+    def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R: ...
+
+
+class AsyncCaller(Protocol):
+    """What answers an operation when awaited; see `client.AsyncClient`."""
+
+    def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]: ...
+
+
+class Operation(Generic[P, R]):
+    """A row of the table.
+
+    Attributes:
+        name: in the request, of the client's method and, with ``-`` for ``_``, of the command line's verb.
+        doc: what it does, with an example.
+        permission, cost: see there.
+    """
+
+    def __init__(self, function: Callable[P, R], permission: Permission, cost: Cost) -> None:
+        code = function.__code__
+        self._function = function
+        self._names = code.co_varnames[: code.co_argcount]
+        self.name: str = function.__name__
+        self.doc: str = function.__doc__ or ""
+        self.permission = permission
+        self.cost = cost
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """The arguments by name, as the request carries them; `TypeError` as from a function that is called wrongly."""
+        arguments = dict(zip(self._names, args, strict=False))
+        if len(args) > len(self._names) or (wrong := (kwargs.keys() & arguments) | (kwargs.keys() - set(self._names))):
+            wrong = wrong if len(args) <= len(self._names) else {f"{len(args)} positional ones"}
+            raise TypeError(f"{self.name} takes ({', '.join(self._names)}), once each, not {', '.join(sorted(wrong))}")
+        return arguments | kwargs
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        # Resolved when first used: most processes speak a few of the operations.
+        return typing.get_type_hints(self._function)
+
+    @cached_property
+    def arguments(self) -> type[msgspec.Struct]:
+        """The frozen record of its arguments."""
+        defaults = self._function.__defaults__ or ()
+        first = len(self._names) - len(defaults)
+        fields: list[Any] = [(name, self._hints[name]) for name in self._names[:first]]
+        fields += [
+            (name, self._hints[name], default) for name, default in zip(self._names[first:], defaults, strict=True)
+        ]
+        return msgspec.defstruct(f"{self.name}_arguments", fields, frozen=True, kw_only=True)
+
+    @property
+    def result(self) -> Any:  # noqa: ANN401  # a type expression
+        """The type of its result: a record, `Answer` of something, or None."""
+        return self._hints["return"]
+
+    @overload
+    def __get__(self, caller: None, owner: type) -> Operation[P, R]: ...
+    @overload
+    def __get__(self, caller: BlockingCaller, owner: type) -> Callable[P, R]: ...
+    @overload
+    def __get__(self, caller: AsyncCaller, owner: type) -> Callable[P, Awaitable[R]]: ...
+    def __get__(self, caller: Any, owner: type) -> Any:
+        if caller is None:
+            return self
+        call = caller.call if hasattr(caller, "call") else caller.call_async
+
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401  # R, or an awaitable of it
+            return call(self, self.bind(*args, **kwargs))
+
+        method.__name__, method.__doc__ = self.name, self.doc
+        return method
+
+
+def operation(permission: Permission, cost: Cost) -> Callable[[Callable[P, R]], Operation[P, R]]:
+    """Make the static method below a row of the table."""
+    return lambda function: Operation(getattr(function, "__func__", function), permission, cost)
+
+
+class Operations:
+    """The table. Clients inherit from it, which gives them a method a row."""
+
+    # --- the machine -------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def status() -> Status:
+        """What the daemon knows of its machine: runstate, RAM, dirty log, uptime, where its files are.
+
+        >>> client.status().runstate
+        <Runstate.RUNNING: 'running'>
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def pause() -> None:
+        """Stop the vCPUs; done when this returns. RAM stays readable and stands still.
+
+        >>> client.pause()
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def resume() -> None:
+        """Let the vCPUs run again.
+
+        >>> client.resume()
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def stop() -> None:
+        """End the machine, or detach from one that was attached. Its lock is free when it has ended.
+
+        >>> client.stop()
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def wait_ready(timeout_s: float = TIMEOUT_S) -> None:
+        """Return when the guest's init says that user space is up; `MachineError` after `timeout_s` seconds.
+
+        >>> client.wait_ready(timeout_s=120)
+        """
+
+    @operation(Permission.WRITE, Cost.INSTANT)
+    @staticmethod
+    def qmp(command: str, arguments: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  # QMP's own payload
+        """Run a QMP command and return what QEMU returns.
+
+        >>> client.qmp("query-kvm")
+        {'enabled': False, 'present': True}
+        """
+
+    @operation(Permission.WRITE, Cost.INSTANT)
+    @staticmethod
+    def exec(command: str | list[str], timeout_s: float = TIMEOUT_S) -> ExecResult:
+        """Run a shell line, or words, as root in the guest; `MachineError` where there is no shell or no answer.
+
+        >>> client.exec("uname -s").output
+        b'Linux\\n'
+        """
+
+    # --- memory ------------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def dirty(epoch: int = 0) -> DirtyPages:
+        """Pages changed after `epoch`, and the epoch to ask with next. Epoch 0 asks for every page touched so far.
+
+        >>> client.dirty(epoch=client.dirty().epoch).runs
+        ((4096, 4103), (12610, 12611))
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def read_memory(
+        ranges: tuple[tuple[int, int], ...], space: MemorySpace = MemorySpace.PHYSICAL, pid: int | None = None
+    ) -> Answer[tuple[Blob | None, ...]]:
+        """The bytes of each (address, size) of `ranges`; at most 4 MiB and 4096 ranges a call.
+
+        Addresses are guest-physical, or virtual ones of process `pid`, or of the kernel without one. A range that is
+        not wholly there is None, and `skipped` says where it ends. Clients on the same host map the RAM file instead.
+
+        >>> client.read_memory([(0x1000, 16)])[0]
+        b'\\x00\\x00...'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def refresh_page_map() -> Answer[PageMapHeader]:
+        """Bring the page map up to date and publish it as the next generation of its shared file.
+
+        `Client.page_map` asks this and reads the file.
+
+        >>> client.refresh_page_map().value.generation
+        3
+        """
+
+    @operation(Permission.CONTROL, Cost.JOB)
+    @staticmethod
+    def capture(output: str, live: bool = False, force: bool = False) -> Manifest:
+        """Write a capture of the machine's memory to the folder `output`, an absolute path on the daemon's host.
+
+        The daemon stops the guest while RAM is copied, unless `live`, and lets it go on whatever happens to whom asked.
+        `UsageError` where something is already, unless `force` and it is a capture; `HostError` where there is no room.
+
+        >>> client.capture("/tmp/before").grade
+        'paused'
+        """
+
+    @operation(Permission.READ, Cost.JOB)
+    @staticmethod
+    def compare(before: str, target: str = "", pages: bool = False) -> MemoryDifference:
+        """What differs between this machine's memory and that of `before`, an earlier capture or another machine.
+
+        Only the memory of `target`, if it is given; with `pages` also the ranges that differ.
+
+        >>> client.compare("/tmp/before").classes[0].page_class
+        'page-cache'
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def cancel(request: int | str) -> bool:
+        """End a job that this client began, by the id of its request; whether there was one.
+
+        >>> client.cancel(12)
+        False
+        """
+
+    # --- names -------------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def kernel() -> Answer[KernelInfo]:
+        """Release, build id and KASLR offset of the kernel in RAM; `NotBootedError` while there is none.
+
+        >>> client.kernel().value.release
+        '6.1.0-56-cloud-amd64'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def ps() -> Answer[tuple[Process, ...]]:
+        """Every thread group, by pid, read from RAM.
+
+        >>> [process.name for process in client.ps()][:2]
+        ['init', 'kthreadd']
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def maps(pid: int) -> Answer[tuple[MemoryMapping, ...]]:
+        """The virtual memory areas of process `pid`, ascending; `UsageError` if there is no such process.
+
+        >>> client.maps(1)[0].permissions
+        'r--p'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def modules() -> Answer[tuple[Module, ...]]:
+        """The loaded kernel modules, newest first.
+
+        >>> [module.name for module in client.modules()][:1]
+        ['virtio_rng']
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def sym(symbol: str) -> Answer[tuple[Symbol, ...]]:
+        """The symbols of kernel and modules called `symbol`, or the one that covers it if it is an address.
+
+        `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
+
+        >>> hex(client.sym("init_task")[0].address)
+        '0xffffffff82a17a00'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def type_layout(name: str, depth: int = 1) -> Answer[TypeLayout]:
+        """How the kernel's struct or union `name` is laid out, inner structs opened `depth` levels.
+
+        `UsageError` if there is none of that name.
+
+        >>> client.type_layout("list_head").value.size
+        16
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def type_names(part: str = "") -> Answer[tuple[str, ...]]:
+        """Names of the kernel's structs and unions that contain `part`, the likeliest first; at most 200.
+
+        >>> client.type_names("task_str")[0]
+        'task_struct'
+        """
+
+    # --- places ------------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def identify(place: str, pid: int | None = None) -> Answer[Place]:
+        """All that is known of the byte at `place`: ``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``.
+
+        With `pid` a number is a virtual address of that process. `UsageError` where nothing is.
+
+        >>> client.identify("init_task").value.page_class
+        'kernel-data'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def resolve(target: str, by_page: bool = False) -> Answer[TargetMemory]:
+        """The memory that `target` means (docs/targets.md), as ranges of one class each, or a row a page.
+
+        >>> client.resolve("pid:1/heap").value.total_bytes
+        8192
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def targets(prefix: str = "") -> Answer[tuple[str, ...]]:
+        """What `prefix` can be completed to.
+
+        >>> client.targets("pid:1/")[0]
+        'pid:1/code'
+        """
+
+    # --- overlays ----------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def overlays() -> OverlayList:
+        """The overlays that the daemon knows, and a sentence for each that could not be loaded.
+
+        >>> client.overlays().overlays[0].name
+        'processes'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def overlay(overlay: str) -> Answer[OverlayTable]:
+        """The rows of an overlay as of now; `UsageError` if there is none of that name.
+
+        >>> client.overlay("sockets").value.columns[:2]
+        ('protocol', 'state')
+        """
+
+    # --- execution ---------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def trace_status() -> TraceStatus:
+        """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin.
+
+        >>> client.trace_status().state
+        <TraceState.DISARMED: 'disarmed'>
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def trace_arm(options: ArmOptions, reader_pid: int) -> TraceStatus:
+        """Open a window of the trace; the `trace_status` then.
+
+        Process `reader_pid` drains the rings; the guest waits for it, and the window closes when it dies.
+        `UsageError` for invalid options, `MachineError` where there is no plugin or a window is open.
+
+        >>> client.trace_arm(ArmOptions(), os.getpid()).state
+        <TraceState.ARMED: 'armed'>
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def trace_disarm() -> TraceStatus:
+        """Close the window of the trace, if one is open; the `trace_status` then.
+
+        >>> client.trace_disarm().state
+        <TraceState.DISARMED: 'disarmed'>
+        """
+
+    @operation(Permission.CONTROL, Cost.JOB)
+    @staticmethod
+    def trace_record(output: str, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
+        """Record what the machine executes into the file `output`, an absolute path on the daemon's host.
+
+        It ends by a limit of `options`, by `cancel`, or when the machine ends; whatever it is, the file gets its index.
+        `UsageError` for places and processes that do not exist, `MachineError` where there is no plugin or a window is open.
+
+        >>> client.trace_record("/tmp/demo.gbt", RecordOptions(seconds=5)).end
+        <RecordEnd.TIME: 'time'>
+        """
+
+    @operation(Permission.READ, Cost.JOB)
+    @staticmethod
+    def trace_top(file: str, options: TopOptions = TopOptions()) -> TopResult:  # noqa: B008  # frozen
+        """The hottest blocks, cyclic paths and processes of a trace file, named by this machine's symbols and processes.
+
+        `TraceError` for a file that is damaged or no trace.
+
+        >>> client.trace_top("/tmp/demo.gbt").paths[0].share
+        0.31
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def heat_watch(reader_pid: int) -> HeatWatch:
+        """Have heat counted for a watcher in process `reader_pid`; `MachineError` where there is no plugin.
+
+        Any number may watch at once. `Client.heat` asks this and maps the counters.
+
+        >>> client.heat_watch(os.getpid()).watcher
+        1
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def heat_unwatch(watcher: int) -> None:
+        """End a watch; heat is counted no longer if it was the last.
+
+        >>> client.heat_unwatch(1)
+        """
+
+
+def iter_operations() -> Iterator[Operation[..., Any]]:
+    """Yield the rows, in the order of the table."""
+    yield from (row for row in vars(Operations).values() if isinstance(row, Operation))
+
+
+BY_NAME = {row.name: row for row in iter_operations()}
+"""The rows by name."""

@@ -1,0 +1,311 @@
+"""Records of the trace: what a window records, what the plugin does, what a recording was asked for and gave."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+from tcg_plugin import layout
+from tcg_plugin.layout import Feature, Mode, Scope
+
+from ..errors import UsageError
+from .records import Record
+
+RING_STRIDE = 64 << 20
+"""Bytes of the shared file that a vCPU's ring may use."""
+DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS = 256 << 10, 16
+MEMORY_MB = 512
+"""MiB of RAM for the counts of `TopOptions`."""
+
+
+class ArmOptions(Record, frozen=True):
+    """What a window of the trace records, and from when to when.
+
+    `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
+    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded. The window
+    opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
+    after `limit_instructions` or `limit_s` seconds; 0 stands for at once and for never.
+    """
+
+    features: Feature = Feature.BLOCKS | Feature.EVENTS
+    mode: Mode = Mode.LOSSLESS
+    scope: Scope = Scope.KERNEL | Scope.USER
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES
+    chunks: int = DEFAULT_CHUNKS
+    ranges: tuple[tuple[int, int], ...] = ()
+    roots: tuple[int, ...] = ()
+    points: tuple[int, ...] = ()
+    trigger_address: int = 0
+    trigger_hits: int = 0
+    start_instructions: int = 0
+    limit_instructions: int = 0
+    limit_s: float = 0.0
+
+    def validate(self) -> None:
+        """Raise `UsageError` for what the plugin would refuse."""
+        if not self.features & (Feature.BLOCKS | Feature.HEAT):
+            raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
+        if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
+            raise UsageError(f"chunks of {self.chunk_bytes} bytes are unsupported; give a multiple of 64 from 1024 up")
+        if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:
+            raise UsageError(f"a ring of {self.chunks} chunks is unsupported; give 2 or more and at most 64 MiB in all")
+        if not 0 <= self.limit_s < 1e9:
+            raise UsageError(f"a window of {self.limit_s} seconds is unsupported; give a number from 0 up")
+        for name, given, limit in (
+            ("ranges", self.ranges, layout.MAX_RANGES),
+            ("page-table roots", self.roots, layout.MAX_ROOTS),
+            ("points", self.points, layout.MAX_POINTS),
+        ):
+            if len(given) > limit:
+                raise UsageError(f"{len(given)} {name} are too many; give up to {limit}")
+
+
+class TraceState(str, Enum):
+    """What the trace plugin of a machine does."""
+
+    ABSENT = "absent"
+    """QEMU has not loaded it, or has ended."""
+    DISARMED = "disarmed"
+    ARMED = "armed"
+    WAITING = "waiting"
+    """Armed, and a vCPU waits for the reader."""
+    FAILED = "failed"
+    """Disarmed because of `TraceStatus.error`."""
+
+
+class VcpuRing(Record, frozen=True):
+    """The ring of one vCPU. Chunks are counted since the machine started, over all windows.
+
+    `waits` and `wait_s` say how often and how long the vCPU waited for a free chunk; lost chunks and words were dropped
+    because there was none.
+    """
+
+    published_chunks: int
+    read_chunks: int
+    waits: int
+    wait_s: float
+    lost_chunks: int
+    lost_words: int
+
+
+class TraceStatus(Record, frozen=True):
+    """The trace of a machine: what the plugin does and what is recorded.
+
+    `acknowledged` is false while the plugin has not acted on the last command, as in a paused machine. `mode` and
+    `features` are numbers of `tcg_plugin.layout.Mode` and `Feature`; `heat` says whether heat is counted; `ids` and
+    `translations` count block ids and translated blocks; `vcpus` has a row for each vCPU.
+    """
+
+    state: TraceState
+    acknowledged: bool
+    error: str
+    path: str
+    plugin_api: int
+    window: int
+    mode: int
+    features: int
+    heat: bool
+    reader_pid: int
+    ids: int
+    translations: int
+    vcpus: tuple[VcpuRing, ...]
+
+
+class Privilege(StrEnum):
+    """Which code is recorded."""
+
+    KERNEL = "kernel"
+    USER = "user"
+
+
+class RecordOptions(Record, frozen=True):
+    """What is recorded, and from when to when. A *place* is ``sym:NAME``, a name or an address such as ``0x401000``.
+
+    Attributes:
+        seconds: end this long after the window opened; None: no limit.
+        instructions: end after so many instructions on one vCPU; None: no limit.
+        until: a place; end soon after a block that starts there was executed.
+        start_at: ``PLACE`` or ``PLACE:N``; begin when it is executed, for the Nth time.
+        after: begin when a vCPU has executed so many instructions.
+        memory: record the addresses of loads and stores.
+        values: record their values too; implies `memory`.
+        registers: places; record the registers when a block begins there.
+        pids: only while the memory of one of these processes is mapped.
+        only: only code of this privilege.
+        ranges: only blocks that start in one of these ranges, ``PLACE-PLACE`` or ``PLACE+BYTES``.
+        ring_bytes: size of each vCPU's ring, 4 KiB to 64 MiB; None: 4 MiB.
+        lossy: drop and count what the recorder is too slow for, instead of letting the guest wait.
+        verify: let QEMU count every instruction, for `check_trace`.
+    """
+
+    seconds: float | None = None
+    instructions: int | None = None
+    until: str | None = None
+    start_at: str | None = None
+    after: int | None = None
+    memory: bool = False
+    values: bool = False
+    registers: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
+    only: Privilege | None = None
+    ranges: tuple[str, ...] = ()
+    ring_bytes: int | None = None
+    lossy: bool = False
+    verify: bool = False
+
+    def validate(self) -> None:
+        """Raise `UsageError` for values out of range and for two conditions that exclude each other."""
+        if self.start_at and self.after:
+            raise UsageError("a window cannot wait for both start_at and after; give one of them")
+        for name in ("after", "instructions", "seconds"):
+            if not 0 <= (getattr(self, name) or 0) < 1 << 63:  # nan is neither
+                raise UsageError(f"{name} counts from 0 up to 2**63; give another number")
+
+    @property
+    def features(self) -> Feature:
+        """What the plugin is to record."""
+        found = Feature.BLOCKS | Feature.EVENTS
+        for is_wanted, feature in (
+            (self.memory or self.values, Feature.MEMORY),
+            (self.values, Feature.VALUES),
+            (bool(self.registers), Feature.REGISTERS),
+            (self.verify, Feature.VERIFY),
+        ):
+            found |= feature if is_wanted else Feature(0)
+        return found
+
+    @property
+    def waits_for_start(self) -> bool:
+        """Whether the window opens later than it is armed."""
+        return bool(self.start_at or self.after)
+
+
+class RecordEnd(StrEnum):
+    """Why a recording ended."""
+
+    TIME = "time"
+    INSTRUCTIONS = "instructions"
+    UNTIL = "until"
+    STOPPED = "stopped"
+    """By `StopSignal`, or by another client that closed the window."""
+    MACHINE_ENDED = "machine ended"
+    FAILED = "failed"
+    """The plugin closed the window; `RecordResult.error` says why."""
+
+
+class Progress(Record, frozen=True):
+    """How far a recording is: sums over all vCPUs since it began."""
+
+    seconds: float
+    blocks: int
+    instructions: int
+    accesses: int
+    file_bytes: int
+    frames: int
+    waits: int
+    wait_s: float
+    lost_chunks: int
+    lost_words: int
+
+
+class RecordResult(Record, frozen=True):
+    """What was recorded, and why the recording ended."""
+
+    file: str
+    end: RecordEnd
+    progress: Progress
+    error: str = ""
+
+
+class PathOrder(StrEnum):
+    """By which instructions paths are ordered: their own, or with those of the loops inside them."""
+
+    OWN = "own"
+    TOTAL = "total"
+
+
+class TopOptions(Record, frozen=True):
+    """What is counted and how much of it is listed.
+
+    Attributes:
+        count: blocks and paths that are listed.
+        pid: only this process, which the `Naming` must know.
+        root: only this page-table root (CR3).
+        ring: only paths and blocks of this ring of privilege: 0 kernel, 3 user.
+        by: order of paths.
+        workers: threads that count; None: as many as there are cores.
+        memory_mb: MiB of RAM for the counts.
+    """
+
+    count: int = 10
+    pid: int | None = None
+    root: int | None = None
+    ring: int | None = None
+    by: PathOrder = PathOrder.OWN
+    workers: int | None = None
+    memory_mb: int = MEMORY_MB
+
+    def validate(self) -> None:
+        """Raise `UsageError` for counts below 1."""
+        if self.count < 1 or (self.workers is not None and self.workers < 1):
+            raise UsageError("count and workers count from 1; give larger numbers")
+
+
+class CodeLine(Record, frozen=True):
+    """One instruction, disassembled."""
+
+    address: int
+    symbol: str
+    text: str
+
+
+class PathLine(CodeLine, frozen=True):
+    """One instruction of a path; `is_looped`: loops that begin here ran before it."""
+
+    is_looped: bool
+
+
+class TopProcess(Record, frozen=True):
+    """What ran under one page-table root. `share` is of all instructions of the trace, here and below."""
+
+    root: int
+    process: str
+    instructions: int
+    share: float
+
+
+class TopBlock(Record, frozen=True):
+    """A block, what was executed of it, and the process that executed most of that."""
+
+    instructions: int
+    share: float
+    ring: int
+    root: int
+    process: str
+    executions: int
+    code: tuple[CodeLine, ...]
+
+
+class TopPath(Record, frozen=True):
+    """A cyclic path: instructions of its own, and `total` with those of the loops inside it."""
+
+    instructions: int
+    share: float
+    ring: int
+    root: int
+    process: str
+    rounds: int
+    total: int
+    total_share: float
+    code: tuple[PathLine, ...]
+
+
+class TopResult(Record, frozen=True):
+    """What `top` found, the most instructions first. `is_complete` is false for a trace that was cut off."""
+
+    file: str
+    instructions: int
+    blocks_executed: int
+    is_complete: bool
+    processes: tuple[TopProcess, ...]
+    blocks: tuple[TopBlock, ...]
+    paths: tuple[TopPath, ...]

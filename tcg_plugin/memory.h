@@ -1,0 +1,23 @@
+/* Recording of loads and stores. */
+#ifndef GB_MEMORY_H
+#define GB_MEMORY_H
+
+#include "state.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Find out where QEMU keeps size and direction of an access. Once, before memory is recorded. */
+void find_memory_bits(void);
+
+/* Forget where values were found. A window begins: all vCPUs stand still. */
+void forget_values(void);
+
+/* The callback for the instructions that are translated now; its userdata is the instruction's number << 16. */
+qemu_plugin_vcpu_mem_cb_t *memory_hook(bool valued);
+
+/* Record any access, with its value if `valued`: the slow path. `instruction` is its number in the block << 16. */
+void put_access(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address, uint32_t instruction, bool valued);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,65 @@
+/* As much of x86 decoding as the choice of hooks needs. */
+#ifndef GB_OPCODE_H
+#define GB_OPCODE_H
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "guest.h"
+
+/* The opcode of an instruction: its first bytes after legacy prefixes and REX. */
+typedef struct {
+    const uint8_t *bytes;
+    unsigned length;
+    uint8_t rex;
+} opcode;
+
+static inline opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_t mode)
+{
+    opcode found = {bytes, length, 0};
+    while (found.length && strchr("\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65", *found.bytes) && *found.bytes) {
+        found.bytes++, found.length--;
+    }
+    if (mode == 64 && found.length && (*found.bytes & 0xf0) == 0x40) {
+        found.rex = *found.bytes++, found.length--;
+    }
+    return found;
+}
+
+/* The register whose value `mov cr, reg` loads. */
+static inline uintptr_t source_of(opcode op)
+{
+    /* Encoded as RAX RCX RDX RBX RSP RBP RSI RDI. */
+    static const uint8_t order[8] = {GB_RAX, GB_RCX, GB_RDX, GB_RBX, GB_RSP, GB_RBP, GB_RSI, GB_RDI};
+    return op.rex & 1 ? GB_R8 + (op.bytes[2] & 7u) : order[op.bytes[2] & 7];
+}
+
+static inline bool is_root_load(opcode op)
+{
+    return op.length > 2 && op.bytes[0] == 0x0f && op.bytes[1] == 0x22 && (op.bytes[2] >> 3 & 7) == 3 && !(op.rex & 4);
+}
+
+static inline bool may_leave_map(opcode op)
+{
+    uint8_t kind = op.length > 1 ? op.bytes[1] >> 3 & 7 : 0;
+    return op.length && ((op.bytes[0] == 0xff && (kind == 4 || kind == 5)) || op.bytes[0] == 0xca || op.bytes[0] == 0xcb);
+}
+
+/* Whether a direct jump at the end of the block leads strictly into its middle. */
+static inline bool jumps_inside(const gb_block *block, opcode op)
+{
+    int64_t distance;
+    if (op.length >= 2 && ((op.bytes[0] & 0xf0) == 0x70 || (op.bytes[0] & 0xfc) == 0xe0 || op.bytes[0] == 0xeb)) {
+        distance = (int8_t)op.bytes[1];
+    } else if (op.length >= 5 && (op.bytes[0] == 0xe9 || (op.bytes[0] == 0x0f && (op.bytes[1] & 0xf0) == 0x80))) {
+        int32_t wide;
+        memcpy(&wide, op.bytes + op.length - 4, 4);
+        distance = wide;
+    } else {
+        return false;
+    }
+    int64_t target = (int64_t)block->bytes + distance;
+    return target > 0 && target < (int64_t)block->bytes;
+}
+
+#endif

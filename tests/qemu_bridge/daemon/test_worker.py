@@ -1,0 +1,199 @@
+"""The worker: hot, bounded in time, and replaced whenever it dies."""
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from qemu_bridge.daemon.worker import Worker
+from qemu_bridge.errors import MachineError, NotBootedError, UsageError
+from qemu_bridge.host.tasks import TaskSet
+from qemu_bridge.memory.addresses import RamLayout
+from qemu_bridge.wire import messages
+from qemu_bridge.wire.operations import BY_NAME
+
+
+async def ask(worker, name, timeout_s=30.0, **arguments):
+    """The answer as a client decodes it."""
+    operation = BY_NAME[name]
+    result, frames = await worker.ask(operation, msgspec.json.encode(arguments), timeout_s=timeout_s)
+    return messages.Call(1, operation, {}).result(messages.Reply(1, True, msgspec.Raw(result)), frames)
+
+
+def make(machine, folder):
+    return Worker(machine.ram.path, machine.ram.layout, folder / "pages")
+
+
+@pytest.mark.guest
+def test_answers_come_from_one_hot_process(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            cold = await ask(worker, "ps")
+            hot = [(await ask(worker, "ps")).elapsed_s for _ in range(3)]
+        finally:
+            await worker.close()
+        return cold, min(hot)
+
+    cold, hot = asyncio.run(run())
+    assert cold[0].pid == 1 and hot < cold.elapsed_s
+
+
+@pytest.mark.guest
+def test_targets_of_processes_are_answered_in_milliseconds(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            times = {}
+            for target in ("pid:1", "comm:crond", "pid:1/heap"):
+                answers = [await ask(worker, "resolve", target=target) for _ in range(6)]
+                times[target] = min(answer.elapsed_s for answer in answers[1:])
+        finally:
+            await worker.close()
+        return times
+
+    times = asyncio.run(run())
+    assert max(times.values()) < 0.03, times
+
+
+@pytest.mark.guest
+def test_a_question_that_takes_too_long_is_given_up_and_the_next_is_answered(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            with pytest.raises(MachineError, match="took longer than"):
+                await ask(worker, "ps", timeout_s=0.01)
+            return await ask(worker, "kernel")
+        finally:
+            await worker.close()
+
+    assert asyncio.run(run()).value.release in machine.exec("uname -r").decode()
+
+
+@pytest.mark.guest
+def test_a_worker_that_is_killed_is_replaced(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            await ask(worker, "kernel")
+            asked = TaskSet().start(ask(worker, "refresh_page_map"), "page map")
+            await asyncio.sleep(0.01)
+            os.kill(worker._process.pid, signal.SIGKILL)
+            with pytest.raises(MachineError, match="worker crashed"):
+                await asked
+            return await ask(worker, "kernel")
+        finally:
+            await worker.close()
+
+    assert asyncio.run(run()).value.build_id
+
+
+@pytest.mark.guest
+def test_a_question_behind_slow_ones_is_given_up_in_words_and_the_slow_one_is_answered(machine, tmp_path):
+    async def run():
+        worker, tasks = make(machine, tmp_path), TaskSet()
+        try:
+            first = tasks.start(ask(worker, "kernel"), "first")
+            await asyncio.sleep(0)
+            worker.queue_timeout_s = 0.0
+            with pytest.raises(MachineError, match="behind other questions"):
+                await ask(worker, "ps")
+            worker.queue_timeout_s = 20.0
+            return await first, await ask(worker, "ps")
+        finally:
+            await worker.close()
+
+    first, second = asyncio.run(run())
+    assert first.value.build_id and second.value
+
+
+@pytest.mark.guest
+def test_the_worker_may_take_so_much_memory_and_no_more(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            await ask(worker, "kernel")
+            return resource.prlimit(worker._process.pid, resource.RLIMIT_DATA)[0]
+        finally:
+            await worker.close()
+
+    assert 0 < asyncio.run(run()) <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def ask_of_file(path, question, **arguments):
+    async def run():
+        worker = Worker(path, RamLayout.from_rule("pc", path.stat().st_size), Path(f"{path}.pages"))
+        try:
+            return await ask(worker, question, **arguments)
+        finally:
+            await worker.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("content", [b"", b"VMCOREINFO\0" * 1000, os.urandom(1 << 20)], ids=["empty", "notes", "noise"])
+def test_ram_without_a_kernel_is_an_error_in_words(content, tmp_path):
+    path = tmp_path / "ram"
+    path.write_bytes(content.ljust(1 << 20, b"\0")[: 1 << 20])
+    with pytest.raises(NotBootedError):
+        ask_of_file(path, "ps")
+
+
+@pytest.mark.guest
+def test_wrong_questions_are_errors_that_travel(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            for arguments in ({"pid": 999999}, {"pid": -1}):
+                with pytest.raises(UsageError):
+                    await ask(worker, "maps", **arguments)
+            with pytest.raises(UsageError, match="pid: expected int, got str"):
+                await ask(worker, "maps", pid="x")
+        finally:
+            await worker.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.guest
+def test_a_worker_that_dies_while_idle_is_replaced_without_a_word_to_the_client(machine, tmp_path):
+    async def run():
+        worker = make(machine, tmp_path)
+        try:
+            await ask(worker, "kernel")
+            process = worker._process
+            os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+            return await ask(worker, "kernel")
+        finally:
+            await worker.close()
+
+    assert asyncio.run(run()).value.build_id
+
+
+@pytest.mark.guest
+def test_an_asker_that_gives_up_leaves_no_answer_for_the_next(machine, tmp_path):
+    async def run():
+        worker, tasks = make(machine, tmp_path), TaskSet()
+        try:
+            asked = tasks.start(ask(worker, "refresh_page_map"), "page map")
+            await asyncio.sleep(0.05)
+            asked.cancel()
+            return await ask(worker, "ps")
+        finally:
+            await worker.close()
+
+    assert asyncio.run(run())[0].name == "init"
+
+
+def test_the_worker_leaves_nothing_behind_in_shared_memory(tmp_path):
+    path = tmp_path / "ram"
+    path.write_bytes(bytes(1 << 20))
+    before = set(os.listdir("/dev/shm"))
+    with pytest.raises(NotBootedError):
+        ask_of_file(path, "ps")
+    assert {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("sem.")} == set()
