@@ -78,6 +78,10 @@ class Budget:
         if len(self.skipped) < MAX_NOTES:
             self.skipped.append(sentence)
 
+    def skip_unread(self, what: str, error: Exception) -> None:
+        """Note that `what` cannot be read, with the reason that `error` gives."""
+        self.skip(f"{what} cannot be read: {reason_of(error)}")
+
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
         """Interrupt the body with `OutOfBudgetError` soon after the time is over, even in an endless loop.
@@ -103,3 +107,8 @@ class Budget:
             signal.signal(signal.SIGALRM, handler)
             if before:
                 signal.setitimer(signal.ITIMER_REAL, max(before - (time.monotonic() - started), 1e-3), repeat)
+
+
+def reason_of(error: Exception) -> str:
+    """The message of `error` without its advice, which follows the first semicolon."""
+    return str(error).split(";")[0]

@@ -87,7 +87,7 @@ def loaded_modules(space: KernelObjects) -> Iterator[Object]:
                 if module["state"] != _UNFORMED:
                     yield module
             except GlassBoxError as error:
-                space.budget.skip(f"a module cannot be read: {_reason(error)}")
+                space.budget.skip_unread("a module", error)
 
 
 def module_name(module: Object) -> str:
@@ -130,7 +130,7 @@ class ModuleReader:
             try:
                 found.append(self._read(module, kept))
             except GlassBoxError as error:
-                self._space.budget.skip(f"the symbols of a module cannot be read: {_reason(error)}")
+                self._space.budget.skip_unread("the symbols of a module", error)
         self._decoded = kept
         return found
 
@@ -260,7 +260,3 @@ def _decode(
             entries.append((kind.upper() if (name, value) in exported else kind.lower()) + name)
             addresses.append(value)
     return make_table(entries, addresses)
-
-
-def _reason(error: GlassBoxError) -> str:
-    return str(error).split(";")[0]

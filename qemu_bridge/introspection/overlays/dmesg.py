@@ -49,7 +49,7 @@ def read_messages(context: OverlayContext, budget: Budget) -> Iterator[Message]:
         try:
             message = ring.message(ring.first + number & _ID_MASK)
         except GlassBoxError as error:
-            budget.skip(f"a message cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread("a message", error)
             continue
         if message is not None:
             yield message

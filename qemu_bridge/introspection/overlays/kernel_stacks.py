@@ -62,7 +62,7 @@ def read_kernel_stacks(context: OverlayContext, budget: Budget) -> Iterator[Fram
                 pid, number, name = thread["tgid"], thread["pid"], task_name(thread)
                 found = unwinder.frames(thread, budget)
             except GlassBoxError as error:
-                budget.skip(f"the stack of a thread cannot be read: {str(error).split(';')[0]}")
+                budget.skip_unread("the stack of a thread", error)
                 continue
             for depth, (address, certain) in enumerate(found):
                 text = ("" if certain else "? ") + unwinder.symbolise(address)

@@ -52,7 +52,7 @@ def descriptors(task: Object, budget: Budget) -> Iterator[tuple[int, int, bool, 
         # Descriptors are dense, so the array is read up to the highest open one.
         pointers = space.words(table["fd"], is_open.bit_length())
     except GlassBoxError as error:
-        budget.skip(f"the files of a process cannot be read: {str(error).split(';')[0]}")
+        budget.skip_unread("the files of a process", error)
         return
     for number, pointer in enumerate(pointers):
         if is_open >> number & 1 and pointer:

@@ -121,6 +121,6 @@ def each(items: Iterable[Item], make: Callable[[Item], Result], budget: Budget, 
         try:
             made = make(item)
         except GlassBoxError as error:
-            budget.skip(f"a {what} cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread(f"a {what}", error)
             continue
         yield made

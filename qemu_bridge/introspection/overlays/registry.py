@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.metadata
+import json
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ import msgspec
 
 from ...errors import GlassBoxError, UsageError
 from ...host.json_types import JsonValue
-from ...kernel.budget import Budget, OutOfBudgetError
+from ...kernel.budget import Budget, OutOfBudgetError, reason_of
 from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
@@ -156,13 +157,17 @@ def _check(found: object) -> Overlay:
 
 def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], int]:
     """The JSON object of a row and its size; `ValueError` or `TypeError` for an invalid one."""
-    if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
+    if isinstance(row, msgspec.Struct):
+        made = msgspec.to_builtins(row)
+    elif dataclasses.is_dataclass(row) and not isinstance(row, type):
+        # msgspec would turn sets and other types into lists and strings without a word.
+        made = dataclasses.asdict(row)
+    else:
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
-    made = msgspec.to_builtins(row)
     for field in fields:
         if field not in made:
             raise ValueError(f"its rows lack the column {field}")
-    return made, len(msgspec.json.encode(made))
+    return made, len(json.dumps(made))
 
 
 @contextmanager
@@ -174,7 +179,7 @@ def _reported(what: str, skipped: list[str], budget: Budget) -> Iterator[None]:
     except OutOfBudgetError as error:
         skipped.append(f"{what} exceeded its budget: {error}; ask for less, or pause the machine")
     except GlassBoxError as error:
-        skipped.append(f"{what} ended early: {str(error).split(';')[0]}")
+        skipped.append(f"{what} ended early: {reason_of(error)}")
     except (Exception, SystemExit) as error:
         logger.debug("%s failed", what, exc_info=True)
         skipped.append(f"{what} failed and was skipped ({type(error).__name__}: {error})")

@@ -230,7 +230,7 @@ def _netlink_sockets(space: KernelObjects, budget: Budget) -> Iterator[Object]:
         try:
             nodes = list(_rhashed(space.at("netlink_table", first + number * size).inner("hash"), budget))
         except GlassBoxError as error:
-            budget.skip(f"the netlink sockets of protocol {number} cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread(f"the netlink sockets of protocol {number}", error)
             continue
         for node in nodes:
             yield space.at("netlink_sock", node - back)

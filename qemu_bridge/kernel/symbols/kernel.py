@@ -23,6 +23,7 @@ from ...errors import AddressError, GlassBoxError, GuestError, NotBootedError, N
 from ...memory.addresses import PhysicalAddress, VirtualAddress
 from ...memory.paging import PageTables
 from ...memory.ram import GuestRam
+from ..budget import reason_of
 from . import cache, releases
 from .btf import Btf, parse_btf
 from .isf import SYMBOL_TYPES, Json, to_isf
@@ -100,7 +101,7 @@ class KernelSymbols:
                 return cls(ram, info)
             except GlassBoxError as error:
                 logger.debug("note at %#x: %s", info.physical, error)
-                reason = f" ({str(error).split(';')[0]})"
+                reason = f" ({reason_of(error)})"
         raise NotBootedError(
             f"no running Linux kernel found in guest RAM{reason}; wait until it has booted, or use Linux 6.0 or later"
         )
