@@ -16,11 +16,9 @@ from pathlib import Path
 from qemu_bridge.client import Client
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.kernel.symbols.vmcoreinfo import find_vmcoreinfo
-from qemu_bridge.machine.config import MachineConfig
-from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.ram import GuestRam
 
-from .boot import find_image
+from .booted import booted
 from .figures import Figure, paired_medians, seconds
 
 _NAME = "bench-names"
@@ -38,23 +36,17 @@ print(time.perf_counter() - started)
 
 
 def measure(rounds: int) -> list[Figure]:
-    """The ratios; everything is asked of the same guest, paused, or of a copy of its RAM."""
-    image = find_image()
-    launch(MachineConfig(_NAME, image.kernel, image.initrd, image.command_line, image=image.name))
-    with Client.connect(_NAME) as client, tempfile.TemporaryDirectory(prefix="gb-") as folder:
-        try:
-            client.wait_ready()
-            client.pause()
-            with _caches(Path(folder)):
-                copy = copy_ram(client.ram, Path(folder, "guest.ram"))
-                symbols = write_symbol_file(client.ram, Path(folder))
-                return [*measure_ps(client, copy, symbols, rounds), *measure_symbols(client.ram, symbols, rounds)]
-        finally:
-            client.stop()
+    """The ratios, measured on one paused guest and a copy of its RAM."""
+    with booted(_NAME) as client, tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        client.pause()
+        with _caches(Path(folder)):
+            copy = client.ram.copy_to(Path(folder, "guest.ram"))
+            symbols = write_symbol_file(client.ram, Path(folder))
+            return [*measure_ps(client, copy, symbols, rounds), *measure_symbols(client.ram, symbols, rounds)]
 
 
 def measure_ps(client: Client, copy: Path, symbols: Path, rounds: int) -> list[Figure]:
-    """One client's question, there and back, and ``vol linux.pslist`` from its start to its last line."""
+    """Round trip of one ``ps`` request, against ``vol linux.pslist`` from start to last line."""
     command = [find_volatility(), "-q", "-f", str(copy), "-s", str(symbols), "linux.pslist"]
     expected = len(client.ps())
 
@@ -72,7 +64,7 @@ def measure_ps(client: Client, copy: Path, symbols: Path, rounds: int) -> list[F
 def measure_symbols(ram: GuestRam, symbols: Path, rounds: int) -> list[Figure]:
     """Symbols and types from RAM, cold and from the cache, and Volatility loading a symbol file of the same kernel.
 
-    Where in RAM the kernel is, is known to all three: finding it is no part of either.
+    All three know where the kernel is: finding it is not measured.
     """
     info = find_vmcoreinfo(ram)
     file = next(symbols.glob("linux/*.json"))
@@ -98,16 +90,6 @@ def measure_symbols(ram: GuestRam, symbols: Path, rounds: int) -> list[Figure]:
             "symbols from the cache / cold", cached, "x", "<= 0.1", f"{warm * 1e3:.1f} ms against {again * 1e3:.0f} ms"
         ),
     ]
-
-
-def copy_ram(ram: GuestRam, path: Path) -> Path:
-    """Copy what the guest has touched; the rest of the file at `path` stays a hole."""
-    with open(path, "wb") as copy:
-        copy.truncate(ram.size)
-        for start, end in ram.resident_runs():
-            copy.seek(start)
-            copy.write(ram.view[start:end].data)
-    return path
 
 
 def write_symbol_file(ram: GuestRam, folder: Path) -> Path:

@@ -11,11 +11,9 @@ import numpy as np
 from qemu_bridge.client import Client
 from qemu_bridge.introspection.classes import PageMapBuilder
 from qemu_bridge.kernel.symbols import KernelSymbols
-from qemu_bridge.machine.config import MachineConfig
-from qemu_bridge.machine.launch import launch
 from qemu_bridge.wire.records import Grade, PageClass
 
-from .boot import find_image
+from .booted import booted
 from .figures import Figure, paired_medians, seconds
 
 _MEMORY = 1 << 30
@@ -27,18 +25,12 @@ _LEAST, _MOST = 0.006, 0.015
 
 def measure(rounds: int) -> list[Figure]:
     """Figures of an idle guest, and of one with 300 MiB of files in memory."""
-    image = find_image()
-    launch(MachineConfig("bench-map", image.kernel, image.initrd, image.command_line, memory=_MEMORY, image=image.name))
-    with Client.connect("bench-map") as client:
-        try:
-            client.wait_ready()
-            builder = PageMapBuilder(client.ram, KernelSymbols.load(client.ram))
-            first = seconds(lambda: builder.build(Grade.LIVE))
-            figures = _measure_state(client, builder, rounds, "idle")
-            client.exec(f"dd if=/dev/zero of=/tmp/used bs=1M count={_USED_BYTES >> 20}", 300.0)
-            figures += _measure_state(client, builder, rounds, "300 MiB in use")
-        finally:
-            client.stop()
+    with booted("bench-map", _MEMORY) as client:
+        builder = PageMapBuilder(client.ram, KernelSymbols.load(client.ram))
+        first = seconds(lambda: builder.build(Grade.LIVE))
+        figures = _measure_state(client, builder, rounds, "idle")
+        client.exec(f"dd if=/dev/zero of=/tmp/used bs=1M count={_USED_BYTES >> 20}", 300.0)
+        figures += _measure_state(client, builder, rounds, "300 MiB in use")
     detail = "once a boot, with the search for pointers to nameless pages"
     return [*figures, Figure("first page map of all", first * 1e3, "ms", "", detail)]
 

@@ -6,38 +6,29 @@ import statistics
 
 import numpy as np
 
-from qemu_bridge.client import Client
-from qemu_bridge.machine.config import MachineConfig
-from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.dirty import Comparison
 
-from .boot import find_image
+from .booted import booted
 from .figures import Figure, paired_medians, seconds
 
 
 def measure(rounds: int) -> list[Figure]:
     """Copy throughput of touched guest pages and of as many bytes of ordinary memory, and a look for dirty pages."""
-    image = find_image()
-    launch(MachineConfig("bench-ram", image.kernel, image.initrd, image.command_line, image=image.name))
-    with Client.connect("bench-ram") as client:
-        try:
-            client.wait_ready()
-            client.pause()
-            start, end = max(client.ram.resident_runs(), key=lambda run: run[1] - run[0])
-            guest = client.ram.view[start:end]
-            ordinary = guest.copy()
-            target = np.empty_like(ordinary)
-            looks = Comparison(client.ram)
-            looks.collect()
-            touched = int(client.ram.resident_pages().sum()) << 12
-            ours, theirs, ratio = paired_medians(
-                lambda: seconds(lambda: np.copyto(target, guest)),
-                lambda: seconds(lambda: np.copyto(target, ordinary)),
-                max(rounds, 21),
-            )
-            look = statistics.median(seconds(looks.collect) for _ in range(rounds))
-        finally:
-            client.stop()
+    with booted("bench-ram") as client:
+        client.pause()
+        start, end = max(client.ram.resident_runs(), key=lambda run: run[1] - run[0])
+        guest = client.ram.view[start:end]
+        ordinary = guest.copy()
+        target = np.empty_like(ordinary)
+        looks = Comparison(client.ram)
+        looks.collect()
+        touched = int(client.ram.resident_pages().sum()) << 12
+        ours, theirs, ratio = paired_medians(
+            lambda: seconds(lambda: np.copyto(target, guest)),
+            lambda: seconds(lambda: np.copyto(target, ordinary)),
+            max(rounds, 21),
+        )
+        look = statistics.median(seconds(looks.collect) for _ in range(rounds))
     size = end - start
     return [
         Figure(

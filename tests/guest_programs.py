@@ -80,7 +80,7 @@ void _start(void) {
 """A process and its child with memory of every kind, in area n at n * 2^40."""
 
 
-WITNESS = (
+PAGE_FLAGS = (
     HEADER
     + """
 enum { READ = 0, WRITE = 1, OPEN = 2, CLOSE = 3, NANOSLEEP = 35, EXIT = 60 };

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -169,6 +171,20 @@ def wait_until(condition, timeout_s=20.0):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def bytes_left_by(warm_up, action):
+    """Bytes of Python objects that `action` leaves behind, once `warm_up` has filled all caches."""
+    tracemalloc.start()
+    try:
+        warm_up()
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        action()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 def is_running(pid):

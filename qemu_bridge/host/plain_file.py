@@ -1,11 +1,10 @@
-"""Files from elsewhere, read so that they can do no harm.
+"""Safe reading of files from untrusted folders.
 
-A folder that somebody else made may hold a FIFO that blocks whoever opens it, a link to ``/dev/zero``, or a file that
-fills all memory::
+An untrusted folder may hold a FIFO that blocks its reader, a link to ``/dev/zero``, or a file that fills all memory::
 
     read_plain(folder / "manifest.json", 64 << 20)
 
-opens without waiting, follows no link, and reads no more than the size allowed.
+opens without blocking, follows no link, and reads at most the size allowed.
 """
 
 from __future__ import annotations

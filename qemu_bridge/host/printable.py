@@ -1,4 +1,4 @@
-"""Text of the guest's choosing, made safe for a terminal.
+"""Makes text from a guest safe for a terminal.
 
 >>> printable("sh\\x1b[31m")
 'sh?[31m'
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """`text` with what could drive a terminal, or turn the direction of its words, replaced by question marks."""
+    """`text` with control and bidirectional formatting characters replaced by question marks."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

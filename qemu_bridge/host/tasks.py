@@ -1,4 +1,4 @@
-"""Named asyncio tasks that are never lost: the one place where a task is made."""
+"""Named asyncio tasks with a reference kept: the one place where a task is created."""
 
 from __future__ import annotations
 

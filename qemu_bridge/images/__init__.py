@@ -31,7 +31,7 @@ __all__ = [
 def build_image(name: str, *, progress: Callable[[str], None] = lambda line: None) -> BuiltImage:
     """Image `name`, built now unless it is there; `progress` gets a line for each step that takes time.
 
-    Raises `UsageError` for an unknown name, `ImageError` when a part cannot be had from anywhere or is not right.
+    Raises `UsageError` for an unknown name, `ImageError` when a part is unavailable everywhere or invalid.
     """
     if (found := find_image(name)) is not None:
         return found
@@ -42,12 +42,13 @@ def build_image(name: str, *, progress: Callable[[str], None] = lambda line: Non
 
 
 def build_image_or_fallback(name: str, *, progress: Callable[[str], None] = lambda line: None) -> BuiltImage:
-    """Image `name`, or its recipe's fallback when no mirror has the root file system; the result's name tells which.
+    """Image `name`, or its recipe's fallback when no mirror has the root file system; the result's name says which.
 
     Raises as `build_image` does; `progress` gets one line that says what is used instead.
     """
     if (found := find_image(name)) is not None:
         return found
+    # Imported only to build, as in `build_image`.
     from .build import build_or_fallback
 
     return build_or_fallback(name, progress)

@@ -33,7 +33,7 @@ _FALLBACK_TRUST_S = 3600.0
 def build(name: str, progress: Progress) -> BuiltImage:
     """Build image `name`; `progress` gets a line for each step that takes time.
 
-    Raises `UsageError` for an unknown name, `ImageError` when a part cannot be had from anywhere or is not right.
+    Raises `UsageError` for an unknown name, `ImageError` when a part is unavailable everywhere or invalid.
     """
     recipe = load_recipe(name)
     with _reported(recipe):
@@ -43,8 +43,8 @@ def build(name: str, progress: Progress) -> BuiltImage:
 def build_or_fallback(name: str, progress: Progress) -> BuiltImage:
     """Build image `name`, or its recipe's fallback when no mirror has the root file system.
 
-    `progress` gets one line that says so. A mirror that sends something else than it should is an `ImageError`, not a
-    reason to fall back. Mirrors that had nothing are left alone for an hour, unless ``GLASSBOX_IMAGE_MIRROR`` is set.
+    `progress` gets one line that says so. A mirror that sends wrong content is an `ImageError`, not a
+    reason to fall back. Mirrors that had nothing are not asked again for an hour, unless ``GLASSBOX_IMAGE_MIRROR`` is set.
     """
     recipe = load_recipe(name)
     missed = cache_folder() / f"missed-{image_key(recipe)}"
@@ -67,12 +67,12 @@ def _find_or_build(name: str, progress: Progress) -> BuiltImage:
 
 
 class _NoRootfsError(Unavailable):
-    """The root file system is what is missing."""
+    """The root file system is unavailable, not another part."""
 
 
 @contextlib.contextmanager
 def _reported(recipe: Recipe) -> Iterator[None]:
-    """Turn what went wrong into an `ImageError` that says what to try."""
+    """Turn errors of the body into an `ImageError` that says what to try."""
     try:
         yield
     except _NoRootfsError as error:
@@ -87,7 +87,9 @@ def _reported(recipe: Recipe) -> Iterator[None]:
         raise ImageError(f"image {recipe.name} has no kernel: {error}; {advice}") from None
     except OSError as error:
         reason = f"{error.strerror}: {error.filename or cache_folder()}"
-        raise ImageError(f"image {recipe.name} cannot be stored ({reason}); free or open that place") from None
+        raise ImageError(
+            f"image {recipe.name} cannot be stored ({reason}); make room there, or make it writable"
+        ) from None
 
 
 def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
@@ -179,7 +181,7 @@ def _store(recipe: Recipe, kernel: Kernel, initrd: bytes) -> None:
 
 
 def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Make `folder` hold `files`, whole or not at all."""
+    """Replace `folder` by one with these `files`, atomically."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".part-"))
     try:
@@ -200,7 +202,7 @@ def _prune(name: str) -> None:
 
 @contextlib.contextmanager
 def _locked(progress: Progress) -> Iterator[None]:
-    """Hold the cache's lock; whoever holds it may sweep away what a killed build left."""
+    """Hold the cache's lock; its holder may remove what a killed build left."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:

@@ -34,7 +34,7 @@ class BuiltImage:
         kernel: what QEMU's ``-kernel`` takes: a PVH vmlinux where possible.
         initrd: the initramfs, for ``-initrd``.
         command_line: for ``-append``.
-        kernel_release: as ``uname -r`` tells it in the guest.
+        kernel_release: as ``uname -r`` prints it in the guest.
         image_id: short hash of kernel, initramfs and command line.
         bzimage: the kernel as the distribution ships it, which boots with KASLR; None when there is none.
     """
@@ -54,7 +54,7 @@ def cache_folder() -> Path:
 
 
 def find_image(name: str) -> BuiltImage | None:
-    """Image `name` if it is built already, None otherwise; nothing is fetched. `UsageError` for an unknown name."""
+    """Image `name` if it is built already, None otherwise; fetches nothing. `UsageError` for an unknown name."""
     return find_built(load_recipe(name))
 
 

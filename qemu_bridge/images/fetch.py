@@ -2,7 +2,7 @@
 
 Mirrors are folders named by an address: ``https://…/``, ``http://…/`` or ``file:///…/``. The environment
 variable ``GLASSBOX_IMAGE_MIRROR`` (an address or the path of a folder) goes before those of the recipe. A
-file whose checksum is not known is taken from ``https`` and ``file`` only: nothing else vouches for it.
+file whose checksum is not known is taken from ``https`` and ``file`` only: nothing else authenticates it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHUNK = 1 << 16
 
 
 class Unavailable(Exception):  # noqa: N818 - a finding that the builder turns into an ImageError with advice
-    """A part of an image cannot be had; the message gives the reasons without advice.
+    """A part of an image is unavailable; the message gives the reasons without advice.
 
     Attributes:
         refused: a mirror did answer, with something other than the file that was asked for.
@@ -50,7 +50,7 @@ class Unavailable(Exception):  # noqa: N818 - a finding that the builder turns i
 
 
 class _WrongContentError(Exception):
-    """What came is not what was asked for."""
+    """The mirror answered with other content than was asked for."""
 
 
 def order_mirrors(mirrors: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
     """The content of `file`, from the cache in `folder` or the first of `mirrors` that has it.
 
     A file with a checksum is kept in `folder` and checked again each time. Raises `Unavailable` with each
-    mirror that was tried and why it did not do.
+    mirror that was tried and why it failed.
     """
     kept = folder / f"{file.sha512[:16]}-{file.name}" if file.sha512 else None
     if kept and (content := _read_kept(kept, cast(str, file.sha512))) is not None:
@@ -88,7 +88,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Make `path` hold `content`: whole or, whatever happens, not at all."""
+    """Write `content` to `path` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
@@ -120,7 +120,7 @@ def _download(url: str, checksum: str | None) -> bytes:
             if time.monotonic() - started > DEADLINE_S:
                 raise TimeoutError(f"not done after {DEADLINE_S:.0f} s")
     if expected is not None and len(content) != expected:
-        raise _WrongContentError(f"truncated, {len(content)} of {expected} bytes came")
+        raise _WrongContentError(f"truncated, {len(content)} of {expected} bytes received")
     if checksum is not None and (found := sha512(content).hexdigest()) != checksum:
         size = len(content)
         raise _WrongContentError(f"wrong checksum, SHA-512 of its {size} bytes is {found[:12]}…, not {checksum[:12]}…")

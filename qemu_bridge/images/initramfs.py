@@ -79,7 +79,7 @@ class Tree:
         """Make `path` a hard link to the plain file at `target`; `ValueError` where there is none."""
         first = self._entries.get(_clean(target))
         if first is None or not stat.S_ISREG(first.mode):
-            raise ValueError(f"{path!r} is a hard link to {target!r}, which is no file before it")
+            raise ValueError(f"{path!r} is a hard link to {target!r}, which is not an earlier file")
         self._put(path, first)
 
     def _put(self, path: str, entry: Entry) -> None:
@@ -118,7 +118,7 @@ def read_tar(archive: bytes, name: str) -> Tree:
             for member in tar:
                 _add_member(tree, tar, member)
     except ARCHIVE_ERRORS as error:
-        raise ValueError(f"{name} is no usable tar: {error}") from None
+        raise ValueError(f"{name} is not a usable tar: {error}") from None
     return tree
 
 
@@ -155,7 +155,7 @@ def _add_member(tree: Tree, tar: tarfile.TarFile, member: tarfile.TarInfo) -> No
             raise ValueError(f"{member.name!r} is device {device}, which does not exist")
         tree.add(member.name, _KINDS[member.type] | permissions, b"", uid, gid, device)
     else:
-        raise ValueError(f"{member.name!r} is of a kind that a root file system does not hold")
+        raise ValueError(f"{member.name!r} has a type that a root file system cannot hold")
 
 
 def _encode(text: str) -> bytes:

@@ -89,7 +89,7 @@ def _unpack_bzip2(payload: bytes) -> bytes:
 
 
 def _unpack_zstd(payload: bytes) -> bytes:
-    # The kernel is packed with `zstd --ultra`, whose window may be larger than a decompressor takes unasked.
+    # The kernel is packed with `zstd --ultra`, which may use a larger window than a decompressor accepts by default.
     reader = zstandard.ZstdDecompressor(max_window_size=1 << 30).stream_reader(io.BytesIO(payload))
     return reader.read(VMLINUX_LIMIT + 1)
 
@@ -98,7 +98,7 @@ def _unpack_lz4_legacy(payload: bytes) -> bytes:
     """Blocks of a u32 size and that many bytes, each of at most 8 MiB unpacked, after the magic (lz4_Frame_format)."""
     parts: list[bytes] = []
     position, total = 4, 0
-    # What is left at the end is the size of the content, which is no block that fits.
+    # The last word is the size of the content; read as a block size it does not fit.
     while position + 4 <= len(payload) and total <= VMLINUX_LIMIT:
         size = _u32(payload, position)
         if size == 0 or position + 4 + size > len(payload):
@@ -144,12 +144,12 @@ def _has_note(notes: bytes, name: bytes, note_type: int) -> bool:
 
 
 def has_types(vmlinux: bytes) -> bool:
-    """Whether a kernel carries BTF, the types without which its memory cannot be named."""
+    """Whether a kernel carries BTF, the types that introspection needs."""
     return _BTF_HEADER in vmlinux
 
 
 def read_release(image: bytes) -> str:
-    """The release in a bzImage or vmlinux, as ``uname -r`` tells it; empty when it does not say."""
+    """The release in a bzImage or vmlinux, as ``uname -r`` prints it; empty when it has none."""
     if is_bzimage(image):
         start = _u16(image, 0x20E) + 0x200
         words = image[start : start + 256].split(b"\0")[0].split()

@@ -46,7 +46,7 @@ def resolve_kernel_package(metapackages: tuple[str, ...]) -> str:
             dependencies = _run_apt("apt-cache", "depends", "--important", metapackage)
             if match := re.search(r"^\W*Depends: (linux-image-(?:unsigned-)?\d\S*)$", dependencies, re.MULTILINE):
                 return match[1]
-    raise Unavailable(f"apt knows no kernel package behind {' or '.join(metapackages) or 'an empty list'}")
+    raise Unavailable(f"apt finds no kernel package for {' or '.join(metapackages) or 'an empty list'}")
 
 
 def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:
@@ -77,7 +77,7 @@ def _download_package(name: str) -> bytes:
 
 
 def _run_apt(tool: str, *arguments: str, folder: str = "/") -> str:
-    """Output of an apt tool; `Unavailable` with its own words when it is missing, fails or hangs."""
+    """Output of an apt tool; `Unavailable` with its own message when it is missing, fails or hangs."""
     if shutil.which(tool) is None:
         raise Unavailable(f"{tool} is not on this machine")
     options = ["-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10", "-o", "Acquire::Retries=1"]

@@ -30,9 +30,9 @@ class Kernel:
     Attributes:
         boot: what QEMU loads: the vmlinux where it has a PVH entry, else the bzImage.
         bzimage: the bzImage as it was shipped, None when a vmlinux was given.
-        release: as ``uname -r`` tells it.
+        release: as ``uname -r`` prints it.
         modules: ELF modules by name, in the order of loading.
-        source: where it came from, in words.
+        source: where it came from, for messages.
     """
 
     boot: bytes
@@ -45,12 +45,12 @@ class Kernel:
 def find_kernel(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
     """The kernel from the first provider of `recipe` that has a usable one; `Unavailable` with each one's reason.
 
-    One without types is passed over, unless ``GLASSBOX_KERNEL`` asks for it.
+    Skips kernels without types, unless ``GLASSBOX_KERNEL`` asks for it.
     """
     if (path := chosen_kernel()) is not None:
         kernel = _read_kernel_file(path)
         if not has_types(_unpacked(kernel)):
-            progress(f"{path} carries no BTF types, so nothing in its memory will have a name")
+            progress(f"{path} carries no BTF types, so its processes and most of its pages will have no names")
         return kernel
     reasons = []
     for name in recipe.kernel_providers:

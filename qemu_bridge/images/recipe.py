@@ -116,7 +116,7 @@ def iter_recipes() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """The recipe `name`; `UsageError` when there is none, `ImageError` when its file is not right."""
+    """The recipe `name`; `UsageError` when there is none, `ImageError` when its file is invalid."""
     for folder in recipe_folders():
         path = folder / f"{name}.toml"
         if re.fullmatch(r"[\w.+-]+", name) and path.is_file():
@@ -135,7 +135,7 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         reason = f"{error.strerror}: {error.filename}"
         raise ImageError(f"recipe {path} cannot be read ({reason}); restore the file") from None
     except ValueError as error:
-        raise ImageError(f"recipe {path} is not right ({error}); correct the file") from None
+        raise ImageError(f"recipe {path} is invalid ({error}); correct the file") from None
 
 
 def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""How much one question may cost, whatever the guest's memory says.
+"""Limits on the cost of one query, whatever the guest's memory holds.
 
 A walk through guest RAM may meet a list that bends into a circle, a count of 2⁶³ or a name without an end. Each question
 therefore gets a `Budget` in time, items, bytes and depth, and everything that walks spends from it::
@@ -9,7 +9,7 @@ therefore gets a `Budget` in time, items, bytes and depth, and everything that w
         ...
 
 When it is used up, `OutOfBudgetError` ends the walk; what was found so far is kept, and `complete` and `skipped` say what
-the answer lacks. `watch` holds code to its time that does not spend at all.
+the answer lacks. `watch` limits the time of code that does not spend at all.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _REPEAT_S = 0.1
 
 
 class OutOfBudgetError(BaseException):
-    """The budget is used up. No `Exception`, so that code which passes over whatever it cannot read does not pass over this."""
+    """The budget is used up. Not an `Exception`, so that code which skips whatever it cannot read does not swallow it."""
 
 
 class Budget:
-    """What is left for one question, and what it had to leave out.
+    """What one query may still spend, and what it left out.
 
     Attributes:
         depth: how deep a walk may nest.
@@ -54,7 +54,7 @@ class Budget:
 
     @classmethod
     def unlimited(cls) -> Budget:
-        """One that never ends, for tests and for reading what is bounded already."""
+        """A budget without limits, for tests and for walks that are bounded otherwise."""
         return cls(math.inf, 1 << 62, 1 << 62)
 
     @property
@@ -63,26 +63,30 @@ class Budget:
         return not self.skipped
 
     def spend(self, items: int = 1, size: int = 0) -> None:
-        """Take `items` and `size` bytes off; `OutOfBudgetError` when there is too little or the time is over."""
+        """Charge `items` and `size` bytes; `OutOfBudgetError` when too little is left or the time is over."""
         self._items -= items
         self._size -= size
         if self._items < 0:
-            raise OutOfBudgetError("there are too many items")
+            raise OutOfBudgetError("too many items")
         if self._size < 0:
-            raise OutOfBudgetError("there are too many bytes")
+            raise OutOfBudgetError("too many bytes")
         if time.monotonic() > self.deadline:
             raise OutOfBudgetError("time ran out")
 
     def skip(self, sentence: str) -> None:
-        """Note that the answer lacks something."""
+        """Note in a `sentence` what the answer lacks."""
         if len(self.skipped) < MAX_NOTES:
             self.skipped.append(sentence)
+
+    def skip_unread(self, what: str, error: Exception) -> None:
+        """Note that `what` cannot be read, with the reason that `error` gives."""
+        self.skip(f"{what} cannot be read: {reason_of(error)}")
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
         """Interrupt the body with `OutOfBudgetError` soon after the time is over, even in an endless loop.
 
-        Uses the alarm signal, so it works in the main thread only; elsewhere, and in C code, nobody interrupts.
+        Uses the alarm signal, so it works in the main thread only; it interrupts neither other threads nor C code.
         """
         if threading.current_thread() is not threading.main_thread() or math.isinf(self.time_s):
             yield
@@ -98,8 +102,13 @@ class Budget:
         try:
             yield
         finally:
-            # Whoever had set an alarm before us gets it at the time it was meant for.
+            # Restore an alarm that was set before, at its own time.
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, handler)
             if before:
                 signal.setitimer(signal.ITIMER_REAL, max(before - (time.monotonic() - started), 1e-3), repeat)
+
+
+def reason_of(error: Exception) -> str:
+    """The message of `error` without its advice, which follows the first semicolon."""
+    return str(error).split(";")[0]

@@ -2,8 +2,8 @@
 
 A kernel pointer mostly lies in the direct map, where virtual and guest-physical address differ by a constant
 (``page_offset_base``), or in the kernel image, so that an array of pointers becomes an array of file offsets in one step;
-the few others are translated one by one. What leads nowhere, is not aligned, or lies in a page that nobody ever touched
-reads as zero: the guest may say anything, and looking at a hole would make the host fill it.
+the few others are translated one by one. An address that is not mapped, not aligned, or in a page that was never
+touched reads as zero: the guest's pointers are not trusted, and reading a hole would make the host fill it.
 
 >>> read = KernelColumns(ram, kernel)
 >>> names = read.u64(tasks + np.uint64(btf.member_offset("task_struct", "mm")))
@@ -37,7 +37,7 @@ _U64 = (1 << 64) - 1
 _MAX_TRANSLATIONS = 1 << 14
 _MAX_PIECES = 64
 _MAX_RUNS = 64
-# So few values are sooner read one by one.
+# Up to this many values are faster read one by one.
 _FEW = 8
 _BLOCK_SIZE = 512
 _ALL = slice(None)
@@ -50,7 +50,7 @@ class KernelColumns:
         page_offset: virtual address of guest-physical 0 in the direct map.
         vmalloc: first address and end of the vmalloc area.
         vmemmap: virtual address of the memmap's entry 0.
-        resident: which pages of the file hold anything, as of the last `refresh`.
+        resident: by page of the file, whether it was ever touched, as of the last `refresh`.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
@@ -64,12 +64,12 @@ class KernelColumns:
             for size in (1, 2, 4, 8)
         }
         self._translated: dict[int, int] = {}
-        # Addresses outside the direct map that lie in one piece: (start, end, what to add for guest-physical ones).
+        # Contiguously mapped pieces outside the direct map: (start, end, shift to guest-physical addresses).
         self._pieces: list[tuple[int, int, int]] = []
         self._names: dict[int, str] = {}
         self._offsets: dict[tuple[str, str], int] = {}
         self._symbols: dict[str, VirtualAddress | None] = {}
-        # The image lies in one piece; wrapping addition takes its addresses to guest-physical ones.
+        # The image is one piece; its shift wraps around.
         shift = (kernel.info.number("phys_base") or 0) - IMAGE_BASE
         self.add_piece(self.address_of("_text") or _U64, self.address_of("_end") or 0, shift)
         self.page_offset = self._base("page_offset_base", _BASES[levels])
@@ -78,10 +78,10 @@ class KernelColumns:
         self.vmalloc = (start, min(start + _VMALLOC_SIZES[levels], _U64))
 
     def refresh(self, suspects: Pages | slice = _ALL) -> Pages:
-        """Look anew at which pages are touched and at how the kernel maps what lies in no piece.
+        """Update `resident`, and forget translations of addresses outside the pieces.
 
-        Only `suspects` are asked for if they explain how much the RAM file has grown. Returns the pages that are touched
-        and were not.
+        Checks `suspects` only, if they account for the growth of the RAM file. Returns the pages touched since the last
+        call.
         """
         self._translated.clear()
         grown = self._allocated() - self._blocks
@@ -97,7 +97,7 @@ class KernelColumns:
         return touched
 
     def _touched(self, suspects: Pages) -> Pages:
-        """Those of `suspects`, ascending, that hold something now and did not before."""
+        """Those of `suspects`, ascending, that were first touched since the last refresh."""
         holes = suspects[~self.resident[suspects]]
         found = [np.zeros(0, np.int64)]
         for run in np.split(holes, np.flatnonzero(np.diff(holes) != 1) + 1)[:_MAX_RUNS]:
@@ -108,7 +108,7 @@ class KernelColumns:
         return np.concatenate(found)
 
     def add_piece(self, start: int, end: int, shift: int) -> None:
-        """Remember that the kernel maps `start` up to `end` in one piece, so that adding `shift` gives the physical address."""
+        """Record that the kernel maps `start` up to `end` contiguously: adding `shift` gives the physical address."""
         if self._pieces and self._pieces[-1][1:] == (start, shift & _U64):
             start = self._pieces.pop()[0]
         if len(self._pieces) < _MAX_PIECES:
@@ -120,7 +120,7 @@ class KernelColumns:
             return os.stat(self.ram.path).st_blocks
         except OSError as error:
             raise MachineGoneError(
-                f"cannot look at guest RAM {self.ram.path} ({error.strerror}); is it still there?"
+                f"cannot stat guest RAM {self.ram.path} ({error.strerror}); is the machine still running?"
             ) from None
 
     def offsets(self, addresses: U64Array) -> Pages:
@@ -134,7 +134,7 @@ class KernelColumns:
         return page << PAGE_SHIFT | (physical & np.uint64(PAGE_SIZE - 1)).view(np.int64)
 
     def _outside(self, addresses: U64Array) -> U64Array:
-        """Guest-physical addresses of what does not lie in the direct map."""
+        """Guest-physical addresses of virtual ones outside the direct map."""
         if len(addresses) <= _FEW:
             return np.array([self._physical(address) for address in addresses.tolist()], np.uint64)
         physical = np.full(len(addresses), _U64, np.uint64)
@@ -216,13 +216,13 @@ class KernelColumns:
         return 0 if offset < 0 or offset & (size - 1) else int(self._views[size][offset // size])
 
     def address_of(self, name: str) -> VirtualAddress | None:
-        """Address of a kernel symbol, None for none; remembered."""
+        """Address of a kernel symbol, None for none; cached."""
         if name not in self._symbols:
             self._symbols[name] = self.kernel.kallsyms.address_of(name)
         return self._symbols[name]
 
     def name_at(self, address: int) -> str:
-        """Name of the kernel symbol that covers `address`, empty for none; remembered."""
+        """Name of the kernel symbol that covers `address`, empty for none; cached."""
         if address not in self._names:
             if len(self._names) >= _MAX_TRANSLATIONS:
                 self._names.clear()
@@ -231,7 +231,7 @@ class KernelColumns:
         return self._names[address]
 
     def offset(self, type_name: str, member: str) -> int:
-        """Bytes from the start of a kernel type to its member; `NoTypesError` for none; remembered."""
+        """Bytes from the start of a kernel type to its member; `NoTypesError` for none; cached."""
         key = (type_name, member)
         if key not in self._offsets:
             self._offsets[key] = self.kernel.btf.member_offset(type_name, member)
@@ -254,7 +254,7 @@ class KernelColumns:
         return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def links(self, head: int, limit: int) -> list[int]:
-        """Addresses of the links of a ``list_head`` at `head`, at most `limit`; ends where the list contradicts itself."""
+        """Addresses of the links of a ``list_head`` at `head`, at most `limit`; stops where next and prev disagree."""
         found: list[int] = []
         link = self.word(head)
         while link and link != head and len(found) < limit:
@@ -266,7 +266,7 @@ class KernelColumns:
         return found
 
     def _base(self, symbol: str, default: int) -> int:
-        """What the kernel says an area starts at: the variable exists where the area can be moved."""
+        """Start of an area: the value of `symbol`, which exists where the area can be moved, else `default`."""
         address = self.kernel.kallsyms.address_of(symbol)
         data = b"" if address is None else self.kernel.page_tables.read_some(address, 8)
         return int.from_bytes(data, "little") if len(data) == 8 else default

@@ -1,4 +1,4 @@
-"""Where the fields of the kernel's structures lie, by name, as BTF states it."""
+"""Offsets, sizes and types of fields of kernel structures, by name, from BTF."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIGNED = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where a field lies in its structure; of an array, its elements.
+    """The place of a field in its structure; of an array, that of its elements.
 
     `type_name` is that of the structure it is or points to, empty for numbers; `bits` is 0 unless it is a bit field.
     """
@@ -48,7 +48,7 @@ class FieldTable:
         found = self._fields.get((type_name, path)) or self.find(type_name, path)
         if found is None:
             raise NoTypesError(
-                f"this kernel's {type_name} has no member {path}; report its release so that it can be added"
+                f"this kernel's {type_name} has no member {path}; report the kernel release so that it can be added"
             )
         return found
 

@@ -15,7 +15,7 @@ MAX_NODES = 1 << 16
 MAX_ENTRIES = 1 << 17
 MAX_HEIGHT = 31
 _U64 = (1 << 64) - 1
-# include/linux/xarray.h: an entry of this kind is a node, any other stands for itself.
+# include/linux/xarray.h: an entry of this kind is a node, any other is a value.
 _NODE_MARK, _MARK_MASK = 2, 3
 _NODE_MASK, _KIND_SHIFT, _KIND_MASK = 0xFF, 3, 0xF
 _LEAF_64, _RANGE_64, _ARANGE_64 = 1, 2, 3
@@ -25,8 +25,8 @@ _VARIANTS = {_LEAF_64: "maple_range_64", _RANGE_64: "maple_range_64", _ARANGE_64
 def maple_entries(space: KernelObjects, root: int) -> Iterator[int]:
     """Yield what the maple tree with ``ma_root`` `root` holds, in order.
 
-    `AddressError` or `GuestError` where a node is not there or is none; one that has no end breaks off with a note in the
-    budget of `space`.
+    `AddressError` or `GuestError` for a node that is not mapped or not a node; a tree that is too large is truncated with a
+    note in the budget of `space`.
     """
     if root & _MARK_MASK != _NODE_MARK:
         return
@@ -42,7 +42,7 @@ def maple_entries(space: KernelObjects, root: int) -> Iterator[int]:
         nodes += 1
         space.budget.spend()
         if nodes > MAX_NODES or found >= MAX_ENTRIES or height > MAX_HEIGHT:
-            space.budget.skip(f"the maple tree at {root:#x} breaks off after {found} entries")
+            space.budget.skip(f"the maple tree at {root:#x} is truncated after {found} entries")
             return
         kind = entry >> _KIND_SHIFT & _KIND_MASK
         below = 0 if kind == _LEAF_64 else height + 1
@@ -53,7 +53,7 @@ def maple_entries(space: KernelObjects, root: int) -> Iterator[int]:
 def _slots(space: KernelObjects, node: int, kind: int, first: int, last: int) -> list[tuple[int, int, int]]:
     """The slots in use of a node that covers `first` to `last`, each with what it covers."""
     if kind not in _VARIANTS:
-        raise GuestError("a maple tree holds a node of unknown kind; look again, or pause the machine")
+        raise GuestError("a maple tree holds a node of unknown kind; retry, or pause the machine")
     pivot, slot = (space.fields.get(_VARIANTS[kind], name) for name in ("pivot", "slot"))
     pivots = space.words(node + pivot.offset, pivot.count)
     slots = space.words(node + slot.offset, slot.count)

@@ -87,7 +87,7 @@ def loaded_modules(space: KernelObjects) -> Iterator[Object]:
                 if module["state"] != _UNFORMED:
                     yield module
             except GlassBoxError as error:
-                space.budget.skip(f"a module cannot be read: {_reason(error)}")
+                space.budget.skip_unread("a module", error)
 
 
 def module_name(module: Object) -> str:
@@ -116,7 +116,7 @@ def module_parts(module: Object) -> tuple[tuple[int, int], ...]:
 
 
 class ModuleReader:
-    """Reads the symbols of all modules, again and again; what did not change is decoded once."""
+    """Reads the symbols of all modules repeatedly; decodes again only what changed."""
 
     def __init__(self, space: KernelObjects) -> None:
         self._space = space
@@ -130,7 +130,7 @@ class ModuleReader:
             try:
                 found.append(self._read(module, kept))
             except GlassBoxError as error:
-                self._space.budget.skip(f"the symbols of a module cannot be read: {_reason(error)}")
+                self._space.budget.skip_unread("the symbols of a module", error)
         self._decoded = kept
         return found
 
@@ -141,7 +141,7 @@ class ModuleReader:
         if names is None or not count:
             return ModuleSymbols(name, module.address, parts, make_table([], []))
         if count > MAX_SYMBOLS:
-            raise GuestError(f"module {name[:MAX_NAME]} claims {count} symbols, which cannot be")
+            raise GuestError(f"module {name[:MAX_NAME]} claims {count} symbols, which is implausible")
         self._space.budget.spend(count)
         raw = self._space.read(names["symtab"], count * _ELF_SYMBOL.itemsize)
         symbols = np.frombuffer(raw, _ELF_SYMBOL)
@@ -201,7 +201,7 @@ class GuestSymbols:
         return (symbol.address | PAGE_SIZE - 1) + 1
 
     def names(self, beginning: str, limit: int) -> list[str]:
-        """Names that begin so, each once, at most `limit`."""
+        """Names that start with `beginning`, each once, at most `limit`."""
         names: dict[str, None] = {}
         for table in (self.kernel.kallsyms, *(module.table for module in self.modules)):
             for name in table.names(beginning, limit - len(names)):
@@ -209,7 +209,7 @@ class GuestSymbols:
         return list(names)[:limit]
 
     def describe(self, address: int) -> str:
-        """``fat_scan+0x93/0xc0 [fat]``: symbol, how far the address is into it, and its size, as the kernel writes it."""
+        """``fat_scan+0x93/0xc0 [fat]``: symbol, offset of the address, size of the symbol, as the kernel prints it."""
         symbol = self.at(address)
         if symbol is None:
             return f"{address:#x}"
@@ -220,7 +220,7 @@ class GuestSymbols:
 def _read_strings(space: KernelObjects, start: int, last: int) -> bytes:
     """The table of strings whose last one begins at `last`, ended by a zero."""
     if last > _MAX_NAMES_BYTES:
-        raise GuestError(f"a module's symbol names take {last} bytes, which cannot be")
+        raise GuestError(f"a module's symbol names take {last} bytes, which is implausible")
     size = last + _MAX_SYMBOL_NAME
     try:
         return space.read(start, size) + b"\0"
@@ -260,7 +260,3 @@ def _decode(
             entries.append((kind.upper() if (name, value) in exported else kind.lower()) + name)
             addresses.append(value)
     return make_table(entries, addresses)
-
-
-def _reason(error: GlassBoxError) -> str:
-    return str(error).split(";")[0]

@@ -9,7 +9,7 @@
 
 For many structures of one kind `columns` is faster; Volatility's objects know methods but cost a hundred times as much.
 A page is copied when it is first needed and then serves all reads until `forget`, so that the fields of a structure are of
-one moment. Everything is bounded by the `Budget` at hand, and what is not there is an `AddressError`.
+one moment. The `budget` bounds every walk, and a read of an unmapped address raises `AddressError`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class KernelObjects:
 
     Attributes:
         fields: where the fields of structures lie.
-        budget: what reading spends from; whoever asks sets it.
+        budget: what reads are charged to; set it before each query.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
@@ -52,7 +52,7 @@ class KernelObjects:
         self._direct_map = _U64 if base is None else int.from_bytes(kernel.page_tables.read(base, 8), "little")
 
     def forget(self) -> None:
-        """Read every page anew from now on."""
+        """Drop the page copies: later reads see the guest's current memory."""
         self._pages.clear()
 
     # Bytes
@@ -63,7 +63,9 @@ class KernelObjects:
         if 0 <= length <= PAGE_SIZE - within:
             return self._page(address >> PAGE_SHIFT)[within : within + length]
         if not 0 <= length <= _MAX_READ:
-            raise AddressError(f"{length} bytes at {address:#x} are too many; the structure there may be damaged")
+            raise AddressError(
+                f"{length} bytes at {address:#x} exceed the limit of a read; retry, or pause the machine"
+            )
         first, last = address >> PAGE_SHIFT, (address + length - 1) >> PAGE_SHIFT
         data = b"".join([self._page(number & (_U64 >> PAGE_SHIFT)) for number in range(first, last + 1)])
         return data[within : within + length]
@@ -78,7 +80,7 @@ class KernelObjects:
         return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
 
     def text(self, address: int, limit: int = MAX_TEXT) -> str:
-        """The zero-terminated text at `address`, at most `limit` bytes; never reads on from a page that holds its end."""
+        """The zero-terminated text at `address`, at most `limit` bytes; never reads past the page that holds its end."""
         limit, data = min(limit, MAX_TEXT), b""
         while len(data) < limit:
             at = address + len(data)
@@ -88,7 +90,7 @@ class KernelObjects:
         return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def physical(self, address: int) -> PhysicalAddress | None:
-        """Where kernel virtual `address` lies in guest-physical memory, None where nowhere."""
+        """Guest-physical address of kernel virtual `address`, None where nothing is mapped."""
         physical = address - self._direct_map
         if 0 <= physical < self.ram.layout.end:
             return PhysicalAddress(physical)
@@ -134,7 +136,7 @@ class KernelObjects:
     def links(self, head: int, limit: int = MAX_LINKS) -> list[int]:
         """Addresses of the links in the ``list_head`` at `head`.
 
-        Read again while next and prev disagree; what is sound of it when they still do, and a note in the budget.
+        Retries while next and prev disagree; if they still do, returns the part that is consistent and adds a note to the budget.
         """
         found: list[int] = []
         for attempt in range(_ATTEMPTS):
@@ -143,7 +145,7 @@ class KernelObjects:
             found, whole = self._follow_links(head, limit)
             if whole:
                 return found
-        self.budget.skip(f"the list at {head:#x} breaks off after {len(found)} entries")
+        self.budget.skip(f"the list at {head:#x} is broken after {len(found)} entries")
         return found
 
     def linked(self, head: int, type_name: str, member: str, limit: int = MAX_LINKS) -> Iterator[Object]:
@@ -157,14 +159,14 @@ class KernelObjects:
         seen: set[int] = set()
         while first and not first & 1 and len(seen) < limit:
             if first in seen:
-                self.budget.skip(f"the chain at {first:#x} goes in a circle")
+                self.budget.skip(f"the chain at {first:#x} is circular")
                 return
             seen.add(first)
             self.budget.spend()
             try:
                 following = self.unsigned(first)
             except AddressError:
-                self.budget.skip(f"a chain breaks off at {first:#x}")
+                self.budget.skip(f"a chain is broken at {first:#x}")
                 return
             yield first
             first = following
@@ -178,7 +180,7 @@ class KernelObjects:
             while root or pending:
                 while root:
                     if root in seen or len(pending) > self.budget.depth:
-                        self.budget.skip(f"the tree at {root:#x} is too deep or goes in a circle")
+                        self.budget.skip(f"the tree at {root:#x} is too deep or circular")
                         return
                     seen.add(root)
                     self.budget.spend()
@@ -188,7 +190,7 @@ class KernelObjects:
                 yield node
                 root = self.unsigned(node + right)
         except AddressError:
-            self.budget.skip(f"a tree breaks off at {root or node:#x}")
+            self.budget.skip(f"a tree is broken at {root or node:#x}")
 
     def _follow_links(self, head: int, limit: int) -> tuple[list[int], bool]:
         found: list[int] = []
@@ -215,7 +217,7 @@ class KernelObjects:
             page = self._copy_page(number)
         if page is None:
             raise AddressError(
-                f"kernel address {number << PAGE_SHIFT:#x} leads nowhere; look again, or pause the machine"
+                f"kernel address {number << PAGE_SHIFT:#x} is not mapped to RAM; retry, or pause the machine"
             )
         return page
 

@@ -120,7 +120,7 @@ class SoftDirty:
 
 
 def host_has_soft_dirty() -> bool:
-    """Whether this kernel marks written pages, tried on a page of our own."""
+    """Whether this kernel marks written pages, tested on a page of this process."""
     if ctypes.sizeof(ctypes.c_void_p) != 8:
         return False
     page = mmap.mmap(-1, PAGE_SIZE)
@@ -145,7 +145,7 @@ def host_has_soft_dirty() -> bool:
 
 
 def choose_strategy(ram: GuestRam, pid: int | None, stores: npt.NDArray[np.uint32] | None = None) -> DirtyStrategy:
-    """Stores where their counts are given; soft-dirty for the QEMU of process `pid` where the kernel has it and lets us look; else comparison."""
+    """Stores where their counts are given; soft-dirty for QEMU process `pid` where the kernel has it and permits it; else comparison."""
     if stores is not None:
         return Stores(ram, stores)
     if pid is not None and host_has_soft_dirty():
@@ -160,7 +160,7 @@ def choose_strategy(ram: GuestRam, pid: int | None, stores: npt.NDArray[np.uint3
 
 
 class DirtyLog:
-    """Pages changed since an epoch, for any number of askers.
+    """Pages changed since an epoch, for any number of clients.
 
     >>> log = DirtyLog(Comparison(ram))
     >>> epoch = log.advance()
@@ -179,7 +179,7 @@ class DirtyLog:
         return self.epoch
 
     def since(self, epoch: int) -> tuple[npt.NDArray[np.int64], int]:
-        """(pages, now): ascending numbers of the pages changed after `epoch`, and the epoch to ask with next.
+        """(pages, now): ascending numbers of the pages changed after `epoch`, and the epoch for the next call.
 
         Epoch 0 asks for all that was ever touched.
         """

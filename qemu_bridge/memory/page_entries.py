@@ -1,6 +1,6 @@
 """Entries of x86-64 page tables, decoded in bulk (Intel SDM volume 3, chapter 4).
 
-Linux also keeps pages that are mapped but must not be touched (``PROT_NONE``, NUMA hinting): present clear, bit 8 set,
+Linux also keeps pages that are mapped but inaccessible (``PROT_NONE``, NUMA hinting): present clear, bit 8 set,
 and since release 4.18 the frame number inverted against L1TF (``arch/x86/include/asm/pgtable-invert.h``).
 They count as mapped here.
 """

@@ -139,7 +139,7 @@ class PageTables:
     def read(self, virtual: VirtualAddress, length: int) -> bytes:
         """Copy `length` bytes at `virtual`; `AddressError` where they are not all mapped to RAM."""
         if length < 0:
-            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+            raise UsageError(f"cannot read a length of {length} bytes; give 0 or more")
         data = self.read_some(virtual, length)
         if len(data) < length:
             missing = (virtual + len(data)) & _U64
@@ -291,7 +291,7 @@ class PageTables:
         """What is denied below `entry`: bits of writable, user and no-execute, set where the right is gone.
 
         Under page-table isolation the kernel's copy of a user root entry carries no-execute though user mode may
-        execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half says nothing.
+        execute (``arch/x86/mm/pti.c``, __pti_set_user_pgtbl), so that bit of the root's lower half is ignored.
         """
         denied = (~entry & np.uint64(PTE_WRITABLE | PTE_USER)) | (entry & np.uint64(PTE_NO_EXECUTE))
         if level == self.levels:

@@ -31,8 +31,8 @@ class GuestRam:
 
     Attributes:
         layout: where the bytes of the file appear in the guest.
-        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Looking at a page
-            that was never touched makes the host give it memory, so ask `resident_pages` first in a loop.
+        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Reading a page
+            that was never touched makes the host allocate it, so check `resident_pages` first in a loop.
     """
 
     def __init__(self, path: Path, layout: RamLayout) -> None:
@@ -77,7 +77,7 @@ class GuestRam:
         return self.size >> PAGE_SHIFT
 
     def close(self) -> None:
-        """Let go of the file. Views taken from it stay valid until they are garbage."""
+        """Close the file. Views taken from it stay valid until they are collected."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -85,7 +85,7 @@ class GuestRam:
     def read(self, physical: PhysicalAddress, length: int) -> bytes:
         """Copy `length` bytes at guest-physical `physical`; `AddressError` where RAM does not hold them all."""
         if length < 0:
-            raise UsageError(f"a length of {length} bytes cannot be read; give 0 or more")
+            raise UsageError(f"cannot read a length of {length} bytes; give 0 or more")
         parts = []
         while length:
             offset = self.layout.to_offset(physical)
@@ -120,11 +120,11 @@ class GuestRam:
     def find(self, pattern: bytes | re.Pattern[bytes], limit: int | None = None) -> Iterator[RamOffset]:
         """Yield the offset of each place that holds `pattern`, ascending, at most `limit` of them.
 
-        Bytes are found with overlaps, a regular expression without. Pages never touched are passed over, so a
-        sparse guest costs what it uses; nothing is copied. `UsageError` for a pattern that matches nothing at all.
+        Bytes are found with overlaps, a regular expression without. Skips pages that were never touched, so the
+        cost follows the memory in use; nothing is copied. `UsageError` for a pattern that matches nothing at all.
         """
         if pattern == b"" if isinstance(pattern, bytes) else pattern.match(b""):
-            raise UsageError("an empty pattern is found everywhere; give at least one byte")
+            raise UsageError("an empty pattern matches everywhere; give at least one byte")
         for start, end in self.resident_runs():
             matches = (
                 self._find_bytes(pattern, start, end)
@@ -159,6 +159,15 @@ class GuestRam:
             position = min(os.lseek(self._fd, start, os.SEEK_HOLE), limit)
             if start < position:
                 yield start, position
+
+    def copy_to(self, path: Path) -> Path:
+        """Copy the touched parts to a new file at `path`, which it returns; the rest of that file stays a hole."""
+        with path.open("wb") as copy:
+            copy.truncate(self.size)
+            for start, end in self.resident_runs():
+                copy.seek(start)
+                copy.write(self.view[start:end].data)
+        return path
 
     def resident_pages(self) -> npt.NDArray[np.bool_]:
         """Which pages the guest (or QEMU) has touched: `bool` array of shape (page_count,)."""

@@ -1,11 +1,11 @@
-"""What every page of guest RAM is, and whose.
+"""Class and owner of every page of guest RAM.
 
-`PageMapBuilder` reads what the kernel itself knows about its pages and keeps the map up to date (`builder`). It needs the
-kernel's types; without them `classify` tells from symbols, page tables and content what can be told (`content`).
+`PageMapBuilder` decodes the kernel's own records and keeps the map up to date (`builder`). It needs the kernel's types;
+without them `classify` makes a coarser map from symbols, page tables and content (`content`).
 """
 
 from .builder import PageMapBuilder
 from .content import AddressSpace, classify, mapping_class
-from .owners import KERNEL, NOBODY, owner_of
+from .owners import KERNEL, NO_OWNER, owner_of
 
-__all__ = ["KERNEL", "NOBODY", "AddressSpace", "PageMapBuilder", "classify", "mapping_class", "owner_of"]
+__all__ = ["KERNEL", "NO_OWNER", "AddressSpace", "PageMapBuilder", "classify", "mapping_class", "owner_of"]

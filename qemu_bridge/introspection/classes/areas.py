@@ -41,7 +41,7 @@ _U64 = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Virtual addresses from `start` up to `end`, what lies there and whose it is."""
+    """Virtual addresses from `start` up to `end`, the class of the pages there and their owner."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class Extent:
 
 
 def modules_start(kernel: KernelSymbols) -> int:
-    """Where modules begin: behind the room for the kernel image (``arch/x86/include/asm/pgtable_64_types.h``)."""
+    """Where modules begin: after the space reserved for the kernel image (``arch/x86/include/asm/pgtable_64_types.h``)."""
     size = kernel.info.number("KERNEL_IMAGE_SIZE")
     return IMAGE_BASE + (size if size is not None and 0 < size <= _MAX_IMAGE else 512 << 20)
 
@@ -91,7 +91,7 @@ def per_cpu_pages(read: KernelColumns) -> Pages:
 
 
 def huge_zero_page(read: KernelColumns) -> list[Extent]:
-    """The zero page of 2 MiB, allocated when a process first reads a huge page that nobody has written.
+    """The zero page of 2 MiB, allocated when a process first reads a huge page that was never written.
 
     ``mm/huge_memory.c`` of releases 6.1 and 6.12: huge_zero_pfn, all ones while there is none.
     """
@@ -137,7 +137,7 @@ def _module_pieces(read: KernelColumns) -> list[tuple[int, int]]:
 
 
 def read_vmap_areas(read: KernelColumns, book: OwnerBook) -> list[Extent]:
-    """The areas of vmalloc in use, each owned by the function that asked for it.
+    """The areas of vmalloc in use, each owned by the function that allocated it.
 
     Until release 6.8 they are in one tree; 6.9 (d093602919ad) spread them over ``vmap_nodes``.
     """
@@ -199,7 +199,7 @@ def name_mapped(walked: Walk, extents: Sequence[Extent]) -> tuple[Pages, npt.NDA
     page_class, owner = np.zeros(len(walked.page), np.uint8), np.zeros(len(walked.page), np.uint32)
     # Virtual addresses ascend within a level; sorted once, each extent is a slice.
     order = np.argsort(walked.virtual, kind="stable")
-    # Sums of the guest's own numbers may leave the address space; such an extent names nothing.
+    # Sums of numbers from the guest may leave the address space; skip such an extent.
     extents = [extent for extent in extents if 0 <= extent.start < extent.end <= _U64]
     bounds = np.array([(extent.start, extent.end) for extent in extents], np.uint64).reshape(-1, 2)
     first, last = (np.searchsorted(walked.virtual[order], column) for column in bounds.T)
@@ -215,7 +215,7 @@ def name_direct(
     """The same for extents that lie in the direct map or in the kernel image: stacks without CONFIG_VMAP_STACK."""
     low, high = read.page_offset, read.page_offset + read.ram.layout.end
     direct = [e for e in extents if low <= e.start < high or IMAGE_BASE <= e.start < IMAGE_BASE + _MAX_IMAGE]
-    # None is larger than RAM, whatever the guest says.
+    # No extent is larger than RAM, whatever the guest claims.
     sizes = [max(0, min(e.end - e.start, read.ram.size)) for e in direct]
     counts = np.array([-(-size // PAGE_SIZE) for size in sizes], np.int64)
     starts = np.array([e.start for e in direct], np.uint64)

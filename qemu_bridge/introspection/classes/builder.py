@@ -4,7 +4,7 @@ Several sources say what a page is, and `PageMapBuilder` keeps what each says in
 
 1. the memmap: free, reserved, slab, file, anonymous, or just held by the kernel (`memmap`);
 2. the kernel's own areas, which name what the memmap calls reserved or held: image, page tables, per-CPU memory, stacks,
-   modules, vmalloc, the memmap itself (`kernel_pages`, `reach`);
+   modules, vmalloc, the memmap itself (`kernel_pages`, `pointer_search`);
 3. the page tables of processes and their memory areas, which say who maps anonymous and file pages, and as what
    (`user_pages`).
 
@@ -28,7 +28,7 @@ from ...wire.records import Grade, Owner, PageClass
 from .files import FILE_CLASSES, KeyOwners
 from .kernel_pages import KernelPages
 from .owners import FIRST_NUMBER, OwnerBook
-from .reach import Reach
+from .pointer_search import PointerSearch
 from .tasks import TaskReader
 from .user_pages import UserPages
 
@@ -37,7 +37,7 @@ _MIN_COVERAGE = 0.5
 
 
 def _classes(*classes: PageClass) -> npt.NDArray[np.bool_]:
-    """A set of classes, to `take` those of pages from."""
+    """A set of classes as a table: `take` it with the classes of pages."""
     table = np.zeros(256, np.bool_)
     table[list(classes)] = True
     return table
@@ -49,13 +49,13 @@ _NEED_OWNER = _HELD | _classes(*FILE_CLASSES, PageClass.SLAB)
 
 
 class PageMapBuilder:
-    """Makes page maps of one guest, each from the one before. Not for several threads at a time.
+    """Makes page maps of one guest, each from the one before. Not thread-safe.
 
     A kernel that restarts needs a new builder.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
-        """Find what does not move; `NoTypesError` for a kernel whose memmap cannot be read: use `classify` then."""
+        """Find what does not move; `NoTypesError` for a kernel without a readable memmap: use `classify` then."""
         self._read = read = KernelColumns(ram, kernel)
         self._memmap = MemMap(read)
         if self._memmap.coverage < _MIN_COVERAGE:
@@ -68,14 +68,14 @@ class PageMapBuilder:
         self._kernel_pages = KernelPages(read, self._memmap.backing, self._tasks.stack_size, book)
         self._user_pages = UserPages(read, self._tasks, book)
         self._claims = (self._kernel_pages.fixed, self._kernel_pages.claims, self._user_pages.claims)
-        self._reach = Reach(read, book, self._memmap.layout.size)
+        self._pointers = PointerSearch(read, book, self._memmap.layout.size)
         self._entries = np.zeros(ram.page_count, ENTRY)
         self._nameless = np.zeros(ram.page_count, np.bool_)
         self._uses = np.zeros(0, np.int64)
         self._owners: tuple[int, bytes, dict[int, Owner]] = (-1, b"", {})
 
     def build(self, grade: Grade) -> PageMap:
-        """The page map of this moment; what changed since the last is decoded anew.
+        """The current page map; decodes what changed since the last call.
 
         Its entries are the builder's own and stay as they are until the next call.
         """
@@ -99,18 +99,18 @@ class PageMapBuilder:
         return PageMap(entries, self._find_owners(), 0, grade, tuple(skipped), self._user_pages.sharers)
 
     def forget(self) -> None:
-        """Decode everything anew in the next build, but for names and what pointers led to, which have their own time."""
+        """Make the next build decode everything; names and results of the pointer search keep their own refresh times."""
         self._memmap.forget()
         self._kernel_pages.forget()
         self._user_pages.forget()
 
     def _restart_owners(self) -> None:
-        """Number the owners from the beginning: a guest that has run for long has had many."""
+        """Start a new numbering of owners, when a guest has had many."""
         self._book = book = OwnerBook()
         self._keys.start(book)
         self._kernel_pages.start(book)
         self._user_pages.start(book)
-        self._reach = Reach(self._read, book, self._memmap.layout.size)
+        self._pointers = PointerSearch(self._read, book, self._memmap.layout.size)
         self._memmap.forget()
 
     def _find_owners(self) -> dict[int, Owner]:
@@ -122,7 +122,7 @@ class PageMapBuilder:
         return dict(owners)
 
     def _compose(self, pages: Pages | slice) -> None:
-        """Join what the sources say of `pages`, and look for owners of what stays without a name."""
+        """Join what the sources say of `pages`, and search owners for those still nameless."""
         entries, memmap = self._entries, self._memmap
         before = None if isinstance(pages, slice) else entries["owner_id"][pages]
         page_class, flags, owner = (
@@ -140,10 +140,10 @@ class PageMapBuilder:
         entries["page_class"][pages], entries["flags"][pages], entries["owner_id"][pages] = page_class, flags, owner
         nameless = _NEED_OWNER.take(page_class) & (owner == 0)
         self._nameless[pages] = nameless
-        self._reach.forget(pages, nameless)
+        self._pointers.forget(pages, nameless)
         rows = np.flatnonzero(nameless)
         fresh = rows if isinstance(pages, slice) else pages[rows]
-        explained = self._reach.explain(entries, fresh, self._nameless, memmap.page_class, memmap.continues)
+        explained = self._pointers.find_owners(entries, fresh, self._nameless, memmap.page_class, memmap.continues)
         if before is None or len(explained) > len(fresh):
             self._uses = self._count(entries["owner_id"])
         else:

@@ -6,7 +6,7 @@ Three sources, the later the weaker; a page takes its class from the first that 
 2. page tables: the pages that the walks themselves pass through;
 3. what user page tables map, labelled by the virtual memory area it lies in.
 
-What is left is zero or other by its bytes; a page that nobody ever touched is a hole in the RAM file. All of it
+What is left is zero or other by its bytes; a page that was never touched is a hole in the RAM file. All of it
 is NumPy over columns: a guest of a million pages takes a fraction of a second.
 """
 
@@ -24,7 +24,7 @@ from ...memory.paging import Half, Mappings, PageTables
 from ...memory.ram import GuestRam
 from ...wire.page_map import ENTRY, FLAG_SHARED, PageMap
 from ...wire.records import Grade, MemoryMapping, Owner, PageClass
-from .owners import KERNEL, NOBODY
+from .owners import KERNEL, NO_OWNER
 
 # The init section is given back to the allocator once the kernel has booted.
 SECTION_CLASSES = {
@@ -41,7 +41,7 @@ Pages = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class AddressSpace:
-    """A process's user half: whose, its page tables, its memory areas in ascending order."""
+    """A process's user half: its owner, its page tables, its memory areas in ascending order."""
 
     owner: Owner
     tables: PageTables
@@ -67,7 +67,7 @@ def classify(
     for space in spaces:
         _claim_mapped(entries, ram, space, skipped)
     _classify_content(entries, ram)
-    owners = {owner.owner_id: owner for owner in (NOBODY, KERNEL, *(space.owner for space in spaces))}
+    owners = {owner.owner_id: owner for owner in (NO_OWNER, KERNEL, *(space.owner for space in spaces))}
     return PageMap(entries, owners, 0, grade, tuple(skipped))
 
 
@@ -154,7 +154,7 @@ def _in_ram(ram: GuestRam, frames: npt.NDArray[np.uint64]) -> Pages:
 
 
 def _classify_content(entries: npt.NDArray[np.void], ram: GuestRam) -> None:
-    # Holes are untouched whatever maps them; the rest that nobody claimed is zero or other.
+    # Holes are untouched whatever maps them; the unclaimed rest is zero or other.
     resident = ram.resident_pages()
     entries[~resident] = 0
     for start, end in ram.resident_runs():

@@ -2,7 +2,7 @@
 
 The memmap gives a page's ``struct address_space``; its inode, and one of the dentries that name the inode, lead to a path
 (``fs/d_path.c``), as seen in the mount that the kernel lists first for the file system. Nothing that processes have open
-is needed: pages of a file stay cached when nobody holds it.
+is needed: pages of a file stay cached after it is closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _U64 = (1 << 64) - 1
 
 
 class FileNames:
-    """Finds the owners of file pages, and remembers them while inode and name stay the same."""
+    """Finds the owners of file pages, and caches them while inode and name stay the same."""
 
     def __init__(self, read: KernelColumns, book: OwnerBook) -> None:
         self._read = read
@@ -49,7 +49,7 @@ class FileNames:
         self._known: dict[int, tuple[tuple[int, ...], int]] = {}
 
     def refresh(self, in_use: U64Array) -> None:
-        """Spell the paths of the address_spaces `in_use` anew, for directories may have been renamed; forget the others."""
+        """Read the paths of the address_spaces `in_use` again, for directories may have been renamed; forget the others."""
         self._roots.clear()
         self._known.clear()
         self.owners(in_use)
@@ -169,7 +169,7 @@ class KeyOwners:
     """Owners of file and slab pages, by the key that the memmap gives each.
 
     Attributes:
-        owner: the owner's number of each page, `uint32`; 0 where the page has no key or nobody is found.
+        owner: the owner's number of each page, `uint32`; 0 where the page has no key or no owner is found.
         paths_read_s: when the paths were last read as a whole, by `time.monotonic`.
     """
 
@@ -187,7 +187,7 @@ class KeyOwners:
     def update(self, changed: Pages | slice) -> Pages:
         """Name the slab and file pages that the memmap decoded, `changed` ones among them; returns those with another owner.
 
-        A page that looks the same may belong to another file, whose inode lies where that of a removed one lay.
+        A page with the same key may belong to another file: the inode of a new file may reuse the address of a removed one.
         """
         self.owner[changed] = 0
         decoded = self._memmap.decoded
@@ -210,7 +210,7 @@ class KeyOwners:
         return np.concatenate([np.zeros(0, np.int64), *renamed])
 
     def refresh_paths(self) -> None:
-        """Every `PATHS_EVERY_S` read all paths anew, for files may have been renamed; their owners' numbers stay."""
+        """Every `PATHS_EVERY_S` read all paths again, for files may have been renamed; their owners keep their numbers."""
         now = time.monotonic()
         if now - self.paths_read_s > PATHS_EVERY_S:
             self._files.refresh(np.unique(self._memmap.key[among(self._memmap.page_class, *FILE_CLASSES)]))

@@ -24,8 +24,8 @@ class KernelPages:
     """Claims the kernel's pages.
 
     Attributes:
-        fixed: claims on what boot put into its place.
-        claims: claims on what moves, as of the last `update`.
+        fixed: claims on what stays where boot put it.
+        claims: claims on what changes, as of the last `update`.
     """
 
     def __init__(self, read: KernelColumns, memmap_pages: Pages, stack_size: int, book: OwnerBook) -> None:
@@ -50,7 +50,7 @@ class KernelPages:
         self.forget()
 
     def forget(self) -> None:
-        """Walk the page tables anew in the next update."""
+        """Make the next update walk the page tables again."""
         self._walk: Walk | None = None
 
     def update(self, tasks: Sequence[Task], notes: list[str]) -> Pages:

@@ -1,14 +1,14 @@
 """The owners of one machine's pages, and their numbers.
 
-Number 0 is nobody, 1 the kernel, a process is its pid + 1; every other owner gets the next free number from 2^24 on and
-keeps it while the same thing is meant (pids stay below 2^22: PID_MAX_LIMIT, ``include/linux/threads.h``).
+Number 0 means no owner, 1 the kernel, pid + 1 a process; every other owner gets the next free number from 2^24 on and
+keeps it while it exists (pids stay below 2^22: PID_MAX_LIMIT, ``include/linux/threads.h``).
 """
 
 from __future__ import annotations
 
 from ...wire.records import Owner
 
-NOBODY = Owner(0, 0, "", "nobody")
+NO_OWNER = Owner(0, 0, "", "nobody")
 KERNEL = Owner(1, 0, "kernel", "kernel")
 FIRST_NUMBER = 1 << 24
 _MAX_NAME = 1024
@@ -20,7 +20,7 @@ def owner_of(pid: int, name: str) -> Owner:
 
 
 class OwnerBook:
-    """Owners by number, and numbers by what is owned."""
+    """Owners by number, and numbers by kind and key of an owner."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, object], int] = {}
@@ -30,12 +30,12 @@ class OwnerBook:
         """Counts the changes."""
 
     def set_processes(self, owners: list[Owner]) -> None:
-        """The processes there are now; those of before are forgotten."""
+        """Replace all processes by these."""
         self._processes = {owner.owner_id: owner for owner in owners}
         self.edition += 1
 
     def number(self, kind: str, key: object, name: str, pid: int = 0, detail: str = "") -> int:
-        """The number of the owner of `kind` that `key` tells from others; its other fields are brought up to date."""
+        """The number of the owner with this `kind` and `key`; updates its other fields."""
         number = self._numbers.get((kind, key))
         if number is None:
             number = self._numbers[(kind, key)] = FIRST_NUMBER + len(self._others)
@@ -47,15 +47,15 @@ class OwnerBook:
         return number
 
     def get(self, number: int) -> Owner:
-        """The owner with that number, `NOBODY` where there is none."""
+        """The owner with that number, `NO_OWNER` where there is none."""
         if number >= FIRST_NUMBER and number - FIRST_NUMBER < len(self._others):
-            return self._others[number - FIRST_NUMBER] or NOBODY
-        return {0: NOBODY, 1: KERNEL}.get(number) or self._processes.get(number, NOBODY)
+            return self._others[number - FIRST_NUMBER] or NO_OWNER
+        return {0: NO_OWNER, 1: KERNEL}.get(number) or self._processes.get(number, NO_OWNER)
 
     def __len__(self) -> int:
         return len(self._others)
 
     def owners(self, numbers: list[int]) -> dict[int, Owner]:
-        """The owners with `numbers`, with nobody, the kernel and every process."""
-        found = {NOBODY.owner_id: NOBODY, KERNEL.owner_id: KERNEL} | self._processes
+        """The owners with `numbers`, and `NO_OWNER`, the kernel and every process."""
+        found = {NO_OWNER.owner_id: NO_OWNER, KERNEL.owner_id: KERNEL} | self._processes
         return found | {number: self.get(number) for number in numbers if number not in found}

@@ -2,7 +2,7 @@
 
 The page map needs little of each, but of all of them and often; for the whole of a process see `overlays.processes`. The
 list of tasks and that of threads are walked link by link, maple trees (``lib/maple_tree.c``, mt_dump_node) a level of all
-trees at a time. Every walk is bounded, and what contradicts itself is left out.
+trees at a time. Every walk is bounded, and inconsistent entries are left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PF_KTHREAD = 0x00200000
 _VM_EXEC = 4
 _STACK_SIZES = (16 << 10, 32 << 10, 8 << 10, 64 << 10)
 _U64 = (1 << 64) - 1
-# Users of an address space number that fits beside a virtual page number in one word.
+# The number of an address space and a virtual page number fit into one word.
 MAX_SPACES = 1 << 16
 SPACE_SHIFT = np.uint64(45)
 
@@ -56,7 +56,7 @@ class Space:
 class Areas:
     """Memory areas of all spaces, ascending by space and address: `start` and `end` are page numbers | space << 45.
 
-    `page_class` is what an anonymous page in it counts as; PROCESS_TEXT and PROCESS_FILE for areas of files.
+    `page_class` is the class of an anonymous page in it; PROCESS_TEXT and PROCESS_FILE for areas of files.
     """
 
     start: U64Array
@@ -133,7 +133,7 @@ class TaskReader:
         return self._tasks
 
     def _find_threads(self, signals: U64Array) -> U64Array:
-        """The leaders of processes, with `signals` each, and behind each its other threads."""
+        """The leaders of processes, with `signals` each, each followed by its other threads."""
         counts = self._read.u32(signals + np.uint64(self._nr_threads))
         counts[:1] = 1
         if not (counts > 1).any():
@@ -264,7 +264,7 @@ class TaskReader:
         first = np.concatenate([low[:, None], last[:, :-1] + np.uint64(1)], axis=1)
         broken = (first > last) | (last > high[:, None])
         broken[:, 1:] |= last[:, 1:] == 0
-        # A node ends with the slot that reaches its upper bound; what stands behind it is left over.
+        # A node ends with the slot that reaches its upper bound; later slots are stale.
         ended = np.zeros_like(broken)
         ended[:, 1:] = np.logical_or.accumulate(last == high[:, None], axis=1)[:, :-1]
         used = ~np.logical_or.accumulate(broken, axis=1) & ~ended & (slot != 0)

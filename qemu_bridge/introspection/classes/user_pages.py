@@ -41,7 +41,7 @@ class UserPages:
         self.forget()
 
     def forget(self) -> None:
-        """Walk the page tables anew in the next update."""
+        """Make the next update walk the page tables again."""
         self.walked: Walk | None = None
 
     def update(self, spaces: list[Space], notes: list[str]) -> Pages:
@@ -89,7 +89,7 @@ class UserPages:
         """The class of the memory area that each mapped page lies in."""
         found = self._tasks.areas([space.mm for space in spaces])
         if not found.complete:
-            notes.append("memory areas of processes: more than are read, or torn; pause and ask again")
+            notes.append("memory areas of processes: too many, or changed while read; pause and ask again")
         return found.find(numbers[walked.space], walked.virtual)
 
     def _strongest(self, order: Pages, first: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from ...memory.paging import MAX_MAPPINGS, MAX_TABLES
 _PRESENT, _LARGE, _PROT_NONE = np.uint64(1), np.uint64(1 << 7), np.uint64(1 << 8)
 _FRAME_MASK = np.uint64(((1 << 52) - 1) & ~0xFFF)
 _U64 = (1 << 64) - 1
-# Accessed and dirty change at every turn of the processor and mean nothing here.
+# Accessed and dirty change all the time and mean nothing here.
 _MEANING = np.uint64(_U64 & ~(1 << 5 | 1 << 6))
 _CHUNK = 4096
 
@@ -32,7 +32,7 @@ class Walk:
     Attributes:
         space, virtual, page: one row for each 4 KiB page of RAM that is mapped.
         table_space, table_page, table_level: one row for each page that holds a table.
-        tables: the entries of those pages as they were, for `is_current`.
+        tables: the entries of those pages as they were, for `changed_spaces`.
         skipped: tables that lie outside RAM.
         complete: False when a bound cut the walk short.
     """
@@ -57,7 +57,7 @@ class Walk:
     def notes(self, mapper: str) -> list[str]:
         """What was left out of the page tables of `mapper`, a sentence each."""
         notes = [f"page tables of {mapper}: {self.skipped} outside RAM"] if self.skipped else []
-        return notes if self.complete else [*notes, f"page tables of {mapper}: more than are followed"]
+        return notes if self.complete else [*notes, f"page tables of {mapper}: too many to follow"]
 
 
 def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[int, int], ...] = ((0, _U64),)) -> Walk:
@@ -102,7 +102,7 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
                 found += len(rows[0])
                 mapped.append(rows)
             points = np.flatnonzero(~leaf & ((entry & _PRESENT) != 0))
-            # Tables that point at themselves would have half a thousand below each; more than are visited are not kept.
+            # A table that points at itself has 512 tables below it; keep no more than will be visited.
             if pending + len(points) > MAX_TABLES:
                 points, complete = points[: MAX_TABLES - pending], False
             pending += len(points)

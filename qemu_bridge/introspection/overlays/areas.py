@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import GlassBoxError, GuestError, UsageError
-from ...kernel.budget import Budget
+from ...kernel.budget import Budget, reason_of
 from ...kernel.maple import MAX_ENTRIES, maple_entries
 from ...kernel.objects import Object
 from ...memory.addresses import PAGE_SIZE, VirtualAddress
@@ -52,7 +52,7 @@ def read_areas(context: OverlayContext, budget: Budget) -> Iterator[Area]:
                 continue
             pid, mappings = task["tgid"], reader.mappings(mm)
         except GlassBoxError as error:
-            budget.skip(f"the areas of a process cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread("the areas of a process", error)
             continue
         for area in mappings:
             place = (area.file_offset, area.device, area.inode, area.path)
@@ -96,7 +96,7 @@ class AreaReader:
             try:
                 found.append(self._mapping(area, mm))
             except GlassBoxError as error:
-                self._budget.skip(f"a memory area cannot be read: {str(error).split(';')[0]}")
+                self._budget.skip_unread("a memory area", error)
         return found + self._vsyscall(mm)
 
     def _areas(self, mm: Object) -> list[Object]:
@@ -108,7 +108,7 @@ class AreaReader:
             try:
                 areas = [self._space.at("vm_area_struct", address) for address in self._addresses(mm)]
             except GlassBoxError as error:
-                lost = str(error).split(";")[0]
+                lost = reason_of(error)
                 continue
             sound = [area for area in areas if self._is_of(area, mm)]
             lost = len(areas) - len(sound)

@@ -49,7 +49,7 @@ def read_messages(context: OverlayContext, budget: Budget) -> Iterator[Message]:
         try:
             message = ring.message(ring.first + number & _ID_MASK)
         except GlassBoxError as error:
-            budget.skip(f"a message cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread("a message", error)
             continue
         if message is not None:
             yield message
@@ -62,7 +62,7 @@ class _Ring:
         self._space = ring.space
         self._bits, self._text_bits = ring["desc_ring.count_bits"], ring["text_data_ring.size_bits"]
         if not (0 < self._bits <= _MAX_BITS and 0 < self._text_bits <= _MAX_BITS):
-            raise GuestError("the kernel's log is damaged; look again, or pause the machine")
+            raise GuestError("the kernel's log is damaged; retry, or pause the machine")
         self._descs, self._infos = ring["desc_ring.descs"], ring["desc_ring.infos"]
         self._text = ring["text_data_ring.data"]
         self.first = ring["desc_ring.tail_id.counter"] & _ID_MASK

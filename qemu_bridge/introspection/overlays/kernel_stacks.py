@@ -39,7 +39,7 @@ _U64 = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One return address on a thread's kernel stack, `depth` 0 being the innermost call that is no scheduler's."""
+    """One return address on a thread's kernel stack; `depth` 0 is the innermost call outside the scheduler."""
 
     pid: int
     thread_id: int
@@ -62,7 +62,7 @@ def read_kernel_stacks(context: OverlayContext, budget: Budget) -> Iterator[Fram
                 pid, number, name = thread["tgid"], thread["pid"], task_name(thread)
                 found = unwinder.frames(thread, budget)
             except GlassBoxError as error:
-                budget.skip(f"the stack of a thread cannot be read: {str(error).split(';')[0]}")
+                budget.skip_unread("the stack of a thread", error)
                 continue
             for depth, (address, certain) in enumerate(found):
                 text = ("" if certain else "? ") + unwinder.symbolise(address)
@@ -131,7 +131,7 @@ class Unwinder:
         return shown[:MAX_FRAMES]
 
     def symbolise(self, address: int) -> str:
-        """``do_wait+0x16a/0x2f0``: function, how far the return address is behind its start, and its size."""
+        """``do_wait+0x16a/0x2f0``: function, offset of the return address, size of the function."""
         # A call may be the last instruction of a function: what it returns to then belongs to the next.
         symbol = self._symbols.at(address - 1)
         if symbol is None:
@@ -186,7 +186,7 @@ class Unwinder:
         return _Table(space.address_of("_stext"), space.address_of("_etext"), start, addresses, entries)
 
     def _module_table(self, module: ModuleSymbols) -> _Table:
-        """That of a module, whose text is its first part; an empty one where the kernel's modules bring none."""
+        """The table of a module, whose text is its first part; an empty one where modules carry none."""
         found = self._space.at("module", module.address)
         start, size = module.parts[0] if module.parts else (0, 0)
         if "arch.orc_unwind_ip" not in found:
@@ -199,7 +199,7 @@ class Unwinder:
         return _Table(start, start + size, base, addresses, entries)
 
     def _read_addresses(self, start: int, size: int) -> npt.NDArray[np.int64]:
-        """The code addresses of a table, relative to its start; it holds each relative to where that one stands."""
+        """The code addresses of a table, relative to its start; each is stored relative to its own place."""
         if not start or not 0 < size <= _MAX_TABLE:
             return np.zeros(0, np.int64)
         offsets = np.frombuffer(self._space.read(start, size & ~3), "<i4").astype(np.int64)
@@ -258,7 +258,7 @@ class _StackView:
 
 
 def _step(stack: _StackView, state: _State, entry: _Orc) -> _State | None:
-    """The caller's registers, None where the stack does not bear them out (unwind_next_frame)."""
+    """The caller's registers, None where the stack contradicts the entry (unwind_next_frame)."""
     sp = _caller_stack(stack, state, entry)
     if sp is None:
         return None
@@ -279,7 +279,7 @@ def _step(stack: _StackView, state: _State, entry: _Orc) -> _State | None:
 
 
 def _caller_stack(stack: _StackView, state: _State, entry: _Orc) -> int | None:
-    """Where the caller's frame ends; other registers are known only in the frame of an exception, and not here."""
+    """Where the caller's frame ends; other registers are known only in the frame of an exception, which this does not read."""
     match entry.sp_register:
         case 5:
             return state.sp + entry.sp_offset

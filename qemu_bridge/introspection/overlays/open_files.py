@@ -49,10 +49,10 @@ def descriptors(task: Object, budget: Budget) -> Iterator[tuple[int, int, bool, 
         pid, space = task["tgid"], task.space
         count = min(table["max_fds"], MAX_DESCRIPTORS)
         is_open, closing = (_bits(table, name, count) for name in ("open_fds", "close_on_exec"))
-        # Descriptors are dense, so the array is read up to the highest that is open, and no further.
+        # Descriptors are dense, so the array is read up to the highest open one.
         pointers = space.words(table["fd"], is_open.bit_length())
     except GlassBoxError as error:
-        budget.skip(f"the files of a process cannot be read: {str(error).split(';')[0]}")
+        budget.skip_unread("the files of a process", error)
         return
     for number, pointer in enumerate(pointers):
         if is_open >> number & 1 and pointer:

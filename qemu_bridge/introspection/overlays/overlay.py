@@ -5,7 +5,7 @@
 ...     seconds: int
 >>> def read(context, budget):
 ...     yield Uptime(context.objects.unsigned(context.kernel.address_of("jiffies_64")) // 250)
->>> OVERLAY = Overlay("uptime", "How long the guest has run.", ("seconds",), read)
+>>> OVERLAY = BuiltOverlay("uptime", "How long the guest has run.", ("seconds",), read)
 
 Anything with these four attributes will do, a module too. Rows are frozen dataclasses of numbers, texts and tuples of
 them; each column names a field of theirs, behind a colon optionally how to print it (``"start:#x"``).
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 class OverlayContext:
-    """What an overlay may look at. Nothing here can write.
+    """What an overlay reads from. Nothing here can write.
 
     Attributes:
         ram: the guest's memory.
@@ -48,14 +48,14 @@ class OverlayContext:
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
-        """Look at the guest that `kernel` runs in; `NoTypesError` when that carries no types."""
+        """Read the guest that runs `kernel`; `NoTypesError` when that carries no types."""
         self.ram = ram
         self.kernel = kernel
         self.objects = KernelObjects(ram, kernel)
         self._modules = ModuleReader(self.objects)
 
     def forget(self) -> None:
-        """Read everything anew from now on."""
+        """Drop all cached reads: later ones see the guest's current memory."""
         self.objects.forget()
         vars(self).pop("symbols", None)
         if (volatility := vars(self).get("volatility")) is not None:
@@ -68,7 +68,7 @@ class OverlayContext:
 
     @cached_property
     def volatility(self) -> VolatilityAdapter:
-        """Volatility on this guest, loaded when first asked for."""
+        """Volatility on this guest, loaded on first use."""
         # Imported here: loading Volatility takes longer than any overlay of ours.
         from ...kernel.volatility_adapter import VolatilityAdapter
 
@@ -101,7 +101,7 @@ class Overlay(Protocol):
 
     @property
     def rows(self) -> Callable[[OverlayContext, Budget], Iterable[Row]]:
-        """Yields the rows; what it cannot read it leaves out and says so with `Budget.skip`."""
+        """Yields the rows; notes what it cannot read with `Budget.skip`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,12 @@ class BuiltOverlay:
 
 
 def each(items: Iterable[Item], make: Callable[[Item], Result], budget: Budget, what: str) -> Iterator[Result]:
-    """Yield `make` of every item; one that cannot be read is left out and noted as a `what`."""
+    """Yield `make` of every item; skips one that cannot be read, with a note that calls it a `what`."""
     for item in items:
         budget.spend()
         try:
             made = make(item)
         except GlassBoxError as error:
-            budget.skip(f"a {what} cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread(f"a {what}", error)
             continue
         yield made

@@ -46,7 +46,7 @@ def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedF
             filesystem = _Filesystem(super_block, paths, namespace)
             inodes = list(space.linked(super_block.at("s_inodes"), "inode", "i_sb_list"))
         except GlassBoxError as error:
-            budget.skip(f"a file system cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread("a file system", error)
             continue
         for inode in inodes:
             budget.spend()
@@ -55,7 +55,7 @@ def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedF
                 if pages:
                     yield filesystem.describe(inode, pages)
             except GlassBoxError as error:
-                budget.skip(f"a file of {filesystem.name} cannot be read: {str(error).split(';')[0]}")
+                budget.skip_unread(f"a file of {filesystem.name}", error)
 
 
 class _Filesystem:

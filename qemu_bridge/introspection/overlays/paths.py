@@ -14,17 +14,17 @@ from .processes import find_task
 MAX_PARTS = 256
 MAX_NAME = 255
 _FMODE_BACKING, _FMODE_BACKING_OLD = 1 << 24, 1 << 25
-# include/linux/err.h: what is no pointer but an error, as MNT_NS_INTERNAL is.
+# include/linux/err.h: values that are errors and not pointers, such as MNT_NS_INTERNAL.
 _ERROR_POINTERS = (1 << 64) - 4095
 
 
 class PathNames:
-    """Spells names as seen from the root directory of process 1, each directory once."""
+    """Paths as seen from the root directory of process 1; each directory is resolved once."""
 
     def __init__(self, space: KernelObjects) -> None:
         self._space = space
         self._vfsmount = space.offset("mount", "mnt")
-        # Stable releases before 6.14 took the new bit back, so there either may be it.
+        # Stable releases before 6.14 reverted the change, so there either bit may be it.
         moved = space.kernel.has("backing_mode_bit_24")
         self._backing_bits = _FMODE_BACKING if moved else _FMODE_BACKING | _FMODE_BACKING_OLD
         self._has_backing = space.has("backing_file", "user_path")
@@ -49,7 +49,7 @@ class PathNames:
         return path, self._space.at("inode", inode or file["f_inode"])
 
     def _is_of_a_layer(self, path: Object) -> bool:
-        """Whether a file lies on a mount inside the kernel, and has a path there: the bit alone may mean something else."""
+        """Whether a file lies on a mount inside the kernel, and has a path there: the bit alone may have another meaning."""
         mount = self._space.at("mount", path["mnt"] - self._vfsmount)
         operations = self._space.at("dentry", path["dentry"]).follow("d_op")
         return mount["mnt_ns"] >= _ERROR_POINTERS and not (operations and operations["d_dname"])
@@ -73,7 +73,7 @@ class PathNames:
                 return "/" + "/".join(reversed(parts))
             parts.append(_part(entry))
             dentry = parent
-        raise GuestError("the path of a file has no end; look again, or pause the machine")
+        raise GuestError("the path of a file has no end; retry, or pause the machine")
 
     def _find_root(self) -> tuple[int, int]:
         first = find_task(self._space, 1)
@@ -82,7 +82,7 @@ class PathNames:
 
     def _walk(self, mount: int, dentry: int) -> str:
         """From a file up to the root, across mounts (prepend_path); empty for the root itself."""
-        # What is passed on the way: each gets its name at the end, so that the next file below it finds that.
+        # Entries on the way up: each gets its path at the end, for the next file below it.
         passed: list[tuple[tuple[int, int], str]] = []
         start = ""
         for _ in range(MAX_PARTS):
@@ -105,7 +105,7 @@ class PathNames:
             passed.append(((mount, dentry), "/" + _part(entry)))
             dentry = parent
         else:
-            raise GuestError("the path of a file has no end; look again, or pause the machine")
+            raise GuestError("the path of a file has no end; retry, or pause the machine")
         for key, part in reversed(passed):
             start += part
             self._known[key] = start

@@ -1,6 +1,6 @@
 """Processes and threads, as ``ps`` and ``ps -T`` would list them inside (``fs/proc/array.c``, releases 6.0 to 6.12).
 
-Every thread is a ``task_struct``. The leaders of thread groups, whose number is what the world calls a pid, are a circular
+Every thread is a ``task_struct``. The leaders of thread groups, the pid of which user space sees as the pid of the process, are a circular
 list through ``tasks`` that starts at ``init_task``; the threads of a group are a list through ``thread_node`` that starts
 in the ``signal_struct`` they share.
 """
@@ -88,7 +88,7 @@ def read_threads(context: OverlayContext, budget: Budget) -> Iterator[Thread]:
 
 
 def task_name(task: Object) -> str:
-    """The name as ``/proc/PID/stat`` has it: of a kernel thread the whole one, of a kworker with what it works on."""
+    """The name as ``/proc/PID/stat`` has it: for a kernel thread the full name, for a kworker with its workqueue."""
     name, flags = task.text("comm"), task["flags"]
     if not flags & _PF_KTHREAD or not task["worker_private"]:
         return name
@@ -165,7 +165,7 @@ def _worker_name(name: str, worker: Object) -> str:
 
 
 def _command_line(mm: Object) -> str:
-    """Its words with blanks between; as much as is in RAM."""
+    """The command line, arguments joined by blanks; as much as is in RAM."""
     root = mm.space.physical(mm["pgd"])
     start = mm["arg_start"]
     length = min(mm["arg_end"] - start, _MAX_COMMAND_LINE)

@@ -1,8 +1,8 @@
-"""Which overlays there are, and how one is run so that it can do no harm.
+"""Finds overlays, and runs one within a budget, with its errors contained.
 
 Three sources, in this order: the modules of this package; entry points of group ``glassbox.overlays`` of any installed
 distribution; the file that ``GLASSBOX_OVERLAYS`` names. An entry point, or the global ``OVERLAY`` of the file, is an
-overlay, or a list of them. What cannot be loaded or is none is passed over and reported in `Registry.skipped`.
+overlay, or a list of them. What does not load, or is not an overlay, is skipped and reported in `Registry.skipped`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.metadata
+import json
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ import msgspec
 
 from ...errors import GlassBoxError, UsageError
 from ...host.json_types import JsonValue
-from ...kernel.budget import Budget, OutOfBudgetError
+from ...kernel.budget import Budget, OutOfBudgetError, reason_of
 from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row
@@ -53,7 +54,7 @@ _COLUMN = re.compile(r"[A-Za-z_]\w*(:[^:]{1,16})?")
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The overlays by name, where each is from, and what was passed over, a sentence each."""
+    """The overlays by name, the origin of each, and what was skipped, a sentence each."""
 
     overlays: dict[str, Overlay]
     origins: dict[str, str]
@@ -72,12 +73,12 @@ class Registry:
             raise UsageError(f"there is no overlay {name!r}; {hint}") from None
 
     def infos(self) -> list[OverlayInfo]:
-        """What there is to say of each, in the order they were found."""
+        """A record of each, in the order they were found."""
         return [OverlayInfo(name, one.summary, one.columns, self.origins[name]) for name, one in self.overlays.items()]
 
 
 def find_overlays() -> Registry:
-    """Load every overlay there is; the first of a name counts."""
+    """Load every overlay; of several with the same name the first is kept."""
     overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in BUILT_IN}
     origins = dict.fromkeys(overlays, "built in")
     skipped: list[str] = []
@@ -91,7 +92,7 @@ def find_overlays() -> Registry:
 
 
 def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> OverlayTable:
-    """The rows of `overlay` as JSON objects, as many as the budget allows. Whatever it does, this returns."""
+    """The rows of `overlay` as JSON objects, as many as the budget allows. Returns whatever the overlay does."""
     rows: list[dict[str, JsonValue]] = []
     fields = tuple(column.split(":")[0] for column in overlay.columns)
     context.objects.budget = budget
@@ -102,14 +103,14 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
             made, size = _as_json(row, fields)
             room -= size
             if room < 0:
-                raise OutOfBudgetError("there are too many bytes")
+                raise OutOfBudgetError("too many bytes")
             rows.append(made)
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
 
 
 def _foreign_sources() -> Iterator[tuple[str, Callable[[], object]]]:
     for entry in importlib.metadata.entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "nobody"
+        distribution = entry.dist.name if entry.dist else "an unknown distribution"
         yield f"{distribution} ({entry.name} = {entry.value})", entry.load
     if path := os.environ.get(VARIABLE):
         yield path, lambda: _load_file(path)
@@ -127,7 +128,7 @@ def _as_list(found: object) -> Iterable[object]:
 
 
 class _Candidate(Protocol):
-    """What may be an overlay: its four attributes, of any type."""
+    """An object that may be an overlay: the four attributes, of any type."""
 
     name: object
     summary: object
@@ -136,45 +137,49 @@ class _Candidate(Protocol):
 
 
 def _check(found: object) -> Overlay:
-    """`found` itself; `ValueError` or `AttributeError` for what is no overlay."""
+    """`found` itself; `ValueError` or `AttributeError` if it is not an overlay."""
     overlay = cast(_Candidate, found)
     if not isinstance(overlay.name, str) or not _NAME.fullmatch(overlay.name) or overlay.name == "list":
-        raise ValueError(f"{overlay.name!r} is no name; use small letters, digits and hyphens")
+        raise ValueError(f"{overlay.name!r} is not a valid name; use small letters, digits and hyphens")
     if not isinstance(overlay.summary, str):
-        raise ValueError(f"the summary of {overlay.name} is no text")
+        raise ValueError(f"the summary of {overlay.name} is not a string")
     columns = overlay.columns
     if (
         not isinstance(columns, tuple)
         or not columns
         or not all(isinstance(one, str) and _COLUMN.fullmatch(one) for one in columns)
     ):
-        raise ValueError(f"the columns of {overlay.name} are no tuple of names of fields")
+        raise ValueError(f"the columns of {overlay.name} are not a tuple of field names")
     if not callable(overlay.rows):
-        raise ValueError(f"{overlay.name} has no function rows")
+        raise ValueError(f"{overlay.name} has no callable rows")
     return cast(Overlay, found)
 
 
 def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], int]:
-    """The JSON object of a row and its size; `ValueError` or `TypeError` for one that is not what it should be."""
-    if not (dataclasses.is_dataclass(row) or isinstance(row, msgspec.Struct)):
+    """The JSON object of a row and its size; `ValueError` or `TypeError` for an invalid one."""
+    if isinstance(row, msgspec.Struct):
+        made = msgspec.to_builtins(row)
+    elif dataclasses.is_dataclass(row) and not isinstance(row, type):
+        # msgspec would turn sets and other types into lists and strings without a word.
+        made = dataclasses.asdict(row)
+    else:
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")
-    made = msgspec.to_builtins(row)
     for field in fields:
         if field not in made:
             raise ValueError(f"its rows lack the column {field}")
-    return made, len(msgspec.json.encode(made))
+    return made, len(json.dumps(made))
 
 
 @contextmanager
 def _reported(what: str, skipped: list[str], budget: Budget) -> Iterator[None]:
-    """Turn whatever the body raises into a sentence: the code in it may be anybody's."""
+    """Turn whatever the body raises into a sentence in `skipped`: it may run third-party code."""
     try:
         with budget.watch():
             yield
     except OutOfBudgetError as error:
-        skipped.append(f"{what} did not come to an end: {error}")
+        skipped.append(f"{what} exceeded its budget: {error}; ask for less, or pause the machine")
     except GlassBoxError as error:
-        skipped.append(f"{what} ended early: {str(error).split(';')[0]}")
+        skipped.append(f"{what} ended early: {reason_of(error)}")
     except (Exception, SystemExit) as error:
         logger.debug("%s failed", what, exc_info=True)
-        skipped.append(f"{what} is broken and was passed over ({type(error).__name__}: {error})")
+        skipped.append(f"{what} failed and was skipped ({type(error).__name__}: {error})")

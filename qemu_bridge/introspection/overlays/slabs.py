@@ -23,7 +23,7 @@ _PAGE_SHIFT = 12
 class Slab:
     """One cache: sizes in bytes; a slab is `objects_per_slab` objects in `pages_per_slab` pages.
 
-    `object_size` is what an object takes up, `payload_size` what of it the cache's user may use.
+    `object_size` is the space an object takes, `payload_size` the part that the cache's user may use.
     """
 
     name: str

@@ -52,7 +52,7 @@ class Socket:
     """One socket: addresses are ``host:port``, the name of a UNIX socket, port and groups of a netlink socket, or the
     Ethernet protocol and interface of a packet socket; `namespace` is its network namespace's inode.
 
-    `pids` are the processes that have it open; `inode` is 0 for a connection that no process has any more.
+    `pids` are the processes that have it open; `inode` is 0 for a connection that no process holds any more.
     """
 
     protocol: str
@@ -175,7 +175,7 @@ def _host(common: Object, member: str, six: bool) -> str:
 
 
 def _user_side(common: Object, owners: dict[int, tuple[int, ...]]) -> tuple[int, int, tuple[int, ...]]:
-    """Inode number, user and processes of a whole socket; zeros for one that no file stands for."""
+    """Inode number, user and processes of a whole socket; zeros for one without a file."""
     space = common.space
     sock = space.at("sock", common.address)
     socket = sock["sk_socket"]
@@ -230,7 +230,7 @@ def _netlink_sockets(space: KernelObjects, budget: Budget) -> Iterator[Object]:
         try:
             nodes = list(_rhashed(space.at("netlink_table", first + number * size).inner("hash"), budget))
         except GlassBoxError as error:
-            budget.skip(f"the netlink sockets of protocol {number} cannot be read: {str(error).split(';')[0]}")
+            budget.skip_unread(f"the netlink sockets of protocol {number}", error)
             continue
         for node in nodes:
             yield space.at("netlink_sock", node - back)
@@ -243,12 +243,12 @@ def _rhashed(table: Object, budget: Budget) -> Iterator[int]:
         if buckets is None:
             return
         if buckets["nest"]:
-            budget.skip(f"the hash table at {table.address:#x} is nested, which is not read")
+            budget.skip(f"the hash table at {table.address:#x} is nested and was skipped")
             return
         for head in space.words(buckets.at("buckets"), min(buckets["size"], MAX_BUCKETS)):
             # The lowest bit of a bucket is its lock.
             yield from space.hashed(head & ~1)
-        # While it grows, what was moved already is in the next one.
+        # While the table grows, entries already moved are in the next one.
         buckets = buckets.follow("future_tbl")
 
 

@@ -1,6 +1,6 @@
-"""Questions about places: what a target's memory is (`resolve`), and whose a place is (`identify`).
+"""Targets and places: `resolve` finds the memory that a target names, `identify` finds owner and use of a byte.
 
-`grammar` reads the words, `sources` looks at the guest; the two modules between turn one into the other.
+`grammar` is the syntax, `parse` and `format` read and write it, `complete` continues it; `sources` reads the guest.
 """
 
 from .complete import complete_target

@@ -1,4 +1,4 @@
-"""How the beginning of a target can go on: for a shell's completion."""
+"""Completes the beginning of a target, for a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_COMPLETIONS = 1000
 
 
 def complete_target(prefix: str, sources: Sources) -> list[str]:
-    """What `prefix` can become, at most `MAX_COMPLETIONS` texts that begin with it: for a shell to offer."""
+    """Targets that begin with `prefix`, at most `MAX_COMPLETIONS`."""
     begin = _start_of_last_term(prefix)
     stem, term = prefix[:begin], prefix[begin:]
     kind, colon, name = term.partition(":")
@@ -31,7 +31,7 @@ def complete_target(prefix: str, sources: Sources) -> list[str]:
 
 
 def _start_of_last_term(text: str) -> int:
-    """Where the last, perhaps unfinished, term of a target begins: for completion, so nothing here is an error."""
+    """Where the last term of a target begins; the term may be unfinished, so nothing here is an error."""
     begin, quote = 0, ""
     for at, character in enumerate(text):
         if quote:
@@ -41,7 +41,7 @@ def _start_of_last_term(text: str) -> int:
         elif character in BLANKS or character == "(":
             begin = at + 1
         elif character in OPERATORS:
-            # Inside a name it may be part of that.
+            # Inside a name it may be part of the name.
             in_name = text[begin:at].partition(":")[0] in NAME_KINDS
             if not in_name or HEAD.match(text, at + 1):
                 begin = at + 1

@@ -1,4 +1,4 @@
-"""From a target to the text that `parse` reads as the same."""
+"""Writes a target as a text that `parse` reads as the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from .grammar import HEAD, PROCESS_PARTS, SUFFIXES, WORDS, Combined, Named, Span, Target
 
-# What may stand without quotes; what else a name holds is quoted when a target is written.
+# Names that need no quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%,=~\[\]]+(?:-[A-Za-z0-9_./:@%,=~\[\]]+)*")
 
 
@@ -27,7 +27,7 @@ def format_target(target: Target) -> str:
 
 
 def quote_name(name: str, kind: str = "file") -> str:
-    """`name` as it must be written in a target of `kind`: in double quotes unless it can do without."""
+    """`name` as a target of `kind` must spell it: in double quotes where needed."""
     looks_like_part = kind == "comm" and name.rpartition("/")[1:][-1] in PROCESS_PARTS and "/" in name
     hides_operator = any(HEAD.match(name, match.end()) for match in re.finditer("-", name))
     if _PLAIN.fullmatch(name) and not looks_like_part and not hides_operator and not (kind == "sym" and "-" in name):

@@ -1,4 +1,4 @@
-"""The language of targets: which part of guest memory is meant, in one line that every front end understands.
+"""The syntax of targets: one line that names a part of guest memory, the same for every front end.
 
 ::
 
@@ -17,7 +17,7 @@ Combined(operator='+', left=Named(kind='pid', name='1', part='heap', column=5), 
 A NAME may stand in single or double quotes, where a backslash takes the next character as it is, or writes one as
 ``\\n``, ``\\t``, ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``. Without quotes it goes up to a blank or a parenthesis, and an
 operator inside it counts as one only where another target, or a parenthesis, follows at once: ``file:/lib/libstdc++.so``
-and ``class:page-table`` are single names, ``comm:sh-pid:1`` is a difference. Nothing here looks at a guest.
+and ``class:page-table`` are single names, ``comm:sh-pid:1`` is a difference. Nothing here reads a guest.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is where the name stands."""
+    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is that of the name."""
 
     kind: str
     name: str = ""
@@ -62,7 +62,7 @@ class Named:
 class Span:
     """`size` bytes at address `start`, physical or virtual; without a size the page that `start` lies in.
 
-    A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is where that stands.
+    A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is that of the pid.
     """
 
     start: int

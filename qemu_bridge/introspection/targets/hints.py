@@ -13,14 +13,14 @@ _MAX_NEAR = 3
 
 
 def error_at(text: str, column: int, what: str, hint: str) -> UsageError:
-    """The error that `what` stands at `column` of `text`, counted from 1; it quotes the rest and ends with `hint`."""
+    """An error for `what` at `column` of `text`, counted from 1; it quotes the rest and ends with `hint`."""
     rest = text[column - 1 :].rstrip()
     shown = repr(rest if len(rest) <= _MAX_QUOTED else rest[:_MAX_QUOTED] + "…") if rest else "the end"
     return UsageError(f"{what} at column {column}, {shown}; {hint}")
 
 
 def suggest(wanted: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names what begins with `wanted` or is near to it among `known`, else `otherwise`."""
+    """A hint with the `known` names that begin with `wanted` or are similar, else `otherwise`."""
     names = list(known)
     longer = sorted((name for name in names if wanted and name.startswith(wanted)), key=len)
     near = list(

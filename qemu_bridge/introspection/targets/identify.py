@@ -1,4 +1,4 @@
-"""From a place to what it is: everything that is known of one byte of guest RAM.
+"""Identifies a place: class, owners, symbol, file and mappings of one byte of guest RAM.
 
 >>> place = identify_place(parse_place("init_task"), sources)
 >>> place.page_class, place.symbol.name, hex(place.physical)
@@ -72,7 +72,7 @@ def identify_place(place: Span | SymbolPlace, sources: Sources) -> Place:
 
 
 def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddress, VirtualAddress | None]:
-    """Physical address of a place, and its virtual one if it was named by that."""
+    """Physical address of a place, and its virtual one if the place was given as that."""
     pid: int | None = None
     if isinstance(place, SymbolPlace):
         extents = sources.symbol_extents(place.name)
@@ -86,7 +86,7 @@ def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddres
     else:
         if place.start >= _KERNEL_HALF:
             hint = f"write va:{place.start:#x} for the kernel's, and add @pid:N for a process's"
-            raise AddressError(f"{place.start:#x} is a virtual address, and no physical one; {hint}")
+            raise AddressError(f"{place.start:#x} is a virtual address, not a physical one; {hint}")
         return PhysicalAddress(place.start), None
     tables = sources.page_tables(pid)
     physical = None if tables is None else tables.translate(virtual)
@@ -128,7 +128,7 @@ def _find_mappings(physical: PhysicalAddress, sources: Sources) -> tuple[list[Pl
 
 
 def _candidates(page: int, sources: Sources) -> Iterator[Process]:
-    """Yield the processes that may map a page: those the page map knows of, all where it does not say who shares what."""
+    """Yield the processes that may map a page: the sharers in the page map, or all where it has none."""
     page_map = sources.page_map
     if not len(page_map.shared_by.page):
         yield from sources.processes()

@@ -1,4 +1,4 @@
-"""From text to a target or a place."""
+"""Parses targets and places."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 
 def parse_target(text: str) -> Target:
-    """The target that `text` means; `UsageError` that says at which column it goes wrong."""
+    """The target that `text` means; `UsageError` with the column where it is wrong."""
     reader = _Parser(text)
     target = reader.target(0)
     if reader.skip_blanks() < len(text):
@@ -57,7 +57,7 @@ def parse_place(text: str, pid: int | None = None) -> Span | SymbolPlace:
         raise reader.error(reader.at, "a place is one address or symbol, and more follows", "quote names with blanks")
     if pid is not None:
         if not isinstance(place, Span) or not place.is_virtual or place.pid not in (None, pid):
-            raise UsageError(f"{text!r} is no virtual address of process {pid}; give a number, or leave --pid away")
+            raise UsageError(f"{text!r} is not a virtual address of process {pid}; give a number, or drop --pid")
         place = Span(place.start, None, True, pid, place.column)
     return place
 
@@ -70,7 +70,7 @@ class _Parser:
         self.at = 0
         self._terms = 0
         if len(text) > MAX_LENGTH:
-            raise UsageError(f"a target of {len(text)} letters is too long; {MAX_LENGTH} are the most")
+            raise UsageError(f"a target of {len(text)} characters is too long; write at most {MAX_LENGTH}")
 
     def error(self, at: int, what: str, hint: str) -> UsageError:
         return error_at(self.text, at + 1, what, hint)
@@ -177,13 +177,13 @@ class _Parser:
             raise self.error(start, "no such class of pages", hint)
         return Named(kind, name, part, start + 1)
 
-    def _part(self, parts: tuple[str, ...], whose: str) -> str:
+    def _part(self, parts: tuple[str, ...], of_what: str) -> str:
         start = self.at
         word = re.compile("[A-Za-z_]*").match(self.text, start)
         name = word[0] if word else ""
         if name not in parts:
             raise self.error(
-                start, f"no such part of {whose}", suggest(name, parts, f"the parts are {', '.join(parts)}")
+                start, f"no such part of {of_what}", suggest(name, parts, f"the parts are {', '.join(parts)}")
             )
         self.at += len(name)
         return name
@@ -247,7 +247,7 @@ class _Parser:
         return int(match[0], 16 if match[0][:2] in ("0x", "0X") else 10)
 
     def _size(self) -> int:
-        """What follows a plus sign that `_SIZE_FOLLOWS` has seen."""
+        """The size after a plus sign that `_SIZE_FOLLOWS` has matched."""
         plus = _SIZE_FOLLOWS.match(self.text, self.at)
         start = plus.end() if plus else self.at
         match = _SIZE.match(self.text, start)
@@ -264,7 +264,7 @@ class _Parser:
         if self.text[self.at : self.at + 1] != "@":
             return None
         if not self.text.startswith("@pid:", self.at):
-            raise self.error(self.at, "no such address space", "write @pid:NUMBER, or leave it away for the kernel's")
+            raise self.error(self.at, "no such address space", "write @pid:NUMBER, or omit it for the kernel's")
         self.at += 5
         return self._decimal()
 

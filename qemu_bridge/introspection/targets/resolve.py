@@ -1,4 +1,4 @@
-"""From a target to memory: which bytes of guest RAM a parsed target means.
+"""Resolves a parsed target to the bytes of guest RAM that it names.
 
 Three sources answer: classes and owners of the page map (``kernel.…``, ``class:``, ``file:``, ``slab:``, ``module:``,
 ``free``), a process's own page tables together with its memory areas (``pid:``, ``comm:``, ``va:``), and the kernel's symbols
@@ -63,7 +63,7 @@ _KERNEL_CLASSES = {
 
 
 def resolve_target(target: Target, sources: Sources, text: str = "") -> Ranges:
-    """The bytes of RAM that `target` means, as `ranges` of file offsets; none is an answer too.
+    """The bytes of RAM that `target` names, as `ranges` of file offsets; empty if it names none.
 
     `text` is what the target was parsed from, for errors to point into. `UsageError` for a process, file, slab cache,
     module or symbol that is not there.
@@ -93,7 +93,7 @@ def describe_ranges(found: Ranges, sources: Sources, by_page: bool = False) -> l
 
 
 def class_label(number: int) -> str:
-    """The class in words, also of a number that no class has."""
+    """The label of a class, also for a number that no class has."""
     return PageClass(number).label if number < len(PageClass) else f"class {number}"
 
 
@@ -120,7 +120,7 @@ def area_part(mapping: MemoryMapping) -> str:
 
 
 def known_names(sources: Sources, kind: str, beginning: str = "") -> list[str]:
-    """What a name of `kind` can be, in this guest."""
+    """The names of `kind` in this guest."""
     if kind == "comm":
         return sorted({process.name for process in sources.processes()})
     if kind == "class":
@@ -280,7 +280,7 @@ class _Resolver:
         return found
 
     def _unknown(self, term: Named | Span, known: Iterable[str]) -> UsageError:
-        """The error that a name is not there, with those that are near."""
+        """The error for an unknown name, with similar ones."""
         what, otherwise = {
             "pid": ("no such process", "list them with 'glassbox ps'"),
             "comm": ("no process of that name", "list them with 'glassbox ps'"),

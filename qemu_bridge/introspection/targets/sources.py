@@ -39,7 +39,7 @@ _U64 = (1 << 64) - 1
 
 
 class Sources(Protocol):
-    """What answers are made from."""
+    """What targets and places are resolved from."""
 
     notes: list[str]
 
@@ -49,10 +49,10 @@ class Sources(Protocol):
 
     @property
     def page_map(self) -> PageMap:
-        """The page map that answers speak of."""
+        """The page map that answers refer to."""
 
     def has_time(self) -> bool:
-        """Whether to go on; the first False leaves a note."""
+        """Whether time is left; the first False adds a note."""
 
     def processes(self) -> Sequence[Process]:
         """Every thread group."""
@@ -70,7 +70,7 @@ class Sources(Protocol):
         """Address and bytes of each kernel symbol called `name`."""
 
     def symbol_names(self, beginning: str, limit: int) -> list[str]:
-        """Names of kernel symbols that begin so."""
+        """Names of kernel symbols that start with `beginning`."""
 
     def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
         """The symbol at or below an address of the kernel image or of a module."""
@@ -91,7 +91,7 @@ def skipped(sources: Sources) -> tuple[str, ...]:
 
 
 class GuestSources:
-    """`Sources` that read a guest's RAM. For one question: what it has read it remembers."""
+    """`Sources` that read a guest's RAM. For one query: everything read is cached."""
 
     def __init__(
         self,
@@ -111,16 +111,16 @@ class GuestSources:
         if context is None:
             self.notes.append("the kernel carries no types, so its processes cannot be read")
         self._budget = Budget(query_time_s)
-        # What its readers leave out, it leaves out.
+        # Notes of its readers are notes of the answer.
         self._budget.skipped = self.notes
         self._is_late = False
         self._mappings: dict[int, list[MemoryMapping]] = {}
 
     def has_time(self) -> bool:
-        """Whether to go on; the first False leaves a note."""
+        """Whether time is left; the first False adds a note."""
         if not self._is_late and time.monotonic() > self._budget.deadline:
             self._is_late = True
-            self.notes.append("time ran out before everything was looked at")
+            self.notes.append("time ran out before everything was read")
         return not self._is_late
 
     @cached_property
@@ -151,13 +151,13 @@ class GuestSources:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[OverlayContext | None]:
-        """Let the body read in the time that is left; a note where it does not suffice."""
+        """Limit the body to the time that is left; adds a note when it runs out."""
         if self._context is not None:
             self._context.objects.budget = self._budget
         try:
             yield self._context
         except OutOfBudgetError as error:
-            self.notes.append(f"{error} before everything was looked at")
+            self.notes.append(f"{error} before everything was read")
 
     def page_tables(self, pid: int | None) -> PageTables | None:
         """The address space of process `pid`, None for a kernel thread; the kernel's for None. `UsageError` for no process."""
@@ -207,7 +207,7 @@ class GuestSources:
         return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
 
     def symbol_names(self, beginning: str, limit: int) -> list[str]:
-        """Names of symbols that begin so, at most `limit`."""
+        """Names of symbols that start with `beginning`, at most `limit`."""
         return self._symbols.names(beginning, limit)
 
     def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:

@@ -1,4 +1,4 @@
-"""The memmap: what the kernel writes down about every page of RAM.
+"""The memmap: the kernel's record of every page of RAM.
 
 `MemMap` keeps it decoded as columns (`memmap`). `layout` says where a kernel keeps what in its ``struct page``, `records` holds a
 copy of those records, `decode` turns them into columns.

@@ -1,4 +1,4 @@
-"""From the records of pages to what the memmap says of each: class, flags, key."""
+"""Decodes ``struct page`` records into a class, flags and a key for each page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_HEAD, _HUGE = np.uint8(0xFF & ~FLAG_HEAD), np.uint8(FLAG_HUGE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageColumns:
-    """What the memmap says, an entry a page; `MemMap` says what each column holds."""
+    """Decoded records, an entry a page; see `MemMap` for what each column holds."""
 
     page_class: Bytes
     flags: Bytes
@@ -62,7 +62,7 @@ class RecordDecoder:
         self._known = known
 
     def decode(self, region: RegionRecords, blocks: Pages, rows: Pages | slice) -> PageColumns:
-        """What the copied records of `blocks` say, a row for each of their pages; `rows` is `as_slice(blocks)`."""
+        """Decode the copied records of `blocks`, a row for each of their pages; `rows` is `as_slice(blocks)`."""
         layout, records = self.layout, pages_in(blocks)
         words = region.u32(rows, layout.flags)
         is_tail = (region.u8(rows, layout.compound) & np.uint8(1)).view(np.bool_)
@@ -108,7 +108,7 @@ class RecordDecoder:
     def _read_types(self, page_type: U32Array, page_class: Bytes) -> Pages:
         """Give rows with a page type its class; the rows of buddies."""
         types = self.layout.types
-        # In all encodings the word of a type is negative, and that of a page mapped nowhere is -1.
+        # In all encodings the word of a page type is negative and not -1, which means: mapped nowhere.
         rows = np.flatnonzero(page_type.view(np.int32) < -1)
         words = page_type[rows]
         for page_type_value, value in (
@@ -119,14 +119,14 @@ class RecordDecoder:
         return rows[types.match(words, types.buddy)]
 
     def _find_listed(self, region: RegionRecords, records: Pages, continues: Mask) -> None:
-        """Of the rows that `continues` marks, unmark those that are links of a list, and what belongs to them.
+        """Of the rows that `continues` marks, unmark the free pages in per-CPU lists, and the blocks that they head.
 
-        The next link's own way back must lead to the record: so it is with the free pages that a processor keeps for itself.
+        A page is in such a list when the prev pointer of its next link leads back to its record.
         """
         rows = np.flatnonzero(continues)
         link = self._read.vmemmap + self.layout.compound
         following = region.words[records[rows], self.layout.compound >> 3]
-        # What was never in a list, or was taken out of one, holds zero or a poisoned pointer.
+        # A page that is in no list holds zero or a poisoned pointer.
         likely = following >= np.uint64(self._read.page_offset)
         rows, following = rows[likely], following[likely]
         frames = (records[rows] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
@@ -144,7 +144,7 @@ class RecordDecoder:
         return found
 
     def _mark_heads(self, region: RegionRecords, heads: Pages, records: Pages, found: PageColumns) -> None:
-        """Note order and kind of compound pages at rows `heads`, whose records are `records`."""
+        """Set order and kind of the compound pages with heads at rows `heads` and at `records`."""
         layout, content = self.layout, region.bytes
         starts = records * layout.size
         order = np.minimum(content[np.minimum(starts + layout.order, len(content) - 1)], _MAX_COMPOUND_ORDER)
@@ -162,7 +162,7 @@ class RecordDecoder:
                 found.page_class[heads[destructor == hugetlb]] = PageClass.HUGE_PAGE
 
     def _inherit(self, tails: Pages, pages: Pages, compound: U64Array, found: PageColumns) -> None:
-        """Give the rows `tails` of compound pages what their heads are; `pages` are those of all rows."""
+        """Copy class, key and flags of heads to the rows `tails` of compound pages; `pages` are the page numbers of all rows."""
         read = self._read
         frames = (compound - np.uint64(1) - np.uint64(read.vmemmap)) // np.uint64(self.layout.size)
         heads = read.ram.layout.frames_to_pages(frames)
@@ -202,7 +202,7 @@ _CLASS_OF_WORD = np.array([_class_of_word(word) for word in range(128)], np.uint
 
 def among(classes: Bytes, *wanted: PageClass) -> Mask:
     """Which of `classes` are one of `wanted`."""
-    # As numbers of the array's own type: with a member of an enumeration NumPy would compare in 64 bits.
+    # As np.uint8: with a member of an enumeration NumPy would compare in 64 bits.
     found = np.asarray(classes == np.uint8(wanted[0]))
     for page_class in wanted[1:]:
         found |= classes == np.uint8(page_class)
@@ -220,7 +220,7 @@ def _spread_free(heads: Pages, orders: U64Array, found: PageColumns) -> None:
 
 
 def _spread_listed(listed: Pages, continues: Mask) -> None:
-    """Let what follows the rows `listed` not count as going on, where both are a block that a processor keeps for itself.
+    """Unmark in `continues` the rest of each block of a per-CPU list with its head at rows `listed`.
 
     Since release 5.14 (44042b449872) such blocks may have several pages, up to 2^3, of which only the first is listed.
     """

@@ -16,9 +16,9 @@ _MIN_RECORD, _MAX_RECORD = 32, 256
 
 @dataclass(frozen=True, slots=True)
 class PageTypes:
-    """How ``page_type`` says what a page is: a value in the top byte, or bits that are cleared below a base.
+    """The encoding of ``page_type``: a value in the top byte, or bits that are cleared below a base.
 
-    A type that this release does not have is 0.
+    A type that the release lacks is 0.
     """
 
     in_top_byte: bool
@@ -79,7 +79,9 @@ class PageLayout:
         btf = kernel.btf
         size = btf.sizeof("page")
         if not _MIN_RECORD <= size <= _MAX_RECORD or size % 8:
-            raise NoTypesError(f"this kernel's struct page has {size} bytes, which cannot be; its types are damaged")
+            raise NoTypesError(
+                f"this kernel's struct page has an implausible size, {size} bytes; its BTF is damaged, use another kernel"
+            )
         enumeration = btf.find("pageflags", Kind.ENUM, Kind.ENUM64)
         bits = {} if enumeration is None else btf.enumerators(enumeration)
         where = {name: btf.member_offset("page", name) for name in ("flags", "compound_head", "mapping", "private")}
@@ -88,7 +90,9 @@ class PageLayout:
         order, destructor = _compound_fields(btf, size)
         fields = [*where.values(), slab_cache.offset if slab_cache else 0]
         if any(not 0 <= at <= size - 4 for at in fields):
-            raise NoTypesError("this kernel's struct page has fields outside itself; its types are damaged")
+            raise NoTypesError(
+                "this kernel's struct page has fields beyond its end; its BTF is damaged, use another kernel"
+            )
         flags = {name: bits.get(f"PG_{name}", -1) for name in ("reserved", "slab", "head", "swapbacked", "hugetlb")}
         return cls(
             size=size,

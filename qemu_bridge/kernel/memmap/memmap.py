@@ -1,20 +1,20 @@
-"""What the kernel writes down about every page: its array of ``struct page``, the memmap, decoded as columns.
+"""The memmap, the kernel's array of ``struct page``, decoded as columns.
 
 Each page of RAM has one record, 64 bytes on most kernels, in an array that is mapped at ``vmemmap_base``
-(``include/linux/mm_types.h``, ``mm/sparse-vmemmap.c``). What a page is follows from a few of its words::
+(``include/linux/mm_types.h``, ``mm/sparse-vmemmap.c``). A few of its words determine what a page is::
 
     flags        bits named by enum pageflags: reserved, slab, head, lru, swapbacked, ...
     word at 8    odd in the tails of a compound page: the address of the head, plus 1
     mapping      low bits 1 anonymous, 2 movable by its driver, 3 KSM, 0 the address_space of a file
     private      the order of a free block
     page_type    shares its place with _mapcount: free (buddy), page table, offline, ...
-    _refcount    0 for a page that nobody holds
+    _refcount    0 for a page that is not in use
 
 Page types have changed their encoding three times (`symbols.releases`). The rest comes from BTF.
 
-`MemMap.update` copies what changed since the last time, decodes only the blocks of 1024 pages around it, and hands on the
-pages that mean something else now. A block that is free as a whole says so in its first record, and the others are not
-looked at: an idle guest costs what it uses.
+`MemMap.update` copies what changed since the last time, decodes only the blocks of 1024 pages around it, and returns the
+pages whose meaning changed. The first record of a block that is free as a whole says so, and the other records are not
+read: the cost follows the memory in use.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class MemMap:
             OTHER where there is no record.
         flags: `uint8` of `FLAG_HUGE`, `FLAG_HEAD`, and the order in the high nibble.
         key: `uint64`; of a SLAB page the address of its cache, of PAGE_CACHE and SHMEM that of its address_space.
-        continues: `bool`; pages nobody counts a reference to, which are not free either: the rest of an allocation of
-            several pages that is no compound page.
+        continues: `bool`; pages without a reference count that are not free: the tail of an allocation of several pages
+            that is not a compound page.
         backing: pages of the RAM file that hold the memmap itself.
-        decoded: the pages that the last update decoded, or the slice of all: those that mean something else now, and others
-            that may have been freed and used again for the same.
+        decoded: the pages that the last update decoded, or the slice of all: those whose meaning changed, and others that
+            may have been freed and reused for the same purpose.
     """
 
     def __init__(self, read: KernelColumns) -> None:
@@ -73,11 +73,11 @@ class MemMap:
         return float(np.count_nonzero(sources >= 0)) / max(len(sources), 1)
 
     def forget(self) -> None:
-        """Decode every block anew in the next update."""
+        """Make the next update decode every block."""
         self._is_known = False
 
     def update(self) -> Pages | slice:
-        """Bring the columns up to date; returns the pages that mean something else now, ascending, or the slice of all."""
+        """Bring the columns up to date; returns the pages whose meaning changed, ascending, or the slice of all."""
         parts = [self._update_region(region) for region in self._regions]
         known, self._is_known = self._is_known, True
         if not known:
@@ -101,7 +101,7 @@ class MemMap:
         return np.sort(pages) if len(freed) else pages, region.pages_of(busy)
 
     def _free_blocks(self, region: RegionRecords) -> npt.NDArray[np.bool_]:
-        """Which blocks are free as a whole, by their first records, looked at in place."""
+        """By block, whether it is free as a whole, by its first record in RAM."""
         source = region.source[:: region.pages_per_block]
         known = source >= 0
         first = np.where(known, source, 0) << PAGE_SHIFT
@@ -125,7 +125,7 @@ class MemMap:
         self.flags[region.first + blocks * BLOCK] |= FLAG_HEAD
 
     def _decode(self, region: RegionRecords, blocks: Pages) -> Pages:
-        """Decode the copied records of `blocks` into the columns; the pages that mean something else now."""
+        """Decode the copied records of `blocks` into the columns; returns the pages whose meaning changed."""
         rows = as_slice(blocks)
         found = self._decoder.decode(region, blocks, rows)
         pages = region.pages_of(blocks)

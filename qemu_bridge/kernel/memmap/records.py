@@ -15,7 +15,7 @@ from ..columns import KernelColumns, Pages, U64Array
 BLOCK = 1024
 """Pages decoded together: the largest free block, of order 10 (MAX_PAGE_ORDER), since release 2.6."""
 
-# NumPy would write down what differs where, three times the work; and a call that lets go of the GIL costs more than it does.
+# NumPy would build an array of differences, three times the work; releasing the GIL would cost more than the comparison.
 _memcmp = ctypes.PyDLL(None).memcmp
 _memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -42,7 +42,7 @@ class RegionRecords:
         self.source = self._find_source(read, region, size)
         self.has_records = np.asarray((self.source >= 0).reshape(self.blocks, -1).all(axis=1))
         length = self.blocks * BLOCK * size // 8
-        # Untouched parts of a new zero array cost nothing: records of free blocks are never copied into it.
+        # Untouched parts of a new zero array take no memory, and records of free blocks are never copied into it.
         self.copy = np.zeros(length, np.uint64).reshape(-1, PAGE_SIZE // 8)
         self._u64 = self.copy.view("<u8").reshape(self.blocks, BLOCK, -1)
         self._u32 = self.copy.view("<u4").reshape(self.blocks, BLOCK, -1)
@@ -106,7 +106,7 @@ class RegionRecords:
             run = next(tables.iter_runs(VirtualAddress(start + at * PAGE_SIZE), (total - at) * PAGE_SIZE), None)
             if run is None:
                 break
-            # iter_runs passes over what is not mapped, so what it gives is checked against where we are.
+            # iter_runs skips unmapped pages, so check that its first run starts here.
             if tables.translate(VirtualAddress(start + at * PAGE_SIZE)) != run[0]:
                 at += 1
                 continue

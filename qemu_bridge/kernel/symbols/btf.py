@@ -5,7 +5,7 @@
 >>> btf.sizeof("page")
 64
 
-The bytes are the guest's: a reference may lead nowhere or in a circle. `btf_format` checks that the records tile the
+The bytes are the guest's: a reference may be invalid or circular. `btf_format` checks that the records tile the
 section, and every walk along references is bounded.
 """
 
@@ -23,7 +23,7 @@ from .btf_format import COUNTED_WORDS, HINT, MODIFIERS, SIZED, Kind, read_sectio
 
 MAX_DEPTH = 64
 """Longest chain of qualifiers and typedefs, and most anonymous structs in one, that are followed."""
-# Names that are searched for one by one before all are listed; places where one name may stand among the strings.
+# Look-ups by search before the index is built; occurrences of one name among the strings that are tried.
 _FEW_NAMES, _MAX_PLACES = 16, 1 << 10
 
 
@@ -88,7 +88,7 @@ class Btf:
         return None
 
     def _find(self, kind: Kind, name: bytes) -> int | None:
-        """One name is searched for sooner than all are listed, so that waits until several have been asked for."""
+        """Searching one name is faster than building the index, so the index is built after several look-ups."""
         if "_ids" in self.__dict__ or not name or len(self._found) >= _FEW_NAMES:
             return self._ids.get((kind, name))
         if (kind, name) not in self._found:
@@ -138,7 +138,7 @@ class Btf:
         return int(self.words[self.starts[type_id] + 5]) if self.kind(type_id) == Kind.ARRAY else 0
 
     def resolve(self, type_id: int) -> int:
-        """The type behind typedefs and qualifiers; void where they go in a circle."""
+        """The type behind typedefs and qualifiers; void where they are circular."""
         for _ in range(MAX_DEPTH):
             if self.kind(type_id) not in MODIFIERS:
                 return type_id

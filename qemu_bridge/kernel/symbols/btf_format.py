@@ -50,14 +50,14 @@ class Kind(IntEnum):
 
 MODIFIERS = frozenset({Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG})
 SIZED = frozenset({Kind.INT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.FLOAT, Kind.ENUM64, Kind.DATASEC})
-# Words behind the three common ones: a fixed number, and a number for each of the counted.
+# Words after the three common ones: a fixed number, and a number for each of the counted.
 _FIXED_WORDS = {Kind.INT: 1, Kind.ARRAY: 3, Kind.VAR: 1, Kind.DECL_TAG: 1}
 COUNTED_WORDS = {Kind.STRUCT: 3, Kind.UNION: 3, Kind.ENUM: 2, Kind.FUNC_PROTO: 2, Kind.DATASEC: 3, Kind.ENUM64: 3}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Section:
-    """A BTF section taken apart.
+    """The parts of a BTF section.
 
     Attributes:
         words: the type records, `uint32`.
@@ -71,7 +71,7 @@ class Section:
 
 
 def read_section(data: bytes, starts: npt.NDArray[np.generic] | None = None) -> Section:
-    """Take a BTF section apart; `NoTypesError` when it is not one or its records do not fill it.
+    """Split a BTF section into its parts; `NoTypesError` when it is not one or its records do not fill it.
 
     `starts` may be the `starts` of an earlier read of what should be the same bytes: it saves finding the records
     again, and is ignored unless it is what finding them would give.
@@ -104,7 +104,7 @@ def _record_starts(words: list[int]) -> npt.NDArray[np.int64]:
         starts.append(position)
         position += fixed[kind] + counted[kind] * (info & 0xFFFF)
     if position != end:
-        raise NoTypesError(f"the kernel's BTF breaks off at type {len(starts)}, word {position} of {end}; {HINT}")
+        raise NoTypesError(f"the kernel's BTF is truncated at type {len(starts)}, word {position} of {end}; {HINT}")
     return np.array(starts, np.int64)
 
 

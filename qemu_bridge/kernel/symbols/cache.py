@@ -9,7 +9,7 @@
 KEY is the build id followed by a hash of the kernel's own tables: a guest that claims another's build id cannot
 leave its own symbols under that name. The places of type records go by the hash of the symbols, and are used only
 where the types bear them out. Addresses are link-time ones, so KASLR changes nothing. Both formats carry checksums; a
-file that fails them is made anew. Nothing here is ever unpickled.
+file that fails them is rebuilt. Nothing here is ever unpickled.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _is_fixed = False
 
 
 def read_only_in(folder: Path) -> None:
-    """Look in `folder` only, and never write there: it is somebody else's, and may lead anywhere."""
+    """Read from `folder` only, and never write there: it came from elsewhere and is not trusted."""
     global _folder, _is_fixed
     _folder, _is_fixed = folder, True
 
 
 @contextlib.contextmanager
 def kept_in(folder: Path) -> Iterator[None]:
-    """Keep in `folder`, and nowhere else, what is learnt in this process meanwhile."""
+    """Use `folder` as the cache of this process while the body runs."""
     global _folder
     before, _folder = _folder, folder
     try:
@@ -88,12 +88,12 @@ def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.g
     try:
         with np.load(io.BytesIO(_read(path)), allow_pickle=False) as file:
             if sum(member.file_size for member in file.zip.infolist()) > _MAX_FILE_BYTES:
-                raise ValueError("it unpacks to more than such a file ever holds")
+                raise ValueError("it unpacks to more than the limit")
             return {name: file[name] for name in names}
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, ArithmeticError, LookupError, EOFError, BadZipFile, zlib.error, *_ODD) as error:
-        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        logger.warning("symbol cache file %s is damaged (%s); it is rebuilt", path, error)
         return None
 
 
@@ -110,7 +110,7 @@ def store_columns(key: str, columns: Columns) -> None:
 def find_or_make_json(name: str, make: Callable[[], Mapping[str, JsonValue]]) -> Path:
     """The path of the compressed JSON document `name`, made by `make` unless an intact one is there.
 
-    Where the cache folder cannot be written, the file lies in a temporary folder that goes with this process.
+    Where the cache folder cannot be written, the file lies in a temporary folder that is removed with this process.
     """
     path = cache_folder() / f"{name}.r{REVISION}.json.gz"
     if _is_intact(path):
@@ -131,11 +131,11 @@ def _is_intact(path: Path) -> bool:
             while part := file.read(1 << 20):
                 size += len(part)
                 if size > _MAX_FILE_BYTES:
-                    raise OSError("it unpacks to more than such a file ever holds")
+                    raise OSError("it unpacks to more than the limit")
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, EOFError, zlib.error) as error:
-        logger.warning("symbol cache file %s is damaged (%s) and is made anew", path, error)
+        logger.warning("symbol cache file %s is damaged (%s); it is rebuilt", path, error)
         return False
     return size > 0
 
@@ -147,9 +147,9 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    """Put `data` at `path` in one step, so that no reader ever sees half of it."""
+    """Write `data` to `path` atomically."""
     if _is_fixed and path.parent == _folder:
-        raise PermissionError(f"{path.parent} is not ours")
+        raise PermissionError(f"{path.parent} belongs to another user")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -164,7 +164,7 @@ def _write(path: Path, data: bytes) -> Path:
 
 
 def _evict(folder: Path) -> None:
-    # A guest that shows another kernel every time must not fill the disk. What else lies there is not ours to remove.
+    # A guest that shows another kernel every time must not fill the disk. Other files in the folder are kept.
     files = sorted((found for found in folder.iterdir() if _OURS.fullmatch(found.name)), key=_age)
     for found in files[KEPT_FILES:]:
         found.unlink(missing_ok=True)

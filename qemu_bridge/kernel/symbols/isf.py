@@ -1,7 +1,7 @@
 """Volatility's symbol file (ISF), made from what the kernel carries in memory: BTF types and kallsyms addresses.
 
 The Intermediate Symbol Format is JSON: base types, structs and unions, enumerations, and symbols with their link-time
-addresses; where KASLR moved the kernel is told apart, so one file fits every boot of one build. Volatility ships the
+addresses; the KASLR offset is given separately, so one file fits every boot of one build. Volatility ships the
 schema (``volatility3/schemas/schema-6.2.0.json``); its kinds of sources know no BTF, so the file calls itself a symbol
 table (``symtab``).
 
@@ -129,7 +129,7 @@ class IsfWriter:
         return {"kind": "base", "name": "void"}
 
     def declare(self, declaration: str) -> Json | None:
-        """The ISF reference for a C declaration of the simple sort in `SYMBOL_TYPES`, None for an unknown type."""
+        """The ISF reference for a simple C declaration as in `SYMBOL_TYPES`, None for an unknown type."""
         words = declaration.replace("*", "").split()
         name = " ".join(word for word in words if word not in ("struct", "union"))
         type_id = 0 if name == "void" else self._btf.find(name, Kind.STRUCT, Kind.UNION, Kind.INT, Kind.TYPEDEF)

@@ -78,7 +78,7 @@ class KallsymsTable:
         return self.text.decode("latin-1").split("\n")[1:]
 
     def names(self, beginning: str, limit: int) -> list[str]:
-        """Names that begin so, each once, at most `limit`, in the order of the table."""
+        """Names that start with `beginning`, each once, at most `limit`, in the order of the table."""
         names: dict[str, None] = {}
         for match in re.finditer(rb"\n.(" + re.escape(beginning.encode("latin-1", "replace")) + rb"[^\n]*)", self.text):
             if len(names) >= limit:
@@ -91,7 +91,7 @@ class KallsymsTable:
         return list(self._called(name))
 
     def _called(self, name: str) -> Iterator[Symbol]:
-        # One scan of the text is quicker than building a dictionary that few names are ever asked of.
+        # One scan of the text is faster than building a dictionary for a few look-ups.
         wanted = name.encode("latin-1", "replace")
         if not wanted or b"\n" in wanted:
             return
@@ -111,7 +111,7 @@ class KallsymsTable:
 
     @cached_property
     def _known(self) -> dict[str, VirtualAddress | None]:
-        # The same few dozen names are asked for at every question, and a scan of the text takes most of a millisecond.
+        # Every query looks up the same few dozen names, and a scan of the text takes most of a millisecond.
         return {}
 
     def at(self, address: VirtualAddress) -> Symbol | None:
@@ -146,7 +146,7 @@ class RawKallsyms:
     stext: int
 
     def digest(self) -> bytes:
-        """Tells one build's table from another's, wherever KASLR put the kernel."""
+        """A key of this build's table, the same wherever KASLR put the kernel."""
         hashed = hashlib.sha256(self.count.to_bytes(8, "little"))
         for part in (self.names, self.token_index, self.token_table, self.offsets):
             hashed.update(part)
@@ -167,7 +167,7 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
     try:
         count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
         if not 0 < count <= MAX_SYMBOLS:
-            raise GuestError(f"the kernel's symbol table claims {count} symbols, which cannot be; {_HINT}")
+            raise GuestError(f"the kernel's symbol table claims {count} symbols, which is implausible; {_HINT}")
         token_index = tables.read(needed["token_index"], 512)
         return RawKallsyms(
             count,
@@ -184,7 +184,7 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
 
 
 def decode_kallsyms(raw: RawKallsyms) -> KallsymsTable:
-    """The symbols in the kernel's tables; `GuestError` when those contradict themselves."""
+    """The symbols in the kernel's tables; `GuestError` when those are inconsistent."""
     starts, text = expand_names(raw.names, raw.count, _tokens(raw))
     return _sorted_table(_addresses(raw, _row_of(text, starts, b"_stext")), starts, text)
 
@@ -192,7 +192,7 @@ def decode_kallsyms(raw: RawKallsyms) -> KallsymsTable:
 def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDArray[np.int64], bytes]:
     """Decompress `count` names: where each begins in the text, and the text (see `KallsymsTable`).
 
-    `GuestError` when the bytes end before the names do, or when they expand beyond reason.
+    `GuestError` when the bytes end before the names do, or when they expand beyond a limit.
     """
     heads, seconds = _length_bytes(names, count)
     # Each length byte becomes a newline, the second byte of a long length nothing: one expansion writes all.
@@ -202,7 +202,7 @@ def expand_names(names: bytes, count: int, tokens: list[bytes]) -> tuple[npt.NDA
     pieces = [*tokens, b"\n", b""]
     ends = np.cumsum(np.array([len(piece) for piece in pieces], np.int64)[codes])
     if ends[-1] > _MAX_TEXT_BYTES:
-        raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which cannot be; {_HINT}")
+        raise GuestError(f"the kernel's symbol names expand to {ends[-1]} bytes, which is implausible; {_HINT}")
     text = b"".join(map(pieces.__getitem__, codes.tolist()))
     return ends[heads] - 1, text
 
@@ -238,7 +238,7 @@ def _length_bytes(names: bytes, count: int) -> tuple[list[int], list[int]]:
     except IndexError:
         position = len(names) + 1
     if position > len(names):
-        raise GuestError(f"the kernel's symbol names break off after {len(heads) - 1} of {count}; {_HINT}")
+        raise GuestError(f"the kernel's symbol names end after {len(heads) - 1} of {count}; {_HINT}")
     return heads, seconds
 
 
@@ -250,7 +250,7 @@ def _end_of_names(names: bytes, heads: list[int]) -> int:
 
 
 def _names_size(where: dict[str, VirtualAddress]) -> int:
-    """No more bytes of names than fit before the next table, for the note does not tell their size."""
+    """Upper bound of the bytes of names: the distance to the next table. The note does not state their size."""
     above = [address - where["names"] for address in where.values() if address > where["names"]]
     return min([*above, _MAX_NAMES_BYTES])
 

@@ -23,6 +23,7 @@ from ...errors import AddressError, GlassBoxError, GuestError, NotBootedError, N
 from ...memory.addresses import PhysicalAddress, VirtualAddress
 from ...memory.paging import PageTables
 from ...memory.ram import GuestRam
+from ..budget import reason_of
 from . import cache, releases
 from .btf import Btf, parse_btf
 from .isf import SYMBOL_TYPES, Json, to_isf
@@ -68,7 +69,7 @@ class KernelSymbols:
     """
 
     def __init__(self, ram: GuestRam, info: VmCoreInfo) -> None:
-        """Read the kernel that note `info` describes; `GuestError` where RAM does not bear it out."""
+        """Read the kernel that note `info` describes; `GuestError` where RAM contradicts it."""
         self.ram = ram
         self.info = info
         self.page_tables = kernel_page_tables(ram, info)
@@ -83,7 +84,7 @@ class KernelSymbols:
         self._swapper = self._find_swapper()
         if not self._init_task_is_there():
             raise GuestError("the kernel's first task is not where its symbols say; is the guest still booting?")
-        # Not before: what is no kernel must not push real ones out of the cache.
+        # Only now: data that is no kernel must not evict real ones from the cache.
         if recalled is None:
             _keep(raw, key, self.kallsyms)
 
@@ -100,9 +101,9 @@ class KernelSymbols:
                 return cls(ram, info)
             except GlassBoxError as error:
                 logger.debug("note at %#x: %s", info.physical, error)
-                reason = f" ({str(error).split(';')[0]})"
+                reason = f" ({reason_of(error)})"
         raise NotBootedError(
-            f"no running Linux kernel describes itself in guest RAM{reason}; wait until it has booted, or use Linux 6.0 or later"
+            f"no running Linux kernel found in guest RAM{reason}; wait until it has booted, or use Linux 6.0 or later"
         )
 
     def __repr__(self) -> str:
@@ -132,7 +133,7 @@ class KernelSymbols:
 
     @cached_property
     def isf_path(self) -> Path:
-        """The Volatility symbol file of this build, written to the cache when first asked for."""
+        """The Volatility symbol file of this build, written to the cache on first use."""
         return cache.find_or_make_json(self._isf_key(), self.isf)
 
     def isf(self) -> Json:
@@ -193,9 +194,9 @@ class KernelSymbols:
 
     @property
     def _btf(self) -> Btf | None:
-        """The types, read when first asked for; None where there are none or they cannot be understood.
+        """The types, read on first use; None where there are none or they do not parse.
 
-        A section that cannot be reached just now is asked for again: a live guest's page tables are read without a lock.
+        A section that is not mapped at the moment is tried again on the next call: page tables of a live guest are read without a lock.
         """
         if not self._btf_is_read:
             try:
@@ -276,7 +277,7 @@ def _keep(raw: RawKallsyms, key: str, table: KallsymsTable) -> None:
 def _parse_or_recall(data: bytes, key: str) -> Btf:
     """The types; where records begin comes from the cache if known.
 
-    `key` need not name `data`: `parse_btf` takes only what fits the bytes, so that no other guest's types get in.
+    `key` need not match `data`: `parse_btf` uses only record starts that fit the bytes.
     """
     kept = (cache.load_columns(key, ("starts",)) or {}).get("starts")
     btf = parse_btf(data, kept)

@@ -1,6 +1,6 @@
 """What differs between kernel releases, in one table.
 
-Types and offsets need no table: a kernel brings them along as BTF. What stands here is what offsets do not tell: a list
+Types and offsets need no table: a kernel carries them as BTF. This table holds what offsets do not show: a list
 that became a tree, a flag that became a value, a function that compares differently. Each row of `DIFFERENCES` has a name
 by which code asks, the release that came first with it, and the commit that made it::
 
@@ -38,11 +38,11 @@ class Difference:
     """One change of the kernel that reading its memory depends on.
 
     Attributes:
-        feature: by what name code asks for it.
+        feature: the name that code uses for it.
         since: the first release that has it.
         commit: the change in the kernel's history, abbreviated.
-        before, after: how things are on either side of it.
-        sign: whether a kernel's types show that it has it; None where types do not tell.
+        before, after: the layout on either side of it.
+        sign: whether a kernel's types show that it has it; None where types do not show it.
     """
 
     feature: str
@@ -192,7 +192,7 @@ def parse_release(text: str) -> Release | None:
 
 
 def has(feature: str, release: str, btf: Btf | None = None) -> bool:
-    """Whether a kernel has `feature` of `DIFFERENCES`, by its types where they tell and else by its `release`.
+    """Whether a kernel has `feature` of `DIFFERENCES`, by its types where they show it, else by its `release`.
 
     A release that cannot be read counts as the newest tested one. `KeyError` for a feature that the table lacks.
     """

@@ -42,7 +42,7 @@ def find_type_names(btf: Btf, part: str) -> list[str]:
 
 
 def type_name(btf: Btf, type_id: int) -> str:
-    """A type as C writes it, near enough to read: ``struct list_head *``, ``char[16]``."""
+    """A type roughly as C writes it: ``struct list_head *``, ``char[16]``."""
     suffix = ""
     for _ in range(_MAX_NESTING):
         kind = btf.kind(type_id)

@@ -11,7 +11,7 @@ note header (name size u32, description size u32, type u32, then the name padded
     KERNELOFFSET=0
 
 It is all that is needed to start: where the kernel was loaded, its page tables, and since release 6.0 its symbol
-table. Nothing in it is trusted: a candidate that does not parse is passed over, and the caller checks the
+table. Nothing in it is trusted: a candidate that does not parse is skipped, and the caller checks the
 addresses that it gives (`kernel.KernelSymbols.load`).
 """
 
@@ -34,7 +34,7 @@ _HEADER = struct.Struct("<III")
 _NAME_END = _HEADER.size + 12
 # VMCOREINFO_BYTES is a page; a description that claims more is no note, or one whose size was overwritten.
 _MAX_TEXT = 2 * PAGE_SIZE
-# The end of the header, type 0, and the padded name: what a note has and the mere word has not.
+# The end of the header, type 0, and the padded name: which a note has and the bare string lacks.
 _SIGNATURE = bytes(4) + _MAGIC + bytes(1)
 _SIGNATURE_AT = _HEADER.size - 4
 _MAX_NOTES = 1 << 15
@@ -108,10 +108,10 @@ def read_note(ram: GuestRam, physical: PhysicalAddress) -> VmCoreInfo | None:
 
 
 def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
-    """Yield every well-formed note in RAM, ascending: a rebooted guest may hold one of its former life.
+    """Yield every well-formed note in RAM, ascending: a rebooted guest may still hold one of the kernel before.
 
-    The kernel gives the note a page of its own (``alloc_pages_exact``), so that one which does not begin a page is none:
-    a process that fills memory with false notes costs at most a look a page.
+    The kernel gives the note a page of its own (``alloc_pages_exact``), so a note
+    that does not begin a page is skipped: false notes that fill memory cost one check a page.
     """
     found = 0
     for offset in _signed_pages(ram):
@@ -127,7 +127,7 @@ def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
 
 
 def _signed_pages(ram: GuestRam) -> Iterator[RamOffset]:
-    """Yield the offset of each page that begins as a note does, ascending; pages never touched are passed over."""
+    """Yield the offset of each page that begins as a note does, ascending; skips pages that were never touched."""
     first, second = np.frombuffer(_SIGNATURE, "<u8")
     pages = ram.pages()
     for start, end in ram.resident_runs():

@@ -40,12 +40,12 @@ _BAD_MEMORY = (
 
 
 class VolatilityAdapter:
-    """Volatility, looking at one guest. Not for several threads at a time.
+    """Volatility on one guest. Not thread-safe.
 
     Pages are read once, when first needed, until `forget`.
 
     Attributes:
-        context: Volatility's, for whoever knows its library; the kernel is its module ``kernel``.
+        context: Volatility's own context, for direct use of its library; its module ``kernel`` is the kernel.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols, query_time_s: float = QUERY_TIME_S) -> None:
@@ -56,18 +56,18 @@ class VolatilityAdapter:
         self._kernel = self._add_symbols(kernel)
 
     def forget(self) -> None:
-        """Read every page anew from now on."""
+        """Drop the page copies: later reads see the guest's current memory."""
         self._layer.forget()
 
     def object(self, type_name: str, address: int) -> interfaces.objects.ObjectInterface:
-        """Volatility's object for the `type_name` at kernel virtual `address`; its members are read when asked for."""
+        """Volatility's object for the `type_name` at kernel virtual `address`; its members are read on access."""
         return self._kernel.object(type_name, offset=address, absolute=True)
 
     def run(self, plugin: str, **settings: JsonValue) -> list[PluginRow]:
         """The rows of one of Volatility's Linux plugins (``linux.pslist.PsList``), by the names of its columns.
 
-        `settings` are its options (``pid=[1]``). Raises `UsageError` for a plugin that there is not or that needs more than
-        a kernel, `GuestError` where memory or time does not allow an answer. Whatever it finds, at most `MAX_ROWS`.
+        `settings` are its options (``pid=[1]``). Raises `UsageError` for a plugin that does not exist or needs more than
+        a kernel, `GuestError` when memory cannot be read, time runs out, or there are more than `MAX_ROWS` rows.
         """
         rows: list[PluginRow] = []
         with self._limited(plugin):
@@ -77,7 +77,7 @@ class VolatilityAdapter:
 
             def add(node: interfaces.renderers.TreeNode, accumulator: None) -> None:
                 if len(rows) >= MAX_ROWS:
-                    raise GuestError(f"{plugin} finds more than {MAX_ROWS} rows; narrow it down")
+                    raise GuestError(f"{plugin} returns more than {MAX_ROWS} rows; narrow it down with its options")
                 rows.append(dict(zip(names, node.values, strict=True)))
 
             grid.populate(add, None)
@@ -98,11 +98,11 @@ class VolatilityAdapter:
             return made(self.context, path)
         except (ImportError, AttributeError, TypeError, exceptions.PluginRequirementException):
             hint = "name one such as linux.lsof.Lsof, with the options that it demands"
-            raise UsageError(f"Volatility has no plugin {plugin!r} that a kernel alone can answer; {hint}") from None
+            raise UsageError(f"Volatility has no plugin {plugin!r} that needs only a kernel; {hint}") from None
 
     @contextmanager
     def _limited(self, plugin: str) -> Iterator[None]:
-        """Give the body its time, and turn what memory makes of it into an error in words."""
+        """Limit the time of the body, and turn its errors into `GuestError` with a reason."""
         self._layer.deadline = time.monotonic() + self._query_time_s
         # Plugins leave behind settings and a layer for every process that they look into.
         layers, settings = set(self.context.layers), self.context.config
@@ -111,13 +111,13 @@ class VolatilityAdapter:
             yield
         except OutOfTimeError:
             raise GuestError(
-                f"{plugin} takes longer than {self._query_time_s:g} s; pause the machine, or ask for less"
+                f"{plugin} exceeded its time budget of {self._query_time_s:g} s; pause the machine, or ask for less"
             ) from None
         except (GuestError, UsageError):
             raise
         except _BAD_MEMORY as error:
             what = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise GuestError(f"{plugin} cannot read this guest ({what}); look again, or pause the machine") from None
+            raise GuestError(f"{plugin} cannot read this guest ({what}); retry, or pause the machine") from None
         finally:
             self._layer.deadline = float("inf")
             self.context.config = settings

@@ -1,11 +1,11 @@
-"""The memory that Volatility looks at: a guest's RAM, and the kernel's address space over it.
+"""Volatility layers: a guest's RAM, and the kernel's address space over it.
 
-`KernelLayer` replaces what Volatility's own layer for Linux would do, because that is made for images that do not change:
+`KernelLayer` replaces Volatility's own layer for Linux, which is made for images that do not change:
 
 - it reads each page once per epoch, so that the fields of an object are of one moment; Volatility's caches live in its
   classes and would serve a running guest's old bytes;
 - it translates with `paging.PageTables`, which knows five levels, PROT_NONE, and tables whose entries are all equal;
-- it ends a query that is out of time: no list the guest bends into a circle can keep it busy.
+- it ends a query that exceeds its time budget, so that a circular list in guest memory cannot keep it busy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _U64 = (1 << 64) - 1
 
 
 class OutOfTimeError(Exception):
-    """The query has used up its time. No `GlassBoxError`: it ends a walk, the caller is told what was left out."""
+    """The query exceeded its time budget. Not a `GlassBoxError`: the adapter turns it into one."""
 
 
 class RamLayer(interfaces.layers.DataLayerInterface):  # type: ignore[misc]
@@ -79,13 +79,13 @@ class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
         self.deadline = float("inf")
 
     def canonical(self, offset: int) -> VirtualAddress:
-        """The whole address: Volatility cuts pointers to the bits that are translated, the sign comes back here."""
+        """The sign-extended address: Volatility cuts pointers to the bits that are translated."""
         offset &= (1 << self._maxvirtaddr) - 1
         negative = offset >> (self._maxvirtaddr - 1)
         return VirtualAddress(offset | (_U64 << self._maxvirtaddr) & _U64 if negative else offset)
 
     def forget(self) -> None:
-        """Read every page anew from now on."""
+        """Drop the page copies: later reads see the guest's current memory."""
         self._pages.clear()
 
     def read(self, offset: int, length: int, pad: bool = False) -> bytes:
@@ -95,7 +95,7 @@ class KernelLayer(intel.LinuxIntel32e):  # type: ignore[misc]
         if within + length <= PAGE_SIZE:
             return self._page(offset, pad)[within : within + length]
         if length > MAX_READ:
-            raise exceptions.InvalidAddressException(self.name, offset, f"{length} bytes are too many")
+            raise exceptions.InvalidAddressException(self.name, offset, f"a read of {length} bytes exceeds the limit")
         data = b"".join(self._page(page, pad) for page in range(offset - within, offset + length, PAGE_SIZE))
         return data[within : within + length]
 

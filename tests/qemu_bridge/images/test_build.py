@@ -81,7 +81,7 @@ def test_tampered_root_file_system_is_no_reason_to_fall_back(tmp_path: Path, mir
 
 
 def test_tar_that_is_no_root_file_system_is_an_image_error(tmp_path: Path, mirror: Path) -> None:
-    for rootfs, reason in ((b"not a tar", "no usable tar"), (make_tar({"a": b""}), "neither bin/sh nor busybox")):
+    for rootfs, reason in ((b"not a tar", "not a usable tar"), (make_tar({"a": b""}), "neither bin/sh nor busybox")):
         (mirror / ROOTFS_NAME).write_bytes(rootfs)
         write_recipe(tmp_path, rootfs, [mirror.as_uri()])
         with pytest.raises(ImageError, match=reason):

@@ -104,10 +104,10 @@ def test_hostile_name_is_refused(name: str) -> None:
     "members, reason",
     [
         ((make_member("a", tarfile.LNKTYPE, "/etc/shadow"),), "leads out"),
-        ((make_member("a", tarfile.LNKTYPE, "later"),), "no file before it"),
+        ((make_member("a", tarfile.LNKTYPE, "later"),), "not an earlier file"),
         ((make_member("a", tarfile.CHRTYPE, device=(1 << 20, 0)),), "does not exist"),
         ((make_member("a", tarfile.REGTYPE), make_member("a/b", tarfile.REGTYPE)), "below a plain file"),
-        ((make_member("a", b"Z"),), "of a kind"),
+        ((make_member("a", b"Z"),), "has a type"),
     ],
 )
 def test_hostile_member_is_refused(members: tuple[tarfile.TarInfo, ...], reason: str) -> None:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from guest_programs import KINDS, compile_program, install
-from kernel_words import compare, has, mapping_counts, witnessed
+from page_oracle import compare, guest_page_flags, has, mapping_counts
 from support import wait_until
 
 from qemu_bridge.introspection.classes import PageMapBuilder
@@ -35,7 +35,7 @@ class Kinds:
         self.told = {(pid, area): self.frames(pid, area) for pid in (self.parent, self.child) for area in SIZES}
         self.smaps = {pid: self.read_smaps(pid) for pid in (self.parent, self.child)}
         self.merged = int(machine.exec(f"cat {KSM}/pages_shared"))
-        with witnessed(machine) as (self.flags, self.counts, self.stable):
+        with guest_page_flags(machine) as (self.flags, self.counts, self.stable):
             self.builder = PageMapBuilder(machine.ram, machine.kernel)
             self.page_map = self.builder.build(Grade.PAUSED)
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from qemu_bridge.errors import AddressError
 from qemu_bridge.kernel.budget import MAX_NOTES, Budget, OutOfBudgetError
 
 
@@ -75,3 +76,9 @@ def test_in_another_thread_the_watch_does_nothing_and_spending_still_ends():
     thread.start()
     thread.join(5.0)
     assert ended
+
+
+def test_what_cannot_be_read_is_noted_with_the_reason_and_without_the_advice():
+    budget = Budget()
+    budget.skip_unread("a list", AddressError("0x1000 is not mapped; pause the machine"))
+    assert budget.skipped == ["a list cannot be read: 0x1000 is not mapped"] and not budget.complete

@@ -74,6 +74,11 @@ def test_resident_pages_are_those_that_were_written(ram):
     assert np.flatnonzero(ram.resident_pages()).tolist() == list(range(16, 24))
 
 
+def test_a_copy_has_the_same_bytes_and_the_same_holes(ram):
+    with GuestRam(ram.copy_to(ram.path.with_name("copy")), ram.layout) as copy:
+        assert (copy.view == ram.view).all() and list(copy.resident_runs()) == list(ram.resident_runs())
+
+
 def test_bytes_are_found_with_overlaps_and_across_pages(ram):
     with ram.path.open("r+b") as file:
         file.seek(17 * PAGE_SIZE - 2)

@@ -438,7 +438,7 @@ def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
     image.write_bytes(bytes(3 << 12))
     launch.attach("mine", ram=image)
     done = glassbox("ps", "mine")
-    assert done.returncode == 1 and "no running Linux kernel describes itself" in done.stderr
+    assert done.returncode == 1 and "no running Linux kernel found" in done.stderr
 
 
 # --- layouts ----------------------------------------------------------------------------------------------

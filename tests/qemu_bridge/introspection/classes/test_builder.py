@@ -91,12 +91,7 @@ def test_a_guest_that_lies_about_itself_is_mapped_all_the_same(machine, tmp_path
     with machine.paused():
         builder = PageMapBuilder(machine.ram, machine.kernel)
         page_map = builder.build(Grade.PAUSED)
-        path = tmp_path / "mutant"
-        with path.open("wb") as file:
-            file.truncate(machine.ram.size)
-            for start, end in machine.ram.resident_runs():
-                file.seek(start)
-                file.write(machine.ram.view[start:end])
+        path = machine.ram.copy_to(tmp_path / "mutant")
     dice = np.random.default_rng(3)
     kinds = [
         PageClass.PAGE_TABLE,

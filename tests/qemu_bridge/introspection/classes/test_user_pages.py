@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 from guest_programs import make_elf
-from kernel_words import settle
+from page_oracle import settle
 from support import wait_until
 
 from qemu_bridge.introspection.classes import PageMapBuilder, mapping_class

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
 
 import numpy as np
@@ -23,7 +22,7 @@ def copy(machine, tmp_path_factory):
     """A copy of the guest's RAM that may be damaged."""
     path = tmp_path_factory.mktemp("copy") / "guest.ram"
     with machine.paused():
-        shutil.copyfile(machine.ram.path, path)
+        machine.ram.copy_to(path)
     return GuestRam(path, machine.ram.layout)
 
 

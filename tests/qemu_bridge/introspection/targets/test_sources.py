@@ -20,7 +20,7 @@ def sources_of_nobody(adapter, query_time_s):
 def test_sources_end_when_time_is_up():
     sources = sources_of_nobody(SimpleNamespace(), -1.0)
     assert not sources.has_time() and not sources.has_time()
-    assert skipped(sources) == ("time ran out before everything was looked at",)
+    assert skipped(sources) == ("time ran out before everything was read",)
 
 
 def test_without_types_there_are_no_processes_and_the_answer_says_so():

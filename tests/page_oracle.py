@@ -1,4 +1,4 @@
-"""What the guest's own kernel says of its pages, and the table by which it is compared with a page map.
+"""The test oracle of the page map: the flags and counts that the guest's own kernel gives, and how they compare.
 
 Flags are those of ``/proc/kpageflags`` (``include/uapi/linux/kernel-page-flags.h``; Documentation/admin-guide/mm/pagemap.rst).
 """
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from guest_programs import WITNESS, compile_program, install
+from guest_programs import PAGE_FLAGS, compile_program, install
 from support import wait_until
 
 from qemu_bridge.wire.page_map import FLAG_HEAD, FLAG_HUGE, FLAG_MAPPED, ORDER_SHIFT
@@ -27,7 +27,7 @@ USER_CLASSES = (
 
 
 @contextlib.contextmanager
-def witnessed(machine):
+def guest_page_flags(machine):
     """The guest paused between two looks of its own: yields (flags, counts, stable), the last valid when all is over.
 
     `flags` and `counts` are the 64-bit words of /proc/kpageflags and /proc/kpagecount, one for each page of RAM; `stable` is
@@ -35,9 +35,9 @@ def witnessed(machine):
     """
     count = machine.ram.page_count
     with tempfile.TemporaryDirectory() as folder:
-        install(machine, compile_program(Path(folder), WITNESS, f"-DPAGES={count}"), "/tmp/witness")
+        install(machine, compile_program(Path(folder), PAGE_FLAGS, f"-DPAGES={count}"), "/tmp/page-flags")
     flags, counts, stable = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, bool)
-    machine.exec("mkfifo /tmp/go; setsid /tmp/witness <>/tmp/go >/tmp/words 2>/dev/null &")
+    machine.exec("mkfifo /tmp/go; setsid /tmp/page-flags <>/tmp/go >/tmp/words 2>/dev/null &")
     try:
         time.sleep(2)
         wait_until(lambda: machine.exec("head -c 6 /tmp/words") == b"looked")
@@ -50,7 +50,7 @@ def witnessed(machine):
         flags[:], counts[:] = words[0]
         stable[:] = (words[0] == words[1]).all(axis=0)
     finally:
-        machine.exec("killall -9 witness 2>/dev/null; rm -f /tmp/witness /tmp/go /tmp/words")
+        machine.exec("killall -9 page-flags 2>/dev/null; rm -f /tmp/page-flags /tmp/go /tmp/words")
 
 
 def settle(machine):

@@ -1,13 +1,13 @@
-"""Who holds the pages that nothing names: a search for pointers, as a conservative garbage collector makes it.
+"""Owners of pages without a name, by a conservative search for pointers, as a garbage collector does it.
 
-The kernel hands out whole pages that carry no name: hash tables made at boot, large kmalloc, buffers of pipes and traces.
-Somewhere a pointer leads to each, either its address in the direct map or that of its ``struct page``. The kernel's
-variables, per-CPU memory, slabs and what was found so far are searched for such words; the variable or slab cache that holds
-the first is named.
+The kernel allocates whole pages that carry no name: hash tables made at boot, large kmalloc, buffers of pipes and traces.
+Somewhere a pointer leads to each: its address in the direct map, or that of its ``struct page``. The search goes through the
+kernel's variables, per-CPU memory, slabs and the pages found so far; the variable or slab cache with the first such pointer
+becomes the owner.
 
-A word may look like a pointer by chance, so the answer is a lead and says so: the owner's `detail` is "reached from …".
-The search reads megabytes and is made for pages that are new, at most every few seconds; what it found stays known for as
-long as the memmap says nothing else of the page.
+A word may equal an address by chance, so the owner's `detail` says how it was found: "reached from …". The search reads
+megabytes and runs when there are new pages, at most every few seconds; a result is kept until the memmap shows that the
+page has changed.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _REASONS = {
 }
 
 
-class Reach:
-    """Explains pages, and remembers what it found."""
+class PointerSearch:
+    """Finds owners of nameless pages, and keeps what it found."""
 
     def __init__(self, read: KernelColumns, book: OwnerBook, record_size: int) -> None:
         """`record_size` is that of a ``struct page``."""
@@ -66,13 +66,13 @@ class Reach:
         self._is_low, self._is_high = self._find_firmware()
 
     def forget(self, pages: Pages | slice, still: npt.NDArray[np.bool_]) -> None:
-        """What was found of `pages` no longer holds where they are not `still` nameless: they have become something else."""
+        """Drop what is known of those `pages` that are not `still` nameless."""
         known = (self._owner[pages] != 0) | self._is_failed[pages]
         rows = np.flatnonzero(known & ~still)
         gone = rows if isinstance(pages, slice) else pages[rows]
         self._owner[gone], self._is_failed[gone] = 0, False
 
-    def explain(
+    def find_owners(
         self,
         entries: npt.NDArray[np.void],
         fresh: Pages,
@@ -80,11 +80,11 @@ class Reach:
         memmap_class: npt.NDArray[np.uint8],
         continues: npt.NDArray[np.bool_],
     ) -> Pages:
-        """Give pages of `entries` an owner: who holds them, or the reason why that is not known.
+        """Give nameless pages of `entries` an owner: what points to them, or the reason why that is not known.
 
-        `fresh` pages have become nameless since the last call, `nameless` is the mask of all; what was said of the others
-        then stands, but where it was to be searched for later. `memmap_class` and `continues` are the memmap's word on
-        every page of RAM. Returns the pages that were given an owner.
+        `fresh` pages have become nameless since the last call, `nameless` is the mask of all. The others keep their owner,
+        but for pages that wait for the next search. `memmap_class` and `continues` are columns of the memmap. Returns the
+        pages that were given an owner.
         """
         if not len(fresh) and not self._is_late:
             return fresh
@@ -109,7 +109,7 @@ class Reach:
         return pages
 
     def _is_held(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Which pages somebody may point to."""
+        """Which pages the kernel may hold a pointer to."""
         held = among(base, PageClass.KERNEL_PAGES, PageClass.RESERVED)
         return np.asarray(held & ~self._is_low[pages] & ~self._is_high[pages])
 
@@ -131,7 +131,7 @@ class Reach:
         return low, high
 
     def _give_reasons(self, entries: npt.NDArray[np.void], pages: Pages, base: npt.NDArray[np.uint8]) -> None:
-        """Name why each of `pages` is unknown. Reserved pages, slabs, files and tables keep their class: it is known."""
+        """Set the owner of each of `pages` to the reason why it is unknown. Reserved pages, slabs, files and tables keep their class."""
         reason = np.full(len(pages), self._reason("held"), np.uint32)
         reserved = among(base, PageClass.RESERVED)
         late = among(base, PageClass.KERNEL_PAGES) & ~self._is_failed[pages]
@@ -163,7 +163,7 @@ class Reach:
         memmap_class: npt.NDArray[np.uint8],
         continues: npt.NDArray[np.bool_],
     ) -> None:
-        """Look for pointers to those of `pages` whose owner is not known."""
+        """Search for pointers to those of `pages` that have no owner yet."""
         held = np.zeros(len(self._owner), np.bool_)
         held[pages] = True
         flags = entries["flags"][pages]
@@ -212,8 +212,8 @@ class Reach:
     def _spread(self, pages: Pages, is_tail: npt.NDArray[np.bool_], behind: npt.NDArray[np.bool_]) -> None:
         """Give a page's owner to the rest of what was allocated with it, though only its start is pointed to.
 
-        That is the rest of a compound page, what boot reserved behind it, and what follows it without a pointer of its own
-        in the block that it starts: an allocation of 2^n pages starts at a multiple of 2^n.
+        That is the rest of a compound page, what boot reserved after it, and pages without a pointer of their own in the
+        block that it starts: an allocation of 2^n pages starts at a multiple of 2^n.
         """
         self._spread_backwards(pages, is_tail)
         # Blocks that are open at a page, the innermost last: (end, owner).
@@ -233,7 +233,7 @@ class Reach:
             previous = page
 
     def _spread_backwards(self, pages: Pages, is_tail: npt.NDArray[np.bool_]) -> None:
-        """Of a compound page whose middle is pointed to, name the head."""
+        """Give the head of a compound page the owner of a tail that is pointed to."""
         if not len(pages):
             return
         block = np.cumsum(~is_tail) - 1
@@ -246,7 +246,7 @@ class Reach:
         self._owner[head[nameless]] = self._owner[pages[owned[nameless]]]
 
     def _namer(self, entries: npt.NDArray[np.void], page_class: PageClass) -> Callable[[int, int], int]:
-        """How a word in a page of that class is called."""
+        """The function that gives the owner for a word in a page of that class."""
         read = self._read
         shift = (read.kernel.info.number("phys_base") or 0) - IMAGE_BASE
         unit, base = read.symbol("pcpu_unit_size", 4) or 1, read.symbol("pcpu_base_addr")
