@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from .app.window import open_window
     from .picture.offscreen import parse_picture_size, snap
-    from .sources.against import with_difference
+    from .sources.comparison import with_difference
     from .sources.machine import MachineSource
 
     if arguments.verb == "adapter":
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     size = parse_picture_size(arguments.size)
     source = MachineSource(arguments.name, arguments.against)
     arguments.at = arguments.at or arguments.camera or ""
-    if source.against is not None:
+    if source.comparison is not None:
         arguments.at = with_difference(arguments.at)
     if arguments.verb == "snap":
         snap(source, arguments.output, size, arguments.at, arguments.order)

@@ -1,4 +1,4 @@
-"""The eye and the hands: what drags, the wheel and held keys do to the camera, in each of three ways to move.
+"""The camera controller: what drags, the wheel and held keys do to the camera, in each of three modes.
 
 Orbit turns about the target, fly turns the head and walks with W A S D (E up, C down), top looks straight down and
 moves over a map. All are damped, follow the clock rather than the frame rate, and can be undone.
@@ -6,9 +6,7 @@ moves over a map. All are damped, follow the clock rather than the frame rate, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from ..view.camera import MAX_PITCH, Camera, Flight, fly
 from ..view.views import Mode, View, ViewHistory
@@ -20,28 +18,10 @@ _WALK_SPEED, _LEAST_SPEED = 1.2, 0.12
 _WALKS = {"w": (0, 0, 1), "s": (0, 0, -1), "a": (-1, 0, 0), "d": (1, 0, 0), "e": (0, 1, 0), "c": (0, -1, 0)}
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, 1), "ArrowDown": (0, -1)}
 _ARROW_DEGREES_S = 90.0
-_SHIFTED = {"/": "?", "=": "+"}
-_MODIFIERS = ("Control", "Alt", "Meta")
 
 
-def key_text(event: Mapping[str, Any]) -> str:
-    """A key event as the table of commands writes it: ``ctrl-p``, ``?``, ``Escape``, ``ctrl-shift-z``.
-
-    Shift is told only together with Control, Alt or Meta: elsewhere it makes another character.
-    """
-    key, modifiers = str(event["key"]), tuple(event.get("modifiers", ()))
-    # Some backends tell the key, some the character: with Shift both become the character.
-    if "Shift" in modifiers and len(key) == 1:
-        key = _SHIFTED.get(key, key.upper())
-    held = [name for name in _MODIFIERS if name in modifiers]
-    if not held:
-        return key
-    words = [{"Control": "ctrl", "Alt": "alt", "Meta": "meta"}[name] for name in held]
-    return "-".join([*words, *(["shift"] if "Shift" in modifiers else []), key.lower() if len(key) == 1 else key])
-
-
-class Eye:
-    """Where one looks from, and where that is going.
+class CameraController:
+    """The camera, and where it is moving.
 
     Attributes:
         camera: now.
@@ -113,7 +93,7 @@ class Eye:
             self.aim(self.goal.zoom(steps))
 
     def hold(self, key: str, is_down: bool) -> bool:
-        """A key went down or up; return whether it is one that moves the eye while it is held."""
+        """A key went down or up; return whether it is one that moves the camera while it is held."""
         is_ours = key in _ARROWS or (self.mode == Mode.FLY and key.lower() in _WALKS)
         key = key if key in _ARROWS else key.lower()
         if not is_down:
@@ -123,8 +103,8 @@ class Eye:
             self._held.add(key)
         return is_ours
 
-    def let_go(self) -> None:
-        """Forget held keys: the window lost the keyboard."""
+    def release_keys(self) -> None:
+        """Forget held keys: the keyboard focus went elsewhere."""
         self._held.clear()
 
     def _walk(self, elapsed_s: float) -> None:

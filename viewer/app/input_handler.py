@@ -1,7 +1,7 @@
-"""Pointer and keys of a window: what an event of the canvas does to the desk.
+"""Pointer and keys of a window: what an event of the canvas does to the viewer's state.
 
-ImGui takes an event first, where it is for a panel. What is left turns the eye (`viewer.app.input`), selects a byte or is a
-command's key (`viewer.app.commands`).
+ImGui takes an event first, where it is for a panel. What is left moves the camera (`viewer.app.camera_controller`), selects
+a byte or is a command's key (`viewer.app.commands`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
+from . import highlighting, navigation, selection
 from .commands import Commands
-from .desk import Desk
 from .gui import Gui
-from .input import key_text
+from .key_names import key_text
+from .pick import PickResult, pick_lines
 from .schedule import Schedule
-from .spot import Spot, spot_lines
+from .state import ViewerState
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +27,20 @@ _POINTER = ("pointer_down", "pointer_move", "pointer_up", "pointer_leave")
 _KEYS = ("key_down", "key_up")
 
 
-class Controller:
-    """Listens to a canvas on behalf of a desk."""
+class InputHandler:
+    """Applies the events of a canvas to the viewer's state."""
 
     def __init__(
         self,
         canvas: Any,  # noqa: ANN401  # of rendercanvas, which has no types
-        desk: Desk,
+        state: ViewerState,
         gui: Gui,
         commands: Commands,
         schedule: Schedule,
-        pick: Callable[[tuple[int, int]], Spot | None],
+        pick: Callable[[tuple[int, int]], PickResult | None],
     ) -> None:
         """`pick` says what is at a place of the picture, in physical pixels."""
-        self._canvas, self._desk, self._gui = canvas, desk, gui
+        self._canvas, self._state, self._gui = canvas, state, gui
         self._commands, self._schedule, self._pick = commands, schedule, pick
         self._drag: tuple[float, float] | None = None
         self._pressed = (0.0, 0.0)
@@ -53,7 +54,7 @@ class Controller:
     def set_clipboard(self, text: str) -> None:
         """Put `text` on the clipboard, or before the user where the canvas has none."""
         if (window := getattr(self._canvas, "_window", None)) is None:
-            self._desk.say(text)  # to be copied by hand
+            self._state.notify(text)  # to be copied by hand
             return
         import glfw
 
@@ -64,26 +65,26 @@ class Controller:
         if kind == "pointer_leave":
             self._gui.forget_pointer()
         elif kind == "pointer_move" and self._gui.wants_mouse:
-            self._desk.cursor = None
-        elif kind == "key_down" and event["key"] == "Escape" and self._desk.palette.is_open:
+            self._state.cursor = None
+        elif kind == "key_down" and event["key"] == "Escape" and self._state.command_palette.is_open:
             # ImGui would keep it: in a field it means to take back what was typed.
-            self._desk.palette.is_open = False
+            self._state.command_palette.is_open = False
             event["stop_propagation"] = True
         elif kind in _KEYS and not self._gui.knows_key(event["key"]):
             event["stop_propagation"] = True
         self._schedule.add_event()
-        self._desk.feed.hurry()
+        self._state.watcher.scan_soon()
 
     def _on_pointer(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]
         if kind == "pointer_leave":
-            self._desk.cursor = None
+            self._state.cursor = None
             return
         here = (float(event["x"]), float(event["y"]))
         if kind == "pointer_down":
             self._pressed = here
             self._hold(here)
-            self._desk.mark("grasp")
+            navigation.mark(self._state, "grasp")
         elif kind == "pointer_up":
             is_ours = self._drag is not None
             self._hold(None)
@@ -97,50 +98,50 @@ class Controller:
             self._hold(here)
             height = max(self._canvas.get_logical_size()[1], 1)
             is_pan = 1 not in event["buttons"] or "Shift" in event["modifiers"]
-            self._desk.eye.drag(dx / height, dy / height, is_pan)
+            self._state.controller.drag(dx / height, dy / height, is_pan)
 
     def _hold(self, here: tuple[float, float] | None) -> None:
-        self._drag, self._desk.is_dragging = here, here is not None
+        self._drag, self._state.is_dragging = here, here is not None
 
     def _point_at(self, here: tuple[float, float]) -> tuple[int, int]:
         ratio = self._canvas.get_pixel_ratio()
-        self._desk.cursor = cursor = (int(here[0] * ratio), int(here[1] * ratio))
+        self._state.cursor = cursor = (int(here[0] * ratio), int(here[1] * ratio))
         return cursor
 
     def _click(self, here: tuple[float, float]) -> None:
-        spot = self._pick(self._point_at(here))
-        self._desk.select(None if spot is None else spot.page * PAGE_SIZE + spot.offset)
-        if spot is not None:
-            log.info("%s", "; ".join(spot_lines(spot)))
+        picked = self._pick(self._point_at(here))
+        selection.select(self._state, None if picked is None else picked.page * PAGE_SIZE + picked.offset)
+        if picked is not None:
+            log.info("%s", "; ".join(pick_lines(picked)))
 
     def _on_wheel(self, event: dict[str, Any]) -> None:
-        self._desk.mark("wheel")
-        self._desk.eye.wheel(-float(event["dy"]) / 100)
+        navigation.mark(self._state, "wheel")
+        self._state.controller.wheel(-float(event["dy"]) / 100)
 
     def _on_key(self, event: dict[str, Any]) -> None:
-        key, desk = key_text(event), self._desk
+        key, state = key_text(event), self._state
         if event["event_type"] == "key_up":
-            desk.eye.hold(str(event["key"]), False)
+            state.controller.hold(str(event["key"]), False)
             return
         if key == "Escape":
             self._escape()
-        elif desk.palette.is_open:
+        elif state.command_palette.is_open:
             return
-        elif "-" not in key[1:] and desk.eye.hold(key, True):
-            desk.mark("walk")
+        elif "-" not in key[1:] and state.controller.hold(key, True):
+            navigation.mark(state, "walk")
         else:
-            desk.attempt(lambda: self._commands.press(desk, key))
+            state.attempt(lambda: self._commands.press(state, key))
 
     def _escape(self) -> None:
         """Close what lies on top; the window itself when nothing does."""
-        desk = self._desk
-        if desk.palette.is_open:
-            desk.palette.is_open = False
-        elif desk.is_help_open:
-            desk.is_help_open = False
-        elif desk.pin is not None:
-            desk.select(None)
-        elif desk.glow is not None:
-            desk.drop_glow()
+        state = self._state
+        if state.command_palette.is_open:
+            state.command_palette.is_open = False
+        elif state.is_help_open:
+            state.is_help_open = False
+        elif state.pin is not None:
+            selection.select(state, None)
+        elif state.highlight is not None:
+            highlighting.clear_highlight(state)
         else:
             self._canvas.close()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from qemu_bridge.errors import GlassBoxError
-from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamLayout, RamOffset
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
@@ -24,7 +24,7 @@ LINE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class PickResult:
     """One byte of RAM and what is known of it.
 
     Attributes:
@@ -46,18 +46,18 @@ class Spot:
     content: bytes
 
 
-def find_spot(
+def pick_at(
     renderer: Renderer, ram: Ram, camera: Camera, size: tuple[int, int], pixel: tuple[int, int]
-) -> Spot | None:
-    """The spot that a pixel (x, y) of a picture of `size` shows; None for air, empty glass or a place outside."""
+) -> PickResult | None:
+    """The picked that a pixel (x, y) of a picture of `size` shows; None for air, empty glass or a place outside."""
     if not (0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1]):
         return None
     picks = renderer.pick(camera, size, pixel, (1, 1))
     page = int(picks.pages[0, 0])
-    return read_spot(renderer.scene, ram, page, int(picks.offsets[0, 0])) if page >= 0 else None
+    return describe_byte(renderer.scene, ram, page, int(picks.offsets[0, 0])) if page >= 0 else None
 
 
-def read_spot(scene: Scene, ram: Ram, page: int, offset: int) -> Spot:
+def describe_byte(scene: Scene, ram: Ram, page: int, offset: int) -> PickResult:
     """What is known now of a byte of `ram`."""
     place = page * PAGE_SIZE + offset
     line = place // LINE_BYTES * LINE_BYTES
@@ -69,38 +69,37 @@ def read_spot(scene: Scene, ram: Ram, page: int, offset: int) -> Spot:
         owner = scene.page_map.owners.get(int(entry["owner_id"]))
         is_shared = bool(entry["flags"] & FLAG_SHARED)
     content = ram.view[line : line + LINE_BYTES].tobytes()
-    return Spot(page, offset, _to_physical(ram, place), page_class, owner, is_shared, content)
+    return PickResult(page, offset, _to_physical(ram, place), page_class, owner, is_shared, content)
 
 
 def _to_physical(ram: Ram, place: int) -> int | None:
-    layout = getattr(ram, "layout", None)  # made-up memory and plain files have none
-    if not isinstance(layout, RamLayout):
+    if ram.layout is None:
         return None
     try:
-        return int(layout.to_physical(RamOffset(place)))
+        return int(ram.layout.to_physical(RamOffset(place)))
     except GlassBoxError:
         return None
 
 
-def spot_lines(spot: Spot) -> list[str]:
-    """The spot in four lines: kind and owner, page and address, bytes, characters."""
-    kind = spot.page_class.label
-    if spot.owner is not None and spot.owner.pid:
-        kind += f" of {spot.owner.name} ({spot.owner.pid})" + (" and others" if spot.is_shared else "")
-    place = (spot.page << PAGE_SHIFT) + spot.offset
-    address = f"RAM offset {place:#x}" if spot.physical is None else f"physical {spot.physical:#x}"
-    characters = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in spot.content)
-    return [kind, f"page {spot.page:#x} + {spot.offset:#05x}   {address}", spot.content.hex(" "), characters]
+def pick_lines(picked: PickResult) -> list[str]:
+    """The picked in four lines: kind and owner, page and address, bytes, characters."""
+    kind = picked.page_class.label
+    if picked.owner is not None and picked.owner.pid:
+        kind += f" of {picked.owner.name} ({picked.owner.pid})" + (" and others" if picked.is_shared else "")
+    place = (picked.page << PAGE_SHIFT) + picked.offset
+    address = f"RAM offset {place:#x}" if picked.physical is None else f"physical {picked.physical:#x}"
+    characters = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in picked.content)
+    return [kind, f"page {picked.page:#x} + {picked.offset:#05x}   {address}", picked.content.hex(" "), characters]
 
 
-def draw_spot(spot: Spot, picture_height: int, is_pinned: bool = False) -> npt.NDArray[np.uint8]:
+def draw_pick_box(picked: PickResult, picture_height: int, is_pinned: bool = False) -> npt.NDArray[np.uint8]:
     """The box: premultiplied RGBA, `uint8` of shape (height, width, 4); sizes grow with the picture's height."""
     scale = max(picture_height / 720, 0.75)
-    kind, address, _, characters = spot_lines(spot)
-    here = spot.offset % LINE_BYTES
-    colour = material(spot.page_class).colour
+    kind, address, _, characters = pick_lines(picked)
+    here = picked.offset % LINE_BYTES
+    colour = material(picked.page_class).colour
     rows = ((kind, TEXT), (address, QUIET))
-    cells = [(f"{byte:02x}", TEXT if n == here else QUIET) for n, byte in enumerate(spot.content)]
+    cells = [(f"{byte:02x}", TEXT if n == here else QUIET) for n, byte in enumerate(picked.content)]
     letters = [(character, TEXT if n == here else QUIET) for n, character in enumerate(characters)]
     font = load_font(max(round(13 * scale), 9))
     cell, line, edge = round(21 * scale), round(20 * scale), round(11 * scale)

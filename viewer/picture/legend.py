@@ -21,7 +21,7 @@ from ..render.scene import Scene
 from ..view.labels import Box, Label, arrange
 from ..view.look import Mode
 from ..view.palette import MATERIALS, Rgb, colour_of
-from .meaning import describe_layers, swatches, ticks
+from .legend_entries import describe_layers, legend_entries, scale_ticks
 
 TEXT = (226, 232, 240)
 QUIET = (140, 152, 172)
@@ -184,7 +184,7 @@ def draw_overlay(
         if scene.look.mode is Mode.CLASS:
             _draw_classes(pen, scene, with_keys)
         else:
-            _draw_meaning(pen, scene)
+            _draw_legend_entries(pen, scene)
         pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
     # Premultiplied before it is reduced, so that no dark rim appears around the words.
     image = np.asarray(pen.image).astype(np.float32)
@@ -226,10 +226,10 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
 
 
-def _draw_meaning(pen: _Pen, scene: Scene) -> None:
-    """The heading, and what the colours mean: swatches with sizes, or a scale with words beside it."""
+def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
+    """The heading, and what the colours mean: legend_entries with sizes, or a scale with words beside it."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
-    rows, look = swatches(scene), scene.look
+    rows, look = legend_entries(scene), scene.look
     height = 26 * len(rows) if rows else _SCALE_HEIGHT
     y = (pen.image.height + 62 * pen.scale - height * pen.scale) / 2
     pen.text(left, y - 22 * pen.scale, look.mode.label, 15)
@@ -237,11 +237,11 @@ def _draw_meaning(pen: _Pen, scene: Scene) -> None:
         for row in rows:
             y += 26 * pen.scale
             pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, row.colour)
-            pen.text(left + 26 * pen.scale, y, shorten(row.words, _MOST_LETTERS), 14)
-            pen.text(right, y, format_bytes(row.size), 13, QUIET, "rs")
+            pen.text(left + 26 * pen.scale, y, shorten(row.label, _MOST_LETTERS), 14)
+            pen.text(right, y, format_bytes(row.size_bytes), 13, QUIET, "rs")
     else:
         pen.scale_bar(left, y, 16, _SCALE_HEIGHT, scene.steps())
-        for value, words in ticks(look.mode, look.transfer):
+        for value, words in scale_ticks(look.mode, look.transfer):
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
     if layers := describe_layers(look.hidden, look.isolated):

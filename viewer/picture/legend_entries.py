@@ -1,7 +1,7 @@
-"""What colours mean, for a legend: by classes, by owners, by kinds of difference, or on a scale of values.
+"""The entries of a legend: what the colours of a mode stand for.
 
-`swatches` gives a colour each for things that can be counted, `ticks` the words along a scale; of the two a mode
-has one.
+Owners and kinds of difference have an entry each, with a size (`legend_entries`); values have ticks along a colour scale
+(`scale_ticks`). A mode has one of the two; classes are listed by `viewer.picture.legend` itself.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _CHANGES = ("same", "changed", "appeared", "gone")
 _TICKS = {
     Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
     Mode.WRITES: ((255, "all the time"), (100, "once, just now"), (0, "not of late")),
-    Mode.EXECUTION: ((255, "most often"), (0, "never, or nobody counts")),
+    Mode.EXECUTION: ((255, "most often"), (0, "never, or not counted")),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Swatch:
-    """A colour, what has it, and how many bytes of RAM do."""
+class LegendEntry:
+    """A colour, what it stands for, and how many bytes of RAM have it."""
 
-    words: str
+    label: str
     colour: Rgb
-    size: int
+    size_bytes: int
 
 
-def ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
+def scale_ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
     """(value 0-255, words) from the top of the scale to its foot; empty where colours are on no scale."""
     if mode is Mode.BYTES:
         return ((255, f"{transfer.high:#04x}"), (0, f"{transfer.low:#04x}"))
@@ -48,37 +48,37 @@ def ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
     return _TICKS.get(mode, ())
 
 
-def swatches(scene: Scene) -> list[Swatch]:
+def legend_entries(scene: Scene) -> list[LegendEntry]:
     """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes."""
     if scene.page_map is None:
         return []
     entries = scene.page_map.entries[: scene.page_count]
     shows = np.isin(entries["page_class"], [int(page_class) for page_class in scene.visible])
-    if scene.look.mode is Mode.DIFFERENCE and scene.ink.difference is not None:
+    if scene.look.mode is Mode.DIFFERENCE and scene.page_style.difference is not None:
         # What is gone is not there any more, whatever shows.
-        kinds = scene.ink.difference[: len(shows)]
+        kinds = scene.page_style.difference[: len(shows)]
         counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
         rows = zip(_CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
-        return [Swatch(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
+        return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
     return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
 
 
-class KeptSwatches:
-    """The last swatches, for as long as they hold: a panel asks in every frame."""
+class LegendEntryCache:
+    """The last entries, for as long as they hold: a panel asks in every frame."""
 
     def __init__(self) -> None:
         self._key: object = None
-        self._rows: list[Swatch] = []
+        self._rows: list[LegendEntry] = []
 
-    def rows(self, scene: Scene) -> list[Swatch]:
-        """`swatches` of now."""
+    def rows(self, scene: Scene) -> list[LegendEntry]:
+        """`legend_entries` of now."""
         key = (scene, scene.content_revision, scene.look)
         if key != self._key:
-            self._key, self._rows = key, swatches(scene)
+            self._key, self._rows = key, legend_entries(scene)
         return self._rows
 
 
-def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[Swatch]:
+def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[LegendEntry]:
     assert scene.page_map is not None
     ids, counts = np.unique(owner_ids, return_counts=True)
     order = np.argsort(-counts, kind="stable")
@@ -88,16 +88,16 @@ def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[Swatch]:
     for place in order[:MOST_OWNERS].tolist():
         red, green, blue = steps[int(shades[place])].tolist()
         words = describe_owner(scene.page_map.owners.get(int(ids[place])))
-        rows.append(Swatch(words, (red, green, blue), int(counts[place]) * PAGE_SIZE))
+        rows.append(LegendEntry(words, (red, green, blue), int(counts[place]) * PAGE_SIZE))
     if rest := order[MOST_OWNERS:].tolist():
-        rows.append(Swatch(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
+        rows.append(LegendEntry(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
     return rows
 
 
 def describe_owner(owner: Owner | None) -> str:
-    """``sh (412)``, ``ext4_inode_cache``, or nobody."""
+    """``sh (412)``, ``ext4_inode_cache`` or ``no owner``."""
     if owner is None or not (name := owner.name or owner.kind):
-        return "nobody's"
+        return "no owner"
     return f"{name} ({owner.pid})" if owner.pid else name
 
 

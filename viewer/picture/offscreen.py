@@ -48,8 +48,8 @@ def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int 
         log.warning("%s", sentence)
     scene.set_page_map(page_map)
     scene.update_ram(source.ram)
-    if (against := getattr(source, "against", None)) is not None:
-        scene.set_difference(against.kinds)
+    if source.comparison is not None:
+        scene.set_difference(source.comparison.kinds)
     return scene
 
 
@@ -137,5 +137,5 @@ def show_view(scene: Scene, ram: Ram, view: View) -> None:
         scene.select(np.array([view.pin // PAGE_SIZE]))
     if view.look.mode in (Mode.AGE, Mode.WRITES):
         log.warning("one picture shows no writes; open a window, or record a video, to see them")
-    while view.look.mode is Mode.ENTROPY and scene.ink.entropy.is_stale:
+    while view.look.mode is Mode.ENTROPY and scene.page_style.entropy.is_stale:
         scene.advance(ram.view, 0.0)

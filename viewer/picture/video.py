@@ -34,8 +34,8 @@ from qemu_bridge.errors import GlassBoxError, UsageError
 
 from ..render.raymarch import RGBA, Renderer, read_texture
 from ..render.scene import Scene
-from ..sources.live import Feed
 from ..sources.source import Source
+from ..sources.watcher import MemoryWatcher
 from ..view.camera import Camera, blend
 from ..view.look import KEYS as LOOK_KEYS
 from ..view.look import Look
@@ -219,13 +219,13 @@ def _frames(
     renderer.shift = legend_shift(*size)
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
-    feed = Feed(source, lambda: None)
-    feed.start()
+    watcher = MemoryWatcher(source, lambda: None)
+    watcher.start()
     look: Look | None = None
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
-            is_new = _follow(feed, scene, source, number / fps)
+            is_new = _follow(watcher, scene, source, number / fps)
             if is_new or view.look != look:
                 look = view.look
                 scene.set_look(look)
@@ -236,14 +236,14 @@ def _frames(
             renderer.present(target.create_view(), size)
             yield np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
     finally:
-        feed.stop()
+        watcher.stop()
 
 
-def _follow(feed: Feed, scene: Scene, source: Source, time_s: float) -> bool:
+def _follow(watcher: MemoryWatcher, scene: Scene, source: Source, time_s: float) -> bool:
     """Take what changed since the last frame; whether the page map did."""
-    pages, written = feed.take(_BYTES_A_FRAME)
+    pages, written = watcher.take_changes(_BYTES_A_FRAME)
     scene.update_pages(source.ram.view, pages, written, time_s)
-    page_map = feed.take_page_map()
+    page_map = watcher.take_page_map()
     is_new = page_map is not None and scene.set_page_map(page_map)
     scene.advance(source.ram.view, time_s)
     return is_new

@@ -1,14 +1,13 @@
-"""The dense voxel grid: guest RAM laid along the Hilbert curve by a compute shader, one byte a voxel.
+"""The dense voxel grid, the oracle of the tests: guest RAM laid along the Hilbert curve, one byte a voxel.
 
-It is what the tests hold the sparse bricks (`viewer.render.pool`) against, and what measures the transform; nothing
-is drawn from it.
+Tests compare the sparse bricks (`viewer.render.pool`) with it, and the benchmark of the transform runs on it; nothing is
+drawn from it.
 
 A grid of order n is a cube of 2^n voxels a side. It is stored as cubes of at most 512^3 voxels (128 MiB,
 what one binding holds everywhere), each its own buffer in x, y, z order, four voxels to a 32-bit word;
 cubes follow each other along the curve, so RAM that fills half the curve needs half the cubes.
 
-RAM of more bytes than the grid has voxels is coarsened: a voxel stands for 8^k consecutive bytes, which
-are a small cube themselves, and shows the *largest* of them, so that one byte that is not zero stays
+A coarsened voxel (`viewer.view.grid_order`) shows the *largest* of its bytes, so that one byte that is not zero stays
 visible in a run of zeros.
 
 >>> grid = VoxelGrid(device, ram_size=128 << 20)
@@ -22,92 +21,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.errors import GraphicsError, UsageError
-from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, format_size
+from qemu_bridge.errors import GraphicsError
+from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from ..view.curve import PAGE_ORDER, order_for, to_xyz
+from ..view.curve import PAGE_ORDER, to_xyz
+from ..view.grid_order import choose_order
+from .curve_jobs import PIECE_BYTES, CurveJobs
 
-SHADERS = Path(__file__).parent / "shaders"
-PIECE_BYTES = 4 << 20
-"""One upload: larger ones spend their time in page faults of the staging memory."""
 CUBE_ORDER = 9
-MIN_ORDER = 6
-MAX_ORDER = 10
-MAX_COARSENING = 3
-BRICK_VOXELS = 4096
-_ENTRIES = {
-    "skilling.wgsl": ("fill_bricks", "place_pages", "scatter_pages", "place_slots"),
-    "pyramid.wgsl": ("reduce_pages", "reduce_blocks"),
-}
-_JOB = np.dtype([("order", "<u4"), ("cube_order", "<u4"), ("coarsening", "<u4"), ("count", "<u4")])
-
-
-class CurveJobs:
-    """The compute pipelines of ``skilling.wgsl`` and ``pyramid.wgsl``, with one explicit layout for all of them."""
-
-    def __init__(self, device: wgpu.GPUDevice) -> None:
-        self.device = device
-        kinds = ("uniform", "read-only-storage", "read-only-storage", "storage")
-        self._layout = device.create_bind_group_layout(
-            entries=[
-                {"binding": n, "visibility": wgpu.ShaderStage.COMPUTE, "buffer": {"type": kind}}
-                for n, kind in enumerate(kinds)
-            ]
-        )
-        layout = device.create_pipeline_layout(bind_group_layouts=[self._layout])
-        self._pipelines = {}
-        for file, entries in _ENTRIES.items():
-            module = device.create_shader_module(code=(SHADERS / file).read_text())
-            for entry in entries:
-                self._pipelines[entry] = device.create_compute_pipeline(
-                    layout=layout, compute={"module": module, "entry_point": entry}
-                )
-        self._job = device.create_buffer(size=_JOB.itemsize, usage=wgpu.BufferUsage.UNIFORM | wgpu.BufferUsage.COPY_DST)
-
-    def bind(self, source: wgpu.GPUBuffer, bricks: wgpu.GPUBuffer, target: wgpu.GPUBuffer) -> wgpu.GPUBindGroup:
-        """A bind group that reads `source` and `bricks` and writes `target`."""
-        buffers = (self._job, source, bricks, target)
-        return self.device.create_bind_group(
-            layout=self._layout,
-            entries=[{"binding": n, "resource": {"buffer": buffer}} for n, buffer in enumerate(buffers)],
-        )
-
-    def run(self, entry: str, group: wgpu.GPUBindGroup, job: tuple[int, int, int, int], workgroups: int) -> None:
-        """Submit `workgroups` workgroups of `entry`; job is the four numbers of the shader's `Job`."""
-        self.device.queue.write_buffer(self._job, 0, np.array([job], _JOB))
-        encoder = self.device.create_command_encoder()
-        compute = encoder.begin_compute_pass()
-        compute.set_pipeline(self._pipelines[entry])
-        compute.set_bind_group(0, group)
-        rows = -(-workgroups // 65535)  # WebGPU's limit for one dimension of a dispatch
-        compute.dispatch_workgroups(-(-workgroups // rows), rows)
-        compute.end()
-        self.device.queue.submit([encoder.finish()])
-
-
-def choose_order(ram_size: int, order: int | None = None) -> tuple[int, int]:
-    """(order, coarsening) of the grid for `ram_size` bytes; the finest that fits where `order` is None.
-
-    Raises `UsageError` for an order outside 6 to 10, or one so low that a voxel would stand for more than 512 bytes.
-    """
-    if ram_size <= 0:
-        raise UsageError("a machine without RAM has no picture; give it some memory")
-    wanted = max(order_for(ram_size), MIN_ORDER)
-    order = min(wanted, MAX_ORDER) if order is None else order
-    if not MIN_ORDER <= order <= MAX_ORDER:
-        raise UsageError(f"a voxel grid of order {order} is not supported; use {MIN_ORDER} to {MAX_ORDER}")
-    coarsening = max(wanted - order, 0)
-    if coarsening > MAX_COARSENING:
-        raise UsageError(
-            f"order {order} is too coarse for {format_size(ram_size)} of RAM; use {wanted - MAX_COARSENING} or more"
-        )
-    return order, coarsening
 
 
 class VoxelGrid:
@@ -243,13 +169,3 @@ class VoxelGrid:
             self._jobs.run("fill_bricks", self._groups[0], job, len(bricks))
         self.wait()
         return rounds * PIECE_BYTES / (time.perf_counter() - start) / 1e6
-
-
-def page_table_order(grid: VoxelGrid) -> int:
-    """Order of the curve of pages: its cube covers the same space as the grid."""
-    return grid.order + grid.coarsening - PAGE_ORDER
-
-
-def page_count(ram_size: int) -> int:
-    """Pages of `ram_size` bytes, a last partial one included."""
-    return -(-ram_size >> PAGE_SHIFT)

@@ -21,7 +21,7 @@ MARKED = SELECTED | FOUND
 _LEAST_GLOW = 8
 
 
-class Ink:
+class PageStyle:
     """The words, where they come from, and the buffer that holds them.
 
     Attributes:

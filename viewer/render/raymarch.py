@@ -19,7 +19,7 @@ from ..view import palette
 from ..view.camera import FIELD_OF_VIEW, Camera
 from ..view.look import Look, Mode
 from ..view.tiles import Rectangle
-from .grid import SHADERS
+from .curve_jobs import SHADERS
 from .scene import Scene
 from .stopwatch import Stopwatch
 
@@ -98,7 +98,7 @@ class Renderer:
             ("uniform", self._palette),
             ("read-only-storage", self.scene.page_table),
             ("read-only-storage", self.scene.cell_table),
-            ("read-only-storage", self.scene.ink.buffer),
+            ("read-only-storage", self.scene.page_style.buffer),
         ]
         code = self.scene.pool.shader_code(len(bindings)) + self.march_code()
         bindings += self.scene.pool.bindings()
@@ -194,7 +194,7 @@ class Renderer:
         low, past = look.box.in_pages(scene.extent)
         view["low"], view["pages"] = low, (*(b - a for a, b in zip(low, past, strict=True)), 0)
         view["light"][3] *= look.shading
-        view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.ink.has_marks
+        view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.page_style.has_marks
         modes = {Mode.CLASS: _CLASS, Mode.BYTES: _BYTES}
         view["mode"] = modes.get(look.mode, _ACTIVITY if look.mode.is_activity else _VALUE)
         # With no opacity no byte is looked for; a byte of zero is none.
@@ -223,19 +223,18 @@ class Renderer:
         camera: Camera,
         size: tuple[int, int],
         soft: bool = True,
-        newest: float = 0.0,
+        min_weight: float = 0.0,
         parts: list[Rectangle] | None = None,
     ) -> None:
         """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it.
 
-        `soft` casts shadow and ambient rays. `newest` is the least share of this pass in the picture: an eighth lets
-        a picture of memory that changes fade over to the new state without flicker. `parts` are all that is drawn of it;
-        None for everything.
+        `soft` casts shadow and ambient rays. `min_weight` is the least weight of this pass in the average: an eighth lets
+        the picture fade to changed memory without flicker. Only `parts` are drawn; None for everything.
         """
         if self._picture is None or self._picture.size[:2] != size:
             self._picture, self.passes, parts = self._texture(size, _FORMAT), 0, None
         self._write_view(camera, size, self.passes, soft)
-        share = max(1 / (self.passes + 1), newest)
+        weight = max(1 / (self.passes + 1), min_weight)
         encoder = self.device.create_command_encoder()
         attachment = {
             "view": self._picture.create_view(),
@@ -245,7 +244,7 @@ class Renderer:
         render = encoder.begin_render_pass(color_attachments=[attachment], **self.stopwatch.begin())
         render.set_pipeline(self._march)
         render.set_bind_group(0, self._march_group)
-        render.set_blend_constant((share, share, share, share))
+        render.set_blend_constant((weight, weight, weight, weight))
         for part in [(0, 0, *size)] if parts is None else parts:
             render.set_scissor_rect(*part)
             render.draw(3)

@@ -6,7 +6,7 @@ test. The scene copies from it onto the graphics device and knows nothing of cam
 The page table holds a word per page in x, y, z order: class in bits 0-4, the page map's flags in 5-7,
 the owner's shade in 8-15, the owner's id (its low 16 bits) in 16-31. The cell table above it holds a word
 per 4^3 pages: which classes are in it, one bit each, so showing or hiding a class rebuilds nothing; bits 30 and
-31 say that it has marked or lit pages. What else colours a page stands in its ink (`viewer.render.ink`).
+31 say that it has marked or lit pages. What else colours a page stands in its ink (`viewer.render.page_style`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..view import palette
 from ..view.curve import to_xyz
 from ..view.labels import Label, Region, find_regions, place_labels
 from ..view.look import Look, Mode
-from .grid import CurveJobs
-from .ink import FOUND, SELECTED, Ink
+from .curve_jobs import CurveJobs
+from .page_style import FOUND, SELECTED, PageStyle
 from .pool import PagePool
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Scene:
         self.page_order = self.pool.page_order
         self.page_count = self.pool.page_count
         self.extent = extent_in_pages(self.page_count, self.page_order)
-        self.ink = Ink(device, self.page_count)
+        self.page_style = PageStyle(device, self.page_count)
         self.look = Look()
         self.revision = self.content_revision = 0
         self.page_map: PageMap | None = None
@@ -166,7 +166,7 @@ class Scene:
             return False
         self.look = look
         self.revision += 1
-        self._update_ink(self._all_pages())
+        self._update_style(self._all_pages())
         return True
 
     # --- RAM and page map ------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Scene:
         self.content_revision += 1
         touched = np.flatnonzero(ram.resident_pages())
         wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
-        self.ink.entropy.mark(wanted[wanted < self.page_count])
+        self.page_style.entropy.mark(wanted[wanted < self.page_count])
         return self.pool.update(ram.view, wanted) if len(wanted) else 0
 
     def update_pages(
@@ -190,12 +190,12 @@ class Scene:
             return False
         self.content_revision += 1
         self.pool.update(ram, pages)
-        self.ink.entropy.mark(pages)
-        self.ink.heat.touch(pages[written], now_s)
+        self.page_style.entropy.mark(pages)
+        self.page_style.heat.touch(pages[written], now_s)
         self._now_s = now_s
         seen = pages[self.show_bytes(pages)]
         self._stale[seen] = True
-        return self._update_ink(pages[written]) or len(seen) > 0
+        return self._update_style(pages[written]) or len(seen) > 0
 
     def clear_pages(self, pages: Pages) -> None:
         """Let `pages` be zeros: they were given back to the host, so they must not be read."""
@@ -203,9 +203,9 @@ class Scene:
             return
         self.content_revision += 1
         self.pool.clear(pages)
-        self.ink.entropy.clear(pages)
+        self.page_style.entropy.clear(pages)
         self._stale[pages] = True
-        self._update_ink(pages)
+        self._update_style(pages)
 
     def take_stale(self) -> Pages:
         """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
@@ -228,7 +228,7 @@ class Scene:
         self._owners[changed] = entries["owner_id"][changed]
         self.content_revision += 1
         self._place(changed, is_first)
-        self._update_ink(changed)
+        self._update_style(changed)
         self.revision += 1
         return True
 
@@ -248,8 +248,8 @@ class Scene:
 
     def _write_cells(self) -> None:
         words = self._cell_classes.copy()
-        words[self.ink.lit_in_cell > 0] |= _LIT_CELL
-        words[self.ink.marked_in_cell > 0] |= _MARKED_CELL
+        words[self.page_style.lit_in_cell > 0] |= _LIT_CELL
+        words[self.page_style.marked_in_cell > 0] |= _MARKED_CELL
         if not np.array_equal(self._cells[self._cell_places], words):
             self._cells[self._cell_places] = words
             self.device.queue.write_buffer(self.cell_table, 0, self._cells)
@@ -264,10 +264,10 @@ class Scene:
     def _all_pages(self) -> Pages:
         return np.arange(self.page_count, dtype=np.int64)
 
-    def _update_ink(self, pages: Pages) -> bool:
+    def _update_style(self, pages: Pages) -> bool:
         mask = np.uint32(self.visible_mask)
         shows = (mask >> (self._words[pages] & np.uint32(31)) & np.uint32(1)).astype(np.bool_)
-        changed = self.ink.update(self.look, self._owners[pages], shows, pages, self._now_s)
+        changed = self.page_style.update(self.look, self._owners[pages], shows, pages, self._now_s)
         if len(changed):
             self._stale[changed] = True
             self._write_cells()
@@ -276,51 +276,51 @@ class Scene:
 
     def select(self, pages: npt.NDArray[np.int64]) -> None:
         """Outline `pages` and no others."""
-        before = self.ink.marked(SELECTED)
-        self.ink.mark(SELECTED, pages)
-        self._update_ink(np.union1d(before, self.ink.marked(SELECTED)))
+        before = self.page_style.marked(SELECTED)
+        self.page_style.mark(SELECTED, pages)
+        self._update_style(np.union1d(before, self.page_style.marked(SELECTED)))
 
-    def glow(self, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None) -> None:
-        """Let `pages` shine, and no others: what a search found.
+    def highlight(self, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None) -> None:
+        """Highlight `pages` and no others: what a search found.
 
         `lines`, as many numbers, has a bit for each line of 64 bytes that holds something of it, bit 0 for the first.
         """
-        before = self.ink.marked(FOUND)
-        self.ink.mark(FOUND, pages, lines)
-        self._update_ink(np.union1d(before, self.ink.marked(FOUND)))
+        before = self.page_style.marked(FOUND)
+        self.page_style.mark(FOUND, pages, lines)
+        self._update_style(np.union1d(before, self.page_style.marked(FOUND)))
         self.revision += 1
 
     def set_executions(self, counts: npt.NDArray[np.uint32] | None) -> None:
         """How often each page was executed, `uint32` a page; it is read at every `advance`, and may be shared memory."""
-        self.ink.executions = counts
-        self._update_ink(self._all_pages())
+        self.page_style.executions = counts
+        self._update_style(self._all_pages())
 
     def set_difference(self, kinds: npt.NDArray[np.uint8] | None) -> None:
         """How each page differs from another capture, as `qemu_bridge.captures.compare.compare_pages` says it; None for no comparison."""
-        self.ink.difference = kinds
-        self._update_ink(self._all_pages())
+        self.page_style.difference = kinds
+        self._update_style(self._all_pages())
 
     def update_difference(self, pages: Pages) -> None:
         """What `set_difference` was given says something else of `pages` now."""
-        self._update_ink(pages)
+        self._update_style(pages)
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""
         self._now_s = now_s
-        pages = self.ink.heat.cool(now_s)
+        pages = self.page_style.heat.cool(now_s)
         if self.look.mode is Mode.ENTROPY:
-            pages = np.union1d(pages, self.ink.entropy.refresh(ram, ENTROPY_PAGES))
+            pages = np.union1d(pages, self.page_style.entropy.refresh(ram, ENTROPY_PAGES))
         if self.look.mode in (Mode.AGE, Mode.EXECUTION) and now_s - self._aged_s >= _AGE_STEP_S:
             self._aged_s = now_s
             pages = self._all_pages()
-        return self._update_ink(pages)
+        return self._update_style(pages)
 
     @property
     def is_settled(self) -> bool:
         """Whether `advance` has nothing to do: no page is hot, nothing is left to work out."""
-        if self.look.mode is Mode.ENTROPY and self.ink.entropy.is_stale:
+        if self.look.mode is Mode.ENTROPY and self.page_style.entropy.is_stale:
             return False
-        return not len(self.ink.heat.hot)
+        return not len(self.page_style.heat.hot)
 
     # --- for panels ------------------------------------------------------------------------------------------
 
@@ -332,14 +332,14 @@ class Scene:
 
     def page_colours(self) -> npt.NDArray[np.uint8]:
         """The colour of each page as the look has it: RGBA, `uint8` of shape (page_count, 4); hidden ones are clear."""
-        place = (self._words & np.uint32(31)) << np.uint32(8) | self.ink.words & np.uint32(255)
+        place = (self._words & np.uint32(31)) << np.uint32(8) | self.page_style.words & np.uint32(255)
         table = np.ascontiguousarray(self._colour_table()).view(np.uint32).reshape(-1)
         colours = table[place].view(np.uint8).reshape(-1, 4)
-        hot = self.ink.heat.hot
-        glow = (self.ink.words[hot] >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
+        hot = self.page_style.heat.hot
+        glow = (self.page_style.words[hot] >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
         colours[hot, :3] = colours[hot, :3] * (1 - glow) + glow * np.array([255.0, 150, 50], np.float32)
         for flag, colour in ((FOUND, (255, 215, 60)), (SELECTED, (215, 245, 255))):
-            colours[self.ink.marked(flag), :3] = colour
+            colours[self.page_style.marked(flag), :3] = colour
         return colours
 
     def _colour_table(self) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from qemu_bridge.memory.ram import GuestRam
 from .heat import Pages
 
 
-class Against:
+class Comparison:
     """How pages differ from how they were.
 
     Attributes:

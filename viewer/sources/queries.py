@@ -1,10 +1,10 @@
-"""Questions to the daemon, asked on a thread of their own so that no frame ever waits for an answer.
+"""Queries to the daemon, asked on a thread of their own so that no frame ever waits for an answer.
 
 A question has a topic; of two about one topic only the newer is asked, and the last answer stays until the next
 comes. A panel asks and, frame by frame, looks whether there is an answer::
 
-    questions.ask("ps", lambda client: client.processes())
-    answer = questions.answer("ps")     # None until there is one
+    queries.ask("ps", lambda client: client.processes())
+    answer = queries.result("ps")     # None until there is one
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from qemu_bridge.errors import GlassBoxError, MachineError
 
 log = logging.getLogger(__name__)
 
-Question = Callable[[Any], Any]
+Query = Callable[[Any], Any]
 """Takes a client and returns the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What came back: a value, or why there is none; `key` is what the asker gave, `time_s` on the monotonic clock."""
 
     key: object
@@ -35,21 +35,21 @@ class Answer:
     time_s: float
 
 
-class Questions:
+class Queries:
     """A thread that asks one question after the other; `wake` is called on it after each answer."""
 
     def __init__(self, connect: Callable[[], Any] | None, wake: Callable[[], None]) -> None:
         """`connect` makes a client, on the thread; None where there is nobody to ask."""
         self._connect, self._wake = connect, wake
         self._condition = threading.Condition()
-        self._waiting: dict[str, tuple[object, Question]] = {}
+        self._waiting: dict[str, tuple[object, Query]] = {}
         self._asking = ""
-        self._answers: dict[str, Answer] = {}
+        self._results: dict[str, QueryResult] = {}
         self._is_stopped = False
-        self._thread = threading.Thread(target=self._run, name="viewer-questions", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="viewer-queries", daemon=True)
 
     @property
-    def is_answered(self) -> bool:
+    def is_available(self) -> bool:
         """Whether there is anybody to ask."""
         return self._connect is not None
 
@@ -65,22 +65,22 @@ class Questions:
         if self._thread.ident is not None:
             self._thread.join(timeout=0.5)
 
-    def ask(self, topic: str, question: Question, key: object = None) -> None:
+    def ask(self, topic: str, question: Query, key: object = None) -> None:
         """Ask soon; a question about the same topic that still waits is dropped."""
         with self._condition:
             if self._connect is None:
-                self._answers[topic] = Answer(key, None, "there is no daemon to ask", time.monotonic())
+                self._results[topic] = QueryResult(key, None, "there is no daemon to ask", time.monotonic())
                 return
             self._waiting[topic] = (key, question)
             self._condition.notify()
 
-    def answer(self, topic: str) -> Answer | None:
-        """The last answer about a topic."""
-        return self._answers.get(topic)
+    def result(self, topic: str) -> QueryResult | None:
+        """The last result of a topic; None until there is one."""
+        return self._results.get(topic)
 
     def forget(self, topic: str) -> None:
         """Drop the answer about a topic."""
-        self._answers.pop(topic, None)
+        self._results.pop(topic, None)
 
     def is_pending(self, topic: str) -> bool:
         """Whether an answer is to come."""
@@ -97,7 +97,7 @@ class Questions:
             with contextlib.suppress(Exception):
                 client.close()
 
-    def _take(self) -> tuple[str, object, Question] | None:
+    def _take(self) -> tuple[str, object, Query] | None:
         with self._condition:
             self._condition.wait_for(lambda: self._is_stopped or self._waiting)
             if self._is_stopped:
@@ -106,7 +106,7 @@ class Questions:
             key, question = self._waiting.pop(topic)
             return topic, key, question
 
-    def _put(self, client: Any, topic: str, key: object, question: Question) -> Any:  # noqa: ANN401  # a client
+    def _put(self, client: Any, topic: str, key: object, question: Query) -> Any:  # noqa: ANN401  # a client
         assert self._connect is not None
         value, error = None, ""
         try:
@@ -119,5 +119,5 @@ class Questions:
         except Exception as problem:  # a daemon of another version may answer anything
             log.exception("the question about %s failed", topic)
             error, client = f"the answer cannot be understood ({problem}); is the daemon of this version?", None
-        self._answers[topic] = Answer(key, value, error, time.monotonic())
+        self._results[topic] = QueryResult(key, value, error, time.monotonic())
         return client

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from viewer.app.commands import Commands, key_name
+from viewer.app.commands import Commands
+from viewer.app.key_names import key_name
 
 UNSAID = ("space", "=", "ctrl-=")  # space stands there in words, the others are the unshifted plus
 TEXT = (Path(__file__).resolve().parents[3] / "docs/viewer.md").read_text()

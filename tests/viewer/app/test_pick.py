@@ -7,7 +7,7 @@ import pytest
 
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.wire.records import PageClass
-from viewer.app.spot import draw_spot, find_spot, place_box, read_spot, spot_lines
+from viewer.app.pick import describe_byte, draw_pick_box, pick_at, pick_lines, place_box
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import Camera
@@ -24,18 +24,18 @@ def test_a_pixel_tells_its_page_owner_and_bytes(renderer, source):
     picks = renderer.pick(Camera(), SIZE)
     entries = source.entries[np.maximum(picks.pages, 0)]
     rows, columns = np.nonzero((picks.pages >= 0) & (entries["page_class"] == PageClass.PROCESS_TEXT))
-    spot = find_spot(renderer, source.ram, Camera(), SIZE, (int(columns[0]), int(rows[0])))
+    picked = pick_at(renderer, source.ram, Camera(), SIZE, (int(columns[0]), int(rows[0])))
     page, offset = int(picks.pages[rows[0], columns[0]]), int(picks.offsets[rows[0], columns[0]])
-    assert (spot.page, spot.offset, spot.page_class) == (page, offset, PageClass.PROCESS_TEXT)
-    assert spot.owner == source.owners[int(source.entries["owner_id"][page])]
-    assert spot.content == source.ram.memory[page, offset & ~15 : (offset & ~15) + 16].tobytes()
-    assert spot.physical is None
-    assert f"text of {spot.owner.name} ({spot.owner.pid})" in spot_lines(spot)[0]
+    assert (picked.page, picked.offset, picked.page_class) == (page, offset, PageClass.PROCESS_TEXT)
+    assert picked.owner == source.owners[int(source.entries["owner_id"][page])]
+    assert picked.content == source.ram.memory[page, offset & ~15 : (offset & ~15) + 16].tobytes()
+    assert picked.physical is None
+    assert f"text of {picked.owner.name} ({picked.owner.pid})" in pick_lines(picked)[0]
 
 
 @pytest.mark.parametrize("pixel", [(0, 0), (-1, 5), (160, 5), (5, 90)])
 def test_air_and_places_outside_show_nothing(renderer, source, pixel):
-    assert find_spot(renderer, source.ram, Camera(), SIZE, pixel) is None
+    assert pick_at(renderer, source.ram, Camera(), SIZE, pixel) is None
 
 
 def test_addresses_skip_the_hole_below_four_gib(renderer, source):
@@ -44,21 +44,21 @@ def test_addresses_skip_the_hole_below_four_gib(renderer, source):
         view = source.ram.view
         resident_pages = source.ram.resident_pages
 
-    assert read_spot(renderer.scene, Ram(), 5, 0x123).physical == 0x5123
-    beyond = read_spot(renderer.scene, Ram(), (3 << 30) >> 12, 1)
+    assert describe_byte(renderer.scene, Ram(), 5, 0x123).physical == 0x5123
+    beyond = describe_byte(renderer.scene, Ram(), (3 << 30) >> 12, 1)
     assert beyond.physical == (5 << 30) + 1
     assert beyond.page_class is PageClass.OTHER  # past the page map
-    assert "physical 0x140000001" in spot_lines(beyond)[1]
+    assert "physical 0x140000001" in pick_lines(beyond)[1]
 
 
 def test_a_class_of_a_newer_release_is_other(renderer, source):
     source.entries["page_class"][7] = 200
     renderer.scene.set_page_map(source.page_map())
-    assert read_spot(renderer.scene, source.ram, 7, 0).page_class is PageClass.OTHER
+    assert describe_byte(renderer.scene, source.ram, 7, 0).page_class is PageClass.OTHER
 
 
 def test_the_box_marks_the_byte_and_stays_in_the_picture(renderer, source):
-    one, other = (draw_spot(read_spot(renderer.scene, source.ram, 100, byte), 720) for byte in (0x40, 0x41))
+    one, other = (draw_pick_box(describe_byte(renderer.scene, source.ram, 100, byte), 720) for byte in (0x40, 0x41))
     assert one.dtype == np.uint8
     assert one.shape == other.shape
     assert not np.array_equal(one, other)

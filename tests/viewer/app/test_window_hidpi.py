@@ -35,7 +35,7 @@ PROGRAM = """
 import logging, sys
 sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
-from viewer.window import open_window
+from viewer.app.window import open_window
 logging.basicConfig(level=logging.INFO)
 open_window(SyntheticSource(), after_s=90, size=(480, 270))
 """
@@ -118,7 +118,7 @@ def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
     expected = render_scene(scene, SIZE, with_words=False)
     renderer = Renderer(scene)
     picks = renderer.pick(choose_camera(renderer), SIZE)
-    command = ["-c", PROGRAM, str(ROOT / "tests/viewer")]
+    command = ["-c", PROGRAM, str(ROOT / "tests")]
     with Driven(dense_display, tmp_path, "panels = []\n", command) as window:
         window.do("search", "--sync", "--name", "Glass Box - synthetic - at rest")
         window.do("mousemove", "1350", "850")

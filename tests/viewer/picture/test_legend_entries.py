@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import Owner, PageClass
+from viewer.app import appearance
 from viewer.picture.legend import LEGEND_WIDTH, draw_overlay
-from viewer.picture.meaning import describe_layers, describe_owner, swatches, ticks
+from viewer.picture.legend_entries import describe_layers, describe_owner, legend_entries, scale_ticks
 from viewer.picture.offscreen import load_scene
 from viewer.sources.heat import Heat
 from viewer.view.look import Look, Mode, Transfer
@@ -20,36 +21,36 @@ def test_every_mode_has_either_a_scale_or_swatches(device, source):
     scene.set_difference(np.arange(512, dtype=np.uint8) % 4)
     for mode in Mode:
         scene.set_look(Look(mode=mode))
-        assert bool(swatches(scene)) + bool(ticks(mode, Transfer())) == (mode is not Mode.CLASS)
+        assert bool(legend_entries(scene)) + bool(scale_ticks(mode, Transfer())) == (mode is not Mode.CLASS)
 
 
 def test_a_scale_begins_at_its_top_and_ends_at_its_foot():
     for mode in Mode:
-        values = [value for value, _ in ticks(mode, Transfer())]
+        values = [value for value, _ in scale_ticks(mode, Transfer())]
         assert values == sorted(values, reverse=True)
         assert not values or (values[0], values[-1]) == (255, 0)
-    assert [words for _, words in ticks(Mode.BYTES, Transfer(low=32, high=126))] == ["0x7e", "0x20"]
+    assert [words for _, words in scale_ticks(Mode.BYTES, Transfer(low=32, high=126))] == ["0x7e", "0x20"]
 
 
 def test_words_of_age_and_writes_stand_where_heat_puts_them():
     heat, page = Heat(1), np.array([0])
     heat.touch(page, 0.0)
-    assert dict(ticks(Mode.WRITES, Transfer()))[int(heat.rate(page)[0])] == "once, just now"
+    assert dict(scale_ticks(Mode.WRITES, Transfer()))[int(heat.rate(page)[0])] == "once, just now"
     for age_s, words in ((0, "now"), (5, "5 s"), (60, "minute"), (600, "never")):
-        assert words in dict(ticks(Mode.AGE, Transfer()))[int(heat.recency(page, age_s)[0])]
+        assert words in dict(scale_ticks(Mode.AGE, Transfer()))[int(heat.recency(page, age_s)[0])]
 
 
 def test_owners_are_counted_in_their_colours_where_they_show(device, source):
     scene = load_scene(source, device)
     scene.set_look(Look(mode=Mode.OWNER, isolated=frozenset({PageClass.PROCESS_HEAP})))
-    rows = {row.words: row for row in swatches(scene)}
+    rows = {row.label: row for row in legend_entries(scene)}
     heap = source.entries["page_class"] == PageClass.PROCESS_HEAP
     for owner_id, words in ((1, "init (1)"), (2, "sh (40)")):
         pages = np.flatnonzero(heap & (source.entries["owner_id"] == owner_id))
         if len(pages):
-            assert rows[words].size == len(pages) * 4096
+            assert rows[words].size_bytes == len(pages) * 4096
             assert rows[words].colour == tuple(scene.page_colours()[pages[0], :3].tolist())
-    assert sum(row.size for row in rows.values()) == np.count_nonzero(heap) * 4096
+    assert sum(row.size_bytes for row in rows.values()) == np.count_nonzero(heap) * 4096
 
 
 def test_a_difference_counts_what_came_and_what_went(device, source):
@@ -57,9 +58,9 @@ def test_a_difference_counts_what_came_and_what_went(device, source):
     kinds = np.zeros(512, np.uint8)
     kinds[60:70], kinds[70:75], kinds[0:3] = 1, 2, 3
     scene.set_look(Look(mode=Mode.DIFFERENCE))
-    assert swatches(scene) == []
+    assert legend_entries(scene) == []
     scene.set_difference(kinds)
-    assert [(row.words, row.size // 4096) for row in swatches(scene)][1:] == [
+    assert [(row.label, row.size_bytes // 4096) for row in legend_entries(scene)][1:] == [
         ("changed", 10),
         ("appeared", 5),
         ("gone", 3),
@@ -73,7 +74,7 @@ def test_the_picture_shows_the_colours_of_its_mode(device, source, mode):
     scene.set_look(replace(Look(), mode=mode))
     overlay = draw_overlay((1280, 720), scene, source.title)
     legend = overlay[:, :LEGEND_WIDTH, :3].reshape(-1, 3).astype(int)
-    wanted = [row.colour for row in swatches(scene)] or scene.steps()[[64, 128, 192]].tolist()
+    wanted = [row.colour for row in legend_entries(scene)] or scene.steps()[[64, 128, 192]].tolist()
     for colour in wanted:
         # A cube's faces are lit: its upper one a little more than the colour is.
         near = np.abs(legend - np.array(colour)).max(axis=1).min()
@@ -81,7 +82,7 @@ def test_the_picture_shows_the_colours_of_its_mode(device, source, mode):
 
 
 def test_words_for_owners_and_layers():
-    assert describe_owner(None) == describe_owner(Owner(1, 0, "", "")) == "nobody's"
+    assert describe_owner(None) == describe_owner(Owner(1, 0, "", "")) == "no owner"
     assert describe_owner(Owner(1, 7, "sh")) == "sh (7)"
     assert describe_owner(Owner(1, 0, "dentry")) == "dentry"
     assert describe_layers(Look().hidden, frozenset()) == ""
@@ -89,10 +90,10 @@ def test_words_for_owners_and_layers():
     assert describe_layers(Look().hidden, frozenset({PageClass.PAGE_TABLE})) == "only page table"
 
 
-def test_swatches_are_kept_until_what_they_say_changes(desk, source):
-    desk.set_look(replace(desk.scene.look, mode=Mode.OWNER))
-    rows = desk.swatches.rows(desk.scene)
-    assert rows == swatches(desk.scene) and desk.swatches.rows(desk.scene) is rows
+def test_swatches_are_kept_until_what_they_say_changes(state, source):
+    appearance.set_look(state, replace(state.scene.look, mode=Mode.OWNER))
+    rows = state.legend_cache.rows(state.scene)
+    assert rows == legend_entries(state.scene) and state.legend_cache.rows(state.scene) is rows
     source.entries["owner_id"] = 2
-    desk.scene.set_page_map(source.page_map())
-    assert [row.words for row in desk.swatches.rows(desk.scene)] != [row.words for row in rows]
+    state.scene.set_page_map(source.page_map())
+    assert [row.label for row in state.legend_cache.rows(state.scene)] != [row.label for row in rows]

@@ -82,7 +82,7 @@ def test_the_entropy_of_a_snap_is_all_worked_out(source, device):
     show_view(scene, source.ram, View(default_camera(), look=Look(mode=Mode.ENTROPY)))
     random = np.flatnonzero(source.ram.memory.any(axis=1))
     assert scene.is_settled
-    assert (scene.ink.entropy.values[random] > 150).all()
+    assert (scene.page_style.entropy.values[random] > 150).all()
 
 
 @pytest.mark.parametrize("view", ["mode=gaudy", "yaw=up", "pin=0x200000", "slice=1:2"])

@@ -1,4 +1,4 @@
-"""The compute shader's voxel grid equals the NumPy reference, voxel for voxel."""
+"""The dense grid, filled by the compute shader, equals the NumPy reference, voxel for voxel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from qemu_bridge.errors import GraphicsError, UsageError
-from viewer.render.grid import VoxelGrid, choose_order, page_count
+from qemu_bridge.errors import GraphicsError
+from viewer.render.dense_grid import VoxelGrid
 from viewer.view.curve import voxelise
 
 
@@ -93,19 +93,6 @@ def test_grids_over_one_binding_are_several_cubes(device):
     assert np.array_equal(np.sort(second[second > 0]), np.sort(ram[ram > 0]))
 
 
-def test_order_follows_from_the_size_of_ram():
-    assert choose_order(128 << 20) == (9, 0)
-    assert choose_order(1 << 30) == (10, 0)
-    assert choose_order(4 << 30) == (10, 1)
-    assert choose_order(1) == (6, 0)
-
-
-@pytest.mark.parametrize(("size", "order"), [(0, None), (1 << 20, 5), (1 << 20, 11), (16 << 30, 6)])
-def test_impossible_orders_are_refused(size, order):
-    with pytest.raises(UsageError):
-        choose_order(size, order)
-
-
 def test_a_grid_too_large_for_the_device_names_the_order_that_fits(device):
     class Small:
         limits: ClassVar = {"max-storage-buffer-binding-size": 128 << 20, "max-storage-buffers-per-shader-stage": 4}
@@ -119,7 +106,3 @@ def test_a_grid_too_large_for_the_device_names_the_order_that_fits(device):
 
 def test_transform_rate_is_measured(device):
     assert VoxelGrid(device, 16 << 20).measure_transform(8 << 20) > 1
-
-
-def test_page_count_rounds_up():
-    assert [page_count(n) for n in (1, 4096, 4097)] == [1, 1, 2]

@@ -8,19 +8,19 @@ import numpy as np
 
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.offscreen import load_scene
-from viewer.render.ink import FOUND, LIT, SELECTED
+from viewer.render.page_style import FOUND, LIT, SELECTED
 from viewer.view.look import Look, Mode
 
 
 def device_words(scene):
-    words = np.frombuffer(scene.device.queue.read_buffer(scene.ink.buffer), np.uint32)
+    words = np.frombuffer(scene.device.queue.read_buffer(scene.page_style.buffer), np.uint32)
     return words[: scene.page_count], words[scene.page_count : 3 * scene.page_count].reshape(-1, 2)
 
 
 def test_marks_reach_the_device_and_the_cells_and_leave_again(device, source):
     scene = load_scene(source, device)
     scene.select(np.array([70, 71, 400, 9999]))
-    scene.glow(np.array([71]), np.array([1 << 40 | 3], np.uint64))
+    scene.highlight(np.array([71]), np.array([1 << 40 | 3], np.uint64))
     words, lines = device_words(scene)
     assert np.flatnonzero(words & SELECTED).tolist() == [70, 71, 400]
     assert np.flatnonzero(words & FOUND).tolist() == [71]
@@ -28,7 +28,7 @@ def test_marks_reach_the_device_and_the_cells_and_leave_again(device, source):
     cells = np.frombuffer(device.queue.read_buffer(scene.cell_table), np.uint32)
     assert np.count_nonzero(cells >> 30 == 3) == 2
     scene.select(np.zeros(0, np.int64))
-    scene.glow(np.zeros(0, np.int64))
+    scene.highlight(np.zeros(0, np.int64))
     assert not device_words(scene)[0].any()
     assert not (np.frombuffer(device.queue.read_buffer(scene.cell_table), np.uint32) >> 30).any()
 
@@ -64,7 +64,7 @@ def test_values_are_those_of_the_mode(device, source):
     while not scene.is_settled:
         scene.advance(source.ram.view, 0.0)
     values = device_words(scene)[0] & 255
-    assert np.array_equal(values, scene.ink.entropy.values)
+    assert np.array_equal(values, scene.page_style.entropy.values)
     assert values[70] > 150 > values[0] == 0
     counts = np.zeros(scene.page_count, np.uint32)
     counts[70] = 9

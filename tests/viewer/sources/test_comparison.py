@@ -15,7 +15,8 @@ from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.offscreen import load_scene, show_view
-from viewer.sources.against import Against, with_difference
+from viewer.sources.comparison import Comparison, with_difference
+from viewer.sources.source import MemoryOnlySource
 from viewer.view.camera import default_camera
 from viewer.view.look import Mode
 from viewer.view.views import View, parse_view
@@ -40,7 +41,7 @@ def give_back(path, page):
     subprocess.run(words, check=True, timeout=10)
 
 
-class Compared:
+class Compared(MemoryOnlySource):
     """A source over a RAM file, compared with another."""
 
     title = "compared"
@@ -49,15 +50,12 @@ class Compared:
         before = write_ram(folder / "a", {page: b"x" for page in range(10)})
         self.path = folder / "b"
         self.ram = write_ram(self.path, {**{page: b"x" for page in range(8)}, 3: b"y", 40: b"z"})
-        self.against = Against(before, self.ram)
+        self.comparison = Comparison(before, self.ram)
 
     def page_map(self):
         entries = np.zeros(64, ENTRY)
         entries["page_class"] = np.where(self.ram.resident_pages(), PageClass.KERNEL_DATA, PageClass.UNTOUCHED)
         return PageMap(entries, {})
-
-    def validate(self):
-        pass
 
     def write(self, page, content):
         with self.path.open("r+b") as file:
@@ -67,14 +65,14 @@ class Compared:
 
 def test_pages_are_compared_at_first_and_again_as_they_are_written(tmp_path):
     source = Compared(tmp_path)
-    kinds = source.against.kinds
+    kinds = source.comparison.kinds
     assert np.flatnonzero(kinds).tolist() == [3, 8, 9, 40]
     assert kinds[[3, 8, 40]].tolist() == [Change.CHANGED, Change.GONE, Change.APPEARED]
     for page, content in ((3, b"x"), (5, b"n"), (8, b"x"), (50, b"x")):
         source.write(page, content)
-    changed = source.against.update(np.array([3, 5, 6, 8, 50, 999]), np.ones(6, np.bool_))
+    changed = source.comparison.update(np.array([3, 5, 6, 8, 50, 999]), np.ones(6, np.bool_))
     assert changed.tolist() == [3, 5, 8, 50]
-    assert not len(source.against.update(np.zeros(0, np.int64), np.zeros(0, np.bool_)))
+    assert not len(source.comparison.update(np.zeros(0, np.int64), np.zeros(0, np.bool_)))
     assert kinds[[3, 5, 8, 50]].tolist() == [Change.SAME, Change.CHANGED, Change.SAME, Change.APPEARED]
     assert kinds[[9, 40]].tolist() == [Change.GONE, Change.APPEARED]
 
@@ -90,14 +88,14 @@ def test_a_picture_shows_what_differs_in_its_colours(tmp_path, device):
     assert (colours[3], colours[40]) == (changed, appeared)
     assert colours[1] not in (changed, appeared)
     source.write(1, b"n")
-    source.against.update(np.array([1]), np.array([True]))
+    source.comparison.update(np.array([1]), np.array([True]))
     scene.update_pages(source.ram.view, np.array([1]), np.array([True]), 1.0)
     assert scene.page_colours()[1, :3].tolist() == changed
 
 
 def test_machines_that_lie_otherwise_cannot_be_compared(tmp_path):
     with pytest.raises(UsageError, match="one machine"):
-        Against(write_ram(tmp_path / "a", {}), write_ram(tmp_path / "b", {}, 128))
+        Comparison(write_ram(tmp_path / "a", {}), write_ram(tmp_path / "b", {}, 128))
 
 
 @pytest.mark.parametrize(
@@ -117,10 +115,10 @@ def test_memory_cut_short_while_it_is_open_is_drawn_as_far_as_it_goes(tmp_path, 
 
 def test_a_window_shows_what_changes_appears_and_goes_while_it_is_open(tmp_path, open_screen):
     source = Compared(tmp_path)
-    kinds = source.against.kinds
+    kinds = source.comparison.kinds
     screen = open_screen(source)
-    screen.draw_until(lambda: screen.desk.feed.is_following and not screen.desk.feed.backlog())
-    assert screen.desk.scene.look.mode is Mode.DIFFERENCE
+    screen.draw_until(lambda: screen.state.watcher.is_following and not screen.state.watcher.backlog())
+    assert screen.state.scene.look.mode is Mode.DIFFERENCE
     assert kinds[[1, 2, 40, 41, 50]].tolist() == [0, 0, Change.APPEARED, 0, 0]
     source.write(1, b"n")
     give_back(source.path, 2)
@@ -133,9 +131,9 @@ def test_a_window_shows_what_changes_appears_and_goes_while_it_is_open(tmp_path,
     time.sleep(0.3)
     screen.draw(3)
     assert not source.ram.resident_pages()[[2, 40]].any()
-    screen.draw_until(lambda: screen.desk.is_idle)
-    fresh = load_scene(source, screen.desk.scene.device)
-    assert np.array_equal(screen.desk.scene.pool.read_voxels(), fresh.pool.read_voxels())
-    colours, steps = screen.desk.scene.page_colours()[:, :3].tolist(), screen.desk.scene.steps()
+    screen.draw_until(lambda: screen.state.is_idle)
+    fresh = load_scene(source, screen.state.scene.device)
+    assert np.array_equal(screen.state.scene.pool.read_voxels(), fresh.pool.read_voxels())
+    colours, steps = screen.state.scene.page_colours()[:, :3].tolist(), screen.state.scene.steps()
     told = [steps[85 * kind].tolist() for kind in wanted]
     assert [colours[page] for page in (1, 2, 41, 50)] == [*told[:2], *told[3:]]

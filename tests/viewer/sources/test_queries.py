@@ -1,4 +1,4 @@
-"""Questions are asked on a thread, the newest of a topic, and errors are answers."""
+"""Queries are asked on a thread, the newest of a topic, and errors are answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from qemu_bridge.errors import MachineGoneError, UsageError
-from viewer.sources.questions import Questions
+from viewer.sources.queries import Queries
 
 
 class Teller:
@@ -27,17 +27,17 @@ def asked():
         made.append(Teller())
         return made[-1]
 
-    questions = Questions(connect, lambda: None)
-    questions.made = made  # type: ignore[attr-defined]
-    questions.start()
-    yield questions
-    questions.stop()
+    queries = Queries(connect, lambda: None)
+    queries.made = made  # type: ignore[attr-defined]
+    queries.start()
+    yield queries
+    queries.stop()
 
 
-def wait(questions, topic, key=None):
+def wait(queries, topic, key=None):
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        answer = questions.answer(topic)
+        answer = queries.result(topic)
         if answer is not None and answer.key == key:
             return answer
         time.sleep(0.005)
@@ -46,7 +46,7 @@ def wait(questions, topic, key=None):
 
 def test_an_answer_comes_from_the_other_thread(asked):
     asked.ask("who", lambda _: threading.current_thread().name)
-    assert wait(asked, "who").value == "viewer-questions"
+    assert wait(asked, "who").value == "viewer-queries"
 
 
 def test_of_two_waiting_questions_the_newer_is_asked(asked):
@@ -80,7 +80,7 @@ def test_errors_are_answers_and_a_lost_machine_is_connected_to_anew(asked):
 
 
 def test_where_there_is_nobody_to_ask_that_is_the_answer():
-    questions = Questions(None, lambda: None)
-    questions.ask("x", lambda _: 1)
-    assert not questions.is_answered and "no daemon" in questions.answer("x").error
-    questions.stop()
+    queries = Queries(None, lambda: None)
+    queries.ask("x", lambda _: 1)
+    assert not queries.is_available and "no daemon" in queries.result("x").error
+    queries.stop()

@@ -1,7 +1,7 @@
-"""The panels over the picture, one module each with one `draw` function over a shared `viewer.app.desk.Desk`.
+"""The panels over the picture, one module each with one `draw` function over a shared `viewer.app.state.ViewerState`.
 
 They are drawn by Dear ImGui, anew in every frame, and keep nothing: what they show and what a click changes
-is the desk's. `Layout` says where they stand, so that none lies over another and the picture knows what is left for it.
+is the state's. `Layout` says where they stand, so that none lies over another and the picture knows what is left for it.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import Process, Symbol
-from viewer.app.commands import Command, Commands, key_name
-from viewer.app.desk import Desk
+from viewer.app import highlighting, navigation
+from viewer.app.commands import Command, Commands
+from viewer.app.key_names import key_name
 from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
+from viewer.app.state import ViewerState
 from viewer.picture.legend import legend_classes
 
 from . import Layout
-from .layers import show_class
 from .processes import select_process
 from .theme import QUIET, colour, packed, plain, quiet
 
@@ -23,9 +24,9 @@ _WIDTH = 620.0
 _MOST_LINES = 14
 
 
-def draw(desk: Desk, layout: Layout, commands: Commands) -> None:
+def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     """Draw the box and do what is chosen in it."""
-    state, scale = desk.palette, desk.settings.ui_scale
+    box, scale = state.command_palette, state.settings.ui_scale
     width = min(_WIDTH * scale, layout.width * 0.96)
     imgui.set_next_window_pos(imgui.ImVec2((layout.width - width) / 2, layout.bar + 30 * scale))
     imgui.set_next_window_size(imgui.ImVec2(width, 0))
@@ -33,28 +34,28 @@ def draw(desk: Desk, layout: Layout, commands: Commands) -> None:
     imgui.push_style_var(imgui.StyleVar_.window_border_size, 1.0)
     imgui.set_next_window_focus()
     imgui.begin("palette", None, flags)
-    if state.is_new:
-        _ask_names(desk)
-        state.is_new = False
+    if box.is_new:
+        _ask_names(state)
+        box.is_new = False
     imgui.set_keyboard_focus_here()
     imgui.set_next_item_width(-1)
     hint = 'an action, process, target, symbol, 0xaddress, "text, x:bytes or r:regex'
-    changed, typed = imgui.input_text_with_hint("##query", hint, state.query)
+    changed, typed = imgui.input_text_with_hint("##query", hint, box.query)
     if changed:
-        state.query, state.chosen = typed[:400], 0
-        _ask_matches(desk)
-    items = find_items(desk, commands)
-    state.chosen = min(max(state.chosen + _step(), 0), max(len(items) - 1, 0))
+        box.query, box.chosen = typed[:400], 0
+        _ask_matches(state)
+    items = find_items(state, commands)
+    box.chosen = min(max(box.chosen + _step(), 0), max(len(items) - 1, 0))
     is_entered = imgui.is_key_pressed(imgui.Key.enter, False) or imgui.is_key_pressed(imgui.Key.keypad_enter, False)
-    picked = _draw_items(items, state.chosen)
+    picked = _draw_items(items, box.chosen)
     imgui.end()
     imgui.pop_style_var()
     if picked is None and is_entered and items:
-        picked = items[state.chosen]
+        picked = items[box.chosen]
     if picked is not None:
-        state.is_open = False
+        box.is_open = False
         picked.run()
-        desk.wake()
+        state.wake()
 
 
 def _step() -> int:
@@ -80,43 +81,47 @@ def _draw_items(items: list[Item], chosen: int) -> Item | None:
     return picked
 
 
-def _ask_names(desk: Desk) -> None:
-    desk.questions.ask("ps", lambda client: client.processes())
-    desk.bookmarks.reload()
+def _ask_names(state: ViewerState) -> None:
+    state.queries.ask("ps", lambda client: client.processes())
+    state.bookmarks.reload()
 
 
-def _ask_matches(desk: Desk) -> None:
+def _ask_matches(state: ViewerState) -> None:
     # What the daemon knows under that name: only the newest question is asked.
-    query = desk.palette.query.strip()
+    query = state.command_palette.query.strip()
     if len(query) >= 2 and query[0] not in '"' and not query.startswith(("x:", "r:")):
-        desk.questions.ask("targets", lambda client: client.targets(query), query)
-        desk.questions.ask("symbols", lambda client: client.symbols(query), query)
+        state.queries.ask("targets", lambda client: client.targets(query), query)
+        state.queries.ask("symbols", lambda client: client.symbols(query), query)
 
 
-def find_items(desk: Desk, commands: Commands) -> list[Item]:
+def find_items(state: ViewerState, commands: Commands) -> list[Item]:
     """What the query finds, best first: exact meanings of it before names that are like it."""
-    query = desk.palette.query.strip()
+    query = state.command_palette.query.strip()
     try:
         pattern = parse_pattern(query)
     except UsageError as error:
         return [Item(str(error), "wrong", lambda: None)]
     if pattern is not None:
-        return [Item(f"find {query} in RAM", "bytes", lambda: find_in_ram(desk, query))]
-    return [*_exact_items(desk, query), *best_items(query, _named_items(desk, commands)), *_target_items(desk, query)]
+        return [Item(f"find {query} in RAM", "bytes", lambda: find_in_ram(state, query))]
+    return [
+        *_exact_items(state, query),
+        *best_items(query, _named_items(state, commands)),
+        *_target_items(state, query),
+    ]
 
 
-def _exact_items(desk: Desk, query: str) -> Iterator[Item]:
+def _exact_items(state: ViewerState, query: str) -> Iterator[Item]:
     if query[:1].isdigit() and _is_number(query):
-        yield Item(f"go to physical address {query}", "address", lambda: go_to(desk, query))
+        yield Item(f"go to physical address {query}", "address", lambda: go_to(state, query))
     elif query.startswith(("pa:", "va:")) or "=" in query:
         is_view = query.startswith("yaw=") or "distance=" in query
-        run = (lambda: desk.jump(query)) if is_view else (lambda: go_to(desk, query))
+        run = (lambda: navigation.jump(state, query)) if is_view else (lambda: go_to(state, query))
         yield Item(f"go to {query}", "view" if is_view else "address", run)
-    answer = desk.questions.answer("symbols")
+    answer = state.queries.result("symbols")
     if answer is not None and answer.key == query and isinstance(answer.value, list):
         for symbol in answer.value[:5]:
             if isinstance(symbol, Symbol):
-                yield Item(symbol.name, "symbol", partial(go_to, desk, symbol.name), f"{symbol.address:#x}")
+                yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
 
 
 def _is_number(text: str) -> bool:
@@ -126,41 +131,41 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _target_items(desk: Desk, query: str) -> Iterator[Item]:
-    answer = desk.questions.answer("targets")
+def _target_items(state: ViewerState, query: str) -> Iterator[Item]:
+    answer = state.queries.result("targets")
     if answer is not None and answer.key == query and isinstance(answer.value, list):
         for target in answer.value[:200]:
-            yield Item(str(target), "target", partial(go_to, desk, str(target)))
+            yield Item(str(target), "target", partial(go_to, state, str(target)))
     if any(letter in query for letter in ":.") or query in ("all", "free", "kernel"):
-        yield Item(f"go to {query}", "target", lambda: go_to(desk, query))
+        yield Item(f"go to {query}", "target", lambda: go_to(state, query))
 
 
-def _named_items(desk: Desk, commands: Commands) -> Iterator[Item]:
+def _named_items(state: ViewerState, commands: Commands) -> Iterator[Item]:
     for command in commands.all:
         keys = ", ".join(map(key_name, command.keys[:2]))
-        yield Item(command.title, "action", _runner(command, desk), keys)
-    for name, view in desk.bookmarks.views.items():
-        yield Item(name, "bookmark", partial(desk.jump, view))
-    for page_class in legend_classes(desk.scene):
-        yield Item(page_class.label, "class", partial(show_class, desk, page_class, fly=True))
-    answer = desk.questions.answer("ps")
+        yield Item(command.title, "action", _runner(command, state), keys)
+    for name, view in state.bookmarks.views.items():
+        yield Item(name, "bookmark", partial(navigation.jump, state, view))
+    for page_class in legend_classes(state.scene):
+        yield Item(page_class.label, "class", partial(highlighting.highlight_class, state, page_class, fly=True))
+    answer = state.queries.result("ps")
     for process in answer.value if answer is not None and isinstance(answer.value, list) else ():
         if isinstance(process, Process):
             title = f"{process.name} ({process.pid})"
-            yield Item(title, "process", partial(select_process, desk, process, fly=True))
+            yield Item(title, "process", partial(select_process, state, process, fly=True))
 
 
-def _runner(command: Command, desk: Desk) -> Callable[[], None]:
+def _runner(command: Command, state: ViewerState) -> Callable[[], None]:
     def run() -> None:
-        command.run(desk)
+        command.run(state)
 
     return run
 
 
-def go_to(desk: Desk, query: str) -> None:
+def go_to(state: ViewerState, query: str) -> None:
     """Fly to the memory that `query` means, when the answer comes; it glows."""
-    count = desk.scene.page_count
-    desk.say(f"going to {query}")
+    count = state.scene.page_count
+    state.notify(f"going to {query}")
 
     def ask(client: object) -> tuple[str, object, bool]:
         memory = ask_target(client, query)
@@ -168,16 +173,16 @@ def go_to(desk: Desk, query: str) -> None:
             raise UsageError(f"{query!r} is no place in this guest; see docs/targets.md")
         return query, pages_of(memory, count), True
 
-    desk.questions.ask("glow", ask, query)
+    state.queries.ask("highlight", ask, query)
 
 
-def find_in_ram(desk: Desk, query: str) -> None:
+def find_in_ram(state: ViewerState, query: str) -> None:
     """Look for bytes in RAM, on the thread that asks; the pages that hold them glow."""
-    desk.say(f"looking for {query}")
+    state.notify(f"looking for {query}")
 
     def look(client: object) -> tuple[str, object, bool]:
-        found = find_bytes(desk.source.ram, query)
+        found = find_bytes(state.source.ram, query)
         more = "" if found.is_complete else "or more "
         return f"{query}: {len(found.offsets)} {more}places", found.pages(), True
 
-    desk.questions.ask("glow", look, query)
+    state.queries.ask("highlight", look, query)

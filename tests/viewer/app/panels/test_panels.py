@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from qemu_bridge.wire.records import MemoryMapping, OverlayInfo, OverlayTable, Process, TypeField, TypeLayout
+from viewer.app import selection
 from viewer.app.commands import Commands
 from viewer.app.panels import lay_out
 from viewer.app.panels.overlays import format_cell, target_of
-from viewer.sources.questions import Answer
+from viewer.sources.queries import QueryResult
 from viewer.view.inspector import decode_struct
 
 pytestmark = pytest.mark.usefixtures("no_errors")
@@ -42,22 +43,22 @@ def ui(device):
     canvas.close()
 
 
-def draw(ui, desk) -> np.ndarray:
-    from viewer.app.panels import details, help, layers, marks, menu, palette, status
+def draw(ui, state) -> np.ndarray:
+    from viewer.app.panels import command_palette, details, help, layers, marks, menu, status
 
     canvas, renderer = ui
     layout, commands = lay_out((1100, 700), 1.0, True, 430), Commands()
 
     def body():
-        marks.draw(desk, layout, [], 1.0)
-        menu.draw(desk, commands)
-        layers.draw(desk, layout)
-        details.draw(desk, layout)
-        status.draw(desk, layout)
-        if desk.is_help_open:
-            help.draw(desk, layout, commands)
-        if desk.palette.is_open:
-            palette.draw(desk, layout, commands)
+        marks.draw(state, layout, [], 1.0)
+        menu.draw(state, commands)
+        layers.draw(state, layout)
+        details.draw(state, layout)
+        status.draw(state, layout)
+        if state.is_help_open:
+            help.draw(state, layout, commands)
+        if state.command_palette.is_open:
+            command_palette.draw(state, layout, commands)
 
     renderer.set_gui(body)
     canvas.request_draw(renderer.render)
@@ -66,41 +67,41 @@ def draw(ui, desk) -> np.ndarray:
     return picture
 
 
-def answers(desk) -> None:
+def answers(state) -> None:
     def put(topic, value, key=None):
-        desk.questions._answers[topic] = Answer(key, value, "", time.monotonic() + 60)
+        state.queries._results[topic] = QueryResult(key, value, "", time.monotonic() + 60)
 
     process = Process(1, 0, 0, "S", "in##it", "/sbin/init %s", 4096, 1, 200)
     put("ps", [process, Process(2, 0, 0, "S", "kthreadd", "", None, 1, 0)])
     put("maps", [MemoryMapping(0x1000, 0x2000, "r-xp", 0, "0:1", 5, "/bin/x")], 1)
     put("overlays", [OverlayInfo("slabs", "s", ("name",), "built in")])
     put("overlay", OverlayTable("slabs", ("name", "cache:#x"), ({"name": "dentry", "cache": 5},), True, ()), "slabs")
-    desk.mapping_pid = 1
+    state.mapping_pid = 1
 
 
 @pytest.mark.parametrize("tab", ["Inspector", "Processes", "Overlays", "Views"])
-def test_every_tab_draws_something_of_its_own(ui, desk, tab):
-    desk.select(0x45010)
-    answers(desk)
-    desk.tab = tab
-    first = draw(ui, desk)
+def test_every_tab_draws_something_of_its_own(ui, state, tab):
+    selection.select(state, 0x45010)
+    answers(state)
+    state.tab = tab
+    first = draw(ui, state)
     assert first[60:, 700:].max() > 180
-    desk.questions._answers.clear()
-    desk.select(None)
-    desk.tab = tab
-    assert np.abs(draw(ui, desk)[60:, 700:].astype(int) - first[60:, 700:]).max() > 60
+    state.queries._results.clear()
+    selection.select(state, None)
+    state.tab = tab
+    assert np.abs(draw(ui, state)[60:, 700:].astype(int) - first[60:, 700:]).max() > 60
 
 
-def test_help_and_palette_lie_over_the_picture(ui, desk):
-    plain = draw(ui, desk)
-    desk.is_help_open = True
-    assert np.abs(draw(ui, desk).astype(int) - plain)[100:600, 250:650].max() > 100
-    desk.is_help_open = False
-    desk.palette.is_open, desk.palette.query = True, "undo"
-    assert np.abs(draw(ui, desk).astype(int) - plain)[50:120, 250:650].max() > 100
+def test_help_and_palette_lie_over_the_picture(ui, state):
+    plain = draw(ui, state)
+    state.is_help_open = True
+    assert np.abs(draw(ui, state).astype(int) - plain)[100:600, 250:650].max() > 100
+    state.is_help_open = False
+    state.command_palette.is_open, state.command_palette.query = True, "undo"
+    assert np.abs(draw(ui, state).astype(int) - plain)[50:120, 250:650].max() > 100
     for query in ("x:zz", '"root', "0x1000", "pid:1", "\0\n", "yaw=1"):
-        desk.palette.query = query
-        draw(ui, desk)
+        state.command_palette.query = query
+        draw(ui, state)
 
 
 def test_rows_become_targets():
@@ -116,10 +117,10 @@ def test_cells_are_written_as_the_overlay_asks_or_plainly():
     assert format_cell(None, "") == "" and format_cell([1, 2], "") == "1 2"
 
 
-def test_a_struct_can_be_shown(ui, desk):
+def test_a_struct_can_be_shown(ui, state):
     layout = TypeLayout("struct x", 8, (TypeField("a", "int", 0, 4, kind="int"),))
-    desk.select(0x45010)
-    desk.type_name = "x"
-    desk.questions._answers["type"] = Answer((("x",), 0), layout, "", time.monotonic())
-    draw(ui, desk)
+    selection.select(state, 0x45010)
+    state.type_name = "x"
+    state.queries._results["type"] = QueryResult((("x",), 0), layout, "", time.monotonic())
+    draw(ui, state)
     assert decode_struct(layout, b"\1\0\0\0")[0].text == "1"
