@@ -12,7 +12,8 @@ from qemu_bridge.errors import GlassBoxError
 
 from ..picture.legend import draw_overlay, find_labels, legend_shift
 from ..picture.offscreen import parse_picture_size, write_picture
-from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..render.raymarch import PASSES, Renderer
+from ..render.readback import RGBA, read_texture
 from ..view.views import format_view
 from .gui import Gui
 from .state import ViewerState

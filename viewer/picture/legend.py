@@ -19,7 +19,7 @@ from qemu_bridge.wire.records import PageClass
 
 from ..render.scene import Scene
 from ..view.labels import Box, Label, arrange
-from ..view.look import Mode
+from ..view.look import Mode, value_ramp
 from ..view.palette import MATERIALS, Rgb, colour_of
 from .legend_entries import describe_layers, legend_entries, scale_ticks
 
@@ -240,7 +240,7 @@ def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
             pen.text(left + 26 * pen.scale, y, shorten(row.label, _MOST_LETTERS), 14)
             pen.text(right, y, format_bytes(row.size_bytes), 13, QUIET, "rs")
     else:
-        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, scene.steps())
+        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, value_ramp(scene.look))
         for value, words in scale_ticks(look.mode, look.transfer):
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")

@@ -16,7 +16,7 @@ from qemu_bridge.wire.records import Owner, PageClass
 
 from ..render.scene import Scene
 from ..sources.heat import AGE_RANGE_S
-from ..view.look import DEFAULT_HIDDEN, Mode, Transfer
+from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
 from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
 
 MOST_OWNERS = 14
@@ -82,7 +82,7 @@ def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[LegendEntry
     assert scene.page_map is not None
     ids, counts = np.unique(owner_ids, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    steps = scene.steps()
+    steps = value_ramp(scene.look)
     shades = owner_shade(ids.astype(np.uint32))
     rows = []
     for place in order[:MOST_OWNERS].tolist():

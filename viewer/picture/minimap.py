@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..render.page_colours import page_colours
 from ..render.scene import Scene
 
 Numbers = npt.NDArray[np.int64]
@@ -101,7 +102,7 @@ class Minimap:
         """The map: RGBA, `uint8` of shape (height, width, 4), opaque; hidden pages and no RAM are dark."""
         if self._revision != self._scene.revision:
             self._revision = self._scene.revision
-            colours = self._scene.page_colours()
+            colours = page_colours(self._scene)
             colours[colours[:, 3] == 0] = AIR
             flat = self._image.reshape(-1, 4)
             flat[:] = AIR

@@ -14,7 +14,8 @@ from gpu_device.device import request_device
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..render.raymarch import PASSES, Renderer
+from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
 from ..sources.source import Ram, Source, read_page_map
 from ..view.camera import Camera, default_camera

@@ -32,7 +32,8 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 
-from ..render.raymarch import RGBA, Renderer, read_texture
+from ..render.raymarch import Renderer
+from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
 from ..sources.source import Source
 from ..sources.watcher import MemoryWatcher

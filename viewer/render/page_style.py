@@ -1,7 +1,7 @@
 """A word per page, in file order, that says how the page is coloured beyond its class: its value, heat and marks.
 
 Bits 0-7 are the value in the look's mode (an index into the palette's ramp), bits 8-15 how much the page glows
-from writes, bits 16-19 flags: `SELECTED`, `FOUND`, `LINES` (only some of its 64-byte lines were found, see below)
+from writes, bits 16-19 flags: `SELECTED`, `HIGHLIGHTED`, `LINES` (only some of its 64-byte lines were found, see below)
 and `LIT` (it shows even amid empty glass). Behind these words stand two per page with a bit for each line.
 As metadata is small (12 bytes a page) it is sent in spans, whatever changed in between.
 """
@@ -16,8 +16,8 @@ from ..sources.heat import EntropyCache, Heat, Pages, scale_counts
 from ..view import palette
 from ..view.look import Look, Mode
 
-SELECTED, FOUND, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
-MARKED = SELECTED | FOUND
+SELECTED, HIGHLIGHTED, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
+MARKED = SELECTED | HIGHLIGHTED
 _LEAST_GLOW = 8
 
 
@@ -54,7 +54,7 @@ class PageStyle:
         return bool(self._marks.any())
 
     def marked(self, flag: int) -> Pages:
-        """The pages marked `SELECTED` or `FOUND`, ascending."""
+        """The pages marked `SELECTED` or `HIGHLIGHTED`, ascending."""
         return np.flatnonzero(self._marks & np.uint32(flag)).astype(np.int64)
 
     def mark(self, flag: int, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None) -> None:
@@ -62,7 +62,7 @@ class PageStyle:
         pages = np.asarray(pages, np.int64)
         inside = (pages >= 0) & (pages < self.page_count)
         pages = pages[inside]
-        self._marks &= np.uint32(~(flag | (LINES if flag == FOUND else 0)) & 0xFFFFFFFF)
+        self._marks &= np.uint32(~(flag | (LINES if flag == HIGHLIGHTED else 0)) & 0xFFFFFFFF)
         self._marks[pages] |= np.uint32(flag if lines is None else flag | LINES)
         if lines is not None and len(pages):
             self._lines[:] = 0

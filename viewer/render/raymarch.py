@@ -17,9 +17,12 @@ import wgpu
 
 from ..view import palette
 from ..view.camera import FIELD_OF_VIEW, Camera
-from ..view.look import Look, Mode
+from ..view.class_masks import body_mask, solid_mask, visible_mask
+from ..view.look import Look, Mode, value_ramp
 from ..view.tiles import Rectangle
 from .curve_jobs import SHADERS
+from .page_table import LIT_CELL
+from .readback import read_texture
 from .scene import Scene
 from .stopwatch import Stopwatch
 
@@ -43,10 +46,6 @@ _PRESENT = np.dtype(
 def _offset(number: int) -> tuple[float, float]:
     """Offset inside the pixel of a pass: the R2 sequence (M. Roberts, 2018), the middle first."""
     return (0.7548776662 * number + 0.5) % 1 - 0.5, (0.5698402910 * number + 0.5) % 1 - 0.5
-
-
-RGBA = np.dtype(("u1", 4))
-"""A texel of eight bits a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,8 @@ class Renderer:
         bindings = [
             ("uniform", self._view_buffer),
             ("uniform", self._palette),
-            ("read-only-storage", self.scene.page_table),
-            ("read-only-storage", self.scene.cell_table),
+            ("read-only-storage", self.scene.page_table.buffer),
+            ("read-only-storage", self.scene.page_table.cell_buffer),
             ("read-only-storage", self.scene.page_style.buffer),
         ]
         code = self.scene.pool.shader_code(len(bindings)) + self.march_code()
@@ -185,7 +184,11 @@ class Renderer:
         view["light"] = (*self._light(right, up, forward), float(soft))
         view["extent"] = (*scene.extent, number)
         view["size"], view["jitter"] = size, _offset(number)
-        view["visible"], view["bodies"], view["solids"] = scene.visible_mask, scene.body_mask, scene.solid_mask
+        view["visible"], view["bodies"], view["solids"] = (
+            visible_mask(scene.look),
+            int(LIT_CELL) | body_mask(scene.look),
+            solid_mask(scene.look),
+        )
         self._apply_look(scene.look)
         self.device.queue.write_buffer(self._view_buffer, 0, self._view)
 
@@ -201,7 +204,7 @@ class Renderer:
         view["tone"] = (max(tone.low, 1) if tone.opacity else 256, tone.high, tone.gamma, tone.opacity)
         if look != self._palette_look:
             self._palette_look = look
-            table = palette.table(look.palette, look.dimmed, scene.steps(), all_glass=look.mode.is_activity)
+            table = palette.table(look.palette, look.dimmed, value_ramp(look), all_glass=look.mode.is_activity)
             self.device.queue.write_buffer(self._palette, 0, table)
 
     @staticmethod
@@ -316,23 +319,3 @@ class Renderer:
     def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
         """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
         return self.pick(camera, size).pages
-
-
-def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, texel: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A texture as an array of shape (height, width) + the shape of a `texel`, such as ``np.dtype(("u1", 4))``."""
-    width, height = texture.size[:2]
-    # Rows of a copy are multiples of 256 bytes; the padding is cut off here.
-    row_bytes = -(-texel.itemsize * width // 256) * 256
-    buffer = device.create_buffer(size=row_bytes * height, usage=wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.MAP_READ)
-    encoder = device.create_command_encoder()
-    encoder.copy_texture_to_buffer(
-        {"texture": texture},
-        {"buffer": buffer, "bytes_per_row": row_bytes, "rows_per_image": height},
-        (width, height, 1),
-    )
-    device.queue.submit([encoder.finish()])
-    buffer.map_sync("READ")
-    rows = np.frombuffer(buffer.read_mapped(), np.uint8).reshape(height, row_bytes)[:, : texel.itemsize * width]
-    texels = np.ascontiguousarray(rows).view(texel.base)
-    buffer.unmap()
-    return texels.reshape(height, width, *texel.shape)

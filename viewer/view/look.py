@@ -12,7 +12,7 @@ The text holds only what differs from the default, as ``key=value`` joined by co
 ``hide``, ``dim``, ``only`` with names of classes joined by ``+`` (``hide`` names all hidden classes, ``none`` for
 none); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
 ``shade``, ``edges``, ``heat``, ``labels`` with 0 or 1. What is selected or found is no part of it: it belongs to the
-moment (`viewer.render.scene.Scene.select`, `Scene.glow`).
+moment (`viewer.render.scene.Scene.select`, `Scene.highlight`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
@@ -201,6 +204,13 @@ class Look:
             key, _, value = part.partition("=")
             look = _with_part(look, key.strip(), value.strip())
         return look
+
+
+def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
+    """Colours of values 0 to 255 in the look's mode: sRGB, `uint8` of shape (256, 3)."""
+    if look.mode is Mode.OWNER:
+        return palette.owner_ramp(look.palette)
+    return palette.difference_ramp() if look.mode is Mode.DIFFERENCE else palette.ramp(look.palette)
 
 
 KEYS = ("mode", "palette", "hide", "dim", "only", "bytes", "slice", "shade", "edges", "heat", "labels")

@@ -71,7 +71,7 @@ def test_the_box_marks_the_byte_and_stays_in_the_picture(renderer, source):
 def test_the_box_is_drawn_over_the_picture(renderer, source):
     import wgpu
 
-    from viewer.render.raymarch import RGBA, read_texture
+    from viewer.render.readback import RGBA, read_texture
 
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = renderer.device.create_texture(size=(*SIZE, 1), format="rgba8unorm", usage=usage)

@@ -12,8 +12,9 @@ from viewer.app import appearance
 from viewer.picture.legend import LEGEND_WIDTH, draw_overlay
 from viewer.picture.legend_entries import describe_layers, describe_owner, legend_entries, scale_ticks
 from viewer.picture.offscreen import load_scene
+from viewer.render.page_colours import page_colours
 from viewer.sources.heat import Heat
-from viewer.view.look import Look, Mode, Transfer
+from viewer.view.look import Look, Mode, Transfer, value_ramp
 
 
 def test_every_mode_has_either_a_scale_or_swatches(device, source):
@@ -49,7 +50,7 @@ def test_owners_are_counted_in_their_colours_where_they_show(device, source):
         pages = np.flatnonzero(heap & (source.entries["owner_id"] == owner_id))
         if len(pages):
             assert rows[words].size_bytes == len(pages) * 4096
-            assert rows[words].colour == tuple(scene.page_colours()[pages[0], :3].tolist())
+            assert rows[words].colour == tuple(page_colours(scene)[pages[0], :3].tolist())
     assert sum(row.size_bytes for row in rows.values()) == np.count_nonzero(heap) * 4096
 
 
@@ -74,7 +75,7 @@ def test_the_picture_shows_the_colours_of_its_mode(device, source, mode):
     scene.set_look(replace(Look(), mode=mode))
     overlay = draw_overlay((1280, 720), scene, source.title)
     legend = overlay[:, :LEGEND_WIDTH, :3].reshape(-1, 3).astype(int)
-    wanted = [row.colour for row in legend_entries(scene)] or scene.steps()[[64, 128, 192]].tolist()
+    wanted = [row.colour for row in legend_entries(scene)] or value_ramp(scene.look)[[64, 128, 192]].tolist()
     for colour in wanted:
         # A cube's faces are lit: its upper one a little more than the colour is.
         near = np.abs(legend - np.array(colour)).max(axis=1).min()

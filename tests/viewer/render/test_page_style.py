@@ -8,7 +8,7 @@ import numpy as np
 
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.offscreen import load_scene
-from viewer.render.page_style import FOUND, LIT, SELECTED
+from viewer.render.page_style import HIGHLIGHTED, LIT, SELECTED
 from viewer.view.look import Look, Mode
 
 
@@ -23,14 +23,14 @@ def test_marks_reach_the_device_and_the_cells_and_leave_again(device, source):
     scene.highlight(np.array([71]), np.array([1 << 40 | 3], np.uint64))
     words, lines = device_words(scene)
     assert np.flatnonzero(words & SELECTED).tolist() == [70, 71, 400]
-    assert np.flatnonzero(words & FOUND).tolist() == [71]
+    assert np.flatnonzero(words & HIGHLIGHTED).tolist() == [71]
     assert lines[71].tolist() == [3, 1 << 8]
-    cells = np.frombuffer(device.queue.read_buffer(scene.cell_table), np.uint32)
+    cells = np.frombuffer(device.queue.read_buffer(scene.page_table.cell_buffer), np.uint32)
     assert np.count_nonzero(cells >> 30 == 3) == 2
     scene.select(np.zeros(0, np.int64))
     scene.highlight(np.zeros(0, np.int64))
     assert not device_words(scene)[0].any()
-    assert not (np.frombuffer(device.queue.read_buffer(scene.cell_table), np.uint32) >> 30).any()
+    assert not (np.frombuffer(device.queue.read_buffer(scene.page_table.cell_buffer), np.uint32) >> 30).any()
 
 
 def test_written_pages_glow_and_fade_and_those_seen_first_do_not(device, source):

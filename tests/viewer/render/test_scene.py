@@ -11,10 +11,12 @@ from qemu_bridge.errors import NotBootedError, UsageError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.legend import caption
+from viewer.render.page_table import pack_entries
 from viewer.render.raymarch import Renderer
-from viewer.render.scene import Scene, extent_in_pages, pack_entries
+from viewer.render.scene import Scene, extent_in_pages
 from viewer.sources.source import read_page_map
 from viewer.view.camera import default_camera
+from viewer.view.class_masks import visible_mask
 from viewer.view.curve import to_xyz, voxelise
 
 
@@ -26,7 +28,7 @@ def table_of(scene, buffer, order):
 def test_page_table_holds_each_page_at_its_place_on_the_curve(device, source):
     scene = Scene(device, len(source.ram.view))
     assert scene.set_page_map(source.page_map())
-    table = table_of(scene, scene.page_table, scene.page_order)
+    table = table_of(scene, scene.page_table.buffer, scene.page_order)
     x, y, z = to_xyz(np.arange(scene.page_count), scene.page_order).T
     words = pack_entries(source.page_map(), scene.page_count)
     assert np.array_equal(table[z, y, x], words)
@@ -37,7 +39,7 @@ def test_page_table_holds_each_page_at_its_place_on_the_curve(device, source):
 def test_cells_name_the_classes_inside(device, source):
     scene = Scene(device, len(source.ram.view))
     scene.set_page_map(source.page_map())
-    cells = table_of(scene, scene.cell_table, scene.page_order - 2)
+    cells = table_of(scene, scene.page_table.cell_buffer, scene.page_order - 2)
     for cell, classes in enumerate(source.entries["page_class"].reshape(-1, 64)):
         x, y, z = to_xyz(cell, scene.page_order - 2)
         assert cells[z, y, x] == sum(1 << int(c) for c in np.unique(classes))
@@ -71,14 +73,14 @@ def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():
 def test_only_bytes_of_visible_bodies_show(device, source):
     scene = Scene(device, len(source.ram.view))
     pages = {c: np.flatnonzero(source.entries["page_class"] == c)[:3] for c in PageClass}
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()  # no map yet
+    assert not scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()  # no map yet
     scene.set_page_map(source.page_map())
-    assert scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
-    assert scene.show_bytes(pages[PageClass.PROCESS_HEAP]).any()
-    assert not scene.show_bytes(pages[PageClass.OTHER]).any()
-    assert not scene.show_bytes(np.zeros(0, np.int64)).any()
+    assert scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()
+    assert scene.shows_bytes(pages[PageClass.PROCESS_HEAP]).any()
+    assert not scene.shows_bytes(pages[PageClass.OTHER]).any()
+    assert not scene.shows_bytes(np.zeros(0, np.int64)).any()
     scene.toggle([PageClass.KERNEL_TEXT])
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
+    assert not scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()
 
 
 def test_a_guest_that_is_not_understood_is_drawn_as_touched_and_untouched(source, monkeypatch):
@@ -93,12 +95,12 @@ def test_a_guest_that_is_not_understood_is_drawn_as_touched_and_untouched(source
 
 def test_toggle_shows_and_hides(device):
     scene = Scene(device, 1 << 18)
-    mask = scene.visible_mask
+    mask = visible_mask(scene.look)
     assert not mask & 1
     scene.toggle([PageClass.OTHER])
-    assert scene.visible_mask == mask & ~(1 << PageClass.OTHER)
+    assert visible_mask(scene.look) == mask & ~(1 << PageClass.OTHER)
     scene.toggle([PageClass.OTHER])
-    assert scene.visible_mask == mask
+    assert visible_mask(scene.look) == mask
 
 
 @pytest.mark.parametrize(("mib", "order", "extent"), [(64, 5, 2), (128, 5, 3), (256, 6, 1), (512, 6, 2), (1024, 6, 3)])

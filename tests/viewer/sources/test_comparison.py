@@ -15,10 +15,11 @@ from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.offscreen import load_scene, show_view
+from viewer.render.page_colours import page_colours
 from viewer.sources.comparison import Comparison, with_difference
 from viewer.sources.source import MemoryOnlySource
 from viewer.view.camera import default_camera
-from viewer.view.look import Mode
+from viewer.view.look import Mode, value_ramp
 from viewer.view.views import View, parse_view
 
 pytestmark = pytest.mark.usefixtures("no_errors")
@@ -83,14 +84,14 @@ def test_a_picture_shows_what_differs_in_its_colours(tmp_path, device):
     view = parse_view(with_difference("shade=0"), View(default_camera()))
     assert view.look.mode is Mode.DIFFERENCE
     show_view(scene, source.ram, view)
-    colours = scene.page_colours()[:, :3].tolist()
-    changed, appeared = scene.steps()[85].tolist(), scene.steps()[170].tolist()
+    colours = page_colours(scene)[:, :3].tolist()
+    changed, appeared = value_ramp(scene.look)[85].tolist(), value_ramp(scene.look)[170].tolist()
     assert (colours[3], colours[40]) == (changed, appeared)
     assert colours[1] not in (changed, appeared)
     source.write(1, b"n")
     source.comparison.update(np.array([1]), np.array([True]))
     scene.update_pages(source.ram.view, np.array([1]), np.array([True]), 1.0)
-    assert scene.page_colours()[1, :3].tolist() == changed
+    assert page_colours(scene)[1, :3].tolist() == changed
 
 
 def test_machines_that_lie_otherwise_cannot_be_compared(tmp_path):
@@ -134,6 +135,6 @@ def test_a_window_shows_what_changes_appears_and_goes_while_it_is_open(tmp_path,
     screen.draw_until(lambda: screen.state.is_idle)
     fresh = load_scene(source, screen.state.scene.device)
     assert np.array_equal(screen.state.scene.pool.read_voxels(), fresh.pool.read_voxels())
-    colours, steps = screen.state.scene.page_colours()[:, :3].tolist(), screen.state.scene.steps()
+    colours, steps = page_colours(screen.state.scene)[:, :3].tolist(), value_ramp(screen.state.scene.look)
     told = [steps[85 * kind].tolist() for kind in wanted]
     assert [colours[page] for page in (1, 2, 41, 50)] == [*told[:2], *told[3:]]

@@ -13,7 +13,7 @@ from viewer.app import appearance, highlighting
 from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes, legend_classes, shorten
 from viewer.picture.legend_entries import scale_ticks
-from viewer.view.look import Layer, Mode, Slice
+from viewer.view.look import Layer, Mode, Slice, value_ramp
 from viewer.view.palette import PALETTES, colour_of
 
 from . import Layout, transfer
@@ -94,7 +94,7 @@ def _draw_colouring(state: ViewerState) -> None:
 def _draw_ramp(state: ViewerState) -> None:
     place, width = imgui.get_cursor_screen_pos(), imgui.get_content_region_avail().x
     height = imgui.get_text_line_height() * 0.6
-    pen, steps = imgui.get_window_draw_list(), state.scene.steps()
+    pen, steps = imgui.get_window_draw_list(), value_ramp(state.scene.look)
     for number in range(64):
         low = imgui.ImVec2(place.x + width * number / 64, place.y)
         # To the end, under those that follow: where smoothed edges met, the background would show.

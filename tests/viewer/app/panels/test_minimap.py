@@ -8,6 +8,7 @@ import pytest
 from viewer.app.panels import lay_out
 from viewer.app.panels.minimap import MARGIN, SIDE, MapTexture, draw
 from viewer.picture.minimap import page_to_xy
+from viewer.render.page_colours import page_colours
 
 SIZE = (700, 500)
 
@@ -48,7 +49,7 @@ def middle_of(page, state, texture):
 
 def test_the_map_shows_the_colours_of_pages_and_is_filled_only_when_they_change(panel, state):
     _, texture, picture = panel
-    shown, colours = picture(), state.scene.page_colours()
+    shown, colours = picture(), page_colours(state.scene)
     solid = np.flatnonzero(colours[:, 3])
     for page in solid[:: max(len(solid) // 20, 1)].tolist():
         x, y = middle_of(page, state, texture)
