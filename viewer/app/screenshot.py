@@ -11,7 +11,8 @@ import wgpu
 from qemu_bridge.errors import GlassBoxError
 
 from ..picture.legend import draw_overlay, find_labels, legend_shift
-from ..picture.offscreen import parse_picture_size, write_picture
+from ..picture.output import write_picture
+from ..picture.size import parse_picture_size
 from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
 from ..view.views import format_view

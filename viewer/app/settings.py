@@ -95,7 +95,7 @@ def _checked(name: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML hol
     if not isinstance(value, str):
         raise ValueError("window, or WIDTHxHEIGHT")
     if value != "window":
-        from ..picture.offscreen import parse_picture_size
+        from ..picture.size import parse_picture_size
 
         parse_picture_size(value)
     return value

@@ -1,0 +1,105 @@
+"""One picture of a machine or a capture, without a display: the library function behind ``glassbox snap``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..render.raymarch import PASSES, Renderer
+from ..sources.comparison import with_difference
+from ..sources.machine import MachineSource
+from ..sources.source import Source
+from ..view.views import View, format_view, parse_view
+from .offscreen import choose_camera, load_scene, render_scene, show_view
+from .output import validate_output, write_picture
+from .size import validate_picture_size
+
+Progress = Callable[[int, int], None]
+"""Takes how many steps are done, and of how many."""
+_STEPS_BEFORE, _STEPS_AFTER = 2, 1
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapOptions:
+    """What to draw, and where to; `UsageError` for a size out of range.
+
+    Attributes:
+        output: path of the PNG.
+        width, height: in pixels, 16 to 8192.
+        at: text of a view (`viewer.view.views`); empty for the view that shows most.
+        against: folder of a capture to compare with; None for none.
+        order: of the voxel grid, 6 to 10; None for the finest that fits.
+    """
+
+    output: str
+    width: int = 1280
+    height: int = 720
+    at: str = ""
+    against: str | None = None
+    order: int | None = None
+
+    def __post_init__(self) -> None:
+        validate_picture_size(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapResult:
+    """The picture that was written.
+
+    Attributes:
+        path: of the PNG.
+        width, height: in pixels.
+        at: text of the view drawn, to draw or open it again.
+        title: of the machine: name, RAM size, kernel.
+        elapsed_s: seconds that loading and drawing took.
+    """
+
+    path: str
+    width: int
+    height: int
+    at: str
+    title: str
+    elapsed_s: float
+
+
+def snap_machine(name: str, options: SnapOptions, progress: Progress = no_progress) -> SnapResult:
+    """`snap` of the machine, or the capture's folder, `name`; `UnknownMachineError` if there is none.
+
+    >>> snap_machine("demo", SnapOptions("demo.png", at="mode=entropy")).elapsed_s < 10
+    True
+    """
+    validate_output(Path(options.output))
+    return snap(MachineSource(name, options.against), options, progress)
+
+
+def snap(source: Source, options: SnapOptions, progress: Progress = no_progress) -> SnapResult:
+    """Write a picture of `source`; its comparison, if it has one, is drawn unless `options.at` names another colouring.
+
+    Raises `UsageError` for a wrong view or order, `GraphicsError` without an adapter, and `GlassBoxError` where the file
+    cannot be written, which is found out before anything is drawn.
+    """
+    started_s, path = time.monotonic(), Path(options.output)
+    validate_output(path)
+    size, total = (options.width, options.height), _STEPS_BEFORE + PASSES + _STEPS_AFTER
+    scene = load_scene(source, order=options.order)
+    progress(1, total)
+    at = options.at if source.comparison is None else with_difference(options.at)
+    view = parse_view(at, View(choose_camera(Renderer(scene))))
+    show_view(scene, source.ram, view)
+    progress(_STEPS_BEFORE, total)
+    picture = render_scene(
+        scene,
+        size,
+        camera=view.camera,
+        title=source.title,
+        on_pass=lambda done: progress(_STEPS_BEFORE + done, total),
+    )
+    write_picture(picture, path)
+    progress(total, total)
+    return SnapResult(str(path), *size, format_view(view), source.title, time.monotonic() - started_s)
