@@ -7,7 +7,7 @@ Standard output gets a line for each report of progress and one for the end, and
     {"ok": true, "result": {"path": "demo.png", ...}}
     {"ok": false, "kind": "UsageError", "message": "..."}
 
-`kind` is a class of `qemu_bridge.errors`. Unknown options are passed over.
+`kind` is a class of `qemu_bridge.errors`. Unknown options are ignored.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _perform(name: str, options: SnapOptions | VideoOptions, progress: Progress)
 
 
 def read_request(kind: type[SnapOptions] | type[VideoOptions], text: str) -> tuple[str, SnapOptions | VideoOptions]:
-    """(name, options) of a request; `UsageError` for one that is none."""
+    """(name, options) of a request; `UsageError` for one that is not understood."""
     try:
         request = json.loads(text)
         name, given = request["name"], request.get("options", {})

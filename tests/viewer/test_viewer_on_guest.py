@@ -97,7 +97,7 @@ def test_what_a_program_writes_shows_within_two_frames(machine, device):
             for corner in zip(z, y, x, strict=True):
                 brick = voxels[tuple(slice(low, low + 16) for low in corner)]
                 assert (brick == ord("Q")).all()
-            assert (scene.page_style.heat.glow(expected) > 0).all()
+            assert (scene.page_style.heat.brightness(expected) > 0).all()
     finally:
         watcher.stop()
         machine.exec("rm /tmp/pattern")
@@ -200,7 +200,7 @@ class Screen:
 def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
     with booted("watched", image) as found, Screen("watched") as screen:
         found.client.pause()
-        wait_until(lambda: "at rest" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title(), 60)
         before = screen.grab(tmp_path / "before.png")
         assert count_of_class(before, PageClass.KERNEL_TEXT) > 300
         found.client.resume()
@@ -208,7 +208,7 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
         found.exec("dd if=/dev/urandom of=/tmp/filler bs=1M count=24 2>/dev/null")
         found.client.pause()
         time.sleep(3)
-        wait_until(lambda: "at rest" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title(), 60)
         after = screen.grab(tmp_path / "after.png")
         changed = np.abs(after - before).max(axis=2) > 12
         assert np.count_nonzero(changed[:, 250:]) > 2000

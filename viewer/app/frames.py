@@ -18,7 +18,7 @@ from ..sources.heat import Pages
 from ..view.curve import to_xyz
 from ..view.tiles import Tiles
 from .gui import Gui
-from .panels import Layout
+from .panels.layout import Layout
 from .pick import PickResult, pick_at
 from .resolution_scaler import ResolutionScaler
 from .schedule import Schedule
@@ -69,7 +69,7 @@ class FrameLoop:
         """Draw one frame and ask for the next, now or later, as it is wanted; `wgpu.GPUError` for a lost device."""
         size, state = self._surface.size, self._state
         if min(size) < LEAST_PIXELS:
-            return  # resized to nothing: there is nobody to draw for
+            return  # resized to nothing
         now = time.monotonic()
         waited, self._last_frame = now - self._last_frame, now
         elapsed = min(waited, 0.1)
@@ -185,7 +185,7 @@ class FrameLoop:
 
     def _set_title(self) -> None:
         state = self._state
-        phase = "machine gone" if state.watcher.error else "at rest" if state.is_idle else "live"
+        phase = "machine gone" if state.watcher.error else "idle" if state.is_idle else "live"
         title = f"Glass Box - {state.name} - {phase}"
         if title != self._title:
             self._title = title

@@ -13,7 +13,8 @@ from wgpu.utils.imgui import ImguiRenderer
 
 from ..view.labels import Label
 from .commands import Commands
-from .panels import Layout, command_palette, details, help, lay_out, layers, marks, menu, minimap, status, theme
+from .panels import command_palette, details, help, layers, marks, menu, minimap, status, theme
+from .panels.layout import Layout, lay_out
 from .state import ViewerState
 
 
@@ -21,7 +22,7 @@ class Gui:
     """The panels of one window.
 
     Attributes:
-        labels: words on the picture, with places in physical pixels.
+        labels: text on the picture, with places in physical pixels.
     """
 
     def __init__(self, canvas: Any, state: ViewerState, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas

@@ -74,7 +74,7 @@ def add_bookmark(state: ViewerState, name: str = "") -> None:
 
     def keep() -> None:
         kept = state.bookmarks.add(name or state.bookmarks.free_name(), format_view(state.view))
-        state.notify(f"kept this view as {kept!r}")
+        state.notify(f"saved this view as {kept!r}")
 
     state.attempt(keep)
 

@@ -1,4 +1,4 @@
-"""What is under the cursor: the page, the byte, whose it is, and the bytes around it, as a small box of text."""
+"""Picking: the page and byte under the cursor, its owner, and the bytes around it, also as a small box of text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PickResult:
         offset: the byte's offset in it; of several that share a voxel the first.
         physical: its guest-physical address; None where the source does not tell how RAM is laid out.
         page_class: what the page is.
-        owner: whose it is, None for nobody.
+        owner: of the page, None for none.
         is_shared: whether more than one process maps it.
         content: the aligned 16 bytes it is one of.
     """
@@ -49,7 +49,7 @@ class PickResult:
 def pick_at(
     renderer: Renderer, ram: Ram, camera: Camera, size: tuple[int, int], pixel: tuple[int, int]
 ) -> PickResult | None:
-    """The picked that a pixel (x, y) of a picture of `size` shows; None for air, empty glass or a place outside."""
+    """The byte that a pixel (x, y) of a picture of `size` shows; None for empty space, empty glass or a place outside."""
     if not (0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1]):
         return None
     picks = renderer.pick(camera, size, pixel, (1, 1))

@@ -235,7 +235,7 @@ class Session:
         def build() -> None:
             self.rebuild(state.scene.device, page_map)
             self._renew()
-            state.notify(f"{state.name} is back")
+            state.notify(f"{state.name} is running again")
 
         state.attempt(build)
         self._watch_events()

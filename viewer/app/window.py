@@ -4,7 +4,7 @@ Its parts are put together here: what is drawn on (`viewer.app.surface`), the pa
 (`viewer.app.input_handler`), the machine (`viewer.app.session`), pictures for files (`viewer.app.screenshot`), when frames are drawn
 (`viewer.app.schedule`) and what a frame does (`viewer.app.frames`). They share one `viewer.app.state.ViewerState`.
 
-What can go wrong meanwhile (the machine ends, the graphics device is lost, a settings file is no such thing) is a
+What can go wrong meanwhile (the machine ends, the graphics device is lost, a settings file is invalid) is a
 message in the window and in the log; a machine that returns under its name is shown again.
 """
 
@@ -140,7 +140,7 @@ class Window:
             self.stop()
 
     def start(self) -> None:
-        """Begin to watch and to draw, on an event loop that somebody else runs."""
+        """Begin to watch and to draw, on an event loop that the caller runs."""
         self.canvas.request_draw(self._draw)
         self.session.start()
 

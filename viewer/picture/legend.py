@@ -1,7 +1,7 @@
-"""The words on the picture: title, legend, caption, and labels on what is seen; drawn by Pillow.
+"""The text on the picture: title, legend, caption, and labels; drawn by Pillow.
 
 The result is one premultiplied RGBA image of the picture's size, which the renderer lays over the picture
-in a window and offscreen alike. Sizes are for a picture 720 pixels high and grow with it.
+in a window and offscreen. Sizes are for a picture 720 pixels high and grow with it.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Pen:
 def draw_overlay(
     size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there are no words.
+    """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there is no text.
 
     `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
     the digit that toggles a class.
@@ -222,12 +222,12 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
         y += row
     untouched = counts.get(PageClass.UNTOUCHED, 0)
     if untouched:
-        pen.text(left + 26 * pen.scale, y, "never touched: air", 13, QUIET)
+        pen.text(left + 26 * pen.scale, y, "never touched", 13, QUIET)
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
 
 
 def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
-    """The heading, and what the colours mean: legend_entries with sizes, or a scale with words beside it."""
+    """The legend of a mode: entries with sizes, or a colour scale with ticks."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
     rows, look = legend_entries(scene), scene.look
     height = 26 * len(rows) if rows else _SCALE_HEIGHT

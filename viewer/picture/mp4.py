@@ -30,7 +30,7 @@ class Mp4:
         import av
 
         if not path.name:
-            raise UsageError(f"{path} is no name for a video; give a file such as -o tour.mp4")
+            raise UsageError(f"{path} is not a file name; give a file such as -o tour.mp4")
         if path.is_dir():
             raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
         self._av, self._path = av, path

@@ -37,7 +37,7 @@ class Shot:
 
 
 def parse_script(text: str, start: View) -> tuple[Shot, ...]:
-    """The shots in `text`; the first continues `start`. `UsageError`, naming the line, for one that makes no sense."""
+    """The shots in `text`; the first continues `start`. `UsageError`, naming the line, for an invalid one."""
     shots: list[Shot] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split("#", 1)[0].split(None, 1)
@@ -67,7 +67,7 @@ def read_script(name: str) -> str:
     except OSError as error:
         raise UsageError(f"cannot read the video script {name} ({error.strerror}); give a text file or -") from None
     except UnicodeDecodeError:
-        raise UsageError(f"the video script {name} is no text; write lines such as '4 yaw=125'") from None
+        raise UsageError(f"the video script {name} is not text; write lines such as '4 yaw=125'") from None
 
 
 def _next_view(text: str, before: View) -> View:
@@ -82,7 +82,7 @@ def _to_seconds(word: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= MAX_SECONDS:
-        raise UsageError(f"{word!r} is no time; begin each shot with its seconds, such as '4 yaw=125'")
+        raise UsageError(f"{word!r} is not a time; begin each shot with its seconds, such as '4 yaw=125'")
     return seconds
 
 

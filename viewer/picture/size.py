@@ -16,7 +16,7 @@ def parse_picture_size(text: str) -> tuple[int, int]:
         if all(MIN_SIDE <= int(side) <= MAX_SIDE for side in sides):
             return int(width), int(height)
     raise UsageError(
-        f"{text!r} is no picture size; write WIDTHxHEIGHT with {MIN_SIDE} to {MAX_SIDE} pixels each, such as 1280x720"
+        f"{text!r} is not a picture size; write WIDTHxHEIGHT with {MIN_SIDE} to {MAX_SIDE} pixels each, such as 1280x720"
     )
 
 

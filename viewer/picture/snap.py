@@ -22,7 +22,7 @@ _STEPS_BEFORE, _STEPS_AFTER = 2, 1
 
 
 def no_progress(done: int, total: int) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def snap_machine(name: str, options: SnapOptions, progress: Progress = no_progre
     True
     """
     validate_output(Path(options.output))
-    return snap(MachineSource(name, options.against), options, progress)
+    with MachineSource(name, options.against) as source:
+        return snap(source, options, progress)
 
 
 def snap(source: Source, options: SnapOptions, progress: Progress = no_progress) -> SnapResult:

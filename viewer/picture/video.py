@@ -99,7 +99,8 @@ def record_machine(name: str, options: VideoOptions, progress: Progress = no_pro
     >>> record_machine("demo", VideoOptions("demo.mp4", seconds=2)).frames
     60
     """
-    return record_video(MachineSource(name, options.against), options, progress)
+    with MachineSource(name, options.against) as source:
+        return record_video(source, options, progress)
 
 
 def record_video(source: Source, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
@@ -141,8 +142,8 @@ def record(
 ) -> int:
     """Write the video to `path` and return its number of frames.
 
-    `shots` is asked once the scene is there, whose extent a first view may depend on; `progress` is told how many
-    frames are done, of how many.
+    `shots` is called once the scene is loaded, as a first view may depend on its extent; `progress` gets how many frames
+    are done, and of how many.
     """
     _validate_fps(fps)
     with Mp4(path, size, fps) as file:

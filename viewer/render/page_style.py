@@ -1,8 +1,8 @@
-"""A word per page, in file order, that says how the page is coloured beyond its class: its value, heat and marks.
+"""The style of each page: what colours it beyond its class. A word a page, in file order: value, heat and marks.
 
-Bits 0-7 are the value in the look's mode (an index into the palette's ramp), bits 8-15 how much the page glows
-from writes, bits 16-19 flags: `SELECTED`, `HIGHLIGHTED`, `LINES` (only some of its 64-byte lines were found, see below)
-and `LIT` (it shows even amid empty glass). Behind these words stand two per page with a bit for each line.
+Bits 0-7 are the value in the look's mode (an index into the palette's ramp), bits 8-15 its heat
+of writes, bits 16-19 flags: `SELECTED`, `HIGHLIGHTED`, `LINES` (only some of its 64-byte lines are highlighted, see below)
+and `LIT` (it shows even inside empty glass). Behind these words stand two per page with a bit for each line.
 As metadata is small (12 bytes a page) it is sent in spans, whatever changed in between.
 """
 
@@ -18,18 +18,18 @@ from ..view.look import Look, Mode
 
 SELECTED, HIGHLIGHTED, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | HIGHLIGHTED
-_LEAST_GLOW = 8
+_LEAST_HEAT = 8
 
 
 class PageStyle:
-    """The words, where they come from, and the buffer that holds them.
+    """The style words, what they are made of, and the buffer that holds them.
 
     Attributes:
         heat: of writes.
         entropy: of pages.
-        executions: how often each page was executed, `uint32`; None where nobody counts.
+        executions: how often each page was executed, `uint32`; None while nothing is counted.
         difference: how each page differs from another capture (`qemu_bridge.captures.compare.compare_pages`); None for no comparison.
-        lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or found.
+        lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or highlighted.
         buffer: the words on the device.
     """
 
@@ -50,7 +50,7 @@ class PageStyle:
 
     @property
     def has_marks(self) -> bool:
-        """Whether any page is selected or found."""
+        """Whether any page is selected or highlighted."""
         return bool(self._marks.any())
 
     def marked(self, flag: int) -> Pages:
@@ -82,7 +82,7 @@ class PageStyle:
         if look.mode is Mode.WRITES:
             return self.heat.rate(pages)
         if look.mode is Mode.EXECUTION and self.executions is not None:
-            # Copied once: whoever counts goes on counting.
+            # Copied once: the counts change meanwhile.
             counts = np.array(self.executions[: self.page_count])
             known = np.zeros(len(pages), np.uint32)
             known[pages < len(counts)] = counts[pages[pages < len(counts)]]
@@ -107,10 +107,12 @@ class PageStyle:
         if not len(pages):
             return pages
         values = self.values(look, owners, pages, now_s)
-        # Where colours tell what happens, a glow over them would lie.
-        glow = self.heat.glow(pages) if look.heat and not look.mode.is_activity else np.zeros(len(pages), np.uint8)
-        words = values | glow.astype(np.uint32) << np.uint32(8) | self._marks[pages]
-        is_lit = (glow >= _LEAST_GLOW) | (self._marks[pages] & np.uint32(MARKED) != 0)
+        # Where colours show activity, heat over them would mislead.
+        heat = (
+            self.heat.brightness(pages) if look.heat and not look.mode.is_activity else np.zeros(len(pages), np.uint8)
+        )
+        words = values | heat.astype(np.uint32) << np.uint32(8) | self._marks[pages]
+        is_lit = (heat >= _LEAST_HEAT) | (self._marks[pages] & np.uint32(MARKED) != 0)
         if look.mode.is_activity:
             is_lit |= values > 0
         words |= np.where(is_lit & shows, np.uint32(LIT), np.uint32(0))

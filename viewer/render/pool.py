@@ -78,7 +78,7 @@ class PagePool:
         """Reserve a pool for `ram_size` bytes.
 
         Without an `order` the finest that the device can hold is chosen. `GraphicsError` where it cannot hold the
-        one asked for, or none; `UsageError` for an order that makes no sense.
+        one asked for, or none; `UsageError` for one out of range.
         """
         self.device = device
         self.ram_size = ram_size

@@ -1,4 +1,4 @@
-"""The renderer: runs ``raymarch.wgsl`` over a scene and presents the picture, in a window or offscreen alike.
+"""The renderer: runs ``raymarch.wgsl`` over a scene and presents the picture, in a window and offscreen.
 
 A picture is refined: every pass draws the whole picture once with another offset inside the pixel and
 other random directions for shadow and ambient rays, and is averaged with the passes before it in a
@@ -53,7 +53,7 @@ class Picks:
     """What pixels show; arrays of shape (height, width).
 
     Attributes:
-        pages: page numbers of the RAM file, -1 for air and empty glass.
+        pages: page numbers of the RAM file, -1 for empty space and empty glass.
         offsets: byte offsets in those pages; the first byte of the voxel where voxels are coarse.
         distances: from the eye, in edges of the cube; 0 where there is no page.
     """
@@ -200,7 +200,7 @@ class Renderer:
         view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.page_style.has_marks
         modes = {Mode.CLASS: _CLASS, Mode.BYTES: _BYTES}
         view["mode"] = modes.get(look.mode, _ACTIVITY if look.mode.is_activity else _VALUE)
-        # With no opacity no byte is looked for; a byte of zero is none.
+        # With no opacity no byte is drawn; a byte of zero never is.
         view["tone"] = (max(tone.low, 1) if tone.opacity else 256, tone.high, tone.gamma, tone.opacity)
         if look != self._palette_look:
             self._palette_look = look
@@ -211,7 +211,7 @@ class Renderer:
     def _light(
         right: npt.NDArray[np.float64], up: npt.NDArray[np.float64], forward: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        # The lamp goes with the eye about the vertical axis, so the faces one sees are always lit alike.
+        # The light follows the eye about the vertical axis, so visible faces are always lit the same.
         level = np.array([-forward[0], 0.0, -forward[2]])
         level /= max(float(np.linalg.norm(level)), 1e-6)
         toward = np.array([0.0, 0.78, 0.0]) - 0.42 * right + 0.46 * level
@@ -317,5 +317,5 @@ class Renderer:
         return target
 
     def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
+        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for empty space and empty glass."""
         return self.pick(camera, size).pages

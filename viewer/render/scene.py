@@ -96,7 +96,7 @@ class Scene:
         self.set_look(self.look.toggled(classes))
 
     def set_look(self, look: Look) -> bool:
-        """Draw as `look` says; return whether that is anything new. Only words and masks are made anew."""
+        """Draw as `look` says; return whether anything changed. Only styles and masks are recomputed."""
         if look == self.look:
             return False
         self.look = look
@@ -117,7 +117,7 @@ class Scene:
     def update_pages(
         self, ram: npt.NDArray[np.uint8], pages: Pages, written: npt.NDArray[np.bool_], now_s: float
     ) -> bool:
-        """Copy changed `pages` to the device and let those that were `written` glow; return whether any of it shows.
+        """Copy changed `pages` to the device and heat those that were `written`; return whether any of it shows.
 
         Pages not `written` are only seen for the first time. `now_s` is the clock that `advance` gets.
         """
@@ -133,7 +133,7 @@ class Scene:
         return self._update_style(pages[written]) or len(seen) > 0
 
     def clear_pages(self, pages: Pages) -> None:
-        """Let `pages` be zeros: they were given back to the host, so they must not be read."""
+        """Draw `pages` as zeros: they were given back to the host, so they must not be read."""
         if not len(pages):
             return
         self.content_revision += 1
@@ -143,7 +143,7 @@ class Scene:
         self._update_style(pages)
 
     def take_stale(self) -> Pages:
-        """Pages that look otherwise than when this was last asked, ascending, as far as the page map says the same of them."""
+        """Pages whose bytes or style changed since the last call, ascending."""
         stale = np.flatnonzero(self._stale)
         self._stale[stale] = False
         return stale

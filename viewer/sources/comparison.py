@@ -1,7 +1,7 @@
 """A machine's memory against that of a capture of it, kept up while the machine runs.
 
-At first all pages are compared (`qemu_bridge.captures.compare`). Later only those that the window draws anew are, a few
-MiB a frame, so a machine that stands still costs nothing. Pages given back to the host are among them.
+At first all pages are compared (`qemu_bridge.captures.compare`). Later only those that the window draws again are, a few
+MiB a frame, so a paused machine costs nothing. Pages given back to the host are among them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Comparison:
     """
 
     def __init__(self, before: GuestRam, now: GuestRam) -> None:
-        """Compare all; `UsageError` for machines whose RAM does not lie alike."""
+        """Compare all; `UsageError` for machines whose RAM layouts differ."""
         self.kinds: npt.NDArray[np.uint8] = compare_pages(before, now)
         self._before, self._now = before, now
         self._was_there = before.resident_pages()
 
     def update(self, pages: Pages, touched: npt.NDArray[np.bool_]) -> Pages:
-        """Compare `pages` again; return those of which something else is true now.
+        """Compare `pages` again; return those whose kind of difference changed.
 
         `touched` says which of them have memory now. The others are not read: that would give them some.
         """

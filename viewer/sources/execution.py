@@ -1,4 +1,4 @@
-"""What the guest executes right now, page by page: counted by the plugin in QEMU's translator, faded here by time."""
+"""What the guest executes now, page by page: counted by the plugin in QEMU's translator; the counts decay here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PERIOD_S = 0.25
 HALF_LIFE_S = 2.0
 ASK_S = 0.5
-"""A page that is stored to all the time has its writer named no more often."""
+"""The last writer of a page is asked for no more often."""
 
 
 class ExecutionWatch:
@@ -55,7 +55,7 @@ class ExecutionWatch:
         self._thread.join(timeout=10)
 
     def writers(self, queries: Queries, offset: int) -> list[str]:
-        """In words, who stored last to the page of byte `offset`; asks `queries`, so the words come a moment later."""
+        """The last writer of the page of byte `offset`, as text; it comes from `queries`, a moment later."""
         heat, page = self._heat, offset >> PAGE_SHIFT
         if heat is None or not 0 <= page < len(heat.writers):
             return ["not counted yet"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from qemu_bridge.errors import GuestError
 from qemu_bridge.memory.addresses import format_size
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 
 class MachineSource:
-    """A running machine as a `viewer.sources.source.Source`. A client serves one thread, so every thread gets its own."""
+    """A running machine as a `viewer.sources.source.Source`. A client serves one thread, so every thread gets its own.
+
+    As a context manager it closes its clients at the end; its RAM must not be read afterwards.
+    """
 
     def __init__(self, name: str, capture: str | None = None) -> None:
         """Connect to machine `name`, compared with the folder `capture` if one is named.
 
-        `UnknownMachineError` if there is none, `UsageError` for a capture that is none or of another machine.
+        `UnknownMachineError` if there is none, `UsageError` for a folder that is not a capture of it.
         """
         self._name, self._capture = name, capture
         self._local = threading.local()
+        self._clients: list[Client] = []
         self._client()
 
     def _client(self) -> Client:
@@ -35,8 +39,19 @@ class MachineSource:
 
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = Client.connect(self._name)
+            client = self._local.client = self._keep(Client.connect(self._name))
         return client
+
+    def _keep(self, client: Client) -> Client:
+        self._clients.append(client)
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._clients:
+            self._clients.pop().close()
 
     def connect(self) -> Client:
         """A client of the caller's own, to query the daemon with."""
@@ -62,8 +77,7 @@ class MachineSource:
 
         if self._capture is None:
             return None
-        self._other = Client.connect(self._capture)
-        return Comparison(self._other.ram, self.ram)
+        return Comparison(self._keep(Client.connect(self._capture)).ram, self.ram)
 
     @cached_property
     def title(self) -> str:

@@ -98,7 +98,7 @@ class MemoryOnlySource:
         return self.title
 
     def guest_work_s(self) -> float | None:
-        """None: nobody counts it."""
+        """None: it is not known."""
         return None
 
 

@@ -155,7 +155,7 @@ def ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
 
 
 def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
-    """Colours of owner shades 0 to 255, neighbours far apart, 128 (nobody) grey: sRGB, `uint8` of shape (256, 3).
+    """Colours of owner shades 0 to 255, neighbours far apart, 128 (no owner) grey: sRGB, `uint8` of shape (256, 3).
 
     By default hues turn by the golden angle in three steps of lightness; the other palettes, in which hues
     would not do, take steps of their ramp far from each other instead.
@@ -203,7 +203,7 @@ def table(
 
 
 def owner_shade(owner_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """A stable shade 0-255 for each owner id: 128 for nobody (id 0), well spread for consecutive ids.
+    """A stable shade 0-255 for each owner id: 128 for no owner (id 0), well spread for consecutive ids.
 
     Multiplicative hashing by the golden ratio (Knuth, TAOCP volume 3, 6.4) spreads any run of numbers.
     """

@@ -61,4 +61,4 @@ def test_a_machine_that_goes_is_told_of_and_shown_again_when_it_returns(screen):
     assert screen.state.source is returned
     assert screen.state.scene.look == look
     screen.draw_until(lambda: screen.state.is_idle)
-    assert screen.state.messages[-1].text == "synthetic is back"
+    assert screen.state.messages[-1].text == "synthetic is running again"

@@ -16,7 +16,7 @@ from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of
 from viewer.app.state import ViewerState
 from viewer.picture.legend import legend_classes
 
-from . import Layout
+from .layout import Layout
 from .processes import select_process
 from .theme import QUIET, colour, packed, plain, quiet
 
@@ -75,7 +75,7 @@ def _draw_items(items: list[Item], chosen: int) -> Item | None:
         if x > place.x + imgui.calc_text_size(plain(item.title)).x + 12:
             imgui.get_window_draw_list().add_text(imgui.ImVec2(x, place.y), packed(QUIET), words)
     if not items:
-        imgui.text_colored(colour(QUIET), "nothing of that name")
+        imgui.text_colored(colour(QUIET), "no match")
     elif len(items) > _MOST_LINES:
         quiet(f"{len(items) - _MOST_LINES} more")
     return picked
@@ -87,7 +87,7 @@ def _ask_names(state: ViewerState) -> None:
 
 
 def _ask_matches(state: ViewerState) -> None:
-    # What the daemon knows under that name: only the newest question is asked.
+    # What the daemon finds under that name; of several queries only the newest is sent.
     query = state.command_palette.query.strip()
     if len(query) >= 2 and query[0] not in '"' and not query.startswith(("x:", "r:")):
         state.queries.ask("targets", lambda client: client.targets(query), query)
@@ -163,21 +163,21 @@ def _runner(command: Command, state: ViewerState) -> Callable[[], None]:
 
 
 def go_to(state: ViewerState, query: str) -> None:
-    """Fly to the memory that `query` means, when the answer comes; it glows."""
+    """Fly to the memory that `query` means, when the answer comes, and highlight it."""
     count = state.scene.page_count
     state.notify(f"going to {query}")
 
     def ask(client: object) -> tuple[str, object, bool]:
         memory = ask_target(client, query)
         if memory is None:
-            raise UsageError(f"{query!r} is no place in this guest; see docs/targets.md")
+            raise UsageError(f"{query!r} is not found in this guest; see docs/targets.md for what can be written")
         return query, pages_of(memory, count), True
 
     state.queries.ask("highlight", ask, query)
 
 
 def find_in_ram(state: ViewerState, query: str) -> None:
-    """Look for bytes in RAM, on the thread that asks; the pages that hold them glow."""
+    """Look for bytes in RAM, on the query thread; the pages that hold them are highlighted."""
     state.notify(f"looking for {query}")
 
     def look(client: object) -> tuple[str, object, bool]:

@@ -8,7 +8,8 @@ from imgui_bundle import imgui
 
 from viewer.app.state import ViewerState
 
-from . import Layout, inspector, overlays, processes, views
+from . import inspector, overlays, processes, views
+from .layout import Layout
 from .theme import ACCENT, fixed_window, packed
 
 _GRIP = 6.0

@@ -7,7 +7,7 @@ from imgui_bundle import imgui
 from viewer.app.commands import Commands
 from viewer.app.state import ViewerState
 
-from . import Layout
+from .layout import Layout
 from .theme import ACCENT, colour, quiet
 
 

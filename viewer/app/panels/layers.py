@@ -16,7 +16,8 @@ from viewer.picture.legend_entries import scale_ticks
 from viewer.view.look import Layer, Mode, Slice, value_ramp
 from viewer.view.palette import PALETTES, colour_of
 
-from . import Layout, transfer
+from . import transfer
+from .layout import Layout
 from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet
 
 
@@ -44,7 +45,7 @@ def draw(state: ViewerState, layout: Layout) -> None:
 
 
 def _draw_legend_entries(state: ViewerState) -> None:
-    """What the colours stand for where they are not those of the classes below."""
+    """The legend of the mode, where colours are not those of the classes below."""
     look = state.scene.look
     imgui.separator_text(look.mode.label)
     rows = state.legend_cache.rows(state.scene)
@@ -83,7 +84,7 @@ def _draw_colouring(state: ViewerState) -> None:
             if imgui.selectable(name, name == look.palette)[0]:
                 appearance.set_look(state, replace(look, palette=name))
         imgui.end_combo()
-    for name, label in (("owner_edges", "edges of owners"), ("shading", "shading"), ("heat", "glow of writes")):
+    for name, label in (("owner_edges", "owner boundaries"), ("shading", "shading"), ("heat", "heat of writes")):
         changed, is_on = imgui.checkbox(label, getattr(look, name))
         if changed:
             switched: dict[str, Any] = {name: is_on}
@@ -133,7 +134,7 @@ def _draw_class(state: ViewerState, page_class: PageClass, pages: int, number: i
     imgui.selectable("##row", False, 0, imgui.ImVec2(width, height))
     if imgui.is_item_hovered():
         imgui.set_tooltip(
-            "click: show or hide\nright click: this alone, or all again\nshift click: ghost it\nmiddle click: fly there"
+            "click: show or hide\nright click: show only this, or all again\nshift click: dim it\nmiddle click: fly there"
         )
     if imgui.is_item_clicked(0):
         if imgui.get_io().key_shift:

@@ -1,4 +1,4 @@
-"""What is written into the picture: labels, the selected page, pages that glow, what the cursor is over, messages."""
+"""What is written into the picture: labels, the selected page, highlighted pages, what the cursor is over, messages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange
 from viewer.view.palette import material
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono
 
-GLOW = (255, 250, 190)
+HIGHLIGHT = (255, 250, 190)
 LABEL_GAP = 3.0
 _PAD = 4.0
 _MOST_MARKS = 120
@@ -28,11 +28,13 @@ _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 _EDGES = [(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1]
 
 
-def draw(state: ViewerState, layout: Layout, labels: Sequence[Label], ratio: float, with_glow: bool = True) -> None:
+def draw(
+    state: ViewerState, layout: Layout, labels: Sequence[Label], ratio: float, with_highlight: bool = True
+) -> None:
     """Draw behind the panels; `labels` have places in physical pixels, `ratio` of them to a logical one."""
     pen = imgui.get_background_draw_list()
-    if state.highlight is not None and with_glow:
-        _draw_glow(state, layout, pen)
+    if state.highlight is not None and with_highlight:
+        _draw_highlight(state, layout, pen)
     if state.pin is not None:
         _draw_box(state, layout, pen)
     _draw_labels(pen, labels, ratio, layout)
@@ -46,8 +48,8 @@ def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.stack([x, y], axis=-1)
 
 
-def _draw_glow(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
-    # The pages shine by themselves; a few that something may stand before get a dot as well.
+def _draw_highlight(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    # The renderer highlights the pages; a few of them, which other pages may hide, get a dot as well.
     assert state.highlight is not None
     pages = state.highlight.pages
     if len(pages) > _MOST_MARKS:
@@ -56,7 +58,7 @@ def _draw_glow(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> Non
     places = (to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64) + 0.5) / edge
     points = navigation.project(state, places)
     screen = _to_screen(layout, points)
-    ink, shade = packed(GLOW, 0.85), packed(HALO, 0.45)
+    ink, shade = packed(HIGHLIGHT, 0.85), packed(HALO, 0.45)
     for (x, y), depth in zip(screen.tolist(), points[:, 2].tolist(), strict=True):
         if depth > 0.01 and 0 <= x <= layout.width and 0 <= y <= layout.height:
             radius = min(max(0.12 * layout.height / (edge * depth * 0.54), 1.5), 5.0)

@@ -19,7 +19,7 @@ from viewer.picture.legend import HALO
 from viewer.picture.minimap import Minimap, page_to_xy, xy_to_page
 from viewer.render.scene import Scene
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, packed, plain
 
 SIDE, MARGIN = 220.0, 12.0
@@ -36,7 +36,7 @@ _WINDOW = (
 
 
 class MapTexture:
-    """The map as a texture of ImGui's, filled anew only when colours, or what is in view, changed."""
+    """The map as a texture of ImGui's, uploaded only when colours, or what is in view, changed."""
 
     def __init__(self, backend: ImguiWgpuBackend) -> None:
         self._backend = backend

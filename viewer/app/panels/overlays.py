@@ -31,8 +31,8 @@ def draw(state: ViewerState) -> None:
                 state.overlay_name = info.name
         imgui.end_combo()
     imgui.same_line()
-    is_again = imgui.button("again")
-    table = _table(state, is_again)
+    is_refresh = imgui.button("refresh")
+    table = _table(state, is_refresh)
     if table is not None:
         for sentence in table.skipped[:3]:
             quiet(plain(sentence))
@@ -50,11 +50,11 @@ def _infos(state: ViewerState) -> list[OverlayInfo]:
     return list(answer.value)
 
 
-def _table(state: ViewerState, is_again: bool) -> OverlayTable | None:
+def _table(state: ViewerState, is_refresh: bool) -> OverlayTable | None:
     name = state.overlay_name
     answer = state.queries.result("overlay")
     is_other = answer is None or answer.key != name
-    if (is_other or is_again) and not state.queries.is_pending("overlay"):
+    if (is_other or is_refresh) and not state.queries.is_pending("overlay"):
         state.queries.ask("overlay", lambda client: client.overlay(name), name)
     if answer is None or answer.key != name:
         quiet("asking ...")
@@ -136,7 +136,7 @@ def _quoted(name: str) -> str:
 
 
 def format_cell(value: Any, form: str) -> str:  # noqa: ANN401  # a JSON value
-    """A cell as text; `form` is a format specification as an overlay gives it, passed over where it does not fit."""
+    """A cell as text; `form` is a format specification as an overlay gives it, ignored where it does not fit."""
     if value is None:
         return ""
     if isinstance(value, list):

@@ -8,11 +8,11 @@ from viewer.app import selection
 from viewer.app.pick import pick_lines
 from viewer.app.state import ViewerState
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, WARN, colour, fixed_window, plain
 
 _GOOD = (90, 200, 140)
-# Pages that wait to be drawn and are worth telling: a guest at work always has a few.
+# Fewer pending pages are not worth showing: a busy guest always has some.
 _MUCH = 256
 
 
@@ -33,11 +33,11 @@ def draw(state: ViewerState, layout: Layout) -> None:
 def parts(state: ViewerState) -> list[tuple[str, tuple[int, int, int]]]:
     """What the bar says, from the left, with colours."""
     width, height = state.drawn_size
-    rate = "at rest" if state.is_idle else f"{state.frames_per_s:.0f} fps"
+    rate = "idle" if state.is_idle else f"{state.frames_per_s:.0f} fps"
     found = [runstate(state), (rate, QUIET), (f"{width} x {height}", QUIET), (state.controller.mode.value, QUIET)]
     backlog = state.watcher.backlog()
     if backlog >= _MUCH:
-        found.append((f"{backlog} pages to go", WARN))
+        found.append((f"{backlog} pages pending", WARN))
     picked = selection.pinned(state)
     if picked is not None:
         kind, place, *_ = pick_lines(picked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.app.panels import lay_out
+from viewer.app.panels.layout import lay_out
 from viewer.app.panels.minimap import MARGIN, SIDE, MapTexture, draw
 from viewer.picture.minimap import page_to_xy
 from viewer.render.page_colours import page_colours

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from viewer.app import appearance
-from viewer.app.panels import lay_out, layers
+from viewer.app.panels import layers
+from viewer.app.panels.layout import lay_out
 from viewer.app.panels.transfer import set_transfer
 from viewer.view.look import Mode, Transfer
 
