@@ -55,7 +55,7 @@ def guest_page_flags(machine):
 
 def settle(machine):
     """Wait until what served the last commands in the guest has ended."""
-    wait_until(lambda: "timeout" not in {process.name for process in machine.client.processes()})
+    wait_until(lambda: "timeout" not in {process.name for process in machine.client.ps()})
 
 
 def has(words, name):

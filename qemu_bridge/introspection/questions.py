@@ -29,7 +29,7 @@ from ..wire.records import (
     MemoryMapping,
     MemorySpace,
     Module,
-    OverlayList,
+    OverlayInfo,
     OverlayTable,
     PageMapHeader,
     Place,
@@ -169,12 +169,12 @@ class Questions:
 
         return self._answer(tuple(find_type_names(self._kernel.btf, part)))
 
-    def overlays(self) -> OverlayList:
-        """The overlays that there are."""
+    def overlays(self) -> Answer[tuple[OverlayInfo, ...]]:
+        """The overlays that there are, and what could not be loaded."""
         from .overlays import find_overlays
 
         registry = find_overlays()
-        return OverlayList(tuple(registry.infos()), tuple(registry.skipped))
+        return self._answer(tuple(registry.infos()), registry.skipped)
 
     def overlay(self, overlay: str) -> Answer[OverlayTable]:
         """The table of the overlay called `overlay`."""

@@ -19,9 +19,8 @@ from typing import Any
 
 import msgspec
 
-from . import trace_records
 from .operations import BY_NAME, Operation, iter_operations
-from .records import AnyEvent, Answer, Blob, PageClass
+from .records import Answer, AnyEvent, Blob, PageClass
 
 _PART = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -100,9 +99,9 @@ def _argument(row: Operation[..., Any], field: msgspec.structs.FieldInfo) -> str
     return text + (" (all by default)" if is_record else f" = `{json.dumps(field.default)}`")
 
 
-def _all_records() -> set[type]:
+def _all_records() -> set[Any]:
     """Records and enumerations that results, arguments and events reach."""
-    found: set[type] = set()
+    found: set[Any] = set()
     waiting: list[Any] = [AnyEvent]
     for row in iter_operations():
         waiting += [row.result, *(field.type for field in msgspec.structs.fields(row.arguments))]

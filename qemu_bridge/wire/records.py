@@ -350,13 +350,6 @@ class OverlayTable(Record, frozen=True):
     skipped: tuple[str, ...]
 
 
-class OverlayList(Record, frozen=True):
-    """The overlays that a daemon knows, and a sentence for each that it could not load."""
-
-    overlays: tuple[OverlayInfo, ...]
-    skipped: tuple[str, ...] = ()
-
-
 class Status(Record, frozen=True):
     """A machine as its daemon sees it. Sizes in bytes, paths on the daemon's host.
 
