@@ -110,7 +110,7 @@ class Answer(Record, Generic[T], frozen=True):
     def _repr_html_(self) -> str:
         from .html import table_html  # notebooks only
 
-        return table_html(self)
+        return table_html(self.value, self.grade.value, self.skipped)
 
 
 class PageClass(IntEnum):

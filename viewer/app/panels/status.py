@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
+from qemu_bridge.wire.records import Runstate
 from viewer.app import selection
 from viewer.app.pick import pick_lines
 from viewer.app.state import ViewerState
