@@ -8,11 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
-from ..wire import connection
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -67,6 +64,7 @@ def connect(options: argparse.Namespace) -> Client:
     """The client of machine or capture ``options.name``, after sweeping up what killed daemons left behind."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     return Client.connect(options.name)
@@ -92,6 +90,8 @@ def say_skipped(answer: Answer[Any]) -> None:
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """A record, or any JSON value, as JSON; indented for people when they look at it."""
+    import msgspec
+
     text = msgspec.json.encode(value)
     print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
 

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..wire import connection
-
 if TYPE_CHECKING:
     from ..trace.analysis.naming import Naming
 
@@ -28,6 +26,7 @@ def names_from(source: str | None) -> Naming:
     """
     # Only what names something loads the kernel's symbols.
     from ..trace.analysis.naming import Naming, naming_of, naming_of_file
+    from ..wire import connection
 
     if source is None:
         return Naming()

@@ -19,12 +19,9 @@ from tcg_plugin import abi
 
 from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
+from .choices import ACCELERATORS, MACHINES
 
 RAM_BACKEND = "ram"
-MACHINES = ("pc", "q35")
-LAYOUTS = (*MACHINES, "flat")
-"""How a raw RAM image may be laid out: as on a machine type, or without a hole."""
-ACCELERATORS = ("tcg", "kvm")
 _ADVICE = (
     f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"
     " (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"

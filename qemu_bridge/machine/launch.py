@@ -41,7 +41,7 @@ WaitingDaemon = subprocess.Popen[bytes]
 class AttachRequest:
     """What a daemon is to serve as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
-    `machine` says how a RAM image is laid out (`config.LAYOUTS`); empty: find out from the kernel in it.
+    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: find out from the kernel in it.
     """
 
     name: str
@@ -117,7 +117,7 @@ _OPENING_TIME_S = 20.0
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
     """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
 
-    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`config.LAYOUTS`), found out when empty.
+    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`choices.LAYOUTS`), found out when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -126,11 +126,6 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
         _hand_over(daemon, name, {"attach": AttachRequest(name, machine=machine, **paths).to_json()})
-
-
-def is_capture(name: str) -> bool:
-    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
-    return os.sep in name or Path(name, "manifest.json").is_file()
 
 
 def capture_name(folder: Path) -> str:
