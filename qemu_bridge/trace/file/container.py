@@ -90,7 +90,7 @@ class TraceFile:
         """The table of frame `number`, as `SECTION`: what is in it, and how large, without decoding it."""
         return self._table(self.offsets[number], FRAME)[0]
 
-    def _record(self, dtype: np.dtype[Any], offset: int) -> np.void | None:
+    def _record(self, dtype: np.dtype[np.void], offset: int) -> np.void | None:
         if offset < 0 or offset + dtype.itemsize > self.size:
             return None
         record: np.void = np.frombuffer(self._map[offset : offset + dtype.itemsize], dtype)[0]

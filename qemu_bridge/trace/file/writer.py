@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ class TraceWriter:
     What was written stays readable: a unit that does not fit on the disk is removed.
     """
 
-    def __init__(self, path: Path, vcpus: int, about: Mapping[str, Any], time_ns: int) -> None:
+    def __init__(self, path: Path, vcpus: int, about: Mapping[str, object], time_ns: int) -> None:
         if _is_something_else(path):
             raise UsageError(f"{path} exists and is not a trace; give -o another name")
         text = json.dumps(dict(about)).encode()
@@ -71,7 +70,7 @@ class TraceWriter:
         self._roots.append(np.unique(roots))
         self._ids.append(np.packbits(_bitmap(ids)).tobytes())
 
-    def close(self, summary: Mapping[str, Any]) -> None:
+    def close(self, summary: Mapping[str, object]) -> None:
         """Write the index, with `summary` as JSON, and close the file."""
         if self._file.closed:
             return

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +66,7 @@ class Recorder:
         self,
         control: TraceControl,
         path: Path,
-        about: Mapping[str, Any],
+        about: Mapping[str, object],
         frame_blocks: int = FRAME_BLOCKS,
         until_address: int | None = None,
     ) -> None:
