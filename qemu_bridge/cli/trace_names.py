@@ -15,7 +15,7 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symbols",
         metavar="SOURCE",
-        help="the machine the trace is of, while it runs, a capture of it, or a System.map",
+        help="source of names: the running machine, a capture of it, or a System.map",
     )
 
 

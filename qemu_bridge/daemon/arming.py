@@ -1,4 +1,4 @@
-"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's doorbell.
+"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's control block.
 
 The plugin looks at its command when a vCPU resumes, so after writing one the daemon stops the machine and continues
 it, which takes a few milliseconds. While it stands still QEMU's monitor says what the plugin cannot see: CR3 and the
@@ -58,7 +58,7 @@ class TraceArming:
         self._last_watcher = 0
 
     async def arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
-        """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
+        """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: the window opens when it resumes.
 
         Raises `UsageError` for invalid options, `MachineError` when a window is open already or QEMU cannot.
         """
@@ -103,7 +103,7 @@ class TraceArming:
             return self._last_watcher
 
     async def unwatch_heat(self, watcher: int) -> None:
-        """Heat is no longer counted for `watcher`; of one that is not known nothing happens."""
+        """Stop counting heat for `watcher`; an unknown watcher is ignored."""
         async with self._turn:
             if self._watchers.pop(watcher, None) is not None:
                 await self._settle_heat()

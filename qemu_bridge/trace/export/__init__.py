@@ -1,6 +1,6 @@
 """Traces in the formats of other tools: ``glassbox trace export FILE --format FORMAT -o OUTPUT``.
 
-Every format is a fold over frames, so a trace of any size is exported in the memory of one frame. `FORMATS` names them:
+Every format is a fold over frames, so exporting needs the memory of one frame, whatever the size of the trace. `FORMATS` names them:
 each is a module with ``write(trace, output, naming)``.
 
 - ``parquet``: a folder, every executed block as a row, a file for each frame and one for the dictionary.
@@ -26,14 +26,14 @@ FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
 
 
 def export(path: Path, form: str, output: Path, naming: Naming | None = None) -> None:
-    """Write the trace at `path` to `output` in one of `FORMATS`; nothing that is there is overwritten.
+    """Write the trace at `path` to `output` in one of `FORMATS`; nothing is overwritten.
 
     `UsageError` for an unknown format or an output that exists, `HostError` if it cannot be written.
     """
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}; give one of {', '.join(FORMATS)}")
     if output.exists():
-        raise UsageError(f"{output} is there; give -o another name")
+        raise UsageError(f"{output} exists; give -o another name")
     module = importlib.import_module(f".{form}", __name__)
     with TraceReader(path) as trace:
         try:
