@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import signal
 import sys
 import threading
@@ -76,7 +75,7 @@ def record(options: argparse.Namespace) -> int:
     if is_shown:
         print("\r\x1b[K", end="", file=sys.stderr)
     if options.json:
-        print_json({"file": result.file, "end": result.end, **dataclasses.asdict(result.progress)})
+        print_json(result)
     else:
         say(f"{result.file}: {describe(result.progress)}")
         if result.error:

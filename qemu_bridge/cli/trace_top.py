@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +65,7 @@ def top(options: argparse.Namespace) -> None:
     found = find_top(options.file, wanted, naming)
     seconds = time.monotonic() - begun
     if options.json:
-        print_json(dataclasses.asdict(found))
+        print_json(found)
         return
     _print(found)
     say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")

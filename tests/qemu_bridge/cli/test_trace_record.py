@@ -80,7 +80,7 @@ def recording(machine, path, *words):
 def record(machine, path, *words):
     answer = glassbox("trace", machine.name, "-o", str(path), "--json", *words)
     assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
+    return json.loads(answer.stdout)["progress"]
 
 
 def counted(trace):
