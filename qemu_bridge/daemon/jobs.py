@@ -1,6 +1,6 @@
 """Jobs: operations that take seconds or minutes, each in a process of its own that the daemon watches.
 
-The daemon stops the guest for a job and lets it go on, whatever becomes of the process or of the client that asked.
+The daemon pauses the guest for a job and resumes it, whatever happens to the job's process or to the client.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], Awaitable[None]]
 
 
 class Jobs:
-    """The jobs of one machine that are being done."""
+    """The running jobs of one machine."""
 
     def __init__(self, machine: ServedMachine) -> None:
         self._machine = machine
@@ -42,12 +42,12 @@ class Jobs:
         self._count = self._standing_still = 0
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
-        """The result of a job, as JSON; `key` is how `cancel` knows it.
+        """Run a job and return its result as JSON; `key` identifies it to `cancel`.
 
-        Raises the error that the job reports, `MachineError` when its process dies or too many run already.
+        Raises the error that the job reports, `MachineError` when its process dies or too many jobs are running.
         """
         if self._count >= MOST_JOBS:
-            raise MachineError(f"{MOST_JOBS} jobs of this machine run already; wait for one to end")
+            raise MachineError(f"{MOST_JOBS} jobs of this machine are running already; wait for one to end")
         self._count += 1
         try:
             process = self._running[key] = await self._start(operation.name)
@@ -61,7 +61,7 @@ class Jobs:
             self._count -= 1
 
     def cancel(self, key: object) -> bool:
-        """End the job that `key` names as Ctrl-C would; whether there is one."""
+        """Interrupt the job that `key` identifies, as Ctrl-C would; False if there is none."""
         process = self._running.get(key)
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -69,7 +69,7 @@ class Jobs:
         return process is not None
 
     def end_all(self) -> None:
-        """Kill what still runs: the machine ends."""
+        """Kill all running jobs: the machine ends."""
         for process in self._running.values():
             end(process)
 
@@ -100,14 +100,14 @@ class Jobs:
                     changed = await (self._resume(has_paused) if message.ask == "resume" else self._pause())
                     has_paused = changed and message.ask == "pause"
                     process.stdin.write(b"true\n" if changed else b"false\n")
-            raise MachineError(f"the process that did {name} was killed; ask again")
+            raise MachineError(f"the process of job {name} was killed; run it again")
         finally:
             await self._resume(has_paused)
             if begun_at:
                 await asyncio.to_thread(shutil.rmtree, Path(begun_at), ignore_errors=True)
 
     async def _pause(self) -> bool:
-        """Stop the guest for a job; whether it ran. Of jobs that overlap the last lets it go on."""
+        """Pause the guest for a job; return whether it ran. The last of overlapping jobs resumes it."""
         if not self._standing_still and not self._machine.state.is_running:
             return False
         self._standing_still += 1

@@ -1,4 +1,4 @@
-"""Building a guest image: fetch its parts, put them together, store them in the cache whole or not at all."""
+"""Building a guest image: fetch its parts, assemble them, store them in the cache atomically."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _reported(recipe: Recipe) -> Iterator[None]:
     except OSError as error:
         reason = f"{error.strerror}: {error.filename or cache_folder()}"
         raise ImageError(
-            f"image {recipe.name} cannot be stored ({reason}); make room there, or make it writable"
+            f"image {recipe.name} cannot be stored ({reason}); free space there, or make it writable"
         ) from None
 
 
@@ -107,7 +107,9 @@ def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
         _log.info("built image %s in %.1f s", recipe.name, time.monotonic() - started)
     image = find_built(recipe)
     if image is None:
-        raise ImageError(f"image {recipe.name} was built and is gone; is {cache_folder()} being emptied? Try again")
+        raise ImageError(
+            f"image {recipe.name} was built and has disappeared; is {cache_folder()} being emptied? try again"
+        )
     return image
 
 
