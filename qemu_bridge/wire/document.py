@@ -19,8 +19,9 @@ from typing import Any
 
 import msgspec
 
+from .event_records import AnyEvent
 from .operations import BY_NAME, Operation, iter_operations
-from .records import Answer, AnyEvent, Blob, PageClass
+from .records import Answer, Blob, PageClass
 
 _PART = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 

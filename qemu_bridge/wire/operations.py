@@ -29,6 +29,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
+from .capture_records import Manifest, MemoryDifference
 from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
@@ -37,8 +38,6 @@ from .records import (
     ExecResult,
     HeatWatch,
     KernelInfo,
-    Manifest,
-    MemoryDifference,
     MemoryMapping,
     MemorySpace,
     Module,

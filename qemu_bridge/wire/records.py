@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..memory.addresses import PageFrame, PhysicalAddress, RamLayout, RamOffset, RamRegion, VirtualAddress
+from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
 PROTOCOL_VERSION = 2
 
@@ -416,111 +416,9 @@ class HeatWatch(Record, frozen=True):
     path: str
 
 
-class Manifest(Record, frozen=True):
-    """The ``manifest.json`` of a capture; sizes in bytes, addresses guest-physical, times in seconds since 1970.
-
-    Attributes:
-        grade: ``paused`` if the guest was paused while RAM was copied, ``live`` if it ran.
-        paused_s: how long the guest was paused for it; 0 if it was not, or was paused already.
-        regions: (first address, offset in ``ram``, size) of each run of RAM.
-        checksums: CRC-32 of each file but ``ram``, by name; that of ``ram`` leaves out its holes.
-    """
-
-    name: str
-    taken_at: float
-    grade: str
-    paused_s: float
-    machine: str
-    accelerator: str
-    image: str
-    ram_bytes: int
-    regions: tuple[tuple[int, int, int], ...]
-    release: str
-    build_id: str
-    kaslr_offset: int
-    glassbox: str
-    checksums: dict[str, int]
-    skipped: tuple[str, ...] = ()
-
-    @property
-    def layout(self) -> RamLayout:
-        """Where the bytes of ``ram`` appear in the guest."""
-        return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
-
-
-class ClassDifference(Record, frozen=True):
-    """How many pages of a class changed, appeared or are gone between two moments.
-
-    `page_class` is the class at the second moment; of pages that are gone, the class at the first.
-    """
-
-    page_class: str
-    changed: int
-    appeared: int
-    gone: int
-
-
-class ChangedRange(Record, frozen=True):
-    """Adjacent pages with the same change: RAM file offsets of the first and last byte, and the number of pages."""
-
-    first: int
-    last: int
-    pages: int
-    change: str
-
-
-class MemoryDifference(Record, frozen=True):
-    """The difference between two moments of a machine's memory: counts by class, owners that appeared or are gone, and ranges."""
-
-    pages: int
-    differing_pages: int
-    classes: tuple[ClassDifference, ...]
-    owners_appeared: tuple[Owner, ...]
-    owners_gone: tuple[Owner, ...]
-    ranges: tuple[ChangedRange, ...] = ()
-
-
 class MemorySpace(str, Enum):
     """The address space of an address."""
 
     PHYSICAL = "physical"
     VIRTUAL = "virtual"
     """Of a process, else of the kernel."""
-
-
-class Event(Record, frozen=True, tag_field="event"):
-    """Base of the daemon's events: the machine's name, and the time in seconds since 1970."""
-
-    machine: str
-    time: float
-
-
-class RunstateEvent(Event, frozen=True, tag="runstate"):
-    """The vCPUs started or stopped. A new subscriber gets the present state first."""
-
-    runstate: Runstate
-    ready: bool
-
-
-class ReadyEvent(Event, frozen=True, tag="ready"):
-    """The guest's user space is up."""
-
-
-class QmpEvent(Event, frozen=True, tag="qmp"):
-    """An event of QEMU, unchanged."""
-
-    name: str
-    data: dict[str, Any]
-
-
-class ExitedEvent(Event, frozen=True, tag="exited"):
-    """The machine has ended; the last event.
-
-    `status` is QEMU's exit status, negative for the signal that killed it, None where it is unknown.
-    """
-
-    reason: str
-    status: int | None = None
-
-
-AnyEvent = RunstateEvent | ReadyEvent | QmpEvent | ExitedEvent

@@ -19,8 +19,9 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
+from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent
 from qemu_bridge.wire.page_map import PageMap
-from qemu_bridge.wire.records import ExitedEvent, Place, Runstate, RunstateEvent
+from qemu_bridge.wire.records import Place, Runstate
 
 from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch

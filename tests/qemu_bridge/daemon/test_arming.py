@@ -18,8 +18,8 @@ from qemu_bridge.machine.launch import attach
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.trace.recording.ring import RingReader
 from qemu_bridge.wire import connection
+from qemu_bridge.wire.event_records import RunstateEvent
 from qemu_bridge.wire.operations import Operations
-from qemu_bridge.wire.records import RunstateEvent
 from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 

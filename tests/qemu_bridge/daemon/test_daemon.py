@@ -12,7 +12,7 @@ from support import booted, glassbox, is_running, shared_files, wait_until
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import RunstateEvent
+from qemu_bridge.wire.event_records import RunstateEvent
 
 pytestmark = pytest.mark.guest
 

@@ -22,7 +22,8 @@ from qemu_bridge.machine.config import find_qemu
 from qemu_bridge.machine.launch import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import ExitedEvent, Origin, PageClass
+from qemu_bridge.wire.event_records import ExitedEvent
+from qemu_bridge.wire.records import Origin, PageClass
 
 
 class Foreign:

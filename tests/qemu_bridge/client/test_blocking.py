@@ -1,6 +1,7 @@
 """The Python door: what a script sees of a running machine."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import UnknownMachineError, UsageError
+from qemu_bridge.errors import MachineError, UnknownMachineError, UsageError
 from qemu_bridge.wire.records import PageClass
 
 pytestmark = pytest.mark.guest
@@ -79,3 +80,43 @@ def test_cpu_seconds_are_those_of_qemu_and_stand_still_while_it_is_paused(machin
         assert machine.client.cpu_seconds() == pytest.approx(still, abs=0.005)
     finally:
         machine.client.resume()
+
+
+def test_any_thread_may_use_one_client(machine):
+    answers = {}
+
+    def ask(number):
+        answers[number] = [machine.client.qmp("query-name")["name"] for _ in range(10)]
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == {number: [machine.name] * 10 for number in range(6)}
+
+
+def test_a_closed_client_says_so(machine):
+    client = Client.connect(machine.name)
+    client.status()
+    client.close()
+    with pytest.raises(MachineError, match="is closed"):
+        client.status()
+
+
+def test_wait_for_a_state_that_is_so_already_returns_at_once(machine):
+    assert machine.client.wait_for("running").runstate == "running"
+    with pytest.raises(MachineError, match="not paused within"):
+        machine.client.wait_for("paused", 0.2)
+
+
+def test_memory_is_read_over_the_socket_as_it_lies_in_the_file(machine):
+    with machine.paused():
+        first, nothing, last = machine.client.read_memory([(0x1000, 64), (1 << 60, 4), (0x100000, 4096)])
+        assert first == machine.ram.read(0x1000, 64) and last == machine.ram.read(0x100000, 4096)
+    assert nothing is None
+
+
+def test_an_answer_in_a_notebook_is_a_table(machine):
+    html = machine.client.ps()._repr_html_()
+    assert "<td>init</td>" in html and "command_line" in html
