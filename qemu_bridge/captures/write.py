@@ -1,7 +1,7 @@
 """Writes a capture: the page map, RAM, and the kernel's symbols, all of one moment.
 
 The daemon's job process calls this (`daemon.job_process`). The daemon pauses and resumes the guest, so that no client can
-leave it paused; `Hooks.standing_still` asks it to.
+leave it paused; `Hooks.guest_paused` asks it to.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Hooks:
     """Callbacks of `write_capture` to its caller.
 
     Attributes:
-        standing_still: a context in which the guest is paused; yields whether this paused it.
+        guest_paused: a context in which the guest is paused; yields whether this paused it.
         progress: called with the bytes of RAM written and their total.
-        begins_at: called with the folder that is written; remove it if this process is killed.
+        on_draft: called with the folder that is written; remove it if this process is killed.
     """
 
-    standing_still: Callable[[], AbstractContextManager[bool]]
+    guest_paused: Callable[[], AbstractContextManager[bool]]
     progress: Callable[[int, int], None]
-    begins_at: Callable[[Path], None]
+    on_draft: Callable[[Path], None]
 
 
 def write_capture(
@@ -82,7 +82,7 @@ def write_capture(
     except OSError as error:
         raise HostError(f"cannot write to {folder.parent} ({error.strerror}); give another path with -o") from None
     try:
-        hooks.begins_at(draft)
+        hooks.on_draft(draft)
         manifest = _write(client, draft, live, hooks)
         (draft / MANIFEST).write_text(
             json.dumps({"format": FORMAT, "version": VERSION} | msgspec.structs.asdict(manifest), indent=1)
@@ -103,7 +103,7 @@ def _write(client: Client, draft: Path, live: bool, hooks: Hooks) -> Manifest:
     # A refresh now makes the one during the pause fast.
     _page_map(client)
     taken_at, started = time.time(), time.monotonic()
-    with contextlib.nullcontext(False) if live else hooks.standing_still() as was_running:
+    with contextlib.nullcontext(False) if live else hooks.guest_paused() as was_running:
         page_map, skipped = _page_map(client)
         checksums = {RAM: _copy_ram(client.ram, draft / RAM, hooks.progress)}
     paused_s = time.monotonic() - started if was_running else 0.0

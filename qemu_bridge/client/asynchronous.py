@@ -25,7 +25,7 @@ from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer
 from .blocking import PAGE_MAP_TRIES
 from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find, shared_context
+from .local import LocalMachine, find_machine, shared_context
 
 if TYPE_CHECKING:
     from ..wire.page_map import PageMap
@@ -53,7 +53,7 @@ class AsyncClient(Operations, LocalMachine):
 
         `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
         """
-        return cls(find(name))
+        return cls(find_machine(name))
 
     async def __aenter__(self) -> AsyncClient:
         self._control: zmq.asyncio.Socket = self._context.socket(zmq.DEALER)

@@ -29,7 +29,7 @@ from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find, portable_command, shared_context
+from .local import LocalMachine, find_machine, portable_command, shared_context
 
 # As in `local`.
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Client(Operations, LocalMachine):
 
         `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
         """
-        return cls(find(name))
+        return cls(find_machine(name))
 
     def __enter__(self) -> Client:
         return self

@@ -30,7 +30,7 @@ def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
     return zmq.Context()
 
 
-def find(name: str) -> Connection:
+def find_machine(name: str) -> Connection:
     """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
     if launch.is_capture(name):
         return launch.open_capture(Path(name))

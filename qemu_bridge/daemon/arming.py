@@ -24,7 +24,7 @@ from ..wire.trace_records import ArmOptions, TraceState, TraceStatus, VcpuRing
 
 log = logging.getLogger(__name__)
 
-STOP_PATIENCE_S = 1.0
+STOP_WAIT_S = 1.0
 """How long a vCPU may keep waiting for the trace reader when the machine is to pause; after that it drops and counts."""
 
 _READER_S = 1.0
@@ -63,7 +63,7 @@ class TraceArming:
         Raises `UsageError` for invalid options, `MachineError` when a window is open already or QEMU cannot.
         """
         async with self._turn:
-            async with self._standing_still() as was_running:
+            async with self._vcpus_stopped() as was_running:
                 await self._write_initial_state()
                 self.control.want(options, reader_pid)
             if was_running and not await self._is_answered():
@@ -80,7 +80,7 @@ class TraceArming:
         """Close the window, if one is open; its `status` once no vCPU records any more."""
         async with self._turn:
             if self.control.is_armed or not self.control.is_acknowledged:
-                async with self._standing_still() as was_running:
+                async with self._vcpus_stopped() as was_running:
                     self.control.disarm()
                 if was_running and not await self._is_answered():
                     raise MachineError(_SILENT)
@@ -112,7 +112,7 @@ class TraceArming:
         is_wanted = bool(self._watchers)
         if is_wanted == bool(self.control.block.heat_wanted):
             return
-        async with self._standing_still() as was_running:
+        async with self._vcpus_stopped() as was_running:
             if is_wanted:
                 await self._write_initial_state()
             self.control.want_heat(is_wanted)
@@ -171,17 +171,17 @@ class TraceArming:
 
     async def stop_vcpus(self) -> None:
         """QMP ``stop``, even while a vCPU waits for a trace reader that has stalled."""
-        async with self.patient():
+        async with self.bounded_waits():
             await self._monitor.execute("stop")
 
     @contextlib.asynccontextmanager
-    async def patient(self) -> AsyncIterator[None]:
-        """A context in which no vCPU waits for the reader longer than `STOP_PATIENCE_S`."""
+    async def bounded_waits(self) -> AsyncIterator[None]:
+        """A context in which no vCPU waits for the reader longer than `STOP_WAIT_S`."""
 
-        def lose_patience() -> None:
+        def stop_waiting() -> None:
             self.control.block.abandon = 1
 
-        timer = asyncio.get_running_loop().call_later(STOP_PATIENCE_S, lose_patience)
+        timer = asyncio.get_running_loop().call_later(STOP_WAIT_S, stop_waiting)
         try:
             yield
         finally:
@@ -189,7 +189,7 @@ class TraceArming:
             self.control.block.abandon = 0
 
     @contextlib.asynccontextmanager
-    async def _standing_still(self) -> AsyncIterator[bool]:
+    async def _vcpus_stopped(self) -> AsyncIterator[bool]:
         """A context in which the vCPUs are stopped; yields whether they ran before and will be continued."""
         was_running = self._is_running()
         if was_running:

@@ -74,7 +74,7 @@ class Control:
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""
-        async with self._machine.patient():
+        async with self._machine.bounded_waits():
             return await self._machine.monitor.execute(command, arguments or {})
 
     async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:

@@ -24,7 +24,7 @@ def capture(job: Job, request: JobRequest) -> Manifest:
 
     options = decode_arguments(Operations.capture, request.options)
     with Client.connect(request.name) as client:
-        hooks = Hooks(job.standing_still, job.progress, job.begins_at)
+        hooks = Hooks(job.guest_paused, job.progress, job.report_draft)
         return write_capture(client, Path(options["output"]), hooks, live=options["live"], replace_old=options["force"])
 
 

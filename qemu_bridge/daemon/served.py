@@ -39,7 +39,7 @@ class ServedMachine:
         self.backend = backend
         self.connection = connection
         self.shell = backend.shell()
-        self.state = MachineState(config.name, backend.is_still, ready=not backend.signals_ready)
+        self.state = MachineState(config.name, backend.is_static, ready=not backend.signals_ready)
         self.worker = Worker(
             Path(connection.ram_path), connection.layout, Path(connection.page_map_path), backend.symbols
         )
@@ -85,9 +85,9 @@ class ServedMachine:
         """Continue the vCPUs."""
         await self.monitor.execute("cont")
 
-    def patient(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def bounded_waits(self) -> contextlib.AbstractAsyncContextManager[None]:
         """A context in which QEMU may stop the vCPUs: none waits long for the trace reader."""
-        return self.trace.patient() if self.connection.trace_path else contextlib.nullcontext()
+        return self.trace.bounded_waits() if self.connection.trace_path else contextlib.nullcontext()
 
     def reset(self) -> None:
         """Drop all state of the guest before its reset."""

@@ -76,7 +76,7 @@ class Service:
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    async with machine.patient():
+                    async with machine.bounded_waits():
                         await backend.end(machine.monitor)
         finally:
             self._jobs.end_all()

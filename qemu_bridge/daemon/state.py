@@ -19,9 +19,9 @@ class MachineState:
         running: set while the vCPUs run.
     """
 
-    def __init__(self, name: str, is_still: bool, ready: bool) -> None:
+    def __init__(self, name: str, is_static: bool, ready: bool) -> None:
         self._name = name
-        self._is_still = is_still
+        self._is_still = is_static
         self._suppressed = 0
         self.runstate = Runstate.RUNNING
         self.ready = ready

@@ -37,13 +37,13 @@ class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         progress: (done, total).
         ask: ``pause`` or ``resume``; the daemon answers ``true`` or ``false``, a line each: whether the runstate changed.
-        begins_at: a folder or file to remove if the job is killed.
+        draft: a folder or file to remove if the job is killed.
         ok: the job ended, with `result`, or with `kind` and `message` of an error.
     """
 
     progress: tuple[int, int] | None = None
     ask: str = ""
-    begins_at: str = ""
+    draft: str = ""
     ok: bool | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
     kind: str = ""
@@ -75,12 +75,12 @@ class Job:
         """Report progress."""
         self.send(JobMessage(progress=(done, total)))
 
-    def begins_at(self, path: Path) -> None:
+    def report_draft(self, path: Path) -> None:
         """Name the file or folder to remove if the job is killed."""
-        self.send(JobMessage(begins_at=str(path)))
+        self.send(JobMessage(draft=str(path)))
 
     @contextmanager
-    def standing_still(self) -> Iterator[bool]:
+    def guest_paused(self) -> Iterator[bool]:
         """A context in which the daemon keeps the guest paused; yields whether this paused it."""
         was_running = self._ask("pause")
         try:

@@ -101,7 +101,7 @@ def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
         downloads = cache_folder() / "downloads"
         tree = _read_rootfs(recipe, downloads, progress)
         kernel = find_kernel(recipe, downloads, progress)
-        _furnish(tree, recipe, kernel)
+        _add_system_files(tree, recipe, kernel)
         progress(f"building image {recipe.name} with kernel {kernel.release} from {kernel.source}")
         _store(recipe, kernel, compress(tree.to_cpio()))
         _log.info("built image %s in %.1f s", recipe.name, time.monotonic() - started)
@@ -132,7 +132,7 @@ def _is_program(path: str) -> bool:
     return path.removeprefix("usr/").startswith(("bin/", "sbin/"))
 
 
-def _furnish(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
+def _add_system_files(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
     """Add what every guest needs: init, a console to open, a shell, accounts, the kernel's modules."""
     for path in ("bin", "sbin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/sbin"):
         if path not in tree:

@@ -103,8 +103,10 @@ async def _machine_type(monitor: Monitor) -> str:
     target = (await monitor.execute("query-target"))["arch"]
     if target != "x86_64":
         raise MachineError(f"that QEMU emulates {target}; Glass Box reads x86-64 guests only: attach to one of those")
-    told = str(await monitor.execute("qom-get", {"path": "/machine", "property": "type"}))
-    return {"pc-i440fx": "pc", "pc-q35": "q35"}.get("-".join(told.split("-")[:2]), told.removesuffix("-machine"))
+    type_name = str(await monitor.execute("qom-get", {"path": "/machine", "property": "type"}))
+    return {"pc-i440fx": "pc", "pc-q35": "q35"}.get(
+        "-".join(type_name.split("-")[:2]), type_name.removesuffix("-machine")
+    )
 
 
 async def find_ram(monitor: Monitor) -> tuple[Path, RamLayout]:
@@ -137,13 +139,13 @@ async def _backing_file(monitor: Monitor, device: dict[str, Any]) -> Path:
     if not device.get("share"):
         raise MachineError(f"that QEMU's RAM ({name}) is private, not shared; {_HOW_TO_START}")
     try:
-        told = await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "mem-path"})
+        mem_path = await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "mem-path"})
     except MachineError:
         raise MachineError(f"that QEMU's RAM ({name}) is shared but not a file; {_HOW_TO_START}") from None
     offset = 0
     with contextlib.suppress(MachineError):  # a property of QEMU 8.1 and later
         offset = int(await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "offset"}))
-    path = Path(told)
+    path = Path(mem_path)
     if offset:
         raise MachineError(f"that QEMU's RAM starts {offset:#x} bytes into {path}; start it with a file of its own")
     if not path.is_file() or not os.access(path, os.R_OK):
@@ -168,7 +170,7 @@ def fill_gaps(layout: RamLayout, size_bytes: int) -> RamLayout:
         for region, end in zip(layout.regions, ends, strict=True)
     )
     overlap = any(first.start + first.size > then.start for first, then in itertools.pairwise(regions))
-    shrunk = any(region.size < told.size for region, told in zip(regions, layout.regions, strict=True))
+    shrunk = any(region.size < reported.size for region, reported in zip(regions, layout.regions, strict=True))
     if regions[0].offset or overlap or shrunk:
         raise MachineError(
             f"that QEMU lays out RAM as {layout.regions}, which is not understood; use machine type pc or q35"
@@ -182,7 +184,7 @@ class AttachedQemu:
     origin = Origin.ATTACHED
     pid: int | None = None
     exit_status: int | None = None
-    is_still = False
+    is_static = False
     signals_ready = False
     idle_timeout_s: float | None = None
     symbols: Path | None = None

@@ -35,7 +35,7 @@ class Backend(Protocol):
     Attributes:
         origin: the kind of backend, as the connection file names it.
         pid: QEMU's process, whose soft-dirty bits may be used; None unless the daemon started it.
-        is_still: there are no vCPUs, so RAM never changes.
+        is_static: there are no vCPUs, so RAM never changes.
         signals_ready: the guest's init prints a line on the console when user space is up. For any other guest no
             readiness signal exists, so it counts as ready.
         idle_timeout_s: end after this long without a client; None: never.
@@ -44,7 +44,7 @@ class Backend(Protocol):
 
     origin: Origin
     pid: int | None
-    is_still: bool
+    is_static: bool
     signals_ready: bool
     idle_timeout_s: float | None
     symbols: Path | None

@@ -73,7 +73,7 @@ def detect_machine(path: Path, size_bytes: int) -> str:
     layouts = {machine: image_layout(machine, size_bytes) for machine in LAYOUTS}
     if len({layout.regions for layout in layouts.values()}) == 1:
         return MACHINES[0]
-    ends = {machine: _told_end(path, layout) for machine, layout in layouts.items()}
+    ends = {machine: _reported_end(path, layout) for machine, layout in layouts.items()}
     for machine, end in ends.items():
         if end == layouts[machine].end:
             return machine
@@ -81,7 +81,7 @@ def detect_machine(path: Path, size_bytes: int) -> str:
     return next((machine for machine, end in ends.items() if end), MACHINES[0])
 
 
-def _told_end(path: Path, layout: RamLayout) -> int:
+def _reported_end(path: Path, layout: RamLayout) -> int:
     """The end of RAM that the kernel in the image reports under `layout`; 0 where no kernel is found."""
     # Imported here: only large images need the symbols.
     from ...kernel.symbols import KernelSymbols
@@ -102,7 +102,7 @@ class RamImage:
     origin = Origin.IMAGE
     pid: int | None = None
     exit_status: int | None = None
-    is_still = True
+    is_static = True
     signals_ready = False
     idle_timeout_s: float | None = None
     symbols: Path | None = None

@@ -30,7 +30,7 @@ class StartedQemu:
     """One running QEMU and the daemon's ends of its sockets. QEMU dies with this process, however it ends."""
 
     origin = Origin.STARTED
-    is_still = False
+    is_static = False
     signals_ready = True
     idle_timeout_s: float | None = None
     symbols: Path | None = None
