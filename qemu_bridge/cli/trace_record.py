@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ..memory.addresses import parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
@@ -74,7 +75,7 @@ def record(options: argparse.Namespace) -> int:
     if is_shown:
         print("\r\x1b[K", end="", file=sys.stderr)
     if options.json:
-        print_json({"file": result.file, "end": result.end, **dataclasses.asdict(result.progress)})
+        print_json({"file": result.file, "end": result.end, **msgspec.structs.asdict(result.progress)})
     else:
         say(f"{result.file}: {describe(result.progress)}")
         if result.error:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..trace.export import FORMATS
 from .options import Verbs, add_json, add_verb, format_table, print_json, printable, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
     from ..wire.trace_records import TopBlock, TopPath, TopResult
 
-FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
-"""Of `qemu_bridge.trace.export`, which is not imported for a list."""
 _MOST_PROCESSES = 10
 _MOST_LINES = 12
 """Instructions of a path that the table shows; --json shows all."""
@@ -66,7 +64,7 @@ def top(options: argparse.Namespace) -> None:
     found = find_top(options.file, wanted, naming)
     seconds = time.monotonic() - begun
     if options.json:
-        print_json(dataclasses.asdict(found))
+        print_json(found)
         return
     _print(found)
     say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")

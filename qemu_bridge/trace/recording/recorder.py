@@ -15,10 +15,10 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -152,7 +152,7 @@ class Recorder:
                     self._write_frame()
                     self._wait()
                 done = self.progress
-                self.writer.close({**asdict(done), "error": self.control.error})
+                self.writer.close({**msgspec.structs.asdict(done), "error": self.control.error})
             return self.progress
         except GlassBoxError:
             self.abandon()
