@@ -2,7 +2,7 @@
 
 The modules import argparse and little else; what a verb needs is imported when it runs, so that the help of all verbs costs little.
 
-Data goes to standard output, talk to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
+Data goes to standard output, messages to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
 130 interrupted. ``--json`` prints what a table shows as JSON; a stream is one object a line.
 """
 
@@ -37,7 +37,7 @@ _MODULES = {
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
 _INTERRUPTED = 130
 TAKE_THE_REST = ("start", "run", "exec")
-"""Verbs that pass on what follows "--"."""
+"""Verbs that pass on the arguments after "--"."""
 
 
 def make_parser(verb: str = "") -> argparse.ArgumentParser:
@@ -70,10 +70,10 @@ def _spell_out(words: list[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status; an error is one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # A guest's file may be called anything; what the terminal cannot show must not end in an error.
+    # A guest's file may have any name; characters that the terminal cannot encode must not raise.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # What follows a lone "--" belongs to QEMU or to the guest, whatever it looks like.
+    # Everything after a lone "--" goes to QEMU or to the guest unparsed.
     split = words.index("--") if "--" in words and words[0] in TAKE_THE_REST else len(words)
     verb = words[0] if words else ""
     # The script of a shell's completion is made from all verbs.
@@ -91,10 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (`glassbox ps demo | head`); Python must not complain of it at exit.
+        # The reader of our output has gone (`glassbox ps demo | head`); keep Python from reporting it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        # Some file or folder of the user's: the standard output, where a picture should go.
+        # A file or folder of the user's, such as an output path that is not writable.
         print(f"glassbox: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
         return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""Verbs that name what is in RAM: ps, maps, modules, sym. Nothing in the guest helps."""
+"""The verbs ps, maps, modules and sym: names from guest RAM alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that draw: snap, view, and run, which boots, lists and draws in one go."""
+"""Verbs that draw: snap, view, record-video, and run, which boots, lists and draws."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
         metavar="FOLDER",
         type=Path,
         default=Path("glassbox-run"),
-        help="where picture and process table go (default: %(default)s)",
+        help="folder for the picture and the process table (default: %(default)s)",
     )
     parser.add_argument("--no-window", action="store_true", help="write the picture even where there is a display")
     add_machine_options(parser)
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
-    # A machine that is up, and gone afterwards whatever happens, a closed terminal included.
+    # A ready machine, stopped afterwards whatever happens, a closed terminal included.
     from ..machine.launch import launch, waiting_daemon
 
     end_tidily()
@@ -129,11 +129,11 @@ def _free_name() -> str:
         name = "demo" if number == 1 else f"demo-{number}"
         if name not in taken:
             return name
-    raise BusyNameError("a hundred demo machines run already; stop some with 'glassbox stop'")
+    raise BusyNameError("a hundred demo machines are running already; stop some with 'glassbox stop'")
 
 
 def _viewer(words: list[str]) -> int:
-    # A process of its own: a lost GPU does not take us along, and `glassbox` need not load what draws.
+    # A process of its own: a lost GPU does not end us, and `glassbox` does not load the renderer.
     child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
     with _passing_on(child):
         status = child.wait()
@@ -142,7 +142,7 @@ def _viewer(words: list[str]) -> int:
 
 @contextlib.contextmanager
 def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    # Who interrupts us means the child, which may have a file to finish first; who does so twice will not wait for that.
+    # An interrupt goes to the child, which may have a file to finish first; a second one kills it.
     asked = False
 
     def pass_on(number: int, frame: object) -> None:
@@ -150,7 +150,7 @@ def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
         child.send_signal(signal.SIGKILL if asked else signal.SIGINT)
         asked = True
 
-    # What is ignored (nohup, a job in the background) stays so.
+    # Ignored signals (nohup, a background job) stay ignored.
     numbers = [n for n in END_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = [signal.signal(number, pass_on) for number in numbers]
     try:

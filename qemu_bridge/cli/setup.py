@@ -1,4 +1,4 @@
-"""Verbs about this installation: doctor, completion."""
+"""The verbs doctor and completion."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Check what this machine offers: QEMU, Vulkan, shared memory, images; exit status 1 if something is missing."""
+    """Check this host for QEMU, Vulkan, shared memory and images; exit status 1 if something is missing."""
     findings = [_check(name, check) for name, check in CHECKS.items()]
     if options.json:
         print_json(findings)
@@ -93,7 +93,7 @@ def _graphics() -> str:
 def _packages() -> str:
     import importlib.metadata
 
-    # Folder names are import names, and another distribution may bring a `viewer` of its own.
+    # Folder names are import names, and another distribution may install a `viewer` of its own.
     owners = importlib.metadata.packages_distributions()
     for package in ("qemu_bridge", "viewer", "tcg_plugin"):
         foreign = set(owners.get(package, ())) - {"glassbox"}
@@ -101,7 +101,7 @@ def _packages() -> str:
             raise GlassBoxError(
                 f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own"
             )
-    return "no other distribution brings a package of these names"
+    return "no other distribution installs packages of these names"
 
 
 def _ram() -> str:

@@ -1,4 +1,4 @@
-"""``start NAME --trace-from-boot FILE``: a recorder in a process of its own, from a machine's first instruction to its end."""
+"""``start NAME --trace-from-boot FILE``: a recorder process, from a machine's first instruction to its end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _RUNNING = "running"
 def start_recorder(config: MachineConfig, output: Path) -> None:
     """Start the machine of `config` from a process of its own that records it from its first instruction to its end.
 
-    Returns once the machine runs. `MachineError` says why it does not, and the recorder's own words are in trace.log beside
-    the machine's other logs.
+    Returns once the machine runs. `MachineError` says why it does not; the recorder logs to trace.log beside the machine's
+    other logs.
     """
     from ..wire import connection
 

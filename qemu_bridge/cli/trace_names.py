@@ -24,7 +24,7 @@ def names_from(source: str | None) -> Naming:
 
     `UsageError` if a file holds no symbols.
     """
-    # Only what names something loads the kernel's symbols.
+    # Symbols are loaded only when a source is given.
     from ..trace.analysis.naming import Naming, naming_of, naming_of_file
     from ..wire import connection
 

@@ -53,20 +53,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="only blocks that begin in PLACE-PLACE or PLACE+BYTES; may be given again",
     )
     parser.add_argument(
-        "--lossy",
-        action="store_true",
-        help="never let the guest wait: drop and count chunks that the recorder is too slow for",
+        "--lossy", action="store_true", help="drop and count chunks when the reader is too slow; the guest never waits"
     )
     parser.add_argument(
         "--ring", type=parse_size, metavar="SIZE", help="ring size of each vCPU, 4K to 64M (default: 4M, 16 chunks)"
     )
-    parser.add_argument("--verify", action="store_true", help="let QEMU count every instruction, for 'trace check'")
+    parser.add_argument("--verify", action="store_true", help="have QEMU count every instruction, for 'trace check'")
     add_json(parser)
 
 
 def record(options: argparse.Namespace) -> int:
     """Record what a machine executes into a file, until a limit is reached, another client stops it, or Ctrl-C."""
-    # Recording loads NumPy, which the parser of the other verbs must not wait for.
+    # Imported here: recording loads NumPy, which the parser of other verbs must not wait for.
     from ..trace.recording.record import record_trace
 
     is_shown = sys.stderr.isatty()
@@ -113,7 +111,7 @@ def stop(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Inside, Ctrl-C and a polite kill only set the event: the file is finished first."""
+    """A context in which SIGINT and SIGTERM only set the event, so that the file is finished first."""
     event = threading.Event()
     kept = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

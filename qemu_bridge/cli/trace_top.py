@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..trace.export import FORMATS
 from .options import Verbs, add_json, add_verb, format_table, print_json, printable, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
     from ..wire.trace_records import TopBlock, TopPath, TopResult
 
-FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
-"""Of `qemu_bridge.trace.export`, which is not imported for a list."""
 _MOST_PROCESSES = 10
 _MOST_LINES = 12
 """Instructions of a path that the table shows; --json shows all."""

@@ -1,7 +1,7 @@
 """The daemon of one machine: ``python -m qemu_bridge.daemon``.
 
-It reads a `MachineConfig`, or what to attach to (`machine.launch.AttachRequest`), as JSON from standard input, writes one JSON
-line to standard output (``{"ok": true}`` or an error), and lives on.
+It reads a `MachineConfig` or an `machine.launch.AttachRequest` as JSON from standard input, writes one JSON line to standard
+output (``{"ok": true}`` or an error), and keeps running.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> int:
 
     def report(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)
-        # Whoever started us reads one line; from here on we talk to the log.
+        # The parent reads exactly one line; everything after it goes to the log.
         os.dup2(2, 1)
 
     try:

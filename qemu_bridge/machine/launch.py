@@ -1,8 +1,8 @@
-"""Start a machine, or attach to one: the daemon as a process of its own, which starts QEMU or joins it.
+"""Start a daemon that starts QEMU, or attaches to a QEMU, a RAM image or a capture.
 
 >>> launch(MachineConfig(name="demo", kernel=Path("vmlinux")))
->>> Client.connect("demo").status()["runstate"]
-'running'
+>>> Client.connect("demo").status().runstate
+<Runstate.RUNNING: 'running'>
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ WaitingDaemon = subprocess.Popen[bytes]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AttachRequest:
-    """What a daemon is to serve as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
+    """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
-    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: find out from the kernel in it.
+    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: detect it from the kernel in it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class AttachRequest:
     capture: Path | None = None
 
     def to_json(self) -> dict[str, str]:
-        """The request as strings; what is not asked for is left out."""
+        """The request as strings; empty fields are left out."""
         return {key: str(value) for key, value in dataclasses.asdict(self).items() if value}
 
     @classmethod
@@ -63,7 +63,7 @@ class AttachRequest:
 
 @contextlib.contextmanager
 def waiting_daemon() -> Iterator[WaitingDaemon]:
-    """A daemon that loads while its machine is still being decided on, and ends if nobody gives it one."""
+    """A daemon that loads while its machine is still being configured, and ends if it gets none."""
     daemon = subprocess.Popen(
         [sys.executable, "-m", "qemu_bridge.daemon"],
         stdin=subprocess.PIPE,
@@ -76,17 +76,16 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
         try:
             yield daemon
         finally:
-            # Without a machine it ends on this. With one it lives on; a thread sees to its end, should we live as long.
+            # Closing its input ends a daemon that got no machine. One that did lives on; a thread reaps it.
             daemon.stdin.close()
             threading.Thread(target=daemon.wait, name="daemon", daemon=True).start()
 
 
 def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None) -> None:
-    """Let `daemon`, else a new one, start the machine of `config`; returns when QEMU runs and answers.
+    """Start the machine of `config` in `daemon`, else in a new one; returns when QEMU runs and answers.
 
-    The plugin that traces is loaded, disarmed; where it cannot be had the machine runs without, and a warning is
-    logged. With `trace` it is armed before the first instruction, and this process is the reader that the guest waits
-    for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
+    The trace plugin is loaded, disarmed; if it is unavailable the machine runs without it and a warning is logged.
+    With `trace` it is armed before the first instruction, and this process is the reader that the guest waits for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
     `HostError` when there is no plugin.
     """
     if daemon is None:
@@ -115,9 +114,9 @@ _OPENING_TIME_S = 20.0
 
 
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
-    """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
+    """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
 
-    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`choices.LAYOUTS`), found out when empty.
+    `qmp` is that QEMU's QMP socket; `machine` is the layout of an image (`choices.LAYOUTS`), detected when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -131,7 +130,7 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
 def capture_name(folder: Path) -> str:
     """The name of the machine as which the capture in `folder` is served.
 
-    One that was put in the place of another, or changed, has another name: who opens it now is not told what was there before.
+    A capture that was replaced or changed gets another name, so that no client sees answers about the old one.
     """
     identity = [os.fsencode(folder.resolve())]
     for part in ("manifest.json", "ram", "page_map.npy", "owners.json"):
@@ -144,14 +143,14 @@ def capture_name(folder: Path) -> str:
 def open_capture(folder: Path) -> Connection:
     """The connection of the daemon that serves the capture in `folder`, started unless one does already.
 
-    It ends by itself when nobody has looked for a while. Raises what `capture.read_manifest` raises.
+    It ends some seconds after its last client. Raises what `captures.files.read_manifest` raises.
     """
     name = capture_name(folder)
     deadline = time.monotonic() + _OPENING_TIME_S
     while True:
         with contextlib.suppress(UnknownMachineError):
             return connection.find_connection(name)
-        # One that is just beginning, or just ending, has the lock and no connection file.
+        # A daemon that is starting or ending holds the lock and has no connection file.
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
             _hand_over(daemon, name, {"attach": AttachRequest(name, capture=folder.resolve()).to_json()})
         if time.monotonic() > deadline:
@@ -161,14 +160,16 @@ def open_capture(folder: Path) -> Connection:
 
 
 def _hand_over(daemon: WaitingDaemon, name: str, record: dict[str, Any]) -> None:
-    """Tell `daemon` what to serve, and raise what it answers."""
+    """Send `daemon` what to serve, and raise the error that it answers."""
     assert daemon.stdin is not None and daemon.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         daemon.stdin.write(json.dumps(record).encode())
         daemon.stdin.close()
     answer = daemon.stdout.readline()
     if not answer:
-        raise MachineError(f"the daemon of {name!r} died at once; see {connection.state_folder(name) / 'daemon.log'}")
+        raise MachineError(
+            f"the daemon of {name!r} died during start; see {connection.state_folder(name) / 'daemon.log'}"
+        )
     message = json.loads(answer)
     if not message["ok"]:
         raise getattr(errors, message["kind"], GlassBoxError)(message["message"])

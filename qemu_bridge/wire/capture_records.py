@@ -7,13 +7,13 @@ from .records import Owner, Record
 
 
 class Manifest(Record, frozen=True):
-    """What the ``manifest.json`` of a capture says; sizes in bytes, addresses guest-physical, times in seconds since 1970.
+    """The ``manifest.json`` of a capture; sizes in bytes, addresses guest-physical, times in seconds since 1970.
 
     Attributes:
-        grade: ``paused`` if the guest stood still while it was copied, ``live`` if it went on.
-        paused_s: how long it was made to stand still; 0 if it was not, or stood still already.
+        grade: ``paused`` if the guest was paused while RAM was copied, ``live`` if it ran.
+        paused_s: how long the guest was paused for it; 0 if it was not, or was paused already.
         regions: (first address, offset in ``ram``, size) of each run of RAM.
-        checksums: CRC-32 of each file but ``ram``, by name; of ``ram`` over what is no hole.
+        checksums: CRC-32 of each file but ``ram``, by name; that of ``ram`` leaves out its holes.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Manifest(Record, frozen=True):
 
 
 class ClassDifference(Record, frozen=True):
-    """How many pages of a class differ between two moments, by what became of them.
+    """How many pages of a class changed, appeared or are gone between two moments.
 
-    `page_class` is what the pages are at the second moment, of those that are gone what they were.
+    `page_class` is the class at the second moment; of pages that are gone, the class at the first.
     """
 
     page_class: str
@@ -51,7 +51,7 @@ class ClassDifference(Record, frozen=True):
 
 
 class ChangedRange(Record, frozen=True):
-    """Neighbouring pages of one fate: guest RAM file offsets of the first and last byte, and how many pages."""
+    """Adjacent pages with the same change: RAM file offsets of the first and last byte, and the number of pages."""
 
     first: int
     last: int
@@ -60,7 +60,7 @@ class ChangedRange(Record, frozen=True):
 
 
 class MemoryDifference(Record, frozen=True):
-    """What differs between two moments of a machine's memory: counts by class, owners that came and went, and ranges."""
+    """The difference between two moments of a machine's memory: counts by class, owners that appeared or are gone, and ranges."""
 
     pages: int
     differing_pages: int

@@ -8,14 +8,14 @@ from .records import Record, Runstate
 
 
 class Event(Record, frozen=True, tag_field="event"):
-    """Base of what a daemon tells all its clients: of which machine, and when in seconds since 1970."""
+    """Base of the daemon's events: the machine's name, and the time in seconds since 1970."""
 
     machine: str
     time: float
 
 
 class RunstateEvent(Event, frozen=True, tag="runstate"):
-    """The vCPUs began or stopped to run. A new subscriber gets the present state first."""
+    """The vCPUs started or stopped. A new subscriber gets the current state first."""
 
     runstate: Runstate
     ready: bool
@@ -26,7 +26,7 @@ class ReadyEvent(Event, frozen=True, tag="ready"):
 
 
 class QmpEvent(Event, frozen=True, tag="qmp"):
-    """An event of QEMU, as it is."""
+    """An event of QEMU, unchanged."""
 
     name: str
     data: dict[str, Any]
@@ -35,7 +35,7 @@ class QmpEvent(Event, frozen=True, tag="qmp"):
 class ExitedEvent(Event, frozen=True, tag="exited"):
     """The machine has ended; the last event.
 
-    `status` is QEMU's exit status, negative for the signal that killed it, None where it cannot be known.
+    `status` is QEMU's exit status, negative for the signal that killed it, None where it is unknown.
     """
 
     reason: str

@@ -95,11 +95,11 @@ def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
         status = client.status()
         assert (status.runstate, status.origin, status.machine) == ("running", "attached", "pc")
         assert status.ram_bytes == 128 << 20 and status.vcpus == 1
-        with pytest.raises(MachineError, match=r"no shell of ours.*log in"):
+        with pytest.raises(MachineError, match=r"runs no Glass Box shell.*log in"):
             client.exec("true")
-    assert "belongs to whoever started it" in glassbox("console", "mine").stderr
+    assert "does not have the console" in glassbox("console", "mine").stderr
     done = glassbox("stop", "mine")
-    assert done.returncode == 0 and "its QEMU runs on" in done.stderr
+    assert done.returncode == 0 and "its QEMU keeps running" in done.stderr
     assert is_running(guest.process.pid) and guest.ram.exists() and not shared_files("mine")
     # It may be joined again, and by another name.
     launch.attach("other", qmp=guest.qmp)
@@ -203,7 +203,7 @@ REFUSED = {
     ),
     "memfd": (
         ("-object", "memory-backend-memfd,id=m,size=64M,share=on", "-machine", "pc,memory-backend=m"),
-        "shared but in no file",
+        "shared but not a file",
     ),
     "folder": (
         ("-object", "memory-backend-file,id=m,size=64M,mem-path={folder},share=on", "-machine", "pc,memory-backend=m"),
@@ -231,7 +231,7 @@ def test_a_qmp_socket_that_serves_another_is_reported(tmp_path, monkeypatch):
     with foreign(tmp_path, *shared(tmp_path), "-S") as qemu, socket.socket(socket.AF_UNIX) as other:
         other.connect(str(qemu.qmp))
         assert other.recv(100)
-        with pytest.raises(MachineError, match=r"one client at a time: end the other"):
+        with pytest.raises(MachineError, match=r"one client at a time: disconnect the other"):
             find_backend(AttachRequest("mine", qmp=qemu.qmp))
 
 
@@ -239,7 +239,7 @@ def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
     path = tmp_path / "sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        with pytest.raises(MachineError, match="nobody listens"):
+        with pytest.raises(MachineError, match="no process listens"):
             find_backend(AttachRequest("mine", qmp=path))
         server.listen()
 
@@ -250,7 +250,7 @@ def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
 
         greeter = threading.Thread(target=answer)
         greeter.start()
-        with pytest.raises(MachineError, match="no QMP socket"):
+        with pytest.raises(MachineError, match="not a QMP socket"):
             find_backend(AttachRequest("mine", qmp=path))
         greeter.join()
 
@@ -313,7 +313,7 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
         status = client.status()
         assert (status.runstate, status.origin, status.qemu_pid) == ("paused", "image", 0)
         for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.exec("ls")):
-            with pytest.raises(MachineError, match=r"stands still|is a RAM image"):
+            with pytest.raises(MachineError, match=r"does not run|is a RAM image"):
                 ask()
     assert glassbox("find", "mine", "Linux version 6", "--limit", "1").returncode == 0
     assert glassbox("peek", "mine", "0x1000000", "64").returncode == 0
