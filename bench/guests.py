@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import Owner, PageClass
+from viewer.sources.source import MemoryOnlySource
 
 PAGE_BYTES = 4096
 _KERNEL = ((PageClass.KERNEL_TEXT, 3584), (PageClass.KERNEL_RODATA, 2048), (PageClass.KERNEL_DATA, 1920))
@@ -34,6 +35,8 @@ _PROCESSES = 12
 class MadeUpRam:
     """RAM as the viewer needs it."""
 
+    layout = None
+
     def __init__(self, pages: npt.NDArray[np.uint8], touched: npt.NDArray[np.bool_]) -> None:
         self.pages = pages
         self._touched = touched
@@ -48,7 +51,7 @@ class MadeUpRam:
         return self._touched
 
 
-class MadeUpGuest:
+class MadeUpGuest(MemoryOnlySource):
     """A source of `size_bytes` of RAM, the same for the same `seed`.
 
     `load` is how much of RAM is in use, 1 for as much as an idle guest of 128 MiB uses of its own.

@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 
 from gpu_device.device import adapter_name, request_adapter, request_device
-from viewer.render.grid import VoxelGrid
+from viewer.render.dense_grid import VoxelGrid
 from viewer.view.curve import voxelise
 
 from .figures import Figure, seconds

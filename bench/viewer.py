@@ -15,7 +15,7 @@ import numpy.typing as npt
 import wgpu
 
 from gpu_device.device import adapter_name, request_adapter, request_device
-from viewer.app.schedule import FramePace
+from viewer.app.resolution_scaler import ResolutionScaler
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.sources.machine import MachineSource
@@ -175,15 +175,15 @@ def measure_skipping(stage: Stage, rounds: int) -> Figure:
 
 def measure_motion(stage: Stage, adapter: str) -> list[Figure]:
     """Frames per second of a camera that turns while the guest writes, at the size that the window would choose."""
-    pace, camera, times = FramePace(), stage.camera, []
+    scaler, camera, times = ResolutionScaler(), stage.camera, []
     dirty = stage.dirty[: _DIRTY_PAGES // 8]
     for _ in range(160):
         camera = camera.orbit(2, 0)
         started = time.perf_counter()
-        stage.draw_frame(camera, pace.size(*_WINDOW), dirty)
+        stage.draw_frame(camera, scaler.size(*_WINDOW), dirty)
         times.append(time.perf_counter() - started)
-        pace.add(times[-1])
-    width, height = pace.size(*_WINDOW)
+        scaler.add(times[-1])
+    width, height = scaler.size(*_WINDOW)
     rate = 1 / statistics.mean(times[-80:])
     detail = f"{width}x{height} in a window of {_WINDOW[0]}x{_WINDOW[1]}, {len(dirty)} pages dirty a frame, {adapter}"
     still = statistics.median(

@@ -22,7 +22,7 @@ TIMESTAMPS = "timestamp-query"
 MIB = 1 << 20
 # What WebGPU promises for one binding, and what Mesa's software driver grants.
 BINDING_BYTES = 128 * MIB
-# More serves nobody: a GiB of voxels is the largest picture.
+# More is never used: a GiB of voxels is the largest picture.
 _MAX_BINDING_BYTES = 1024 * MIB
 # A GiB in bindings of 128 MiB: eight of pages, two of the pyramid, three tables. WebGPU promises eight in all.
 _MAX_STORAGE_BUFFERS = 16
@@ -49,7 +49,7 @@ def request_adapter() -> wgpu.GPUAdapter:
         adapters = [a for a in adapters if wanted in adapter_name(a).lower()]
         if not adapters:
             raise GraphicsError(
-                f"no graphics adapter's name holds {wanted!r}; unset GLASSBOX_ADAPTER or set it to a part of a name"
+                f"no graphics adapter's name contains {wanted!r}; unset GLASSBOX_ADAPTER or set it to a part of a name"
             )
     rank = {"DiscreteGPU": 0, "IntegratedGPU": 1, "VirtualGPU": 2}
     return min(adapters, key=lambda adapter: rank.get(adapter.info["adapter_type"], 3))

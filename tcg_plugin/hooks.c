@@ -96,7 +96,7 @@ void on_left_out(unsigned vcpu, void *packed)
         gb_ring_at_block(ring);
         uint32_t *at = ring->cursor;
         if (ends[vcpu] == at && sequences[vcpu] == ring->sequence) {
-            uint64_t sum = (at[-2] | (uint64_t)at[-1] << 32) + instructions;
+            uint64_t sum = get_64(at - 2) + instructions;
             put_64(at - 2, sum);
         } else {
             event_64(ring, GB_EVENT_LEFT_OUT, 0, instructions);

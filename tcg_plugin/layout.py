@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
@@ -130,6 +131,20 @@ KIND_MEMORY, KIND_EVENT = 2, 3
 def event_word(kind: Event, words: int, small: int = 0) -> int:
     """The word that begins an event with `words` words of payload."""
     return 3 << 30 | kind << 24 | words << 16 | small & 0xFFFF
+
+
+def split_64(value: int) -> list[int]:
+    """A 64-bit value as the two words of a payload, low word first (``put_64`` of ``words.h``)."""
+    return [value & 0xFFFFFFFF, value >> 32]
+
+
+def join_64(words: Sequence[int], at: int = 0) -> int:
+    """The 64-bit value in `words` from index `at` on (``get_64`` of ``words.h``).
+
+    >>> join_64([7, 0xFFFFFFFF, 1], 1) == 0x1FFFFFFFF
+    True
+    """
+    return words[at] | words[at + 1] << 32
 
 
 class Range(ctypes.LittleEndianStructure):

@@ -147,7 +147,7 @@ __attribute__((used)) void search_value(unsigned vcpu, qemu_plugin_meminfo_t inf
     unsigned log2size = qemu_plugin_mem_size_shift(info);
     if (!value_at[vcpu] && !places[vcpu].failed && log2size <= 3) {
         put_value(words, info, log2size);
-        if (gb_value_seen(&places[vcpu], below, log2size, words[0] | (uint64_t)words[1] << 32)) {
+        if (gb_value_seen(&places[vcpu], below, log2size, get_64(words))) {
             value_at[vcpu] = is_known ? places[vcpu].found : NULL;
             vcpu_page(vcpu)->value_distance = value_at[vcpu] ? (uintptr_t)below - (uintptr_t)value_at[vcpu] : 0;
             __atomic_add_fetch(&places_searched, 1, __ATOMIC_RELAXED);

@@ -1,5 +1,6 @@
 /* Rings taken apart: see codec.h and accesses.h. */
 #include "accesses.h"
+#include "words.h"
 
 static unsigned value_words(unsigned meta)
 {
@@ -48,7 +49,7 @@ INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out
         if (log2_size(meta) > 4 || length < 4 + value_words(meta)) {
             return GB_ERROR_WORDS;
         }
-        address = words[2] | (uint64_t)words[3] << 32;
+        address = get_64(words + 2);
         value = words + 4;
     }
     return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_CAPACITY;

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import Owner, PageClass
+from viewer.sources.source import MemoryOnlySource
 
 PAGES = 512
 RUNS = (
@@ -37,6 +38,8 @@ RUNS = (
 class SyntheticRam:
     """RAM of seeded bytes, a third of them zero, where `touched` says there are any."""
 
+    layout = None
+
     def __init__(self, touched: npt.NDArray[np.bool_], seed: int = 5) -> None:
         random = np.random.default_rng(seed)
         self.memory = random.integers(0, 256, (len(touched), 4096), np.uint8)
@@ -54,7 +57,7 @@ class SyntheticRam:
         return self.touched
 
 
-class SyntheticSource:
+class SyntheticSource(MemoryOnlySource):
     """A source whose page map is made of `RUNS`."""
 
     title = "synthetic · 2 MiB RAM · Linux 0.0"
@@ -70,9 +73,6 @@ class SyntheticSource:
         self.ram = SyntheticRam(classes != PageClass.UNTOUCHED)
         self.ram.memory[classes == PageClass.ZERO] = 0
         self.threads: set[str] = set()
-
-    def validate(self) -> None:
-        """Always there."""
 
     def page_map(self) -> PageMap:
         self.threads.add(threading.current_thread().name)

@@ -166,7 +166,7 @@ def items(words):
 
 def u64(payload, at=0):
     """A 64-bit value in an event's payload."""
-    return payload[at] | payload[at + 1] << 32
+    return layout.join_64(payload, at)
 
 
 def block_ids(words):

@@ -15,10 +15,7 @@ from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkFlag, ChunkHeader, Event, State, event_word
-
-
-def split64(value):
-    return [value & 0xFFFFFFFF, value >> 32]
+from tcg_plugin.layout import split_64 as split64
 
 
 def event(kind, *payload, small=0):

@@ -1,13 +1,11 @@
 """The 3D viewer: guest RAM on a Hilbert curve, coloured by what its pages are, in a window or as a picture.
 
-* `viewer.view.curve` lays bytes along the curve; `viewer.render.pool` keeps RAM on the graphics device as raw pages, and
-  `viewer.render.grid` is the dense grid that the tests hold it against;
-* `viewer.render.scene` holds what is drawn, `viewer.render.raymarch` draws it, `viewer.view.camera` says from where;
-* `viewer.picture.offscreen` writes pictures;
-* `viewer.app.window` shows and follows a running machine: `viewer.app.desk` is what it shows, `viewer.app.frames` draws it,
-  `viewer.app.gui` and `viewer.app.panels` lie over it, `viewer.app.controller` takes pointer and keys, `viewer.app.session` and
-  `viewer.sources.live` bring what the machine does.
+* `viewer.sources`: a machine or a capture, its changes, results of its daemon, its comparison with a capture;
+* `viewer.view`: camera, curve, colours, labels, the text of a view; plain values, no GPU;
+* `viewer.render`: the scene on the graphics device, and the renderer with its shaders;
+* `viewer.picture`: pictures and videos without a display;
+* `viewer.app`: the window, its commands and its panels.
 
-``python -m viewer snap NAME -o picture.png`` and ``python -m viewer view NAME`` are the command line. The
-viewer uses the public names of `qemu_bridge` only, and nothing is imported here, so `import viewer` is free.
+``python -m viewer snap NAME -o picture.png`` and ``python -m viewer view NAME`` are the command line. The viewer uses the
+public names of `qemu_bridge` only, and nothing is imported here, so `import viewer` is free.
 """

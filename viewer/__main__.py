@@ -1,4 +1,7 @@
-"""``python -m viewer``: a picture of a running machine (``snap``), or a window on it (``view``)."""
+"""``python -m viewer``: a picture of a machine (``snap``), a window on it (``view``), a video of it (``record-video``).
+
+What draws is imported by the verb that needs it: a wrong argument is answered before a graphics library is loaded.
+"""
 
 from __future__ import annotations
 
@@ -6,115 +9,119 @@ import argparse
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.host.printable import printable_lines
 
-if TYPE_CHECKING:
-    from .sources.machine import MachineSource
-
+from .parser import build_parser
 
 _INTERRUPTED = 130
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line of ``python -m viewer``."""
-    parser = argparse.ArgumentParser(prog="viewer", description="See a running guest's memory on a 3D Hilbert curve.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    snap = verbs.add_parser("snap", help="write a picture of a machine; needs no display")
-    view = verbs.add_parser("view", help="open a window on a machine")
-    video = verbs.add_parser("video", help="write a video of a machine; needs no display")
-    verbs.add_parser("adapter", help="say which graphics adapter draws")
-    for verb in (snap, view, video):
-        verb.add_argument("name", metavar="NAME", help="a running machine")
-        verb.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default %(default)s)")
-        verb.add_argument(
-            "--at",
-            metavar="TEXT",
-            help="the view, as the window's y key copies it, such as yaw=35,pitch=25,mode=entropy; default: what shows most",
-        )
-        verb.add_argument("--camera", metavar="TEXT", help="the same")
-        verb.add_argument("--against", metavar="CAPTURE", help="show what differs from this capture of the machine")
-        verb.add_argument(
-            "--order", type=int, metavar="N", help="order of the voxel grid, 6 to 10; default: the finest that fits"
-        )
-    snap.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the PNG to write")
-    video.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the MP4 to write")
-    video.add_argument("--script", metavar="FILE", help="shots, see docs/viewer.md; - reads standard input")
-    video.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long without a script")
-    video.add_argument("--fps", type=int, default=30, metavar="N", help="frames a second (default %(default)s)")
-    view.add_argument("--frames", type=int, metavar="N", help="close after N frames")
-    view.add_argument("--after", type=float, metavar="SECONDS", help="close after this time")
-    view.add_argument(
-        "--screenshot", type=Path, metavar="FILE", help="write what the window shows when it closes by itself"
-    )
-    return parser
+def run(options: argparse.Namespace) -> int:
+    """Do what the parsed `options` say and return the exit status; raises `GlassBoxError` kinds."""
+    status = _VERBS[options.verb](options)
+    return status or 0
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Do what the parsed `arguments` say; raises `GlassBoxError` kinds."""
+def _adapter(options: argparse.Namespace) -> None:
     from gpu_device.device import adapter_name, request_adapter
 
+    print(adapter_name(request_adapter()))
+
+
+def _snap(options: argparse.Namespace) -> None:
+    from qemu_bridge.wire.picture_records import SnapOptions
+
+    from .picture.size import parse_picture_size
+    from .picture.snap import snap_machine
+
+    width, height = parse_picture_size(options.size)
+    wanted = SnapOptions(options.output, width, height, options.at, options.against, options.order)
+    result = snap_machine(options.name, wanted, _show_progress("step"))
+    if options.json:
+        print(msgspec.json.encode(result).decode())
+
+
+def _record_video(options: argparse.Namespace) -> None:
+    from qemu_bridge.wire.picture_records import VideoOptions
+
+    from .picture.script import read_script
+    from .picture.size import parse_picture_size
+    from .picture.video import record_machine
+
+    width, height = parse_picture_size(options.size)
+    wanted = VideoOptions(
+        options.output,
+        width,
+        height,
+        options.fps,
+        None if options.script is None else read_script(options.script),
+        options.seconds,
+        options.at,
+        options.against,
+        options.order,
+    )
+    result = record_machine(options.name, wanted, _show_progress("frame"))
+    if options.json:
+        print(msgspec.json.encode(result).decode())
+
+
+def _view(options: argparse.Namespace) -> None:
     from .app.window import open_window
-    from .picture.offscreen import parse_picture_size, snap
-    from .sources.against import with_difference
+    from .picture.size import parse_picture_size
+    from .sources.comparison import with_difference
     from .sources.machine import MachineSource
 
-    if arguments.verb == "adapter":
-        print(adapter_name(request_adapter()))
-        return
-    size = parse_picture_size(arguments.size)
-    source = MachineSource(arguments.name, arguments.against)
-    arguments.at = arguments.at or arguments.camera or ""
-    if source.against is not None:
-        arguments.at = with_difference(arguments.at)
-    if arguments.verb == "snap":
-        snap(source, arguments.output, size, arguments.at, arguments.order)
-        return
-    if arguments.verb == "video":
-        _record(source, arguments, size)
-        return
+    size = parse_picture_size(options.size)
+    source = MachineSource(options.name, options.against)
+    at = options.at if source.comparison is None else with_difference(options.at)
     open_window(
         source,
-        frames=arguments.frames,
-        screenshot=arguments.screenshot,
-        after_s=arguments.after,
+        frames=options.frames,
+        screenshot=None if options.screenshot is None else Path(options.screenshot),
+        after_s=options.after,
         size=size,
-        view=arguments.at or None,
-        order=arguments.order,
+        view=at or None,
+        order=options.order,
     )
 
 
-def _record(source: MachineSource, arguments: argparse.Namespace, size: tuple[int, int]) -> None:
-    """Write a video along a script, or of one view for some seconds."""
-    from .picture.offscreen import choose_camera
-    from .picture.video import Shot, parse_script, read_script, record
-    from .render.raymarch import Renderer
-    from .render.scene import Scene
-    from .view.views import View, parse_view
+def _job(options: argparse.Namespace) -> int:
+    from qemu_bridge.host.job import run_job
 
-    script = None if arguments.script is None else read_script(arguments.script)
+    from .job import JOBS
 
-    def shots(scene: Scene) -> tuple[Shot, ...]:
-        start = View(choose_camera(Renderer(scene)))
-        if arguments.at:
-            start = parse_view(arguments.at, start)
-        return parse_script(f"{arguments.seconds} hold" if script is None else script, start)
+    return run_job(options.operation, JOBS)
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "adapter": _adapter,
+    "snap": _snap,
+    "record-video": _record_video,
+    "view": _view,
+    "job": _job,
+}
+
+
+def _show_progress(unit: str) -> Callable[[int, int], None]:
+    """Progress as a line that is written over again, on a terminal only."""
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty():
             end = "\n" if done == total else ""
-            print(f"\rglassbox: frame {done} of {total}", end=end, file=sys.stderr, flush=True)
+            print(f"\rglassbox: {unit} {done} of {total}", end=end, file=sys.stderr, flush=True)
 
-    record(source, arguments.output, shots, size=size, fps=arguments.fps, progress=show)
+    return show
 
 
-class _Talk(logging.Formatter):
-    """A line of the log for a terminal: what it quotes of a guest, the names of its processes first, cannot drive that."""
+class _PrintableFormatter(logging.Formatter):
+    """Lines of the log for a terminal: what they quote of a guest, as names of processes, cannot control it."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
@@ -122,28 +129,27 @@ class _Talk(logging.Formatter):
 
 def _end_once(number: int, frame: object) -> None:
     # The first signal ends us; more must not cut short what is finished on the way out, as the end of a video.
-    # A function that does nothing, as Python takes offence at a signal that comes just when it is to be ignored.
+    # A function that does nothing, as Python fails on a signal that comes just when it is set to be ignored.
     for each in _END_SIGNALS:
         signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0, 1 for a failure, 2 for a wrong word, 130 if interrupted."""
-    parsed = build_parser().parse_args(arguments)
-    talk = logging.StreamHandler()
-    talk.setFormatter(_Talk("glassbox: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[talk])
-    if parsed.verb == "view":
+    """Run the command line and return the exit status: 0, 1 for a failure, 2 for wrong usage, 130 if interrupted."""
+    options = build_parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("glassbox: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    if options.verb == "view":
         logging.getLogger("viewer").setLevel(logging.INFO)
     try:
-        run(parsed)
+        return run(options)
     except GlassBoxError as error:
         print(f"glassbox: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return _INTERRUPTED
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ..errors import UsageError
 from ..memory.addresses import PAGE_SHIFT, merge_ranges
 from ..memory.ram import GuestRam
+from ..wire.capture_records import ChangedRange, ClassDifference, MemoryDifference
 from ..wire.page_map import PageMap
-from ..wire.records import ChangedRange, ClassDifference, MemoryDifference, Owner, PageClass
+from ..wire.records import Owner, PageClass
 
 if TYPE_CHECKING:
     from ..client import Client

@@ -29,8 +29,9 @@ from ..errors import UsageError
 from ..host.plain_file import open_plain, read_plain
 from ..memory.addresses import PAGE_SIZE
 from ..memory.ram import GuestRam
+from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from ..wire.records import Grade, Manifest, Owner
+from ..wire.records import Grade, Owner
 
 FORMAT, VERSION = "glassbox-capture", 1
 MANIFEST, RAM, PAGE_MAP, OWNERS, SYMBOLS, CONSOLE = (

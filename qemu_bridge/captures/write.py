@@ -27,8 +27,8 @@ from ..errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageEr
 from ..kernel.symbols import KernelSymbols, cache
 from ..memory.addresses import RamLayout, format_size
 from ..memory.ram import GuestRam
+from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from ..wire.records import Manifest
 from .files import (
     CONSOLE,
     FORMAT,

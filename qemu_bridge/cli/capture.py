@@ -12,7 +12,7 @@ from pathlib import Path
 from ..memory.addresses import format_size
 from ..wire import connection
 from ..wire.records import Owner
-from .options import Verbs, add_json, add_name, add_verb, connect, format_table, print_json, printable, say
+from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
 
 _SHOWN_OWNERS = 20
 _REDRAW_S = 0.2
@@ -38,6 +38,8 @@ def add_verbs(verbs: Verbs) -> None:
 
 def capture(options: argparse.Namespace) -> None:
     """Write a machine's memory of this moment to a folder that opens like a machine."""
+    # A client that is told to end takes its job with it.
+    end_tidily()
     output = Path(os.path.abspath(options.output))
     with connect(options) as client, client.progress(progress_line("copied")):
         manifest = client.capture(str(output), options.live, options.force)

@@ -17,7 +17,6 @@ from .options import (
     format_table,
     print_json,
     print_rows,
-    say,
     say_skipped,
 )
 
@@ -43,11 +42,10 @@ def overlay(options: argparse.Namespace) -> None:
         if options.overlay == "list":
             found = client.overlays()
             if options.json:
-                print_json(found)
+                print_json({"overlays": found.value, "skipped": found.skipped})
             else:
-                print_rows(found.overlays, ("name", "origin", "summary"), as_json=False)
-            for sentence in found.skipped:
-                say(f"incomplete: {sentence}")
+                print_rows(found, ("name", "origin", "summary"), as_json=False)
+            say_skipped(found)
             return
         answer = client.overlay(options.overlay)
     table = answer.value

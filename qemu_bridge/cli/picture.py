@@ -1,4 +1,4 @@
-"""Verbs that draw: snap, view, and run, which does the whole main job."""
+"""Verbs that draw: snap, view, and run, which boots, lists and draws in one go."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from viewer.parser import add_arguments, spell
 
 from ..errors import BusyNameError, GlassBoxError
 from ..machine.launch import launch, waiting_daemon
@@ -28,32 +30,10 @@ _NAMES_TRIED = 100
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
-    parser = add_verb(
-        verbs, "snap", snap, "glassbox snap demo -o picture.png --size 1920x1080 --at yaw=35,pitch=25,mode=entropy"
-    )
-    add_name(parser)
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="PNG",
-        type=Path,
-        default=Path("glassbox.png"),
-        help="the file to write (default: %(default)s)",
-    )
-    parser.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default: %(default)s)")
-    _add_view(parser, "the view, as the window's y key copies it, such as yaw=35,pitch=25,mode=owner")
-    parser = add_verb(verbs, "view", view, "glassbox view demo")
-    add_name(parser)
-    parser.add_argument("--size", default="1280x720", metavar="WxH", help="the window's size (default: %(default)s)")
-    _add_view(parser, "the view to open with, as the window's y key copies it")
-    parser = add_verb(verbs, "record-video", record_video, "glassbox record-video demo -o tour.mp4 --script tour.txt")
-    add_name(parser)
-    parser.add_argument("-o", "--output", metavar="MP4", type=Path, required=True, help="the file to write")
-    parser.add_argument("--script", metavar="FILE", help="shots, a line each (docs/viewer.md); - reads standard input")
-    parser.add_argument("--seconds", type=float, metavar="S", help="how long without a script (default: 10)")
-    parser.add_argument("--fps", type=int, metavar="N", help="frames a second (default: 30)")
-    _add_view(parser, "the view to begin with")
-    parser.add_argument("--size", default="1280x720", metavar="WxH", help="pixels (default: %(default)s)")
+    for verb, function, example in _DRAWING:
+        parser = add_verb(verbs, verb, function, example)
+        add_name(parser)
+        add_arguments(parser, verb)
     parser = add_verb(verbs, "run", run, "glassbox run")
     parser.add_argument(
         "-o",
@@ -67,44 +47,32 @@ def add_verbs(verbs: Verbs) -> None:
     add_machine_options(parser)
 
 
-def _add_view(parser: argparse.ArgumentParser, help_text: str) -> None:
-    parser.add_argument("--at", default="", metavar="TEXT", help=help_text)
-    parser.add_argument("--camera", dest="at", metavar="TEXT", default=argparse.SUPPRESS, help="the same")
-    _add_against(parser)
-
-
-def _add_against(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--against", default="", metavar="CAPTURE", help="show what differs from this capture of the machine"
-    )
-
-
-def _view_words(options: argparse.Namespace) -> list[str]:
-    return [f"--{option}={value}" for option in ("at", "against") if (value := getattr(options, option))]
-
-
 def snap(options: argparse.Namespace) -> int:
     """Draw a machine's RAM into a PNG; needs no display."""
-    connection.prune()
-    words = ["snap", options.name, "-o", str(options.output), "--size", options.size]
-    return _viewer(words + _view_words(options))
+    return _draw("snap", options)
 
 
 def view(options: argparse.Namespace) -> int:
     """Open a window on a machine's RAM that follows it while it runs."""
-    connection.prune()
-    words = ["view", options.name, "--size", options.size]
-    return _viewer(words + _view_words(options))
+    return _draw("view", options)
 
 
 def record_video(options: argparse.Namespace) -> int:
-    """Write a video of a machine's RAM along a script of views, or as it lives for some seconds; needs no display."""
+    """Write a video of a machine's RAM along a script of views, or of one view for some seconds; needs no display."""
+    return _draw("record-video", options)
+
+
+_DRAWING = (
+    ("snap", snap, "glassbox snap demo -o picture.png --size 1920x1080 --at yaw=35,pitch=25,mode=entropy"),
+    ("view", view, "glassbox view demo"),
+    ("record-video", record_video, "glassbox record-video demo -o tour.mp4 --script tour.txt"),
+)
+"""The verbs whose arguments `viewer.parser` declares, with an example each."""
+
+
+def _draw(verb: str, options: argparse.Namespace) -> int:
     connection.prune()
-    words = ["video", options.name, "-o", str(options.output), "--size", options.size]
-    for option in ("script", "seconds", "fps", "at", "against"):
-        if (value := getattr(options, option)) not in (None, ""):
-            words += [f"--{option}={value}"]
-    return _viewer(words)
+    return _viewer([verb, options.name, *spell(verb, options)])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -159,7 +127,7 @@ def _free_name() -> str:
 
 
 def _viewer(words: list[str]) -> int:
-    # A process of its own: imports go down only, and a lost GPU does not take us along.
+    # A process of its own: a lost GPU does not take us along, and `glassbox` need not load what draws.
     child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
     with _passing_on(child):
         status = child.wait()

@@ -20,8 +20,9 @@ from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
 from ..host.tasks import TaskSet
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer, AnyEvent, ExitedEvent
+from ..wire.records import Answer
 from .blocking import PAGE_MAP_TRIES
 from .event_stream import Condition, decode_event, matches
 from .local import LocalMachine, find, shared_context

@@ -24,8 +24,9 @@ import zmq
 from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer, AnyEvent, ExecResult, ExitedEvent
+from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .event_stream import Condition, decode_event, matches
 from .local import LocalMachine, find, portable_command, shared_context

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..wire.records import AnyEvent, ExitedEvent, ReadyEvent, Runstate, RunstateEvent
+from ..wire.event_records import AnyEvent, ExitedEvent, ReadyEvent, RunstateEvent
+from ..wire.records import Runstate
 
 Condition = str | Callable[[AnyEvent], bool]
 """``ready``, ``running``, ``paused``, ``exited``, or a function of an event."""

@@ -9,7 +9,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from ..wire.records import Event, ExitedEvent, QmpEvent, ReadyEvent, RunstateEvent
+from ..wire.event_records import Event, ExitedEvent, QmpEvent, ReadyEvent, RunstateEvent
 from .state import MachineState
 
 _SUBSCRIBED = b"\x01"

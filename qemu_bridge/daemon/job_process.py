@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ..client import Client
 from ..host.job import Job, JobRequest, main
+from ..wire.capture_records import Manifest, MemoryDifference
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
-from ..wire.records import Manifest, MemoryDifference
 from ..wire.trace_records import RecordResult, TopResult
 
 

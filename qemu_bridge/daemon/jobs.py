@@ -39,23 +39,26 @@ class Jobs:
     def __init__(self, machine: ServedMachine) -> None:
         self._machine = machine
         self._running: dict[object, asyncio.subprocess.Process] = {}
-        self._standing_still = 0
+        self._count = self._standing_still = 0
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
         """The result of a job, as JSON; `key` is how `cancel` knows it.
 
         Raises the error that the job reports, `MachineError` when its process dies or too many run already.
         """
-        if len(self._running) >= MOST_JOBS:
+        if self._count >= MOST_JOBS:
             raise MachineError(f"{MOST_JOBS} jobs of this machine run already; wait for one to end")
-        process = await self._start(operation.name)
-        self._running[key] = process
+        self._count += 1
         try:
-            return await self._watch(operation.name, process, arguments, progress)
+            process = self._running[key] = await self._start(operation.name)
+            try:
+                return await self._watch(operation.name, process, arguments, progress)
+            finally:
+                self._running.pop(key, None)
+                end(process)
+                await finish(process)
         finally:
-            self._running.pop(key, None)
-            end(process)
-            await finish(process)
+            self._count -= 1
 
     def cancel(self, key: object) -> bool:
         """End the job that `key` names as Ctrl-C would; whether there is one."""

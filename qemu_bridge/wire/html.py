@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-
-if TYPE_CHECKING:
-    from .records import Answer
 
 MOST_ROWS = 200
 _IN_HEX = ("address", "base", "start", "end", "physical", "virtual", "page_table", "kernel_address", "ram_offset")
 
 
-def table_html(answer: Answer[Any]) -> str:
-    """The HTML of an answer: a row a record, its grade and what was left out below; at most `MOST_ROWS` rows."""
-    rows = _rows(answer.value)
+def table_html(value: Any, grade: str, skipped: Iterable[str]) -> str:  # noqa: ANN401  # any record, or several
+    """The HTML of an answer's `value`: a row a record, its grade and what was left out below; at most `MOST_ROWS` rows."""
+    rows = _rows(value)
     columns = list(rows[0]) if rows else []
     head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{_cell(column, row.get(column))}</td>" for column in columns) + "</tr>"
         for row in rows[:MOST_ROWS]
     )
-    notes = [f"{len(rows)} rows, {answer.grade.value}", *(f"incomplete: {sentence}" for sentence in answer.skipped)]
+    notes = [f"{len(rows)} rows, {grade}", *(f"incomplete: {sentence}" for sentence in skipped)]
     if len(rows) > MOST_ROWS:
         notes.append(f"the first {MOST_ROWS} are shown")
     foot = "".join(f"<div><small>{html.escape(note)}</small></div>" for note in notes)

@@ -29,6 +29,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
+from .capture_records import Manifest, MemoryDifference
+from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
     Blob,
@@ -36,12 +38,10 @@ from .records import (
     ExecResult,
     HeatWatch,
     KernelInfo,
-    Manifest,
-    MemoryDifference,
     MemoryMapping,
     MemorySpace,
     Module,
-    OverlayList,
+    OverlayInfo,
     OverlayTable,
     PageMapHeader,
     Place,
@@ -402,10 +402,10 @@ class Operations:
 
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
-    def overlays() -> OverlayList:
-        """The overlays that the daemon knows, and a sentence for each that could not be loaded.
+    def overlays() -> Answer[tuple[OverlayInfo, ...]]:
+        """The overlays that the daemon knows; `skipped` has a sentence for each that could not be loaded.
 
-        >>> client.overlays().overlays[0].name
+        >>> client.overlays()[0].name
         'processes'
         """
 
@@ -416,6 +416,28 @@ class Operations:
 
         >>> client.overlay("sockets").value.columns[:2]
         ('protocol', 'state')
+        """
+
+    # --- pictures ----------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.JOB)
+    @staticmethod
+    def snap(options: SnapOptions) -> SnapResult:
+        """Draw the machine's RAM into a PNG, whose path is absolute on the daemon's host; needs no display.
+
+        `UsageError` for a view that cannot be, `GraphicsError` without a graphics adapter.
+
+        >>> client.snap(SnapOptions("/tmp/demo.png", at="mode=entropy")).width
+        1280
+        """
+
+    @operation(Permission.READ, Cost.JOB)
+    @staticmethod
+    def record_video(options: VideoOptions) -> VideoResult:
+        """Record a video of the machine's RAM as MP4, along a script of views or of one view for some seconds.
+
+        >>> client.record_video(VideoOptions("/tmp/demo.mp4", seconds=2)).frames
+        60
         """
 
     # --- execution ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..memory.addresses import PageFrame, PhysicalAddress, RamLayout, RamOffset, RamRegion, VirtualAddress
+from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
 PROTOCOL_VERSION = 2
 
@@ -110,7 +110,7 @@ class Answer(Record, Generic[T], frozen=True):
     def _repr_html_(self) -> str:
         from .html import table_html  # notebooks only
 
-        return table_html(self)
+        return table_html(self.value, self.grade.value, self.skipped)
 
 
 class PageClass(IntEnum):
@@ -350,13 +350,6 @@ class OverlayTable(Record, frozen=True):
     skipped: tuple[str, ...]
 
 
-class OverlayList(Record, frozen=True):
-    """The overlays that a daemon knows, and a sentence for each that it could not load."""
-
-    overlays: tuple[OverlayInfo, ...]
-    skipped: tuple[str, ...] = ()
-
-
 class Status(Record, frozen=True):
     """A machine as its daemon sees it. Sizes in bytes, paths on the daemon's host.
 
@@ -423,111 +416,9 @@ class HeatWatch(Record, frozen=True):
     path: str
 
 
-class Manifest(Record, frozen=True):
-    """What the ``manifest.json`` of a capture says; sizes in bytes, addresses guest-physical, times in seconds since 1970.
-
-    Attributes:
-        grade: ``paused`` if the guest stood still while it was copied, ``live`` if it went on.
-        paused_s: how long it was made to stand still; 0 if it was not, or stood still already.
-        regions: (first address, offset in ``ram``, size) of each run of RAM.
-        checksums: CRC-32 of each file but ``ram``, by name; of ``ram`` over what is no hole.
-    """
-
-    name: str
-    taken_at: float
-    grade: str
-    paused_s: float
-    machine: str
-    accelerator: str
-    image: str
-    ram_bytes: int
-    regions: tuple[tuple[int, int, int], ...]
-    release: str
-    build_id: str
-    kaslr_offset: int
-    glassbox: str
-    checksums: dict[str, int]
-    skipped: tuple[str, ...] = ()
-
-    @property
-    def layout(self) -> RamLayout:
-        """Where the bytes of ``ram`` appear in the guest."""
-        return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
-
-
-class ClassDifference(Record, frozen=True):
-    """How many pages of a class differ between two moments, by what became of them.
-
-    `page_class` is what the pages are at the second moment, of those that are gone what they were.
-    """
-
-    page_class: str
-    changed: int
-    appeared: int
-    gone: int
-
-
-class ChangedRange(Record, frozen=True):
-    """Neighbouring pages of one fate: guest RAM file offsets of the first and last byte, and how many pages."""
-
-    first: int
-    last: int
-    pages: int
-    change: str
-
-
-class MemoryDifference(Record, frozen=True):
-    """What differs between two moments of a machine's memory: counts by class, owners that came and went, and ranges."""
-
-    pages: int
-    differing_pages: int
-    classes: tuple[ClassDifference, ...]
-    owners_appeared: tuple[Owner, ...]
-    owners_gone: tuple[Owner, ...]
-    ranges: tuple[ChangedRange, ...] = ()
-
-
 class MemorySpace(str, Enum):
     """In which address space an address counts."""
 
     PHYSICAL = "physical"
     VIRTUAL = "virtual"
     """Of a process, else of the kernel."""
-
-
-class Event(Record, frozen=True, tag_field="event"):
-    """Base of what a daemon tells all its clients: of which machine, and when in seconds since 1970."""
-
-    machine: str
-    time: float
-
-
-class RunstateEvent(Event, frozen=True, tag="runstate"):
-    """The vCPUs began or stopped to run. A new subscriber gets the present state first."""
-
-    runstate: Runstate
-    ready: bool
-
-
-class ReadyEvent(Event, frozen=True, tag="ready"):
-    """The guest's user space is up."""
-
-
-class QmpEvent(Event, frozen=True, tag="qmp"):
-    """An event of QEMU, as it is."""
-
-    name: str
-    data: dict[str, Any]
-
-
-class ExitedEvent(Event, frozen=True, tag="exited"):
-    """The machine has ended; the last event.
-
-    `status` is QEMU's exit status, negative for the signal that killed it, None where it cannot be known.
-    """
-
-    reason: str
-    status: int | None = None
-
-
-AnyEvent = RunstateEvent | ReadyEvent | QmpEvent | ExitedEvent

@@ -16,16 +16,16 @@ from PIL import Image
 from synthetic import SyntheticSource
 
 from viewer.app.bookmarks import Bookmarks
-from viewer.app.desk import Desk
-from viewer.app.input import Eye
+from viewer.app.camera_controller import CameraController
 from viewer.app.notebook import show_on, window_of
 from viewer.app.settings import Settings
+from viewer.app.state import ViewerState
 from viewer.app.window import Window
 from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import Renderer
-from viewer.sources.live import Feed
-from viewer.sources.questions import Questions
+from viewer.sources.queries import Queries
 from viewer.sources.source import Source
+from viewer.sources.watcher import MemoryWatcher
 
 OUT = Path(__file__).resolve().parents[1] / "out"
 REFERENCES = Path(__file__).resolve().parents[1] / "references"
@@ -70,13 +70,20 @@ def pictures() -> Pictures:
 
 
 @pytest.fixture
-def desk(device, source, tmp_path) -> Desk:
+def state(device, source, tmp_path) -> ViewerState:
     """What panels share, over made-up memory, with nobody to ask."""
     scene = load_scene(source, device)
-    eye = Eye(choose_camera(Renderer(scene)))
-    feed, questions = Feed(source, lambda: None), Questions(None, lambda: None)
-    return Desk(
-        source, scene, feed, eye, questions, Settings(), Bookmarks("synthetic", tmp_path / "b.toml"), lambda: None
+    controller = CameraController(choose_camera(Renderer(scene)))
+    watcher, queries = MemoryWatcher(source, lambda: None), Queries(None, lambda: None)
+    return ViewerState(
+        source,
+        scene,
+        watcher,
+        controller,
+        queries,
+        Settings(),
+        Bookmarks("synthetic", tmp_path / "b.toml"),
+        lambda: None,
     )
 
 
@@ -108,7 +115,7 @@ class Screen:
     """A window on an offscreen canvas over made-up memory: frames are drawn when a test asks for them."""
 
     def __init__(self, window: Window) -> None:
-        self.window, self.desk, self._loop = window, window.desk, window.loop
+        self.window, self.state, self._loop = window, window.state, window.loop
 
     def draw(self, frames: int = 1) -> npt.NDArray[np.uint8]:
         """What the window shows after so many frames more, without alpha."""

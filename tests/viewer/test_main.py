@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from viewer.__main__ import build_parser, main
+from viewer.__main__ import main
+from viewer.parser import build_parser
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ from viewer.__main__ import build_parser, main
         (["snap", "no-such-machine", "-o", "x.png"], 2),
         (["snap", "no-such-machine", "-o", "x.png", "--size", "0x0"], 2),
         (["view", "no-such-machine"], 2),
+        (["record-video", "no-such-machine", "-o", "x.mp4", "--fps", "0"], 2),
+        (["snap", "no-such-machine", "-o", "/nowhere/at/all.png"], 1),
     ],
 )
 def test_wrong_words_are_one_line_on_stderr(words, status, capsys):

@@ -15,10 +15,11 @@ from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
-from viewer.render.grid import VoxelGrid
+from viewer.render.dense_grid import VoxelGrid
 from viewer.render.pool import PagePool
 from viewer.render.scene import Scene
-from viewer.sources.live import Feed
+from viewer.sources.source import MemoryOnlySource
+from viewer.sources.watcher import MemoryWatcher
 from viewer.view.curve import to_xyz
 from viewer.view.palette import MATERIALS
 
@@ -59,16 +60,13 @@ def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device, kind
             assert np.array_equal(voxels[z, y, x], expected), hex(start)
 
 
-class Watched:
-    """A machine as the feed wants it; its page map is not what is tested."""
+class Watched(MemoryOnlySource):
+    """A machine as the watcher wants it; its page map is not what is tested."""
 
     title = "watched"
 
     def __init__(self, ram):
         self.ram = ram
-
-    def validate(self):
-        pass
 
     def page_map(self):
         raise NotBootedError("nobody asks here; wait")
@@ -76,22 +74,22 @@ class Watched:
 
 def test_what_a_program_writes_shows_within_two_frames(machine, device):
     scene, news = Scene(device, machine.ram.size), threading.Event()
-    feed = Feed(Watched(machine.ram), news.set)
+    watcher = MemoryWatcher(Watched(machine.ram), news.set)
 
     def frame():
-        pages, written = feed.take(4 << 20)
+        pages, written = watcher.take_changes(4 << 20)
         scene.update_pages(machine.ram.view, pages, written, time.monotonic())
         return len(pages)
 
-    feed.start()
+    watcher.start()
     try:
-        wait_until(lambda: not (frame() or feed.backlog() or not feed.is_following), 60)
+        wait_until(lambda: not (frame() or watcher.backlog() or not watcher.is_following), 60)
         machine.exec("head -c 262144 /dev/zero | tr '\\000' 'Q' > /tmp/pattern")
         with machine.paused():
             resident = np.flatnonzero(machine.ram.resident_pages())
             expected = resident[(machine.ram.pages()[resident] == ord("Q")).all(axis=1)]
             assert len(expected) >= 64
-            wait_until(lambda: feed.backlog() >= len(expected))
+            wait_until(lambda: watcher.backlog() >= len(expected))
             time.sleep(0.6)  # a whole round over RAM
             frame(), frame()
             voxels = scene.pool.read_voxels()
@@ -99,9 +97,9 @@ def test_what_a_program_writes_shows_within_two_frames(machine, device):
             for corner in zip(z, y, x, strict=True):
                 brick = voxels[tuple(slice(low, low + 16) for low in corner)]
                 assert (brick == ord("Q")).all()
-            assert (scene.ink.heat.glow(expected) > 0).all()
+            assert (scene.page_style.heat.brightness(expected) > 0).all()
     finally:
-        feed.stop()
+        watcher.stop()
         machine.exec("rm /tmp/pattern")
 
 
@@ -202,7 +200,7 @@ class Screen:
 def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
     with booted("watched", image) as found, Screen("watched") as screen:
         found.client.pause()
-        wait_until(lambda: "at rest" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title(), 60)
         before = screen.grab(tmp_path / "before.png")
         assert count_of_class(before, PageClass.KERNEL_TEXT) > 300
         found.client.resume()
@@ -210,7 +208,7 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
         found.exec("dd if=/dev/urandom of=/tmp/filler bs=1M count=24 2>/dev/null")
         found.client.pause()
         time.sleep(3)
-        wait_until(lambda: "at rest" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title(), 60)
         after = screen.grab(tmp_path / "after.png")
         changed = np.abs(after - before).max(axis=2) > 12
         assert np.count_nonzero(changed[:, 250:]) > 2000

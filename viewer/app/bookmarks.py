@@ -64,7 +64,7 @@ class Bookmarks:
             if view is None:
                 rows.pop(name, None)
             elif len(rows) >= MOST_BOOKMARKS and name not in rows:
-                raise UsageError(f"{MOST_BOOKMARKS} bookmarks are enough for one machine; remove some")
+                raise UsageError(f"{MOST_BOOKMARKS} bookmarks are the limit for one machine; remove some")
             else:
                 rows[name] = view
         write_toml({machine: rows for machine, rows in tables.items() if rows}, self._path)

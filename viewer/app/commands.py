@@ -1,6 +1,6 @@
-"""Everything one can do, in one table: the menu, the keys, the list of keys and the palette are all made from it.
+"""Every command in one table: the menu, the keys, the list of keys and the command palette are made from it.
 
-A key is written as in `viewer.app.input.key_text`. Drags and held keys, which are no commands, stand in `GESTURES`.
+A key is written as in `viewer.app.key_names.key_text`. Drags and held keys, which are no commands, stand in `GESTURES`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from ..picture.legend import legend_classes
 from ..view.look import Mode as LookMode
 from ..view.palette import PALETTES
 from ..view.views import Mode, format_view
-from .desk import Desk
+from . import appearance, highlighting, navigation, selection
+from .key_names import key_name
+from .state import ViewerState
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action: its title, its menu, its keys, and what it does; `name` is what the window adds its own under."""
+    """An action: a unique name, its title, its menu, its keys, and what it does."""
 
     name: str
     title: str
     menu: str
     keys: tuple[str, ...]
-    run: Callable[[Desk], object]
+    run: Callable[[ViewerState], object]
 
 
 GESTURES = (
@@ -32,131 +34,131 @@ GESTURES = (
     ("right drag, shift drag", "move sideways"),
     ("wheel", "nearer, farther"),
     ("arrow keys", "turn, or move over the map"),
-    ("W A S D, E, C", "walk, rise and sink while flying"),
+    ("W A S D, E, C", "move, rise and sink while flying"),
     ("hover", "what is under the cursor"),
-    ("click", "pin a byte and inspect it; on air let it go"),
+    ("click", "select a byte and inspect it; on empty space clear the selection"),
     ("1-9", "show or hide a class of the legend"),
     ("Enter, arrows", "choose in the search box"),
 )
 
 
-def _panel(name: str) -> Callable[[Desk], None]:
-    return lambda desk: desk.open_panel(name, not desk.is_open(name))
+def _panel(name: str) -> Callable[[ViewerState], None]:
+    return lambda state: state.open_panel(name, not state.is_open(name))
 
 
-def _mode(mode: Mode) -> Callable[[Desk], None]:
-    return lambda desk: desk.set_mode(mode)
+def _move_mode(mode: Mode) -> Callable[[ViewerState], None]:
+    return lambda state: navigation.set_mode(state, mode)
 
 
-def _tab(name: str) -> Callable[[Desk], None]:
-    def show(desk: Desk) -> None:
-        desk.open_panel("details")
-        desk.tab = name
-        desk.wake()
+def _tab(name: str) -> Callable[[ViewerState], None]:
+    def show(state: ViewerState) -> None:
+        state.open_panel("details")
+        state.tab = name
+        state.wake()
 
     return show
 
 
-def _open_palette(desk: Desk) -> None:
-    desk.palette.is_open = desk.palette.is_new = True
-    desk.palette.query, desk.palette.chosen = "", 0
-    desk.eye.let_go()
-    desk.wake()
+def _open_palette(state: ViewerState) -> None:
+    state.command_palette.is_open = state.command_palette.is_new = True
+    state.command_palette.query, state.command_palette.chosen = "", 0
+    state.controller.release_keys()
+    state.wake()
 
 
-def _toggle_help(desk: Desk) -> None:
-    desk.is_help_open = not desk.is_help_open
-    desk.wake()
+def _toggle_help(state: ViewerState) -> None:
+    state.is_help_open = not state.is_help_open
+    state.wake()
 
 
-def _home(desk: Desk) -> None:
-    desk.mark("home")
-    desk.eye.fly_to(desk.eye.home)
-    desk.wake()
-
-
-def _zoom(steps: float) -> Callable[[Desk], None]:
-    def zoom(desk: Desk) -> None:
-        desk.mark("wheel")
-        desk.eye.wheel(steps)
-        desk.wake()
+def _zoom(steps: float) -> Callable[[ViewerState], None]:
+    def zoom(state: ViewerState) -> None:
+        navigation.mark(state, "wheel")
+        state.controller.wheel(steps)
+        state.wake()
 
     return zoom
 
 
-def _scale(factor: float) -> Callable[[Desk], None]:
-    def scale(desk: Desk) -> None:
-        wanted = min(max(desk.settings.ui_scale * factor, 0.5), 4.0) if factor else 1.0
-        desk.settings, desk.is_dirty_settings = replace(desk.settings, ui_scale=round(wanted, 3)), True
-        desk.wake()
+def _scale(factor: float) -> Callable[[ViewerState], None]:
+    def scale(state: ViewerState) -> None:
+        wanted = min(max(state.settings.ui_scale * factor, 0.5), 4.0) if factor else 1.0
+        state.settings, state.is_dirty_settings = replace(state.settings, ui_scale=round(wanted, 3)), True
+        state.wake()
 
     return scale
 
 
-def _hold(desk: Desk) -> None:
-    desk.say("the picture is held; space goes on" if desk.feed.toggle_pause() else "going on")
+def _freeze(state: ViewerState) -> None:
+    state.notify("the picture is frozen; space resumes it" if state.watcher.toggle_pause() else "the picture is live")
 
 
-def _guest(verb: str, done: str) -> Callable[[Desk], None]:
-    def ask(desk: Desk) -> None:
-        desk.questions.ask("guest", lambda client: getattr(client, verb)())
-        desk.questions.ask("status", lambda client: client.status())
-        desk.say(done)
+def _guest(verb: str, done: str) -> Callable[[ViewerState], None]:
+    def ask(state: ViewerState) -> None:
+        state.queries.ask("guest", lambda client: getattr(client, verb)())
+        state.queries.ask("status", lambda client: client.status())
+        state.notify(done)
 
     return ask
 
 
-def _isolate_selected(desk: Desk) -> None:
-    spot = desk.spot()
-    if spot is None:
-        desk.say("select a byte first: click on it")
+def _isolate_selected(state: ViewerState) -> None:
+    picked = selection.pinned(state)
+    if picked is None:
+        state.notify("select a byte first: click on it")
     else:
-        desk.isolate(spot.page_class)
+        appearance.isolate(state, picked.page_class)
 
 
-def _colour_mode(desk: Desk) -> None:
+def _colour_mode(state: ViewerState) -> None:
     modes = list(LookMode)
-    desk.set_look(replace(desk.scene.look, mode=modes[(modes.index(desk.scene.look.mode) + 1) % len(modes)]))
-    desk.say(f"colour: {desk.scene.look.mode.label}")
+    appearance.set_look(
+        state, replace(state.scene.look, mode=modes[(modes.index(state.scene.look.mode) + 1) % len(modes)])
+    )
+    state.notify(f"colour: {state.scene.look.mode.label}")
 
 
-def _colour(mode: LookMode) -> Callable[[Desk], None]:
-    return lambda desk: desk.set_look(replace(desk.scene.look, mode=mode))
+def _colour(mode: LookMode) -> Callable[[ViewerState], None]:
+    return lambda state: appearance.set_look(state, replace(state.scene.look, mode=mode))
 
 
-def _next_palette(desk: Desk) -> None:
+def _next_palette(state: ViewerState) -> None:
     names = list(PALETTES)
-    desk.set_look(replace(desk.scene.look, palette=names[(names.index(desk.scene.look.palette) + 1) % len(names)]))
-    desk.say(f"palette {desk.scene.look.palette}")
+    appearance.set_look(
+        state, replace(state.scene.look, palette=names[(names.index(state.scene.look.palette) + 1) % len(names)])
+    )
+    state.notify(f"palette {state.scene.look.palette}")
 
 
-def _switch(name: str) -> Callable[[Desk], None]:
-    def switch(desk: Desk) -> None:
-        changed: dict[str, Any] = {name: not getattr(desk.scene.look, name)}
-        desk.set_look(replace(desk.scene.look, **changed))
+def _switch(name: str) -> Callable[[ViewerState], None]:
+    def switch(state: ViewerState) -> None:
+        changed: dict[str, Any] = {name: not getattr(state.scene.look, name)}
+        appearance.set_look(state, replace(state.scene.look, **changed))
 
     return switch
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("search", "Search or do anything", "Go", ("ctrl-p", "/"), _open_palette),
-    Command("frame", "Frame the selection", "Go", ("f",), lambda desk: desk.frame()),
-    Command("home", "First view", "Go", ("r", "Home"), _home),
-    Command("undo", "Undo move", "Go", ("u", "ctrl-z"), lambda desk: desk.undo()),
-    Command("redo", "Redo move", "Go", ("U", "ctrl-y", "ctrl-shift-z"), lambda desk: desk.redo()),
-    Command("next-page", "Next page of this owner", "Go", ("n",), lambda desk: desk.step_page(1)),
-    Command("previous-page", "Previous page of this owner", "Go", ("p",), lambda desk: desk.step_page(-1)),
-    Command("bookmark", "Bookmark this view", "Go", ("b",), lambda desk: desk.add_bookmark()),
+    Command("search", "Search, or run a command", "Go", ("ctrl-p", "/"), _open_palette),
+    Command("frame", "Frame the selection", "Go", ("f",), lambda state: navigation.frame(state)),
+    Command("home", "First view", "Go", ("r", "Home"), navigation.go_home),
+    Command("undo", "Undo", "Go", ("u", "ctrl-z"), lambda state: navigation.undo(state)),
+    Command("redo", "Redo", "Go", ("U", "ctrl-y", "ctrl-shift-z"), lambda state: navigation.redo(state)),
+    Command("next-page", "Next page of this owner", "Go", ("n",), lambda state: navigation.step_page(state, 1)),
+    Command(
+        "previous-page", "Previous page of this owner", "Go", ("p",), lambda state: navigation.step_page(state, -1)
+    ),
+    Command("bookmark", "Bookmark this view", "Go", ("b",), lambda state: navigation.add_bookmark(state)),
     Command(
         "copy-view",
         "Copy this view as text",
         "Go",
         ("y",),
-        lambda desk: desk.copy(format_view(desk.view), "this view: glassbox view NAME --at TEXT"),
+        lambda state: state.copy(format_view(state.view), "this view: glassbox view NAME --at TEXT"),
     ),
-    Command("orbit", "Orbit", "Camera", ("o",), _mode(Mode.ORBIT)),
-    Command("fly", "Fly", "Camera", ("v",), _mode(Mode.FLY)),
-    Command("top", "From the top", "Camera", ("t",), _mode(Mode.TOP)),
+    Command("orbit", "Orbit", "Camera", ("o",), _move_mode(Mode.ORBIT)),
+    Command("fly", "Fly", "Camera", ("v",), _move_mode(Mode.FLY)),
+    Command("top", "Top view", "Camera", ("t",), _move_mode(Mode.TOP)),
     Command("nearer", "Nearer", "Camera", ("+", "="), _zoom(2)),
     Command("farther", "Farther", "Camera", ("-",), _zoom(-2)),
     Command("layers", "Layers", "Show", ("F2",), _panel("layers")),
@@ -167,28 +169,23 @@ COMMANDS: tuple[Command, ...] = (
     Command("views", "Views and bookmarks", "Show", ("F6",), _tab("Views")),
     Command("labels", "Labels", "Show", ("l",), _panel("labels")),
     Command("minimap", "Minimap of all RAM", "Show", ("F7",), _panel("minimap")),
-    Command("all", "All layers", "Show", ("0",), lambda desk: desk.show_all()),
+    Command("all", "All layers", "Show", ("0",), lambda state: appearance.show_all(state)),
     Command("isolate", "Only the selected class", "Show", ("i",), _isolate_selected),
-    Command("no-glow", "Stop the glow", "Show", ("x",), lambda desk: desk.drop_glow()),
+    Command("no-highlight", "Clear the highlight", "Show", ("x",), lambda state: highlighting.clear_highlight(state)),
     Command("colour", "Next colouring", "Colour", ("m",), _colour_mode),
     *(Command(f"colour-{mode.value}", f"Colour: {mode.label}", "Colour", (), _colour(mode)) for mode in LookMode),
     Command("palette", "Next palette", "Colour", ("k",), _next_palette),
-    Command("edges", "Edges of owners", "Colour", ("h",), _switch("owner_edges")),
+    Command("edges", "Owner boundaries", "Colour", ("h",), _switch("owner_edges")),
     Command("shading", "Shading", "Colour", (), _switch("shading")),
-    Command("heat", "Glow of writes", "Colour", (), _switch("heat")),
-    Command("larger", "Larger words", "Show", ("ctrl-+", "ctrl-="), _scale(1.15)),
-    Command("smaller", "Smaller words", "Show", ("ctrl--",), _scale(1 / 1.15)),
-    Command("usual", "Words of usual size", "Show", ("ctrl-0",), _scale(0)),
-    Command("hold", "Hold the picture, go on", "Machine", (" ",), _hold),
+    Command("heat", "Heat of writes", "Colour", (), _switch("heat")),
+    Command("larger", "Larger text", "Show", ("ctrl-+", "ctrl-="), _scale(1.15)),
+    Command("smaller", "Smaller text", "Show", ("ctrl--",), _scale(1 / 1.15)),
+    Command("usual", "Default text size", "Show", ("ctrl-0",), _scale(0)),
+    Command("freeze", "Freeze or resume the picture", "Machine", (" ",), _freeze),
     Command("pause", "Pause the guest", "Machine", (), _guest("pause", "pausing the guest")),
-    Command("resume", "Let the guest go on", "Machine", (), _guest("resume", "letting the guest go on")),
+    Command("resume", "Resume the guest", "Machine", (), _guest("resume", "resuming the guest")),
     Command("help", "Keys", "Help", ("?", "F1"), _toggle_help),
 )
-
-
-def key_name(key: str) -> str:
-    """A key as people write it."""
-    return {" ": "space", "Escape": "Esc"}.get(key, key)
 
 
 class Commands:
@@ -198,15 +195,15 @@ class Commands:
         self.all = COMMANDS + own
         self._by_key = {key: command for command in self.all for key in command.keys}
 
-    def press(self, desk: Desk, key: str) -> bool:
+    def press(self, state: ViewerState, key: str) -> bool:
         """Do what `key` stands for; return whether it stands for anything."""
         command = self._by_key.get(key)
         if command is not None:
-            command.run(desk)
+            command.run(state)
         elif len(key) == 1 and key in "123456789":
-            shown = legend_classes(desk.scene)
+            shown = legend_classes(state.scene)
             if int(key) <= len(shown):
-                desk.toggle([shown[int(key) - 1]])
+                appearance.toggle(state, [shown[int(key) - 1]])
         else:
             return False
         return True

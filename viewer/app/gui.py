@@ -13,25 +13,26 @@ from wgpu.utils.imgui import ImguiRenderer
 
 from ..view.labels import Label
 from .commands import Commands
-from .desk import Desk
-from .panels import Layout, details, help, lay_out, layers, marks, menu, minimap, palette, status, theme
+from .panels import command_palette, details, help, layers, marks, menu, minimap, status, theme
+from .panels.layout import Layout, lay_out
+from .state import ViewerState
 
 
 class Gui:
     """The panels of one window.
 
     Attributes:
-        labels: words on the picture, with places in physical pixels.
+        labels: text on the picture, with places in physical pixels.
     """
 
-    def __init__(self, canvas: Any, desk: Desk, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas
+    def __init__(self, canvas: Any, state: ViewerState, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas
         self.labels: list[Label] = []
-        self._canvas, self._desk, self._commands = canvas, desk, commands
+        self._canvas, self._state, self._commands = canvas, state, commands
         self.attach()
 
     def attach(self) -> None:
-        """Draw with the device of the desk's scene from here on."""
-        self._renderer = ImguiRenderer(self._desk.scene.device, self._canvas)
+        """Draw with the device of the state's scene from here on."""
+        self._renderer = ImguiRenderer(self._state.scene.device, self._canvas)
         self._renderer.set_gui(self._draw_panels)
         self._map = minimap.MapTexture(self._renderer.backend)
         self._theme = theme.Theme()
@@ -52,9 +53,9 @@ class Gui:
 
     def layout(self) -> Layout:
         """Where panels stand in the window as large as it is now."""
-        settings = self._desk.settings
-        right = float(settings.details_width) if self._desk.is_open("details") else None
-        return lay_out(self._canvas.get_logical_size(), settings.ui_scale, self._desk.is_open("layers"), right)
+        settings = self._state.settings
+        right = float(settings.details_width) if self._state.is_open("details") else None
+        return lay_out(self._canvas.get_logical_size(), settings.ui_scale, self._state.is_open("layers"), right)
 
     def render(self) -> None:
         """Draw the panels over what the canvas shows."""
@@ -73,7 +74,7 @@ class Gui:
 
     @staticmethod
     def knows_key(key: str) -> bool:
-        """Whether ImGui has heard of a key; it fails at the names of others."""
+        """Whether ImGui knows a key; it fails on others."""
         return len(key) == 1 or key in ImguiRenderer.KEY_MAP
 
     def forget_pointer(self) -> None:
@@ -81,20 +82,20 @@ class Gui:
         self._renderer.backend.io.add_mouse_pos_event(-1e30, -1e30)
 
     def _draw_panels(self) -> None:
-        desk, layout = self._desk, self.layout()
-        self._theme.apply(desk.settings.ui_scale)
-        marks.draw(desk, layout, self.labels, self._canvas.get_pixel_ratio())
-        menu.draw(desk, self._commands)
+        state, layout = self._state, self.layout()
+        self._theme.apply(state.settings.ui_scale)
+        marks.draw(state, layout, self.labels, self._canvas.get_pixel_ratio())
+        menu.draw(state, self._commands)
         if layout.left:
-            layers.draw(desk, layout)
+            layers.draw(state, layout)
         if layout.right:
-            details.draw(desk, layout)
-        if desk.is_open("minimap"):
-            minimap.draw(desk, layout, self._map)
-        status.draw(desk, layout)
-        if desk.is_help_open:
-            help.draw(desk, layout, self._commands)
-        if desk.palette.is_open:
-            palette.draw(desk, layout, self._commands)
-        elif desk.hover is not None and not desk.is_dragging and not self.wants_mouse:
-            marks.draw_hover(desk.hover)
+            details.draw(state, layout)
+        if state.is_open("minimap"):
+            minimap.draw(state, layout, self._map)
+        status.draw(state, layout)
+        if state.is_help_open:
+            help.draw(state, layout, self._commands)
+        if state.command_palette.is_open:
+            command_palette.draw(state, layout, self._commands)
+        elif state.hover is not None and not state.is_dragging and not self.wants_mouse:
+            marks.draw_hover(state.hover)

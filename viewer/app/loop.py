@@ -1,8 +1,8 @@
 """The event loop of a desktop window: it sleeps until something happens.
 
 A canvas of rendercanvas ticks 60 times a second, whether or not there is anything to draw: at each tick it asks for input
-and looks whether somebody wants a frame. That is a hundredth of a processor for a window that nobody touches. Here a
-tick waits for a reason. Three things are one, and each lets the ticks go on for `AWAKE_S`:
+and looks whether a frame was requested. That is a hundredth of a processor for a window without input. Here a
+tick waits for a reason. There are three, and each lets the ticks go on for `AWAKE_S`:
 
 * input: the window system wakes ``glfwWaitEventsTimeout``;
 * a call from another thread, which posts an empty event to wake it;
@@ -73,7 +73,7 @@ class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
         self._timers.clear()
 
     def _rc_call_later(self, delay: float, callback: Callback) -> None:
-        # Whoever sleeps inside rendercanvas is a canvas between two ticks.
+        # The only sleeper inside rendercanvas is a canvas between two ticks.
         if delay <= 0:
             self._soon.put(callback)
         else:
@@ -93,7 +93,7 @@ class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
             return  # a tick polls for input itself
         glfw.wait_events_timeout(timeout)
         if time.monotonic() - now < 0.9 * timeout:
-            self.wake()  # it came back early: there was input, or somebody called
+            self.wake()  # it came back early: there was input, or a call
 
     def _next_due(self, now: float) -> float:
         due = [timers[0][0] for timers in (self._timers, self._ticks) if timers]

@@ -2,7 +2,7 @@
 
 ::
 
-    from viewer.notebook import show
+    from viewer.app.notebook import show
 
     show("demo")  # or the path of a capture
 
@@ -45,10 +45,10 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
 
 def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: str | None = None) -> Any:  # noqa: ANN401  # of rendercanvas
     """Begin to draw `source` on a canvas whose loop runs by itself; return the canvas. It ends when that is closed."""
-    from ..sources.against import with_difference
+    from ..sources.comparison import with_difference
     from .window import Window
 
-    if getattr(source, "against", None) is not None:
+    if source.comparison is not None:
         at = with_difference(at or "")
     window = Window(source, size, at, None, (canvas, loop))
     _windows[canvas] = window
@@ -58,5 +58,5 @@ def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: s
 
 
 def window_of(canvas: Any) -> Window:  # noqa: ANN401  # of rendercanvas
-    """The window that `show` opened on `canvas`, to move its eye or change its look from a cell."""
+    """The window that `show` opened on `canvas`, to move its camera or change its look from a cell."""
     return _windows[canvas]

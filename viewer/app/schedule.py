@@ -1,4 +1,4 @@
-"""When the next frame is drawn, and how large while something moves.
+"""When the next frame is drawn.
 
 Frames are drawn on demand: an event, an answer or changed memory asks for one, from whatever thread, and while nothing
 asks, nothing is drawn.
@@ -10,54 +10,26 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from .cadence import Cadence
+from .refresh_policy import RefreshPolicy
 
 log = logging.getLogger(__name__)
 
-TARGET_FRAME_S = 0.030
-MAX_REDUCTION = 8
 UI_FRAMES, _MOST_UI_FRAMES = 3, 40
-
-
-class FramePace:
-    """How much smaller than the window pictures are drawn while something moves.
-
-    A frame time over the target makes them smaller at once, a window of six good frames larger again.
-    """
-
-    def __init__(self) -> None:
-        self.reduction = 2
-        self._times: list[float] = []
-
-    def add(self, frame_s: float) -> None:
-        """Take note of one frame's time in seconds."""
-        self._times = [*self._times[-5:], frame_s]
-        if len(self._times) < 6:
-            return
-        mean = sum(self._times) / len(self._times)
-        if mean > 1.1 * TARGET_FRAME_S and self.reduction < MAX_REDUCTION:
-            self.reduction, self._times = self.reduction + 1, []
-        elif mean < 0.5 * TARGET_FRAME_S and self.reduction > 1:
-            self.reduction, self._times = self.reduction - 1, []
-
-    def size(self, width: int, height: int) -> tuple[int, int]:
-        """The size to draw at for a window of this size."""
-        return max(width // self.reduction, 16), max(height // self.reduction, 16)
 
 
 class Schedule:
     """Frames asked for on a canvas of rendercanvas and its event loop.
 
     Attributes:
-        ui_frames: how many frames more the panels want, whether or not the picture changes.
-        is_much_new: tells whether more waits to be drawn than a guest writes that only ticks along.
-        cadence: how soon frames follow each other that only the guest wants.
+        ui_frames: how many more frames the panels need, whether or not the picture changes.
+        has_many_changes: tells whether more waits to be drawn than a guest writes that only scale_ticks along.
+        refresh_policy: how soon frames follow each other that only the guest's writes ask for.
     """
 
     def __init__(self, canvas: Any, loop: Any) -> None:  # noqa: ANN401  # of rendercanvas, which has no types
         self.ui_frames = UI_FRAMES
-        self.cadence = Cadence()
-        self.is_much_new: Callable[[], bool] = lambda: False
+        self.refresh_policy = RefreshPolicy()
+        self.has_many_changes: Callable[[], bool] = lambda: False
         self._canvas, self._loop = canvas, loop
         self._is_throttled = False
 
@@ -71,12 +43,12 @@ class Schedule:
         try:
             self._loop.call_soon_threadsafe(action)
         except (RuntimeError, AttributeError):
-            # The loop of a window that was closed has no inside any more.
-            log.debug("news after the window was closed")
+            # rendercanvas takes a closed window's loop apart.
+            log.debug("changes after the window was closed")
 
     def wake(self) -> None:
-        """Draw what is new; on any thread."""
-        self.call_soon(self.show_news)
+        """Draw what changed; on any thread."""
+        self.call_soon(self.show_changes)
 
     def request(self) -> None:
         """Draw soon, and twice more: ImGui shows the effect of an event a frame later."""
@@ -84,14 +56,14 @@ class Schedule:
         self._canvas.request_draw()
 
     def add_event(self) -> None:
-        """An event came. ImGui takes one of several keys that come together in each frame, so each wants one more."""
-        self.cadence.hurry()
+        """An event came. ImGui handles one of several keys that come together in each frame, so each needs one more."""
+        self.refresh_policy.reset()
         self.ui_frames = min(max(self.ui_frames + 1, UI_FRAMES), _MOST_UI_FRAMES)
         self._canvas.request_draw()
 
-    def show_news(self) -> None:
-        """Draw once, unless that is put off already; much that is new is not put off for long."""
-        is_late = self._is_throttled and not (self.cadence.is_slow and self.is_much_new())
+    def show_changes(self) -> None:
+        """Draw once, unless that is put off already; many changes are not put off for long."""
+        is_late = self._is_throttled and not (self.refresh_policy.is_slow and self.has_many_changes())
         if not is_late and not self.is_closed:
             self.ui_frames = max(self.ui_frames, 1)
             self._canvas.request_draw()

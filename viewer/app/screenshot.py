@@ -11,11 +11,13 @@ import wgpu
 from qemu_bridge.errors import GlassBoxError
 
 from ..picture.legend import draw_overlay, find_labels, legend_shift
-from ..picture.offscreen import parse_picture_size, write_picture
-from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..picture.output import write_picture
+from ..picture.size import parse_picture_size
+from ..render.raymarch import PASSES, Renderer
+from ..render.readback import RGBA, read_texture
 from ..view.views import format_view
-from .desk import Desk
 from .gui import Gui
+from .state import ViewerState
 from .surface import Surface
 
 _USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
@@ -24,14 +26,14 @@ _USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
 class Shot:
     """A picture for a file, of any size, drawn a pass a frame so that the window stays alive meanwhile."""
 
-    def __init__(self, desk: Desk, size: tuple[int, int], path: Path) -> None:
-        self.path, self.size, self._camera = path, size, desk.eye.camera
-        self._renderer = Renderer(desk.scene)
+    def __init__(self, state: ViewerState, size: tuple[int, int], path: Path) -> None:
+        self.path, self.size, self._camera = path, size, state.controller.camera
+        self._renderer = Renderer(state.scene)
         self._renderer.shift = legend_shift(*size)
         labels = (
-            find_labels(desk.scene, self._renderer.pick_pages(self._camera, size)) if desk.is_open("labels") else []
+            find_labels(state.scene, self._renderer.pick_pages(self._camera, size)) if state.is_open("labels") else []
         )
-        self._renderer.set_overlay(draw_overlay(size, desk.scene, desk.source.title, labels))
+        self._renderer.set_overlay(draw_overlay(size, state.scene, state.source.title, labels))
 
     def step(self) -> bool:
         """Draw one pass more; write the file after the last and return True."""
@@ -48,22 +50,22 @@ class Shot:
 class Screenshots:
     """Pictures of one window, at most one of them being drawn."""
 
-    def __init__(self, desk: Desk, surface: Surface, gui: Gui) -> None:
-        self._desk, self._surface, self._gui = desk, surface, gui
+    def __init__(self, state: ViewerState, surface: Surface, gui: Gui) -> None:
+        self._state, self._surface, self._gui = state, surface, gui
         self._shot: Shot | None = None
 
     def take(self, wanted: str = "") -> None:
         """Write a picture of the view, without panels, of the size that the settings say, or of ``WxH``."""
-        desk = self._desk
-        wanted = wanted or desk.settings.screenshot
-        path = Path(time.strftime(f"glassbox-{desk.name}-%Y%m%d-%H%M%S.png"))
+        state = self._state
+        wanted = wanted or state.settings.screenshot
+        path = Path(time.strftime(f"glassbox-{state.name}-%Y%m%d-%H%M%S.png"))
 
         def begin() -> None:
             size = self._surface.size if wanted == "window" else parse_picture_size(wanted)
-            self._shot = Shot(desk, size, path)
-            desk.say(f"drawing {path}, {size[0]} x {size[1]}; the view is --at {format_view(desk.view)}")
+            self._shot = Shot(state, size, path)
+            state.notify(f"drawing {path}, {size[0]} x {size[1]}; the view is --at {format_view(state.view)}")
 
-        desk.attempt(begin)
+        state.attempt(begin)
 
     def step(self) -> bool:
         """Draw on; return whether there is more to draw."""
@@ -73,10 +75,10 @@ class Screenshots:
         try:
             if shot.step():
                 self._shot = None
-                self._desk.say(f"wrote {shot.path}")
+                self._state.notify(f"wrote {shot.path}")
         except GlassBoxError as error:
             self._shot = None
-            self._desk.say(str(error), is_problem=True)
+            self._state.notify(str(error), is_problem=True)
         return self._shot is not None
 
     def drop(self) -> None:
@@ -85,10 +87,10 @@ class Screenshots:
 
     def save_window(self, path: Path | None = None) -> None:
         """Write what the window shows, panels and all, as PNG to `path`, or to a file named by the time."""
-        path = path or Path(time.strftime(f"glassbox-{self._desk.name}-window-%Y%m%d-%H%M%S.png"))
+        path = path or Path(time.strftime(f"glassbox-{self._state.name}-window-%Y%m%d-%H%M%S.png"))
         size, renderer = self._surface.size, self._surface.renderer
         if renderer.passes == 0:
-            renderer.draw_pass(self._desk.eye.camera, size)
+            renderer.draw_pass(self._state.controller.camera, size)
         device = renderer.device
         target = device.create_texture(size=(*size, 1), format=self._surface.format, usage=_USAGE)
         renderer.present(target.create_view(), size)
@@ -101,4 +103,4 @@ class Screenshots:
         pixels = read_texture(device, target, RGBA)[..., :3]
         is_bgra = self._surface.format.startswith("b")
         write_picture(np.ascontiguousarray(pixels[..., ::-1] if is_bgra else pixels), path)
-        self._desk.say(f"wrote {path}; the view is --at {format_view(self._desk.view)}")
+        self._state.notify(f"wrote {path}; the view is --at {format_view(self._state.view)}")

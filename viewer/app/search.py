@@ -148,7 +148,7 @@ def ask_target(client: Any, query: str) -> TargetMemory | None:  # noqa: ANN401 
     """The memory that `query` means, as a target or as a place; None where it means neither."""
     for target in dict.fromkeys((query, f"pa:{query}", f"sym:{query}")):
         try:
-            memory: TargetMemory = client.where(target)
+            memory: TargetMemory = client.resolve(target).value
             return memory
         except UsageError:
             continue

@@ -1,7 +1,7 @@
-"""The window's dealings with its machine: news of memory, answers to questions, events, and its end and return.
+"""The window's connection to its machine: changed memory, results of queries, events, its end and return.
 
-Everything slow is on a thread of its own (`viewer.sources.live`, `viewer.sources.questions`, `viewer.sources.execution`, and two here); what they
-bring is taken at the start of a frame, so the desk changes on the thread that draws and on no other.
+Everything slow runs on a thread of its own (`viewer.sources.watcher`, `viewer.sources.queries`, `viewer.sources.execution`,
+and two here). Their results are applied at the start of a frame, so the state changes on the thread that draws only.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
+from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent
 from qemu_bridge.wire.page_map import PageMap
-from qemu_bridge.wire.records import Place
+from qemu_bridge.wire.records import Place, Runstate
 
 from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
-from ..sources.live import Feed
-from ..sources.questions import Questions
+from ..sources.queries import Queries
 from ..sources.source import Source, read_page_map
+from ..sources.watcher import MemoryWatcher
 from ..view.look import Mode
-from .cadence import NEW_PAGES
-from .desk import Desk
+from . import appearance, highlighting, navigation, selection
+from .refresh_policy import NEW_PAGES
 from .schedule import Schedule
-
-if TYPE_CHECKING:
-    from ..sources.against import Against
+from .state import ViewerState
 
 log = logging.getLogger(__name__)
 
@@ -42,185 +41,184 @@ PAGES_PER_FRAME = 1024
 RETRY_S = 1.0
 
 
-def connector(source: Source) -> Callable[[], Any] | None:
-    """What makes a client of the source's machine; None where there is no machine."""
-    connect: Callable[[], Any] | None = getattr(source, "connect", None)
-    return connect
-
-
 class Session:
-    """Keeps a desk up with its source."""
+    """Keeps the viewer's state up to date with its source."""
 
-    def __init__(self, desk: Desk, schedule: Schedule, order: int | None, renew: Callable[[], None]) -> None:
+    def __init__(self, state: ViewerState, schedule: Schedule, order: int | None, renew: Callable[[], None]) -> None:
         """`order` is that of the voxel grid; `renew` is called when the machine has returned and the scene is another."""
-        self._desk, self._schedule, self._order, self._renew = desk, schedule, order, renew
+        self._state, self._schedule, self._order, self._renew = state, schedule, order, renew
         self._execution: ExecutionWatch | None = None
         self._seen: dict[str, float] = {}
         self._is_reconnecting = False
-        schedule.is_much_new = lambda: desk.feed.backlog() >= NEW_PAGES
-        self._compare()
+        schedule.has_many_changes = lambda: state.watcher.backlog() >= NEW_PAGES
+        self._attach_comparison()
 
     def start(self) -> None:
         """Begin to watch."""
-        self._desk.feed.start()
-        self._desk.questions.start()
+        self._state.watcher.start()
+        self._state.queries.start()
         self._watch_events()
 
     def stop(self) -> None:
         """End the threads."""
         if self._execution is not None:
             self._execution.stop()
-        self.rest()
+        self.stop_watching()
 
-    def rest(self) -> None:
-        """End what watches memory and asks, until `rebuild`."""
-        self._desk.feed.stop()
-        self._desk.questions.stop()
+    def stop_watching(self) -> None:
+        """End the watcher and the queries, until `rebuild`."""
+        self._state.watcher.stop()
+        self._state.queries.stop()
 
     def rebuild(self, device: wgpu.GPUDevice, page_map: PageMap) -> None:
-        """A new scene, feed and questioner on the desk's source; views and choices stay."""
-        desk = self._desk
-        look = desk.scene.look
-        desk.scene = Scene(device, len(desk.source.ram.view), self._order)
-        desk.scene.set_look(look)
-        desk.scene.set_executions(None if self._execution is None else self._execution.counts)
-        self._compare()
-        desk.scene.set_page_map(page_map)
-        desk.glow, desk.hover = None, None
-        desk.pin = desk.pin if desk.pin is not None and desk.pin < len(desk.source.ram.view) else None
-        desk.feed = Feed(desk.source, self._schedule.wake)
-        desk.questions = Questions(connector(desk.source), self._schedule.wake)
-        desk.feed.start()
-        desk.questions.start()
+        """A new scene, watcher and queries for the state's source; views and choices stay."""
+        state = self._state
+        look = state.scene.look
+        state.scene = Scene(device, len(state.source.ram.view), self._order)
+        state.scene.set_look(look)
+        state.scene.set_executions(None if self._execution is None else self._execution.counts)
+        self._attach_comparison()
+        state.scene.set_page_map(page_map)
+        state.highlight, state.hover = None, None
+        state.pin = state.pin if state.pin is not None and state.pin < len(state.source.ram.view) else None
+        state.watcher = MemoryWatcher(state.source, self._schedule.wake)
+        state.queries = Queries(state.source.connect, self._schedule.wake)
+        state.watcher.start()
+        state.queries.start()
 
-    def _compare(self) -> None:
-        # A source may know what it is compared with.
-        self._against: Against | None = getattr(self._desk.source, "against", None)
-        if self._against is not None:
-            self._desk.scene.set_difference(self._against.kinds)
+    def _attach_comparison(self) -> None:
+        comparison = self._state.source.comparison
+        if comparison is not None:
+            self._state.scene.set_difference(comparison.kinds)
 
-    # --- news and answers --------------------------------------------------------------------------------
+    # --- changes and results --------------------------------------------------------------------------------
 
-    def take_news(self) -> Pages | None:
-        """Bring changed memory and the newest page map into the scene; return the pages that look otherwise now.
+    def apply_changes(self) -> Pages | None:
+        """Bring changed memory and the newest page map into the scene; return the pages that look different now.
 
-        None where pages are something else, so that any part of the picture may be another.
+        None where pages changed their class or owner: then any part of the picture may change.
         """
-        desk = self._desk
+        state = self._state
         if self._execution is not None and self._execution.problem:
-            desk.say(self._execution.problem, is_problem=True)
+            state.notify(self._execution.problem, is_problem=True)
             self.toggle_execution()
         # Pages first, then the table over them: a page is never shown as something it was before.
-        pages, written = desk.feed.take(PAGES_PER_FRAME << PAGE_SHIFT)
+        pages, written = state.watcher.take_changes(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
-        touched = desk.feed.touched(pages)
-        if self._against is not None:
-            desk.scene.update_difference(self._against.update(pages, touched))
-        desk.scene.clear_pages(pages[~touched])
+        touched = state.watcher.touched(pages)
+        if state.source.comparison is not None:
+            state.scene.update_difference(state.source.comparison.update(pages, touched))
+        state.scene.clear_pages(pages[~touched])
         pages, written = pages[touched], written[touched]
-        self._schedule.cadence.see(desk.scene.ink.heat.written_s[pages[written]], now)
-        desk.scene.update_pages(desk.source.ram.view, pages, written, now)
-        page_map = desk.feed.take_page_map()
-        is_new_map = page_map is not None and desk.scene.set_page_map(page_map)
-        if is_new_map and "Linux" not in desk.source.title and (retitle := getattr(desk.source, "retitle", None)):
-            desk.questions.ask("title", lambda _: retitle())
-        desk.scene.advance(desk.source.ram.view, now)
-        stale = desk.scene.take_stale()
+        self._schedule.refresh_policy.note_writes(state.scene.page_style.heat.written_s[pages[written]], now)
+        state.scene.update_pages(state.source.ram.view, pages, written, now)
+        page_map = state.watcher.take_page_map()
+        is_new_map = page_map is not None and state.scene.set_page_map(page_map)
+        if is_new_map and state.queries.is_available and "Linux" not in state.source.title:
+            state.queries.ask("title", lambda _: state.source.refresh_title())
+        state.scene.advance(state.source.ram.view, now)
+        stale = state.scene.take_stale()
         return None if is_new_map else stale
 
-    def take_answers(self) -> None:
-        """Do what answers that came meanwhile were asked for."""
-        for topic, take in (("glow", self._take_glow), ("follow", self._take_place), ("status", self._take_status)):
-            answer = self._desk.questions.answer(topic)
+    def apply_results(self) -> None:
+        """Apply the results that came since the last frame."""
+        for topic, take in (
+            ("highlight", self._apply_highlight),
+            ("follow", self._apply_place),
+            ("status", self._apply_status),
+        ):
+            answer = self._state.queries.result(topic)
             if answer is None or self._seen.get(topic) == answer.time_s:
                 continue
             self._seen[topic] = answer.time_s
             if answer.error:
-                self._desk.say(answer.error, is_problem=True)
+                self._state.notify(answer.error, is_problem=True)
             else:
                 take(answer.value)
 
-    def _take_glow(self, value: Any) -> None:  # noqa: ANN401  # what the question made
+    def _apply_highlight(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
         title, pages, fly = value
-        self._desk.show_pages(title, pages, fly=fly)
+        highlighting.highlight_pages(self._state, title, pages, fly=fly)
         if len(pages) == 1:
-            self._desk.select(int(pages[0]) << PAGE_SHIFT)
+            selection.select(self._state, int(pages[0]) << PAGE_SHIFT)
 
-    def _take_place(self, value: Any) -> None:  # noqa: ANN401  # what the question made
+    def _apply_place(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
         if isinstance(value, Place):
-            self._desk.mark("follow")
-            self._desk.select(int(value.ram_offset))
-            if not self._desk.is_in_sight():
-                self._desk.frame()
+            navigation.mark(self._state, "follow")
+            selection.select(self._state, int(value.ram_offset))
+            if not navigation.is_in_sight(self._state):
+                navigation.frame(self._state)
 
-    def _take_status(self, value: Any) -> None:  # noqa: ANN401  # what the question made
-        self._desk.status = dict(value)
+    def _apply_status(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
+        self._state.runstate = value.runstate
 
     # --- execution ---------------------------------------------------------------------------------------
 
     def toggle_execution(self) -> None:
-        """Have executed blocks counted and show where, or stop that."""
-        desk = self._desk
+        """Start or stop counting executed blocks, and show where they are."""
+        state = self._state
         if self._execution is not None:
             self._execution.stop()
             self._execution = None
-            desk.scene.set_executions(None)
-            desk.writers = None
-            desk.set_look(replace(desk.scene.look, mode=Mode.CLASS))
+            state.scene.set_executions(None)
+            state.writers = None
+            appearance.set_look(state, replace(state.scene.look, mode=Mode.CLASS))
             return
-        connect = connector(desk.source)
+        connect = state.source.connect
         if connect is None:
-            desk.say("there is no machine that could execute anything; open a running one", is_problem=True)
+            state.notify("execution can be watched in a running machine only; open one", is_problem=True)
             return
-        self._execution = ExecutionWatch(connect, desk.scene.page_count, self._schedule.wake)
+        self._execution = ExecutionWatch(connect, state.scene.page_count, self._schedule.wake)
         watch = self._execution
         watch.start()
-        desk.writers = lambda offset: watch.writers(desk.questions, offset)
-        desk.scene.set_executions(self._execution.counts)
-        desk.set_look(replace(desk.scene.look, mode=Mode.EXECUTION))
-        desk.say("what executes is counted; the guest runs slower meanwhile")
+        state.writers = lambda offset: watch.writers(state.queries, offset)
+        state.scene.set_executions(self._execution.counts)
+        appearance.set_look(state, replace(state.scene.look, mode=Mode.EXECUTION))
+        state.notify("execution is counted; the guest runs slower meanwhile")
 
     # --- events, end and return --------------------------------------------------------------------------
 
     def _watch_events(self) -> None:
-        connect = connector(self._desk.source)
+        connect = self._state.source.connect
         if connect is not None:
             threading.Thread(target=self._relay_events, args=(connect,), name="viewer-events", daemon=True).start()
 
     def _relay_events(self, connect: Callable[[], Any]) -> None:
-        # The machine's runstate, as it changes. Its end is the feed's to tell.
+        # The machine's runstate, as it changes. Its end is reported by the watcher.
         with contextlib.suppress(GlassBoxError, OSError):
             for event in connect().events():
                 if self._schedule.is_closed:
                     return
-                if event.get("event") == "runstate":
-                    self._desk.status = {**self._desk.status, "runstate": str(event.get("runstate", ""))}
-                elif event.get("event") != "exited":
-                    continue
+                if isinstance(event, RunstateEvent):
+                    self._state.runstate = event.runstate
+                elif isinstance(event, ExitedEvent):
+                    self._state.runstate = None
                 else:
-                    self._desk.status = {}
+                    continue
                 self._schedule.call_soon(self._follow_runstate)
 
     def _follow_runstate(self) -> None:
-        # The memory of a guest that stands still need not be watched.
-        self._schedule.cadence.hurry()
-        self._schedule.show_news()
-        self._desk.feed.set_still(self._desk.status.get("runstate") == "paused")
+        # The memory of a paused guest need not be watched.
+        self._schedule.refresh_policy.reset()
+        self._schedule.show_changes()
+        self._state.watcher.set_guest_paused(self._state.runstate is Runstate.PAUSED)
 
-    def look_after(self) -> None:
-        """Where the machine has gone, say so and wait on a thread for its return."""
-        desk = self._desk
-        if desk.feed.error is None or self._is_reconnecting or not hasattr(desk.source, "reopen"):
+    def check_machine(self) -> None:
+        """Where the machine has ended, say so and wait on a thread for its return."""
+        state = self._state
+        if state.watcher.error is None or self._is_reconnecting or state.source.reopen is None:
             return
         self._is_reconnecting = True
-        desk.say(f"{desk.feed.error}; waiting for it to return", is_problem=True)
-        threading.Thread(target=self._reconnect, name="viewer-reconnect", daemon=True).start()
+        state.notify(f"{state.watcher.error}; waiting for it to return", is_problem=True)
+        threading.Thread(
+            target=self._reconnect, args=(state.source.reopen,), name="viewer-reconnect", daemon=True
+        ).start()
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, reopen: Callable[[], Source]) -> None:
         while not self._schedule.is_closed:
             time.sleep(RETRY_S)
             try:
-                source = self._desk.source.reopen()  # type: ignore[attr-defined]
+                source = reopen()
                 page_map = read_page_map(source)
             except (GlassBoxError, OSError):
                 continue
@@ -231,14 +229,14 @@ class Session:
         if self._schedule.is_closed:
             return
         self._is_reconnecting = False
-        self.rest()
-        desk = self._desk
-        desk.source = source
+        self.stop_watching()
+        state = self._state
+        state.source = source
 
         def build() -> None:
-            self.rebuild(desk.scene.device, page_map)
+            self.rebuild(state.scene.device, page_map)
             self._renew()
-            desk.say(f"{desk.name} is back")
+            state.notify(f"{state.name} is running again")
 
-        desk.attempt(build)
+        state.attempt(build)
         self._watch_events()

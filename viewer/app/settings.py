@@ -1,6 +1,6 @@
-"""What the window keeps from one time to the next: ``$XDG_CONFIG_HOME/glassbox/viewer.toml``.
+"""What the window remembers: ``$XDG_CONFIG_HOME/glassbox/viewer.toml``.
 
-A file that cannot be read, or a value that makes no sense, is reported and passed over: the window opens anyway.
+A file that cannot be read, or an invalid value, is reported and ignored: the window opens anyway.
 
     panels = ["layers", "details"]
     ui_scale = 1.0
@@ -36,7 +36,7 @@ class Settings:
     Attributes:
         panels: what shows: the layers at the left, the details at the right, labels in the picture,
             the minimap over it.
-        ui_scale: size of words, 1 is usual.
+        ui_scale: size of the text, 1 is the default.
         details_width: of the right panel, in logical pixels.
         mode: how one moves at first.
         screenshot: its size: ``window`` or ``WIDTHxHEIGHT``.
@@ -64,7 +64,7 @@ def settings_path() -> Path:
 
 
 def load_settings(path: Path) -> tuple[Settings, list[str]]:
-    """(settings, a sentence for each thing in the file at `path` that was passed over)."""
+    """(settings, a sentence for each setting in the file at `path` that was ignored)."""
     try:
         table = read_toml(path)
     except GlassBoxError as error:
@@ -75,7 +75,7 @@ def load_settings(path: Path) -> tuple[Settings, list[str]]:
             settings = replace(settings, **{name: _checked(name, value)})
         except (KeyError, TypeError, ValueError) as error:
             reason = "no such setting" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{path}: {name:.40} = {value!r:.80} is passed over ({reason}); see docs/viewer.md")
+            problems.append(f"{path}: {name:.40} = {value!r:.80} is ignored ({reason}); see docs/viewer.md")
     return settings, problems
 
 
@@ -95,7 +95,7 @@ def _checked(name: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML hol
     if not isinstance(value, str):
         raise ValueError("window, or WIDTHxHEIGHT")
     if value != "window":
-        from ..picture.offscreen import parse_picture_size
+        from ..picture.size import parse_picture_size
 
         parse_picture_size(value)
     return value
@@ -123,7 +123,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise GlassBoxError(f"{path} is passed over ({error}); mend or remove it") from None
+        raise GlassBoxError(f"{path} is ignored ({error}); correct or remove it") from None
 
 
 def write_toml(table: Mapping[str, Any], path: Path) -> None:

@@ -63,6 +63,6 @@ class Surface:
 
     def present(self, size: tuple[int, int]) -> None:
         """Put the renderer's picture on the canvas; `wgpu.GPUError` where the device is lost."""
-        # Whoever asks a lost device for the surface's texture is ended by the driver's library; this only raises.
+        # Asking a lost device for the surface's texture makes the driver's library end the process; this only raises.
         self.renderer.device.create_command_encoder().finish()
         self.renderer.present(self._context.get_current_texture().create_view(), size)

@@ -1,10 +1,10 @@
 """The window: the scene, live while the guest runs, with panels over it.
 
 Its parts are put together here: what is drawn on (`viewer.app.surface`), the panels (`viewer.app.gui`), pointer and keys
-(`viewer.app.controller`), the machine (`viewer.app.session`), pictures for files (`viewer.app.screenshot`), when frames are drawn
-(`viewer.app.schedule`) and what a frame does (`viewer.app.frames`). They share one `viewer.app.desk.Desk`.
+(`viewer.app.input_handler`), the machine (`viewer.app.session`), pictures for files (`viewer.app.screenshot`), when frames are drawn
+(`viewer.app.schedule`) and what a frame does (`viewer.app.frames`). They share one `viewer.app.state.ViewerState`.
 
-What can go wrong meanwhile (the machine ends, the graphics device is lost, a settings file is no such thing) is a
+What can go wrong meanwhile (the machine ends, the graphics device is lost, a settings file is invalid) is a
 message in the window and in the log; a machine that returns under its name is shown again.
 """
 
@@ -23,21 +23,22 @@ from gpu_device.device import request_device
 
 from ..picture.offscreen import choose_camera
 from ..render.scene import Scene
-from ..sources.live import Feed
-from ..sources.questions import Questions
+from ..sources.queries import Queries
 from ..sources.source import Source, read_page_map
+from ..sources.watcher import MemoryWatcher
 from ..view.views import Mode, View, parse_view
+from . import navigation
 from .bookmarks import Bookmarks, bookmarks_path
+from .camera_controller import CameraController
 from .commands import Command, Commands
-from .controller import Controller
-from .desk import Desk
 from .frames import FrameLoop
 from .gui import Gui
-from .input import Eye
+from .input_handler import InputHandler
 from .schedule import Schedule
 from .screenshot import Screenshots
-from .session import Session, connector
+from .session import Session
 from .settings import load_settings, save_settings, settings_path
+from .state import ViewerState
 from .surface import Surface, open_canvas
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,9 @@ class Window:
     """One open window on a source.
 
     Attributes:
-        desk: what it shows and what is selected.
+        state: what it shows and what is selected.
         canvas, loop: of rendercanvas.
-        has_lost_device: whether the graphics device had to be taken anew.
+        has_lost_device: whether the graphics device had to be re-created.
     """
 
     def __init__(
@@ -72,55 +73,59 @@ class Window:
         self.canvas, self.loop = canvas or open_canvas(f"Glass Box - {name}", size)
         self.schedule = Schedule(self.canvas, self.loop)
         self.surface = Surface(self.canvas, scene)
-        self.desk = self._make_desk(source, scene, name)
-        self.session = Session(self.desk, self.schedule, order, lambda: self.frames.renew())
+        self.state = self._make_state(source, scene, name)
+        self.session = Session(self.state, self.schedule, order, lambda: self.frames.reset())
         self.commands = Commands(self._own_commands())
-        self.gui = Gui(self.canvas, self.desk, self.commands)
+        self.gui = Gui(self.canvas, self.state, self.commands)
         self._fit_first_view()
-        self.screenshots = Screenshots(self.desk, self.surface, self.gui)
-        self.frames = FrameLoop(self.desk, self.surface, self.gui, self.session, self.screenshots, self.schedule)
-        controller = Controller(self.canvas, self.desk, self.gui, self.commands, self.schedule, self.frames.pick)
-        self.desk.clipboard = controller.set_clipboard
+        self.screenshots = Screenshots(self.state, self.surface, self.gui)
+        self.frames = FrameLoop(self.state, self.surface, self.gui, self.session, self.screenshots, self.schedule)
+        controller = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
+        self.state.clipboard = controller.set_clipboard
         self._start_view(view)
 
-    def _make_desk(self, source: Source, scene: Scene, name: str) -> Desk:
+    def _make_state(self, source: Source, scene: Scene, name: str) -> ViewerState:
         wake = self.schedule.wake
         self._settings_path = settings_path()
         settings, problems = load_settings(self._settings_path)
         bookmarks = Bookmarks(name, bookmarks_path())
-        eye = Eye(choose_camera(self.surface.renderer), Mode.FLY if settings.mode == Mode.FLY else Mode.ORBIT)
-        questions = Questions(connector(source), wake)
-        desk = Desk(source, scene, Feed(source, wake), eye, questions, settings, bookmarks, self.schedule.request)
+        controller = CameraController(
+            choose_camera(self.surface.renderer), Mode.FLY if settings.mode == Mode.FLY else Mode.ORBIT
+        )
+        queries = Queries(source.connect, wake)
+        state = ViewerState(
+            source, scene, MemoryWatcher(source, wake), controller, queries, settings, bookmarks, self.schedule.request
+        )
         for sentence in problems + ([bookmarks.problem] if bookmarks.problem else []):
-            desk.say(sentence, is_problem=True)
-        return desk
+            state.notify(sentence, is_problem=True)
+        return state
 
     def _fit_first_view(self) -> None:
         if (layout := self.gui.layout()).right:
             # Beside the details less room is left than the first view fills.
-            eye, box = self.desk.eye, np.array(self.desk.scene.relative_extent)
-            home = eye.home.framing(np.zeros(3), box, layout.middle_width / layout.body_height)
-            eye.home = eye.camera = eye.goal = home
+            controller, box = self.state.controller, np.array(self.state.scene.relative_extent)
+            home = controller.home.framing(np.zeros(3), box, layout.middle_width / layout.body_height)
+            controller.home = controller.camera = controller.goal = home
 
     def _start_view(self, text: str | None) -> None:
         if text is None:
             return
-        view = parse_view(text, View(self.desk.eye.home))
-        self.desk.eye.home = self.desk.eye.camera = view.camera
-        self.desk.show_view(view)
+        view = parse_view(text, View(self.state.controller.home))
+        self.state.controller.home = self.state.controller.camera = view.camera
+        navigation.show_view(self.state, view)
 
     def _own_commands(self) -> tuple[Command, ...]:
         return (
             Command("screenshot", "Screenshot", "Machine", ("s", "ctrl-s"), lambda _: self.screenshots.take()),
             Command("shot-4k", "Screenshot, 3840 x 2160", "Machine", (), lambda _: self.screenshots.take("3840x2160")),
             Command("shot-window", "Screenshot with panels", "Machine", ("S", "ctrl-shift-s"), self._save_window),
-            Command("execution", "Watch what executes", "Machine", ("g",), lambda _: self.session.toggle_execution()),
+            Command("execution", "Watch execution", "Machine", ("g",), lambda _: self.session.toggle_execution()),
             Command("close", "Close the window", "Machine", ("q", "ctrl-q"), lambda _: self.canvas.close()),
         )
 
-    def _save_window(self, desk: Desk) -> None:
+    def _save_window(self, state: ViewerState) -> None:
         # After this frame: a command may be chosen while ImGui draws.
-        self.loop.call_soon(lambda: desk.attempt(self.screenshots.save_window))
+        self.loop.call_soon(lambda: state.attempt(self.screenshots.save_window))
 
     def run(self, frames: int | None, after_s: float | None, screenshot: Path | None) -> None:
         """Show the window until it is closed, `frames` were drawn or `after_s` seconds went by."""
@@ -135,7 +140,7 @@ class Window:
             self.stop()
 
     def start(self) -> None:
-        """Begin to watch and to draw, on an event loop that somebody else runs."""
+        """Begin to watch and to draw, on an event loop that the caller runs."""
         self.canvas.request_draw(self._draw)
         self.session.start()
 
@@ -149,13 +154,13 @@ class Window:
             return
         if self._screenshot_at_end is not None:
             path, self._screenshot_at_end = self._screenshot_at_end, None
-            self.desk.attempt(lambda: self.screenshots.save_window(path))
+            self.state.attempt(lambda: self.screenshots.save_window(path))
         self.canvas.close()
 
     def _keep_settings(self) -> None:
-        if self.desk.is_dirty_settings and not self.desk.is_dragging:
-            self.desk.is_dirty_settings = False
-            self.desk.attempt(lambda: save_settings(self.desk.settings, self._settings_path))
+        if self.state.is_dirty_settings and not self.state.is_dragging:
+            self.state.is_dirty_settings = False
+            self.state.attempt(lambda: save_settings(self.state.settings, self._settings_path))
 
     def _draw(self) -> None:
         try:
@@ -165,31 +170,31 @@ class Window:
             self._recover(error)
             return
         self._keep_settings()
-        self.session.look_after()
+        self.session.check_machine()
         if self.frames.stop_after is not None and self.frames.count >= self.frames.stop_after:
             self.loop.call_soon(self._finish)
 
     def _recover(self, error: Exception) -> None:
-        """The graphics device failed: take a new one, three times in a row at most."""
+        """The graphics device failed: create a new one, three times in a row at most."""
         self._losses += 1
         self.has_lost_device = True
         log.warning("drawing failed: %s", error)
         if self._losses > _MOST_LOSSES:
-            log.error("the graphics device fails again and again; close other programs that use it and start again")
+            log.error("the graphics device keeps failing; close other programs that use it, then open the window again")
             self.canvas.close()
             return
-        self.session.rest()
+        self.session.stop_watching()
 
         def build() -> None:
-            self.session.rebuild(request_device(), read_page_map(self.desk.source))
+            self.session.rebuild(request_device(), read_page_map(self.state.source))
             self.screenshots.drop()
             self.gui.detach()
             self.gui.attach()
-            self.frames.renew()
+            self.frames.reset()
             reason = " ".join(str(error).split())[:120]
-            self.desk.say(f"the graphics device was lost and taken anew ({reason})", is_problem=True)
+            self.state.notify(f"the graphics device was lost and re-created ({reason})", is_problem=True)
 
-        self.desk.attempt(build)
+        self.state.attempt(build)
 
 
 def open_window(

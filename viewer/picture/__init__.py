@@ -1,1 +1,1 @@
-"""Pictures and videos without a display, and the words on them."""
+"""Pictures and videos without a display, and the text on them."""

@@ -1,7 +1,7 @@
-"""The words on the picture: title, legend, caption, and labels on what is seen; drawn by Pillow.
+"""The text on the picture: title, legend, caption, and labels; drawn by Pillow.
 
 The result is one premultiplied RGBA image of the picture's size, which the renderer lays over the picture
-in a window and offscreen alike. Sizes are for a picture 720 pixels high and grow with it.
+in a window and offscreen. Sizes are for a picture 720 pixels high and grow with it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from qemu_bridge.wire.records import PageClass
 
 from ..render.scene import Scene
 from ..view.labels import Box, Label, arrange
-from ..view.look import Mode
+from ..view.look import Mode, value_ramp
 from ..view.palette import MATERIALS, Rgb, colour_of
-from .meaning import describe_layers, swatches, ticks
+from .legend_entries import describe_layers, legend_entries, scale_ticks
 
 TEXT = (226, 232, 240)
 QUIET = (140, 152, 172)
@@ -169,7 +169,7 @@ class _Pen:
 def draw_overlay(
     size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False
 ) -> npt.NDArray[np.uint8]:
-    """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there are no words.
+    """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there is no text.
 
     `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
     the digit that toggles a class.
@@ -184,7 +184,7 @@ def draw_overlay(
         if scene.look.mode is Mode.CLASS:
             _draw_classes(pen, scene, with_keys)
         else:
-            _draw_meaning(pen, scene)
+            _draw_legend_entries(pen, scene)
         pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
     # Premultiplied before it is reduced, so that no dark rim appears around the words.
     image = np.asarray(pen.image).astype(np.float32)
@@ -222,14 +222,14 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
         y += row
     untouched = counts.get(PageClass.UNTOUCHED, 0)
     if untouched:
-        pen.text(left + 26 * pen.scale, y, "never touched: air", 13, QUIET)
+        pen.text(left + 26 * pen.scale, y, "never touched", 13, QUIET)
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
 
 
-def _draw_meaning(pen: _Pen, scene: Scene) -> None:
-    """The heading, and what the colours mean: swatches with sizes, or a scale with words beside it."""
+def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
+    """The legend of a mode: entries with sizes, or a colour scale with ticks."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
-    rows, look = swatches(scene), scene.look
+    rows, look = legend_entries(scene), scene.look
     height = 26 * len(rows) if rows else _SCALE_HEIGHT
     y = (pen.image.height + 62 * pen.scale - height * pen.scale) / 2
     pen.text(left, y - 22 * pen.scale, look.mode.label, 15)
@@ -237,11 +237,11 @@ def _draw_meaning(pen: _Pen, scene: Scene) -> None:
         for row in rows:
             y += 26 * pen.scale
             pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, row.colour)
-            pen.text(left + 26 * pen.scale, y, shorten(row.words, _MOST_LETTERS), 14)
-            pen.text(right, y, format_bytes(row.size), 13, QUIET, "rs")
+            pen.text(left + 26 * pen.scale, y, shorten(row.label, _MOST_LETTERS), 14)
+            pen.text(right, y, format_bytes(row.size_bytes), 13, QUIET, "rs")
     else:
-        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, scene.steps())
-        for value, words in ticks(look.mode, look.transfer):
+        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, value_ramp(scene.look))
+        for value, words in scale_ticks(look.mode, look.transfer):
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
     if layers := describe_layers(look.hidden, look.isolated):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..render.page_colours import page_colours
 from ..render.scene import Scene
 
 Numbers = npt.NDArray[np.int64]
-AIR = (10, 12, 18, 255)
+EMPTY = (10, 12, 18, 255)
 
 
 def map_order(page_count: int) -> int:
@@ -83,7 +84,7 @@ def xy_to_page(x: int, y: int, page_count: int) -> int | None:
 
 
 class Minimap:
-    """The map of one scene; `draw` gives the picture, which is made anew only when the scene's changed."""
+    """The map of one scene; `draw` gives the picture, which is redrawn only when the scene's picture changed."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -101,9 +102,9 @@ class Minimap:
         """The map: RGBA, `uint8` of shape (height, width, 4), opaque; hidden pages and no RAM are dark."""
         if self._revision != self._scene.revision:
             self._revision = self._scene.revision
-            colours = self._scene.page_colours()
-            colours[colours[:, 3] == 0] = AIR
+            colours = page_colours(self._scene)
+            colours[colours[:, 3] == 0] = EMPTY
             flat = self._image.reshape(-1, 4)
-            flat[:] = AIR
+            flat[:] = EMPTY
             flat[self._places] = colours
         return self._image

@@ -1,43 +1,28 @@
-"""Pictures without a display: a scene rendered into memory and written as PNG."""
+"""Pictures without a display: a scene rendered into memory."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import wgpu
-from PIL import Image
 
 from gpu_device.device import request_device
-from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from ..render.raymarch import PASSES, RGBA, Renderer, read_texture
+from ..render.raymarch import PASSES, Renderer
+from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
 from ..sources.source import Ram, Source, read_page_map
 from ..view.camera import Camera, default_camera
 from ..view.look import Mode
-from ..view.views import View, parse_view
+from ..view.views import View
 from .legend import draw_overlay, find_labels, legend_shift
 
 log = logging.getLogger(__name__)
-
-MAX_SIDE = 8192
-
-
-def parse_picture_size(text: str) -> tuple[int, int]:
-    """(width, height) in pixels of a text such as ``1280x720``; `UsageError` outside 16 to 8192 a side."""
-    width, times, height = text.lower().partition("x")
-    sides = (width, height)
-    # Of the digits of other scripts int() takes some and refuses others; and none needs more than five letters.
-    if times and all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
-        if all(16 <= int(side) <= MAX_SIDE for side in sides):
-            return int(width), int(height)
-    raise UsageError(
-        f"{text!r} is no picture size; write WIDTHxHEIGHT with 16 to {MAX_SIDE} pixels each, such as 1280x720"
-    )
 
 
 def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None) -> Scene:
@@ -48,8 +33,8 @@ def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int 
         log.warning("%s", sentence)
     scene.set_page_map(page_map)
     scene.update_ram(source.ram)
-    if (against := getattr(source, "against", None)) is not None:
-        scene.set_difference(against.kinds)
+    if source.comparison is not None:
+        scene.set_difference(source.comparison.kinds)
     return scene
 
 
@@ -81,10 +66,12 @@ def render_scene(
     title: str = "",
     passes: int = PASSES,
     with_words: bool = True,
+    on_pass: Callable[[int], None] = lambda done: None,
 ) -> npt.NDArray[np.uint8]:
     """The picture of `scene`: sRGB, `uint8` of shape (height, width, 3).
 
-    `size` is (width, height) in pixels; `passes` is how often it is refined; `with_words` adds legend and labels.
+    `size` is (width, height) in pixels; `passes` is how often it is refined; `with_words` adds legend and labels; `on_pass` is
+    told after each pass how many are drawn.
     """
     renderer = Renderer(scene)
     camera = camera or choose_camera(renderer)
@@ -92,40 +79,13 @@ def render_scene(
         renderer.shift = legend_shift(*size)
         labels = find_labels(scene, renderer.pick_pages(camera, size)) if scene.look.labels else []
         renderer.set_overlay(draw_overlay(size, scene, title, labels))
-    for _ in range(passes):
+    for done in range(1, passes + 1):
         renderer.draw_pass(camera, size)
+        on_pass(done)
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     renderer.present(target.create_view(), size)
     return np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
-
-
-def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write `picture` to `path` as PNG; `GlassBoxError` where the file cannot be written."""
-    try:
-        Image.fromarray(picture).save(path, format="PNG", optimize=True)
-    except OSError as error:
-        raise GlassBoxError(
-            f"cannot write the picture {path} ({error.strerror or error}); choose another path with -o"
-        ) from None
-
-
-def snap(
-    source: Source,
-    path: Path,
-    size: tuple[int, int] = (1280, 720),
-    view: str = "",
-    order: int | None = None,
-) -> None:
-    """Write a picture of `source` to `path`.
-
-    `view` is the text of a view (`viewer.view.views`). Raises `UsageError` for a wrong one, and what `load_scene` and
-    `write_picture` raise.
-    """
-    scene = load_scene(source, order=order)
-    shown = parse_view(view, View(choose_camera(Renderer(scene))))
-    show_view(scene, source.ram, shown)
-    write_picture(render_scene(scene, size, camera=shown.camera, title=source.title), path)
 
 
 def show_view(scene: Scene, ram: Ram, view: View) -> None:
@@ -137,5 +97,5 @@ def show_view(scene: Scene, ram: Ram, view: View) -> None:
         scene.select(np.array([view.pin // PAGE_SIZE]))
     if view.look.mode in (Mode.AGE, Mode.WRITES):
         log.warning("one picture shows no writes; open a window, or record a video, to see them")
-    while view.look.mode is Mode.ENTROPY and scene.ink.entropy.is_stale:
+    while view.look.mode is Mode.ENTROPY and scene.page_style.entropy.is_stale:
         scene.advance(ram.view, 0.0)

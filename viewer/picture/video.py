@@ -1,188 +1,71 @@
-"""Video of a machine or a capture as MP4: along a script of views, or just as it lives for some seconds.
+"""Video of a machine or a capture as MP4: along a script of views, or of one view for some seconds.
 
-A script is text, a shot a line: how many seconds the way there takes, then the view as `viewer.view.views` writes it. Way and
-view may be left out: ``hold`` stays where one is. What a view does not name is as in the shot before, ``#`` begins a comment::
-
-    0   yaw=35,pitch=24          # begin here
-    4   yaw=125                  # a quarter turn in four seconds
-    2   hold
-    3   distance=0.6,target=0.2:0.5:0.4
-
-On the way the target moves linearly, the orientation by slerp and the distance exponentially, as Neuroglancer's video tool
-does. Frames are drawn one by one and take what time they need; a running machine goes on meanwhile, and every frame
-shows it as it is when the frame is drawn.
+The library functions behind ``glassbox record-video``. Frames are drawn one by one and take what time they need; a running
+machine goes on meanwhile, and every frame shows its memory at the time when the frame is drawn.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import wgpu
 
-from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.wire.picture_records import VideoOptions, VideoResult, validate_fps
 
-from ..render.raymarch import RGBA, Renderer, read_texture
+from ..render.raymarch import Renderer
+from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
-from ..sources.live import Feed
+from ..sources.comparison import with_difference
+from ..sources.machine import MachineSource
 from ..sources.source import Source
-from ..view.camera import Camera, blend
-from ..view.look import KEYS as LOOK_KEYS
+from ..sources.watcher import MemoryWatcher
 from ..view.look import Look
 from ..view.views import View, parse_view
 from .legend import draw_overlay, legend_shift
-from .offscreen import load_scene
+from .mp4 import Mp4
+from .offscreen import choose_camera, load_scene
+from .script import Shot, camera_at, parse_script
+from .snap import Progress, no_progress
 
-log = logging.getLogger(__name__)
-
-MAX_SECONDS = 3600.0
-MAX_SCRIPT_BYTES = 1 << 20
-MAX_FPS = 120
 PASSES = 4
 """How often a frame is refined: video hides the grain that a picture at rest would show."""
 _BYTES_A_FRAME = 64 << 20
-_CODEC, _QUALITY = "libx264", {"crf": "18", "preset": "veryfast"}
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """The view one arrives at, `seconds` after the one before."""
+def record_machine(name: str, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
+    """`record_video` of the machine, or the capture's folder, `name`; `UnknownMachineError` if there is none.
 
-    view: View
-    seconds: float
-
-
-def parse_script(text: str, start: View) -> tuple[Shot, ...]:
-    """The shots in `text`; the first continues `start`. `UsageError`, naming the line, for one that makes no sense."""
-    shots: list[Shot] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#", 1)[0].split(None, 1)
-        if not words:
-            continue
-        view = shots[-1].view if shots else start
-        try:
-            seconds = _to_seconds(words[0])
-            if len(words) > 1 and words[1].strip() != "hold":
-                view = _next_view(words[1], view)
-        except UsageError as error:
-            raise UsageError(f"line {number} of the video script: {error}") from None
-        shots.append(Shot(view, seconds))
-    total = sum(shot.seconds for shot in shots)
-    if not 0 < total <= MAX_SECONDS:
-        raise UsageError(
-            f"the video script lasts {total:g} s; write shots such as '4 yaw=125' of up to an hour together"
-        )
-    return tuple(shots)
+    >>> record_machine("demo", VideoOptions("demo.mp4", seconds=2)).frames
+    60
+    """
+    with MachineSource(name, options.against) as source:
+        return record_video(source, options, progress)
 
 
-def read_script(name: str) -> str:
-    """The script in file `name`, or on standard input for ``-``; `UsageError` where there is none to read."""
-    try:
-        data = sys.stdin.buffer.read(MAX_SCRIPT_BYTES) if name == "-" else Path(name).read_bytes()[:MAX_SCRIPT_BYTES]
-        return data.decode()
-    except OSError as error:
-        raise UsageError(f"cannot read the video script {name} ({error.strerror}); give a text file or -") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the video script {name} is no text; write lines such as '4 yaw=125'") from None
+def record_video(source: Source, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
+    """Write a video of `source`; its comparison, if it has one, is drawn unless `options.at` names another colouring.
 
+    Raises `UsageError` for a wrong view or script, `GraphicsError` without an adapter, and `GlassBoxError` where the file
+    cannot be written. Ctrl-C keeps what was recorded.
+    """
+    started_s = time.monotonic()
 
-def _next_view(text: str, before: View) -> View:
-    view = parse_view(text, before)
-    names_look = any(pair.partition("=")[0].strip() in LOOK_KEYS for pair in text.split(","))
-    return view if names_look else replace(view, look=before.look)
+    def shots(scene: Scene) -> tuple[Shot, ...]:
+        start = View(choose_camera(Renderer(scene)))
+        at = options.at if source.comparison is None else with_difference(options.at)
+        start = parse_view(at, start) if at else start
+        return parse_script(f"{options.seconds} hold" if options.script is None else options.script, start)
 
-
-def _to_seconds(word: str) -> float:
-    try:
-        seconds = float(word.removesuffix("s"))
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= MAX_SECONDS:
-        raise UsageError(f"{word!r} is no time; begin each shot with its seconds, such as '4 yaw=125'")
-    return seconds
-
-
-def camera_at(shots: tuple[Shot, ...], time_s: float) -> tuple[View, Camera]:
-    """The shot that one is in, or on the way to, at `time_s`, and the camera of that moment."""
-    before = shots[0].view
-    for shot in shots:
-        if time_s < shot.seconds:
-            if before.camera == shot.view.camera:
-                return shot.view, before.camera
-            share = time_s / shot.seconds
-            return shot.view, blend(before.camera, shot.view.camera, share * share * (3 - 2 * share))
-        time_s -= shot.seconds
-        before = shot.view
-    return before, before.camera
-
-
-class Mp4:
-    """An H.264 file that is written frame by frame; it takes its name when it is complete."""
-
-    def __init__(self, path: Path, size: tuple[int, int], fps: int) -> None:
-        """Begin the file; `UsageError` for odd sizes, `GlassBoxError` where it cannot be written."""
-        if size[0] % 2 or size[1] % 2:
-            raise UsageError(f"video needs even sides, not {size[0]}x{size[1]}; use --size 1280x720")
-        # Imported here: it loads FFmpeg, which a window need not wait for.
-        import av
-
-        if not path.name:
-            raise UsageError(f"{path} is no name for a video; give a file such as -o tour.mp4")
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
-        self._av, self._path = av, path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            self._file = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
-            stream: Any = self._file.add_stream(_CODEC, rate=fps, options=_QUALITY)
-            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-            stream.time_base = Fraction(1, fps)
-            self._file.start_encoding()
-        except (OSError, av.FFmpegError) as error:
-            raise _cannot_write(path, error) from None
-        self._stream, self._count = stream, 0
-
-    def write(self, picture: npt.NDArray[np.uint8]) -> None:
-        """Append a frame: sRGB, `uint8` of shape (height, width, 3)."""
-        try:
-            self._file.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        except (OSError, self._av.FFmpegError) as error:
-            raise _cannot_write(self._path, error) from None
-        self._count += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
-        # Ctrl-C keeps what there is, if that is anything: who stops a recording wants it.
-        keep = kind is None or (issubclass(kind, KeyboardInterrupt) and self._count > 0)
-        try:
-            if keep:
-                self._file.mux(self._stream.encode(None))
-            self._file.close()
-            if keep:
-                self._partial.replace(self._path)
-        except (OSError, self._av.FFmpegError) as error:
-            if keep:
-                raise _cannot_write(self._path, error) from None
-        finally:
-            with suppress(OSError):
-                self._partial.unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: Exception) -> GlassBoxError:
-    reason = getattr(error, "strerror", None) or error
-    return GlassBoxError(f"cannot write the video {path} ({reason}); choose another path with -o")
+    size = (options.width, options.height)
+    frames = record(
+        source, Path(options.output), shots, size=size, fps=options.fps, order=options.order, progress=progress
+    )
+    elapsed_s = time.monotonic() - started_s
+    return VideoResult(options.output, *size, options.fps, frames, frames / options.fps, source.title, elapsed_s)
 
 
 def record(
@@ -192,17 +75,17 @@ def record(
     *,
     size: tuple[int, int] = (1280, 720),
     fps: int = 30,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    order: int | None = None,
+    progress: Progress = no_progress,
 ) -> int:
     """Write the video to `path` and return its number of frames.
 
-    `shots` is asked once the scene is there, whose extent a first view may depend on; `progress` is told how many
-    frames are done, of how many.
+    `shots` is called once the scene is loaded, as a first view may depend on its extent; `progress` gets how many frames
+    are done, and of how many.
     """
-    if not 1 <= fps <= MAX_FPS:
-        raise UsageError(f"{fps} is no frame rate for a video; use 1 to {MAX_FPS}")
+    validate_fps(fps)
     with Mp4(path, size, fps) as file:
-        scene = load_scene(source)
+        scene = load_scene(source, order=order)
         way = shots(scene)
         total = max(round(sum(shot.seconds for shot in way) * fps), 1)
         for done, picture in enumerate(_frames(source, scene, way, size, fps, total), 1):
@@ -219,13 +102,13 @@ def _frames(
     renderer.shift = legend_shift(*size)
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
-    feed = Feed(source, lambda: None)
-    feed.start()
+    watcher = MemoryWatcher(source, lambda: None)
+    watcher.start()
     look: Look | None = None
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
-            is_new = _follow(feed, scene, source, number / fps)
+            is_new = _follow(watcher, scene, source, number / fps)
             if is_new or view.look != look:
                 look = view.look
                 scene.set_look(look)
@@ -236,14 +119,14 @@ def _frames(
             renderer.present(target.create_view(), size)
             yield np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
     finally:
-        feed.stop()
+        watcher.stop()
 
 
-def _follow(feed: Feed, scene: Scene, source: Source, time_s: float) -> bool:
+def _follow(watcher: MemoryWatcher, scene: Scene, source: Source, time_s: float) -> bool:
     """Take what changed since the last frame; whether the page map did."""
-    pages, written = feed.take(_BYTES_A_FRAME)
+    pages, written = watcher.take_changes(_BYTES_A_FRAME)
     scene.update_pages(source.ram.view, pages, written, time_s)
-    page_map = feed.take_page_map()
+    page_map = watcher.take_page_map()
     is_new = page_map is not None and scene.set_page_map(page_map)
     scene.advance(source.ram.view, time_s)
     return is_new

@@ -30,7 +30,8 @@ from qemu_bridge.errors import GraphicsError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from ..view.curve import PAGE_ORDER, brick_table
-from .grid import MAX_COARSENING, MIN_ORDER, PIECE_BYTES, SHADERS, CurveJobs, choose_order, page_count
+from ..view.grid_order import MAX_COARSENING, MIN_ORDER, choose_order, page_count
+from .curve_jobs import PIECE_BYTES, SHADERS, CurveJobs
 
 DIRECT_PAGES = 16
 """Runs of as many pages are written straight from RAM; shorter ones are gathered, as a call costs as much as copying them."""
@@ -77,7 +78,7 @@ class PagePool:
         """Reserve a pool for `ram_size` bytes.
 
         Without an `order` the finest that the device can hold is chosen. `GraphicsError` where it cannot hold the
-        one asked for, or none; `UsageError` for an order that makes no sense.
+        one asked for, or none; `UsageError` for one out of range.
         """
         self.device = device
         self.ram_size = ram_size

@@ -1,4 +1,4 @@
-"""The renderer: runs ``raymarch.wgsl`` over a scene and presents the picture, in a window or offscreen alike.
+"""The renderer: runs ``raymarch.wgsl`` over a scene and presents the picture, in a window and offscreen.
 
 A picture is refined: every pass draws the whole picture once with another offset inside the pixel and
 other random directions for shadow and ambient rays, and is averaged with the passes before it in a
@@ -17,9 +17,12 @@ import wgpu
 
 from ..view import palette
 from ..view.camera import FIELD_OF_VIEW, Camera
-from ..view.look import Look, Mode
+from ..view.class_masks import body_mask, solid_mask, visible_mask
+from ..view.look import Look, Mode, value_ramp
 from ..view.tiles import Rectangle
-from .grid import SHADERS
+from .curve_jobs import SHADERS
+from .page_table import LIT_CELL
+from .readback import read_texture
 from .scene import Scene
 from .stopwatch import Stopwatch
 
@@ -45,16 +48,12 @@ def _offset(number: int) -> tuple[float, float]:
     return (0.7548776662 * number + 0.5) % 1 - 0.5, (0.5698402910 * number + 0.5) % 1 - 0.5
 
 
-RGBA = np.dtype(("u1", 4))
-"""A texel of eight bits a channel."""
-
-
 @dataclass(frozen=True, slots=True)
 class Picks:
     """What pixels show; arrays of shape (height, width).
 
     Attributes:
-        pages: page numbers of the RAM file, -1 for air and empty glass.
+        pages: page numbers of the RAM file, -1 for empty space and empty glass.
         offsets: byte offsets in those pages; the first byte of the voxel where voxels are coarse.
         distances: from the eye, in edges of the cube; 0 where there is no page.
     """
@@ -96,9 +95,9 @@ class Renderer:
         bindings = [
             ("uniform", self._view_buffer),
             ("uniform", self._palette),
-            ("read-only-storage", self.scene.page_table),
-            ("read-only-storage", self.scene.cell_table),
-            ("read-only-storage", self.scene.ink.buffer),
+            ("read-only-storage", self.scene.page_table.buffer),
+            ("read-only-storage", self.scene.page_table.cell_buffer),
+            ("read-only-storage", self.scene.page_style.buffer),
         ]
         code = self.scene.pool.shader_code(len(bindings)) + self.march_code()
         bindings += self.scene.pool.bindings()
@@ -185,7 +184,11 @@ class Renderer:
         view["light"] = (*self._light(right, up, forward), float(soft))
         view["extent"] = (*scene.extent, number)
         view["size"], view["jitter"] = size, _offset(number)
-        view["visible"], view["bodies"], view["solids"] = scene.visible_mask, scene.body_mask, scene.solid_mask
+        view["visible"], view["bodies"], view["solids"] = (
+            visible_mask(scene.look),
+            int(LIT_CELL) | body_mask(scene.look),
+            solid_mask(scene.look),
+        )
         self._apply_look(scene.look)
         self.device.queue.write_buffer(self._view_buffer, 0, self._view)
 
@@ -194,21 +197,21 @@ class Renderer:
         low, past = look.box.in_pages(scene.extent)
         view["low"], view["pages"] = low, (*(b - a for a, b in zip(low, past, strict=True)), 0)
         view["light"][3] *= look.shading
-        view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.ink.has_marks
+        view["flags"] = _SHADING * look.shading | _OWNER_EDGES * look.owner_edges | _MARKS * scene.page_style.has_marks
         modes = {Mode.CLASS: _CLASS, Mode.BYTES: _BYTES}
         view["mode"] = modes.get(look.mode, _ACTIVITY if look.mode.is_activity else _VALUE)
-        # With no opacity no byte is looked for; a byte of zero is none.
+        # With no opacity no byte is drawn; a byte of zero never is.
         view["tone"] = (max(tone.low, 1) if tone.opacity else 256, tone.high, tone.gamma, tone.opacity)
         if look != self._palette_look:
             self._palette_look = look
-            table = palette.table(look.palette, look.dimmed, scene.steps(), all_glass=look.mode.is_activity)
+            table = palette.table(look.palette, look.dimmed, value_ramp(look), all_glass=look.mode.is_activity)
             self.device.queue.write_buffer(self._palette, 0, table)
 
     @staticmethod
     def _light(
         right: npt.NDArray[np.float64], up: npt.NDArray[np.float64], forward: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        # The lamp goes with the eye about the vertical axis, so the faces one sees are always lit alike.
+        # The light follows the eye about the vertical axis, so visible faces are always lit the same.
         level = np.array([-forward[0], 0.0, -forward[2]])
         level /= max(float(np.linalg.norm(level)), 1e-6)
         toward = np.array([0.0, 0.78, 0.0]) - 0.42 * right + 0.46 * level
@@ -223,19 +226,18 @@ class Renderer:
         camera: Camera,
         size: tuple[int, int],
         soft: bool = True,
-        newest: float = 0.0,
+        min_weight: float = 0.0,
         parts: list[Rectangle] | None = None,
     ) -> None:
         """Add one pass of `size` (width, height) pixels to the picture; the first after `restart` replaces it.
 
-        `soft` casts shadow and ambient rays. `newest` is the least share of this pass in the picture: an eighth lets
-        a picture of memory that changes fade over to the new state without flicker. `parts` are all that is drawn of it;
-        None for everything.
+        `soft` casts shadow and ambient rays. `min_weight` is the least weight of this pass in the average: an eighth lets
+        the picture fade to changed memory without flicker. Only `parts` are drawn; None for everything.
         """
         if self._picture is None or self._picture.size[:2] != size:
             self._picture, self.passes, parts = self._texture(size, _FORMAT), 0, None
         self._write_view(camera, size, self.passes, soft)
-        share = max(1 / (self.passes + 1), newest)
+        weight = max(1 / (self.passes + 1), min_weight)
         encoder = self.device.create_command_encoder()
         attachment = {
             "view": self._picture.create_view(),
@@ -245,7 +247,7 @@ class Renderer:
         render = encoder.begin_render_pass(color_attachments=[attachment], **self.stopwatch.begin())
         render.set_pipeline(self._march)
         render.set_bind_group(0, self._march_group)
-        render.set_blend_constant((share, share, share, share))
+        render.set_blend_constant((weight, weight, weight, weight))
         for part in [(0, 0, *size)] if parts is None else parts:
             render.set_scissor_rect(*part)
             render.draw(3)
@@ -315,25 +317,5 @@ class Renderer:
         return target
 
     def pick_pages(self, camera: Camera, size: tuple[int, int]) -> npt.NDArray[np.int64]:
-        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for air and empty glass."""
+        """Which page of the RAM file each pixel shows: `int64` of shape (height, width), -1 for empty space and empty glass."""
         return self.pick(camera, size).pages
-
-
-def read_texture(device: wgpu.GPUDevice, texture: wgpu.GPUTexture, texel: np.dtype[Any]) -> npt.NDArray[Any]:
-    """A texture as an array of shape (height, width) + the shape of a `texel`, such as ``np.dtype(("u1", 4))``."""
-    width, height = texture.size[:2]
-    # Rows of a copy are multiples of 256 bytes; the padding is cut off here.
-    row_bytes = -(-texel.itemsize * width // 256) * 256
-    buffer = device.create_buffer(size=row_bytes * height, usage=wgpu.BufferUsage.COPY_DST | wgpu.BufferUsage.MAP_READ)
-    encoder = device.create_command_encoder()
-    encoder.copy_texture_to_buffer(
-        {"texture": texture},
-        {"buffer": buffer, "bytes_per_row": row_bytes, "rows_per_image": height},
-        (width, height, 1),
-    )
-    device.queue.submit([encoder.finish()])
-    buffer.map_sync("READ")
-    rows = np.frombuffer(buffer.read_mapped(), np.uint8).reshape(height, row_bytes)[:, : texel.itemsize * width]
-    texels = np.ascontiguousarray(rows).view(texel.base)
-    buffer.unmap()
-    return texels.reshape(height, width, *texel.shape)

@@ -1,4 +1,4 @@
-"""How long the graphics device works on a pass, by its own clock, and told without waiting for it.
+"""How long the graphics device works on a pass, by its own clock, without waiting for the answer.
 
 A pass writes two timestamps, at its begin and its end; they are copied into a buffer that is mapped while later
 frames are drawn. So the answer is some frames old. A tick is a nanosecond, as WebGPU defines it.
@@ -15,11 +15,11 @@ from gpu_device.device import TIMESTAMPS
 
 _SIZE = 16
 _PATIENCE = 3
-"""Frames after which an answer is fetched: by then it is there, so nobody waits for it."""
+"""Frames after which an answer is fetched: by then it is there."""
 
 
 class Stopwatch:
-    """Times passes of one kind. On a device without timestamps it never knows anything."""
+    """Times passes of one kind. On a device without timestamps it measures nothing."""
 
     def __init__(self, device: wgpu.GPUDevice) -> None:
         self._queries: wgpu.GPUQuerySet | None = None

@@ -1,4 +1,4 @@
-"""What the guest executes right now, page by page: counted by the plugin in QEMU's translator, faded here by time."""
+"""What the guest executes now, page by page: counted by the plugin in QEMU's translator; the counts decay here."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
 
-    from .questions import Questions
+    from .queries import Queries
 
 log = logging.getLogger(__name__)
 
 PERIOD_S = 0.25
 HALF_LIFE_S = 2.0
 ASK_S = 0.5
-"""A page that is stored to all the time has its writer named no more often."""
+"""The last writer of a page is asked for no more often."""
 
 
 class ExecutionWatch:
@@ -54,8 +54,8 @@ class ExecutionWatch:
         self._stop.set()
         self._thread.join(timeout=10)
 
-    def writers(self, questions: Questions, offset: int) -> list[str]:
-        """In words, who stored last to the page of byte `offset`; asks `questions`, so the words come a moment later."""
+    def writers(self, queries: Queries, offset: int) -> list[str]:
+        """The last writer of the page of byte `offset`, as text; it comes from `queries`, a moment later."""
         heat, page = self._heat, offset >> PAGE_SHIFT
         if heat is None or not 0 <= page < len(heat.writers):
             return ["not counted yet"]
@@ -66,8 +66,8 @@ class ExecutionWatch:
         is_other = self._asked is None or self._asked[0] != page
         if key != self._asked and (is_other or time.monotonic() - self._asked_s > ASK_S):
             self._asked, self._asked_s = key, time.monotonic()
-            questions.ask("writer", lambda client: client.name_writer(writer), key)
-        answer = questions.answer("writer")
+            queries.ask("writer", lambda client: client.name_writer(writer), key)
+        answer = queries.result("writer")
         if answer is None or not isinstance(answer.key, tuple) or answer.key[0] != page:
             return ["…"]
         return [answer.error or str(answer.value)]

@@ -1,7 +1,7 @@
-"""What happens to pages over time: heat of writes, their age, counts of executions, and entropy of what stands there.
+"""What happens to pages over time: heat of writes, their age, counts of executions, and entropy of their bytes.
 
 Heat rises by one with every change seen and falls by half every `HALF_LIFE_S` seconds of the clock, however many
-frames are drawn meanwhile; below `COLD` it is nothing, so a quiet guest has no hot page and costs nothing.
+frames are drawn meanwhile; below `COLD` it is zero, so a quiet guest has no hot page and costs nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 HALF_LIFE_S = 1.2
 COLD = 0.03
 AGE_RANGE_S = 600.0
-"""Writes as old as this look like none."""
+"""Older writes are drawn like none."""
 _ENTROPY_PAGES = 64
 
 Pages = npt.NDArray[np.int64]
@@ -53,8 +53,8 @@ class Heat:
         self.hot = cooled[heat > 0]
         return cooled
 
-    def glow(self, pages: Pages) -> npt.NDArray[np.uint8]:
-        """How bright pages glow, 0 to 255: full right after a write."""
+    def brightness(self, pages: Pages) -> npt.NDArray[np.uint8]:
+        """How bright the heat of `pages` is drawn, 0 to 255: full right after a write."""
         return np.asarray(np.round(255 * np.minimum(self._heat[pages], 1)), np.uint8)
 
     def rate(self, pages: Pages) -> npt.NDArray[np.uint8]:

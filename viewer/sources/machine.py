@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from qemu_bridge.errors import GuestError
 from qemu_bridge.memory.addresses import format_size
@@ -15,19 +15,23 @@ if TYPE_CHECKING:
     from qemu_bridge.client import Client
     from qemu_bridge.memory.ram import GuestRam
 
-    from .against import Against
+    from .comparison import Comparison
 
 
 class MachineSource:
-    """A running machine as a `viewer.sources.source.Source`. A client serves one thread, so every thread gets its own."""
+    """A running machine as a `viewer.sources.source.Source`. A client serves one thread, so every thread gets its own.
 
-    def __init__(self, name: str, before: str | None = None) -> None:
-        """Connect to machine `name`, compared with the capture `before` if one is named.
+    As a context manager it closes its clients at the end; its RAM must not be read afterwards.
+    """
 
-        `UnknownMachineError` if there is none, `UsageError` for a capture that is none or of another machine.
+    def __init__(self, name: str, capture: str | None = None) -> None:
+        """Connect to machine `name`, compared with the folder `capture` if one is named.
+
+        `UnknownMachineError` if there is none, `UsageError` for a folder that is not a capture of it.
         """
-        self._name, self._before = name, before
+        self._name, self._capture = name, capture
         self._local = threading.local()
+        self._clients: list[Client] = []
         self._client()
 
     def _client(self) -> Client:
@@ -35,18 +39,29 @@ class MachineSource:
 
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = Client.connect(self._name)
+            client = self._local.client = self._keep(Client.connect(self._name))
         return client
 
+    def _keep(self, client: Client) -> Client:
+        self._clients.append(client)
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
     def connect(self) -> Client:
-        """A client of the caller's own, to ask the daemon with."""
+        """A client of the caller's own, to query the daemon with."""
         from qemu_bridge.client import Client
 
         return Client.connect(self._name)
 
     def reopen(self) -> MachineSource:
         """The machine of the same name that runs now; `UnknownMachineError` while there is none."""
-        return MachineSource(self._name, self._before)
+        return MachineSource(self._name, self._capture)
 
     @cached_property
     def ram(self) -> GuestRam:
@@ -54,16 +69,15 @@ class MachineSource:
         return self._client().ram
 
     @cached_property
-    def against(self) -> Against | None:
+    def comparison(self) -> Comparison | None:
         """The comparison with the capture; None for none."""
         from qemu_bridge.client import Client
 
-        from .against import Against
+        from .comparison import Comparison
 
-        if self._before is None:
+        if self._capture is None:
             return None
-        self._other = Client.connect(self._before)
-        return Against(self._other.ram, self.ram)
+        return Comparison(self._keep(Client.connect(self._capture)).ram, self.ram)
 
     @cached_property
     def title(self) -> str:
@@ -75,11 +89,11 @@ class MachineSource:
         # Of a capture's path the folder: the name stands in titles and in names of files.
         name = self._name if "/" not in self._name else Path(self._name).resolve().name
         parts = [name, f"{format_size(self.ram.size)} RAM", *([f"Linux {kernel}"] if kernel else [])]
-        against = [f"against {Path(self._before).name}"] if self._before is not None else []
-        return " · ".join(parts + against)
+        compared = [f"compared with {Path(self._capture).name}"] if self._capture is not None else []
+        return " · ".join(parts + compared)
 
-    def retitle(self) -> str:
-        """The title asked for anew: a guest that was booting has a kernel by now."""
+    def refresh_title(self) -> str:
+        """The title, asked for again: a guest that was booting may have named its kernel meanwhile."""
         vars(self).pop("title", None)
         return self.title
 
@@ -88,7 +102,7 @@ class MachineSource:
         self._client().validate()
 
     def guest_work_s(self) -> float | None:
-        """Processor time that the guest has used so far; None where nobody knows."""
+        """Processor time in seconds that the guest has used so far; None where that is not known."""
         return self._client().cpu_seconds()
 
     def page_map(self) -> PageMap:

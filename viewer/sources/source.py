@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from qemu_bridge.errors import GuestError
+from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
+
+    from .comparison import Comparison
 
 
 class Ram(Protocol):
@@ -20,13 +27,18 @@ class Ram(Protocol):
         """All bytes, read-only."""
         ...
 
+    @property
+    def layout(self) -> RamLayout | None:
+        """Where RAM lies in guest-physical memory; None where that is not known."""
+        ...
+
     def resident_pages(self) -> npt.NDArray[np.bool_]:
         """Which pages were ever touched: only these may be read."""
         ...
 
 
 class Source(Protocol):
-    """A machine to draw, live or not."""
+    """A machine to draw, live or not. A capability that a source lacks is None; `MemoryOnlySource` lacks all of them."""
 
     @property
     def ram(self) -> Ram:
@@ -45,6 +57,49 @@ class Source(Protocol):
     def page_map(self) -> PageMap:
         """A fresh page map."""
         ...
+
+    @property
+    def connect(self) -> Callable[[], Client] | None:
+        """Makes a client of the caller's own, to query the daemon with; None where there is no daemon."""
+        ...
+
+    @property
+    def reopen(self) -> Callable[[], Source] | None:
+        """Finds the machine of this name that runs now, `UnknownMachineError` while there is none; None where none can return."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison with a capture; None for none."""
+        ...
+
+    def refresh_title(self) -> str:
+        """The title, asked for again: a guest that was booting may have named its kernel meanwhile."""
+        ...
+
+    def guest_work_s(self) -> float | None:
+        """Processor time in seconds that the guest has used so far; None where that is not known."""
+        ...
+
+
+class MemoryOnlySource:
+    """Base of sources that are memory and nothing else: no daemon, no comparison, no clock. Give it `ram` and `page_map`."""
+
+    title: str = ""
+    connect: Callable[[], Client] | None = None
+    reopen: Callable[[], Source] | None = None
+    comparison: Comparison | None = None
+
+    def validate(self) -> None:
+        """Memory does not end."""
+
+    def refresh_title(self) -> str:
+        """The title, which never changes."""
+        return self.title
+
+    def guest_work_s(self) -> float | None:
+        """None: it is not known."""
+        return None
 
 
 def read_page_map(source: Source) -> PageMap:

@@ -57,7 +57,7 @@ class Camera:
         return self.aimed_at(np.asarray(self.target) + (axes[0] * right + axes[1] * up) * height)
 
     def walk(self, right: float, up: float, forward: float) -> Camera:
-        """Eye and target moved along the eye's own axes, in edges of the cube."""
+        """CameraController and target moved along the eye's own axes, in edges of the cube."""
         axes = self.axes()
         return self.aimed_at(np.asarray(self.target) + axes[0] * right + axes[1] * up + axes[2] * forward)
 
@@ -193,7 +193,7 @@ def parse_camera(text: str, start: Camera) -> Camera:
             low, high = {"yaw": (-3600, 3600), "pitch": (-MAX_PITCH, MAX_PITCH)}.get(name, (MIN_DISTANCE, MAX_DISTANCE))
             values[name] = _to_number(number, low, high)
         else:
-            raise UsageError(f"{pair!r} is no part of a camera; write yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5")
+            raise UsageError(f"{pair!r} is not part of a camera; write yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5")
     return Camera(values["yaw"], values["pitch"], values["distance"], target)
 
 
@@ -203,5 +203,5 @@ def _to_number(text: str, low: float, high: float) -> float:
     except ValueError:
         number = math.nan
     if not low <= number <= high:
-        raise UsageError(f"{text!r} is no number a camera can use here; use {low:g} to {high:g}")
+        raise UsageError(f"{text!r} is out of range for a camera; use {low:g} to {high:g}")
     return number

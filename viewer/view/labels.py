@@ -15,7 +15,9 @@ from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
 from . import palette
+from .class_masks import undimmed_classes
 from .curve import to_xyz
+from .look import Look
 
 if TYPE_CHECKING:
     from .camera import Camera
@@ -135,7 +137,7 @@ def _priority(regions: list[Region]) -> Callable[[Region], tuple[bool, bool, int
     first = {region.page_class: region for region in reversed(regions)}
     return lambda region: (
         first[region.page_class] is not region,
-        palette.MATERIALS[region.page_class].glow < 0.4,
+        palette.MATERIALS[region.page_class].emission < 0.4,
         -region.count,
     )
 
@@ -182,3 +184,21 @@ def place_labels(
             colour = palette.colour_of(region.page_class, palette_name)
             labels.append(Label(region.text, colour, x, y, across > 0.12 * height, region.count))
     return labels
+
+
+def region_labels(
+    page_map: PageMap | None,
+    page_order: int,
+    look: Look,
+    camera: Camera,
+    size: tuple[int, int],
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> list[Label]:
+    """Labels for the large regions that `look` shows in a picture of `size` pixels; none where it has labels off.
+
+    `shift` is the renderer's. A label stands where its region is, whether or not something hides the region.
+    """
+    if not look.labels or page_map is None:
+        return []
+    shown = [region for region in find_regions(page_map, page_order) if region.page_class in undimmed_classes(look)]
+    return place_labels(shown, camera, size, 1 << page_order, look.palette, shift)

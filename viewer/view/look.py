@@ -12,7 +12,7 @@ The text holds only what differs from the default, as ``key=value`` joined by co
 ``hide``, ``dim``, ``only`` with names of classes joined by ``+`` (``hide`` names all hidden classes, ``none`` for
 none); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
 ``shade``, ``edges``, ``heat``, ``labels`` with 0 or 1. What is selected or found is no part of it: it belongs to the
-moment (`viewer.render.scene.Scene.select`, `Scene.glow`).
+moment (`viewer.render.scene.Scene.select`, `Scene.highlight`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
@@ -57,8 +60,8 @@ class Mode(Enum):
 
 
 _LABELS = {
-    Mode.CLASS: "what a page is",
-    Mode.OWNER: "whose it is",
+    Mode.CLASS: "class of page",
+    Mode.OWNER: "owner",
     Mode.BYTES: "value of each byte",
     Mode.ENTROPY: "entropy of its bytes",
     Mode.AGE: "age of the last write",
@@ -92,7 +95,7 @@ class Transfer:
     def __post_init__(self) -> None:
         if not (0 <= self.low <= self.high <= 255 and 0.1 <= self.gamma <= 10 and 0 <= self.opacity <= 1):
             raise UsageError(
-                f"{_numbers((self.low, self.high, self.gamma, self.opacity))} is no transfer function; write "
+                f"{_numbers((self.low, self.high, self.gamma, self.opacity))} is not a transfer function; write "
                 "LOW:HIGH:GAMMA:OPACITY with bytes of 0 to 255, gamma of 0.1 to 10 and opacity of 0 to 1"
             )
 
@@ -107,7 +110,7 @@ class Slice:
     def __post_init__(self) -> None:
         if not all(0 <= a < b <= 1 for a, b in zip(self.low, self.high, strict=True)):
             raise UsageError(
-                f"{_numbers((*self.low, *self.high))} is no box; write X:Y:Z:X:Y:Z, from 0 to 1, the lower corner first"
+                f"{_numbers((*self.low, *self.high))} is not a box; write X:Y:Z:X:Y:Z, from 0 to 1, the lower corner first"
             )
 
     def in_pages(self, extent: tuple[int, int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -129,8 +132,8 @@ class Look:
         box: what part of RAM's box shows.
         shading: shadows and light that reaches corners less, so that structure can be read.
         owner_edges: bright lines where the owner changes.
-        heat: pages glow for a while after they are written.
-        labels: words on the large regions.
+        heat: written pages shine for a while.
+        labels: names on the large regions.
     """
 
     mode: Mode = Mode.CLASS
@@ -203,6 +206,13 @@ class Look:
         return look
 
 
+def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
+    """Colours of values 0 to 255 in the look's mode: sRGB, `uint8` of shape (256, 3)."""
+    if look.mode is Mode.OWNER:
+        return palette.owner_ramp(look.palette)
+    return palette.difference_ramp() if look.mode is Mode.DIFFERENCE else palette.ramp(look.palette)
+
+
 KEYS = ("mode", "palette", "hide", "dim", "only", "bytes", "slice", "shade", "edges", "heat", "labels")
 """The keys of a look's text, so that they can stand in one text beside a camera's."""
 _SWITCHES = {"shade": "shading", "edges": "owner_edges", "heat": "heat", "labels": "labels"}
@@ -224,7 +234,7 @@ def _with_part(look: Look, key: str, value: str) -> Look:
     if key == "slice":
         box = _parse_numbers(key, value, 6)
         return replace(look, box=Slice((box[0], box[1], box[2]), (box[3], box[4], box[5])))
-    raise UsageError(f"{key}={value} says nothing about a look; write {', '.join(KEYS[:-1])} or {KEYS[-1]}")
+    raise UsageError(f"{key}={value} is not part of a look; write {', '.join(KEYS[:-1])} or {KEYS[-1]}")
 
 
 def _parse_mode(value: str) -> Mode:
@@ -259,7 +269,7 @@ def _parse_numbers(key: str, value: str, count: int) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise UsageError(f"{key}={value} needs {count} numbers joined by colons; leave it out for the usual")
+        raise UsageError(f"{key}={value} needs {count} numbers joined by colons; leave it out for the default")
     return numbers
 
 

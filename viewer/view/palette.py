@@ -4,8 +4,8 @@ Cool colours are the kernel's, warm ones those of processes and their files, yel
 Okabe and Ito, "Color Universal Design" (2008), moved apart in lightness so that neighbours differ without
 hue as well. Pages of two processes differ a little inside the colour of their class (`owner_shade`).
 
-A material says how a brick is built: its `hull` (1 is solid, below that glass), how much the bytes inside
-show on it (`texture`), and how much it shines by itself (`glow`), so that a lone heap page is found.
+A material says how a brick is built: its `surface_opacity` (1 is solid, below that glass), how much the bytes inside
+show on it (`texture`), and how much light it emits (`emission`), so that a lone heap page is found.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLASS_SLOTS = 32
 LAST_CLASS = 29
 """The highest class a page-table entry can name; the two bits above it in masks of classes mean lit and marked pages."""
 RAMP_STEPS = 256
-DIMMED_HULL = 0.025
+DIMMED_OPACITY = 0.025
 """What is left of a dimmed class: empty glass so thin that one looks through all of it."""
 
 
@@ -32,51 +32,51 @@ class Material:
     """How pages of a class look: sRGB colour 0-255, the rest 0 to 1."""
 
     colour: Rgb
-    hull: float = 1.0
+    surface_opacity: float = 1.0
     texture: float = 0.6
-    glow: float = 0.0
+    emission: float = 0.0
     bytes_inside: float = 0.0
 
     @property
     def is_body(self) -> bool:
         """Whether a brick of it catches the eye, rather than being background glass."""
-        return self.hull == 1 or self.bytes_inside > 0
+        return self.surface_opacity == 1 or self.bytes_inside > 0
 
 
 MATERIALS: dict[PageClass, Material] = {
-    PageClass.UNTOUCHED: Material((40, 46, 58), hull=0.0),
-    PageClass.ZERO: Material((96, 110, 138), hull=0.03, texture=0.0),
-    PageClass.OTHER: Material((138, 150, 172), hull=0.10, texture=0.3),
+    PageClass.UNTOUCHED: Material((40, 46, 58), surface_opacity=0.0),
+    PageClass.ZERO: Material((96, 110, 138), surface_opacity=0.03, texture=0.0),
+    PageClass.OTHER: Material((138, 150, 172), surface_opacity=0.10, texture=0.3),
     PageClass.KERNEL_TEXT: Material((30, 120, 200)),
     PageClass.KERNEL_RODATA: Material((120, 200, 240)),
     PageClass.KERNEL_DATA: Material((0, 158, 115)),
-    PageClass.PAGE_TABLE: Material((240, 228, 66), hull=0.3, bytes_inside=1.0, glow=0.25),
-    PageClass.PROCESS_TEXT: Material((213, 94, 0), glow=0.25),
-    PageClass.PROCESS_HEAP: Material((255, 45, 120), hull=0.3, bytes_inside=1.0, glow=0.45),
-    PageClass.PROCESS_STACK: Material((255, 170, 30), hull=0.3, bytes_inside=1.0, glow=0.45),
-    PageClass.PROCESS_FILE: Material((190, 120, 200), glow=0.2),
-    PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), hull=0.3, bytes_inside=1.0, glow=0.3),
-    PageClass.KERNEL_STACK: Material((140, 80, 255), hull=0.3, bytes_inside=1.0, glow=0.45),
-    PageClass.MODULE: Material((64, 40, 140), glow=0.15),
-    PageClass.HUGE_PAGE: Material((120, 55, 40), glow=0.15),
+    PageClass.PAGE_TABLE: Material((240, 228, 66), surface_opacity=0.3, bytes_inside=1.0, emission=0.25),
+    PageClass.PROCESS_TEXT: Material((213, 94, 0), emission=0.25),
+    PageClass.PROCESS_HEAP: Material((255, 45, 120), surface_opacity=0.3, bytes_inside=1.0, emission=0.45),
+    PageClass.PROCESS_STACK: Material((255, 170, 30), surface_opacity=0.3, bytes_inside=1.0, emission=0.45),
+    PageClass.PROCESS_FILE: Material((190, 120, 200), emission=0.2),
+    PageClass.PROCESS_ANONYMOUS: Material((255, 175, 175), surface_opacity=0.3, bytes_inside=1.0, emission=0.3),
+    PageClass.KERNEL_STACK: Material((140, 80, 255), surface_opacity=0.3, bytes_inside=1.0, emission=0.45),
+    PageClass.MODULE: Material((64, 40, 140), emission=0.15),
+    PageClass.HUGE_PAGE: Material((120, 55, 40), emission=0.15),
     # Glass: there is much of it, and it surrounds what catches the eye.
-    PageClass.FREE: Material((96, 110, 138), hull=0.02, texture=0.0),
-    PageClass.RESERVED: Material((110, 104, 128), hull=0.06, texture=0.1),
-    PageClass.MEMMAP: Material((120, 150, 210), hull=0.08, texture=0.2),
-    PageClass.KERNEL_BSS: Material((60, 170, 140), hull=0.16, texture=0.3),
-    PageClass.KERNEL_INIT: Material((90, 150, 140), hull=0.10, texture=0.3),
-    PageClass.PER_CPU: Material((40, 190, 170), hull=0.18, texture=0.3),
-    PageClass.SLAB: Material((64, 180, 190), hull=0.14, texture=0.4),
-    PageClass.VMALLOC: Material((110, 120, 220), hull=0.12, texture=0.3),
-    PageClass.KERNEL_PAGES: Material((90, 140, 190), hull=0.12, texture=0.3),
-    PageClass.PAGE_CACHE: Material((215, 180, 140), hull=0.10, texture=0.3),
-    PageClass.SHMEM: Material((205, 165, 175), hull=0.10, texture=0.3),
-    PageClass.ZERO_PAGE: Material((235, 235, 225), hull=0.18, texture=0.0),
-    PageClass.KSM: Material((240, 190, 120), hull=0.18, texture=0.3),
+    PageClass.FREE: Material((96, 110, 138), surface_opacity=0.02, texture=0.0),
+    PageClass.RESERVED: Material((110, 104, 128), surface_opacity=0.06, texture=0.1),
+    PageClass.MEMMAP: Material((120, 150, 210), surface_opacity=0.08, texture=0.2),
+    PageClass.KERNEL_BSS: Material((60, 170, 140), surface_opacity=0.16, texture=0.3),
+    PageClass.KERNEL_INIT: Material((90, 150, 140), surface_opacity=0.10, texture=0.3),
+    PageClass.PER_CPU: Material((40, 190, 170), surface_opacity=0.18, texture=0.3),
+    PageClass.SLAB: Material((64, 180, 190), surface_opacity=0.14, texture=0.4),
+    PageClass.VMALLOC: Material((110, 120, 220), surface_opacity=0.12, texture=0.3),
+    PageClass.KERNEL_PAGES: Material((90, 140, 190), surface_opacity=0.12, texture=0.3),
+    PageClass.PAGE_CACHE: Material((215, 180, 140), surface_opacity=0.10, texture=0.3),
+    PageClass.SHMEM: Material((205, 165, 175), surface_opacity=0.10, texture=0.3),
+    PageClass.ZERO_PAGE: Material((235, 235, 225), surface_opacity=0.18, texture=0.0),
+    PageClass.KSM: Material((240, 190, 120), surface_opacity=0.18, texture=0.3),
 }
 
 TABLE = np.dtype(
-    [("colours", "<f4", (CLASS_SLOTS, 4)), ("looks", "<f4", (CLASS_SLOTS, 4)), ("ramp", "<f4", (RAMP_STEPS, 4))]
+    [("colours", "<f4", (CLASS_SLOTS, 4)), ("materials", "<f4", (CLASS_SLOTS, 4)), ("ramp", "<f4", (RAMP_STEPS, 4))]
 )
 
 DEFAULT = "default"
@@ -155,7 +155,7 @@ def ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
 
 
 def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
-    """Colours of owner shades 0 to 255, neighbours far apart, 128 (nobody) grey: sRGB, `uint8` of shape (256, 3).
+    """Colours of owner shades 0 to 255, neighbours far apart, 128 (no owner) grey: sRGB, `uint8` of shape (256, 3).
 
     By default hues turn by the golden angle in three steps of lightness; the other palettes, in which hues
     would not do, take steps of their ramp far from each other instead.
@@ -186,22 +186,24 @@ def table(
 ) -> npt.NDArray[np.void]:
     """The palette as the shader reads it: one `TABLE` record, in linear light.
 
-    Per class a colour and its hull, and (texture, glow, bytes inside, 0); then the colours of values 0 to 255, `steps`
+    Per class a colour and its surface_opacity, and (texture, emission, bytes inside, 0); then the colours of values 0 to 255, `steps`
     or the palette's ramp. Dimmed classes, or all of them with `all_glass`, are hardly there.
     """
     record = np.zeros(1, TABLE)
     for number in range(CLASS_SLOTS):
         look = material(number)
-        is_ghost = all_glass or number in dimmed
-        hull = min(look.hull, DIMMED_HULL) if is_ghost else look.hull
-        record["colours"][0, number] = (*to_linear(colour_of(number, name)), hull)
-        record["looks"][0, number] = (0, 0, 0, 0) if is_ghost else (look.texture, look.glow, look.bytes_inside, 0)
+        is_dimmed = all_glass or number in dimmed
+        surface_opacity = min(look.surface_opacity, DIMMED_OPACITY) if is_dimmed else look.surface_opacity
+        record["colours"][0, number] = (*to_linear(colour_of(number, name)), surface_opacity)
+        record["materials"][0, number] = (
+            (0, 0, 0, 0) if is_dimmed else (look.texture, look.emission, look.bytes_inside, 0)
+        )
     record["ramp"][0, :, :3] = to_linear(ramp(name) if steps is None else steps)
     return record
 
 
 def owner_shade(owner_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """A stable shade 0-255 for each owner id: 128 for nobody (id 0), well spread for consecutive ids.
+    """A stable shade 0-255 for each owner id: 128 for no owner (id 0), well spread for consecutive ids.
 
     Multiplicative hashing by the golden ratio (Knuth, TAOCP volume 3, 6.4) spreads any run of numbers.
     """

@@ -37,7 +37,7 @@ class Tiles:
         return not self._left.any()
 
     def clear(self, size: tuple[int, int]) -> None:
-        """The picture, of `size` (width, height) pixels, is drawn anew as a whole: no tile wants more."""
+        """The picture, of `size` (width, height) pixels, is drawn again as a whole: no tile wants more."""
         self._size = size
         self._left = np.zeros((-(-size[1] // TILE), -(-size[0] // TILE)), np.int16)
 
@@ -78,7 +78,7 @@ def _cover(
     rows, columns = -(-height // TILE), -(-width // TILE)
     is_before = depth > 1e-6
     if (is_before.any(axis=1) & ~is_before.all(axis=1)).any():
-        return np.ones((rows, columns), np.bool_)  # the eye is amid them
+        return np.ones((rows, columns), np.bool_)  # the eye is inside them
     across, down = (x + shift[0] + 1) / 2 * width, (1 - y - shift[1]) / 2 * height
     bounds = [across.min(1) - _MARGIN, down.min(1) - _MARGIN, across.max(1) + _MARGIN, down.max(1) + _MARGIN]
     left, top, right, bottom = (

@@ -1,4 +1,4 @@
-"""A view as a short text, and the way back to views one had.
+"""A view as a short text, and the history of views for undo and redo.
 
 A view says from where and how one looks (`viewer.view.look`) and what is selected. Its text fits a command line, a bug
 report or a bookmark, and leaves out what is as usual::
@@ -77,7 +77,7 @@ def _to_mode(word: str) -> Mode:
     try:
         return Mode(word)
     except ValueError:
-        raise UsageError(f"{word!r} is no way to move; write move=orbit, move=fly or move=top") from None
+        raise UsageError(f"{word!r} is not a camera mode; write move=orbit, move=fly or move=top") from None
 
 
 def _to_offset(word: str) -> int:
@@ -86,7 +86,7 @@ def _to_offset(word: str) -> int:
     except ValueError:
         offset = -1
     if not 0 <= offset < 1 << 52:
-        raise UsageError(f"{word!r} is no offset in RAM; write a number such as pin=0x32a7100")
+        raise UsageError(f"{word!r} is not an offset in RAM; write a number such as pin=0x32a7100")
     return offset
 
 

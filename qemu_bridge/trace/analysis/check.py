@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tcg_plugin.layout import ChunkFlag, Event, Feature
 
@@ -225,7 +225,7 @@ def _describe(blocks: Blocks, index: int) -> str:
     return f"{int(blocks.addresses[index]):#x} (id {table.ids[number]}, {table.bytes[number]} bytes)"
 
 
-def _check_chunks(report: Report, frame: Frame, vcpu: int, state: _Vcpu, chunks: Any) -> None:  # noqa: ANN401
+def _check_chunks(report: Report, frame: Frame, vcpu: int, state: _Vcpu, chunks: npt.NDArray[np.void]) -> None:
     for chunk in chunks:
         expected = state.sequence + 1 if chunk["window"] == state.window else 0
         if chunk["sequence"] != expected or (expected == 0) != bool(chunk["flags"] & ChunkFlag.FIRST):

@@ -19,6 +19,7 @@ from tcg_plugin.layout import REGISTERS, Event
 
 from ...errors import TraceError
 from ..file.frame import Blocks, Events
+from ..file.native import U64
 from ..file.reader import TraceReader
 
 Symbolizer = Callable[[int], str]
@@ -64,9 +65,7 @@ def show(trace: TraceReader, vcpu: int, first: int, count: int, symbol: Symboliz
         raise TraceError(f"vCPU {vcpu} has no instruction {first}; give a smaller number")
 
 
-def _show_blocks(
-    blocks: Blocks, events: Events, roots: np.ndarray[Any, Any], first: int, last: int, name: Symbolizer
-) -> Iterator[Line]:
+def _show_blocks(blocks: Blocks, events: Events, roots: U64, first: int, last: int, name: Symbolizer) -> Iterator[Line]:
     ends = np.cumsum(blocks.instructions, dtype=np.int64) + blocks.first_instruction
     low = int(np.searchsorted(ends, first, "right"))
     inside = low < len(blocks) and first > int(ends[low]) - int(blocks.instructions[low])

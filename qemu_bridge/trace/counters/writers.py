@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class Namer(Protocol):
         """What lies at a place."""
 
 
-def name_writer(client: Namer, writer: Any, ram_layout: RamLayout) -> LastWriter | None:  # noqa: ANN401  # a void scalar
+def name_writer(client: Namer, writer: np.void, ram_layout: RamLayout) -> LastWriter | None:
     """The last writer in `writer`, a row of `Heat.writers`; None if no store was seen.
 
     What the guest cannot be asked for is left out of the words; no error of the guest's state is raised.

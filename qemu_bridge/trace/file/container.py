@@ -90,12 +90,13 @@ class TraceFile:
         """The table of frame `number`, as `SECTION`: what is in it, and how large, without decoding it."""
         return self._table(self.offsets[number], FRAME)[0]
 
-    def _record(self, dtype: np.dtype[Any], offset: int) -> Any:  # noqa: ANN401  # a NumPy record
+    def _record(self, dtype: np.dtype[Any], offset: int) -> np.void | None:
         if offset < 0 or offset + dtype.itemsize > self.size:
             return None
-        return np.frombuffer(self._map[offset : offset + dtype.itemsize], dtype)[0]
+        record: np.void = np.frombuffer(self._map[offset : offset + dtype.itemsize], dtype)[0]
+        return record
 
-    def _unit(self, offset: int, magic: bytes) -> Any:  # noqa: ANN401
+    def _unit(self, offset: int, magic: bytes) -> np.void | None:
         """The header of the unit at `offset`, or None if none that is whole begins there."""
         unit = self._record(UNIT, offset)
         if unit is None or unit["magic"] != magic or zlib.crc32(unit.tobytes()[:-4]) != unit["own_crc"]:
@@ -178,7 +179,7 @@ class TraceFile:
 
     def _sections(self, offset: int, magic: bytes) -> Sections:
         table, body = self._table(offset, magic)
-        found: dict[Key, tuple[Any, memoryview]] = {}
+        found: dict[Key, tuple[np.void, memoryview]] = {}
         at = 0
         for row in table:
             stored = int(row["bytes"])
@@ -195,7 +196,7 @@ class TraceFile:
 class Sections:
     """What one unit holds; a section is decoded when it is asked for."""
 
-    def __init__(self, file: TraceFile, found: dict[Key, tuple[Any, memoryview]]) -> None:
+    def __init__(self, file: TraceFile, found: dict[Key, tuple[np.void, memoryview]]) -> None:
         self._file, self._found = file, found
 
     def __contains__(self, key: Key) -> bool:

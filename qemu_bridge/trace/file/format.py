@@ -110,7 +110,7 @@ class Content:
         return memoryview(data)
 
 
-def pack_unit(magic: bytes, contents: Sequence[Content], **fields: int) -> tuple[Any, list[bytes]]:
+def pack_unit(magic: bytes, contents: Sequence[Content], **fields: int) -> tuple[npt.NDArray[np.void], list[bytes]]:
     """A unit's header (a `UNIT`) and the pieces of its bytes, in order."""
     table, bodies = np.zeros(len(contents), SECTION), []
     for row, content in zip(table, contents, strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, REGISTERS, Event
+from tcg_plugin.layout import NO_OFFSET, REGISTERS, Event, join_64
 
 from ...errors import UsageError
 from .access_stream import AccessStreams, decode_accesses
@@ -54,7 +54,7 @@ class Events:
     def value(self, index: int, word: int = 0) -> int:
         """64 bits of the payload of event `index`, from word number `word` on; 0 if it is shorter."""
         words = self.payload(index)[word : word + 2].tolist()
-        return words[0] | words[1] << 32 if len(words) == 2 else 0
+        return join_64(words) if len(words) == 2 else 0
 
     def where(self, kind: Event) -> npt.NDArray[np.intp]:
         """Indexes of the events of one type."""
@@ -138,14 +138,15 @@ class Frame:
         """The blocks that occur in this frame."""
         return BlockTable(self._sections.read(Section.DICTIONARY))
 
-    def vcpu(self, vcpu: int) -> Any:  # noqa: ANN401  # a NumPy record
+    def vcpu(self, vcpu: int) -> np.void:
         """The record `format.VCPU` of one vCPU."""
         rows = self._sections.read(Section.VCPU, vcpu, VCPU.itemsize).view(VCPU)
         if len(rows) != 1:
             raise self.file.damaged(f"frame {self.number} has no vCPU {vcpu}")
         if int(rows[0]["blocks"]) > MOST_BLOCKS or self._sections.items(Section.RUNS, vcpu) != int(rows[0]["blocks"]):
             raise self.file.damaged(f"frame {self.number} claims {rows[0]['blocks']} blocks")
-        return rows[0]
+        row: np.void = rows[0]
+        return row
 
     def numbers(self, vcpu: int = 0) -> U32:
         """Executed blocks by their number in `dictionary`: what is cheapest to have."""

@@ -120,7 +120,7 @@ class Records:
         )
 
     @property
-    def pointer(self) -> Any:  # noqa: ANN401  # a ctypes reference has no public type
+    def pointer(self) -> object:
         """For the C side."""
         return ctypes.byref(self._c)
 

@@ -41,7 +41,7 @@ class TraceWriter:
         except OSError as error:
             raise HostError(f"{path} cannot be written ({error.strerror}); give -o another name") from None
         self.size = 0
-        self._units: list[tuple[int, Any]] = []
+        self._units: list[tuple[int, npt.NDArray[np.void]]] = []
         self._roots: list[npt.NDArray[np.uint64]] = []
         self._ids: list[bytes] = []
         try:

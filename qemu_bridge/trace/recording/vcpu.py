@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkHeader, Event, Stop
+from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkHeader, Event, Stop, join_64
 
 from ..file.access_stream import AccessEncoder
 from ..file.block_stream import BlockEncoder, BlockStream, encode_ascending
@@ -183,7 +183,7 @@ class VcpuFrame:
             if kind == Event.CODE_PAGE and len(payload) >= 3:
                 self._homes[payload[0]] = join_64(payload, 1)
             elif kind == Event.PAGE_TABLE and len(payload) >= 2:
-                self._load_root(join_64(payload, 0))
+                self._load_root(join_64(payload))
             elif kind == Event.WINDOW_START and len(payload) >= 4:
                 self.stop = None
                 self._load_root(join_64(payload, 2))
@@ -194,8 +194,3 @@ class VcpuFrame:
     def _load_root(self, root: int) -> None:
         self._root = root
         self.roots.append(root)
-
-
-def join_64(words: list[int], at: int) -> int:
-    """The 64-bit value in two words from `at` on, low word first."""
-    return words[at] | words[at + 1] << 32

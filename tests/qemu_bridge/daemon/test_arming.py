@@ -18,6 +18,8 @@ from qemu_bridge.machine.launch import attach
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.trace.recording.ring import RingReader
 from qemu_bridge.wire import connection
+from qemu_bridge.wire.event_records import RunstateEvent
+from qemu_bridge.wire.operations import Operations
 from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 
@@ -231,8 +233,8 @@ def test_what_cannot_be_is_refused_in_words(machine, control):
         machine.client.trace_arm(ArmOptions(chunk_bytes=100))
     with pytest.raises(UsageError, match="64 MiB"):
         machine.client.trace_arm(ArmOptions(chunks=1))
-    with pytest.raises(UsageError, match=r"docs/trace\.md"):
-        machine.client.request("trace_arm", options={"colour": 1}, reader_pid=1)
+    with pytest.raises(UsageError, match=r"options\.chunks: expected int, got str"):
+        machine.client.call(Operations.trace_arm, {"options": {"chunks": "many"}, "reader_pid": 1})
     machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY))
     with pytest.raises(MachineError, match="recorded already"):
         machine.client.trace_arm(ArmOptions())

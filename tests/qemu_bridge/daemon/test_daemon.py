@@ -5,12 +5,14 @@ import signal
 import threading
 import time
 
+import msgspec
 import pytest
 from support import booted, glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.wire import connection
+from qemu_bridge.wire.event_records import RunstateEvent
 
 pytestmark = pytest.mark.guest
 
@@ -55,8 +57,8 @@ def test_a_killed_qemu_is_an_event_and_an_exit_status(victim):
     wait_until(lambda: seen)
     os.kill(victim.status().qemu_pid, signal.SIGKILL)
     listener.join(20)
-    assert seen[0]["event"] == "runstate"
-    assert seen[-1] | {"time": 0} == {
+    assert isinstance(seen[0], RunstateEvent)
+    assert msgspec.to_builtins(seen[-1]) | {"time": 0} == {
         "event": "exited",
         "machine": "victim",
         "time": 0,
@@ -82,4 +84,4 @@ def test_ram_of_a_machine_killed_while_it_is_read_stays_readable(victim):
     wait_until(lambda: not connection.is_alive("victim"))
     assert view.sum() >= 0
     with pytest.raises(MachineGoneError):
-        victim.processes()
+        victim.ps()

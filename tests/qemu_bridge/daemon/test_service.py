@@ -9,7 +9,8 @@ import zmq
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError
-from qemu_bridge.wire.records import PROTOCOL_VERSION, Runstate, RunstateEvent
+from qemu_bridge.wire.event_records import RunstateEvent
+from qemu_bridge.wire.records import PROTOCOL_VERSION, Runstate
 
 pytestmark = pytest.mark.guest
 

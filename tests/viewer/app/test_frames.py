@@ -17,37 +17,37 @@ pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def idle(screen):
-    return screen.draw_until(lambda: screen.desk.is_idle)
+    return screen.draw_until(lambda: screen.state.is_idle)
 
 
 def test_a_picture_is_refined_and_then_rests(screen):
-    screen.desk.eye.aim(screen.desk.eye.goal.orbit(5, 0))
+    screen.state.controller.aim(screen.state.controller.goal.orbit(5, 0))
     screen.draw(2)
-    assert screen.desk.drawn_size < screen.window.surface.size
+    assert screen.state.drawn_size < screen.window.surface.size
     first = idle(screen)
     assert screen.window.surface.renderer.passes >= PASSES
-    assert screen.desk.drawn_size == screen.window.surface.size
+    assert screen.state.drawn_size == screen.window.surface.size
     assert np.array_equal(first, idle(screen))
 
 
 def test_changed_memory_is_drawn_and_the_picture_rests_again(screen):
     before = idle(screen)
-    memory = screen.desk.source.ram.memory
-    pages = np.flatnonzero(screen.desk.source.ram.touched)
+    memory = screen.state.source.ram.memory
+    pages = np.flatnonzero(screen.state.source.ram.touched)
     memory[pages] = 255
-    screen.draw_until(lambda: not screen.desk.is_idle)
-    after = screen.draw_until(lambda: screen.desk.is_idle, 30)
+    screen.draw_until(lambda: not screen.state.is_idle)
+    after = screen.draw_until(lambda: screen.state.is_idle, 30)
     assert np.abs(before.astype(int) - after).max() > 60
 
 
 def test_labels_stand_while_the_picture_does(screen):
     idle(screen)
     assert screen.window.gui.labels
-    screen.desk.eye.aim(screen.desk.eye.goal.orbit(20, 0))
+    screen.state.controller.aim(screen.state.controller.goal.orbit(20, 0))
     screen.draw(2)
     assert not screen.window.gui.labels
     idle(screen)
-    assert screen.window.gui.labels and len(screen.desk.in_view)
+    assert screen.window.gui.labels and len(screen.state.in_view)
 
 
 def test_a_window_of_no_size_draws_nothing(screen):
@@ -75,7 +75,7 @@ def test_at_rest_no_frame_is_asked_for(screen, monkeypatch):
 
 def test_of_a_page_that_changes_only_its_part_of_the_picture_is_drawn(screen, monkeypatch):
     before = idle(screen)
-    source, parts = screen.desk.source, []
+    source, parts = screen.state.source, []
     page = np.flatnonzero(source.entries["page_class"] == PageClass.PROCESS_HEAP)[0]
     draw_pass = Renderer.draw_pass
 
@@ -85,8 +85,8 @@ def test_of_a_page_that_changes_only_its_part_of_the_picture_is_drawn(screen, mo
 
     monkeypatch.setattr(Renderer, "draw_pass", spy)
     source.ram.memory[page] ^= 0xFF
-    screen.draw_until(lambda: not screen.desk.is_idle)
-    after = screen.draw_until(lambda: screen.desk.is_idle, 30)
+    screen.draw_until(lambda: not screen.state.is_idle)
+    after = screen.draw_until(lambda: screen.state.is_idle, 30)
     width, height = screen.window.surface.size
     drawn = np.zeros((height, width), np.bool_)
     for part in parts:

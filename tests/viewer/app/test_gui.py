@@ -12,11 +12,11 @@ def test_panels_open_and_close_and_the_picture_moves_into_what_is_left(screen):
     wide = screen.window.gui.layout()
     assert wide.left > 0
     shown = screen.draw(3)
-    screen.desk.open_panel("layers", False)
+    screen.state.open_panel("layers", False)
     hidden = screen.draw(3)
     assert screen.window.gui.layout().left == 0
     assert np.abs(shown.astype(int) - hidden)[100:600, :200].max() > 100
-    screen.desk.open_panel("layers")
+    screen.state.open_panel("layers")
     assert screen.window.gui.layout() == wide
 
 

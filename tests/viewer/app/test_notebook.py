@@ -28,12 +28,12 @@ def test_any_canvas_shows_the_picture_and_takes_events(device, source, pictures,
             shown = np.asarray(canvas.draw())
             difference = pictures.rmse(shown[40:320, :, :3], expected[40:320])
         assert difference <= 0.03
-        before = window_of(canvas).desk.eye.goal
+        before = window_of(canvas).state.controller.goal
         canvas.submit_event(
             {"event_type": "wheel", "dx": 0, "dy": -500, "x": 300, "y": 200, "buttons": (), "modifiers": ()}
         )
         canvas._process_events()  # what a running loop does; this canvas has none
-        assert window_of(canvas).desk.eye.goal.distance < before.distance
+        assert window_of(canvas).state.controller.goal.distance < before.distance
     finally:
         window_of(canvas).stop()
 
@@ -50,7 +50,7 @@ def test_a_canvas_resized_to_nothing_and_back_goes_on(device, source, tmp_path, 
             shown = np.asarray(canvas.draw())
         assert shown.shape[:2] == (200, 320)
         assert shown.max() > 100
-        assert not any(message.is_problem for message in window_of(canvas).desk.messages)
+        assert not any(message.is_problem for message in window_of(canvas).state.messages)
     finally:
         window_of(canvas).stop()
 

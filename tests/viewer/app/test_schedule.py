@@ -1,4 +1,4 @@
-"""When frames are drawn, and how large."""
+"""When frames are drawn."""
 
 from __future__ import annotations
 
@@ -6,20 +6,7 @@ import asyncio
 
 import pytest
 
-from viewer.app.schedule import TARGET_FRAME_S, UI_FRAMES, FramePace, Schedule
-
-
-def test_slow_frames_are_drawn_smaller_and_quick_ones_larger():
-    pace = FramePace()
-    start = pace.reduction
-    for _ in range(6):
-        pace.add(3 * TARGET_FRAME_S)
-    assert pace.reduction == start + 1
-    for _ in range(12):
-        pace.add(0.2 * TARGET_FRAME_S)
-    assert pace.reduction == start - 1
-    assert pace.size(640, 360) == (640, 360)
-    assert FramePace().size(20, 20) == (16, 16)
+from viewer.app.schedule import UI_FRAMES, Schedule
 
 
 class Canvas:
@@ -45,13 +32,13 @@ def test_frames_are_put_off_once_and_events_are_not(canvas):
         schedule = Schedule(canvas, asyncio.get_running_loop())
         schedule.draw_later(0.02)
         schedule.draw_later(0.0)
-        schedule.show_news()
+        schedule.show_changes()
         assert canvas.asked == 0
         schedule.request()
         assert canvas.asked == 1 and schedule.ui_frames == UI_FRAMES
         while canvas.asked == 1:
             await asyncio.sleep(0.005)
-        schedule.show_news()
+        schedule.show_changes()
         assert canvas.asked == 3
 
     asyncio.run(asyncio.wait_for(run(), 10))
@@ -76,23 +63,23 @@ def test_news_after_the_window_was_closed_is_nobodys(canvas):
     canvas.is_closed = True
     schedule = Schedule(canvas, loop)
     schedule.wake()
-    schedule.show_news()
+    schedule.show_changes()
     assert canvas.asked == 0 and schedule.is_closed
 
 
 def test_much_that_is_new_is_not_put_off_for_as_long_as_little(canvas):
     async def run():
         schedule = Schedule(canvas, asyncio.get_running_loop())
-        while not schedule.cadence.is_slow:
-            schedule.cadence.pause_s(0.1)
+        while not schedule.refresh_policy.is_slow:
+            schedule.refresh_policy.pause_s(0.1)
         schedule.draw_later(5.0)
-        schedule.show_news()
+        schedule.show_changes()
         assert canvas.asked == 0
-        schedule.is_much_new = lambda: True
-        schedule.show_news()
+        schedule.has_many_changes = lambda: True
+        schedule.show_changes()
         assert canvas.asked == 1
         schedule.add_event()
-        schedule.show_news()
+        schedule.show_changes()
         assert canvas.asked == 2  # the one of the event
 
     asyncio.run(asyncio.wait_for(run(), 10))

@@ -18,19 +18,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_screenshot_is_drawn_while_the_window_goes_on(screen, device, source, pictures, folder):
-    screen.draw_until(lambda: screen.desk.is_idle)
+    screen.draw_until(lambda: screen.state.is_idle)
     screen.window.screenshots.take("640x360")
     frames = screen.window.frames.count
     screen.draw_until(lambda: list(folder.glob("glassbox-synthetic-*.png")))
     assert screen.window.frames.count > frames + 5
     written = np.asarray(Image.open(next(folder.iterdir())))
     assert written.shape == (360, 640, 3)
-    expected = render_scene(load_scene(source, device), (640, 360), camera=screen.desk.eye.camera, title=source.title)
+    expected = render_scene(
+        load_scene(source, device), (640, 360), camera=screen.state.controller.camera, title=source.title
+    )
     assert pictures.rmse(written, expected) < 0.03
 
 
 def test_a_picture_of_the_window_is_what_it_shows(screen, pictures, folder):
-    shown = screen.draw_until(lambda: screen.desk.is_idle and not screen.desk.news(1e9))
+    shown = screen.draw_until(lambda: screen.state.is_idle and not screen.state.recent_messages(1e9))
     path = folder / "window.png"
     screen.window.screenshots.save_window(path)
     assert pictures.rmse(np.asarray(Image.open(path)), shown) < 0.01
@@ -38,7 +40,7 @@ def test_a_picture_of_the_window_is_what_it_shows(screen, pictures, folder):
 
 def test_a_wrong_size_is_a_message(screen):
     screen.window.screenshots.take("3x")
-    assert screen.desk.messages[-1].is_problem
+    assert screen.state.messages[-1].is_problem
     assert not screen.window.screenshots.step()
 
 
@@ -46,4 +48,4 @@ def test_a_folder_that_takes_no_file_is_a_message(screen, folder):
     screen.window.screenshots.take("64x64")
     screen.window.screenshots._shot.path = folder / "nowhere" / "x.png"
     screen.draw_until(lambda: screen.window.screenshots._shot is None)
-    assert screen.desk.messages[-1].is_problem
+    assert screen.state.messages[-1].is_problem

@@ -9,38 +9,39 @@ import pytest
 from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
-from viewer.sources.questions import Answer
+from viewer.app import appearance, selection
+from viewer.sources.queries import QueryResult
 from viewer.view.look import Mode
 
 pytestmark = pytest.mark.usefixtures("no_errors")
 
 
-def put(desk, topic, value, error=""):
-    desk.questions._answers[topic] = Answer(None, value, error, time.monotonic())
+def put(state, topic, value, error=""):
+    state.queries._results[topic] = QueryResult(None, value, error, time.monotonic())
 
 
-def test_answers_change_the_desk_once(screen):
-    put(screen.desk, "status", {"runstate": "running"})
-    put(screen.desk, "glow", ("some pages", np.array([0x45]), False))
+def test_results_change_the_state_once(screen):
+    put(screen.state, "status", {"runstate": "running"})
+    put(screen.state, "highlight", ("some pages", np.array([0x45]), False))
     screen.draw()
-    assert screen.desk.status["runstate"] == "running"
-    assert screen.desk.glow.title == "some pages" and screen.desk.pin == 0x45000
-    screen.desk.select(None)
+    assert screen.state.runstate == "running"
+    assert screen.state.highlight.title == "some pages" and screen.state.pin == 0x45000
+    selection.select(screen.state, None)
     screen.draw()
-    assert screen.desk.pin is None
-    put(screen.desk, "follow", None, "no such place")
+    assert screen.state.pin is None
+    put(screen.state, "follow", None, "no such place")
     screen.draw(2)
-    assert [message.text for message in screen.desk.messages].count("no such place") == 1
+    assert [message.text for message in screen.state.messages].count("no such place") == 1
 
 
 def test_nothing_executes_where_there_is_no_machine(screen):
     screen.window.session.toggle_execution()
-    assert screen.desk.messages[-1].is_problem
-    assert screen.desk.scene.look.mode is Mode.CLASS
+    assert screen.state.messages[-1].is_problem
+    assert screen.state.scene.look.mode is Mode.CLASS
 
 
 def test_a_machine_that_goes_is_told_of_and_shown_again_when_it_returns(screen):
-    source = screen.desk.source
+    source = screen.state.source
     returned = SyntheticSource()
     attempts = iter((MachineGoneError("synthetic is not there"), None))
 
@@ -52,12 +53,12 @@ def test_a_machine_that_goes_is_told_of_and_shown_again_when_it_returns(screen):
             raise error
         return returned
 
-    screen.desk.set_look(look := screen.desk.scene.look)
+    appearance.set_look(screen.state, look := screen.state.scene.look)
     source.validate, source.reopen = validate, reopen
-    screen.draw_until(lambda: screen.desk.feed.error is not None)
-    screen.draw_until(lambda: any("waiting for it to return" in message.text for message in screen.desk.messages))
-    screen.draw_until(lambda: screen.desk.source is not source)
-    assert screen.desk.source is returned
-    assert screen.desk.scene.look == look
-    screen.draw_until(lambda: screen.desk.is_idle)
-    assert screen.desk.messages[-1].text == "synthetic is back"
+    screen.draw_until(lambda: screen.state.watcher.error is not None)
+    screen.draw_until(lambda: any("waiting for it to return" in message.text for message in screen.state.messages))
+    screen.draw_until(lambda: screen.state.source is not source)
+    assert screen.state.source is returned
+    assert screen.state.scene.look == look
+    screen.draw_until(lambda: screen.state.is_idle)
+    assert screen.state.messages[-1].text == "synthetic is running again"

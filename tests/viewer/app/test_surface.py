@@ -15,7 +15,7 @@ def test_without_a_display_one_sentence_names_snap(monkeypatch):
         open_canvas("Glass Box", (640, 360))
 
 
-def test_a_surface_shows_the_scene_that_it_was_given_last(desk, device, source):
+def test_a_surface_shows_the_scene_that_it_was_given_last(state, device, source):
     from rendercanvas.offscreen import RenderCanvas
 
     from viewer.render.scene import Scene
@@ -23,10 +23,10 @@ def test_a_surface_shows_the_scene_that_it_was_given_last(desk, device, source):
     canvas = RenderCanvas(size=(320, 200))
     surface = Surface(canvas, Scene(device, 1 << 21))
     first = surface.renderer
-    surface.attach(desk.scene)
+    surface.attach(state.scene)
     assert surface.renderer is not first
     assert surface.size == (320, 200) and surface.pixel_ratio == 1
-    surface.renderer.draw_pass(desk.eye.camera, surface.size)
+    surface.renderer.draw_pass(state.controller.camera, surface.size)
     canvas.request_draw(lambda: surface.present(surface.size))
     assert canvas.draw().max() > 100
     canvas.close()

@@ -142,8 +142,8 @@ import logging, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
-from viewer.raymarch import PASSES
-from viewer.window import Window, leave
+from viewer.render.raymarch import PASSES
+from viewer.app.window import Window, leave
 logging.basicConfig(level=logging.INFO)
 window = Window(SyntheticSource(), (640, 360), None, None)
 def is_refined():
@@ -152,7 +152,7 @@ def look():
     if not is_refined():
         pass
     elif not window.has_lost_device:
-        window.desk.scene.device.destroy()
+        window.state.scene.device.destroy()
         window.schedule.request()
     else:
         window._finish()
@@ -160,7 +160,7 @@ def look():
         window.loop.call_later(0.1, look)
 look()
 window.run(None, 50, Path(sys.argv[2]))
-print(*(message.text for message in window.desk.messages))
+print(*(message.text for message in window.state.messages))
 assert window.has_lost_device
 leave()
 """
@@ -168,12 +168,12 @@ leave()
 
 @pytest.mark.window
 @needs_display
-def test_a_lost_graphics_device_is_a_message_and_taken_anew(display, expected, pictures, tmp_path):
-    words = [sys.executable, "-c", LOSE_THE_DEVICE, str(ROOT / "tests/viewer"), str(tmp_path / "after.png")]
+def test_a_lost_graphics_device_is_a_message_and_is_recreated(display, expected, pictures, tmp_path):
+    words = [sys.executable, "-c", LOSE_THE_DEVICE, str(ROOT / "tests"), str(tmp_path / "after.png")]
     own = environment(display, tmp_path)
     ended = subprocess.run(words, env=own, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "lost and taken anew" in ended.stdout
+    assert "lost and re-created" in ended.stdout
     # The loss itself is one of the library's; nothing else is.
     errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR:")]
     assert all(line.startswith("ERROR:wgpu:") for line in errors), ended.stderr

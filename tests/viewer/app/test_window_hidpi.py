@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from support import wait_until
 
-from viewer.app.panels import BAR_HEIGHT
+from viewer.app.panels.layout import BAR_HEIGHT
 from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 
@@ -35,7 +35,7 @@ PROGRAM = """
 import logging, sys
 sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
-from viewer.window import open_window
+from viewer.app.window import open_window
 logging.basicConfig(level=logging.INFO)
 open_window(SyntheticSource(), after_s=90, size=(480, 270))
 """
@@ -118,9 +118,9 @@ def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
     expected = render_scene(scene, SIZE, with_words=False)
     renderer = Renderer(scene)
     picks = renderer.pick(choose_camera(renderer), SIZE)
-    command = ["-c", PROGRAM, str(ROOT / "tests/viewer")]
+    command = ["-c", PROGRAM, str(ROOT / "tests")]
     with Driven(dense_display, tmp_path, "panels = []\n", command) as window:
-        window.do("search", "--sync", "--name", "Glass Box - synthetic - at rest")
+        window.do("search", "--sync", "--name", "Glass Box - synthetic - idle")
         window.do("mousemove", "1350", "850")
         plain = window.see()
         assert pictures.rmse(plain[BAR:-BAR], expected[BAR:-BAR]) <= 0.03
@@ -166,7 +166,7 @@ def test_the_wheel_over_the_process_table_scrolls_rows_and_moves_no_eye(machine,
     command = ["-m", "viewer", "view", machine.name, "--size", "480x270"]
     try:
         with Driven(dense_display, tmp_path, 'panels = ["details"]\n', command) as window:
-            window.do("search", "--sync", "--name", f"Glass Box - {machine.name} - at rest")
+            window.do("search", "--sync", "--name", f"Glass Box - {machine.name} - idle")
             window.do("key", "F4", "mousemove", "800", "300")
             top = window.see()
             Image.fromarray(top.astype(np.uint8)).save(OUT / "hidpi-processes.png")

@@ -50,7 +50,7 @@ def test_a_paused_guest_costs_nothing_and_an_idle_one_next_to_nothing(machine, d
     window = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         pids = [window.pid, machine.client.status().daemon_pid]
-        at_rest = ["xdotool", "search", "--sync", "--name", f"Glass Box - {machine.name} - at rest"]
+        at_rest = ["xdotool", "search", "--sync", "--name", f"Glass Box - {machine.name} - idle"]
         subprocess.run(at_rest, env=environment, check=True, timeout=60, stdout=subprocess.DEVNULL)
         time.sleep(8)  # for the last looks at memory, and whatever was said
         assert share(pids) < PAUSED_SHARE

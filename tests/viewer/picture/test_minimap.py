@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viewer.picture.minimap import AIR, Minimap, map_order, map_size, page_to_xy, to_index, to_xy, xy_to_page
+from viewer.picture.minimap import EMPTY, Minimap, map_order, map_size, page_to_xy, to_index, to_xy, xy_to_page
 from viewer.picture.offscreen import load_scene
+from viewer.render.page_colours import page_colours
 
 
 @pytest.mark.parametrize("order", range(8))
@@ -48,11 +49,11 @@ def test_pages_and_pixels_name_each_other(pages):
 def test_the_map_has_the_colours_of_the_look(device, source):
     scene = load_scene(source, device)
     minimap = Minimap(scene)
-    image, colours = minimap.draw(), scene.page_colours()
+    image, colours = minimap.draw(), page_colours(scene)
     assert image.shape[1::-1] == minimap.size
     for page in range(0, scene.page_count, 7):
         x, y = page_to_xy(page, scene.page_count)
-        expected = colours[page] if colours[page, 3] else AIR
+        expected = colours[page] if colours[page, 3] else EMPTY
         assert image[y, x].tolist() == list(expected)
     before = image.copy()
     scene.select(np.arange(70, 90))

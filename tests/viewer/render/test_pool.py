@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import GraphicsError, UsageError
-from viewer.render.grid import VoxelGrid
+from viewer.render.dense_grid import VoxelGrid
 from viewer.render.pool import PagePool, coarsen, find_runs, pyramid_words
 from viewer.view.curve import page_states, to_xyz, voxelise
 

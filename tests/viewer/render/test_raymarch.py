@@ -82,11 +82,11 @@ def test_pictures_are_what_they_were(scene, is_software, pictures, name, camera)
 
 def written(scene):
     pages = np.arange(60, 120)
-    scene.ink.heat.touch(pages[::2], 0.0)
-    scene.ink.heat.touch(pages[::8], 0.0)
-    scene.ink.heat.touch(pages[::8], 0.0)
+    scene.page_style.heat.touch(pages[::2], 0.0)
+    scene.page_style.heat.touch(pages[::8], 0.0)
+    scene.page_style.heat.touch(pages[::8], 0.0)
     scene.select(np.arange(340, 356))
-    scene.glow(np.array([150, 151, 200]), np.array([1, 2**63, 2**64 - 1], np.uint64))
+    scene.highlight(np.array([150, 151, 200]), np.array([1, 2**63, 2**64 - 1], np.uint64))
     scene.set_difference((np.arange(scene.page_count) % 9 == 0).astype(np.uint8))
 
 
@@ -109,7 +109,7 @@ def test_looks_are_what_they_were(scene, source, is_software, pictures, name):
     written(scene)
     scene.set_look(LOOKS[name])
     while not scene.is_settled and name == "entropy":
-        scene.advance(source.ram.view, 0.0 if scene.ink.entropy.is_stale else 100.0)
+        scene.advance(source.ram.view, 0.0 if scene.page_style.entropy.is_stale else 100.0)
     scene.set_look(LOOKS[name])
     scene.advance(source.ram.view, 0.0)
     pictures.check(render_scene(scene, SIZE, camera=default_camera(), passes=8, with_words=False), f"look-{name}")

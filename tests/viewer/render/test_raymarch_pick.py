@@ -38,7 +38,7 @@ class Reference:
         for page_class, material in MATERIALS.items():
             if page_class in look.dimmed or page_class not in look.visible:
                 continue
-            kinds[page_class] = 2 if material.hull == 1 else 1 if material.bytes_inside > 0 else 0
+            kinds[page_class] = 2 if material.surface_opacity == 1 else 1 if material.bytes_inside > 0 else 0
         self.order, self.side = order, 1 << order
         self.kind = voxelise(np.repeat(kinds[source.entries["page_class"]], 4096), order)
         value = voxelise(source.ram.view, order)

@@ -7,40 +7,15 @@ import mmap
 import numpy as np
 import pytest
 
-from qemu_bridge.errors import NotBootedError, UsageError
+from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.legend import caption
 from viewer.render.raymarch import Renderer
-from viewer.render.scene import Scene, extent_in_pages, pack_entries
-from viewer.sources.source import read_page_map
+from viewer.render.scene import Scene, extent_in_pages
 from viewer.view.camera import default_camera
-from viewer.view.curve import to_xyz, voxelise
-
-
-def table_of(scene, buffer, order):
-    edge = 1 << order
-    return np.frombuffer(scene.device.queue.read_buffer(buffer), np.uint32)[: edge**3].reshape(edge, edge, edge)
-
-
-def test_page_table_holds_each_page_at_its_place_on_the_curve(device, source):
-    scene = Scene(device, len(source.ram.view))
-    assert scene.set_page_map(source.page_map())
-    table = table_of(scene, scene.page_table, scene.page_order)
-    x, y, z = to_xyz(np.arange(scene.page_count), scene.page_order).T
-    words = pack_entries(source.page_map(), scene.page_count)
-    assert np.array_equal(table[z, y, x], words)
-    assert np.array_equal(words & 31, source.entries["page_class"])
-    assert np.array_equal(words >> 16, source.entries["owner_id"])
-
-
-def test_cells_name_the_classes_inside(device, source):
-    scene = Scene(device, len(source.ram.view))
-    scene.set_page_map(source.page_map())
-    cells = table_of(scene, scene.cell_table, scene.page_order - 2)
-    for cell, classes in enumerate(source.entries["page_class"].reshape(-1, 64)):
-        x, y, z = to_xyz(cell, scene.page_order - 2)
-        assert cells[z, y, x] == sum(1 << int(c) for c in np.unique(classes))
+from viewer.view.class_masks import visible_mask
+from viewer.view.curve import voxelise
 
 
 def test_the_same_map_again_changes_nothing(device, source):
@@ -61,44 +36,27 @@ def test_untouched_pages_are_never_read(device, source):
     assert np.array_equal(scene.pool.read_voxels(), voxelise(expected.reshape(-1), scene.pool.order))
 
 
-def test_a_map_shorter_or_newer_than_expected_is_drawn_as_far_as_known():
-    entries = np.zeros(4, ENTRY)
-    entries["page_class"] = [1, 200, 3, 4]
-    words = pack_entries(PageMap(entries, {}), 6)
-    assert (words & 31).tolist() == [1, 29, 3, 4, 0, 0]
-
-
 def test_only_bytes_of_visible_bodies_show(device, source):
     scene = Scene(device, len(source.ram.view))
     pages = {c: np.flatnonzero(source.entries["page_class"] == c)[:3] for c in PageClass}
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()  # no map yet
+    assert not scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()  # no map yet
     scene.set_page_map(source.page_map())
-    assert scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
-    assert scene.show_bytes(pages[PageClass.PROCESS_HEAP]).any()
-    assert not scene.show_bytes(pages[PageClass.OTHER]).any()
-    assert not scene.show_bytes(np.zeros(0, np.int64)).any()
+    assert scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()
+    assert scene.shows_bytes(pages[PageClass.PROCESS_HEAP]).any()
+    assert not scene.shows_bytes(pages[PageClass.OTHER]).any()
+    assert not scene.shows_bytes(np.zeros(0, np.int64)).any()
     scene.toggle([PageClass.KERNEL_TEXT])
-    assert not scene.show_bytes(pages[PageClass.KERNEL_TEXT]).any()
-
-
-def test_a_guest_that_is_not_understood_is_drawn_as_touched_and_untouched(source, monkeypatch):
-    def not_yet():
-        raise NotBootedError("no kernel yet; wait until it has booted")
-
-    monkeypatch.setattr(source, "page_map", not_yet)
-    page_map = read_page_map(source)
-    assert np.array_equal(page_map.entries["page_class"] == PageClass.OTHER, source.ram.touched)
-    assert page_map.skipped == ("no kernel yet; wait until it has booted",)
+    assert not scene.shows_bytes(pages[PageClass.KERNEL_TEXT]).any()
 
 
 def test_toggle_shows_and_hides(device):
     scene = Scene(device, 1 << 18)
-    mask = scene.visible_mask
+    mask = visible_mask(scene.look)
     assert not mask & 1
     scene.toggle([PageClass.OTHER])
-    assert scene.visible_mask == mask & ~(1 << PageClass.OTHER)
+    assert visible_mask(scene.look) == mask & ~(1 << PageClass.OTHER)
     scene.toggle([PageClass.OTHER])
-    assert scene.visible_mask == mask
+    assert visible_mask(scene.look) == mask
 
 
 @pytest.mark.parametrize(("mib", "order", "extent"), [(64, 5, 2), (128, 5, 3), (256, 6, 1), (512, 6, 2), (1024, 6, 3)])

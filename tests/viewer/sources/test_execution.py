@@ -11,7 +11,7 @@ from support import wait_until
 from qemu_bridge.client import Client
 from qemu_bridge.wire.records import PageClass
 from viewer.sources.execution import ExecutionWatch
-from viewer.sources.questions import Questions
+from viewer.sources.queries import Queries
 
 CODE = (PageClass.KERNEL_TEXT, PageClass.PROCESS_TEXT, PageClass.PROCESS_FILE, PageClass.MODULE)
 
@@ -35,8 +35,8 @@ def test_pages_that_execute_are_code_and_the_plugin_is_disarmed_afterwards(machi
 
 @pytest.mark.guest
 def test_a_second_watch_counts_beside_the_first_and_names_who_stored_last(machine):
-    questions = Questions(lambda: Client.connect(machine.name), lambda: None)
-    questions.start()
+    queries = Queries(lambda: Client.connect(machine.name), lambda: None)
+    queries.start()
     with machine.client.heat() as heat:
         before = heat.stores.copy()
         watch = ExecutionWatch(lambda: Client.connect(machine.name), machine.ram.page_count, lambda: None)
@@ -44,7 +44,7 @@ def test_a_second_watch_counts_beside_the_first_and_names_who_stored_last(machin
         machine.exec("i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done")
         hottest = int((heat.stores - before).argmax()) << 12
         with machine.paused():
-            wait_until(lambda: "last written by" in watch.writers(questions, hottest)[0])
+            wait_until(lambda: "last written by" in watch.writers(queries, hottest)[0])
         watch.stop()
         assert heat.is_armed and not watch.problem
-    questions.stop()
+    queries.stop()

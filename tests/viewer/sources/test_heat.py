@@ -16,8 +16,8 @@ def test_heat_falls_by_time_and_not_by_frames():
     few.cool(2.0)
     for step in range(1, 201):
         many.cool(step / 100)
-    assert abs(int(few.glow(page)[0]) - int(many.glow(page)[0])) <= 1
-    assert abs(int(few.glow(page)[0]) - 255 * 0.5 ** (2 / HALF_LIFE_S)) <= 1
+    assert abs(int(few.brightness(page)[0]) - int(many.brightness(page)[0])) <= 1
+    assert abs(int(few.brightness(page)[0]) - 255 * 0.5 ** (2 / HALF_LIFE_S)) <= 1
 
 
 def test_a_page_grows_cold_and_is_then_forgotten():

@@ -51,7 +51,7 @@ def test_classes_differ_for_every_kind_of_colour_vision(vision):
 
 def test_every_class_has_a_material_and_air_is_empty():
     assert set(MATERIALS) == set(PageClass)
-    assert MATERIALS[PageClass.UNTOUCHED].hull == 0
+    assert MATERIALS[PageClass.UNTOUCHED].surface_opacity == 0
 
 
 def test_classes_from_the_future_look_like_other():

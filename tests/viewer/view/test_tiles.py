@@ -7,7 +7,8 @@ import pytest
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 from viewer.picture.offscreen import choose_camera, load_scene
-from viewer.render.raymarch import RGBA, Renderer, read_texture
+from viewer.render.raymarch import Renderer
+from viewer.render.readback import RGBA, read_texture
 from viewer.view.camera import Camera
 from viewer.view.curve import to_xyz
 from viewer.view.tiles import TILE, Tiles

@@ -1,52 +1,5 @@
-"""The panels over the picture, one module each with one `draw` function over a shared `viewer.app.desk.Desk`.
+"""The panels over the picture, one module each with one `draw` function over the shared `viewer.app.state.ViewerState`.
 
-They are drawn by Dear ImGui, anew in every frame, and keep nothing: what they show and what a click changes
-is the desk's. `Layout` says where they stand, so that none lies over another and the picture knows what is left for it.
+Dear ImGui draws them again in every frame. They keep nothing themselves: what they show, and what a click changes, is in the
+state. `viewer.app.panels.layout` places them.
 """
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-LEFT_WIDTH = 236.0
-BAR_HEIGHT = 26.0
-LEAST_MIDDLE = 160.0
-"""Width that is left for the picture, whatever is open."""
-MOST_RIGHT = 0.45
-"""Share of the window that the right panel may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where panels stand, in logical pixels: `left` and `right` are widths, 0 for closed."""
-
-    width: float
-    height: float
-    bar: float
-    left: float
-    right: float
-
-    @property
-    def body_height(self) -> float:
-        """Between menu and status bar."""
-        return max(self.height - 2 * self.bar, 1.0)
-
-    @property
-    def shift(self) -> tuple[float, float]:
-        """The lens shift, in half pictures, that puts the scene into the middle of what is left."""
-        return (self.left - self.right) / max(self.width, 1.0), 0.0
-
-    @property
-    def middle_width(self) -> float:
-        """What is left for the picture."""
-        return max(self.width - self.left - self.right, 1.0)
-
-
-def lay_out(size: tuple[float, float], scale: float, left: bool, right_width: float | None) -> Layout:
-    """The layout of a window of `size`; panels that do not fit stay away, the left one first."""
-    width, height = size
-    room = width - LEAST_MIDDLE * scale
-    right = 0.0 if right_width is None else min(right_width * scale, MOST_RIGHT * width, max(room, 0.0))
-    right = right if right >= 120 * scale else 0.0
-    is_left = left and LEFT_WIDTH * scale <= room - right and height >= 200 * scale
-    return Layout(width, height, BAR_HEIGHT * scale, LEFT_WIDTH * scale if is_left else 0.0, right)

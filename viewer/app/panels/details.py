@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer.app.desk import Desk
+from viewer.app.state import ViewerState
 
-from . import Layout, inspector, overlays, processes, views
+from . import inspector, overlays, processes, views
+from .layout import Layout
 from .theme import ACCENT, fixed_window, packed
 
 _GRIP = 6.0
@@ -20,25 +21,25 @@ _TABS = (
 )
 
 
-def draw(desk: Desk, layout: Layout) -> None:
+def draw(state: ViewerState, layout: Layout) -> None:
     """Draw the panel."""
     left = layout.width - layout.right
     fixed_window("details", (left, layout.bar), (layout.right, layout.body_height), imgui.WindowFlags_.no_scrollbar)
-    _draw_grip(desk, left, layout)
+    _draw_grip(state, left, layout)
     if imgui.begin_tab_bar("tabs"):
         for name, draw_tab in _TABS:
-            flags = imgui.TabItemFlags_.set_selected if desk.tab == name else 0
+            flags = imgui.TabItemFlags_.set_selected if state.tab == name else 0
             if imgui.begin_tab_item(name, None, flags)[0]:
                 if imgui.begin_child("body"):
-                    draw_tab(desk)
+                    draw_tab(state)
                 imgui.end_child()
                 imgui.end_tab_item()
-        desk.tab = ""
+        state.tab = ""
         imgui.end_tab_bar()
     imgui.end()
 
 
-def _draw_grip(desk: Desk, left: float, layout: Layout) -> None:
+def _draw_grip(state: ViewerState, left: float, layout: Layout) -> None:
     kept = imgui.get_cursor_pos()
     imgui.set_cursor_screen_pos(imgui.ImVec2(left, layout.bar))
     imgui.invisible_button("grip", imgui.ImVec2(_GRIP, layout.body_height))
@@ -47,7 +48,7 @@ def _draw_grip(desk: Desk, left: float, layout: Layout) -> None:
         low, high = imgui.ImVec2(left, layout.bar), imgui.ImVec2(left + 2, layout.bar + layout.body_height)
         imgui.get_window_draw_list().add_rect_filled(low, high, packed(ACCENT))
     if imgui.is_item_active() and imgui.get_io().mouse_delta.x:
-        wanted = (layout.width - imgui.get_io().mouse_pos.x) / desk.settings.ui_scale
-        desk.settings = replace(desk.settings, details_width=int(min(max(wanted, 200), 4000)))
-        desk.is_dirty_settings = True
+        wanted = (layout.width - imgui.get_io().mouse_pos.x) / state.settings.ui_scale
+        state.settings = replace(state.settings, details_width=int(min(max(wanted, 200), 4000)))
+        state.is_dirty_settings = True
     imgui.set_cursor_pos(kept)

@@ -9,91 +9,93 @@ from imgui_bundle import imgui
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import PageClass
-from viewer.app.desk import Desk
+from viewer.app import appearance, highlighting
+from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes, legend_classes, shorten
-from viewer.picture.meaning import ticks
-from viewer.view.look import Layer, Mode, Slice
+from viewer.picture.legend_entries import scale_ticks
+from viewer.view.look import Layer, Mode, Slice, value_ramp
 from viewer.view.palette import PALETTES, colour_of
 
-from . import Layout, transfer
+from . import transfer
+from .layout import Layout
 from .theme import QUIET, TEXT, colour, fixed_window, packed, plain, quiet
 
 
-def draw(desk: Desk, layout: Layout) -> None:
+def draw(state: ViewerState, layout: Layout) -> None:
     """Draw the panel at the left."""
     fixed_window("layers", (0, layout.bar), (layout.left, layout.body_height))
-    headline, _, rest = desk.source.title.partition(" · ")
+    headline, _, rest = state.source.title.partition(" · ")
     imgui.push_font(None, imgui.get_style().font_size_base * 1.5)
     imgui.text(plain(headline))
     imgui.pop_font()
     for words in filter(None, rest.split(" · ")):
         quiet(plain(words))
     imgui.dummy(imgui.ImVec2(1, 6))
-    if desk.scene.look.mode is not Mode.CLASS:
-        _draw_meaning(desk)
-    counts = desk.scene.page_map.counts() if desk.scene.page_map is not None else {}
-    for number, page_class in enumerate(legend_classes(desk.scene), 1):
-        _draw_class(desk, page_class, counts.get(page_class, 0), number)
+    if state.scene.look.mode is not Mode.CLASS:
+        _draw_legend_entries(state)
+    counts = state.scene.page_map.counts() if state.scene.page_map is not None else {}
+    for number, page_class in enumerate(legend_classes(state.scene), 1):
+        _draw_class(state, page_class, counts.get(page_class, 0), number)
     imgui.dummy(imgui.ImVec2(1, 4))
     if imgui.small_button("show all"):
-        desk.show_all()
-    _draw_colouring(desk)
-    _draw_voxels(desk)
+        appearance.show_all(state)
+    _draw_colouring(state)
+    _draw_voxels(state)
     imgui.end()
 
 
-def _draw_meaning(desk: Desk) -> None:
-    """What the colours stand for where they are not those of the classes below."""
-    look = desk.scene.look
+def _draw_legend_entries(state: ViewerState) -> None:
+    """The legend of the mode, where colours are not those of the classes below."""
+    look = state.scene.look
     imgui.separator_text(look.mode.label)
-    rows = desk.swatches.rows(desk.scene)
+    rows = state.legend_cache.rows(state.scene)
     for row in rows:
         place, height = imgui.get_cursor_screen_pos(), imgui.get_text_line_height()
         pen, edge = imgui.get_window_draw_list(), 0.62 * height
         corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
         pen.add_rect_filled(corner, imgui.ImVec2(corner.x + edge, corner.y + edge), packed(row.colour), 2)
-        size = format_bytes(row.size)
+        size = format_bytes(row.size_bytes)
         right = imgui.get_content_region_avail().x - imgui.calc_text_size(size).x
         imgui.set_cursor_pos_x(imgui.get_cursor_pos_x() + edge + 10)
-        imgui.text(plain(shorten(row.words, 18)))
+        imgui.text(plain(shorten(row.label, 18)))
         imgui.same_line(right + 8)
         quiet(size)
     if not rows:
-        _draw_ramp(desk)
-        if scale := ticks(look.mode, look.transfer):
+        _draw_ramp(state)
+        if scale := scale_ticks(look.mode, look.transfer):
             quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
     imgui.separator_text("layers")
 
 
-def _draw_colouring(desk: Desk) -> None:
-    look = desk.scene.look
+def _draw_colouring(state: ViewerState) -> None:
+    look = state.scene.look
     imgui.separator_text("colour")
     imgui.set_next_item_width(-1)
     if imgui.begin_combo("##mode", look.mode.label):
         for mode in Mode:
             if imgui.selectable(mode.label, mode is look.mode)[0]:
-                desk.set_look(replace(look, mode=mode))
+                appearance.set_look(state, replace(look, mode=mode))
         imgui.end_combo()
     if look.mode is Mode.BYTES:
-        transfer.draw(desk)
+        transfer.draw(state)
     imgui.set_next_item_width(-1)
     if imgui.begin_combo("##palette", f"palette {look.palette}"):
         for name in PALETTES:
             if imgui.selectable(name, name == look.palette)[0]:
-                desk.set_look(replace(look, palette=name))
+                appearance.set_look(state, replace(look, palette=name))
         imgui.end_combo()
-    for name, label in (("owner_edges", "edges of owners"), ("shading", "shading"), ("heat", "glow of writes")):
+    for name, label in (("owner_edges", "owner boundaries"), ("shading", "shading"), ("heat", "heat of writes")):
         changed, is_on = imgui.checkbox(label, getattr(look, name))
         if changed:
             switched: dict[str, Any] = {name: is_on}
-            desk.set_look(replace(look, **switched))
-    _draw_slice(desk)
+            appearance.set_look(state, replace(look, **switched))
+    _draw_slice(state)
 
 
-def _draw_ramp(desk: Desk) -> None:
+def _draw_ramp(state: ViewerState) -> None:
     place, width = imgui.get_cursor_screen_pos(), imgui.get_content_region_avail().x
     height = imgui.get_text_line_height() * 0.6
-    pen, steps = imgui.get_window_draw_list(), desk.scene.steps()
+    pen, steps = imgui.get_window_draw_list(), value_ramp(state.scene.look)
     for number in range(64):
         low = imgui.ImVec2(place.x + width * number / 64, place.y)
         # To the end, under those that follow: where smoothed edges met, the background would show.
@@ -103,10 +105,10 @@ def _draw_ramp(desk: Desk) -> None:
     imgui.dummy(imgui.ImVec2(width, height))
 
 
-def _draw_slice(desk: Desk) -> None:
+def _draw_slice(state: ViewerState) -> None:
     if not imgui.tree_node("slice"):
         return
-    look, box = desk.scene.look, desk.scene.look.box
+    look, box = state.scene.look, state.scene.look.box
     for axis, name in enumerate("xyz"):
         low, high = box.low[axis], box.high[axis]
         imgui.set_next_item_width(-24)
@@ -116,13 +118,15 @@ def _draw_slice(desk: Desk) -> None:
             past = min(max(values[1], first + 0.02), 1.0)
             lows, highs = list(box.low), list(box.high)
             lows[axis], highs[axis] = first, past
-            desk.set_look(replace(look, box=Slice((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2]))))
+            appearance.set_look(
+                state, replace(look, box=Slice((lows[0], lows[1], lows[2]), (highs[0], highs[1], highs[2])))
+            )
     imgui.tree_pop()
 
 
-def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> None:
-    layer = desk.scene.look.layer(page_class)
-    shows = page_class in desk.scene.visible
+def _draw_class(state: ViewerState, page_class: PageClass, pages: int, number: int) -> None:
+    layer = state.scene.look.layer(page_class)
+    shows = page_class in state.scene.visible
     place = imgui.get_cursor_screen_pos()
     height = imgui.get_text_line_height()
     width = imgui.get_content_region_avail().x
@@ -130,21 +134,21 @@ def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> N
     imgui.selectable("##row", False, 0, imgui.ImVec2(width, height))
     if imgui.is_item_hovered():
         imgui.set_tooltip(
-            "click: show or hide\nright click: this alone, or all again\nshift click: ghost it\nmiddle click: fly there"
+            "click: show or hide\nright click: show only this, or all again\nshift click: dim it\nmiddle click: fly there"
         )
     if imgui.is_item_clicked(0):
         if imgui.get_io().key_shift:
-            desk.dim(page_class)
+            appearance.dim(state, page_class)
         else:
-            desk.toggle([page_class])
+            appearance.toggle(state, [page_class])
     if imgui.is_item_clicked(1):
-        desk.isolate(page_class)
+        appearance.isolate(state, page_class)
     if imgui.is_item_clicked(2):
-        show_class(desk, page_class, fly=True)
+        highlighting.highlight_class(state, page_class, fly=True)
     imgui.pop_id()
     pen = imgui.get_window_draw_list()
     # Where colours are not those of classes, that of a class would mislead.
-    look = desk.scene.look
+    look = state.scene.look
     tint = colour_of(page_class, look.palette) if look.mode is Mode.CLASS else QUIET
     edge = height * 0.62
     corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
@@ -160,15 +164,8 @@ def _draw_class(desk: Desk, page_class: PageClass, pages: int, number: int) -> N
     pen.add_text(imgui.ImVec2(right, place.y), packed(QUIET, 1.0 if shows else 0.6), size)
 
 
-def show_class(desk: Desk, page_class: PageClass, *, fly: bool) -> None:
-    """Let all pages of a class glow."""
-    if desk.scene.page_map is not None:
-        pages = (desk.scene.page_map.entries["page_class"] == page_class).nonzero()[0]
-        desk.show_pages(page_class.label, pages, fly=fly)
-
-
-def _draw_voxels(desk: Desk) -> None:
-    pool = desk.scene.pool
+def _draw_voxels(state: ViewerState) -> None:
+    pool = state.scene.pool
     voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes, the largest"
     imgui.push_text_wrap_pos(0.0)
     imgui.push_style_color(imgui.Col_.text, colour(QUIET))

@@ -1,4 +1,4 @@
-"""What is written into the picture: labels, the selected page, pages that glow, what the cursor is over, messages."""
+"""What is written into the picture: labels, the selected page, highlighted pages, what the cursor is over, messages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from imgui_bundle import imgui
 
-from viewer.app.desk import Desk
-from viewer.app.spot import LINE_BYTES, Spot, spot_lines
+from viewer.app import navigation
+from viewer.app.pick import LINE_BYTES, PickResult, pick_lines
+from viewer.app.state import ViewerState
 from viewer.picture.legend import HALO
 from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange
 from viewer.view.palette import material
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono
 
-GLOW = (255, 250, 190)
+HIGHLIGHT = (255, 250, 190)
 LABEL_GAP = 3.0
 _PAD = 4.0
 _MOST_MARKS = 120
@@ -27,15 +28,17 @@ _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 _EDGES = [(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1]
 
 
-def draw(desk: Desk, layout: Layout, labels: Sequence[Label], ratio: float, with_glow: bool = True) -> None:
+def draw(
+    state: ViewerState, layout: Layout, labels: Sequence[Label], ratio: float, with_highlight: bool = True
+) -> None:
     """Draw behind the panels; `labels` have places in physical pixels, `ratio` of them to a logical one."""
     pen = imgui.get_background_draw_list()
-    if desk.glow is not None and with_glow:
-        _draw_glow(desk, layout, pen)
-    if desk.pin is not None:
-        _draw_box(desk, layout, pen)
+    if state.highlight is not None and with_highlight:
+        _draw_highlight(state, layout, pen)
+    if state.pin is not None:
+        _draw_box(state, layout, pen)
     _draw_labels(pen, labels, ratio, layout)
-    _draw_messages(desk, layout)
+    _draw_messages(state, layout)
 
 
 def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -45,17 +48,17 @@ def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.stack([x, y], axis=-1)
 
 
-def _draw_glow(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
-    # The pages shine by themselves; a few that something may stand before get a dot as well.
-    assert desk.glow is not None
-    pages = desk.glow.pages
+def _draw_highlight(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    # The renderer highlights the pages; a few of them, which other pages may hide, get a dot as well.
+    assert state.highlight is not None
+    pages = state.highlight.pages
     if len(pages) > _MOST_MARKS:
         return
-    edge = desk.scene.edge
-    places = (to_xyz(pages.astype(np.uint64), desk.scene.page_order).astype(np.float64) + 0.5) / edge
-    points = desk.project(places)
+    edge = state.scene.edge
+    places = (to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64) + 0.5) / edge
+    points = navigation.project(state, places)
     screen = _to_screen(layout, points)
-    ink, shade = packed(GLOW, 0.85), packed(HALO, 0.45)
+    ink, shade = packed(HIGHLIGHT, 0.85), packed(HALO, 0.45)
     for (x, y), depth in zip(screen.tolist(), points[:, 2].tolist(), strict=True):
         if depth > 0.01 and 0 <= x <= layout.width and 0 <= y <= layout.height:
             radius = min(max(0.12 * layout.height / (edge * depth * 0.54), 1.5), 5.0)
@@ -63,10 +66,10 @@ def _draw_glow(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
             pen.add_circle_filled(imgui.ImVec2(x, y), radius, ink, 8)
 
 
-def _draw_box(desk: Desk, layout: Layout, pen: imgui.ImDrawList) -> None:
-    assert desk.pin is not None
-    low, high = desk.box_of(np.array([desk.pin >> 12]))
-    points = desk.project(low + _CORNERS * (high - low))
+def _draw_box(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    assert state.pin is not None
+    low, high = navigation.box_of(state, np.array([state.pin >> 12]))
+    points = navigation.project(state, low + _CORNERS * (high - low))
     if points[:, 2].min() <= 0.002:
         return
     corners = [imgui.ImVec2(x, y) for x, y in _to_screen(layout, points).tolist()]
@@ -117,8 +120,8 @@ def _draw_leader(pen: imgui.ImDrawList, label: Label, ratio: float, box: Box) ->
     pen.add_circle_filled(here, 2.5, packed(label.colour))
 
 
-def _draw_messages(desk: Desk, layout: Layout) -> None:
-    news = desk.news(time.monotonic())[-4:]
+def _draw_messages(state: ViewerState, layout: Layout) -> None:
+    news = state.recent_messages(time.monotonic())[-4:]
     if not news:
         return
     width = layout.middle_width * 0.9
@@ -134,13 +137,13 @@ def _draw_messages(desk: Desk, layout: Layout) -> None:
     imgui.end()
 
 
-def draw_hover(spot: Spot) -> None:
+def draw_hover(picked: PickResult) -> None:
     """The box beside the cursor: kind and owner, page and address, the bytes around."""
     if not imgui.begin_tooltip():
         return
-    kind, address, _, _ = spot_lines(spot)
-    here = spot.offset % LINE_BYTES
-    tint = material(spot.page_class).colour
+    kind, address, _, _ = pick_lines(picked)
+    here = picked.offset % LINE_BYTES
+    tint = material(picked.page_class).colour
     pen, place = imgui.get_window_draw_list(), imgui.get_window_pos()
     low, high = place, imgui.ImVec2(place.x + 4, place.y + imgui.get_window_size().y)
     pen.add_rect_filled(low, high, packed(tint))
@@ -153,7 +156,7 @@ def draw_hover(spot: Spot) -> None:
     x = origin.x + 3 * cell * here
     mark = imgui.ImVec2(x - cell * 0.3, origin.y), imgui.ImVec2(x + cell * 2.3, origin.y + 2 * line)
     pen.add_rect_filled(*mark, packed(tint, 0.5), 2)
-    for number, byte in enumerate(spot.content):
+    for number, byte in enumerate(picked.content):
         left = origin.x + 3 * cell * number
         ink = packed(TEXT if number == here else QUIET)
         pen.add_text(imgui.ImVec2(left, origin.y), ink, f"{byte:02x}")

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from viewer.app.commands import Commands, key_name
-from viewer.app.desk import Desk
+from viewer.app.commands import Commands
+from viewer.app.key_names import key_name
+from viewer.app.state import ViewerState
 
 from .theme import QUIET, colour
 
 _CHECKED = {"layers": "layers", "details": "details", "labels": "labels"}
 
 
-def draw(desk: Desk, commands: Commands) -> None:
+def draw(state: ViewerState, commands: Commands) -> None:
     """Draw the menu bar and do what is chosen from it."""
     if not imgui.begin_main_menu_bar():
         return
     for menu, rows in commands.menus().items():
         if imgui.begin_menu(menu):
             for command in rows:
-                is_checked = _is_checked(desk, command.name)
+                is_checked = _is_checked(state, command.name)
                 keys = ", ".join(map(key_name, command.keys[:2]))
                 if imgui.menu_item(command.title, keys, is_checked)[0]:
-                    command.run(desk)
+                    command.run(state)
             imgui.end_menu()
-    title = desk.source.title
+    title = state.source.title
     space = imgui.get_content_region_avail().x - imgui.calc_text_size(title).x
     if space > 20:
         imgui.same_line(imgui.get_cursor_pos_x() + space - 8)
@@ -32,5 +33,5 @@ def draw(desk: Desk, commands: Commands) -> None:
     imgui.end_main_menu_bar()
 
 
-def _is_checked(desk: Desk, name: str) -> bool:
-    return desk.is_open(_CHECKED[name]) if name in _CHECKED else name == desk.eye.mode.value
+def _is_checked(state: ViewerState, name: str) -> bool:
+    return state.is_open(_CHECKED[name]) if name in _CHECKED else name == state.controller.mode.value

@@ -12,13 +12,14 @@ from imgui_bundle import imgui
 from wgpu.utils.imgui.imgui_backend import ImguiWgpuBackend
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from viewer.app.desk import Desk
-from viewer.app.spot import read_spot, spot_lines
+from viewer.app import navigation, selection
+from viewer.app.pick import describe_byte, pick_lines
+from viewer.app.state import ViewerState
 from viewer.picture.legend import HALO
 from viewer.picture.minimap import Minimap, page_to_xy, xy_to_page
 from viewer.render.scene import Scene
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, packed, plain
 
 SIDE, MARGIN = 220.0, 12.0
@@ -35,7 +36,7 @@ _WINDOW = (
 
 
 class MapTexture:
-    """The map as a texture of ImGui's, filled anew only when colours, or what is in view, changed."""
+    """The map as a texture of ImGui's, uploaded only when colours, or what is in view, changed."""
 
     def __init__(self, backend: ImguiWgpuBackend) -> None:
         self._backend = backend
@@ -86,11 +87,11 @@ class MapTexture:
         self._texture._device.queue.write_texture(destination, np.ascontiguousarray(image), layout, (width, height, 1))
 
 
-def draw(desk: Desk, layout: Layout, texture: MapTexture) -> None:
+def draw(state: ViewerState, layout: Layout, texture: MapTexture) -> None:
     """Draw the map at the lower right of what other panels leave."""
-    reference = texture.show(desk.scene, desk.in_view)
+    reference = texture.show(state.scene, state.in_view)
     width, height = texture.map.size
-    scale = desk.settings.ui_scale
+    scale = state.settings.ui_scale
     side = min(SIDE * scale, 0.4 * layout.middle_width, 0.45 * layout.body_height)
     if side < 16:
         return
@@ -109,10 +110,10 @@ def draw(desk: Desk, layout: Layout, texture: MapTexture) -> None:
     if imgui.is_item_hovered():
         mouse = imgui.get_mouse_pos()
         _point(
-            desk, xy_to_page(int((mouse.x - place.x) / zoom), int((mouse.y - place.y) / zoom), desk.scene.page_count)
+            state, xy_to_page(int((mouse.x - place.x) / zoom), int((mouse.y - place.y) / zoom), state.scene.page_count)
         )
-    if desk.pin is not None:
-        _frame_pin(desk, place, zoom)
+    if state.pin is not None:
+        _frame_pin(state, place, zoom)
     imgui.end()
 
 
@@ -126,24 +127,24 @@ def _draw_frame(place: imgui.ImVec2, size: imgui.ImVec2) -> None:
         pen.add_text(imgui.ImVec2(place.x + 4, low.y + 1), packed(QUIET), TITLE)
 
 
-def _point(desk: Desk, page: int | None) -> None:
+def _point(state: ViewerState, page: int | None) -> None:
     if page is None:
         return
-    spot = read_spot(desk.scene, desk.source.ram, page, 0)
-    imgui.set_tooltip(plain("\n".join(spot_lines(spot)[:3])))
+    picked = describe_byte(state.scene, state.source.ram, page, 0)
+    imgui.set_tooltip(plain("\n".join(pick_lines(picked)[:3])))
     if imgui.is_mouse_clicked(0):
-        go_to(desk, page)
+        go_to(state, page)
 
 
-def go_to(desk: Desk, page: int) -> None:
+def go_to(state: ViewerState, page: int) -> None:
     """Pin the first byte of `page` and fly there."""
-    desk.select(page * PAGE_SIZE)
-    desk.frame()
+    selection.select(state, page * PAGE_SIZE)
+    navigation.frame(state)
 
 
-def _frame_pin(desk: Desk, place: imgui.ImVec2, zoom: float) -> None:
-    assert desk.pin is not None
-    x, y = page_to_xy(desk.pin >> PAGE_SHIFT, desk.scene.page_count)
+def _frame_pin(state: ViewerState, place: imgui.ImVec2, zoom: float) -> None:
+    assert state.pin is not None
+    x, y = page_to_xy(state.pin >> PAGE_SHIFT, state.scene.page_count)
     low = imgui.ImVec2(place.x + x * zoom - 3, place.y + y * zoom - 3)
     high = imgui.ImVec2(place.x + (x + 1) * zoom + 3, place.y + (y + 1) * zoom + 3)
     imgui.get_window_draw_list().add_rect(low, high, packed(TEXT), thickness=1.5)

@@ -8,54 +8,54 @@ from typing import Any
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import OverlayInfo, OverlayTable
-from viewer.app.desk import Desk
+from viewer.app import highlighting
+from viewer.app.state import ViewerState
 
-from .processes import show_target
 from .theme import WARN, colour, plain, quiet
 
 _MOST_ROWS = 20_000
 _REFRESH_S = 5.0
 
 
-def draw(desk: Desk) -> None:
+def draw(state: ViewerState) -> None:
     """Draw the tab's body."""
-    infos = _infos(desk)
+    infos = _infos(state)
     if not infos:
         return
-    if not desk.overlay_name:
-        desk.overlay_name = infos[0].name
-    imgui.set_next_item_width(-80 * desk.settings.ui_scale)
-    if imgui.begin_combo("##overlay", desk.overlay_name):
+    if not state.overlay_name:
+        state.overlay_name = infos[0].name
+    imgui.set_next_item_width(-80 * state.settings.ui_scale)
+    if imgui.begin_combo("##overlay", state.overlay_name):
         for info in infos:
-            if imgui.selectable(plain(f"{info.name}:  {info.summary}"), info.name == desk.overlay_name)[0]:
-                desk.overlay_name = info.name
+            if imgui.selectable(plain(f"{info.name}:  {info.summary}"), info.name == state.overlay_name)[0]:
+                state.overlay_name = info.name
         imgui.end_combo()
     imgui.same_line()
-    is_again = imgui.button("again")
-    table = _table(desk, is_again)
+    is_refresh = imgui.button("refresh")
+    table = _table(state, is_refresh)
     if table is not None:
         for sentence in table.skipped[:3]:
             quiet(plain(sentence))
-        _draw_table(desk, table)
+        _draw_table(state, table)
 
 
-def _infos(desk: Desk) -> list[OverlayInfo]:
-    answer = desk.questions.answer("overlays")
+def _infos(state: ViewerState) -> list[OverlayInfo]:
+    answer = state.queries.result("overlays")
     is_old = answer is None or (answer.error and time.monotonic() - answer.time_s > _REFRESH_S)
-    if is_old and not desk.questions.is_pending("overlays"):
-        desk.questions.ask("overlays", lambda client: client.overlays()[0])
+    if is_old and not state.queries.is_pending("overlays"):
+        state.queries.ask("overlays", lambda client: client.overlays().value)
     if answer is None or answer.error:
         quiet("asking ..." if answer is None else plain(answer.error))
         return []
     return list(answer.value)
 
 
-def _table(desk: Desk, is_again: bool) -> OverlayTable | None:
-    name = desk.overlay_name
-    answer = desk.questions.answer("overlay")
+def _table(state: ViewerState, is_refresh: bool) -> OverlayTable | None:
+    name = state.overlay_name
+    answer = state.queries.result("overlay")
     is_other = answer is None or answer.key != name
-    if (is_other or is_again) and not desk.questions.is_pending("overlay"):
-        desk.questions.ask("overlay", lambda client: client.overlay(name), name)
+    if (is_other or is_refresh) and not state.queries.is_pending("overlay"):
+        state.queries.ask("overlay", lambda client: client.overlay(name).value, name)
     if answer is None or answer.key != name:
         quiet("asking ...")
         return None
@@ -65,7 +65,7 @@ def _table(desk: Desk, is_again: bool) -> OverlayTable | None:
     return answer.value if isinstance(answer.value, OverlayTable) else None
 
 
-def _draw_table(desk: Desk, table: OverlayTable) -> None:
+def _draw_table(state: ViewerState, table: OverlayTable) -> None:
     columns = [column.partition(":") for column in table.columns][:32]
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.scroll_x
     flags |= imgui.TableFlags_.sizing_fixed_fit | imgui.TableFlags_.resizable
@@ -79,11 +79,11 @@ def _draw_table(desk: Desk, table: OverlayTable) -> None:
     clipper.begin(min(len(table.rows), _MOST_ROWS))
     while clipper.step():
         for number in range(clipper.display_start, clipper.display_end):
-            _draw_row(desk, table, columns, number)
+            _draw_row(state, table, columns, number)
     imgui.end_table()
 
 
-def _draw_row(desk: Desk, table: OverlayTable, columns: list[tuple[str, str, str]], number: int) -> None:
+def _draw_row(state: ViewerState, table: OverlayTable, columns: list[tuple[str, str, str]], number: int) -> None:
     row = table.rows[number]
     imgui.table_next_row()
     for place, (name, _, form) in enumerate(columns):
@@ -93,16 +93,16 @@ def _draw_row(desk: Desk, table: OverlayTable, columns: list[tuple[str, str, str
             imgui.text(text)
             continue
         flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
-        if imgui.selectable(f"{text}##{number}", row.get("pid", 0) == desk.pid and desk.pid > 0, flags)[0]:
-            _select(desk, table.name, row, fly=imgui.is_mouse_double_clicked(0))
+        if imgui.selectable(f"{text}##{number}", row.get("pid", 0) == state.pid and state.pid > 0, flags)[0]:
+            _select(state, table.name, row, fly=imgui.is_mouse_double_clicked(0))
 
 
-def _select(desk: Desk, overlay: str, row: dict[str, Any], *, fly: bool) -> None:
+def _select(state: ViewerState, overlay: str, row: dict[str, Any], *, fly: bool) -> None:
     target = target_of(overlay, row)
     if isinstance(row.get("pid"), int):
-        desk.pid = row["pid"]
+        state.pid = row["pid"]
     if target:
-        show_target(desk, target, target, fly=fly)
+        highlighting.highlight_target(state, target, target, fly=fly)
 
 
 def target_of(overlay: str, row: dict[str, Any]) -> str:
@@ -136,7 +136,7 @@ def _quoted(name: str) -> str:
 
 
 def format_cell(value: Any, form: str) -> str:  # noqa: ANN401  # a JSON value
-    """A cell as text; `form` is a format specification as an overlay gives it, passed over where it does not fit."""
+    """A cell as text; `form` is a format specification as an overlay gives it, ignored where it does not fit."""
     if value is None:
         return ""
     if isinstance(value, list):

@@ -7,8 +7,8 @@ import time
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import MemoryMapping, Process
-from viewer.app.desk import Desk
-from viewer.app.search import pages_of
+from viewer.app import highlighting
+from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes
 
 from .theme import WARN, colour, plain, quiet
@@ -17,12 +17,12 @@ REFRESH_S = 3.0
 _MOST_ROWS = 5000
 
 
-def draw(desk: Desk) -> None:
+def draw(state: ViewerState) -> None:
     """Draw the tab's body."""
-    rows = _rows(desk)
+    rows = _rows(state)
     if not rows:
         return
-    height = imgui.get_content_region_avail().y * (0.55 if desk.mapping_pid else 1.0)
+    height = imgui.get_content_region_avail().y * (0.55 if state.mapping_pid else 1.0)
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
     flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
     if imgui.begin_table("processes", 5, flags, imgui.ImVec2(0, height)):
@@ -31,17 +31,17 @@ def draw(desk: Desk) -> None:
             imgui.table_setup_column(name)
         imgui.table_headers_row()
         for process in rows[:_MOST_ROWS]:
-            _draw_row(desk, process)
+            _draw_row(state, process)
         imgui.end_table()
-    if desk.mapping_pid:
-        _draw_mappings(desk)
+    if state.mapping_pid:
+        _draw_mappings(state)
 
 
-def _rows(desk: Desk) -> list[Process]:
-    answer = desk.questions.answer("ps")
+def _rows(state: ViewerState) -> list[Process]:
+    answer = state.queries.result("ps")
     is_old = answer is None or time.monotonic() - answer.time_s > REFRESH_S
-    if is_old and not desk.questions.is_pending("ps"):
-        desk.questions.ask("ps", lambda client: client.processes())
+    if is_old and not state.queries.is_pending("ps"):
+        state.queries.ask("ps", lambda client: client.ps().value)
     if answer is None:
         quiet("asking ...")
         return []
@@ -52,13 +52,13 @@ def _rows(desk: Desk) -> list[Process]:
     return answer.value if isinstance(answer.value, list) else []
 
 
-def _draw_row(desk: Desk, process: Process) -> None:
+def _draw_row(state: ViewerState, process: Process) -> None:
     imgui.table_next_row()
     imgui.table_next_column()
     flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
-    is_selected = process.pid == desk.pid
+    is_selected = process.pid == state.pid
     if imgui.selectable(f"{process.pid}", is_selected, flags)[0]:
-        select_process(desk, process, fly=imgui.is_mouse_double_clicked(0))
+        select_process(state, process, fly=imgui.is_mouse_double_clicked(0))
     for text in (
         process.name,
         process.state,
@@ -69,26 +69,20 @@ def _draw_row(desk: Desk, process: Process) -> None:
         imgui.text(plain(text))
 
 
-def select_process(desk: Desk, process: Process, *, fly: bool) -> None:
-    """Let the pages of a process glow, of a kernel thread its stack, and list its memory areas."""
-    desk.pid = desk.mapping_pid = process.pid
+def select_process(state: ViewerState, process: Process, *, fly: bool) -> None:
+    """Highlight the pages of a process, of a kernel thread its stack, and list its memory areas."""
+    state.pid = state.mapping_pid = process.pid
     is_kernel = process.page_table is None
     target = f"pid:{process.pid}" + ("/kernelstack" if is_kernel else "")
-    show_target(desk, target, f"{process.name} ({process.pid})", fly=fly)
-    desk.questions.ask("maps", lambda client: client.mappings(process.pid), process.pid)
+    highlighting.highlight_target(state, target, f"{process.name} ({process.pid})", fly=fly)
+    state.queries.ask("maps", lambda client: client.maps(process.pid).value, process.pid)
 
 
-def show_target(desk: Desk, target: str, title: str, *, fly: bool) -> None:
-    """Ask for the memory of a target; when the answer comes, it glows."""
-    count = desk.scene.page_count
-    desk.questions.ask("glow", lambda client: (title, pages_of(client.where(target), count), fly), target)
-
-
-def _draw_mappings(desk: Desk) -> None:
-    answer = desk.questions.answer("maps")
-    pid = desk.mapping_pid
-    if (answer is None or answer.key != pid) and not desk.questions.is_pending("maps"):
-        desk.questions.ask("maps", lambda client: client.mappings(pid), pid)
+def _draw_mappings(state: ViewerState) -> None:
+    answer = state.queries.result("maps")
+    pid = state.mapping_pid
+    if (answer is None or answer.key != pid) and not state.queries.is_pending("maps"):
+        state.queries.ask("maps", lambda client: client.maps(pid).value, pid)
     imgui.separator_text(f"memory areas of process {pid}")
     if answer is None or answer.key != pid:
         quiet("asking ...")
@@ -104,17 +98,19 @@ def _draw_mappings(desk: Desk) -> None:
             imgui.table_setup_column(name)
         imgui.table_headers_row()
         for number, row in enumerate(answer.value[:_MOST_ROWS]):
-            _draw_area(desk, pid, number, row)
+            _draw_area(state, pid, number, row)
         imgui.end_table()
 
 
-def _draw_area(desk: Desk, pid: int, number: int, row: MemoryMapping) -> None:
+def _draw_area(state: ViewerState, pid: int, number: int, row: MemoryMapping) -> None:
     imgui.table_next_row()
     imgui.table_next_column()
     flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
     if imgui.selectable(f"{row.start:#x}##{number}", False, flags)[0]:
         target = f"va:{row.start:#x}+{row.end - row.start:#x}@pid:{pid}"
-        show_target(desk, target, row.path or "anonymous memory", fly=imgui.is_mouse_double_clicked(0))
+        highlighting.highlight_target(
+            state, target, row.path or "anonymous memory", fly=imgui.is_mouse_double_clicked(0)
+        )
     for text in (format_bytes(row.end - row.start), row.permissions, row.path):
         imgui.table_next_column()
         imgui.text(plain(text))

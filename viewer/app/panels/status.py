@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from viewer.app.desk import Desk
-from viewer.app.spot import spot_lines
+from qemu_bridge.wire.records import Runstate
+from viewer.app import selection
+from viewer.app.pick import pick_lines
+from viewer.app.state import ViewerState
 
-from . import Layout
+from .layout import Layout
 from .theme import QUIET, TEXT, WARN, colour, fixed_window, plain
 
 _GOOD = (90, 200, 140)
-# Pages that wait to be drawn and are worth telling: a guest at work always has a few.
+# Fewer pending pages are not worth showing: a busy guest always has some.
 _MUCH = 256
 
 
-def draw(desk: Desk, layout: Layout) -> None:
+def draw(state: ViewerState, layout: Layout) -> None:
     """Draw the bar along the bottom."""
     extra = imgui.WindowFlags_.no_scrollbar | imgui.WindowFlags_.no_scroll_with_mouse
     imgui.push_style_var(imgui.StyleVar_.window_padding, imgui.ImVec2(10, layout.bar * 0.18))
     imgui.push_style_var(imgui.StyleVar_.window_min_size, imgui.ImVec2(1, 1))
     fixed_window("status", (0, layout.height - layout.bar), (layout.width, layout.bar), extra)
-    for number, (text, tint) in enumerate(parts(desk)):
+    for number, (text, tint) in enumerate(parts(state)):
         if number:
             imgui.same_line(0, 18)
         imgui.text_colored(colour(tint), plain(text))
@@ -29,26 +31,28 @@ def draw(desk: Desk, layout: Layout) -> None:
     imgui.pop_style_var(2)
 
 
-def parts(desk: Desk) -> list[tuple[str, tuple[int, int, int]]]:
+def parts(state: ViewerState) -> list[tuple[str, tuple[int, int, int]]]:
     """What the bar says, from the left, with colours."""
-    width, height = desk.drawn_size
-    rate = "at rest" if desk.is_idle else f"{desk.frames_per_s:.0f} fps"
-    found = [runstate(desk), (rate, QUIET), (f"{width} x {height}", QUIET), (desk.eye.mode.value, QUIET)]
-    backlog = desk.feed.backlog()
+    width, height = state.drawn_size
+    rate = "idle" if state.is_idle else f"{state.frames_per_s:.0f} fps"
+    found = [runstate(state), (rate, QUIET), (f"{width} x {height}", QUIET), (state.controller.mode.value, QUIET)]
+    backlog = state.watcher.backlog()
     if backlog >= _MUCH:
-        found.append((f"{backlog} pages to go", WARN))
-    spot = desk.spot()
-    if spot is not None:
-        kind, place, *_ = spot_lines(spot)
+        found.append((f"{backlog} pages pending", WARN))
+    picked = selection.pinned(state)
+    if picked is not None:
+        kind, place, *_ = pick_lines(picked)
         found.append((f"{kind}, {place}", TEXT))
-    elif desk.glow is not None:
-        found.append((f"{desk.glow.title}: {len(desk.glow.pages)} pages", TEXT))
+    elif state.highlight is not None:
+        found.append((f"{state.highlight.title}: {len(state.highlight.pages)} pages", TEXT))
     return found
 
 
-def runstate(desk: Desk) -> tuple[str, tuple[int, int, int]]:
+def runstate(state: ViewerState) -> tuple[str, tuple[int, int, int]]:
     """(how the machine is, a colour)."""
-    if desk.feed.error is not None:
-        return f"{desk.name}: gone", WARN
-    state = str(desk.status.get("runstate", ""))
-    return f"{desk.name}: {state}" if state else desk.name, _GOOD if state == "running" else WARN if state else TEXT
+    if state.watcher.error is not None:
+        return f"{state.name}: gone", WARN
+    if state.runstate is None:
+        return state.name, TEXT
+    is_running = state.runstate is Runstate.RUNNING
+    return f"{state.name}: {state.runstate.value}", _GOOD if is_running else WARN

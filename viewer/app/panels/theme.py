@@ -78,7 +78,7 @@ class Theme:
         self._scale = 0.0
 
     def apply(self, scale: float) -> None:
-        """Set sizes and colours for words `scale` times as large as usual."""
+        """Set sizes and colours for text `scale` times as large as the default."""
         if scale == self._scale:
             return
         self._scale = scale
@@ -108,12 +108,12 @@ def push_mono() -> None:
 
 
 def quiet(text: str) -> None:
-    """A line of lesser words."""
+    """A line of secondary text."""
     imgui.text_colored(colour(QUIET), text)
 
 
 def fixed_window(name: str, place: tuple[float, float], size: tuple[float, float], extra: int = 0) -> None:
-    """Begin a window that stands where it stands; `imgui.end` ends it."""
+    """Begin a window at a fixed place; `imgui.end` ends it."""
     imgui.set_next_window_pos(imgui.ImVec2(*place))
     imgui.set_next_window_size(imgui.ImVec2(*size))
     flags = imgui.WindowFlags_.no_move | imgui.WindowFlags_.no_collapse | imgui.WindowFlags_.no_saved_settings

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from imgui_bundle import imgui
 
-from viewer.app.desk import Desk
+from viewer.app import appearance
+from viewer.app.state import ViewerState
 from viewer.view.look import Transfer
 
 
-def draw(desk: Desk) -> None:
+def draw(state: ViewerState) -> None:
     """Draw the histogram of bytes that show, and what drags change: low, high, gamma, opacity."""
-    tone = desk.scene.look.transfer
+    tone = state.scene.look.transfer
     size = imgui.ImVec2(imgui.get_content_region_avail().x, 3 * imgui.get_text_line_height())
-    counts = desk.histogram.values(desk.scene, desk.source.ram.view)
+    counts = state.histogram.values(state.scene, state.source.ram.view)
     imgui.plot_histogram("##bytes", counts, graph_size=size)
     imgui.set_next_item_width(-1)
     moved, low, high = imgui.drag_int_range2("##range", tone.low, tone.high, 1, 0, 255, "from 0x%02x", "to 0x%02x")
@@ -23,11 +24,11 @@ def draw(desk: Desk) -> None:
     imgui.set_next_item_width(-1)
     thinned, opacity = imgui.slider_float("##opacity", tone.opacity, 0, 1, "opacity %.2f")
     if moved or bent or thinned:
-        set_transfer(desk, low, high, gamma, opacity)
+        set_transfer(state, low, high, gamma, opacity)
 
 
-def set_transfer(desk: Desk, low: int, high: int, gamma: float, opacity: float) -> None:
+def set_transfer(state: ViewerState, low: int, high: int, gamma: float, opacity: float) -> None:
     """Draw bytes from `low` to `high` so; numbers typed out of range are moved into it."""
     low = min(max(low, 0), 255)
     tone = Transfer(low, min(max(high, low), 255), min(max(gamma, 0.1), 10.0), min(max(opacity, 0.0), 1.0))
-    desk.set_look(replace(desk.scene.look, transfer=tone))
+    appearance.set_look(state, replace(state.scene.look, transfer=tone))

@@ -6,35 +6,36 @@ from functools import partial
 
 from imgui_bundle import imgui
 
-from viewer.app.desk import Desk
+from viewer.app import navigation
+from viewer.app.state import ViewerState
 from viewer.view.views import Mode, format_view
 
 from .theme import WARN, colour, plain, push_mono, quiet
 
 
-def draw(desk: Desk) -> None:
+def draw(state: ViewerState) -> None:
     """Draw the tab's body."""
     for mode in Mode:
-        if imgui.radio_button(mode.value, desk.eye.mode == mode):
-            desk.set_mode(mode)
+        if imgui.radio_button(mode.value, state.controller.mode == mode):
+            navigation.set_mode(state, mode)
         imgui.same_line()
     imgui.new_line()
     if imgui.button("undo"):
-        desk.undo()
+        navigation.undo(state)
     imgui.same_line()
     if imgui.button("redo"):
-        desk.redo()
+        navigation.redo(state)
     imgui.same_line()
     if imgui.button("first view"):
-        desk.mark("home")
-        desk.eye.fly_to(desk.eye.home)
+        navigation.mark(state, "home")
+        state.controller.fly_to(state.controller.home)
     imgui.same_line()
     if imgui.button("copy text"):
-        desk.copy(format_view(desk.view), "this view: glassbox view NAME --at TEXT")
+        state.copy(format_view(state.view), "this view: glassbox view NAME --at TEXT")
     imgui.separator_text("this view")
     push_mono()
     imgui.push_text_wrap_pos(0.0)
-    imgui.text(format_view(desk.view).replace(",", ", "))
+    imgui.text(format_view(state.view).replace(",", ", "))
     imgui.pop_text_wrap_pos()
     imgui.pop_font()
     imgui.separator_text("go to a view")
@@ -43,29 +44,29 @@ def draw(desk: Desk) -> None:
         "##go", "paste a view and press Enter", "", imgui.InputTextFlags_.enter_returns_true
     )
     if is_entered and typed.strip():
-        desk.jump(typed.strip())
-    _draw_bookmarks(desk)
+        navigation.jump(state, typed.strip())
+    _draw_bookmarks(state)
 
 
-def _draw_bookmarks(desk: Desk) -> None:
-    imgui.separator_text(f"bookmarks of {plain(desk.name)}")
+def _draw_bookmarks(state: ViewerState) -> None:
+    imgui.separator_text(f"bookmarks of {plain(state.name)}")
     imgui.set_next_item_width(-1)
     is_entered, typed = imgui.input_text_with_hint(
         "##name", "name this view and press Enter", "", imgui.InputTextFlags_.enter_returns_true
     )
     if is_entered:
-        desk.add_bookmark(typed)
-    if desk.bookmarks.problem:
+        navigation.add_bookmark(state, typed)
+    if state.bookmarks.problem:
         imgui.push_text_wrap_pos(0.0)
-        imgui.text_colored(colour(WARN), plain(desk.bookmarks.problem))
+        imgui.text_colored(colour(WARN), plain(state.bookmarks.problem))
         imgui.pop_text_wrap_pos()
-    if not desk.bookmarks.views:
+    if not state.bookmarks.views:
         quiet("none yet; b keeps a view")
-    for number, (name, view) in enumerate(list(desk.bookmarks.views.items())):
+    for number, (name, view) in enumerate(list(state.bookmarks.views.items())):
         if imgui.small_button(f"x##{number}"):
-            desk.attempt(partial(desk.bookmarks.remove, name))
+            state.attempt(partial(state.bookmarks.remove, name))
         imgui.same_line()
         if imgui.selectable(f"{plain(name)}##{number}", False)[0]:
-            desk.jump(view)
+            navigation.jump(state, view)
         if imgui.is_item_hovered():
             imgui.set_tooltip(plain(view))

@@ -1,7 +1,7 @@
 // Bytes of bricks: raw pages in curve order, read at any voxel by the state of the page and one table.
-// viewer/pool.py writes the constants and bindings that stand before this (`PagePool.shader_code`).
+// viewer/render/pool.py writes the constants and bindings that stand before this (`PagePool.shader_code`).
 //
-// slots holds a word a page in x, y, z order: the page number, and its state from bit 24 (viewer/curve.py).
+// slots holds a word a page in x, y, z order: the page number, and its state from bit 24 (viewer/view/curve.py).
 // The pyramid holds a byte for every 8, 64, 512 and 4096 voxels: bits 4-7 the largest of them / 16, rounded
 // up; bits 0-3 how many of them are not zero: that number in the first level, in those above it the share in
 // fifteenths, rounded up. So 0 says: nothing but zeros.

@@ -23,8 +23,8 @@ struct View {
 };
 
 struct Palette {
-    colours: array<vec4<f32>, 32>,  // linear; w: hull
-    looks: array<vec4<f32>, 32>,    // texture, glow, bytes inside
+    colours: array<vec4<f32>, 32>,  // linear; w: surface_opacity
+    materials: array<vec4<f32>, 32>, // texture, emission, bytes inside
     ramp: array<vec4<f32>, 256>,    // colours of values, linear
 };
 
@@ -32,24 +32,24 @@ struct Palette {
 @group(0) @binding(1) var<uniform> palette: Palette;
 @group(0) @binding(2) var<storage, read> pages: array<u32>;
 @group(0) @binding(3) var<storage, read> cells: array<u32>;
-@group(0) @binding(4) var<storage, read> inks: array<u32>;   // viewer/ink.py
+@group(0) @binding(4) var<storage, read> styles: array<u32>;   // viewer/render/page_style.py
 
 const FLAG_SHADING = 1u;
 const FLAG_OWNER_EDGES = 2u;
-const FLAG_MARKS = 4u;      // some page is selected or found
+const FLAG_MARKS = 4u;      // some page is selected or highlighted
 const MODE_CLASS = 0u;
 const MODE_BYTES = 1u;
 const MODE_VALUE = 2u;      // the page's value on the ramp
-const MODE_ACTIVITY = 3u;   // the same, and pages without one are ghosts
-const INK_SELECTED = 1u << 16u;
-const INK_FOUND = 1u << 17u;
-const INK_LINES = 1u << 18u;
-const INK_LIT = 1u << 19u;
+const MODE_ACTIVITY = 3u;   // the same, and pages without one are dimmed
+const STYLE_SELECTED = 1u << 16u;
+const STYLE_HIGHLIGHTED = 1u << 17u;
+const STYLE_LINES = 1u << 18u;
+const STYLE_LIT = 1u << 19u;
 // Beside the classes, in masks of them and in cells.
 const LIT = 1u << 31u;
 const MARKED = 1u << 30u;
 const HEAT_COLOUR = vec3<f32>(1.0, 0.42, 0.10);
-const FOUND_COLOUR = vec3<f32>(1.0, 0.80, 0.12);
+const HIGHLIGHT_COLOUR = vec3<f32>(1.0, 0.80, 0.12);
 const SELECTED_COLOUR = vec3<f32>(0.75, 0.92, 1.0);
 
 const VOXELS = f32(1u << VOXEL_SHIFT);  // along the edge of a page
@@ -73,8 +73,8 @@ fn vs_main(@builtin(vertex_index) corner: u32) -> @builtin(position) vec4<f32> {
     return vec4<f32>(f32(corner & 1u) * 4.0 - 1.0, f32(corner >> 1u) * 4.0 - 1.0, 0.0, 1.0);
 }
 
-fn ink_at(place: u32) -> u32 {
-    return inks[page_of(slots[place])];
+fn style_at(place: u32) -> u32 {
+    return styles[page_of(slots[place])];
 }
 
 fn page_at(at: vec3<i32>) -> u32 {
@@ -103,9 +103,9 @@ fn byte_colour(byte: f32) -> vec3<f32> {
 }
 
 // Colour of a page: its class, moved a little by its owner in lightness and warmth; or its value.
-fn base_colour(entry: u32, ink: u32) -> vec3<f32> {
-    if view.mode >= MODE_VALUE && (view.mode == MODE_VALUE || (ink & 255u) > 0u) {
-        return palette.ramp[ink & 255u].rgb;
+fn base_colour(entry: u32, style: u32) -> vec3<f32> {
+    if view.mode >= MODE_VALUE && (view.mode == MODE_VALUE || (style & 255u) > 0u) {
+        return palette.ramp[style & 255u].rgb;
     }
     if view.mode != MODE_CLASS {
         return vec3(0.10, 0.12, 0.16);
@@ -197,9 +197,9 @@ fn find_page(ray: Ray, from_here: Walk, classes: u32, limit: f32) -> Walk {
             break;
         }
         if (classes & (LIT | MARKED)) != 0u {
-            let ink = ink_at(place);
-            let is_lit = (ink & INK_LIT) != 0u;
-            let is_marked = is_lit && (ink & (INK_SELECTED | INK_FOUND)) != 0u;
+            let style = style_at(place);
+            let is_lit = (style & STYLE_LIT) != 0u;
+            let is_marked = is_lit && (style & (STYLE_SELECTED | STYLE_HIGHLIGHTED)) != 0u;
             if (is_lit && (classes & LIT) != 0u) || (is_marked && (classes & MARKED) != 0u) {
                 break;
             }
@@ -222,7 +222,7 @@ fn cross_class(ray: Ray, from_here: Walk, page_class: u32) -> Walk {
             continue;
         }
         let place = table_place(walk.at, PAGE_ORDER);
-        if (pages[place] & 31u) != page_class || (ink_at(place) & INK_LIT) != 0u {
+        if (pages[place] & 31u) != page_class || (style_at(place) & STYLE_LIT) != 0u {
             break;
         }
         walk = leave(ray, walk, walk.at, 1);
@@ -289,29 +289,29 @@ fn selection_edge(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>, width: f3
         }
         var beyond = at;
         beyond[axis] += select(-1, 1, inside[axis] > 0.5);
-        if is_outside(beyond) || (ink_at(table_place(beyond, PAGE_ORDER)) & INK_SELECTED) == 0u {
+        if is_outside(beyond) || (style_at(table_place(beyond, PAGE_ORDER)) & STYLE_SELECTED) == 0u {
             nearest = max(nearest, line);
         }
     }
     return nearest;
 }
 
-// What lies over the colour of a lit page: heat, what was found, the outline of what is selected; and how much.
-fn tint(at: vec3<i32>, ink: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec4<f32> {
-    let heat = f32(ink >> 8u & 255u) / 255.0;
+// What lies over the colour of a lit page: heat, the highlight, the outline of what is selected; and how much.
+fn tint(at: vec3<i32>, style: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec4<f32> {
+    let heat = f32(style >> 8u & 255u) / 255.0;
     var over = vec4(HEAT_COLOUR, 0.95 * heat);
-    if (ink & INK_FOUND) != 0u {
+    if (style & STYLE_HIGHLIGHTED) != 0u {
         var share = 0.92;
         // Near by only the lines that hold something of it shine.
-        if (ink & INK_LINES) != 0u && VOXELS * footprint < 1.0 {
+        if (style & STYLE_LINES) != 0u && VOXELS * footprint < 1.0 {
             let slot = slots[table_place(at, PAGE_ORDER)];
             let line = offset_in_page(voxel_in(at, point) << vec3(COARSENING), slot) >> 6u;
-            let bits = inks[PAGE_COUNT + 2u * page_of(slot) + (line >> 5u)];
+            let bits = styles[PAGE_COUNT + 2u * page_of(slot) + (line >> 5u)];
             share = select(0.12, 1.0, (bits >> (line & 31u) & 1u) == 1u);
         }
-        over = vec4(mix(over.rgb, FOUND_COLOUR, share), max(over.a, share));
+        over = vec4(mix(over.rgb, HIGHLIGHT_COLOUR, share), max(over.a, share));
     }
-    if (ink & INK_SELECTED) != 0u {
+    if (style & STYLE_SELECTED) != 0u {
         let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
         let line = selection_edge(at, normal, inside, clamp(2.2 * footprint, 0.03, 0.5));
         over = vec4(mix(over.rgb, SELECTED_COLOUR, max(line, 0.3)), max(over.a, max(line, 0.3)));
@@ -324,12 +324,12 @@ fn face_light(normal: vec3<f32>) -> f32 {
 }
 
 // Colour of a point on a solid face.
-fn shade(entry: u32, ink: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32, pixel: vec2<u32>) -> vec3<f32> {
-    let look = palette.looks[entry & 31u];
+fn shade(entry: u32, style: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f32>, t: f32, pixel: vec2<u32>) -> vec3<f32> {
+    let look = palette.materials[entry & 31u];
     let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
     let footprint = t * view.forward.w;
     let voxel_pixels = 1.0 / (VOXELS * footprint);
-    var colour = base_colour(entry, ink);
+    var colour = base_colour(entry, style);
 
     var sun = face_light(normal);
     var sky = 0.9;
@@ -418,17 +418,17 @@ fn march_voxels(ray: Ray, page: Walk) -> Voxel {
 }
 
 // Colour of a byte that floats in a brick of glass.
-fn shade_voxel(entry: u32, ink: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
+fn shade_voxel(entry: u32, style: u32, voxel: Voxel, point: vec3<f32>, pixel: vec2<u32>) -> vec3<f32> {
     var sun = face_light(voxel.normal);
     if view.light.w > 0.5 && sun > 0.0 {
         sun *= select(1.0, 0.12, is_blocked(point + voxel.normal * 2e-3, view.light.xyz, SHADOW_REACH));
     }
     let sky = mix(0.28, 0.5, 0.5 + 0.5 * voxel.normal.y);
-    var colour = base_colour(entry, ink);
+    var colour = base_colour(entry, style);
     if view.mode == MODE_BYTES {
         colour = byte_colour(voxel.byte);
     }
-    return colour * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.looks[entry & 31u].y);
+    return colour * (0.75 + 0.5 * voxel.byte) * (0.9 * sun + sky + 0.6 * palette.materials[entry & 31u].y);
 }
 
 fn enter(ray: Ray) -> Walk {
@@ -457,15 +457,15 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         let at = walk.at;
         let place = table_place(at, PAGE_ORDER);
         let entry = pages[place];
-        let ink = ink_at(place);
-        let is_lit = (ink & INK_LIT) != 0u;
-        let hull = palette.colours[entry & 31u].w;
+        let style = style_at(place);
+        let is_lit = (style & STYLE_LIT) != 0u;
+        let surface_opacity = palette.colours[entry & 31u].w;
         let point = ray.origin + ray.direction * walk.t;
         let normal = entry_normal(ray.origin, ray.inverse, vec3<f32>(at), 1.0);
         if is_solid(entry) {
-            var colour = shade(entry, ink, at, normal, point, walk.t, pixel);
+            var colour = shade(entry, style, at, normal, point, walk.t, pixel);
             if is_lit {
-                let over = tint(at, ink, normal, point, walk.t * view.forward.w);
+                let over = tint(at, style, normal, point, walk.t * view.forward.w);
                 colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
             }
             hit.colour += (1.0 - hit.alpha) * colour;
@@ -477,25 +477,25 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         // Glass: the surface where it meets air or another class, and a little of the body.
         let footprint = walk.t * view.forward.w;
         let voxel_pixels = 1.0 / (VOXELS * footprint);
-        let show = palette.looks[entry & 31u].z;
-        var colour = base_colour(entry, ink) * (0.35 + 0.65 * face_light(normal) + palette.looks[entry & 31u].y);
+        let show = palette.materials[entry & 31u].z;
+        var colour = base_colour(entry, style) * (0.35 + 0.65 * face_light(normal) + palette.materials[entry & 31u].y);
         var alpha = 0.0;
         if came_from != (entry & 31u) || is_lit {
             let line = edges(at, entry, normal, point - vec3<f32>(at), clamp(1.2 * footprint, 0.012, 0.09));
             // From afar a brick with bytes inside is almost solid; it clears as the eye comes near.
-            let surface = select(hull, mix(0.8, hull, smoothstep(1.2, 3.0, voxel_pixels)), show > 0.0);
-            alpha = surface * 0.9 + (hull * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
-            if (view.flags & FLAG_OWNER_EDGES) != 0u && hull > 0.0 {
-                alpha = max(alpha, min(4.0 * hull, 0.7) * line.z * smoothstep(2.0, 5.0, 1.0 / footprint));
+            let surface = select(surface_opacity, mix(0.8, surface_opacity, smoothstep(1.2, 3.0, voxel_pixels)), show > 0.0);
+            alpha = surface * 0.9 + (surface_opacity * 1.5 * line.x - 0.2 * surface * show * line.y) * smoothstep(4.0, 12.0, 1.0 / footprint);
+            if (view.flags & FLAG_OWNER_EDGES) != 0u && surface_opacity > 0.0 {
+                alpha = max(alpha, min(4.0 * surface_opacity, 0.7) * line.z * smoothstep(2.0, 5.0, 1.0 / footprint));
             }
         }
         if is_lit {
-            let over = tint(at, ink, normal, point, footprint);
+            let over = tint(at, style, normal, point, footprint);
             colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
             // Amid empty glass a lit page is a body of its own; among bytes it stays clear.
             var body = select(0.9 * over.a, 0.0, show > 0.0 && voxel_pixels > 1.2);
-            if view.mode == MODE_ACTIVITY && (ink & 255u) > 0u {
-                body = mix(0.45, 0.97, f32(ink & 255u) / 255.0);
+            if view.mode == MODE_ACTIVITY && (style & 255u) > 0u {
+                body = mix(0.45, 0.97, f32(style & 255u) / 255.0);
             }
             alpha = max(alpha, body);
         }
@@ -506,7 +506,7 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         if show == 0.0 && !is_lit {
             next = cross_class(ray, beyond, entry & 31u);
         }
-        alpha = 1.0 - (1.0 - clamp(alpha, 0.0, 1.0)) * exp(-BODY_DENSITY * hull * (next.t - entered));
+        alpha = 1.0 - (1.0 - clamp(alpha, 0.0, 1.0)) * exp(-BODY_DENSITY * surface_opacity * (next.t - entered));
         hit.colour += (1.0 - hit.alpha) * alpha * colour;
         hit.alpha += (1.0 - hit.alpha) * alpha;
         if (show > 0.0 || is_lit) && !hit.is_body {
@@ -518,9 +518,9 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
             if voxel.found {
                 let point_inside = ray.origin + ray.direction * voxel.t;
                 let opacity = show * view.tone.w;
-                var voxel_colour = shade_voxel(entry, ink, voxel, point_inside, pixel);
-                if (ink & (INK_FOUND | 0xff00u)) != 0u {
-                    let over = tint(at, ink & ~INK_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
+                var voxel_colour = shade_voxel(entry, style, voxel, point_inside, pixel);
+                if (style & (STYLE_HIGHLIGHTED | 0xff00u)) != 0u {
+                    let over = tint(at, style & ~STYLE_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
                     voxel_colour = mix(voxel_colour, over.rgb * (0.5 + 0.5 * face_light(voxel.normal)), over.a);
                 }
                 hit.colour += (1.0 - hit.alpha) * opacity * voxel_colour;
@@ -589,8 +589,8 @@ fn mark_behind(ray: Ray, distance: f32) -> vec3<f32> {
     if is_outside(walk.at) || walk.t <= distance + 1e-3 {
         return vec3(0.0);
     }
-    let ink = ink_at(table_place(walk.at, PAGE_ORDER));
-    return select(SELECTED_COLOUR, FOUND_COLOUR, (ink & INK_FOUND) != 0u) * 0.13;
+    let style = style_at(table_place(walk.at, PAGE_ORDER));
+    return select(SELECTED_COLOUR, HIGHLIGHT_COLOUR, (style & STYLE_HIGHLIGHTED) != 0u) * 0.13;
 }
 
 @fragment

@@ -1,6 +1,6 @@
 // Skilling's Hilbert transform on the GPU: bytes in curve order to voxels in x, y, z order, and pages to
 // their places. J. Skilling, "Programming the Hilbert curve", AIP Conf. Proc. 707, 381 (2004); the
-// conventions (axis and bit order) are those of viewer/curve.py, which is the reference for the tests.
+// conventions (axis and bit order) are those of viewer/view/curve.py, which is the reference for the tests.
 
 struct Job {
     order: u32,        // of the curve: of the voxels for `fill_bricks`, of the pages for `place_*`
@@ -160,7 +160,7 @@ fn place_pages(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups)
     target_words[at.x + ((at.y + (at.z << job.order)) << job.order)] = source[page];
 }
 
-// The state of a page (viewer/curve.py, `page_states`): three of its eight children tell.
+// The state of a page (viewer/view/curve.py, `page_states`): three of its eight children tell.
 fn state_of(page: u32, order: u32) -> u32 {
     let entry = to_xyz(page << 3u, order + 1u) & vec3(1u);
     let second = (to_xyz(page << 3u | 1u, order + 1u) & vec3(1u)) ^ entry;

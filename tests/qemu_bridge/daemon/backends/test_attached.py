@@ -22,7 +22,8 @@ from qemu_bridge.machine.config import find_qemu
 from qemu_bridge.machine.launch import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import ExitedEvent, Origin, PageClass
+from qemu_bridge.wire.event_records import ExitedEvent
+from qemu_bridge.wire.records import Origin, PageClass
 
 
 class Foreign:
@@ -302,11 +303,11 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     with machine.paused():
         subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, image], check=True)
         names = sorted(process.name for process in machine.client.ps())
-        modules = machine.client.modules()
+        modules = machine.client.modules().value
     assert glassbox("attach", "mine", "--ram", str(image)).stdout == "mine\n"
     with Client.connect("mine") as client:
         assert sorted(process.name for process in client.ps()) == names
-        assert client.modules() == modules and client.maps(1) and client.sym("init_task")
+        assert client.modules().value == modules and client.maps(1) and client.sym("init_task")
         assert client.page_map().value.grade == "capture" and client.kernel().value.release
         assert client.ram.read(0, 16) == machine.ram.read(0, 16)
         status = client.status()
@@ -384,7 +385,7 @@ def test_an_image_of_a_kernel_that_the_table_does_not_know_is_read_and_said_to_b
             client.page_map,
             lambda: client.resolve("pid:1/heap"),
             lambda: client.identify("init_task"),
-            lambda: client.overlay("sockets").value,
+            lambda: client.overlay("sockets"),
         ):
             answer = ask()
             assert answer and any(sentence.endswith(CAVEAT) for sentence in answer.skipped)

@@ -13,10 +13,10 @@ pytestmark = pytest.mark.guest
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from qemu_bridge.machine import MachineConfig, find_qemu
-from qemu_bridge.process import Qemu
+from qemu_bridge.daemon.backends.started import StartedQemu
+from qemu_bridge.machine.config import MachineConfig, find_qemu
 folder = Path(sys.argv[1])
-qemu = Qemu(find_qemu(), MachineConfig("orphan", memory=1 << 20, qemu_args=("-S",)), folder / "ram", folder / "console.log")
+qemu = StartedQemu(find_qemu(), MachineConfig("orphan", memory=1 << 20, qemu_args=("-S",)), folder / "ram", folder / "console.log")
 print(qemu.process.pid, flush=True)
 time.sleep(60)
 """

@@ -13,7 +13,8 @@ from trace_producer import Event, event, record, split64, window_start, window_s
 from trace_program import BASE, LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import TraceError, UsageError
-from qemu_bridge.trace.analysis.mining import count_frame, mine
+from qemu_bridge.trace.analysis.frame_counts import count_frame
+from qemu_bridge.trace.analysis.mining import mine
 from qemu_bridge.trace.file.reader import TraceReader
 
 SIZE = len(LENGTHS)

@@ -1,225 +1,13 @@
-"""The file of a trace: cut off anywhere, damaged anywhere, written to a full disk; always whole frames or a sentence."""
+"""The layout of a trace file is the document's, and a unit is packed as it says."""
 
-import os
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
-import pytest
-from trace_program import Program, pieces_of, record_words
 
-from qemu_bridge.errors import GlassBoxError, HostError, TraceError, UsageError
-from qemu_bridge.trace.analysis.check import check_trace
-from qemu_bridge.trace.file.container import TraceFile
 from qemu_bridge.trace.file.format import CHUNK, FOOTER, HEADER, HOME, SECTION, UNIT, VCPU, Content, Section, pack_unit
-from qemu_bridge.trace.file.reader import TraceReader
-from qemu_bridge.trace.file.writer import TraceWriter
 
 ROOT = Path(__file__).resolve().parents[4]
-
-
-@pytest.fixture(scope="module")
-def program():
-    return Program()
-
-
-@pytest.fixture(scope="module")
-def sample(program, tmp_path_factory):
-    """A trace of several frames, and the ids in it."""
-    ids = program.walk(8000)
-    return record_words(tmp_path_factory.mktemp("format"), program, pieces_of(ids)), ids
-
-
-def read_everything(path):
-    """All that a reader can be asked; returns the frames it got."""
-    with TraceReader(path) as trace:
-        trace.info, trace.file.roots(), trace.file.ids()
-        for frame in trace.frames():
-            for vcpu in range(trace.vcpus):
-                frame.blocks(vcpu), frame.memory(vcpu), frame.chunks(vcpu), frame.roots(vcpu)
-        check_trace(trace)
-        return len(trace)
-
-
-def test_a_file_cut_off_anywhere_reads_up_to_its_last_whole_frame(sample, tmp_path, program):
-    data, ids = sample[0].read_bytes(), sample[1]
-    with TraceFile(sample[0]) as file:
-        offsets, sizes = file.offsets, [int(unit["bytes"]) + 64 for unit in file.units]
-    ends = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
-    assert len(ends) > 4
-    cut = tmp_path / "cut.gbt"
-    for length in {*range(offsets[0], len(data), 997), *ends, ends[2] - 1, ends[2] + 63, len(data) - 1}:
-        cut.write_bytes(data[:length])
-        with TraceReader(cut) as trace:
-            assert len(trace) == sum(end <= length for end in ends) and not trace.info.is_complete
-            found = [frame.dictionary.ids[frame.numbers()] for frame in trace.frames()]
-            assert np.array_equal(np.concatenate([*found, ids[:0]]), ids[: trace.info.blocks])
-    for length in (0, 5, offsets[0] - 1):
-        cut.write_bytes(data[:length])
-        with pytest.raises((TraceError, UsageError)):
-            TraceReader(cut)
-
-
-def mutate(random, data):
-    """A few bytes changed, a piece taken out, or a piece doubled."""
-    bad = bytearray(data)
-    for _ in range(random.integers(1, 4)):
-        kind, place = random.integers(0, 4), int(random.integers(0, len(bad)))
-        if kind < 2:
-            bad[place] = int(random.integers(0, 256))
-        elif kind == 2:
-            del bad[place : place + int(random.integers(1, 200))]
-        else:
-            bad[place:place] = bad[place : place + int(random.integers(1, 200))]
-    return bytes(bad)
-
-
-def try_mutations(sample, tmp_path, rounds, seed):
-    random, data = np.random.default_rng(seed), sample[0].read_bytes()
-    refused = 0
-    for _ in range(rounds):
-        bad = tmp_path / "bad.gbt"
-        bad.write_bytes(mutate(random, data))
-        try:
-            read_everything(bad)
-        except GlassBoxError:
-            refused += 1
-    return refused
-
-
-def test_damaged_files_raise_our_own_errors_only(sample, tmp_path):
-    assert try_mutations(sample, tmp_path, 150, 1)
-
-
-@pytest.mark.long
-def test_thousands_of_damaged_files_raise_our_own_errors_only(sample, tmp_path):
-    assert try_mutations(sample, tmp_path, 10000, 2)
-
-
-def forge(sample, path, change):
-    """The sample with one section of its first frame replaced, every checksum right."""
-    with TraceFile(sample[0]) as file:
-        sections, table = file.read(0), file.sections(0)
-        contents = []
-        for row in table:
-            kind, vcpu = Section(int(row["kind"])), int(row["vcpu"])
-            contents.append(change(Content(kind, vcpu, sections.read(kind, vcpu), int(row["items"]))))
-        unit, head = file.units[0], sample[0].read_bytes()[: file.offsets[0]]
-    fields = {name: int(unit[name]) for name in ("blocks", "first_instruction", "instructions", "time_ns")}
-    header, pieces = pack_unit(b"GBfr", contents, **fields)
-    path.write_bytes(head + header.tobytes() + b"".join(pieces))
-
-
-def test_lies_under_right_checksums_raise_our_own_errors_only(sample, tmp_path):
-    random, path, refused = np.random.default_rng(5), tmp_path / "forged.gbt", 0
-    kinds = [Section.DICTIONARY, Section.VCPU, Section.RUNS, Section.MISSES, Section.EVENTS, Section.EVENT_AT]
-    kinds += [Section.CHUNKS, Section.HOMES]
-    for number in range(400):
-        wanted = kinds[number % len(kinds)]
-
-        def change(content, wanted=wanted):
-            if content.kind is not wanted:
-                return content
-            data, items = bytearray(content.data.tobytes()), content.items
-            for place in random.integers(0, max(1, len(data)), random.integers(0, 5)).tolist():
-                if data:
-                    data[place] = int(random.integers(0, 256))
-            if random.random() < 0.3:
-                items = [0, 1, items + 1, 1 << 40, (1 << 64) - 1][random.integers(0, 5)]
-            if random.random() < 0.3:
-                data = data[: int(random.integers(0, len(data) + 1))]
-            return Content(content.kind, content.vcpu, bytes(data), items)
-
-        forge(sample, path, change)
-        try:
-            read_everything(path)
-        except GlassBoxError:
-            refused += 1
-    assert refused > 100
-
-
-def test_a_section_may_not_claim_more_than_it_can_hold(sample, tmp_path):
-    with TraceFile(sample[0]) as file:
-        content = Content(Section.RUNS, 0, b"x" * 1000, 1000)
-        header, pieces = pack_unit(b"GBfr", [content])
-        table = np.frombuffer(bytearray(pieces[0]), file.sections(0).dtype)
-        table["raw_bytes"] = 1 << 50
-        head = sample[0].read_bytes()[: file.offsets[0]]
-    body = table.tobytes() + pieces[1]
-    header["crc"] = zlib.crc32(body)
-    header["own_crc"] = zlib.crc32(header.tobytes()[:-4])
-    path = tmp_path / "large.gbt"
-    path.write_bytes(head + header.tobytes() + body)
-    with TraceFile(path) as file, pytest.raises(TraceError, match="claims"):
-        file.read(0).read(Section.RUNS)
-
-
-def test_the_index_names_page_table_roots_and_ids_of_each_frame(sample):
-    path, _ = sample
-    with TraceReader(path) as trace:
-        assert trace.info.is_complete
-        for frame, roots, found in zip(trace.frames(), trace.file.roots(), trace.file.ids(), strict=True):
-            assert set(frame.dictionary.ids.tolist()) == set(found.tolist())
-            assert 0x1000 in roots.tolist()
-
-
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-sys.path[:0] = [{tests!r}, {root!r}]
-import trace_program
-from trace_program import Program, Producer, pieces_of, record_words
-
-def limited(*arguments, **options):
-    # The rings' own file is larger than the limit, so that comes first. Ignored, the signal leaves write() to fail.
-    producer = Producer(*arguments, **options)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-    return producer
-
-trace_program.Producer = limited
-program = Program()
-try:
-    record_words(Path({folder!r}), program, pieces_of(program.walk(8000)))
-except Exception as error:
-    print(type(error).__name__, error)
-"""
-
-
-def test_a_full_disk_ends_in_a_sentence_and_a_readable_file(sample, tmp_path):
-    with TraceFile(sample[0]) as file:
-        limit = file.offsets[3] + 100
-    # A limit on the size of files makes write() fail as a full disk does, after part of the bytes.
-    text = FULL.format(tests=str(ROOT / "tests"), root=str(ROOT), limit=limit, folder=str(tmp_path / "full"))
-    answer = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=60)
-    assert "HostError" in answer.stdout and "its 3 frames can be read" in answer.stdout, answer.stdout + answer.stderr
-    assert read_everything(tmp_path / "full" / "trace.gbt") == 3
-
-
-def test_writing_to_a_full_device_is_told(tmp_path):
-    with pytest.raises(HostError, match="make room"):
-        TraceWriter(Path("/dev/full"), 1, {}, 0)
-
-
-def test_what_is_no_trace_is_neither_read_nor_overwritten(tmp_path):
-    path = tmp_path / "letter.txt"
-    path.write_text("Dear reader, this is no trace, and it is longer than a header would be. " * 3)
-    with pytest.raises(TraceError, match="is no trace"):
-        TraceFile(path)
-    with pytest.raises(UsageError, match="another name"):
-        TraceWriter(path, 1, {}, 0)
-    pipe = tmp_path / "pipe.gbt"
-    os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="another name"):
-        TraceWriter(pipe, 1, {}, 0)
-    with pytest.raises(UsageError, match="cannot be read"):
-        TraceFile(pipe)
-    with pytest.raises(UsageError, match="cannot be read"):
-        TraceFile(tmp_path / "missing.gbt")
-    with pytest.raises(HostError, match="another name"):
-        TraceWriter(tmp_path / "no" / "folder.gbt", 1, {}, 0)
 
 
 def test_the_document_gives_the_sizes_of_the_records():
@@ -237,3 +25,16 @@ def test_the_document_gives_the_sizes_of_the_records():
         own = 4 if "before" in sentence else 0
         assert sentence.format(dtype.itemsize - own) in text, (sentence, dtype.itemsize)
     assert all(f"| {kind.value} | {kind.name}" in text or f"{kind.name}" in text for kind in Section)
+
+
+def test_a_unit_is_a_table_and_bodies_under_a_checksum():
+    contents = [Content(Section.RUNS, 1, b"x" * 1000, 7), Content(Section.EVENTS, 0, np.arange(2, dtype=np.uint32), 2)]
+    header, pieces = pack_unit(b"GBfr", contents, blocks=5)
+    body = b"".join(pieces)
+    table = np.frombuffer(pieces[0], SECTION)
+    assert (int(header["sections"]), int(header["bytes"]), int(header["blocks"])) == (2, len(body), 5)
+    assert header["crc"] == zlib.crc32(body) and header["own_crc"] == zlib.crc32(header.tobytes()[:-4])
+    assert table["kind"].tolist() == [Section.RUNS, Section.EVENTS] and table["vcpu"].tolist() == [1, 0]
+    # What does not become smaller is stored as it is.
+    assert table["packed"].tolist() == [1, 0] and table["raw_bytes"].tolist() == [1000, 8]
+    assert len(pieces[1]) == int(table["bytes"][0]) < 1000 and pieces[2] == bytes([0, 0, 0, 0, 1, 0, 0, 0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trace_producer import Event, event, record, split64, window_start, window_stop
+from trace_producer import record, window_start, window_stop
 from trace_program import LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import UsageError
@@ -51,16 +51,6 @@ def test_the_dictionary_has_every_block_once_with_its_code(trace, program):
         assert table.addresses[number] == program.address(block_id)
         assert table.lengths(number).tolist() == LENGTHS and table.code(number)[:10] == b"\x90" * 10
         assert table.record(number) in program.records
-
-
-def test_events_have_positions_and_values(program, tmp_path):
-    words = [1, *event(Event.SYSCALL, *split64(1 << 40 | 5)), 2, 3, *event(Event.IDLE, *split64(9))]
-    with TraceReader(record_words(tmp_path, program, [window_start(), words, window_stop()])) as trace:
-        (events,) = trace.events()
-        assert events.types.tolist() == [Event.WINDOW_START, Event.SYSCALL, Event.IDLE, Event.WINDOW_STOP]
-        assert events.positions.tolist() == [0, 1, 3, 3]
-        (index,) = events.where(Event.SYSCALL)
-        assert events.value(index) == 1 << 40 | 5 and events.value(index, 1) == 0
 
 
 def test_an_instruction_is_found_in_its_frame(trace):

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 from trace_consumer import begun_instructions
-from trace_producer import ChunkFlag, Event, Producer, event, record, split64, window_start, window_stop
+from trace_producer import ChunkFlag, Event, Producer, event, split64, window_start, window_stop
 from trace_program import BASE, LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.errors import TraceError
@@ -114,24 +114,6 @@ def test_each_vcpu_has_its_own_stream(program, tmp_path):
         for vcpu, ids in enumerate(streams):
             assert np.array_equal(ids_of(trace, vcpu), ids)
         assert is_sound(trace).blocks == sum(map(len, streams))
-
-
-def test_page_table_roots_and_homes_of_code_go_on_into_later_frames(tmp_path):
-    program = Program(3)
-    user = record(9, 0x400000, b"\xeb\xfe", [2], offset=0x7000, ring=3)
-    program.records += user
-    pieces = [
-        window_start(root=0x5000),
-        [9, *event(Event.PAGE_TABLE, *split64(0x6000)), *event(Event.CODE_PAGE, 7, *split64(0x7F0000)), 9, 9],
-        [9, 9, 9],
-        [9, 9, *window_stop()],
-    ]
-    with TraceReader(record_words(tmp_path, program, pieces, frame_blocks=2)) as trace:
-        assert len(trace) > 2
-        addresses = np.concatenate([blocks.addresses for blocks in trace.blocks()]).tolist()
-        roots = np.concatenate([frame.roots() for frame in trace.frames()]).tolist()
-        assert addresses == [0x400000] + [0x7F0000000] * 7
-        assert roots == [0x5000] + [0x6000] * 7
 
 
 def test_the_plugin_may_not_speak_of_blocks_that_it_never_told(program, tmp_path):

@@ -1,0 +1,83 @@
+"""Pointer and keys, sent to a window on an offscreen canvas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qemu_bridge.wire.records import PageClass
+from viewer.app import highlighting, navigation, selection
+from viewer.view.look import Layer
+
+pytestmark = pytest.mark.usefixtures("no_errors")
+
+
+def middle(screen):
+    """Where the picture has something, in logical pixels."""
+    layout = screen.window.gui.layout()
+    return layout.left + layout.middle_width / 2, layout.height / 2
+
+
+def test_a_drag_turns_a_drag_with_the_right_button_moves_and_the_wheel_zooms(screen):
+    x, y = middle(screen)
+    start = screen.state.controller.goal
+    for button, changed in ((1, "yaw"), (2, "target")):
+        before = screen.state.controller.goal
+        screen.send("pointer_down", x=x, y=y, button=button, buttons=(button,))
+        assert screen.state.is_dragging
+        screen.send("pointer_move", x=x + 60, y=y + 10, button=0, buttons=(button,))
+        screen.send("pointer_up", x=x + 60, y=y + 10, button=button)
+        assert not screen.state.is_dragging
+        assert getattr(screen.state.controller.goal, changed) != getattr(before, changed)
+        assert screen.state.pin is None
+    screen.send("wheel", x=x, y=y, dx=0, dy=-200)
+    assert screen.state.controller.goal.distance < start.distance
+    for _ in range(3):
+        navigation.undo(screen.state)
+    screen.draw_until(lambda: not screen.state.controller.is_moving)
+    assert screen.state.controller.goal == start
+
+
+def test_the_pointer_at_rest_shows_what_is_there_and_a_click_selects_it(screen):
+    x, y = middle(screen)
+    screen.send("pointer_move", x=x, y=y)
+    screen.draw_until(lambda: screen.state.hover is not None)
+    picked = screen.state.hover
+    screen.send("pointer_down", x=x, y=y, button=1, buttons=(1,))
+    screen.send("pointer_up", x=x, y=y, button=1)
+    assert screen.state.pin == picked.page * 4096 + picked.offset
+    assert screen.state.is_open("details")
+    screen.send("pointer_leave")
+    screen.draw()
+    assert screen.state.hover is None
+
+
+def test_escape_closes_what_lies_on_top_first(screen):
+    state = screen.state
+    selection.select(state, 0x45010)
+    highlighting.highlight_pages(state, "some", np.array([0x45, 0x46]), fly=False)
+    state.is_help_open, state.command_palette.is_open = True, True
+    for name in ("palette", "help", "pin", "glow"):
+        is_open = {
+            "palette": state.command_palette.is_open,
+            "help": state.is_help_open,
+            "pin": state.pin is not None,
+            "glow": state.highlight is not None,
+        }
+        assert is_open[name]
+        screen.press("Escape")
+    assert state.highlight is None and not screen.window.schedule.is_closed
+
+
+def test_digits_toggle_layers_and_a_wrong_key_does_nothing(screen):
+    screen.press("1")
+    assert screen.state.scene.look.layer(PageClass.KERNEL_TEXT) is Layer.HIDDEN
+    screen.press("1")
+    for key in ("F17", "MediaPlay", "ß", ""):
+        screen.press(key)
+    assert screen.state.scene.look.layer(PageClass.KERNEL_TEXT) is Layer.SHOWN
+
+
+def test_a_canvas_without_a_clipboard_says_the_text(screen):
+    screen.state.clipboard("yaw=3")
+    assert screen.state.messages[-1].text == "yaw=3"

@@ -1,0 +1,147 @@
+"""Pointer and keys of a window: what an event of the canvas does to the viewer's state.
+
+ImGui takes an event first, where it is for a panel. What is left moves the camera (`viewer.app.camera_controller`), selects
+a byte or is a command's key (`viewer.app.commands`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from qemu_bridge.memory.addresses import PAGE_SIZE
+
+from . import highlighting, navigation, selection
+from .commands import Commands
+from .gui import Gui
+from .key_names import key_text
+from .pick import PickResult, pick_lines
+from .schedule import Schedule
+from .state import ViewerState
+
+log = logging.getLogger(__name__)
+
+CLICK_PIXELS = 4
+_POINTER = ("pointer_down", "pointer_move", "pointer_up", "pointer_leave")
+_KEYS = ("key_down", "key_up")
+
+
+class InputHandler:
+    """Applies the events of a canvas to the viewer's state."""
+
+    def __init__(
+        self,
+        canvas: Any,  # noqa: ANN401  # of rendercanvas, which has no types
+        state: ViewerState,
+        gui: Gui,
+        commands: Commands,
+        schedule: Schedule,
+        pick: Callable[[tuple[int, int]], PickResult | None],
+    ) -> None:
+        """`pick` says what is at a place of the picture, in physical pixels."""
+        self._canvas, self._state, self._gui = canvas, state, gui
+        self._commands, self._schedule, self._pick = commands, schedule, pick
+        self._drag: tuple[float, float] | None = None
+        self._pressed = (0.0, 0.0)
+        canvas.add_event_handler(self._on_pointer, *_POINTER)
+        canvas.add_event_handler(self._on_wheel, "wheel")
+        canvas.add_event_handler(self._on_key, *_KEYS)
+        canvas.add_event_handler(lambda _: schedule.request(), "resize")
+        # Before ImGui takes an event for itself: whatever it is, it may change what the panels show.
+        canvas.add_event_handler(self._on_any, *_POINTER, "wheel", *_KEYS, "char", order=-100)
+
+    def set_clipboard(self, text: str) -> None:
+        """Put `text` on the clipboard, or before the user where the canvas has none."""
+        if (window := getattr(self._canvas, "_window", None)) is None:
+            self._state.notify(text)  # to be copied by hand
+            return
+        import glfw
+
+        glfw.set_clipboard_string(window, text)
+
+    def _on_any(self, event: dict[str, Any]) -> None:
+        kind = event["event_type"]
+        if kind == "pointer_leave":
+            self._gui.forget_pointer()
+        elif kind == "pointer_move" and self._gui.wants_mouse:
+            self._state.cursor = None
+        elif kind == "key_down" and event["key"] == "Escape" and self._state.command_palette.is_open:
+            # ImGui would keep it: in a field it means to take back what was typed.
+            self._state.command_palette.is_open = False
+            event["stop_propagation"] = True
+        elif kind in _KEYS and not self._gui.knows_key(event["key"]):
+            event["stop_propagation"] = True
+        self._schedule.add_event()
+        self._state.watcher.scan_soon()
+
+    def _on_pointer(self, event: dict[str, Any]) -> None:
+        kind = event["event_type"]
+        if kind == "pointer_leave":
+            self._state.cursor = None
+            return
+        here = (float(event["x"]), float(event["y"]))
+        if kind == "pointer_down":
+            self._pressed = here
+            self._hold(here)
+            navigation.mark(self._state, "grasp")
+        elif kind == "pointer_up":
+            is_ours = self._drag is not None
+            self._hold(None)
+            if is_ours and max(abs(here[0] - self._pressed[0]), abs(here[1] - self._pressed[1])) < CLICK_PIXELS:
+                self._click(here)
+        elif self._drag is None or not event["buttons"]:
+            self._hold(None)
+            self._point_at(here)
+        else:
+            dx, dy = here[0] - self._drag[0], here[1] - self._drag[1]
+            self._hold(here)
+            height = max(self._canvas.get_logical_size()[1], 1)
+            is_pan = 1 not in event["buttons"] or "Shift" in event["modifiers"]
+            self._state.controller.drag(dx / height, dy / height, is_pan)
+
+    def _hold(self, here: tuple[float, float] | None) -> None:
+        self._drag, self._state.is_dragging = here, here is not None
+
+    def _point_at(self, here: tuple[float, float]) -> tuple[int, int]:
+        ratio = self._canvas.get_pixel_ratio()
+        self._state.cursor = cursor = (int(here[0] * ratio), int(here[1] * ratio))
+        return cursor
+
+    def _click(self, here: tuple[float, float]) -> None:
+        picked = self._pick(self._point_at(here))
+        selection.select(self._state, None if picked is None else picked.page * PAGE_SIZE + picked.offset)
+        if picked is not None:
+            log.info("%s", "; ".join(pick_lines(picked)))
+
+    def _on_wheel(self, event: dict[str, Any]) -> None:
+        navigation.mark(self._state, "wheel")
+        self._state.controller.wheel(-float(event["dy"]) / 100)
+
+    def _on_key(self, event: dict[str, Any]) -> None:
+        key, state = key_text(event), self._state
+        if event["event_type"] == "key_up":
+            state.controller.hold(str(event["key"]), False)
+            return
+        if key == "Escape":
+            self._escape()
+        elif state.command_palette.is_open:
+            return
+        elif "-" not in key[1:] and state.controller.hold(key, True):
+            navigation.mark(state, "walk")
+        else:
+            state.attempt(lambda: self._commands.press(state, key))
+
+    def _escape(self) -> None:
+        """Close what lies on top; the window itself when nothing does."""
+        state = self._state
+        if state.command_palette.is_open:
+            state.command_palette.is_open = False
+        elif state.is_help_open:
+            state.is_help_open = False
+        elif state.pin is not None:
+            selection.select(state, None)
+        elif state.highlight is not None:
+            highlighting.clear_highlight(state)
+        else:
+            self._canvas.close()

@@ -1,0 +1,142 @@
+"""Where one looks from: moves of the camera, undo and redo, bookmarks, framing pages."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.memory.addresses import PAGE_SHIFT
+
+from ..view.camera import MIN_DISTANCE, Camera
+from ..view.curve import to_xyz
+from ..view.views import Mode, View, format_view, parse_view
+from . import selection
+from .state import ViewerState
+
+_MODE_HELP = {Mode.ORBIT: "orbit: drag turns", Mode.FLY: "fly: W A S D, E up, C down", Mode.TOP: "top: a map"}
+
+
+def mark(state: ViewerState, kind: str) -> None:
+    """A move of `kind` begins: remember the view before it, for `undo`."""
+    state.controller.mark(state.view, kind, time.monotonic())
+
+
+def show_view(state: ViewerState, view: View) -> None:
+    """Fly to `view`, and show and select what it names."""
+    state.scene.set_look(view.look)
+    state.controller.mode = view.mode
+    state.controller.fly_to(view.camera)
+    if view.pin != state.pin:
+        selection.select(state, view.pin)
+    state.wake()
+
+
+def undo(state: ViewerState) -> None:
+    """Go back to the view before the last move."""
+    _travel(state, state.controller.history.undo(state.view), "there is no view to go back to")
+
+
+def redo(state: ViewerState) -> None:
+    """Take back the last undo."""
+    _travel(state, state.controller.history.redo(state.view), "there is nothing to redo")
+
+
+def _travel(state: ViewerState, view: View | None, otherwise: str) -> None:
+    if view is None:
+        state.notify(otherwise)
+    else:
+        show_view(state, view)
+
+
+def jump(state: ViewerState, text: str) -> None:
+    """Go to the view in `text`; a wrong one is a message."""
+
+    def go() -> None:
+        view = parse_view(text, state.view)
+        mark(state, "jump")
+        show_view(state, view)
+
+    state.attempt(go)
+
+
+def go_home(state: ViewerState) -> None:
+    """Fly to the first view."""
+    mark(state, "home")
+    state.controller.fly_to(state.controller.home)
+    state.wake()
+
+
+def add_bookmark(state: ViewerState, name: str = "") -> None:
+    """Keep the present view as `name`, or under a free name."""
+
+    def keep() -> None:
+        kept = state.bookmarks.add(name or state.bookmarks.free_name(), format_view(state.view))
+        state.notify(f"saved this view as {kept!r}")
+
+    state.attempt(keep)
+
+
+def set_mode(state: ViewerState, mode: Mode) -> None:
+    """Move in another way."""
+    mark(state, "mode")
+    state.controller.set_mode(mode)
+    state.settings = replace(state.settings, mode=mode)
+    state.is_dirty_settings = True
+    state.notify(_MODE_HELP[mode])
+
+
+def frame(state: ViewerState) -> None:
+    """Frame the selected byte's page, or what is highlighted, or all of RAM."""
+    if state.pin is not None:
+        frame_pages(state, np.array([state.pin >> PAGE_SHIFT]))
+    elif state.highlight is not None:
+        frame_pages(state, state.highlight.pages)
+    else:
+        frame_pages(state, np.arange(state.scene.page_count))
+
+
+def frame_pages(state: ViewerState, pages: npt.NDArray[np.int64]) -> None:
+    """Fly to where `pages` fill what the panels leave of the picture; a few leave their neighbours in sight."""
+    mark(state, "frame")
+    low, high = box_of(state, pages)
+    wide = np.maximum((high - low) / 2, 2.0 / state.scene.edge)
+    middle = (low + high) / 2
+    goal = state.controller.goal.framing(middle - wide, middle + wide, state.free_aspect)
+    state.controller.fly_to(replace(goal, distance=max(goal.distance, 2 * MIN_DISTANCE)))
+    state.wake()
+
+
+def step_page(state: ViewerState, step: int) -> None:
+    """Select the next or the previous page of the same owner and class, and go there if it is out of sight."""
+    offset = selection.neighbour(state, step)
+    if offset is None:
+        return
+    mark(state, "step")
+    selection.select(state, offset)
+    if not is_in_sight(state):
+        frame(state)
+
+
+def is_in_sight(state: ViewerState) -> bool:
+    """Whether the pinned byte lies before the eye and inside the picture."""
+    if state.pin is None:
+        return False
+    low, high = box_of(state, np.array([state.pin >> PAGE_SHIFT]))
+    x, y, depth = project(state, np.array([(low + high) / 2]), state.controller.goal)[0].tolist()
+    return bool(depth > 0 and abs(x) < 0.9 and abs(y) < 0.9)
+
+
+def box_of(state: ViewerState, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The box around `pages`, in edges of the cube."""
+    places = to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64)
+    return places.min(axis=0) / state.scene.edge, (places.max(axis=0) + 1) / state.scene.edge
+
+
+def project(
+    state: ViewerState, places: npt.NDArray[np.float64], camera: Camera | None = None
+) -> npt.NDArray[np.float64]:
+    """(x, y, depth) of places in the cube: x and y from -1 to 1 across the picture without its shift, y up."""
+    return (camera or state.controller.camera).project(places, state.aspect)

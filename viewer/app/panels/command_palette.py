@@ -1,0 +1,188 @@
+"""The search box, which is also a command palette: actions, places, processes, views and bytes in RAM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from imgui_bundle import imgui
+
+from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.records import Process, Symbol
+from viewer.app import highlighting, navigation
+from viewer.app.commands import Command, Commands
+from viewer.app.key_names import key_name
+from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
+from viewer.app.state import ViewerState
+from viewer.picture.legend import legend_classes
+
+from .layout import Layout
+from .processes import select_process
+from .theme import QUIET, colour, packed, plain, quiet
+
+_WIDTH = 620.0
+_MOST_LINES = 14
+
+
+def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
+    """Draw the box and do what is chosen in it."""
+    box, scale = state.command_palette, state.settings.ui_scale
+    width = min(_WIDTH * scale, layout.width * 0.96)
+    imgui.set_next_window_pos(imgui.ImVec2((layout.width - width) / 2, layout.bar + 30 * scale))
+    imgui.set_next_window_size(imgui.ImVec2(width, 0))
+    flags = imgui.WindowFlags_.no_decoration | imgui.WindowFlags_.no_move | imgui.WindowFlags_.no_saved_settings
+    imgui.push_style_var(imgui.StyleVar_.window_border_size, 1.0)
+    imgui.set_next_window_focus()
+    imgui.begin("palette", None, flags)
+    if box.is_new:
+        _ask_names(state)
+        box.is_new = False
+    imgui.set_keyboard_focus_here()
+    imgui.set_next_item_width(-1)
+    hint = 'an action, process, target, symbol, 0xaddress, "text, x:bytes or r:regex'
+    changed, typed = imgui.input_text_with_hint("##query", hint, box.query)
+    if changed:
+        box.query, box.chosen = typed[:400], 0
+        _ask_matches(state)
+    items = find_items(state, commands)
+    box.chosen = min(max(box.chosen + _step(), 0), max(len(items) - 1, 0))
+    is_entered = imgui.is_key_pressed(imgui.Key.enter, False) or imgui.is_key_pressed(imgui.Key.keypad_enter, False)
+    picked = _draw_items(items, box.chosen)
+    imgui.end()
+    imgui.pop_style_var()
+    if picked is None and is_entered and items:
+        picked = items[box.chosen]
+    if picked is not None:
+        box.is_open = False
+        picked.run()
+        state.wake()
+
+
+def _step() -> int:
+    return int(imgui.is_key_pressed(imgui.Key.down_arrow)) - int(imgui.is_key_pressed(imgui.Key.up_arrow))
+
+
+def _draw_items(items: list[Item], chosen: int) -> Item | None:
+    picked = None
+    first = max(0, min(chosen - _MOST_LINES + 1, len(items) - _MOST_LINES))
+    for number, item in enumerate(items[first : first + _MOST_LINES], first):
+        place = imgui.get_cursor_screen_pos()
+        width = imgui.get_content_region_avail().x
+        if imgui.selectable(f"{plain(item.title)}##{number}", number == chosen)[0]:
+            picked = item
+        words = plain(item.detail or item.kind)
+        x = place.x + width - imgui.calc_text_size(words).x - 4
+        if x > place.x + imgui.calc_text_size(plain(item.title)).x + 12:
+            imgui.get_window_draw_list().add_text(imgui.ImVec2(x, place.y), packed(QUIET), words)
+    if not items:
+        imgui.text_colored(colour(QUIET), "no match")
+    elif len(items) > _MOST_LINES:
+        quiet(f"{len(items) - _MOST_LINES} more")
+    return picked
+
+
+def _ask_names(state: ViewerState) -> None:
+    state.queries.ask("ps", lambda client: client.ps().value)
+    state.bookmarks.reload()
+
+
+def _ask_matches(state: ViewerState) -> None:
+    # What the daemon finds under that name; of several queries only the newest is sent.
+    query = state.command_palette.query.strip()
+    if len(query) >= 2 and query[0] not in '"' and not query.startswith(("x:", "r:")):
+        state.queries.ask("targets", lambda client: client.targets(query).value, query)
+        state.queries.ask("symbols", lambda client: client.sym(query).value, query)
+
+
+def find_items(state: ViewerState, commands: Commands) -> list[Item]:
+    """What the query finds, best first: exact meanings of it before names that are like it."""
+    query = state.command_palette.query.strip()
+    try:
+        pattern = parse_pattern(query)
+    except UsageError as error:
+        return [Item(str(error), "wrong", lambda: None)]
+    if pattern is not None:
+        return [Item(f"find {query} in RAM", "bytes", lambda: find_in_ram(state, query))]
+    return [
+        *_exact_items(state, query),
+        *best_items(query, _named_items(state, commands)),
+        *_target_items(state, query),
+    ]
+
+
+def _exact_items(state: ViewerState, query: str) -> Iterator[Item]:
+    if query[:1].isdigit() and _is_number(query):
+        yield Item(f"go to physical address {query}", "address", lambda: go_to(state, query))
+    elif query.startswith(("pa:", "va:")) or "=" in query:
+        is_view = query.startswith("yaw=") or "distance=" in query
+        run = (lambda: navigation.jump(state, query)) if is_view else (lambda: go_to(state, query))
+        yield Item(f"go to {query}", "view" if is_view else "address", run)
+    answer = state.queries.result("symbols")
+    if answer is not None and answer.key == query and isinstance(answer.value, list):
+        for symbol in answer.value[:5]:
+            if isinstance(symbol, Symbol):
+                yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return int(text, 0) >= 0
+    except ValueError:
+        return False
+
+
+def _target_items(state: ViewerState, query: str) -> Iterator[Item]:
+    answer = state.queries.result("targets")
+    if answer is not None and answer.key == query and isinstance(answer.value, list):
+        for target in answer.value[:200]:
+            yield Item(str(target), "target", partial(go_to, state, str(target)))
+    if any(letter in query for letter in ":.") or query in ("all", "free", "kernel"):
+        yield Item(f"go to {query}", "target", lambda: go_to(state, query))
+
+
+def _named_items(state: ViewerState, commands: Commands) -> Iterator[Item]:
+    for command in commands.all:
+        keys = ", ".join(map(key_name, command.keys[:2]))
+        yield Item(command.title, "action", _runner(command, state), keys)
+    for name, view in state.bookmarks.views.items():
+        yield Item(name, "bookmark", partial(navigation.jump, state, view))
+    for page_class in legend_classes(state.scene):
+        yield Item(page_class.label, "class", partial(highlighting.highlight_class, state, page_class, fly=True))
+    answer = state.queries.result("ps")
+    for process in answer.value if answer is not None and isinstance(answer.value, list) else ():
+        if isinstance(process, Process):
+            title = f"{process.name} ({process.pid})"
+            yield Item(title, "process", partial(select_process, state, process, fly=True))
+
+
+def _runner(command: Command, state: ViewerState) -> Callable[[], None]:
+    def run() -> None:
+        command.run(state)
+
+    return run
+
+
+def go_to(state: ViewerState, query: str) -> None:
+    """Fly to the memory that `query` means, when the answer comes, and highlight it."""
+    count = state.scene.page_count
+    state.notify(f"going to {query}")
+
+    def ask(client: object) -> tuple[str, object, bool]:
+        memory = ask_target(client, query)
+        if memory is None:
+            raise UsageError(f"{query!r} is not found in this guest; see docs/targets.md for what can be written")
+        return query, pages_of(memory, count), True
+
+    state.queries.ask("highlight", ask, query)
+
+
+def find_in_ram(state: ViewerState, query: str) -> None:
+    """Look for bytes in RAM, on the query thread; the pages that hold them are highlighted."""
+    state.notify(f"looking for {query}")
+
+    def look(client: object) -> tuple[str, object, bool]:
+        found = find_bytes(state.source.ram, query)
+        more = "" if found.is_complete else "or more "
+        return f"{query}: {len(found.offsets)} {more}places", found.pages(), True
+
+    state.queries.ask("highlight", look, query)

@@ -1,0 +1,88 @@
+"""The pinned byte: selecting it, and asking the daemon what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
+from qemu_bridge.wire.records import TypeLayout
+
+from ..view.inspector import guess_types
+from .pick import PickResult, describe_byte
+from .state import ViewerState
+
+
+def select(state: ViewerState, offset: int | None) -> None:
+    """Pin the byte at `offset` of the RAM file, or nothing, and ask what it is."""
+    if offset is not None and not 0 <= offset < len(state.source.ram.view):
+        state.notify(f"RAM has no byte {offset:#x}; it ends at {len(state.source.ram.view):#x}", is_problem=True)
+        return
+    state.pin, state.type_name = offset, ""
+    if offset is None:
+        state.pid = 0
+        state.wake()
+        return
+    picked = describe_byte(state.scene, state.source.ram, *divmod(offset, PAGE_SIZE))
+    state.pid = picked.owner.pid if picked.owner is not None else 0
+    state.open_panel("details")
+    state.tab = "Inspector"
+    ask_place(state)
+    state.wake()
+
+
+def pinned(state: ViewerState) -> PickResult | None:
+    """What is known now of the pinned byte; None where there is none."""
+    if state.pin is None:
+        return None
+    return describe_byte(state.scene, state.source.ram, *divmod(state.pin, PAGE_SIZE))
+
+
+def ask_place(state: ViewerState) -> None:
+    """Ask what the pinned byte belongs to."""
+    picked = pinned(state)
+    if picked is not None and picked.physical is not None:
+        place = f"{picked.physical:#x}"
+        state.queries.ask("place", lambda client: client.identify(place).value, state.pin)
+
+
+def ask_type(state: ViewerState, names: tuple[str, ...], size: int) -> None:
+    """Ask for the layout of the first of `names`, or of another that is no larger than `size` bytes (0 for any)."""
+
+    def first(client: Any) -> TypeLayout | None:  # noqa: ANN401  # a client
+        for name in names:
+            try:
+                layout: TypeLayout = client.type_layout(name).value
+            except UsageError:
+                continue
+            # A cache of that very name holds it even where it is cut short: a task ends with its FPU state.
+            if not size or layout.size <= size or name == names[0]:
+                return layout
+        return None
+
+    state.queries.ask("type", first, (names, size))
+
+
+def slab_types(state: ViewerState, cache: str) -> tuple[str, ...]:
+    """What to ask for: the user's choice, or what objects of `cache` may be."""
+    return (state.type_name,) if state.type_name else tuple(guess_types(cache))
+
+
+def neighbour(state: ViewerState, step: int) -> int | None:
+    """The byte at the pinned one's place in the next or previous page of its owner and class; None, with a message, for none."""
+    if state.pin is None or state.scene.page_map is None:
+        state.notify("select a byte first: click on it")
+        return None
+    entries = state.scene.page_map.entries
+    page = state.pin >> PAGE_SHIFT
+    same = entries["page_class"] == entries["page_class"][page]
+    if entries["owner_id"][page]:
+        same = same & (entries["owner_id"] == entries["owner_id"][page])
+    pages = np.flatnonzero(same)
+    if len(pages) < 2:
+        state.notify("this is the only page of its kind and owner")
+        return None
+    here = int(np.searchsorted(pages, page))
+    return (int(pages[(here + step) % len(pages)]) << PAGE_SHIFT) + (state.pin & PAGE_SIZE - 1)

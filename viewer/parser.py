@@ -1,0 +1,131 @@
+"""The arguments of the verbs that draw, declared once: for ``python -m viewer`` and for ``glassbox`` alike.
+
+Only argparse is imported, so that ``glassbox --help`` loads neither NumPy nor a graphics library.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Argument(NamedTuple):
+    """An option: its spellings, of which the last long one is passed on, and what argparse is told of it."""
+
+    flags: tuple[str, ...]
+    keywords: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its name in the parsed arguments."""
+        return str(self.keywords["dest"])
+
+
+def _option(*flags: str, dest: str, **keywords: Any) -> Argument:  # noqa: ANN401  # as argparse takes them
+    return Argument(flags, {"dest": dest, **keywords})
+
+
+def _shared(size_help: str, at_help: str) -> tuple[Argument, ...]:
+    return (
+        _option("--size", dest="size", default="1280x720", metavar="WxH", help=f"{size_help} (default: %(default)s)"),
+        _option(
+            "--at", "--camera", dest="at", default="", metavar="TEXT", help=f"{at_help}; --camera is the old spelling"
+        ),
+        _option(
+            "--against", dest="against", metavar="CAPTURE", help="show what differs from this capture of the machine"
+        ),
+        _option(
+            "--order",
+            dest="order",
+            type=int,
+            metavar="N",
+            help="order of the voxel grid, 6 to 10 (default: the finest that fits)",
+        ),
+    )
+
+
+_JSON = _option("--json", dest="json", action="store_true", help="print the result as JSON")
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    "snap": (
+        _option(
+            "-o",
+            "--output",
+            dest="output",
+            metavar="PNG",
+            default="glassbox.png",
+            help="the file to write (default: %(default)s)",
+        ),
+        *_shared("pixels", "the view, as the window's y key copies it, such as yaw=35,pitch=25,mode=owner"),
+        _JSON,
+    ),
+    "view": (
+        *_shared("the window's size", "the view to open with, as the window's y key copies it"),
+        _option("--frames", dest="frames", type=int, metavar="N", help="close after N frames"),
+        _option("--after", dest="after", type=float, metavar="SECONDS", help="close after this time"),
+        _option(
+            "--screenshot",
+            dest="screenshot",
+            metavar="PNG",
+            help="write what the window shows when it closes by itself",
+        ),
+    ),
+    "record-video": (
+        _option("-o", "--output", dest="output", metavar="MP4", required=True, help="the file to write"),
+        _option(
+            "--script",
+            dest="script",
+            metavar="FILE",
+            help="shots, a line each (docs/viewer.md); - reads standard input",
+        ),
+        _option(
+            "--seconds",
+            dest="seconds",
+            type=float,
+            default=10.0,
+            metavar="S",
+            help="how long without a script (default: %(default)g)",
+        ),
+        _option("--fps", dest="fps", type=int, default=30, metavar="N", help="frames a second (default: %(default)s)"),
+        *_shared("pixels", "the view to begin with"),
+        _JSON,
+    ),
+}
+"""The options of each verb; all take the NAME of a machine or of a capture's folder before them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Add the options of `verb` to its parser."""
+    for argument in ARGUMENTS[verb]:
+        parser.add_argument(*argument.flags, **argument.keywords)
+
+
+def spell(verb: str, options: argparse.Namespace) -> list[str]:
+    """The words that, parsed again, give the same `options` of `verb`."""
+    return [word for argument in ARGUMENTS[verb] for word in _words(argument, getattr(options, argument.name))]
+
+
+def _words(argument: Argument, value: object) -> Iterator[str]:
+    flag = next(flag for flag in argument.flags if flag.startswith("--"))
+    if value is True:
+        yield flag
+    elif value is not None and value is not False and value != argument.keywords.get("default"):
+        yield f"{flag}={value}"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of ``python -m viewer``."""
+    parser = argparse.ArgumentParser(prog="viewer", description="See a running guest's memory on a 3D Hilbert curve.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, summary in (
+        ("snap", "write a picture of a machine; needs no display"),
+        ("view", "open a window on a machine"),
+        ("record-video", "write a video of a machine; needs no display"),
+    ):
+        child = verbs.add_parser(verb, help=summary)
+        child.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
+        add_arguments(child, verb)
+    verbs.add_parser("adapter", help="print which graphics adapter draws")
+    job = verbs.add_parser("job", help="do one operation for the daemon: JSON on standard input and output")
+    job.add_argument("operation", choices=("snap", "record_video"), help="what to do")
+    return parser

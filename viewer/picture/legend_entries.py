@@ -1,0 +1,109 @@
+"""The entries of a legend: what the colours of a mode stand for.
+
+Owners and kinds of difference have an entry each, with a size (`legend_entries`); values have ticks along a colour scale
+(`scale_ticks`). A mode has one of the two; classes are listed by `viewer.picture.legend` itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qemu_bridge.memory.addresses import PAGE_SIZE
+from qemu_bridge.wire.records import Owner, PageClass
+
+from ..render.scene import Scene
+from ..sources.heat import AGE_RANGE_S
+from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
+from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
+
+MOST_OWNERS = 14
+_CHANGES = ("same", "changed", "appeared", "gone")
+_TICKS = {
+    Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
+    Mode.WRITES: ((255, "all the time"), (100, "once, just now"), (0, "not of late")),
+    Mode.EXECUTION: ((255, "most often"), (0, "never, or not counted")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """A colour, what it stands for, and how many bytes of RAM have it."""
+
+    label: str
+    colour: Rgb
+    size_bytes: int
+
+
+def scale_ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
+    """(value 0-255, words) from the top of the scale to its foot; empty where colours are on no scale."""
+    if mode is Mode.BYTES:
+        return ((255, f"{transfer.high:#04x}"), (0, f"{transfer.low:#04x}"))
+    if mode is Mode.AGE:
+        # As `Heat.recency` has it.
+        ages = ((0.0, "written now"), (5.0, "5 s ago"), (60.0, "a minute"), (AGE_RANGE_S, "10 minutes, or never"))
+        return tuple((round(255 * (1 - np.log1p(age) / np.log1p(AGE_RANGE_S))), words) for age, words in ages)
+    return _TICKS.get(mode, ())
+
+
+def legend_entries(scene: Scene) -> list[LegendEntry]:
+    """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes."""
+    if scene.page_map is None:
+        return []
+    entries = scene.page_map.entries[: scene.page_count]
+    shows = np.isin(entries["page_class"], [int(page_class) for page_class in scene.visible])
+    if scene.look.mode is Mode.DIFFERENCE and scene.page_style.difference is not None:
+        # What is gone is not there any more, whatever shows.
+        kinds = scene.page_style.difference[: len(shows)]
+        counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
+        rows = zip(_CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
+        return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
+    return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
+
+
+class LegendEntryCache:
+    """The last entries, for as long as they hold: a panel asks in every frame."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._rows: list[LegendEntry] = []
+
+    def rows(self, scene: Scene) -> list[LegendEntry]:
+        """`legend_entries` of now."""
+        key = (scene, scene.content_revision, scene.look)
+        if key != self._key:
+            self._key, self._rows = key, legend_entries(scene)
+        return self._rows
+
+
+def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[LegendEntry]:
+    assert scene.page_map is not None
+    ids, counts = np.unique(owner_ids, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    steps = value_ramp(scene.look)
+    shades = owner_shade(ids.astype(np.uint32))
+    rows = []
+    for place in order[:MOST_OWNERS].tolist():
+        red, green, blue = steps[int(shades[place])].tolist()
+        words = describe_owner(scene.page_map.owners.get(int(ids[place])))
+        rows.append(LegendEntry(words, (red, green, blue), int(counts[place]) * PAGE_SIZE))
+    if rest := order[MOST_OWNERS:].tolist():
+        rows.append(LegendEntry(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
+    return rows
+
+
+def describe_owner(owner: Owner | None) -> str:
+    """``sh (412)``, ``ext4_inode_cache`` or ``no owner``."""
+    if owner is None or not (name := owner.name or owner.kind):
+        return "no owner"
+    return f"{name} ({owner.pid})" if owner.pid else name
+
+
+def describe_layers(hidden: frozenset[PageClass], isolated: frozenset[PageClass]) -> str:
+    """Which classes show, where it is not all: ``only page table``, ``without slab, zero``; else empty."""
+    if isolated:
+        return "only " + ", ".join(page_class.label for page_class in sorted(isolated))
+    absent = sorted(hidden - DEFAULT_HIDDEN)
+    return "without " + ", ".join(page_class.label for page_class in absent) if absent else ""
