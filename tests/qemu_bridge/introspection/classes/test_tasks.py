@@ -16,9 +16,7 @@ def test_tasks_and_areas_are_those_that_the_overlays_list(each_machine):
     with machine.paused():
         context = OverlayContext(machine.ram, machine.kernel)
         overlays = find_overlays()
-        threads, areas = (
-            read_overlay(overlays.find(name), context, Budget()).rows for name in ("threads", "areas")
-        )
+        threads, areas = (read_overlay(overlays.find(name), context, Budget()).rows for name in ("threads", "areas"))
         reader = TaskReader(KernelColumns(machine.ram, machine.kernel))
         tasks = reader.tasks()
         spaces = reader.spaces(tasks)
