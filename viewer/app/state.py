@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +75,7 @@ class ViewerState:
         cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
+        runstate: of the machine, as QEMU names it; empty where it is not known.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
     """
@@ -101,7 +101,7 @@ class ViewerState:
     is_help_open: bool = False
     command_palette: CommandPalette = field(default_factory=CommandPalette)
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=_MESSAGES))
-    status: dict[str, Any] = field(default_factory=dict)
+    runstate: str = ""
     writers: Callable[[int], list[str]] | None = None
     clipboard: Callable[[str], None] = lambda text: None
     aspect: float = 1.6

@@ -51,5 +51,5 @@ def runstate(state: ViewerState) -> tuple[str, tuple[int, int, int]]:
     """(how the machine is, a colour)."""
     if state.watcher.error is not None:
         return f"{state.name}: gone", WARN
-    value = str(state.status.get("runstate", ""))
+    value = state.runstate
     return f"{state.name}: {value}" if value else state.name, _GOOD if value == "running" else WARN if value else TEXT
