@@ -19,7 +19,7 @@ from qemu_bridge.daemon.backends.find import find_backend
 from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
 from qemu_bridge.machine import launch
 from qemu_bridge.machine.config import find_qemu
-from qemu_bridge.machine.launch import AttachRequest
+from qemu_bridge.machine.requests import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.event_records import ExitedEvent
