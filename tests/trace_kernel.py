@@ -15,9 +15,9 @@ def process(pid, name, page_table):
 class FakeKernel:
     """Two symbols, a process and a kernel thread."""
 
-    def symbols(self, wanted):
+    def sym(self, wanted):
         known = wanted in SYMBOLS
         return [Symbol(name=wanted, address=VirtualAddress(SYMBOLS[wanted]), symbol_type="T")] if known else []
 
-    def processes(self):
+    def ps(self):
         return [process(7, "sh", 0x5000), process(2, "kthreadd", None)]

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..memory.addresses import format_size
-from ..wire import connection
-from ..wire.records import Owner
 from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
+
+if TYPE_CHECKING:
+    from ..wire.records import Owner
 
 _SHOWN_OWNERS = 20
 _REDRAW_S = 0.2
@@ -58,6 +60,7 @@ def compare(options: argparse.Namespace) -> int:
     # Imported here: most verbs start sooner without NumPy.
     from ..captures.compare import compare as compare_machines
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     with Client.connect(options.before) as before, Client.connect(options.after) as after:

@@ -9,18 +9,17 @@ import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, MachineGoneError, UsageError
-from ..machine.config import ACCELERATORS, MACHINES, MachineConfig
-from ..machine.launch import launch, waiting_daemon
+from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
-from ..wire import connection
-from ..wire.records import Origin, Status
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 from .trace_boot import start_recorder
+
+if TYPE_CHECKING:
+    from ..machine.config import MachineConfig
+    from ..wire.records import Status
 
 DEFAULT_IMAGE = "alpine"
 STATUS_COLUMNS = (
@@ -77,6 +76,8 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     """The machine that the command line asks for; builds its image when it is not built yet."""
     # Imported here, while the daemon loads.
     from ..images import build_image_or_fallback
+    from ..machine.config import MachineConfig
+    from ..wire import connection
 
     memory = parse_size(options.memory)
     if options.kernel and options.initrd:
@@ -104,6 +105,9 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
 
 def start(options: argparse.Namespace) -> None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
+    from ..machine.launch import launch, waiting_daemon
+    from ..wire import connection
+
     if options.trace_from_boot:
         connection.prune()
         config = make_config(options, options.name)
@@ -124,6 +128,7 @@ def start(options: argparse.Namespace) -> None:
 def status(options: argparse.Namespace) -> None:
     """Show a machine's state, or a table of all machines."""
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     if options.name:
@@ -152,6 +157,8 @@ def _status_lines(status: Status) -> Iterator[str]:
 
 def stop(options: argparse.Namespace) -> None:
     """Stop a machine and remove its RAM; detach from an attached one."""
+    from ..wire.records import Origin
+
     with connect(options) as client:
         client.stop()
         if client.connection.origin is Origin.ATTACHED:
@@ -172,6 +179,8 @@ def resume(options: argparse.Namespace) -> None:
 
 def console(options: argparse.Namespace) -> None:
     """Print the guest's console log, also after the machine has ended."""
+    from ..wire import connection
+
     connection.prune()
     name = connection.validate_name(options.name)
     path = connection.state_path(name) / "console.log"
@@ -209,6 +218,8 @@ def qmp(options: argparse.Namespace) -> None:
 
 def events(options: argparse.Namespace) -> None:
     """Print the machine's events as they come, one JSON object a line, until it ends."""
+    import msgspec
+
     with connect(options) as client:
         for event in client.events():
             print(msgspec.json.encode(event).decode(), flush=True)

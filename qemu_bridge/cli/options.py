@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
-from ..wire import connection
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -68,6 +65,7 @@ def connect(options: argparse.Namespace) -> Client:
     """The client of machine or capture ``options.name``, after cleaning up after killed daemons."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     return Client.connect(options.name)
@@ -93,6 +91,8 @@ def say_skipped(answer: Answer[Any]) -> None:
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """Print a record, or any JSON value, as JSON; indented on a terminal."""
+    import msgspec
+
     text = msgspec.json.encode(value)
     print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
 

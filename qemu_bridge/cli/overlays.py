@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import msgspec
-
 from .options import (
     COMPLETE_OVERLAY,
     Verbs,
@@ -38,6 +36,8 @@ def add_verbs(verbs: Verbs) -> None:
 
 def overlay(options: argparse.Namespace) -> None:
     """Show a table of kernel state read from the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
+    import msgspec
+
     with connect(options) as client:
         if options.overlay == "list":
             found = client.overlays()

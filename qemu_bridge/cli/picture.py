@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from viewer.parser import add_arguments, spell
 
 from ..errors import BusyNameError, GlassBoxError
-from ..machine.launch import launch, waiting_daemon
-from ..wire import connection
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, say
@@ -71,12 +69,16 @@ _DRAWING = (
 
 
 def _draw(verb: str, options: argparse.Namespace) -> int:
+    from ..wire import connection
+
     connection.prune()
     return _viewer([verb, options.name, *spell(verb, options)])
 
 
 def run(options: argparse.Namespace) -> int:
     """Boot Alpine, list its processes from outside, draw its memory, and clean up."""
+    from ..wire import connection
+
     connection.prune()
     options.output.mkdir(parents=True, exist_ok=True)
     with _machine(options) as client:
@@ -99,6 +101,8 @@ def run(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
     # A ready machine, stopped afterwards whatever happens, a closed terminal included.
+    from ..machine.launch import launch, waiting_daemon
+
     end_tidily()
     started = time.monotonic()
     with waiting_daemon() as daemon:
@@ -118,6 +122,8 @@ def _machine(options: argparse.Namespace) -> Iterator[Client]:
 
 
 def _free_name() -> str:
+    from ..wire import connection
+
     taken = {found.name for found in connection.iter_connections()}
     for number in range(1, _NAMES_TRIED):
         name = "demo" if number == 1 else f"demo-{number}"

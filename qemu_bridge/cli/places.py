@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..memory.addresses import format_size
-from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange
 from .options import (
     COMPLETE_TARGET,
     Verbs,
@@ -20,6 +20,9 @@ from .options import (
     say,
     say_skipped,
 )
+
+if TYPE_CHECKING:
+    from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange
 
 
 def add_verbs(verbs: Verbs) -> None:

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 
 from ..errors import GlassBoxError
-from ..machine.config import find_qemu, qemu_release
-from ..wire import connection
 from .options import (
     COMPLETE_NAME,
     COMPLETE_OVERLAY,
@@ -79,6 +77,8 @@ def _check(name: str, check: Callable[[], str]) -> dict[str, object]:
 
 
 def _qemu() -> str:
+    from ..machine.config import find_qemu, qemu_release
+
     path = find_qemu()
     return f"{path}, release {'.'.join(map(str, qemu_release(path)))}"
 
@@ -105,6 +105,8 @@ def _packages() -> str:
 
 
 def _ram() -> str:
+    from ..wire import connection
+
     folder = connection.ram_folder()
     return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
 
@@ -122,6 +124,12 @@ def _images() -> str:
     return f"built: {', '.join(built) or 'none yet'}"
 
 
+def _runtime_folder() -> str:
+    from ..wire import connection
+
+    return str(connection.runtime_folder())
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "qemu": _qemu,
     "graphics": _graphics,
@@ -129,5 +137,5 @@ CHECKS: dict[str, Callable[[], str]] = {
     "shared memory": _ram,
     "dirty pages": _dirty,
     "images": _images,
-    "runtime folder": lambda: str(connection.runtime_folder()),
+    "runtime folder": _runtime_folder,
 }

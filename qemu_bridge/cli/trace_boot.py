@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..errors import GlassBoxError, MachineError
-from ..wire import connection
 from .options import say
 from .trace_record import describe, interruptible
 
@@ -25,6 +22,8 @@ def start_recorder(config: MachineConfig, output: Path) -> None:
     Returns once the machine runs. `MachineError` says why it does not; the recorder logs to trace.log beside the machine's
     other logs.
     """
+    from ..wire import connection
+
     log = connection.state_path(config.name) / "trace.log"
     output = output.absolute()
     read_end, write_end = os.pipe()
@@ -48,10 +47,13 @@ def start_recorder(config: MachineConfig, output: Path) -> None:
 
 
 def _record_from_boot(config: MachineConfig, output: Path, log: Path, pipe: int) -> None:
+    import msgspec
+
     from ..machine.launch import launch
     from ..trace.recording.control import TraceControl
     from ..trace.recording.record import drain
     from ..trace.recording.recorder import Recorder
+    from ..wire import connection
     from ..wire.trace_records import ArmOptions
 
     wanted = ArmOptions()

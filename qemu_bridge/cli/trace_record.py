@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..memory.addresses import parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
 
@@ -38,7 +36,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insns", type=int, metavar="N", help="end after so many instructions")
     parser.add_argument("--until", metavar="PLACE", help="end soon after this was executed: sym:NAME or an address")
     parser.add_argument("--mem", action="store_true", help="record the addresses of loads and stores too")
-    parser.add_argument("--values", action="store_true", help="and their values; implies --mem")
+    parser.add_argument("--values", action="store_true", help="record their values too; implies --mem")
     parser.add_argument(
         "--regs", action="append", default=[], metavar="PLACE", help="record the registers when a block begins here"
     )
@@ -58,7 +56,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--lossy", action="store_true", help="drop and count chunks when the reader is too slow; the guest never waits"
     )
     parser.add_argument(
-        "--ring", type=parse_size, metavar="SIZE", help="of each vCPU's ring, 4K to 64M (default: 4M, of 16 chunks)"
+        "--ring", type=parse_size, metavar="SIZE", help="ring size of each vCPU, 4K to 64M (default: 4M, 16 chunks)"
     )
     parser.add_argument("--verify", action="store_true", help="have QEMU count every instruction, for 'trace check'")
     add_json(parser)
@@ -75,7 +73,7 @@ def record(options: argparse.Namespace) -> int:
     if is_shown:
         print("\r\x1b[K", end="", file=sys.stderr)
     if options.json:
-        print_json({"file": result.file, "end": result.end, **msgspec.structs.asdict(result.progress)})
+        print_json(result)
     else:
         say(f"{result.file}: {describe(result.progress)}")
         if result.error:
@@ -124,7 +122,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def describe(progress: Progress) -> str:
-    """A recording's progress in words."""
+    """The progress of a recording, as a line of text."""
     rate = progress.instructions / max(progress.seconds, 1e-9) / 1e6
     return (
         f"{progress.instructions / 1e6:.1f} M instructions, {rate:.0f} M/s, {progress.file_bytes / 1e6:.1f} MB, "

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import zmq
 
 from ..errors import MachineGoneError
-from ..machine import launch
 from ..wire import connection as connections
 from ..wire.connection import Connection
 
@@ -32,8 +31,11 @@ def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
 
 def find_machine(name: str) -> Connection:
     """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
-    if launch.is_capture(name):
-        return launch.open_capture(Path(name))
+    if connections.is_capture(name):
+        # Loaded for a capture only: what starts daemons takes longer to load than most commands to run.
+        from ..machine.launch import open_capture
+
+        return open_capture(Path(name))
     return connections.find_connection(name)
 
 

@@ -1,4 +1,4 @@
-"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's doorbell.
+"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's control block.
 
 The plugin looks at its command when a vCPU resumes, so after writing one the daemon stops the machine and continues
 it, which takes a few milliseconds. While it is paused QEMU's monitor reports what the plugin cannot see: CR3 and the

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..errors import AddressError, UsageError
+from ..kernel.budget import reason_of
 from ..memory.addresses import format_size
 from ..wire.operations import MAX_READ_BYTES, MAX_READ_RANGES
 from ..wire.records import Blob
@@ -22,7 +23,7 @@ def read_ranges(ranges: Ranges, read: Callable[[int, int], bytes]) -> tuple[tupl
             blobs.append(Blob(read(address, size)))
         except AddressError as error:
             blobs.append(None)
-            skipped.append(f"{size} bytes at {address:#x}: {str(error).split(';')[0]}")
+            skipped.append(f"{size} bytes at {address:#x}: {reason_of(error)}")
     return tuple(blobs), skipped
 
 

@@ -19,12 +19,9 @@ from tcg_plugin import abi
 
 from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
+from .choices import ACCELERATORS, MACHINES
 
 RAM_BACKEND = "ram"
-MACHINES = ("pc", "q35")
-LAYOUTS = (*MACHINES, "flat")
-"""Layouts of a raw RAM image: that of a machine type, or flat, without a hole."""
-ACCELERATORS = ("tcg", "kvm")
 _ADVICE = (
     f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"
     " (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"

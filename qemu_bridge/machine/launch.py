@@ -41,7 +41,7 @@ WaitingDaemon = subprocess.Popen[bytes]
 class AttachRequest:
     """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
-    `machine` says how a RAM image is laid out (`config.LAYOUTS`); empty: detect it from the kernel in it.
+    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: detect it from the kernel in it.
     """
 
     name: str
@@ -116,7 +116,7 @@ _OPENING_TIME_S = 20.0
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
     """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
 
-    `qmp` is that QEMU's QMP socket; `machine` is the layout of an image (`config.LAYOUTS`), detected when empty.
+    `qmp` is that QEMU's QMP socket; `machine` is the layout of an image (`choices.LAYOUTS`), detected when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -125,11 +125,6 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
         _hand_over(daemon, name, {"attach": AttachRequest(name, machine=machine, **paths).to_json()})
-
-
-def is_capture(name: str) -> bool:
-    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
-    return os.sep in name or Path(name, "manifest.json").is_file()
 
 
 def capture_name(folder: Path) -> str:

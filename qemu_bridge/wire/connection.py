@@ -199,6 +199,11 @@ def write_connection(connection: Connection) -> None:
     draft.replace(path)
 
 
+def is_capture(name: str) -> bool:
+    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
+    return os.sep in name or Path(name, "manifest.json").is_file()
+
+
 def find_connection(name: str) -> Connection:
     """The connection of running machine `name`; `UnknownMachineError` says which machines run, or how this one ended."""
     validate_name(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import GlassBoxError, MachineError, UsageError
-from ...machine.config import LAYOUTS, MACHINES
+from ...machine.choices import LAYOUTS, MACHINES
 from ...machine.monitor import Monitor
 from ...memory.addresses import (
     PAGE_SHIFT,

@@ -170,7 +170,7 @@ def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], i
     if isinstance(row, msgspec.Struct):
         made = msgspec.to_builtins(row)
     elif dataclasses.is_dataclass(row) and not isinstance(row, type):
-        # msgspec would turn sets and other types into lists and strings without a word.
+        # msgspec would silently turn sets and other types into lists and strings.
         made = dataclasses.asdict(row)
     else:
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")

@@ -41,7 +41,7 @@ def table(jumps=None, count=ALL):
 
 def rows(found):
     """{symbols: (rounds, own, total)}, ids as numbers."""
-    parts = np.split(found.sym, np.cumsum(found.lengths)[:-1]) if len(found.names) else []
+    parts = np.split(found.symbols, np.cumsum(found.lengths)[:-1]) if len(found.names) else []
     words = [tuple((int(symbol) & ~MARK) - 1000 | int(symbol) & MARK for symbol in part) for part in parts]
     return dict(
         zip(words, zip(*(a.tolist() for a in (found.rounds, found.own, found.total)), strict=True), strict=True)

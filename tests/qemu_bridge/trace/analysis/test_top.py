@@ -1,8 +1,8 @@
 """``glassbox trace top`` on a real guest: a known program owns its loop, and names are those of the guest."""
 
-import dataclasses
 import json
 
+import msgspec
 import pytest
 from support import booted, glassbox
 from trace_program import Program, pieces_of, record_words
@@ -114,7 +114,7 @@ def test_python_and_the_command_line_give_the_same(tmp_path):
     seen = []
     options = TopOptions(count=4, ring=0, by=PathOrder.TOTAL, workers=1)
     found = top(path, options, naming_of_file(symbols), seen.append)
-    assert json.loads(json.dumps(dataclasses.asdict(found))) == top_json(
+    assert json.loads(msgspec.json.encode(found)) == top_json(
         path, "-n", "4", "--kernel", "--by", "total", "--symbols", str(symbols)
     )
     assert len(found.blocks) == 4 and found.paths and found.blocks[0].code[0].symbol in names

@@ -1,8 +1,8 @@
 """What a user asks of a recording, as a window of the plugin."""
 
 import json
-from dataclasses import asdict
 
+import msgspec
 import pytest
 from trace_kernel import FakeKernel
 
@@ -52,7 +52,7 @@ def test_every_option_reaches_the_window():
 
 def test_options_are_plain_json():
     options = RecordOptions(seconds=1.5, only=Privilege.USER, pids=(1, 2), ranges=("sym:a+1",))
-    row = json.loads(json.dumps(asdict(options)))
+    row = json.loads(msgspec.json.encode(options))
     assert row["only"] == "user" and row["pids"] == [1, 2] and row["seconds"] == 1.5
 
 

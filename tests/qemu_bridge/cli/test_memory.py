@@ -1,0 +1,66 @@
+"""Verbs that read RAM in place: peek, find, dirty."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support import glassbox
+
+from qemu_bridge.memory.addresses import PhysicalAddress
+
+guest = pytest.mark.guest
+
+
+@guest
+def test_peek_shows_what_ram_holds(machine):
+    physical = 0x1000000
+    row = glassbox("peek", machine.name, hex(physical), "16").stdout
+    content = machine.ram.read(PhysicalAddress(physical), 16)
+    assert row.startswith(f"{physical:#014x}") and content[:8].hex(" ") in row
+    raw = subprocess.run(
+        [sys.executable, "-m", "qemu_bridge.cli", "peek", machine.name, "16M", "4K", "--raw"],
+        capture_output=True,
+        check=True,
+    )
+    assert raw.stdout == machine.ram.read(PhysicalAddress(physical), 4096)
+    assert json.loads(glassbox("peek", machine.name, "0x1000000", "4", "--json").stdout)["hex"] == content[:4].hex()
+
+
+@guest
+@pytest.mark.parametrize("place", ["0xfffffffff", "0x" + "f" * 30, "nonsense", "128M"])
+def test_peek_outside_ram_is_one_line(machine, place):
+    answer = glassbox("peek", machine.name, place)
+    assert answer.returncode == 2 and len(answer.stderr.splitlines()) == 1
+
+
+@guest
+def test_find_finds_what_the_guest_wrote(machine):
+    machine.exec("echo glassbox-was-'here' > /tmp/mark")
+    answer = glassbox("find", machine.name, "glassbox-was-here", "--json")
+    assert answer.returncode == 0
+    for row in json.loads(answer.stdout):
+        assert machine.ram.read(PhysicalAddress(row["physical"]), 17) == b"glassbox-was-here"
+    shown = glassbox("find", machine.name, "--regex", "glassbox-was-h[e]re", "--limit", "1")
+    assert "glassbox-was-here" in shown.stdout and "--limit" in shown.stderr
+    assert glassbox("find", machine.name, "--hex", "zz").returncode == 2
+    assert glassbox("find", machine.name, "--regex", "(").returncode == 2
+    machine.exec("rm /tmp/mark")
+
+
+@guest
+def test_find_of_nothing_ends_with_status_1(machine):
+    answer = glassbox("find", machine.name, "--hex", os.urandom(16).hex())
+    assert (answer.returncode, answer.stdout) == (1, "")
+
+
+@guest
+def test_dirty_lists_what_was_written_since(machine):
+    epoch = json.loads(glassbox("dirty", machine.name, "--json").stdout)["epoch"]
+    machine.exec("echo this-is-new-here > /tmp/new")
+    later = json.loads(glassbox("dirty", machine.name, "--since", str(epoch), "--json").stdout)
+    assert later["epoch"] > epoch
+    written = [machine.ram.layout.to_physical(offset) for offset in machine.ram.find(b"this-is-new-here\n")]
+    assert written and all(any(start <= place < start + size for start, size in later["ranges"]) for place in written)
+    machine.exec("rm /tmp/new")
