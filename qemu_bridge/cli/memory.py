@@ -89,9 +89,7 @@ def dirty(options: argparse.Namespace) -> None:
         changed = client.dirty(options.since)
         layout = client.ram.layout
     epoch = changed.epoch
-    spans = [
-        (layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed.runs
-    ]
+    spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed]
     if options.json:
         print_json({"epoch": epoch, "ranges": spans})
         return
