@@ -1,12 +1,12 @@
-"""One virtual machine, seen from outside: launch, QMP, RAM, symbols, semantics, service.
+"""One virtual machine, seen from outside: launch, QMP, RAM, symbols, introspection, tracing, daemon, clients.
 
-Three nouns carry the whole package:
+Three concepts:
 
-* a *machine* is a QEMU that a daemon keeps (`qemu_bridge.client.Client` talks to it),
+* a *machine* is a QEMU with its daemon; `qemu_bridge.client.Client` talks to it,
 * its *RAM* is a shared file, read in place (`qemu_bridge.memory.ram.GuestRam`),
-* its *names* come out of that RAM alone (`qemu_bridge.kernel.symbols.KernelSymbols`).
+* its *names* come from that RAM alone (`qemu_bridge.kernel.symbols.KernelSymbols`).
 
-Nothing is imported here, so `import qemu_bridge` costs nothing and loads neither Volatility nor wgpu.
+Nothing is imported here, so `import qemu_bridge` is fast and loads neither Volatility nor wgpu.
 """
 
 __version__ = "0.1.0"

@@ -1,22 +1,22 @@
-"""Every error Glass Box raises on purpose.
+"""The errors that Glass Box raises.
 
 A message is one sentence that says what went wrong and ends with what to try; the command line prints
-it as it stands, without a traceback. A class exists only where someone catches it::
+it without a traceback. A class exists only where someone catches it::
 
     GlassBoxError
-    ├── UsageError (ValueError)          the caller's words are wrong: exit status 2
+    ├── UsageError (ValueError)          invalid argument: exit status 2
     │   ├── AddressError                 an address outside RAM, or one that is not mapped
     │   └── UnknownMachineError (KeyError)
     ├── BusyNameError                    a machine of this name runs already
     ├── HostError                        something the host lacks: QEMU, Vulkan, a mirror
-    │   ├── ImageError                   a guest image that cannot be had or is not what it should be
+    │   ├── ImageError                   a guest image is unavailable or invalid
     │   └── GraphicsError                no Vulkan adapter, or one that is too small
     ├── MachineError                     QEMU or the daemon refused, died or did not answer
-    │   ├── MachineGoneError             it was there and has ended
+    │   ├── MachineGoneError             the machine has ended
     │   └── PageMapOverwrittenError      a newer one was published meanwhile
-    ├── TraceError                       a trace file that is damaged or is none
-    └── GuestError                       what guest RAM holds cannot be understood
-        ├── NotBootedError               no kernel there yet
+    ├── TraceError                       a trace file is damaged or not a trace
+    └── GuestError                       guest RAM cannot be interpreted
+        ├── NotBootedError               no kernel in RAM yet
         └── NoTypesError                 a kernel without BTF: no types, so no processes
 """
 
@@ -27,7 +27,7 @@ EXIT_USAGE = 2
 
 
 class GlassBoxError(Exception):
-    """Root of the tree; `exit_status` is what the command line ends with."""
+    """Root of the tree; `exit_status` is the command line's."""
 
     exit_status = EXIT_FAILED
 
@@ -37,7 +37,7 @@ class GlassBoxError(Exception):
 
 
 class UsageError(GlassBoxError, ValueError):
-    """The caller's words are wrong: a size of nothing, a pattern that is no regular expression."""
+    """An invalid argument: a size of zero, an invalid regular expression."""
 
     exit_status = EXIT_USAGE
 
@@ -59,7 +59,7 @@ class HostError(GlassBoxError):
 
 
 class ImageError(HostError):
-    """A guest image cannot be had, or is not what its recipe says."""
+    """A guest image is unavailable, or does not match its recipe."""
 
 
 class GraphicsError(HostError):
@@ -71,7 +71,7 @@ class MachineError(GlassBoxError):
 
 
 class MachineGoneError(MachineError):
-    """The machine ended while it was asked."""
+    """The machine ended during a request."""
 
 
 class PageMapOverwrittenError(MachineError):
@@ -79,15 +79,15 @@ class PageMapOverwrittenError(MachineError):
 
 
 class TraceError(GlassBoxError):
-    """A trace file is damaged, or is none."""
+    """A trace file is damaged or not a trace."""
 
 
 class GuestError(GlassBoxError):
-    """Guest RAM does not hold what was looked for."""
+    """Guest RAM does not contain what was looked for."""
 
 
 class NotBootedError(GuestError):
-    """No kernel has described itself in RAM yet."""
+    """No kernel has booted yet."""
 
 
 class NoTypesError(GuestError):

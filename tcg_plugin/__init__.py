@@ -1,1 +1,1 @@
-"""What Glass Box and QEMU's translator agree on."""
+"""The QEMU plugin in C, its ABI mirrored in Python, and its build."""

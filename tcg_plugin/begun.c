@@ -40,7 +40,8 @@ static unsigned instructions_of(const gb_records *records, uint32_t number)
 }
 
 /* Instructions begun in `block`, by the events behind it and the block `after` it (or NULL). */
-static __attribute__((noinline)) unsigned begun_of(const gb_block *block, const gb_block *after, event_walk *walk, uint64_t position)
+static __attribute__((noinline)) unsigned begun_of(const gb_block *block, const gb_block *after, event_walk *walk,
+                                                   uint64_t position)
 {
     int cut = -1;
     bool whole = false, hole = false;

@@ -48,11 +48,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {"glassbox_trace_v7": ("-DGB_PLUGIN_API=
 
 
 class BuildError(Exception):
-    """A library is not there and cannot be compiled; the message ends with what to try."""
+    """A library is missing and cannot be compiled; the message ends with what to try."""
 
 
 def find_library(name: str) -> Path:
-    """Path of library `name` of `SOURCES`, compiled if need be; `BuildError` when that cannot be."""
+    """Path of library `name` of `SOURCES`, compiled if needed; `BuildError` when it cannot be compiled."""
     built = FOLDER / f"{name}.so"
     if built.exists() and built.stat().st_mtime >= max(path.stat().st_mtime for path in sources(name)):
         return built
@@ -63,12 +63,12 @@ def find_library(name: str) -> Path:
 
 
 def sources(name: str) -> list[Path]:
-    """The files that library `name` is made of."""
+    """The source files of library `name`."""
     return [*(FOLDER / source for source in SOURCES[name]), *sorted(FOLDER.glob("*.h"))]
 
 
 def cache_folder(name: str) -> Path:
-    """Where library `name` of these sources belongs, made by whoever compiles it."""
+    """Cache folder of library `name` of these sources; it may not exist yet."""
     digest = hashlib.sha256(repr((FLAGS, LIBRARIES.get(name))).encode())
     for path in sources(name):
         digest.update(path.read_bytes())
@@ -78,7 +78,7 @@ def cache_folder(name: str) -> Path:
 
 
 def compile_library(name: str, target: Path) -> None:
-    """Compile library `name` into `target`, all at once; `BuildError` with the compiler's words when it fails."""
+    """Compile library `name` into `target`, all at once; `BuildError` with the compiler's message when it fails."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise BuildError("there is no C compiler; install one (Debian: gcc libc6-dev) or use the wheel")

@@ -1,13 +1,13 @@
 /*
- * What the trace's reader does for every word: take rings apart, encode and decode streams, count instructions, check.
+ * The codec of traces: split rings into streams, encode and decode these, count instructions, check continuity.
  *
- * No QEMU and no allocation in here: memory comes from the caller, and every function says how much it may write.
- * The functions for decoding and checking are safe on any input; what they refuse is an error below. Python calls
+ * No QEMU and no allocation in here: memory comes from the caller, and every function states how much it may write.
+ * Decoding and checking are safe on any input; invalid input is one of the errors below. Python calls
  * them through ctypes (qemu_bridge/trace/file/codec.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
  *
  * Block streams are predicted by the last two successors of each block, the latest first: a hit of the first only
  * lengthens a run; anything else writes the run as a varint, `run << 1 | second`, and, where it is neither, the
- * block into another stream. docs/trace-format.md has the figures of this and of what else was tried.
+ * block into another stream. docs/trace-format.md compares this with other encodings.
  */
 #ifndef GB_CODEC_H
 #define GB_CODEC_H
@@ -28,7 +28,7 @@ enum {
     GB_ERROR_REST = -5,  /* an encoded stream goes on behind its end */
 };
 
-/* Columns that a ring's words are taken apart into; `_capacity` in items. Positions count blocks: an item at position p
+/* Columns that a ring's words are split into; `_capacity` in items. Positions count blocks: an item at position p
  * came after p blocks of this frame. */
 typedef struct {
     uint32_t *ids;
@@ -124,8 +124,8 @@ typedef struct {
     uint64_t value_bytes;
 } gb_access_streams;
 
-/* Take `count` words apart, ids and events appended to `out`, accesses encoded. 0 or an error; on error no id and no event
- * counts as read, and `accesses` is of no more use. Wants in each stream of it 16 bytes of capacity a word and 64 more, a
+/* Split `count` words: append ids and events to `out`, encode accesses. 0 or an error; on error no id and no event
+ * counts as read, and `accesses` is invalid. Wants in each stream of it 16 bytes of capacity a word and 64 more, a
  * quarter of that of metas, and 4 slots a word and 512 more. */
 GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses);
 
@@ -213,7 +213,8 @@ enum {
 
 /*
  * Continuity of `count` blocks: every start follows from the block before, or an event explains it. `previous` is the
- * block before the first (~0: none), which ran at `previous_address`. Returns how many findings there are, of which the first `capacity` are written.
+ * block before the first (~0: none), which ran at `previous_address`.
+ * Returns how many findings there are, of which the first `capacity` are written.
  */
 GB_API int64_t gb_check(const gb_records *records, const gb_ending *endings, const uint32_t *blocks, uint64_t count,
                         const uint64_t *address, uint32_t previous, uint64_t previous_address,

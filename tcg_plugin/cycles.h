@@ -64,19 +64,20 @@ typedef struct {
 /* Begin with an empty stack and no path: for a new dictionary, whose `last` are 0. */
 GB_API int64_t gb_cycles_begin(gb_cycles *state);
 
-/* What comes next does not follow from what came: forget the stack, keep the paths. */
+/* The next block does not follow from the last: forget the stack, keep the paths. */
 GB_API int64_t gb_cycles_break(gb_cycles *state);
 
 /* Forget the paths, keep the stack. */
 GB_API int64_t gb_cycles_clear(gb_cycles *state);
 
-/* Go on with `count` blocks, in which `begun` instructions began each, under page-table root number `root`. Returns how many were
- * taken: fewer if the tables are full. */
+/* Continue with `count` blocks, in which `begun` instructions began each, under page-table root number `root`. Returns
+ * how many were taken: fewer if the tables are full. */
 GB_API int64_t gb_cycles_find(gb_cycles *state, const uint32_t *numbers, const uint16_t *begun, uint64_t count,
                               uint32_t root);
 
 /* Write the symbols of `count` paths, given by slot, one after another to `out`, each from the least of its rotations by
- * place on, with ids for numbers; `names` gets a hash of these, `rings` the highest ring of a block. Returns how many symbols there are. */
+ * place on, with ids for numbers; `names` gets a hash of these, `rings` the highest ring of a block. Returns how many symbols
+ * there are. */
 GB_API int64_t gb_cycles_name(const gb_cycles *state, const uint32_t *slots, uint64_t count, const uint32_t *ids,
                               const uint8_t *ring, uint32_t *out, uint64_t capacity, uint64_t *names, uint8_t *rings);
 

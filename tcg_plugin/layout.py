@@ -160,7 +160,7 @@ class Region(ctypes.LittleEndianStructure):
 
 
 class Control(ctypes.LittleEndianStructure):
-    """Page 0: geometry, what is wanted, what the plugin answers."""
+    """Page 0: geometry, the daemon's command, the plugin's answer."""
 
     _fields_ = (
         ("magic", c_uint8 * 8),

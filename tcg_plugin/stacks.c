@@ -107,7 +107,7 @@ static void put_aside(gb_stacks *state, uint32_t length)
     state->aside_ages[oldest] = ++state->age;
 }
 
-/* Index of the entry of `stack` by which the trail's last return ended, if its returns ended entries one below the other; or 0. */
+/* Index of the entry of `stack` that the trail's last return ended, if its returns ended consecutive entries; or 0. */
 static uint32_t follow(const gb_stacks *state, const gb_stack_entry *stack, uint32_t length)
 {
     for (uint32_t at = length; at-- > 2 + state->trail_count - 1;) {

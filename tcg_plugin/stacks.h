@@ -72,8 +72,9 @@ typedef struct {
 /* Node of what `key` is called from `parent`; `parent` itself when the tree is full. */
 GB_API int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key);
 
-/* Go on with `count` blocks: their numbers (below `limit`), addresses and instructions begun; by number, how a block ends,
- * its bytes and its function's key, 0 if that is its address; and events, ascending. `bases` has the node of each stack's process. */
+/* Continue with `count` blocks: their numbers (below `limit`), addresses and instructions begun; by number, how a block ends,
+ * its bytes and its function's key, 0 if that is its address; and events, ascending. `bases` has the node of each
+ * stack's process. */
 GB_API int64_t gb_stacks_walk(gb_stacks *state, gb_stack_tree *tree, const uint32_t *numbers, const uint64_t *address,
                               const uint16_t *begun, uint64_t count, const uint8_t *steps, const uint16_t *bytes,
                               const uint64_t *keys, uint64_t limit, const gb_stack_event *events, uint64_t event_count,

@@ -59,7 +59,7 @@ bool is_command_new(void)
     return __atomic_load_n(&control->generation, __ATOMIC_ACQUIRE) != __atomic_load_n(&generation, __ATOMIC_RELAXED);
 }
 
-/* Whether process `pid` can still read: it exists and is no zombie. */
+/* Whether process `pid` can still read: it exists and is not a zombie. */
 static bool is_reader_alive(uint32_t pid)
 {
     char path[32], text[256] = "";

@@ -4,7 +4,7 @@
  * The daemon makes the file (sparse, beside the RAM file), the plugin in QEMU and the reader map it.
  * Everything is little-endian; tcg_plugin/layout.py mirrors this file and a test compares the two.
  *
- *   page 0                 gb_control: geometry, what is wanted, what the plugin answers
+ *   page 0                 gb_control: geometry, the daemon's command, the plugin's answer
  *   pages 1..vcpus         gb_vcpu, one page a vCPU: head, tail, counters
  *   one page               gb_dictionary: head and tail of the dictionary's ring, in bytes
  *   dictionary_bytes       records of blocks (gb_block), each whole in one piece
@@ -89,13 +89,13 @@ typedef struct {
     uint64_t heat_writers_offset;
     uint8_t pad0[56];
 
-    /* What is wanted, at 256: the daemon writes all of it, then raises `generation`. */
+    /* The command, at 256: the daemon writes all of it, then raises `generation`. */
     uint32_t command, generation;
     uint32_t reader_pid; /* of who drains the rings; lossless waits end when it dies */
     uint32_t mode, features, scope;
     uint32_t chunk_bytes, chunks; /* of this window: chunk_bytes * chunks <= ring_stride */
     uint32_t range_count, root_count, point_count;
-    uint32_t abandon;            /* not 0: vCPUs wait for no reader, they drop and count */
+    uint32_t abandon;            /* not 0: vCPUs do not wait for the reader, they drop and count */
     uint32_t flush;              /* raised by the reader to get partly filled chunks of vCPUs that idle */
     uint32_t trigger_hits;       /* the window opens behind the block that executes trigger_address this often; 0: at once */
     uint64_t trigger_address;
@@ -110,7 +110,7 @@ typedef struct {
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
     uint8_t pad2[512];
 
-    /* What the plugin answers, at 2048. */
+    /* The plugin's answer, at 2048. */
     uint32_t state, acknowledged; /* the generation acted upon */
     uint32_t plugin_api, plugin_pid;
     uint32_t window;              /* windows opened so far */
@@ -204,7 +204,7 @@ enum {
  *                 block, 15..0 address bits 47..32; next word address bits 31..0; then the value: 1 word (size <= 4),
  *                 2 (8) or 4 (16). Addresses are canonical in 48 bits, others come as MEM_WIDE.
  *   11…           event: 31..30 = 3, 29..24 type, 23..16 words that follow, 15..0 small
- * 64-bit values in payloads: low word first. What belongs together is never split over chunks.
+ * 64-bit values in payloads: low word first. An item is never split over chunks.
  */
 #define GB_WORD_KIND(word) ((word) >> 30)
 enum { GB_KIND_MEMORY = 2, GB_KIND_EVENT = 3 }; /* 0 and 1: id */
@@ -246,7 +246,7 @@ enum {
  * is mapped, so gb_block.address is only where a block was first seen. For a block of ring 3 or MOVABLE, in RAM, it is
  * (virtual page of the last CODE_PAGE of this vCPU for the page offset >> 12) << 12 | (offset & 4095). The event comes
  * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
- * of other blocks are true as they are: once a kernel has left the identity map that it starts in, it runs its code at one address.
+ * of other blocks are final: once a kernel has left the identity map that it starts in, it runs its code at one address.
  */
 
 /* small of WINDOW_STOP */

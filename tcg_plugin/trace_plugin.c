@@ -76,7 +76,7 @@ static void on_exit_of_qemu(GB_OF_EXIT)
 }
 
 /* All vCPUs stand still, or there are none yet; every hook has been dropped. */
-static void register_what_is_wanted(void)
+static void register_callbacks(void)
 {
     if (is_heat_to_change()) {
         heat_on = !heat_on;
@@ -106,7 +106,7 @@ static void apply_command(void)
         broken = control->command == GB_COMMAND_ARM && !armed;
     }
     closing = false;
-    register_what_is_wanted();
+    register_callbacks();
     set_state(armed ? GB_STATE_ARMED : broken ? GB_STATE_FAILED : GB_STATE_DISARMED);
     __atomic_store_n(&control->acknowledged, generation, __ATOMIC_RELEASE);
 }
@@ -119,7 +119,7 @@ static void on_reset(GB_OF_RESET)
         if (armed && !opened && triggered) {
             open_all_rings();
         }
-        register_what_is_wanted();
+        register_callbacks();
         return;
     }
     if (armed) {
@@ -160,7 +160,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
         }
     }
     if (info->version.cur < GB_API_BUILT_FOR || info->version.cur > GB_API_NEWEST) {
-        fprintf(stderr, "glassbox trace: this QEMU has plugin API %d, this plugin is for %d to %d; use QEMU " GB_API_RELEASES "\n",
+        fprintf(stderr, "glassbox trace: this QEMU has plugin API %d, this plugin is for %d to %d; use QEMU " GB_API_RELEASES
+                "\n",
                 info->version.cur, GB_API_BUILT_FOR, GB_API_NEWEST);
         return -1;
     }

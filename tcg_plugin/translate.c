@@ -32,7 +32,7 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
         return;
     }
     uint8_t modrm = op.length > 2 ? op.bytes[2] : 0;
-    if (op.bytes[1] == 0x22 && op.length > 2 && (modrm >> 3 & 7) == 3 && !(op.rex & 4)) {
+    if (is_root_load(op)) {
         uintptr_t source = source_of(op);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
@@ -172,7 +172,7 @@ static void hook_remap(struct qemu_plugin_insn *insn, opcode op)
         return;
     }
     uint8_t kind = op.bytes[2] >> 3 & 7;
-    if (op.bytes[1] == 0x22 && kind == 3 && !(op.rex & 4)) {
+    if (is_root_load(op)) {
         uintptr_t source = source_of(op);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_heat_root, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x22 || (op.bytes[1] == 0x01 && kind == 7) || (op.bytes[1] == 0x38 && op.bytes[2] == 0x82)) {

@@ -4,8 +4,9 @@
  * that has left its store buffer: two thirds of what a value costs. Loads of the size that was stored do not wait.
  *
  * The value lies a few words below the vCPU's registers (CPUNegativeOffsetState, include/hw/core/cpu.h of QEMU
- * 10.0), whose address translated code has in rbp on this kind of host (TCG_AREG0, tcg/i386/tcg-target.h). No header says so to a plugin, so it is looked for by what QEMU itself says of many accesses, and only a
- * place that agreed with all of them is used. No QEMU in here: tests/tcg_plugin compiles it alone.
+ * 10.0), whose address translated code has in rbp on x86-64 hosts (TCG_AREG0, tcg/i386/tcg-target.h). This is no part of
+ * the plugin interface. So the place is searched for by comparing memory with the values that QEMU reports for many
+ * accesses, and used only if all of them agreed. No QEMU in here: tests/tcg_plugin compiles it alone.
  */
 #ifndef GB_VALUES_H
 #define GB_VALUES_H

@@ -100,7 +100,7 @@ def expected_flags(page_map, builder):
 
 def mapping_counts(builder):
     """How many entries of processes' page tables map each page, which is what /proc/kpagecount says."""
-    return np.bincount(builder._user_walk.page, minlength=len(builder._entries))
+    return np.bincount(builder._user_pages.walked.page, minlength=len(builder._entries))
 
 
 FREED = "the page belonged to a process, and was freed before the pause"
@@ -117,7 +117,7 @@ def explain(flag, bad, builder, words, more):
     files = np.isin(memmap_class, [PageClass.PAGE_CACHE, PageClass.SHMEM])
     ended = bad & files & np.isin(more, [1, 2, 3, 4]) & (flag in ("MMAP", "count"))
     reasons = {FREED: gone, ENDED: ended, TAKEN: bad & ~gone & ((words == 0) | has(words, "BUDDY"))}
-    if builder._kernel.has("slab_page_type"):
+    if builder._read.kernel.has("slab_page_type"):
         slab = memmap_class == PageClass.SLAB
         reasons[ALL_ANONYMOUS_MERGED] = bad & ~gone & has(words, "ANON") & has(words, "KSM") & (flag == "KSM")
         reasons[SLAB_LIST] = bad & slab & has(words, "ANON") & (flag == "ANON")

@@ -20,6 +20,12 @@ import pytest
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
+from qemu_bridge.introspection.overlays import OverlayContext
+from qemu_bridge.introspection.overlays.areas import read_mappings
+from qemu_bridge.introspection.overlays.modules import read_modules
+from qemu_bridge.introspection.overlays.processes import read_processes
+from qemu_bridge.kernel.budget import Budget
+from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.ram import GuestRam
@@ -48,33 +54,23 @@ class Machine:
     @cached_property
     def kernel(self):
         """Symbols and types, read in this process."""
-        from qemu_bridge.kernel.symbols import KernelSymbols
-
         return KernelSymbols.load(self.ram)
 
     @cached_property
     def context(self):
         """What overlays and the readers behind them read from, in this process."""
-        from qemu_bridge.introspection.overlays import OverlayContext
-
         return OverlayContext(self.ram, self.kernel)
 
     def processes(self):
-        """Every process as read anew, nothing left out."""
-        from qemu_bridge.introspection.overlays.processes import read_processes
-
+        """Every process, read from RAM; nothing left out."""
         return self._ask(read_processes)
 
     def mappings(self, pid):
-        """The memory areas of a process as read anew, nothing left out."""
-        from qemu_bridge.introspection.overlays.areas import read_mappings
-
+        """The memory areas of a process, read from RAM; nothing left out."""
         return self._ask(lambda context, budget: read_mappings(context, pid, budget))
 
     def modules(self):
-        """The loaded modules as read anew, nothing left out."""
-        from qemu_bridge.introspection.overlays.modules import read_modules
-
+        """The loaded modules, read from RAM; nothing left out."""
         return self._ask(read_modules)
 
     def address_space(self, process):
@@ -82,8 +78,6 @@ class Machine:
         return self.context.objects.page_tables(process.page_table)
 
     def _ask(self, read):
-        from qemu_bridge.kernel.budget import Budget
-
         self.context.forget()
         self.context.objects.budget = budget = Budget()
         rows = list(read(self.context, budget))
@@ -95,6 +89,7 @@ class Machine:
     @cached_property
     def volatility(self):
         """Volatility on this machine's RAM, in this process: the oracle."""
+        # Imported here: Volatility takes a second to load, and few tests use it.
         from qemu_bridge.kernel.volatility_adapter import VolatilityAdapter
 
         return VolatilityAdapter(self.ram, self.kernel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trace_producer import record
 
-from qemu_bridge.trace.export import Naming
+from qemu_bridge.trace.analysis.naming import Naming
 
 BASE = 0xFFFFFFFF81000000
 MAIN, INNER, LEAF, HANDLER, THUNK = BASE, BASE + 0x100, BASE + 0x200, BASE + 0x300, BASE + 0x400

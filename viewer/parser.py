@@ -7,35 +7,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Argument(NamedTuple):
-    """An option: its spellings, of which the last long one is passed on, and what argparse is told of it."""
+class Argument:
+    """An option: its spellings, of which the first long one is passed on, and what argparse is told of it."""
 
-    flags: tuple[str, ...]
-    keywords: dict[str, Any]
+    # A plain class: a dataclass or a named tuple would cost each start of `glassbox` more than all else here.
+    __slots__ = ("flags", "keywords", "name")
 
-    @property
-    def name(self) -> str:
-        """Its name in the parsed arguments."""
-        return str(self.keywords["dest"])
-
-
-def _option(*flags: str, dest: str, **keywords: Any) -> Argument:  # noqa: ANN401  # as argparse takes them
-    return Argument(flags, {"dest": dest, **keywords})
+    def __init__(self, *flags: str, dest: str, **keywords: Any) -> None:  # noqa: ANN401  # as argparse takes them
+        self.flags, self.name, self.keywords = flags, dest, {"dest": dest, **keywords}
 
 
 def _shared(size_help: str, at_help: str) -> tuple[Argument, ...]:
     return (
-        _option("--size", dest="size", default="1280x720", metavar="WxH", help=f"{size_help} (default: %(default)s)"),
-        _option(
+        Argument("--size", dest="size", default="1280x720", metavar="WxH", help=f"{size_help} (default: %(default)s)"),
+        Argument(
             "--at", "--camera", dest="at", default="", metavar="TEXT", help=f"{at_help}; --camera is the old spelling"
         ),
-        _option(
+        Argument(
             "--against", dest="against", metavar="CAPTURE", help="show what differs from this capture of the machine"
         ),
-        _option(
+        Argument(
             "--order",
             dest="order",
             type=int,
@@ -45,10 +39,10 @@ def _shared(size_help: str, at_help: str) -> tuple[Argument, ...]:
     )
 
 
-_JSON = _option("--json", dest="json", action="store_true", help="print the result as JSON")
+_JSON = Argument("--json", dest="json", action="store_true", help="print the result as JSON")
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "snap": (
-        _option(
+        Argument(
             "-o",
             "--output",
             dest="output",
@@ -61,9 +55,9 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     ),
     "view": (
         *_shared("the window's size", "the view to open with, as the window's y key copies it"),
-        _option("--frames", dest="frames", type=int, metavar="N", help="close after N frames"),
-        _option("--after", dest="after", type=float, metavar="SECONDS", help="close after this time"),
-        _option(
+        Argument("--frames", dest="frames", type=int, metavar="N", help="close after N frames"),
+        Argument("--after", dest="after", type=float, metavar="SECONDS", help="close after this time"),
+        Argument(
             "--screenshot",
             dest="screenshot",
             metavar="PNG",
@@ -71,14 +65,14 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         ),
     ),
     "record-video": (
-        _option("-o", "--output", dest="output", metavar="MP4", required=True, help="the file to write"),
-        _option(
+        Argument("-o", "--output", dest="output", metavar="MP4", required=True, help="the file to write"),
+        Argument(
             "--script",
             dest="script",
             metavar="FILE",
             help="shots, a line each (docs/viewer.md); - reads standard input",
         ),
-        _option(
+        Argument(
             "--seconds",
             dest="seconds",
             type=float,
@@ -86,7 +80,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
             metavar="S",
             help="how long without a script (default: %(default)g)",
         ),
-        _option("--fps", dest="fps", type=int, default=30, metavar="N", help="frames a second (default: %(default)s)"),
+        Argument("--fps", dest="fps", type=int, default=30, metavar="N", help="frames a second (default: %(default)s)"),
         *_shared("pixels", "the view to begin with"),
         _JSON,
     ),

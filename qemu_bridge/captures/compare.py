@@ -1,4 +1,4 @@
-"""What differs between two moments of a machine's memory: two captures, or a capture and now.
+"""Comparison of two moments of a machine's memory: two captures, or a capture and a running machine.
 
 >>> difference = compare(Client.connect("./before"), Client.connect("demo"))
 >>> difference.differing_pages
@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ..errors import UsageError
 from ..memory.addresses import PAGE_SHIFT, merge_ranges
 from ..memory.ram import GuestRam
+from ..wire.capture_records import ChangedRange, ClassDifference, MemoryDifference
 from ..wire.page_map import PageMap
-from ..wire.records import ChangedRange, ClassDifference, MemoryDifference, Owner, PageClass
+from ..wire.records import Owner, PageClass
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -27,21 +28,21 @@ _CHUNK_PAGES = 4096
 
 
 class Change(IntEnum):
-    """What became of a page."""
+    """How a page changed."""
 
     SAME = 0
     CHANGED = 1
-    """Touched at both moments, with another content."""
+    """Touched at both moments, with different content."""
     APPEARED = 2
     """Not touched before."""
     GONE = 3
-    """Touched before, and not any more."""
+    """Touched before, but no longer."""
 
 
 def compare(before: Client, after: Client, target: str = "", pages: bool = False) -> MemoryDifference:
-    """What differs between the memory of `before` and `after`: only that of `target`, if given; with `pages` also the ranges.
+    """Compare the memory of `before` and `after`, or only that of `target`; `pages` adds the ranges that differ.
 
-    `UsageError` for machines whose RAM does not lie alike, or a target that makes no sense.
+    `UsageError` for machines with different RAM layouts, or an invalid target.
     """
     change = compare_pages(before.ram, after.ram)
     if target:
@@ -62,7 +63,7 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
 
 
 def changed_ranges(change: npt.NDArray[np.uint8]) -> list[ChangedRange]:
-    """Neighbouring pages of one fate, those that changed first, then those that appeared and are gone."""
+    """Ranges of adjacent pages with the same change: changed ones first, then appeared, then gone."""
     return [
         ChangedRange(first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1, end - first, kind.name.lower())
         for kind in (Change.CHANGED, Change.APPEARED, Change.GONE)
@@ -76,9 +77,9 @@ def class_name(page_class: PageClass) -> str:
 
 
 def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
-    """What became of each page: `uint8` of `Change`, an entry a page of the RAM file.
+    """How each page changed: a `uint8` array of `Change`, one entry per page of the RAM file.
 
-    Memory is read in place, 16 MiB at a time. `UsageError` for machines whose RAM does not lie alike.
+    Memory is read in place, 16 MiB at a time. `UsageError` for machines with different RAM layouts.
     """
     if before.layout != after.layout:
         raise UsageError(
@@ -96,7 +97,7 @@ def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
 
 
 def by_class(change: npt.NDArray[np.uint8], before: PageMap, after: PageMap) -> tuple[ClassDifference, ...]:
-    """The pages that differ, counted by class, most first."""
+    """Numbers of pages that differ, by class, most first."""
     page_class = np.where(change == Change.GONE, before.entries["page_class"], after.entries["page_class"])
     counts = np.bincount(page_class.astype(np.int64) * len(Change) + change, minlength=256 * len(Change))
     rows = [

@@ -2,15 +2,15 @@
 
 ::
 
-    manifest.json      what this is, how its RAM lies, its kernel, and the other files with their sizes
-    ram                the RAM, byte for byte; parts that nobody ever touched are holes
+    manifest.json      what this is, its RAM layout, its kernel, checksums of the other files
+    ram                the RAM, byte for byte; pages that were never touched are holes
     page_map.npy       a row a page: class, flags, owner (NumPy, `page_map.ENTRY`)
-    owners.json        who the owners are
+    owners.json        the owners, by owner id
     symbols/           the kernel's symbols and types, as the symbol cache keeps them
-    console.log        the end of the console, of a machine of ours
+    console.log        the end of the console log, if Glass Box started the machine
 
-This module reads one; `captures.write` makes one. A daemon of its own serves it to whoever names it
-(`daemon.backends.capture`). docs/captures.md says what is in the manifest.
+This module reads one; `captures.write` makes one. A daemon of its own serves it
+(`daemon.backends.capture`). docs/captures.md documents the manifest.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from ..errors import UsageError
 from ..host.plain_file import open_plain, read_plain
 from ..memory.addresses import PAGE_SIZE
 from ..memory.ram import GuestRam
+from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from ..wire.records import Grade, Manifest, Owner
+from ..wire.records import Grade, Owner
 
 FORMAT, VERSION = "glassbox-capture", 1
 MANIFEST, RAM, PAGE_MAP, OWNERS, SYMBOLS, CONSOLE = (
@@ -44,7 +45,7 @@ _MAX_RAM = 1 << 46
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the capture in `folder`; `UsageError` says what is wrong with one that cannot be opened."""
+    """The manifest of the capture in `folder`; `UsageError` if it cannot be opened."""
     try:
         record = _read_json(folder / MANIFEST)
     except UsageError:
@@ -52,7 +53,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise
         raise UsageError(f"there is no capture {folder}; make one with 'glassbox capture NAME -o {folder}'") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise UsageError(f"{folder} is no capture (its {MANIFEST} says otherwise); give the folder of one")
+        raise UsageError(f"{folder} is not a capture (its {MANIFEST} has another format); give a capture's folder")
     if record.get("version") != VERSION:
         raise UsageError(
             f"the capture {folder} has version {str(record.get('version'))[:40]!r}, this glassbox reads {VERSION}; use the release that made it"
@@ -60,13 +61,13 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = _to_manifest(record)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"the manifest of {folder} makes no sense ({error}); capture the machine again") from None
+        raise UsageError(f"the manifest of {folder} is invalid ({error}); capture the machine again") from None
     _check_files(folder, manifest)
     return manifest
 
 
 def read_page_map(folder: Path) -> PageMap:
-    """The page map that was stored; `UsageError` where it is damaged or not of this RAM."""
+    """The stored page map; `UsageError` if it is damaged or does not match the RAM."""
     manifest = read_manifest(folder)
     for name in (PAGE_MAP, OWNERS):
         if file_checksum(folder / name) != manifest.checksums.get(name):
@@ -80,7 +81,7 @@ def read_page_map(folder: Path) -> PageMap:
 
 
 def check_ram(folder: Path) -> bool:
-    """Whether the RAM of the capture still is what was written; reads all of it."""
+    """Whether the capture's RAM matches its checksum; reads all of it."""
     manifest = read_manifest(folder)
     checksum = 0
     with GuestRam(folder / RAM, manifest.layout) as ram:
@@ -107,7 +108,7 @@ def _read_json(path: Path) -> Any:  # noqa: ANN401  # any JSON value
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); give the folder of a capture") from None
     except (ValueError, RecursionError):
-        raise UsageError(f"{path} is no JSON; capture the machine again") from None
+        raise UsageError(f"{path} is not JSON; capture the machine again") from None
 
 
 def _to_manifest(record: dict[str, Any]) -> Manifest:
@@ -117,7 +118,7 @@ def _to_manifest(record: dict[str, Any]) -> Manifest:
 
 
 def _check_layout(manifest: Manifest) -> None:
-    """`ValueError` unless the regions fill the file in order and lie in order in the guest."""
+    """`ValueError` unless the regions are contiguous in the file and ascending in the guest."""
     offset = end = 0
     if not 0 < len(manifest.regions) <= _MAX_REGIONS:
         raise ValueError(f"{len(manifest.regions)} regions")
@@ -131,12 +132,12 @@ def _check_layout(manifest: Manifest) -> None:
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
     ram = folder / RAM
-    # Not followed: a capture from elsewhere may lead anywhere.
+    # Links are not followed: a foreign capture may point anywhere.
     if ram.is_symlink() or not ram.is_file():
-        raise UsageError(f"the capture {folder} has no RAM in it (no file {RAM}); capture the machine again")
+        raise UsageError(f"the capture {folder} has no RAM (no file {RAM}); capture the machine again")
     if (found := ram.stat().st_size) != manifest.ram_bytes:
         raise UsageError(
-            f"{ram} has {found} bytes where {manifest.ram_bytes} belong; it was cut short: copy or capture it again"
+            f"{ram} has {found} bytes instead of {manifest.ram_bytes}; it was truncated: copy or capture it again"
         )
 
 
@@ -153,7 +154,7 @@ def file_checksum(path: Path) -> int:
 
 
 def iter_pieces(ram: GuestRam) -> Iterator[tuple[int, int]]:
-    """The parts of RAM that hold anything, in pieces."""
+    """Yield the touched parts of RAM in pieces of at most `PIECE` bytes: (start, end) file offsets."""
     for start, end in ram.resident_runs():
         for at in range(start, end, PIECE):
             yield at, min(at + PIECE, end)

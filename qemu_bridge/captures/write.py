@@ -1,7 +1,7 @@
-"""Writes a capture: the page map, RAM, and the kernel's names, all of one moment.
+"""Writes a capture: the page map, RAM, and the kernel's symbols, all of one moment.
 
-The daemon's job process calls this (`daemon.job_process`). It is the daemon that stops the guest and lets it go on, so that
-no client can leave it paused; `Stillness` is how it is asked to.
+The daemon's job process calls this (`daemon.job_process`). The daemon pauses and resumes the guest, so that no client can
+leave it paused; `Hooks.guest_paused` asks it to.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageEr
 from ..kernel.symbols import KernelSymbols, cache
 from ..memory.addresses import RamLayout, format_size
 from ..memory.ram import GuestRam
+from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from ..wire.records import Manifest
 from .files import (
     CONSOLE,
     FORMAT,
@@ -51,17 +51,17 @@ _CONSOLE_TAIL = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a capture asks of whoever runs it.
+    """Callbacks of `write_capture` to its caller.
 
     Attributes:
-        standing_still: a context in which the guest does not run; yields whether it was made to stand still for that.
-        progress: told how many bytes of RAM are written, of how many.
-        begins_at: told which folder is written to; it has to go if we are killed.
+        guest_paused: a context in which the guest is paused; yields whether this paused it.
+        progress: called with the bytes of RAM written and their total.
+        on_draft: called with the folder that is written; remove it if this process is killed.
     """
 
-    standing_still: Callable[[], AbstractContextManager[bool]]
+    guest_paused: Callable[[], AbstractContextManager[bool]]
     progress: Callable[[int, int], None]
-    begins_at: Callable[[Path], None]
+    on_draft: Callable[[Path], None]
 
 
 def write_capture(
@@ -69,12 +69,12 @@ def write_capture(
 ) -> Manifest:
     """Write a capture of `client`'s machine to `folder`, which appears when it is complete.
 
-    The guest stands still while its RAM is copied, unless `live`. Raises `UsageError` where something is already, unless
-    `replace_old` and it is a capture; `HostError` where there is no room; what goes wrong leaves nothing behind.
+    The guest is paused while its RAM is copied, unless `live`. Raises `UsageError` if `folder` exists, unless `replace_old` is
+    set and it is a capture; `HostError` if the disk is full. A failure leaves no files behind.
     """
     if folder.exists() or folder.is_symlink():
         if not replace_old:
-            raise UsageError(f"{folder} is there already; give another path or --force")
+            raise UsageError(f"{folder} exists already; give another path or --force")
         read_manifest(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def write_capture(
     except OSError as error:
         raise HostError(f"cannot write to {folder.parent} ({error.strerror}); give another path with -o") from None
     try:
-        hooks.begins_at(draft)
+        hooks.on_draft(draft)
         manifest = _write(client, draft, live, hooks)
         (draft / MANIFEST).write_text(
             json.dumps({"format": FORMAT, "version": VERSION} | msgspec.structs.asdict(manifest), indent=1)
@@ -92,7 +92,7 @@ def write_capture(
             shutil.rmtree(folder)
         draft.rename(folder)
     except OSError as error:
-        raise HostError(f"cannot write {folder} ({error.strerror}); make room or give another path with -o") from None
+        raise HostError(f"cannot write {folder} ({error.strerror}); free space or give another path with -o") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
@@ -100,10 +100,10 @@ def write_capture(
 
 def _write(client: Client, draft: Path, live: bool, hooks: Hooks) -> Manifest:
     connection = client.connection
-    # Asked once before, it answers at once while the guest stands still.
+    # A refresh now makes the one during the pause fast.
     _page_map(client)
     taken_at, started = time.time(), time.monotonic()
-    with contextlib.nullcontext(False) if live else hooks.standing_still() as was_running:
+    with contextlib.nullcontext(False) if live else hooks.guest_paused() as was_running:
         page_map, skipped = _page_map(client)
         checksums = {RAM: _copy_ram(client.ram, draft / RAM, hooks.progress)}
     paused_s = time.monotonic() - started if was_running else 0.0
@@ -136,7 +136,7 @@ def _write(client: Client, draft: Path, live: bool, hooks: Hooks) -> Manifest:
 
 
 def _page_map(client: Client) -> tuple[PageMap, tuple[str, ...]]:
-    """The page map as of now; an empty one, with the reason, of a guest that cannot be understood."""
+    """The page map as of now; an empty one, with the reason, if the guest cannot be interpreted."""
     try:
         answer = client.page_map()
         return answer.value, answer.skipped
@@ -145,18 +145,18 @@ def _page_map(client: Client) -> tuple[PageMap, tuple[str, ...]]:
 
 
 def _copy_ram(ram: GuestRam, path: Path, progress: Callable[[int, int], None]) -> int:
-    """Copy RAM to `path`, holes as holes, page by page of zeros as holes too; returns its checksum."""
+    """Copy RAM to `path`, preserving sparseness; returns its checksum."""
     pieces = list(iter_pieces(ram))
     total = sum(end - start for start, end in pieces)
     if (free := shutil.disk_usage(path.parent).free) < total:
         raise HostError(
-            f"{path.parent} has {format_size(free >> 20 << 20)} free, the RAM needs {total >> 20} MiB; make room or give another path with -o"
+            f"{path.parent} has {format_size(free >> 20 << 20)} free, the RAM needs {total >> 20} MiB; free space or give another path with -o"
         )
     done = checksum = 0
     with path.open("wb") as file:
         file.truncate(ram.size)
         for start, end in pieces:
-            # The copy: what is written must be what the checksum is of, and a guest may go on meanwhile.
+            # Copied, because the guest may change the page between writing and checksumming.
             piece = ram.view[start:end].tobytes()
             os.pwrite(file.fileno(), piece, start)
             checksum = zlib.crc32(piece, checksum)
@@ -166,21 +166,21 @@ def _copy_ram(ram: GuestRam, path: Path, progress: Callable[[int, int], None]) -
 
 
 def _write_symbols(draft: Path, layout: RamLayout) -> tuple[str, str, int]:
-    """Write what is to know of the kernel in the RAM just copied; returns (release, build id, KASLR offset)."""
+    """Write the symbols of the kernel in the RAM just copied; returns (release, build id, KASLR offset)."""
     try:
-        # Read from this RAM alone: nobody else's word about a kernel travels with a capture.
+        # From this RAM alone: no symbols from the shared cache get into a capture.
         with GuestRam(draft / RAM, layout) as ram, cache.kept_in(draft / SYMBOLS):
             kernel = KernelSymbols.load(ram)
             with contextlib.suppress(NoTypesError):
                 _ = kernel.isf_path
             return kernel.release, kernel.build_id, kernel.kaslr_offset
     except GlassBoxError:
-        # A guest that has not booted is worth a capture too.
+        # A guest that has not booted can be captured too.
         return "", "", 0
 
 
 def _sync(folder: Path) -> None:
-    """Have the host write everything in `folder` to its disk before it takes its name."""
+    """Flush `folder` to disk before it is renamed to its final name."""
     for path in (*folder.rglob("*"), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..machine import launch
-from ..machine.config import LAYOUTS
-from ..wire import connection
+from ..machine.choices import LAYOUTS
 from .options import Verbs, add_verb
 
 
@@ -28,6 +26,9 @@ def add_verbs(verbs: Verbs) -> None:
 
 def attach(options: argparse.Namespace) -> None:
     """Look into a QEMU that runs already, or into a file with RAM in it."""
+    from ..machine import launch
+    from ..wire import connection
+
     connection.prune()
     launch.attach(options.name, options.qmp, options.ram, options.machine)
     print(options.name)

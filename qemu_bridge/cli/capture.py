@@ -1,4 +1,4 @@
-"""Verbs of captures: capture makes one, compare says what differs between two moments. All that read take a capture's path."""
+"""The verbs capture and compare. Every verb that reads accepts a capture's path."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..memory.addresses import format_size
-from ..wire import connection
-from ..wire.records import Owner
 from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
+
+if TYPE_CHECKING:
+    from ..wire.records import Owner
 
 _SHOWN_OWNERS = 20
 _REDRAW_S = 0.2
@@ -23,7 +25,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "capture", capture, "glassbox capture demo -o before")
     add_name(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--live", action="store_true", help="let the guest run on while its RAM is copied")
+    parser.add_argument("--live", action="store_true", help="do not pause the guest while its RAM is copied")
     parser.add_argument("--force", action="store_true", help="replace a capture that is there already")
     add_json(parser)
     parser = add_verb(verbs, "compare", compare, "glassbox compare before demo")
@@ -37,8 +39,8 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def capture(options: argparse.Namespace) -> None:
-    """Write a machine's memory of this moment to a folder that opens like a machine."""
-    # A client that is told to end takes its job with it.
+    """Write a machine's memory to a folder that opens like a machine."""
+    # SIGTERM ends the client as Ctrl-C does, which cancels its job.
     end_tidily()
     output = Path(os.path.abspath(options.output))
     with connect(options) as client, client.progress(progress_line("copied")):
@@ -47,17 +49,18 @@ def capture(options: argparse.Namespace) -> None:
         print_json(manifest)
         return
     print(options.output)
-    still = f"it stood still for {manifest.paused_s * 1e3:.0f} ms" if manifest.paused_s else f"taken {manifest.grade}"
+    still = f"paused for {manifest.paused_s * 1e3:.0f} ms" if manifest.paused_s else f"taken {manifest.grade}"
     say(f"{format_size(manifest.ram_bytes)} of RAM, kernel {manifest.release or 'not booted'}, {still}")
     for sentence in manifest.skipped:
         say(f"incomplete: {sentence}")
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Say which memory differs between two moments, by class and owner; exit status 1 when none does."""
+    """Show which memory differs between two moments, by class and owner; exit status 1 when none does."""
     # Imported here: most verbs start sooner without NumPy.
     from ..captures.compare import compare as compare_machines
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     with Client.connect(options.before) as before, Client.connect(options.after) as after:
@@ -85,7 +88,7 @@ def _describe(owner: Owner) -> str:
 
 
 def progress_line(what: str) -> Callable[[int, int], None]:
-    """A function that redraws ``WHAT 34 of 128 MiB`` on a terminal's last line; silent where nobody looks."""
+    """A function that redraws ``WHAT 34 of 128 MiB`` on a terminal's last line; silent without a terminal."""
     shown = time.monotonic()
 
     def show(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Verbs that keep a machine: start, status, stop, pause, resume, console, exec, qmp, events."""
+"""Verbs that control a machine: start, status, stop, pause, resume, console, exec, qmp, events."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, MachineGoneError, UsageError
-from ..machine.config import ACCELERATORS, MACHINES, MachineConfig
-from ..machine.launch import launch, waiting_daemon
+from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
-from ..wire import connection
-from ..wire.records import Origin, Status
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
 from .trace_boot import start_recorder
+
+if TYPE_CHECKING:
+    from ..machine.config import MachineConfig
+    from ..wire.records import Status
 
 DEFAULT_IMAGE = "alpine"
 STATUS_COLUMNS = (
@@ -34,12 +33,12 @@ _FOLLOW_POLL_S = 0.1
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     parser = add_verb(verbs, "start", start, "glassbox start demo --memory 256M -- -device virtio-rng-pci")
-    parser.add_argument("name", metavar="NAME", nargs="?", help="what to call it (default: the image's name)")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the machine (default: the image's name)")
     add_machine_options(parser)
     parser.add_argument(
         "--trace-from-boot", type=Path, metavar="FILE", help="record every block from the first instruction on"
     )
-    parser.add_argument("--wait", action="store_true", help="return only when the guest's user space is up")
+    parser.add_argument("--wait", action="store_true", help="wait until the guest's user space is up")
     parser = add_verb(verbs, "status", status, "glassbox status")
     parser.add_argument("name", metavar="NAME", nargs="?", help="a running machine (default: all of them)")
     add_json(parser)
@@ -47,11 +46,11 @@ def add_verbs(verbs: Verbs) -> None:
         add_name(add_verb(verbs, name, function))
     parser = add_verb(verbs, "console", console, "glassbox console demo --follow")
     add_name(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the machine ends")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the machine ends")
     parser = add_verb(verbs, "exec", execute, "glassbox exec demo -- ps -o pid,comm")
     add_name(parser)
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="end the command after this long"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="kill the command after this long"
     )
     parser = add_verb(verbs, "qmp", qmp, """glassbox qmp demo '{"execute": "query-status"}'""")
     add_name(parser)
@@ -77,6 +76,8 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     """The machine that the command line asks for; builds its image when it is not built yet."""
     # Imported here, while the daemon loads.
     from ..images import build_image_or_fallback
+    from ..machine.config import MachineConfig
+    from ..wire import connection
 
     memory = parse_size(options.memory)
     if options.kernel and options.initrd:
@@ -104,6 +105,9 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
 
 def start(options: argparse.Namespace) -> None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
+    from ..machine.launch import launch, waiting_daemon
+    from ..wire import connection
+
     if options.trace_from_boot:
         connection.prune()
         config = make_config(options, options.name)
@@ -124,6 +128,7 @@ def start(options: argparse.Namespace) -> None:
 def status(options: argparse.Namespace) -> None:
     """Show a machine's state, or a table of all machines."""
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     if options.name:
@@ -151,32 +156,36 @@ def _status_lines(status: Status) -> Iterator[str]:
 
 
 def stop(options: argparse.Namespace) -> None:
-    """End a machine; its RAM is gone when the command returns. From one that was attached it only detaches."""
+    """Stop a machine and remove its RAM; detach from an attached one."""
+    from ..wire.records import Origin
+
     with connect(options) as client:
         client.stop()
         if client.connection.origin is Origin.ATTACHED:
-            say(f"detached from {client.name}; its QEMU runs on")
+            say(f"detached from {client.name}; its QEMU keeps running")
 
 
 def pause(options: argparse.Namespace) -> None:
-    """Stop a machine's vCPUs; its RAM stays readable and stands still."""
+    """Stop a machine's vCPUs; its RAM stays readable and does not change."""
     with connect(options) as client:
         client.pause()
 
 
 def resume(options: argparse.Namespace) -> None:
-    """Let a paused machine run again."""
+    """Continue a paused machine."""
     with connect(options) as client:
         client.resume()
 
 
 def console(options: argparse.Namespace) -> None:
-    """Print what the guest wrote to its console, byte for byte, also after the machine has ended."""
+    """Print the guest's console log, also after the machine has ended."""
+    from ..wire import connection
+
     connection.prune()
     name = connection.validate_name(options.name)
     path = connection.state_path(name) / "console.log"
     if connection.is_alive(name) and not connection.find_connection(name).console_path:
-        raise UsageError(f"the console of {name!r} belongs to whoever started it; look where its QEMU writes it")
+        raise UsageError(f"Glass Box does not have the console of {name!r}; look where its QEMU writes it")
     if not path.exists():
         connection.find_connection(name)
     with open(path, "rb") as log:
@@ -190,9 +199,9 @@ def console(options: argparse.Namespace) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Run a command as root in the guest; its output and exit status come back."""
+    """Run a command as root in the guest; print its output and return its exit status."""
     if not options.rest:
-        raise UsageError("no command to run; put it behind '--', as in 'glassbox exec demo -- uname -a'")
+        raise UsageError("no command to run; put it after '--', as in 'glassbox exec demo -- uname -a'")
     with connect(options) as client:
         result = client.exec(options.rest, options.timeout)
     sys.stdout.buffer.write(result.output)
@@ -209,6 +218,8 @@ def qmp(options: argparse.Namespace) -> None:
 
 def events(options: argparse.Namespace) -> None:
     """Print the machine's events as they come, one JSON object a line, until it ends."""
+    import msgspec
+
     with connect(options) as client:
         for event in client.events():
             print(msgspec.json.encode(event).decode(), flush=True)
@@ -221,4 +232,4 @@ def _parse_qmp(text: str) -> tuple[str, dict[str, Any]]:
         message = json.loads(text)
         return str(message["execute"]), dict(message.get("arguments", {}))
     except (ValueError, KeyError, TypeError):
-        raise UsageError(f"""{text!r} is no QMP command; write it as '{{"execute": "query-status"}}'""") from None
+        raise UsageError(f"""{text!r} is not a QMP command; write it as '{{"execute": "query-status"}}'""") from None

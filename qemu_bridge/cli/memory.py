@@ -61,7 +61,7 @@ def peek(options: argparse.Namespace) -> None:
 
 
 def find(options: argparse.Namespace) -> int:
-    """Find a pattern in guest RAM; exit status 1 when it is nowhere."""
+    """Find a pattern in guest RAM; exit status 1 when there is no match."""
     pattern = _parse_pattern(options)
     if options.limit < 1:
         raise UsageError(f"a limit of {options.limit} finds nothing; give --limit 1 or more")
@@ -82,7 +82,7 @@ def find(options: argparse.Namespace) -> int:
 
 
 def dirty(options: argparse.Namespace) -> None:
-    """List the pages that changed since an epoch, and the epoch to ask with next."""
+    """List the pages that changed since an epoch, and the epoch for the next call."""
     if options.since < 0:
         raise UsageError("an epoch is 0 or more; give --since the number an earlier call printed")
     with connect(options) as client:
@@ -119,4 +119,4 @@ def _parse_pattern(options: argparse.Namespace) -> bytes | re.Pattern[bytes]:
         text: bytes = options.pattern.encode("utf-8", "surrogateescape")
         return re.compile(text, re.DOTALL) if options.regex else text
     except (ValueError, re.error) as error:
-        raise UsageError(f"{options.pattern!r} cannot be looked for ({error}); see 'glassbox find --help'") from None
+        raise UsageError(f"{options.pattern!r} is not a valid pattern ({error}); see 'glassbox find --help'") from None

@@ -1,11 +1,11 @@
-"""Verbs that name what is in RAM: ps, maps, modules, sym. Nothing in the guest helps."""
+"""The verbs ps, maps, modules and sym: names from guest RAM alone."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..wire.records import MemoryMapping
 from .options import (
     COMPLETE_PID,
     COMPLETE_SYMBOL,
@@ -18,6 +18,9 @@ from .options import (
     printable,
     say_skipped,
 )
+
+if TYPE_CHECKING:
+    from ..wire.records import MemoryMapping
 
 
 def add_verbs(verbs: Verbs) -> None:

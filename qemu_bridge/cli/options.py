@@ -1,4 +1,4 @@
-"""What the verbs share: making a verb, reaching a machine, printing rows."""
+"""Shared by the verbs: declaring a verb, connecting to a machine, printing rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
-from ..wire import connection
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -30,7 +27,7 @@ COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassb
 Function = Callable[[argparse.Namespace], int | None]
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What tells a program to end: Ctrl-C, a shutdown, a terminal that is closed."""
+"""Signals that end a program: Ctrl-C, shutdown, closed terminal."""
 
 
 def add_verb(
@@ -64,40 +61,43 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> Client:
-    """The client of machine or capture ``options.name``, after sweeping up what killed daemons left behind."""
+    """The client of machine or capture ``options.name``, after cleaning up after killed daemons."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
+    from ..wire import connection
 
     connection.prune()
     return Client.connect(options.name)
 
 
 def say(message: str) -> None:
-    """One line of talk, to standard error; what it quotes of a guest or a capture cannot drive the terminal."""
+    """Print one line to standard error; text of a guest or a capture cannot send control sequences to the terminal."""
     print(f"glassbox: {printable_lines(message)}", file=sys.stderr, flush=True)
 
 
 def end_tidily() -> None:
-    """From now on every signal that ends a program does so as Ctrl-C does, so that what was begun is cleaned up."""
+    """Make every signal of `END_SIGNALS` raise `KeyboardInterrupt`, so that clean-up runs."""
     for number in END_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 
 def say_skipped(answer: Answer[Any]) -> None:
-    """Tell what an answer leaves out, if anything."""
+    """Print what an answer leaves out, if anything."""
     for sentence in answer.skipped:
         say(f"incomplete: {sentence}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
-    """A record, or any JSON value, as JSON; indented for people when they look at it."""
+    """Print a record, or any JSON value, as JSON; indented on a terminal."""
+    import msgspec
+
     text = msgspec.json.encode(value)
     print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
 
 
 def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> None:
-    """Records as JSON objects with all their fields, or the named `columns` as an aligned table."""
+    """Print records as JSON objects with all their fields, or the given `columns` as an aligned table."""
     if as_json:
         print_json(list(rows))
         return

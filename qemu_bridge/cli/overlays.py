@@ -1,11 +1,9 @@
-"""The verb overlay: tables of what guest memory means, ours and other people's."""
+"""The verb overlay: tables of kernel state, built in or from plug-ins."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
-
-import msgspec
 
 from .options import (
     COMPLETE_OVERLAY,
@@ -37,7 +35,9 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def overlay(options: argparse.Namespace) -> None:
-    """Show a table of what is in the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
+    """Show a table of kernel state read from the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
+    import msgspec
+
     with connect(options) as client:
         if options.overlay == "list":
             found = client.overlays()
@@ -57,7 +57,7 @@ def overlay(options: argparse.Namespace) -> None:
 
 
 def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
-    """Lines of a table; a column is a field's name, with a colon and a format behind it if it is not printed as it is."""
+    """Lines of a table; a column is a field's name, optionally with a colon and a format."""
     names = [column.partition(":")[0] for column in columns]
     formats = [column.partition(":")[2] for column in columns]
     cells = [[_cell(row[name], how) for name, how in zip(names, formats, strict=True)] for row in rows]
@@ -68,5 +68,5 @@ def _cell(value: Any, how: str) -> Any:  # noqa: ANN401  # any field of a record
     try:
         return format(value, how) if how and value is not None else value
     except (ValueError, TypeError):
-        # The overlay may be anybody's: what its format cannot print is printed as it is.
+        # A plug-in's format may not fit the value; print the value as it is.
         return value

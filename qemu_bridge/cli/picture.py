@@ -1,4 +1,4 @@
-"""Verbs that draw: snap, view, and run, which boots, lists and draws in one go."""
+"""Verbs that draw: snap, view, record-video, and run, which boots, lists and draws."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 from viewer.parser import add_arguments, spell
 
 from ..errors import BusyNameError, GlassBoxError
-from ..machine.launch import launch, waiting_daemon
-from ..wire import connection
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, say
@@ -41,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
         metavar="FOLDER",
         type=Path,
         default=Path("glassbox-run"),
-        help="where picture and process table go (default: %(default)s)",
+        help="folder for the picture and the process table (default: %(default)s)",
     )
     parser.add_argument("--no-window", action="store_true", help="write the picture even where there is a display")
     add_machine_options(parser)
@@ -71,12 +69,16 @@ _DRAWING = (
 
 
 def _draw(verb: str, options: argparse.Namespace) -> int:
+    from ..wire import connection
+
     connection.prune()
     return _viewer([verb, options.name, *spell(verb, options)])
 
 
 def run(options: argparse.Namespace) -> int:
     """Boot Alpine, list its processes from outside, draw its memory, and clean up."""
+    from ..wire import connection
+
     connection.prune()
     options.output.mkdir(parents=True, exist_ok=True)
     with _machine(options) as client:
@@ -98,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Client]:
-    # A machine that is up, and gone afterwards whatever happens, a closed terminal included.
+    # A ready machine, stopped afterwards whatever happens, a closed terminal included.
+    from ..machine.launch import launch, waiting_daemon
+
     end_tidily()
     started = time.monotonic()
     with waiting_daemon() as daemon:
@@ -118,16 +122,18 @@ def _machine(options: argparse.Namespace) -> Iterator[Client]:
 
 
 def _free_name() -> str:
+    from ..wire import connection
+
     taken = {found.name for found in connection.iter_connections()}
     for number in range(1, _NAMES_TRIED):
         name = "demo" if number == 1 else f"demo-{number}"
         if name not in taken:
             return name
-    raise BusyNameError("a hundred demo machines run already; stop some with 'glassbox stop'")
+    raise BusyNameError("a hundred demo machines are running already; stop some with 'glassbox stop'")
 
 
 def _viewer(words: list[str]) -> int:
-    # A process of its own: a lost GPU does not take us along, and `glassbox` need not load what draws.
+    # A process of its own: a lost GPU does not end us, and `glassbox` does not load the renderer.
     child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
     with _passing_on(child):
         status = child.wait()
@@ -136,7 +142,7 @@ def _viewer(words: list[str]) -> int:
 
 @contextlib.contextmanager
 def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    # Who interrupts us means the child, which may have a file to finish first; who does so twice will not wait for that.
+    # An interrupt goes to the child, which may have a file to finish first; a second one kills it.
     asked = False
 
     def pass_on(number: int, frame: object) -> None:
@@ -144,7 +150,7 @@ def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
         child.send_signal(signal.SIGKILL if asked else signal.SIGINT)
         asked = True
 
-    # What is ignored (nohup, a job in the background) stays so.
+    # Ignored signals (nohup, a background job) stay ignored.
     numbers = [n for n in END_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = [signal.signal(number, pass_on) for number in numbers]
     try:

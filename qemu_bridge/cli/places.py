@@ -1,12 +1,12 @@
-"""Verbs about places: identify, resolve, targets. Each asks the page map, which the worker brings up to date first."""
+"""The verbs identify, resolve and targets. Each uses the page map, which the worker refreshes first."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..memory.addresses import format_size
-from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange
 from .options import (
     COMPLETE_TARGET,
     Verbs,
@@ -20,6 +20,9 @@ from .options import (
     say,
     say_skipped,
 )
+
+if TYPE_CHECKING:
+    from ..wire.records import Owner, Place, Symbol, TargetMemory, TargetRange
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -48,7 +51,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def identify(options: argparse.Namespace) -> None:
-    """Say what a byte of RAM is, whose, and how each process sees it."""
+    """Identify a byte of RAM: what it is, its owner, and where each process maps it."""
     with connect(options) as client:
         answer = client.identify(options.place, options.pid)
     say_skipped(answer)
@@ -59,7 +62,7 @@ def identify(options: argparse.Namespace) -> None:
 
 
 def resolve(options: argparse.Namespace) -> int:
-    """List the physical ranges of a target; exit status 1 when it is nowhere."""
+    """List the physical ranges of a target; exit status 1 when it has no memory."""
     with connect(options) as client:
         answer = client.resolve(options.target, options.pages)
     memory = answer.value
@@ -76,7 +79,7 @@ def resolve(options: argparse.Namespace) -> int:
 
 
 def targets(options: argparse.Namespace) -> None:
-    """List how the beginning of a target can go on: names that are in the guest now."""
+    """List completions of a target: names that are in the guest now."""
     with connect(options) as client:
         rows = client.targets(options.prefix).value
     if options.json:
@@ -86,7 +89,7 @@ def targets(options: argparse.Namespace) -> None:
 
 
 def describe_place(place: Place) -> Iterator[str]:
-    """Yield the lines that tell what a place is; a fact that does not apply has no line."""
+    """Yield lines that describe a place; a fact that does not apply has no line."""
     facts = [
         ("physical", f"{place.physical:#x}  (offset {place.ram_offset:#x} of the RAM file, frame {place.frame:#x})"),
         ("virtual", "" if place.virtual is None else f"{place.virtual:#x}"),

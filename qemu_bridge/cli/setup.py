@@ -1,4 +1,4 @@
-"""Verbs about this installation: doctor, completion."""
+"""The verbs doctor and completion."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 
 from ..errors import GlassBoxError
-from ..machine.config import find_qemu, qemu_release
-from ..wire import connection
 from .options import (
     COMPLETE_NAME,
     COMPLETE_OVERLAY,
@@ -54,7 +52,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Check what this machine offers: QEMU, Vulkan, shared memory, images; exit status 1 if something is missing."""
+    """Check this host for QEMU, Vulkan, shared memory and images; exit status 1 if something is missing."""
     findings = [_check(name, check) for name, check in CHECKS.items()]
     if options.json:
         print_json(findings)
@@ -79,6 +77,8 @@ def _check(name: str, check: Callable[[], str]) -> dict[str, object]:
 
 
 def _qemu() -> str:
+    from ..machine.config import find_qemu, qemu_release
+
     path = find_qemu()
     return f"{path}, release {'.'.join(map(str, qemu_release(path)))}"
 
@@ -93,7 +93,7 @@ def _graphics() -> str:
 def _packages() -> str:
     import importlib.metadata
 
-    # Folder names are import names, and another distribution may bring a `viewer` of its own.
+    # Folder names are import names, and another distribution may install a `viewer` of its own.
     owners = importlib.metadata.packages_distributions()
     for package in ("qemu_bridge", "viewer", "tcg_plugin"):
         foreign = set(owners.get(package, ())) - {"glassbox"}
@@ -101,10 +101,12 @@ def _packages() -> str:
             raise GlassBoxError(
                 f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own"
             )
-    return "no other distribution brings a package of these names"
+    return "no other distribution installs packages of these names"
 
 
 def _ram() -> str:
+    from ..wire import connection
+
     folder = connection.ram_folder()
     return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
 
@@ -122,6 +124,12 @@ def _images() -> str:
     return f"built: {', '.join(built) or 'none yet'}"
 
 
+def _runtime_folder() -> str:
+    from ..wire import connection
+
+    return str(connection.runtime_folder())
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "qemu": _qemu,
     "graphics": _graphics,
@@ -129,5 +137,5 @@ CHECKS: dict[str, Callable[[], str]] = {
     "shared memory": _ram,
     "dirty pages": _dirty,
     "images": _images,
-    "runtime folder": lambda: str(connection.runtime_folder()),
+    "runtime folder": _runtime_folder,
 }

@@ -1,4 +1,4 @@
-"""``start NAME --trace-from-boot FILE``: a recorder in a process of its own, from a machine's first instruction to its end."""
+"""``start NAME --trace-from-boot FILE``: a recorder process, from a machine's first instruction to its end."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..errors import GlassBoxError, MachineError
-from ..wire import connection
 from .options import say
 from .trace_record import describe, interruptible
 
@@ -22,9 +19,11 @@ _RUNNING = "running"
 def start_recorder(config: MachineConfig, output: Path) -> None:
     """Start the machine of `config` from a process of its own that records it from its first instruction to its end.
 
-    Returns once the machine runs. `MachineError` says why it does not, and the recorder's own words are in trace.log beside
-    the machine's other logs.
+    Returns once the machine runs. `MachineError` says why it does not; the recorder logs to trace.log beside the machine's
+    other logs.
     """
+    from ..wire import connection
+
     log = connection.state_path(config.name) / "trace.log"
     output = output.absolute()
     read_end, write_end = os.pipe()
@@ -48,10 +47,13 @@ def start_recorder(config: MachineConfig, output: Path) -> None:
 
 
 def _record_from_boot(config: MachineConfig, output: Path, log: Path, pipe: int) -> None:
+    import msgspec
+
     from ..machine.launch import launch
     from ..trace.recording.control import TraceControl
     from ..trace.recording.record import drain
     from ..trace.recording.recorder import Recorder
+    from ..wire import connection
     from ..wire.trace_records import ArmOptions
 
     wanted = ArmOptions()

@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..wire import connection
-
 if TYPE_CHECKING:
     from ..trace.analysis.naming import Naming
 
@@ -17,7 +15,7 @@ def add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symbols",
         metavar="SOURCE",
-        help="the machine the trace is of, while it runs, a capture of it, or a System.map",
+        help="source of names: the running machine, a capture of it, or a System.map",
     )
 
 
@@ -26,8 +24,9 @@ def names_from(source: str | None) -> Naming:
 
     `UsageError` if a file holds no symbols.
     """
-    # Only what names something loads the kernel's symbols.
+    # Symbols are loaded only when a source is given.
     from ..trace.analysis.naming import Naming, naming_of, naming_of_file
+    from ..wire import connection
 
     if source is None:
         return Naming()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..trace.analysis.check import Report
     from ..trace.analysis.info import TraceMetadata
 
-# What reads traces loads NumPy and is imported by the verbs that need it: the parser of all others must not wait for it.
+# Trace readers load NumPy, so the verbs import them: the parser of all other verbs must not wait for it.
 
 _MOST_GAPS = 20
 """That `trace check` and `trace info` print; --json has more."""

@@ -36,7 +36,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insns", type=int, metavar="N", help="end after so many instructions")
     parser.add_argument("--until", metavar="PLACE", help="end soon after this was executed: sym:NAME or an address")
     parser.add_argument("--mem", action="store_true", help="record the addresses of loads and stores too")
-    parser.add_argument("--values", action="store_true", help="and their values; implies --mem")
+    parser.add_argument("--values", action="store_true", help="record their values too; implies --mem")
     parser.add_argument(
         "--regs", action="append", default=[], metavar="PLACE", help="record the registers when a block begins here"
     )
@@ -53,18 +53,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="only blocks that begin in PLACE-PLACE or PLACE+BYTES; may be given again",
     )
     parser.add_argument(
-        "--lossy", action="store_true", help="drop and count what the reader is too slow for; never wait"
+        "--lossy", action="store_true", help="drop and count chunks when the reader is too slow; the guest never waits"
     )
     parser.add_argument(
-        "--ring", type=parse_size, metavar="SIZE", help="of each vCPU's ring, 4K to 64M (default: 4M, of 16 chunks)"
+        "--ring", type=parse_size, metavar="SIZE", help="ring size of each vCPU, 4K to 64M (default: 4M, 16 chunks)"
     )
-    parser.add_argument("--verify", action="store_true", help="let QEMU count every instruction, for 'trace check'")
+    parser.add_argument("--verify", action="store_true", help="have QEMU count every instruction, for 'trace check'")
     add_json(parser)
 
 
 def record(options: argparse.Namespace) -> int:
     """Record what a machine executes into a file, until a limit is reached, another client stops it, or Ctrl-C."""
-    # Recording loads NumPy, which the parser of the other verbs must not wait for.
+    # Imported here: recording loads NumPy, which the parser of other verbs must not wait for.
     from ..trace.recording.record import record_trace
 
     is_shown = sys.stderr.isatty()
@@ -111,7 +111,7 @@ def stop(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Inside, Ctrl-C and a polite kill only set the event: the file is finished first."""
+    """A context in which SIGINT and SIGTERM only set the event, so that the file is finished first."""
     event = threading.Event()
     kept = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -122,7 +122,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def describe(progress: Progress) -> str:
-    """A recording's progress in words."""
+    """The progress of a recording, as a line of text."""
     rate = progress.instructions / max(progress.seconds, 1e-9) / 1e6
     return (
         f"{progress.instructions / 1e6:.1f} M instructions, {rate:.0f} M/s, {progress.file_bytes / 1e6:.1f} MB, "

@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..trace.export import FORMATS
 from .options import Verbs, add_json, add_verb, format_table, print_json, printable, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
     from ..wire.trace_records import TopBlock, TopPath, TopResult
 
-FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
-"""Of `qemu_bridge.trace.export`, which is not imported for a list."""
 _MOST_PROCESSES = 10
 _MOST_LINES = 12
 """Instructions of a path that the table shows; --json shows all."""
@@ -28,8 +27,8 @@ def add_verbs(actions: Verbs) -> None:
     add_names(parser)
     add_process(parser)
     ring = parser.add_mutually_exclusive_group()
-    ring.add_argument("--kernel", dest="ring", action="store_const", const=0, help="only what runs in the kernel")
-    ring.add_argument("--user", dest="ring", action="store_const", const=3, help="only what runs in user space")
+    ring.add_argument("--kernel", dest="ring", action="store_const", const=0, help="only kernel code")
+    ring.add_argument("--user", dest="ring", action="store_const", const=3, help="only user code")
     parser.add_argument(
         "--by",
         choices=("own", "total"),
@@ -40,7 +39,7 @@ def add_verbs(actions: Verbs) -> None:
     add_json(parser)
     parser = add_verb(actions, "export", export, "glassbox trace export demo.gbt --format perfetto -o demo.pftrace")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
-    parser.add_argument("--format", required=True, choices=FORMATS, help="what for: see docs/trace.md")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="format of the output: see docs/trace.md")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUTPUT", help="a new file or folder")
     add_names(parser)
 
@@ -53,7 +52,7 @@ def add_process(parser: argparse.ArgumentParser) -> None:
 
 
 def top(options: argparse.Namespace) -> None:
-    """Print the hottest blocks and cyclic paths of a trace, disassembled and named, and who ran them."""
+    """Print the hottest blocks and cyclic paths of a trace, disassembled and named, and the processes that ran them."""
     # See trace_read: the parser must not wait for NumPy and DuckDB.
     from ..trace.analysis.top import top as find_top
     from ..wire.trace_records import PathOrder, TopOptions

@@ -20,11 +20,12 @@ from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
 from ..host.tasks import TaskSet
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer, AnyEvent, ExitedEvent
+from ..wire.records import Answer
 from .blocking import PAGE_MAP_TRIES
 from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find, shared_context
+from .local import LocalMachine, find_machine, shared_context
 
 if TYPE_CHECKING:
     from ..wire.page_map import PageMap
@@ -35,10 +36,10 @@ R = TypeVar("R")
 
 
 class AsyncClient(Operations, LocalMachine):
-    """An asynchronous client of one machine's daemon, with a coroutine for each operation. Of one event loop."""
+    """An asynchronous client of one machine's daemon, with a coroutine for each operation. Use it in one event loop."""
 
     def __init__(self, connection: Connection, timeout_s: float = TIMEOUT_S) -> None:
-        """A client of the daemon of `connection`; an answer may take `timeout_s`. Use it in ``async with``."""
+        """A client of the daemon of `connection`; an answer may take `timeout_s`. Use it with ``async with``."""
         super().__init__(connection)
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
@@ -52,7 +53,7 @@ class AsyncClient(Operations, LocalMachine):
 
         `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
         """
-        return cls(find(name))
+        return cls(find_machine(name))
 
     async def __aenter__(self) -> AsyncClient:
         self._control: zmq.asyncio.Socket = self._context.socket(zmq.DEALER)
@@ -70,7 +71,7 @@ class AsyncClient(Operations, LocalMachine):
         self._control.close(linger=0)
 
     def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]:
-        """The daemon's answer to `operation`, to be awaited: what its method does. Raises as `Client.call` does."""
+        """An awaitable of the result of `operation`; each operation's method calls this. Raises as `Client.call` does."""
         return self._call(operation, arguments)
 
     async def _call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
@@ -85,7 +86,7 @@ class AsyncClient(Operations, LocalMachine):
                 if future.done():
                     return call.result(*future.result())
                 if not self.is_alive():
-                    raise MachineGoneError(f"machine {self.name!r} ended while it was asked ({self._how_it_ended()})")
+                    raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
         finally:
             self._waiting.pop(call.number, None)
         raise MachineError(
@@ -103,7 +104,7 @@ class AsyncClient(Operations, LocalMachine):
     # --- beyond the table ----------------------------------------------------------------------------------
 
     async def events(self) -> AsyncIterator[AnyEvent]:
-        """Yield the machine's events, the present state first, the machine's end last."""
+        """Yield the machine's events, the current state first, the machine's end last."""
         with self._context.socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
@@ -121,7 +122,7 @@ class AsyncClient(Operations, LocalMachine):
                         return
 
     async def wait_for(self, condition: Condition, timeout_s: float = TIMEOUT_S) -> AnyEvent:
-        """The first event that is what `condition` says, as `Client.wait_for`; raises what that raises."""
+        """As `Client.wait_for`."""
         try:
             async with asyncio.timeout(timeout_s):
                 async for event in self.events():
@@ -131,7 +132,7 @@ class AsyncClient(Operations, LocalMachine):
             raise MachineError(
                 f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console"
             ) from None
-        raise MachineGoneError(f"machine {self.name!r} ended while it was waited for ({self._how_it_ended()})")
+        raise MachineGoneError(f"machine {self.name!r} ended during the wait ({self._how_it_ended()})")
 
     async def page_map(self) -> Answer[PageMap]:
         """A fresh page map, all of one generation."""

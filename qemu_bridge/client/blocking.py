@@ -24,11 +24,12 @@ import zmq
 from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer, AnyEvent, ExecResult, ExitedEvent
+from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find, portable_command, shared_context
+from .local import LocalMachine, find_machine, portable_command, shared_context
 
 # As in `local`.
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _LIVENESS_MS = 250
 _EVENTS_LIVENESS_MS = 1000
-"""An end is announced; only that of a daemon that was killed has to be noticed."""
+"""The daemon announces its end; polling only detects one that was killed."""
 PAGE_MAP_TRIES = 8
 
 R = TypeVar("R")
@@ -49,7 +50,7 @@ R = TypeVar("R")
 class Client(Operations, LocalMachine):
     """A blocking client of one machine's daemon, with a method for each operation.
 
-    Any thread may use it: each has a socket of its own, and its calls are answered in order.
+    Thread-safe: each thread has a socket of its own.
     """
 
     def __init__(self, connection: Connection, timeout_s: float = TIMEOUT_S) -> None:
@@ -69,7 +70,7 @@ class Client(Operations, LocalMachine):
 
         `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
         """
-        return cls(find(name))
+        return cls(find_machine(name))
 
     def __enter__(self) -> Client:
         return self
@@ -78,7 +79,7 @@ class Client(Operations, LocalMachine):
         self.close()
 
     def close(self) -> None:
-        """Close the sockets; the machine runs on. No thread may use the client any more."""
+        """Close the sockets; the machine runs on. No thread may use the client afterwards."""
         with self._lock:
             self._is_closed = True
             sockets, self._sockets = self._sockets, []
@@ -86,10 +87,10 @@ class Client(Operations, LocalMachine):
             socket.close(linger=0)
 
     def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
-        """The daemon's answer to `operation`: what its method does.
+        """Execute `operation` and return its result; each operation's method calls this.
 
-        Raises the error that the daemon reports, `MachineGoneError` if it dies meanwhile, and `MachineError`
-        when no answer comes in time.
+        Raises the error that the daemon reports, `MachineGoneError` if it dies meanwhile, and `MachineError` after the
+        timeout.
         """
         call = messages.Call(next(self._numbers), operation, arguments)
         socket = self._socket()
@@ -115,7 +116,7 @@ class Client(Operations, LocalMachine):
                 if reply.id == call.number and reply.progress is not None and self._progress is not None:
                     self._progress(*reply.progress)
             elif not self.is_alive():
-                raise MachineGoneError(f"machine {self.name!r} ended while it was asked ({self._how_it_ended()})")
+                raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
         raise MachineError(
             f"the daemon of {self.name!r} did not answer {operation.name} in time; see {self.connection.log_path}"
         )
@@ -136,7 +137,7 @@ class Client(Operations, LocalMachine):
 
     @contextlib.contextmanager
     def progress(self, callback: Callable[[int, int], None]) -> Iterator[None]:
-        """Inside, `callback` is told how far a job is: (done, total) in bytes, pages or frames."""
+        """A context in which `callback` gets the progress of jobs: (done, total) in bytes, pages or frames."""
         self._progress = callback
         try:
             yield
@@ -144,7 +145,7 @@ class Client(Operations, LocalMachine):
             self._progress = None
 
     def stop(self) -> None:  # type: ignore[override]  # the same, and waits for the end
-        """End the machine, or detach from one that was attached; its RAM is gone when this returns."""
+        """Stop the machine, or detach from an attached one, and wait for its end; its RAM file is removed then."""
         with contextlib.suppress(MachineGoneError):
             self.call(Operations.stop, {})
         deadline = time.monotonic() + TIMEOUT_S
@@ -158,7 +159,7 @@ class Client(Operations, LocalMachine):
     def trace_arm(  # type: ignore[override]  # the same, with defaults that only a client knows
         self, options: ArmOptions | None = None, reader_pid: int | None = None
     ) -> TraceStatus:
-        """Open a window of the trace, which this process reads unless `reader_pid` says otherwise."""
+        """Arm the trace; this process is its reader unless `reader_pid` is given."""
         reader_pid = os.getpid() if reader_pid is None else reader_pid
         return self.call(Operations.trace_arm, {"options": options or ArmOptions(), "reader_pid": reader_pid})
 
@@ -167,7 +168,7 @@ class Client(Operations, LocalMachine):
         return self.call(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
     def events(self) -> Iterator[AnyEvent]:
-        """Yield the machine's events, the present state first, the machine's end last."""
+        """Yield the machine's events, the current state first, the machine's end last."""
         with shared_context().socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
@@ -185,9 +186,9 @@ class Client(Operations, LocalMachine):
                         return
 
     def wait_for(self, condition: Condition, timeout_s: float = TIMEOUT_S) -> AnyEvent:
-        """The first event that is what `condition` says: ``ready``, ``running``, ``paused``, ``exited``, or a function.
+        """Wait for the first event that matches `condition`: ``ready``, ``running``, ``paused``, ``exited``, or a function.
 
-        The present state counts. `MachineError` after `timeout_s`, `MachineGoneError` when the machine ends meanwhile.
+        The current state counts. `MachineError` after `timeout_s`, `MachineGoneError` when the machine ends meanwhile.
         """
         deadline = time.monotonic() + timeout_s
         with shared_context().socket(zmq.SUB) as socket:
@@ -205,7 +206,7 @@ class Client(Operations, LocalMachine):
                     break
             else:
                 raise MachineError(f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console")
-        raise MachineGoneError(f"machine {self.name!r} ended while it was waited for ({self._how_it_ended()})")
+        raise MachineGoneError(f"machine {self.name!r} ended during the wait ({self._how_it_ended()})")
 
     def page_map(self) -> Answer[PageMap]:
         """A fresh page map, all of one generation."""
@@ -219,9 +220,9 @@ class Client(Operations, LocalMachine):
         raise MachineError("other clients refresh the page map faster than it can be read; ask again")
 
     def heat(self) -> Heat:
-        """Have heat counted and map its arrays; close what is returned to end it.
+        """Start counting heat and map its arrays; close the result to end it.
 
-        The guest runs slower meanwhile. Any number may watch at once, and a trace be recorded beside them.
+        The guest runs slower meanwhile. Several watchers and a trace can be active at once.
         `MachineError` for a machine without the plugin (attached, a capture, KVM).
         """
         from ..trace.counters.heat import Heat
@@ -230,7 +231,7 @@ class Client(Operations, LocalMachine):
         return Heat(Path(watch.path), lambda: self.heat_unwatch(watch.watcher))
 
     def name_writer(self, writer: np.void) -> LastWriter | None:
-        """Who stored last to a page, in words, from its row of `Heat.writers`; None if no store was seen."""
+        """The last store to a page, from its row of `Heat.writers`; None if no store was seen."""
         from ..trace.counters.writers import name_writer
 
         return name_writer(self, writer, self.ram.layout)

@@ -1,4 +1,4 @@
-"""Events as they come: which one a caller waits for, and how one is read."""
+"""Decoding of events, and the conditions of `wait_for`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..wire.records import AnyEvent, ExitedEvent, ReadyEvent, Runstate, RunstateEvent
+from ..wire.event_records import AnyEvent, ExitedEvent, ReadyEvent, RunstateEvent
+from ..wire.records import Runstate
 
 Condition = str | Callable[[AnyEvent], bool]
 """``ready``, ``running``, ``paused``, ``exited``, or a function of an event."""
 
 
 def decode_event(frame: bytes) -> AnyEvent | None:
-    """The event in a message's second frame; None for one of a kind that this release does not know."""
+    """The event in a message's second frame; None for an event that this release does not know."""
     try:
         event: AnyEvent = msgspec.json.decode(frame, type=AnyEvent)
         return event
@@ -22,7 +23,7 @@ def decode_event(frame: bytes) -> AnyEvent | None:
 
 
 def matches(event: AnyEvent, condition: Condition) -> bool:
-    """Whether `event` is what `condition` waits for; a new subscriber's first event tells the present state."""
+    """Whether `event` is what `condition` waits for; a new subscriber's first event carries the current state."""
     if not isinstance(condition, str):
         return condition(event)
     if condition == "ready":

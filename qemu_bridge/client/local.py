@@ -1,9 +1,10 @@
-"""What a client reads on its own host without asking the daemon: RAM, the page map's file, processor time, liveness."""
+"""What a client reads on its own host without the daemon: RAM, the page map's file, CPU time, liveness."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -14,31 +15,38 @@ from typing import TYPE_CHECKING
 import zmq
 
 from ..errors import MachineGoneError
-from ..machine import launch
 from ..wire import connection as connections
 from ..wire.connection import Connection
 
-# Most commands never look at RAM, and NumPy takes longer to load than they to run.
+# Most commands never read RAM, and NumPy takes longer to load than they take to run.
 if TYPE_CHECKING:
     from ..memory.ram import GuestRam
     from ..wire.page_map import PageMapFile
 
 
 @functools.cache
-def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """The one ZeroMQ context of this process."""
+def _context_of(pid: int) -> zmq.Context[zmq.Socket[bytes]]:
+    # A context does not survive a fork: its threads stay behind.
     return zmq.Context()
 
 
-def find(name: str) -> Connection:
+def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
+    """The one ZeroMQ context of this process."""
+    return _context_of(os.getpid())
+
+
+def find_machine(name: str) -> Connection:
     """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
-    if launch.is_capture(name):
-        return launch.open_capture(Path(name))
+    if connections.is_capture(name):
+        # Loaded for a capture only: what starts daemons takes longer to load than most commands to run.
+        from ..machine.launch import open_capture
+
+        return open_capture(Path(name))
     return connections.find_connection(name)
 
 
 def portable_command(command: str | Sequence[str]) -> str | list[str]:
-    """`command` as text that travels: words that are no Unicode become a shell line that prints their bytes."""
+    """`command` as Unicode: words that are not become a shell line that prints their bytes."""
     if isinstance(command, str) or all(_is_unicode(word) for word in command):
         return command if isinstance(command, str) else list(command)
     return " ".join(shlex.quote(word) if _is_unicode(word) else _printed(word) for word in command)
@@ -65,11 +73,11 @@ class LocalMachine:
         self.name = connection.name
 
     def is_alive(self) -> bool:
-        """Whether its daemon lives. Costs no round trip."""
+        """Whether its daemon is alive. No round trip."""
         return connections.is_alive(self.name)
 
     def validate(self) -> None:
-        """Do nothing while the machine is there; `MachineGoneError` when it has ended. Costs no round trip."""
+        """Raise `MachineGoneError` if the machine has ended. No round trip."""
         if not self.is_alive():
             raise MachineGoneError(f"machine {self.name!r} has ended ({self._how_it_ended()})")
 
@@ -90,9 +98,9 @@ class LocalMachine:
         return PageMapFile.attach(Path(self.connection.page_map_path))
 
     def cpu_seconds(self) -> float | None:
-        """CPU time that QEMU has used so far; None for a machine that is not ours. Costs no round trip.
+        """CPU time of QEMU so far, in seconds; None unless the daemon started QEMU. No round trip.
 
-        A guest that used none since one last looked has written nothing since.
+        If it did not grow between two calls, the guest wrote nothing between them.
         """
         try:
             return None if self._cpu_clock is None else time.clock_gettime(self._cpu_clock)

@@ -1,1 +1,1 @@
-"""The daemon of one machine: it starts QEMU or attaches to what is there, and serves it until it ends."""
+"""The daemon of one machine: starts QEMU or attaches to a backend, and serves it until it ends."""

@@ -1,7 +1,7 @@
-"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's doorbell.
+"""How a running machine's trace is armed and disarmed: the daemon's side of the plugin's control block.
 
 The plugin looks at its command when a vCPU resumes, so after writing one the daemon stops the machine and continues
-it, which takes a few milliseconds. While it stands still QEMU's monitor says what the plugin cannot see: CR3 and the
+it, which takes a few milliseconds. While it is paused QEMU's monitor reports what the plugin cannot see: CR3 and the
 interrupt descriptor table of every vCPU.
 """
 
@@ -24,8 +24,8 @@ from ..wire.trace_records import ArmOptions, TraceState, TraceStatus, VcpuRing
 
 log = logging.getLogger(__name__)
 
-STOP_PATIENCE_S = 1.0
-"""How long a vCPU may go on waiting for a reader of the trace when the machine is to stop; then it drops and counts."""
+STOP_WAIT_S = 1.0
+"""How long a vCPU may keep waiting for the trace reader when the machine is to pause; after that it drops and counts."""
 
 _READER_S = 1.0
 _ANSWER_S = 5.0
@@ -38,7 +38,7 @@ _IDT = re.compile(r"\bIDT=\s*([0-9a-f]+) ([0-9a-f]+)")
 
 
 class TraceArming:
-    """Arms one machine's trace. One change at a time; `status` may be asked any time."""
+    """Arms one machine's trace. One change at a time; `status` may be called at any time."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class TraceArming:
         is_running: Callable[[], bool],
         suppress_runstate_events: Callable[[], None],
     ) -> None:
-        """Map the shared file at `path`; `suppress_runstate_events` is called before a STOP and RESUME of our own."""
+        """Map the shared file at `path`; `suppress_runstate_events` is called before each internal STOP and RESUME."""
         self.control = TraceControl(path)
         self._monitor = monitor
         self._is_running = is_running
@@ -58,12 +58,12 @@ class TraceArming:
         self._last_watcher = 0
 
     async def arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
-        """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: it opens when that goes on.
+        """Open a window; its `status`. `state` is still ``disarmed`` in a paused machine: the window opens on resume.
 
         Raises `UsageError` for invalid options, `MachineError` when a window is open already or QEMU cannot.
         """
         async with self._turn:
-            async with self._standing_still() as was_running:
+            async with self._vcpus_stopped() as was_running:
                 await self._write_initial_state()
                 self.control.want(options, reader_pid)
             if was_running and not await self._is_answered():
@@ -80,7 +80,7 @@ class TraceArming:
         """Close the window, if one is open; its `status` once no vCPU records any more."""
         async with self._turn:
             if self.control.is_armed or not self.control.is_acknowledged:
-                async with self._standing_still() as was_running:
+                async with self._vcpus_stopped() as was_running:
                     self.control.disarm()
                 if was_running and not await self._is_answered():
                     raise MachineError(_SILENT)
@@ -103,7 +103,7 @@ class TraceArming:
             return self._last_watcher
 
     async def unwatch_heat(self, watcher: int) -> None:
-        """Heat is no longer counted for `watcher`; of one that is not known nothing happens."""
+        """Stop counting heat for `watcher`; an unknown watcher is ignored."""
         async with self._turn:
             if self._watchers.pop(watcher, None) is not None:
                 await self._settle_heat()
@@ -112,7 +112,7 @@ class TraceArming:
         is_wanted = bool(self._watchers)
         if is_wanted == bool(self.control.block.heat_wanted):
             return
-        async with self._standing_still() as was_running:
+        async with self._vcpus_stopped() as was_running:
             if is_wanted:
                 await self._write_initial_state()
             self.control.want_heat(is_wanted)
@@ -131,7 +131,7 @@ class TraceArming:
                         await self.unwatch_heat(watcher)
 
     async def _disarm_after(self, reader_pid: int, generation: int) -> None:
-        """Close the window of `generation` when its reader has died: without rings no vCPU would ever notice."""
+        """Close the window of `generation` when its reader has died: a vCPU that uses no ring would not notice."""
         while self.control.block.generation == generation:
             await asyncio.sleep(_READER_S)
             if self.control.block.generation == generation and not is_alive(reader_pid):
@@ -170,18 +170,18 @@ class TraceArming:
         )
 
     async def stop_vcpus(self) -> None:
-        """QMP ``stop``, even while a vCPU waits for a reader that does not read."""
-        async with self.patient():
+        """QMP ``stop``, even while a vCPU waits for a trace reader that has stalled."""
+        async with self.bounded_waits():
             await self._monitor.execute("stop")
 
     @contextlib.asynccontextmanager
-    async def patient(self) -> AsyncIterator[None]:
-        """Inside, no vCPU waits for the reader longer than `STOP_PATIENCE_S`."""
+    async def bounded_waits(self) -> AsyncIterator[None]:
+        """A context in which no vCPU waits for the reader longer than `STOP_WAIT_S`."""
 
-        def lose_patience() -> None:
+        def stop_waiting() -> None:
             self.control.block.abandon = 1
 
-        timer = asyncio.get_running_loop().call_later(STOP_PATIENCE_S, lose_patience)
+        timer = asyncio.get_running_loop().call_later(STOP_WAIT_S, stop_waiting)
         try:
             yield
         finally:
@@ -189,8 +189,8 @@ class TraceArming:
             self.control.block.abandon = 0
 
     @contextlib.asynccontextmanager
-    async def _standing_still(self) -> AsyncIterator[bool]:
-        """Inside the vCPUs stand still; yields whether they ran before and will again."""
+    async def _vcpus_stopped(self) -> AsyncIterator[bool]:
+        """A context in which the vCPUs are stopped; yields whether they ran before and will be continued."""
         was_running = self._is_running()
         if was_running:
             self._suppress_runstate_events()

@@ -23,10 +23,10 @@ CLIENT: ContextVar[bytes] = ContextVar("client")
 
 
 class Control:
-    """What can be asked of the daemon itself."""
+    """The operations that the daemon executes itself."""
 
     def __init__(self, machine: ServedMachine, stop: Callable[[], None], jobs: Jobs) -> None:
-        """`stop` begins the end of the machine."""
+        """`stop` is called to start shutting the machine down."""
         self._machine = machine
         self._stop = stop
         self._jobs = jobs
@@ -61,11 +61,11 @@ class Control:
         await self._machine.pause()
 
     async def resume(self) -> None:
-        """Let the vCPUs run again."""
+        """Continue the vCPUs."""
         await self._machine.resume()
 
     async def stop(self) -> None:
-        """Begin to end the machine."""
+        """Start shutting the machine down."""
         self._stop()
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -74,7 +74,7 @@ class Control:
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""
-        async with self._machine.patient():
+        async with self._machine.bounded_waits():
             return await self._machine.monitor.execute(command, arguments or {})
 
     async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:

@@ -1,4 +1,4 @@
-"""The events socket: tells all clients what changed, and a new subscriber the present state."""
+"""The events socket: publishes every change to all clients, and the current state to a new subscriber."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from ..wire.records import Event, ExitedEvent, QmpEvent, ReadyEvent, RunstateEvent
+from ..wire.event_records import Event, ExitedEvent, QmpEvent, ReadyEvent, RunstateEvent
 from .state import MachineState
 
 _SUBSCRIBED = b"\x01"
@@ -25,7 +25,7 @@ class EventPublisher:
         self._state = state
 
     async def runstate(self) -> None:
-        """The vCPUs began or stopped to run."""
+        """The vCPUs started or stopped."""
         await self._publish(RunstateEvent(self._name, time.time(), self._state.runstate, self._state.ready))
 
     async def ready(self) -> None:
@@ -33,7 +33,7 @@ class EventPublisher:
         await self._publish(ReadyEvent(self._name, time.time()))
 
     async def qmp(self, name: str, data: dict[str, Any]) -> None:
-        """QEMU said so."""
+        """An event of QEMU, relayed as it is."""
         await self._publish(QmpEvent(self._name, time.time(), name, data))
 
     async def exited(self, reason: str, status: int | None) -> None:
@@ -41,7 +41,7 @@ class EventPublisher:
         await self._publish(ExitedEvent(self._name, time.time(), reason, status))
 
     async def welcome_subscribers(self) -> None:
-        """Tell each new subscriber the present state, for ever."""
+        """Send each new subscriber the current state, until cancelled."""
         while True:
             if (await self._socket.recv())[:1] == _SUBSCRIBED:
                 await self.runstate()

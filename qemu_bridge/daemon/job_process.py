@@ -1,6 +1,6 @@
-"""The jobs that this package does: ``python -m qemu_bridge.daemon.job_process NAME``, which `jobs.Jobs` starts.
+"""The jobs of this package: ``python -m qemu_bridge.daemon.job_process NAME``, which `jobs.Jobs` starts.
 
-A function here for each operation of cost `Cost.JOB`; those of the viewer are its own (`viewer.__main__`).
+It has one function per operation of cost `Cost.JOB`; the viewer's jobs are in `viewer.job`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ..client import Client
 from ..host.job import Job, JobRequest, main
+from ..wire.capture_records import Manifest, MemoryDifference
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
-from ..wire.records import Manifest, MemoryDifference
 from ..wire.trace_records import RecordResult, TopResult
 
 
@@ -24,7 +24,7 @@ def capture(job: Job, request: JobRequest) -> Manifest:
 
     options = decode_arguments(Operations.capture, request.options)
     with Client.connect(request.name) as client:
-        hooks = Hooks(job.standing_still, job.progress, job.begins_at)
+        hooks = Hooks(job.guest_paused, job.progress, job.report_draft)
         return write_capture(client, Path(options["output"]), hooks, live=options["live"], replace_old=options["force"])
 
 
@@ -38,7 +38,7 @@ def compare(job: Job, request: JobRequest) -> MemoryDifference:
 
 
 def trace_record(job: Job, request: JobRequest) -> RecordResult:
-    """Record what the machine executes; being cancelled ends the recording, not the file."""
+    """Record what the machine executes. Cancelling it ends the recording and keeps the file."""
     from ..trace.recording.record import record_trace
 
     options = decode_arguments(Operations.trace_record, request.options)

@@ -1,6 +1,6 @@
 """Jobs: operations that take seconds or minutes, each in a process of its own that the daemon watches.
 
-The daemon stops the guest for a job and lets it go on, whatever becomes of the process or of the client that asked.
+The daemon pauses the guest for a job and resumes it, whatever happens to the job's process or to the client.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ Progress = Callable[[int, int], Awaitable[None]]
 
 
 class Jobs:
-    """The jobs of one machine that are being done."""
+    """The running jobs of one machine."""
 
     def __init__(self, machine: ServedMachine) -> None:
         self._machine = machine
         self._running: dict[object, asyncio.subprocess.Process] = {}
-        self._count = self._standing_still = 0
+        self._count = self._pause_count = 0
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
-        """The result of a job, as JSON; `key` is how `cancel` knows it.
+        """Run a job and return its result as JSON; `key` identifies it to `cancel`.
 
-        Raises the error that the job reports, `MachineError` when its process dies or too many run already.
+        Raises the error that the job reports, `MachineError` when its process dies or too many jobs are running.
         """
         if self._count >= MOST_JOBS:
-            raise MachineError(f"{MOST_JOBS} jobs of this machine run already; wait for one to end")
+            raise MachineError(f"{MOST_JOBS} jobs of this machine are running already; wait for one to end")
         self._count += 1
         try:
             process = self._running[key] = await self._start(operation.name)
@@ -61,7 +61,7 @@ class Jobs:
             self._count -= 1
 
     def cancel(self, key: object) -> bool:
-        """End the job that `key` names as Ctrl-C would; whether there is one."""
+        """Interrupt the job that `key` identifies, as Ctrl-C would; False if there is none."""
         process = self._running.get(key)
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -69,7 +69,7 @@ class Jobs:
         return process is not None
 
     def end_all(self) -> None:
-        """Kill what still runs: the machine ends."""
+        """Kill all running jobs: the machine ends."""
         for process in self._running.values():
             end(process)
 
@@ -85,40 +85,40 @@ class Jobs:
         assert process.stdin is not None and process.stdout is not None
         request = JobRequest(self._machine.config.name, msgspec.Raw(arguments), os.getpid())
         process.stdin.write(msgspec.json.encode(request) + b"\n")
-        begun_at, has_paused = "", False
+        draft, has_paused = "", False
         try:
             while line := await process.stdout.readline():
                 message = msgspec.json.decode(line, type=JobMessage)
                 if message.ok is not None:
-                    begun_at = ""  # it has cleaned up after itself
+                    draft = ""  # the job has removed or renamed it
                     return _result(message)
                 if message.progress is not None:
                     await progress(*message.progress)
-                elif message.begins_at:
-                    begun_at = message.begins_at
+                elif message.draft:
+                    draft = message.draft
                 else:
                     changed = await (self._resume(has_paused) if message.ask == "resume" else self._pause())
                     has_paused = changed and message.ask == "pause"
                     process.stdin.write(b"true\n" if changed else b"false\n")
-            raise MachineError(f"the process that did {name} was killed; ask again")
+            raise MachineError(f"the process of job {name} was killed; run it again")
         finally:
             await self._resume(has_paused)
-            if begun_at:
-                await asyncio.to_thread(shutil.rmtree, Path(begun_at), ignore_errors=True)
+            if draft:
+                await asyncio.to_thread(shutil.rmtree, Path(draft), ignore_errors=True)
 
     async def _pause(self) -> bool:
-        """Stop the guest for a job; whether it ran. Of jobs that overlap the last lets it go on."""
-        if not self._standing_still and not self._machine.state.is_running:
+        """Pause the guest for a job; return whether it ran. The last of overlapping jobs resumes it."""
+        if not self._pause_count and not self._machine.state.is_running:
             return False
-        self._standing_still += 1
-        if self._standing_still == 1:
+        self._pause_count += 1
+        if self._pause_count == 1:
             await self._machine.pause()
         return True
 
     async def _resume(self, has_paused: bool) -> bool:
         if has_paused:
-            self._standing_still -= 1
-            if not self._standing_still:
+            self._pause_count -= 1
+            if not self._pause_count:
                 with contextlib.suppress(MachineError):
                     await self._machine.resume()
         return has_paused

@@ -1,37 +1,25 @@
-"""A daemon's life: start QEMU or attach to what is there, serve it, leave nothing behind.
+"""The daemon's lifecycle: start QEMU or attach to a backend, serve it, remove all files.
 
-This is the composition root: nothing else imports the parts together.
+This is the composition root: no other module imports all the parts.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ..machine.config import MachineConfig, check_ram_space
-from ..machine.launch import AttachRequest
+from ..machine.requests import AttachRequest, StartRequest
 from ..memory.addresses import RamLayout
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from ..wire.records import Origin
-from ..wire.trace_records import ArmOptions
 from .backends.backend import Backend
 from .backends.started import StartedQemu
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tracing:
-    """The plugin to load, or why there is none; `armed` asks for a window from the first instruction on."""
-
-    plugin: Path | None = None
-    reason: str = ""
-    armed: dict[str, Any] | None = None
 
 
 def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origin = Origin.STARTED) -> Connection:
@@ -59,38 +47,36 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origi
     )
 
 
-def run_machine(
-    qemu: str, config: MachineConfig, on_running: Callable[[Connection], None], tracing: Tracing | None = None
-) -> None:
-    """Start the machine on the program `qemu` and serve it until it ends; nothing of it is left behind then.
+def run_machine(request: StartRequest, on_running: Callable[[Connection], None]) -> None:
+    """Start the machine of `request` and serve it until it ends; removes all its files then.
 
-    Raises `BusyNameError` if the name is taken, `HostError` if its RAM has no room, `MachineError` if QEMU does
+    Raises `BusyNameError` if the name is taken, `HostError` if its RAM does not fit, `MachineError` if QEMU does
     not start.
     """
+    config = request.config
     layout = RamLayout.from_rule(config.machine, config.memory)
     check_ram_space(connections.ram_folder(), config.memory)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
-    tracing = tracing or Tracing()
-    trace = ram.with_suffix(".trace") if tracing.plugin else None
+    trace = ram.with_suffix(".trace") if request.plugin else None
     connection = msgspec.structs.replace(
-        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=tracing.reason
+        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=request.no_plugin
     )
-    # The logs are ours to clear only now that the name is.
+    # Old logs may be cleared only once the name is locked.
     os.ftruncate(2, 0)
     os.close(os.open(connection.console_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
     process: StartedQemu | None = None
     try:
-        # The file stands before QEMU does, so that whoever finds it can sweep up after us at any moment.
+        # Written before QEMU starts, so that any other process can clean up after us from this moment on.
         connections.write_connection(connection)
         for path, size in ((ram, config.memory), (Path(connection.page_map_path), 0)):
-            # Exclusive, so that nobody else's file, planted under the name, is taken for ours.
+            # O_EXCL: another user may have planted a file under this name.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             os.truncate(path, size)
         if trace is not None:
-            _make_trace(trace, config, ram, layout, tracing.armed)
-        process = StartedQemu(qemu, config, ram, Path(connection.console_path), tracing.plugin, trace)
+            _make_trace(trace, request, ram, layout)
+        process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace)
         connection = msgspec.structs.replace(
             connection,
             state="running",
@@ -108,21 +94,21 @@ def run_machine(
         os.close(lock)
 
 
-def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
+def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout) -> None:
+    # Imported here: a machine without the plugin needs none of it.
     from ..trace.recording import control
 
-    control.create(path, config.smp, ram, layout)
-    if armed is not None:
-        reader_pid = int(armed.pop("reader_pid"))
-        control.TraceControl(path).want(msgspec.convert(armed, ArmOptions), reader_pid)
+    control.create(path, request.config.smp, ram, layout)
+    if request.trace is not None:
+        control.TraceControl(path).want(request.trace, request.reader_pid)
 
 
 def serve_attached(request: AttachRequest, on_running: Callable[[Connection], None]) -> None:
     """Serve the QEMU, the RAM image or the capture that `request` names until it ends or is detached.
 
-    Raises `BusyNameError` if the name is taken, and what `backends.find.find_backend` raises. Neither RAM nor QEMU is ever harmed.
+    Raises `BusyNameError` if the name is taken, and what `backends.find.find_backend` raises. RAM and QEMU are never modified or ended.
     """
-    # Loaded here: a daemon that starts a machine does without captures and NumPy.
+    # Imported here: a daemon that starts a machine needs neither captures nor NumPy.
     from .backends.find import find_backend
 
     lock = connections.acquire_lock(request.name)
@@ -146,7 +132,7 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
 def _serve(
     config: MachineConfig, backend: Backend, connection: Connection, on_running: Callable[[Connection], None]
 ) -> None:
-    # Loaded while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
+    # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
     import logging
 

@@ -1,4 +1,4 @@
-"""The machine that a daemon serves: its parts, each made when it is first needed."""
+"""The machine that a daemon serves; its parts are created lazily."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .backends.backend import Backend
 from .state import MachineState
 from .worker import Worker
 
-# NumPy is loaded by the first operation that needs it, not while the guest boots and wants the processor.
+# NumPy is loaded by the first operation that needs it, not while the guest boots and needs the CPU.
 if TYPE_CHECKING:
     from ..machine.monitor import Monitor
     from ..memory.dirty import DirtyLog
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class ServedMachine:
-    """One machine, its backend and what reads it.
+    """One machine, its backend and its readers.
 
     Attributes:
-        config, backend, connection: what was asked for, what stands behind it, how clients find it.
+        config, backend, connection: the requested machine, what runs it, how clients find it.
         state: runstate and readiness.
         worker: answers questions about RAM.
-        monitor: QMP; set once the backend is connected.
+        monitor: the QMP connection; set once the backend is connected.
     """
 
     monitor: Monitor
@@ -39,28 +39,28 @@ class ServedMachine:
         self.backend = backend
         self.connection = connection
         self.shell = backend.shell()
-        self.state = MachineState(config.name, backend.is_still, ready=not backend.signals_ready)
+        self.state = MachineState(config.name, backend.is_static, ready=not backend.signals_ready)
         self.worker = Worker(
             Path(connection.ram_path), connection.layout, Path(connection.page_map_path), backend.symbols
         )
 
     @cached_property
     def ram(self) -> GuestRam:
-        """Its RAM, mapped read-only."""
+        """Guest RAM, mapped read-only."""
         from ..memory.ram import GuestRam
 
         return GuestRam(Path(self.connection.ram_path), self.connection.layout)
 
     @cached_property
     def dirty_log(self) -> DirtyLog:
-        """Which pages changed since when."""
+        """The log of changed pages."""
         from ..memory.dirty import DirtyLog, choose_strategy
 
         return DirtyLog(choose_strategy(self.ram, self.backend.pid), self.ram.page_count)
 
     @property
     def epoch(self) -> int:
-        """The dirty log's epoch; 0 as long as nobody asked for changed pages."""
+        """The dirty log's epoch; 0 until the first `dirty`."""
         return self.dirty_log.epoch if "dirty_log" in vars(self) else 0
 
     @cached_property
@@ -75,22 +75,22 @@ class ServedMachine:
         return TraceArming(Path(path), self.monitor, lambda: self.state.is_running, self.state.suppress_runstate_events)
 
     async def pause(self) -> None:
-        """Stop the vCPUs, even while one waits for a reader of the trace that does not read."""
+        """Stop the vCPUs, even while one waits for a trace reader that has stalled."""
         if self.connection.trace_path:
             await self.trace.stop_vcpus()
         else:
             await self.monitor.execute("stop")
 
     async def resume(self) -> None:
-        """Let the vCPUs run again."""
+        """Continue the vCPUs."""
         await self.monitor.execute("cont")
 
-    def patient(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Inside, QEMU may have to stop the vCPUs first; none waits long for a reader of the trace."""
-        return self.trace.patient() if self.connection.trace_path else contextlib.nullcontext()
+    def bounded_waits(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """A context in which QEMU may stop the vCPUs: none waits long for the trace reader."""
+        return self.trace.bounded_waits() if self.connection.trace_path else contextlib.nullcontext()
 
     def reset(self) -> None:
-        """The guest was reset: what was known of the old one goes."""
+        """Drop all state of the guest before its reset."""
         self.worker.restart()
         self.shell.forget()
         self.state.ready = not self.backend.signals_ready

@@ -1,9 +1,9 @@
-"""The service of one machine: answers requests by the operation table, and tells everybody what changed.
+"""The service of one machine: dispatches requests by the operation table and publishes events.
 
 Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
 
-* control (ROUTER): a request, a reply to whoever asked;
-* events (XPUB): what changed, to everybody; a new subscriber first gets the present state.
+* control (ROUTER): requests and their replies;
+* events (XPUB): changes, to all subscribers; a new subscriber first gets the current state.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 READY_LINE = b"glassbox: ready"
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 CONSOLE_LIMIT = 64 << 20
-"""Bytes of console log; the guest decides how fast it grows, so it starts over when it is full."""
+"""Limit of the console log in bytes: the guest decides how fast it grows, so it starts over when full."""
 
 
 class Service:
@@ -52,7 +52,7 @@ class Service:
         self._tasks = TaskSet()
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
-        """Serve until the machine ends or somebody asks to stop. `on_running` is called once it answers."""
+        """Serve until the machine ends or a client stops it. `on_running` is called once the service answers."""
         machine, backend = self._machine, self._machine.backend
         context = zmq.asyncio.Context()
         self._control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
@@ -61,7 +61,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         if backend.idle_timeout_s is not None:
-            # Before anybody can connect: who comes earlier would only be seen to leave.
+            # Before a client can connect: of an earlier one only the disconnect would be seen.
             clients = self._control.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
             self._tasks.start(self._end_when_unused(clients, backend.idle_timeout_s), "clients")
         try:
@@ -76,7 +76,7 @@ class Service:
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")
                 await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():
-                    async with machine.patient():
+                    async with machine.bounded_waits():
                         await backend.end(machine.monitor)
         finally:
             self._jobs.end_all()
@@ -102,7 +102,7 @@ class Service:
             self._tasks.start(self._answer(identity, frames), "request")
 
     async def _answer(self, identity: bytes, frames: list[bytes]) -> None:
-        """Answer one request, whatever it is: a client's mistake in its words, a fault of ours with its traceback in the log."""
+        """Answer one request. A client's mistake is reported to it; a fault of the daemon is logged with its traceback."""
         frame = frames[0] if frames else b""
         number: int | str | None = None
         blobs: list[bytes] = []
@@ -152,7 +152,7 @@ class Service:
             await self._events.qmp(name, dict(cast("Mapping[str, Any]", event.get("data") or {})))
 
     async def _watch_console(self) -> None:
-        # The guest's init says in one line when user space is up, after every boot.
+        # The guest's init prints one line when user space is up, after every boot.
         state, path = self._machine.state, self._machine.connection.console_path
         tail, since = b"", time.monotonic()
         with open(path, "rb") as console:
@@ -164,8 +164,8 @@ class Service:
                 if READY_LINE in tail:
                     tail, state.ready = b"", True
                     await self._events.ready()
-                await state.running.wait()  # a guest that stands still says nothing
-                # Often while a boot may end any moment, less and less while nothing comes.
+                await state.running.wait()  # a paused guest prints nothing
+                # Poll often during a boot, then back off.
                 if state.ready:
                     since = time.monotonic()
                 waited = time.monotonic() - since
@@ -174,8 +174,8 @@ class Service:
                 )
 
     async def _end_when_unused(self, clients: zmq.asyncio.Socket, idle_s: float) -> None:
-        # A capture is opened by whoever names it, and nobody ever stops it: it goes when its clients have gone. The
-        # operating system closes the socket of one that was killed, so none is forgotten.
+        # A capture's daemon is started by the first client and stopped by none: it ends when no client is connected.
+        # The operating system closes the socket of a killed client, so the count stays right.
         connected = 0
         with clients:
             while connected > 0 or await clients.poll(int(idle_s * 1e3)):

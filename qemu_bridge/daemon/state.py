@@ -1,4 +1,4 @@
-"""What the daemon knows of its machine from moment to moment: runstate and readiness, and who waits for a change."""
+"""The machine's current state: runstate and readiness, and the waiters for a change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class MachineState:
     """Runstate and readiness of one machine.
 
     Attributes:
-        runstate: as QEMU said last.
-        ready: the guest's user space is up, as far as anybody can say.
+        runstate: the last one that QEMU reported.
+        ready: the guest's user space is up, as far as can be known.
         running: set while the vCPUs run.
     """
 
-    def __init__(self, name: str, is_still: bool, ready: bool) -> None:
+    def __init__(self, name: str, is_static: bool, ready: bool) -> None:
         self._name = name
-        self._is_still = is_still
+        self._is_still = is_static
         self._suppressed = 0
         self.runstate = Runstate.RUNNING
         self.ready = ready
@@ -34,22 +34,22 @@ class MachineState:
 
     @property
     def grade(self) -> Grade:
-        """How far what is read now is of one moment."""
+        """The grade of what is read now."""
         if self._is_still:
             return Grade.CAPTURE
         return Grade.LIVE if self.is_running else Grade.PAUSED
 
     def set_running(self, is_running: bool) -> None:
-        """The vCPUs run, or stand still, from now on."""
+        """Record that the vCPUs now run, or are stopped."""
         self.runstate = Runstate.RUNNING if is_running else Runstate.PAUSED
         (self.running.set if is_running else self.running.clear)()
 
     def suppress_runstate_events(self) -> None:
-        """A STOP and a RESUME are coming that change nothing for anybody: the daemon's own."""
+        """Hide the next STOP and RESUME from clients: they are the daemon's own."""
         self._suppressed += 2
 
     def take_suppressed(self) -> bool:
-        """Whether the STOP or RESUME that has just come is one of those."""
+        """Whether the STOP or RESUME just received is to be hidden."""
         is_ours = self._suppressed > 0
         self._suppressed -= is_ours
         return is_ours

@@ -1,7 +1,7 @@
-"""Asks the process that reads guest RAM (`worker_process`), so that a slow or hostile guest never blocks the control socket.
+"""Client of the process that reads guest RAM (`worker_process`), so that a slow or hostile guest never blocks the control socket.
 
-A question that exceeds its time is answered with an error and the process is replaced; so is one that dies, at whatever
-moment. Only pipes join us: what a killed daemon leaves behind is nothing.
+A question that exceeds its time budget is answered with an error and the process is replaced, and so is one that crashes.
+They share only pipes, so a killed daemon leaves no worker behind.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _QUEUE_TIMEOUT_S = 25.0
 
 
 class Worker:
-    """One process that answers questions, one at a time; it is started by the first.
+    """One process that answers questions, one at a time; the first question starts it.
 
     Attributes:
-        queue_timeout_s: how long a question may wait for those before it; with its own time less than clients wait.
+        queue_timeout_s: how long a question may wait in the queue; queue and budget together stay below the client's timeout.
     """
 
     def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
-        """Ask of the RAM at `ram_path`; `symbols` is a folder of the kernel's symbols to use instead of the cache."""
+        """Read the RAM at `ram_path`; `symbols` is a folder of kernel symbols to use instead of the cache."""
         regions = tuple((int(region.start), int(region.offset), region.size) for region in layout.regions)
         self._setup = Setup(
             os.getpid(), str(ram_path), regions, str(page_map_path), None if symbols is None else str(symbols)
@@ -55,12 +55,12 @@ class Worker:
         epoch: int = 0,
         timeout_s: float = QUERY_TIMEOUT_S,
     ) -> tuple[bytes, list[bytes]]:
-        """(JSON, frames) of the answer; raises the error that the worker reports, `MachineError` after `timeout_s`."""
+        """The answer as (JSON, frames); raises the error that the worker reports, `MachineError` after `timeout_s`."""
         try:
             await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
         except TimeoutError:
             raise MachineError(
-                f"{operation.name} waited {self.queue_timeout_s:g} s behind other questions and was given up; ask again"
+                f"{operation.name} waited {self.queue_timeout_s:g} s in the queue and was dropped; ask again"
             ) from None
         try:
             question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
@@ -68,15 +68,15 @@ class Worker:
         except TimeoutError:
             self.restart()
             raise MachineError(
-                f"{operation.name} took longer than {timeout_s:g} s and was given up; pause the machine and ask again"
+                f"{operation.name} exceeded its time budget of {timeout_s:g} s; pause the machine and ask again"
             ) from None
         except (asyncio.IncompleteReadError, ConnectionError, OSError):
             self.restart()
             raise MachineError(
-                f"the worker crashed while answering {operation.name}; ask again, a new one takes its place"
+                f"the worker crashed while answering {operation.name}; ask again, a new worker is started"
             ) from None
         except BaseException:
-            # Whoever waited has gone: an answer that nobody takes must not be taken for the next one's.
+            # The waiter was cancelled: its late answer must not be taken for the next question's.
             self.restart()
             raise
         finally:
@@ -87,9 +87,7 @@ class Worker:
 
     async def _exchange(self, question: bytes) -> Reply:
         if self._process is not None and self._process.returncode is not None:
-            logger.warning(
-                "the worker ended with status %s while idle; a new one takes its place", self._process.returncode
-            )
+            logger.warning("the worker ended with status %s while idle; starting a new one", self._process.returncode)
             self._process = None
         if self._process is None:
             self._process = await self._start()
@@ -114,7 +112,7 @@ class Worker:
         return process
 
     def restart(self) -> None:
-        """End the process; the next question starts a new one, which knows nothing of the old guest."""
+        """End the process; the next question starts a new one without state of the old guest."""
         process, self._process = self._process, None
         if process is not None:
             end(process)
@@ -134,7 +132,7 @@ def end(process: asyncio.subprocess.Process) -> None:
 
 
 async def finish(process: asyncio.subprocess.Process) -> None:
-    """Wait until `process`, which was told to end, has ended, and close our ends of its pipes."""
+    """Wait until `process` has ended, after it was asked to, and close its pipes."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.close()
     with contextlib.suppress(OSError):

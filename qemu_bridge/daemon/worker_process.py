@@ -1,7 +1,7 @@
-"""The worker's own process: ``python -m qemu_bridge.daemon.worker_process``, which `worker.Worker` starts and asks.
+"""The worker process: ``python -m qemu_bridge.daemon.worker_process``, started by `worker.Worker`.
 
-Messages on standard input and output are MessagePack, each behind its length (4 bytes, little-endian). The first says what to
-read from (`Setup`), each further one is a `Question` and is answered by one `Reply`.
+Messages on standard input and output are MessagePack, each prefixed by its length (4 bytes, little-endian). The first is a
+`Setup`; each further one is a `Question`, answered by one `Reply`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MEMORY_BYTES = 4 << 30
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What the worker reads from. `symbols` is a folder of the kernel's symbols to use instead of the shared cache."""
+    """The RAM that the worker reads. `symbols` is a folder of kernel symbols to use instead of the shared cache."""
 
     parent_pid: int
     ram_path: str
@@ -41,7 +41,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question: an operation, its arguments as JSON, and what RAM it is about."""
+    """An operation, its arguments as JSON, and the state of RAM when it was asked."""
 
     operation: str
     arguments: bytes
@@ -50,7 +50,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer as JSON with raw frames behind it, or the class and text of an error."""
+    """An answer as JSON with its raw frames, or the class and message of an error."""
 
     result: bytes = b""
     frames: list[bytes] = []
@@ -61,7 +61,7 @@ class Reply(msgspec.Struct, frozen=True):
 def main() -> int:
     """Answer questions until standard input ends; return the exit status."""
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What an overlay prints belongs into the log, not between the answers.
+    # What an overlay prints goes to the log, not between the answers.
     os.dup2(2, 1)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     setup = msgspec.msgpack.decode(_read(source), type=Setup)
@@ -80,14 +80,14 @@ def _read(source: BinaryIO) -> bytes:
     return source.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
 
 
-def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`, whose import takes NumPy along
+def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`; importing it loads NumPy
     from ..introspection.questions import Questions
     from ..memory.ram import GuestRam
 
     layout = RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in setup.regions))
     _bound_memory(layout.size)
     if setup.symbols is not None:
-        # Its own symbols, and its own only: what a capture from elsewhere says of a kernel must not reach other machines.
+        # Only its own symbols: a foreign capture's claims about a kernel must not reach other machines through the cache.
         from ..kernel.symbols import cache
 
         cache.read_only_in(Path(setup.symbols))
@@ -95,7 +95,7 @@ def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`, whose import tak
 
 
 def _bound_memory(ram_bytes: int) -> None:
-    """Let this process take so much memory of its own and no more, whatever a guest makes it ask for."""
+    """Limit this process's own memory, whatever a guest makes it allocate."""
     limit = min(_MEMORY_BYTES + ram_bytes // 4, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     given = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
@@ -103,7 +103,7 @@ def _bound_memory(ram_bytes: int) -> None:
 
 
 def _answer(questions: Any, question: Question) -> Reply:  # noqa: ANN401  # as `_open`
-    """The reply to a question: what an overlay or a hostile guest throws becomes an error that travels."""
+    """The reply to a question; an exception caused by an overlay or a hostile guest becomes an error reply."""
     name = question.operation
     try:
         arguments = messages.decode_arguments(BY_NAME[name], question.arguments)
@@ -114,7 +114,7 @@ def _answer(questions: Any, question: Question) -> Reply:  # noqa: ANN401  # as 
     except MemoryError:
         return _failed(
             GuestError(
-                f"{name} needs more memory than it may have; is the guest's RAM damaged? pause the machine and ask again"
+                f"{name} exceeded its memory budget; is the guest's RAM damaged? pause the machine and ask again"
             )
         )
     except Exception as error:
@@ -125,7 +125,7 @@ def _answer(questions: Any, question: Question) -> Reply:  # noqa: ANN401  # as 
         logger.exception("%s failed", name)
         return _failed(
             GuestError(
-                f"guest RAM cannot be understood ({type(error).__name__}: {error}); pause the machine and ask again"
+                f"guest RAM cannot be interpreted ({type(error).__name__}: {error}); pause the machine and ask again"
             )
         )
 

@@ -1,1 +1,1 @@
-"""What the operating system gives: files that are opened with care, text that is safe to print, named tasks."""
+"""Operating system support: safe file access, printable text, named tasks, jobs."""

@@ -1,7 +1,7 @@
-"""A job: long work that a daemon has a process of its own do, on pipes (docs/protocol.md, "Jobs").
+"""A job: long work in a process of its own that a daemon controls over pipes (docs/protocol.md, "Jobs").
 
-The process reads one JSON object from standard input, `JobRequest`, and writes a line of JSON for each `JobMessage`: how far it is,
-what it asks of the daemon, and last its result or why it failed. Nothing else goes to standard output.
+The process reads one JSON object from standard input, a `JobRequest`, and writes each `JobMessage` as a line of JSON: progress,
+requests to the daemon, and last its result or error. Nothing else goes to standard output.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """What to do: on which machine, with which options; 0 for a parent means that nobody has to be outlived."""
+    """The machine and the arguments of a job. It ends with process `parent_pid`, unless that is 0."""
 
     name: str
     options: msgspec.Raw
@@ -36,14 +36,14 @@ class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         progress: (done, total).
-        ask: ``pause`` or ``resume``; the daemon answers with a line ``true`` or ``false``: whether that changed anything.
-        begins_at: a folder or file that has to go if the job is killed.
-        ok: it ended, with `result`, or `kind` and `message` of an error.
+        ask: ``pause`` or ``resume``; the daemon answers ``true`` or ``false``, a line each: whether the runstate changed.
+        draft: a folder or file to remove if the job is killed.
+        ok: the job ended, with `result`, or with `kind` and `message` of an error.
     """
 
     progress: tuple[int, int] | None = None
     ask: str = ""
-    begins_at: str = ""
+    draft: str = ""
     ok: bool | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
     kind: str = ""
@@ -51,37 +51,37 @@ class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Job:
-    """The process's own end of the pipes."""
+    """The job process's end of the pipes."""
 
     def __init__(self) -> None:
         self._requests = os.fdopen(os.dup(0), "rb")
         self._messages = os.fdopen(os.dup(1), "wb")
-        # What a library prints belongs into the log, not between the messages.
+        # What a library prints goes to the log, not between the messages.
         os.dup2(2, 1)
 
     def read_request(self) -> JobRequest:
-        """What to do; from now on the process ends with its parent."""
+        """Read the request; from now on the process ends with its parent."""
         request = msgspec.json.decode(self._requests.readline(), type=JobRequest)
         if request.parent_pid:
             die_with_parent(request.parent_pid)
         return request
 
     def send(self, message: JobMessage) -> None:
-        """Write a line."""
+        """Send a message to the daemon."""
         self._messages.write(msgspec.json.encode(message) + b"\n")
         self._messages.flush()
 
     def progress(self, done: int, total: int) -> None:
-        """Tell how far the job is."""
+        """Report progress."""
         self.send(JobMessage(progress=(done, total)))
 
-    def begins_at(self, path: Path) -> None:
-        """Tell what has to go if the job is killed."""
-        self.send(JobMessage(begins_at=str(path)))
+    def report_draft(self, path: Path) -> None:
+        """Name the file or folder to remove if the job is killed."""
+        self.send(JobMessage(draft=str(path)))
 
     @contextmanager
-    def standing_still(self) -> Iterator[bool]:
-        """Inside, the guest does not run; yields whether it was made to stand still. It is the daemon that does both."""
+    def guest_paused(self) -> Iterator[bool]:
+        """A context in which the daemon keeps the guest paused; yields whether this paused it."""
         was_running = self._ask("pause")
         try:
             yield was_running
@@ -94,7 +94,7 @@ class Job:
 
 
 def run_job(name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
-    """Do the job called `name`, one of `functions`; return the exit status. SIGTERM ends it as Ctrl-C would."""
+    """Run the job `name`, one of `functions`; return the exit status. SIGTERM cancels it as Ctrl-C does."""
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -107,7 +107,7 @@ def run_job(name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]]
         job.send(JobMessage(ok=False, kind=type(error).__name__, message=str(error)))
         return error.exit_status
     except KeyboardInterrupt:
-        job.send(JobMessage(ok=False, kind="MachineError", message=f"{name} was cancelled; nothing of it is left"))
+        job.send(JobMessage(ok=False, kind="MachineError", message=f"{name} was cancelled; its files were removed"))
         return 130
     except Exception as error:
         logger.exception("%s failed", name)
@@ -122,12 +122,12 @@ def run_job(name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
-    # Once: what is finished on the way out must not be cut short.
+    # Only once: clean-up must not be interrupted.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 
 def main(functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
-    """The job that the command line names."""
+    """Run the job that the command line names."""
     return run_job(sys.argv[-1], functions)

@@ -1,4 +1,4 @@
-"""JSON as types: what a document may hold."""
+"""Types of JSON documents."""
 
 from __future__ import annotations
 

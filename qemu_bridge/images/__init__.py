@@ -1,4 +1,4 @@
-"""Guest images: a kernel and an initramfs made from a recipe, once, and kept in the cache.
+"""Guest images: a kernel and an initramfs, built once from a recipe and cached.
 
 >>> image = build_image("alpine", progress=print)
 >>> image.kernel, image.initrd, image.command_line      # what QEMU's -kernel, -initrd and -append take
@@ -29,13 +29,13 @@ __all__ = [
 
 
 def build_image(name: str, *, progress: Callable[[str], None] = lambda line: None) -> BuiltImage:
-    """Image `name`, built now unless it is there; `progress` gets a line for each step that takes time.
+    """Image `name`, built now unless it is cached; `progress` gets a line for each step that takes time.
 
     Raises `UsageError` for an unknown name, `ImageError` when a part is unavailable everywhere or invalid.
     """
     if (found := find_image(name)) is not None:
         return found
-    # Imported only to build: clients for mirrors and archives take longer to load than a built image to find.
+    # Imported only to build: loading mirror and archive clients takes longer than finding a built image.
     from .build import build
 
     return build(name, progress)

@@ -1,4 +1,4 @@
-"""Building a guest image: fetch its parts, put them together, store them in the cache whole or not at all."""
+"""Building a guest image: fetch its parts, assemble them, store them in the cache atomically."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _reported(recipe: Recipe) -> Iterator[None]:
     except OSError as error:
         reason = f"{error.strerror}: {error.filename or cache_folder()}"
         raise ImageError(
-            f"image {recipe.name} cannot be stored ({reason}); make room there, or make it writable"
+            f"image {recipe.name} cannot be stored ({reason}); free space there, or make it writable"
         ) from None
 
 
@@ -101,13 +101,15 @@ def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
         downloads = cache_folder() / "downloads"
         tree = _read_rootfs(recipe, downloads, progress)
         kernel = find_kernel(recipe, downloads, progress)
-        _furnish(tree, recipe, kernel)
+        _add_system_files(tree, recipe, kernel)
         progress(f"building image {recipe.name} with kernel {kernel.release} from {kernel.source}")
         _store(recipe, kernel, compress(tree.to_cpio()))
         _log.info("built image %s in %.1f s", recipe.name, time.monotonic() - started)
     image = find_built(recipe)
     if image is None:
-        raise ImageError(f"image {recipe.name} was built and is gone; is {cache_folder()} being emptied? Try again")
+        raise ImageError(
+            f"image {recipe.name} was built and has disappeared; is {cache_folder()} being emptied? try again"
+        )
     return image
 
 
@@ -130,7 +132,7 @@ def _is_program(path: str) -> bool:
     return path.removeprefix("usr/").startswith(("bin/", "sbin/"))
 
 
-def _furnish(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
+def _add_system_files(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
     """Add what every guest needs: init, a console to open, a shell, accounts, the kernel's modules."""
     for path in ("bin", "sbin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "usr/sbin"):
         if path not in tree:

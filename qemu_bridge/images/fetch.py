@@ -1,8 +1,8 @@
-"""Verified downloads: a file from the first mirror that has it, checked, kept in the cache, never half there.
+"""Verified downloads: a file from the first mirror that has it, checked and cached atomically.
 
 Mirrors are folders named by an address: ``https://…/``, ``http://…/`` or ``file:///…/``. The environment
-variable ``GLASSBOX_IMAGE_MIRROR`` (an address or the path of a folder) goes before those of the recipe. A
-file whose checksum is not known is taken from ``https`` and ``file`` only: nothing else authenticates it.
+variable ``GLASSBOX_IMAGE_MIRROR`` (an address or the path of a folder) comes before those of the recipe. A
+file without a known checksum is accepted from ``https`` and ``file`` only: nothing else authenticates it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _WrongContentError(Exception):
 
 
 def order_mirrors(mirrors: tuple[str, ...]) -> tuple[str, ...]:
-    """Addresses in the order of trying: that of ``GLASSBOX_IMAGE_MIRROR`` first; each ends with a slash."""
+    """Addresses in the order tried: that of ``GLASSBOX_IMAGE_MIRROR`` first; each ends with a slash."""
     chosen = os.environ.get(MIRROR_VARIABLE, "").strip()
     if chosen and "://" not in chosen:
         chosen = Path(chosen).expanduser().absolute().as_uri()
@@ -79,7 +79,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
         except (OSError, http.client.HTTPException, ValueError, _WrongContentError) as error:
             reasons.append(f"{url}: {_reason(error)}")
             refused |= isinstance(error, _WrongContentError)
-            _log.info("mirror does not do: %s", reasons[-1])
+            _log.info("mirror failed: %s", reasons[-1])
             continue
         if kept:
             write_atomic(kept, content)
@@ -110,7 +110,7 @@ def _read_kept(path: Path, checksum: str) -> bytes | None:
 
 def _download(url: str, checksum: str | None) -> bytes:
     if checksum is None and urllib.parse.urlsplit(url).scheme == "http":
-        raise ValueError("plain http cannot be trusted with a file whose checksum is not known")
+        raise ValueError("plain http is not accepted for a file without a known checksum")
     content, started = bytearray(), time.monotonic()
     with _open(url) as (stream, expected):
         while chunk := stream.read(_CHUNK):

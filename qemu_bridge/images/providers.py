@@ -1,7 +1,7 @@
-"""Where a kernel comes from: each provider returns one or says why it has none.
+"""Providers of kernels: each returns a kernel or says why it has none.
 
 ``alpine`` takes the file that the recipe names from the mirrors; ``debian`` the kernel of a distribution's own signed
-package, Debian's or Ubuntu's; ``file`` one on this machine. ``GLASSBOX_KERNEL`` names a file that goes before them all.
+package, Debian's or Ubuntu's; ``file`` one on this machine. ``GLASSBOX_KERNEL`` names a file that overrides them all.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def find_kernel(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
     if (path := chosen_kernel()) is not None:
         kernel = _read_kernel_file(path)
         if not has_types(_unpacked(kernel)):
-            progress(f"{path} carries no BTF types, so its processes and most of its pages will have no names")
+            progress(f"{path} carries no BTF types, so its processes and most of its pages stay unnamed")
         return kernel
     reasons = []
     for name in recipe.kernel_providers:

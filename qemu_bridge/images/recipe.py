@@ -46,7 +46,7 @@ DEFAULT_COMMAND_LINE = "console=ttyS0"
 
 
 KERNEL_VARIABLE = "GLASSBOX_KERNEL"
-"""Names a kernel file that goes before what recipes ask for."""
+"""Names a kernel file that overrides the recipe's providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class Recipe:
     Attributes:
         rootfs: tar of the root file system on the mirrors, None for an image made of packages.
         rootfs_packages: Debian packages whose files make up the root file system instead.
-        mirrors: addresses of folders, in the order of trying.
+        mirrors: addresses of folders, in the order tried.
         fallback: recipe to take when no mirror has `rootfs`.
-        kernel_providers: names out of `PROVIDERS`, in the order of trying.
+        kernel_providers: names out of `PROVIDERS`, in the order tried.
         init: the guest's first program.
         digest: hex hash of the recipe's text and of `init`.
     """

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from ..errors import AddressError, GlassBoxError, NoTypesError, UsageError
-from ..memory.addresses import PhysicalAddress, VirtualAddress, format_size
-from ..wire.operations import MAX_READ_BYTES, MAX_READ_RANGES
+from ..errors import GlassBoxError, NoTypesError, UsageError
+from ..memory.addresses import PhysicalAddress, VirtualAddress
 from ..wire.records import (
     Answer,
     Blob,
@@ -38,6 +37,7 @@ from ..wire.records import (
     TargetMemory,
     TypeLayout,
 )
+from .memory_reads import check_ranges, read_ranges
 
 # NumPy and the readers behind the questions are imported by the first question that needs them: a worker that is asked
 # for `ps` alone answers a third of a second sooner.
@@ -211,17 +211,8 @@ class Questions:
         self, ranges: tuple[tuple[int, int], ...], space: MemorySpace, pid: int | None
     ) -> Answer[tuple[Blob | None, ...]]:
         """The bytes of each (address, size) of `ranges`, None for a range that is not wholly there."""
-        _check_ranges(ranges)
-        read = self._reader(space, pid)
-        blobs: list[Blob | None] = []
-        skipped: list[str] = []
-        for address, size in ranges:
-            try:
-                blobs.append(Blob(read(address, size)))
-            except AddressError as error:
-                blobs.append(None)
-                skipped.append(f"{size} bytes at {address:#x}: {str(error).split(';')[0]}")
-        return self._answer(tuple(blobs), skipped)
+        check_ranges(ranges)
+        return self._answer(*read_ranges(ranges, self._reader(space, pid)))
 
     def _reader(self, space: MemorySpace, pid: int | None) -> Callable[[int, int], bytes]:
         if space is MemorySpace.PHYSICAL:
@@ -327,21 +318,6 @@ class Questions:
         page_map = self.newest_page_map(self._grade)
         page_map = replace(page_map, generation=self._page_map_file.publish(page_map).generation)
         return GuestSources(self._ram, self._kernel, self._context_or_none(), page_map)
-
-
-def _check_ranges(ranges: tuple[tuple[int, int], ...]) -> None:
-    """`UsageError` for more than a call may read; every number is looked at before anything is read."""
-    if len(ranges) > MAX_READ_RANGES:
-        raise UsageError(f"{len(ranges)} ranges are too many for one call; ask for {MAX_READ_RANGES} at a time")
-    for address, size in ranges:
-        if not 0 <= address < 1 << 64 or not 0 <= size <= MAX_READ_BYTES:
-            raise UsageError(
-                f"{size} bytes at {address:#x} cannot be read; give addresses of 64 bits and sizes up to {format_size(MAX_READ_BYTES)}"
-            )
-    if (total := sum(size for _, size in ranges)) > MAX_READ_BYTES:
-        raise UsageError(
-            f"{total} bytes are too many for one call; ask for {format_size(MAX_READ_BYTES)} at a time, or map the RAM file"
-        )
 
 
 def _find_symbols(symbols: GuestSymbols, wanted: str) -> list[Symbol]:

@@ -1,1 +1,1 @@
-"""One QEMU: its command line, how it is launched, its QMP monitor, the shell inside the guest."""
+"""One QEMU: its command line, its launch, its QMP monitor, the shell inside the guest."""

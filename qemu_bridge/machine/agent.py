@@ -1,7 +1,7 @@
 """The guest's root shell on its second serial port: run a command, get its output and exit status.
 
 The shell prompts and echoes nothing. Each command travels as one line, in base64 so that no byte of it means
-anything to the line, and ends with a nonce that no output can hold by accident::
+special to the shell, and ends with a random nonce that marks its end::
 
     timeout -k 2 60 sh -c "exec 2>&1; $(echo bHM= | base64 -d)" </dev/null 2>/dev/null; printf '\\n%s %d\\n' 6f2c… $?
 """
@@ -23,7 +23,7 @@ _GRACE_S = 5.0
 
 
 class Agent:
-    """One shell, one command at a time; others wait their turn."""
+    """One shell that runs one command at a time; further calls queue."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -33,15 +33,13 @@ class Agent:
         self._pending: bytes | None = None
 
     async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-        """(output, exit status) of `command` in the guest: a shell line, or words that are quoted for it.
+        """Run `command`, a shell line or words to be quoted; return (output, exit status).
 
-        Standard error comes in the same stream. After `timeout_s` the guest ends the command (status 143);
-        `MachineError` if even that is not reported.
+        Output includes standard error. After `timeout_s` the guest kills the command (status 143);
+        `MachineError` if the guest does not report even that.
         """
         if not 0 < timeout_s <= LONGEST_S:
-            raise UsageError(
-                f"a command cannot be given {timeout_s:g} s; give it more than 0 and at most {LONGEST_S:g}"
-            )
+            raise UsageError(f"a timeout of {timeout_s:g} s is unsupported; give more than 0 and at most {LONGEST_S:g}")
         line = command if isinstance(command, str) else shlex.join(command)
         nonce = secrets.token_hex(16)
         wire = _wrap(line, timeout_s, nonce)
@@ -49,7 +47,7 @@ class Agent:
             async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
                 reader, writer = await self._open()
                 if self._pending is not None:
-                    # An earlier command that timed out may still answer; its output must not be taken for ours.
+                    # An earlier command that timed out may still answer; skip its output.
                     await self._collect(reader)
                 writer.write(wire)
                 self._pending = nonce.encode()
@@ -64,7 +62,7 @@ class Agent:
             raise MachineGoneError("the machine ended while it ran the command") from None
 
     def forget(self) -> None:
-        """Wait for no earlier answer: the shell that would have given it went with a reset of the guest."""
+        """Discard pending answers: a reset of the guest ended the shell."""
         self._pending = None
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -89,6 +87,6 @@ class Agent:
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
     encoded = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
     limit = max(1, round(timeout_s))
-    # timeout remarks on what it kills; the command's own standard error goes where its output goes.
+    # `timeout` prints a remark when it kills; the command's own standard error goes to its output.
     command = f'timeout -k 2 {limit} sh -c "exec 2>&1; $(echo {encoded} | base64 -d)" </dev/null 2>/dev/null'
     return f"{command}; printf '\\n%s %d\\n' {nonce} $?\n".encode()

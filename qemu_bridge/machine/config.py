@@ -1,4 +1,4 @@
-"""The machine: what is asked for, and the QEMU command line that gives it, as a pure function.
+"""A machine's configuration, and the QEMU command line for it as a pure function.
 
 >>> config = MachineConfig(name="demo", kernel=Path("vmlinux"), initrd=Path("initrd"), append="quiet")
 >>> qemu_argv("qemu-system-x86_64", config, Endpoints(Path("/dev/shm/demo.ram"), Path("demo.qmp"), Path("console.log"), 3, 4))[:2]
@@ -19,12 +19,9 @@ from tcg_plugin import abi
 
 from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
+from .choices import ACCELERATORS, MACHINES
 
 RAM_BACKEND = "ram"
-MACHINES = ("pc", "q35")
-LAYOUTS = (*MACHINES, "flat")
-"""How a raw RAM image may be laid out: as on a machine type, or without a hole."""
-ACCELERATORS = ("tcg", "kvm")
 _ADVICE = (
     f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"
     " (Debian: qemu-system-x86, on Debian 12 from its backports) or run ./bootstrap"
@@ -54,13 +51,13 @@ class MachineConfig:
     qemu_args: tuple[str, ...] = ()
 
     def validate(self) -> None:
-        """Raise `UsageError` for what QEMU could not start, in words."""
+        """Raise `UsageError` for a configuration that QEMU cannot start."""
         if self.memory < MINIMUM_MEMORY or self.memory % MEMORY_STEP:
             raise UsageError(
-                f"{self.memory} bytes cannot be guest RAM; give a multiple of 8K from {format_size(MINIMUM_MEMORY)} up, such as --memory 128M"
+                f"{self.memory} bytes is not a supported size of guest RAM; give a multiple of 8K from {format_size(MINIMUM_MEMORY)} up, such as --memory 128M"
             )
         if not 1 <= self.smp <= 255:
-            raise UsageError(f"{self.smp} vCPUs cannot be had; give --smp a number from 1 to 255")
+            raise UsageError(f"{self.smp} is an unsupported number of vCPUs; give --smp a number from 1 to 255")
         if self.machine not in MACHINES:
             raise UsageError(f"machine type {self.machine!r} is not known; use {' or '.join(MACHINES)}")
         if self.accelerator not in ACCELERATORS:
@@ -72,9 +69,9 @@ class MachineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where one QEMU keeps its RAM and talks: paths, and descriptors of connected sockets it inherits.
+    """The RAM file and sockets of one QEMU: paths, and descriptors of connected sockets that it inherits.
 
-    `plugin` is the library that traces, `trace` the shared file it is controlled by (docs/trace.md); both or none.
+    `plugin` is the trace plugin's library, `trace` its shared control file (docs/trace.md); both or none.
     """
 
     ram: Path
@@ -95,7 +92,7 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
     argv += ["-machine", f"{config.machine},memory-backend={RAM_BACKEND}", "-accel", config.accelerator]
     if config.accelerator == "kvm":
-        # Five-level paging is switched off: Volatility reads four levels.
+        # Five-level paging is off: Volatility reads four levels.
         argv += ["-cpu", "max,la57=off"]
     argv += ["-m", f"{config.memory}B", "-smp", str(config.smp)]
     ram_path = str(endpoints.ram).replace(",", ",,")
@@ -133,7 +130,7 @@ def find_qemu() -> str:
 
 @functools.cache
 def qemu_release(path: str) -> tuple[int, int]:
-    """(major, minor) of the QEMU at `path`; `HostError` if it does not say."""
+    """(major, minor) of the QEMU at `path`; `HostError` if it prints none."""
     try:
         text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
         match = re.search(r"version (\d+)\.(\d+)", text)
@@ -142,16 +139,16 @@ def qemu_release(path: str) -> tuple[int, int]:
             f"{path} does not run ({error}); install QEMU again or point GLASSBOX_QEMU at another"
         ) from None
     if match is None:
-        raise HostError(f"{path} does not say its version; point GLASSBOX_QEMU at a qemu-system-x86_64")
+        raise HostError(f"{path} prints no version; point GLASSBOX_QEMU at a qemu-system-x86_64")
     return int(match[1]), int(match[2])
 
 
 def find_plugin(qemu: str, config: MachineConfig) -> Path:
-    """Path of the plugin that traces a machine of `config` on program `qemu`, compiled if need be.
+    """Path of the trace plugin for a machine of `config` on program `qemu`, compiled if necessary.
 
-    `HostError` says why there is none; the machine can run without.
+    `HostError` says why there is none; the machine runs without it.
     """
-    # Imported here: attaching and every question to a machine do without.
+    # Imported here: only starting a machine needs it.
     from tcg_plugin.build import BuildError, find_library
 
     release = qemu_release(qemu)
@@ -162,7 +159,7 @@ def find_plugin(qemu: str, config: MachineConfig) -> Path:
     library = abi.PLUGIN_BY_API.get(abi.plugin_api(release))
     if library is None or release > abi.NEWEST_RELEASE:
         raise HostError(
-            f"the plugin does not know the interface of QEMU {release[0]}.{release[1]}; use QEMU 9.2 to 11.1 to trace"
+            f"the trace plugin does not support QEMU {release[0]}.{release[1]}; use QEMU 9.2 to 11.1 to trace"
         )
     try:
         return find_library(library)
@@ -171,15 +168,15 @@ def find_plugin(qemu: str, config: MachineConfig) -> Path:
 
 
 def check_ram_space(folder: Path, size_bytes: int) -> None:
-    """`HostError` when `folder` cannot hold a guest of `size_bytes`: QEMU would die of it later, without a word."""
+    """`HostError` when `folder` cannot hold a guest of `size_bytes`: QEMU would be killed later, without a message."""
     try:
         status = os.statvfs(folder)
     except OSError as error:
         raise HostError(
-            f"guest RAM cannot live in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs"
+            f"guest RAM cannot be stored in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs"
         ) from None
     free = status.f_bavail * status.f_frsize
     if free < size_bytes:
         raise HostError(
-            f"{folder} has {free >> 20} MiB free, the guest wants {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere"
+            f"{folder} has {free >> 20} MiB free, the guest needs {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere"
         )

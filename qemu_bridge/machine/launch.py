@@ -1,8 +1,8 @@
-"""Start a machine, or attach to one: the daemon as a process of its own, which starts QEMU or joins it.
+"""Start a daemon that starts QEMU, or attaches to a QEMU, a RAM image or a capture.
 
 >>> launch(MachineConfig(name="demo", kernel=Path("vmlinux")))
->>> Client.connect("demo").status()["runstate"]
-'running'
+>>> Client.connect("demo").status().runstate
+<Runstate.RUNNING: 'running'>
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import logging
 import os
 import subprocess
@@ -19,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +27,7 @@ from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, Unkn
 from ..wire import connection
 from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu
+from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
 
 if TYPE_CHECKING:
     from ..wire.trace_records import ArmOptions
@@ -37,33 +37,9 @@ logger = logging.getLogger(__name__)
 WaitingDaemon = subprocess.Popen[bytes]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AttachRequest:
-    """What a daemon is to serve as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
-
-    `machine` says how a RAM image is laid out (`config.LAYOUTS`); empty: find out from the kernel in it.
-    """
-
-    name: str
-    qmp: Path | None = None
-    ram: Path | None = None
-    machine: str = ""
-    capture: Path | None = None
-
-    def to_json(self) -> dict[str, str]:
-        """The request as strings; what is not asked for is left out."""
-        return {key: str(value) for key, value in dataclasses.asdict(self).items() if value}
-
-    @classmethod
-    def from_json(cls, record: dict[str, str]) -> AttachRequest:
-        """The request in a JSON object."""
-        qmp, ram, capture = (Path(record[key]) if record.get(key) else None for key in ("qmp", "ram", "capture"))
-        return cls(record["name"], qmp, ram, record.get("machine", ""), capture)
-
-
 @contextlib.contextmanager
 def waiting_daemon() -> Iterator[WaitingDaemon]:
-    """A daemon that loads while its machine is still being decided on, and ends if nobody gives it one."""
+    """A daemon that loads while its machine is still being configured, and ends if it gets none."""
     daemon = subprocess.Popen(
         [sys.executable, "-m", "qemu_bridge.daemon"],
         stdin=subprocess.PIPE,
@@ -76,17 +52,16 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
         try:
             yield daemon
         finally:
-            # Without a machine it ends on this. With one it lives on; a thread sees to its end, should we live as long.
+            # Closing its input ends a daemon that got no machine. One that did lives on; a thread reaps it.
             daemon.stdin.close()
             threading.Thread(target=daemon.wait, name="daemon", daemon=True).start()
 
 
 def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None) -> None:
-    """Let `daemon`, else a new one, start the machine of `config`; returns when QEMU runs and answers.
+    """Start the machine of `config` in `daemon`, else in a new one; returns when QEMU runs and answers.
 
-    The plugin that traces is loaded, disarmed; where it cannot be had the machine runs without, and a warning is
-    logged. With `trace` it is armed before the first instruction, and this process is the reader that the guest waits
-    for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
+    The trace plugin is loaded, disarmed; if it is unavailable the machine runs without it and a warning is logged.
+    With `trace` it is armed before the first instruction, and this process is the reader that the guest waits for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
     `HostError` when there is no plugin.
     """
     if daemon is None:
@@ -94,30 +69,30 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
             return launch(config, new, trace)
     config.validate()
     connection.validate_name(config.name)
-    record = dataclasses.asdict(config) | {"qemu": find_qemu(), "plugin": None, "no_plugin": ""}
+    qemu, plugin, no_plugin = find_qemu(), None, ""
     try:
-        record["plugin"] = str(find_plugin(record["qemu"], config))
+        plugin = find_plugin(qemu, config)
     except HostError as error:
         if trace is not None:
             raise
-        record["no_plugin"] = str(error)
+        no_plugin = str(error)
         if config.accelerator == "tcg" and not os.environ.get("GLASSBOX_NO_TRACE"):
             logger.warning("machine %r starts without the trace: %s", config.name, error)
     if trace is not None:
         trace.validate()
-        record["trace"] = msgspec.to_builtins(trace) | {"reader_pid": os.getpid()}
-    for key in ("kernel", "initrd"):
-        record[key] = str(record[key].resolve()) if record[key] else None
-    return _hand_over(daemon, config.name, record)
+    # The daemon lives in another folder.
+    kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
+    config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
+    return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid()))
 
 
 _OPENING_TIME_S = 20.0
 
 
 def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
-    """Have a new daemon serve, as machine `name`, a QEMU that runs already or a file with RAM in it; exactly one of both.
+    """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
 
-    `qmp` is that QEMU's QMP socket; `machine` is how a file is laid out (`config.LAYOUTS`), found out when empty.
+    `qmp` is that QEMU's QMP socket; `machine` is the layout of an image (`choices.LAYOUTS`), detected when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -125,18 +100,13 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
-        _hand_over(daemon, name, {"attach": AttachRequest(name, machine=machine, **paths).to_json()})
-
-
-def is_capture(name: str) -> bool:
-    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
-    return os.sep in name or Path(name, "manifest.json").is_file()
+        _hand_over(daemon, AttachRequest(name, machine=machine, **paths))
 
 
 def capture_name(folder: Path) -> str:
     """The name of the machine as which the capture in `folder` is served.
 
-    One that was put in the place of another, or changed, has another name: who opens it now is not told what was there before.
+    A capture that was replaced or changed gets another name, so that no client sees answers about the old one.
     """
     identity = [os.fsencode(folder.resolve())]
     for part in ("manifest.json", "ram", "page_map.npy", "owners.json"):
@@ -149,31 +119,33 @@ def capture_name(folder: Path) -> str:
 def open_capture(folder: Path) -> Connection:
     """The connection of the daemon that serves the capture in `folder`, started unless one does already.
 
-    It ends by itself when nobody has looked for a while. Raises what `capture.read_manifest` raises.
+    It ends some seconds after its last client. Raises what `captures.files.read_manifest` raises.
     """
     name = capture_name(folder)
     deadline = time.monotonic() + _OPENING_TIME_S
     while True:
         with contextlib.suppress(UnknownMachineError):
             return connection.find_connection(name)
-        # One that is just beginning, or just ending, has the lock and no connection file.
+        # A daemon that is starting or ending holds the lock and has no connection file.
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
-            _hand_over(daemon, name, {"attach": AttachRequest(name, capture=folder.resolve()).to_json()})
+            _hand_over(daemon, AttachRequest(name, capture=folder.resolve()))
         if time.monotonic() > deadline:
             raise MachineError(
                 f"the capture {folder} cannot be opened; see {connection.state_path(name) / 'daemon.log'}"
             )
 
 
-def _hand_over(daemon: WaitingDaemon, name: str, record: dict[str, Any]) -> None:
-    """Tell `daemon` what to serve, and raise what it answers."""
+def _hand_over(daemon: WaitingDaemon, request: StartRequest | AttachRequest) -> None:
+    """Send `daemon` what to serve, and raise the error that it answers."""
     assert daemon.stdin is not None and daemon.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        daemon.stdin.write(json.dumps(record).encode())
+        daemon.stdin.write(encode_request(request))
         daemon.stdin.close()
-    answer = daemon.stdout.readline()
-    if not answer:
-        raise MachineError(f"the daemon of {name!r} died at once; see {connection.state_folder(name) / 'daemon.log'}")
-    message = json.loads(answer)
-    if not message["ok"]:
-        raise getattr(errors, message["kind"], GlassBoxError)(message["message"])
+    line = daemon.stdout.readline()
+    if not line:
+        raise MachineError(
+            f"the daemon of {request.name!r} died during start; see {connection.state_folder(request.name) / 'daemon.log'}"
+        )
+    answer = msgspec.json.decode(line, type=StartAnswer)
+    if not answer.ok:
+        raise getattr(errors, answer.kind, GlassBoxError)(answer.message)

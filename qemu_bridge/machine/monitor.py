@@ -22,7 +22,7 @@ TIMEOUT_S = 20.0
 
 
 class Monitor:
-    """One QMP connection. Events queue without bound, so somebody must read `events`."""
+    """One QMP connection. Events queue without bound, so read `events`."""
 
     def __init__(self, client: QMPClient, listener: EventListener) -> None:
         self._client = client
@@ -31,15 +31,13 @@ class Monitor:
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, sock: socket.socket, name: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Monitor]:
-        """Greet the QEMU at the other end of connected `sock`; `MachineError` when it is silent for `timeout_s`."""
+        """Negotiate with the QEMU at the other end of `sock`; `MachineError` when it is silent for `timeout_s`."""
         client = QMPClient(name)
         with client.listener() as listener:
             try:
                 await asyncio.wait_for(client.connect(sock), timeout_s)
             except (QMPError, TimeoutError, OSError) as error:
-                raise MachineError(
-                    f"QEMU does not answer on its control socket ({error}); see the daemon's log"
-                ) from None
+                raise MachineError(f"QEMU does not answer on its QMP socket ({error}); see the daemon's log") from None
             try:
                 yield cls(client, listener)
             finally:
@@ -60,7 +58,7 @@ class Monitor:
                 f"QEMU did not answer {command} within {timeout_s:g} s; is the host overloaded?"
             ) from None
         except (QMPError, OSError) as error:
-            raise MachineGoneError(f"QEMU ended while it was asked for {command} ({error})") from None
+            raise MachineGoneError(f"QEMU ended during {command} ({error})") from None
 
     async def hmp(self, line: str) -> str:
         """Output of human monitor command `line`, such as ``info mtree -f``."""
@@ -68,7 +66,7 @@ class Monitor:
         return str(text)
 
     async def events(self) -> AsyncIterator[Message]:
-        """Yield each QMP event as it comes, until the connection ends."""
+        """Yield QMP events until the connection ends."""
         async for event in self._listener:
             yield event
 

@@ -1,8 +1,8 @@
-"""The connection file: how a machine is found, and how what a dead one left behind is swept away.
+"""The connection file: how a machine is found, and how the files of a dead daemon are removed.
 
 Each machine has ``<runtime>/glassbox/NAME.json`` (mode 0600, replaced atomically) and ``NAME.lock``, which its
 daemon holds with ``flock`` for as long as it lives. A file whose lock is free belongs to a daemon that died:
-`prune` ends its QEMU, should it still run, and removes its files.
+`prune` ends its QEMU, if it still runs, and removes its files.
 
 ``<runtime>`` is ``$XDG_RUNTIME_DIR``, else a folder of the user's own in ``/tmp``.
 """
@@ -31,10 +31,10 @@ _UNIX_PATH_LIMIT = 107
 
 
 class Connection(Record, frozen=True):
-    """What the connection file of one machine says; paths are absolute, addresses guest-physical.
+    """The content of a machine's connection file; paths are absolute, addresses guest-physical.
 
-    `origin` is ``started``, or ``attached`` (somebody else's QEMU), ``image`` (a file with RAM in it) or ``capture``
-    (`capture`): neither RAM nor QEMU is ours then.
+    `origin` is ``started``, ``attached`` (a QEMU that somebody else started), ``image`` (a RAM image) or ``capture``; only
+    of ``started`` do RAM and QEMU belong to the daemon.
     `trace_path` is the trace's shared file; where it is empty `no_trace` says why.
     """
 
@@ -75,7 +75,7 @@ class Connection(Record, frozen=True):
 
     @classmethod
     def from_json(cls, text: bytes) -> Connection:
-        """The connection in a file; `UsageError` for what is none, or when its protocol is not ours."""
+        """Decode a connection file; `UsageError` if it is damaged or of another protocol version."""
         try:
             found = msgspec.json.decode(text, type=_Version)
             if found.protocol == PROTOCOL_VERSION:
@@ -93,12 +93,12 @@ class _Version(msgspec.Struct):
 
 
 def runtime_folder() -> Path:
-    """The folder of connection files and sockets, made when missing, closed to other users."""
+    """The folder of connection files and sockets, mode 0700, created when missing."""
     base = _base_folder("XDG_RUNTIME_DIR")
     folder = base / "glassbox" if base else Path(f"/tmp/glassbox-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not followed: in /tmp somebody else may have put a link in its place.
+        # Links are not followed: in /tmp another user may have put one in its place.
         status = folder.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
             if status.st_mode & 0o077:
@@ -114,12 +114,12 @@ def runtime_folder() -> Path:
 
 
 def state_path(name: str) -> Path:
-    """Where machine `name`'s logs are, if it ever ran."""
+    """The folder of machine `name`'s logs; it may not exist."""
     return (_base_folder("XDG_STATE_HOME") or Path.home() / ".local/state") / "glassbox" / name
 
 
 def state_folder(name: str) -> Path:
-    """The folder of machine `name`'s logs, made when missing, closed to other users: a console may show anything."""
+    """The folder of machine `name`'s logs, mode 0700 (a console may show secrets), created when missing."""
     folder = state_path(name)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,20 +131,20 @@ def state_folder(name: str) -> Path:
 
 
 def ram_folder() -> Path:
-    """Where guest RAM lives: ``/dev/shm``, or what ``GLASSBOX_RAM_DIR`` names."""
+    """The folder of RAM files: ``GLASSBOX_RAM_DIR``, else ``/dev/shm``."""
     return _base_folder("GLASSBOX_RAM_DIR") or Path("/dev/shm")
 
 
 def _base_folder(variable: str) -> Path | None:
-    # Relative paths are passed over, as the XDG base directory specification asks: the daemon lives in another folder.
+    # Relative paths are ignored, as the XDG base directory specification asks: the daemon runs in another folder.
     path = Path(os.environ.get(variable, ""))
     return path if path.is_absolute() else None
 
 
 def validate_name(name: str) -> str:
-    """`name` if it can name a machine; `UsageError` otherwise."""
+    """`name`, if it is a valid machine name; `UsageError` otherwise."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot name a machine; use up to 40 letters, digits, '.', '_' and '-'")
+        raise UsageError(f"{name!r} is not a valid machine name; use up to 40 letters, digits, '.', '_' and '-'")
     socket_path = runtime_folder() / f"{name}.control"
     if len(os.fsencode(socket_path)) > _UNIX_PATH_LIMIT:
         raise UsageError(
@@ -156,7 +156,7 @@ def validate_name(name: str) -> str:
 def acquire_lock(name: str, patience_s: float = 0.5) -> int:
     """Take machine `name`'s lock and return its descriptor; `BusyNameError` when a daemon holds it.
 
-    Someone who only looks holds the lock for an instant, hence the patience.
+    `is_alive` holds the lock for an instant, so retry for `patience_s`.
     """
     descriptor = os.open(runtime_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_s
@@ -181,7 +181,7 @@ def is_alive(name: str) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # A shared lock, so that two askers at once do not take each other for the daemon.
+        # A shared lock, so that two callers do not take each other for the daemon.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -191,7 +191,7 @@ def is_alive(name: str) -> bool:
 
 
 def write_connection(connection: Connection) -> None:
-    """Put `connection` in place of the machine's connection file, all at once."""
+    """Replace the machine's connection file atomically."""
     path = runtime_folder() / f"{connection.name}.json"
     draft = path.with_suffix(".draft")
     draft.touch(mode=0o600)
@@ -199,8 +199,13 @@ def write_connection(connection: Connection) -> None:
     draft.replace(path)
 
 
+def is_capture(name: str) -> bool:
+    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
+    return os.sep in name or Path(name, "manifest.json").is_file()
+
+
 def find_connection(name: str) -> Connection:
-    """The connection of running machine `name`; `UnknownMachineError` names those that run, or how it ended."""
+    """The connection of running machine `name`; `UnknownMachineError` says which machines run, or how this one ended."""
     validate_name(name)
     if is_alive(name):
         with contextlib.suppress(FileNotFoundError):
@@ -223,12 +228,12 @@ def iter_connections() -> list[Connection]:
 
 
 def write_exit(name: str, sentence: str) -> None:
-    """Keep how machine `name` ended, for whoever asks for it next."""
+    """Store how machine `name` ended, for later error messages."""
     (state_folder(name) / "exit").write_text(sentence + "\n")
 
 
 def read_exit(name: str) -> str:
-    """How machine `name` ended the last time, empty when it never ran or is forgotten."""
+    """How machine `name` ended the last time; empty when unknown."""
     try:
         return (state_path(name) / "exit").read_text().strip()
     except OSError:
@@ -236,7 +241,7 @@ def read_exit(name: str) -> str:
 
 
 def prune() -> list[str]:
-    """Sweep up after daemons that were killed; returns the names of their machines."""
+    """Clean up after daemons that were killed; returns the names of their machines."""
     swept = []
     for path in sorted(runtime_folder().glob("*.json")):
         try:
@@ -251,7 +256,7 @@ def prune() -> list[str]:
 
 
 def _sweep_orphans() -> None:
-    # Shared files of daemons that are gone together with their connection files, as when a runtime folder is emptied.
+    # Shared files of dead daemons without a connection file, as after a runtime folder was emptied.
     in_use = {found.ram_path for found in iter_connections()}
     for path in ram_folder().glob(f"{shared_prefix()}*-*.*"):
         if str(path) in in_use:
@@ -270,7 +275,7 @@ def _is_daemon(pid: int) -> bool:
 
 
 def sweep(name: str) -> bool:
-    """End what a dead daemon of machine `name` left running and remove its files; the caller holds the lock."""
+    """End the QEMU of a dead daemon of machine `name` and remove its files; the caller holds the lock."""
     path = runtime_folder() / f"{name}.json"
     try:
         record = json.loads(path.read_text())
@@ -289,9 +294,9 @@ def sweep(name: str) -> bool:
 
 
 def remove_files(name: str, shared: Iterable[str]) -> None:
-    """Remove machine `name`'s shared memory files and everything of it in the runtime folder but the lock."""
+    """Remove machine `name`'s shared memory files and its files in the runtime folder, except the lock."""
     for path in shared:
-        # Only what we name ourselves is ever removed, whatever the connection file says.
+        # Only files with our own prefix are removed, whatever the connection file says.
         if Path(path).name.startswith(shared_prefix()):
             Path(path).unlink(missing_ok=True)
     for suffix in ("control", "events", "qmp", "draft", "json"):
@@ -299,7 +304,7 @@ def remove_files(name: str, shared: Iterable[str]) -> None:
 
 
 def shared_prefix() -> str:
-    """How the names of this user's shared memory files begin."""
+    """Prefix of the names of this user's shared memory files."""
     return f"glassbox-{os.getuid()}-"
 
 

@@ -1,7 +1,7 @@
-"""The generated parts of docs/protocol.md: the operation table, the records, the page classes, from the code itself.
+"""Generates parts of docs/protocol.md from the code: the operation table, the records, the page classes.
 
-``python -m qemu_bridge.wire.document FILE`` brings FILE up to date; ``--check`` says whether it is. ``--schema`` prints JSON
-schemas of every operation's arguments and result, for who generates a client.
+``python -m qemu_bridge.wire.document FILE`` updates FILE; ``--check`` only reports whether it is current. ``--schema`` prints
+JSON schemas of every operation's arguments and result, for client generators.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 
 import msgspec
 
+from .event_records import AnyEvent
 from .operations import BY_NAME, Operation, iter_operations
-from .records import Answer, AnyEvent, Blob, PageClass
+from .records import Answer, Blob, PageClass
 
 _PART = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -42,7 +43,7 @@ def operations_table() -> str:
 
 
 def records_list() -> str:
-    """Every record that a result or an event holds: its fields, their types, and what they mean."""
+    """Every record of results, arguments and events: its fields, their types and meaning."""
     parts = []
     for kind in sorted(_all_records(), key=lambda kind: kind.__name__):
         if issubclass(kind, Enum):
@@ -57,7 +58,7 @@ def records_list() -> str:
 
 
 def page_classes_table() -> str:
-    """A row for each class of pages, with its number in the page map's file."""
+    """A row for each page class, with its number in the page map's file."""
     rows = [f"| {page_class.value} | {page_class.label} |" for page_class in PageClass]
     return "\n".join(["| number | class |", "|---|---|", *rows, ""])
 
@@ -66,7 +67,7 @@ PARTS = {"operations": operations_table, "records": records_list, "page_classes"
 
 
 def bring_up_to_date(text: str) -> str:
-    """`text` with its generated parts made anew."""
+    """`text` with its generated parts replaced."""
     return _PART.sub(lambda part: part[1] + "\n" + PARTS[part[2]]() + "\n" + part[3], text)
 
 
@@ -100,7 +101,7 @@ def _argument(row: Operation[..., Any], field: msgspec.structs.FieldInfo) -> str
 
 
 def _all_records() -> set[Any]:
-    """Records and enumerations that results, arguments and events reach."""
+    """All records and enumerations reachable from results, arguments and events."""
     found: set[Any] = set()
     waiting: list[Any] = [AnyEvent]
     for row in iter_operations():

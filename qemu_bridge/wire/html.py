@@ -1,4 +1,4 @@
-"""Tables for notebooks: what records look like in a cell. Everything that a guest wrote is escaped."""
+"""HTML tables of records for notebooks. All text from a guest is escaped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How requests and replies are written: JSON in the first frame, raw bytes in frames behind it. No sockets here.
+"""Encoding of requests and replies: JSON in the first frame, raw bytes in further frames. No sockets here.
 
-The same functions serve the daemon, its worker and every client, so both ends agree by construction::
+The daemon, its worker and all clients use the same functions::
 
     {"protocol": 2, "id": 7, "operation": "maps", "arguments": {"pid": 1}}
     {"id": 7, "ok": true, "result": {"value": [...], "grade": "live", "epoch": 0, "skipped": [], "elapsed_s": 0.004}}
@@ -25,7 +25,7 @@ _SEE = "see docs/protocol.md"
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client asks. `id` comes back in the reply; any string or number."""
+    """A client's request. `id`, any string or number, is repeated in the reply."""
 
     id: int | str
     operation: str
@@ -61,13 +61,13 @@ class _AnyId(msgspec.Struct):
 
 
 def decode_request(frame: bytes) -> tuple[Request, Operation[..., Any]]:
-    """The request in `frame` and its row; `UsageError` for what is none, is unknown, or has another protocol."""
+    """The request in `frame` and its row; `UsageError` for a damaged request, an unknown operation or another protocol."""
     try:
         request = msgspec.json.decode(frame, type=Request)
     except msgspec.ValidationError as error:
-        raise UsageError(f"this is no request: {_describe(error)}; {_SEE}") from None
+        raise UsageError(f"invalid request: {_describe(error)}; {_SEE}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"this is no request: {error}; send one JSON object, {_SEE}") from None
+        raise UsageError(f"invalid request: {error}; send one JSON object, {_SEE}") from None
     if request.protocol != PROTOCOL_VERSION:
         raise UsageError(
             f"the request has protocol {request.protocol}, this daemon {PROTOCOL_VERSION}; use the release that started the machine"
@@ -79,7 +79,7 @@ def decode_request(frame: bytes) -> tuple[Request, Operation[..., Any]]:
 
 
 def decode_id(frame: bytes) -> int | str | None:
-    """The id of a request that may be damaged otherwise; None where it has none."""
+    """The id of a possibly damaged request; None where it has none."""
     try:
         return msgspec.json.decode(frame, type=_AnyId).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -116,7 +116,7 @@ def encode_reply(number: int | str | None, result: bytes) -> bytes:
 
 
 def encode_progress(number: int | str | None, done: int, total: int) -> bytes:
-    """What a client hears while its job goes on."""
+    """A progress message of a running job."""
     return msgspec.json.encode(Reply(number, True, progress=(done, total)))
 
 
@@ -133,7 +133,7 @@ class Call(Generic[R]):
     """One request of a client: `frame` to send, and what its reply means."""
 
     def __init__(self, number: int, operation: Operation[..., R], arguments: dict[str, Any]) -> None:
-        """`UsageError` for text that is no Unicode, `TypeError` for arguments that are no JSON."""
+        """`UsageError` for text that is not Unicode, `TypeError` for arguments that JSON cannot hold."""
         self.number = number
         self.operation = operation
         message = {"protocol": PROTOCOL_VERSION, "id": number, "operation": operation.name, "arguments": arguments}
@@ -141,13 +141,13 @@ class Call(Generic[R]):
             self.frame = msgspec.json.encode(message)
         except UnicodeEncodeError as error:
             raise UsageError(
-                f"an argument of {operation.name} is no Unicode text ({error.reason}); give UTF-8"
+                f"an argument of {operation.name} is not Unicode text ({error.reason}); give UTF-8"
             ) from None
 
     def result(self, reply: Reply, frames: list[bytes]) -> R:
-        """What the daemon answered; raises the error that it reports, `MachineError` for a reply that makes no sense."""
+        """The decoded result; raises the error that the daemon reports, `MachineError` for an invalid reply."""
         if not reply.ok:
-            failure = reply.error or Failure("MachineError", "the daemon failed without a word; see its log")
+            failure = reply.error or Failure("MachineError", "the daemon failed without a message; see its log")
             kind = getattr(errors, failure.kind, MachineError)
             raise kind(failure.message)
 
@@ -158,13 +158,13 @@ class Call(Generic[R]):
             result: R = msgspec.json.decode(reply.result, type=self.operation.result, dec_hook=put_in)
         except (msgspec.DecodeError, LookupError, TypeError) as error:
             raise MachineError(
-                f"the answer to {self.operation.name} makes no sense ({error}); use the release that started the machine"
+                f"the answer to {self.operation.name} is invalid ({error}); use the release that started the machine"
             ) from None
         return result
 
 
 def decode_reply(frame: bytes) -> Reply:
-    """The reply in `frame`; `MachineError` for what is none."""
+    """The reply in `frame`; `MachineError` if it is damaged."""
     try:
         return msgspec.json.decode(frame, type=Reply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

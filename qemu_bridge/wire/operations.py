@@ -1,4 +1,4 @@
-"""The one operation table: everything a daemon can be asked, a row each.
+"""The operation table: one row for each operation of the daemon.
 
 A row is a typed signature with a docstring, a permission and a cost. From it come: what the daemon accepts and how it
 checks arguments, the methods of `client.Client` and `client.AsyncClient`, the JSON schemas of arguments and results,
@@ -14,7 +14,7 @@ that it runs (`Cost`)::
         ['virtio_rng']
         \"\"\"
 
-What is about guest RAM returns an `Answer`, so that it says how far it can be trusted and what it leaves out.
+An operation about guest RAM returns an `Answer`, which carries its grade and what was left out.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -29,6 +29,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
+from .capture_records import Manifest, MemoryDifference
 from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
@@ -37,8 +38,6 @@ from .records import (
     ExecResult,
     HeatWatch,
     KernelInfo,
-    Manifest,
-    MemoryDifference,
     MemoryMapping,
     MemorySpace,
     Module,
@@ -58,7 +57,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_READ_BYTES = 4 << 20
-"""Bytes that one `read_memory` gives, over all its ranges."""
+"""Most bytes that one `read_memory` returns, over all its ranges."""
 MAX_READ_RANGES = 4096
 TIMEOUT_S = 60.0
 
@@ -67,15 +66,15 @@ class Permission(str, Enum):
     """What an operation may do."""
 
     READ = "read"
-    """Look at the machine; it runs on as if nobody did."""
+    """Read state and RAM; the guest is not affected."""
     CONTROL = "control"
-    """Change what the machine does: pause, trace, end it."""
+    """Control the machine: pause, trace, stop it."""
     WRITE = "write"
-    """Change what is in it, or run code in it."""
+    """Change the guest's state, or run code in it."""
 
 
 class Cost(str, Enum):
-    """What an operation takes, and so where its function is."""
+    """How long an operation may take, and so where its function is."""
 
     INSTANT = "instant"
     """The daemon answers at once, or waits without working: a method of `daemon.control.Control`."""
@@ -86,13 +85,13 @@ class Cost(str, Enum):
 
 
 class BlockingCaller(Protocol):
-    """What answers an operation when asked; see `client.Client`."""
+    """Executes an operation and returns its result; see `client.Client`."""
 
     def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R: ...
 
 
 class AsyncCaller(Protocol):
-    """What answers an operation when awaited; see `client.AsyncClient`."""
+    """Executes an operation asynchronously; see `client.AsyncClient`."""
 
     def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]: ...
 
@@ -103,7 +102,7 @@ class Operation(Generic[P, R]):
     Attributes:
         name: in the request, of the client's method and, with ``-`` for ``_``, of the command line's verb.
         doc: what it does, with an example.
-        permission, cost: see there.
+        permission: what it may do. cost: how long it may take, and where its function is.
     """
 
     def __init__(self, function: Callable[P, R], permission: Permission, cost: Cost) -> None:
@@ -168,14 +167,14 @@ def operation(permission: Permission, cost: Cost) -> Callable[[Callable[P, R]], 
 
 
 class Operations:
-    """The table. Clients inherit from it, which gives them a method a row."""
+    """The table. Clients inherit from it, which gives them one method per row."""
 
     # --- the machine -------------------------------------------------------------------------------------------
 
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def status() -> Status:
-        """What the daemon knows of its machine: runstate, RAM, dirty log, uptime, where its files are.
+        """The machine's state: runstate, RAM, dirty log, uptime, paths of its files.
 
         >>> client.status().runstate
         <Runstate.RUNNING: 'running'>
@@ -184,7 +183,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def pause() -> None:
-        """Stop the vCPUs; done when this returns. RAM stays readable and stands still.
+        """Stop the vCPUs; they are stopped when this returns. RAM stays readable and does not change.
 
         >>> client.pause()
         """
@@ -192,7 +191,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def resume() -> None:
-        """Let the vCPUs run again.
+        """Continue the vCPUs.
 
         >>> client.resume()
         """
@@ -200,7 +199,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def stop() -> None:
-        """End the machine, or detach from one that was attached. Its lock is free when it has ended.
+        """Stop the machine, or detach from an attached one. Its lock is free when it has ended.
 
         >>> client.stop()
         """
@@ -208,7 +207,7 @@ class Operations:
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def wait_ready(timeout_s: float = TIMEOUT_S) -> None:
-        """Return when the guest's init says that user space is up; `MachineError` after `timeout_s` seconds.
+        """Wait until the guest's user space is up; `MachineError` after `timeout_s` seconds.
 
         >>> client.wait_ready(timeout_s=120)
         """
@@ -225,7 +224,7 @@ class Operations:
     @operation(Permission.WRITE, Cost.INSTANT)
     @staticmethod
     def exec(command: str | list[str], timeout_s: float = TIMEOUT_S) -> ExecResult:
-        """Run a shell line, or words, as root in the guest; `MachineError` where there is no shell or no answer.
+        """Run a shell line, or words, as root in the guest; `MachineError` without a shell or an answer.
 
         >>> client.exec("uname -s").output
         b'Linux\\n'
@@ -236,7 +235,7 @@ class Operations:
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def dirty(epoch: int = 0) -> DirtyPages:
-        """Pages changed after `epoch`, and the epoch to ask with next. Epoch 0 asks for every page touched so far.
+        """Pages changed after `epoch`, and the epoch for the next call. Epoch 0 returns every page touched so far.
 
         >>> client.dirty(epoch=client.dirty().epoch).runs
         ((4096, 4103), (12610, 12611))
@@ -250,7 +249,7 @@ class Operations:
         """The bytes of each (address, size) of `ranges`; at most 4 MiB and 4096 ranges a call.
 
         Addresses are guest-physical, or virtual ones of process `pid`, or of the kernel without one. A range that is
-        not wholly there is None, and `skipped` says where it ends. Clients on the same host map the RAM file instead.
+        not completely mapped is None, and `skipped` says where it ends. Clients on the same host map the RAM file instead.
 
         >>> client.read_memory([(0x1000, 16)])[0]
         b'\\x00\\x00...'
@@ -261,7 +260,7 @@ class Operations:
     def refresh_page_map() -> Answer[PageMapHeader]:
         """Bring the page map up to date and publish it as the next generation of its shared file.
 
-        `Client.page_map` asks this and reads the file.
+        `Client.page_map` calls this and reads the file.
 
         >>> client.refresh_page_map().value.generation
         3
@@ -272,8 +271,8 @@ class Operations:
     def capture(output: str, live: bool = False, force: bool = False) -> Manifest:
         """Write a capture of the machine's memory to the folder `output`, an absolute path on the daemon's host.
 
-        The daemon stops the guest while RAM is copied, unless `live`, and lets it go on whatever happens to whom asked.
-        `UsageError` where something is already, unless `force` and it is a capture; `HostError` where there is no room.
+        The daemon pauses the guest while RAM is copied, unless `live`, and resumes it even if the client dies.
+        `UsageError` if `output` exists, unless `force` is set and it is a capture; `HostError` if the disk is full.
 
         >>> client.capture("/tmp/before").grade
         'paused'
@@ -282,9 +281,9 @@ class Operations:
     @operation(Permission.READ, Cost.JOB)
     @staticmethod
     def compare(before: str, target: str = "", pages: bool = False) -> MemoryDifference:
-        """What differs between this machine's memory and that of `before`, an earlier capture or another machine.
+        """Compare this machine's memory with that of `before`, an earlier capture or another machine.
 
-        Only the memory of `target`, if it is given; with `pages` also the ranges that differ.
+        `target` limits it to one target's memory; `pages` adds the ranges that differ.
 
         >>> client.compare("/tmp/before").classes[0].page_class
         'page-cache'
@@ -293,7 +292,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def cancel(request: int | str) -> bool:
-        """End a job that this client began, by the id of its request; whether there was one.
+        """Cancel a job that this client started, by the id of its request; false if there is none.
 
         >>> client.cancel(12)
         False
@@ -304,7 +303,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def kernel() -> Answer[KernelInfo]:
-        """Release, build id and KASLR offset of the kernel in RAM; `NotBootedError` while there is none.
+        """Release, build id and KASLR offset of the running kernel; `NotBootedError` before there is one.
 
         >>> client.kernel().value.release
         '6.1.0-56-cloud-amd64'
@@ -340,9 +339,9 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def sym(symbol: str) -> Answer[tuple[Symbol, ...]]:
-        """The symbols of kernel and modules called `symbol`, or the one that covers it if it is an address.
+        """The symbols of kernel and modules named `symbol`, or the symbol that covers it if it is an address.
 
-        `UsageError` with near names for a name that there is not; nothing for an address that no symbol covers.
+        `UsageError` with similar names for an unknown name; an empty answer for an address that no symbol covers.
 
         >>> hex(client.sym("init_task")[0].address)
         '0xffffffff82a17a00'
@@ -351,9 +350,9 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def type_layout(name: str, depth: int = 1) -> Answer[TypeLayout]:
-        """How the kernel's struct or union `name` is laid out, inner structs opened `depth` levels.
+        """The layout of the kernel's struct or union `name`, with inner structs expanded `depth` levels.
 
-        `UsageError` if there is none of that name.
+        `UsageError` if there is no such type.
 
         >>> client.type_layout("list_head").value.size
         16
@@ -362,7 +361,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def type_names(part: str = "") -> Answer[tuple[str, ...]]:
-        """Names of the kernel's structs and unions that contain `part`, the likeliest first; at most 200.
+        """Names of the kernel's structs and unions that contain `part`, best match first; at most 200.
 
         >>> client.type_names("task_str")[0]
         'task_struct'
@@ -373,9 +372,9 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def identify(place: str, pid: int | None = None) -> Answer[Place]:
-        """All that is known of the byte at `place`: ``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``.
+        """Identify the byte at `place`: class, owner, symbol, object, mappings. A place is ``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``.
 
-        With `pid` a number is a virtual address of that process. `UsageError` where nothing is.
+        With `pid` a number is a virtual address of that process. `UsageError` if no RAM is there.
 
         >>> client.identify("init_task").value.page_class
         'kernel-data'
@@ -384,7 +383,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def resolve(target: str, by_page: bool = False) -> Answer[TargetMemory]:
-        """The memory that `target` means (docs/targets.md), as ranges of one class each, or a row a page.
+        """The memory of `target` (docs/targets.md), as ranges of one class each, or one row per page.
 
         >>> client.resolve("pid:1/heap").value.total_bytes
         8192
@@ -393,7 +392,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def targets(prefix: str = "") -> Answer[tuple[str, ...]]:
-        """What `prefix` can be completed to.
+        """Completions of the target that starts with `prefix`.
 
         >>> client.targets("pid:1/")[0]
         'pid:1/code'
@@ -404,7 +403,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def overlays() -> Answer[tuple[OverlayInfo, ...]]:
-        """The overlays that the daemon knows; `skipped` has a sentence for each that could not be loaded.
+        """The available overlays; `skipped` has a sentence for each that could not be loaded.
 
         >>> client.overlays()[0].name
         'processes'
@@ -413,7 +412,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def overlay(overlay: str) -> Answer[OverlayTable]:
-        """The rows of an overlay as of now; `UsageError` if there is none of that name.
+        """The current rows of an overlay; `UsageError` if there is none of that name.
 
         >>> client.overlay("sockets").value.columns[:2]
         ('protocol', 'state')
@@ -424,9 +423,9 @@ class Operations:
     @operation(Permission.READ, Cost.JOB)
     @staticmethod
     def snap(options: SnapOptions) -> SnapResult:
-        """Draw the machine's RAM into a PNG, whose path is absolute on the daemon's host; needs no display.
+        """Draw the machine's RAM into a PNG at an absolute path on the daemon's host; needs no display.
 
-        `UsageError` for a view that cannot be, `GraphicsError` without a graphics adapter.
+        `UsageError` for an invalid view, `GraphicsError` without a graphics adapter.
 
         >>> client.snap(SnapOptions("/tmp/demo.png", at="mode=entropy")).width
         1280
@@ -446,7 +445,7 @@ class Operations:
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def trace_status() -> TraceStatus:
-        """What the plugin does, and what the rings of the vCPUs have seen; `MachineError` where there is no plugin.
+        """State of the trace plugin and of the vCPUs' rings; `MachineError` without a plugin.
 
         >>> client.trace_status().state
         <TraceState.DISARMED: 'disarmed'>
@@ -455,10 +454,10 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def trace_arm(options: ArmOptions, reader_pid: int) -> TraceStatus:
-        """Open a window of the trace; the `trace_status` then.
+        """Arm the trace: open a window; returns the new `trace_status`.
 
         Process `reader_pid` drains the rings; the guest waits for it, and the window closes when it dies.
-        `UsageError` for invalid options, `MachineError` where there is no plugin or a window is open.
+        `UsageError` for invalid options, `MachineError` without a plugin or if a window is open.
 
         >>> client.trace_arm(ArmOptions(), os.getpid()).state
         <TraceState.ARMED: 'armed'>
@@ -467,7 +466,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def trace_disarm() -> TraceStatus:
-        """Close the window of the trace, if one is open; the `trace_status` then.
+        """Disarm the trace: close its window, if one is open; returns the new `trace_status`.
 
         >>> client.trace_disarm().state
         <TraceState.DISARMED: 'disarmed'>
@@ -478,8 +477,8 @@ class Operations:
     def trace_record(output: str, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
         """Record what the machine executes into the file `output`, an absolute path on the daemon's host.
 
-        It ends by a limit of `options`, by `cancel`, or when the machine ends; whatever it is, the file gets its index.
-        `UsageError` for places and processes that do not exist, `MachineError` where there is no plugin or a window is open.
+        It ends at a limit of `options`, by `cancel`, or when the machine ends; the file gets its index in every case.
+        `UsageError` for places and processes that do not exist, `MachineError` without a plugin or if a window is open.
 
         >>> client.trace_record("/tmp/demo.gbt", RecordOptions(seconds=5)).end
         <RecordEnd.TIME: 'time'>
@@ -490,7 +489,7 @@ class Operations:
     def trace_top(file: str, options: TopOptions = TopOptions()) -> TopResult:  # noqa: B008  # frozen
         """The hottest blocks, cyclic paths and processes of a trace file, named by this machine's symbols and processes.
 
-        `TraceError` for a file that is damaged or no trace.
+        `TraceError` for a file that is damaged or not a trace.
 
         >>> client.trace_top("/tmp/demo.gbt").paths[0].share
         0.31
@@ -499,9 +498,9 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def heat_watch(reader_pid: int) -> HeatWatch:
-        """Have heat counted for a watcher in process `reader_pid`; `MachineError` where there is no plugin.
+        """Start counting heat for a watcher in process `reader_pid`; `MachineError` without a plugin.
 
-        Any number may watch at once. `Client.heat` asks this and maps the counters.
+        Any number of watchers may exist. `Client.heat` calls this and maps the counters.
 
         >>> client.heat_watch(os.getpid()).watcher
         1
@@ -510,7 +509,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def heat_unwatch(watcher: int) -> None:
-        """End a watch; heat is counted no longer if it was the last.
+        """End a watch; counting ends with the last watch.
 
         >>> client.heat_unwatch(1)
         """

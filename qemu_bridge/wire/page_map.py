@@ -1,7 +1,7 @@
 """The page map: for every page of guest RAM its class and its owner, in eight bytes a page.
 
-The array is shared: the daemon's semantic worker writes a whole new generation beside the old one and
-then flips the header, so a reader always sees a complete one (`PageMap.attach`).
+The array is shared: the daemon's worker writes a whole new generation beside the old one and then updates the header, so
+a reader always sees a complete one (`PageMapFile.attach`).
 
 File layout, little-endian: a 64-byte header (magic ``GBPM``, version u32, page count u64, generation u64),
 then two slots of page_count entries of `ENTRY`; generation g lives in slot g & 1.
@@ -36,7 +36,7 @@ ORDER_SHIFT = 4
 
 @dataclass(frozen=True)
 class Sharers:
-    """Who maps what: a row for each page and process that maps it, ascending by `page`.
+    """Which processes map which pages: a row for each pair, ascending by `page`.
 
     Attributes:
         page: page numbers in the RAM file, `int64`.
@@ -48,7 +48,7 @@ class Sharers:
 
     @classmethod
     def none(cls) -> Sharers:
-        """Nobody maps anything."""
+        """No page is mapped."""
         return cls(np.zeros(0, np.int64), np.zeros(0, np.uint32))
 
     def of(self, page: int) -> tuple[int, ...]:
@@ -63,11 +63,11 @@ class PageMap:
 
     Attributes:
         entries: array of `ENTRY`, one per page of the RAM file, in file order, read-only.
-        owners: by owner id; id 0 is "nobody".
+        owners: by owner id; id 0 stands for no owner.
         generation: counts up by one with every refresh.
         grade: live, paused, capture or recorded.
         skipped: what could not be read, one sentence each.
-        shared_by: who maps which page; only in the worker that made the map, for it is not published.
+        shared_by: which processes map which page; only in the worker, as it is not published.
     """
 
     entries: npt.NDArray[np.void]
@@ -109,7 +109,7 @@ class PageMapFile:
     def create(cls, path: Path, page_count: int) -> PageMapFile:
         """The file at `path`, made generation 0, which holds nothing, if it is empty or not there; open for writing.
 
-        `MachineError` if the file is another user's or no page map.
+        `MachineError` if the file belongs to another user or is not a page map.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
@@ -132,7 +132,7 @@ class PageMapFile:
                 f"cannot open the page map {path} ({error.strerror}); is the machine still running?"
             ) from None
         if len(header) < _HEADER.size or header[:4] != _MAGIC or _HEADER.unpack(header)[1] != _VERSION:
-            raise MachineError(f"{path} is no page map of this release; start the machine again")
+            raise MachineError(f"{path} is not a page map of this release; start the machine again")
         return cls(path, _HEADER.unpack(header)[2], writable)
 
     @property

@@ -1,7 +1,7 @@
 """Records that the daemon, its clients and the viewer share: no I/O here.
 
-Every record is frozen. On the wire a record is a JSON object of its fields; a reader passes over fields it does not
-know, so a record may gain some without a new version of the protocol (`PROTOCOL_VERSION`, docs/protocol.md).
+Every record is frozen. On the wire a record is a JSON object of its fields; a reader ignores fields it does not
+know, so a record may gain fields without a new version of the protocol (`PROTOCOL_VERSION`, docs/protocol.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..memory.addresses import PageFrame, PhysicalAddress, RamLayout, RamOffset, RamRegion, VirtualAddress
+from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
 PROTOCOL_VERSION = 2
 
@@ -25,11 +25,11 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Blob(bytes):
-    """Raw bytes in a record. They travel as a frame of their own behind the JSON, never as text in it."""
+    """Raw bytes in a record, sent as a frame of their own after the JSON."""
 
 
 class Runstate(str, Enum):
-    """What the vCPUs do, in QEMU's words (``query-status``)."""
+    """The machine's runstate, as QEMU names it (``query-status``)."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -50,7 +50,7 @@ class Runstate(str, Enum):
 
 
 class Origin(str, Enum):
-    """Whose a machine is: a QEMU of ours, somebody else's, a file with RAM in it, or a capture."""
+    """The kind of backend: a QEMU that the daemon started, an attached QEMU, a RAM image, or a capture."""
 
     STARTED = "started"
     ATTACHED = "attached"
@@ -59,29 +59,29 @@ class Origin(str, Enum):
 
 
 class Grade(str, Enum):
-    """How far an answer can be trusted to be of one moment."""
+    """Whether an answer describes one moment."""
 
     LIVE = "live"
-    """The guest ran on while its RAM was read."""
+    """The guest ran while its RAM was read."""
     PAUSED = "paused"
     """The guest's vCPUs were stopped."""
     CAPTURE = "capture"
     """A capture or a RAM image: it never changes."""
     RECORDED = "recorded"
-    """A moment of a recording."""
+    """One moment of a recording."""
 
 
 class Answer(Record, Generic[T], frozen=True):
-    """What guest RAM says, and how far to trust it.
+    """An answer about guest RAM, with how far to trust it.
 
     Attributes:
         value: the answer itself.
-        grade: whether the guest stood still while it was read.
-        epoch: the dirty log's epoch when RAM was read, to ask `dirty` with: what changed since? 0 before it was asked.
-        skipped: what could not be read, a sentence each; empty when the answer is complete.
-        elapsed_s: seconds that answering took, without waiting for other questions.
+        grade: whether the guest was paused while RAM was read.
+        epoch: the dirty log's epoch when RAM was read: pass it to `dirty` to learn what changed since. 0 before the first `dirty`.
+        skipped: one sentence for each thing that could not be read; empty when the answer is complete.
+        elapsed_s: seconds that answering took, without time in the queue.
 
-    An answer whose value is a tuple can be iterated, counted and indexed like it. In a notebook it shows as a table.
+    An answer whose value is a tuple can be iterated, counted and indexed like it. A notebook shows it as a table.
     """
 
     value: T
@@ -152,10 +152,10 @@ class PageClass(IntEnum):
 
 
 class Owner(Record, frozen=True):
-    """Whom pages belong to.
+    """The owner of pages.
 
-    `kind` is nobody, kernel, process, page-table, stack, slab, file, module or reason; `pid` is 0 where no process is
-    meant; `detail` says more: the device and inode of a file, why a page is unknown.
+    `kind` is nobody (no owner), kernel, process, page-table, stack, slab, file, module or reason; `pid` is 0 where the owner is
+    no process; `detail` has the device and inode of a file, or why a page is unknown.
     """
 
     owner_id: int
@@ -202,9 +202,9 @@ class Module(Record, frozen=True):
 
 
 class Symbol(Record, frozen=True):
-    """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` how far past it an address lies.
+    """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` the distance of the address asked for from it.
 
-    `module` is the loaded module that it is of, empty for the kernel image.
+    `module` is the module that defines it, empty for the kernel image.
     """
 
     name: str
@@ -215,7 +215,7 @@ class Symbol(Record, frozen=True):
 
 
 class SlabObject(Record, frozen=True):
-    """An object of a slab: of which cache, where it starts, its `size` in bytes, its number in the slab, and how far in we are."""
+    """A slab object: its cache, its start, its `size` in bytes, its index in the slab, and the offset of the byte asked for in it."""
 
     cache: str
     start: PhysicalAddress
@@ -225,7 +225,7 @@ class SlabObject(Record, frozen=True):
 
 
 class PlaceMapping(Record, frozen=True):
-    """One way to a place: process `pid` sees it at `virtual`, in its memory area from `start` to `end`, called `area`."""
+    """One mapping of a place: process `pid` sees it at `virtual`, in its memory area `start` to `end`, named `area`."""
 
     pid: int
     name: str
@@ -240,18 +240,18 @@ class Place(Record, frozen=True):
     """All that is known of one byte of guest RAM.
 
     Attributes:
-        physical, ram_offset, frame: where it is: guest-physical, in the RAM file, and its page frame number.
-        virtual: the address that was asked for, None if it was not a virtual one.
-        kernel_address: where the kernel sees it, in its image or its direct map.
-        page_class, order: of its page; `order` of a free block or a compound page, 2^order pages.
+        physical, ram_offset, frame: guest-physical address, offset in the RAM file, page frame number.
+        virtual: the virtual address asked for, None if it was not a virtual one.
+        kernel_address: its kernel virtual address, in the image or the direct map.
+        page_class, order: of its page; a free block or compound page has 2^order pages.
         owners: the page map's first, then every process that maps the page.
-        mappings: how those see it.
-        symbol: of a byte of the kernel image.
-        slab: of a byte of a slab page that is part of an object.
-        file, file_offset: the path of a page of a file, and the byte's offset in that file.
-        table_level: of a page table; 1 is the lowest.
-        generation, grade: of the page map that says this.
-        skipped: what could not be looked at; empty means the answer is complete.
+        mappings: where those processes map it.
+        symbol: the symbol that covers a byte of the kernel image or of a module.
+        slab: the slab object that contains it.
+        file, file_offset: for a page of a file, its path and the byte's offset in it.
+        table_level: level of a page table; 1 is the lowest.
+        generation, grade: of the page map used.
+        skipped: what could not be read; empty means complete.
     """
 
     physical: PhysicalAddress
@@ -295,13 +295,13 @@ class TargetMemory(Record, frozen=True):
 
 
 class TypeField(Record, frozen=True):
-    """A field of a kernel type: `path` from the outermost, where it starts in bits, and how to read it.
+    """A field of a kernel type: its `path` from the outermost type, its start in bits, and how to interpret it.
 
     Attributes:
         size: bytes of it, or of one of its `count` elements if it is an array.
         bit_size: of a bit field, else 0.
         count: elements of an array, 0 for none.
-        kind: int, uint, bool, char, pointer, float, or bytes for whatever is left closed.
+        kind: int, uint, bool, char, pointer, float, or bytes for a type that is not expanded.
         names: of an enumeration, by value in decimal.
     """
 
@@ -321,7 +321,7 @@ class TypeField(Record, frozen=True):
 
 
 class TypeLayout(Record, frozen=True):
-    """A struct or union of the kernel: its size in bytes and its fields, flattened, in order."""
+    """A struct or union of the kernel: its size in bytes and its fields, flattened, in order of offset."""
 
     name: str
     size: int
@@ -329,7 +329,7 @@ class TypeLayout(Record, frozen=True):
 
 
 class OverlayInfo(Record, frozen=True):
-    """One overlay that a daemon knows; `origin` is ``built in``, a distribution's entry point, or a file."""
+    """One available overlay; `origin` is ``built in``, a distribution's entry point, or a file."""
 
     name: str
     summary: str
@@ -338,9 +338,9 @@ class OverlayInfo(Record, frozen=True):
 
 
 class OverlayTable(Record, frozen=True):
-    """What an overlay showed. Each column names a field of the rows, behind a colon optionally how to print it (``:#x``).
+    """The rows of an overlay. A column is a field's name, optionally with a colon and a format (``:#x``).
 
-    `skipped` says in sentences what is missing, nothing when `complete`.
+    `skipped` has one sentence for each thing that is missing; empty when `complete`.
     """
 
     name: str
@@ -354,11 +354,11 @@ class Status(Record, frozen=True):
     """A machine as its daemon sees it. Sizes in bytes, paths on the daemon's host.
 
     Attributes:
-        ready: the guest's user space is up; always true of a machine that is not ours, as no readiness signal exists.
-        touched_bytes: RAM that the host has given memory.
+        ready: the guest's user space is up; always true of a machine that was not started here, as no readiness signal exists.
+        touched_bytes: RAM that the host has allocated.
         dirty_strategy: how changed pages are found (docs/concepts.md).
-        qemu_pid: 0 of a machine that is not ours.
-        qmp, console: paths of a QMP socket for scripts and of the console's log, empty where there is none.
+        qemu_pid: 0 unless the daemon started QEMU.
+        qmp, console: paths of a QMP socket for scripts and of the console log, empty where there is none.
     """
 
     name: str
@@ -381,7 +381,7 @@ class Status(Record, frozen=True):
 
 
 class KernelInfo(Record, frozen=True):
-    """The kernel in RAM: its release, its build id in hex, how far KASLR moved it in bytes."""
+    """The running kernel: its release, its build id in hex, its KASLR offset in bytes."""
 
     release: str
     build_id: str
@@ -389,138 +389,36 @@ class KernelInfo(Record, frozen=True):
 
 
 class DirtyPages(Record, frozen=True):
-    """Pages changed since an epoch: half-open runs of page numbers in the RAM file, and the epoch to ask with next."""
+    """Pages changed since an epoch: half-open runs of page numbers in the RAM file, and the epoch for the next call."""
 
     epoch: int
     runs: tuple[tuple[int, int], ...]
 
 
 class ExecResult(Record, frozen=True):
-    """What a command in the guest wrote, standard output and error together, and its exit status."""
+    """Output of a command in the guest, standard output and error together, and its exit status."""
 
     exit_status: int
     output: Blob
 
 
 class PageMapHeader(Record, frozen=True):
-    """The page map's newest generation: which it is, and who its owners are. The entries lie in the shared file."""
+    """The page map's newest generation: its number and its owners. The entries are in the shared file."""
 
     generation: int
     owners: tuple[Owner, ...]
 
 
 class HeatWatch(Record, frozen=True):
-    """A watch on heat: its number, and the shared file in which the plugin counts from now on."""
+    """A watch on heat: its number, and the shared file that holds the counters."""
 
     watcher: int
     path: str
 
 
-class Manifest(Record, frozen=True):
-    """What the ``manifest.json`` of a capture says; sizes in bytes, addresses guest-physical, times in seconds since 1970.
-
-    Attributes:
-        grade: ``paused`` if the guest stood still while it was copied, ``live`` if it went on.
-        paused_s: how long it was made to stand still; 0 if it was not, or stood still already.
-        regions: (first address, offset in ``ram``, size) of each run of RAM.
-        checksums: CRC-32 of each file but ``ram``, by name; of ``ram`` over what is no hole.
-    """
-
-    name: str
-    taken_at: float
-    grade: str
-    paused_s: float
-    machine: str
-    accelerator: str
-    image: str
-    ram_bytes: int
-    regions: tuple[tuple[int, int, int], ...]
-    release: str
-    build_id: str
-    kaslr_offset: int
-    glassbox: str
-    checksums: dict[str, int]
-    skipped: tuple[str, ...] = ()
-
-    @property
-    def layout(self) -> RamLayout:
-        """Where the bytes of ``ram`` appear in the guest."""
-        return RamLayout(tuple(RamRegion(PhysicalAddress(a), RamOffset(b), c) for a, b, c in self.regions))
-
-
-class ClassDifference(Record, frozen=True):
-    """How many pages of a class differ between two moments, by what became of them.
-
-    `page_class` is what the pages are at the second moment, of those that are gone what they were.
-    """
-
-    page_class: str
-    changed: int
-    appeared: int
-    gone: int
-
-
-class ChangedRange(Record, frozen=True):
-    """Neighbouring pages of one fate: guest RAM file offsets of the first and last byte, and how many pages."""
-
-    first: int
-    last: int
-    pages: int
-    change: str
-
-
-class MemoryDifference(Record, frozen=True):
-    """What differs between two moments of a machine's memory: counts by class, owners that came and went, and ranges."""
-
-    pages: int
-    differing_pages: int
-    classes: tuple[ClassDifference, ...]
-    owners_appeared: tuple[Owner, ...]
-    owners_gone: tuple[Owner, ...]
-    ranges: tuple[ChangedRange, ...] = ()
-
-
 class MemorySpace(str, Enum):
-    """In which address space an address counts."""
+    """The address space of an address."""
 
     PHYSICAL = "physical"
     VIRTUAL = "virtual"
     """Of a process, else of the kernel."""
-
-
-class Event(Record, frozen=True, tag_field="event"):
-    """Base of what a daemon tells all its clients: of which machine, and when in seconds since 1970."""
-
-    machine: str
-    time: float
-
-
-class RunstateEvent(Event, frozen=True, tag="runstate"):
-    """The vCPUs began or stopped to run. A new subscriber gets the present state first."""
-
-    runstate: Runstate
-    ready: bool
-
-
-class ReadyEvent(Event, frozen=True, tag="ready"):
-    """The guest's user space is up."""
-
-
-class QmpEvent(Event, frozen=True, tag="qmp"):
-    """An event of QEMU, as it is."""
-
-    name: str
-    data: dict[str, Any]
-
-
-class ExitedEvent(Event, frozen=True, tag="exited"):
-    """The machine has ended; the last event.
-
-    `status` is QEMU's exit status, negative for the signal that killed it, None where it cannot be known.
-    """
-
-    reason: str
-    status: int | None = None
-
-
-AnyEvent = RunstateEvent | ReadyEvent | QmpEvent | ExitedEvent

@@ -1,4 +1,4 @@
-"""Records of the trace: what a window records, what the plugin does, what a recording was asked for and gave."""
+"""Records of the trace: options of a window, state of the plugin, options and result of a recording."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MEMORY_MB = 512
 
 
 class ArmOptions(Record, frozen=True):
-    """What a window of the trace records, and from when to when.
+    """What a window of the trace records, and when it opens and closes.
 
     `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
     which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded. The window
     opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
-    after `limit_instructions` or `limit_s` seconds; 0 stands for at once and for never.
+    after `limit_instructions` or `limit_s` seconds; 0 means at once for a start and never for a limit.
     """
 
     features: Feature = Feature.BLOCKS | Feature.EVENTS
@@ -41,7 +41,7 @@ class ArmOptions(Record, frozen=True):
     limit_s: float = 0.0
 
     def validate(self) -> None:
-        """Raise `UsageError` for what the plugin would refuse."""
+        """Raise `UsageError` for options that the plugin would refuse."""
         if not self.features & (Feature.BLOCKS | Feature.HEAT):
             raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
         if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
@@ -60,10 +60,10 @@ class ArmOptions(Record, frozen=True):
 
 
 class TraceState(str, Enum):
-    """What the trace plugin of a machine does."""
+    """State of a machine's trace plugin."""
 
     ABSENT = "absent"
-    """QEMU has not loaded it, or has ended."""
+    """The plugin is not loaded, or QEMU has ended."""
     DISARMED = "disarmed"
     ARMED = "armed"
     WAITING = "waiting"
@@ -75,8 +75,8 @@ class TraceState(str, Enum):
 class VcpuRing(Record, frozen=True):
     """The ring of one vCPU. Chunks are counted since the machine started, over all windows.
 
-    `waits` and `wait_s` say how often and how long the vCPU waited for a free chunk; lost chunks and words were dropped
-    because there was none.
+    `waits` and `wait_s` say how often and how long the vCPU waited for a free chunk; lost chunks and words were dropped in
+    lossy mode.
     """
 
     published_chunks: int
@@ -88,7 +88,7 @@ class VcpuRing(Record, frozen=True):
 
 
 class TraceStatus(Record, frozen=True):
-    """The trace of a machine: what the plugin does and what is recorded.
+    """State of a machine's trace: the plugin's state and what is recorded.
 
     `acknowledged` is false while the plugin has not acted on the last command, as in a paused machine. `mode` and
     `features` are numbers of `tcg_plugin.layout.Mode` and `Feature`; `heat` says whether heat is counted; `ids` and
@@ -118,7 +118,7 @@ class Privilege(StrEnum):
 
 
 class RecordOptions(Record, frozen=True):
-    """What is recorded, and from when to when. A *place* is ``sym:NAME``, a name or an address such as ``0x401000``.
+    """What a recording contains, and when it begins and ends. A *place* is ``sym:NAME``, a name or an address such as ``0x401000``.
 
     Attributes:
         seconds: end this long after the window opened; None: no limit.
@@ -133,8 +133,8 @@ class RecordOptions(Record, frozen=True):
         only: only code of this privilege.
         ranges: only blocks that start in one of these ranges, ``PLACE-PLACE`` or ``PLACE+BYTES``.
         ring_bytes: size of each vCPU's ring, 4 KiB to 64 MiB; None: 4 MiB.
-        lossy: drop and count what the recorder is too slow for, instead of letting the guest wait.
-        verify: let QEMU count every instruction, for `check_trace`.
+        lossy: drop and count chunks when the recorder is too slow, instead of making the guest wait.
+        verify: have QEMU count every instruction, for `check_trace`.
     """
 
     seconds: float | None = None
@@ -162,7 +162,7 @@ class RecordOptions(Record, frozen=True):
 
     @property
     def features(self) -> Feature:
-        """What the plugin is to record."""
+        """The plugin's features that these options need."""
         found = Feature.BLOCKS | Feature.EVENTS
         for is_wanted, feature in (
             (self.memory or self.values, Feature.MEMORY),
@@ -175,7 +175,7 @@ class RecordOptions(Record, frozen=True):
 
     @property
     def waits_for_start(self) -> bool:
-        """Whether the window opens later than it is armed."""
+        """Whether the window opens later than the trace is armed."""
         return bool(self.start_at or self.after)
 
 
@@ -186,14 +186,14 @@ class RecordEnd(StrEnum):
     INSTRUCTIONS = "instructions"
     UNTIL = "until"
     STOPPED = "stopped"
-    """By `StopSignal`, or by another client that closed the window."""
+    """Stopped by its `StopSignal`, or disarmed by another client."""
     MACHINE_ENDED = "machine ended"
     FAILED = "failed"
     """The plugin closed the window; `RecordResult.error` says why."""
 
 
 class Progress(Record, frozen=True):
-    """How far a recording is: sums over all vCPUs since it began."""
+    """Progress of a recording: sums over all vCPUs since it began."""
 
     seconds: float
     blocks: int
@@ -208,7 +208,7 @@ class Progress(Record, frozen=True):
 
 
 class RecordResult(Record, frozen=True):
-    """What was recorded, and why the recording ended."""
+    """Result of a recording, and why it ended."""
 
     file: str
     end: RecordEnd
@@ -224,7 +224,7 @@ class PathOrder(StrEnum):
 
 
 class TopOptions(Record, frozen=True):
-    """What is counted and how much of it is listed.
+    """What is counted, and how many results are listed.
 
     Attributes:
         count: blocks and paths that are listed.
@@ -259,13 +259,13 @@ class CodeLine(Record, frozen=True):
 
 
 class PathLine(CodeLine, frozen=True):
-    """One instruction of a path; `is_looped`: loops that begin here ran before it."""
+    """One instruction of a path; `is_looped`: inner loops that start here ran before it."""
 
     is_looped: bool
 
 
 class TopProcess(Record, frozen=True):
-    """What ran under one page-table root. `share` is of all instructions of the trace, here and below."""
+    """Instructions executed under one page-table root. `share` is of all instructions of the trace, here and below."""
 
     root: int
     process: str
@@ -274,7 +274,7 @@ class TopProcess(Record, frozen=True):
 
 
 class TopBlock(Record, frozen=True):
-    """A block, what was executed of it, and the process that executed most of that."""
+    """A block, how often it was executed, and the process that executed it most."""
 
     instructions: int
     share: float
@@ -300,7 +300,7 @@ class TopPath(Record, frozen=True):
 
 
 class TopResult(Record, frozen=True):
-    """What `top` found, the most instructions first. `is_complete` is false for a trace that was cut off."""
+    """Result of `top`, most instructions first. `is_complete` is false for a truncated trace."""
 
     file: str
     instructions: int

@@ -10,8 +10,9 @@ import pytest
 
 from qemu_bridge.cli import make_parser
 from qemu_bridge.wire import document
+from qemu_bridge.wire.event_records import AnyEvent
 from qemu_bridge.wire.operations import BY_NAME
-from qemu_bridge.wire.records import PROTOCOL_VERSION, AnyEvent, PageClass
+from qemu_bridge.wire.records import PROTOCOL_VERSION, PageClass
 
 ROOT = Path(__file__).resolve().parents[2]
 JUST = Path(sys.executable).parent / "just"

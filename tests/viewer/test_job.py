@@ -47,7 +47,8 @@ def test_python_the_command_line_and_a_job_draw_the_same(machine, tmp_path):
     assert told[0][0] == 1 and told[-1][0] == told[-1][1]
     for result, name in zip(results, ("python", "cli", "wire"), strict=True):
         assert result.pop("path") == str(tmp_path / f"{name}.png") and result.pop("elapsed_s") > 0
-        assert Image.open(tmp_path / f"{name}.png").size == (320, 200)
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.size == (320, 200)
     assert results[0] == results[1] == results[2]
 
 

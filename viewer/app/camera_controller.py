@@ -124,7 +124,7 @@ class CameraController:
                 self.goal = self.goal.walk(right * speed, up * speed, forward * speed)
 
     def set_mode(self, mode: Mode) -> None:
-        """Move in another way from here on; what is seen stays, but for top, which looks down on the same place."""
+        """Change the mode; the picture stays, but for top, which looks down on the same place."""
         self.mode = mode
         if mode == Mode.FLY:
             # A near target: the head turns about the eye, and speed goes with the distance.

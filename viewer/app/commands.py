@@ -96,7 +96,7 @@ def _freeze(state: ViewerState) -> None:
 def _guest(verb: str, done: str) -> Callable[[ViewerState], None]:
     def ask(state: ViewerState) -> None:
         state.queries.ask("guest", lambda client: getattr(client, verb)())
-        state.queries.ask("status", lambda client: client.status())
+        state.queries.ask("runstate", lambda client: client.status().runstate)
         state.notify(done)
 
     return ask

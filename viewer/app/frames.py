@@ -32,7 +32,7 @@ LEAST_PIXELS = 16
 
 
 class FrameLoop:
-    """Draws a state on a surface.
+    """Draws the frames of a window.
 
     Attributes:
         count: frames drawn.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,15 @@ from .search import pages_of
 from .state import PageGroup, ViewerState
 
 MOST_PAGES = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPages:
+    """The result of a ``highlight`` query: pages to highlight, and whether to fly there."""
+
+    title: str
+    pages: npt.NDArray[np.int64]
+    fly: bool
 
 
 def highlight_pages(state: ViewerState, title: str, pages: npt.NDArray[np.int64], *, fly: bool) -> None:
@@ -44,4 +55,6 @@ def highlight_class(state: ViewerState, page_class: PageClass, *, fly: bool) -> 
 def highlight_target(state: ViewerState, target: str, title: str, *, fly: bool) -> None:
     """Ask for the memory of a target; when the answer comes, it is highlighted."""
     count = state.scene.page_count
-    state.queries.ask("highlight", lambda client: (title, pages_of(client.resolve(target).value, count), fly), target)
+    state.queries.ask(
+        "highlight", lambda client: FoundPages(title, pages_of(client.resolve(target).value, count), fly), target
+    )

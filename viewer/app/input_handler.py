@@ -52,7 +52,7 @@ class InputHandler:
         canvas.add_event_handler(self._on_any, *_POINTER, "wheel", *_KEYS, "char", order=-100)
 
     def set_clipboard(self, text: str) -> None:
-        """Put `text` on the clipboard, or before the user where the canvas has none."""
+        """Put `text` on the clipboard, or show it as a message where the canvas has none."""
         if (window := getattr(self._canvas, "_window", None)) is None:
             self._state.notify(text)  # to be copied by hand
             return

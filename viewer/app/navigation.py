@@ -80,7 +80,7 @@ def add_bookmark(state: ViewerState, name: str = "") -> None:
 
 
 def set_mode(state: ViewerState, mode: Mode) -> None:
-    """Move in another way."""
+    """Change the camera's mode."""
     mark(state, "mode")
     state.controller.set_mode(mode)
     state.settings = replace(state.settings, mode=mode)

@@ -82,7 +82,7 @@ def _to_physical(ram: Ram, place: int) -> int | None:
 
 
 def pick_lines(picked: PickResult) -> list[str]:
-    """The picked in four lines: kind and owner, page and address, bytes, characters."""
+    """A byte in four lines: kind and owner, page and address, bytes, characters."""
     kind = picked.page_class.label
     if picked.owner is not None and picked.owner.pid:
         kind += f" of {picked.owner.name} ({picked.owner.pid})" + (" and others" if picked.is_shared else "")

@@ -23,7 +23,7 @@ from .surface import Surface
 _USAGE = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
 
 
-class Shot:
+class PendingScreenshot:
     """A picture for a file, of any size, drawn a pass a frame so that the window stays alive meanwhile."""
 
     def __init__(self, state: ViewerState, size: tuple[int, int], path: Path) -> None:
@@ -52,7 +52,7 @@ class Screenshots:
 
     def __init__(self, state: ViewerState, surface: Surface, gui: Gui) -> None:
         self._state, self._surface, self._gui = state, surface, gui
-        self._shot: Shot | None = None
+        self._shot: PendingScreenshot | None = None
 
     def take(self, wanted: str = "") -> None:
         """Write a picture of the view, without panels, of the size that the settings say, or of ``WxH``."""
@@ -62,7 +62,7 @@ class Screenshots:
 
         def begin() -> None:
             size = self._surface.size if wanted == "window" else parse_picture_size(wanted)
-            self._shot = Shot(state, size, path)
+            self._shot = PendingScreenshot(state, size, path)
             state.notify(f"drawing {path}, {size[0]} x {size[1]}; the view is --at {format_view(state.view)}")
 
         state.attempt(begin)

@@ -16,15 +16,18 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PhysicalAddress, RamLayout, RamOffset, RamRegion
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import TargetMemory
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
 
 MOST_PLACES = 2000
 SEARCH_BUDGET_S = 5.0
@@ -105,7 +108,7 @@ def parse_pattern(query: str) -> bytes | re.Pattern[bytes] | None:
     return None
 
 
-def find_bytes(ram: Any, query: str, budget_s: float = SEARCH_BUDGET_S) -> FoundBytes:  # noqa: ANN401  # a GuestRam
+def find_bytes(ram: GuestRam, query: str, budget_s: float = SEARCH_BUDGET_S) -> FoundBytes:
     """Places in `ram` that hold the pattern in `query`, at most `MOST_PLACES`; what was found when `budget_s` is over.
 
     It is looked for in a process of its own: an expression may take for ever (``r:(a+)+b``), and while it is matched no
@@ -144,16 +147,13 @@ def pages_of(memory: TargetMemory, page_count: int) -> npt.NDArray[np.int64]:
     return np.unique(np.concatenate(runs)).astype(np.int64) if runs else np.zeros(0, np.int64)
 
 
-def ask_target(client: Any, query: str) -> TargetMemory | None:  # noqa: ANN401  # a client
+def ask_target(client: Client, query: str) -> TargetMemory | None:
     """The memory that `query` means, as a target or as a place; None where it means neither."""
     for target in dict.fromkeys((query, f"pa:{query}", f"sym:{query}")):
         try:
-            memory: TargetMemory = client.resolve(target).value
-            return memory
+            return client.resolve(target).value
         except UsageError:
             continue
-        except GlassBoxError:
-            raise
     return None
 
 

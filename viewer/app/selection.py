@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from qemu_bridge.wire.records import TypeLayout
 from ..view.inspector import guess_types
 from .pick import PickResult, describe_byte
 from .state import ViewerState
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
 
 
 def select(state: ViewerState, offset: int | None) -> None:
@@ -51,10 +54,10 @@ def ask_place(state: ViewerState) -> None:
 def ask_type(state: ViewerState, names: tuple[str, ...], size: int) -> None:
     """Ask for the layout of the first of `names`, or of another that is no larger than `size` bytes (0 for any)."""
 
-    def first(client: Any) -> TypeLayout | None:  # noqa: ANN401  # a client
+    def first(client: Client) -> TypeLayout | None:
         for name in names:
             try:
-                layout: TypeLayout = client.type_layout(name).value
+                layout = client.type_layout(name).value
             except UsageError:
                 continue
             # A cache of that very name holds it even where it is cut short: a task ends with its FPU state.

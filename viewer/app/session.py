@@ -13,14 +13,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
+from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent
 from qemu_bridge.wire.page_map import PageMap
-from qemu_bridge.wire.records import ExitedEvent, Place, Runstate, RunstateEvent
+from qemu_bridge.wire.records import Place, Runstate
 
 from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch
@@ -30,9 +31,13 @@ from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
 from ..view.look import Mode
 from . import appearance, highlighting, navigation, selection
+from .highlighting import FoundPages
 from .refresh_policy import NEW_PAGES
 from .schedule import Schedule
 from .state import ViewerState
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +129,7 @@ class Session:
         for topic, take in (
             ("highlight", self._apply_highlight),
             ("follow", self._apply_place),
-            ("status", self._apply_status),
+            ("runstate", self._apply_runstate),
         ):
             answer = self._state.queries.result(topic)
             if answer is None or self._seen.get(topic) == answer.time_s:
@@ -135,21 +140,23 @@ class Session:
             else:
                 take(answer.value)
 
-    def _apply_highlight(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
-        title, pages, fly = value
-        highlighting.highlight_pages(self._state, title, pages, fly=fly)
-        if len(pages) == 1:
-            selection.select(self._state, int(pages[0]) << PAGE_SHIFT)
+    def _apply_highlight(self, found: object) -> None:
+        if not isinstance(found, FoundPages):
+            return
+        highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly)
+        if len(found.pages) == 1:
+            selection.select(self._state, int(found.pages[0]) << PAGE_SHIFT)
 
-    def _apply_place(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
-        if isinstance(value, Place):
+    def _apply_place(self, place: object) -> None:
+        if isinstance(place, Place):
             navigation.mark(self._state, "follow")
-            selection.select(self._state, int(value.ram_offset))
+            selection.select(self._state, int(place.ram_offset))
             if not navigation.is_in_sight(self._state):
                 navigation.frame(self._state)
 
-    def _apply_status(self, value: Any) -> None:  # noqa: ANN401  # what the query returned
-        self._state.runstate = value.runstate
+    def _apply_runstate(self, runstate: object) -> None:
+        if isinstance(runstate, Runstate):
+            self._state.runstate = runstate
 
     # --- execution ---------------------------------------------------------------------------------------
 
@@ -182,7 +189,7 @@ class Session:
         if connect is not None:
             threading.Thread(target=self._relay_events, args=(connect,), name="viewer-events", daemon=True).start()
 
-    def _relay_events(self, connect: Callable[[], Any]) -> None:
+    def _relay_events(self, connect: Callable[[], Client]) -> None:
         # The machine's runstate, as it changes. Its end is reported by the watcher.
         with contextlib.suppress(GlassBoxError, OSError):
             for event in connect().events():

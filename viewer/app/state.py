@@ -76,6 +76,7 @@ class ViewerState:
         cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
+        runstate: of the machine, as QEMU names it; empty where it is not known.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
     """

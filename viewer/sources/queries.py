@@ -15,13 +15,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qemu_bridge.errors import GlassBoxError, MachineError
 
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
+
 log = logging.getLogger(__name__)
 
-Query = Callable[[Any], Any]
+Query = Callable[["Client"], object]
 """Takes a client and returns the result."""
 
 
@@ -30,7 +33,7 @@ class QueryResult:
     """A value, or the error; `key` is what was given to `ask`, `time_s` on the monotonic clock."""
 
     key: object
-    value: Any
+    value: object
     error: str
     time_s: float
 
@@ -38,7 +41,7 @@ class QueryResult:
 class Queries:
     """A thread that sends one query after the other; `wake` is called on it after each result."""
 
-    def __init__(self, connect: Callable[[], Any] | None, wake: Callable[[], None]) -> None:
+    def __init__(self, connect: Callable[[], Client] | None, wake: Callable[[], None]) -> None:
         """`connect` makes a client, on the thread; None where there is no daemon."""
         self._connect, self._wake = connect, wake
         self._condition = threading.Condition()
@@ -89,7 +92,7 @@ class Queries:
         return topic in self._waiting or self._asking == topic
 
     def _run(self) -> None:
-        client: Any = None
+        client: Client | None = None
         while (taken := self._take()) is not None:
             topic, key, query = taken
             client = self._put(client, topic, key, query)
@@ -108,9 +111,10 @@ class Queries:
             key, query = self._waiting.pop(topic)
             return topic, key, query
 
-    def _put(self, client: Any, topic: str, key: object, query: Query) -> Any:  # noqa: ANN401  # a client
+    def _put(self, client: Client | None, topic: str, key: object, query: Query) -> Client | None:
         assert self._connect is not None
-        value, error = None, ""
+        value: object = None
+        error = ""
         try:
             client = client if client is not None else self._connect()
             value = query(client)

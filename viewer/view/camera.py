@@ -57,7 +57,7 @@ class Camera:
         return self.aimed_at(np.asarray(self.target) + (axes[0] * right + axes[1] * up) * height)
 
     def walk(self, right: float, up: float, forward: float) -> Camera:
-        """CameraController and target moved along the eye's own axes, in edges of the cube."""
+        """Eye and target moved along the eye's own axes, in edges of the cube."""
         axes = self.axes()
         return self.aimed_at(np.asarray(self.target) + axes[0] * right + axes[1] * up + axes[2] * forward)
 

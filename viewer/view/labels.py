@@ -1,4 +1,4 @@
-"""Words on large regions: which runs of pages deserve a name, and where that name stands in a picture."""
+"""Labels on large regions: which runs of pages get a name, and where it stands in a picture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Words for a place in the picture; `is_block` when the place is large enough to carry them itself.
+    """A name for a place in the picture; `is_block` when the place is large enough to carry it itself.
 
     `size` is that of what they name, by which they give way to each other.
     """

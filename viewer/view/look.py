@@ -50,12 +50,12 @@ class Mode(Enum):
 
     @property
     def label(self) -> str:
-        """For a list to choose from."""
+        """As a menu shows it."""
         return _LABELS[self]
 
     @property
     def is_activity(self) -> bool:
-        """Whether only pages with a value are solid, and all others ghosts around them."""
+        """Whether only pages with a value are solid, and all others are dimmed."""
         return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE)
 
 

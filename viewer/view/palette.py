@@ -39,7 +39,7 @@ class Material:
 
     @property
     def is_body(self) -> bool:
-        """Whether a brick of it catches the eye, rather than being background glass."""
+        """Whether a brick of it is opaque or shows its bytes, rather than being background glass."""
         return self.surface_opacity == 1 or self.bytes_inside > 0
 
 

@@ -1,4 +1,4 @@
-"""Which parts of a resting picture have to be drawn again when some pages changed.
+"""Which parts of an idle picture have to be drawn again when some pages changed.
 
 A guest that idles still writes a handful of pages, over and over. Each shows in a few hundred pixels, so of the picture
 only the tiles of `TILE` pixels that those pages fall on are drawn, each for as many passes as it takes to fade over to

@@ -1,1 +1,1 @@
-"""What stands behind a machine's RAM: a QEMU of ours, somebody else's, a file, a capture."""
+"""Backends of a machine's RAM: a QEMU that the daemon started, an attached QEMU, a RAM image, a capture."""

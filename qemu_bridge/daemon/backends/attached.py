@@ -1,12 +1,12 @@
-"""A QEMU that somebody else started, joined over its QMP socket.
+"""An attached QEMU, started by somebody else and reached over its QMP socket.
 
-It says itself where its RAM lies (``query-memdev`` and the backend's properties), how it appears in the guest
-(``info mtree -f``) and what machine it is; all that is asked of it is that the RAM is one shared file::
+QEMU itself reports where its RAM is (``query-memdev`` and the backend's properties), where it appears in the guest
+(``info mtree -f``) and its machine type. The only requirement is that RAM is one shared file::
 
     qemu-system-x86_64 -m 2G -machine q35,memory-backend=ram \\
         -object memory-backend-file,id=ram,size=2G,mem-path=/dev/shm/mine,share=on -qmp unix:mine.qmp,server=on,wait=off
 
-Nothing is done to it but what `pause` and `resume` ask for, and it outlives us.
+Only `pause` and `resume` change anything in it, and it outlives the daemon.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HOW_TO_START = "start QEMU with -machine TYPE,memory-backend=ram -object memory
 
 
 def open_qmp(path: Path) -> socket.socket:
-    """A connection to the QMP socket at `path`; `UsageError` when there is none, `MachineError` when nobody listens."""
+    """A connection to the QMP socket at `path`; `UsageError` when there is none, `MachineError` when no process listens."""
     try:
         if not stat.S_ISSOCK(path.stat().st_mode):
             raise UsageError(f"{path} is not a socket; give the path behind QEMU's -qmp unix:")
@@ -44,7 +44,7 @@ def open_qmp(path: Path) -> socket.socket:
     except OSError as error:
         raise UsageError(f"cannot reach {path} ({error.strerror}); give the path behind QEMU's -qmp unix:") from None
     try:
-        # Blocking for no longer than this: a full backlog, too, means that somebody else is being served.
+        # Blocks no longer than this: a full backlog, too, means that another client is connected.
         sock.settimeout(_GREETING_TIMEOUT_S)
         sock.connect(os.fspath(path))
     except TimeoutError:
@@ -53,21 +53,21 @@ def open_qmp(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise MachineError(
-            f"nobody listens at {path} ({error.strerror or error}); has that QEMU ended? start it again"
+            f"no process listens at {path} ({error.strerror or error}); has that QEMU ended? start it again"
         ) from None
     return sock
 
 
 def _taken(path: Path) -> MachineError:
     return MachineError(
-        f"{path} does not greet within {_GREETING_TIMEOUT_S:g} s; a QMP socket serves one client at a time: end the other,"
-        " or give QEMU a second -qmp"
+        f"{path} sent no QMP greeting within {_GREETING_TIMEOUT_S:g} s; a QMP socket serves one client at a time:"
+        " disconnect the other, or give QEMU a second -qmp"
     )
 
 
 @contextlib.asynccontextmanager
 async def _connected(name: str, path: Path) -> AsyncIterator[Monitor]:
-    """The QMP connection at `path`; `MachineError` when nobody greets us, as when somebody else is connected."""
+    """The QMP connection at `path`; `MachineError` without a greeting, as when another client is connected."""
     sock = open_qmp(path)
     greeted = False
     try:
@@ -79,7 +79,7 @@ async def _connected(name: str, path: Path) -> AsyncIterator[Monitor]:
             raise
         if isinstance(error.__context__, TimeoutError):
             raise _taken(path) from None
-        raise MachineError(f"what listens at {path} is no QMP socket; give the path behind QEMU's -qmp unix:") from None
+        raise MachineError(f"{path} is not a QMP socket; give the path behind QEMU's -qmp unix:") from None
     finally:
         sock.close()
 
@@ -99,20 +99,22 @@ async def find_qemu(name: str, path: Path) -> tuple[Backend, MachineConfig, Path
 
 
 async def _machine_type(monitor: Monitor) -> str:
-    """``pc`` or ``q35``, else the type's own name; `MachineError` for a machine that is no x86-64."""
+    """``pc`` or ``q35``, else the type's own name; `MachineError` for a machine that is not x86-64."""
     target = (await monitor.execute("query-target"))["arch"]
     if target != "x86_64":
         raise MachineError(f"that QEMU emulates {target}; Glass Box reads x86-64 guests only: attach to one of those")
-    told = str(await monitor.execute("qom-get", {"path": "/machine", "property": "type"}))
-    return {"pc-i440fx": "pc", "pc-q35": "q35"}.get("-".join(told.split("-")[:2]), told.removesuffix("-machine"))
+    type_name = str(await monitor.execute("qom-get", {"path": "/machine", "property": "type"}))
+    return {"pc-i440fx": "pc", "pc-q35": "q35"}.get(
+        "-".join(type_name.split("-")[:2]), type_name.removesuffix("-machine")
+    )
 
 
 async def find_ram(monitor: Monitor) -> tuple[Path, RamLayout]:
-    """The file that holds a QEMU's RAM and its layout; `MachineError` says why it cannot be read and what to start."""
+    """The file that holds a QEMU's RAM and its layout; `MachineError` if it cannot be read, with how to start QEMU."""
     tree = await monitor.hmp("info mtree -f")
     used = [(device, layout) for device in await monitor.execute("query-memdev") if (layout := _rows(tree, device))]
     if not used:
-        raise MachineError(f"that QEMU keeps its RAM in no memory backend of its own; {_HOW_TO_START}")
+        raise MachineError(f"that QEMU's RAM is not in a memory backend of its own; {_HOW_TO_START}")
     if len(used) > 1:
         names = ", ".join(str(device.get("id", "?")) for device, _ in used)
         raise MachineError(f"that QEMU's RAM is spread over {len(used)} backends ({names}); {_HOW_TO_START}")
@@ -135,15 +137,15 @@ async def _backing_file(monitor: Monitor, device: dict[str, Any]) -> Path:
     """The file behind a memory backend, if it is shared and whole."""
     name = str(device["id"])
     if not device.get("share"):
-        raise MachineError(f"that QEMU's RAM ({name}) is its own and not shared; {_HOW_TO_START}")
+        raise MachineError(f"that QEMU's RAM ({name}) is private, not shared; {_HOW_TO_START}")
     try:
-        told = await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "mem-path"})
+        mem_path = await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "mem-path"})
     except MachineError:
-        raise MachineError(f"that QEMU's RAM ({name}) is shared but in no file; {_HOW_TO_START}") from None
+        raise MachineError(f"that QEMU's RAM ({name}) is shared but not a file; {_HOW_TO_START}") from None
     offset = 0
     with contextlib.suppress(MachineError):  # a property of QEMU 8.1 and later
         offset = int(await monitor.execute("qom-get", {"path": f"/objects/{name}", "property": "offset"}))
-    path = Path(told)
+    path = Path(mem_path)
     if offset:
         raise MachineError(f"that QEMU's RAM starts {offset:#x} bytes into {path}; start it with a file of its own")
     if not path.is_file() or not os.access(path, os.R_OK):
@@ -168,7 +170,7 @@ def fill_gaps(layout: RamLayout, size_bytes: int) -> RamLayout:
         for region, end in zip(layout.regions, ends, strict=True)
     )
     overlap = any(first.start + first.size > then.start for first, then in itertools.pairwise(regions))
-    shrunk = any(region.size < told.size for region, told in zip(regions, layout.regions, strict=True))
+    shrunk = any(region.size < reported.size for region, reported in zip(regions, layout.regions, strict=True))
     if regions[0].offset or overlap or shrunk:
         raise MachineError(
             f"that QEMU lays out RAM as {layout.regions}, which is not understood; use machine type pc or q35"
@@ -177,12 +179,12 @@ def fill_gaps(layout: RamLayout, size_bytes: int) -> RamLayout:
 
 
 class AttachedQemu:
-    """A QEMU that somebody else started and goes on with."""
+    """A QEMU that somebody else started and keeps using."""
 
     origin = Origin.ATTACHED
     pid: int | None = None
     exit_status: int | None = None
-    is_still = False
+    is_static = False
     signals_ready = False
     idle_timeout_s: float | None = None
     symbols: Path | None = None
@@ -193,16 +195,16 @@ class AttachedQemu:
 
     @contextlib.asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Monitor]:
-        """Its QMP socket; `MachineError` when it is taken or gone."""
+        """Its QMP connection; `MachineError` when the socket is in use or gone."""
         async with _connected(name, self._path) as self._monitor:
             yield self._monitor
 
     async def check_layout(self, monitor: Monitor, layout: RamLayout) -> None:
-        """Do nothing: the layout is QEMU's own word (`find_ram`)."""
+        """Do nothing: the layout came from QEMU itself (`find_ram`)."""
 
     def shell(self) -> Shell:
-        """None: we put no init into that guest."""
-        return NoShell("was attached to, and no shell of ours runs inside; log in on its own console")
+        """No shell: that guest does not run Glass Box's init."""
+        return NoShell("was attached and runs no Glass Box shell; log in on its own console")
 
     async def wait(self) -> None:
         """Return when QEMU has closed the socket."""
@@ -210,8 +212,8 @@ class AttachedQemu:
         await self._monitor.closed()
 
     async def end(self, monitor: Monitor) -> None:
-        """Let go of it: it runs on."""
+        """Detach; QEMU keeps running."""
 
     def describe_exit(self, asked: bool) -> str:
-        """Whether we went or it did."""
-        return "it was detached; its QEMU runs on" if asked else "its QEMU ended or closed the QMP socket"
+        """Whether the daemon detached or QEMU ended."""
+        return "it was detached; its QEMU keeps running" if asked else "its QEMU ended or closed the QMP socket"

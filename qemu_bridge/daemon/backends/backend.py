@@ -1,8 +1,7 @@
-"""What stands behind a machine's RAM: the interface that every backend has.
+"""The interface of all backends: how to reach the vCPUs, when they have ended, what stopping means.
 
-A daemon serves RAM; whose it is makes little difference to it. `Backend` is that difference: how to reach whoever runs
-the vCPUs, when that has ended, what it means to stop. A QEMU of ours dies with us (`started`), one that somebody else
-started lives on (`attached`), a file with RAM in it has no vCPUs at all (`image`, `capture`).
+A QEMU that the daemon started dies with it (`started`), an attached one keeps running (`attached`), a file with RAM in it has
+no vCPUs (`image`, `capture`). Nothing else in the daemon depends on the kind of backend.
 """
 
 from __future__ import annotations
@@ -27,54 +26,54 @@ class Shell(Protocol):
         """(output, exit status) of `command`; `MachineError` where there is no shell or no answer."""
 
     def forget(self) -> None:
-        """Wait for no earlier answer: the guest was reset."""
+        """Discard pending answers: the guest was reset."""
 
 
 class Backend(Protocol):
-    """What a machine's RAM belongs to.
+    """What provides a machine's RAM and runs its vCPUs.
 
     Attributes:
-        origin: what the connection file says.
-        pid: the process that may be stopped and looked into to find what it wrote, None for one that is not ours.
-        is_still: there are no vCPUs, so RAM never changes.
-        signals_ready: an init of ours says on the console when user space is up. Of any other guest no readiness
-            signal exists, so it counts as ready.
-        idle_timeout_s: end when no client was connected for so long; None to stay.
-        symbols: a folder of the kernel's symbols to use instead of the cache that all machines share.
+        origin: the kind of backend, as the connection file names it.
+        pid: QEMU's process, whose soft-dirty bits may be used; None unless the daemon started it.
+        is_static: there are no vCPUs, so RAM never changes.
+        signals_ready: the guest's init prints a line on the console when user space is up. For any other guest no
+            readiness signal exists, so it counts as ready.
+        idle_timeout_s: end after this long without a client; None: never.
+        symbols: a folder of kernel symbols to use instead of the shared cache.
     """
 
     origin: Origin
     pid: int | None
-    is_still: bool
+    is_static: bool
     signals_ready: bool
     idle_timeout_s: float | None
     symbols: Path | None
 
     @property
     def exit_status(self) -> int | None:
-        """Of the QEMU that has ended, negative for the signal that killed it; None where it cannot be known."""
+        """Exit status of the ended QEMU, negative for the signal that killed it; None where it is unknown."""
 
     def connect(self, name: str) -> AbstractAsyncContextManager[Monitor]:
-        """The way to its vCPUs, for as long as the context lasts; `MachineError` when it does not answer."""
+        """A context with the connection to the vCPUs; `MachineError` when QEMU does not answer."""
 
     async def check_layout(self, monitor: Monitor, layout: RamLayout) -> None:
-        """Raise `MachineError` where QEMU lays out RAM otherwise than `layout` says."""
+        """Raise `MachineError` if QEMU's RAM layout is not `layout`."""
 
     def shell(self) -> Shell:
-        """The guest's root shell, or what says that there is none."""
+        """The guest's root shell, or a `NoShell`."""
 
     async def wait(self) -> None:
-        """Return when it has ended by itself."""
+        """Return when the backend has ended by itself."""
 
     async def end(self, monitor: Monitor) -> None:
-        """Do what `glassbox stop` means for it."""
+        """End the backend, or detach from it: what `glassbox stop` means here."""
 
     def describe_exit(self, asked: bool) -> str:
-        """How it ended, in words; `asked` if somebody wanted it to."""
+        """How it ended, in words; `asked` if a client stopped it."""
 
 
 class NoShell:
-    """Where there is no shell: says why."""
+    """Stands in for a missing shell and says why it is missing."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
@@ -84,4 +83,4 @@ class NoShell:
         raise MachineError(f"the machine {self._reason}")
 
     def forget(self) -> None:
-        """There is nothing to forget."""
+        """Do nothing."""

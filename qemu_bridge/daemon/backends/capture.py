@@ -1,4 +1,4 @@
-"""A capture, which is opened by whoever names it and closed when nobody looks any more."""
+"""A capture: its daemon is started by the first client and ends without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .image import RamImage
 
 
 class Capture(RamImage):
-    """A capture, which nobody need let go of: its daemon ends when nobody has looked for a while."""
+    """A capture. Its daemon ends after `idle_timeout_s` without a client."""
 
     origin = Origin.CAPTURE
     idle_timeout_s: float | None = 20.0
@@ -22,8 +22,8 @@ class Capture(RamImage):
 
     def shell(self) -> Shell:
         """None."""
-        return NoShell("is a capture, which stands still; start a machine to run commands in one")
+        return NoShell("is a capture and does not run; start a machine to run commands")
 
     def describe_exit(self, asked: bool) -> str:
-        """That nobody looked any more."""
+        """That it was closed."""
         return "the capture was closed"

@@ -1,4 +1,4 @@
-"""Which backend an attach request means."""
+"""Find the backend of an attach request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...captures.files import RAM, read_manifest
 from ...machine.config import MachineConfig
-from ...machine.launch import AttachRequest
+from ...machine.requests import AttachRequest
 from ...memory.addresses import (
     RamLayout,
 )
@@ -18,7 +18,7 @@ from .image import RamImage, detect_machine, image_layout, image_size
 
 
 def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, RamLayout]:
-    """What is behind `request`, what machine it is, and the file and layout of its RAM.
+    """Backend, machine configuration, RAM file and RAM layout of `request`.
 
     Raises `UsageError` for a file or socket that cannot be it, `MachineError` when QEMU does not answer or its RAM cannot
     be read.

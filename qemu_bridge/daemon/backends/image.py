@@ -1,7 +1,7 @@
-"""A file with RAM in it and nothing else.
+"""A raw RAM image: a file with RAM in it and nothing else.
 
-A raw image says nothing about itself. Up to the point where a machine splits its RAM (`RamLayout.from_rule`) there is but
-one way to lay it out; beyond, the kernel in it decides: laid out rightly, RAM ends where ``max_pfn`` says.
+A raw image has no header. Below the size at which a machine splits its RAM (`RamLayout.from_rule`) only one layout exists.
+Above it the kernel in the image decides: with the right layout RAM ends at ``max_pfn``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import GlassBoxError, MachineError, UsageError
-from ...machine.config import LAYOUTS, MACHINES
+from ...machine.choices import LAYOUTS, MACHINES
 from ...machine.monitor import Monitor
 from ...memory.addresses import (
     PAGE_SHIFT,
@@ -35,7 +35,7 @@ _OTHER_FORMATS = {b"\x7fELF": "an ELF core", b"EMiL": "a LiME dump", b"KDUMP": "
 
 
 def image_size(path: Path) -> int:
-    """Bytes of the raw RAM image at `path`; `UsageError` for what cannot be one."""
+    """Bytes of the raw RAM image at `path`; `UsageError` for a file that cannot be one."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -51,7 +51,7 @@ def image_size(path: Path) -> int:
         raise UsageError(f"{path} is empty; give a raw image of guest RAM")
     if found.st_size % PAGE_SIZE:
         raise UsageError(
-            f"{path} has {found.st_size} bytes, which is no whole number of {PAGE_SIZE}-byte pages; give a raw image of"
+            f"{path} has {found.st_size} bytes, which is not a multiple of the page size {PAGE_SIZE}; give a raw image of"
             " guest RAM that was not cut short"
         )
     return found.st_size
@@ -65,7 +65,7 @@ def image_layout(machine: str, size_bytes: int) -> RamLayout:
 
 
 def detect_machine(path: Path, size_bytes: int) -> str:
-    """Which of `LAYOUTS` makes sense of the raw image at `path`; ``pc`` where all do or none does.
+    """Which of `LAYOUTS` fits the raw image at `path`; ``pc`` where all do or none does.
 
     RAM that continues above 4 GiB ends at page frame ``max_pfn`` (``arch/x86/kernel/e820.c``), a number that the kernel
     keeps; where the hole is decides where that is.
@@ -73,7 +73,7 @@ def detect_machine(path: Path, size_bytes: int) -> str:
     layouts = {machine: image_layout(machine, size_bytes) for machine in LAYOUTS}
     if len({layout.regions for layout in layouts.values()}) == 1:
         return MACHINES[0]
-    ends = {machine: _told_end(path, layout) for machine, layout in layouts.items()}
+    ends = {machine: _reported_end(path, layout) for machine, layout in layouts.items()}
     for machine, end in ends.items():
         if end == layouts[machine].end:
             return machine
@@ -81,9 +81,9 @@ def detect_machine(path: Path, size_bytes: int) -> str:
     return next((machine for machine, end in ends.items() if end), MACHINES[0])
 
 
-def _told_end(path: Path, layout: RamLayout) -> int:
-    """Where RAM ends according to the kernel in an image that is laid out as `layout`; 0 where no kernel is found."""
-    # Imported here: only large images need it.
+def _reported_end(path: Path, layout: RamLayout) -> int:
+    """The end of RAM that the kernel in the image reports under `layout`; 0 where no kernel is found."""
+    # Imported here: only large images need the symbols.
     from ...kernel.symbols import KernelSymbols
     from ...memory.ram import GuestRam
 
@@ -97,12 +97,12 @@ def _told_end(path: Path, layout: RamLayout) -> int:
 
 
 class RamImage:
-    """A file with RAM in it, which stands still for ever."""
+    """A file with RAM in it; it never changes."""
 
     origin = Origin.IMAGE
     pid: int | None = None
     exit_status: int | None = None
-    is_still = True
+    is_static = True
     signals_ready = False
     idle_timeout_s: float | None = None
     symbols: Path | None = None
@@ -112,7 +112,7 @@ class RamImage:
 
     @contextlib.asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Monitor]:
-        """A monitor that says that there is none."""
+        """A `NoMonitor`."""
         yield NoMonitor(self._path)
 
     async def check_layout(self, monitor: Monitor, layout: RamLayout) -> None:
@@ -120,7 +120,7 @@ class RamImage:
 
     def shell(self) -> Shell:
         """None."""
-        return NoShell("is a RAM image; start a machine to run commands in one")
+        return NoShell("is a RAM image and does not run; start a machine to run commands")
 
     async def wait(self) -> None:
         """Never return."""
@@ -135,18 +135,18 @@ class RamImage:
 
 
 class NoMonitor(Monitor):
-    """The monitor of a RAM image: nothing runs, nothing happens."""
+    """The monitor of a RAM image: always paused, no events."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     async def execute(self, command: str, arguments: dict[str, Any] | None = None, timeout_s: float = 0.0) -> Any:  # noqa: ANN401  # as Monitor's
-        """Say that it stands still; `MachineError` for anything else."""
+        """Answer `query-status` with paused; `MachineError` for any other command."""
         if command == "query-status":
             return {"status": "paused", "running": False}
-        raise MachineError(f"{self._path} stands still, for no machine belongs to it; only what reads RAM works on it")
+        raise MachineError(f"{self._path} is only RAM and does not run; use commands that read RAM")
 
     async def events(self) -> AsyncIterator[Any]:
-        """Nothing, for ever."""
+        """Yield nothing and never end."""
         await asyncio.Event().wait()
         yield {}

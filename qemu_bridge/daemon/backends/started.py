@@ -1,4 +1,4 @@
-"""A QEMU that we started: it dies with this process, however that ends."""
+"""A QEMU that this process started and that dies with it, however it ends."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _QUIT_TIMEOUT_S = 5.0
 
 
 class StartedQemu:
-    """One running QEMU and our ends of its sockets. It dies with this process, however that ends."""
+    """One running QEMU and the daemon's ends of its sockets. QEMU dies with this process, however it ends."""
 
     origin = Origin.STARTED
-    is_still = False
+    is_static = False
     signals_ready = True
     idle_timeout_s: float | None = None
     symbols: Path | None = None
@@ -88,7 +88,7 @@ class StartedQemu:
             raise MachineError(f"QEMU did not start: {self.last_log_line()}") from None
 
     async def check_layout(self, monitor: Monitor, layout: RamLayout) -> None:
-        """`MachineError` unless QEMU confirms our rule: every address would be wrong."""
+        """`MachineError` unless QEMU reports the expected layout: every address would be wrong."""
         reported = parse_mtree(await monitor.hmp("info mtree -f"), RAM_BACKEND)
         if reported != layout:
             raise MachineError(
@@ -115,7 +115,7 @@ class StartedQemu:
         self.process.wait()
 
     async def end(self, monitor: Monitor) -> None:
-        """Ask QEMU to quit, and kill it if it does not."""
+        """Send `quit` to QEMU, and kill it if it does not end."""
         with contextlib.suppress(MachineError):
             await monitor.execute("quit", timeout_s=_QUIT_TIMEOUT_S)
         with contextlib.suppress(TimeoutError):
@@ -136,4 +136,4 @@ class StartedQemu:
     def last_log_line(self) -> str:
         """The last line that QEMU wrote to its log."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("qemu-system-x86_64: ") if lines else "it gave no reason"
+        return lines[-1].removeprefix("qemu-system-x86_64: ") if lines else "it logged no reason"

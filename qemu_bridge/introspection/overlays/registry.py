@@ -1,6 +1,6 @@
 """Finds overlays, and runs one within a budget, with its errors contained.
 
-Three sources, in this order: the modules of this package; entry points of group ``glassbox.overlays`` of any installed
+Three sources, in this order: the modules of this package (`BUILT_IN`, then any other module with a global ``OVERLAY``); entry points of group ``glassbox.overlays`` of any installed
 distribution; the file that ``GLASSBOX_OVERLAYS`` names. An entry point, or the global ``OVERLAY`` of the file, is an
 overlay, or a list of them. What does not load, or is not an overlay, is skipped and reported in `Registry.skipped`.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib
 import importlib.metadata
 import json
 import logging
@@ -18,6 +19,7 @@ import runpy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
@@ -79,7 +81,7 @@ class Registry:
 
 def find_overlays() -> Registry:
     """Load every overlay; of several with the same name the first is kept."""
-    overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in BUILT_IN}
+    overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in (*BUILT_IN, *_dropped_in())}
     origins = dict.fromkeys(overlays, "built in")
     skipped: list[str] = []
     for origin, load in _foreign_sources():
@@ -106,6 +108,14 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
                 raise OutOfBudgetError("too many bytes")
             rows.append(made)
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
+
+
+def _dropped_in() -> Iterator[Overlay]:
+    """Yield the overlays of modules in this package's folder that are not in `BUILT_IN`: their globals ``OVERLAY``."""
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        module = importlib.import_module(f".{path.stem}", __package__)
+        if (overlay := getattr(module, "OVERLAY", None)) is not None:
+            yield _check(overlay)
 
 
 def _foreign_sources() -> Iterator[tuple[str, Callable[[], object]]]:
@@ -160,7 +170,7 @@ def _as_json(row: Row, fields: tuple[str, ...]) -> tuple[dict[str, JsonValue], i
     if isinstance(row, msgspec.Struct):
         made = msgspec.to_builtins(row)
     elif dataclasses.is_dataclass(row) and not isinstance(row, type):
-        # msgspec would turn sets and other types into lists and strings without a word.
+        # msgspec would silently turn sets and other types into lists and strings.
         made = dataclasses.asdict(row)
     else:
         raise TypeError(f"it yields a {type(row).__name__}, not a dataclass")

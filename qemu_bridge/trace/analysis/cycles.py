@@ -75,7 +75,7 @@ class Cycles:
 
     Attributes:
         names: a hash of the symbols, the same in all frames.
-        roots: what `find` was told.
+        roots: the `root` that was passed to `find`.
         rings: the highest of the blocks'.
         rounds: how often the path was gone through.
         own: instructions that began in it and in no loop inside it.
@@ -117,7 +117,7 @@ class CycleFinder:
         return checked(_library().gb_cycles_find(state, *arguments))
 
     def break_off(self) -> None:
-        """What comes next does not follow from what came."""
+        """The next blocks do not follow from the last ones: begin with an empty stack."""
         _library().gb_cycles_break(ctypes.byref(self._state))
 
     def take(self, most: int) -> Cycles:

@@ -1,4 +1,4 @@
-"""Where two traces part: ``glassbox trace diff``.
+"""The first divergence of two traces: ``glassbox trace diff``.
 
 Blocks are compared by content (address, ring, mode, code), never by id, so traces of two machines compare. The streams of
 one vCPU are walked side by side, a frame of each in memory at a time.
@@ -32,7 +32,7 @@ class Difference:
     is_same: bool
     """Whether both end there."""
     left: str
-    """What comes next, in words; "the end" if nothing does."""
+    """What comes next, as text; "the end" if nothing does."""
     right: str
     only_left: int
     """Different blocks, by content, that run in one of the traces only."""

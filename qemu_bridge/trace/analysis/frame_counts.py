@@ -23,7 +23,7 @@ MOST_PATHS = 1000
 """Cyclic paths kept of one frame, the hottest by their own instructions, and as many by all."""
 
 _BREAKS = (Event.GAP, Event.WINDOW_START, Event.RESET, Event.FILTER)
-"""Behind these, what comes need not follow from what came."""
+"""The block behind one of these need not follow from the block before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Segments:
 
 
 def count_frame(trace: TraceReader, number: int) -> FrameCounts:
-    """Blocks and cyclic paths of one frame, by page-table root. What takes long in it lets other threads run."""
+    """Blocks and cyclic paths of one frame, by page-table root. The long parts release the GIL."""
     frame = trace.frame(number)
     table = frame.dictionary
     blocks: list[Columns] = []
@@ -92,7 +92,7 @@ def _count_blocks(table: BlockTable, vcpu: int, numbers: U32, begun: U16, segmen
         parts = [slice(int(segments.edges[index]), int(segments.edges[index + 1])) for index in mine]
         for part in parts:
             count_blocks(numbers[part], begun[part], executions, instructions)
-        # What few blocks ran under is not worth a look at the whole dictionary.
+        # Few blocks: cheaper than scanning the whole dictionary.
         is_short = sum(part.stop - part.start for part in parts) < len(table)
         seen = np.unique(np.concatenate([numbers[part] for part in parts])) if is_short else np.flatnonzero(executions)
         found.append(

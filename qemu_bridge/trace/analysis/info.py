@@ -48,7 +48,7 @@ class TraceMetadata:
 def read_info(path: Path) -> TraceMetadata:
     """The metadata of the trace at `path`; nothing is decoded for it.
 
-    `TraceError` if it is no trace or damaged, `UsageError` if there is none.
+    `TraceError` if it is not a trace or damaged, `UsageError` if it cannot be read.
     """
     with TraceReader(path) as trace:
         return TraceMetadata(trace.info, tuple(_find_gaps(trace)), _section_sizes(trace))

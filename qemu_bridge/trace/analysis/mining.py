@@ -9,7 +9,7 @@ Parquet, all in one dependency that `export` uses too.
 ...     for path in found.paths(10):
 ...         print(path.instructions / found.instructions, path.rounds, path.ids)
 
-A process is a page-table root (CR3); a kernel thread runs under the root of whoever ran before it. Instructions are those
+A process is a page-table root (CR3); a kernel thread runs under the root of the process before it. Instructions are those
 that began, as `reader` counts them. Tables are ``blocks``, ``known``, ``paths`` and ``symbols``, open to the caller's own SQL.
 """
 
@@ -147,14 +147,14 @@ class Mined:
         self.path = trace.file.path
         self.blocks_executed, self.instructions = trace.info.blocks, trace.info.instructions
         self.is_complete = trace.info.is_complete
-        """False: the trace's recorder was killed or its disk was full; what is there was counted."""
+        """False: the trace's recorder was killed or its disk was full; the frames that exist were counted."""
         self.sql = duckdb.connect()
-        """The connection, for questions of one's own."""
+        """The connection, for queries of the caller."""
         self.sql.execute(f"SET memory_limit='{memory_mb}MiB'; SET temp_directory='{folder}'; SET threads=2;" + _SCHEMA)
         self._names = np.zeros(0, np.uint64)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self.sql.close()
 
     def add(self, number: int, counts: FrameCounts) -> None:

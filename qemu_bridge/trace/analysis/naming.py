@@ -85,7 +85,7 @@ class _Names:
 
 
 def read_symbols(path: Path) -> KallsymsTable:
-    """Symbols of a file like System.map or /proc/kallsyms, lines ``ADDRESS TYPE NAME``; other lines are passed over.
+    """Symbols of a file like System.map or /proc/kallsyms, lines ``ADDRESS TYPE NAME``; other lines are skipped.
 
     `UsageError` if the file cannot be read or holds no symbols.
     """
@@ -110,7 +110,7 @@ def read_symbols(path: Path) -> KallsymsTable:
 
 
 def _parse_symbol(line: bytes) -> tuple[int, bytes] | None:
-    """Address and table entry of a line; None if it is no symbol."""
+    """Address and table entry of a line; None if it is not a symbol."""
     words = line.split()
     if len(words) < 3 or len(words[1]) != 1 or not 0 < len(words[0]) <= 16:
         return None

@@ -1,4 +1,4 @@
-"""Who stored last to a page of RAM: the plugin's record of it, made into words.
+"""The last writer of a page of RAM: the plugin's record of it, as text.
 
 >>> with client.heat() as heat:
 ...     client.name_writer(heat.writers[0x1234])
@@ -31,9 +31,9 @@ _ROOT = (1 << 52) - 1 & ~0x1FFF
 
 @dataclass(frozen=True, slots=True)
 class LastWriter:
-    """Where the instruction stands, in words, and the process in whose address space it ran; pid 0: not known.
+    """Where the instruction lies, as text, and the process in whose address space it ran; pid 0: not known.
 
-    A kernel thread runs in the address space of whoever ran before it.
+    A kernel thread runs in the address space of the process before it.
     """
 
     place: str
@@ -60,7 +60,7 @@ class Namer(Protocol):
 def name_writer(client: Namer, writer: np.void, ram_layout: RamLayout) -> LastWriter | None:
     """The last writer in `writer`, a row of `Heat.writers`; None if no store was seen.
 
-    What the guest cannot be asked for is left out of the words; no error of the guest's state is raised.
+    Parts that cannot be resolved now are left out; no error is raised for that.
     """
     code, root = int(writer["code"]), int(writer["root"])
     if not code and not root:

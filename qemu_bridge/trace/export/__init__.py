@@ -1,7 +1,7 @@
 """Traces in the formats of other tools: ``glassbox trace export FILE --format FORMAT -o OUTPUT``.
 
-Every format is a fold over frames, so a trace of any size is exported in the memory of one frame. `FORMATS` names them:
-each is a module with ``write(trace, output, naming)``.
+Every format is a fold over frames, so a trace of any size is exported in the memory of one frame. A format is a module of this
+package with ``write(trace, output, naming)``; `FORMATS` lists them by file name, so a new file is a new format.
 
 - ``parquet``: a folder, every executed block as a row, a file for each frame and one for the dictionary.
 - ``json``: the same rows as JSON, a line each.
@@ -15,25 +15,32 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import HostError, UsageError
-from ..analysis.naming import Naming
-from ..file.reader import TraceReader
 
-__all__ = ["FORMATS", "Naming", "export"]
+# Imported when a trace is exported: the command line lists `FORMATS` in every start and must not wait for NumPy.
+if TYPE_CHECKING:
+    from ..analysis.naming import Naming
 
-FORMATS = ("parquet", "json", "drcov", "bbv", "perfetto", "folded")
+__all__ = ["FORMATS", "export"]
+
+_HELPERS = ("__init__", "rows")
+FORMATS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _HELPERS))
 
 
 def export(path: Path, form: str, output: Path, naming: Naming | None = None) -> None:
-    """Write the trace at `path` to `output` in one of `FORMATS`; nothing that is there is overwritten.
+    """Write the trace at `path` to `output` in one of `FORMATS`; never overwrites.
 
     `UsageError` for an unknown format or an output that exists, `HostError` if it cannot be written.
     """
+    from ..analysis.naming import Naming
+    from ..file.reader import TraceReader
+
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}; give one of {', '.join(FORMATS)}")
     if output.exists():
-        raise UsageError(f"{output} is there; give -o another name")
+        raise UsageError(f"{output} exists; give -o another name")
     module = importlib.import_module(f".{form}", __name__)
     with TraceReader(path) as trace:
         try:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..analysis.naming import Naming
 from ..file.reader import TraceReader
-from . import Naming
 
 INTERVAL = 10_000_000
 

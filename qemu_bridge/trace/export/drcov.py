@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..analysis.naming import Naming
 from ..file.native import U64
 from ..file.reader import TraceReader
-from . import Naming
 
 HOLE = 64 << 20
 _ENTRY = np.dtype([("start", "<u4"), ("size", "<u2"), ("module", "<u2")])

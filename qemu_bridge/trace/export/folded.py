@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from tcg_plugin.layout import NO_OFFSET, Event
 
+from ..analysis.naming import Naming
 from ..analysis.stacks import CALL, EVENT, EXCEPTION, IRET, NAMED, RETURN, SWITCH, Stacks, StackTree
 from ..file.block_table import BlockTable
 from ..file.frame import Frame
 from ..file.native import U8, U64
 from ..file.reader import TraceReader
-from . import Naming
 
 THREAD_SWITCH = "__switch_to_asm"
 """Linux on x86 since 4.9, arch/x86/entry/entry_64.S: it returns as another thread."""

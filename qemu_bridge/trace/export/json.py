@@ -10,8 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ..analysis.naming import Naming
 from ..file.reader import TraceReader
-from . import Naming
 from .rows import RowWriter, block_rows
 
 

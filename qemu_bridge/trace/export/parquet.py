@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from ..analysis.naming import Naming
 from ..file.reader import TraceReader
-from . import Naming
 from .rows import RowWriter, block_rows, dictionary_rows
 
 _OPTIONS = "FORMAT parquet, COMPRESSION zstd"

@@ -17,9 +17,9 @@ import numpy as np
 
 from tcg_plugin.layout import Event
 
+from ..analysis.naming import Naming
 from ..file.frame import Frame
 from ..file.reader import TraceReader
-from . import Naming
 
 _BEGIN, _END, _INSTANT = 1, 2, 3
 _SEQUENCE = 1

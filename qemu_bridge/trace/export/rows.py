@@ -62,5 +62,5 @@ class RowWriter:
             self._sql.unregister("incoming")
 
     def close(self) -> None:
-        """Let go of DuckDB."""
+        """Close the database."""
         self._sql.close()

@@ -130,7 +130,7 @@ class AccessEncoder:
         return AccessStreams(*(self._arrays[name][: getattr(state, used)] for name, used, _, _ in self._STREAMS))
 
     def begin_frame(self, block: int) -> None:
-        """Forget everything; `block` is the id that the frame begins with, if it is there already, else 0."""
+        """Forget everything; `block` is the id of the block that is open already, else 0."""
         state = self.state
         self._model.clear(int(state.model.slot_count) > 0)
         for _, used, _, _ in self._STREAMS:

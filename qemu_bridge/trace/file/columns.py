@@ -1,4 +1,4 @@
-"""A ring's words, taken apart into ids, events and encoded accesses: ``gb_split`` of ``tcg_plugin/codec.h``.
+"""A ring's words, split into ids, events and encoded accesses: ``gb_split`` of ``tcg_plugin/codec.h``.
 
 >>> columns = Columns(65536)
 >>> columns.split(words, accesses)          # a chunk's words
@@ -42,7 +42,7 @@ def _call(name: str, *arguments: object) -> int:
 
 
 class Columns:
-    """Arrays that a ring's words are taken apart into, of `capacity` items of each kind. Positions count from `base`."""
+    """Arrays that a ring's words are split into, of `capacity` items of each kind. Positions count from `base`."""
 
     _ARRAYS = ("ids", "event_words", "event_at", "event_offset")
 

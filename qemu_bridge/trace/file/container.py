@@ -1,6 +1,6 @@
 """The units of a ``.gbt`` file, read back: `TraceFile`, and the `Sections` of each frame.
 
-Everything is checked before use, so a damaged file raises `TraceError` and never reads beyond what is there.
+Everything is checked before use, so a damaged file raises `TraceError` and is never read beyond its end.
 
 >>> with TraceFile(Path("boot.gbt")) as file:
 ...     file.units[0]["blocks"], file.read(0).items(Section.EVENTS)
@@ -33,7 +33,7 @@ class TraceFile:
     """A trace file, mapped: its header, its units, and sections on demand. Everything in it is checked before use."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path`; `TraceError` when it is no trace, `UsageError` when there is none."""
+        """Open the file at `path`; `TraceError` if it is not a trace, `UsageError` if it cannot be read."""
         try:
             # A pipe without another end would be waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -61,15 +61,15 @@ class TraceFile:
         first = HEADER.itemsize + int(header["json_bytes"])
         text = self._map[HEADER.itemsize : first]
         if first > self.size or zlib.crc32(header.tobytes()[:-4] + text) != header["crc"]:
-            raise self.damaged("its header does not add up")
+            raise self.damaged("its header is inconsistent")
         self.vcpus, self.time_ns, self.about = int(header["vcpus"]), int(header["time_ns"]), _parse(text)
         self.summary: dict[str, Any] = {}
         self.is_complete = False
-        """Whether the index is there; without it the file was cut off, and holds what came before."""
+        """Whether the file has its index; if not, it was cut off and holds the frames before that."""
         self.units, self.offsets = self._indexed() or self._walked(first)
 
     def close(self) -> None:
-        """Let go of the mapping."""
+        """Unmap the file."""
         self._map.close()
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class TraceFile:
         self.close()
 
     def damaged(self, what: str) -> TraceError:
-        """The error that says so."""
+        """The error for a damaged file; `what` says how it is damaged."""
         return TraceError(f"{self.path} is damaged, {what}; record it again")
 
     def read(self, number: int) -> Sections:
@@ -90,7 +90,7 @@ class TraceFile:
         """The table of frame `number`, as `SECTION`: what is in it, and how large, without decoding it."""
         return self._table(self.offsets[number], FRAME)[0]
 
-    def _record(self, dtype: np.dtype[Any], offset: int) -> np.void | None:
+    def _record(self, dtype: np.dtype[np.void], offset: int) -> np.void | None:
         if offset < 0 or offset + dtype.itemsize > self.size:
             return None
         record: np.void = np.frombuffer(self._map[offset : offset + dtype.itemsize], dtype)[0]
@@ -156,10 +156,10 @@ class TraceFile:
             return []
         data, count = self._index.read(kind), self._index.items(kind)
         if 8 * count > len(data):
-            raise self.damaged("its index does not add up")
+            raise self.damaged("its index is inconsistent")
         ends = np.cumsum(np.minimum(data[: 8 * count].view("<u8"), len(data)).astype(np.int64) * item_bytes)
         if count and ends[-1] != len(data) - 8 * count:
-            raise self.damaged("its index does not add up")
+            raise self.damaged("its index is inconsistent")
         return np.split(data[8 * count :], ends[:-1]) if count else []
 
     def _table(self, offset: int, magic: bytes) -> tuple[npt.NDArray[Any], memoryview]:
@@ -186,7 +186,7 @@ class TraceFile:
             if stored > len(body) - at:
                 raise self.damaged("a section reaches beyond its frame")
             kind = int(row["kind"])
-            # Kinds that a newer release adds are passed over.
+            # Kinds that a newer release adds are skipped.
             if kind in Section._value2member_map_:
                 found[Section(kind), int(row["vcpu"])] = (row, body[at : at + stored])
             at += stored
@@ -203,20 +203,20 @@ class Sections:
         return key in self._found
 
     def items(self, kind: Section, vcpu: int = 0) -> int:
-        """How many things it says are in a section; 0 if it is not there."""
+        """Items that a section declares; 0 if the unit has no such section."""
         return int(self._found[kind, vcpu][0]["items"]) if (kind, vcpu) in self._found else 0
 
     def read(self, kind: Section, vcpu: int = 0, item_bytes: int = 0) -> npt.NDArray[np.uint8]:
-        """Bytes of a section, in an array of their own; empty if it is not there.
+        """Bytes of a section, in an array of their own; empty if the unit has no such section.
 
-        `TraceError` if it cannot be decoded or, with `item_bytes`, holds another number of items than it says.
+        `TraceError` if it cannot be decoded or, with `item_bytes`, holds another number of items than it declares.
         """
         if (kind, vcpu) not in self._found:
             return np.empty(0, np.uint8)
         row, stored = self._found[kind, vcpu]
         data = self._unpack(stored, bool(row["packed"]), int(row["raw_bytes"]))
         if item_bytes and len(data) != item_bytes * int(row["items"]):
-            raise self._file.damaged(f"a section does not hold the {row['items']} things it says")
+            raise self._file.damaged(f"a section does not hold the {row['items']} items it declares")
         return data
 
     def _unpack(self, stored: memoryview, packed: bool, raw_bytes: int) -> npt.NDArray[np.uint8]:
@@ -224,18 +224,18 @@ class Sections:
         damaged = self._file.damaged
         if not packed:
             if raw_bytes != len(stored):
-                raise damaged("a section has another length than it says")
+                raise damaged("a section has another length than it declares")
             return np.frombuffer(stored, np.uint8).copy()
         if raw_bytes > MOST_BYTES or raw_bytes > MOST_RATIO * max(1, len(stored)):
             raise damaged(f"a section claims {raw_bytes} bytes")
         try:
             if zstandard.frame_content_size(stored) != raw_bytes:
-                raise damaged("a section has another length than it says")
+                raise damaged("a section has another length than it declares")
             data = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_bytes)
         except (zstandard.ZstdError, MemoryError) as error:
             raise damaged(f"a section cannot be unpacked ({error})") from None
         if len(data) != raw_bytes:
-            raise damaged("a section has another length than it says")
+            raise damaged("a section has another length than it declares")
         return np.frombuffer(data, np.uint8).copy()
 
 

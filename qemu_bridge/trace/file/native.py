@@ -1,7 +1,7 @@
 """The libraries in C that traces are read with, by ctypes: found or compiled once, their functions typed.
 
-Every function returns a 64-bit number; below zero it is one of the errors of ``tcg_plugin/codec.h``. While one runs, other
-threads of Python run too.
+Every function returns a 64-bit number; below zero it is one of the errors of ``tcg_plugin/codec.h``. They release the GIL
+while they run.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ NONE = 0xFFFFFFFF
 """No block: what stands for the block before or after where there is none."""
 
 _ERRORS = {
-    -1: "more is in it than it says",
+    -1: "it holds more than it declares",
     -2: "the words of a ring are damaged",
     -3: "a stream ends too early",
     -4: "a number in it is out of range",
-    -5: "a stream goes on behind its end",
+    -5: "a stream continues after its end",
 }
 
 
 def load(name: str, signatures: Mapping[str, tuple[Any, ...]]) -> ctypes.CDLL:
-    """Library `name` of `tcg_plugin.build.SOURCES`, with the arguments of its functions; `HostError` if it is not to be had."""
+    """Library `name` of `tcg_plugin.build.SOURCES`, with the arguments of its functions; `HostError` if it cannot be compiled or loaded."""
     try:
         library = ctypes.CDLL(str(find_library(name)))
     except (BuildError, OSError) as error:
@@ -54,14 +54,14 @@ def checked(result: int) -> int:
 
 
 def pointer(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> int:
-    """Where `array` lies; `TypeError` if it is of another type or has gaps, which the C side would read as something else."""
+    """Address of `array`; `TypeError` if it has another dtype or is not contiguous."""
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise TypeError(f"a contiguous array of {np.dtype(dtype)} is needed, not {array.dtype}")
     return array.ctypes.data
 
 
 def grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """`array` if it has `size` items, else a larger one that begins with them; what is new holds anything."""
+    """`array` if it has `size` items, else a larger copy, whose new items are uninitialized."""
     if len(array) >= size:
         return array
     larger = np.empty(max(size, len(array) * 3 // 2), array.dtype)

@@ -29,7 +29,7 @@ from .frame import Accesses, Blocks, Events, Frame, RegisterSets
 
 @dataclass(frozen=True, slots=True)
 class TraceInfo:
-    """What a trace is about: sums over all its frames, and what its recorder said."""
+    """Metadata of a trace: sums over all its frames, and what its recorder wrote."""
 
     path: str
     vcpus: int
@@ -39,11 +39,11 @@ class TraceInfo:
     blocks: int
     instructions: int
     is_complete: bool
-    """False: the recorder was killed or the disk was full; what is there is whole."""
+    """False: the recorder was killed or the disk was full; the frames that exist are complete."""
     about: dict[str, Any]
-    """From the beginning: machine, image, features, filters."""
+    """From the header: machine, image, features, filters."""
     summary: dict[str, Any]
-    """From the end: waits, losses; empty if it was cut off."""
+    """From the index: waits, losses; empty if the file was cut off."""
 
     @property
     def features(self) -> Feature:
@@ -61,12 +61,12 @@ class TraceReader:
     """A trace file. Frames are decoded one at a time, when asked for."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file at `path`; `TraceError` if it is no trace, `UsageError` if there is none."""
+        """Open the file at `path`; `TraceError` if it is not a trace, `UsageError` if it cannot be read."""
         self.file = TraceFile(path)
         self.vcpus = self.file.vcpus
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.file.close()
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ class TraceReader:
 
     @cached_property
     def info(self) -> TraceInfo:
-        """What it is about, from headers alone."""
+        """The metadata, from headers alone."""
         units = self.file.units
         return TraceInfo(
             path=str(self.file.path),

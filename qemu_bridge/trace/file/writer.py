@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +21,14 @@ from .format import END, FOOTER, FRAME, HEADER, INDEX, MAGIC, UNIT, VERSION, Con
 
 
 class TraceWriter:
-    """Writes a trace file at `path`, which must not exist or be a trace; `about` is kept as JSON in its header.
+    """Writes a trace file at `path`, which must not exist or must be a trace; `about` is kept as JSON in its header.
 
-    Whatever happens, what was written before stays readable: a unit that does not fit on the disk is taken back.
+    What was written stays readable: a unit that does not fit on the disk is removed.
     """
 
-    def __init__(self, path: Path, vcpus: int, about: Mapping[str, Any], time_ns: int) -> None:
+    def __init__(self, path: Path, vcpus: int, about: Mapping[str, object], time_ns: int) -> None:
         if _is_something_else(path):
-            raise UsageError(f"{path} is there and is no trace; give -o another name")
+            raise UsageError(f"{path} exists and is not a trace; give -o another name")
         text = json.dumps(dict(about)).encode()
         header = np.zeros((), HEADER)
         header["magic"], header["version"], header["vcpus"] = MAGIC, VERSION, vcpus
@@ -71,7 +70,7 @@ class TraceWriter:
         self._roots.append(np.unique(roots))
         self._ids.append(np.packbits(_bitmap(ids)).tobytes())
 
-    def close(self, summary: Mapping[str, Any]) -> None:
+    def close(self, summary: Mapping[str, object]) -> None:
         """Write the index, with `summary` as JSON, and close the file."""
         if self._file.closed:
             return
@@ -110,22 +109,22 @@ class TraceWriter:
                 while left:
                     left = left[self._file.write(left) :]
         except OSError as error:
-            # The unit that did not fit goes; if even that fails, a reader stops in front of it all the same.
+            # The unit that did not fit goes; if truncating fails, a reader still stops before it.
             try:
                 os.ftruncate(self._file.fileno(), self.size)
             except OSError:
                 pass
             raise HostError(
-                f"{self.path} cannot be written on ({error.strerror}); its {len(self._units)} frames can be read, "
+                f"{self.path} cannot be extended ({error.strerror}); its {len(self._units)} frames can be read, "
                 "make room to record more"
             ) from None
         self.size += sum(map(len, pieces))
 
 
 def _is_something_else(path: Path) -> bool:
-    """Whether there is something at `path` that is no trace, so that it must not be overwritten.
+    """Whether something other than a trace is at `path`, which must not be overwritten.
 
-    A pipe is not opened, for that would wait for its other end.
+    A pipe is not opened: that would block until its other end is.
     """
     try:
         if path.is_file():

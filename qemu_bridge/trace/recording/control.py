@@ -1,6 +1,6 @@
-"""The shared file between the daemon, the plugin in QEMU and whoever reads the trace: made, armed, disarmed.
+"""The shared file between the daemon, the plugin in QEMU and the reader of the trace: made, armed, disarmed.
 
-The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` says what is where. Its rings have space for
+The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` has the layout. Its rings have space for
 64 MiB a vCPU, of which only what a window uses is ever backed by memory.
 
 >>> control = TraceControl(Path("/dev/shm/glassbox-0-demo-1.trace"))
@@ -29,9 +29,9 @@ _FALLOC_FL_PUNCH = 0x03
 
 
 def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
-    """Make the shared file of a machine at `path`, for a RAM file that is there already.
+    """Make the shared file of a machine at `path`, for a RAM file that exists.
 
-    Raises `FileExistsError` if something is at `path`: nothing of anybody else is taken for ours.
+    Raises `FileExistsError` if something is at `path`.
     """
     header = layout.Control()
     header.magic[:] = layout.MAGIC
@@ -83,7 +83,7 @@ class TraceControl:
         self.dictionary = layout.DictionaryHeader.from_buffer(self.mapping, self.block.dictionary_offset)
 
     def close(self) -> None:
-        """Let go of the mapping; nothing of it may be used afterwards."""
+        """Unmap the file; nothing of it may be used afterwards."""
         del self.block, self.vcpus, self.dictionary
         self.mapping.close()
 
@@ -104,7 +104,7 @@ class TraceControl:
 
     @property
     def error(self) -> str:
-        """Why the plugin failed, in words; empty if it did not."""
+        """Why the plugin failed, as a sentence; empty if it did not."""
         return bytes(self.block.error).decode(errors="replace")
 
     def want(self, options: ArmOptions, reader_pid: int) -> None:
@@ -161,7 +161,7 @@ class TraceControl:
 
     def _command(self, command: Command) -> None:
         self.block.command = command
-        # Last: whoever sees the new generation sees all of the above (stores are not reordered on x86-64).
+        # Last: a plugin that sees the new generation sees all of the above (stores are not reordered on x86-64).
         self.block.generation = (self.block.generation + 1) & 0xFFFFFFFF
 
     def set_initial_state(self, vcpu: int, cr3: int, idt_base: int, idt_limit: int) -> None:

@@ -70,7 +70,7 @@ def record_trace(
 
     `progress` is called about once a second, on this thread. Whatever ends the recording, the file gets its index; what
     was recorded before an error stays readable. Raises `UsageError` for places, processes and sizes that do not exist
-    and for an `output` that is no trace, `MachineError` when the machine has no plugin or is recorded already, and
+    and for an `output` that exists and is not a trace, `MachineError` when the machine has no plugin or is recorded already, and
     `HostError` when the disk is full.
     """
     path = _shared_file(machine)
@@ -100,7 +100,7 @@ def drain(recorder: Recorder, stop: StopSignal) -> RecordEnd:
 
 
 class _Limits:
-    """When a recording is to end, and who is told of its progress."""
+    """When a recording is to end, and the progress callback."""
 
     def __init__(self, options: RecordOptions, progress: Callable[[Progress], None] | None, stop: StopSignal) -> None:
         self._options, self._progress, self._stop = options, progress, stop
@@ -138,7 +138,7 @@ def _shared_file(machine: Machine) -> Path:
 
 def _arm(machine: Machine, control: TraceControl, recorder: Recorder, window: ArmOptions, output: Path) -> None:
     generation = int(control.block.generation)
-    # What an earlier reader left in the rings is no part of this window: drain only once it is asked for.
+    # What an earlier reader left in the rings is no part of this window: drain only once this one is requested.
     try:
         failed = _work_during(
             lambda: control.block.generation != generation and recorder.step(), lambda: machine.trace_arm(window)
@@ -168,7 +168,7 @@ def _drain_and_close(machine: Machine, recorder: Recorder, limits: _Limits) -> R
     while failure is None and not recorder.is_over:
         recorder.step()
     if failure is not None:
-        # The index too may be more than the disk has space for; the first error says what there is to say.
+        # The index too may be more than the disk has space for; the first error says what went wrong.
         with contextlib.suppress(GlassBoxError):
             recorder.finish()
         raise failure

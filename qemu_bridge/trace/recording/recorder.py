@@ -1,6 +1,6 @@
-"""Rings in, ``.gbt`` out: the process that keeps up with the guest.
+"""Drains the rings of a machine into a ``.gbt`` file while the guest runs.
 
-Each chunk is taken apart, predicted and counted while it lies in the cache (`vcpu`); a frame is compressed and written after
+Each chunk is split, encoded and counted while it lies in the cache (`vcpu`); a frame is compressed and written after
 `FRAME_BLOCKS`, in a thread of its own. A frame's instruction counts are final when it is written.
 
 >>> recorder = Recorder(control, Path("boot.gbt"), {"machine": "demo"})
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,7 +37,7 @@ FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
 _LAST = int(ChunkFlag.LAST)
 _DIGEST_IDS = 1 << 17
-"""Chunks are counted and predicted together up to so many blocks: each call costs as much as thousands of them."""
+"""Chunks are counted and encoded together up to so many blocks: each call costs as much as thousands of them."""
 POLL_S = 0.0005
 _FLUSH_S = 0.25
 _FRAME_S = 10.0
@@ -52,7 +51,7 @@ class Recorder:
         self,
         control: TraceControl,
         path: Path,
-        about: Mapping[str, Any],
+        about: Mapping[str, object],
         frame_blocks: int = FRAME_BLOCKS,
         until_address: int | None = None,
     ) -> None:
@@ -80,7 +79,7 @@ class Recorder:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """The sums so far."""
         waits, wait_ns, lost_chunks, lost_words = (
             now - before for now, before in zip(self._counters(), self._before, strict=True)
         )
@@ -120,11 +119,11 @@ class Recorder:
 
     @property
     def stop(self) -> Stop | None:
-        """Why the window closed, as the vCPUs' streams say so far; None while none says so."""
+        """Why the window closed, by the event WINDOW_STOP; None while no vCPU has sent one."""
         return max((vcpu.stop for vcpu in self._vcpus if vcpu.stop is not None), default=None)
 
     def step(self, wait_s: float = POLL_S) -> int:
-        """Take what is there, or wait a moment; returns the number of chunks taken."""
+        """Take all published chunks, or wait `wait_s` seconds; returns the number of chunks taken."""
         taken = 0
         for header, words in self.rings.take():
             self._take(header, words)
@@ -143,7 +142,7 @@ class Recorder:
         return taken
 
     def finish(self) -> Progress:
-        """Write what is left and the index. Returns the sums; after a frame that did not fit only the index is tried."""
+        """Write the last frame and the index. Returns the sums; after a frame that did not fit, only the index is written."""
         try:
             if not self.writer.is_closed:
                 if not self._is_broken:
@@ -162,7 +161,7 @@ class Recorder:
             self.rings.close()
 
     def abandon(self) -> None:
-        """Let go of everything; the file has the frames that were written, and no index."""
+        """Release everything; the file has the frames that were written, and no index."""
         self._pool.shutdown()
         self.writer.abandon()
         self.rings.close()
@@ -221,7 +220,7 @@ class Recorder:
             vcpu.next_frame()
 
     def _submit(self, write: Callable[[], None]) -> None:
-        """Have the other thread write a frame, once the frame before is written; raises what that raised."""
+        """Write a frame in the other thread, after the previous one; raises the error of the previous one."""
         self._wait()
         self._writing = self._pool.submit(write)
 

@@ -1,8 +1,7 @@
 """The consumer's side of the trace's rings: chunks as they lie in the shared file, and the dictionary.
 
 Heads are read first, then the dictionary, then the chunks: so every id in a chunk has its record. A chunk's words are a
-view of the ring and must be done with before the next is asked for; what the headers say is checked, because
-another process writes them.
+view of the ring, valid until the next chunk is asked for. Headers are checked, because another process writes them.
 
 >>> rings = RingReader(control)
 >>> for header, words in rings.take():
@@ -84,7 +83,7 @@ class BlockDictionary:
         starts = self._offset[ids]
         if (starts == _ABSENT).any():
             missing = int(ids[np.argmax(starts == _ABSENT)])
-            raise TraceError(f"the plugin never told what block {missing} is; start the machine again")
+            raise TraceError(f"the plugin sent no record of block {missing}; start the machine again")
         # Records are whole 64-bit words, which are fewer than bytes: those of record i are first[i] + 0, 1, … count[i] - 1.
         words, first = self._blob.view(np.uint64), (starts >> np.uint64(3)).astype(np.int64)
         count = (words[first] & np.uint64(0xFFFFFFFF)).astype(np.int64) >> 3
@@ -103,11 +102,11 @@ class RingReader:
         self._bytes = np.frombuffer(control.mapping, np.uint8)
 
     def close(self) -> None:
-        """Let go of the mapping; may be called twice."""
+        """Drop the view of the mapping; may be called twice."""
         self._bytes = np.empty(0, np.uint8)
 
     def take(self) -> Iterator[tuple[ChunkHeader, npt.NDArray[np.uint32]]]:
-        """Chunks that are there now, each freed when the next is asked for; `TraceError` if a header lies."""
+        """Chunks that are there now, each freed when the next is asked for; `TraceError` if a header is inconsistent."""
         heads = [int(vcpu.head) for vcpu in self.control.vcpus]
         self._take_dictionary()
         block = self.control.block

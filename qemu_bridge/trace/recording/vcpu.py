@@ -25,7 +25,7 @@ _IS_FOLLOWED[[Event.PAGE_TABLE, Event.CODE_PAGE, Event.WINDOW_START, Event.WINDO
 
 
 class VcpuFrame:
-    """The part of one vCPU in the current frame, and what goes on into the next one."""
+    """The part of one vCPU in the current frame, and what carries over into the next one."""
 
     def __init__(self, number: int, encoder: BlockEncoder, dictionary: BlockDictionary) -> None:
         """For vCPU `number`; `encoder` is shared by all vCPUs of a frame, `dictionary` has the plugin's records."""
@@ -75,7 +75,7 @@ class VcpuFrame:
         return int(ChunkHeader.from_buffer_copy(self.chunks[0]).time_ns)
 
     def take(self, header: ChunkHeader, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-        """Take a chunk's words apart; returns the ids in it, valid until the next call."""
+        """Split a chunk's words; returns the ids in it, valid until the next call."""
         columns = self._columns
         columns.reserve(len(words))
         columns.base = self.blocks

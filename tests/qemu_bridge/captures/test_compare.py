@@ -14,8 +14,9 @@ from qemu_bridge.captures.compare import Change, by_class, compare_pages, owners
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
+from qemu_bridge.wire.capture_records import ClassDifference
 from qemu_bridge.wire.page_map import ENTRY, PageMap
-from qemu_bridge.wire.records import ClassDifference, Owner, PageClass
+from qemu_bridge.wire.records import Owner, PageClass
 
 PAGE = 4096
 

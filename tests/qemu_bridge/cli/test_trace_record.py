@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from support import booted, find_sound, glassbox, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.trace.analysis.check import check_trace
+from qemu_bridge.trace.analysis.info import read_info
 from qemu_bridge.trace.file.reader import TraceReader
+from qemu_bridge.trace.recording.options import Privilege, RecordOptions
+from qemu_bridge.trace.recording.record import RecordEnd, record_trace
 from tcg_plugin.layout import REGISTERS, Event
 
 pytestmark = pytest.mark.guest
@@ -310,6 +314,18 @@ def test_a_ring_of_any_size_loses_nothing(size, busy, tmp_path):
     done = record(busy, path, "--ring", size, "--verify", "--seconds", "0.5")
     report = find_sound(path)
     assert done["lost_words"] == 0 and report["verified_windows"] == report["windows"] > 1
+
+
+def test_python_and_the_command_line_record_the_same(busy, tmp_path):
+    options = RecordOptions(instructions=300_000, only=Privilege.KERNEL, lossy=True)
+    result = record_trace(busy.client, tmp_path / "python.gbt", options)
+    done = record(busy, tmp_path / "cli.gbt", "--insns", "300000", "--only", "kernel", "--lossy")
+    find_sound(tmp_path / "python.gbt")
+    assert (result.end, done["end"]) == (RecordEnd.INSTRUCTIONS, "instructions")
+    assert set(done) == {"file", "end", *asdict(result.progress)}
+    python, cli = (read_info(tmp_path / f"{name}.gbt").trace for name in ("python", "cli"))
+    assert python.about == cli.about and python.about["machine"] == busy.name
+    assert (python.instructions, cli.instructions) == (result.progress.instructions, done["instructions"])
 
 
 def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(busy, tmp_path):

@@ -18,9 +18,9 @@ from qemu_bridge.machine.launch import attach
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.trace.recording.ring import RingReader
 from qemu_bridge.wire import connection
+from qemu_bridge.wire.event_records import RunstateEvent
 from qemu_bridge.wire.operations import Operations
-from qemu_bridge.wire.records import RunstateEvent
-from qemu_bridge.wire.trace_records import ArmOptions
+from qemu_bridge.wire.trace_records import ArmOptions, TraceState, VcpuRing
 from tcg_plugin.layout import ChunkFlag, Event, Feature, Mode, State
 
 pytestmark = pytest.mark.guest
@@ -255,3 +255,10 @@ def test_the_shared_file_goes_with_the_machine_and_after_a_killed_daemon(victim)
     wait_until(lambda: not connection.is_alive("victim"))
     connection.prune()
     assert not path.exists()
+
+
+def test_the_status_is_a_record_with_a_row_for_each_vcpu(machine, control):
+    status = machine.client.trace_status()
+    assert status.state is TraceState.DISARMED and status.acknowledged and status.path == str(control.path)
+    assert len(status.vcpus) == len(control.vcpus) == 2 and all(isinstance(ring, VcpuRing) for ring in status.vcpus)
+    assert status.vcpus[0].read_chunks == control.vcpus[0].tail <= status.vcpus[0].published_chunks

@@ -114,7 +114,7 @@ def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path):
 
 def test_errors_of_a_job_are_those_of_the_operation(machine, tmp_path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         machine.client.capture(str(tmp_path / "taken"))
     with pytest.raises(UsageError, match="live: expected bool, got str"):
         machine.client.capture(str(tmp_path / "new"), live="yes")

@@ -65,7 +65,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_is_answered(mac
     async def run():
         worker = make(machine, tmp_path)
         try:
-            with pytest.raises(MachineError, match="took longer than"):
+            with pytest.raises(MachineError, match="exceeded its time budget of"):
                 await ask(worker, "ps", timeout_s=0.01)
             return await ask(worker, "kernel")
         finally:
@@ -100,7 +100,7 @@ def test_a_question_behind_slow_ones_is_given_up_in_words_and_the_slow_one_is_an
             first = tasks.start(ask(worker, "kernel"), "first")
             await asyncio.sleep(0)
             worker.queue_timeout_s = 0.0
-            with pytest.raises(MachineError, match="behind other questions"):
+            with pytest.raises(MachineError, match="in the queue"):
                 await ask(worker, "ps")
             worker.queue_timeout_s = 20.0
             return await first, await ask(worker, "ps")

@@ -14,7 +14,7 @@ from qemu_bridge.host.job import main
 
 def count(job, request):
     print("a library prints this")
-    with job.standing_still() as was_running:
+    with job.guest_paused() as was_running:
         job.progress(1, 2)
     return {"name": request.name, "was_running": was_running}
 

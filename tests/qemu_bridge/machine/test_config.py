@@ -74,7 +74,7 @@ def fake_qemu(folder, text):
     ("text", "sentence"),
     [
         ("echo QEMU emulator version 7.2.18", r"is QEMU 7\.2; install QEMU 9\.2 or later"),
-        ("echo hello", "does not say its version"),
+        ("echo hello", "prints no version"),
         ("exit 3", "does not run"),
     ],
 )

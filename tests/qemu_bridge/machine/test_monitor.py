@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from qemu_bridge.daemon.backends.started import Qemu
+from qemu_bridge.daemon.backends.started import StartedQemu
 from qemu_bridge.errors import MachineError, MachineGoneError
 from qemu_bridge.machine.config import MachineConfig, find_qemu
 from qemu_bridge.machine.monitor import Monitor
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.guest
 @pytest.fixture
 def qemu(tmp_path):
     config = MachineConfig("monitor", memory=1 << 20, qemu_args=("-S",))
-    found = Qemu(find_qemu(), config, tmp_path / "ram", tmp_path / "console.log")
+    found = StartedQemu(find_qemu(), config, tmp_path / "ram", tmp_path / "console.log")
     yield found
     found.process.kill()
     found.process.wait()
@@ -89,5 +89,5 @@ def test_a_peer_that_is_no_qemu_is_an_error():
             async with Monitor.connect(ours, "nobody"):
                 pass
 
-        with pytest.raises(MachineError, match="does not answer on its control socket"):
+        with pytest.raises(MachineError, match="does not answer on its QMP socket"):
             asyncio.run(talk())

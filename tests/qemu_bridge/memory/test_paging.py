@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_samples import LARGE, LEAF, NO_EXECUTE, PRESENT, PROT_NONE, USER, WRITABLE, Memory
-from volatility3.framework import exceptions
+from volatility3.framework import contexts, exceptions
+from volatility3.framework.layers import intel, physical
 
 from qemu_bridge.errors import AddressError, UsageError
 from qemu_bridge.memory import page_entries, paging
@@ -121,8 +122,6 @@ def volatility_layer(ram, root: int, keep_uniform: bool = True):
     It takes a table whose 512 entries are equal for one that Windows left over, and unmaps what it maps; `keep_uniform`
     leaves that rule out, for Linux maps its zero page so.
     """
-    from volatility3.framework import contexts
-    from volatility3.framework.layers import intel, physical
 
     class Linux32e(intel.LinuxIntel32e):
         _maxphyaddr = 52  # as Linux inverts since release 4.18

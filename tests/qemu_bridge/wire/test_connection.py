@@ -75,7 +75,7 @@ def test_one_who_looks_does_not_turn_away_a_daemon(runtime):
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-x", "a" * 41, "ä", "a b", "a\n"])
 def test_what_cannot_name_a_machine_is_refused(name, runtime):
-    with pytest.raises(UsageError, match="cannot name a machine"):
+    with pytest.raises(UsageError, match="is not a valid machine name"):
         connection.find_connection(name)
 
 

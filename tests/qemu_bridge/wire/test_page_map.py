@@ -49,7 +49,7 @@ def test_a_generation_that_was_overwritten_is_refused(tmp_path):
 def test_a_file_that_somebody_else_planted_is_refused(tmp_path):
     planted = tmp_path / "pages"
     planted.write_bytes(b"not a page map")
-    with pytest.raises(MachineError, match="no page map"):
+    with pytest.raises(MachineError, match="not a page map"):
         PageMapFile.create(planted, 10)
     (tmp_path / "link").symlink_to(planted)
     with pytest.raises(OSError, match="symbolic links"):

@@ -39,6 +39,6 @@ def test_names_are_cleaned_and_a_free_one_is_found(tmp_path):
 def test_a_broken_file_is_told_and_shapes_that_do_not_fit_are_passed_over(tmp_path):
     path = tmp_path / "b.toml"
     path.write_text("no toml")
-    assert "mend or remove" in Bookmarks("demo", path).problem
+    assert "correct or remove" in Bookmarks("demo", path).problem
     path.write_text('demo = 3\n[other]\na = 1\nb = "yaw=1"\n')
     assert Bookmarks("demo", path).views == {} and Bookmarks("other", path).views == {"b": "yaw=1"}

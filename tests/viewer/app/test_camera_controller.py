@@ -1,4 +1,4 @@
-"""The controller: three ways to move, damping, flights that arrive."""
+"""The camera controller: three modes, damping, flights that arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guest that only scale_ticks along is drawn less and less often; anything new is drawn at once."""
+"""A guest that writes the same pages over and over is drawn less and less often; new activity is drawn at once."""
 
 from __future__ import annotations
 

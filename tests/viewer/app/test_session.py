@@ -10,6 +10,7 @@ from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
 from viewer.app import appearance, selection
+from viewer.app.highlighting import FoundPages
 from viewer.sources.queries import QueryResult
 from viewer.view.look import Mode
 
@@ -21,8 +22,8 @@ def put(state, topic, value, error=""):
 
 
 def test_results_change_the_state_once(screen):
-    put(screen.state, "status", {"runstate": "running"})
-    put(screen.state, "highlight", ("some pages", np.array([0x45]), False))
+    put(screen.state, "runstate", "running")
+    put(screen.state, "highlight", FoundPages("some pages", np.array([0x45]), False))
     screen.draw()
     assert screen.state.runstate == "running"
     assert screen.state.highlight.title == "some pages" and screen.state.pin == 0x45000

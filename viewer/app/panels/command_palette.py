@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import Process, Symbol
 from viewer.app import highlighting, navigation
 from viewer.app.commands import Command, Commands
+from viewer.app.highlighting import FoundPages
 from viewer.app.key_names import key_name
 from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
 from viewer.app.state import ViewerState
@@ -19,6 +22,9 @@ from viewer.picture.legend import legend_classes
 from .layout import Layout
 from .processes import select_process
 from .theme import QUIET, colour, packed, plain, quiet
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
 
 _WIDTH = 620.0
 _MOST_LINES = 14
@@ -167,11 +173,11 @@ def go_to(state: ViewerState, query: str) -> None:
     count = state.scene.page_count
     state.notify(f"going to {query}")
 
-    def ask(client: object) -> tuple[str, object, bool]:
+    def ask(client: Client) -> FoundPages:
         memory = ask_target(client, query)
         if memory is None:
             raise UsageError(f"{query!r} is not found in this guest; see docs/targets.md for what can be written")
-        return query, pages_of(memory, count), True
+        return FoundPages(query, pages_of(memory, count), True)
 
     state.queries.ask("highlight", ask, query)
 
@@ -180,9 +186,11 @@ def find_in_ram(state: ViewerState, query: str) -> None:
     """Look for bytes in RAM, on the query thread; the pages that hold them are highlighted."""
     state.notify(f"looking for {query}")
 
-    def look(client: object) -> tuple[str, object, bool]:
-        found = find_bytes(state.source.ram, query)
+    def look(client: Client) -> FoundPages:
+        if not isinstance(ram := state.source.ram, GuestRam):
+            raise UsageError("only the RAM of a machine or a capture is searched; open one")
+        found = find_bytes(ram, query)
         more = "" if found.is_complete else "or more "
-        return f"{query}: {len(found.offsets)} {more}places", found.pages(), True
+        return FoundPages(f"{query}: {len(found.offsets)} {more}places", found.pages(), True)
 
     state.queries.ask("highlight", look, query)

@@ -1,4 +1,4 @@
-"""The flat map in a corner of the picture: all of RAM at once, a pixel a page. Hover tells a page, a click flies there.
+"""The flat map in a corner of the picture: all of RAM at once, a pixel a page. Hover shows the page, a click flies there.
 
 Pages that are in view have their full colour, the others are darker; the selected page has a frame.
 """

@@ -87,7 +87,7 @@ def _draw_mappings(state: ViewerState) -> None:
     if answer is None or answer.key != pid:
         quiet("asking ...")
         return
-    if answer.error:
+    if answer.error or not isinstance(answer.value, list):
         quiet(plain(answer.error))
         return
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit

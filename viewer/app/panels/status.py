@@ -49,7 +49,7 @@ def parts(state: ViewerState) -> list[tuple[str, tuple[int, int, int]]]:
 
 
 def runstate(state: ViewerState) -> tuple[str, tuple[int, int, int]]:
-    """(how the machine is, a colour)."""
+    """(name and runstate of the machine, a colour)."""
     if state.watcher.error is not None:
         return f"{state.name}: gone", WARN
     if state.runstate is None:

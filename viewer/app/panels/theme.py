@@ -123,5 +123,5 @@ def fixed_window(name: str, place: tuple[float, float], size: tuple[float, float
 
 
 def plain(value: object) -> str:
-    """A value for a label: what ImGui would read as an id or cannot draw is taken out, and it ends somewhere."""
+    """A value for a label: without what ImGui would read as an id or cannot draw, 300 characters at most."""
     return str(value).replace("##", "# #").replace("\0", "")[:300]

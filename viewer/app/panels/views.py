@@ -1,4 +1,4 @@
-"""Where one is and where one was: the view as text, undo and redo, and the bookmarks of this machine."""
+"""The view as text, undo and redo, and the bookmarks of this machine."""
 
 from __future__ import annotations
 

@@ -37,11 +37,11 @@ def test_it_brings_its_own_symbols_and_is_closed_when_nobody_looks(taken):
     assert "closed" in backend.describe_exit(asked=True)
 
 
-def test_what_needs_a_machine_says_that_a_capture_stands_still(taken):
+def test_what_needs_a_machine_says_that_a_capture_does_not_run(taken):
     for words in (("pause",), ("resume",), ("exec", "--", "ls"), ("qmp", "stop")):
         verb, *rest = words
         done = glassbox(verb, str(taken[0]), *rest)
-        assert done.returncode == 1 and "stands still" in done.stderr and done.stderr.count("\n") == 1, done
+        assert done.returncode == 1 and "does not run" in done.stderr and done.stderr.count("\n") == 1, done
 
 
 def test_many_who_open_it_at_once_share_one_daemon(taken):

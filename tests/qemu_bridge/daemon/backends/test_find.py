@@ -11,7 +11,7 @@ from qemu_bridge.daemon.backends.attached import AttachedQemu
 from qemu_bridge.daemon.backends.find import find_backend
 from qemu_bridge.daemon.backends.image import RamImage
 from qemu_bridge.errors import MachineError, UsageError
-from qemu_bridge.machine.launch import AttachRequest
+from qemu_bridge.machine.requests import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout
 
 
@@ -43,7 +43,7 @@ REFUSED = {
     ),
     "memfd": (
         ("-object", "memory-backend-memfd,id=m,size=64M,share=on", "-machine", "pc,memory-backend=m"),
-        "shared but in no file",
+        "shared but not a file",
     ),
     "folder": (
         ("-object", "memory-backend-file,id=m,size=64M,mem-path={folder},share=on", "-machine", "pc,memory-backend=m"),

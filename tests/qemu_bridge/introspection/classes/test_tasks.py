@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.introspection.classes.tasks import TaskReader
-from qemu_bridge.introspection.overlays import find_overlays, read_overlay
+from qemu_bridge.introspection.overlays import OverlayContext, find_overlays, read_overlay
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.columns import KernelColumns
 
@@ -14,11 +14,9 @@ pytestmark = pytest.mark.guest
 def test_tasks_and_areas_are_those_that_the_overlays_list(each_machine):
     machine = each_machine
     with machine.paused():
-        machine.context.forget()
+        context = OverlayContext(machine.ram, machine.kernel)
         overlays = find_overlays()
-        threads, areas = (
-            read_overlay(overlays.find(name), machine.context, Budget()).rows for name in ("threads", "areas")
-        )
+        threads, areas = (read_overlay(overlays.find(name), context, Budget()).rows for name in ("threads", "areas"))
         reader = TaskReader(KernelColumns(machine.ram, machine.kernel))
         tasks = reader.tasks()
         spaces = reader.spaces(tasks)

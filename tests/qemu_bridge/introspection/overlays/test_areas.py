@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import re
 import shutil
 import subprocess
@@ -111,8 +112,6 @@ int main(void) {
 
 
 def upload(machine, program) -> None:
-    import gzip
-
     text = base64.b64encode(gzip.compress(program.read_bytes())).decode()
     machine.exec("rm -f /tmp/b64")
     for start in range(0, len(text), 40000):

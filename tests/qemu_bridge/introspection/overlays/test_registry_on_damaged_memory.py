@@ -12,6 +12,7 @@ import pytest
 from qemu_bridge.introspection.overlays import OverlayContext, find_overlays, read_overlay
 from qemu_bridge.kernel.budget import Budget
 from qemu_bridge.kernel.symbols import KernelSymbols
+from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.memory.ram import GuestRam
 
 pytestmark = pytest.mark.guest
@@ -65,8 +66,6 @@ def test_a_damaged_guest_ends_every_query_in_time_without_an_exception(machine, 
 
 def _on(ram: GuestRam, kernel: KernelSymbols) -> KernelSymbols:
     """The same kernel's symbols over another RAM: loading would refuse what is damaged."""
-    from qemu_bridge.memory.paging import PageTables
-
     kernel.ram = ram
     kernel.page_tables = PageTables(ram, kernel.page_tables.root, kernel.page_tables.levels)
     return kernel

@@ -8,6 +8,9 @@ import json
 import numpy as np
 import pytest
 from memory_samples import BtfWriter
+from volatility3.framework import contexts
+from volatility3.framework.layers import physical
+from volatility3.framework.symbols import intermed
 
 from qemu_bridge.kernel.symbols.btf import Btf, parse_btf
 from qemu_bridge.kernel.symbols.btf_format import Kind
@@ -117,10 +120,6 @@ def test_the_origin_is_one_the_schema_knows(document):
 
 
 def test_volatility_reads_objects_through_the_document(document, tmp_path):
-    from volatility3.framework import contexts
-    from volatility3.framework.layers import physical
-    from volatility3.framework.symbols import intermed
-
     path = tmp_path / "kernel.json"
     path.write_text(json.dumps(document))
     memory = bytearray(256)

@@ -9,6 +9,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.errors import UsageError
 from qemu_bridge.kernel.symbols.btf import parse_btf
 from qemu_bridge.kernel.symbols.type_layout import describe_type, find_type_names
+from viewer.view.inspector import decode_struct
 
 
 def sample():
@@ -40,8 +41,6 @@ def test_what_is_no_struct_is_refused_and_names_are_found():
 
 @pytest.mark.guest
 def test_a_real_task_says_its_name_and_size(machine):
-    from viewer.view.inspector import decode_struct
-
     with Client.connect(machine.name) as client:
         layout = client.type_layout("task_struct").value
         place = client.identify("init_task").value

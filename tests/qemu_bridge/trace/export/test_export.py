@@ -17,7 +17,7 @@ def test_nothing_is_overwritten_and_bad_places_are_named(walk, tmp_path):
         export(walk[0], "drcov", tmp_path / "there")
     with pytest.raises(UsageError, match="format"):
         export(walk[0], "xml", tmp_path / "new")
-    for form in FORMATS[1:]:
+    for form in set(FORMATS) - {"parquet"}:  # parquet makes its folder
         with pytest.raises(HostError):
             export(walk[0], form, tmp_path / "no" / "folder")
     assert (tmp_path / "there").read_text() == "mine"

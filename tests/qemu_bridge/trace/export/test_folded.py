@@ -7,7 +7,8 @@ from trace_calls import BASE, INNER, LEAF, NAMING, Calls, call
 from trace_producer import Event, event, record, split64, window_start, window_stop
 from trace_program import record_words
 
-from qemu_bridge.trace.export import Naming, export
+from qemu_bridge.trace.analysis.naming import Naming
+from qemu_bridge.trace.export import export
 
 
 def stacks(path, output):

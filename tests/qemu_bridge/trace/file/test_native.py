@@ -10,7 +10,7 @@ from tcg_plugin.build import BuildError
 
 def test_a_result_below_zero_is_an_error_in_words():
     assert native.checked(0) == 0 and native.checked(7) == 7
-    for code, says in ((-1, "more is in it"), (-3, "too early"), (-99, "-99")):
+    for code, says in ((-1, "more than it declares"), (-3, "too early"), (-99, "-99")):
         with pytest.raises(TraceError, match=says):
             native.checked(code)
 

@@ -26,6 +26,12 @@ def program():
     return Program()
 
 
+def endless(walk):
+    """Blocks of `walk` whose last is followed by their first."""
+    places = np.flatnonzero(walk == np.bincount(walk).argmax())
+    return walk[places[0] : places[-1]]
+
+
 class FakeMachine(FakeKernel):
     """A machine whose guest walks through `program` while it is armed."""
 
@@ -35,7 +41,7 @@ class FakeMachine(FakeKernel):
         self.producer = Producer(folder, chunk_bytes=4096, chunks=4)
         self.producer.end()
         self.connection = SimpleNamespace(trace_path=str(self.producer.path), image="alpine")
-        self.program, self.walk = program, program.walk(100_000)
+        self.program, self.walk = program, endless(program.walk(100_000))
         self.disarmed, self.done = threading.Event(), threading.Event()
         self.armed_with, self.fail, self.stop = None, None, Stop.ASKED
         self.chunks = 1 << 30
@@ -63,7 +69,7 @@ class FakeMachine(FakeKernel):
         self._put(window_start(), ChunkFlag.FIRST)
         at = 0
         while not self.disarmed.is_set() and at < self.chunks:
-            self._put(self.walk[100 * at % len(self.walk) :][:100])
+            self._put(self.walk[np.arange(100 * at, 100 * at + 100) % len(self.walk)])
             at += 1
         self._put(window_stop(), ChunkFlag.LAST, self.stop)
         self.producer.end()

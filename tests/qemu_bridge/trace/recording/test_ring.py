@@ -49,7 +49,7 @@ def test_the_dictionary_goes_round_and_keeps_every_record(producer):
     assert rings.dictionary.blob(ids).tobytes() == b"".join(told[number] for number in ids.tolist())
     assert rings.dictionary.ids_at(0x1000 * 77).tolist() == [77] and rings.dictionary.find(9).address == 0x9000
     assert rings.dictionary.find(5000) is None
-    with pytest.raises(TraceError, match="never told"):
+    with pytest.raises(TraceError, match="no record of block"):
         rings.dictionary.blob(np.array([0], np.uint32))
     rings.close()
 

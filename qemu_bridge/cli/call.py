@@ -1,0 +1,43 @@
+"""The verb call: any operation of the table by its name, so that a new one is on the command line at once."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import UsageError
+from .options import Verbs, add_name, add_verb, connect, print_json
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verb to the parser."""
+    parser = add_verb(verbs, "call", call, "glassbox call demo type_layout name=list_head depth=2")
+    add_name(parser)
+    parser.add_argument("operation", metavar="OPERATION", help="a row of the operation table (docs/protocol.md)")
+    parser.add_argument(
+        "arguments", metavar="KEY=VALUE", nargs="*", help="its arguments; a VALUE is JSON, or else text as it stands"
+    )
+
+
+def call(options: argparse.Namespace) -> None:
+    """Ask a machine any operation of the protocol and print its whole answer as JSON."""
+    from ..wire.operations import BY_NAME
+
+    operation = BY_NAME.get(options.operation.replace("-", "_"))
+    if operation is None:
+        raise UsageError(f"there is no operation {options.operation!r}; there are {', '.join(BY_NAME)}")
+    arguments = dict(map(_parse, options.arguments))
+    with connect(options) as client:
+        print_json(client.call(operation, arguments))
+
+
+def _parse(word: str) -> tuple[str, Any]:
+    import msgspec
+
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UsageError(f"{word!r} is no argument; write KEY=VALUE, such as pid=1")
+    try:
+        return key, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return key, value

@@ -1,0 +1,47 @@
+"""What the daemon does itself: status, dirty pages, a shell in the guest."""
+
+import pytest
+
+from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.records import Origin, Runstate
+
+pytestmark = pytest.mark.guest
+
+
+def test_status_is_what_qemu_and_the_host_say(machine):
+    status = machine.client.status()
+    assert (status.name, status.runstate, status.origin) == (machine.name, Runstate.RUNNING, Origin.STARTED)
+    assert status.ram_bytes == machine.ram.size
+    assert abs(status.touched_bytes - int(machine.ram.resident_pages().sum()) * 4096) < 4 << 20
+    assert status.uptime_s > 0 and status.daemon_pid == machine.client.connection.daemon_pid
+    with machine.paused():
+        assert machine.client.status().runstate is Runstate.PAUSED
+
+
+def test_epochs_of_answers_are_those_of_the_dirty_log(machine):
+    epoch = machine.client.dirty().epoch
+    answer = machine.client.ps()
+    assert answer.epoch == epoch
+    machine.exec("dd if=/dev/urandom of=/tmp/epoch bs=64k count=2 2>/dev/null; rm /tmp/epoch")
+    changed = machine.client.dirty(answer.epoch)
+    assert changed.epoch > epoch and sum(end - first for first, end in changed.runs) >= 32
+
+
+def test_a_command_has_its_output_and_its_status(machine):
+    result = machine.client.exec("echo to the left; echo to the right >&2; exit 3")
+    assert (result.output, result.exit_status) == (b"to the left\nto the right\n", 3)
+
+
+def test_a_time_that_makes_no_sense_is_the_askers_mistake(machine):
+    for timeout_s in (-1.0, 1e9, float("inf")):
+        with pytest.raises(UsageError):
+            machine.client.exec("true", timeout_s)
+
+
+def test_the_plugin_tells_its_state(machine):
+    status = machine.client.trace_status()
+    assert status.state == "disarmed" and len(status.vcpus) == machine.client.status().vcpus
+    watch = machine.client.heat_watch(reader_pid=machine.client.connection.daemon_pid)
+    assert machine.client.trace_status().heat
+    machine.client.heat_unwatch(watch.watcher)
+    assert not machine.client.trace_status().heat
