@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from ..host.printable import printable as printable
@@ -128,4 +129,4 @@ def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record
         return "-"
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "-"
-    return printable(str(value))
+    return printable(str(value.value if isinstance(value, Enum) else value))

@@ -377,7 +377,7 @@ class Operations:
         With `pid` a number is a virtual address of that process. `UsageError` if no RAM is there.
 
         >>> client.identify("init_task").value.page_class
-        'kernel-data'
+        'kernel data'
         """
 
     @operation(Permission.READ, Cost.QUERY)
