@@ -20,7 +20,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Ask a machine any operation of the protocol and print its whole answer as JSON."""
+    """Ask a machine any operation of the protocol and print its whole answer as JSON, bytes in hexadecimal."""
     from ..wire.operations import BY_NAME
 
     operation = BY_NAME.get(options.operation.replace("-", "_"))
@@ -39,5 +39,5 @@ def _parse(word: str) -> tuple[str, Any]:
         raise UsageError(f"{word!r} is no argument; write KEY=VALUE, such as pid=1")
     try:
         return key, msgspec.json.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError):
         return key, value

@@ -93,8 +93,14 @@ def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """Print a record, or any JSON value, as JSON; indented on a terminal."""
     import msgspec
 
-    text = msgspec.json.encode(value)
+    text = msgspec.json.encode(value, enc_hook=_bytes_to_hex)
     print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
+
+
+def _bytes_to_hex(value: Any) -> str:  # noqa: ANN401  # msgspec asks for whatever it does not know
+    if not isinstance(value, bytes):
+        raise TypeError(f"a {type(value).__name__} is not JSON")
+    return value.hex()
 
 
 def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> None:

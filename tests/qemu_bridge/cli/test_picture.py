@@ -13,6 +13,7 @@ from support import glassbox
 
 from qemu_bridge.cli import picture
 from qemu_bridge.errors import BusyNameError
+from qemu_bridge.wire import connection
 
 
 @pytest.mark.parametrize("folder", ["/etc/passwd", "/proc/x"])
@@ -85,7 +86,7 @@ def test_a_demo_has_the_first_free_name(monkeypatch):
             self.name = name
 
     taken = []
-    monkeypatch.setattr(picture.connection, "iter_connections", lambda: iter(taken))
+    monkeypatch.setattr(connection, "iter_connections", lambda: iter(taken))
     assert picture._free_name() == "demo"
     taken += [Found("demo"), Found("demo-2"), Found("other")]
     assert picture._free_name() == "demo-3"

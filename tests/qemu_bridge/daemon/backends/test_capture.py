@@ -37,7 +37,7 @@ def test_it_brings_its_own_symbols_and_is_closed_when_nobody_looks(taken):
     assert "closed" in backend.describe_exit(asked=True)
 
 
-def test_what_needs_a_machine_says_that_a_capture_stands_still(taken):
+def test_what_needs_a_machine_says_that_a_capture_does_not_run(taken):
     for words in (("pause",), ("resume",), ("exec", "--", "ls"), ("qmp", "stop")):
         verb, *rest = words
         done = glassbox(verb, str(taken[0]), *rest)
