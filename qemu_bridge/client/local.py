@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
 
 
 @functools.cache
+def _context_of(pid: int) -> zmq.Context[zmq.Socket[bytes]]:
+    # A context does not survive a fork: its threads stay behind.
+    return zmq.Context()
+
+
 def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
     """The one ZeroMQ context of this process."""
-    return zmq.Context()
+    return _context_of(os.getpid())
 
 
 def find_machine(name: str) -> Connection:

@@ -1,68 +1,62 @@
 """The daemon of one machine: ``python -m qemu_bridge.daemon``.
 
-It reads a `MachineConfig` or an `machine.launch.AttachRequest` as JSON from standard input, writes one JSON line to standard
-output (``{"ok": true}`` or an error), and keeps running.
+It reads what to start or to attach to from standard input (`machine.requests`), writes one line to standard output, and
+lives on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from ..errors import GlassBoxError
-from ..machine.config import MachineConfig
-from ..machine.launch import AttachRequest
+from ..machine.requests import AttachRequest, StartAnswer, decode_request
 from ..wire import connection as connections
-from .lifecycle import Tracing, run_machine, serve_attached
-
-
-def _to_config(record: dict[str, Any]) -> MachineConfig:
-    for key in ("kernel", "initrd"):
-        record[key] = Path(record[key]) if record[key] else None
-    return MachineConfig(**record | {"qemu_args": tuple(record["qemu_args"])})
-
-
-def _to_tracing(record: dict[str, Any]) -> Tracing:
-    plugin, reason, armed = record.pop("plugin", None), record.pop("no_plugin", ""), record.pop("trace", None)
-    return Tracing(Path(plugin) if plugin else None, reason, armed)
+from ..wire.connection import Connection
+from .lifecycle import run_machine, serve_attached
 
 
 def main() -> int:
     """Entry point of ``python -m qemu_bridge.daemon``."""
-    text = sys.stdin.read()
+    text = sys.stdin.buffer.read()
     if not text:
         return 0
-    record = json.loads(text)
-    name = record["attach"]["name"] if "attach" in record else record["name"]
+    request = decode_request(text)
     try:
-        folder = connections.state_folder(name)
+        folder = connections.state_folder(request.name)
     except GlassBoxError as error:
-        print(json.dumps({"ok": False, "kind": type(error).__name__, "message": str(error)}))
-        return error.exit_status
+        return _fail(error)
     log = os.open(folder / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     os.close(log)
-
-    def report(message: dict[str, Any]) -> None:
-        print(json.dumps(message), flush=True)
-        # The parent reads exactly one line; everything after it goes to the log.
-        os.dup2(2, 1)
-
     try:
-        if "attach" in record:
-            serve_attached(AttachRequest.from_json(record["attach"]), lambda connection: report({"ok": True}))
+        if isinstance(request, AttachRequest):
+            serve_attached(request, _succeed)
         else:
-            tracing = _to_tracing(record)
-            run_machine(record.pop("qemu"), _to_config(record), lambda connection: report({"ok": True}), tracing)
+            run_machine(request, _succeed)
     except GlassBoxError as error:
-        with contextlib.suppress(OSError):
-            report({"ok": False, "kind": type(error).__name__, "message": str(error)})
-        return error.exit_status
+        return _fail(error)
     return 0
+
+
+def _succeed(connection: Connection) -> None:
+    _report(StartAnswer(True))
+
+
+def _fail(error: GlassBoxError) -> int:
+    # Who started us may be gone.
+    with contextlib.suppress(OSError):
+        _report(StartAnswer(False, type(error).__name__, str(error)))
+    return error.exit_status
+
+
+def _report(answer: StartAnswer) -> None:
+    os.write(1, msgspec.json.encode(answer) + b"\n")
+    # The parent reads exactly one line; everything after it goes to the log.
+    os.dup2(2, 1)
 
 
 if __name__ == "__main__":

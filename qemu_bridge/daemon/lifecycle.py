@@ -5,33 +5,21 @@ This is the composition root: no other module imports all the parts.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ..machine.config import MachineConfig, check_ram_space
-from ..machine.launch import AttachRequest
+from ..machine.requests import AttachRequest, StartRequest
 from ..memory.addresses import RamLayout
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from ..wire.records import Origin
-from ..wire.trace_records import ArmOptions
 from .backends.backend import Backend
 from .backends.started import StartedQemu
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tracing:
-    """The plugin to load, or why there is none; `armed` asks for a window from the first instruction on."""
-
-    plugin: Path | None = None
-    reason: str = ""
-    armed: dict[str, Any] | None = None
 
 
 def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origin = Origin.STARTED) -> Connection:
@@ -59,23 +47,21 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origi
     )
 
 
-def run_machine(
-    qemu: str, config: MachineConfig, on_running: Callable[[Connection], None], tracing: Tracing | None = None
-) -> None:
-    """Start the machine on the program `qemu` and serve it until it ends; removes all its files then.
+def run_machine(request: StartRequest, on_running: Callable[[Connection], None]) -> None:
+    """Start the machine of `request` and serve it until it ends; removes all its files then.
 
     Raises `BusyNameError` if the name is taken, `HostError` if its RAM does not fit, `MachineError` if QEMU does
     not start.
     """
+    config = request.config
     layout = RamLayout.from_rule(config.machine, config.memory)
     check_ram_space(connections.ram_folder(), config.memory)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
-    tracing = tracing or Tracing()
-    trace = ram.with_suffix(".trace") if tracing.plugin else None
+    trace = ram.with_suffix(".trace") if request.plugin else None
     connection = msgspec.structs.replace(
-        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=tracing.reason
+        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=request.no_plugin
     )
     # Old logs may be cleared only once the name is locked.
     os.ftruncate(2, 0)
@@ -89,8 +75,8 @@ def run_machine(
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             os.truncate(path, size)
         if trace is not None:
-            _make_trace(trace, config, ram, layout, tracing.armed)
-        process = StartedQemu(qemu, config, ram, Path(connection.console_path), tracing.plugin, trace)
+            _make_trace(trace, request, ram, layout)
+        process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace)
         connection = msgspec.structs.replace(
             connection,
             state="running",
@@ -108,13 +94,13 @@ def run_machine(
         os.close(lock)
 
 
-def _make_trace(path: Path, config: MachineConfig, ram: Path, layout: RamLayout, armed: dict[str, Any] | None) -> None:
+def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout) -> None:
+    # Imported here: a machine without the plugin needs none of it.
     from ..trace.recording import control
 
-    control.create(path, config.smp, ram, layout)
-    if armed is not None:
-        reader_pid = int(armed.pop("reader_pid"))
-        control.TraceControl(path).want(msgspec.convert(armed, ArmOptions), reader_pid)
+    control.create(path, request.config.smp, ram, layout)
+    if request.trace is not None:
+        control.TraceControl(path).want(request.trace, request.reader_pid)
 
 
 def serve_attached(request: AttachRequest, on_running: Callable[[Connection], None]) -> None:

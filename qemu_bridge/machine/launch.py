@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import logging
 import os
 import subprocess
@@ -19,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +27,7 @@ from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, Unkn
 from ..wire import connection
 from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu
+from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
 
 if TYPE_CHECKING:
     from ..wire.trace_records import ArmOptions
@@ -35,30 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WaitingDaemon = subprocess.Popen[bytes]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class AttachRequest:
-    """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
-
-    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: detect it from the kernel in it.
-    """
-
-    name: str
-    qmp: Path | None = None
-    ram: Path | None = None
-    machine: str = ""
-    capture: Path | None = None
-
-    def to_json(self) -> dict[str, str]:
-        """The request as strings; empty fields are left out."""
-        return {key: str(value) for key, value in dataclasses.asdict(self).items() if value}
-
-    @classmethod
-    def from_json(cls, record: dict[str, str]) -> AttachRequest:
-        """The request in a JSON object."""
-        qmp, ram, capture = (Path(record[key]) if record.get(key) else None for key in ("qmp", "ram", "capture"))
-        return cls(record["name"], qmp, ram, record.get("machine", ""), capture)
 
 
 @contextlib.contextmanager
@@ -93,21 +69,21 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
             return launch(config, new, trace)
     config.validate()
     connection.validate_name(config.name)
-    record = dataclasses.asdict(config) | {"qemu": find_qemu(), "plugin": None, "no_plugin": ""}
+    qemu, plugin, no_plugin = find_qemu(), None, ""
     try:
-        record["plugin"] = str(find_plugin(record["qemu"], config))
+        plugin = find_plugin(qemu, config)
     except HostError as error:
         if trace is not None:
             raise
-        record["no_plugin"] = str(error)
+        no_plugin = str(error)
         if config.accelerator == "tcg" and not os.environ.get("GLASSBOX_NO_TRACE"):
             logger.warning("machine %r starts without the trace: %s", config.name, error)
     if trace is not None:
         trace.validate()
-        record["trace"] = msgspec.to_builtins(trace) | {"reader_pid": os.getpid()}
-    for key in ("kernel", "initrd"):
-        record[key] = str(record[key].resolve()) if record[key] else None
-    return _hand_over(daemon, config.name, record)
+    # The daemon lives in another folder.
+    kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
+    config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
+    return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid()))
 
 
 _OPENING_TIME_S = 20.0
@@ -124,7 +100,7 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
-        _hand_over(daemon, name, {"attach": AttachRequest(name, machine=machine, **paths).to_json()})
+        _hand_over(daemon, AttachRequest(name, machine=machine, **paths))
 
 
 def capture_name(folder: Path) -> str:
@@ -152,24 +128,24 @@ def open_capture(folder: Path) -> Connection:
             return connection.find_connection(name)
         # A daemon that is starting or ending holds the lock and has no connection file.
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
-            _hand_over(daemon, name, {"attach": AttachRequest(name, capture=folder.resolve()).to_json()})
+            _hand_over(daemon, AttachRequest(name, capture=folder.resolve()))
         if time.monotonic() > deadline:
             raise MachineError(
                 f"the capture {folder} cannot be opened; see {connection.state_path(name) / 'daemon.log'}"
             )
 
 
-def _hand_over(daemon: WaitingDaemon, name: str, record: dict[str, Any]) -> None:
+def _hand_over(daemon: WaitingDaemon, request: StartRequest | AttachRequest) -> None:
     """Send `daemon` what to serve, and raise the error that it answers."""
     assert daemon.stdin is not None and daemon.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        daemon.stdin.write(json.dumps(record).encode())
+        daemon.stdin.write(encode_request(request))
         daemon.stdin.close()
-    answer = daemon.stdout.readline()
-    if not answer:
+    line = daemon.stdout.readline()
+    if not line:
         raise MachineError(
-            f"the daemon of {name!r} died during start; see {connection.state_folder(name) / 'daemon.log'}"
+            f"the daemon of {request.name!r} died during start; see {connection.state_folder(request.name) / 'daemon.log'}"
         )
-    message = json.loads(answer)
-    if not message["ok"]:
-        raise getattr(errors, message["kind"], GlassBoxError)(message["message"])
+    answer = msgspec.json.decode(line, type=StartAnswer)
+    if not answer.ok:
+        raise getattr(errors, answer.kind, GlassBoxError)(answer.message)

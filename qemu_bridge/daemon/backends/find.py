@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...captures.files import RAM, read_manifest
 from ...machine.config import MachineConfig
-from ...machine.launch import AttachRequest
+from ...machine.requests import AttachRequest
 from ...memory.addresses import (
     RamLayout,
 )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from open_captures import let_go
+from support import booted, glassbox
 
+from qemu_bridge.captures import files as capture
 from qemu_bridge.captures.compare import Change, by_class, compare_pages, owners_that_came_and_went
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
@@ -55,3 +60,23 @@ def test_differences_are_counted_by_class_and_what_is_gone_by_what_it_was():
     )
     came, went = owners_that_came_and_went(before, after)
     assert [owner.name for owner in came] == ["new"] and [owner.name for owner in went] == ["old"]
+
+
+@pytest.mark.guest
+def test_compare_says_what_a_program_changed(image, tmp_path):
+    with booted("changing", image) as guest:
+        assert glassbox("capture", "changing", "-o", str(tmp_path / "before")).returncode == 0
+        guest.exec("dd if=/dev/urandom of=/tmp/news bs=64k count=16; (sleep 1000 </dev/null >/dev/null 2>&1 &)")
+        done = glassbox("compare", str(tmp_path / "before"), "changing", "--json", "--pages")
+        where = glassbox("where", "changing", "file:/tmp/news", "--json")
+    let_go(tmp_path / "before")
+    assert (tmp_path / "before" / capture.RAM).stat().st_blocks * 512 < 0.9 * (128 << 20)
+    assert done.returncode == 0, done
+    found = json.loads(done.stdout)
+    assert any(owner["name"] == "/tmp/news" for owner in found["owners_appeared"])
+    assert any(owner["name"] == "sleep" and owner["kind"] == "process" for owner in found["owners_appeared"])
+    # Random bytes: every page of the new file differs.
+    differing = {page for run in found["ranges"] for page in range(run["first"] >> 12, (run["last"] >> 12) + 1)}
+    news = json.loads(where.stdout)["ranges"]
+    pages = {page for row in news for page in range(row["ram_offset"] >> 12, (row["ram_offset"] + row["size"]) >> 12)}
+    assert len(pages) == 256 and pages <= differing

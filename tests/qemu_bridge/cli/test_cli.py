@@ -1,5 +1,6 @@
 """The command line as a whole: exit status, help, and never a traceback."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -49,6 +50,37 @@ def test_bad_input_is_one_line_and_no_traceback(words, status, sentence):
 def test_every_verb_has_help_with_an_effect_and_no_verb_is_undocumented():
     for name, parser in verbs().items():
         assert parser.description and parser.description.endswith("."), name
+
+
+HEAVY = ("numpy", "zmq", "wgpu", "volatility3", "asyncio", "qemu.qmp", "duckdb", "PIL")
+"""What no verb may load before it knows that it needs it: half a second for every ``glassbox --help``."""
+
+
+def loaded_by(*words):
+    """What of `HEAVY` a command line loads."""
+    program = (
+        "import contextlib, sys\nfrom qemu_bridge import cli\n"
+        f"with contextlib.suppress(SystemExit): cli.main({list(words)!r})\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return ast.literal_eval(answer.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["trace", "record", "--help"], ["snap", "--help"], ["image", "list"]],
+    ids=" ".join,
+)
+def test_what_needs_no_machine_loads_nothing_heavy(words):
+    assert loaded_by(*words) == []
+
+
+@guest
+@pytest.mark.parametrize("words", [["status"], ["ps"], ["identify"]], ids=" ".join)
+def test_what_asks_a_machine_loads_its_sockets_and_nothing_more(words, machine):
+    rest = {"status": [], "ps": [machine.name], "identify": [machine.name, "init_task"]}[words[0]]
+    assert loaded_by(*words, *rest) == ["zmq"]
 
 
 def test_the_version_is_the_distributions():

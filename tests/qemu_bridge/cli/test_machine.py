@@ -1,9 +1,16 @@
 """Verbs that keep a machine: start, status, pause, resume, console, exec, qmp, events."""
 
+import argparse
 import json
+import subprocess
+import sys
 
 import pytest
-from support import glassbox
+from support import glassbox, wait_until
+
+from qemu_bridge.cli.machine import STATUS_COLUMNS, add_machine_options, make_config
+from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.records import Status
 
 guest = pytest.mark.guest
 
@@ -48,3 +55,96 @@ def test_status_lists_every_machine(machine):
 def test_the_console_log_holds_the_boot(machine):
     answer = glassbox("console", machine.name)
     assert "glassbox: ready" in answer.stdout
+
+
+def config_of(image, *words, name="x", rest=()):
+    parser = argparse.ArgumentParser()
+    add_machine_options(parser)
+    options = parser.parse_args(["--kernel", str(image.kernel), "--initrd", str(image.initrd), *words])
+    options.rest = rest
+    return make_config(options, name)
+
+
+def test_flags_become_the_machine_that_is_asked_for(image):
+    config = config_of(image, "--memory", "1G", "--smp", "2", "--machine", "q35", "--append", "quiet", rest=["-S"])
+    assert (config.memory, config.smp, config.machine, config.accelerator) == (1 << 30, 2, "q35", "tcg")
+    # With a kernel and an initramfs of the user's, no image is looked for.
+    assert (config.kernel, config.image, config.image_id) == (image.kernel, "", "")
+    assert config.append.endswith(" quiet") and config.qemu_args == ("-S",)
+    assert config_of(image, name=None).name == "machine"
+
+
+@pytest.mark.parametrize("words", [("--memory", "3"), ("--smp", "0"), ("--memory", "words")], ids=" ".join)
+def test_a_machine_that_cannot_be_is_refused_before_anything_starts(image, words):
+    with pytest.raises(UsageError):
+        config_of(image, *words)
+
+
+@guest
+def test_a_table_of_machines_has_the_columns_and_one_machine_a_line_a_field(machine, command):
+    table = command("status")
+    assert table.out.splitlines()[0].split() == " ".join(STATUS_COLUMNS).upper().replace("_", " ").split()
+    lines = command("status", machine.name).out.splitlines()
+    assert [line.split()[0] for line in lines] == list(Status.__struct_fields__)
+    assert any(line.split() == ["runstate", "running"] for line in lines)
+
+
+@guest
+def test_pause_and_resume_stop_the_vcpus_and_let_them_run(machine, command):
+    try:
+        assert command("pause", machine.name) == (0, "", "")
+        assert machine.client.status().runstate == "paused"
+    finally:
+        assert command("resume", machine.name) == (0, "", "")
+    assert machine.client.status().runstate == "running"
+
+
+@guest
+def test_stop_ends_a_machine(victim, command):
+    assert command("stop", victim.name) == (0, "", "")
+    assert not victim.is_alive()
+    assert command("stop", victim.name).status == 2
+
+
+@guest
+def test_a_machine_that_does_not_answer_has_a_row_all_the_same(machine, command, monkeypatch):
+    from qemu_bridge.client import Client
+    from qemu_bridge.errors import MachineError
+
+    def say_nothing(self):
+        raise MachineError("it does not answer")
+
+    monkeypatch.setattr(Client, "status", say_nothing)
+    answer = command("status")
+    assert answer.status == 0 and "no answer" in answer.out and "it does not answer" in answer.err
+
+
+@guest
+def test_events_are_an_object_a_line_the_present_state_first_and_the_end_last(victim):
+    words = [sys.executable, "-m", "qemu_bridge.cli", "events", victim.name]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as listening:
+        first = json.loads(listening.stdout.readline())
+        victim.stop()
+        last = [json.loads(line) for line in listening.stdout][-1]
+        assert listening.wait(20) == 0
+    assert (first["event"], first["machine"], first["runstate"]) == ("runstate", "victim", "paused")
+    assert last["event"] == "exited"
+
+
+@guest
+def test_a_console_is_followed_until_the_machine_ends_and_read_afterwards(victim, command):
+    words = [sys.executable, "-m", "qemu_bridge.cli", "console", victim.name, "--follow"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as following:
+        wait_until(lambda: victim.status().runstate == "prelaunch")
+        assert following.poll() is None
+        victim.stop()
+        assert following.wait(20) == 0
+    assert glassbox("console", victim.name).returncode == 0
+    assert command("console", "never-was").status == 2
+
+
+@guest
+def test_a_command_that_takes_too_long_is_ended(machine):
+    answer = glassbox("exec", machine.name, "--timeout", "1", "--", "sleep", "50")
+    assert answer.returncode and "Traceback" not in answer.stderr
+    assert machine.exec("echo alive") == b"alive\n"

@@ -8,9 +8,21 @@ import sys
 import pytest
 from support import glassbox
 
+from qemu_bridge.cli.memory import hex_dump
 from qemu_bridge.memory.addresses import PhysicalAddress
 
 guest = pytest.mark.guest
+
+
+def test_a_dump_has_an_address_two_groups_and_the_text_on_each_line():
+    first, last = hex_dump(0x1000, bytes(range(0x3F, 0x4F)) + b"\x00~\x7f")
+    assert first == "0x000000001000  3f 40 41 42 43 44 45 46  47 48 49 4a 4b 4c 4d 4e  |?@ABCDEFGHIJKLMN|"
+    assert (
+        last.startswith("0x000000001010  00 7e 7f ")
+        and last.endswith("  |.~.|")
+        and last.index("|") == first.index("|")
+    )
+    assert list(hex_dump(0, b"")) == []
 
 
 @guest
@@ -64,3 +76,20 @@ def test_dirty_lists_what_was_written_since(machine):
     written = [machine.ram.layout.to_physical(offset) for offset in machine.ram.find(b"this-is-new-here\n")]
     assert written and all(any(start <= place < start + size for start, size in later["ranges"]) for place in written)
     machine.exec("rm /tmp/new")
+
+
+@guest
+def test_limits_and_epochs_that_make_no_sense_are_wrong_usage(machine, command):
+    for words in (("find", machine.name, "x", "--limit", "0"), ("dirty", machine.name, "--since", "-1")):
+        answer = command(*words)
+        assert answer.status == 2 and not answer.out and answer.err.count("\n") == 1
+
+
+@guest
+def test_a_table_of_changes_ends_with_the_epoch_to_ask_with(machine, command):
+    shown = command("dirty", machine.name)
+    assert shown.status == 0 and all(line.startswith("0x") and line.endswith(" KiB") for line in shown.out.splitlines())
+    epoch = shown.err.split()[-1]
+    total = sum(int(line.split()[1]) for line in shown.out.splitlines())
+    assert f"{total} KiB in {len(shown.out.splitlines())} ranges" in shown.err
+    assert command("dirty", machine.name, "--since", epoch).status == 0

@@ -1,15 +1,16 @@
 """A daemon's life, from what it is told on standard input to the files that it leaves: none."""
 
-import dataclasses
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support import shared_files
 
 from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.requests import AttachRequest, StartRequest, encode_request
 from qemu_bridge.wire import connection
 
 
@@ -27,12 +28,8 @@ def serve(text):
 
 
 def record(name, **fields):
-    config = dataclasses.asdict(MachineConfig(name, memory=1 << 20, qemu_args=("-S",)))
-    return json.dumps(config | {"qemu": "/bin/false", "plugin": None, "no_plugin": "none here"} | fields)
-
-
-def test_a_daemon_that_is_given_nothing_ends():
-    assert serve("") == (0, [])
+    config = MachineConfig(name, **{"memory": 1 << 20, "qemu_args": ("-S",)} | fields)
+    return encode_request(StartRequest(config, "/bin/false", no_plugin="none here")).decode()
 
 
 def test_a_qemu_that_does_not_start_leaves_nothing_behind():
@@ -57,8 +54,10 @@ def test_ram_that_has_no_space_is_refused_before_anything_is_made():
     assert status == 1 and answer["kind"] == "HostError" and not shared_files("huge")
 
 
-@pytest.mark.parametrize("attach", [{"ram": "/nowhere"}, {"qmp": "/nowhere"}, {"capture": "/nowhere"}])
+@pytest.mark.parametrize(
+    "attach", [{"ram": Path("/nowhere")}, {"qmp": Path("/nowhere")}, {"capture": Path("/nowhere")}]
+)
 def test_what_cannot_be_attached_to_leaves_nothing_behind(attach):
-    status, (answer,) = serve(json.dumps({"attach": {"name": "nothing", **attach}}))
+    status, (answer,) = serve(encode_request(AttachRequest("nothing", **attach)).decode())
     assert status == 2 and answer["kind"] == "UsageError" and ";" in answer["message"]
     assert not connection.is_alive("nothing") and not shared_files("nothing")

@@ -1,5 +1,6 @@
 """The two sockets of a machine: answers, broadcasts, nonsense."""
 
+import asyncio
 import json
 import threading
 import time
@@ -8,9 +9,14 @@ import pytest
 import zmq
 
 from qemu_bridge.client import Client
+from qemu_bridge.daemon.backends.image import RamImage
+from qemu_bridge.daemon.service import Service
 from qemu_bridge.errors import MachineError
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.memory.addresses import RamLayout
+from qemu_bridge.wire.connection import Connection
 from qemu_bridge.wire.event_records import RunstateEvent
-from qemu_bridge.wire.records import PROTOCOL_VERSION, Runstate
+from qemu_bridge.wire.records import PROTOCOL_VERSION, Origin, Runstate
 
 pytestmark = pytest.mark.guest
 
@@ -107,8 +113,6 @@ def test_qmp_answers_and_its_refusals_are_errors(machine):
 
 
 def test_the_machine_has_a_qmp_socket_of_its_own_for_scripts(machine):
-    import asyncio
-
     from qemu.qmp import QMPClient
 
     async def ask():
@@ -134,3 +138,55 @@ def test_many_clients_at_once_each_get_their_own_answer(machine):
     for thread in threads:
         thread.join(60)
     assert answers == {number: ["session"] * 20 for number in range(8)}
+
+
+class Replies:
+    """A control socket that keeps what is sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    async def send_multipart(self, frames):
+        self.sent.append([bytes(frame) for frame in frames])
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service of a RAM image, without its sockets."""
+    ram = tmp_path / "ram"
+    ram.write_bytes(bytes(1 << 20))
+    regions = tuple((int(r.start), int(r.offset), r.size) for r in RamLayout.from_rule("pc", 1 << 20).regions)
+    connection = Connection(
+        "still", "running", 1, "ipc://c", "ipc://e", str(ram), regions, str(tmp_path / "pages"), "", "", "/its/daemon.log",
+        "pc", "none", origin=Origin.IMAGE,
+    )  # fmt: skip
+    made = Service(MachineConfig("still", memory=1 << 20, smp=0, accelerator="none"), RamImage(ram), connection)
+    made._control = Replies()
+    return made
+
+
+@pytest.mark.parametrize("error", [TypeError("ours"), KeyError("ours"), ValueError("ours"), ZeroDivisionError("ours")])
+def test_a_fault_of_the_daemon_is_its_own_and_logged_with_its_traceback(service, monkeypatch, caplog, error):
+    async def fail():
+        raise error
+
+    monkeypatch.setattr(service._functions, "pause", fail)
+    frame = json.dumps({"protocol": PROTOCOL_VERSION, "id": "x", "operation": "pause"}).encode()
+    asyncio.run(service._answer(b"client", [frame]))
+    ((identity, text),) = service._control.sent
+    reply = json.loads(text)
+    assert (identity, reply["id"], reply["ok"], reply["error"]["kind"]) == (b"client", "x", False, "MachineError")
+    assert "the daemon failed" in reply["error"]["message"] and "/its/daemon.log" in reply["error"]["message"]
+    assert "Traceback" in caplog.text and type(error).__name__ in caplog.text
+
+
+def test_a_clients_mistake_is_not_logged_as_a_fault(service, caplog):
+    frame = json.dumps(
+        {"protocol": PROTOCOL_VERSION, "id": 1, "operation": "exec", "arguments": {"command": 7}}
+    ).encode()
+    asyncio.run(service._answer(b"client", [frame]))
+    reply = json.loads(service._control.sent[0][1])
+    assert (
+        reply["error"]["kind"] == "UsageError" and "command: expected str | array, got int" in reply["error"]["message"]
+    )
+    assert "Traceback" not in caplog.text

@@ -5,12 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import is_running, shared_files, wait_until
+from support import glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import BusyNameError, MachineError
+from qemu_bridge.errors import BusyNameError, MachineError, UsageError
 from qemu_bridge.machine.config import MachineConfig
-from qemu_bridge.machine.launch import launch, waiting_daemon
+from qemu_bridge.machine.launch import attach, launch, waiting_daemon
 from qemu_bridge.wire import connection
 
 pytestmark = pytest.mark.guest
@@ -72,3 +72,18 @@ def test_the_layout_of_a_guest_beyond_four_gib_is_qemus_own(machine):
         assert client.ram.read_u64(regions[1].start) == 0
         assert client.status().touched_bytes < 64 << 20
         client.stop()
+
+
+def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    with pytest.raises(BusyNameError, match="'victim' runs already"):
+        attach("victim", ram=image)
+    assert victim.status().name == "victim"
+
+
+def test_one_of_the_two_sources_must_be_named(tmp_path):
+    for arguments in ({}, {"qmp": tmp_path, "ram": tmp_path}):
+        with pytest.raises(UsageError, match=r"--qmp or a RAM image with --ram"):
+            attach("mine", **arguments)
+    assert glassbox("attach", "mine").returncode == 2

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import json, threading, time
 from rendercanvas.glfw import RenderCanvas
-from viewer.device import request_device
-from viewer.loop import EventLoop
+from gpu_device.device import request_device
+from viewer.app.loop import EventLoop
 
 loop, told = EventLoop(), {}
 RenderCanvas.select_loop(loop)

@@ -66,8 +66,8 @@ def test_pages_that_change_show_in_their_tiles_only_and_a_part_is_a_part_of_the_
         assert parts is not None
         inside = mask_of(parts)
         assert inside.mean() < 0.6
-        renderer.draw_pass(camera, SIZE, newest=1 / 2)
-        other.draw_pass(camera, SIZE, newest=1 / 2, parts=parts)
+        renderer.draw_pass(camera, SIZE, min_weight=1 / 2)
+        other.draw_pass(camera, SIZE, min_weight=1 / 2, parts=parts)
         whole, part = shown(renderer), shown(other)
         assert np.array_equal(part[inside], whole[inside])
         assert np.array_equal(part[~inside], before[~inside])

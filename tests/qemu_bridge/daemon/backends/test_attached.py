@@ -1,8 +1,8 @@
-"""Machines that we did not start: a QEMU of somebody else's, and RAM in a file."""
+"""A QEMU of somebody else's: it is read, paused when asked, and left alone."""
 
-import contextlib
+from __future__ import annotations
+
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -10,75 +10,18 @@ import threading
 from pathlib import Path
 
 import pytest
+from foreign_qemu import foreign, shared
 from support import glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends import attached as attach
-from qemu_bridge.daemon.backends import image
 from qemu_bridge.daemon.backends.find import find_backend
-from qemu_bridge.errors import BusyNameError, GuestError, MachineError, UnknownMachineError, UsageError
+from qemu_bridge.errors import MachineError, UnknownMachineError
 from qemu_bridge.machine import launch
-from qemu_bridge.machine.config import find_qemu
-from qemu_bridge.machine.launch import AttachRequest
+from qemu_bridge.machine.requests import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.event_records import ExitedEvent
-from qemu_bridge.wire.records import Origin, PageClass
-
-
-class Foreign:
-    """A QEMU that Glass Box knows nothing of."""
-
-    def __init__(self, folder, *arguments):
-        self.qmp = folder / "foreign.qmp"
-        self.ram = folder / "foreign.ram"
-        self.process = subprocess.Popen(
-            [find_qemu(), "-nodefaults", "-display", "none", "-qmp", f"unix:{self.qmp},server=on,wait=off", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        wait_until(self.qmp.exists)
-
-    def end(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
-        self.process.wait(20)
-
-
-@contextlib.contextmanager
-def foreign(folder, *arguments):
-    """One of them, gone at the end with its RAM."""
-    found = Foreign(folder, *arguments)
-    try:
-        yield found
-    finally:
-        found.end()
-        found.ram.unlink(missing_ok=True)
-
-
-def shared(folder, size="64M", machine="pc"):
-    """Arguments for RAM that can be attached to."""
-    backend = f"memory-backend-file,id=mine,size={size},mem-path={folder / 'foreign.ram'},share=on"
-    return ("-machine", f"{machine},memory-backend=mine", "-m", size, "-object", backend)
-
-
-@pytest.fixture
-def guest(image, tmp_path):
-    """A foreign QEMU with a guest that has booted."""
-    serial = tmp_path / "serial.log"
-    words = ("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", image.command_line)
-    with foreign(tmp_path, *shared(tmp_path, "128M"), *words, "-serial", f"file:{serial}") as found:
-        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes(), 60.0)
-        yield found
-
-
-@pytest.fixture
-def let_go():
-    """Stops what a test attached, however it ended."""
-    yield
-    for found in connection.iter_connections():
-        if found.name in ("mine", "other"):
-            with Client(found) as client:
-                client.stop()
+from qemu_bridge.wire.records import ExitedEvent, Origin, PageClass
 
 
 @pytest.mark.guest
@@ -193,39 +136,6 @@ def test_prune_spares_the_ram_and_the_qemu_of_others_whatever_they_are_called(or
     sleeper.wait()
 
 
-# --- what cannot be attached to ---------------------------------------------------------------------------
-
-REFUSED = {
-    "own": ((), r"pc\.ram.*not shared"),
-    "private file": (
-        ("-object", "memory-backend-file,id=m,size=64M,mem-path={ram},share=off", "-machine", "pc,memory-backend=m"),
-        r"\(m\).*not shared",
-    ),
-    "memfd": (
-        ("-object", "memory-backend-memfd,id=m,size=64M,share=on", "-machine", "pc,memory-backend=m"),
-        "shared but not a file",
-    ),
-    "folder": (
-        ("-object", "memory-backend-file,id=m,size=64M,mem-path={folder},share=on", "-machine", "pc,memory-backend=m"),
-        "as a file",
-    ),
-    "pieces": (
-        ("-object", "memory-backend-ram,id=a,size=32M,share=on", "-object", "memory-backend-ram,id=b,size=32M,share=on",
-         "-numa", "node,memdev=a", "-numa", "node,memdev=b"),
-        r"2 backends \(.*\)",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_ram_that_cannot_be_read_is_refused_with_what_to_start(case, tmp_path):
-    arguments, message = REFUSED[case]
-    words = [word.format(ram=tmp_path / "foreign.ram", folder=tmp_path) for word in arguments]
-    with foreign(tmp_path, "-m", "64M", "-S", *words) as qemu, pytest.raises(MachineError, match=message) as caught:
-        find_backend(AttachRequest("mine", qmp=qemu.qmp))
-    assert "start QEMU with -machine" in str(caught.value)
-
-
 def test_a_qmp_socket_that_serves_another_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(attach, "_GREETING_TIMEOUT_S", 0.3)
     with foreign(tmp_path, *shared(tmp_path), "-S") as qemu, socket.socket(socket.AF_UNIX) as other:
@@ -255,207 +165,6 @@ def test_a_socket_that_is_no_qmp_or_nobody_s_is_reported(tmp_path):
         greeter.join()
 
 
-@pytest.mark.parametrize("option", ["--qmp", "--ram"])
-@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "three", "odd", "device"])
-def test_what_is_neither_socket_nor_image_is_refused_in_one_sentence(option, kind, tmp_path):
-    path = tmp_path / kind
-    content = {"empty": b"", "three": b"abc", "odd": b"\0" * 4097}.get(kind)
-    if content is not None:
-        path.write_bytes(content)
-    elif kind == "folder":
-        path.mkdir()
-    done = glassbox("attach", "mine", option, "/dev/null" if kind == "device" else str(path))
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith("glassbox: ") and done.stderr.count("\n") == 1 and "; give" in done.stderr
-    assert not connection.is_alive("mine")
-
-
-def test_an_unreadable_image_and_other_formats_are_refused(tmp_path):
-    core = tmp_path / "core"
-    core.write_bytes(b"\x7fELF" + bytes(4092))
-    with pytest.raises(UsageError, match=r"ELF core, not a raw image.*pmemsave"):
-        image.image_size(core)
-    with pytest.raises(UsageError, match=r"cannot read .* \(File name too long\)"):
-        image.image_size(tmp_path / ("x" * 300))
-
-
-def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
-    image = tmp_path / "image"
-    image.write_bytes(bytes(4096))
-    with pytest.raises(BusyNameError, match="'victim' runs already"):
-        launch.attach("victim", ram=image)
-    assert victim.status().name == "victim"
-
-
-def test_one_of_the_two_sources_must_be_named(tmp_path):
-    for arguments in ({}, {"qmp": tmp_path, "ram": tmp_path}):
-        with pytest.raises(UsageError, match=r"--qmp or a RAM image with --ram"):
-            launch.attach("mine", **arguments)
-    assert glassbox("attach", "mine").returncode == 2
-
-
-# --- RAM in a file ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.guest
-def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, let_go):
-    image = tmp_path / f"{connection.shared_prefix()}copy.ram"
-    with machine.paused():
-        subprocess.run(["cp", "--sparse=always", machine.client.connection.ram_path, image], check=True)
-        names = sorted(process.name for process in machine.client.ps())
-        modules = machine.client.modules().value
-    assert glassbox("attach", "mine", "--ram", str(image)).stdout == "mine\n"
-    with Client.connect("mine") as client:
-        assert sorted(process.name for process in client.ps()) == names
-        assert client.modules().value == modules and client.maps(1) and client.sym("init_task")
-        assert client.page_map().value.grade == "capture" and client.kernel().value.release
-        assert client.ram.read(0, 16) == machine.ram.read(0, 16)
-        status = client.status()
-        assert (status.runstate, status.origin, status.qemu_pid) == ("paused", "image", 0)
-        for ask in (client.pause, client.resume, lambda: client.qmp("query-cpus-fast"), lambda: client.exec("ls")):
-            with pytest.raises(MachineError, match=r"does not run|is a RAM image"):
-                ask()
-    assert glassbox("find", "mine", "Linux version 6", "--limit", "1").returncode == 0
-    assert glassbox("peek", "mine", "0x1000000", "64").returncode == 0
-    assert glassbox("stop", "mine").returncode == 0
-    assert image.exists() and not shared_files("mine")
-
-
-EVERY_QUESTION = (
-    ("ps",), ("maps", "1"), ("modules",), ("sym", "init_task"), ("overlay",), ("overlay", "mounts"), ("where", "pid:1"),
-    ("whose", "init_task"),
-)  # fmt: skip
-
-
-@pytest.mark.guest
-def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, tmp_path, let_go):
-    """A copy of RAM whose note claims a release that nobody has tested."""
-    image = tmp_path / "copy.ram"
-    note = machine_612.kernel.info.physical
-    with machine_612.paused():
-        subprocess.run(["cp", "--sparse=always", machine_612.client.connection.ram_path, image], check=True)
-    with open(image, "r+b") as file:
-        file.seek(note)
-        said = file.read(4096)
-        file.seek(note + said.index(b"OSRELEASE=6.") + len("OSRELEASE="))
-        file.write(b"9")
-    assert glassbox("attach", "mine", "--ram", str(image)).returncode == 0
-    sentence = "glassbox: incomplete: kernel 9.12"
-    for verb, *words in EVERY_QUESTION:
-        done = glassbox(verb, "mine", *words)
-        assert done.returncode == 0 and done.stdout and done.stderr.count(sentence) == 1, done
-    for words in (("overlay", "mine", "mounts"), ("where", "mine", "pid:1"), ("whose", "mine", "init_task")):
-        assert "is newer than 6.12" in glassbox(*words, "--json").stdout, words
-
-
-def save(client, path):
-    """RAM as QEMU's own pmemsave writes it, of a kernel that calls itself 9.9 and that nobody has seen."""
-    release = client.kernel().value.release.encode()
-    client.qmp("pmemsave", {"val": 0, "size": client.status().ram_bytes, "filename": str(path)})
-    # What is known of a kernel is kept by its build id.
-    content = path.read_bytes().replace(release, b"9.9" + release[3:])
-    path.unlink()
-    return re.sub(rb"BUILD-ID=[0-9a-f]{8}", b"BUILD-ID=99999999", content)
-
-
-@pytest.fixture(scope="module")
-def unknown(machine, tmp_path_factory):
-    """RAM of an unknown kernel, which tests change."""
-    return save(machine.client, tmp_path_factory.mktemp("unknown") / "ram")
-
-
-CAVEAT = "is newer than 6.12, the newest that was tested; what differs in it may be missing or wrong"
-
-
-@pytest.mark.guest
-def test_an_image_of_a_kernel_that_the_table_does_not_know_is_read_and_said_to_be_so(guest, tmp_path, let_go):
-    launch.attach("mine", qmp=guest.qmp)
-    path = tmp_path / "saved.ram"
-    with Client.connect("mine") as client:
-        content = save(client, path)
-        client.stop()
-    path.write_bytes(content)
-    launch.attach("mine", ram=path)
-    with Client.connect("mine") as client:
-        assert client.kernel().value.release.startswith("9.9")
-        for ask in (
-            client.ps,
-            lambda: client.maps(1),
-            client.modules,
-            client.page_map,
-            lambda: client.resolve("pid:1/heap"),
-            lambda: client.identify("init_task"),
-            lambda: client.overlay("sockets"),
-        ):
-            answer = ask()
-            assert answer and any(sentence.endswith(CAVEAT) for sentence in answer.skipped)
-        assert {"init", "kthreadd"} <= {process.name for process in client.ps()}
-        assert {PageClass.SLAB, PageClass.KERNEL_STACK, PageClass.PROCESS_HEAP} <= set(client.page_map().value.counts())
-    assert CAVEAT in glassbox("overlay", "mine", "mounts").stderr and CAVEAT in glassbox("ps", "mine").stderr
-
-
-@pytest.mark.guest
-@pytest.mark.parametrize("lost", ["kmem_cache", "address_space", "vm_area_struct", "module", "every type"])
-def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, tmp_path, let_go):
-    # 0xeb9f begins the types (Documentation/bpf/btf.rst).
-    old = b"\x9f\xeb\x01\0" if lost == "every type" else b"\0" + lost.encode() + b"\0"
-    path = tmp_path / "lacks.ram"
-    content = unknown.replace(old, old[:1] + b"\1" + old[2:])
-    path.write_bytes(content.replace(b"BUILD-ID=99999999", b"BUILD-ID=%08x" % len(lost)))
-    launch.attach("mine", ram=path)
-    with Client.connect("mine") as client:
-        page_map = client.page_map().value
-        classes = page_map.value.counts()
-        assert {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.PAGE_TABLE} <= set(classes)
-        assert (
-            page_map.skipped
-            and client.sym("init_task")
-            and client.identify("init_task").value.page_class == "kernel data"
-        )
-        asks = {
-            "ps": client.ps,
-            "maps": lambda: client.maps(1),
-            "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs").value,
-            "mounts": lambda: client.overlay("mounts").value,
-        }
-        answered = set()
-        for name, ask in asks.items():
-            try:
-                found = ask()
-            except GuestError as error:
-                assert "no type" in str(error) or "carries no BTF types" in str(error)
-            else:
-                rows = found.value if isinstance(found.value, tuple) else found.value.rows
-                assert rows or any("no type" in sentence for sentence in found.skipped), name
-                answered |= {name} if rows else set()
-        lost_too = {"kmem_cache": {"slabs"}, "vm_area_struct": {"maps"}, "module": {"modules"}, "every type": set(asks)}
-        assert answered == set(asks) - lost_too.get(lost, set())
-    path.unlink()
-
-
-def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
-    image = tmp_path / "zeros"
-    image.write_bytes(bytes(3 << 12))
-    launch.attach("mine", ram=image)
-    done = glassbox("ps", "mine")
-    assert done.returncode == 1 and "no running Linux kernel found" in done.stderr
-
-
-# --- layouts ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("machine", ["pc", "q35"])
-@pytest.mark.parametrize("size", [64 << 20, 4 * GIB + (512 << 20)])
-def test_layout_and_machine_type_come_from_qemu(machine, size, tmp_path):
-    # The file is sparse and the vCPU never runs, so this costs nothing.
-    with foreign(tmp_path, *shared(tmp_path, f"{size >> 20}M", machine), "-smp", "3", "-S") as qemu:
-        backend, config, ram, layout = find_backend(AttachRequest("mine", qmp=qemu.qmp))
-    assert layout == RamLayout.from_rule(machine, size)
-    assert (config.machine, config.smp, config.accelerator) == (machine, 3, "tcg")
-    assert (ram, backend.origin) == (qemu.ram, "attached")
-
-
 def test_a_machine_type_before_4_0_names_its_ram_by_a_path():
     tree = (
         'FlatView #0\n AS "memory", root: system\n  0000000000000000-0000000003ffffff (prio 0, ram): /objects/ram KVM\n'
@@ -470,12 +179,3 @@ def test_parts_of_ram_hidden_behind_devices_are_filled_in():
     for regions in ((RamRegion(0x1000, 0x1000, 0x1000),), (RamRegion(0, 0, 0x1000), RamRegion(0x2000, 0x3000, 0x1000))):
         with pytest.raises(MachineError, match="not understood"):
             attach.fill_gaps(RamLayout(regions), 0x4000)
-
-
-def test_a_small_image_has_one_layout_and_a_large_one_without_a_kernel_that_of_pc(tmp_path):
-    path = tmp_path / "image"
-    path.touch()
-    assert image.detect_machine(path, 128 << 20) == "pc"
-    os.truncate(path, 5 * GIB)
-    assert image.detect_machine(path, 5 * GIB) == "pc"
-    assert image.image_layout("flat", 5 * GIB).end == 5 * GIB

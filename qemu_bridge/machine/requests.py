@@ -1,0 +1,77 @@
+"""What a new daemon is told on standard input, and what it answers on standard output: one line of JSON each.
+
+>>> decode_request(encode_request(StartRequest(MachineConfig("demo"), "qemu-system-x86_64"))).config.name
+'demo'
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..wire.records import Record
+from ..wire.trace_records import ArmOptions
+from .config import MachineConfig
+
+
+class StartRequest(Record, frozen=True, tag="start"):
+    """Start the machine of `config` on the program `qemu`.
+
+    Attributes:
+        plugin, no_plugin: the trace plugin to load, or why there is none.
+        trace, reader_pid: a window to arm before the first instruction, and the process that will read it.
+    """
+
+    config: MachineConfig
+    qemu: str
+    plugin: Path | None = None
+    no_plugin: str = ""
+    trace: ArmOptions | None = None
+    reader_pid: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of the machine."""
+        return self.config.name
+
+
+class AttachRequest(Record, frozen=True, tag="attach"):
+    """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
+
+    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: detect it from the kernel in it.
+    """
+
+    name: str
+    qmp: Path | None = None
+    ram: Path | None = None
+    machine: str = ""
+    capture: Path | None = None
+
+
+class StartAnswer(Record, frozen=True):
+    """Whether the daemon serves the machine now, else a class of `errors` and its message."""
+
+    ok: bool
+    kind: str = ""
+    message: str = ""
+
+
+def encode_request(request: StartRequest | AttachRequest) -> bytes:
+    """The request as JSON."""
+    return msgspec.json.encode(request, enc_hook=os.fspath)
+
+
+def decode_request(text: bytes) -> StartRequest | AttachRequest:
+    """The request in `text`; `msgspec.DecodeError` for text that is none."""
+    request: StartRequest | AttachRequest = msgspec.json.decode(
+        text, type=StartRequest | AttachRequest, dec_hook=_to_path
+    )
+    return request
+
+
+def _to_path(kind: type, value: Any) -> Path:  # noqa: ANN401  # msgspec asks for what it does not know
+    assert kind is Path
+    return Path(value)

@@ -1,0 +1,68 @@
+"""A capture as a backend: it never runs, one daemon serves it, and that ends when nobody looks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from open_captures import let_go
+from support import glassbox
+
+from qemu_bridge.client import Client
+from qemu_bridge.daemon.backends.capture import Capture
+from qemu_bridge.daemon.backends.find import find_capture
+from qemu_bridge.machine import launch
+from qemu_bridge.wire import connection
+from qemu_bridge.wire.records import Origin
+
+pytestmark = pytest.mark.guest
+
+
+@pytest.fixture(scope="module")
+def taken(machine, tmp_path_factory):
+    """A capture of the session's guest, and its manifest."""
+    folder = tmp_path_factory.mktemp("captures") / "taken"
+    manifest = machine.client.capture(str(folder))
+    yield folder, manifest
+    let_go(folder)
+
+
+def test_it_brings_its_own_symbols_and_is_closed_when_nobody_looks(taken):
+    folder, manifest = taken
+    backend, config, ram, layout = find_capture("seen", folder)
+    assert isinstance(backend, Capture) and backend.origin is Origin.CAPTURE and backend.is_still
+    assert backend.symbols == folder / "symbols" and backend.idle_timeout_s and backend.pid is None
+    assert (config.name, config.memory, config.machine, config.smp) == ("seen", manifest.ram_bytes, manifest.machine, 0)
+    assert ram == folder / "ram" and layout == manifest.layout
+    assert "closed" in backend.describe_exit(asked=True)
+
+
+def test_what_needs_a_machine_says_that_a_capture_stands_still(taken):
+    for words in (("pause",), ("resume",), ("exec", "--", "ls"), ("qmp", "stop")):
+        verb, *rest = words
+        done = glassbox(verb, str(taken[0]), *rest)
+        assert done.returncode == 1 and "does not run" in done.stderr and done.stderr.count("\n") == 1, done
+
+
+def test_many_who_open_it_at_once_share_one_daemon(taken):
+    from concurrent.futures import ThreadPoolExecutor
+
+    folder = taken[0]
+    let_go(folder)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: launch.open_capture(folder), range(4)))
+    assert len({each.daemon_pid for each in found}) == 1
+
+
+@pytest.mark.long
+def test_its_daemon_ends_when_nobody_has_looked_for_a_while(taken):
+    folder = taken[0]
+    name = launch.capture_name(folder)
+    with Client.connect(str(folder)) as client:
+        client.ps()
+        time.sleep(25)
+        assert connection.is_alive(name)
+    deadline = time.monotonic() + 40
+    while connection.is_alive(name) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not connection.is_alive(name)
