@@ -21,7 +21,8 @@ from qemu_bridge.machine import launch
 from qemu_bridge.machine.requests import AttachRequest
 from qemu_bridge.memory.addresses import GIB, RamLayout, RamRegion
 from qemu_bridge.wire import connection
-from qemu_bridge.wire.records import ExitedEvent, Origin, PageClass
+from qemu_bridge.wire.event_records import ExitedEvent
+from qemu_bridge.wire.records import Origin, PageClass
 
 
 @pytest.mark.guest
