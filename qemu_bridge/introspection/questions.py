@@ -188,13 +188,13 @@ class Questions:
         """The records that `read` gives within a budget; those so far, and a sentence, when that is used up."""
         from ..kernel.budget import Budget, OutOfBudgetError
 
-        context, budget, rows, room = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
+        context, budget, rows, bytes_left = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
         context.objects.budget = budget
         try:
             with budget.watch():
                 for record in read(context, budget):
-                    room -= len(msgspec.json.encode(record))
-                    if room < 0:
+                    bytes_left -= len(msgspec.json.encode(record))
+                    if bytes_left < 0:
                         raise OutOfBudgetError("there are too many bytes")
                     rows.append(record)
         except OutOfBudgetError as error:

@@ -33,7 +33,7 @@ MAX_MODULES = 1 << 12
 MAX_SYMBOLS = 1 << 18
 """Of one module."""
 MAX_NAME = 56
-"""``MODULE_NAME_LEN``: what ``struct module`` has room for."""
+"""``MODULE_NAME_LEN``: the size of the name in ``struct module``."""
 _MAX_SIZE = 1 << 30
 _MAX_NAMES_BYTES = 8 << 20
 _MAX_SYMBOL_NAME = 512

@@ -244,8 +244,8 @@ class PageTables:
         if tables.skipped or not tables.complete:
             yield tables
 
-    def _children(self, tables: _Tables, half: Half, room: int) -> _Tables:
-        """The tables that `tables` point to, at most `room` of them."""
+    def _children(self, tables: _Tables, half: Half, limit: int) -> _Tables:
+        """The tables that `tables` point to, at most `limit` of them."""
         frames, virtuals, rights_below, found = [], [], [], 0
         for entries, virtual, rights in self._entries(tables, half):
             row, column = np.nonzero(pointers(entries, tables.level))
@@ -254,10 +254,10 @@ class PageTables:
             virtuals.append(self._virtual(virtual[row], column, tables.level))
             rights_below.append(self._restrict(rights[row], entry, column, tables.level))
             found += len(row)
-            if found > room:
+            if found > limit:
                 break
-        frame, virtual, right = (np.concatenate(part)[: max(room, 0)] for part in (frames, virtuals, rights_below))
-        return self._inside(tables.level - 1, frame, virtual, right, found <= room)
+        frame, virtual, right = (np.concatenate(part)[: max(limit, 0)] for part in (frames, virtuals, rights_below))
+        return self._inside(tables.level - 1, frame, virtual, right, found <= limit)
 
     def _inside(
         self, level: int, frame: U64Array, virtual: U64Array, rights: U64Array, complete: bool = True

@@ -19,7 +19,7 @@ from qemu_bridge.wire.records import PageClass
 
 Rgb = tuple[int, int, int]
 CLASS_SLOTS = 32
-"""Classes the palette has room for."""
+"""Number of classes that the palette holds."""
 LAST_CLASS = 29
 """The highest class a page-table entry can name; the two bits above it in masks of classes mean lit and marked pages."""
 RAMP_STEPS = 256

@@ -78,8 +78,8 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
         page, virtual, space = page[inside], virtual[inside], space[inside]
         if visited + len(page) > MAX_TABLES:
             complete = False
-            room = slice(0, MAX_TABLES - visited)
-            page, virtual, space = page[room], virtual[room], space[room]
+            allowed = slice(0, MAX_TABLES - visited)
+            page, virtual, space = page[allowed], virtual[allowed], space[allowed]
         visited += len(page)
         pending = 0
         below = [(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.int64))]

@@ -89,8 +89,8 @@ class _Ring:
         size = 1 << self._text_bits
         wraps = begin >> self._text_bits != following - 1 >> self._text_bits
         start, end = (0 if wraps else begin) & (size - 1), (following - 1 & (size - 1)) + 1
-        room = max(end - start - 8, 0)
-        return self._space.read(self._text + start + 8, min(length, room)).decode("utf-8", "replace")
+        text_bytes = max(end - start - 8, 0)
+        return self._space.read(self._text + start + 8, min(length, text_bytes)).decode("utf-8", "replace")
 
 
 DMESG = BuiltOverlay("dmesg", "The kernel's log.", ("time", "level", "text"), read_messages)
