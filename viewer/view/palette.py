@@ -1,4 +1,4 @@
-"""Colours of the page classes: stable, and told apart by colour-blind eyes.
+"""Colours of the page classes: stable, and distinguished by colour-blind eyes.
 
 Cool colours are the kernel's, warm ones those of processes and their files, yellow the page tables between them. Hues follow
 Okabe and Ito, "Color Universal Design" (2008), moved apart in lightness so that neighbours differ without

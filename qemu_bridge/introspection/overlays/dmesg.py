@@ -1,9 +1,9 @@
 """The kernel's log, as ``dmesg`` prints it (``kernel/printk/printk_ringbuffer.c``, since release 5.10).
 
 The ring buffer is three arrays. A *descriptor* says with its ``state_var`` which message it holds (the upper bits are the
-message's number, the two highest the state) and where the text lies; an *info* at the same place has time, level and
+message's number, the two highest the state) and where the text is; an *info* at the same place has time, level and
 length; the *data ring* holds blocks of a number and a text. A position is a count of bytes or messages since boot, and its
-place in an array what is left of it by the array's size. Text that does not fit before the end of the ring starts anew
+place in an array what is left of it by the array's size. Text that does not fit before the end of the ring starts again
 at its beginning, and a position that is odd means that there is no text.
 """
 

@@ -1,4 +1,4 @@
-"""Where panels stand: none lies over another, and the picture knows what is left for it."""
+"""Where panels stand: none is over another, and the picture knows what is left for it."""
 
 from __future__ import annotations
 
