@@ -38,7 +38,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_name(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="the folder to write")
     parser.add_argument("--live", action="store_true", help="do not pause the guest while its RAM is copied")
-    parser.add_argument("--force", action="store_true", help="replace a capture that is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing capture")
     add_json(parser)
     parser = add_verb(verbs, "compare", compare, "glassbox compare before demo")
     for name, what in (("before", "the earlier moment"), ("after", "the later one")):

@@ -95,7 +95,7 @@ def dirty(options: argparse.Namespace) -> None:
         return
     for physical, size in spans:
         print(f"{physical:#014x}  {size >> 10} KiB")
-    say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; go on with --since {epoch}")
+    say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; continue with --since {epoch}")
 
 
 def hex_dump(physical: int, content: bytes) -> Iterator[str]:

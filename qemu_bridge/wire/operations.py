@@ -413,7 +413,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def overlay(overlay: str) -> Answer[OverlayTable]:
-        """The current rows of an overlay; `UsageError` if there is none of that name.
+        """The current rows of an overlay; `UsageError` if there is no such overlay.
 
         >>> client.overlay("sockets").value.columns[:2]
         ('protocol', 'state')
