@@ -41,9 +41,10 @@ bench *options:
 lock:
     uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
 
-# Write the generated parts of the docs anew.
+# Regenerate docs/api.md and the generated parts of docs/protocol.md.
 docs:
     python -m qemu_bridge.wire.document docs/protocol.md
+    python docs/make_api.py docs/api.md
 
 # Draw the pictures that README and docs show.
 pictures:

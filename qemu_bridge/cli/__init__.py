@@ -20,6 +20,8 @@ from .. import __version__
 from ..errors import EXIT_FAILED, GlassBoxError
 from .options import Verbs, say
 
+__all__ = ["TAKE_THE_REST", "main", "make_parser"]
+
 _MODULES = {
     "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
     "attach": ("attach",),

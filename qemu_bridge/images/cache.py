@@ -59,6 +59,7 @@ def find_image(name: str) -> BuiltImage | None:
 
 
 def image_key(recipe: Recipe) -> str:
+    """The key of the image that `recipe` makes now: 16 hex digits of everything that decides the result."""
     parts = [str(BUILDER_VERSION), recipe.digest]
     if (path := chosen_kernel()) is not None:
         with contextlib.suppress(OSError):
@@ -69,10 +70,12 @@ def image_key(recipe: Recipe) -> str:
 
 
 def image_folder(recipe: Recipe) -> Path:
+    """The cache folder of the image that `recipe` makes now; it may not exist."""
     return cache_folder() / "built" / f"{recipe.name}-{image_key(recipe)}"
 
 
 def find_built(recipe: Recipe) -> BuiltImage | None:
+    """The image of `recipe` if it is built, None otherwise."""
     folder = image_folder(recipe)
     try:
         note = json.loads((folder / "image.json").read_bytes())

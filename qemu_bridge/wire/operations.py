@@ -87,13 +87,15 @@ class Cost(str, Enum):
 class BlockingCaller(Protocol):
     """Executes an operation and returns its result; see `client.Client`."""
 
-    def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R: ...
+    def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
+        """Execute `operation` and return its result."""
 
 
 class AsyncCaller(Protocol):
     """Executes an operation asynchronously; see `client.AsyncClient`."""
 
-    def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]: ...
+    def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]:
+        """An awaitable of the result of `operation`."""
 
 
 class Operation(Generic[P, R]):

@@ -1,5 +1,7 @@
 """The docs are a test target: what exists is documented, and what is documented exists."""
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -77,3 +79,54 @@ def test_environment_variables_in_the_docs_are_read_somewhere():
     named = set(re.findall(r"GLASSBOX_[A-Z_]+", TEXT))
     read = set(re.findall(r"GLASSBOX_[A-Z_]+", source))
     assert named == read
+
+
+# --- Python blocks -----------------------------------------------------------------------------------------
+
+_BLOCK = re.compile(r"(<!-- long -->\n)?^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RUN = ("README.md", "docs/how-to.md", "docs/captures.md", "docs/trace.md")
+"""Documents whose blocks are run, in order, on the session's guest."""
+
+
+def blocks(path, long=None):
+    """The Python blocks of a document: (marked as long, code)."""
+    found = [(bool(mark), code) for mark, code in _BLOCK.findall(path.read_text())]
+    return [(mark, code) for mark, code in found if long is None or mark == long]
+
+
+def run_blocks(name, machine, folder, long, monkeypatch):
+    monkeypatch.chdir(folder)
+    for _, code in blocks(ROOT / name, long):
+        # The machine of the documents is "demo"; files go into the test's folder, recordings are short.
+        here = code.replace('"demo"', repr(machine.name)).replace("/tmp/glassbox-", f"{folder}/")
+        exec(compile(here.replace("seconds=5", "seconds=0.3"), name, "exec"), {"__name__": "documentation"})
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)
+def test_every_python_block_compiles_and_imports_names_that_exist(path):
+    for _, code in blocks(path):
+        for node in ast.walk(ast.parse(dedented(code))):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def dedented(code):
+    """A method that is shown as it stands in its class, put into a class."""
+    return f"class _:\n{code}" if code.startswith("    ") else code
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("name", RUN)
+def test_the_python_blocks_run(name, machine, tmp_path, monkeypatch):
+    run_blocks(name, machine, tmp_path, False, monkeypatch)
+    assert machine.client.status().runstate == "running"
+
+
+@pytest.mark.guest
+@pytest.mark.long
+def test_the_python_blocks_that_take_long_run(machine, tmp_path, monkeypatch):
+    assert any(blocks(ROOT / name, True) for name in RUN)
+    for name in RUN:
+        run_blocks(name, machine, tmp_path, True, monkeypatch)

@@ -85,6 +85,10 @@ async def _connected(name: str, path: Path) -> AsyncIterator[Monitor]:
 
 
 async def find_qemu(name: str, path: Path) -> tuple[Backend, MachineConfig, Path, RamLayout]:
+    """The backend of the QEMU behind the QMP socket at `path`, its configuration, RAM file and RAM layout.
+
+    `UsageError` for a path that is not a QMP socket, `MachineError` when QEMU does not answer or its RAM cannot be read.
+    """
     async with _connected(name, path) as monitor:
         ram, layout = await find_ram(monitor)
         kvm = await monitor.execute("query-kvm")

@@ -35,6 +35,7 @@ def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, 
 
 
 def find_capture(name: str, folder: Path) -> tuple[Backend, MachineConfig, Path, RamLayout]:
+    """The backend of the capture in `folder`, its configuration, RAM file and RAM layout; `UsageError` if it cannot be opened."""
     manifest = read_manifest(folder)
     config = MachineConfig(
         name=name, memory=manifest.ram_bytes, smp=0, machine=manifest.machine, accelerator="none", image=manifest.image

@@ -30,6 +30,8 @@ class _Predictor(ctypes.Structure):
 
 
 class EncoderState(ctypes.Structure):
+    """State of the access encoder (tcg_plugin/codec.h)."""
+
     _fields_ = (
         ("model", _Predictor),
         *(("shapes", c_void_p), ("shape_bytes", c_uint64), ("shape_capacity", c_uint64)),

@@ -32,10 +32,6 @@ def record(name, **fields):
     return encode_request(StartRequest(config, "/bin/false", no_plugin="none here")).decode()
 
 
-def test_a_daemon_that_is_given_nothing_ends():
-    assert serve("") == (0, [])
-
-
 def test_a_qemu_that_does_not_start_leaves_nothing_behind():
     status, (answer,) = serve(record("lifeless"))
     assert status == 1 and answer["ok"] is False and answer["kind"] == "MachineError"
