@@ -22,11 +22,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Run what is asked for and report it."""
+    """Run the benchmarks and report the results."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run: {', '.join(BENCHMARKS)} (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs to take medians of (default: %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "local.json", help="where the JSON goes")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "local.json", help="the JSON file to write")
     parser.add_argument("--capture", type=Path, metavar="FOLDER", help="measure the viewer on a capture; needs no QEMU")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
@@ -37,7 +39,7 @@ def main() -> int:
     capture = {} if options.capture is None else {"capture": options.capture.resolve()}
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
-        # Machines that a benchmark starts live apart from the user's.
+        # Machines of a benchmark have a runtime folder of their own.
         os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_STATE_HOME"] = folder
         for name in options.names or BENCHMARKS:
             print(f"bench: {name}", file=sys.stderr, flush=True)
@@ -74,7 +76,7 @@ def write_json(figures: list[Figure], path: Path) -> None:
 
 
 def _graphics() -> str:
-    """The graphics device's name; empty where there is none."""
+    """The graphics device's name; empty without one."""
     from gpu_device.device import adapter_name, request_adapter
 
     try:

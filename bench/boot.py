@@ -20,7 +20,7 @@ TIMEOUT_S = 120.0
 
 
 def find_image() -> BuiltImage:
-    """Alpine, else the image of Debian's packages."""
+    """Alpine, else the image made of Debian packages."""
     return build_image_or_fallback("alpine")
 
 
@@ -34,7 +34,7 @@ def measure(rounds: int) -> list[Figure]:
 
 
 def boot_machine(image: BuiltImage) -> float:
-    """Seconds of the command line as a user types it."""
+    """Seconds of the command line as a user runs it."""
     command = [
         sys.executable,
         "-m",

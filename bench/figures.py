@@ -1,4 +1,4 @@
-"""What a benchmark returns, and how two things are timed fairly against each other."""
+"""Results of a benchmark, and the timing of a call against its baseline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seconds(action: Callable[[], object]) -> float:
 def paired_medians(
     ours: Callable[[], float], yardstick: Callable[[], float], rounds: int
 ) -> tuple[float, float, float]:
-    """(median of ours, median of the yardstick, median of the ratios), in seconds, taken in turn so that drift hits both."""
+    """(median of ours, median of the baseline, median of the ratios), in seconds, measured alternately so that drift affects both."""
     ours(), yardstick()
     pairs = [(ours(), yardstick()) for _ in range(rounds)]
     ratio = statistics.median(mine / theirs for mine, theirs in pairs)

@@ -1,4 +1,4 @@
-"""What a graphics processor must hold: full pictures at the rate of a screen while a large guest writes.
+"""Targets for a GPU: full pictures at the rate of a screen while a large guest writes.
 
 A software driver shares the guest's processors, so there is nothing to hold it to: it is named, and nothing measured.
 """
@@ -27,12 +27,12 @@ _RAYS_PASSES = 10
 
 
 def is_software(adapter: wgpu.GPUAdapter) -> bool:
-    """Whether the adapter is a driver that draws on the host's own processors."""
+    """Whether the adapter is a software driver."""
     return str(adapter.info["adapter_type"]) == "CPU"
 
 
 def skipped(adapter: wgpu.GPUAdapter) -> Figure:
-    """The figure that says why none was taken."""
+    """The figure that says why nothing was measured."""
     reason = f"{adapter_name(adapter)} is a software driver: run this where there is a GPU, with --capture or without"
     return Figure("targets for a GPU measured", 0, "", "", reason)
 

@@ -1,4 +1,4 @@
-"""Made-up guests for benchmarks that need no QEMU: memory laid out as a booted Linux guest lays it out.
+"""Synthetic guests for benchmarks without QEMU: memory laid out as in a booted Linux guest.
 
 Classes come in clusters (the kernel's image in one piece, processes in short runs, page tables in twos and threes),
 about half of RAM was never touched, and bytes look like code, like tables and like text: what costs a
@@ -33,7 +33,7 @@ _PROCESSES = 12
 
 
 class MadeUpRam:
-    """RAM as the viewer needs it."""
+    """RAM with the interface that the viewer needs."""
 
     layout = None
 
@@ -59,7 +59,7 @@ class MadeUpGuest(MemoryOnlySource):
 
     def __init__(self, size_bytes: int, load: float = 1.0, seed: int = 1) -> None:
         random = np.random.default_rng(seed)
-        self.title = f"made up · {size_bytes >> 20} MiB RAM"
+        self.title = f"synthetic · {size_bytes >> 20} MiB RAM"
         classes, owners = _lay_out(size_bytes // PAGE_BYTES, load, random)
         self._entries = np.zeros(len(classes), ENTRY)
         self._entries["page_class"], self._entries["owner_id"] = classes, owners

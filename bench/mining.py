@@ -1,4 +1,4 @@
-"""How fast a trace is read: ``trace top`` and ``trace check`` over a boot, in instructions of the trace a second, whole process."""
+"""Speed of trace analysis: ``trace top`` and ``trace check`` over a boot, in instructions of the trace a second, whole process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VERBS: dict[str, tuple[tuple[str, ...], str]] = {
     "trace top, one thread": (("top", "--workers", "1"), ""),
     "trace check": (("check",), ">= 100"),
 }
-"""Words and target of each figure."""
+"""Arguments and target of each figure."""
 
 
 def measure(rounds: int) -> list[Figure]:

@@ -110,7 +110,7 @@ def _run(client: Client, duration_s: float) -> None:
 
 
 def _processor_seconds(action: Callable[[], object]) -> float:
-    """Processor time of one call: both sides compute in one thread, and what else the host does is no part of it."""
+    """CPU time of one call: both sides compute in one thread, and other load of the host does not count."""
     started = time.thread_time()
     action()
     return time.thread_time() - started

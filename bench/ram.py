@@ -1,4 +1,4 @@
-"""Reading guest RAM in place against reading ordinary memory, and finding what changed."""
+"""Reading guest RAM in place against reading ordinary memory, and finding changed pages."""
 
 from __future__ import annotations
 

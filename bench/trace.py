@@ -1,9 +1,9 @@
-"""What the trace costs the guest: the same work with and without the plugin, disarmed and armed for this and that.
+"""Overhead of the trace: the same work without the plugin, with it disarmed, and armed for various features.
 
-Two machines of one vCPU stand side by side, one without the plugin; the work is run in each in turn, and timed from
-outside. Single runs of it differ by a tenth, as programs come to lie at other addresses: hence pairs, and medians. What is recorded is recorded as a user does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own
+Two machines of one vCPU run, one without the plugin; the work runs in each in turn, timed from outside. Single runs
+differ by a tenth, as programs are loaded at different addresses: hence pairs and medians. What is recorded is recorded as a user does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own
 that encodes, compresses and writes on the other core. The rows of the producer have a reader that frees chunks unread:
-they are the floor that no recorder goes under. The instructions of the work are counted by QEMU itself, once.
+they are the lower bound for any recorder. The instructions of the work are counted by QEMU itself, once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The viewer's sparse bricks: frames, updates and empty-space skipping, on made-up guests; needs no QEMU.
+"""The viewer's sparse bricks: frames, updates and empty-space skipping, on synthetic guests; needs no QEMU.
 
 With a capture (``python -m bench viewer --capture FOLDER``) the same on the memory of a real guest, without one.
 """
@@ -33,7 +33,7 @@ _RUN_PAGES = 4
 
 
 class Stage:
-    """A guest on the device, and what a frame of it costs."""
+    """A guest on the device, and the measurement of a frame."""
 
     def __init__(self, device: wgpu.GPUDevice, guest: Source) -> None:
         self.view = guest.ram.view
@@ -56,7 +56,7 @@ class Stage:
     def draw_frame(
         self, camera: Camera, size: tuple[int, int], dirty: npt.NDArray[np.int64], window: tuple[int, int] = _WINDOW
     ) -> None:
-        """What the window does while something moves: pages, one pass, present."""
+        """The work of the window while the camera moves: pages, one pass, present."""
         self.pool.update(self.view, dirty)
         self.renderer.restart()
         self.renderer.draw_pass(camera, size, soft=False)
@@ -81,7 +81,7 @@ class VoxelMarch(Renderer):
 
 
 def measure(rounds: int, capture: Path | None = None) -> list[Figure]:
-    """What the viewer costs on made-up guests, or on `capture`; for a GPU also what one must hold."""
+    """Figures of the viewer on synthetic guests, or on `capture`; on a GPU also its targets."""
     adapter = request_adapter()
     device = request_device(adapter)
     if capture is not None:
@@ -99,7 +99,7 @@ def measure(rounds: int, capture: Path | None = None) -> list[Figure]:
 
 
 def measure_capture(device: wgpu.GPUDevice, adapter: wgpu.GPUAdapter, rounds: int, capture: Path) -> list[Figure]:
-    """The same figures, but for growth, on a captured guest. Its daemon ends by itself once nobody looks."""
+    """The same figures, except growth, on a capture. Its daemon ends some seconds after its last client."""
     stage = Stage(device, MachineSource(str(capture)))
     figures = [*measure_update(stage, rounds), measure_skipping(stage, rounds)]
     figures += measure_motion(stage, adapter_name(adapter))

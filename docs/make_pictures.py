@@ -1,6 +1,6 @@
 """Draw the pictures of the README and the docs from a machine booted for it: ``just pictures``.
 
-That of the window needs Xvfb, a display without a screen; where there is none it is left as it is.
+The picture of the window needs Xvfb; without it the old one is kept.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ VIEWS["tables.png"] = [
     f"{_NEAR},only=page-table+kernel-stack+module+process-text+process-file",
 ]
 PINNED = "slab:task_struct"
-"""What the window's inspector shows the beginning of."""
+"""The target whose first byte is pinned in the window's inspector."""
 
 
 def glassbox(*words: str) -> str:
-    """Run the command line and return what it prints; a failure ends the program."""
+    """Run the command line and return its output; a failure ends the program."""
     command = [sys.executable, "-m", "qemu_bridge.cli", *words]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @contextmanager
 def display(size: str) -> Iterator[str]:
-    """A display without a screen, by name."""
+    """Run Xvfb; yields the display's name."""
     read, write = os.pipe()
     command = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
@@ -56,9 +56,9 @@ def display(size: str) -> Iterator[str]:
 
 
 def draw_window(path: Path, folder: str) -> None:
-    """The desktop program with a byte pinned, some seconds after it opened, with settings of its own."""
+    """Take a screenshot of the window with a byte pinned, after some seconds, with default settings."""
     ranges = json.loads(glassbox("where", NAME, PINNED, "--json"))["ranges"]
-    # A frame of the whole with the byte marked, and everything known of it beside.
+    # All of RAM in the frame, with the byte marked and the inspector beside it.
     view = f"pin={ranges[0]['ram_offset']:#x}"
     with display(WINDOW) as name:
         environment = {**os.environ, "DISPLAY": name, "XDG_CONFIG_HOME": folder}
@@ -79,7 +79,7 @@ def main() -> None:
             if shutil.which("Xvfb"):
                 draw_window(PICTURES / "window.png", folder)
             else:
-                print("there is no Xvfb: the picture of the window is left as it is", file=sys.stderr)
+                print("Xvfb is missing, so the picture of the window is not redrawn; install xvfb", file=sys.stderr)
         finally:
             glassbox("stop", NAME)
 

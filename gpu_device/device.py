@@ -1,4 +1,4 @@
-"""The wgpu device: which adapter, and which limits the viewer relies on.
+"""The wgpu device: choice of adapter, and the limits that the viewer relies on.
 
 `GLASSBOX_ADAPTER` holds a part of an adapter's name (``llvmpipe``, ``nvidia``) where the default choice,
 the fastest Vulkan, Metal or Direct3D 12 adapter, is not the wanted one. Without any adapter the picture
@@ -17,14 +17,14 @@ from qemu_bridge.errors import GraphicsError
 log = logging.getLogger(__name__)
 
 TIMESTAMPS = "timestamp-query"
-"""The feature by which a device tells how long it worked."""
+"""The feature that measures GPU time."""
 
 MIB = 1 << 20
-# What WebGPU promises for one binding, and what Mesa's software driver grants.
+# WebGPU's minimum for one binding, which Mesa's software driver grants.
 BINDING_BYTES = 128 * MIB
 # More is never used: a GiB of voxels is the largest picture.
 _MAX_BINDING_BYTES = 1024 * MIB
-# A GiB in bindings of 128 MiB: eight of pages, two of the pyramid, three tables. WebGPU promises eight in all.
+# A GiB in bindings of 128 MiB: eight of pages, two of the pyramid, three tables. WebGPU's minimum is eight.
 _MAX_STORAGE_BUFFERS = 16
 
 
@@ -39,7 +39,7 @@ def request_adapter() -> wgpu.GPUAdapter:
     try:
         adapters = [a for a in wgpu.gpu.enumerate_adapters_sync() if a.info["backend_type"] != "OpenGL"]
     except Exception as error:  # wgpu raises its own kinds where no driver loads at all
-        raise GraphicsError(f"the graphics drivers do not answer ({error}); install mesa-vulkan-drivers") from None
+        raise GraphicsError(f"no graphics driver loads ({error}); install mesa-vulkan-drivers") from None
     if not adapters:
         raise GraphicsError(
             "no Vulkan adapter was found; install a graphics driver, or Mesa's software Vulkan driver (package mesa-vulkan-drivers)"
@@ -73,12 +73,12 @@ def request_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
         ),
     }
     try:
-        # Timestamps tell how long drawing takes; without them the window goes by the clock.
+        # Timestamps measure drawing; without them the window uses the wall clock.
         features = [name for name in (TIMESTAMPS,) if name in adapter.features]
         device = adapter.request_device_sync(required_limits=wanted, required_features=features)
     except Exception as error:
         raise GraphicsError(
-            f"{adapter_name(adapter)} gave no device ({error}); set GLASSBOX_ADAPTER to another one"
+            f"{adapter_name(adapter)} refuses a device ({error}); set GLASSBOX_ADAPTER to another one"
         ) from None
     log.info("drawing with %s", adapter_name(adapter))
     return device

@@ -1,4 +1,4 @@
-"""Fixtures: one real machine a session, on Alpine where it can be had.
+"""Fixtures: one real machine a session, on Alpine where it is available.
 
 Nothing of the user's is touched but the image cache: runtime folder, logs and symbols live in the session's
 temporary folder.

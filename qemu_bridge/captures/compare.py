@@ -1,7 +1,7 @@
 """Comparison of two moments of a machine's memory: two captures, or a capture and a running machine.
 
 >>> difference = compare(Client.connect("./before"), Client.connect("demo"))
->>> difference.differing_pages
+>>> difference.value.differing_pages
 1204
 """
 
@@ -19,7 +19,7 @@ from ..memory.addresses import PAGE_SHIFT, merge_ranges
 from ..memory.ram import GuestRam
 from ..wire.capture_records import ChangedRange, ClassDifference, MemoryDifference
 from ..wire.page_map import PageMap
-from ..wire.records import Owner, PageClass
+from ..wire.records import Answer, Owner, PageClass
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -39,20 +39,24 @@ class Change(IntEnum):
     """Touched before, but no longer."""
 
 
-def compare(before: Client, after: Client, target: str = "", pages: bool = False) -> MemoryDifference:
+def compare(before: Client, after: Client, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
     """Compare the memory of `before` and `after`, or only that of `target`; `pages` adds the ranges that differ.
 
     `UsageError` for machines with different RAM layouts, or an invalid target.
     """
     change = compare_pages(before.ram, after.ram)
+    skipped: list[str] = []
     if target:
         wanted = np.zeros(len(change), np.bool_)
-        for row in after.resolve(target).value.ranges:
+        resolved = after.resolve(target)
+        skipped += resolved.skipped
+        for row in resolved.value.ranges:
             wanted[row.ram_offset >> PAGE_SHIFT : -(-(row.ram_offset + row.size) >> PAGE_SHIFT)] = True
         change[~wanted] = Change.SAME
-    was, now = before.page_map().value, after.page_map().value
+    earlier, later = before.page_map(), after.page_map()
+    was, now = earlier.value, later.value
     appeared, gone = owners_that_came_and_went(was, now)
-    return MemoryDifference(
+    difference = MemoryDifference(
         pages=len(change),
         differing_pages=int(np.count_nonzero(change)),
         classes=by_class(change, was, now),
@@ -60,6 +64,9 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
         owners_gone=tuple(gone),
         ranges=tuple(changed_ranges(change)) if pages else (),
     )
+    # A sentence of both moments is said once.
+    notes = dict.fromkeys((*earlier.skipped, *later.skipped, *skipped))
+    return Answer(difference, later.grade, later.epoch, tuple(notes))
 
 
 def changed_ranges(change: npt.NDArray[np.uint8]) -> list[ChangedRange]:

@@ -1,4 +1,4 @@
-"""The verb call: any operation of the table by its name, so that a new one is on the command line at once."""
+"""The verb call: any operation of the table by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "call", call, "glassbox call demo type_layout name=list_head depth=2")
     add_name(parser)
     parser.add_argument("operation", metavar="OPERATION", help="a row of the operation table (docs/protocol.md)")
-    parser.add_argument(
-        "arguments", metavar="KEY=VALUE", nargs="*", help="its arguments; a VALUE is JSON, or else text as it stands"
-    )
+    parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", help="its arguments; VALUE is JSON, else text")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -36,7 +34,7 @@ def _parse(word: str) -> tuple[str, Any]:
 
     key, equals, value = word.partition("=")
     if not equals:
-        raise UsageError(f"{word!r} is no argument; write KEY=VALUE, such as pid=1")
+        raise UsageError(f"{word!r} is not an argument; write KEY=VALUE, such as pid=1")
     try:
         return key, msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeEncodeError):

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..memory.addresses import format_size
-from .options import Verbs, add_json, add_name, add_verb, connect, end_tidily, format_table, print_json, printable, say
+from .options import (
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    connect,
+    end_tidily,
+    format_table,
+    print_json,
+    printable,
+    say,
+    say_skipped,
+)
 
 if TYPE_CHECKING:
     from ..wire.records import Owner
@@ -26,7 +38,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_name(parser)
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="the folder to write")
     parser.add_argument("--live", action="store_true", help="do not pause the guest while its RAM is copied")
-    parser.add_argument("--force", action="store_true", help="replace a capture that is there already")
+    parser.add_argument("--force", action="store_true", help="replace an existing capture")
     add_json(parser)
     parser = add_verb(verbs, "compare", compare, "glassbox compare before demo")
     for name, what in (("before", "the earlier moment"), ("after", "the later one")):
@@ -64,7 +76,8 @@ def compare(options: argparse.Namespace) -> int:
 
     connection.prune()
     with Client.connect(options.before) as before, Client.connect(options.after) as after:
-        found = compare_machines(before, after, options.target, options.pages)
+        answer = compare_machines(before, after, options.target, options.pages)
+    found = answer.value
     if options.json:
         print_json(found)
     elif options.pages:
@@ -78,6 +91,7 @@ def compare(options: argparse.Namespace) -> int:
                 print(f"{verb}: {_describe(owner)}")
             if len(owners) > _SHOWN_OWNERS:
                 say(f"and {len(owners) - _SHOWN_OWNERS} more that {verb}; --json lists them")
+    say_skipped(answer)
     say(f"{found.differing_pages} of {found.pages} pages differ")
     return 0 if found.differing_pages else 1
 

@@ -89,15 +89,13 @@ def dirty(options: argparse.Namespace) -> None:
         changed = client.dirty(options.since)
         layout = client.ram.layout
     epoch = changed.epoch
-    spans = [
-        (layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed.runs
-    ]
+    spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed]
     if options.json:
         print_json({"epoch": epoch, "ranges": spans})
         return
     for physical, size in spans:
         print(f"{physical:#014x}  {size >> 10} KiB")
-    say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; go on with --since {epoch}")
+    say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; continue with --since {epoch}")
 
 
 def hex_dump(physical: int, content: bytes) -> Iterator[str]:

@@ -88,7 +88,7 @@ def sym(options: argparse.Namespace) -> None:
         found = client.sym(options.symbol)
     say_skipped(found)
     if not found.value:
-        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox identify' says what lies there")
+        raise UsageError(f"no symbol covers address {options.symbol}; 'glassbox identify' says what is there")
     if options.json:
         print_rows(found, (), as_json=True)
         return

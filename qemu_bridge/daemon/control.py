@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..memory.addresses import merge_ranges
-from ..wire.records import Blob, DirtyPages, ExecResult, HeatWatch, Runstate, Status
+from ..wire.records import Answer, Blob, ExecResult, HeatWatch, Runstate, Status
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .jobs import Jobs
 from .served import ServedMachine
@@ -83,11 +83,11 @@ class Control:
         output, status = await self._machine.shell.run(command, timeout_s)
         return ExecResult(status, Blob(output))
 
-    async def dirty(self, epoch: int) -> DirtyPages:
+    async def dirty(self, epoch: int) -> Answer[tuple[tuple[int, int], ...]]:
         """Pages changed after `epoch`."""
         async with self._dirty_turn:
             pages, now = await asyncio.to_thread(self._machine.dirty_log.since, epoch)
-        return DirtyPages(now, tuple(merge_ranges(pages.tolist())))
+        return Answer(tuple(merge_ranges(pages.tolist())), self._machine.state.grade, now)
 
     async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window of the trace."""

@@ -15,6 +15,7 @@ from ..host.job import Job, JobRequest, main
 from ..wire.capture_records import Manifest, MemoryDifference
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
+from ..wire.records import Answer
 from ..wire.trace_records import RecordResult, TopResult
 
 
@@ -28,7 +29,7 @@ def capture(job: Job, request: JobRequest) -> Manifest:
         return write_capture(client, Path(options["output"]), hooks, live=options["live"], replace_old=options["force"])
 
 
-def compare(job: Job, request: JobRequest) -> MemoryDifference:
+def compare(job: Job, request: JobRequest) -> Answer[MemoryDifference]:
     """Compare with an earlier capture."""
     from ..captures.compare import compare as compare_machines
 

@@ -65,7 +65,7 @@ class ServedMachine:
 
     @cached_property
     def trace(self) -> TraceArming:
-        """The plugin's control; `MachineError` says why there is none."""
+        """The control of the trace plugin; `MachineError` without a plugin, with the reason."""
         from .arming import TraceArming
 
         path = self.connection.trace_path

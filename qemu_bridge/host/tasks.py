@@ -1,4 +1,4 @@
-"""Named asyncio tasks with a reference kept: the one place where a task is created."""
+"""Named asyncio tasks with a reference each: the only place where tasks are created."""
 
 from __future__ import annotations
 

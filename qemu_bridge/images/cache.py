@@ -8,7 +8,7 @@
 
 KEY is a hash of all that decides the result before anything is fetched: the recipe (which has the checksums of its
 inputs), `init`, the builder's own version and the kernel that ``GLASSBOX_KERNEL`` names. A finished folder is put in
-place with one rename, so it is there whole or not at all; finding one again reads one small file.
+place with one rename, so it is complete or absent; finding one reads one small file.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class Tree:
     ) -> None:
         """Put a file of `mode` (type and permissions) at `path`, over what was there, with the folders it needs.
 
-        `ValueError` for a path that is absolute, climbs with ``..``, is too long, or lies below a plain file.
+        `ValueError` for a path that is absolute, climbs with ``..``, is too long, or is below a plain file.
         """
         self._inodes += 1
         self._put(path, Entry(self._inodes, mode, content, uid, gid, device))
@@ -90,7 +90,7 @@ class Tree:
         if parent and parent not in self._entries:
             self.add(parent, stat.S_IFDIR | 0o755)
         elif parent and not (stat.S_ISDIR(mode := self._entries[parent].mode) or stat.S_ISLNK(mode)):
-            raise ValueError(f"{path!r} lies below a plain file")
+            raise ValueError(f"{path!r} is below a plain file")
         self._size += len(entry.content)
         if self._size > TREE_LIMIT or len(self._entries) >= ENTRY_LIMIT:
             raise ValueError(f"more than {TREE_LIMIT >> 20} MiB or {ENTRY_LIMIT} files")

@@ -43,7 +43,7 @@ _BTF_HEADER = bytes.fromhex("9feb 01 00 18000000")
 
 
 def is_bzimage(image: bytes) -> bool:
-    """Whether `image` is a bzImage whose header says where its payload lies (boot protocol 2.08 or later)."""
+    """Whether `image` is a bzImage whose header locates its payload (boot protocol 2.08 or later)."""
     return len(image) > 0x250 and image[0x202:0x206] == b"HdrS" and _u16(image, 0x206) >= 0x208
 
 

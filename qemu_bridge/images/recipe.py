@@ -1,6 +1,6 @@
 """Recipes: what a guest image is made of, as a TOML file.
 
-A recipe ``NAME.toml`` lies in the user's folder ``$XDG_CONFIG_HOME/glassbox/images`` (looked at first) or in
+A recipe ``NAME.toml`` is in the user's folder ``$XDG_CONFIG_HOME/glassbox/images`` (searched first) or in
 the folder that comes with Glass Box::
 
     description = "one line"
@@ -19,7 +19,7 @@ the folder that comes with Glass Box::
     path = "/boot/vmlinuz"                      # file: on this machine
     modules = ["loop"]                          # loaded at boot where the kernel's package has them
 
-The guest's ``init`` lies beside the recipe, or is the one that comes with Glass Box.
+The guest's ``init`` is the file beside the recipe, or the one that comes with Glass Box.
 """
 
 from __future__ import annotations

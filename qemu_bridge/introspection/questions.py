@@ -2,7 +2,7 @@
 
 `Questions` has a method for each row of the operation table that is a query, of the same name and arguments
 (`tests/qemu_bridge/wire/test_operations.py` holds that). It stays in a process of its own (`daemon.worker`), keeps symbols and
-types loaded, and reads anew whatever the guest may have changed.
+types loaded, and reads again whatever the guest may have changed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Questions:
 
     @property
     def _context(self) -> OverlayContext:
-        """What is read from, about to read everything anew; `NoTypesError` for a kernel without types."""
+        """What is read from, about to read everything again; `NoTypesError` for a kernel without types."""
         _ = self._kernel
         self._overlays.forget()
         return self._overlays
@@ -188,13 +188,13 @@ class Questions:
         """The records that `read` gives within a budget; those so far, and a sentence, when that is used up."""
         from ..kernel.budget import Budget, OutOfBudgetError
 
-        context, budget, rows, room = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
+        context, budget, rows, bytes_left = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
         context.objects.budget = budget
         try:
             with budget.watch():
                 for record in read(context, budget):
-                    room -= len(msgspec.json.encode(record))
-                    if room < 0:
+                    bytes_left -= len(msgspec.json.encode(record))
+                    if bytes_left < 0:
                         raise OutOfBudgetError("there are too many bytes")
                     rows.append(record)
         except OutOfBudgetError as error:
@@ -257,7 +257,9 @@ class Questions:
         """What can be said without the kernel's types: image, page tables, content."""
         from .classes import classify
 
-        skipped = "the kernel's types or memmap cannot be read, so pages are told apart by symbols, tables and content"
+        skipped = (
+            "the kernel's types or memmap cannot be read, so pages are distinguished by symbols, tables and content"
+        )
         context, kernel = self._context_or_none(), self._kernel
         spaces = [] if context is None else self._spaces(context)
         page_map = classify(self._ram, kernel.page_tables, kernel.sections(), spaces, grade)

@@ -1,6 +1,6 @@
 """The kernel's structures as columns: one field of many structs, gathered with NumPy.
 
-A kernel pointer mostly lies in the direct map, where virtual and guest-physical address differ by a constant
+A kernel pointer mostly is in the direct map, where virtual and guest-physical address differ by a constant
 (``page_offset_base``), or in the kernel image, so that an array of pointers becomes an array of file offsets in one step;
 the few others are translated one by one. An address that is not mapped, not aligned, or in a page that was never
 touched reads as zero: the guest's pointers are not trusted, and reading a hole would make the host fill it.

@@ -1,4 +1,4 @@
-"""Loaded kernel modules: where they lie, and their symbols, so that the whole of ``/proc/kallsyms`` is known.
+"""Loaded kernel modules: where they are, and their symbols, so that the whole of ``/proc/kallsyms`` is known.
 
 The list ``modules`` links a ``struct module`` each, the newest first (``kernel/module/main.c``). Its memory is a core and an
 init part with text first, and since release 6.4 an array with a part for each use. Its ``kallsyms`` names an ELF symbol
@@ -33,7 +33,7 @@ MAX_MODULES = 1 << 12
 MAX_SYMBOLS = 1 << 18
 """Of one module."""
 MAX_NAME = 56
-"""``MODULE_NAME_LEN``: what ``struct module`` has room for."""
+"""``MODULE_NAME_LEN``: the size of the name in ``struct module``."""
 _MAX_SIZE = 1 << 30
 _MAX_NAMES_BYTES = 8 << 20
 _MAX_SYMBOL_NAME = 512
@@ -175,7 +175,7 @@ class GuestSymbols:
         return found
 
     def at(self, address: int) -> Symbol | None:
-        """The symbol at or nearest below an address, of the module that lies there or else of the image."""
+        """The symbol at or nearest below an address, of the module that is there or else of the image."""
         module = self.module_of(address)
         if module is None:
             return self.kernel.kallsyms.at(VirtualAddress(address))

@@ -36,7 +36,7 @@ class KernelObjects:
     """The kernel's address space as structures.
 
     Attributes:
-        fields: where the fields of structures lie.
+        fields: where the fields of structures are.
         budget: what reads are charged to; set it before each query.
     """
 

@@ -1,4 +1,4 @@
-"""What a new daemon is told on standard input, and what it answers on standard output: one line of JSON each.
+"""Messages between a launcher and a new daemon: a request on standard input, an answer on standard output, one line of JSON each.
 
 >>> decode_request(encode_request(StartRequest(MachineConfig("demo"), "qemu-system-x86_64"))).config.name
 'demo'
@@ -52,7 +52,7 @@ class AttachRequest(Record, frozen=True, tag="attach"):
 
 
 class StartAnswer(Record, frozen=True):
-    """Whether the daemon serves the machine now, else a class of `errors` and its message."""
+    """Whether the daemon serves the machine, else the class and message of the error."""
 
     ok: bool
     kind: str = ""
@@ -65,7 +65,7 @@ def encode_request(request: StartRequest | AttachRequest) -> bytes:
 
 
 def decode_request(text: bytes) -> StartRequest | AttachRequest:
-    """The request in `text`; `msgspec.DecodeError` for text that is none."""
+    """The request in `text`; `msgspec.DecodeError` if it is invalid."""
     request: StartRequest | AttachRequest = msgspec.json.decode(
         text, type=StartRequest | AttachRequest, dec_hook=_to_path
     )

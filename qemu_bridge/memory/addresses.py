@@ -141,7 +141,7 @@ def parse_mtree(text: str, backend: str) -> RamLayout:
     """The layout that ``info mtree -f`` shows for memory backend `backend`.
 
     Rows of the flat view of address space ``memory`` that belong to the backend are merged where they
-    continue each other, and across the VGA and BIOS window below 1 MiB, whose bytes lie in the file but
+    continue each other, and across the VGA and BIOS window below 1 MiB, whose bytes are in the file but
     are shadowed by devices. Raises `MachineError` when the text holds no such row.
     """
     rows: set[tuple[int, int, int]] = set()

@@ -68,11 +68,11 @@ class Mappings:
 
     Attributes:
         virtual: first virtual address of each page, canonical, `uint64`.
-        frame: its page frame number, `uint64`; may lie outside RAM, as device memory does.
+        frame: its page frame number, `uint64`; may be outside RAM, as device memory does.
         level: `uint8`; 1 is a page of 4 KiB, 2 of 2 MiB, 3 of 1 GiB.
         flags: `uint8` of `page_entries`: PRESENT, WRITABLE, USER, NO_EXECUTE, GLOBAL, ACCESSED, DIRTY, PROT_NONE; the rights are
             those that all levels together leave.
-        skipped: tables that could not be followed because they lie outside RAM.
+        skipped: tables that could not be followed because they are outside RAM.
         complete: False when a bound cut the walk short.
     """
 
@@ -244,8 +244,8 @@ class PageTables:
         if tables.skipped or not tables.complete:
             yield tables
 
-    def _children(self, tables: _Tables, half: Half, room: int) -> _Tables:
-        """The tables that `tables` point to, at most `room` of them."""
+    def _children(self, tables: _Tables, half: Half, limit: int) -> _Tables:
+        """The tables that `tables` point to, at most `limit` of them."""
         frames, virtuals, rights_below, found = [], [], [], 0
         for entries, virtual, rights in self._entries(tables, half):
             row, column = np.nonzero(pointers(entries, tables.level))
@@ -254,15 +254,15 @@ class PageTables:
             virtuals.append(self._virtual(virtual[row], column, tables.level))
             rights_below.append(self._restrict(rights[row], entry, column, tables.level))
             found += len(row)
-            if found > room:
+            if found > limit:
                 break
-        frame, virtual, right = (np.concatenate(part)[: max(room, 0)] for part in (frames, virtuals, rights_below))
-        return self._inside(tables.level - 1, frame, virtual, right, found <= room)
+        frame, virtual, right = (np.concatenate(part)[: max(limit, 0)] for part in (frames, virtuals, rights_below))
+        return self._inside(tables.level - 1, frame, virtual, right, found <= limit)
 
     def _inside(
         self, level: int, frame: U64Array, virtual: U64Array, rights: U64Array, complete: bool = True
     ) -> _Tables:
-        """Keep the tables that lie in RAM, count the others."""
+        """Keep the tables that are in RAM, count the others."""
         inside = self.ram.layout.frames_to_pages(frame) >= 0
         skipped = len(frame) - int(np.count_nonzero(inside))
         return _Tables(level, frame[inside], virtual[inside], rights[inside], skipped, complete)

@@ -200,7 +200,7 @@ def write_connection(connection: Connection) -> None:
 
 
 def is_capture(name: str) -> bool:
-    """Whether `name` is the path of a capture and no machine's name: it has a slash, or a manifest is there."""
+    """Whether `name` is the path of a capture rather than a machine's name: it has a slash, or contains a manifest."""
     return os.sep in name or Path(name, "manifest.json").is_file()
 
 

@@ -43,7 +43,7 @@ class Failure(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """The first frame of a reply: `result` if `ok`, else `error`. `id` is null where none could be read.
 
-    With `progress`, (done, total), it is no reply yet: the job goes on.
+    With `progress`, (done, total), it is not the final reply: the job is still running.
     """
 
     id: int | str | None

@@ -34,7 +34,6 @@ from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
     Blob,
-    DirtyPages,
     ExecResult,
     HeatWatch,
     KernelInfo,
@@ -236,10 +235,10 @@ class Operations:
 
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
-    def dirty(epoch: int = 0) -> DirtyPages:
+    def dirty(epoch: int = 0) -> Answer[tuple[tuple[int, int], ...]]:
         """Pages changed after `epoch`, and the epoch for the next call. Epoch 0 returns every page touched so far.
 
-        >>> client.dirty(epoch=client.dirty().epoch).runs
+        >>> client.dirty(epoch=client.dirty().epoch).value
         ((4096, 4103), (12610, 12611))
         """
 
@@ -282,12 +281,12 @@ class Operations:
 
     @operation(Permission.READ, Cost.JOB)
     @staticmethod
-    def compare(before: str, target: str = "", pages: bool = False) -> MemoryDifference:
+    def compare(before: str, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
         """Compare this machine's memory with that of `before`, an earlier capture or another machine.
 
         `target` limits it to one target's memory; `pages` adds the ranges that differ.
 
-        >>> client.compare("/tmp/before").classes[0].page_class
+        >>> client.compare("/tmp/before").value.classes[0].page_class
         'page-cache'
         """
 
@@ -414,7 +413,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def overlay(overlay: str) -> Answer[OverlayTable]:
-        """The current rows of an overlay; `UsageError` if there is none of that name.
+        """The current rows of an overlay; `UsageError` if there is no such overlay.
 
         >>> client.overlay("sockets").value.columns[:2]
         ('protocol', 'state')

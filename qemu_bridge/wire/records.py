@@ -388,13 +388,6 @@ class KernelInfo(Record, frozen=True):
     kaslr_offset: int
 
 
-class DirtyPages(Record, frozen=True):
-    """Pages changed since an epoch: half-open runs of page numbers in the RAM file, and the epoch for the next call."""
-
-    epoch: int
-    runs: tuple[tuple[int, int], ...]
-
-
 class ExecResult(Record, frozen=True):
     """Output of a command in the guest, standard output and error together, and its exit status."""
 

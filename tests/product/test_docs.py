@@ -11,10 +11,11 @@ from typing import get_args
 import pytest
 
 from qemu_bridge.cli import make_parser
-from qemu_bridge.wire import document
+from qemu_bridge.client import Client
+from qemu_bridge.wire import connection, document
 from qemu_bridge.wire.event_records import AnyEvent
 from qemu_bridge.wire.operations import BY_NAME
-from qemu_bridge.wire.records import PROTOCOL_VERSION, PageClass
+from qemu_bridge.wire.records import PROTOCOL_VERSION, Origin, PageClass
 
 ROOT = Path(__file__).resolve().parents[2]
 JUST = Path(sys.executable).parent / "just"
@@ -100,6 +101,10 @@ def run_blocks(name, machine, folder, long, monkeypatch):
         # The machine of the documents is "demo"; files go into the test's folder, recordings are short.
         here = code.replace('"demo"', repr(machine.name)).replace("/tmp/glassbox-", f"{folder}/")
         exec(compile(here.replace("seconds=5", "seconds=0.3"), name, "exec"), {"__name__": "documentation"})
+    for each in connection.iter_connections():
+        if each.origin == Origin.CAPTURE:
+            with Client(each) as client:
+                client.stop()
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *DOCS], ids=lambda path: path.name)

@@ -204,7 +204,7 @@ static void test_a_wait_ends_when_patience_does(void)
     CHECK(shared.waits >= 1 && shared.wait_ns >= GB_PATIENCE_NS && shared.lost_words > 0);
 }
 
-/* Nobody reads until the end: what is lost and the last words stand in band all the same. */
+/* Nobody reads until the end: what is lost and the last words are in the event stream all the same. */
 static void test_a_full_ring_still_tells_of_its_end(void)
 {
     const uint32_t stop[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, 0), 1, 2, 3, 4};

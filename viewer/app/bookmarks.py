@@ -19,7 +19,7 @@ MOST_LETTERS = 80
 
 
 def bookmarks_path() -> Path:
-    """Where the bookmarks lie."""
+    """Where the bookmarks are."""
     return config_folder() / "bookmarks.toml"
 
 

@@ -133,7 +133,7 @@ class InputHandler:
             state.attempt(lambda: self._commands.press(state, key))
 
     def _escape(self) -> None:
-        """Close what lies on top; the window itself when nothing does."""
+        """Close what is on top; the window itself when nothing does."""
         state = self._state
         if state.command_palette.is_open:
             state.command_palette.is_open = False

@@ -2,7 +2,7 @@
 
 A canvas of rendercanvas ticks 60 times a second, whether or not there is anything to draw: at each tick it asks for input
 and looks whether a frame was requested. That is a hundredth of a processor for a window without input. Here a
-tick waits for a reason. There are three, and each lets the ticks go on for `AWAKE_S`:
+tick waits for a reason. There are three, and each lets the ticks continue for `AWAKE_S`:
 
 * input: the window system wakes ``glfwWaitEventsTimeout``;
 * a call from another thread, which posts an empty event to wake it;

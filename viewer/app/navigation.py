@@ -121,7 +121,7 @@ def step_page(state: ViewerState, step: int) -> None:
 
 
 def is_in_sight(state: ViewerState) -> bool:
-    """Whether the pinned byte lies before the eye and inside the picture."""
+    """Whether the pinned byte is before the eye and inside the picture."""
     if state.pin is None:
         return False
     low, high = box_of(state, np.array([state.pin >> PAGE_SHIFT]))

@@ -124,7 +124,7 @@ def draw_pick_box(picked: PickResult, picture_height: int, is_pinned: bool = Fal
 
 
 def place_box(pixel: tuple[int, int], box: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Top left of a box beside a pixel: below and to the right where there is room, inside the picture anyway."""
+    """Top left of a box beside a pixel: below and to the right if it fits, inside the picture anyway."""
     gap = 18
     corner = [p + gap if p + gap + b <= s else p - gap - b for p, b, s in zip(pixel, box, size, strict=True)]
     return max(corner[0], 0), max(corner[1], 0)

@@ -59,7 +59,7 @@ def config_folder() -> Path:
 
 
 def settings_path() -> Path:
-    """Where the settings lie."""
+    """Where the settings are."""
     return config_folder() / "viewer.toml"
 
 

@@ -256,9 +256,9 @@ def shorten(words: str, most: int) -> str:
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
     column, spacing, top = pen.image.width - 178 * pen.scale, 30 * pen.scale, 70 * pen.scale
-    room = max(int((pen.image.height - 2 * top) / spacing) + 1, 0)
+    most = max(int((pen.image.height - 2 * top) / spacing) + 1, 0)
     by_size = sorted(labels, key=lambda label: -label.size)
-    small = sorted([label for label in by_size if not label.is_block][:room], key=lambda label: label.y)
+    small = sorted([label for label in by_size if not label.is_block][:most], key=lambda label: label.y)
     middle = sum(label.y * factor for label in small) / max(len(small), 1)
     length = spacing * (len(small) - 1)
     y = max(min(middle - length / 2, pen.image.height - top - length), top)

@@ -1,7 +1,7 @@
 """The flat map: every page of RAM a pixel, along the Hilbert curve in two dimensions, coloured as the picture is.
 
 The curve is D. Hilbert's (*Math. Ann.* 38, 1891), from (0, 0) to the right end of the first row. Four aligned
-runs of 4^k pages are a square, so what lies close in RAM lies close on the map too. Where RAM fills half of the
+runs of 4^k pages are a square, so what is close in RAM is close on the map too. Where RAM fills half of the
 square or less, the rest is cut off.
 """
 

@@ -1,7 +1,7 @@
 """Video of a machine or a capture as MP4: along a script of views, or of one view for some seconds.
 
 The library functions behind ``glassbox record-video``. Frames are drawn one by one and take what time they need; a running
-machine goes on meanwhile, and every frame shows its memory at the time when the frame is drawn.
+machine continues meanwhile, and every frame shows its memory at the time when the frame is drawn.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sparse bricks: RAM as raw pages on the graphics device, in file order, so that an update is a copy.
 
 A page is a brick of 16^3 voxels. Its bytes stay as they are in RAM, and the page number is its place in the
-pool: there is nothing to allocate. Where a page's brick lies and how the curve is turned inside it stands in
+pool: there is nothing to allocate. Where a page's brick is and how the curve is turned inside it stands in
 `slots`, written once by the Skilling compute shader; the shader that draws looks a byte up through the page's
 state and one table of 4096 places (`viewer.view.curve`, ``shaders/bricks.wgsl``). Above the pages stands a pyramid
 of 8:1 levels (``shaders/pyramid.wgsl``): 588 bytes a page, from which the far and the empty is read.

@@ -69,7 +69,7 @@ class Renderer:
     Attributes:
         passes: how many passes the present picture is the average of.
         stopwatch: tells how long passes took.
-        shift: lens shift, in half pictures, that makes room for the legend.
+        shift: lens shift, in half pictures, that leaves space for the legend.
     """
 
     def __init__(self, scene: Scene, target_format: str = "rgba8unorm") -> None:

@@ -88,7 +88,7 @@ class ChangeScanner:
         self.touched = np.zeros(self._page_count, np.bool_)
 
     def scan(self, budget_s: float) -> npt.NDArray[np.int64]:
-        """Page numbers found changed within about `budget_s` seconds, ascending; the next call goes on from there.
+        """Page numbers found changed within about `budget_s` seconds, ascending; the next call continues from there.
 
         Of pages given back to the host, and of new ones, which may hold zeros alone, a round tells when it begins.
         """

@@ -29,7 +29,7 @@ class Ram(Protocol):
 
     @property
     def layout(self) -> RamLayout | None:
-        """Where RAM lies in guest-physical memory; None where that is not known."""
+        """Where RAM is in guest-physical memory; None where that is not known."""
         ...
 
     def resident_pages(self) -> npt.NDArray[np.bool_]:

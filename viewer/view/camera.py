@@ -22,7 +22,7 @@ FIELD_OF_VIEW = 30.0
 MAX_PITCH = 89.0
 MIN_DISTANCE, MAX_DISTANCE = 0.02, 20.0
 FARTHEST_TARGET = 8.0
-"""How far from the middle of the cube a target may lie: looking around from far off moves it beyond."""
+"""How far from the middle of the cube a target may be: looking around from far off moves it beyond."""
 _DAMPING_RATE_HZ = 14.0
 
 

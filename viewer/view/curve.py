@@ -5,7 +5,7 @@ the reference that the compute shader (``shaders/skilling.wgsl``) must equal vox
 
 Conventions. A curve of *order* n fills a cube of 2^n voxels a side with 8^n indices. Bit triple j of the
 index (bits 3j+2, 3j+1, 3j) is Skilling's transposed form with the highest of the three bits for x, the
-next for y, the lowest for z. Index 0 lies at (0, 0, 0) and the last index at (2^n - 1, 0, 0). Arrays of
+next for y, the lowest for z. Index 0 is at (0, 0, 0) and the last index at (2^n - 1, 0, 0). Arrays of
 voxels are stored with x fastest: ``voxels[z, y, x]``, flat place x + 2^n (y + 2^n z).
 
 >>> to_xyz(np.arange(8), 1).tolist()
@@ -57,7 +57,7 @@ def to_xyz(index: npt.ArrayLike, order: int) -> Coordinates:
     given = np.asarray(index)
     flat = given.astype(np.uint64)
     if given.size and (int(given.max()) >> (3 * order) or int(given.min()) < 0):
-        raise UsageError(f"an index of {int(given.max())} lies outside a curve of order {order}; use a higher order")
+        raise UsageError(f"an index of {int(given.max())} is outside a curve of order {order}; use a higher order")
     axes = _deinterleave(flat, order)
     # Gray decode by H ^ (H / 2).
     carried = axes[2] >> np.uint32(1)
@@ -78,7 +78,7 @@ def to_index(xyz: npt.ArrayLike, order: int) -> Indices:
     _validate_order(order)
     given = np.asarray(xyz)
     if given.size and (int(given.max()) >> order or int(given.min()) < 0):
-        raise UsageError(f"a coordinate of {int(given.max())} lies outside a cube of order {order}; use a higher order")
+        raise UsageError(f"a coordinate of {int(given.max())} is outside a cube of order {order}; use a higher order")
     axes = [given[..., axis].astype(np.uint32) for axis in range(3)]
     for bit in range(order - 1, 0, -1):
         for axis in (0, 1, 2):
@@ -126,8 +126,8 @@ def page_states(pages: npt.ArrayLike, order: int) -> npt.NDArray[np.uint8]:
     A state holds three fields: bits 0 and 1 mirror x and y, and where they differ z as well; bits 2 and 3 rotate
     the axes that often (x y z to y z x); bit 4 then exchanges y and z. `brick_offsets` applies it.
 
-    Three of a page's eight children tell: the curve enters at the first, leaves at the last, which lies from the
-    first along the table's x axis, and the second lies from the first along its z axis.
+    Three of a page's eight children tell: the curve enters at the first, leaves at the last, which is from the
+    first along the table's x axis, and the second is from the first along its z axis.
     """
     first = np.asarray(pages).astype(np.uint64) * np.uint64(8)
     entry, second, last = (to_xyz(first + np.uint64(child), order + 1) & np.uint32(1) for child in (0, 1, 7))

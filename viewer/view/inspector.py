@@ -133,7 +133,7 @@ def find_text(content: bytes, at: int) -> tuple[int, str] | None:
 
 
 def disassemble(content: bytes, at: int, address: int, limit: int = 24) -> list[Instruction]:
-    """At most `limit` x86-64 instructions from byte `at` of `content`, which lies at `address`.
+    """At most `limit` x86-64 instructions from byte `at` of `content`, which is at `address`.
 
     A byte that starts no instruction is one line ``(bad)``. By Capstone.
     """

@@ -148,7 +148,7 @@ def _region(page_map: PageMap, kind: int, pages: npt.NDArray[np.int64], page_ord
     text = page_class.label
     if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
         text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
-    # The middle of the run, and what of it lies about that: the mean of a bent run may lie outside it.
+    # The middle of the run, and what of it is about that: the mean of a bent run may be outside it.
     middle = len(pages) // 2
     part = pages[max(middle - 32, 0) : middle + 32]
     x, y, z = (to_xyz(part, page_order).astype(np.float64) + 0.5).mean(axis=0).tolist()
@@ -163,7 +163,7 @@ def place_labels(
     palette_name: str,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Label]:
-    """Labels for `regions`, in their order, where the camera sees them; those that would lie on another are left out."""
+    """Labels for `regions`, in their order, where the camera sees them; those that would be on another are left out."""
     from .camera import FIELD_OF_VIEW
 
     width, height = size

@@ -102,7 +102,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The box that shows, as shares of the box that RAM fills; its faces lie on the nearest faces of pages."""
+    """The box that shows, as shares of the box that RAM fills; its faces are on the nearest faces of pages."""
 
     low: Corner = (0.0, 0.0, 0.0)
     high: Corner = (1.0, 1.0, 1.0)

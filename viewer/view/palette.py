@@ -1,4 +1,4 @@
-"""Colours of the page classes: stable, and told apart by colour-blind eyes.
+"""Colours of the page classes: stable, and distinguished by colour-blind eyes.
 
 Cool colours are the kernel's, warm ones those of processes and their files, yellow the page tables between them. Hues follow
 Okabe and Ito, "Color Universal Design" (2008), moved apart in lightness so that neighbours differ without
@@ -19,7 +19,7 @@ from qemu_bridge.wire.records import PageClass
 
 Rgb = tuple[int, int, int]
 CLASS_SLOTS = 32
-"""Classes the palette has room for."""
+"""Number of classes that the palette holds."""
 LAST_CLASS = 29
 """The highest class a page-table entry can name; the two bits above it in masks of classes mean lit and marked pages."""
 RAMP_STEPS = 256

@@ -165,7 +165,7 @@ async def _backing_file(monitor: Monitor, device: dict[str, Any]) -> Path:
 def fill_gaps(layout: RamLayout, size_bytes: int) -> RamLayout:
     """`layout` of a file of `size_bytes` with each region reaching up to where the next begins in the file.
 
-    Parts of RAM may be hidden behind devices or firmware (``tseg`` on q35); their bytes still lie in the file.
+    Parts of RAM may be hidden behind devices or firmware (``tseg`` on q35); their bytes are in the file nevertheless.
     `MachineError` where the regions do not fit together.
     """
     ends = [*(region.offset for region in layout.regions[1:]), size_bytes]

@@ -58,7 +58,7 @@ def image_size(path: Path) -> int:
 
 
 def image_layout(machine: str, size_bytes: int) -> RamLayout:
-    """How `size_bytes` of RAM lie in the guest; `UsageError` for a `machine` that is not one of `LAYOUTS`."""
+    """The layout of `size_bytes` of RAM in the guest; `UsageError` for a `machine` that is not one of `LAYOUTS`."""
     if machine == "flat":
         return RamLayout((RamRegion(PhysicalAddress(0), RamOffset(0), size_bytes),))
     return RamLayout.from_rule(machine, size_bytes)

@@ -56,7 +56,7 @@ def modules_start(kernel: KernelSymbols) -> int:
 
 
 def image_pages(read: KernelColumns) -> list[tuple[Pages, PageClass]]:
-    """Pages of the kernel image with their classes; what lies between the sections counts as data."""
+    """Pages of the kernel image with their classes; what is between the sections counts as data."""
     kernel = read.kernel
     names = kernel.kallsyms
     start, end = names.address_of("_text") or names.address_of("_stext"), names.address_of("_end")
@@ -70,7 +70,7 @@ def image_pages(read: KernelColumns) -> list[tuple[Pages, PageClass]]:
 
 
 def _image_range(read: KernelColumns, start: int, end: int) -> Pages:
-    """Pages of RAM behind addresses of the kernel image, which lies in one piece."""
+    """Pages of RAM behind addresses of the kernel image, which is in one piece."""
     shift = (read.kernel.info.number("phys_base") or 0) - IMAGE_BASE
     first, last = start + shift, min(end, start + _MAX_IMAGE) + shift
     if first < 0 or last <= first:
@@ -212,7 +212,7 @@ def name_mapped(walked: Walk, extents: Sequence[Extent]) -> tuple[Pages, npt.NDA
 def name_direct(
     read: KernelColumns, extents: Sequence[Extent]
 ) -> tuple[Pages, npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
-    """The same for extents that lie in the direct map or in the kernel image: stacks without CONFIG_VMAP_STACK."""
+    """The same for extents that are in the direct map or in the kernel image: stacks without CONFIG_VMAP_STACK."""
     low, high = read.page_offset, read.page_offset + read.ram.layout.end
     direct = [e for e in extents if low <= e.start < high or IMAGE_BASE <= e.start < IMAGE_BASE + _MAX_IMAGE]
     # No extent is larger than RAM, whatever the guest claims.

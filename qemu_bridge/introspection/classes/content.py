@@ -4,7 +4,7 @@ Three sources, the later the weaker; a page takes its class from the first that 
 
 1. the kernel image, by its section symbols: text, rodata, data;
 2. page tables: the pages that the walks themselves pass through;
-3. what user page tables map, labelled by the virtual memory area it lies in.
+3. what user page tables map, labelled by the virtual memory area it is in.
 
 What is left is zero or other by its bytes; a page that was never touched is a hole in the RAM file. All of it
 is NumPy over columns: a guest of a million pages takes a fraction of a second.

@@ -199,7 +199,7 @@ class KeyOwners:
             if not len(pages):
                 continue
             keys = self._memmap.key[pages]
-            # Pages of one owner lie together.
+            # Pages of one owner are together.
             first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
             runs = keys[first]
             keys = np.unique(runs)

@@ -86,7 +86,7 @@ class UserPages:
         return self.walked
 
     def _find_areas(self, spaces: list[Space], numbers: Pages, walked: Walk, notes: list[str]) -> npt.NDArray[np.uint8]:
-        """The class of the memory area that each mapped page lies in."""
+        """The class of the memory area that each mapped page is in."""
         found = self._tasks.areas([space.mm for space in spaces])
         if not found.complete:
             notes.append("memory areas of processes: too many, or changed while read; pause and ask again")

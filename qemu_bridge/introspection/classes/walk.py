@@ -33,7 +33,7 @@ class Walk:
         space, virtual, page: one row for each 4 KiB page of RAM that is mapped.
         table_space, table_page, table_level: one row for each page that holds a table.
         tables: the entries of those pages as they were, for `changed_spaces`.
-        skipped: tables that lie outside RAM.
+        skipped: tables that are outside RAM.
         complete: False when a bound cut the walk short.
     """
 
@@ -61,7 +61,7 @@ class Walk:
 
 
 def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[int, int], ...] = ((0, _U64),)) -> Walk:
-    """Follow `half` of the root tables in frames `roots`; of what they map, keep what lies in `wanted` ranges."""
+    """Follow `half` of the root tables in frames `roots`; of what they map, keep what is in `wanted` ranges."""
     levels, layout = read.kernel.page_tables.levels, read.ram.layout
     frame: U64Array = roots
     virtual: U64Array = np.zeros(len(roots), np.uint64)
@@ -78,8 +78,8 @@ def walk(read: KernelColumns, roots: U64Array, half: slice, wanted: tuple[tuple[
         page, virtual, space = page[inside], virtual[inside], space[inside]
         if visited + len(page) > MAX_TABLES:
             complete = False
-            room = slice(0, MAX_TABLES - visited)
-            page, virtual, space = page[room], virtual[room], space[room]
+            allowed = slice(0, MAX_TABLES - visited)
+            page, virtual, space = page[allowed], virtual[allowed], space[allowed]
         visited += len(page)
         pending = 0
         below = [(np.zeros(0, np.uint64), np.zeros(0, np.uint64), np.zeros(0, np.int64))]

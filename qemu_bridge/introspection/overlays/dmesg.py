@@ -1,9 +1,9 @@
 """The kernel's log, as ``dmesg`` prints it (``kernel/printk/printk_ringbuffer.c``, since release 5.10).
 
 The ring buffer is three arrays. A *descriptor* says with its ``state_var`` which message it holds (the upper bits are the
-message's number, the two highest the state) and where the text lies; an *info* at the same place has time, level and
+message's number, the two highest the state) and where the text is; an *info* at the same place has time, level and
 length; the *data ring* holds blocks of a number and a text. A position is a count of bytes or messages since boot, and its
-place in an array what is left of it by the array's size. Text that does not fit before the end of the ring starts anew
+place in an array what is left of it by the array's size. Text that does not fit before the end of the ring starts again
 at its beginning, and a position that is odd means that there is no text.
 """
 
@@ -89,8 +89,8 @@ class _Ring:
         size = 1 << self._text_bits
         wraps = begin >> self._text_bits != following - 1 >> self._text_bits
         start, end = (0 if wraps else begin) & (size - 1), (following - 1 & (size - 1)) + 1
-        room = max(end - start - 8, 0)
-        return self._space.read(self._text + start + 8, min(length, room)).decode("utf-8", "replace")
+        text_bytes = max(end - start - 8, 0)
+        return self._space.read(self._text + start + 8, min(length, text_bytes)).decode("utf-8", "replace")
 
 
 DMESG = BuiltOverlay("dmesg", "The kernel's log.", ("time", "level", "text"), read_messages)

@@ -2,7 +2,7 @@
 
 A thread that does not run has left its registers on its kernel stack, at ``thread.sp`` (``struct inactive_task_frame``).
 From there the stack is unwound by ORC (``Documentation/arch/x86/orc-unwinder.rst``, ``arch/x86/kernel/unwind_orc.c``): a
-sorted table of code addresses, and for each an entry of six bytes that says where the caller's stack pointer was. Both lie
+sorted table of code addresses, and for each an entry of six bytes that says where the caller's stack pointer was. Both are
 in the kernel's memory, so this finds exactly the frames that the kernel would.
 
 A module brings a table of its own (``struct mod_arch_specific``).
@@ -144,7 +144,7 @@ class Unwinder:
         for _ in range(4 * MAX_FRAMES):
             budget.spend()
             if self._table_of(state.ip) is None:
-                # Generated code, unless it is where user mode goes on.
+                # Generated code, unless it is where user mode continues.
                 if state.ip >> 63:
                     yield state.ip, True
                     yield from self._search(stack, state.sp)

@@ -49,7 +49,7 @@ class PathNames:
         return path, self._space.at("inode", inode or file["f_inode"])
 
     def _is_of_a_layer(self, path: Object) -> bool:
-        """Whether a file lies on a mount inside the kernel, and has a path there: the bit alone may have another meaning."""
+        """Whether a file is on a mount inside the kernel, and has a path there: the bit alone may have another meaning."""
         mount = self._space.at("mount", path["mnt"] - self._vfsmount)
         operations = self._space.at("dentry", path["dentry"]).follow("d_op")
         return mount["mnt_ns"] >= _ERROR_POINTERS and not (operations and operations["d_dname"])

@@ -98,13 +98,13 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
     rows: list[dict[str, JsonValue]] = []
     fields = tuple(column.split(":")[0] for column in overlay.columns)
     context.objects.budget = budget
-    room = _MAX_ANSWER_BYTES
+    bytes_left = _MAX_ANSWER_BYTES
     with _reported(f"overlay {overlay.name}", budget.skipped, budget):
         for row in overlay.rows(context, budget):
             budget.spend()
             made, size = _as_json(row, fields)
-            room -= size
-            if room < 0:
+            bytes_left -= size
+            if bytes_left < 0:
                 raise OutOfBudgetError("too many bytes")
             rows.append(made)
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))

@@ -138,7 +138,7 @@ def _raw_sockets(space: KernelObjects, symbol: str) -> Iterator[Object]:
 
 
 def _chained(space: KernelObjects, first: int, step: int, count: int, member: str) -> Iterator[Object]:
-    """Yield the sockets in `count` chains, whose heads lie `step` bytes apart."""
+    """Yield the sockets in `count` chains, whose heads are `step` bytes apart."""
     count = min(count, MAX_BUCKETS)
     # Listeners hang in their chain by a link of struct sock where the kernel has that.
     back = space.offset("sock_common", member)

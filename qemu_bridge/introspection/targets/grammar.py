@@ -60,7 +60,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`size` bytes at address `start`, physical or virtual; without a size the page that `start` lies in.
+    """`size` bytes at address `start`, physical or virtual; without a size the page that `start` is in.
 
     A virtual address is one of process `pid`, or the kernel's when that is None; `pid_column` is that of the pid.
     """

@@ -41,7 +41,7 @@ def parse_target(text: str) -> Target:
     reader = _Parser(text)
     target = reader.target(0)
     if reader.skip_blanks() < len(text):
-        raise reader.error(reader.at, "the target goes on without an operator", "join targets with +, & or -")
+        raise reader.error(reader.at, "the target continues without an operator", "join targets with +, & or -")
     return target
 
 

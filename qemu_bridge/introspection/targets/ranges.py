@@ -1,6 +1,6 @@
 """Sets of bytes of guest RAM: sorted, disjoint half-open ranges of file offsets, an `int64` array of shape (n, 2).
 
-Read as one flat array such a set is an ascending list of edges, and a byte lies inside when the number of edges at or
+Read as one flat array such a set is an ascending list of edges, and a byte is inside when the number of edges at or
 below it is odd. So union, intersection and difference are one sweep over all edges, without a loop.
 
 >>> combine("-", to_ranges([0], [100]), to_ranges([10], [20])).tolist()
@@ -68,12 +68,12 @@ def combine(operator: str, left: Ranges, right: Ranges) -> Ranges:
 
 
 def contains(ranges: Ranges, offsets: Numbers) -> npt.NDArray[np.bool_]:
-    """Which of the bytes at `offsets` lie in the set."""
+    """Which of the bytes at `offsets` are in the set."""
     return (np.searchsorted(ranges.ravel(), offsets, side="right") & 1).astype(np.bool_)
 
 
 def cut(ranges: Ranges, edges: Numbers) -> Ranges:
-    """The same bytes, with a new range beginning at each of `edges` that lies inside."""
+    """The same bytes, with a new range beginning at each of `edges` that is inside."""
     every = np.union1d(ranges.ravel(), edges)
     inside = np.flatnonzero(contains(ranges, every))
     return np.column_stack([every[inside], every[inside + 1]]) if len(inside) else NOTHING

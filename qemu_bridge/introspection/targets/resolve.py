@@ -246,7 +246,7 @@ class _Resolver:
             except UsageError:
                 raise self._unknown(span, []) from None
             return NOTHING if tables is None else self._virtual(tables, start, size, span.pid)
-        # No RAM lies at 2^62 or above, where the arithmetic would overflow.
+        # No RAM is at 2^62 or above, where the arithmetic would overflow.
         end = min(start + size, 1 << 62)
         if start >= end:
             return NOTHING

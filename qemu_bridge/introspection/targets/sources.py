@@ -76,10 +76,10 @@ class Sources(Protocol):
         """The symbol at or below an address of the kernel image or of a module."""
 
     def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
-        """Where the kernel itself sees a byte of RAM: in its image or a module if it lies there, else in its direct map."""
+        """Where the kernel itself sees a byte of RAM: in its image or a module if it is there, else in its direct map."""
 
     def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
-        """The object of a slab page that a byte lies in, None between objects."""
+        """The object of a slab page that a byte is in, None between objects."""
 
     def file_index(self, page: int) -> int | None:
         """Which page of its file a page of the page cache holds."""
@@ -219,7 +219,7 @@ class GuestSources:
         return symbol if end is not None and virtual < end else None
 
     def kernel_address(self, physical: PhysicalAddress) -> VirtualAddress | None:
-        """Where the kernel itself sees a byte of RAM: in its image or a module if it lies there, else in its direct map."""
+        """Where the kernel itself sees a byte of RAM: in its image or a module if it is there, else in its direct map."""
         base = self._kernel.info.number("phys_base") or 0
         places = [VirtualAddress(physical - base + _IMAGE_BASE & _U64)]
         start, end = (self._kernel.kallsyms.address_of(name) for name in ("_text", "_end"))
@@ -267,7 +267,7 @@ class GuestSources:
         return head - 1 if head & 1 and 0 <= address - (head - 1) < size << 18 else address
 
     def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
-        """The object of a SLUB page that a byte lies in, None between objects (``mm/slub.c``, releases 6.0 to 6.12)."""
+        """The object of a SLUB page that a byte is in, None between objects (``mm/slub.c``, releases 6.0 to 6.12)."""
         layout = self._layout
         if layout is None:
             return None

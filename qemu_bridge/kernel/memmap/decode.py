@@ -170,7 +170,7 @@ class RecordDecoder:
         sound = (heads >= 0) & (back > 0)
         found.page_class[tails[~sound]] = PageClass.OTHER
         tails, heads, back = tails[sound], heads[sound], back[sound]
-        # The head mostly lies in the same block, a few rows before; a page of 1 GiB has it in another one.
+        # The head mostly is in the same block, a few rows before; a page of 1 GiB has it in another one.
         near = back <= tails % BLOCK
         row = np.where(near, tails - back, 0)
         if len(far := np.flatnonzero(~near)):

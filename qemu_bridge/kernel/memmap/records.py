@@ -86,7 +86,7 @@ class RegionRecords:
         return pages[pages < self.count] + self.first
 
     def _runs(self, blocks: Pages) -> Iterator[tuple[slice, slice]]:
-        """Pages of the copy and those of RAM that hold the records of `blocks`, where both lie in one piece."""
+        """Pages of the copy and those of RAM that hold the records of `blocks`, where both are in one piece."""
         rows = (blocks[:, None] * self.pages_per_block + np.arange(self.pages_per_block)).ravel()
         rows = rows[self.source[rows] >= 0]
         source = self.source[rows]
@@ -125,6 +125,6 @@ def pages_in(blocks: Pages) -> Pages:
 
 
 def as_slice(blocks: Pages) -> Pages | slice:
-    """`blocks`, ascending, as a slice where they lie in one piece: what it takes is then no copy."""
+    """`blocks`, ascending, as a slice where they are in one piece: what it takes is then no copy."""
     first, last = int(blocks[0]), int(blocks[-1])
     return slice(first, last + 1) if last - first == len(blocks) - 1 else blocks

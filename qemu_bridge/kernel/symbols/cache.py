@@ -110,7 +110,7 @@ def store_columns(key: str, columns: Columns) -> None:
 def find_or_make_json(name: str, make: Callable[[], Mapping[str, JsonValue]]) -> Path:
     """The path of the compressed JSON document `name`, made by `make` unless an intact one is there.
 
-    Where the cache folder cannot be written, the file lies in a temporary folder that is removed with this process.
+    Where the cache folder cannot be written, the file is in a temporary folder that is removed with this process.
     """
     path = cache_folder() / f"{name}.r{REVISION}.json.gz"
     if _is_intact(path):

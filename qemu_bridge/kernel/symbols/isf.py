@@ -226,7 +226,7 @@ class IsfWriter:
         described = self.describe(member.type_id)
         if not member.bit_size:
             return {"offset": member.offset, "type": described}
-        # A bit field counts from the storage unit of its type that it lies in; a packed one that straddles two, from its byte.
+        # A bit field counts from the storage unit of its type that it is in; a packed one that straddles two, from its byte.
         unit = max(self._btf.size(member.type_id), 1) * 8
         start = member.bit_offset // unit * unit
         if member.bit_offset + member.bit_size > start + unit:

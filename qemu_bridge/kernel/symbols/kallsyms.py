@@ -35,7 +35,7 @@ from .vmcoreinfo import VmCoreInfo
 MAX_SYMBOLS = 1 << 21
 _MAX_NAMES_BYTES = 32 << 20
 _MAX_TEXT_BYTES = 128 << 20
-# Kernel addresses are negative; what lies below is an absolute per-CPU offset.
+# Kernel addresses are negative; what is below is an absolute per-CPU offset.
 _KERNEL_HALF = 1 << 63
 _HINT = "is the guest still booting, or its kernel older than Linux 6.0?"
 
@@ -115,7 +115,7 @@ class KallsymsTable:
         return {}
 
     def at(self, address: VirtualAddress) -> Symbol | None:
-        """The symbol at or nearest below `address` and how far past it that lies; None outside the kernel image.
+        """The symbol at or nearest below `address` and how far past it that is; None outside the kernel image.
 
         Of several symbols at one address the first in the table is taken, as the kernel does.
         """
@@ -131,7 +131,7 @@ class KallsymsTable:
 
 @dataclass(frozen=True, slots=True)
 class RawKallsyms:
-    """The kernel's tables as they lie in RAM: the same bytes in every boot of one build, but for the last three.
+    """The kernel's tables as they are in RAM: the same bytes in every boot of one build, but for the last three.
 
     `offsets` is empty where the kernel keeps whole `absolutes` instead.
     """

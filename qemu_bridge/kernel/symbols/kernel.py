@@ -159,7 +159,7 @@ class KernelSymbols:
     def sections(self) -> list[KernelSection]:
         """The parts of the kernel image, in the order of their addresses; those without symbols are left out.
 
-        What lies in init is given back to the allocator once the kernel has booted.
+        What is in init is given back to the allocator once the kernel has booted.
         """
         sections = []
         for name, first, last in _SECTION_BOUNDS:

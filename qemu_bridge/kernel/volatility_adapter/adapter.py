@@ -84,15 +84,15 @@ class VolatilityAdapter:
         return rows
 
     def _make(self, plugin: str, settings: Mapping[str, JsonValue]) -> interfaces.plugins.PluginInterface:
-        room, _, name = plugin.rpartition(".")
+        module_name, _, name = plugin.rpartition(".")
         path = f"glassbox.plugins.{name}"
         self.context.config[f"{path}.kernel"] = "kernel"
         for key, value in settings.items():
             self.context.config[f"{path}.{key}"] = value
         try:
-            if not room.startswith("linux."):
+            if not module_name.startswith("linux."):
                 raise ImportError
-            made = getattr(importlib.import_module(f"{volatility3.plugins.__name__}.{room}"), name)
+            made = getattr(importlib.import_module(f"{volatility3.plugins.__name__}.{module_name}"), name)
             if not issubclass(made, interfaces.plugins.PluginInterface):
                 raise TypeError
             return made(self.context, path)

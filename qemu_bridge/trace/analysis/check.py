@@ -206,7 +206,7 @@ def _join(tail: EventList, events: EventList) -> EventList:
 
 
 def _behind(events: EventList, blocks: int, tail: EventList) -> EventList:
-    """Events behind the last of `blocks`, as events before a first block; `tail` goes on if there are no blocks."""
+    """Events behind the last of `blocks`, as events before a first block; `tail` continues if there are no blocks."""
     first = int(np.searchsorted(events.at, blocks)) if blocks else 0
     if first == len(events.at):
         return _NO_EVENTS if blocks else tail

@@ -111,7 +111,7 @@ class CycleFinder:
         _library().gb_cycles_begin(ctypes.byref(self._state))
 
     def find(self, numbers: U32, begun: U16, root: int = 0) -> int:
-        """Go on with blocks and the instructions begun in each; returns how many were taken: fewer if `take` is due."""
+        """Continue with blocks and the instructions begun in each; returns how many were taken: fewer if `take` is due."""
         state = ctypes.byref(self._state)
         arguments = (pointer(numbers, np.uint32), pointer(begun, np.uint16), len(numbers), root)
         return checked(_library().gb_cycles_find(state, *arguments))
@@ -145,7 +145,7 @@ def _most(slots: U32, weights: U64, most: int) -> U32:
 
 
 def _blocks_of(table: BlockTable) -> npt.NDArray[Any]:
-    """What the C side knows of each block. A call closes no loop, and neither does a return: functions lie where they like."""
+    """What the C side knows of each block. A call closes no loop, and neither does a return: functions are where they like."""
     blocks = np.zeros(len(table), _BLOCK)
     words = table.ids.astype(np.uint64) + np.uint64(1)
     # The finalizer of MurmurHash3 (Appleby, public domain).

@@ -130,7 +130,7 @@ class Stacks:
         return len(self._bases) - 1
 
     def walk(self, blocks: Blocks, steps: U8, keys: U64, events: npt.NDArray[Any]) -> None:
-        """Go on with `blocks`. By number: how a block ends, and its function's key, 0 if that is its address."""
+        """Continue with `blocks`. By number: how a block ends, and its function's key, 0 if that is its address."""
         table = blocks.table
         checked(
             _library().gb_stacks_walk(

@@ -5,7 +5,7 @@
 ...     time.sleep(1)
 ...     written = np.flatnonzero(heat.stores - before)
 
-The counters are ``uint32``, wrap, and go on from where the last window left them: take differences, which are right as
+The counters are ``uint32``, wrap, and continue from where the last window left them: take differences, which are right as
 long as no page is counted 2**32 times between two looks. With several vCPUs a count may miss one now and then.
 Only what the guest's own instructions do is counted: a device that writes into RAM is not seen.
 """

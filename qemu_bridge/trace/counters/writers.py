@@ -31,7 +31,7 @@ _ROOT = (1 << 52) - 1 & ~0x1FFF
 
 @dataclass(frozen=True, slots=True)
 class LastWriter:
-    """Where the instruction lies, as text, and the process in whose address space it ran; pid 0: not known.
+    """Where the instruction is, as text, and the process in whose address space it ran; pid 0: not known.
 
     A kernel thread runs in the address space of the process before it.
     """
@@ -54,7 +54,7 @@ class Namer(Protocol):
         """Processes of the guest."""
 
     def identify(self, place: str, /) -> Answer[Place]:
-        """What lies at a place."""
+        """What is at a place."""
 
 
 def name_writer(client: Namer, writer: np.void, ram_layout: RamLayout) -> LastWriter | None:

@@ -1,6 +1,6 @@
 """Instructions by call stack and process, in Brendan Gregg's folded format: ``process;outer;inner COUNT``, a stack a line.
 
-Stacks are rebuilt from calls and returns. A call, a system call and an exception push the address at which they go on; a
+Stacks are rebuilt from calls and returns. A call, a system call and an exception push the address at which they continue; a
 return, sysret or iret pops to the nearest entry with the address that it goes to; to an address on no entry it begins a new
 stack, at the function there. Without symbols, each page-table root has a stack of its own on each vCPU.
 
@@ -9,7 +9,7 @@ and what follows has no callers until a return leads out of what is known: then 
 aside, whose stack that return fits. Threads that wait at the same place with the same callers are alike in a flame graph too.
 A thread's stack stands under the process whose root is loaded, so a kernel thread has one under each that it borrowed.
 
-A call that goes on a few bytes further is none: code learns its address so, fills the return predictor, or makes an indirect
+A call that continues a few bytes further is none: code learns its address so, fills the return predictor, or makes an indirect
 jump out of the next return (Turner, "Retpoline", 2018). A function is called by its symbol, or by the address that was called.
 """
 
@@ -86,7 +86,7 @@ class _Walker:
         self._of_root: dict[int, int] = {}
 
     def walk(self, frame: Frame, vcpu: int, steps: U8, keys: U64) -> None:
-        """Go on with what the vCPU did in `frame`."""
+        """Continue with what the vCPU did in `frame`."""
         switch = self._names.key(THREAD_SWITCH)
         # Without its name, each page-table root has a stack: better than one for all threads.
         if switch in keys:

@@ -57,7 +57,7 @@ class RowWriter:
         try:
             self._sql.execute("COPY (FROM incoming) TO '{}' ({})".format(str(path).replace("'", "''"), options))
         except self._error as error:
-            raise HostError(f"{path} cannot be written ({error}); make room or give -o another name") from None
+            raise HostError(f"{path} cannot be written ({error}); free space or give -o another name") from None
         finally:
             self._sql.unregister("incoming")
 

@@ -118,7 +118,7 @@ class RegisterSets:
         return len(self.blocks)
 
     def column(self, name: str) -> U64:
-        """One register of every set, such as ``rdi``; `UsageError` if there is none of that name."""
+        """One register of every set, such as ``rdi``; `UsageError` if there is no such register."""
         if name not in REGISTERS:
             raise UsageError(f"there is no register {name!r}; recorded are {', '.join(REGISTERS)}")
         return self.values[:, REGISTERS.index(name)]

@@ -36,7 +36,7 @@ FINDING = np.dtype([("index", "<u8"), ("kind", "<u4"), ("event", "<u4")])
 
 
 class Flow(IntEnum):
-    """How a block's last instruction may go on."""
+    """How a block's last instruction may continue."""
 
     NEXT = 0
     BRANCH = 1
@@ -109,7 +109,7 @@ class Records:
     """Dictionary records by number: `blob` of whole records, the offset of each (~0: none has this number), instructions."""
 
     def __init__(self, blob: U8, offset: U64, instructions: U16) -> None:
-        # The C side reads records where they lie, as structures of 64-bit words.
+        # The C side reads records where they are, as structures of 64-bit words.
         if blob.ctypes.data % 8:
             blob = blob.copy()
         self.blob, self.offset = blob, np.ascontiguousarray(offset, np.uint64)

@@ -116,7 +116,7 @@ class TraceWriter:
                 pass
             raise HostError(
                 f"{self.path} cannot be extended ({error.strerror}); its {len(self._units)} frames can be read, "
-                "make room to record more"
+                "free space to record more"
             ) from None
         self.size += sum(map(len, pieces))
 

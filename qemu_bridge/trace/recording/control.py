@@ -1,6 +1,6 @@
 """The shared file between the daemon, the plugin in QEMU and the reader of the trace: made, armed, disarmed.
 
-The file is sparse and lies beside the RAM file; ``tcg_plugin/trace_abi.h`` has the layout. Its rings have space for
+The file is sparse and is beside the RAM file; ``tcg_plugin/trace_abi.h`` has the layout. Its rings have space for
 64 MiB a vCPU, of which only what a window uses is ever backed by memory.
 
 >>> control = TraceControl(Path("/dev/shm/glassbox-0-demo-1.trace"))

@@ -108,7 +108,7 @@ class _Limits:
         self._opened = None if options.waits_for_start else self._shown
 
     def reached(self, recorder: Recorder, taken: int) -> RecordEnd | None:
-        """The limit that is reached, after a step that took `taken` chunks; None: go on."""
+        """The limit that is reached, after a step that took `taken` chunks; None: continue."""
         now = time.monotonic()
         # The time that was asked for begins with the window, which opens when its trigger fires.
         self._opened = now if self._opened is None and taken else self._opened

@@ -1,6 +1,6 @@
 """Drains the rings of a machine into a ``.gbt`` file while the guest runs.
 
-Each chunk is split, encoded and counted while it lies in the cache (`vcpu`); a frame is compressed and written after
+Each chunk is split, encoded and counted while it is in the cache (`vcpu`); a frame is compressed and written after
 `FRAME_BLOCKS`, in a thread of its own. A frame's instruction counts are final when it is written.
 
 >>> recorder = Recorder(control, Path("boot.gbt"), {"machine": "demo"})

@@ -1,4 +1,4 @@
-"""The consumer's side of the trace's rings: chunks as they lie in the shared file, and the dictionary.
+"""The consumer's side of the trace's rings: chunks as they are in the shared file, and the dictionary.
 
 Heads are read first, then the dictionary, then the chunks: so every id in a chunk has its record. A chunk's words are a
 view of the ring, valid until the next chunk is asked for. Headers are checked, because another process writes them.

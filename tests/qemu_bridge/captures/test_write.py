@@ -109,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(machine, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
     hooks = Hooks(lambda: contextlib.nullcontext(False), lambda done, total: None, lambda path: None)
-    with pytest.raises(HostError, match="make room"):
+    with pytest.raises(HostError, match="free space"):
         write_capture(machine.client, tmp_path / "big", hooks)
     assert list(tmp_path.iterdir()) == [] and machine.client.status().runstate == "running"
 

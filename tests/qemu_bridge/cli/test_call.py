@@ -1,32 +1,68 @@
-"""The verb call: every operation of the table is on the command line."""
+"""The verb call: any row of the operation table by its name."""
+
+from __future__ import annotations
 
 import json
+import os
+import typing
 
+import msgspec
 import pytest
 from support import glassbox
 
+from qemu_bridge.memory.addresses import PhysicalAddress
+from qemu_bridge.wire.operations import BY_NAME
+from qemu_bridge.wire.records import Answer
 
-@pytest.mark.guest
-def test_any_operation_is_asked_by_its_name(machine):
-    done = glassbox("call", machine.name, "type_layout", "name=list_head")
-    answer = json.loads(done.stdout)
-    assert done.returncode == 0 and answer["value"]["size"] == 16 and answer["grade"] == "live"
-    symbols = json.loads(glassbox("call", machine.name, "sym", "symbol=init_task").stdout)["value"]
-    assert symbols[0]["name"] == "init_task"
-    assert json.loads(glassbox("call", machine.name, "dirty", "epoch=0").stdout)["epoch"] > 0
+pytestmark = pytest.mark.guest
 
 
-@pytest.mark.guest
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("name", "words"),
     [
-        (("fly",), "no operation 'fly'"),
-        (("maps",), "missing required field pid"),
-        (("maps", "pid=x"), "pid: expected int, got str"),
-        (("maps", "pid"), "write KEY=VALUE"),
-        (("maps", "pid=999999"), "999999"),
+        ("status", ()),
+        ("kernel", ()),
+        ("maps", ("pid=1",)),
+        ("type-layout", ("name=list_head", "depth=2")),
+        ("type_names", ("part=task_str",)),
+        ("dirty", ("epoch=0",)),
+        ("sym", ('symbol="init_task"',)),
+        ("overlays", ()),
+        ("trace_status", ()),
+        ("pause", ()),
+        ("resume", ()),
     ],
 )
-def test_what_makes_no_sense_is_one_line(machine, words, sentence):
-    done = glassbox("call", machine.name, *words)
-    assert done.returncode == 2 and sentence in done.stderr and done.stderr.count("\n") == 1
+def test_the_whole_answer_is_printed(name, words, machine, command):
+    answer = command("call", machine.name, name, *words)
+    assert answer.status == 0, answer.err
+    kind = BY_NAME[name.replace("-", "_")].result
+    assert json.loads(msgspec.json.encode(msgspec.json.decode(answer.out, type=kind))) == json.loads(answer.out)
+    if typing.get_origin(kind) is Answer:
+        assert set(json.loads(answer.out)) == set(Answer.__struct_fields__)
+
+
+def test_bytes_are_hexadecimal(machine, command):
+    place = 0x1000000
+    answer = command("call", machine.name, "read_memory", f"ranges=[[{place}, 16]]")
+    assert answer.status == 0, answer.err
+    assert json.loads(answer.out)["value"] == [machine.ram.read(PhysicalAddress(place), 16).hex()]
+    done = json.loads(command("call", machine.name, "exec", "command=echo hi; exit 3").out)
+    assert done == {"exit_status": 3, "output": b"hi\n".hex()}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("levitate",), "no operation 'levitate'"),
+        (("maps", "1"), "KEY=VALUE"),
+        (("maps", "pid=one"), "pid: expected int, got str"),
+        (("maps",), "pid"),
+        (("sym", "symbol=" + os.fsdecode(b"\xff")), "Unicode"),
+    ],
+    ids=("operation", "argument", "type", "missing", "bytes"),
+)
+def test_what_cannot_be_asked_is_wrong_usage_in_one_line(words, says, machine):
+    answer = glassbox("call", machine.name, *words)
+    assert answer.returncode == 2 and not answer.stdout
+    assert says in answer.stderr and answer.stderr.count("\n") == 1

@@ -214,10 +214,10 @@ def test_heat_counts_blocks_and_stores_of_each_page(machine, control):
     ]
     assert not heat[0].any() and not heat[1].any()
     machine.client.trace_arm(ArmOptions(features=Feature.HEAT))
-    before = machine.client.dirty().runs
+    before = machine.client.dirty().value
     first = machine.client.dirty().epoch
     machine.exec("dd if=/dev/zero of=/tmp/x bs=1M count=4 2>/dev/null; rm /tmp/x")
-    runs = machine.client.dirty(first).runs
+    runs = machine.client.dirty(first).value
     machine.client.trace_disarm()
     executed, stored = heat[0].copy(), heat[1].copy()
     del heat

@@ -161,9 +161,9 @@ def test_compare_gives_the_same_from_python_from_the_command_line_and_over_the_w
     machine.exec("dd if=/dev/urandom of=/tmp/compared bs=64k count=4")
     try:
         with machine.paused(), Client.connect(before) as earlier:
-            python = msgspec.to_builtins(compare(earlier, machine.client, pages=True))
+            python = msgspec.to_builtins(compare(earlier, machine.client, pages=True).value)
             command_line = json.loads(glassbox("compare", before, machine.name, "--pages", "--json").stdout)
-            wire = over_the_wire(machine, "compare", before=before, pages=True)
+            wire = over_the_wire(machine, "compare", before=before, pages=True)["value"]
             earlier.stop()
     finally:
         machine.exec("rm /tmp/compared")

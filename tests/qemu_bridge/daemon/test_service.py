@@ -38,7 +38,7 @@ def test_a_paused_guest_stands_still(machine):
         before = machine.ram.read(0, 1 << 20)
         machine.client.dirty()
         time.sleep(0.2)
-        assert machine.client.dirty(machine.client.dirty().epoch).runs == ()
+        assert machine.client.dirty(machine.client.dirty().epoch).value == ()
         assert machine.ram.read(0, 1 << 20) == before
 
 

@@ -88,7 +88,7 @@ def test_what_the_guest_writes_is_dirty(machine):
     machine.exec("dd if=/dev/urandom of=/tmp/dirt bs=4096 count=64 2>/dev/null")
     digest = machine.exec("md5sum /tmp/dirt")
     with machine.paused():
-        runs = machine.client.dirty(epoch).runs
+        runs = machine.client.dirty(epoch).value
         assert sum(end - first for first, end in runs) >= 64
         resident = machine.ram.resident_pages()
         assert all(resident[first:end].all() for first, end in runs)

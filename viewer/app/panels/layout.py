@@ -1,4 +1,4 @@
-"""Where panels stand: none lies over another, and the picture knows what is left for it."""
+"""Where panels stand: none is over another, and the picture knows what is left for it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Layout:
 def lay_out(size: tuple[float, float], scale: float, left: bool, right_width: float | None) -> Layout:
     """The layout of a window of `size`; panels that do not fit stay away, the left one first."""
     width, height = size
-    room = width - LEAST_MIDDLE * scale
-    right = 0.0 if right_width is None else min(right_width * scale, MOST_RIGHT * width, max(room, 0.0))
+    free_width = width - LEAST_MIDDLE * scale
+    right = 0.0 if right_width is None else min(right_width * scale, MOST_RIGHT * width, max(free_width, 0.0))
     right = right if right >= 120 * scale else 0.0
-    is_left = left and LEFT_WIDTH * scale <= room - right and height >= 200 * scale
+    is_left = left and LEFT_WIDTH * scale <= free_width - right and height >= 200 * scale
     return Layout(width, height, BAR_HEIGHT * scale, LEFT_WIDTH * scale if is_left else 0.0, right)

@@ -118,7 +118,7 @@ def draw(state: ViewerState, layout: Layout, texture: MapTexture) -> None:
 
 
 def _draw_frame(place: imgui.ImVec2, size: imgui.ImVec2) -> None:
-    # Around the map, for what was never touched is as dark as what lies behind it.
+    # Around the map, for what was never touched is as dark as what is behind it.
     pen, line = imgui.get_background_draw_list(), imgui.get_text_line_height()
     low, high = imgui.ImVec2(place.x - 1, place.y - line - 4), imgui.ImVec2(place.x + size.x + 1, place.y + size.y + 1)
     pen.add_rect_filled(low, high, packed(HALO, 0.85), 3)

@@ -230,7 +230,7 @@ fn cross_class(ray: Ray, from_here: Walk, page_class: u32) -> Walk {
     return walk;
 }
 
-// Whether a solid page lies on the way, within `reach`.
+// Whether a solid page is on the way, within `reach`.
 fn is_blocked(origin: vec3<f32>, toward: vec3<f32>, reach: f32) -> bool {
     let walk = find_page(ray_from(origin, toward), Walk(vec3<i32>(floor(origin)), 0.0), view.solids, reach);
     return !is_outside(walk.at) && walk.t <= reach;
@@ -296,7 +296,7 @@ fn selection_edge(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>, width: f3
     return nearest;
 }
 
-// What lies over the colour of a lit page: heat, the highlight, the outline of what is selected; and how much.
+// What is over the colour of a lit page: heat, the highlight, the outline of what is selected; and how much.
 fn tint(at: vec3<i32>, style: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec4<f32> {
     let heat = f32(style >> 8u & 255u) / 255.0;
     var over = vec4(HEAT_COLOUR, 0.95 * heat);
@@ -379,7 +379,7 @@ fn shade(entry: u32, style: u32, at: vec3<i32>, normal: vec3<f32>, point: vec3<f
     return lit;
 }
 
-// The voxel of a page that a point of it lies in.
+// The voxel of a page that a point of it is in.
 fn voxel_in(at: vec3<i32>, point: vec3<f32>) -> vec3<u32> {
     return vec3<u32>(clamp((point - vec3<f32>(at)) * VOXELS, vec3(0.0), vec3(VOXELS - 0.5)));
 }
@@ -600,7 +600,7 @@ fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
     let uv = (position.xy / view.size * 2.0 - 1.0) * vec2(view.size.x / view.size.y, -1.0) - vec2(view.right.w * view.size.x / view.size.y, view.up.w);
     let behind = background(uv);
     let hit = march(ray_from(origin, direction), vec2<u32>(position.xy));
-    // Depth cue: what lies deeper in the box sinks into the background.
+    // Depth cue: what is deeper in the box sinks into the background.
     let near = span(origin, 1.0 / direction, vec3(0.0), view.extent.xyz).x;
     let depth = clamp((hit.distance - max(near, 0.0)) / (1.7 * view.eye.w), 0.0, 1.0);
     let fog = select(0.0, 0.55 * depth, hit.is_body);

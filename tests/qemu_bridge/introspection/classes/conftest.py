@@ -1,4 +1,4 @@
-"""A guest with room for files and large programs, on two releases."""
+"""A guest with memory for files and large programs, on two releases."""
 
 import pytest
 from support import booted, find_or_build_image

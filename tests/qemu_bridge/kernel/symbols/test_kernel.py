@@ -148,7 +148,7 @@ def test_symbols_are_the_guests_own_from_ram_and_from_the_cache(machine):
 @pytest.mark.guest
 def test_symbols_are_the_guests_own_where_kaslr_moved_the_kernel(image):
     if image.bzimage is None:
-        pytest.skip("this image has no bzImage, so KASLR cannot be had")
+        pytest.skip("this image has no bzImage, so KASLR is unavailable")
     with booted("kaslr", image, kernel=image.bzimage, memory=256 << 20) as machine:
         kernel = check_against_the_guest(machine)
         assert kernel.kaslr_offset % (2 << 20) == 0

@@ -192,7 +192,7 @@ def test_path_longer_than_the_stack_is_not_found_and_one_as_long_is():
 
 
 def test_full_table_asks_to_be_taken_and_goes_on_where_it_was():
-    # Every pair is another path: more of them than the table has room for.
+    # Every pair is another path: more of them than the table holds.
     count = 230
     ids = np.array([x for i in range(count) for j in range(i + 1, count) for x in (i, j)], np.uint32)
     finder, begun, taken, at = CycleFinder(table(None, count)), np.ones(len(ids), np.uint16), Counter(), 0

@@ -1,4 +1,4 @@
-"""Where two traces part, whatever their ids and frames."""
+"""The first divergence of two traces, whatever their ids and frames."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ def test_a_full_disk_ends_in_a_sentence_and_a_readable_file(sample, tmp_path):
 
 
 def test_writing_to_a_full_device_is_told(tmp_path):
-    with pytest.raises(HostError, match="make room"):
+    with pytest.raises(HostError, match="free space"):
         TraceWriter(Path("/dev/full"), 1, {}, 0)
 
 

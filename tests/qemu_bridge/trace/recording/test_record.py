@@ -191,7 +191,7 @@ def test_a_full_disk_closes_the_window_and_leaves_the_first_error(steps, machine
 
     def fail_later(recorder):
         if next(left, None) is None:
-            raise HostError("the disk is full; make room")
+            raise HostError("the disk is full; free space")
         return step(recorder)
 
     monkeypatch.setattr(record.Recorder, "step", fail_later)
