@@ -146,8 +146,8 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
             "ps": client.ps,
             "maps": lambda: client.maps(1),
             "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs").value,
-            "mounts": lambda: client.overlay("mounts").value,
+            "slabs": lambda: client.overlay("slabs"),
+            "mounts": lambda: client.overlay("mounts"),
         }
         answered = set()
         for name, ask in asks.items():
