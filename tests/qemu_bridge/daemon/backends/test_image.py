@@ -135,7 +135,7 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
     launch.attach("mine", ram=path)
     with Client.connect("mine") as client:
         page_map = client.page_map().value
-        classes = page_map.value.counts()
+        classes = page_map.counts()
         assert {PageClass.KERNEL_TEXT, PageClass.KERNEL_RODATA, PageClass.PAGE_TABLE} <= set(classes)
         assert (
             page_map.skipped
@@ -146,8 +146,8 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
             "ps": client.ps,
             "maps": lambda: client.maps(1),
             "modules": client.modules,
-            "slabs": lambda: client.overlay("slabs").value,
-            "mounts": lambda: client.overlay("mounts").value,
+            "slabs": lambda: client.overlay("slabs"),
+            "mounts": lambda: client.overlay("mounts"),
         }
         answered = set()
         for name, ask in asks.items():
