@@ -14,7 +14,7 @@ class MachineState:
     """Runstate and readiness of one machine.
 
     Attributes:
-        runstate: the last one that QEMU reported.
+        runstate: `RUNNING`, or `PAUSED` whenever the vCPUs do not run; `status` gives QEMU's own word.
         ready: the guest's user space is up, as far as can be known.
         running: set while the vCPUs run.
     """

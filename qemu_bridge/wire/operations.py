@@ -396,7 +396,7 @@ class Operations:
         """Completions of the target that starts with `prefix`.
 
         >>> client.targets("pid:1/")[0]
-        'pid:1/code'
+        'pid:1/heap'
         """
 
     # --- overlays ----------------------------------------------------------------------------------------------
