@@ -22,7 +22,7 @@ def test_every_backend_has_the_methods_and_says_what_it_is(backend):
     for name in ("connect", "check_layout", "shell", "wait", "end", "describe_exit", "exit_status"):
         assert hasattr(backend, name), name
     # Mypy sees to the types of the rest where a backend is made; here: each says them of its class.
-    for name in ("origin", "is_still", "signals_ready", "idle_timeout_s", "symbols"):
+    for name in ("origin", "is_static", "signals_ready", "idle_timeout_s", "symbols"):
         assert name in Backend.__annotations__ and hasattr(backend, name), name
     assert isinstance(backend.origin, Origin)
 
@@ -33,7 +33,7 @@ def test_no_two_backends_are_of_one_origin():
 
 def test_only_what_we_started_says_when_it_is_ready_and_only_files_stand_still():
     assert [backend.signals_ready for backend in BACKENDS] == [True, False, False, False]
-    assert [backend.is_still for backend in BACKENDS] == [False, False, True, True]
+    assert [backend.is_static for backend in BACKENDS] == [False, False, True, True]
 
 
 def test_no_shell_says_why():

@@ -30,7 +30,7 @@ def taken(machine, tmp_path_factory):
 def test_it_brings_its_own_symbols_and_is_closed_when_nobody_looks(taken):
     folder, manifest = taken
     backend, config, ram, layout = find_capture("seen", folder)
-    assert isinstance(backend, Capture) and backend.origin is Origin.CAPTURE and backend.is_still
+    assert isinstance(backend, Capture) and backend.origin is Origin.CAPTURE and backend.is_static
     assert backend.symbols == folder / "symbols" and backend.idle_timeout_s and backend.pid is None
     assert (config.name, config.memory, config.machine, config.smp) == ("seen", manifest.ram_bytes, manifest.machine, 0)
     assert ram == folder / "ram" and layout == manifest.layout
