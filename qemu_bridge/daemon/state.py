@@ -21,7 +21,7 @@ class MachineState:
 
     def __init__(self, name: str, is_static: bool, ready: bool) -> None:
         self._name = name
-        self._is_still = is_static
+        self._is_static = is_static
         self._suppressed = 0
         self.runstate = Runstate.RUNNING
         self.ready = ready
@@ -35,7 +35,7 @@ class MachineState:
     @property
     def grade(self) -> Grade:
         """The grade of what is read now."""
-        if self._is_still:
+        if self._is_static:
             return Grade.CAPTURE
         return Grade.LIVE if self.is_running else Grade.PAUSED
 
