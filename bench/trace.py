@@ -136,7 +136,7 @@ def _recorded(client: Client, options: tuple[str, ...], path: Path) -> Iterator[
 
 def _wait_for_window(client: Client, recorder: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _OPEN_S
-    while not ((status := client.trace_status()).acknowledged and status["state"] == "armed"):
+    while not ((status := client.trace_status()).acknowledged and status.state == "armed"):
         if recorder.poll() is not None or time.monotonic() > end:
             raise RuntimeError("the recorder opened no window")
         time.sleep(0.01)
