@@ -12,6 +12,7 @@ import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from tcg_plugin.layout import Feature
@@ -44,14 +45,12 @@ class TraceArming:
         self,
         path: Path,
         monitor: Monitor,
-        is_running: Callable[[], bool],
-        suppress_runstate_events: Callable[[], None],
+        vcpus_held: Callable[[], AbstractAsyncContextManager[bool]],
     ) -> None:
-        """Map the shared file at `path`; `suppress_runstate_events` is called before each internal STOP and RESUME."""
+        """Map the shared file at `path`; in the context `vcpus_held` no vCPU runs, and it yields whether they ran before."""
         self.control = TraceControl(path)
         self._monitor = monitor
-        self._is_running = is_running
-        self._suppress_runstate_events = suppress_runstate_events
+        self._vcpus_held = vcpus_held
         self._turn = asyncio.Lock()
         self._tasks = TaskSet()
         self._watchers: dict[int, int] = {}
@@ -63,7 +62,7 @@ class TraceArming:
         Raises `UsageError` for invalid options, `MachineError` when a window is open already or QEMU cannot.
         """
         async with self._turn:
-            async with self._vcpus_stopped() as was_running:
+            async with self._vcpus_held() as was_running:
                 await self._write_initial_state()
                 self.control.want(options, reader_pid)
             if was_running and not await self._is_answered():
@@ -80,7 +79,7 @@ class TraceArming:
         """Close the window, if one is open; its `status` once no vCPU records any more."""
         async with self._turn:
             if self.control.is_armed or not self.control.is_acknowledged:
-                async with self._vcpus_stopped() as was_running:
+                async with self._vcpus_held() as was_running:
                     self.control.disarm()
                 if was_running and not await self._is_answered():
                     raise MachineError(_SILENT)
@@ -112,7 +111,7 @@ class TraceArming:
         is_wanted = bool(self._watchers)
         if is_wanted == bool(self.control.block.heat_wanted):
             return
-        async with self._vcpus_stopped() as was_running:
+        async with self._vcpus_held() as was_running:
             if is_wanted:
                 await self._write_initial_state()
             self.control.want_heat(is_wanted)
@@ -187,19 +186,6 @@ class TraceArming:
         finally:
             timer.cancel()
             self.control.block.abandon = 0
-
-    @contextlib.asynccontextmanager
-    async def _vcpus_stopped(self) -> AsyncIterator[bool]:
-        """A context in which the vCPUs are stopped; yields whether they ran before and will be continued."""
-        was_running = self._is_running()
-        if was_running:
-            self._suppress_runstate_events()
-            await self.stop_vcpus()
-        try:
-            yield was_running
-        finally:
-            if was_running:
-                await self._monitor.execute("cont")
 
     async def _write_initial_state(self) -> None:
         text = await self._monitor.hmp("info registers -a")

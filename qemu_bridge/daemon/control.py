@@ -58,11 +58,11 @@ class Control:
 
     async def pause(self) -> None:
         """Stop the vCPUs."""
-        await self._machine.pause()
+        await self._machine.vcpus.pause()
 
     async def resume(self) -> None:
         """Continue the vCPUs."""
-        await self._machine.resume()
+        await self._machine.vcpus.resume()
 
     async def stop(self) -> None:
         """Start shutting the machine down."""

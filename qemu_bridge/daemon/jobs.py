@@ -39,7 +39,7 @@ class Jobs:
     def __init__(self, machine: ServedMachine) -> None:
         self._machine = machine
         self._running: dict[object, asyncio.subprocess.Process] = {}
-        self._count = self._pause_count = 0
+        self._count = 0
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
         """Run a job and return its result as JSON; `key` identifies it to `cancel`.
@@ -85,43 +85,28 @@ class Jobs:
         assert process.stdin is not None and process.stdout is not None
         request = JobRequest(self._machine.config.name, msgspec.Raw(arguments), os.getpid())
         process.stdin.write(msgspec.json.encode(request) + b"\n")
-        draft, has_paused = "", False
-        try:
-            while line := await process.stdout.readline():
-                message = msgspec.json.decode(line, type=JobMessage)
-                if message.ok is not None:
-                    draft = ""  # the job has removed or renamed it
-                    return _result(message)
-                if message.progress is not None:
-                    await progress(*message.progress)
-                elif message.draft:
-                    draft = message.draft
-                else:
-                    changed = await (self._resume(has_paused) if message.ask == "resume" else self._pause())
-                    has_paused = changed and message.ask == "pause"
-                    process.stdin.write(b"true\n" if changed else b"false\n")
-            raise MachineError(f"the process of job {name} was killed; run it again")
-        finally:
-            await self._resume(has_paused)
-            if draft:
-                await asyncio.to_thread(shutil.rmtree, Path(draft), ignore_errors=True)
-
-    async def _pause(self) -> bool:
-        """Pause the guest for a job; return whether it ran. The last of overlapping jobs resumes it."""
-        if not self._pause_count and not self._machine.state.is_running:
-            return False
-        self._pause_count += 1
-        if self._pause_count == 1:
-            await self._machine.pause()
-        return True
-
-    async def _resume(self, has_paused: bool) -> bool:
-        if has_paused:
-            self._pause_count -= 1
-            if not self._pause_count:
-                with contextlib.suppress(MachineError):
-                    await self._machine.resume()
-        return has_paused
+        draft = ""
+        async with contextlib.AsyncExitStack() as hold:
+            try:
+                while line := await process.stdout.readline():
+                    message = msgspec.json.decode(line, type=JobMessage)
+                    if message.ok is not None:
+                        draft = ""  # the job has removed or renamed it
+                        return _result(message)
+                    if message.progress is not None:
+                        await progress(*message.progress)
+                    elif message.draft:
+                        draft = message.draft
+                    else:
+                        await hold.aclose()
+                        was_running = message.ask == "pause" and await hold.enter_async_context(
+                            self._machine.vcpus.held()
+                        )
+                        process.stdin.write(b"true\n" if was_running else b"false\n")
+            finally:
+                if draft:
+                    await asyncio.to_thread(shutil.rmtree, Path(draft), ignore_errors=True)
+        raise MachineError(f"the process of job {name} was killed; run it again")
 
 
 def _result(message: JobMessage) -> bytes:

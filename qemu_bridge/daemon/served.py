@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..memory.dirty import DirtyLog
     from ..memory.ram import GuestRam
     from .arming import TraceArming
+    from .vcpus import Vcpus
 
 
 class ServedMachine:
@@ -30,9 +31,11 @@ class ServedMachine:
         state: runstate and readiness.
         worker: answers questions about RAM.
         monitor: the QMP connection; set once the backend is connected.
+        vcpus: stops and continues them, for clients and for the daemon itself; set with the monitor.
     """
 
     monitor: Monitor
+    vcpus: Vcpus
 
     def __init__(self, config: MachineConfig, backend: Backend, connection: Connection) -> None:
         self.config = config
@@ -72,17 +75,21 @@ class ServedMachine:
         if not path:
             reason = self.connection.no_trace or "Glass Box did not start that QEMU; start the machine with it"
             raise MachineError(f"machine {self.config.name!r} has no plugin that traces: {reason}")
-        return TraceArming(Path(path), self.monitor, lambda: self.state.is_running, self.state.suppress_runstate_events)
+        return TraceArming(Path(path), self.monitor, lambda: self.vcpus.held(quietly=True))
 
-    async def pause(self) -> None:
-        """Stop the vCPUs, even while one waits for a trace reader that has stalled."""
+    async def is_running(self) -> bool:
+        """Whether QEMU says that the vCPUs run."""
+        return bool((await self.monitor.execute("query-status"))["running"])
+
+    async def stop(self) -> None:
+        """QMP ``stop``, even while a vCPU waits for a trace reader that has stalled."""
         if self.connection.trace_path:
             await self.trace.stop_vcpus()
         else:
             await self.monitor.execute("stop")
 
-    async def resume(self) -> None:
-        """Continue the vCPUs."""
+    async def cont(self) -> None:
+        """QMP ``cont``."""
         await self.monitor.execute("cont")
 
     def bounded_waits(self) -> contextlib.AbstractAsyncContextManager[None]:

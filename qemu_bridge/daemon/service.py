@@ -32,6 +32,7 @@ from .control import CLIENT, Control
 from .events import EventPublisher
 from .jobs import Jobs
 from .served import ServedMachine
+from .vcpus import Vcpus
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Service:
             self._control.bind(machine.connection.control)
             events.bind(machine.connection.events)
             async with backend.connect(machine.config.name) as machine.monitor:
+                machine.vcpus = Vcpus(machine, machine.state, self._events.runstate)
                 await backend.check_layout(machine.monitor, machine.connection.layout)
                 machine.state.set_running(bool((await machine.monitor.execute("query-status")).get("running")))
                 self._start_serving()

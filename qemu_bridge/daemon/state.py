@@ -44,9 +44,9 @@ class MachineState:
         self.runstate = Runstate.RUNNING if is_running else Runstate.PAUSED
         (self.running.set if is_running else self.running.clear)()
 
-    def suppress_runstate_events(self) -> None:
-        """Hide the next STOP and RESUME from clients: they are the daemon's own."""
-        self._suppressed += 2
+    def suppress_runstate_events(self, count: int) -> None:
+        """Hide the next `count` STOP and RESUME events from clients: they are the daemon's own."""
+        self._suppressed += count
 
     def take_suppressed(self) -> bool:
         """Whether the STOP or RESUME just received is to be hidden."""

@@ -23,8 +23,8 @@ def test_what_is_read_is_live_paused_or_of_a_capture():
 def test_as_many_events_are_suppressed_as_the_daemon_causes():
     state = MachineState("demo", is_static=False, ready=False)
     assert not state.take_suppressed()
-    state.suppress_runstate_events()
-    state.suppress_runstate_events()
+    state.suppress_runstate_events(2)
+    state.suppress_runstate_events(2)
     assert [state.take_suppressed() for _ in range(5)] == [True] * 4 + [False]
 
 
