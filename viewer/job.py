@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from qemu_bridge.host.job import Job, JobRequest
+from pathlib import Path
+
+from qemu_bridge.host.job import Job, JobRequest, absolute_path, machine_or_path
 from qemu_bridge.wire.messages import decode_arguments
 from qemu_bridge.wire.operations import Operations
-from qemu_bridge.wire.picture_records import SnapResult, VideoResult
+from qemu_bridge.wire.picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 
+from .picture.mp4 import partial_path
 from .picture.snap import snap_machine
 from .picture.video import record_machine
 
 
 def snap(job: Job, request: JobRequest) -> SnapResult:
     """Draw a picture."""
-    return snap_machine(request.name, decode_arguments(Operations.snap, request.options)["options"], job.progress)
+    options: SnapOptions = decode_arguments(Operations.snap, request.options)["options"]
+    _check_paths(options)
+    return snap_machine(request.name, options, job.progress)
 
 
 def record_video(job: Job, request: JobRequest) -> VideoResult:
     """Record a video."""
-    options = decode_arguments(Operations.record_video, request.options)["options"]
+    options: VideoOptions = decode_arguments(Operations.record_video, request.options)["options"]
+    _check_paths(options)
+    job.report_draft(partial_path(Path(options.output)))
     return record_machine(request.name, options, job.progress)
+
+
+def _check_paths(options: SnapOptions | VideoOptions) -> None:
+    absolute_path(options.output)
+    if options.against is not None:
+        machine_or_path(options.against)
 
 
 JOBS = {"snap": snap, "record_video": record_video}

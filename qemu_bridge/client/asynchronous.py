@@ -8,9 +8,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import logging
+import os
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
@@ -22,13 +25,16 @@ from ..wire import messages
 from ..wire.connection import Connection
 from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
-from ..wire.records import Answer
+from ..wire.records import Answer, ExecResult
+from ..wire.trace_records import ArmOptions, TraceStatus
 from .blocking import PAGE_MAP_TRIES
-from .event_stream import Condition, decode_event, matches
-from .local import LocalMachine, find_machine, shared_context
+from .event_stream import Condition, decode_event, matches, validate_condition
+from .local import LocalMachine, find_machine, portable_command, shared_context
 
 if TYPE_CHECKING:
     from ..wire.page_map import PageMap
+
+logger = logging.getLogger(__name__)
 
 _LIVENESS_S = 1.0
 
@@ -44,6 +50,7 @@ class AsyncClient(Operations, LocalMachine):
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._context = zmq.asyncio.Context.shadow(shared_context())
+        self._control: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Future[tuple[messages.Reply, list[bytes]]]] = {}
         self._tasks = TaskSet()
 
@@ -56,19 +63,29 @@ class AsyncClient(Operations, LocalMachine):
         return cls(find_machine(name))
 
     async def __aenter__(self) -> AsyncClient:
-        self._control: zmq.asyncio.Socket = self._context.socket(zmq.DEALER)
-        self._control.linger = 0
-        self._control.connect(self.connection.control)
-        self._tasks.start(self._receive(), "replies")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Close the sockets; the machine runs on."""
+        """Close the sockets; the machine runs on. What still waits for an answer gets a `MachineError`."""
         await self._tasks.cancel_all()
-        self._control.close(linger=0)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(MachineError(f"this client of {self.name!r} was closed; connect another"))
+        if self._control is not None:
+            self._control.close(linger=0)
+
+    def _connected(self) -> zmq.asyncio.Socket:
+        if self._control is None:
+            self._control = self._context.socket(zmq.DEALER)
+            self._control.linger = 0
+            self._control.connect(self.connection.control)
+            self._tasks.start(self._receive(self._control), "replies")
+        if self._control.closed:
+            raise MachineError(f"this client of {self.name!r} is closed; connect another")
+        return self._control
 
     def call_async(self, operation: Operation[..., R], arguments: dict[str, Any]) -> Awaitable[R]:
         """An awaitable of the result of `operation`; each operation's method calls this. Raises as `Client.call` does."""
@@ -76,32 +93,65 @@ class AsyncClient(Operations, LocalMachine):
 
     async def _call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
         call = messages.Call(next(self._numbers), operation, arguments)
+        socket = self._connected()
         future: asyncio.Future[tuple[messages.Reply, list[bytes]]] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
-        deadline = time.monotonic() + self._timeout_s + float(arguments.get("timeout_s") or 0)
+        deadline = time.monotonic() + self._timeout_s + call.extra_time_s
         try:
-            await self._control.send(call.frame)
+            await socket.send(call.frame)
             while time.monotonic() < deadline or operation.cost is Cost.JOB:
                 await asyncio.wait([future], timeout=_LIVENESS_S)
                 if future.done():
                     return call.result(*future.result())
                 if not self.is_alive():
                     raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
+        except asyncio.CancelledError:
+            # Whoever waited gives up: so does the job.
+            if operation.cost is Cost.JOB and not socket.closed:
+                await socket.send(messages.Call(next(self._numbers), Operations.cancel, {"request": call.number}).frame)
+            raise
         finally:
             self._waiting.pop(call.number, None)
         raise MachineError(
             f"the daemon of {self.name!r} did not answer {operation.name} in time; see {self.connection.log_path}"
         )
 
-    async def _receive(self) -> None:
+    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
         while True:
-            header, *frames = await self._control.recv_multipart()
-            reply = messages.decode_reply(header)
+            header, *frames = await socket.recv_multipart()
+            try:
+                reply = messages.decode_reply(header)
+            except MachineError as error:
+                # To whom it was cannot be known; they give up when their time is over.
+                logger.warning("%s", error)
+                continue
             future = self._waiting.get(reply.id) if isinstance(reply.id, int) else None
             if future is not None and not future.done() and reply.progress is None:
                 future.set_result((reply, frames))
 
     # --- beyond the table ----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:  # type: ignore[override]  # the same, and waits for the end
+        """End the machine, or detach from one that was attached; its RAM is gone on return."""
+        with contextlib.suppress(MachineGoneError):
+            await self.call_async(Operations.stop, {})
+        with contextlib.suppress(MachineGoneError):
+            await self.wait_for("exited")
+        while self.is_alive():
+            await asyncio.sleep(0.01)
+
+    def trace_arm(  # type: ignore[override]  # the same, with defaults that only a client knows
+        self, options: ArmOptions | None = None, reader_pid: int | None = None
+    ) -> Awaitable[TraceStatus]:
+        """As `Client.trace_arm`."""
+        reader_pid = os.getpid() if reader_pid is None else reader_pid
+        return self.call_async(Operations.trace_arm, {"options": options or ArmOptions(), "reader_pid": reader_pid})
+
+    def exec(  # type: ignore[override]  # the same, and words may hold any bytes
+        self, command: str | Sequence[str], timeout_s: float = TIMEOUT_S
+    ) -> Awaitable[ExecResult]:
+        """As `Client.exec`."""
+        return self.call_async(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
     async def events(self) -> AsyncIterator[AnyEvent]:
         """Yield the machine's events, the current state first, the machine's end last."""
@@ -123,6 +173,7 @@ class AsyncClient(Operations, LocalMachine):
 
     async def wait_for(self, condition: Condition, timeout_s: float = TIMEOUT_S) -> AnyEvent:
         """As `Client.wait_for`."""
+        validate_condition(condition)
         try:
             async with asyncio.timeout(timeout_s):
                 async for event in self.events():

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
 
-from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
+from ..errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
 from ..wire import messages
 from ..wire.connection import Connection
 from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
-from .event_stream import Condition, decode_event, matches
+from .event_stream import Condition, decode_event, matches, validate_condition
 from .local import LocalMachine, find_machine, portable_command, shared_context
 
 # As in `local`.
@@ -45,6 +45,8 @@ _EVENTS_LIVENESS_MS = 1000
 PAGE_MAP_TRIES = 8
 
 R = TypeVar("R")
+Progress = Callable[[int, int], None]
+"""Gets how much of a job is done, and of how much: bytes, pages or frames."""
 
 
 class Client(Operations, LocalMachine):
@@ -58,11 +60,8 @@ class Client(Operations, LocalMachine):
         super().__init__(connection)
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._threads = threading.local()
-        self._sockets: list[zmq.Socket[bytes]] = []
-        self._lock = threading.Lock()
         self._is_closed = False
-        self._progress: Callable[[int, int], None] | None = None
+        self._forget_sockets()
 
     @classmethod
     def connect(cls, name: str) -> Client:
@@ -82,9 +81,17 @@ class Client(Operations, LocalMachine):
         """Close the sockets; the machine runs on. No thread may use the client afterwards."""
         with self._lock:
             self._is_closed = True
-            sockets, self._sockets = self._sockets, []
+            sockets = list(self._sockets.values())
+            self._sockets.clear()
         for socket in sockets:
             socket.close(linger=0)
+
+    def _forget_sockets(self) -> None:
+        # A socket belongs to one thread of one process: a forked child begins without any.
+        self._pid = os.getpid()
+        self._threads = threading.local()
+        self._sockets: dict[threading.Thread, zmq.Socket[bytes]] = {}
+        self._lock = threading.Lock()
 
     def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
         """Execute `operation` and return its result; each operation's method calls this.
@@ -96,25 +103,26 @@ class Client(Operations, LocalMachine):
         socket = self._socket()
         socket.send(call.frame)
         try:
-            return self._wait(socket, call, arguments)
-        except KeyboardInterrupt:
-            if operation.cost is Cost.JOB:
+            return self._wait(socket, call, self._progress)
+        except BaseException as error:
+            # Whoever waited gives up: so does the job. What the daemon itself reports has ended already.
+            if operation.cost is Cost.JOB and not isinstance(error, GlassBoxError):
                 socket.send(messages.Call(next(self._numbers), Operations.cancel, {"request": call.number}).frame)
-                with contextlib.suppress(MachineError):
-                    self._wait(socket, call, arguments)
+                with contextlib.suppress(GlassBoxError):
+                    self._wait(socket, call, None)
             raise
 
-    def _wait(self, socket: zmq.Socket[bytes], call: messages.Call[R], arguments: dict[str, Any]) -> R:
+    def _wait(self, socket: zmq.Socket[bytes], call: messages.Call[R], progress: Progress | None) -> R:
         operation = call.operation
-        deadline = time.monotonic() + self._timeout_s + float(arguments.get("timeout_s") or 0)
+        deadline = time.monotonic() + self._timeout_s + call.extra_time_s
         while time.monotonic() < deadline or operation.cost is Cost.JOB:
             if socket.poll(_LIVENESS_MS):
                 header, *frames = socket.recv_multipart()
                 reply = messages.decode_reply(header)
                 if reply.id == call.number and reply.progress is None:
                     return call.result(reply, frames)
-                if reply.id == call.number and reply.progress is not None and self._progress is not None:
-                    self._progress(*reply.progress)
+                if reply.id == call.number and reply.progress is not None and progress is not None:
+                    progress(*reply.progress)
             elif not self.is_alive():
                 raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
         raise MachineError(
@@ -122,27 +130,36 @@ class Client(Operations, LocalMachine):
         )
 
     def _socket(self) -> zmq.Socket[bytes]:
+        if self._pid != os.getpid():
+            self._forget_sockets()
         socket: zmq.Socket[bytes] | None = getattr(self._threads, "socket", None)
         if socket is None or socket.closed:
             with self._lock:
                 if self._is_closed:
                     raise MachineError(f"this client of {self.name!r} is closed; connect another")
+                for thread in [thread for thread in self._sockets if not thread.is_alive()]:
+                    self._sockets.pop(thread).close(linger=0)
                 socket = self._threads.socket = shared_context().socket(zmq.DEALER)
-                self._sockets.append(socket)
+                self._sockets[threading.current_thread()] = socket
             socket.linger = 0
             socket.connect(self.connection.control)
         return socket
 
+    @property
+    def _progress(self) -> Progress | None:
+        callback: Progress | None = getattr(self._threads, "progress", None)
+        return callback
+
     # --- beyond the table ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def progress(self, callback: Callable[[int, int], None]) -> Iterator[None]:
+    def progress(self, callback: Progress) -> Iterator[None]:
         """A context in which `callback` gets the progress of jobs: (done, total) in bytes, pages or frames."""
-        self._progress = callback
+        before, self._threads.progress = self._progress, callback
         try:
             yield
         finally:
-            self._progress = None
+            self._threads.progress = before
 
     def stop(self) -> None:  # type: ignore[override]  # the same, and waits for the end
         """Stop the machine, or detach from an attached one, and wait for its end; its RAM file is removed then."""
@@ -188,8 +205,10 @@ class Client(Operations, LocalMachine):
     def wait_for(self, condition: Condition, timeout_s: float = TIMEOUT_S) -> AnyEvent:
         """Wait for the first event that matches `condition`: ``ready``, ``running``, ``paused``, ``exited``, or a function.
 
-        The current state counts. `MachineError` after `timeout_s`, `MachineGoneError` when the machine ends meanwhile.
+        The current state counts. `MachineError` after `timeout_s`, `MachineGoneError` when the machine ends meanwhile,
+        `UsageError` for another word.
         """
+        validate_condition(condition)
         deadline = time.monotonic() + timeout_s
         with shared_context().socket(zmq.SUB) as socket:
             socket.linger = 0
@@ -198,15 +217,15 @@ class Client(Operations, LocalMachine):
             while (left_s := deadline - time.monotonic()) > 0:
                 if socket.poll(min(int(left_s * 1e3) + 1, _EVENTS_LIVENESS_MS)):
                     event = decode_event(socket.recv_multipart()[1])
-                    if event is not None and matches(event, condition):
-                        return event
-                    if isinstance(event, ExitedEvent):
-                        break
-                elif not self.is_alive():
-                    break
-            else:
-                raise MachineError(f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console")
-        raise MachineGoneError(f"machine {self.name!r} ended during the wait ({self._how_it_ended()})")
+                elif self.is_alive():
+                    continue
+                else:
+                    event = ExitedEvent(self.name, time.time(), self._how_it_ended())
+                if event is not None and matches(event, condition):
+                    return event
+                if isinstance(event, ExitedEvent):
+                    raise MachineGoneError(f"machine {self.name!r} ended during the wait ({event.reason})")
+        raise MachineError(f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console")
 
     def page_map(self) -> Answer[PageMap]:
         """A fresh page map, all of one generation."""

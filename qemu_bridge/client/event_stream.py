@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..errors import UsageError
 from ..wire.event_records import AnyEvent, ExitedEvent, ReadyEvent, RunstateEvent
 from ..wire.records import Runstate
+
+_WORDS = ("ready", "running", "paused", "exited")
 
 Condition = str | Callable[[AnyEvent], bool]
 """``ready``, ``running``, ``paused``, ``exited``, or a function of an event."""
@@ -20,6 +23,12 @@ def decode_event(frame: bytes) -> AnyEvent | None:
         return event
     except msgspec.ValidationError:
         return None
+
+
+def validate_condition(condition: Condition) -> None:
+    """Raise `UsageError` for a word that is none of the conditions."""
+    if isinstance(condition, str) and condition not in _WORDS:
+        raise UsageError(f"{condition!r} cannot be waited for; use {', '.join(_WORDS)}, or a function of an event")
 
 
 def matches(event: AnyEvent, condition: Condition) -> bool:

@@ -10,8 +10,10 @@ import os
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from ..memory.addresses import merge_ranges
 from ..wire.records import Answer, Blob, ExecResult, HeatWatch, Runstate, Status
 from ..wire.trace_records import ArmOptions, TraceStatus
@@ -92,6 +94,7 @@ class Control:
     async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window of the trace."""
         options.validate()
+        _check_reader(reader_pid)
         return await self._machine.trace.arm(options, reader_pid)
 
     async def trace_disarm(self) -> TraceStatus:
@@ -104,6 +107,7 @@ class Control:
 
     async def heat_watch(self, reader_pid: int) -> HeatWatch:
         """Have heat counted for a watcher."""
+        _check_reader(reader_pid)
         watcher = await self._machine.trace.watch_heat(reader_pid)
         return HeatWatch(watcher, str(self._machine.trace.control.path))
 
@@ -114,3 +118,9 @@ class Control:
     async def cancel(self, request: int | str) -> bool:
         """End a job of the client that asks."""
         return self._jobs.cancel((CLIENT.get(), request))
+
+
+def _check_reader(pid: int) -> None:
+    """`UsageError` unless process `pid` is there: the guest would wait for it in vain."""
+    if not 0 < pid < 1 << 22 or not Path(f"/proc/{pid}").exists():
+        raise UsageError(f"there is no process {pid} to read the trace; give the pid of the reader")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from ..client import Client
-from ..host.job import Job, JobRequest, main
+from ..errors import UsageError
+from ..host.job import Job, JobRequest, absolute_path, machine_or_path, main
 from ..wire.capture_records import Manifest, MemoryDifference
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
 from ..wire.records import Answer
-from ..wire.trace_records import RecordResult, TopResult
+from ..wire.trace_records import RecordOptions, RecordResult, TopResult
 
 
 def capture(job: Job, request: JobRequest) -> Manifest:
@@ -26,7 +26,9 @@ def capture(job: Job, request: JobRequest) -> Manifest:
     options = decode_arguments(Operations.capture, request.options)
     with Client.connect(request.name) as client:
         hooks = Hooks(job.guest_paused, job.progress, job.report_draft)
-        return write_capture(client, Path(options["output"]), hooks, live=options["live"], replace_old=options["force"])
+        return write_capture(
+            client, absolute_path(options["output"]), hooks, live=options["live"], replace_old=options["force"]
+        )
 
 
 def compare(job: Job, request: JobRequest) -> Answer[MemoryDifference]:
@@ -34,7 +36,7 @@ def compare(job: Job, request: JobRequest) -> Answer[MemoryDifference]:
     from ..captures.compare import compare as compare_machines
 
     options = decode_arguments(Operations.compare, request.options)
-    with Client.connect(options["before"]) as before, Client.connect(request.name) as after:
+    with Client.connect(machine_or_path(options["before"])) as before, Client.connect(request.name) as after:
         return compare_machines(before, after, options["target"], options["pages"])
 
 
@@ -43,14 +45,17 @@ def trace_record(job: Job, request: JobRequest) -> RecordResult:
     from ..trace.recording.record import record_trace
 
     options = decode_arguments(Operations.trace_record, request.options)
+    wanted: RecordOptions = options["options"]
+    if wanted.seconds is None and wanted.instructions is None and wanted.until is None:
+        raise UsageError("a recording of the daemon's needs an end; give seconds, instructions or until")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with Client.connect(request.name) as client:
         return record_trace(
             client,
-            Path(options["output"]),
-            options["options"],
+            absolute_path(options["output"]),
+            wanted,
             progress=lambda progress: job.progress(progress.instructions, 0),
             stop=stop,
         )
@@ -65,7 +70,9 @@ def trace_top(job: Job, request: JobRequest) -> TopResult:
     options = decode_arguments(Operations.trace_top, request.options)
     with Client.connect(request.name) as client:
         naming = naming_of(KernelSymbols.load(client.ram).kallsyms, client.ps().value)
-    return top(Path(options["file"]), options["options"], naming, lambda done: job.progress(done.done, done.frames))
+    return top(
+        absolute_path(options["file"]), options["options"], naming, lambda done: job.progress(done.done, done.frames)
+    )
 
 
 JOBS = {"capture": capture, "compare": compare, "trace_record": trace_record, "trace_top": trace_top}

@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 MOST_JOBS = 4
 _LINE_LIMIT = 64 << 20
-_VIEWERS = ("snap", "record_video")
+_END_TIME_S = 10.0
+"""Seconds that jobs have to end in when the machine does."""
 
 Progress = Callable[[int, int], Awaitable[None]]
 
@@ -50,7 +51,7 @@ class Jobs:
             raise MachineError(f"{MOST_JOBS} jobs of this machine are running already; wait for one to end")
         self._count += 1
         try:
-            process = self._running[key] = await self._start(operation.name)
+            process = self._running[key] = await self._start(operation)
             try:
                 return await self._watch(operation.name, process, arguments, progress)
             finally:
@@ -68,15 +69,20 @@ class Jobs:
                 process.terminate()
         return process is not None
 
-    def end_all(self) -> None:
-        """Kill all running jobs: the machine ends."""
+    async def close(self) -> None:
+        """End what still runs: it may finish its file first, but not for long."""
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        deadline = asyncio.get_running_loop().time() + _END_TIME_S
+        while self._running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
         for process in self._running.values():
             end(process)
 
-    async def _start(self, name: str) -> asyncio.subprocess.Process:
-        module = ["viewer", "job"] if name in _VIEWERS else ["qemu_bridge.daemon.job_process"]
+    async def _start(self, operation: Operation[..., Any]) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
-        command = [sys.executable, "-m", *module, name]
+        command = [sys.executable, "-m", operation.program, "job", operation.name]
         return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_LIMIT)
 
     async def _watch(
@@ -97,7 +103,7 @@ class Jobs:
                         await progress(*message.progress)
                     elif message.draft:
                         draft = message.draft
-                    else:
+                    elif message.ask:
                         await hold.aclose()
                         was_running = message.ask == "pause" and await hold.enter_async_context(
                             self._machine.vcpus.held()
@@ -105,7 +111,7 @@ class Jobs:
                         process.stdin.write(b"true\n" if was_running else b"false\n")
             finally:
                 if draft:
-                    await asyncio.to_thread(shutil.rmtree, Path(draft), ignore_errors=True)
+                    await asyncio.to_thread(_remove, Path(draft))
         raise MachineError(f"the process of job {name} was killed; run it again")
 
 
@@ -113,3 +119,11 @@ def _result(message: JobMessage) -> bytes:
     if message.ok:
         return bytes(message.result)
     raise getattr(errors, message.kind, MachineError)(message.message)
+
+
+def _remove(draft: Path) -> None:
+    """Remove the file or folder that a killed job was writing."""
+    if draft.is_dir() and not draft.is_symlink():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)

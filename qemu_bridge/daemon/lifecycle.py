@@ -58,6 +58,7 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     check_ram_space(connections.ram_folder(), config.memory)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
+    connections.forget_exit(config.name)
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
     trace = ram.with_suffix(".trace") if request.plugin else None
     connection = msgspec.structs.replace(
@@ -113,6 +114,7 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
 
     lock = connections.acquire_lock(request.name)
     connections.sweep(request.name)
+    connections.forget_exit(request.name)
     paths: tuple[str, ...] = ()
     try:
         backend, config, ram, layout = find_backend(request)

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 READY_LINE = b"glassbox: ready"
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
+MAX_REQUEST_BYTES = 16 << 20
+"""A client that sends more is disconnected by ZeroMQ."""
 CONSOLE_LIMIT = 64 << 20
 """Limit of the console log in bytes: the guest decides how fast it grows, so it starts over when full."""
 
@@ -57,6 +59,7 @@ class Service:
         machine, backend = self._machine, self._machine.backend
         context = zmq.asyncio.Context()
         self._control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
+        self._control.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
         self._events = EventPublisher(events, machine.config.name, machine.state)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +84,7 @@ class Service:
                     async with machine.bounded_waits():
                         await backend.end(machine.monitor)
         finally:
-            self._jobs.end_all()
+            await self._jobs.close()
             await machine.worker.close()
         reason = backend.describe_exit(asked=self._stopping.is_set())
         connections.write_exit(machine.config.name, reason)

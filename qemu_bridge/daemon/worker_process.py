@@ -63,6 +63,9 @@ def main() -> int:
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What an overlay prints goes to the log, not between the answers.
     os.dup2(2, 1)
+    # What an overlay starts must not read the questions.
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     setup = msgspec.msgpack.decode(_read(source), type=Setup)
     die_with_parent(setup.parent_pid)
@@ -124,8 +127,8 @@ def _answer(questions: Any, question: Question) -> Reply:  # noqa: ANN401  # as 
             return _failed(GuestError(f"{name} exceeded its budget: {error}; pause the machine and ask again"))
         logger.exception("%s failed", name)
         return _failed(
-            GuestError(
-                f"guest RAM cannot be interpreted ({type(error).__name__}: {error}); pause the machine and ask again"
+            MachineError(
+                f"the daemon failed to answer {name} ({type(error).__name__}: {error}); its log has the traceback"
             )
         )
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ..errors import GlassBoxError
+from ..errors import GlassBoxError, UsageError
 from .parent import die_with_parent
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,18 @@ class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     result: msgspec.Raw = msgspec.Raw(b"null")
     kind: str = ""
     message: str = ""
+
+
+def absolute_path(text: str) -> Path:
+    """`text` as the path that a job's option names; `UsageError` for a relative one, as the daemon has no folder of the client's."""
+    if not os.path.isabs(text) or "\0" in text:
+        raise UsageError(f"{text[:200]!r} is no absolute path on the daemon's host; write it from / on")
+    return Path(text)
+
+
+def machine_or_path(text: str) -> str:
+    """`text` if it names a machine, or a capture by its absolute path; `UsageError` for a relative path."""
+    return str(absolute_path(text)) if os.sep in text or "\0" in text else text
 
 
 class Job:

@@ -56,7 +56,7 @@ class Agent:
         except TimeoutError:
             busy = "it still runs an earlier one" if self._lock.locked() else "is it booted, paused or stuck?"
             raise MachineError(
-                f"the guest did not finish the command within {timeout_s:g} s; {busy} try 'glassbox console'"
+                f"the guest did not finish the command within {timeout_s:g} s; {busy}; try 'glassbox console'"
             ) from None
         except (asyncio.IncompleteReadError, OSError):
             raise MachineGoneError("the machine ended while it ran the command") from None

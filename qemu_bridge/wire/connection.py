@@ -232,6 +232,11 @@ def write_exit(name: str, sentence: str) -> None:
     (state_folder(name) / "exit").write_text(sentence + "\n")
 
 
+def forget_exit(name: str) -> None:
+    """Machine `name` begins anew: how it ended before is of no use any more."""
+    (state_path(name) / "exit").unlink(missing_ok=True)
+
+
 def read_exit(name: str) -> str:
     """How machine `name` ended the last time; empty when unknown."""
     try:

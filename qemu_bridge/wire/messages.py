@@ -136,6 +136,9 @@ class Call(Generic[R]):
         """`UsageError` for text that is not Unicode, `TypeError` for arguments that JSON cannot hold."""
         self.number = number
         self.operation = operation
+        timeout_s = arguments.get("timeout_s")
+        self.extra_time_s = float(timeout_s) if isinstance(timeout_s, (int, float)) and 0 < timeout_s < 1e9 else 0.0
+        """Seconds that the operation itself may wait, beyond a client's patience."""
         message = {"protocol": PROTOCOL_VERSION, "id": number, "operation": operation.name, "arguments": arguments}
         try:
             self.frame = msgspec.json.encode(message)

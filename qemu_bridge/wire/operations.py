@@ -104,9 +104,12 @@ class Operation(Generic[P, R]):
         name: in the request, of the client's method and, with ``-`` for ``_``, of the command line's verb.
         doc: what it does, with an example.
         permission: what it may do. cost: how long it may take, and where its function is.
+        program: of a job, the module that does it, run with ``python -m``.
     """
 
-    def __init__(self, function: Callable[P, R], permission: Permission, cost: Cost) -> None:
+    def __init__(self, function: Callable[P, R], permission: Permission, cost: Cost, program: str) -> None:
+        # What `inspect.signature` and `help` look at.
+        self.__wrapped__, self.__doc__ = function, function.__doc__
         code = function.__code__
         self._function = function
         self._names = code.co_varnames[: code.co_argcount]
@@ -114,6 +117,7 @@ class Operation(Generic[P, R]):
         self.doc: str = function.__doc__ or ""
         self.permission = permission
         self.cost = cost
+        self.program = program
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """The arguments by name, as the request carries them; `TypeError` as from a function that is called wrongly."""
@@ -159,12 +163,15 @@ class Operation(Generic[P, R]):
             return call(self, self.bind(*args, **kwargs))
 
         method.__name__, method.__doc__ = self.name, self.doc
+        method.__wrapped__ = self._function  # type: ignore[attr-defined]  # for `inspect.signature`
         return method
 
 
-def operation(permission: Permission, cost: Cost) -> Callable[[Callable[P, R]], Operation[P, R]]:
+def operation(
+    permission: Permission, cost: Cost, program: str = "qemu_bridge.daemon.job_process"
+) -> Callable[[Callable[P, R]], Operation[P, R]]:
     """Make the static method below a row of the table."""
-    return lambda function: Operation(getattr(function, "__func__", function), permission, cost)
+    return lambda function: Operation(getattr(function, "__func__", function), permission, cost, program)
 
 
 class Operations:
@@ -421,7 +428,7 @@ class Operations:
 
     # --- pictures ----------------------------------------------------------------------------------------------
 
-    @operation(Permission.READ, Cost.JOB)
+    @operation(Permission.READ, Cost.JOB, program="viewer")
     @staticmethod
     def snap(options: SnapOptions) -> SnapResult:
         """Draw the machine's RAM into a PNG at an absolute path on the daemon's host; needs no display.
@@ -432,7 +439,7 @@ class Operations:
         1280
         """
 
-    @operation(Permission.READ, Cost.JOB)
+    @operation(Permission.READ, Cost.JOB, program="viewer")
     @staticmethod
     def record_video(options: VideoOptions) -> VideoResult:
         """Record a video of the machine's RAM as MP4, along a script of views or of one view for some seconds.

@@ -19,6 +19,11 @@ from .output import cannot_write
 _CODEC, _QUALITY = "libx264", {"crf": "18", "preset": "veryfast"}
 
 
+def partial_path(path: Path) -> Path:
+    """Where this process writes the video that becomes `path` when it is complete."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
 class Mp4:
     """An H.264 file that is written frame by frame; it takes its name when it is complete."""
 
@@ -34,7 +39,7 @@ class Mp4:
         if path.is_dir():
             raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
         self._av, self._path = av, path
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._partial = partial_path(path)
         try:
             self._file = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
             stream: Any = self._file.add_stream(_CODEC, rate=fps, options=_QUALITY)

@@ -82,3 +82,44 @@ def test_the_end_of_a_machine_ends_what_is_awaited(victim):
     assert isinstance(exited, ExitedEvent) and exited.status == -9
     assert isinstance(ready, MachineGoneError)
     wait_until(lambda: not victim.is_alive())
+
+
+def test_a_job_whose_caller_gives_up_is_cancelled(machine, tmp_path):
+    async def run():
+        async with AsyncClient.connect(machine.name) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await client.capture(str(tmp_path / "never"))
+            while (await client.status()).runstate is not Runstate.RUNNING or list(tmp_path.iterdir()):
+                await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_waits_when_a_client_is_closed_is_told(machine):
+    async def run():
+        client = AsyncClient.connect(machine.name)
+        with machine.paused():
+            waiting = asyncio.gather(client.exec(["sleep", "100"], 90), return_exceptions=True)
+            await asyncio.sleep(0.3)
+            await client.close()
+            (error,) = await asyncio.wait_for(waiting, 10)
+        with pytest.raises(MachineError, match="is closed"):
+            await client.status()
+        return error
+
+    assert "was closed" in str(asyncio.run(run()))
+
+
+def test_its_methods_take_what_those_of_the_blocking_client_take(machine):
+    async def run():
+        async with AsyncClient.connect(machine.name) as client:
+            result = await client.exec(["printf", "%s", os.fsdecode(b"\xff")])
+            armed = await client.trace_arm()
+            await client.trace_disarm()
+            with pytest.raises(UsageError, match="cannot be waited for"):
+                await client.wait_for("asleep")
+            return result.output, armed.reader_pid
+
+    assert asyncio.run(run()) == (b"\xff", os.getpid())

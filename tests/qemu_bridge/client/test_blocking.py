@@ -1,5 +1,6 @@
 """The Python door: what a script sees of a running machine."""
 
+import inspect
 import os
 import threading
 import time
@@ -120,3 +121,49 @@ def test_memory_is_read_over_the_socket_as_it_lies_in_the_file(machine):
 def test_an_answer_in_a_notebook_is_a_table(machine):
     html = machine.client.ps()._repr_html_()
     assert "<td>init</td>" in html and "command_line" in html
+
+
+def test_threads_that_have_ended_leave_no_sockets(machine):
+    with Client.connect(machine.name) as client:
+        for _ in range(20):
+            thread = threading.Thread(target=client.status)
+            thread.start()
+            thread.join()
+        client.status()
+        assert len(client._sockets) <= 2
+
+
+def test_a_forked_child_has_a_socket_of_its_own(machine):
+    machine.client.status()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if machine.client.status().name == machine.name else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert machine.client.status().name == machine.name
+
+
+def test_a_callback_that_raises_ends_the_job_and_leaves_the_guest_running(machine, tmp_path):
+    def fail(done, total):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), machine.client.progress(fail):
+        machine.client.capture(str(tmp_path / "never"))
+    assert machine.client.status().runstate == "running" and list(tmp_path.iterdir()) == []
+
+
+def test_methods_tell_their_arguments_and_what_they_do():
+    assert list(inspect.signature(Client.maps).parameters) == ["pid"]
+    assert list(inspect.signature(Client.resolve).parameters) == ["target", "by_page"]
+    assert "virtual memory areas" in Client.maps.__doc__
+
+
+def test_what_cannot_be_waited_for_is_said(machine):
+    with pytest.raises(UsageError, match="'asleep' cannot be waited for"):
+        machine.client.wait_for("asleep")
+    for timeout_s in ("soon", float("nan")):
+        with pytest.raises(UsageError, match="timeout_s"):
+            machine.client.wait_ready(timeout_s)

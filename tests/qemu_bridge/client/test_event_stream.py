@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from qemu_bridge.client.event_stream import decode_event, matches
+from qemu_bridge.client.event_stream import decode_event, matches, validate_condition
+from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.event_records import ExitedEvent, QmpEvent, ReadyEvent, RunstateEvent
 from qemu_bridge.wire.records import Runstate
 
@@ -32,8 +33,10 @@ def test_a_condition_is_met_by_the_events_that_say_so(condition, expected):
 
 
 def test_an_unknown_condition_is_a_mistake():
-    with pytest.raises(ValueError, match="asleep"):
-        matches(EVENTS["paused"], "asleep")
+    with pytest.raises(UsageError, match="asleep"):
+        validate_condition("asleep")
+    for condition in ("ready", "exited", lambda event: True):
+        validate_condition(condition)
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)

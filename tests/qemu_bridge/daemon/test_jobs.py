@@ -8,18 +8,22 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
 import zmq
-from support import glassbox, wait_until
+from support import booted, glassbox, wait_until
 
 from qemu_bridge.captures.files import read_manifest
 from qemu_bridge.client import Client
-from qemu_bridge.errors import UsageError
+from qemu_bridge.errors import MachineError, UsageError
+from qemu_bridge.trace.file.reader import TraceReader
+from qemu_bridge.wire.picture_records import SnapOptions, VideoOptions
 from qemu_bridge.wire.records import PROTOCOL_VERSION, Runstate
+from qemu_bridge.wire.trace_records import RecordOptions
 
 pytestmark = pytest.mark.guest
 
@@ -183,8 +187,6 @@ def test_capture_gives_the_same_from_python_from_the_command_line_and_over_the_w
 
 
 def test_a_machine_that_ends_takes_its_jobs_with_it(image, tmp_path):
-    from support import booted
-
     with booted("brief", image) as brief:
         client = capturing(brief, tmp_path / "late")
         wait_until(lambda: job_processes(brief) or client.poll() is not None, 60)
@@ -192,3 +194,66 @@ def test_a_machine_that_ends_takes_its_jobs_with_it(image, tmp_path):
         brief.client.stop()
         client.wait(60)
         wait_until(lambda: not [pid for pid in jobs if Path(f"/proc/{pid}/exe").exists()])
+
+
+@pytest.mark.parametrize("output", ["relative", "", "./x", "/tmp/a\0b"])
+def test_a_path_that_is_not_absolute_is_refused(machine, output):
+    with pytest.raises(UsageError, match="no absolute path"):
+        machine.client.capture(output)
+    with pytest.raises(UsageError, match="no absolute path"):
+        machine.client.snap(SnapOptions(output))
+    with pytest.raises(UsageError, match="no absolute path"):
+        machine.client.trace_top(output)
+
+
+def test_a_recording_of_the_daemons_needs_an_end(machine, tmp_path):
+    with pytest.raises(UsageError, match="needs an end"):
+        machine.client.trace_record(str(tmp_path / "endless.gbt"))
+
+
+def test_a_recording_keeps_its_index_when_the_machine_ends(image, tmp_path):
+    path = tmp_path / "late.gbt"
+    with booted("brief", image) as brief:
+        answers = []
+        thread = threading.Thread(
+            target=lambda: answers.append(brief.client.trace_record(str(path), RecordOptions(seconds=600.0)))
+        )
+        thread.start()
+        wait_until(lambda: brief.client.trace_status().state in ("armed", "waiting"), 60)
+        brief.exec("true")
+        with Client.connect("brief") as other:
+            other.stop()
+        thread.join(60)
+    with TraceReader(path) as trace:
+        assert trace.info.is_complete and trace.info.instructions > 0
+
+
+def test_a_video_that_is_killed_leaves_no_half_file(machine, tmp_path):
+    failed = []
+
+    def record():
+        try:
+            machine.client.record_video(VideoOptions(str(tmp_path / "x.mp4"), 160, 90, fps=5, seconds=100))
+        except MachineError as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=record)
+    thread.start()
+    wait_until(lambda: list(tmp_path.glob(".x.mp4.*.partial")), 60)
+    (pid,) = {int(path.name.split(".")[3]) for path in tmp_path.glob(".x.mp4.*.partial")}
+    os.kill(pid, signal.SIGKILL)
+    thread.join(60)
+    assert "was killed" in failed[0] and list(tmp_path.iterdir()) == []
+
+
+def test_what_a_client_asks_while_a_job_holds_the_guest_comes_afterwards(machine, tmp_path):
+    thread = threading.Thread(target=machine.client.capture, args=(str(tmp_path / "one"),))
+    thread.start()
+    wait_until(lambda: machine.client.status().runstate is Runstate.PAUSED or not thread.is_alive(), 60)
+    machine.client.resume()
+    machine.client.pause()
+    thread.join(60)
+    try:
+        assert machine.client.status().runstate is Runstate.PAUSED
+    finally:
+        machine.client.resume()
