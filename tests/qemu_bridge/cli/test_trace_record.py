@@ -13,8 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict
 
+import msgspec
 import numpy as np
 import pytest
 from support import booted, find_sound, glassbox, wait_until
@@ -25,6 +25,7 @@ from qemu_bridge.trace.analysis.info import read_info
 from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.trace.recording.options import Privilege, RecordOptions
 from qemu_bridge.trace.recording.record import RecordEnd, record_trace
+from qemu_bridge.wire.trace_records import RecordResult
 from tcg_plugin.layout import REGISTERS, Event
 
 pytestmark = pytest.mark.guest
@@ -197,7 +198,8 @@ def test_registers_at_a_block_are_those_of_qemus_own_log(logging_machine, tmp_pa
         first = next(registers for registers in trace.registers(vcpu) if len(registers)).blocks[0]
         at = sum(int(b.instructions[: max(0, int(first) - b.first_block)].sum()) for b in trace.blocks(vcpu))
     theirs = logged_registers(log, place)
-    assert sorted(found.tolist()) == sorted(theirs)
+    # QEMU logs a block again that it enters, leaves at its head for a request to exit, and enters once more.
+    assert sorted(map(tuple, found.tolist())) == sorted(set(map(tuple, theirs)))
     shown = glassbox("trace", "show", str(path), "--vcpu", str(vcpu), "--at", str(at), "--count", "3").stdout
     assert f"rdi={found[0][REGISTERS.index('rdi')]:#x}" in shown and "rax=" in shown
 
@@ -319,13 +321,14 @@ def test_a_ring_of_any_size_loses_nothing(size, busy, tmp_path):
 def test_python_and_the_command_line_record_the_same(busy, tmp_path):
     options = RecordOptions(instructions=300_000, only=Privilege.KERNEL, lossy=True)
     result = record_trace(busy.client, tmp_path / "python.gbt", options)
-    done = record(busy, tmp_path / "cli.gbt", "--insns", "300000", "--only", "kernel", "--lossy")
+    words = ("--insns", "300000", "--only", "kernel", "--lossy", "--json")
+    answer = glassbox("trace", "record", busy.name, "-o", str(tmp_path / "cli.gbt"), *words)
+    done = msgspec.json.decode(answer.stdout, type=RecordResult)
     find_sound(tmp_path / "python.gbt")
-    assert (result.end, done["end"]) == (RecordEnd.INSTRUCTIONS, "instructions")
-    assert set(done) == {"file", "end", *asdict(result.progress)}
+    assert result.end is done.end is RecordEnd.INSTRUCTIONS
     python, cli = (read_info(tmp_path / f"{name}.gbt").trace for name in ("python", "cli"))
     assert python.about == cli.about and python.about["machine"] == busy.name
-    assert (python.instructions, cli.instructions) == (result.progress.instructions, done["instructions"])
+    assert (python.instructions, cli.instructions) == (result.progress.instructions, done.progress.instructions)
 
 
 def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(busy, tmp_path):
@@ -351,7 +354,7 @@ def test_a_full_disk_ends_the_recording_in_words_and_leaves_whole_frames(busy, t
         pytest.skip("no file system may be mounted here")
     verb = f"{sys.executable} -m qemu_bridge.cli trace"
     script = (
-        f"{mount}; {verb} {busy.name} -o {disk}/full.gbt --values --seconds 30; echo status $?;"
+        f"{mount}; {verb} {busy.name} -o {disk}/full.gbt --values --seconds 100; echo status $?;"
         f" {verb} check {disk}/full.gbt --json; echo status $?"
     )
     answer = subprocess.run([*own, script], capture_output=True, text=True, timeout=120, check=False, env=os.environ)

@@ -155,9 +155,9 @@ def test_a_callback_that_raises_ends_the_job_and_leaves_the_guest_running(machin
     assert machine.client.status().runstate == "running" and list(tmp_path.iterdir()) == []
 
 
-def test_methods_tell_their_arguments_and_what_they_do():
-    assert list(inspect.signature(Client.maps).parameters) == ["pid"]
-    assert list(inspect.signature(Client.resolve).parameters) == ["target", "by_page"]
+def test_methods_tell_their_arguments_and_what_they_do(machine):
+    assert list(inspect.signature(machine.client.maps).parameters) == ["pid"]
+    assert list(inspect.signature(machine.client.resolve).parameters) == ["target", "by_page"]
     assert "virtual memory areas" in Client.maps.__doc__
 
 
