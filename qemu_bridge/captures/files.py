@@ -29,14 +29,12 @@ from ..errors import UsageError
 from ..host.plain_file import open_plain, read_plain
 from ..memory.addresses import PAGE_SIZE
 from ..memory.ram import GuestRam
+from ..wire.capture_names import MANIFEST, OWNERS, PAGE_MAP, RAM
 from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
 from ..wire.records import Grade, Owner
 
 FORMAT, VERSION = "glassbox-capture", 1
-MANIFEST, RAM, PAGE_MAP, OWNERS, SYMBOLS, CONSOLE = (
-    "manifest.json", "ram", "page_map.npy", "owners.json", "symbols", "console.log",
-)  # fmt: skip
 PIECE = 4 << 20
 """Bytes of RAM that are read, checked and written at a time."""
 _MAX_JSON = 64 << 20

@@ -27,21 +27,10 @@ from ..errors import GlassBoxError, GuestError, HostError, NoTypesError, UsageEr
 from ..kernel.symbols import KernelSymbols, cache
 from ..memory.addresses import RamLayout, format_size
 from ..memory.ram import GuestRam
+from ..wire.capture_names import CONSOLE, MANIFEST, OWNERS, PAGE_MAP, RAM, SYMBOLS
 from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from .files import (
-    CONSOLE,
-    FORMAT,
-    MANIFEST,
-    OWNERS,
-    PAGE_MAP,
-    RAM,
-    SYMBOLS,
-    VERSION,
-    file_checksum,
-    iter_pieces,
-    read_manifest,
-)
+from .files import FORMAT, VERSION, file_checksum, iter_pieces, read_manifest
 
 if TYPE_CHECKING:
     from ..client import Client

@@ -25,6 +25,7 @@ import msgspec
 from .. import errors
 from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
 from ..wire import connection
+from ..wire.capture_names import MANIFEST, OWNERS, PAGE_MAP, RAM
 from ..wire.connection import Connection
 from .config import MachineConfig, find_plugin, find_qemu
 from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
@@ -109,7 +110,7 @@ def capture_name(folder: Path) -> str:
     A capture that was replaced or changed gets another name, so that no client sees answers about the old one.
     """
     identity = [os.fsencode(folder.resolve())]
-    for part in ("manifest.json", "ram", "page_map.npy", "owners.json"):
+    for part in (MANIFEST, RAM, PAGE_MAP, OWNERS):
         with contextlib.suppress(OSError):
             found = os.lstat(folder / part)
             identity.append(f"{part} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode())

@@ -24,6 +24,7 @@ import msgspec
 
 from ..errors import BusyNameError, HostError, UnknownMachineError, UsageError
 from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
+from .capture_names import MANIFEST
 from .records import PROTOCOL_VERSION, Origin, Record
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -201,7 +202,7 @@ def write_connection(connection: Connection) -> None:
 
 def is_capture(name: str) -> bool:
     """Whether `name` is the path of a capture rather than a machine's name: it has a slash, or contains a manifest."""
-    return os.sep in name or Path(name, "manifest.json").is_file()
+    return os.sep in name or Path(name, MANIFEST).is_file()
 
 
 def find_connection(name: str) -> Connection:

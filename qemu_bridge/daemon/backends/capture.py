@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...captures.files import RAM, SYMBOLS
+from ...wire.capture_names import RAM, SYMBOLS
 from ...wire.records import Origin
 from .backend import NoShell, Shell
 from .image import RamImage

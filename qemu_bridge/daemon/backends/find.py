@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ...captures.files import RAM, read_manifest
+from ...captures.files import read_manifest
 from ...machine.config import MachineConfig
 from ...machine.requests import AttachRequest
 from ...memory.addresses import (
     RamLayout,
 )
+from ...wire.capture_names import RAM
 from .attached import find_qemu
 from .backend import Backend
 from .capture import Capture

@@ -9,11 +9,11 @@ import pytest
 from open_captures import let_go
 from support import booted, glassbox
 
-from qemu_bridge.captures import files as capture
 from qemu_bridge.captures.compare import Change, by_class, compare_pages, owners_that_came_and_went
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
+from qemu_bridge.wire import capture_names as capture
 from qemu_bridge.wire.capture_records import ClassDifference
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import Owner, PageClass

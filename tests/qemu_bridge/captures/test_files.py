@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from open_captures import READING_VERBS, ask, let_go
 from support import glassbox
 
-from qemu_bridge.captures import files as capture
 from qemu_bridge.captures.files import check_ram, read_manifest, read_page_map
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.kernel.symbols import cache
 from qemu_bridge.machine import launch
+from qemu_bridge.wire import capture_names as capture
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.page_map import ENTRY
 from qemu_bridge.wire.records import Grade

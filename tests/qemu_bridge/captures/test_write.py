@@ -13,12 +13,12 @@ import pytest
 from open_captures import end, let_go
 from support import glassbox, wait_until
 
-from qemu_bridge.captures import files as capture
 from qemu_bridge.captures.files import check_ram, read_manifest
 from qemu_bridge.captures.write import Hooks, write_capture
 from qemu_bridge.client import Client
 from qemu_bridge.errors import HostError
 from qemu_bridge.machine import launch
+from qemu_bridge.wire import capture_names as capture
 
 pytestmark = pytest.mark.guest
 
