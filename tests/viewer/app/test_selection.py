@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.wire.records import PageClass, TypeLayout
+from qemu_bridge.wire.records import Answer, PageClass, TypeLayout
 from viewer.app import navigation, selection
 
 
@@ -40,7 +40,7 @@ class Types:
     def type_layout(self, name):
         if name not in self.sizes:
             raise UsageError(f"no type {name}; type another")
-        return TypeLayout(name, self.sizes[name], ())
+        return Answer(TypeLayout(name, self.sizes[name], ()))
 
 
 @pytest.mark.parametrize(

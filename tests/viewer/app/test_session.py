@@ -9,6 +9,7 @@ import pytest
 from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
+from qemu_bridge.wire.records import Runstate
 from viewer.app import appearance, selection
 from viewer.app.highlighting import FoundPages
 from viewer.sources.queries import QueryResult
@@ -22,10 +23,10 @@ def put(state, topic, value, error=""):
 
 
 def test_results_change_the_state_once(screen):
-    put(screen.state, "runstate", "running")
+    put(screen.state, "runstate", Runstate.RUNNING)
     put(screen.state, "highlight", FoundPages("some pages", np.array([0x45]), False))
     screen.draw()
-    assert screen.state.runstate == "running"
+    assert screen.state.runstate is Runstate.RUNNING
     assert screen.state.highlight.title == "some pages" and screen.state.pin == 0x45000
     selection.select(screen.state, None)
     screen.draw()

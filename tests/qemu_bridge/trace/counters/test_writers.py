@@ -13,10 +13,10 @@ LAYOUT = RamLayout.from_rule("pc", 64 << 20)
 class Silent:
     """Nobody answers."""
 
-    def symbols(self, *_):
+    def sym(self, *_):
         raise MachineError("no answer; start it again")
 
-    processes = whose = symbols
+    ps = identify = sym
 
 
 def words(code, root):

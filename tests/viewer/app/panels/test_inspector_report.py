@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from qemu_bridge.wire.records import Owner, Place, PlaceMapping, SlabObject, Symbol
 from viewer.app import selection
