@@ -11,6 +11,8 @@ from qemu_bridge.client import AsyncClient
 from qemu_bridge.errors import MachineError, MachineGoneError, UnknownMachineError, UsageError
 from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent
 from qemu_bridge.wire.records import Runstate
+from qemu_bridge.wire.trace_records import ArmOptions
+from tcg_plugin.layout import Feature
 
 pytestmark = pytest.mark.guest
 
@@ -116,7 +118,7 @@ def test_its_methods_take_what_those_of_the_blocking_client_take(machine):
     async def run():
         async with AsyncClient.connect(machine.name) as client:
             result = await client.exec(["printf", "%s", os.fsdecode(b"\xff")])
-            armed = await client.trace_arm()
+            armed = await client.trace_arm(ArmOptions(features=Feature.HEAT))
             await client.trace_disarm()
             with pytest.raises(UsageError, match="cannot be waited for"):
                 await client.wait_for("asleep")

@@ -124,7 +124,7 @@ def _exact_items(state: ViewerState, query: str) -> Iterator[Item]:
         run = (lambda: navigation.jump(state, query)) if is_view else (lambda: go_to(state, query))
         yield Item(f"go to {query}", "view" if is_view else "address", run)
     answer = state.queries.result("symbols")
-    if answer is not None and answer.key == query and isinstance(answer.value, list):
+    if answer is not None and answer.key == query and isinstance(answer.value, (list, tuple)):
         for symbol in answer.value[:5]:
             if isinstance(symbol, Symbol):
                 yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
@@ -139,7 +139,7 @@ def _is_number(text: str) -> bool:
 
 def _target_items(state: ViewerState, query: str) -> Iterator[Item]:
     answer = state.queries.result("targets")
-    if answer is not None and answer.key == query and isinstance(answer.value, list):
+    if answer is not None and answer.key == query and isinstance(answer.value, (list, tuple)):
         for target in answer.value[:200]:
             yield Item(str(target), "target", partial(go_to, state, str(target)))
     if any(letter in query for letter in ":.") or query in ("all", "free", "kernel"):
@@ -155,7 +155,7 @@ def _named_items(state: ViewerState, commands: Commands) -> Iterator[Item]:
     for page_class in legend_classes(state.scene):
         yield Item(page_class.label, "class", partial(highlighting.highlight_class, state, page_class, fly=True))
     answer = state.queries.result("ps")
-    for process in answer.value if answer is not None and isinstance(answer.value, list) else ():
+    for process in answer.value if answer is not None and isinstance(answer.value, (list, tuple)) else ():
         if isinstance(process, Process):
             title = f"{process.name} ({process.pid})"
             yield Item(title, "process", partial(select_process, state, process, fly=True))

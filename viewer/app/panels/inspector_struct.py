@@ -52,7 +52,12 @@ def draw_struct(state: ViewerState, picked: PickResult, place: Place | None, pag
 
 def _draw_type_names(state: ViewerState) -> None:
     answer = state.queries.result("types")
-    if answer is None or answer.key != state.type_name or not state.type_name or not isinstance(answer.value, list):
+    if (
+        answer is None
+        or answer.key != state.type_name
+        or not state.type_name
+        or not isinstance(answer.value, (list, tuple))
+    ):
         return
     if [state.type_name] == answer.value or state.type_name in answer.value[:1]:
         return

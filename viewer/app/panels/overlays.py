@@ -47,7 +47,7 @@ def _infos(state: ViewerState) -> list[OverlayInfo]:
     if answer is None or answer.error:
         quiet("asking ..." if answer is None else plain(answer.error))
         return []
-    return answer.value if isinstance(answer.value, list) else []
+    return list(answer.value) if isinstance(answer.value, (list, tuple)) else []
 
 
 def _table(state: ViewerState, is_refresh: bool) -> OverlayTable | None:

@@ -49,7 +49,7 @@ def _rows(state: ViewerState) -> list[Process]:
         imgui.push_text_wrap_pos(0.0)
         imgui.text_colored(colour(WARN), plain(answer.error))
         imgui.pop_text_wrap_pos()
-    return answer.value if isinstance(answer.value, list) else []
+    return list(answer.value) if isinstance(answer.value, (list, tuple)) else []
 
 
 def _draw_row(state: ViewerState, process: Process) -> None:
@@ -87,7 +87,7 @@ def _draw_mappings(state: ViewerState) -> None:
     if answer is None or answer.key != pid:
         quiet("asking ...")
         return
-    if answer.error or not isinstance(answer.value, list):
+    if answer.error or not isinstance(answer.value, (list, tuple)):
         quiet(plain(answer.error))
         return
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
