@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..picture.legend import legend_classes
+from ..sources.queries import Topic
 from ..view.look import Mode as LookMode
 from ..view.palette import PALETTES
 from ..view.views import Mode, format_view
 from . import appearance, highlighting, navigation, selection
 from .key_names import key_name
-from .state import ViewerState
+from .state import RUNSTATE, ViewerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Command:
     keys: tuple[str, ...]
     run: Callable[[ViewerState], object]
 
+
+_GUEST: Topic[object] = Topic("guest")
 
 GESTURES = (
     ("drag", "turn (orbit), look around (fly), move (top)"),
@@ -95,8 +98,8 @@ def _freeze(state: ViewerState) -> None:
 
 def _guest(verb: str, done: str) -> Callable[[ViewerState], None]:
     def ask(state: ViewerState) -> None:
-        state.queries.ask("guest", lambda client: getattr(client, verb)())
-        state.queries.ask("runstate", lambda client: client.status().runstate)
+        state.queries.ask(_GUEST, lambda client: getattr(client, verb)())
+        state.queries.ask(RUNSTATE, lambda client: client.status().runstate)
         state.notify(done)
 
     return ask

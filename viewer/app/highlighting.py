@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from qemu_bridge.wire.records import PageClass
 
+from ..sources.queries import Topic
 from . import navigation
 from .search import pages_of
 from .state import PageGroup, ViewerState
@@ -23,6 +24,9 @@ class FoundPages:
     title: str
     pages: npt.NDArray[np.int64]
     fly: bool
+
+
+HIGHLIGHT: Topic[FoundPages] = Topic("highlight")
 
 
 def highlight_pages(state: ViewerState, title: str, pages: npt.NDArray[np.int64], *, fly: bool) -> None:
@@ -56,5 +60,5 @@ def highlight_target(state: ViewerState, target: str, title: str, *, fly: bool) 
     """Ask for the memory of a target; when the answer comes, it is highlighted."""
     count = state.scene.page_count
     state.queries.ask(
-        "highlight", lambda client: FoundPages(title, pages_of(client.resolve(target).value, count), fly), target
+        HIGHLIGHT, lambda client: FoundPages(title, pages_of(client.resolve(target).value, count), fly), target
     )

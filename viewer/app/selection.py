@@ -8,14 +8,22 @@ import numpy as np
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE
-from qemu_bridge.wire.records import TypeLayout
+from qemu_bridge.wire.records import Place, TypeLayout
 
+from ..sources.queries import Topic
 from ..view.inspector import guess_types
 from .pick import PickResult, describe_byte
 from .state import ViewerState
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
+
+PLACE: Topic[Place] = Topic("place")
+"""What the pinned byte belongs to; the key is its offset."""
+FOLLOW: Topic[Place] = Topic("follow")
+"""Where a pointer points, which is selected when it is known."""
+TYPE: Topic[TypeLayout | None] = Topic("type")
+"""The struct to read the pinned byte as; the key is the names asked for and the size."""
 
 
 def select(state: ViewerState, offset: int | None) -> None:
@@ -48,7 +56,7 @@ def ask_place(state: ViewerState) -> None:
     picked = pinned(state)
     if picked is not None and picked.physical is not None:
         place = f"{picked.physical:#x}"
-        state.queries.ask("place", lambda client: client.identify(place).value, state.pin)
+        state.queries.ask(PLACE, lambda client: client.identify(place).value, state.pin)
 
 
 def ask_type(state: ViewerState, names: tuple[str, ...], size: int) -> None:
@@ -65,7 +73,7 @@ def ask_type(state: ViewerState, names: tuple[str, ...], size: int) -> None:
                 return layout
         return None
 
-    state.queries.ask("type", first, (names, size))
+    state.queries.ask(TYPE, first, (names, size))
 
 
 def slab_types(state: ViewerState, cache: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import wgpu
 
@@ -26,7 +26,7 @@ from qemu_bridge.wire.records import Place, Runstate
 from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
-from ..sources.queries import Queries
+from ..sources.queries import Queries, Topic
 from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
 from ..view.look import Mode
@@ -34,14 +34,17 @@ from . import appearance, highlighting, navigation, selection
 from .highlighting import FoundPages
 from .refresh_policy import NEW_PAGES
 from .schedule import Schedule
-from .state import ViewerState
+from .state import RUNSTATE, ViewerState
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 PAGES_PER_FRAME = 1024
+_TITLE: Topic[str] = Topic("title")
 RETRY_S = 1.0
 
 
@@ -119,44 +122,40 @@ class Session:
         page_map = state.watcher.take_page_map()
         is_new_map = page_map is not None and state.scene.set_page_map(page_map)
         if is_new_map and state.queries.is_available and "Linux" not in state.source.title:
-            state.queries.ask("title", lambda _: state.source.refresh_title())
+            state.queries.ask(_TITLE, lambda _: state.source.refresh_title())
         state.scene.advance(state.source.ram.view, now)
         stale = state.scene.take_stale()
         return None if is_new_map else stale
 
     def apply_results(self) -> None:
         """Apply the results that came since the last frame."""
-        for topic, take in (
-            ("highlight", self._apply_highlight),
-            ("follow", self._apply_place),
-            ("runstate", self._apply_runstate),
-        ):
-            answer = self._state.queries.result(topic)
-            if answer is None or self._seen.get(topic) == answer.time_s:
-                continue
-            self._seen[topic] = answer.time_s
-            if answer.error:
-                self._state.notify(answer.error, is_problem=True)
-            else:
-                take(answer.value)
+        self._apply(highlighting.HIGHLIGHT, self._apply_highlight)
+        self._apply(selection.FOLLOW, self._apply_place)
+        self._apply(RUNSTATE, self._apply_runstate)
 
-    def _apply_highlight(self, found: object) -> None:
-        if not isinstance(found, FoundPages):
+    def _apply(self, topic: Topic[T], apply: Callable[[T], None]) -> None:
+        answer = self._state.queries.result(topic)
+        if answer is None or self._seen.get(topic) == answer.time_s:
             return
+        self._seen[topic] = answer.time_s
+        if answer.value is not None:
+            apply(answer.value)
+        elif answer.error:
+            self._state.notify(answer.error, is_problem=True)
+
+    def _apply_highlight(self, found: FoundPages) -> None:
         highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly)
         if len(found.pages) == 1:
             selection.select(self._state, int(found.pages[0]) << PAGE_SHIFT)
 
-    def _apply_place(self, place: object) -> None:
-        if isinstance(place, Place):
-            navigation.mark(self._state, "follow")
-            selection.select(self._state, int(place.ram_offset))
-            if not navigation.is_in_sight(self._state):
-                navigation.frame(self._state)
+    def _apply_place(self, place: Place) -> None:
+        navigation.mark(self._state, "follow")
+        selection.select(self._state, int(place.ram_offset))
+        if not navigation.is_in_sight(self._state):
+            navigation.frame(self._state)
 
-    def _apply_runstate(self, runstate: object) -> None:
-        if isinstance(runstate, Runstate):
-            self._state.runstate = runstate
+    def _apply_runstate(self, runstate: Runstate) -> None:
+        self._state.runstate = runstate
 
     # --- execution ---------------------------------------------------------------------------------------
 

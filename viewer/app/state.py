@@ -22,7 +22,7 @@ from qemu_bridge.wire.records import Runstate
 from ..picture.legend_entries import LegendEntryCache
 from ..render.histogram import ByteHistogram
 from ..render.scene import Scene
-from ..sources.queries import Queries
+from ..sources.queries import Queries, Topic
 from ..sources.source import Source
 from ..sources.watcher import MemoryWatcher
 from ..view.views import View
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _MESSAGES = 100
 _MESSAGE_S = 8.0
+RUNSTATE: Topic[Runstate] = Topic("runstate")
 
 
 @dataclass(frozen=True, slots=True)

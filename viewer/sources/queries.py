@@ -3,8 +3,10 @@
 A query has a topic. Of two about one topic only the newer is sent, and the last result stays until the next one comes. A
 panel asks, and looks frame by frame whether there is a result::
 
-    queries.ask("ps", lambda client: client.ps().value)
-    found = queries.result("ps")     # None until there is one
+    PROCESSES: Topic[tuple[Process, ...]] = Topic("ps")
+
+    queries.ask(PROCESSES, lambda client: client.ps().value)
+    found = queries.result(PROCESSES)     # None until there is one
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from qemu_bridge.errors import GlassBoxError, MachineError
 
@@ -24,16 +26,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Query = Callable[["Client"], object]
-"""Takes a client and returns the result."""
+T = TypeVar("T")
+
+
+class Topic(str, Generic[T]):
+    """Name of a topic whose results are `T`: whoever asks and whoever looks are held to one type."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class QueryResult:
-    """A value, or the error; `key` is what was given to `ask`, `time_s` on the monotonic clock."""
+class QueryResult(Generic[T]):
+    """A value, None where there is an error; `key` is what was given to `ask`, `time_s` on the monotonic clock."""
 
     key: object
-    value: object
+    value: T | None
     error: str
     time_s: float
 
@@ -45,9 +52,9 @@ class Queries:
         """`connect` makes a client, on the thread; None where there is no daemon."""
         self._connect, self._wake = connect, wake
         self._condition = threading.Condition()
-        self._waiting: dict[str, tuple[object, Query]] = {}
+        self._waiting: dict[str, tuple[object, Callable[[Client], Any]]] = {}
         self._asking = ""
-        self._results: dict[str, QueryResult] = {}
+        self._results: dict[str, QueryResult[Any]] = {}
         self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name="viewer-queries", daemon=True)
 
@@ -68,8 +75,8 @@ class Queries:
         if self._thread.ident is not None:
             self._thread.join(timeout=0.5)
 
-    def ask(self, topic: str, query: Query, key: object = None) -> None:
-        """Send `query` soon; one of the same topic that still waits is dropped."""
+    def ask(self, topic: Topic[T], query: Callable[[Client], T], key: object = None) -> None:
+        """Send `query` soon, which takes a client and returns the result; one of the same topic that still waits is dropped."""
         with self._condition:
             if self._connect is None:
                 self._results[topic] = QueryResult(
@@ -79,15 +86,15 @@ class Queries:
             self._waiting[topic] = (key, query)
             self._condition.notify()
 
-    def result(self, topic: str) -> QueryResult | None:
+    def result(self, topic: Topic[T]) -> QueryResult[T] | None:
         """The last result of a topic; None until there is one."""
         return self._results.get(topic)
 
-    def forget(self, topic: str) -> None:
+    def forget(self, topic: Topic[Any]) -> None:
         """Drop the result of a topic."""
         self._results.pop(topic, None)
 
-    def is_pending(self, topic: str) -> bool:
+    def is_pending(self, topic: Topic[Any]) -> bool:
         """Whether a result is to come."""
         return topic in self._waiting or self._asking == topic
 
@@ -102,7 +109,7 @@ class Queries:
             with contextlib.suppress(Exception):
                 client.close()
 
-    def _take(self) -> tuple[str, object, Query] | None:
+    def _take(self) -> tuple[str, object, Callable[[Client], Any]] | None:
         with self._condition:
             self._condition.wait_for(lambda: self._is_stopped or self._waiting)
             if self._is_stopped:
@@ -111,9 +118,9 @@ class Queries:
             key, query = self._waiting.pop(topic)
             return topic, key, query
 
-    def _put(self, client: Client | None, topic: str, key: object, query: Query) -> Client | None:
+    def _put(self, client: Client | None, topic: str, key: object, query: Callable[[Client], Any]) -> Client | None:
         assert self._connect is not None
-        value: object = None
+        value = None
         error = ""
         try:
             client = client if client is not None else self._connect()

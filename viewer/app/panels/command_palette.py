@@ -10,7 +10,7 @@ from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.ram import GuestRam
-from qemu_bridge.wire.records import Process, Symbol
+from qemu_bridge.wire.records import Symbol
 from viewer.app import highlighting, navigation
 from viewer.app.commands import Command, Commands
 from viewer.app.highlighting import FoundPages
@@ -18,9 +18,10 @@ from viewer.app.key_names import key_name
 from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
 from viewer.app.state import ViewerState
 from viewer.picture.legend import legend_classes
+from viewer.sources.queries import Topic
 
 from .layout import Layout
-from .processes import select_process
+from .processes import PROCESSES, select_process
 from .theme import QUIET, colour, packed, plain, quiet
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 620.0
 _MOST_LINES = 14
+_TARGETS: Topic[tuple[str, ...]] = Topic("targets")
+_SYMBOLS: Topic[tuple[Symbol, ...]] = Topic("symbols")
 
 
 def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
@@ -88,7 +91,7 @@ def _draw_items(items: list[Item], chosen: int) -> Item | None:
 
 
 def _ask_names(state: ViewerState) -> None:
-    state.queries.ask("ps", lambda client: client.ps().value)
+    state.queries.ask(PROCESSES, lambda client: client.ps().value)
     state.bookmarks.reload()
 
 
@@ -96,8 +99,8 @@ def _ask_matches(state: ViewerState) -> None:
     # What the daemon finds under that name; of several queries only the newest is sent.
     query = state.command_palette.query.strip()
     if len(query) >= 2 and query[0] not in '"' and not query.startswith(("x:", "r:")):
-        state.queries.ask("targets", lambda client: client.targets(query).value, query)
-        state.queries.ask("symbols", lambda client: client.sym(query).value, query)
+        state.queries.ask(_TARGETS, lambda client: client.targets(query).value, query)
+        state.queries.ask(_SYMBOLS, lambda client: client.sym(query).value, query)
 
 
 def find_items(state: ViewerState, commands: Commands) -> list[Item]:
@@ -123,11 +126,10 @@ def _exact_items(state: ViewerState, query: str) -> Iterator[Item]:
         is_view = query.startswith("yaw=") or "distance=" in query
         run = (lambda: navigation.jump(state, query)) if is_view else (lambda: go_to(state, query))
         yield Item(f"go to {query}", "view" if is_view else "address", run)
-    answer = state.queries.result("symbols")
-    if answer is not None and answer.key == query and isinstance(answer.value, (list, tuple)):
-        for symbol in answer.value[:5]:
-            if isinstance(symbol, Symbol):
-                yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
+    answer = state.queries.result(_SYMBOLS)
+    if answer is not None and answer.key == query:
+        for symbol in (answer.value or ())[:5]:
+            yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
 
 
 def _is_number(text: str) -> bool:
@@ -138,10 +140,10 @@ def _is_number(text: str) -> bool:
 
 
 def _target_items(state: ViewerState, query: str) -> Iterator[Item]:
-    answer = state.queries.result("targets")
-    if answer is not None and answer.key == query and isinstance(answer.value, (list, tuple)):
-        for target in answer.value[:200]:
-            yield Item(str(target), "target", partial(go_to, state, str(target)))
+    answer = state.queries.result(_TARGETS)
+    if answer is not None and answer.key == query:
+        for target in (answer.value or ())[:200]:
+            yield Item(target, "target", partial(go_to, state, target))
     if any(letter in query for letter in ":.") or query in ("all", "free", "kernel"):
         yield Item(f"go to {query}", "target", lambda: go_to(state, query))
 
@@ -154,11 +156,10 @@ def _named_items(state: ViewerState, commands: Commands) -> Iterator[Item]:
         yield Item(name, "bookmark", partial(navigation.jump, state, view))
     for page_class in legend_classes(state.scene):
         yield Item(page_class.label, "class", partial(highlighting.highlight_class, state, page_class, fly=True))
-    answer = state.queries.result("ps")
-    for process in answer.value if answer is not None and isinstance(answer.value, (list, tuple)) else ():
-        if isinstance(process, Process):
-            title = f"{process.name} ({process.pid})"
-            yield Item(title, "process", partial(select_process, state, process, fly=True))
+    answer = state.queries.result(PROCESSES)
+    for process in (answer is not None and answer.value) or ():
+        title = f"{process.name} ({process.pid})"
+        yield Item(title, "process", partial(select_process, state, process, fly=True))
 
 
 def _runner(command: Command, state: ViewerState) -> Callable[[], None]:
@@ -179,7 +180,7 @@ def go_to(state: ViewerState, query: str) -> None:
             raise UsageError(f"{query!r} is not found in this guest; see docs/targets.md for what can be written")
         return FoundPages(query, pages_of(memory, count), True)
 
-    state.queries.ask("highlight", ask, query)
+    state.queries.ask(highlighting.HIGHLIGHT, ask, query)
 
 
 def find_in_ram(state: ViewerState, query: str) -> None:
@@ -193,4 +194,4 @@ def find_in_ram(state: ViewerState, query: str) -> None:
         more = "" if found.is_complete else "or more "
         return FoundPages(f"{query}: {len(found.offsets)} {more}places", found.pages(), True)
 
-    state.queries.ask("highlight", look, query)
+    state.queries.ask(highlighting.HIGHLIGHT, look, query)

@@ -25,8 +25,8 @@ def draw(state: ViewerState) -> None:
         quiet("Click on a brick to inspect it, or press / and search.")
         return
     offset = (picked.page << 12) + picked.offset
-    answer = state.queries.result("place")
-    place = answer.value if answer is not None and answer.key == offset and isinstance(answer.value, Place) else None
+    answer = state.queries.result(selection.PLACE)
+    place = answer.value if answer is not None and answer.key == offset else None
     _draw_head(state, picked, place)
     if answer is not None and answer.key == offset and answer.error:
         imgui.push_text_wrap_pos(0.0)
@@ -85,7 +85,7 @@ def _draw_head(state: ViewerState, picked: PickResult, place: Place | None) -> N
 
 def _draw_place(state: ViewerState, place: Place | None) -> None:
     if place is None:
-        quiet("asking ..." if state.queries.is_pending("place") else "no daemon to query")
+        quiet("asking ..." if state.queries.is_pending(selection.PLACE) else "no daemon to query")
         return
     for line in place_lines(place):
         name, _, words = line.partition("  ")

@@ -8,11 +8,13 @@ from qemu_bridge.wire.records import Place, SlabObject, TypeLayout
 from viewer.app import selection
 from viewer.app.pick import PickResult
 from viewer.app.state import ViewerState
+from viewer.sources.queries import Topic
 from viewer.view.inspector import FieldValue, decode_struct
 
 from .theme import ACCENT, TEXT, colour, plain, quiet
 
 _MOST_FIELDS = 400
+_TYPE_NAMES: Topic[tuple[str, ...]] = Topic("types")
 
 
 def draw_struct(state: ViewerState, picked: PickResult, place: Place | None, page: bytes) -> None:
@@ -23,7 +25,7 @@ def draw_struct(state: ViewerState, picked: PickResult, place: Place | None, pag
     if changed:
         state.type_name = typed.strip()[:80]
         part = state.type_name
-        state.queries.ask("types", lambda client: client.type_names(part).value, part)
+        state.queries.ask(_TYPE_NAMES, lambda client: client.type_names(part).value, part)
     _draw_type_names(state)
     names = (
         selection.slab_types(state, slab.cache) if slab is not None else (state.type_name,) if state.type_name else ()
@@ -32,13 +34,13 @@ def draw_struct(state: ViewerState, picked: PickResult, place: Place | None, pag
         quiet("Not in a slab: type a struct's name to read the byte as one.")
         return
     size = slab.size if slab is not None and not state.type_name else 0
-    answer = state.queries.result("type")
+    answer = state.queries.result(selection.TYPE)
     if answer is None or answer.key != (names, size):
-        if not state.queries.is_pending("type"):
+        if not state.queries.is_pending(selection.TYPE):
             selection.ask_type(state, names, size)
         quiet("asking ...")
         return
-    if not isinstance(answer.value, TypeLayout):
+    if answer.value is None:
         quiet(plain(answer.error or f"this kernel has no struct like {names[0]}; type another name"))
         return
     fields = struct_fields(state, picked, slab, page, answer.value)
@@ -51,15 +53,10 @@ def draw_struct(state: ViewerState, picked: PickResult, place: Place | None, pag
 
 
 def _draw_type_names(state: ViewerState) -> None:
-    answer = state.queries.result("types")
-    if (
-        answer is None
-        or answer.key != state.type_name
-        or not state.type_name
-        or not isinstance(answer.value, (list, tuple))
-    ):
+    answer = state.queries.result(_TYPE_NAMES)
+    if answer is None or answer.key != state.type_name or not state.type_name or not answer.value:
         return
-    if [state.type_name] == answer.value or state.type_name in answer.value[:1]:
+    if state.type_name == answer.value[0]:
         return
     for number, name in enumerate(answer.value[:6]):
         if number:
@@ -113,4 +110,4 @@ def _draw_fields(state: ViewerState, fields: list[FieldValue], inside: int) -> N
 def follow(state: ViewerState, virtual: int) -> None:
     """Select what a kernel pointer points at."""
     state.notify(f"following {virtual:#x}")
-    state.queries.ask("follow", lambda client: client.identify(f"va:{virtual:#x}").value, virtual)
+    state.queries.ask(selection.FOLLOW, lambda client: client.identify(f"va:{virtual:#x}").value, virtual)

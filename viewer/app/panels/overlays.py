@@ -10,11 +10,14 @@ from imgui_bundle import imgui
 from qemu_bridge.wire.records import OverlayInfo, OverlayTable
 from viewer.app import highlighting
 from viewer.app.state import ViewerState
+from viewer.sources.queries import Topic
 
 from .theme import WARN, colour, plain, quiet
 
 _MOST_ROWS = 20_000
 _REFRESH_S = 5.0
+_OVERLAYS: Topic[tuple[OverlayInfo, ...]] = Topic("overlays")
+_TABLE: Topic[OverlayTable] = Topic("overlay")
 
 
 def draw(state: ViewerState) -> None:
@@ -39,30 +42,30 @@ def draw(state: ViewerState) -> None:
         _draw_table(state, table)
 
 
-def _infos(state: ViewerState) -> list[OverlayInfo]:
-    answer = state.queries.result("overlays")
+def _infos(state: ViewerState) -> tuple[OverlayInfo, ...]:
+    answer = state.queries.result(_OVERLAYS)
     is_old = answer is None or (answer.error and time.monotonic() - answer.time_s > _REFRESH_S)
-    if is_old and not state.queries.is_pending("overlays"):
-        state.queries.ask("overlays", lambda client: client.overlays().value)
+    if is_old and not state.queries.is_pending(_OVERLAYS):
+        state.queries.ask(_OVERLAYS, lambda client: client.overlays().value)
     if answer is None or answer.error:
         quiet("asking ..." if answer is None else plain(answer.error))
-        return []
-    return list(answer.value) if isinstance(answer.value, (list, tuple)) else []
+        return ()
+    return answer.value or ()
 
 
 def _table(state: ViewerState, is_refresh: bool) -> OverlayTable | None:
     name = state.overlay_name
-    answer = state.queries.result("overlay")
+    answer = state.queries.result(_TABLE)
     is_other = answer is None or answer.key != name
-    if (is_other or is_refresh) and not state.queries.is_pending("overlay"):
-        state.queries.ask("overlay", lambda client: client.overlay(name).value, name)
+    if (is_other or is_refresh) and not state.queries.is_pending(_TABLE):
+        state.queries.ask(_TABLE, lambda client: client.overlay(name).value, name)
     if answer is None or answer.key != name:
         quiet("asking ...")
         return None
     if answer.error:
         imgui.text_colored(colour(WARN), plain(answer.error))
         return None
-    return answer.value if isinstance(answer.value, OverlayTable) else None
+    return answer.value
 
 
 def _draw_table(state: ViewerState, table: OverlayTable) -> None:

@@ -10,11 +10,14 @@ from qemu_bridge.wire.records import MemoryMapping, Process
 from viewer.app import highlighting
 from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes
+from viewer.sources.queries import Topic
 
 from .theme import WARN, colour, plain, quiet
 
 REFRESH_S = 3.0
 _MOST_ROWS = 5000
+PROCESSES: Topic[tuple[Process, ...]] = Topic("ps")
+_MAPPINGS: Topic[tuple[MemoryMapping, ...]] = Topic("maps")
 
 
 def draw(state: ViewerState) -> None:
@@ -37,19 +40,19 @@ def draw(state: ViewerState) -> None:
         _draw_mappings(state)
 
 
-def _rows(state: ViewerState) -> list[Process]:
-    answer = state.queries.result("ps")
+def _rows(state: ViewerState) -> tuple[Process, ...]:
+    answer = state.queries.result(PROCESSES)
     is_old = answer is None or time.monotonic() - answer.time_s > REFRESH_S
-    if is_old and not state.queries.is_pending("ps"):
-        state.queries.ask("ps", lambda client: client.ps().value)
+    if is_old and not state.queries.is_pending(PROCESSES):
+        state.queries.ask(PROCESSES, lambda client: client.ps().value)
     if answer is None:
         quiet("asking ...")
-        return []
+        return ()
     if answer.error:
         imgui.push_text_wrap_pos(0.0)
         imgui.text_colored(colour(WARN), plain(answer.error))
         imgui.pop_text_wrap_pos()
-    return list(answer.value) if isinstance(answer.value, (list, tuple)) else []
+    return answer.value or ()
 
 
 def _draw_row(state: ViewerState, process: Process) -> None:
@@ -75,19 +78,19 @@ def select_process(state: ViewerState, process: Process, *, fly: bool) -> None:
     is_kernel = process.page_table is None
     target = f"pid:{process.pid}" + ("/kernelstack" if is_kernel else "")
     highlighting.highlight_target(state, target, f"{process.name} ({process.pid})", fly=fly)
-    state.queries.ask("maps", lambda client: client.maps(process.pid).value, process.pid)
+    state.queries.ask(_MAPPINGS, lambda client: client.maps(process.pid).value, process.pid)
 
 
 def _draw_mappings(state: ViewerState) -> None:
-    answer = state.queries.result("maps")
+    answer = state.queries.result(_MAPPINGS)
     pid = state.mapping_pid
-    if (answer is None or answer.key != pid) and not state.queries.is_pending("maps"):
-        state.queries.ask("maps", lambda client: client.maps(pid).value, pid)
+    if (answer is None or answer.key != pid) and not state.queries.is_pending(_MAPPINGS):
+        state.queries.ask(_MAPPINGS, lambda client: client.maps(pid).value, pid)
     imgui.separator_text(f"memory areas of process {pid}")
     if answer is None or answer.key != pid:
         quiet("asking ...")
         return
-    if answer.error or not isinstance(answer.value, (list, tuple)):
+    if answer.value is None:
         quiet(plain(answer.error))
         return
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit

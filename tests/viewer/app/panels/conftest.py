@@ -80,8 +80,8 @@ def put(state) -> Callable[..., None]:
 def results(state, put) -> None:
     """Results for every tab."""
     process = Process(1, 0, 0, "S", "in##it", "/sbin/init %s", 4096, 1, 200)
-    put("ps", [process, Process(2, 0, 0, "S", "kthreadd", "", None, 1, 0)])
-    put("maps", [MemoryMapping(0x1000, 0x2000, "r-xp", 0, "0:1", 5, "/bin/x")], 1)
-    put("overlays", [OverlayInfo("slabs", "s", ("name",), "built in")])
+    put("ps", (process, Process(2, 0, 0, "S", "kthreadd", "", None, 1, 0)))
+    put("maps", (MemoryMapping(0x1000, 0x2000, "r-xp", 0, "0:1", 5, "/bin/x"),), 1)
+    put("overlays", (OverlayInfo("slabs", "s", ("name",), "built in"),))
     put("overlay", OverlayTable("slabs", ("name", "cache:#x"), ({"name": "dentry", "cache": 5},), True, ()), "slabs")
     state.mapping_pid = 1

@@ -34,7 +34,7 @@ def test_a_query_finds_commands_addresses_bytes_and_views(state, put, results):
     assert titles(state, '"root') == ['find "root in RAM']
     assert titles(state, "yaw=1")[0] == "go to yaw=1"
     assert "in##it (1)" in titles(state, "in##it")
-    put("symbols", [Symbol("schedule", 0xFFFFFFFF81000000, "T")], "sched")
+    put("symbols", (Symbol("schedule", 0xFFFFFFFF81000000, "T"),), "sched")
     assert titles(state, "sched")[0] == "schedule"
 
 
