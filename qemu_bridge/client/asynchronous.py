@@ -13,13 +13,13 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
 import zmq.asyncio
 
-from ..errors import MachineError, MachineGoneError, PageMapOverwrittenError
+from ..errors import MachineError, MachineGoneError
 from ..host.tasks import TaskSet
 from ..wire import messages
 from ..wire.connection import Connection
@@ -153,8 +153,11 @@ class AsyncClient(Operations, LocalMachine):
         """As `Client.exec`."""
         return self.call_async(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
-    async def events(self) -> AsyncIterator[AnyEvent]:
+    def events(self) -> AsyncIterator[AnyEvent]:
         """Yield the machine's events, the current state first, the machine's end last."""
+        return self._events()
+
+    async def _events(self) -> AsyncGenerator[AnyEvent, None]:
         with self._context.socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
@@ -175,8 +178,8 @@ class AsyncClient(Operations, LocalMachine):
         """As `Client.wait_for`."""
         validate_condition(condition)
         try:
-            async with asyncio.timeout(timeout_s):
-                async for event in self.events():
+            async with asyncio.timeout(timeout_s), contextlib.aclosing(self._events()) as events:
+                async for event in events:
                     if matches(event, condition):
                         return event
         except TimeoutError:
@@ -188,10 +191,7 @@ class AsyncClient(Operations, LocalMachine):
     async def page_map(self) -> Answer[PageMap]:
         """A fresh page map, all of one generation."""
         for _ in range(PAGE_MAP_TRIES):
-            header = await self.refresh_page_map()
-            try:
-                page_map = self._page_map_file.read(header.value, header.grade, header.skipped)
-            except PageMapOverwrittenError:
-                continue
-            return Answer(page_map, header.grade, header.epoch, header.skipped, header.elapsed_s)
+            answer = self._read_page_map(await self.refresh_page_map())
+            if answer is not None:
+                return answer
         raise MachineError("other clients refresh the page map faster than it can be read; ask again")

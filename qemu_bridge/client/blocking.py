@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
 
-from ..errors import GlassBoxError, MachineError, MachineGoneError, PageMapOverwrittenError
+from ..errors import GlassBoxError, MachineError, MachineGoneError
 from ..wire import messages
 from ..wire.connection import Connection
 from ..wire.event_records import AnyEvent, ExitedEvent
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from ..trace.counters.writers import LastWriter
     from ..wire.page_map import PageMap
 
-_LIVENESS_MS = 250
-_EVENTS_LIVENESS_MS = 1000
+_LIVENESS_MS, _EVENTS_LIVENESS_MS = 250, 1000
 """The daemon announces its end; polling only detects one that was killed."""
 PAGE_MAP_TRIES = 8
 
@@ -186,12 +186,15 @@ class Client(Operations, LocalMachine):
 
     def events(self) -> Iterator[AnyEvent]:
         """Yield the machine's events, the current state first, the machine's end last."""
+        return self._events_until(math.inf)
+
+    def _events_until(self, deadline: float) -> Generator[AnyEvent, None, None]:
         with shared_context().socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
             socket.connect(self.connection.events)
-            while True:
-                if socket.poll(_EVENTS_LIVENESS_MS):
+            while (left_s := deadline - time.monotonic()) > 0:
+                if socket.poll(int(min(left_s * 1e3 + 1, _EVENTS_LIVENESS_MS))):
                     event = decode_event(socket.recv_multipart()[1])
                 elif self.is_alive():
                     continue
@@ -209,19 +212,9 @@ class Client(Operations, LocalMachine):
         `UsageError` for another word.
         """
         validate_condition(condition)
-        deadline = time.monotonic() + timeout_s
-        with shared_context().socket(zmq.SUB) as socket:
-            socket.linger = 0
-            socket.subscribe(b"")
-            socket.connect(self.connection.events)
-            while (left_s := deadline - time.monotonic()) > 0:
-                if socket.poll(min(int(left_s * 1e3) + 1, _EVENTS_LIVENESS_MS)):
-                    event = decode_event(socket.recv_multipart()[1])
-                elif self.is_alive():
-                    continue
-                else:
-                    event = ExitedEvent(self.name, time.time(), self._how_it_ended())
-                if event is not None and matches(event, condition):
+        with contextlib.closing(self._events_until(time.monotonic() + timeout_s)) as events:
+            for event in events:
+                if matches(event, condition):
                     return event
                 if isinstance(event, ExitedEvent):
                     raise MachineGoneError(f"machine {self.name!r} ended during the wait ({event.reason})")
@@ -230,12 +223,9 @@ class Client(Operations, LocalMachine):
     def page_map(self) -> Answer[PageMap]:
         """A fresh page map, all of one generation."""
         for _ in range(PAGE_MAP_TRIES):
-            header = self.refresh_page_map()
-            try:
-                page_map = self._page_map_file.read(header.value, header.grade, header.skipped)
-            except PageMapOverwrittenError:
-                continue
-            return Answer(page_map, header.grade, header.epoch, header.skipped, header.elapsed_s)
+            answer = self._read_page_map(self.refresh_page_map())
+            if answer is not None:
+                return answer
         raise MachineError("other clients refresh the page map faster than it can be read; ask again")
 
     def heat(self) -> Heat:

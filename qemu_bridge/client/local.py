@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from ..errors import MachineGoneError
+from ..errors import MachineGoneError, PageMapOverwrittenError
 from ..wire import connection as connections
 from ..wire.connection import Connection
+from ..wire.records import Answer, PageMapHeader
 
 # Most commands never read RAM, and NumPy takes longer to load than they take to run.
 if TYPE_CHECKING:
     from ..memory.ram import GuestRam
-    from ..wire.page_map import PageMapFile
+    from ..wire.page_map import PageMap, PageMapFile
 
 
 @functools.cache
@@ -96,6 +97,14 @@ class LocalMachine:
         from ..wire.page_map import PageMapFile
 
         return PageMapFile.attach(Path(self.connection.page_map_path))
+
+    def _read_page_map(self, header: Answer[PageMapHeader]) -> Answer[PageMap] | None:
+        """The page map that `header` announces; None where a newer one has overwritten it."""
+        try:
+            page_map = self._page_map_file.read(header.value, header.grade, header.skipped)
+        except PageMapOverwrittenError:
+            return None
+        return Answer(page_map, header.grade, header.epoch, header.skipped, header.elapsed_s)
 
     def cpu_seconds(self) -> float | None:
         """CPU time of QEMU so far, in seconds; None unless the daemon started QEMU. No round trip.
