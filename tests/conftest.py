@@ -21,6 +21,7 @@ from qemu_bridge.errors import ImageError, MachineError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
+from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire import connection
 
 
@@ -91,6 +92,15 @@ def each_machine(request: pytest.FixtureRequest) -> Machine:
     """The session's guest, then the one on Linux 6.12: for what must hold on either side of `symbols.releases`."""
     found: Machine = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def control(machine: Machine) -> Iterator[TraceControl]:
+    """The shared file of the trace of `machine`, disarmed again afterwards."""
+    found = TraceControl(Path(machine.client.connection.trace_path))
+    yield found
+    machine.client.trace_disarm()
+    found.close()
 
 
 @pytest.fixture

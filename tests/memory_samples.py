@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.memory.ram import GuestRam
 
@@ -230,3 +232,22 @@ def small_kernel(
     memory.map_bytes(root, KERNEL_DATA, data)
     values |= {"SYMBOL(init_top_pgt)": f"{_IMAGE_BASE + root:x}", "NUMBER(phys_base)": 0, "KERNELOFFSET": "0"}
     memory.write(note_at, vmcoreinfo_note(values))
+
+
+SIZES_AND_ORDERS = [
+    (1 << 18, None),
+    (3 << 18, None),
+    (1 << 21, 7),
+    (5 << 20, None),
+    ((1 << 18) + 4099, None),
+    (100, None),
+    (1 << 18, 8),
+]
+"""Bytes of RAM and the order of the curve to draw them on; None for the smallest that holds them."""
+
+
+def some_bytes(size: int, seed: int = 1) -> np.ndarray:
+    """Random bytes, a third of them 0."""
+    values = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
+    values[values < 90] = 0
+    return values

@@ -33,14 +33,6 @@ def machine(image):
         yield found
 
 
-@pytest.fixture
-def control(machine):
-    found = TraceControl(Path(machine.client.connection.trace_path))
-    yield found
-    machine.client.trace_disarm()
-    found.close()
-
-
 def hmp(machine, line):
     return machine.client.qmp("human-monitor-command", {"command-line": line})
 

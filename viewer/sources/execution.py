@@ -17,7 +17,6 @@ from .queries import Queries, Topic
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
-    from qemu_bridge.trace.counters.writers import LastWriter
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ PERIOD_S = 0.25
 HALF_LIFE_S = 2.0
 ASK_S = 0.5
 """The last writer of a page is asked for no more often."""
-_WRITER: Topic[LastWriter | None] = Topic("writer")
+_WRITER: Topic[str] = Topic("writer")
 
 
 class ExecutionWatch:
@@ -68,11 +67,11 @@ class ExecutionWatch:
         is_other = self._asked is None or self._asked[0] != page
         if key != self._asked and (is_other or time.monotonic() - self._asked_s > ASK_S):
             self._asked, self._asked_s = key, time.monotonic()
-            queries.ask(_WRITER, lambda client: client.name_writer(writer), key)
+            queries.ask(_WRITER, lambda client: str(client.name_writer(writer)), key)
         answer = queries.result(_WRITER)
         if answer is None or not isinstance(answer.key, tuple) or answer.key[0] != page:
             return ["…"]
-        return [answer.error or str(answer.value)]
+        return [answer.value or answer.error]
 
     def _run(self) -> None:
         try:

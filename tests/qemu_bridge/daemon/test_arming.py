@@ -37,15 +37,6 @@ def machine(image):
 
 
 @pytest.fixture
-def control(machine):
-    """The shared file of `machine`, disarmed again afterwards."""
-    found = TraceControl(Path(machine.client.connection.trace_path))
-    yield found
-    machine.client.trace_disarm()
-    found.close()
-
-
-@pytest.fixture
 def sleeper():
     """A process that calls itself a reader and reads nothing."""
     with subprocess.Popen(["sleep", "1000"]) as process:

@@ -7,16 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from memory_samples import SIZES_AND_ORDERS, some_bytes
 
 from qemu_bridge.errors import GraphicsError
 from viewer.render.dense_grid import VoxelGrid
 from viewer.view.curve import voxelise
-
-
-def some_bytes(size, seed=1):
-    values = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
-    values[values < 90] = 0
-    return values
 
 
 def coarsened(values, k):
@@ -26,18 +21,7 @@ def coarsened(values, k):
     return padded.reshape(-1, 8**k).max(axis=1)
 
 
-@pytest.mark.parametrize(
-    ("size", "order"),
-    [
-        (1 << 18, None),
-        (3 << 18, None),
-        (1 << 21, 7),
-        (5 << 20, None),
-        ((1 << 18) + 4099, None),
-        (100, None),
-        (1 << 18, 8),
-    ],
-)
+@pytest.mark.parametrize(("size", "order"), SIZES_AND_ORDERS)
 def test_grid_equals_the_reference(device, size, order):
     ram = some_bytes(size)
     grid = VoxelGrid(device, size, order)

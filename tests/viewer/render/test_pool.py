@@ -7,17 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from memory_samples import SIZES_AND_ORDERS, some_bytes
 
 from qemu_bridge.errors import GraphicsError, UsageError
 from viewer.render.dense_grid import VoxelGrid
 from viewer.render.pool import PagePool, coarsen, find_runs, pyramid_words
 from viewer.view.curve import page_states, to_xyz, voxelise
-
-
-def some_bytes(size, seed=1):
-    values = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
-    values[values < 90] = 0
-    return values
 
 
 def filled(device, ram, order=None):
@@ -26,18 +21,7 @@ def filled(device, ram, order=None):
     return pool
 
 
-@pytest.mark.parametrize(
-    ("size", "order"),
-    [
-        (1 << 18, None),
-        (3 << 18, None),
-        (1 << 21, 7),
-        (5 << 20, None),
-        ((1 << 18) + 4099, None),
-        (100, None),
-        (1 << 18, 8),
-    ],
-)
+@pytest.mark.parametrize(("size", "order"), SIZES_AND_ORDERS)
 def test_bricks_equal_the_dense_grid_and_the_reference(device, size, order):
     ram = some_bytes(size, size)
     pool, grid = filled(device, ram, order), VoxelGrid(device, size, order)

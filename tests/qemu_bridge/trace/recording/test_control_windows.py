@@ -1,13 +1,11 @@
 """What a window leaves out, when it opens and when it closes: filters, triggers, limits, registers."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 from support import booted, wait_until
 from trace_consumer import Consumer, block_ids, items, u64
 
-from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import Event, Feature, Scope, State
 
@@ -18,14 +16,6 @@ pytestmark = pytest.mark.guest
 def machine(image):
     with booted("windows", image) as found:
         yield found
-
-
-@pytest.fixture
-def control(machine):
-    found = TraceControl(Path(machine.client.connection.trace_path))
-    yield found
-    machine.client.trace_disarm()
-    found.close()
 
 
 @pytest.fixture
