@@ -133,8 +133,8 @@ class RingReader:
         self.control.block.flush = (self.control.block.flush + 1) & 0xFFFFFFFF
 
     def is_empty(self) -> bool:
-        """Whether all that was published has been taken."""
-        return all(vcpu.head == vcpu.tail for vcpu in self.control.vcpus)
+        """Whether all that was published has been taken, of the dictionary too."""
+        return all(header.head == header.tail for header in (*self.control.vcpus, self.control.dictionary))
 
     def _take_dictionary(self) -> None:
         header, block = self.control.dictionary, self.control.block

@@ -27,6 +27,14 @@ def test_chunks_come_in_order_and_each_is_freed_when_the_next_is_asked_for(produ
     rings.close()
 
 
+def test_nothing_is_empty_while_a_record_of_the_dictionary_waits(producer):
+    rings = RingReader(producer.control)
+    producer.publish(record(1, 0x1000, bytes(3), [3]))
+    assert not rings.is_empty()
+    assert list(rings.take()) == [] and rings.is_empty()
+    rings.close()
+
+
 def test_rings_go_round(producer):
     rings, found = RingReader(producer.control), []
     for number in range(50):
