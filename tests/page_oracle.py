@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -39,23 +38,28 @@ def guest_page_flags(machine):
     flags, counts, stable = np.zeros(count, np.uint64), np.zeros(count, np.uint64), np.zeros(count, bool)
     machine.exec("mkfifo /tmp/go; setsid /tmp/page-flags <>/tmp/go >/tmp/words 2>/dev/null &")
     try:
-        time.sleep(2)
-        wait_until(lambda: machine.exec("head -c 6 /tmp/words") == b"looked")
         settle(machine)
+        machine.exec("echo >/tmp/go")
+        # Nothing is run in the guest between its look and the pause: processes would come and go.
+        wait_until(lambda: "looked" in names(machine))
         with machine.paused():
             yield flags, counts, stable
         machine.exec("echo >/tmp/go")
-        wait_until(lambda: int(machine.exec("stat -c %s /tmp/words")) == 6 + 4 * 8 * count)
-        words = np.frombuffer(machine.exec("cat /tmp/words")[6:], "<u8").reshape(2, 2, count)
+        wait_until(lambda: int(machine.exec("stat -c %s /tmp/words")) == 4 * 8 * count)
+        words = np.frombuffer(machine.exec("cat /tmp/words"), "<u8").reshape(2, 2, count)
         flags[:], counts[:] = words[0]
         stable[:] = (words[0] == words[1]).all(axis=0)
     finally:
-        machine.exec("killall -9 page-flags 2>/dev/null; rm -f /tmp/page-flags /tmp/go /tmp/words")
+        machine.exec("killall -9 page-flags looked 2>/dev/null; rm -f /tmp/page-flags /tmp/go /tmp/words")
 
 
 def settle(machine):
     """Wait until what served the last commands in the guest has ended."""
-    wait_until(lambda: "timeout" not in {process.name for process in machine.client.ps()})
+    wait_until(lambda: "timeout" not in names(machine))
+
+
+def names(machine):
+    return {process.name for process in machine.client.ps()}
 
 
 def has(words, name):

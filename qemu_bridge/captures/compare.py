@@ -53,7 +53,7 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
         for row in resolved.value.ranges:
             wanted[row.ram_offset >> PAGE_SHIFT : -(-(row.ram_offset + row.size) >> PAGE_SHIFT)] = True
         change[~wanted] = Change.SAME
-    earlier, later = before.page_map(), after.page_map()
+    earlier, later = before.page_map(complete=True), after.page_map(complete=True)
     was, now = earlier.value, later.value
     appeared, gone = owners_that_came_and_went(was, now)
     difference = MemoryDifference(

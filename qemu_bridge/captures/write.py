@@ -127,7 +127,7 @@ def _write(client: Client, draft: Path, live: bool, hooks: Hooks) -> Manifest:
 def _page_map(client: Client) -> tuple[PageMap, tuple[str, ...]]:
     """The page map as of now; an empty one, with the reason, if the guest cannot be interpreted."""
     try:
-        answer = client.page_map()
+        answer = client.page_map(complete=True)
         return answer.value, answer.skipped
     except GuestError as error:
         return PageMap(np.zeros(client.ram.page_count, ENTRY), {}), (str(error),)

@@ -220,10 +220,10 @@ class Client(Operations, LocalMachine):
                     raise MachineGoneError(f"machine {self.name!r} ended during the wait ({event.reason})")
         raise MachineError(f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console")
 
-    def page_map(self) -> Answer[PageMap]:
-        """A fresh page map, all of one generation."""
+    def page_map(self, *, complete: bool = False) -> Answer[PageMap]:
+        """A fresh page map, all of one generation; `complete` as in `refresh_page_map`."""
         for _ in range(PAGE_MAP_TRIES):
-            answer = self._read_page_map(self.refresh_page_map())
+            answer = self._read_page_map(self.refresh_page_map(complete=complete))
             if answer is not None:
                 return answer
         raise MachineError("other clients refresh the page map faster than it can be read; ask again")

@@ -227,17 +227,17 @@ class Questions:
                 return lambda address, size: tables.read(VirtualAddress(address), size)
         raise UsageError(f"there is no process {pid} with memory of its own; 'glassbox ps' lists them")
 
-    def refresh_page_map(self) -> Answer[PageMapHeader]:
+    def refresh_page_map(self, complete: bool = False) -> Answer[PageMapHeader]:
         """Bring the page map up to date and publish it."""
-        page_map = self.newest_page_map(self._grade)
+        page_map = self.newest_page_map(self._grade, complete=complete)
         return self._answer(self._page_map_file.publish(page_map), page_map.skipped)
 
-    def newest_page_map(self, grade: Grade) -> PageMap:
+    def newest_page_map(self, grade: Grade, *, complete: bool = False) -> PageMap:
         """The page map of this moment, with all that share a page."""
         _ = self._kernel
         if self._builder is not None:
             try:
-                return self._builder.build(grade)
+                return self._builder.build(grade, complete=complete)
             except NoTypesError as error:
                 logger.warning("from now on the page map is a coarse one: %s", error)
                 self._builder = None

@@ -265,9 +265,11 @@ class Operations:
 
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
-    def refresh_page_map() -> Answer[PageMapHeader]:
+    def refresh_page_map(complete: bool = False) -> Answer[PageMapHeader]:
         """Bring the page map up to date and publish it as the next generation of its shared file.
 
+        Paths of files may be 10 s old, and new kernel pages may wait 5 s for the search for their owner; `complete` looks
+        both up now, which takes some milliseconds more.
         `Client.page_map` calls this and reads the file.
 
         >>> client.refresh_page_map().value.generation

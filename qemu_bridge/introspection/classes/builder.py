@@ -74,9 +74,11 @@ class PageMapBuilder:
         self._uses = np.zeros(0, np.int64)
         self._owners: tuple[int, bytes, dict[int, Owner]] = (-1, b"", {})
 
-    def build(self, grade: Grade) -> PageMap:
+    def build(self, grade: Grade, *, complete: bool = False) -> PageMap:
         """The current page map; decodes what changed since the last call.
 
+        Renamed files keep their old paths for up to `PATHS_EVERY_S`, and new kernel pages stay without an owner for up to
+        `SEARCH_EVERY_S`, unless the map is to be `complete`: then both are looked up now, in some milliseconds more.
         Its entries are the builder's own and stay as they are until the next call.
         """
         if len(self._book) > _MAX_OWNERS:
@@ -85,7 +87,7 @@ class PageMapBuilder:
         changed = self._memmap.update()
         touched = self._read.refresh(changed)
         renamed = self._keys.update(changed)
-        self._keys.refresh_paths()
+        self._keys.refresh_paths(complete)
         tasks = self._tasks.tasks()
         claimed = (
             self._kernel_pages.update(tasks, skipped),
@@ -93,7 +95,7 @@ class PageMapBuilder:
         )
         if not isinstance(changed, slice):
             changed = _union([changed, renamed, touched, *claimed], len(self._entries))
-        self._compose(changed)
+        self._compose(changed, complete)
         entries = self._entries.view()
         entries.setflags(write=False)
         return PageMap(entries, self._find_owners(), 0, grade, tuple(skipped), self._user_pages.sharers)
@@ -121,7 +123,7 @@ class PageMapBuilder:
             self._owners = self._book.edition, now, owners
         return dict(owners)
 
-    def _compose(self, pages: Pages | slice) -> None:
+    def _compose(self, pages: Pages | slice, complete: bool) -> None:
         """Join what the sources say of `pages`, and search owners for those still nameless."""
         entries, memmap = self._entries, self._memmap
         before = None if isinstance(pages, slice) else entries["owner_id"][pages]
@@ -143,7 +145,9 @@ class PageMapBuilder:
         self._pointers.forget(pages, nameless)
         rows = np.flatnonzero(nameless)
         fresh = rows if isinstance(pages, slice) else pages[rows]
-        explained = self._pointers.find_owners(entries, fresh, self._nameless, memmap.page_class, memmap.continues)
+        explained = self._pointers.find_owners(
+            entries, fresh, self._nameless, memmap.page_class, memmap.continues, complete
+        )
         if before is None or len(explained) > len(fresh):
             self._uses = self._count(entries["owner_id"])
         else:

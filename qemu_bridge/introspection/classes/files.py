@@ -209,9 +209,12 @@ class KeyOwners:
             self.owner[pages] = owner
         return np.concatenate([np.zeros(0, np.int64), *renamed])
 
-    def refresh_paths(self) -> None:
-        """Every `PATHS_EVERY_S` read all paths again, for files may have been renamed; their owners keep their numbers."""
+    def refresh_paths(self, complete: bool) -> None:
+        """Every `PATHS_EVERY_S`, and when the map is to be `complete`, read all paths again, for files may have been renamed.
+
+        Their owners keep their numbers.
+        """
         now = time.monotonic()
-        if now - self.paths_read_s > PATHS_EVERY_S:
+        if complete or now - self.paths_read_s > PATHS_EVERY_S:
             self._files.refresh(np.unique(self._memmap.key[among(self._memmap.page_class, *FILE_CLASSES)]))
             self.paths_read_s = now

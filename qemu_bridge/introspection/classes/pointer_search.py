@@ -79,17 +79,18 @@ class PointerSearch:
         nameless: npt.NDArray[np.bool_],
         memmap_class: npt.NDArray[np.uint8],
         continues: npt.NDArray[np.bool_],
+        complete: bool,
     ) -> Pages:
         """Give nameless pages of `entries` an owner: what points to them, or the reason why that is not known.
 
         `fresh` pages have become nameless since the last call, `nameless` is the mask of all. The others keep their owner,
-        but for pages that wait for the next search. `memmap_class` and `continues` are columns of the memmap. Returns the
-        pages that were given an owner.
+        but for pages that wait for the next search; none waits if the map is to be `complete`. `memmap_class` and `continues`
+        are columns of the memmap. Returns the pages that were given an owner.
         """
         if not len(fresh) and not self._is_late:
             return fresh
         now = time.monotonic()
-        searches = now - self._searched_at >= SEARCH_EVERY_S and (
+        searches = (complete or now - self._searched_at >= SEARCH_EVERY_S) and (
             self._is_late or bool(self._is_new(fresh, memmap_class[fresh]).any())
         )
         pages = np.flatnonzero(nameless) if searches else fresh

@@ -20,6 +20,7 @@ import pytest
 from support import booted, find_sound, glassbox, wait_until
 
 from qemu_bridge.client import Client
+from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.trace.analysis.check import check_trace
 from qemu_bridge.trace.analysis.info import read_info
 from qemu_bridge.trace.file.reader import TraceReader
@@ -95,6 +96,15 @@ def counted(trace):
                     edges[kind] = events.value(index, word)
         total += edges[Event.WINDOW_STOP] - edges[Event.WINDOW_START]
     return total
+
+
+def has_a_frame(path):
+    """Whether a file that is being written can be read and has a complete frame."""
+    try:
+        with TraceReader(path) as trace:
+            return len(trace) > 0
+    except (OSError, GlassBoxError):
+        return False
 
 
 def addresses(trace):
@@ -335,7 +345,7 @@ def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(bus
     path = tmp_path / "killed.gbt"
     command = [sys.executable, "-m", "qemu_bridge.cli", "trace", busy.name, "-o", str(path), "--values"]
     with subprocess.Popen(command) as process:
-        wait_until(lambda: path.exists() and path.stat().st_size > 1_000_000, 60)
+        wait_until(lambda: has_a_frame(path), 60)
         process.send_signal(signal.SIGKILL)
     wait_until(lambda: busy.client.trace_status().state == "failed")
     assert "reader of the trace died" in busy.client.trace_status().error

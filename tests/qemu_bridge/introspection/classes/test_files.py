@@ -71,4 +71,6 @@ def test_a_file_that_is_renamed_is_called_so_soon(roomy):
     builder._keys.paths_read_s -= 3600
     names = {owner.name for owner in builder.build(Grade.LIVE).owners.values()}
     assert "/tmp/c/x" in names and "/tmp/b/x" not in names
-    roomy.exec("rm -r /tmp/c")
+    roomy.exec("mv /tmp/c /tmp/d")
+    assert "/tmp/d/x" in {owner.name for owner in builder.build(Grade.LIVE, complete=True).owners.values()}
+    roomy.exec("rm -r /tmp/d")

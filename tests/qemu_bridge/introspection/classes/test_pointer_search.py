@@ -9,7 +9,7 @@ from qemu_bridge.wire.records import PageClass
 @pytest.mark.guest
 def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(each_machine):
     machine = each_machine
-    page_map = machine.client.page_map().value
+    page_map = machine.client.page_map(complete=True).value
     classes, owners = page_map.entries["page_class"], page_map.entries["owner_id"]
     unknown = np.flatnonzero(classes == PageClass.OTHER)
     assert len(unknown) <= 0.005 * machine.ram.resident_pages().sum()
