@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kernels import RELEASES, build_kernel_image
 from support import Machine, booted, find_or_build_image
 
 from qemu_bridge.client import Client
@@ -78,7 +79,7 @@ def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def machine_612(isolated_folders: Path) -> Iterator[Machine]:
-    """A guest on Linux 6.12, the newest release that Glass Box is tested with; skips where apt offers none."""
+    """A guest on Linux 6.12; skips where apt offers none."""
     try:
         image = find_or_build_image("alpine-612")
     except ImageError as error:
@@ -87,11 +88,31 @@ def machine_612(isolated_folders: Path) -> Iterator[Machine]:
         yield found
 
 
-@pytest.fixture(scope="session", params=["machine", "machine_612"])
-def each_machine(request: pytest.FixtureRequest) -> Machine:
-    """The session's guest, then the one on Linux 6.12: for what must hold on either side of `symbols.releases`."""
-    found: Machine = request.getfixturevalue(request.param)
-    return found
+@pytest.fixture(scope="session")
+def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what apt knows of Debian's other suites."""
+    return tmp_path_factory.mktemp("apt")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        on_others = parameters is not None and parameters.params.get("each_machine") in RELEASES
+        if on_others and item.get_closest_marker("every_kernel") is None:
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="session", params=["machine", "machine_612", *RELEASES])
+def each_machine(request: pytest.FixtureRequest, isolated_folders: Path, apt_lists: Path) -> Iterator[Machine]:
+    """Guests on each side of the rows of `symbols.releases`: the session's, one on Linux 6.12, and newer ones."""
+    if request.param not in RELEASES:
+        yield request.getfixturevalue(request.param)
+        return
+    image = build_kernel_image(request.param, apt_lists)
+    with booted(f"kernel-{request.param}", image) as found:
+        yield found
 
 
 @pytest.fixture

@@ -75,6 +75,8 @@ def expected_flags(page_map, builder):
     anonymous = np.isin(memmap_class, [PageClass.PROCESS_ANONYMOUS, PageClass.KSM])
     files = np.isin(memmap_class, [PageClass.PAGE_CACHE, PageClass.SHMEM])
     hugetlb = memmap_class == PageClass.HUGE_PAGE
+    # Of the kernel's own pages that processes map, the kernel counts all but the zero page's mappings.
+    held = (memmap_class == PageClass.KERNEL_PAGES) & (page_class != PageClass.ZERO_PAGE)
     compound, head = ~free & (flags & FLAG_HUGE != 0), flags & FLAG_HEAD != 0
     expected = {
         # A free page that one processor keeps for itself is free, but in no block of the buddy allocator.
@@ -90,7 +92,7 @@ def expected_flags(page_map, builder):
         "NOPAGE": memmap_class == PageClass.OTHER,
         "RESERVED": memmap_class == PageClass.RESERVED,
         "ANON": anonymous,
-        "MMAP": (flags & FLAG_MAPPED != 0) & (anonymous | files | hugetlb),
+        "MMAP": (flags & FLAG_MAPPED != 0) & (anonymous | files | hugetlb | held),
         "SWAPBACKED": anonymous | (memmap_class == PageClass.SHMEM),
     }
     # Whether a hugetlb page is anonymous depends on how it is mapped, and its class does not tell.

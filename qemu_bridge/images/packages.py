@@ -36,17 +36,34 @@ ARCHIVE_ERRORS = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, zstand
 """What reading a damaged archive may raise."""
 
 
-def resolve_kernel_package(metapackages: tuple[str, ...]) -> str:
-    """Name of the kernel package that the first known one of `metapackages` depends on; `Unavailable` otherwise.
+def resolve_kernel_packages(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The packages with the kernel and modules of the first of `names` that apt knows; `Unavailable` if it knows none.
 
-    ``linux-image-cloud-amd64`` gives a name such as ``linux-image-6.1.0-18-cloud-amd64``.
+    A name is that of a metapackage or of a kernel package: ``linux-image-cloud-amd64`` leads to, for instance,
+    ``linux-image-6.1.0-18-cloud-amd64``. Since release 6.19 that only depends on ``linux-binary-…`` with the kernel and on
+    ``linux-modules-…``, of which the second may be missing in the archive.
     """
-    for metapackage in metapackages:
+    for name in names:
         with contextlib.suppress(Unavailable):
-            dependencies = _run_apt("apt-cache", "depends", "--important", metapackage)
-            if match := re.search(r"^\W*Depends: (linux-image-(?:unsigned-)?\d\S*)$", dependencies, re.MULTILINE):
-                return match[1]
-    raise Unavailable(f"apt finds no kernel package for {' or '.join(metapackages) or 'an empty list'}")
+            kernel, dependencies = name, _dependencies(name)
+            if found := _find_dependency(dependencies, "image"):
+                kernel, dependencies = found, _dependencies(found)
+            if binary := _find_dependency(dependencies, "binary"):
+                modules = _find_dependency(dependencies, "modules")
+                return (binary, modules) if modules else (binary,)
+            if re.match(r"linux-image-(unsigned-)?\d", kernel):
+                return (kernel,)
+    raise Unavailable(f"apt finds no kernel package for {' or '.join(names) or 'an empty list'}")
+
+
+def _dependencies(name: str) -> str:
+    return _run_apt("apt-cache", "depends", "--important", name)
+
+
+def _find_dependency(dependencies: str, kind: str) -> str | None:
+    """The package ``linux-KIND-`` of a release in apt's list; those in angle brackets are not in the archive."""
+    match = re.search(rf"^\W*Depends: (linux-{kind}-(?:unsigned-)?\d\S*)$", dependencies, re.MULTILINE)
+    return match and match[1]
 
 
 def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:

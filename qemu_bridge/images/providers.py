@@ -17,9 +17,10 @@ import zstandard
 
 from .fetch import SIZE_LIMIT, Progress, Unavailable, fetch
 from .kernel import extract_vmlinux, has_pvh_entry, has_types, is_bzimage, is_elf, read_release
-from .packages import fetch_package, iter_package_files, resolve_kernel_package
+from .packages import fetch_package, iter_package_files, resolve_kernel_packages
 from .recipe import KERNEL_VARIABLE, Recipe, chosen_kernel
 
+_KERNEL = re.compile(r"boot/vmlinuz-[^/]+|(?:usr/)?lib/modules/[^/]+/vmlinuz")
 _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/(?:.*/)?([^/]+)\.ko(?:\.(gz|xz|zst))?")
 
 
@@ -91,19 +92,20 @@ def _from_mirror(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
 
 
 def _from_package(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
-    name = resolve_kernel_package(recipe.kernel_packages)
-    package = fetch_package(name, folder, progress)
-    progress(f"unpacking the kernel of package {name}")
+    names = resolve_kernel_packages(recipe.kernel_packages)
     image, found = b"", dict[str, bytes]()
-    for path, content in iter_package_files(package, lambda path: _is_wanted(path, recipe.kernel_modules)):
-        if (match := _MODULE.fullmatch(path)) is not None:
-            found[_module_name(match[1])] = _unpack_module(content, match[2])
-        else:
-            image = content
+    for name in names:
+        package = fetch_package(name, folder, progress)
+        progress(f"unpacking the kernel of package {name}")
+        for path, content in iter_package_files(package, lambda path: _is_wanted(path, recipe.kernel_modules)):
+            if (match := _MODULE.fullmatch(path)) is not None:
+                found[_module_name(match[1])] = _unpack_module(content, match[2])
+            else:
+                image = content
     if not image:
-        raise Unavailable(f"package {name} holds no boot/vmlinuz")
+        raise Unavailable(f"package {names[0]} holds no vmlinuz")
     modules = {name: found[name] for name in map(_module_name, recipe.kernel_modules) if name in found}
-    return to_kernel(image, f"package {name}", modules)
+    return to_kernel(image, f"package {names[0]}", modules)
 
 
 def _from_file(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
@@ -131,7 +133,7 @@ def _read_kernel_file(path: Path) -> Kernel:
 def _is_wanted(path: str, modules: tuple[str, ...]) -> bool:
     if (match := _MODULE.fullmatch(path)) is not None:
         return _module_name(match[1]) in map(_module_name, modules)
-    return path.startswith("boot/vmlinuz-")
+    return _KERNEL.fullmatch(path) is not None
 
 
 def _module_name(name: str) -> str:

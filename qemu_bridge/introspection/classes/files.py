@@ -19,7 +19,8 @@ from .owners import OwnerBook
 FILE_CLASSES = PageClass.PAGE_CACHE, PageClass.SHMEM
 PATHS_EVERY_S = 10.0
 _MAX_PARTS = 128
-_MAX_MOUNTS = 16
+_MAX_MOUNTS = 1 << 10
+_MAX_DEPTH = 16
 _MAX_NAME = 255
 _U64 = (1 << 64) - 1
 
@@ -35,16 +36,23 @@ class FileNames:
         inode = ("i_mapping", "i_data", "i_ino", "i_sb", "i_dentry", "i_generation", "i_rdev")
         self._inode = {name: btf.member_offset("inode", name) for name in inode}
         self._dentry = {name: btf.member_offset("dentry", name) for name in ("d_parent", "d_name", "d_hash", "d_sb")}
-        self._dentry["alias"] = btf.member_offset("dentry", "d_u.d_alias")
+        self._dentry["alias"] = btf.member_offset(
+            "dentry", "d_alias" if read.kernel.has("dentry_alias") else "d_u.d_alias"
+        )
         self._dentry["name"] = self._dentry["d_name"] + btf.member_offset("qstr", "name")
         self._dentry["length"] = self._dentry["d_name"] + btf.member_offset("qstr", "len")
         self._super = {
             name: btf.member_offset("super_block", name) for name in ("s_dev", "s_type", "s_mounts", "s_root")
         }
         self._type_name = btf.member_offset("file_system_type", "name")
+        self._has_chain = read.kernel.has("mount_chain")
+        link = "mnt_next_for_sb" if self._has_chain else "mnt_instance"
         self._mount = {
-            name: btf.member_offset("mount", name) for name in ("mnt_instance", "mnt_mountpoint", "mnt_parent")
+            name: btf.member_offset("mount", name) for name in ("mnt_mountpoint", "mnt_parent", "mnt_ns", link)
         }
+        self._link = self._mount[link]
+        self._task = {name: btf.member_offset("task_struct", name) for name in ("tasks", "nsproxy")}
+        self._namespace = btf.member_offset("nsproxy", "mnt_ns")
         self._roots: dict[int, str] = {}
         self._known: dict[int, tuple[tuple[int, ...], int]] = {}
 
@@ -122,22 +130,46 @@ class FileNames:
         return self._roots[super_block]
 
     def _find_mount(self, super_block: int, depth: int) -> str:
+        """Where process 1 sees the file system mounted, else where anyone does: the kernel has mounts of its own."""
         read, where = self._read, self._mount
-        for link in read.links(super_block + self._super["s_mounts"] & _U64, _MAX_MOUNTS):
-            mount = link - where["mnt_instance"]
+        mounts = self._mounts_of(super_block)
+        namespace = self._namespace_of_init()
+        mounts.sort(key=lambda mount: read.word(mount + where["mnt_ns"] & _U64) != namespace)
+        for mount in mounts:
             parent, point = (
                 read.word(mount + where["mnt_parent"] & _U64),
                 read.word(mount + where["mnt_mountpoint"] & _U64),
             )
             above = read.word(point + self._dentry["d_sb"] & _U64)
-            if parent == mount & _U64:
+            if parent == mount:
+                # The root of a namespace.
+                if namespace and read.word(mount + where["mnt_ns"] & _U64) == namespace:
+                    return "/"
                 continue
-            if depth < _MAX_MOUNTS and point and above:
+            if depth < _MAX_DEPTH and point and above:
                 if above == super_block:
                     return "/"
                 return self._dentry_path(point, above, depth + 1)
         kind = self._type(super_block)
         return "/" if kind == "rootfs" else f"{kind}:"
+
+    def _mounts_of(self, super_block: int) -> list[int]:
+        head = super_block + self._super["s_mounts"] & _U64
+        if not self._has_chain:
+            return [link - self._link & _U64 for link in self._read.links(head, _MAX_MOUNTS)]
+        found: list[int] = []
+        mount = self._read.word(head)
+        while mount and len(found) < _MAX_MOUNTS:
+            found.append(mount)
+            mount = self._read.word(mount + self._link & _U64)
+        return found
+
+    def _namespace_of_init(self) -> int:
+        """The mount namespace of process 1, the first in the list of tasks; 0 while there is none."""
+        read, tasks = self._read, self._task["tasks"]
+        first = read.word((read.address_of("init_task") or 0) + tasks & _U64) - tasks
+        proxy = read.word(first + self._task["nsproxy"] & _U64)
+        return read.word(proxy + self._namespace & _U64)
 
     def _type(self, super_block: int) -> str:
         pointer = self._read.word(self._read.word(super_block + self._super["s_type"] & _U64) + self._type_name & _U64)

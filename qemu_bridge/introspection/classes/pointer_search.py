@@ -251,6 +251,7 @@ class PointerSearch:
         read = self._read
         shift = (read.kernel.info.number("phys_base") or 0) - IMAGE_BASE
         unit, base = read.symbol("pcpu_unit_size", 4) or 1, read.symbol("pcpu_base_addr")
+        first = read.kernel.per_cpu_symbols.start
 
         def physical(page: int, offset: int) -> int:
             return read.ram.layout.to_physical(RamOffset(page * PAGE_SIZE + offset))
@@ -259,7 +260,8 @@ class PointerSearch:
             return self._lead("variable", read.name_at(physical(page, offset) - shift & _U64))
 
         def per_cpu(page: int, offset: int) -> int:
-            return self._lead("per-CPU", read.name_at((physical(page, offset) + read.page_offset - base) % unit))
+            place = (physical(page, offset) + read.page_offset - base) % unit
+            return self._lead("per-CPU", read.name_at(first + place))
 
         def owner(page: int, _: int) -> int:
             known = self._book.get(int(entries["owner_id"][page]))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,6 @@ MAX_FRAMES = 64
 _STACK_SIZE = 16 << 10
 _MAX_TABLE = 16 << 20
 _ENTRY_SIZE = 6
-_REG_PREV_SP, _REG_BP, _REG_SP, _REG_BP_INDIRECT, _REG_SP_INDIRECT = 1, 4, 5, 8, 9
 _CALL, _REGS, _REGS_PARTIAL, _END, _UNDEFINED = range(5)
 _U64 = (1 << 64) - 1
 
@@ -69,6 +69,26 @@ def read_kernel_stacks(context: OverlayContext, budget: Budget) -> Iterator[Fram
                 yield Frame(pid, number, name, depth, address, certain, text)
 
 
+class _Register(Enum):
+    """What an entry counts an offset from (``arch/x86/include/asm/orc_types.h``); the others occur where this cannot unwind."""
+
+    PREVIOUS_SP = auto()
+    BP = auto()
+    SP = auto()
+    BP_INDIRECT = auto()
+    SP_INDIRECT = auto()
+    OTHER = auto()
+
+
+_REGISTERS = {
+    1: _Register.PREVIOUS_SP, 4: _Register.BP, 5: _Register.SP, 8: _Register.BP_INDIRECT, 9: _Register.SP_INDIRECT,
+}  # fmt: skip
+_REGISTERS_RENUMBERED = {
+    3: _Register.SP, 4: _Register.BP, 8: _Register.PREVIOUS_SP, 9: _Register.SP_INDIRECT, 10: _Register.BP_INDIRECT,
+}  # fmt: skip
+"""Since release 7.1."""
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     """The unwinder's registers; `interrupted` if `ip` is where an exception came, not where a call returns to."""
@@ -85,8 +105,8 @@ class _Orc:
 
     sp_offset: int
     bp_offset: int
-    sp_register: int
-    bp_register: int
+    sp_register: _Register
+    bp_register: _Register
     kind: int
     interrupts: bool
 
@@ -112,6 +132,7 @@ class Unwinder:
         # Until release 6.3 an entry had a bit for the end of the stack, since then (fb799447ae29) that is a type.
         self._has_end_bit = space.has("orc_entry", "end")
         self._has_signal_bit = space.has("orc_entry", "signal")
+        self._registers = _REGISTERS_RENUMBERED if space.kernel.has("orc_registers") else _REGISTERS
         self._tables = [self._image_table(), *map(self._module_table, symbols.modules)]
 
     def frames(self, thread: Object, budget: Budget) -> list[tuple[int, bool]]:
@@ -222,7 +243,10 @@ class Unwinder:
             return None
         sp_offset, bp_offset = (int.from_bytes(data[at : at + 2], "little", signed=True) for at in (0, 2))
         kind, interrupts = self._kind(data[5], data[4] & 15)
-        return _Orc(sp_offset, bp_offset, data[4] & 15, data[4] >> 4, kind, interrupts)
+        sp_register, bp_register = (
+            self._registers.get(number, _Register.OTHER) for number in (data[4] & 15, data[4] >> 4)
+        )
+        return _Orc(sp_offset, bp_offset, sp_register, bp_register, kind, interrupts)
 
     def _kind(self, bits: int, sp_register: int) -> tuple[int, bool]:
         """What an entry says of its frame, and whether the frame above was interrupted.
@@ -270,8 +294,8 @@ def _step(stack: _StackView, state: _State, entry: _Orc) -> _State | None:
         ip, saved = stack.word(start), stack.word(start + 3 * 8)
         above = saved if saved is not None else 0
     bp = state.bp
-    if entry.bp_register in (_REG_PREV_SP, _REG_BP):
-        found = stack.word((sp if entry.bp_register == _REG_PREV_SP else state.bp) + entry.bp_offset)
+    if entry.bp_register in (_Register.PREVIOUS_SP, _Register.BP):
+        found = stack.word((sp if entry.bp_register is _Register.PREVIOUS_SP else state.bp) + entry.bp_offset)
         bp = bp if found is None else found
     elif entry.kind == _REGS:
         bp = stack.word(sp + 4 * 8) or 0
@@ -281,14 +305,14 @@ def _step(stack: _StackView, state: _State, entry: _Orc) -> _State | None:
 def _caller_stack(stack: _StackView, state: _State, entry: _Orc) -> int | None:
     """Where the caller's frame ends; other registers are known only in the frame of an exception, which this does not read."""
     match entry.sp_register:
-        case 5:
+        case _Register.SP:
             return state.sp + entry.sp_offset
-        case 4:
+        case _Register.BP:
             return state.bp + entry.sp_offset
-        case 9:
+        case _Register.SP_INDIRECT:
             found = stack.word(state.sp)
             return None if found is None else found + entry.sp_offset
-        case 8:
+        case _Register.BP_INDIRECT:
             return stack.word(state.bp + entry.sp_offset)
     return None
 

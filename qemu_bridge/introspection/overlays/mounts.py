@@ -68,6 +68,21 @@ def namespace_of_init(space: KernelObjects) -> Object:
     raise GuestError("process 1 has no mounts; is the guest still booting?")
 
 
+def mounts_of(super_block: Object) -> Iterator[Object]:
+    """The mounts of a file system, those that the kernel keeps for itself among them."""
+    space = super_block.space
+    if not space.kernel.has("mount_chain"):
+        yield from space.linked(super_block.at("s_mounts"), "mount", "mnt_instance", MAX_MOUNTS)
+        return
+    mount = super_block.follow("s_mounts")
+    for _ in range(MAX_MOUNTS):
+        if mount is None:
+            return
+        space.budget.spend()
+        yield mount
+        mount = mount.follow("mnt_next_for_sb")
+
+
 def _mount(mount: Object, paths: PathNames) -> Mount:
     parent, super_block = mount.follow("mnt_parent"), mount.follow("mnt.mnt_sb")
     if super_block is None:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from ...errors import GlassBoxError
 from ...kernel.budget import Budget
 from ...kernel.objects import KernelObjects, Object
-from .mounts import namespace_of_init
+from .mounts import mounts_of, namespace_of_init
 from .open_files import format_device
 from .overlay import BuiltOverlay, OverlayContext
 from .paths import MAX_PARTS, PathNames
 
 MAX_FILESYSTEMS = 1 << 12
-MAX_MOUNTS = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class _Filesystem:
     def _find_mounts(self, super_block: Object) -> dict[int, int]:
         """The ``vfsmount`` by the directory that it shows; the mounts that the kernel keeps for itself are left out."""
         found: dict[int, int] = {}
-        for mount in self._space.linked(super_block.at("s_mounts"), "mount", "mnt_instance", MAX_MOUNTS):
+        for mount in mounts_of(super_block):
             namespace, root = mount["mnt_ns"], mount["mnt.mnt_root"]
             if namespace == self._namespace:
                 found[root] = mount.at("mnt")
@@ -91,7 +90,8 @@ class _Filesystem:
         alias = inode["i_dentry.first"]
         if not alias:
             return ""
-        dentry = alias - self._space.offset("dentry", "d_u.d_alias")
+        link = "d_alias" if self._space.kernel.has("dentry_alias") else "d_u.d_alias"
+        dentry = alias - self._space.offset("dentry", link)
         mount = self._mounts.get(self._root) or self._mount_above(dentry)
         if mount:
             return self._paths.name(mount, dentry)

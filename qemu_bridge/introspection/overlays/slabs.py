@@ -51,8 +51,13 @@ def _slab(cache: Object, node_count: int) -> Slab:
     space, order_and_objects = cache.space, cache["oo.x"]
     pages = 1 << min(order_and_objects >> _OBJECTS_BITS, 32)
     slabs = objects = free = 0
+    if space.kernel.has("slab_per_node"):
+        stride = space.size("kmem_cache_per_node_ptrs")
+        nodes = cache.at("per_node") + space.offset("kmem_cache_per_node_ptrs", "node")
+    else:
+        nodes, stride = cache.at("node"), 8
     for number in range(node_count):
-        address = space.unsigned(cache.at("node") + 8 * number)
+        address = space.unsigned(nodes + stride * number)
         if address:
             node = space.at("kmem_cache_node", address)
             slabs += node["nr_slabs.counter"]

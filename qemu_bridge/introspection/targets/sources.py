@@ -15,7 +15,7 @@ from typing import Protocol
 from ...errors import NoTypesError, UsageError
 from ...kernel.budget import Budget, OutOfBudgetError
 from ...kernel.columns import KernelColumns
-from ...kernel.memmap import PageLayout
+from ...kernel.memmap import PageLayout, compound_head
 from ...kernel.modules import GuestSymbols
 from ...kernel.symbols import KernelSymbols
 from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset, VirtualAddress
@@ -188,7 +188,7 @@ class GuestSources:
         found = []
         for symbol in self._symbols.lookup(name):
             size = self._symbols.end_of(symbol) - symbol.address
-            if symbol.address < _KERNEL_HALF:
+            if symbol.address < _KERNEL_HALF or symbol.address in self._kernel.per_cpu_symbols:
                 size = min(size, PAGE_SIZE - symbol.address % PAGE_SIZE)
                 found += [(VirtualAddress(symbol.address + base & _U64), size) for base in self._cpu_bases]
             else:
@@ -213,6 +213,8 @@ class GuestSources:
     def symbol_at(self, virtual: VirtualAddress) -> Symbol | None:
         """The symbol at or below an address of the kernel image or of a module; None past their ends."""
         symbol = self._symbols.at(virtual)
+        if virtual in self._kernel.per_cpu_symbols:
+            return None
         if symbol is None or symbol.module or any(s.start <= virtual < s.end for s in self._kernel.sections()):
             return symbol
         end = self._kernel.kallsyms.address_of("_end")
@@ -264,7 +266,8 @@ class GuestSources:
         """Address of the ``struct page`` of a frame, of the head's if it is the tail of a compound page."""
         address = self._columns.vmemmap + frame * size
         head = self._columns.word(address + (self._layout.compound if self._layout else 0))
-        return head - 1 if head & 1 and 0 <= address - (head - 1) < size << 18 else address
+        head = compound_head(address, head)
+        return head if 0 <= address - head < size << 18 else address
 
     def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
         """The object of a SLUB page that a byte is in, None between objects (``mm/slub.c``, releases 6.0 to 6.12)."""

@@ -5,7 +5,7 @@ copy of those records, `decode` turns them into columns.
 """
 
 from .decode import PageColumns, among
-from .layout import PageLayout, PageTypes, read_page_types
+from .layout import PageLayout, PageTypes, compound_head, read_page_types
 from .memmap import MemMap
 
-__all__ = ["MemMap", "PageColumns", "PageLayout", "PageTypes", "among", "read_page_types"]
+__all__ = ["MemMap", "PageColumns", "PageLayout", "PageTypes", "among", "compound_head", "read_page_types"]

@@ -11,7 +11,7 @@ from ...memory.addresses import PAGE_SHIFT
 from ...wire.page_map import FLAG_HEAD, FLAG_HUGE
 from ...wire.records import PageClass
 from ..columns import KernelColumns, Pages, U64Array
-from .layout import PageLayout
+from .layout import FIRST_MASK, PageLayout
 from .records import BLOCK, RegionRecords, pages_in
 
 MAX_ORDER = 10
@@ -86,8 +86,7 @@ class RecordDecoder:
         self._find_listed(region, records, found.continues)
         page_class[loose & ~found.continues] = PageClass.FREE
         tails = np.flatnonzero(is_tail & ~is_free)
-        compound = region.words[records[tails], layout.compound >> 3]
-        self._inherit(tails, region.first + records, compound, found)
+        self._inherit(tails, region.first + records, self._compound_heads(region, records[tails]), found)
         bare = np.flatnonzero(~region.has_records[blocks])
         if len(bare):
             found.clear(pages_in(bare))
@@ -161,11 +160,18 @@ class RecordDecoder:
             if hugetlb is not None:
                 found.page_class[heads[destructor == hugetlb]] = PageClass.HUGE_PAGE
 
-    def _inherit(self, tails: Pages, pages: Pages, compound: U64Array, found: PageColumns) -> None:
-        """Copy class, key and flags of heads to the rows `tails` of compound pages; `pages` are the page numbers of all rows."""
-        read = self._read
-        frames = (compound - np.uint64(1) - np.uint64(read.vmemmap)) // np.uint64(self.layout.size)
-        heads = read.ram.layout.frames_to_pages(frames)
+    def _compound_heads(self, region: RegionRecords, tails: Pages) -> Pages:
+        """The pages of the heads to which the records `tails` point, -1 outside RAM (see `layout.compound_head`)."""
+        size, start = np.uint64(self.layout.size), np.uint64(self._read.vmemmap)
+        heads = region.words[tails, self.layout.compound >> 3] - np.uint64(1)
+        masked = np.flatnonzero(heads >= np.uint64(FIRST_MASK))
+        if len(masked):
+            frames = (tails[masked] + (region.start >> PAGE_SHIFT)).astype(np.uint64)
+            heads[masked] &= frames * size + start
+        return self._read.ram.layout.frames_to_pages((heads - start) // size)
+
+    def _inherit(self, tails: Pages, pages: Pages, heads: Pages, found: PageColumns) -> None:
+        """Copy class, key and flags of the pages `heads` to the rows `tails`; `pages` are the page numbers of all rows."""
         back = pages[tails] - heads
         sound = (heads >= 0) & (back > 0)
         found.page_class[tails[~sound]] = PageClass.OTHER

@@ -11,6 +11,8 @@ from ...errors import NoTypesError
 from ..symbols import Btf, KernelSymbols, Kind
 from ..symbols.releases import has
 
+FIRST_MASK = (1 << 64) - (1 << 31)
+"""The least value of a compound field that is a mask."""
 _MIN_RECORD, _MAX_RECORD = 32, 256
 
 
@@ -84,7 +86,10 @@ class PageLayout:
             )
         enumeration = btf.find("pageflags", Kind.ENUM, Kind.ENUM64)
         bits = {} if enumeration is None else btf.enumerators(enumeration)
-        where = {name: btf.member_offset("page", name) for name in ("flags", "compound_head", "mapping", "private")}
+        where = {name: btf.member_offset("page", name) for name in ("flags", "mapping", "private")}
+        where["compound"] = btf.member_offset(
+            "page", "compound_info" if kernel.has("compound_info") else "compound_head"
+        )
         where |= {name: btf.member_offset("page", name) for name in ("_mapcount", "_refcount")}
         slab_cache = btf.find_member("slab", "slab_cache") or btf.find_member("page", "slab_cache")
         order, destructor = _compound_fields(btf, size)
@@ -97,7 +102,7 @@ class PageLayout:
         return cls(
             size=size,
             flags=where["flags"],
-            compound=where["compound_head"],
+            compound=where["compound"],
             mapping=where["mapping"],
             private=where["private"],
             page_type=where["_mapcount"],
@@ -108,6 +113,17 @@ class PageLayout:
             bits=flags,
             types=read_page_types(btf, kernel.release),
         )
+
+
+def compound_head(record: int, word: int) -> int:
+    """Address of the head of the compound page whose record at address `record` has `word` in its compound field.
+
+    A tail has bit 0 set. The rest is the head's address, or since release 7.3 a mask that makes it of the tail's own
+    (``_compound_head`` in ``page-flags.h``): it has all bits set down to the size of the block, so it is higher than a memmap.
+    """
+    if not word & 1:
+        return record
+    return record & word if word >= FIRST_MASK else word - 1
 
 
 def _compound_fields(btf: Btf, size: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ VMCOREINFO note says where (commit 5fd8fea935a1):
 - ``kallsyms_offsets``: 32-bit offsets from ``kallsyms_relative_base``. Where per-CPU symbols are absolute
   (``CONFIG_KALLSYMS_ABSOLUTE_PERCPU``), zero and above is the address itself and below zero means
   ``relative_base - 1 - offset``. Nothing says which holds: the known address of ``_stext`` decides.
+  Since release 7.0 there is no base: each offset is relative to the address at which it is stored itself.
 
 >>> table.lookup("init_task")
 [Symbol(name='init_task', address=18446744071605123136, symbol_type='D', offset=0)]
@@ -133,7 +134,8 @@ class KallsymsTable:
 class RawKallsyms:
     """The kernel's tables as they are in RAM: the same bytes in every boot of one build, but for the last three.
 
-    `offsets` is empty where the kernel keeps whole `absolutes` instead.
+    `offsets` is empty where the kernel keeps whole `absolutes` instead. `relative_base` is None where each offset is
+    relative to its own place, the first one's being `offsets_start`.
     """
 
     count: int
@@ -142,7 +144,8 @@ class RawKallsyms:
     token_table: bytes
     offsets: bytes
     absolutes: bytes
-    relative_base: int
+    offsets_start: int
+    relative_base: int | None
     stext: int
 
     def digest(self) -> bytes:
@@ -162,7 +165,7 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
     needed = {name: address for name, address in where.items() if address is not None}
     offsets, absolutes = info.symbol("kallsyms_offsets"), info.symbol("kallsyms_addresses")
     base, stext = info.symbol("kallsyms_relative_base"), info.symbol("_stext")
-    if len(needed) < len(where) or stext is None or (absolutes is None and (offsets is None or base is None)):
+    if len(needed) < len(where) or stext is None or (absolutes is None and offsets is None):
         raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbol table is; {_HINT}")
     try:
         count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
@@ -176,7 +179,8 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
             tables.read_some(needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
             tables.read(offsets, 4 * count) if offsets is not None and absolutes is None else b"",
             tables.read(absolutes, 8 * count) if absolutes is not None else b"",
-            int.from_bytes(tables.read(base, 8), "little") if base is not None else 0,
+            offsets or 0,
+            int.from_bytes(tables.read(base, 8), "little") if base is not None else None,
             stext,
         )
     except AddressError as error:
@@ -214,8 +218,14 @@ def make_table(entries: Sequence[str], addresses: Sequence[int]) -> KallsymsTabl
     return _sorted_table(np.array(addresses, np.uint64), np.cumsum(sizes) - sizes, text)
 
 
+def decode_place_relative(offsets: npt.NDArray[np.int32], start: int) -> npt.NDArray[np.uint64]:
+    """Addresses of symbols from ``kallsyms_offsets`` at `start`, each relative to its own place."""
+    places = np.uint64(start) + 4 * np.arange(len(offsets), dtype=np.uint64)
+    return places + offsets.astype(np.int64).view(np.uint64)
+
+
 def decode_offsets(offsets: npt.NDArray[np.int32], relative_base: int, absolute_percpu: bool) -> npt.NDArray[np.uint64]:
-    """Addresses of symbols from ``kallsyms_offsets``, in one of its two meanings (see the module's text)."""
+    """Addresses of symbols from ``kallsyms_offsets``, in one of its two meanings with a base (see the module's text)."""
     if not absolute_percpu:
         return offsets.view(np.uint32).astype(np.uint64) + np.uint64(relative_base)
     wide = offsets.astype(np.int64)
@@ -268,8 +278,13 @@ def _addresses(raw: RawKallsyms, stext_row: int) -> npt.NDArray[np.uint64]:
     if raw.absolutes:
         return np.frombuffer(raw.absolutes, "<u8")
     offsets = np.frombuffer(raw.offsets, "<i4")
-    for absolute_percpu in (True, False):
-        addresses = decode_offsets(offsets, raw.relative_base, absolute_percpu)
+    base = raw.relative_base
+    meanings = (
+        [decode_place_relative(offsets, raw.offsets_start)]
+        if base is None
+        else [decode_offsets(offsets, base, absolute_percpu) for absolute_percpu in (True, False)]
+    )
+    for addresses in meanings:
         if int(addresses[stext_row]) == raw.stext:
             return addresses
     raise GuestError(f"the kernel's symbol table does not put _stext where its VMCOREINFO note does; {_HINT}")

@@ -180,6 +180,15 @@ class KernelSymbols:
         return releases.caveat(self.release)
 
     @cached_property
+    def per_cpu_symbols(self) -> range:
+        """Addresses of per-CPU symbols, to which a CPU adds its ``__per_cpu_offset``.
+
+        They are offsets from zero, and since release 6.15 places in the image's own copy, which the kernel frees at boot.
+        """
+        start, end = (self.kallsyms.address_of(f"__per_cpu_{edge}") or 0 for edge in ("start", "end"))
+        return range(start, end)
+
+    @cached_property
     def has_page_table_isolation(self) -> bool:
         """Whether each process has a second root page table for user mode (``CONFIG_PAGE_TABLE_ISOLATION`` at work)."""
         cpu = self.kallsyms.address_of("boot_cpu_data")

@@ -27,7 +27,7 @@ Release = tuple[int, int]
 
 OLDEST: Release = (6, 0)
 """The first release whose VMCOREINFO note leads to its symbols (commit 5fd8fea935a1)."""
-TESTED: tuple[Release, Release] = ((6, 1), (6, 12))
+TESTED: tuple[Release, Release] = ((6, 1), (7, 3))
 """The oldest and the newest release that the tests run against."""
 
 Sign = Callable[[Btf], bool]
@@ -40,7 +40,7 @@ class Difference:
     Attributes:
         feature: the name that code uses for it.
         since: the first release that has it.
-        commit: the change in the kernel's history, abbreviated.
+        commit: the change in the kernel's history, abbreviated; empty where only the headers of the release were seen.
         before, after: the layout on either side of it.
         sign: whether a kernel's types show that it has it; None where types do not show it.
     """
@@ -174,6 +174,33 @@ DIFFERENCES = (
         "backing_mode_bit_24", (6, 14), "a94204f4d48e",
         "FMODE_BACKING is bit 25 of a file's f_mode, or bit 24 where a stable release took the change back",
         "FMODE_BACKING is bit 24 of a file's f_mode",
+    ),
+    Difference(
+        "mount_chain", (6, 18), "09a1b33c080f",
+        "the mounts of a file system are a list through mount.mnt_instance",
+        "the mounts of a file system are a chain: super_block.s_mounts, then mount.mnt_next_for_sb",
+        _knows("mount.mnt_next_for_sb"),
+    ),
+    Difference(
+        "dentry_alias", (7, 1), "",
+        "a dentry's link to the others of its inode is d_u.d_alias", "a dentry's link to the others of its inode is d_alias",
+        _knows("dentry.d_alias"),
+    ),
+    Difference(
+        "slab_per_node", (7, 1), "",
+        "kmem_cache.node is an array of pointers", "kmem_cache.per_node is an array of structures with a pointer, node",
+        _knows("kmem_cache.per_node"),
+    ),
+    Difference(
+        "orc_registers", (7, 1), "",
+        "an unwind entry numbers registers: 1 previous sp, 4 bp, 5 sp, 8 bp indirect, 9 sp indirect",
+        "an unwind entry numbers registers: 3 sp, 4 bp, 8 previous sp, 9 sp indirect, 10 bp indirect",
+    ),
+    Difference(
+        "compound_info", (7, 3), "",
+        "a tail page has the address of its head, and bit 0 set, in compound_head",
+        "a tail page has the address of its head, or the mask that makes it of its own, and bit 0 set, in compound_info",
+        _knows("page.compound_info"),
     ),
 )  # fmt: skip
 """Every difference that Glass Box takes account of, by release."""

@@ -14,7 +14,7 @@ from images_samples import make_bzimage, make_tar, make_vmlinux
 from qemu_bridge import images
 from qemu_bridge.errors import ImageError
 from qemu_bridge.images.fetch import Unavailable
-from qemu_bridge.images.packages import fetch_package, iter_package_files, resolve_kernel_package
+from qemu_bridge.images.packages import fetch_package, iter_package_files, resolve_kernel_packages
 
 PACKERS = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.ZstdCompressor().compress, "": bytes}
 KERNEL = "linux-image-6.9.0-sample"
@@ -56,6 +56,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     (archive / "linux-image-virtual.depends").write_text(f"linux-image-virtual\n  Depends: {KERNEL}\n")
+    (archive / f"{KERNEL}.depends").write_text(f"{KERNEL}\n  Depends: kmod\n")
     return archive
 
 
@@ -81,9 +82,32 @@ def test_damaged_package_is_unavailable(damage: bytes) -> None:
 
 
 def test_first_known_metapackage_names_the_kernel(apt: Path) -> None:
-    assert resolve_kernel_package(("linux-image-cloud-amd64", "linux-image-virtual")) == KERNEL
+    assert resolve_kernel_packages(("linux-image-cloud-amd64", "linux-image-virtual")) == (KERNEL,)
+    assert resolve_kernel_packages((KERNEL,)) == (KERNEL,)
     with pytest.raises(Unavailable, match="linux-image-cloud-amd64"):
-        resolve_kernel_package(("linux-image-cloud-amd64",))
+        resolve_kernel_packages(("linux-image-cloud-amd64",))
+
+
+@pytest.mark.parametrize("modules", ["linux-modules-7.2.1-sample", "<linux-modules-7.2.1-sample>"])
+def test_a_kernel_in_parts_is_put_together(apt: Path, tmp_path: Path, modules: str) -> None:
+    (apt / "linux-image-cloud-amd64.depends").write_text(
+        "linux-image-cloud-amd64\n  Depends: linux-image-7.2.1-sample\n  Depends: linux-modules-cloud-amd64\n"
+    )
+    (apt / "linux-image-7.2.1-sample.depends").write_text(
+        f"linux-image-7.2.1-sample\n |Depends: dracut\n  Depends: linux-binary-7.2.1-sample\n  Depends: {modules}\n"
+    )
+    names = ("linux-binary-7.2.1-sample", "linux-modules-7.2.1-sample")[: 1 if "<" in modules else 2]
+    assert resolve_kernel_packages(("linux-image-cloud-amd64",)) == names
+    folder = "usr/lib/modules/7.2.1-sample"
+    (apt / "busybox-static.deb").write_bytes(make_deb({"bin/busybox": b"\x7fELF"}))
+    (apt / f"{names[0]}.deb").write_bytes(make_deb({f"{folder}/vmlinuz": make_bzimage(make_vmlinux(), "lz4")}))
+    (apt / f"{names[-1]}.deb").exists() or (apt / f"{names[-1]}.deb").write_bytes(
+        make_deb({f"{folder}/kernel/fs/fat.ko": b"fat"})
+    )
+    write_recipe(tmp_path)
+    built = images.build_image("deb")
+    assert built.kernel.read_bytes() == make_vmlinux()
+    assert (b"glassbox/00-fat.ko" in gzip.decompress(built.initrd.read_bytes())) == (len(names) == 2)
 
 
 def test_package_is_downloaded_once_until_the_archive_has_another(apt: Path, tmp_path: Path) -> None:

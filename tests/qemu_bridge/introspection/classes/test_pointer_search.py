@@ -7,6 +7,7 @@ from qemu_bridge.wire.records import PageClass
 
 
 @pytest.mark.guest
+@pytest.mark.every_kernel
 def test_next_to_nothing_is_unknown_and_what_is_has_a_reason(each_machine):
     machine = each_machine
     page_map = machine.client.page_map(complete=True).value

@@ -48,6 +48,7 @@ def parse_stack(text):
     return tuple(re.findall(r"^\[<0>\] (.*)$", text, re.MULTILINE))
 
 
+@pytest.mark.every_kernel
 def test_kernel_stacks_are_those_of_proc(each_machine, context, threaded):
     steady, rows = look(
         each_machine, context, "kernel-stacks", EACH_THREAD % "stack", lambda text: parse_threads(text, parse_stack)

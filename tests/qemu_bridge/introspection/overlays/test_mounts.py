@@ -32,6 +32,7 @@ def parse_mountinfo(text):
     return found
 
 
+@pytest.mark.every_kernel
 def test_mounts_are_those_of_mountinfo(each_machine, context):
     each_machine.exec(MOUNTING)
     try:

@@ -10,6 +10,7 @@ from overlay_checks import look, read
 pytestmark = pytest.mark.guest
 
 
+@pytest.mark.every_kernel
 def test_the_page_cache_counts_the_pages_that_meminfo_counts(each_machine, context):
     each_machine.exec("dd if=/dev/zero of=/tmp/cached bs=4096 count=300 2>/dev/null")
     # vm.stat_refresh folds what each CPU has counted for itself into the sum.

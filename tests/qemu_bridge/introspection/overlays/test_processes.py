@@ -16,6 +16,7 @@ def parse_stat(text):
     return (name, words[0], int(words[1]), int(words[16]), int(words[19]), int(words[36]))
 
 
+@pytest.mark.every_kernel
 def test_threads_are_those_of_proc(each_machine, context, threaded):
     steady, rows = look(
         each_machine, context, "threads", EACH_THREAD % "stat", lambda text: parse_threads(text, parse_stat)

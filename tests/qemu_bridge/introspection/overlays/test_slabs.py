@@ -13,6 +13,7 @@ def parse_slabs(text):
     return {line[0]: (*map(int, line[1:6]), int(line[14])) for line in lines}
 
 
+@pytest.mark.every_kernel
 def test_slabs_are_those_of_slabinfo(each_machine, context):
     steady, rows = look(each_machine, context, "slabs", "cat /proc/slabinfo", parse_slabs)
     names = ("active_objects", "objects", "object_size", "objects_per_slab", "pages_per_slab", "slabs")

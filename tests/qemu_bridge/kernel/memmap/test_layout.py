@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from memory_samples import BtfWriter
 
-from qemu_bridge.kernel.memmap import PageLayout, PageTypes, read_page_types
+from qemu_bridge.kernel.memmap import PageLayout, PageTypes, compound_head, read_page_types
 from qemu_bridge.kernel.symbols.btf import parse_btf
 
 CLEARED_BITS = PageTypes(False, 0xF0000000, 0x80, 0x100, 0x200, 0, 0)
@@ -58,6 +58,16 @@ def types_of(release, **enumerations):
 )  # fmt: skip
 def test_each_release_has_its_encoding_of_page_types(release, enumerations, expected):
     assert types_of(release, **enumerations) == expected
+
+
+@pytest.mark.parametrize("order", [1, 3, 9, 18])
+def test_a_tail_leads_to_its_head_by_address_or_by_mask(order):
+    memmap, size = 0xFFFFEA0000000000, 64
+    head = memmap + (size << order) * 3
+    mask = (1 << 64) - (size << order)
+    for tail in (head + size, head + (size << order) - size):
+        assert compound_head(tail, head | 1) == compound_head(tail, mask | 1) == head
+    assert compound_head(head, 0) == head
 
 
 @pytest.mark.guest

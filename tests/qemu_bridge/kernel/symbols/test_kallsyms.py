@@ -30,7 +30,7 @@ OFFSETS = [0, -1 - 0, -1 - 16, -1 - 32, -1 - 64, -1 - 64]
 
 def raw_table(names=NAMES, offsets=OFFSETS, stext=STEXT, base=STEXT) -> RawKallsyms:
     packed, table, index = compress_names(names)
-    return RawKallsyms(len(names), packed, index, table, np.array(offsets, "<i4").tobytes(), b"", base, stext)
+    return RawKallsyms(len(names), packed, index, table, np.array(offsets, "<i4").tobytes(), b"", 0, base, stext)
 
 
 def test_symbols_come_out_in_order_with_type_and_address():
@@ -152,12 +152,25 @@ def test_the_note_leads_to_the_tables(tmp_path):
     assert [symbol.symbol_type + symbol.name for symbol in table] == NAMES
 
 
-@pytest.mark.parametrize(
-    "lost", ["kallsyms_names", "kallsyms_num_syms", "kallsyms_offsets", "kallsyms_relative_base", "_stext"]
-)
+def test_offsets_without_a_base_are_relative_to_their_own_places():
+    start = STEXT + 0x100000
+    addresses = [STEXT, STEXT + 0x40, STEXT + 0x200000]
+    offsets = [address - start - 4 * row for row, address in enumerate(addresses)]
+    raw = dataclasses.replace(
+        raw_table(["T_stext", "tnext", "Dbeyond"], offsets), offsets_start=start, relative_base=None
+    )
+    assert [symbol.address for symbol in decode_kallsyms(raw)] == addresses
+
+
+@pytest.mark.parametrize("lost", ["kallsyms_names", "kallsyms_num_syms", "kallsyms_offsets", "_stext"])
 def test_a_note_that_does_not_name_a_table_is_refused(tmp_path, lost):
     with pytest.raises(GuestError, match="does not say"):
         read_kallsyms(*in_memory(tmp_path, **{f"SYMBOL({lost})": "?"}))
+
+
+def test_a_note_without_a_base_of_offsets_that_have_one_is_refused(tmp_path):
+    with pytest.raises(GuestError, match="does not put _stext where"):
+        decode_kallsyms(read_kallsyms(*in_memory(tmp_path, **{"SYMBOL(kallsyms_relative_base)": "?"})))
 
 
 @pytest.mark.parametrize("lost", ["kallsyms_names", "kallsyms_token_index", "kallsyms_offsets"])

@@ -43,7 +43,7 @@ def test_the_table_is_in_order_and_says_why():
     assert [row.since for row in DIFFERENCES] == sorted(row.since for row in DIFFERENCES)
     assert len({row.feature for row in DIFFERENCES}) == len(DIFFERENCES)
     for row in DIFFERENCES:
-        assert re.fullmatch(r"[0-9a-f]{12}", row.commit) and row.before and row.after and row.before != row.after
+        assert re.fullmatch(r"([0-9a-f]{12})?", row.commit) and row.before and row.after and row.before != row.after
 
 
 def test_code_asks_only_for_what_stands_in_the_table():
@@ -84,9 +84,9 @@ def test_types_go_before_the_release():
 
 
 def test_a_kernel_outside_the_tested_releases_gets_a_caveat():
-    assert ((6, 1), (6, 12)) == TESTED
+    assert ((6, 1), (7, 3)) == TESTED
     assert caveat("6.1.0-56-cloud-amd64") == caveat("6.12.95+deb12-cloud-amd64") == caveat("6.6.1") == ""
-    assert re.search(r"6\.13\.0 is newer than 6\.12, the newest that was tested", caveat("6.13.0"))
+    assert re.search(r"7\.4\.0 is newer than 7\.3, the newest that was tested", caveat("7.4.0"))
     assert "6.0.19 is older than 6.1, the oldest" in caveat("6.0.19")
     assert "no release number" in caveat("mine") and len(caveat("x" * 5000)) < 200
 
@@ -102,8 +102,9 @@ def test_types_and_release_of_a_real_kernel_tell_the_same(each_machine):
 
 
 @pytest.mark.guest
-def test_linux_6_12_is_read_as_it_says_itself(machine_612):
-    machine = machine_612
+@pytest.mark.every_kernel
+def test_a_kernel_is_read_as_it_says_itself(each_machine):
+    machine = each_machine
     assert machine.client.kernel().value.release == machine.exec("uname -r").decode().strip()
     inside = {int(entry): entry for entry in machine.exec("ls /proc").decode().split() if entry.isdigit()}
     processes = {process.pid: process for process in machine.client.ps()}
