@@ -133,8 +133,7 @@ class PageTables:
 
     def translate(self, virtual: VirtualAddress) -> PhysicalAddress | None:
         """The guest-physical address behind `virtual`, None where nothing is mapped."""
-        found = self._walk(virtual)
-        return None if found is None else found[0]
+        return self._walk(virtual)[0]
 
     def read(self, virtual: VirtualAddress, length: int) -> bytes:
         """Copy `length` bytes at `virtual`; `AddressError` where they are not all mapped to RAM."""
@@ -151,22 +150,25 @@ class PageTables:
     def read_some(self, virtual: VirtualAddress, length: int) -> bytes:
         """Copy what is there of `length` bytes at `virtual`, up to the first that is not mapped to RAM."""
         parts = []
-        while length > 0 and (found := self._walk(virtual)) is not None:
-            step = min(length, found[1])
+        while length > 0:
+            physical, rest = self._walk(virtual)
+            step = min(length, rest)
+            if physical is None:
+                break
             try:
-                parts.append(self.ram.read(found[0], step))
+                parts.append(self.ram.read(physical, step))
             except AddressError:
                 break
             virtual, length = VirtualAddress((virtual + step) & _U64), length - step
         return b"".join(parts)
 
-    def iter_runs(self, virtual: VirtualAddress, length: int) -> Iterator[tuple[PhysicalAddress, int]]:
-        """Yield (physical, bytes) of each mapped page, small or large, behind `length` bytes at `virtual`."""
+    def iter_runs(self, virtual: VirtualAddress, length: int) -> Iterator[tuple[VirtualAddress, PhysicalAddress, int]]:
+        """Yield (virtual, physical, bytes) of each mapped page, small or large, behind `length` bytes at `virtual`."""
         while length > 0:
-            found = self._walk(virtual)
-            step = min(length, found[1] if found else PAGE_SIZE - virtual % PAGE_SIZE)
-            if found:
-                yield found[0], step
+            physical, rest = self._walk(virtual)
+            step = min(length, rest)
+            if physical is not None:
+                yield virtual, physical, step
             virtual, length = VirtualAddress((virtual + step) & _U64), length - step
 
     def mappings(self, half: Half = Half.ALL, max_mappings: int = MAX_MAPPINGS) -> Mappings:
@@ -208,28 +210,32 @@ class PageTables:
         unique, first = np.unique(np.concatenate(frames), return_index=True)
         return TableFrames(unique, np.concatenate(levels)[first], skipped, complete)
 
-    def _walk(self, virtual: int) -> tuple[PhysicalAddress, int] | None:
-        """Physical address of `virtual` and the bytes from there to the end of its page."""
+    def _walk(self, virtual: int) -> tuple[PhysicalAddress | None, int]:
+        """Physical address of `virtual`, None where nothing is mapped, and the bytes up to the end of its page or hole.
+
+        A hole ends where the table that has it has its next entry, so that large ones are crossed in few steps.
+        """
         if not -self._sign_bit <= _signed(virtual) < self._sign_bit:
-            return None
+            return None, PAGE_SIZE - virtual % PAGE_SIZE
         table = self.root
         for level in range(self.levels, 0, -1):
             shift = PAGE_SHIFT + 9 * (level - 1)
+            within = virtual & ((1 << shift) - 1)
+            rest = (1 << shift) - within
             try:
                 entry = self.ram.read_u64(PhysicalAddress(table + ((virtual >> shift) & (ENTRIES - 1)) * 8))
             except AddressError:
-                return None
+                return None, rest
             if not entry & (PTE_PRESENT | (PTE_PROT_NONE if level < self.levels else 0)):
-                return None
+                return None, rest
             if level == 1 or (level <= LARGEST_PAGE_LEVEL and entry & PTE_PAGE_SIZE):
                 inverted = entry if entry & PTE_PRESENT else ~entry
-                within = virtual & ((1 << shift) - 1)
                 page = inverted & FRAME_MASK & ~((1 << shift) - 1)
-                return PhysicalAddress(page + within), (1 << shift) - within
+                return PhysicalAddress(page + within), rest
             if not entry & PTE_PRESENT:
-                return None
+                return None, rest
             table = PhysicalAddress(entry & FRAME_MASK)
-        return None
+        raise AssertionError("a walk ends at level 1")
 
     def _descend(self, half: Half) -> Iterator[_Tables]:
         """Yield the tables of each level from the root down, as many as the bound allows."""

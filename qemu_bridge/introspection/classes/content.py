@@ -100,7 +100,7 @@ def _section_pages(ram: GuestRam, tables: PageTables, section: KernelSection) ->
     end = min(section.end, section.start + _SECTION_LIMIT)
     runs = tables.iter_runs(section.start, end - section.start)
     frames = [
-        np.arange(first >> PAGE_SHIFT, (first + size - 1 >> PAGE_SHIFT) + 1, dtype=np.uint64) for first, size in runs
+        np.arange(first >> PAGE_SHIFT, (first + size - 1 >> PAGE_SHIFT) + 1, dtype=np.uint64) for _, first, size in runs
     ]
     return _in_ram(ram, np.concatenate([np.zeros(0, np.uint64), *frames]))
 

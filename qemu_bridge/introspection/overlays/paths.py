@@ -1,4 +1,4 @@
-"""The names of files, as the kernel itself spells them (``fs/d_path.c``, releases 6.0 to 6.12).
+"""The names of files, as the kernel itself spells them (``fs/d_path.c``, releases 6.0 to 7.3).
 
 A name is put together from a file upwards: a dentry knows its parent, and where it is the root of a mount, the mount knows
 on which dentry of which mount it stands.

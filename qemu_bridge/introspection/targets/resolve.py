@@ -254,7 +254,8 @@ class _Resolver:
 
     def _virtual(self, tables: PageTables, start: int, size: int, pid: int | None) -> Ranges:
         if size <= _BULK_BYTES:
-            runs = np.array(list(tables.iter_runs(VirtualAddress(start), size)), np.int64).reshape(-1, 2)
+            found = [(physical, length) for _, physical, length in tables.iter_runs(VirtualAddress(start), size)]
+            runs = np.array(found, np.int64).reshape(-1, 2)
             return physical_to_ranges(self._sources.layout, runs[:, 0], runs[:, 1])
         mapped = tables.mappings(Half.KERNEL) if pid is None else self._mappings_of(pid, tables)
         if not mapped.complete and pid is None:

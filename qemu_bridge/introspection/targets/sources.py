@@ -270,7 +270,7 @@ class GuestSources:
         return head if 0 <= address - head < size << 18 else address
 
     def slab_object(self, physical: PhysicalAddress) -> SlabObject | None:
-        """The object of a SLUB page that a byte is in, None between objects (``mm/slub.c``, releases 6.0 to 6.12)."""
+        """The object of a SLUB page that a byte is in, None between objects (``mm/slub.c``, releases 6.0 to 7.3)."""
         layout = self._layout
         if layout is None:
             return None

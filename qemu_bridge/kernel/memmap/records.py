@@ -100,22 +100,13 @@ class RegionRecords:
         """Page of the RAM file for each page of records, -1 where none is mapped."""
         start = read.vmemmap + (region.start >> PAGE_SHIFT) * size
         source = np.full(self.blocks * self.pages_per_block, -1, np.int64)
-        at, total = 0, len(source)
-        tables = read.kernel.page_tables
-        while at < total:
-            run = next(tables.iter_runs(VirtualAddress(start + at * PAGE_SIZE), (total - at) * PAGE_SIZE), None)
-            if run is None:
-                break
-            # iter_runs skips unmapped pages, so check that its first run starts here.
-            if tables.translate(VirtualAddress(start + at * PAGE_SIZE)) != run[0]:
-                at += 1
-                continue
-            count = -(-run[1] // PAGE_SIZE)
-            frames = np.arange(run[0] >> PAGE_SHIFT, (run[0] >> PAGE_SHIFT) + count, dtype=np.uint64)
+        runs = read.kernel.page_tables.iter_runs(VirtualAddress(start), len(source) * PAGE_SIZE)
+        for virtual, physical, length in runs:
+            at, count = (virtual - start) // PAGE_SIZE, length // PAGE_SIZE
+            first = physical >> PAGE_SHIFT
+            frames = np.arange(first, first + count, dtype=np.uint64)
             source[at : at + count] = read.ram.layout.frames_to_pages(frames)
-            virtual = start + at * PAGE_SIZE
-            read.add_piece(virtual, virtual + count * PAGE_SIZE, run[0] - virtual)
-            at += count
+            read.add_piece(virtual, virtual + length, physical - virtual)
         return source
 
 

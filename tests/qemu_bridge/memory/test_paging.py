@@ -96,6 +96,21 @@ def test_bulk_decoding_equals_a_plain_walk(chosen):
         assert rows(mapped) == walk_all(ram, root)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(entries, max_size=12))
+def test_runs_of_a_whole_half_are_those_of_the_bulk_decoder_and_cross_holes_in_few_steps(chosen):
+    with tempfile.TemporaryDirectory() as folder:
+        ram, root = build(Path(folder), chosen)
+        tables = PageTables(ram, root)
+        expected = [
+            (virtual, frame << 12, 1 << (12 + 9 * (level - 1)))
+            for virtual, (frame, level, *_) in sorted(rows(tables.mappings()).items())
+        ]
+        halves = [(0, 1 << 47), ((1 << 64) - (1 << 47), 1 << 47)]
+        found = [run for start, size in halves for run in tables.iter_runs(VirtualAddress(start), size)]
+        assert found == expected
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(entries, min_size=1, max_size=12))
 def test_translation_equals_the_bulk_decoder(chosen):

@@ -75,7 +75,7 @@ def test_every_answer_about_a_kernel_of_an_unknown_release_says_so(machine_612, 
         done = glassbox(verb, "mine", *words)
         assert done.returncode == 0 and done.stdout and done.stderr.count(sentence) == 1, done
     for words in (("overlay", "mine", "mounts"), ("where", "mine", "pid:1"), ("whose", "mine", "init_task")):
-        assert "is newer than 6.12" in glassbox(*words, "--json").stdout, words
+        assert "is newer than 7.3" in glassbox(*words, "--json").stdout, words
 
 
 def save(client, path):
@@ -94,7 +94,7 @@ def unknown(machine, tmp_path_factory):
     return save(machine.client, tmp_path_factory.mktemp("unknown") / "ram")
 
 
-CAVEAT = "is newer than 6.12, the newest that was tested; what differs in it may be missing or wrong"
+CAVEAT = "is newer than 7.3, the newest that was tested; what differs in it may be missing or wrong"
 
 
 @pytest.mark.guest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 
@@ -18,10 +17,10 @@ from qemu_bridge.memory.ram import GuestRam
 pytestmark = pytest.mark.guest
 
 
-@pytest.fixture(scope="module")
-def copy(machine, tmp_path_factory):
+@pytest.fixture
+def copy(machine, tmp_path):
     """A copy of the guest's RAM that may be damaged."""
-    path = tmp_path_factory.mktemp("copy") / "guest.ram"
+    path = tmp_path / "guest.ram"
     with machine.paused():
         machine.ram.copy_to(path)
     return GuestRam(path, machine.ram.layout)
@@ -34,7 +33,7 @@ def damage(ram: GuestRam, pages: np.ndarray, rng: random.Random, count: int) -> 
             page = int(pages[rng.randrange(len(pages))])
             offset = (page << 12) + rng.randrange(512) * 8
             source = (int(pages[rng.randrange(len(pages))]) << 12) + rng.randrange(512) * 8
-            word = ram.view[source : source + 8].tobytes() if rng.random() < 0.7 else os.urandom(8)
+            word = ram.view[source : source + 8].tobytes() if rng.random() < 0.7 else rng.randbytes(8)
             file.seek(offset)
             file.write(word)
 
