@@ -130,10 +130,20 @@ class PathNames:
                 return f"socket:[{_inode_number(entry)}]"
             case "pipefs_dname":
                 return f"pipe:[{_inode_number(entry)}]"
+            case "pidfs_dname":
+                return "anon_inode:[pidfd]"
             case "ns_dname":
-                kind = self._space.at("proc_ns_operations", entry["d_fsdata"])
-                return f"{kind.text_at('name', MAX_NAME)}:[{_inode_number(entry)}]"
+                return f"{self._namespace_kind(entry)}:[{_inode_number(entry)}]"
         return f"/{name}"
+
+    def _namespace_kind(self, entry: Object) -> str:
+        """``net``, ``mnt``, …: the name of a namespace's operations."""
+        if self._space.kernel.has("namespace_in_inode"):
+            inode = entry.follow("d_inode")
+            operations = self._space.at("ns_common", inode["i_private"]).follow("ops") if inode else None
+        else:
+            operations = self._space.at("proc_ns_operations", entry["d_fsdata"])
+        return operations.text_at("name", MAX_NAME) if operations else ""
 
 
 def _part(entry: Object) -> str:

@@ -84,6 +84,11 @@ def _names_shared_memory(btf: Btf) -> bool:
     return name is not None and (tree is None or name.bit_offset != tree.bit_offset)
 
 
+def _stashes_a_pointer(btf: Btf) -> bool:
+    member = btf.find_member("ns_common", "stashed")
+    return member is not None and btf.kind(btf.resolve(member.type_id)) == Kind.PTR
+
+
 def _has_hugetlb_type(btf: Btf) -> bool:
     marks = (("pageflags", "PG_hugetlb"), ("compound_dtor_id", "HUGETLB_PAGE_DTOR"))
     return not any(_enumerates(*mark)(btf) for mark in marks)
@@ -147,6 +152,12 @@ DIFFERENCES = (
         "vmap_nodes", (6, 9), "d093602919ad",
         "vmalloc areas are one list, vmap_area_list", "vmalloc areas are spread over an array, vmap_nodes",
         _knows("vmap_node"),
+    ),
+    Difference(
+        "namespace_in_inode", (6, 9), "1fa08aece425",
+        "the dentry of a namespace has its proc_ns_operations in d_fsdata",
+        "the inode of a namespace has its ns_common in i_private",
+        _stashes_a_pointer,
     ),
     Difference(
         "hugetlb_page_type", (6, 9), "d99e3140a4d3",

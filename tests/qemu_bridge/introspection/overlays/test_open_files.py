@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from guest_programs import install, make_elf
 from overlay_checks import look
 
 pytestmark = pytest.mark.guest
@@ -12,8 +13,11 @@ pytestmark = pytest.mark.guest
 
 OPENING = (
     "mkfifo /tmp/pipe; sleep 1000 >/tmp/pipe & cat </tmp/pipe & exec 7>/tmp/written; echo twelve >&7; "
-    "echo gone >/tmp/gone; exec 8</tmp/gone; rm /tmp/gone; sleep 1000 7>&7 8<&8 | sleep 1000 & exec 7>&- 8<&-; usleep 300000"
+    "echo gone >/tmp/gone; exec 8</tmp/gone; rm /tmp/gone; sleep 1000 7>&7 8<&8 | sleep 1000 & exec 7>&- 8<&-; "
+    "sleep 1000 6</proc/1/ns/net & sleep 1000 5</proc/1/ns/mnt & /tmp/pidfd & usleep 300000"
 )
+# pidfd_open(1, 0), then pause().
+PIDFD = make_elf(bytes.fromhex("bf01000000 31f6 b8b2010000 0f05 b822000000 0f05 ebf7"))
 
 
 def parse_files(text):
@@ -30,7 +34,9 @@ def parse_files(text):
     return found
 
 
+@pytest.mark.every_kernel
 def test_open_files_are_those_of_proc(each_machine, context):
+    install(each_machine, PIDFD, "/tmp/pidfd")
     each_machine.exec(OPENING)
     list_files = (
         'echo $$ $PPID; for p in /proc/[0-9]*; do for f in $p/fd/*; do [ -L $f ] && echo "== $f" && readlink $f && '
@@ -39,12 +45,14 @@ def test_open_files_are_those_of_proc(each_machine, context):
     try:
         steady, rows = look(each_machine, context, "open-files", list_files, parse_files)
     finally:
-        each_machine.exec("killall sleep; rm /tmp/pipe /tmp/written; usleep 200000")
+        each_machine.exec("killall sleep pidfd; rm /tmp/pipe /tmp/written /tmp/pidfd; usleep 200000")
     found = {
         (row["pid"], row["descriptor"]): (row["path"], row["position"], row["flags"], row["inode"]) for row in rows
     }
     paths = {entry[0] for entry in steady.values()}
     assert {"/tmp/pipe", "/tmp/written", "/tmp/gone (deleted)"} <= paths
+    assert any(path.startswith("net:[4") for path in paths) and any(path.startswith("mnt:[4") for path in paths)
+    assert any("pidfd" in path for path in paths)
     assert any(path.startswith("pipe:[") for path in paths) and any(path.startswith("socket:[") for path in paths)
     assert {key: found.get(key) for key in steady} == steady
     written = next(row for row in rows if row["path"] == "/tmp/written")
