@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,9 +18,31 @@ from typing import Any
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError, Runstate
 from qemu.qmp.message import Message
 
-from ..errors import MachineError, MachineGoneError
+from ..errors import MachineError, MachineGoneError, UsageError
 
 TIMEOUT_S = 20.0
+COMMAND_LIMIT = 64 << 10
+"""Bytes of a command. QEMU takes ten seconds to parse one of a MiB, and the guest stands still meanwhile."""
+REPLY_LIMIT = 256 << 20
+"""Bytes of a reply; a longer one ends the connection."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Client(QMPClient):
+    """The library's client, which ends the connection when QEMU cannot parse a command, does not.
+
+    QEMU answers such a command in its turn, without an id.
+    """
+
+    async def _on_message(self, msg: Message) -> None:
+        if "error" in msg and "id" not in msg:
+            if not self._pending:
+                logger.warning("QEMU could not parse a command that nobody waits for any more: %s", msg)
+                return
+            # One command at a time is under way (`Monitor.execute`).
+            msg["id"] = next(iter(self._pending))
+        await super()._on_message(msg)
 
 
 class Monitor:
@@ -27,12 +51,14 @@ class Monitor:
     def __init__(self, client: QMPClient, listener: EventListener) -> None:
         self._client = client
         self._listener = listener
+        # QEMU runs one command after the other anyway; so an answer without an id belongs to the only one that waits.
+        self._turn = asyncio.Lock()
 
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, sock: socket.socket, name: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Monitor]:
         """Negotiate with the QEMU at the other end of `sock`; `MachineError` when it is silent for `timeout_s`."""
-        client = QMPClient(name)
+        client = _Client(name, readbuflen=REPLY_LIMIT)
         with client.listener() as listener:
             try:
                 await asyncio.wait_for(client.connect(sock), timeout_s)
@@ -47,10 +73,13 @@ class Monitor:
     async def execute(self, command: str, arguments: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> Any:  # noqa: ANN401  # whatever QEMU returns
         """Run QMP `command` and return what it returns.
 
-        Raises `MachineError` when QEMU refuses or is silent for `timeout_s`, `MachineGoneError` when it ended.
+        Raises `UsageError` for what JSON cannot say, `MachineError` when QEMU refuses or is silent for `timeout_s`,
+        `MachineGoneError` when it ended.
         """
+        _check(command, arguments)
         try:
-            return await asyncio.wait_for(self._client.execute(command, arguments), timeout_s)
+            async with asyncio.timeout(timeout_s), self._turn:
+                return await self._client.execute(command, arguments)
         except ExecuteError as error:
             raise MachineError(f"QEMU refuses {command}: {error}") from None
         except TimeoutError:
@@ -58,7 +87,7 @@ class Monitor:
                 f"QEMU did not answer {command} within {timeout_s:g} s; is the host overloaded?"
             ) from None
         except (QMPError, OSError) as error:
-            raise MachineGoneError(f"QEMU ended during {command} ({error})") from None
+            raise MachineGoneError(f"QEMU ended or closed its QMP connection during {command} ({error})") from None
 
     async def hmp(self, line: str) -> str:
         """Output of human monitor command `line`, such as ``info mtree -f``."""
@@ -74,3 +103,20 @@ class Monitor:
         """Return when the other end has closed the connection."""
         while self._client.runstate is Runstate.RUNNING:
             await self._client.runstate_changed()
+
+
+def _check(command: str, arguments: dict[str, Any] | None) -> None:
+    """`UsageError` for a command that is not JSON in UTF-8, or larger than `COMMAND_LIMIT`."""
+    try:
+        size = len(json.dumps([command, arguments], ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError as error:
+        place = ascii(str(error.object)[error.start : error.end])
+        raise UsageError(f"QMP takes text in UTF-8, and {place} is not; give it as valid text") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"these are not arguments in JSON ({error}); leave out NaN, infinity and deep nesting"
+        ) from None
+    if size > COMMAND_LIMIT:
+        raise UsageError(
+            f"a QMP command of {size} bytes is too long for QEMU to parse in time; give at most {COMMAND_LIMIT}"
+        )

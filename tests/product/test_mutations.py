@@ -90,7 +90,9 @@ class Victim:
         for kind, (start, end) in spans.items():
             runs = kernel.page_tables.iter_runs(VirtualAddress(start), end - start)
             kinds[kind] = [
-                page for _, physical, size in runs for page in range(physical // PAGE_SIZE, (physical + size) // PAGE_SIZE)
+                page
+                for _, physical, size in runs
+                for page in range(physical // PAGE_SIZE, (physical + size) // PAGE_SIZE)
             ]
         return {kind: pages for kind, pages in kinds.items() if pages}
 
