@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -47,8 +48,14 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "console", console, "glassbox console demo --follow")
     add_name(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the machine ends")
-    parser = add_verb(verbs, "exec", execute, "glassbox exec demo -- ps -o pid,comm")
+    parser = add_verb(verbs, "exec", execute, "glassbox exec demo ps -o pid,comm\nglassbox exec demo 'ls /tmp | wc -l'")
     add_name(parser)
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="a program and its arguments, or one shell line in quotes; '--' before it is allowed",
+    )
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="kill the command after this long"
     )
@@ -200,13 +207,23 @@ def console(options: argparse.Namespace) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Run a command as root in the guest; print its output and return its exit status."""
-    if not options.rest:
-        raise UsageError("no command to run; put it after '--', as in 'glassbox exec demo -- uname -a'")
+    words = [*_take_timeout(options), *options.rest]
+    if not words:
+        raise UsageError("no command to run; put it after the name, as in 'glassbox exec demo uname -a'")
     with connect(options) as client:
-        result = client.exec(options.rest, options.timeout)
+        result = client.exec(words if len(words) > 1 else words[0], options.timeout)
     sys.stdout.buffer.write(result.output)
     sys.stdout.flush()
     return result.exit_status
+
+
+def _take_timeout(options: argparse.Namespace) -> list[str]:
+    """The words of the command; ``--timeout`` behind the name is still glassbox's own option."""
+    words: list[str] = options.command
+    if words and re.match(r"--timeout(=|$)", words[0]):
+        own = options.parser.parse_args([options.verb, *words[: 1 if "=" in words[0] else 2], options.name])
+        options.timeout, words = own.timeout, words[1 if "=" in words[0] else 2 :]
+    return words
 
 
 def qmp(options: argparse.Namespace) -> None:

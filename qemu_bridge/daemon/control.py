@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import MachineError, UsageError
 from ..memory.addresses import merge_ranges
 from ..wire.records import Answer, Blob, ExecResult, HeatWatch, Runstate, Status
 from ..wire.trace_records import ArmOptions, TraceStatus
@@ -80,9 +80,12 @@ class Control:
             return await self._machine.monitor.execute(command, arguments or {})
 
     async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:
-        """Run a command in the guest, once it is up."""
+        """Run a command in the guest, once it is up; a paused guest runs none, which is said at once."""
+        shell = self._machine.shell
+        if self._machine.vcpus.are_paused:
+            raise MachineError(f"machine {self._machine.config.name!r} is paused, so it runs nothing; resume it first")
         await self._machine.state.wait_ready(timeout_s)
-        output, status = await self._machine.shell.run(command, timeout_s)
+        output, status = await shell.run(command, timeout_s)
         return ExecResult(status, Blob(output))
 
     async def dirty(self, epoch: int) -> Answer[tuple[tuple[int, int], ...]]:

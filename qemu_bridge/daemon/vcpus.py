@@ -42,6 +42,11 @@ class Vcpus:
         """Whether they are to run when nothing holds them."""
         self._is_stopped_quietly = False
 
+    @property
+    def are_paused(self) -> bool:
+        """Whether they stand still until a client resumes them, and not only while work of the daemon holds them."""
+        return not (self._is_wanted if self._holds else self._state.is_running)
+
     async def pause(self) -> None:
         """Stop the vCPUs until `resume`."""
         async with self._turn:

@@ -74,8 +74,8 @@ class Budget:
             raise OutOfBudgetError("time ran out")
 
     def skip(self, sentence: str) -> None:
-        """Note in a `sentence` what the answer lacks."""
-        if len(self.skipped) < MAX_NOTES:
+        """Note in a `sentence` what the answer lacks; the same sentence is noted once."""
+        if len(self.skipped) < MAX_NOTES and sentence not in self.skipped:
             self.skipped.append(sentence)
 
     def skip_unread(self, what: str, error: Exception) -> None:

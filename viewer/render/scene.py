@@ -126,11 +126,11 @@ class Scene:
         self.content_revision += 1
         self.pool.update(ram, pages)
         self.page_style.entropy.mark(pages)
-        self.page_style.heat.touch(pages[written], now_s)
+        heated = self.page_style.heat.touch(pages[written], now_s)
         self._now_s = now_s
         seen = pages[self.shows_bytes(pages)]
         self._stale[seen] = True
-        return self._update_style(pages[written]) or len(seen) > 0
+        return self._update_style(heated) or len(seen) > 0
 
     def clear_pages(self, pages: Pages) -> None:
         """Draw `pages` as zeros: they were given back to the host, so they must not be read."""

@@ -34,12 +34,13 @@ class Heat:
         self._heat = np.zeros(page_count, np.float32)
         self._now_s = -np.inf
 
-    def touch(self, pages: Pages, now_s: float) -> None:
-        """Note that `pages` changed at `now_s`."""
-        self.cool(now_s)
+    def touch(self, pages: Pages, now_s: float) -> Pages:
+        """Note that `pages` changed at `now_s`; return the pages whose heat changed: these, and those that cooled meanwhile."""
+        cooled = self.cool(now_s)
         self._heat[pages] += 1
         self.written_s[pages] = now_s
         self.hot = np.union1d(self.hot, pages)
+        return np.union1d(cooled, pages)
 
     def cool(self, now_s: float) -> Pages:
         """Let time pass until `now_s`; return the pages whose heat changed by that."""

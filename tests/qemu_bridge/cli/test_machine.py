@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from support import glassbox, wait_until
@@ -33,6 +34,13 @@ def test_exec_gives_output_and_exit_status(machine):
     answer = glassbox("exec", machine.name, "--", "sh", "-c", "echo $0 $#; exit 3", "--", "-x")
     assert (answer.returncode, answer.stdout) == (3, "-- 1\n")
     assert glassbox("exec", machine.name).returncode == 2
+    assert glassbox("exec", machine.name, "uname", "-s").stdout == "Linux\n"
+    assert glassbox("exec", machine.name, "echo a b | wc -w; exit 4").returncode == 4
+    assert glassbox("exec", machine.name, "--", "echo a b | wc -w").stdout == "2\n"
+    assert glassbox("exec", machine.name, "--timeout=9", "echo", "--timeout", "$HOME").stdout == "--timeout $HOME\n"
+    with machine.paused():
+        started = time.monotonic()
+        assert "is paused" in glassbox("exec", machine.name, "ls").stderr and time.monotonic() - started < 20
 
 
 @guest

@@ -25,6 +25,9 @@ def test_what_is_within_the_budget_is_complete_until_something_is_left_out():
     budget = Budget()
     budget.spend(5, 5)
     assert budget.complete
+    budget.skip("twice")
+    budget.skip("twice")
+    assert budget.skipped == ["twice"]
     for number in range(100):
         budget.skip(f"number {number}")
     assert not budget.complete and len(budget.skipped) == MAX_NOTES

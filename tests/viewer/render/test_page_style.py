@@ -50,6 +50,15 @@ def test_written_pages_glow_and_fade_and_those_seen_first_do_not(device, source)
     assert not scene.advance(source.ram.view, 61.0)
 
 
+def test_a_page_fades_while_others_are_written_all_the_time(device, source):
+    scene = load_scene(source, device)
+    scene.update_pages(source.ram.view, np.array([70]), np.array([True]), 10.0)
+    for step in range(1, 101):
+        scene.update_pages(source.ram.view, np.array([71]), np.array([True]), 10.0 + step / 5)
+    words = device_words(scene)[0]
+    assert not words[70] and words[71] >> 8 & 255 == 255
+
+
 def test_hidden_pages_are_never_lit(device, source):
     scene = load_scene(source, device)
     scene.select(np.array([0, 70]))  # page 0 was never touched
