@@ -14,9 +14,9 @@ run *options:
 plugin:
     python -m tcg_plugin.build
 
-# Lint, type-check and run the tests that fit in a few minutes.
+# Lint, type-check and run the tests that fit in some minutes, a process for each core.
 test *options: lint
-    python -m pytest -m "not long" {{ options }}
+    python -m pytest -m "not long" -n auto --dist loadgroup {{ options }}
 
 # The tests that take long.
 test-long *options:

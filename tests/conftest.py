@@ -96,12 +96,20 @@ def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs."""
+    """Choose the tests of each kernel, and which tests stay together when several processes share the work.
+
+    Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs. A file's tests run in
+    one process, and so do those of such a kernel, which is booted once.
+    """
     for item in items:
         parameters = getattr(item, "callspec", None)
-        on_others = parameters is not None and parameters.params.get("each_machine") in RELEASES
-        if on_others and item.get_closest_marker("every_kernel") is None:
-            item.add_marker(pytest.mark.long)
+        guest = parameters.params.get("each_machine") if parameters is not None else None
+        group = str(item.path)
+        if guest in RELEASES:
+            group = f"kernel-{guest}"
+            if item.get_closest_marker("every_kernel") is None:
+                item.add_marker(pytest.mark.long)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", params=["machine", "machine_612", *RELEASES])
