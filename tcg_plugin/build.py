@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,7 @@ def find_library(name: str) -> Path:
     if built.exists() and built.stat().st_mtime >= max(path.stat().st_mtime for path in sources(name)):
         return built
     cached = cache_folder(name) / f"{name}.so"
-    if not cached.exists():
+    if not _is_trusted(cached):
         compile_library(name, cached)
     return cached
 
@@ -83,18 +84,47 @@ def compile_library(name: str, target: Path) -> None:
     if compiler is None:
         raise BuildError("there is no C compiler; install one (Debian: gcc libc6-dev) or use the wheel")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent) as draft:
             out = Path(draft, target.name)
             files = [str(FOLDER / source) for source in SOURCES[name]]
             command = [compiler, *FLAGS, "-o", str(out), *files, *LIBRARIES.get(name, ())]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            out.chmod(0o755)
             out.replace(target)
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if "error" in line] or [f"status {error.returncode}"]
         raise BuildError(f"{name} does not compile ({lines[0]}); install gcc 11 or later and libc6-dev") from None
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{name} cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
+    if not _is_trusted(target):
+        raise BuildError(
+            f"other users can change {target}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
+        )
+
+
+def _is_trusted(path: Path) -> bool:
+    """Whether only this user and root can change what is at `path`: its code will run in this user's QEMU."""
+    try:
+        path = path.parent.resolve(strict=True) / path.name
+        return path.is_file() and all(_is_ours(found) for found in (path, *path.parents))
+    except OSError:
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    status = path.lstat()
+    is_open = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+    return not stat.S_ISLNK(status.st_mode) and status.st_uid in (0, os.geteuid()) and not is_open
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and the two above it in the cache writable by nobody else, whatever the umask."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for found in (folder.parent.parent, folder.parent, folder):
+        mode = stat.S_IMODE(found.stat().st_mode)
+        if mode & 0o022:
+            found.chmod(mode & ~0o022)
 
 
 def main() -> int:

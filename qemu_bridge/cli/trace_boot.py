@@ -58,7 +58,7 @@ def _record_from_boot(config: MachineConfig, output: Path, log: Path, pipe: int)
 
     wanted = ArmOptions()
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        connection.state_folder(config.name)
         launch(config, trace=wanted)
         control = TraceControl(Path(connection.find_connection(config.name).trace_path))
         about = {"machine": config.name, "image": config.image, **msgspec.to_builtins(wanted)}

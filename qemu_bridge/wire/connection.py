@@ -97,21 +97,7 @@ def runtime_folder() -> Path:
     """The folder of connection files and sockets, mode 0700, created when missing."""
     base = _base_folder("XDG_RUNTIME_DIR")
     folder = base / "glassbox" if base else Path(f"/tmp/glassbox-{os.getuid()}")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Links are not followed: in /tmp another user may have put one in its place.
-        status = folder.lstat()
-        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
-            if status.st_mode & 0o077:
-                folder.chmod(0o700)
-            return folder
-    except OSError as error:
-        raise HostError(
-            f"cannot make the runtime folder {folder} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
-        ) from None
-    raise HostError(
-        f"the runtime folder {folder} is not a folder of yours; remove it or set XDG_RUNTIME_DIR to one that is"
-    )
+    return _own_folder(folder, f"runtime folder {folder}", "XDG_RUNTIME_DIR")
 
 
 def state_path(name: str) -> Path:
@@ -122,13 +108,24 @@ def state_path(name: str) -> Path:
 def state_folder(name: str) -> Path:
     """The folder of machine `name`'s logs, mode 0700 (a console may show secrets), created when missing."""
     folder = state_path(name)
+    return _own_folder(folder, f"folder {folder} for logs", "XDG_STATE_HOME")
+
+
+def _own_folder(folder: Path, what: str, variable: str) -> Path:
+    """`folder`, with mode 0700 whatever the umask, as are those above it that are missing; `HostError` if it is not ours."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.path.lexists(folder):
+            for missing in reversed([path for path in (folder, *folder.parents) if not os.path.lexists(path)]):
+                missing.mkdir(mode=0o700, exist_ok=True)
+        # Links are not followed: in a folder that others may write to, another user may have put one in its place.
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+            if status.st_mode & 0o077:
+                folder.chmod(0o700)
+            return folder
     except OSError as error:
-        raise HostError(
-            f"cannot make the folder {folder} for logs ({error.strerror}); set XDG_STATE_HOME to a folder of yours"
-        ) from None
-    return folder
+        raise HostError(f"cannot make the {what} ({error.strerror}); set {variable} to a folder of yours") from None
+    raise HostError(f"the {what} is not a folder of yours; remove it or set {variable} to one that is")
 
 
 def ram_folder() -> Path:

@@ -1,5 +1,6 @@
 """The plugin compiles without QEMU's headers, lands in the cache, and asks QEMU for what QEMU has."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,32 @@ def test_a_library_is_compiled_once_for_the_same_sources(tmp_path, monkeypatch):
     written = first.stat().st_mtime_ns
     assert build.find_library("glassbox_trace") == first and first.stat().st_mtime_ns == written
     assert [path.name for path in first.parent.iterdir()] == ["glassbox_trace.so"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_what_is_compiled_can_be_changed_by_nobody_else_whatever_the_umask(tmp_path, monkeypatch, umask):
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = os.umask(umask)
+    try:
+        library = build.find_library("glassbox_mining")
+    finally:
+        os.umask(before)
+    assert not any(path.stat().st_mode & 0o022 for path in tmp_path.rglob("*"))
+    written = library.stat().st_mtime_ns
+    assert build.find_library("glassbox_mining") == library and library.stat().st_mtime_ns == written
+
+
+def test_a_library_that_others_can_change_is_not_loaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library = build.find_library("glassbox_mining")
+    sound = library.read_bytes()
+    library.write_bytes(b"theirs")
+    library.chmod(0o666)
+    assert build.find_library("glassbox_mining").read_bytes() == sound
+    tmp_path.chmod(0o777)
+    with pytest.raises(build.BuildError, match="other users can change"):
+        build.find_library("glassbox_mining")
 
 
 def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):

@@ -55,6 +55,22 @@ def test_files_and_folder_are_closed_to_others(runtime):
     assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_folders_are_closed_to_others_whatever_the_umask(tmp_path, monkeypatch, umask):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of" / "state"))
+    before = os.umask(umask)
+    try:
+        made = [connection.runtime_folder(), connection.state_folder("demo")]
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")} == {0o700} and made[1].name == "demo"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "of/state/glassbox/other").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HostError, match="for logs is not a folder of yours"):
+        connection.state_folder("other")
+
+
 def test_a_name_is_taken_while_its_lock_is_held(runtime):
     lock = connection.acquire_lock("demo")
     with pytest.raises(BusyNameError, match="glassbox stop demo"):
