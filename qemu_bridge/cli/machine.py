@@ -94,7 +94,7 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
         image, image_id, append = built.name, built.image_id, built.command_line
         kernel, initrd = options.kernel or built.kernel, options.initrd or built.initrd
     config = MachineConfig(
-        name=connection.validate_name(name or image or "machine"),
+        name=connection.validate_name(image or "machine" if name is None else name),
         kernel=kernel,
         initrd=initrd,
         append=f"{append} {options.append}".strip(),

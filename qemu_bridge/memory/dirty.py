@@ -29,6 +29,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE
 from .ram import GuestRam
 
@@ -181,8 +182,12 @@ class DirtyLog:
     def since(self, epoch: int) -> tuple[npt.NDArray[np.int64], int]:
         """(pages, now): ascending numbers of the pages changed after `epoch`, and the epoch for the next call.
 
-        Epoch 0 asks for all that was ever touched.
+        Epoch 0 asks for all that was ever touched; `UsageError` for one that no call has returned yet.
         """
+        if not 0 <= epoch <= self.epoch:
+            raise UsageError(
+                f"there was no epoch {epoch} yet; the newest is {self.epoch}, and 0 asks for all touched pages"
+            )
         now = self.advance()
         return np.flatnonzero(self._changed_at > epoch), now
 

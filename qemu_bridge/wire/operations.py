@@ -243,7 +243,8 @@ class Operations:
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def dirty(epoch: int = 0) -> Answer[tuple[tuple[int, int], ...]]:
-        """Pages changed after `epoch`, and the epoch for the next call. Epoch 0 returns every page touched so far.
+        """Pages changed after `epoch`, and the epoch for the next call. Epoch 0 returns every page touched so far;
+        `UsageError` for an epoch that no call has returned yet.
 
         >>> client.dirty(epoch=client.dirty().epoch).value
         ((4096, 4103), (12610, 12611))

@@ -80,7 +80,11 @@ def test_dirty_lists_what_was_written_since(machine):
 
 @guest
 def test_limits_and_epochs_that_make_no_sense_are_wrong_usage(machine, command):
-    for words in (("find", machine.name, "x", "--limit", "0"), ("dirty", machine.name, "--since", "-1")):
+    for words in (
+        ("find", machine.name, "x", "--limit", "0"),
+        ("dirty", machine.name, "--since", "-1"),
+        ("dirty", machine.name, "--since", "999999"),
+    ):
         answer = command(*words)
         assert answer.status == 2 and not answer.out and answer.err.count("\n") == 1
 
