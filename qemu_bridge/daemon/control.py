@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import MachineError, UsageError
 from ..memory.addresses import merge_ranges
-from ..wire.records import Answer, Blob, ExecResult, HeatWatch, Runstate, Status
+from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .jobs import Jobs
 from .served import ServedMachine
@@ -81,11 +81,10 @@ class Control:
 
     async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:
         """Run a command in the guest, once it is up; a paused guest runs none, which is said at once."""
-        shell = self._machine.shell
-        if self._machine.vcpus.are_paused:
+        if self._machine.state.grade is Grade.PAUSED and self._machine.vcpus.are_paused:
             raise MachineError(f"machine {self._machine.config.name!r} is paused, so it runs nothing; resume it first")
         await self._machine.state.wait_ready(timeout_s)
-        output, status = await shell.run(command, timeout_s)
+        output, status = await self._machine.shell.run(command, timeout_s)
         return ExecResult(status, Blob(output))
 
     async def dirty(self, epoch: int) -> Answer[tuple[tuple[int, int], ...]]:

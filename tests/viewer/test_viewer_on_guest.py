@@ -43,7 +43,7 @@ def count_of_class(picture, page_class):
     return int(np.count_nonzero((alike > 0.995) & (norm > 80)))
 
 
-@pytest.mark.parametrize("kind", [PagePool, VoxelGrid])
+@pytest.mark.parametrize("kind", [PagePool, pytest.param(VoxelGrid, marks=pytest.mark.long)])
 def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device, kind):
     grid = kind(device, machine.ram.size)
     with machine.paused():

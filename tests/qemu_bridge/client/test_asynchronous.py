@@ -102,11 +102,10 @@ def test_a_job_whose_caller_gives_up_is_cancelled(machine, tmp_path):
 def test_what_waits_when_a_client_is_closed_is_told(machine):
     async def run():
         client = AsyncClient.connect(machine.name)
-        with machine.paused():
-            waiting = asyncio.gather(client.exec("true"), return_exceptions=True)
-            await asyncio.sleep(0.3)
-            await client.close()
-            (error,) = await asyncio.wait_for(waiting, 10)
+        waiting = asyncio.gather(client.exec("sleep 3"), return_exceptions=True)
+        await asyncio.sleep(0.3)
+        await client.close()
+        (error,) = await asyncio.wait_for(waiting, 10)
         with pytest.raises(MachineError, match="is closed"):
             await client.status()
         return error

@@ -6,9 +6,10 @@ import math
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import booted
+from support import booted, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
@@ -105,7 +106,15 @@ def test_the_shell_answers_again_after_a_reset_in_the_middle_of_a_command(image)
         busy.join()
 
 
-def test_a_paused_guest_does_not_answer_and_answers_rightly_afterwards(machine):
-    with machine.paused(), pytest.raises(MachineError, match="did not finish"):
-        machine.client.exec("echo early", timeout_s=0.1)
+def test_a_guest_paused_during_a_command_does_not_answer_and_answers_rightly_afterwards(machine):
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(machine.client.exec, "usleep 5432100; echo early", 6.0)
+        wait_until(lambda: any("5432100" in process.command_line for process in machine.client.ps()))
+        with machine.paused(), pytest.raises(MachineError, match="did not finish"):
+            early.result(60)
     assert machine.exec("echo late") == b"late\n"
+
+
+def test_a_paused_guest_is_not_asked(machine):
+    with machine.paused(), pytest.raises(MachineError, match="is paused, so it runs nothing"):
+        machine.client.exec("true")
