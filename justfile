@@ -20,7 +20,7 @@ test *options: lint
 
 # The tests that take long.
 test-long *options:
-    python -m pytest -m long {{ options }}
+    python -m pytest -m long -n auto --dist loadgroup {{ options }}
 
 # Format check, lint and strict types.
 lint:
