@@ -1,5 +1,7 @@
 # Everything a developer does. `./bootstrap` sets up and calls these; `just` alone lists them.
 
+set positional-arguments
+
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
 # List the recipes.
@@ -8,7 +10,7 @@ default:
 
 # Boot Alpine, list its processes from outside, draw its memory.
 run *options:
-    @glassbox run {{ options }}
+    @glassbox run "$@"
 
 # Compile the plugin that QEMU loads, and say where it is.
 plugin:
@@ -16,11 +18,11 @@ plugin:
 
 # Lint, type-check and run the tests that fit in some minutes, a process for each core.
 test *options: lint
-    python -m pytest -m "not long" -n auto --dist loadgroup {{ options }}
+    python -m pytest -m "not long" -n auto --dist loadgroup "$@"
 
 # The tests that take long.
 test-long *options:
-    python -m pytest -m long -n auto --dist loadgroup {{ options }}
+    python -m pytest -m long -n auto --dist loadgroup "$@"
 
 # Format check, lint and strict types.
 lint:
@@ -35,7 +37,7 @@ format:
 
 # Every performance claim, each as a ratio measured in one run; JSON goes to bench/results.
 bench *options:
-    python -m bench {{ options }}
+    python -m bench "$@"
 
 # Rewrite requirements.lock from pyproject.toml.
 lock:
