@@ -118,7 +118,7 @@ class PageLayout:
 def compound_head(record: int, word: int) -> int:
     """Address of the head of the compound page whose record at address `record` has `word` in its compound field.
 
-    A tail has bit 0 set. The rest is the head's address, or since release 7.3 a mask that makes it of the tail's own
+    A tail has bit 0 set. The rest is the head's address, or since release 7.1 a mask that makes it of the tail's own
     (``_compound_head`` in ``page-flags.h``): it has all bits set down to the size of the block, so it is higher than a memmap.
     """
     if not word & 1:

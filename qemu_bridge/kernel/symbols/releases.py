@@ -208,7 +208,7 @@ DIFFERENCES = (
         "an unwind entry numbers registers: 3 sp, 4 bp, 8 previous sp, 9 sp indirect, 10 bp indirect",
     ),
     Difference(
-        "compound_info", (7, 3), "",
+        "compound_info", (7, 1), "",
         "a tail page has the address of its head, and bit 0 set, in compound_head",
         "a tail page has the address of its head, or the mask that makes it of its own, and bit 0 set, in compound_info",
         _knows("page.compound_info"),

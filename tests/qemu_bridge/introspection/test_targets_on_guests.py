@@ -136,6 +136,7 @@ def test_symbols_lie_where_kallsyms_and_the_page_tables_say(machine, guest_symbo
     assert checked > 100
 
 
+@pytest.mark.usefixtures("with_modules")
 def test_symbols_of_modules_lie_where_the_guest_says_and_lead_back(each_machine):
     machine = each_machine
     lines = machine.exec("grep -E ' [tT] fat_.*[[]fat]' /proc/kallsyms").decode().splitlines()

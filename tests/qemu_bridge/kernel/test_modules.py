@@ -126,6 +126,7 @@ def test_a_module_that_is_only_being_read_in_is_left_out(tmp_path, symbol_cache)
 
 
 @pytest.mark.guest
+@pytest.mark.usefixtures("with_modules")
 def test_every_symbol_of_every_module_is_the_guests_own(each_machine):
     theirs = collections.Counter()
     for line in each_machine.exec("grep -F [ /proc/kallsyms").decode().splitlines():
@@ -145,6 +146,7 @@ def test_every_symbol_of_every_module_is_the_guests_own(each_machine):
 
 
 @pytest.mark.guest
+@pytest.mark.usefixtures("with_modules")
 def test_an_address_leads_to_its_symbol_and_back(each_machine):
     each_machine.context.forget()
     symbols = each_machine.context.symbols

@@ -9,6 +9,7 @@ from qemu_bridge.wire.records import PageClass
 
 
 @pytest.mark.guest
+@pytest.mark.usefixtures("with_modules")
 def test_tasks_tables_modules_and_areas_have_names(each_machine):
     machine = each_machine
 

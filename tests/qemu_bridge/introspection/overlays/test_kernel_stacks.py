@@ -28,6 +28,7 @@ rm /tmp/disk; rmdir /mnt/cg/slow; umount /mnt/cg; rmdir /mnt/cg
 """
 
 
+@pytest.mark.usefixtures("with_modules")
 def test_a_stack_is_unwound_through_a_module(each_machine, context):
     """A block device on a block device that may read two bytes a second: its worker waits, with the module on its stack."""
     each_machine.exec(SLOW_DISK)

@@ -10,6 +10,7 @@ from qemu_bridge.wire.records import Module
 pytestmark = pytest.mark.guest
 
 
+@pytest.mark.usefixtures("with_modules")
 def test_modules_are_those_of_proc(each_machine, context):
     def parse(text):
         lines = [line.split() for line in text.splitlines()]
