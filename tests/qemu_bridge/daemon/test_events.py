@@ -30,10 +30,21 @@ def test_a_new_subscriber_gets_the_present_state_first(machine, subscriber):
     assert event["time"] > 1e9
 
 
+def receive_qmp(socket):
+    """The next event of QEMU; one of another topic may still be under way."""
+    while True:
+        topic, event = receive(socket)
+        if topic == "qmp":
+            return event
+
+
 def test_a_topic_is_the_name_of_an_event(machine, subscriber):
     subscriber.subscribe(b"qmp")
-    # The welcome is of another topic: only QEMU's own events come.
+    # Subscriptions arrive in order, so with the welcome to this one the publisher has the first; then it is taken back.
+    subscriber.subscribe(b"runstate")
+    assert receive(subscriber)[0] == "runstate"
+    subscriber.unsubscribe(b"runstate")
     with machine.paused():
-        assert [receive(subscriber)[1]["name"] for _ in range(1)] == ["STOP"]
-    topic, event = receive(subscriber)
-    assert (topic, event["name"]) == ("qmp", "RESUME") and isinstance(event["data"], dict)
+        assert receive_qmp(subscriber)["name"] == "STOP"
+    event = receive_qmp(subscriber)
+    assert event["name"] == "RESUME" and isinstance(event["data"], dict)
