@@ -49,6 +49,14 @@ def test_pages_of_a_file_carry_its_path_until_it_is_removed(roomy):
 
 
 @pytest.mark.guest
+def test_a_file_has_the_path_that_process_1_sees_though_the_kernel_mounts_its_file_system_too(roomy):
+    roomy.exec("head -c 65536 /dev/urandom > /dev/shm/seen")
+    found, classes = pages_called(roomy, "/dev/shm/seen")
+    roomy.exec("rm /dev/shm/seen")
+    assert len(found) == 16 and (classes[found] == PageClass.SHMEM).all()
+
+
+@pytest.mark.guest
 def test_cached_pages_of_a_disk_are_its_until_they_are_dropped(roomy):
     roomy.exec(
         "dd if=/dev/urandom of=/tmp/disk bs=1M count=4 2>/dev/null; losetup /dev/loop0 /tmp/disk; (sleep 60 < /dev/loop0 > /dev/null 2>&1 &); cat /dev/loop0 > /dev/null"
