@@ -1,6 +1,7 @@
 /* See hooks.h. */
 #include "hooks.h"
 
+#include "locked.h"
 #include "memory.h"
 
 static struct {
@@ -128,6 +129,12 @@ void on_retry(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void 
 void on_access_single(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *valued)
 {
     put_access(&rings[vcpu], info, address, 0, valued != NULL);
+    mark_single(vcpu);
+}
+
+void on_locked_single(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *packed)
+{
+    put_locked(vcpu, info, address, packed, __builtin_return_address(0));
     mark_single(vcpu);
 }
 

@@ -16,8 +16,8 @@ qemu_plugin_vcpu_udata_cb_t on_exception;        /* first block of a handler; ve
 qemu_plugin_vcpu_udata_cb_t on_start_of_machine; /* block at the reset vector */
 qemu_plugin_vcpu_udata_cb_t on_registers;        /* block in `points` */
 
-/* A single-instruction block accesses memory: retried after device access (address); recorded (valued). */
-qemu_plugin_vcpu_mem_cb_t on_retry, on_access_single;
+/* A single-instruction block accesses memory: retried after device access (address); recorded (valued; as pack_locked). */
+qemu_plugin_vcpu_mem_cb_t on_retry, on_access_single, on_locked_single;
 
 /* Before an instruction. */
 qemu_plugin_vcpu_udata_cb_t on_page_table;   /* mov cr3; the source register */

@@ -38,40 +38,51 @@ static gb_value_place places[GB_MAX_VCPUS];
 static unsigned places_searched;
 static const void *value_at[GB_MAX_VCPUS]; /* once found; NULL: ask QEMU */
 
-static uint32_t *put_value(uint32_t *cursor, qemu_plugin_meminfo_t info, unsigned log2size)
+gb_value value_of(qemu_plugin_meminfo_t info)
 {
     qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
-    switch (log2size) {
-    case 0: *cursor = value.data.u8; break;
-    case 1: *cursor = value.data.u16; break;
-    case 2: *cursor = value.data.u32; break;
-    case 3: put_64(cursor, value.data.u64); break;
-    default:
-        put_64(cursor, value.data.u128.low);
-        put_64(cursor + 2, value.data.u128.high);
+    switch (qemu_plugin_mem_size_shift(info)) {
+    case 0: return (gb_value){value.data.u8, 0};
+    case 1: return (gb_value){value.data.u16, 0};
+    case 2: return (gb_value){value.data.u32, 0};
+    case 3: return (gb_value){value.data.u64, 0};
+    default: return (gb_value){value.data.u128.low, value.data.u128.high};
     }
-    return cursor + (log2size < 3 ? 1 : 1u << (log2size - 2));
+}
+
+void put_known(gb_ring *ring, gb_access access)
+{
+    unsigned value_words = !access.is_valued ? 0 : access.log2size < 3 ? 1 : 1u << (access.log2size - 2);
+    uint32_t word = GB_MEMORY_WORD(access.is_store, access.is_valued, access.log2size, 0, access.address);
+    uint32_t *cursor = ring->cursor;
+    if (is_canonical(access.address)) {
+        *cursor++ = word | access.instruction;
+        *cursor++ = (uint32_t)access.address;
+    } else {
+        *cursor++ = GB_EVENT_WORD(GB_EVENT_MEM_WIDE, 3 + value_words, 0);
+        *cursor++ = (word | access.instruction) & ~0xffffu;
+        put_64(cursor, access.address);
+        cursor += 2;
+    }
+    if (value_words == 1) {
+        *cursor = (uint32_t)access.value.low;
+    } else if (value_words) {
+        put_64(cursor, access.value.low);
+    }
+    if (value_words == 4) {
+        put_64(cursor + 2, access.value.high);
+    }
+    ring->cursor = cursor + value_words;
+    gb_ring_check(ring);
 }
 
 /* Never inlined: so the hot callbacks below, which leave the rare cases to it, need no stack frame. */
 __attribute__((noinline)) void put_access(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
                                           uint32_t instruction, bool valued)
 {
+    gb_value value = valued ? value_of(info) : (gb_value){0, 0};
     unsigned log2size = qemu_plugin_mem_size_shift(info);
-    uint32_t word = GB_MEMORY_WORD(qemu_plugin_mem_is_store(info), valued, log2size, 0, address) | instruction;
-    uint32_t *cursor = ring->cursor;
-    if (is_canonical(address)) {
-        *cursor++ = word;
-        *cursor++ = (uint32_t)address;
-    } else {
-        unsigned value_words = !valued ? 0 : log2size < 3 ? 1 : 1u << (log2size - 2);
-        *cursor++ = GB_EVENT_WORD(GB_EVENT_MEM_WIDE, 3 + value_words, 0);
-        *cursor++ = word & ~0xffffu;
-        put_64(cursor, address);
-        cursor += 2;
-    }
-    ring->cursor = valued ? put_value(cursor, info, log2size) : cursor;
-    gb_ring_check(ring);
+    put_known(ring, (gb_access){address, instruction, qemu_plugin_mem_is_store(info), valued, log2size, value});
 }
 
 /*
@@ -143,11 +154,9 @@ static qemu_plugin_vcpu_mem_cb_t *choose(bool valued)
 __attribute__((used)) void search_value(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *instruction,
                                         const void *below)
 {
-    uint32_t words[4] = {0};
     unsigned log2size = qemu_plugin_mem_size_shift(info);
     if (!value_at[vcpu] && !places[vcpu].failed && log2size <= 3) {
-        put_value(words, info, log2size);
-        if (gb_value_seen(&places[vcpu], below, log2size, get_64(words))) {
+        if (gb_value_seen(&places[vcpu], below, log2size, value_of(info).low)) {
             value_at[vcpu] = is_known ? places[vcpu].found : NULL;
             vcpu_page(vcpu)->value_distance = value_at[vcpu] ? (uintptr_t)below - (uintptr_t)value_at[vcpu] : 0;
             __atomic_add_fetch(&places_searched, 1, __ATOMIC_RELAXED);

@@ -15,6 +15,25 @@ void forget_values(void);
 /* The callback for the instructions that are translated now; its userdata is the instruction's number << 16. */
 qemu_plugin_vcpu_mem_cb_t *memory_hook(bool valued);
 
+/* Up to 16 bytes, what an access does not have being 0. */
+typedef struct {
+    uint64_t low, high;
+} gb_value;
+
+typedef struct {
+    uint64_t address;
+    uint32_t instruction; /* its number in the block << 16 */
+    bool is_store, is_valued;
+    unsigned log2size;
+    gb_value value;
+} gb_access;
+
+/* The value of an access, as QEMU reports it. */
+gb_value value_of(qemu_plugin_meminfo_t info);
+
+/* Record an access of which all is known. */
+void put_known(gb_ring *ring, gb_access access);
+
 /* Record any access, with its value if `valued`: the slow path. `instruction` is its number in the block << 16. */
 void put_access(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address, uint32_t instruction, bool valued);
 

@@ -26,6 +26,63 @@ static inline opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_
     return found;
 }
 
+/* What a locked instruction does to memory, by what QEMU reports of it (locked.h). */
+typedef enum {
+    GB_LOCKED_NONE,
+    GB_LOCKED_COMPARE,      /* with the accumulator; reported: old, new if they are equal */
+    GB_LOCKED_COMPARE_PAIR, /* with rdx:rax or edx:eax */
+    GB_LOCKED_NEGATE,       /* a load, then comparisons with what was loaded */
+    GB_LOCKED_FETCH_ADD,    /* reported: old, operand */
+    GB_LOCKED_FETCH_AND,
+    GB_LOCKED_FETCH_OR,
+    GB_LOCKED_FETCH_XOR,
+    GB_LOCKED_ADD_FETCH,    /* reported: new, operand */
+    GB_LOCKED_XOR_FETCH,
+    GB_LOCKED_AND_OR_FETCH,
+} gb_locked;
+
+/* NONE for instructions without the prefix, and for xchg, of which QEMU reports what the processor does. */
+static inline gb_locked locked_kind(const uint8_t *bytes, unsigned length, uint8_t mode)
+{
+    /* add or adc sbb and sub xor cmp: the order of opcodes 0x00 to 0x3f and of the group 0x80 to 0x83. */
+    static const uint8_t arithmetic[8] = {
+        GB_LOCKED_ADD_FETCH, GB_LOCKED_AND_OR_FETCH, GB_LOCKED_ADD_FETCH, GB_LOCKED_ADD_FETCH,
+        GB_LOCKED_AND_OR_FETCH, GB_LOCKED_FETCH_ADD, GB_LOCKED_XOR_FETCH, GB_LOCKED_NONE,
+    };
+    static const uint8_t bits[8] = {0, 0, 0, 0, 0, GB_LOCKED_FETCH_OR, GB_LOCKED_FETCH_AND, GB_LOCKED_FETCH_XOR};
+    opcode op = skip_prefixes(bytes, length, mode);
+    bool locked = memchr(bytes, 0xf0, length - op.length) != NULL;
+    if (!locked || op.length < 2) {
+        return GB_LOCKED_NONE;
+    }
+    uint8_t first = op.bytes[0], second = op.bytes[1], kind = second >> 3 & 7;
+    if (first < 0x40 && (first & 7) < 2) {
+        return (gb_locked)arithmetic[first >> 3];
+    }
+    if (first >= 0x80 && first <= 0x83) {
+        return (gb_locked)arithmetic[kind];
+    }
+    if ((first & 0xfe) == 0xfe) {
+        return kind < 2 ? GB_LOCKED_ADD_FETCH : GB_LOCKED_NONE;
+    }
+    if ((first & 0xfe) == 0xf6) {
+        return kind == 2 ? GB_LOCKED_XOR_FETCH : kind == 3 ? GB_LOCKED_NEGATE : GB_LOCKED_NONE;
+    }
+    if (first != 0x0f) {
+        return GB_LOCKED_NONE;
+    }
+    switch (second) {
+    case 0xc0: case 0xc1: return GB_LOCKED_FETCH_ADD;
+    case 0xb0: case 0xb1: return GB_LOCKED_COMPARE;
+    case 0xc7: return GB_LOCKED_COMPARE_PAIR;
+    case 0xab: return GB_LOCKED_FETCH_OR;
+    case 0xb3: return GB_LOCKED_FETCH_AND;
+    case 0xbb: return GB_LOCKED_FETCH_XOR;
+    case 0xba: return op.length > 2 ? (gb_locked)bits[op.bytes[2] >> 3 & 7] : GB_LOCKED_NONE;
+    default: return GB_LOCKED_NONE;
+    }
+}
+
 /* The register whose value `mov cr, reg` loads. */
 static inline uintptr_t source_of(opcode op)
 {

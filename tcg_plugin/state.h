@@ -5,6 +5,7 @@
  *   trace_plugin   what QEMU calls: install, vCPU idle and resume, reset
  *   translate      which hooks a block gets when QEMU translates it
  *   hooks          callbacks while the guest runs
+ *   locked         what locked instructions load and store
  *   window, memory, heat   opening and closing windows; loads and stores; counters per page
  *   state          this file
  *   ring, dictionary, guest, values   parts that know nothing of a window

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "heat.h"
+#include "locked.h"
 #include "memory.h"
 #include "state.h"
 #include "translate.h"
@@ -182,6 +183,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
         return -1;
     }
     find_memory_bits();
+    find_own_code();
     begun.score = qemu_plugin_scoreboard_new(2 * sizeof(uint64_t));
     executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
     control->plugin_api = (uint32_t)info->version.cur;

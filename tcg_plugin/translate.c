@@ -4,6 +4,7 @@
 #include "blocks.h"
 #include "heat.h"
 #include "hooks.h"
+#include "locked.h"
 #include "memory.h"
 #include "opcode.h"
 
@@ -46,21 +47,29 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
     }
 }
 
+static void hook_access(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_mem_cb_t *hook, enum qemu_plugin_cb_flags flags,
+                        void *userdata)
+{
+    qemu_plugin_register_vcpu_mem_cb(insn, hook, flags, QEMU_PLUGIN_MEM_RW, userdata);
+}
+
 static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool watched)
 {
-    bool valued = features & GB_FEATURE_VALUES;
+    const uint8_t *lengths = (const uint8_t *)(block + 1), *bytes = lengths + block->instructions;
+    bool valued = features & GB_FEATURE_VALUES, one = control->vcpus == 1;
     if (!(features & (GB_FEATURE_MEMORY | GB_FEATURE_VALUES))) {
         return;
     }
-    if (watched) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, 0), on_access_single, QEMU_PLUGIN_CB_NO_REGS,
-                                         QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)valued);
-        return;
-    }
-    qemu_plugin_vcpu_mem_cb_t *hook = memory_hook(valued);
-    for (size_t i = 0; i < block->instructions; i++) {
-        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), hook, QEMU_PLUGIN_CB_NO_REGS,
-                                         QEMU_PLUGIN_MEM_RW, (void *)(uintptr_t)(i << 16));
+    qemu_plugin_vcpu_mem_cb_t *usual = watched ? on_access_single : memory_hook(valued);
+    for (size_t i = 0; i < block->instructions; bytes += lengths[i++]) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        gb_locked kind = locked_kind(bytes, lengths[i], block->mode);
+        /* With one vCPU translated code executes them all, and only loads twice for a negation. */
+        if (kind == GB_LOCKED_NEGATE || (kind != GB_LOCKED_NONE && !one)) {
+            hook_access(insn, watched ? on_locked_single : on_locked, QEMU_PLUGIN_CB_R_REGS, pack_locked(i, kind, valued));
+        } else {
+            hook_access(insn, usual, QEMU_PLUGIN_CB_NO_REGS, (void *)(watched ? (uintptr_t)valued : i << 16));
+        }
     }
 }
 

@@ -12,9 +12,10 @@ LAYERS = {
     "ring dictionary guest values": 1,
     "state opcode": 2,
     "window memory heat blocks": 3,
-    "hooks": 4,
-    "translate": 5,
-    "trace_plugin": 6,
+    "locked": 4,
+    "hooks": 5,
+    "translate": 6,
+    "trace_plugin": 7,
     # The codec and the miner.
     "codec": 1,
     "accesses records": 2,
