@@ -90,5 +90,9 @@ class NotBootedError(GuestError):
     """No kernel has booted yet."""
 
 
+class LayoutError(GuestError):
+    """There is a kernel in RAM, but where its RAM lies in the file could not be found out."""
+
+
 class NoTypesError(GuestError):
     """The kernel carries no BTF, so its structures cannot be read."""

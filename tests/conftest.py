@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from kernels import RELEASES, build_kernel_image
-from support import Machine, booted, find_or_build_image
+from support import OUT, Machine, booted, find_or_build_image
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import ImageError, MachineError
@@ -41,6 +41,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session", autouse=True)
 def isolated_folders() -> Iterator[Path]:
     """Folders of the session's own, short because a socket's path is limited; nothing may be left in shared memory."""
+    OUT.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="gb-"))
     shared = Path(tempfile.mkdtemp(prefix="glassbox-test-", dir="/dev/shm"))
     own = {

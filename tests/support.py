@@ -31,6 +31,9 @@ from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire import connection
 
+OUT = Path(__file__).resolve().parent / "out"
+"""Pictures that tests leave to be looked at; every session makes the folder."""
+
 
 @functools.cache
 def find_or_build_image(name: str = "alpine") -> BuiltImage:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..machine.choices import LAYOUTS
 from .options import Verbs, add_verb
 
 
@@ -17,10 +16,12 @@ def add_verbs(verbs: Verbs) -> None:
     source.add_argument("--qmp", type=Path, metavar="SOCK", help="the QMP socket of a QEMU whose RAM is a shared file")
     source.add_argument("--ram", type=Path, metavar="FILE", help="a raw image of guest RAM, and nothing else")
     parser.add_argument(
+        "--layout",
         "--machine",
-        choices=LAYOUTS,
+        metavar="LAYOUT",
         default="",
-        help="how a RAM image is laid out (default: found out from its kernel)",
+        help="where the RAM of an image lies in the guest: pc, q35, flat (holes included), or ranges such as 0-3G,4G-5G"
+        " (default: found from the kernel in it; --machine is the old name)",
     )
 
 
@@ -30,5 +31,5 @@ def attach(options: argparse.Namespace) -> None:
     from ..wire import connection
 
     connection.prune()
-    launch.attach(options.name, options.qmp, options.ram, options.machine)
+    launch.attach(options.name, options.qmp, options.ram, options.layout)
     print(options.name)

@@ -90,10 +90,11 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
 _OPENING_TIME_S = 20.0
 
 
-def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine: str = "") -> None:
+def attach(name: str, qmp: Path | None = None, ram: Path | None = None, layout: str = "") -> None:
     """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
 
-    `qmp` is that QEMU's QMP socket; `machine` is the layout of an image (`choices.LAYOUTS`), detected when empty.
+    `qmp` is that QEMU's QMP socket; `layout` says where the RAM of an image lies (`addresses.parse_layout`); it is found from
+    the kernel in it when empty.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -101,7 +102,7 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, machine:
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
-        _hand_over(daemon, AttachRequest(name, machine=machine, **paths))
+        _hand_over(daemon, AttachRequest(name, layout=layout, **paths))
 
 
 def capture_name(folder: Path) -> str:

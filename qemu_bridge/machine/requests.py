@@ -41,13 +41,13 @@ class StartRequest(Record, frozen=True, tag="start"):
 class AttachRequest(Record, frozen=True, tag="attach"):
     """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
-    `machine` says how a RAM image is laid out (`choices.LAYOUTS`); empty: detect it from the kernel in it.
+    `layout` says where the RAM of an image lies (`addresses.parse_layout`); empty: find it from the kernel in the image.
     """
 
     name: str
     qmp: Path | None = None
     ram: Path | None = None
-    machine: str = ""
+    layout: str = ""
     capture: Path | None = None
 
 

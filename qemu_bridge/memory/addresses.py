@@ -32,6 +32,10 @@ PageFrame = NewType("PageFrame", int)
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
 GIB = 1 << 30
+MAX_PHYSICAL = 1 << 52
+"""Guest-physical addresses of x86-64 are smaller."""
+LAYOUTS = ("pc", "q35", "flat")
+"""Layouts with a name: of the two machine types of QEMU, and RAM without a hole."""
 
 _SUFFIXES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -118,18 +122,73 @@ class RamLayout:
         return pages
 
     @classmethod
+    def flat(cls, size_bytes: int) -> RamLayout:
+        """The layout of `size_bytes` of RAM without a hole."""
+        return cls.from_ranges([(0, size_bytes)])
+
+    @classmethod
+    def from_ranges(cls, ranges: Iterable[tuple[int, int]]) -> RamLayout:
+        """The layout of RAM at the half-open guest-physical `ranges`, ascending; the file holds one behind the other."""
+        regions: list[RamRegion] = []
+        offset = 0
+        for start, end in ranges:
+            regions.append(RamRegion(PhysicalAddress(start), RamOffset(offset), end - start))
+            offset += end - start
+        return cls(tuple(regions))
+
+    @classmethod
     def from_rule(cls, machine: str, size_bytes: int) -> RamLayout:
-        """The layout QEMU gives `size_bytes` of RAM on machine type `machine` (``pc`` or ``q35``)."""
+        """The layout QEMU gives `size_bytes` of RAM on machine type `machine` (``pc`` or ``q35``; `UsageError` otherwise)."""
         if machine == "pc":
             low = size_bytes if size_bytes < 0xE0000000 else 0xC0000000
         elif machine == "q35":
             low = size_bytes if size_bytes < 0xB0000000 else 0x80000000
         else:
-            raise UsageError(f"machine type {machine!r} is not known; use pc or q35")
-        regions = [RamRegion(PhysicalAddress(0), RamOffset(0), low)]
-        if size_bytes > low:
-            regions.append(RamRegion(PhysicalAddress(4 * GIB), RamOffset(low), size_bytes - low))
-        return cls(tuple(regions))
+            raise UsageError(f"layout {machine!r} is not known; use {', '.join(LAYOUTS)}, or ranges such as 0-3G,4G-5G")
+        return cls.from_ranges([(0, low)] + ([(4 * GIB, 4 * GIB + size_bytes - low)] if size_bytes > low else []))
+
+
+def parse_layout(text: str, size_bytes: int) -> RamLayout:
+    """The layout of `size_bytes` of RAM that `text` states: ``pc``, ``q35``, ``flat``, or ranges such as ``0-3G,4G-5G``.
+
+    Ranges are half-open, ascending, whole pages, and as large as the RAM; `UsageError` otherwise.
+
+    >>> parse_layout("0-3G,4G-5G", 4 << 30).end
+    5368709120
+    """
+    if text == "flat":
+        return RamLayout.flat(size_bytes)
+    if "-" not in text:
+        return RamLayout.from_rule(text, size_bytes)
+    ranges: list[tuple[int, int]] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        start, end = parse_address(first.strip()), parse_address(last.strip())
+        if not (ranges[-1][1] if ranges else 0) <= start < end <= MAX_PHYSICAL or start % PAGE_SIZE or end % PAGE_SIZE:
+            raise UsageError(
+                f"{part!r} is no range of RAM; give whole pages, ascending, each from its first byte up to its end"
+            )
+        ranges.append((start, end))
+    layout = RamLayout.from_ranges(ranges)
+    if layout.size != size_bytes:
+        raise UsageError(
+            f"layout {text} has {format_size(layout.size)} where the file has {format_size(size_bytes)}; give ranges that hold"
+            " all of it"
+        )
+    return layout
+
+
+def format_layout(layout: RamLayout) -> str:
+    """`layout` as `parse_layout` reads it: ``0x0-0xc0000000,0x100000000-0x140000000``."""
+    return ",".join(f"{region.start:#x}-{region.start + region.size:#x}" for region in layout.regions)
+
+
+def layout_name(layout: RamLayout) -> str:
+    """The first of ``pc``, ``q35`` and ``flat`` that is `layout`, else its ranges."""
+    for machine in LAYOUTS:
+        if parse_layout(machine, layout.size) == layout:
+            return machine
+    return format_layout(layout)
 
 
 _MTREE_ROW = re.compile(

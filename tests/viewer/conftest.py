@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from support import OUT
 from synthetic import SyntheticSource
 
 from viewer.app.bookmarks import Bookmarks
@@ -27,7 +28,6 @@ from viewer.sources.queries import Queries
 from viewer.sources.source import Source
 from viewer.sources.watcher import MemoryWatcher
 
-OUT = Path(__file__).resolve().parents[1] / "out"
 REFERENCES = Path(__file__).resolve().parents[1] / "references"
 
 
@@ -46,7 +46,6 @@ class Pictures:
     @staticmethod
     def check(picture: npt.NDArray[np.uint8], name: str, tolerance: float = 0.02) -> None:
         """Fail unless `picture` is within `tolerance` of the reference `name`."""
-        OUT.mkdir(exist_ok=True)
         Image.fromarray(picture).save(OUT / f"{name}.png")
         path = REFERENCES / f"{name}.png"
         assert path.exists(), f"no reference; look at {OUT / name}.png and copy it to {path}"

@@ -8,14 +8,12 @@ from pathlib import Path
 from ...captures.files import read_manifest
 from ...machine.config import MachineConfig
 from ...machine.requests import AttachRequest
-from ...memory.addresses import (
-    RamLayout,
-)
+from ...memory.addresses import LAYOUTS, RamLayout, layout_name
 from ...wire.capture_names import RAM
 from .attached import find_qemu
 from .backend import Backend
 from .capture import Capture
-from .image import RamImage, detect_machine, image_layout, image_size
+from .image import RamImage, image_layout, image_size
 
 
 def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, RamLayout]:
@@ -30,9 +28,10 @@ def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, 
         return find_capture(request.name, request.capture)
     assert request.ram is not None
     size = image_size(request.ram)
-    machine = request.machine or detect_machine(request.ram, size)
+    layout = image_layout(request.ram, size, request.layout)
+    machine = request.layout if request.layout in LAYOUTS else layout_name(layout)
     config = MachineConfig(name=request.name, memory=size, smp=0, machine=machine, accelerator="none")
-    return RamImage(request.ram), config, request.ram, image_layout(machine, size)
+    return RamImage(request.ram), config, request.ram, layout
 
 
 def find_capture(name: str, folder: Path) -> tuple[Backend, MachineConfig, Path, RamLayout]:

@@ -1,7 +1,6 @@
 """A raw RAM image: a file with RAM in it and nothing else.
 
-A raw image has no header. Below the size at which a machine splits its RAM (`RamLayout.from_rule`) only one layout exists.
-Above it the kernel in the image decides: with the right layout RAM ends at ``max_pfn``.
+A raw image has no header: where its bytes appear in the guest is stated by the user or found from the kernel in it.
 """
 
 from __future__ import annotations
@@ -14,18 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from ...errors import GlassBoxError, MachineError, UsageError
-from ...machine.choices import LAYOUTS, MACHINES
+from ...errors import MachineError, NotBootedError, UsageError
 from ...machine.monitor import Monitor
-from ...memory.addresses import (
-    PAGE_SHIFT,
-    PAGE_SIZE,
-    PhysicalAddress,
-    RamLayout,
-    RamOffset,
-    RamRegion,
-    format_size,
-)
+from ...memory.addresses import PAGE_SIZE, RamLayout, parse_layout
 from ...wire.records import Origin
 from .backend import NoShell, Shell
 
@@ -57,43 +47,22 @@ def image_size(path: Path) -> int:
     return found.st_size
 
 
-def image_layout(machine: str, size_bytes: int) -> RamLayout:
-    """The layout of `size_bytes` of RAM in the guest; `UsageError` for a `machine` that is not one of `LAYOUTS`."""
-    if machine == "flat":
-        return RamLayout((RamRegion(PhysicalAddress(0), RamOffset(0), size_bytes),))
-    return RamLayout.from_rule(machine, size_bytes)
+def image_layout(path: Path, size_bytes: int, stated: str) -> RamLayout:
+    """The layout of the raw image at `path`: the `stated` one (`parse_layout`), else what the kernel in it shows.
 
-
-def detect_machine(path: Path, size_bytes: int) -> str:
-    """Which of `LAYOUTS` fits the raw image at `path`; ``pc`` where all do or none does.
-
-    RAM that continues above 4 GiB ends at page frame ``max_pfn`` (``arch/x86/kernel/e820.c``), a number that the kernel
-    keeps; where the hole is decides where that is.
+    ``pc`` for an image without a kernel: its bytes can be looked at all the same. `LayoutError` where the kernel is there and
+    no layout fits.
     """
-    layouts = {machine: image_layout(machine, size_bytes) for machine in LAYOUTS}
-    if len({layout.regions for layout in layouts.values()}) == 1:
-        return MACHINES[0]
-    ends = {machine: _reported_end(path, layout) for machine, layout in layouts.items()}
-    for machine, end in ends.items():
-        if end == layouts[machine].end:
-            return machine
-    logger.warning("no layout of %s (%s) fits its kernel: %s", path, format_size(size_bytes), ends)
-    return next((machine for machine, end in ends.items() if end), MACHINES[0])
+    # Imported here: only images need the kernel's symbols at start.
+    from ...kernel.ram_layout import find_ram_layout
 
-
-def _reported_end(path: Path, layout: RamLayout) -> int:
-    """The end of RAM that the kernel in the image reports under `layout`; 0 where no kernel is found."""
-    # Imported here: only large images need the symbols.
-    from ...kernel.symbols import KernelSymbols
-    from ...memory.ram import GuestRam
-
+    if stated:
+        return parse_layout(stated, size_bytes)
     try:
-        with GuestRam(path, layout) as ram:
-            kernel = KernelSymbols.load(ram)
-            return int.from_bytes(kernel.page_tables.read(kernel.address_of("max_pfn"), 8), "little") << PAGE_SHIFT
-    except GlassBoxError as error:
-        logger.debug("%s as %s: %s", path, layout.regions, error)
-        return 0
+        return find_ram_layout(path, size_bytes)
+    except NotBootedError as error:
+        logger.warning("%s", error)
+        return parse_layout("pc", size_bytes)
 
 
 class RamImage:

@@ -23,13 +23,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import AddressError, GuestError
 from ...memory.addresses import VirtualAddress
-from ...memory.paging import PageTables
 from ...wire.records import Symbol
 from .vmcoreinfo import VmCoreInfo
 
@@ -156,8 +156,18 @@ class RawKallsyms:
         return hashed.digest()[:16]
 
 
-def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
-    """Copy the tables that note `info` names through the kernel's page `tables`.
+class VirtualMemory(Protocol):
+    """Whatever the kernel's virtual memory can be read through."""
+
+    def read(self, virtual: VirtualAddress, length: int) -> bytes:
+        """Copy `length` bytes at `virtual`; `AddressError` where they are not all there."""
+
+    def read_some(self, virtual: VirtualAddress, length: int) -> bytes:
+        """Copy at most `length` bytes at `virtual`, up to where memory ends."""
+
+
+def read_kallsyms(info: VmCoreInfo, memory: VirtualMemory) -> RawKallsyms:
+    """Copy the tables that note `info` names out of the kernel's `memory`.
 
     Raises `GuestError` when the note does not name them or they are not where it says.
     """
@@ -168,19 +178,19 @@ def read_kallsyms(info: VmCoreInfo, tables: PageTables) -> RawKallsyms:
     if len(needed) < len(where) or stext is None or (absolutes is None and offsets is None):
         raise GuestError(f"the kernel's VMCOREINFO note does not say where its symbol table is; {_HINT}")
     try:
-        count = int.from_bytes(tables.read(needed["num_syms"], 4), "little")
+        count = int.from_bytes(memory.read(needed["num_syms"], 4), "little")
         if not 0 < count <= MAX_SYMBOLS:
             raise GuestError(f"the kernel's symbol table claims {count} symbols, which is implausible; {_HINT}")
-        token_index = tables.read(needed["token_index"], 512)
+        token_index = memory.read(needed["token_index"], 512)
         return RawKallsyms(
             count,
-            tables.read_some(needed["names"], _names_size(needed)),
+            memory.read_some(needed["names"], _names_size(needed)),
             token_index,
-            tables.read_some(needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
-            tables.read(offsets, 4 * count) if offsets is not None and absolutes is None else b"",
-            tables.read(absolutes, 8 * count) if absolutes is not None else b"",
+            memory.read_some(needed["token_table"], max(np.frombuffer(token_index, "<u2").tolist()) + 256),
+            memory.read(offsets, 4 * count) if offsets is not None and absolutes is None else b"",
+            memory.read(absolutes, 8 * count) if absolutes is not None else b"",
             offsets or 0,
-            int.from_bytes(tables.read(base, 8), "little") if base is not None else None,
+            int.from_bytes(memory.read(base, 8), "little") if base is not None else None,
             stext,
         )
     except AddressError as error:

@@ -295,11 +295,42 @@ def _parse_or_recall(data: bytes, key: str) -> Btf:
     return btf
 
 
+class KernelImage:
+    """The kernel image of note `info`, read where it was loaded: it is contiguous, and page tables are not needed."""
+
+    def __init__(self, ram: GuestRam, info: VmCoreInfo) -> None:
+        """`GuestError` when the note does not say where the image is."""
+        self._ram = ram
+        self._physical_base = _physical_base(info)
+
+    def read(self, virtual: VirtualAddress, length: int) -> bytes:
+        """Copy `length` bytes at `virtual`; `AddressError` outside RAM."""
+        return self._ram.read(PhysicalAddress((virtual - _KERNEL_IMAGE_BASE + self._physical_base) & _U64), length)
+
+    read_some = read
+
+    def kallsyms(self, info: VmCoreInfo) -> KallsymsTable:
+        """The symbols that the image holds; `GuestError` where RAM contradicts note `info`."""
+        raw = read_kallsyms(info, self)
+        recalled = _recall(raw, f"{info.build_id}-{raw.digest().hex()}")
+        return decode_kallsyms(raw) if recalled is None else recalled
+
+
+def _physical_base(info: VmCoreInfo) -> int:
+    base = info.number("phys_base")
+    if base is None:
+        raise GuestError("the kernel's VMCOREINFO note does not say where its image is; use an x86-64 kernel")
+    return base
+
+
+def page_table_root(info: VmCoreInfo) -> PhysicalAddress:
+    """Where note `info` says that the kernel's own root page table is; `GuestError` when it does not."""
+    root = info.symbol("init_top_pgt") or info.symbol("swapper_pg_dir")
+    if root is None:
+        raise GuestError("the kernel's VMCOREINFO note does not say where its page tables are; use an x86-64 kernel")
+    return PhysicalAddress((root - _KERNEL_IMAGE_BASE + _physical_base(info)) & _U64)
+
+
 def kernel_page_tables(ram: GuestRam, info: VmCoreInfo) -> PageTables:
     """The kernel's own page tables, as note `info` places them; `GuestError` when it does not."""
-    root = info.symbol("init_top_pgt") or info.symbol("swapper_pg_dir")
-    phys_base = info.number("phys_base")
-    if root is None or phys_base is None:
-        raise GuestError("the kernel's VMCOREINFO note does not say where its page tables are; use an x86-64 kernel")
-    physical = PhysicalAddress((root - _KERNEL_IMAGE_BASE + phys_base) & _U64)
-    return PageTables(ram, physical, 5 if info.number("pgtable_l5_enabled") == 1 else 4)
+    return PageTables(ram, page_table_root(info), 5 if info.number("pgtable_l5_enabled") == 1 else 4)

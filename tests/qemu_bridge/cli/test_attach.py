@@ -24,9 +24,28 @@ def test_a_ram_image_is_attached_laid_out_as_said_and_let_go_of(tmp_path, comman
 
 
 def test_one_source_is_named_and_no_more(tmp_path, command):
-    for words in ((), ("--ram", tmp_path, "--qmp", tmp_path), ("--ram", tmp_path, "--machine", "z80")):
+    for words in ((), ("--ram", tmp_path, "--qmp", tmp_path)):
         answer = command("attach", "mine", *words)
         assert answer.status == 2 and not answer.out and "usage: " in answer.err
+
+
+@pytest.mark.parametrize(
+    "layout, said",
+    [
+        ("z80", "use pc, q35, flat, or ranges such as 0-3G,4G-5G"),
+        ("0-8K", "8 KiB where the file has 12 KiB"),
+        ("0-", "not an address"),
+        ("4K-0", "no range of RAM"),
+        ("0-8K,4K-8K", "no range of RAM"),
+        ("0-100", "no range of RAM"),
+        ("0-99999999T", "no range of RAM"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused_in_one_sentence(layout, said, tmp_path, command):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(3 << 12))
+    answer = command("attach", "mine", "--ram", image, "--layout", layout)
+    assert answer.status == 2 and not answer.out and answer.err.count("\n") == 1 and said in answer.err
 
 
 @pytest.mark.parametrize("option", ["--qmp", "--ram"])

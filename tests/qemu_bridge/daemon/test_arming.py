@@ -232,7 +232,7 @@ def test_what_cannot_be_is_refused_in_words(machine, control):
 
 
 def test_an_attached_machine_has_no_plugin(machine):
-    attach("untraced", ram=Path(machine.client.connection.ram_path), machine="pc")
+    attach("untraced", ram=Path(machine.client.connection.ram_path), layout="pc")
     with Client.connect("untraced") as client:
         with pytest.raises(MachineError, match="no plugin that traces"):
             client.trace_status()

@@ -19,7 +19,7 @@ CONFIG = MachineConfig("demo", kernel=Path("/boot/vmlinuz"), append="quiet", qem
         StartRequest(CONFIG, "qemu"),
         StartRequest(CONFIG, "qemu", Path("/p.so"), trace=ArmOptions(Feature.BLOCKS, ranges=((1, 2),)), reader_pid=7),
         AttachRequest("mine", qmp=Path("/run/mine.qmp")),
-        AttachRequest("mine", ram=Path("/x.raw"), machine="flat"),
+        AttachRequest("mine", ram=Path("/x.raw"), layout="flat"),
         AttachRequest("capture-1", capture=Path("/c")),
     ],
 )

@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import wait_until
+from support import OUT, wait_until
 
 from viewer.app.panels.layout import BAR_HEIGHT
 from viewer.picture.offscreen import choose_camera, load_scene, render_scene
 from viewer.render.raymarch import Renderer
 
 ROOT = Path(__file__).resolve().parents[3]
-OUT = ROOT / "tests" / "out"
 SIZE = (960, 540)
 BAR = round(2 * BAR_HEIGHT)
 
@@ -154,7 +153,6 @@ def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
         window.do("key", "question")
         keys = window.see()
         assert difference(keys, before)[BAR:-BAR].mean() > 0.1  # the list lies over the picture
-        OUT.mkdir(exist_ok=True)
         Image.fromarray(keys.astype(np.uint8)).save(OUT / "hidpi-keys.png")
         window.do("key", "Escape")
         assert difference(window.see(), keys)[BAR:-BAR].mean() > 0.1

@@ -29,7 +29,7 @@ def test_a_layout_that_was_named_is_not_looked_for(tmp_path):
     path = tmp_path / "image"
     path.touch()
     os.truncate(path, 5 * GIB)
-    _, config, _, layout = find_backend(AttachRequest("mine", ram=path, machine="flat"))
+    _, config, _, layout = find_backend(AttachRequest("mine", ram=path, layout="flat"))
     assert config.machine == "flat" and layout.end == 5 * GIB
     with pytest.raises(UsageError):
         find_backend(AttachRequest("mine", capture=tmp_path))

@@ -13,7 +13,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends import image
 from qemu_bridge.errors import GuestError, MachineError, UsageError
 from qemu_bridge.machine import launch
-from qemu_bridge.memory.addresses import GIB
+from qemu_bridge.memory.addresses import GIB, RamLayout
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.records import PageClass
 
@@ -172,10 +172,11 @@ def test_an_image_without_a_kernel_is_open_and_says_so(tmp_path, let_go):
     assert done.returncode == 1 and "no running Linux kernel found" in done.stderr
 
 
-def test_a_small_image_has_one_layout_and_a_large_one_without_a_kernel_that_of_pc(tmp_path):
+def test_a_large_image_without_a_kernel_has_the_layout_of_pc_unless_another_is_stated(tmp_path):
     path = tmp_path / "image"
     path.touch()
-    assert image.detect_machine(path, 128 << 20) == "pc"
     os.truncate(path, 5 * GIB)
-    assert image.detect_machine(path, 5 * GIB) == "pc"
-    assert image.image_layout("flat", 5 * GIB).end == 5 * GIB
+    assert image.image_layout(path, 5 * GIB, "") == RamLayout.from_rule("pc", 5 * GIB)
+    assert image.image_layout(path, 5 * GIB, "q35") == RamLayout.from_rule("q35", 5 * GIB)
+    stated = image.image_layout(path, 5 * GIB, "0-1G, 4G-8G").regions
+    assert [(region.start, region.offset, region.size) for region in stated] == [(0, 0, GIB), (4 * GIB, GIB, 4 * GIB)]
