@@ -134,6 +134,18 @@ def booted(name: str, image: BuiltImage, **changes: object) -> Iterator[Machine]
                 client.stop()
 
 
+@contextlib.contextmanager
+def recording(machine, path, *words):
+    """``glassbox trace`` in a process of its own, armed; it is to have ended well afterwards."""
+    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", machine.name, "-o", str(path), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: machine.client.trace_status().state in ("armed", "waiting"))
+        yield process
+        if process.poll() is None:
+            machine.client.trace_disarm()
+        assert process.wait(60) == 0, process.stderr.read()
+
+
 def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command line in a process of its own."""
     return subprocess.run(

@@ -6,13 +6,12 @@ loads and stores: of a failed compare-and-exchange the new value, of an addition
 
 import itertools
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from guest_programs import install
 from native_steps import single_step
-from support import booted, find_sound, wait_until
+from support import booted, find_sound, recording
 
 from qemu_bridge.trace.file.reader import TraceReader
 
@@ -115,12 +114,8 @@ def test_each_form_loads_and_stores_what_the_processor_does(vcpus, image, progra
     path = tmp_path / "atomics.gbt"
     with booted("atomics", image, smp=vcpus) as machine:
         install(machine, program.read_bytes(), "/tmp/atomics")
-        command = [sys.executable, "-m", "qemu_bridge.cli", "trace", machine.name, "-o", str(path), "--values"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as recorder:
-            wait_until(lambda: machine.client.trace_status().state == "armed")
+        with recording(machine, path, "--values"):
             machine.exec("/tmp/atomics")
-            machine.client.trace_disarm()
-            assert recorder.wait(60) == 0, recorder.stderr.read()
     find_sound(path)
     texts = {step.address: step.text for step in native}
     found = [list(group) for _, group in itertools.groupby(accesses(path, set(texts)), key=lambda access: access[0])]

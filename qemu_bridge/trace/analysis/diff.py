@@ -1,10 +1,12 @@
 """The first divergence of two traces: ``glassbox trace diff``.
 
-Blocks are compared by content (address, ring, mode, code), never by id, so traces of two machines compare. The streams of
+What is compared is instructions, by content (address, ring, mode, code): QEMU cuts the same code into other blocks when it
+records, replays or single-steps, and ids mean nothing beyond one trace. Where both traces are at the beginning of a block
+whole blocks are compared; instructions only from where they differ up to where blocks begin together again. The streams of
 one vCPU are walked side by side, a frame of each in memory at a time.
 
->>> diff_traces(TraceReader(Path("a.gbt")), TraceReader(Path("b.gbt"))).same_blocks
-141487089
+>>> diff_traces(TraceReader(Path("a.gbt")), TraceReader(Path("b.gbt"))).same_instructions
+706874511
 """
 
 from __future__ import annotations
@@ -20,6 +22,13 @@ from ..file.block_table import BlockTable
 from ..file.frame import Blocks
 from ..file.reader import TraceReader
 
+I64 = npt.NDArray[np.int64]
+
+_STEP = 1 << 12
+"""Blocks whose instructions are compared at a time."""
+_MOVED_AT = 24
+"""User code that ran elsewhere than where its block was first seen is something else: whole pages away, so its key differs here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -27,7 +36,7 @@ class Difference:
 
     vcpu: int
     same_blocks: int
-    """Blocks at the beginning that are the same in both."""
+    """Of the left trace, those at the beginning whose instructions all agree."""
     same_instructions: int
     is_same: bool
     """Whether both end there."""
@@ -35,79 +44,177 @@ class Difference:
     """What comes next, as text; "the end" if nothing does."""
     right: str
     only_left: int
-    """Different blocks, by content, that run in one of the traces only."""
+    """Different instructions, by address and code, that run in one of the traces only, on any vCPU."""
     only_right: int
     common: int
 
 
 def diff_traces(left: TraceReader, right: TraceReader, vcpu: int = 0) -> Difference:
-    """Compare the blocks of one vCPU; `UsageError` if one of the traces does not have it."""
-    numbers: dict[bytes, int] = {}
-    streams = [_stream(trace, vcpu, numbers) for trace in (left, right)]
-    same = instructions = 0
-    parts: list[tuple[npt.NDArray[np.int64], Blocks, int] | None] = [None, None]
-    while True:
-        for side in (0, 1):
-            part = parts[side]
-            while part is None or part[2] == len(part[0]):
-                found = next(streams[side], None)
-                if found is None:
-                    part = None
-                    break
-                part = (*found, 0)
-            parts[side] = part
-        one, other = parts
-        if one is None or other is None:
-            break
-        count = min(len(one[0]) - one[2], len(other[0]) - other[2])
-        unlike = np.flatnonzero(one[0][one[2] : one[2] + count] != other[0][other[2] : other[2] + count])
-        agreed = int(unlike[0]) if len(unlike) else count
-        same += agreed
-        instructions += int(one[1].instructions[one[2] : one[2] + agreed].sum(dtype=np.int64))
-        parts = [(part[0], part[1], part[2] + agreed) for part in (one, other)]
-        if len(unlike):
-            break
-    sets = [_contents(trace, numbers) for trace in (left, right)]
+    """Compare the instructions of one vCPU; `UsageError` if one of the traces does not have it."""
+    contents = _Contents()
+    sides = (_Stream(left.blocks(vcpu), contents), _Stream(right.blocks(vcpu), contents))
+    while all([side.load() for side in sides]) and _agree(*sides):
+        pass
+    sets = [_executed(trace, contents) for trace in (left, right)]
+    ended = [not side.load() for side in sides]
     return Difference(
         vcpu=vcpu,
-        same_blocks=same,
-        same_instructions=instructions,
-        is_same=parts[0] is None and parts[1] is None,
-        left=_describe(parts[0]),
-        right=_describe(parts[1]),
+        same_blocks=sides[0].blocks_before,
+        same_instructions=sides[0].instructions_before,
+        is_same=all(ended),
+        left=sides[0].describe(),
+        right=sides[1].describe(),
         only_left=len(sets[0] - sets[1]),
         only_right=len(sets[1] - sets[0]),
         common=len(sets[0] & sets[1]),
     )
 
 
-def _stream(trace: TraceReader, vcpu: int, numbers: dict[bytes, int]) -> Iterator[tuple[npt.NDArray[np.int64], Blocks]]:
-    """Each frame's blocks, as numbers that mean the same content in both traces."""
-    for blocks in trace.blocks(vcpu):
-        own = np.array(_numbers(blocks.table, numbers), np.int64)
-        # User code that ran elsewhere than where its block was first seen is something else.
-        moved = (blocks.addresses - blocks.table.addresses[blocks.numbers]).astype(np.int64)
-        yield own[blocks.numbers] + (moved << 24) if len(own) else np.empty(0, np.int64), blocks
+def _agree(one: _Stream, other: _Stream) -> bool:
+    """Move both on by what agrees; False where they diverge."""
+    if one.within == other.within == 0:
+        count = min(one.remaining, other.remaining)
+        ahead, others = one.ahead(count), other.ahead(count)
+        unlike = np.flatnonzero((ahead[0] != others[0]) | (ahead[1] != others[1]))
+        agreed = int(unlike[0]) if len(unlike) else count
+        one.skip_blocks(agreed)
+        other.skip_blocks(agreed)
+        if agreed:
+            return True
+    first, first_ends = one.instructions(_STEP)
+    second, second_ends = other.instructions(_STEP)
+    count = min(len(first), len(second))
+    unlike = np.flatnonzero(first[:count] != second[:count])
+    if len(unlike):
+        one.skip_instructions(int(unlike[0]))
+        other.skip_instructions(int(unlike[0]))
+        return False
+    # Up to where blocks begin together again, if they do.
+    together = np.intersect1d(first_ends, second_ends)
+    count = int(together[0]) if len(together) else count
+    one.skip_instructions(count)
+    other.skip_instructions(count)
+    return True
 
 
-def _numbers(table: BlockTable, numbers: dict[bytes, int]) -> list[int]:
-    return [numbers.setdefault(_content(table, number), len(numbers)) for number in range(len(table))]
+class _Contents:
+    """Numbers that mean the same content in both traces, for blocks and for instructions."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[bytes, int] = {}
+        self._instructions: dict[tuple[int, int, int, bytes], int] = {}
+        self._keys: dict[int, I64] = {}
+
+    def blocks_of(self, table: BlockTable) -> I64:
+        """The number of each block of a table."""
+        blocks = self._blocks
+        return np.array([blocks.setdefault(_content(table, at), len(blocks)) for at in range(len(table))], np.int64)
+
+    def instructions_of(self, table: BlockTable, at: int, block: int) -> I64:
+        """The number of each instruction of block `at`, whose number is `block`."""
+        found = self._keys.get(block)
+        if found is None:
+            lengths, code = table.lengths(at).tolist(), table.code(at)
+            address, ring, mode = int(table.addresses[at]), int(table.rings[at]), int(table.modes[at])
+            keys, start = [], 0
+            for length in lengths:
+                content = (address + start, ring, mode, code[start : start + length])
+                keys.append(self._instructions.setdefault(content, len(self._instructions)))
+                start += length
+            found = self._keys[block] = np.array(keys, np.int64)
+        return found
+
+
+class _Stream:
+    """The blocks of one vCPU and a place in them, `within` instructions behind the beginning of a block."""
+
+    def __init__(self, frames: Iterator[Blocks], contents: _Contents) -> None:
+        self._frames, self._contents = frames, contents
+        self._blocks: Blocks | None = None
+        self._numbers = self._keys = np.empty(0, np.int64)
+        self._at = 0
+        self.within = self.blocks_before = self.instructions_before = 0
+
+    def load(self) -> bool:
+        """Read frames until there is a block ahead; False at the end."""
+        while not self.remaining:
+            self._blocks, self._at, self._keys = next(self._frames, None), 0, np.empty(0, np.int64)
+            if self._blocks is None:
+                return False
+            blocks = self._blocks
+            self._numbers = self._contents.blocks_of(blocks.table)
+            moved = (blocks.addresses - blocks.table.addresses[blocks.numbers]).astype(np.int64) << _MOVED_AT
+            self._keys = self._numbers[blocks.numbers] + moved if len(blocks) else np.empty(0, np.int64)
+        return True
+
+    @property
+    def remaining(self) -> int:
+        """Blocks ahead in this frame, the one that is begun included."""
+        return len(self._keys) - self._at
+
+    def ahead(self, count: int) -> tuple[I64, npt.NDArray[np.uint16]]:
+        """Keys and executed instructions of the next blocks."""
+        assert self._blocks is not None
+        return self._keys[self._at : self._at + count], self._blocks.instructions[self._at : self._at + count]
+
+    def instructions(self, blocks: int) -> tuple[I64, I64]:
+        """Keys of the instructions ahead in that many blocks, and how many of them lie before the end of each block."""
+        assert self._blocks is not None
+        pieces: list[I64] = []
+        for at in range(self._at, min(self._at + blocks, len(self._keys))):
+            number = int(self._blocks.numbers[at])
+            keys = self._contents.instructions_of(self._blocks.table, number, int(self._numbers[number]))
+            moved = int(self._keys[at]) - int(self._numbers[number])
+            first = self.within if at == self._at else 0
+            pieces.append(keys[first : int(self._blocks.instructions[at])] + moved)
+        return np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])
+
+    def skip_blocks(self, count: int) -> None:
+        """Move on by whole blocks."""
+        assert self._blocks is not None
+        begun = self._blocks.instructions[self._at : self._at + count]
+        self.instructions_before += int(begun.sum(dtype=np.int64))
+        self.blocks_before += count
+        self._at += count
+
+    def skip_instructions(self, count: int) -> None:
+        """Move on by instructions, within this frame."""
+        assert self._blocks is not None
+        self.instructions_before += count
+        self.within += count
+        while self._at < len(self._keys) and self.within >= int(self._blocks.instructions[self._at]):
+            self.within -= int(self._blocks.instructions[self._at])
+            self.blocks_before += 1
+            self._at += 1
+
+    def describe(self) -> str:
+        """The instruction ahead, as text."""
+        if not self.remaining or self._blocks is None:
+            return "the end"
+        blocks, at = self._blocks, self._at
+        start = int(blocks.table.lengths(int(blocks.numbers[at]))[: self.within].sum())
+        left = int(blocks.instructions[at]) - self.within
+        return f"{int(blocks.addresses[at]) + start:#x}, {left} instructions"
 
 
 def _content(table: BlockTable, number: int) -> bytes:
     place = f"{table.addresses[number]:x} {table.rings[number]} {table.modes[number]} ".encode()
-    return hashlib.blake2b(place + table.code(number), digest_size=16).digest()
+    lengths = bytes(table.lengths(number))
+    return hashlib.blake2b(place + lengths + table.code(number), digest_size=16).digest()
 
 
-def _contents(trace: TraceReader, numbers: dict[bytes, int]) -> set[int]:
+def _executed(trace: TraceReader, contents: _Contents) -> set[int]:
+    """Numbers of the instructions that ran, on any vCPU."""
+    begun: dict[int, int] = {}
     found: set[int] = set()
     for frame in trace.frames():
-        found.update(_numbers(frame.dictionary, numbers))
+        table = frame.dictionary
+        numbers, most = contents.blocks_of(table), np.zeros(len(table), np.uint16)
+        for vcpu in range(trace.vcpus):
+            blocks = frame.blocks(vcpu)
+            np.maximum.at(most, blocks.numbers, blocks.instructions)
+        for at, (number, count) in enumerate(zip(numbers.tolist(), most.tolist(), strict=True)):
+            if count > begun.get(number, 0):
+                begun[number] = count
+                found.update(contents.instructions_of(table, at, number)[:count].tolist())
     return found
-
-
-def _describe(part: tuple[npt.NDArray[np.int64], Blocks, int] | None) -> str:
-    if part is None:
-        return "the end"
-    _, blocks, index = part
-    return f"{int(blocks.addresses[index]):#x}, {int(blocks.instructions[index])} instructions"

@@ -2,8 +2,8 @@
 
 An entry is the offset in its module (u32), the size in bytes (u16) and the module's number (u16), little endian; that is
 DynamoRIO's ``ext/drcovlib`` format, which Lighthouse and others read. A trace knows no files, so a module is a stretch of
-addresses of one privilege with no hole larger than `HOLE`: ``kernel-0`` is the kernel's image. User code stands where it
-was first seen to run.
+addresses of one privilege with no hole larger than `HOLE`: ``kernel-0`` is the kernel's image. Code that ran at several
+addresses stands at each, and a block that was translated but never ran at none.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ..file.reader import TraceReader
 
 HOLE = 64 << 20
 _ENTRY = np.dtype([("start", "<u4"), ("size", "<u2"), ("module", "<u2")])
+_RAN = np.dtype([("is_user", "?"), ("address", "<u8"), ("bytes", "<u2")])
 _PAGE = 4096
 _MOST_MODULES = 0xFFFF
 
 
 def write(trace: TraceReader, output: Path, naming: Naming) -> None:
-    """Write the blocks of `trace` into the new file `output`, each once."""
-    table = trace.dictionary
-    order = np.lexsort((table.addresses, table.rings == 3))
-    addresses, sizes, user = table.addresses[order], table.bytes[order], (table.rings == 3)[order]
+    """Write the blocks that ran in `trace` into the new file `output`, each once for each address at which it ran."""
+    ran = executed_blocks(trace)
+    addresses, sizes, user = ran["address"], ran["bytes"], ran["is_user"]
     first = _module_starts(addresses, user)
     module = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(addresses))))
     keep = module < _MOST_MODULES
@@ -49,6 +49,24 @@ def write(trace: TraceReader, output: Path, naming: Naming) -> None:
     lines.append(f"BB Table: {int(keep.sum())} bbs")
     with open(output, "xb") as file:
         file.write("\n".join(lines).encode() + b"\n" + entries[keep].tobytes())
+
+
+def executed_blocks(trace: TraceReader) -> npt.NDArray[np.void]:
+    """Each block that ran, once for each address: columns is_user, address, bytes; sorted by these."""
+    found = np.empty(0, _RAN)
+    for frame in trace.frames():
+        for vcpu in range(trace.vcpus):
+            blocks = frame.blocks(vcpu)
+            # Integers sort fast and there are few distances, so a block and its distance become one number.
+            distances, which = np.unique(blocks.addresses - blocks.table.addresses[blocks.numbers], return_inverse=True)
+            pairs = np.unique(blocks.numbers.astype(np.int64) * max(len(distances), 1) + which)
+            numbers, which = np.divmod(pairs, max(len(distances), 1))
+            rows = np.empty(len(pairs), _RAN)
+            rows["is_user"] = blocks.table.rings[numbers] == 3
+            rows["address"] = blocks.table.addresses[numbers] + distances[which]
+            rows["bytes"] = blocks.table.bytes[numbers]
+            found = np.union1d(found, rows)
+    return found
 
 
 def _module_starts(addresses: U64, user: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

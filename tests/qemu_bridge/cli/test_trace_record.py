@@ -17,7 +17,7 @@ import time
 import msgspec
 import numpy as np
 import pytest
-from support import booted, find_sound, glassbox, wait_until
+from support import booted, find_sound, glassbox, recording, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError
@@ -65,18 +65,6 @@ def load(machine):
 def busy(machine):
     with load(machine):
         yield machine
-
-
-@contextlib.contextmanager
-def recording(machine, path, *words):
-    """``glassbox trace`` in a process of its own, armed; it is to have ended well afterwards."""
-    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", machine.name, "-o", str(path), *words]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: machine.client.trace_status().state in ("armed", "waiting"))
-        yield process
-        if process.poll() is None:
-            machine.client.trace_disarm()
-        assert process.wait(60) == 0, process.stderr.read()
 
 
 def record(machine, path, *words):

@@ -46,3 +46,61 @@ def test_one_that_ends_sooner_is_told(tmp_path):
     with TraceReader(paths[0]) as one, TraceReader(paths[1]) as other:
         found = diff_traces(one, other)
     assert not found.is_same and found.same_blocks == 400 and found.right == "the end" and found.only_right == 0
+
+
+def cut(program, pieces, tmp_path, name, walk):
+    """The same run of a program whose blocks of eleven instructions are cut after `pieces` of them, as QEMU may do."""
+    words, records = [], []
+    for index in range(program.count):
+        target = int(program.targets[index])
+        whole = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)
+        start = 0
+        for part, count in enumerate(pieces):
+            end = start + count if part + 1 < len(pieces) else SIZE
+            lengths = LENGTHS[sum(pieces[:part]) : sum(pieces[: part + 1])]
+            records.append(
+                record(index * len(pieces) + part + 1, BASE + index * SIZE + start, whole[start:end], lengths)
+            )
+            start = end
+    other = Program(program.count)
+    other.records = b"".join(records)
+    for block in walk:
+        words += [(int(block) - 1) * len(pieces) + part + 1 for part in range(len(pieces))]
+    return record_words(tmp_path / name, other, pieces_of(np.array(words, np.uint32)), 777)
+
+
+@pytest.mark.parametrize("place", [None, 0, 1, 1999, 2000, 2999])
+@pytest.mark.parametrize("pieces", [(3, 8), (1, 1, 9), (11,)])
+def test_blocks_that_are_only_cut_elsewhere_are_the_same_instructions(pieces, place, tmp_path):
+    program = Program()
+    ids = program.walk(3000)
+    changed = ids.copy()
+    if place is not None:
+        changed[place] = ids[place] % program.count + 1
+    left = record_words(tmp_path / "left", program, pieces_of(ids), 1000)
+    right = cut(program, pieces, tmp_path, "right", changed)
+    with TraceReader(left) as one, TraceReader(right) as other:
+        found, back = diff_traces(one, other), diff_traces(other, one)
+    assert found.is_same is back.is_same is (place is None)
+    agreed = 3000 if place is None else place
+    assert found.same_blocks == agreed and back.same_blocks == agreed * len(pieces)
+    assert found.same_instructions == back.same_instructions == agreed * len(LENGTHS)
+    if place is None:
+        assert found.only_left == found.only_right == 0
+    else:
+        assert found.left.startswith(hex(program.address(int(ids[place]))))
+        assert found.right.startswith(hex(program.address(int(changed[place]))))
+
+
+def test_a_divergence_within_a_block_is_told_to_the_instruction(tmp_path):
+    """The same block but for its last instruction."""
+    paths = []
+    for name, last in (("left", 2), ("right", 3)):
+        program = Program(2)
+        code = b"\x90" * 10 + b"\x0f\x84" + last.to_bytes(4, "little")
+        program.records = record(1, BASE, code, LENGTHS)
+        paths.append(record_words(tmp_path / name, program, pieces_of(np.ones(50, np.uint32))))
+    with TraceReader(paths[0]) as one, TraceReader(paths[1]) as other:
+        found = diff_traces(one, other)
+    assert not found.is_same and found.same_instructions == 10 and found.same_blocks == 0
+    assert found.left == found.right == f"{BASE + 10:#x}, 1 instructions" and found.common == 10
