@@ -25,7 +25,7 @@ def names_from(source: str | None) -> Naming:
     `UsageError` if a file holds no symbols.
     """
     # Symbols are loaded only when a source is given.
-    from ..trace.analysis.naming import Naming, naming_of, naming_of_file
+    from ..trace.analysis.naming import Naming, naming_of_file, naming_of_machine
     from ..wire import connection
 
     if source is None:
@@ -33,8 +33,7 @@ def names_from(source: str | None) -> Naming:
     if Path(source).is_file():
         return naming_of_file(Path(source))
     from ..client import Client
-    from ..kernel.symbols import KernelSymbols
 
     connection.prune()
     with Client.connect(source) as client:
-        return naming_of(KernelSymbols.load(client.ram).kallsyms, client.ps().value)
+        return naming_of_machine(client)

@@ -67,13 +67,22 @@ def _print_info(found: TraceMetadata) -> None:
     rows["gaps"] = f"{len(found.gaps)}, of {sum(gap.words for gap in found.gaps)} words"
     rows["bytes_per_instruction"] = found.bytes_per_instruction
     rows |= {f"{name}_bytes": size for name, size in found.sections.items()}
-    rows |= {f"about.{name}": value for name, value in about.items()}
+    rows |= {f"about.{name}": _brief(value) for name, value in about.items()}
     rows |= {f"summary.{name}": value for name, value in summary.items()}
     print("\n".join(f"{printable(str(key)):24} {printable(str(value))}" for key, value in rows.items()))
     for gap in found.gaps[:_MOST_GAPS]:
         print("gap: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(gap).items()))
     if len(found.gaps) > _MOST_GAPS:
         print(f"… {len(found.gaps) - _MOST_GAPS} more gaps")
+
+
+def _brief(value: object) -> object:
+    """What is too long for a line as its parts and their number."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(
+        f"{len(part)} {name}" if isinstance(part, list) else f"{name} {part}" for name, part in value.items()
+    )
 
 
 def check(options: argparse.Namespace) -> int:
@@ -126,8 +135,9 @@ def show(options: argparse.Namespace) -> None:
 
     if options.at < 0 or options.count < 1:
         raise UsageError("--at counts from 0 and --count from 1; give larger numbers")
-    symbol = names_from(options.symbols).symbol
+    naming = names_from(options.symbols)
     with TraceReader(options.file) as trace:
+        symbol = naming.during(trace.info.about).symbol
         lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
         if options.json:
             print_json([dataclasses.asdict(line) for line in lines])

@@ -63,13 +63,12 @@ def trace_record(job: Job, request: JobRequest) -> RecordResult:
 
 def trace_top(job: Job, request: JobRequest) -> TopResult:
     """Count a trace, with the names that the machine knows."""
-    from ..kernel.symbols import KernelSymbols
-    from ..trace.analysis.naming import naming_of
+    from ..trace.analysis.naming import naming_of_machine
     from ..trace.analysis.top import top
 
     options = decode_arguments(Operations.trace_top, request.options)
     with Client.connect(request.name) as client:
-        naming = naming_of(KernelSymbols.load(client.ram).kallsyms, client.ps().value)
+        naming = naming_of_machine(client)
     return top(
         absolute_path(options["file"]), options["options"], naming, lambda done: job.progress(done.done, done.frames)
     )

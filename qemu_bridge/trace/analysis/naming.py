@@ -1,4 +1,8 @@
-"""Names for a trace, which holds addresses only: `Naming`, and the one that a symbol file gives.
+"""Names for a trace, which holds addresses only: `Naming`, and those that a machine or a symbol file gives.
+
+Names are known now and the trace is of then: page tables and the memory of modules are used again, and a guest boots again.
+So a recording notes which processes and modules there were and which kernel (`file.guest_note`), and `Naming.during` leaves
+out every name that another process or module, or another boot, may have had then.
 
 >>> naming = naming_of_file(Path("System.map"))
 >>> naming.symbol(0xFFFFFFFF81000021)
@@ -7,16 +11,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import UsageError
+from ...errors import GlassBoxError, UsageError
+from ..file.guest_note import Guest, GuestNote, identity_of, read_note
 
 if TYPE_CHECKING:
-    from ...kernel.symbols import KallsymsTable
+    from ...kernel.modules import GuestSymbols, ModuleSymbols
+    from ...kernel.symbols import KallsymsTable, KernelSymbols
+    from ...memory.ram import GuestRam
     from ...wire.records import Process
+
+logger = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20
 """Of a symbol file; a kernel's has about 10 MB."""
@@ -27,7 +37,17 @@ def _no_name(number: int) -> str:
 
 
 def _no_process(pid: int) -> int:
-    raise UsageError(f"no process {pid} with memory of its own is known; name the running machine with --symbols")
+    raise UsageError(
+        f"no process {pid} is known that was there when the recording began; name the running machine with --symbols"
+    )
+
+
+class ReadableGuest(Guest, Protocol):
+    """A guest whose RAM can be read."""
+
+    @property
+    def ram(self) -> GuestRam:
+        """Its RAM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +58,49 @@ class Naming:
         symbol: name of the code at a linear address, such as ``schedule+0x1c``; empty if it has none.
         process: ``PID NAME`` of the process with a page-table root (CR3); empty if none that lives has it.
         root: page-table root of a process, by pid; raises `UsageError` if it is not known.
+        narrowed: the same without the names that were not true when a guest was as noted; None: without a note.
     """
 
     symbol: Callable[[int], str] = _no_name
     process: Callable[[int], str] = _no_name
     root: Callable[[int], int] = _no_process
+    narrowed: Callable[[GuestNote | None], Naming] | None = None
+
+    def during(self, about: Mapping[str, Any]) -> Naming:
+        """The names that were true during the trace whose header says `about`."""
+        return self if self.narrowed is None else self.narrowed(read_note(about))
 
 
-def naming_of(table: KallsymsTable | None, processes: Iterable[Process] = ()) -> Naming:
-    """The names in a kernel's symbol table and of its processes."""
-    names = _Names(table, processes)
-    return Naming(names.symbol, names.process, names.root)
+def naming_of(
+    symbols: KallsymsTable | GuestSymbols | None, processes: Iterable[Process] = (), kernel: str = ""
+) -> Naming:
+    """The names in the symbols of a `kernel` (as in `GuestNote`) and its modules, and of its processes."""
+    names = _Names(symbols, tuple(processes), kernel)
+    return Naming(names.symbol, names.process, names.root, names.narrowed)
+
+
+def naming_of_machine(guest: ReadableGuest) -> Naming:
+    """The names that a machine or a capture knows: of its kernel, its modules and its processes."""
+    from ...kernel.modules import GuestSymbols
+    from ...kernel.symbols import KernelSymbols
+
+    kernel = KernelSymbols.load(guest.ram)
+    symbols = GuestSymbols(kernel, _read_modules(guest.ram, kernel))
+    return naming_of(symbols, guest.ps().value, identity_of(kernel))
+
+
+def _read_modules(ram: GuestRam, kernel: KernelSymbols) -> list[ModuleSymbols]:
+    from ...kernel.budget import Budget, OutOfBudgetError
+    from ...kernel.modules import ModuleReader
+    from ...kernel.objects import KernelObjects
+
+    try:
+        space = KernelObjects(ram, kernel)
+        space.budget = Budget()
+        return ModuleReader(space).read()
+    except (GlassBoxError, OutOfBudgetError) as error:
+        logger.warning("modules stay nameless: %s", error)
+        return []
 
 
 def naming_of_file(path: Path) -> Naming:
@@ -57,23 +109,33 @@ def naming_of_file(path: Path) -> Naming:
 
 
 class _Names:
-    def __init__(self, table: KallsymsTable | None, processes: Iterable[Process]) -> None:
-        self._table = table
+    def __init__(
+        self, symbols: KallsymsTable | GuestSymbols | None, processes: tuple[Process, ...], kernel: str
+    ) -> None:
+        self._symbols, self._kernel, self._living = symbols, kernel, processes
         self._processes = {
             process.page_table: (process.pid, process.name) for process in processes if process.page_table is not None
         }
         self._lowest = 0
-        if table is not None:
+        if symbols is not None:
             # Below the kernel's text kallsyms has only what counts from 0: per-CPU offsets and constants.
-            found = table.lookup("_stext") or table.lookup("_text")
+            found = symbols.lookup("_stext") or symbols.lookup("_text")
             self._lowest = min((int(symbol.address) for symbol in found), default=0)
+
+    def narrowed(self, note: GuestNote | None) -> Naming:
+        if note is not None and self._kernel and note.kernel != self._kernel:
+            logger.warning("the guest has booted again since the recording; its names are left out")
+            return Naming()
+        then, modules = (set(note.processes), set(note.modules)) if note is not None else (set(), set())
+        processes = tuple(process for process in self._living if (process.page_table, process.pid) in then)
+        return naming_of(_only_modules(self._symbols, modules), processes, self._kernel)
 
     def symbol(self, address: int) -> str:
         from ...memory.addresses import VirtualAddress
 
-        if self._table is None or address < self._lowest:
+        if self._symbols is None or address < self._lowest:
             return ""
-        found = self._table.at(VirtualAddress(address))
+        found = self._symbols.at(VirtualAddress(address))
         return "" if found is None else found.name + (f"+{found.offset:#x}" if found.offset else "")
 
     def process(self, root: int) -> str:
@@ -82,6 +144,16 @@ class _Names:
 
     def root(self, pid: int) -> int:
         return next((root for root, (number, _) in self._processes.items() if number == pid), None) or _no_process(pid)
+
+
+def _only_modules(
+    symbols: KallsymsTable | GuestSymbols | None, wanted: set[tuple[str, int]]
+) -> KallsymsTable | GuestSymbols | None:
+    from ...kernel.modules import GuestSymbols
+
+    if not isinstance(symbols, GuestSymbols):
+        return symbols
+    return GuestSymbols(symbols.kernel, [row for row in symbols.modules if (row.name, row.parts[0][0]) in wanted])
 
 
 def read_symbols(path: Path) -> KallsymsTable:

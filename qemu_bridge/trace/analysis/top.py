@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...wire.trace_records import CodeLine, PathLine, TopBlock, TopOptions, TopPath, TopProcess, TopResult
 from ..file.block_table import BlockTable
+from ..file.reader import TraceReader
 from .mining import HotBlock, HotPath, Mined, MiningProgress, mine
 from .naming import Naming
 from .show import disassemble
@@ -28,7 +29,8 @@ def top(
     `UsageError` for a process that `naming` does not know, `TraceError` for a damaged trace.
     """
     options.validate()
-    naming = naming or Naming()
+    with TraceReader(path) as trace:
+        naming = (naming or Naming()).during(trace.info.about)
     root = naming.root(options.pid) if options.pid is not None else options.root
     with mine(path, options.workers, options.memory_mb, progress) as found:
         return _Result(found, naming).make(options, root)

@@ -44,6 +44,6 @@ def export(path: Path, form: str, output: Path, naming: Naming | None = None) ->
     module = importlib.import_module(f".{form}", __name__)
     with TraceReader(path) as trace:
         try:
-            module.write(trace, output, naming or Naming())
+            module.write(trace, output, (naming or Naming()).during(trace.info.about))
         except OSError as error:
             raise HostError(f"{output} cannot be written ({error.strerror or error}); give -o another name") from None

@@ -22,6 +22,7 @@ from tcg_plugin.layout import Stop
 from ...errors import GlassBoxError, MachineError
 from ...wire.connection import Connection
 from ...wire.trace_records import ArmOptions, Progress, RecordEnd, RecordOptions, RecordResult
+from ..file.guest_note import Guest, note_guest
 from .control import TraceControl
 from .options import window_of
 from .places import Kernel, find_address
@@ -31,7 +32,7 @@ PROGRESS_S = 1.0
 """Seconds between two calls of a progress callback."""
 
 
-class Machine(Kernel, Protocol):
+class Machine(Kernel, Guest, Protocol):
     """What recording asks of a machine's client."""
 
     @property
@@ -77,7 +78,12 @@ def record_trace(
     window = window_of(machine, options)
     until = find_address(machine, options.until) if options.until else None
     control = TraceControl(path)
-    about = {"machine": machine.name, "image": machine.connection.image, **msgspec.to_builtins(window)}
+    about = {
+        "machine": machine.name,
+        "image": machine.connection.image,
+        **msgspec.to_builtins(window),
+        **note_guest(machine),
+    }
     recorder = Recorder(control, output, about, until_address=until)
     try:
         _arm(machine, control, recorder, window, output)

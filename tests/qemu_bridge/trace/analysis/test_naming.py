@@ -34,3 +34,24 @@ def test_processes_are_known_by_root_and_by_pid():
     assert naming.process(0x6000) == naming.symbol(0x5000) == ""
     with pytest.raises(UsageError, match="no process 2"):
         naming.root(2)
+
+
+def test_only_names_that_were_true_when_the_recording_began_are_given():
+    """A page table is used again, a process gets a new one, a guest boots again."""
+    naming = naming_of(
+        None, [process(7, "sh", 0x5000), process(8, "ls", 0x6000), process(9, "cat", 0x7000)], "build+0x0"
+    )
+    note = {"kernel": "build+0x0", "processes": [[0x5000, 7], [0x6000, 3], [0x9000, 9]], "modules": []}
+    then = naming.during({"guest": note})
+    assert [then.process(root) for root in (0x5000, 0x6000, 0x7000, 0x9000)] == ["7 sh", "", "", ""]
+    assert then.root(7) == 0x5000
+    with pytest.raises(UsageError, match="no process 8"):
+        then.root(8)
+    for about in (
+        {},
+        {"guest": {**note, "kernel": "build+0x200000"}},
+        {"guest": 5},
+        {"guest": {"processes": [[None, 7]]}},
+    ):
+        assert naming.during(about).process(0x5000) == ""
+    assert Naming().during({"guest": note}).process(0x5000) == ""

@@ -3,14 +3,17 @@
 import json
 
 import msgspec
+import numpy as np
 import pytest
-from support import booted, glassbox
+from support import booted, glassbox, recording
 from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.trace.analysis.mining import mine
-from qemu_bridge.trace.analysis.naming import Naming, naming_of_file
+from qemu_bridge.trace.analysis.naming import Naming, naming_of_file, naming_of_machine
 from qemu_bridge.trace.analysis.top import top
+from qemu_bridge.trace.file.guest_note import read_note
+from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.wire.trace_records import PathOrder, TopOptions
 
 
@@ -134,3 +137,58 @@ def test_a_process_is_chosen_by_what_the_naming_knows(tmp_path):
         top(path, TopOptions(pid=7))
     with pytest.raises(UsageError, match="count from 1"):
         top(path, TopOptions(workers=0))
+
+
+@pytest.mark.guest
+def test_a_root_that_is_used_again_lends_its_later_name_to_nobody(machine, tmp_path):
+    """The kernel gives the page table of a process that has died to the next ones."""
+    path = tmp_path / "reused.gbt"
+    with recording(machine, path, "--only", "user"):
+        machine.exec("cp /bin/busybox /tmp/md5sum; head -c 4000000 /dev/zero | /tmp/md5sum")
+    with TraceReader(path) as trace:
+        note = read_note(trace.info.about)
+        used = {int(root) for frame in trace.frames() for root in np.unique(frame.roots(0))}
+    begun = dict(note.processes)
+    machine.client.exec("for i in 1 2 3 4 5 6 7 8 9; do sleep 300 </dev/null >/dev/null 2>&1 & done", 30.0)
+    try:
+        living = {process.page_table: process for process in machine.client.ps() if process.page_table is not None}
+        again = {root for root in used & living.keys() if begun.get(root) != living[root].pid}
+        assert again, "no root was used again"
+        named = {
+            row["root"]: row["process"] for row in top_json(path, "--symbols", machine.name, "-n", "50")["processes"]
+        }
+        assert not any(named[root] for root in again & named.keys())
+        assert all(name == f"{begun[root]} {living[root].name}" for root, name in named.items() if name)
+    finally:
+        machine.client.exec("killall sleep", 30.0)
+
+
+USE_OF_A_MODULE = (
+    "dd if=/dev/zero of=/tmp/disk bs=4k count=64 2>/dev/null; losetup /dev/loop0 /tmp/disk;"
+    " dd if=/dev/loop0 of=/dev/null bs=4k 2>/dev/null; losetup -d /dev/loop0"
+)
+
+
+@pytest.mark.guest
+def test_code_of_a_module_has_the_name_that_the_guest_gives_it(machine, tmp_path):
+    path = tmp_path / "module.gbt"
+    rows = [line.split() for line in machine.exec("cat /proc/kallsyms").decode().splitlines()]
+    symbols = sorted((int(address, 16), name) for address, _, name, module in (row for row in rows if len(row) == 4))
+    assert symbols
+    with recording(machine, path, "--only", "kernel"):
+        machine.exec(USE_OF_A_MODULE)
+    with TraceReader(path) as trace:
+        naming = naming_of_machine(machine.client).during(trace.info.about)
+        ran = {int(address) for blocks in trace.blocks() for address in np.unique(blocks.addresses)}
+        elsewhere = naming_of_machine(machine.client).during({})
+    inside = [address for address in ran if symbols[0][0] <= address <= symbols[-1][0]]
+    assert len(inside) > 50
+    for address in inside:
+        start = max(at for at, _ in symbols if at <= address)
+        wanted = {name + (f"+{address - start:#x}" if address > start else "") for at, name in symbols if at == start}
+        assert naming.symbol(address) in wanted and elsewhere.symbol(address) == ""
+    top = glassbox(
+        "trace", "export", str(path), "--format", "folded", "--symbols", machine.name, "-o", str(tmp_path / "stacks")
+    )
+    assert top.returncode == 0, top.stderr
+    assert "loop_queue_rq" in (tmp_path / "stacks").read_text()
