@@ -17,6 +17,7 @@ from ..machine.requests import AttachRequest, StartAnswer, decode_request
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from .lifecycle import run_machine, serve_attached
+from .listener import raise_descriptor_limit
 
 
 def main() -> int:
@@ -25,6 +26,7 @@ def main() -> int:
     if not text:
         return 0
     request = decode_request(text)
+    raise_descriptor_limit()
     try:
         folder = connections.state_folder(request.name)
     except GlassBoxError as error:

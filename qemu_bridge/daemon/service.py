@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import zmq
 import zmq.asyncio
-from zmq.utils.monitor import recv_monitor_message
 
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
@@ -31,6 +30,7 @@ from .backends.backend import Backend
 from .control import CLIENT, Control
 from .events import EventPublisher
 from .jobs import Jobs
+from .listener import Listener, end_when_unused
 from .served import ServedMachine
 from .vcpus import Vcpus
 
@@ -64,13 +64,15 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        if backend.idle_timeout_s is not None:
-            # Before a client can connect: of an earlier one only the disconnect would be seen.
-            clients = self._control.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-            self._tasks.start(self._end_when_unused(clients, backend.idle_timeout_s), "clients")
         try:
-            self._control.bind(machine.connection.control)
-            events.bind(machine.connection.events)
+            counts: asyncio.Queue[int] = asyncio.Queue()
+            for listener in (
+                Listener(self._control, machine.connection.control, counts.put_nowait),
+                Listener(events, machine.connection.events),
+            ):
+                self._tasks.start(listener.run(), "connections")
+            if backend.idle_timeout_s is not None:
+                self._tasks.start(self._end_when_unused(counts, backend.idle_timeout_s), "clients")
             async with backend.connect(machine.config.name) as machine.monitor:
                 machine.vcpus = Vcpus(machine, machine.state, self._events.runstate)
                 await backend.check_layout(machine.monitor, machine.connection.layout)
@@ -178,12 +180,8 @@ class Service:
                     _CONSOLE_IDLE_S if state.ready else min(max(_CONSOLE_POLL_S, waited / 100), _CONSOLE_IDLE_S)
                 )
 
-    async def _end_when_unused(self, clients: zmq.asyncio.Socket, idle_s: float) -> None:
+    async def _end_when_unused(self, counts: asyncio.Queue[int], idle_s: float) -> None:
         # A capture's daemon is started by the first client and stopped by none: it ends when no client is connected.
         # The operating system closes the socket of a killed client, so the count stays right.
-        connected = 0
-        with clients:
-            while connected > 0 or await clients.poll(int(idle_s * 1e3)):
-                event = await recv_monitor_message(clients)
-                connected = max(0, connected + (1 if event["event"] == zmq.EVENT_ACCEPTED else -1))
+        await end_when_unused(counts, idle_s)
         self._stopping.set()

@@ -1,0 +1,99 @@
+"""A ZeroMQ socket that listens on a path and takes a bounded number of connections.
+
+libzmq ends the process when it cannot get a descriptor for one connection more (``ipc_listener.cpp``), and its daemon takes the
+guest with it. So the limit of descriptors is raised to what the system allows, and a listener that has `MOST_CONNECTIONS`
+moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file comes back when some of
+them have left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+from collections.abc import Callable
+
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
+
+logger = logging.getLogger(__name__)
+
+MOST_CONNECTIONS = 1024
+"""Of one socket; a quarter of the descriptors where the system allows few, as connections come faster than they are counted."""
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many descriptors as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connection_limit() -> int:
+    """How many connections one listener takes."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 4)
+
+
+class Listener:
+    """`socket` bound to the address ``ipc://PATH``.
+
+    Attributes:
+        connected: connections now.
+        is_closed: whether the file is moved aside.
+    """
+
+    def __init__(
+        self, socket: zmq.asyncio.Socket, address: str, changed: Callable[[int], None] = lambda count: None
+    ) -> None:
+        """Bind; `changed` is called with the number of connections whenever that changes."""
+        self._path = address.removeprefix("ipc://")
+        self._aside = self._path + ".full"
+        self._changed = changed
+        self._limit = connection_limit()
+        self.connected, self.is_closed = 0, False
+        # Before a client can connect: of an earlier one only the disconnect would be seen.
+        self._monitor = socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        socket.bind(address)
+
+    async def run(self) -> None:
+        """Count connections for as long as the socket listens."""
+        with self._monitor:
+            try:
+                while True:
+                    event = await recv_monitor_message(self._monitor)
+                    self.connected = max(0, self.connected + (1 if event["event"] == zmq.EVENT_ACCEPTED else -1))
+                    self._open_or_close()
+                    self._changed(self.connected)
+            finally:
+                if self.is_closed:
+                    self._move(self._aside, self._path)
+
+    def _open_or_close(self) -> None:
+        if not self.is_closed and self.connected >= self._limit:
+            logger.warning("%s has %d connections and takes no more until some end", self._path, self.connected)
+            self.is_closed = self._move(self._path, self._aside)
+        elif self.is_closed and self.connected < self._limit * 3 // 4:
+            self.is_closed = not self._move(self._aside, self._path)
+
+    @staticmethod
+    def _move(source: str, destination: str) -> bool:
+        try:
+            os.rename(source, destination)
+        except OSError as error:
+            logger.warning("%s: %s", source, error)
+            return False
+        return True
+
+
+async def end_when_unused(counts: asyncio.Queue[int], idle_s: float) -> None:
+    """Return when there was no connection for `idle_s`; `counts` gets every change."""
+    connected = 0
+    while True:
+        try:
+            connected = await asyncio.wait_for(counts.get(), None if connected else idle_s)
+        except TimeoutError:
+            return

@@ -1,0 +1,125 @@
+"""However many connect, the daemon and its guest live and those that were connected are served."""
+
+import asyncio
+import contextlib
+import resource
+import subprocess
+import sys
+
+import pytest
+import zmq
+import zmq.asyncio
+from support import glassbox, wait_until
+
+from qemu_bridge.client import Client
+from qemu_bridge.daemon.listener import MOST_CONNECTIONS, Listener, connection_limit, end_when_unused
+from qemu_bridge.host.tasks import TaskSet
+
+FLOOD = """
+import resource, socket, sys, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+held = []
+for _ in range(int(sys.argv[2])):
+    one = socket.socket(socket.AF_UNIX)
+    one.setblocking(False)
+    try:
+        one.connect(sys.argv[1])
+        held.append(one)
+    except OSError:
+        time.sleep(0.001)
+print(len(held), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def flood(address, count):
+    """So many idle connections from another process, as far as they are taken."""
+    words = [sys.executable, "-c", FLOOD, address.removeprefix("ipc://"), str(count)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.stdin.close()
+            process.wait(20)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("socket", ["control", "events"])
+def test_more_connections_than_there_is_room_for_harm_neither_daemon_nor_guest(socket, machine):
+    with flood(getattr(machine.client.connection, socket), MOST_CONNECTIONS + 500) as held:
+        assert held >= min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 4)
+        assert machine.client.status().runstate == "running" and machine.exec("echo here") == b"here\n"
+    # Those that left make room.
+    wait_until(lambda: glassbox("status", machine.name).returncode == 0)
+    with Client.connect(machine.name) as another:
+        assert another.ps()
+
+
+def test_few_descriptors_are_enough_to_live(tmp_path):
+    """The limit cannot be raised beyond what the system allows."""
+    image = tmp_path / "image"
+    image.write_bytes(bytes(3 << 12))
+    words = [sys.executable, "-m", "qemu_bridge.cli", "attach", "mine", "--ram", str(image)]
+    subprocess.run(["bash", "-c", 'ulimit -n 400; exec "$0" "$@"', *words], check=True, stdout=subprocess.DEVNULL)
+    with Client.connect("mine") as client:
+        try:
+            for _ in range(3):
+                with flood(client.connection.control, 800):
+                    assert client.status().origin == "image"
+        finally:
+            wait_until(lambda: glassbox("stop", "mine").returncode == 0)
+
+
+def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("qemu_bridge.daemon.listener.MOST_CONNECTIONS", 4)
+    path = tmp_path / "s"
+
+    async def scenario():
+        context = zmq.asyncio.Context()
+        counts = []
+        with context, context.socket(zmq.ROUTER) as served:
+            listener = Listener(served, f"ipc://{path}", counts.append)
+            tasks = TaskSet()
+            tasks.start(listener.run(), "listener")
+            clients = [context.socket(zmq.DEALER) for _ in range(6)]
+            for number, client in enumerate(clients):
+                client.connect(f"ipc://{path}")
+                await client.send(b"hello")
+                if number < 4:
+                    assert (await served.recv_multipart())[1] == b"hello"
+            while not listener.is_closed:
+                await asyncio.sleep(0.01)
+            assert not path.exists() and listener.connected == 4
+            for client in clients[:3]:
+                client.close(0)
+            # The two that waited are let in.
+            assert [(await served.recv_multipart())[1] for _ in range(2)] == [b"hello", b"hello"]
+            assert path.exists() and max(counts) == 4
+            for client in clients[3:]:
+                client.close(0)
+            while listener.connected:
+                await asyncio.sleep(0.01)
+            await tasks.cancel_all()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_the_limit_follows_what_the_system_allows(monkeypatch):
+    for soft, limit in ((resource.RLIM_INFINITY, MOST_CONNECTIONS), (400, 100), (1 << 20, MOST_CONNECTIONS)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
+        assert connection_limit() == limit
+
+
+def test_idle_time_counts_only_without_connections():
+    async def scenario():
+        counts = asyncio.Queue()
+        counts.put_nowait(1)
+        ended = TaskSet().start(end_when_unused(counts, 0.05), "idle")
+        await asyncio.sleep(0.2)
+        assert not ended.done()
+        counts.put_nowait(0)
+        await asyncio.wait_for(ended, 20)
+
+    asyncio.run(scenario())
