@@ -75,7 +75,8 @@ class LocalMachine:
 
     def is_alive(self) -> bool:
         """Whether its daemon is alive. No round trip."""
-        return connections.is_alive(self.name)
+        # The lock is not there for a moment when something emptied the runtime folder.
+        return connections.is_alive(self.name) or connections.is_daemon(self.connection.daemon_pid)
 
     def validate(self) -> None:
         """Raise `MachineGoneError` if the machine has ended. No round trip."""

@@ -6,6 +6,7 @@ This is the composition root: no other module imports all the parts.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,8 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             # O_EXCL: another user may have planted a file under this name.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             os.truncate(path, size)
+        # Again, now that it counts: another guest may have been started at the same moment.
+        check_ram_space(ram.parent, 0)
         if trace is not None:
             _make_trace(trace, request, ram, layout)
         process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace)
@@ -86,13 +89,12 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             argv=tuple(process.argv),
         )
         connections.write_connection(connection)
-        _serve(config, process, connection, on_running)
+        _serve(config, process, connection, lock, on_running)
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
             process.process.wait()
-        connections.remove_files(config.name, connection.shared_files)
-        os.close(lock)
+        connections.release(config.name, lock, connection.shared_files)
 
 
 def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout) -> None:
@@ -125,14 +127,20 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
         connections.write_connection(connection)
         os.close(os.open(connection.page_map_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         paths = connection.shared_files
-        _serve(config, backend, connection, on_running)
+        _serve(config, backend, connection, lock, on_running)
+        if backend.origin is Origin.CAPTURE:
+            # Its name is made up from its path: nobody looks for its log once it was closed well.
+            shutil.rmtree(connections.state_path(request.name), ignore_errors=True)
     finally:
-        connections.remove_files(request.name, paths)
-        os.close(lock)
+        connections.release(request.name, lock, paths)
 
 
 def _serve(
-    config: MachineConfig, backend: Backend, connection: Connection, on_running: Callable[[Connection], None]
+    config: MachineConfig,
+    backend: Backend,
+    connection: Connection,
+    lock: int,
+    on_running: Callable[[Connection], None],
 ) -> None:
     # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
@@ -141,4 +149,4 @@ def _serve(
     from .service import Service
 
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
-    asyncio.run(Service(config, backend, connection).run(on_running))
+    asyncio.run(Service(config, backend, connection, lock).run(on_running))

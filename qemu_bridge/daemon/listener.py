@@ -57,7 +57,15 @@ class Listener:
         self.connected, self.is_closed = 0, False
         # Before a client can connect: of an earlier one only the disconnect would be seen.
         self._monitor = socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._socket, self._address = socket, address
         socket.bind(address)
+
+    def restore(self) -> None:
+        """Listen on a new file if something removed the socket's; those that are connected stay so."""
+        if not os.path.lexists(self._aside if self.is_closed else self._path):
+            logger.warning("%s was removed; it is made again", self._path)
+            self.is_closed = False
+            self._socket.bind(self._address)
 
     async def run(self) -> None:
         """Count connections for as long as the socket listens."""

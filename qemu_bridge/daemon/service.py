@@ -31,6 +31,7 @@ from .control import CLIENT, Control
 from .events import EventPublisher
 from .jobs import Jobs
 from .listener import Listener, end_when_unused
+from .presence import Presence
 from .served import ServedMachine
 from .vcpus import Vcpus
 
@@ -47,7 +48,9 @@ CONSOLE_LIMIT = 64 << 20
 class Service:
     """Serves one machine on two sockets until it ends."""
 
-    def __init__(self, config: MachineConfig, backend: Backend, connection: Connection) -> None:
+    def __init__(self, config: MachineConfig, backend: Backend, connection: Connection, lock: int) -> None:
+        """Serve `backend`; `lock` is the descriptor of the machine's lock."""
+        self._lock = lock
         self._machine = ServedMachine(config, backend, connection)
         self._stopping = asyncio.Event()
         self._jobs = Jobs(self._machine)
@@ -66,10 +69,11 @@ class Service:
             loop.add_signal_handler(number, self._stopping.set)
         try:
             counts: asyncio.Queue[int] = asyncio.Queue()
-            for listener in (
+            listeners = (
                 Listener(self._control, machine.connection.control, counts.put_nowait),
                 Listener(events, machine.connection.events),
-            ):
+            )
+            for listener in listeners:
                 self._tasks.start(listener.run(), "connections")
             if backend.idle_timeout_s is not None:
                 self._tasks.start(self._end_when_unused(counts, backend.idle_timeout_s), "clients")
@@ -78,6 +82,7 @@ class Service:
                 await backend.check_layout(machine.monitor, machine.connection.layout)
                 machine.state.set_running(bool((await machine.monitor.execute("query-status")).get("running")))
                 self._start_serving()
+                self._tasks.start(Presence(machine.connection, self._lock, listeners).run(), "presence")
                 on_running(machine.connection)
                 ended = self._tasks.start(backend.wait(), "ended")
                 stopping = self._tasks.start(self._stopping.wait(), "stopping")

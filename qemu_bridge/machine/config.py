@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -168,15 +169,32 @@ def find_plugin(qemu: str, config: MachineConfig) -> Path:
 
 
 def check_ram_space(folder: Path, size_bytes: int) -> None:
-    """`HostError` when `folder` cannot hold a guest of `size_bytes`: QEMU would be killed later, without a message."""
+    """`HostError` when `folder` cannot hold `size_bytes` more of guest RAM: a QEMU would be killed later, without a message.
+
+    What counts is what the guests there were promised, not what they use now. With 0 bytes: whether promises can be kept.
+    """
     try:
         status = os.statvfs(folder)
     except OSError as error:
         raise HostError(
             f"guest RAM cannot be stored in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs"
         ) from None
-    free = status.f_bavail * status.f_frsize
-    if free < size_bytes:
+    free, promised = status.f_bavail * status.f_frsize, _promised_bytes(folder)
+    if free - promised < size_bytes:
+        others = f", of which other guests may still fill {promised >> 20} MiB" if promised else ""
         raise HostError(
-            f"{folder} has {free >> 20} MiB free, the guest needs {size_bytes >> 20} MiB; give less --memory, enlarge it, or point GLASSBOX_RAM_DIR elsewhere"
+            f"{folder} has {free >> 20} MiB free{others}; the guest needs {size_bytes >> 20} MiB: give less --memory, enlarge it, or"
+            " point GLASSBOX_RAM_DIR elsewhere"
         )
+
+
+def _promised_bytes(folder: Path) -> int:
+    """What the files of guests in `folder` may still grow by: RAM that they have and did not touch yet."""
+    promised = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.name.startswith("glassbox-") and entry.is_file(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    promised += max(0, found.st_size - 512 * found.st_blocks)
+    return promised

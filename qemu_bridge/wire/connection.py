@@ -156,20 +156,49 @@ def acquire_lock(name: str, patience_s: float = 0.5) -> int:
 
     `is_alive` holds the lock for an instant, so retry for `patience_s`.
     """
-    descriptor = os.open(runtime_folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = runtime_folder() / f"{name}.lock"
     deadline = time.monotonic() + patience_s
     while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.02)
-                continue
             os.close(descriptor)
-            raise BusyNameError(
-                f"machine {name!r} runs already; stop it with 'glassbox stop {name}' or choose another name"
-            ) from None
-        return descriptor
+            if time.monotonic() >= deadline:
+                raise BusyNameError(
+                    f"machine {name!r} runs already; stop it with 'glassbox stop {name}' or choose another name"
+                ) from None
+            time.sleep(0.02)
+            continue
+        # Who had it may have removed the file in between.
+        if holds_lock(name, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def holds_lock(name: str, descriptor: int) -> bool:
+    """Whether the lock file of machine `name` is still the one behind `descriptor`: it may have been removed, or taken."""
+    try:
+        found, own = os.stat(runtime_folder() / f"{name}.lock"), os.fstat(descriptor)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
+
+
+def regain_lock(name: str, descriptor: int) -> bool:
+    """Make `descriptor` a lock of machine `name` again after its file was removed; False if another daemon holds it."""
+    try:
+        lock = acquire_lock(name, patience_s=0)
+    except BusyNameError:
+        return False
+    os.dup2(lock, descriptor, inheritable=False)
+    os.close(lock)
+    return True
+
+
+def has_connection_file(name: str) -> bool:
+    """Whether machine `name` has a connection file."""
+    return (runtime_folder() / f"{name}.json").exists()
 
 
 def is_alive(name: str) -> bool:
@@ -253,7 +282,7 @@ def prune() -> list[str]:
             continue
         if sweep(path.stem):
             swept.append(path.stem)
-        os.close(lock)
+        release(path.stem, lock, ())
     _sweep_orphans()
     return swept
 
@@ -266,11 +295,12 @@ def _sweep_orphans() -> None:
             continue
         pid = path.stem.rpartition("-")[2]
         with contextlib.suppress(OSError):
-            if pid.isdecimal() and path.stat().st_uid == os.getuid() and not _is_daemon(int(pid)):
+            if pid.isdecimal() and path.stat().st_uid == os.getuid() and not is_daemon(int(pid)):
                 path.unlink()
 
 
-def _is_daemon(pid: int) -> bool:
+def is_daemon(pid: int) -> bool:
+    """Whether process `pid` is a daemon of ours."""
     try:
         return b"qemu_bridge.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
@@ -298,12 +328,27 @@ def sweep(name: str) -> bool:
 
 def remove_files(name: str, shared: Iterable[str]) -> None:
     """Remove machine `name`'s shared memory files and its files in the runtime folder, except the lock."""
+    remove_shared(shared)
+    for suffix in ("control", "control.full", "events", "events.full", "qmp", "draft", "json"):
+        (runtime_folder() / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
+def remove_shared(shared: Iterable[str]) -> None:
+    """Remove shared memory files."""
     for path in shared:
         # Only files with our own prefix are removed, whatever the connection file says.
         if Path(path).name.startswith(shared_prefix()):
             Path(path).unlink(missing_ok=True)
-    for suffix in ("control", "events", "qmp", "draft", "json"):
-        (runtime_folder() / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
+def release(name: str, lock: int, shared: Iterable[str]) -> None:
+    """Machine `name` has ended: remove its files and give up its `lock`; the files of a later one of that name stay."""
+    if holds_lock(name, lock):
+        remove_files(name, shared)
+        (runtime_folder() / f"{name}.lock").unlink(missing_ok=True)
+    else:
+        remove_shared(shared)
+    os.close(lock)
 
 
 def shared_prefix() -> str:

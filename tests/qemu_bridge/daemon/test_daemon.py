@@ -22,7 +22,7 @@ def test_stop_leaves_nothing_behind(victim):
     assert shared_files("victim")
     victim.stop()
     assert not is_running(qemu_pid) and not shared_files("victim")
-    assert [path.name for path in connection.runtime_folder().glob("victim*")] == ["victim.lock"]
+    assert [path.name for path in connection.runtime_folder().glob("victim*")] == []
 
 
 def test_a_killed_daemon_leaves_no_qemu_and_no_file_after_the_next_command(victim):

@@ -160,7 +160,7 @@ def service(tmp_path):
         "still", "running", 1, "ipc://c", "ipc://e", str(ram), regions, str(tmp_path / "pages"), "", "", "/its/daemon.log",
         "pc", "none", origin=Origin.IMAGE,
     )  # fmt: skip
-    made = Service(MachineConfig("still", memory=1 << 20, smp=0, accelerator="none"), RamImage(ram), connection)
+    made = Service(MachineConfig("still", memory=1 << 20, smp=0, accelerator="none"), RamImage(ram), connection, -1)
     made._control = Replies()
     return made
 

@@ -1,6 +1,7 @@
 """The QEMU command line, and what is refused before QEMU is asked."""
 
 import itertools
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +96,23 @@ def test_a_guest_larger_than_its_folder_is_refused(tmp_path):
         check_ram_space(tmp_path, 1 << 60)
     with pytest.raises(HostError, match="GLASSBOX_RAM_DIR"):
         check_ram_space(tmp_path / "nowhere", 1)
+
+
+def test_ram_that_other_guests_did_not_touch_yet_is_not_free(tmp_path):
+    """A guest's file is sparse, and what it may still fill counts; that of others who use the folder does not."""
+    (tmp_path / "glassbox-folder").mkdir()
+    status = os.statvfs(tmp_path)
+    free, some = status.f_bavail * status.f_frsize, 1 << 30
+    for name, refused in (("somebody's", False), ("glassbox-0-other-1.ram", True)):
+        path = tmp_path / name
+        path.touch()
+        os.truncate(path, min(free - some // 2, 15 << 40))
+        if not refused or path.stat().st_size < free - some:
+            check_ram_space(tmp_path, some // 4)
+            continue
+        with pytest.raises(HostError, match=r"of which other guests may still fill .* MiB; the guest needs 1024 MiB"):
+            check_ram_space(tmp_path, some)
+        check_ram_space(tmp_path, 0)
+        os.truncate(path, free + 4 * some)
+        with pytest.raises(HostError):
+            check_ram_space(tmp_path, 0)
