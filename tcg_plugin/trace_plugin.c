@@ -178,9 +178,11 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     reset_callback = on_reset;
     control = (gb_control *)file;
     if (control->vcpus < (unsigned)info->system.max_vcpus || control->vcpus > GB_MAX_VCPUS) {
-        fprintf(stderr, "glassbox trace: the shared file is for %u vCPUs, the machine has %d; start the machine again\n",
-                control->vcpus, info->system.max_vcpus);
-        return -1;
+        /* The machine is worth more than its trace: it runs, without a hook. */
+        snprintf(control->error, sizeof control->error,
+                 "this machine may get %d vCPUs and its trace has room for %u, at most %d; start it with fewer",
+                 info->system.max_vcpus, control->vcpus, GB_MAX_VCPUS);
+        return 0;
     }
     find_memory_bits();
     find_own_code();

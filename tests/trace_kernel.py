@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qemu_bridge.errors import NotBootedError
 from qemu_bridge.memory.addresses import VirtualAddress
 from qemu_bridge.wire.records import Process, Symbol
 
@@ -21,3 +22,9 @@ class FakeKernel:
 
     def ps(self):
         return [process(7, "sh", 0x5000), process(2, "kthreadd", None)]
+
+    def kernel(self):
+        raise NotBootedError("there is no kernel; these are tests")
+
+    def modules(self):
+        return []

@@ -15,7 +15,7 @@ from ..memory.addresses import parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
 
 if TYPE_CHECKING:
-    from ..wire.trace_records import Progress, RecordOptions
+    from ..wire.trace_records import Progress, RecordOptions, RecordResult
 
 
 def add_verbs(actions: Verbs) -> None:
@@ -63,7 +63,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def record(options: argparse.Namespace) -> int:
-    """Record what a machine executes into a file, until a limit is reached, another client stops it, or Ctrl-C."""
+    """Record what a machine executes into a file, until a limit is reached, another client stops it, or Ctrl-C.
+
+    Exit status 1 if the recording is not what was asked for: QEMU was killed, or the place of --until was not reached.
+    """
     # Imported here: recording loads NumPy, which the parser of other verbs must not wait for.
     from ..trace.recording.record import record_trace
 
@@ -75,10 +78,24 @@ def record(options: argparse.Namespace) -> int:
     if options.json:
         print_json(result)
     else:
-        say(f"{result.file}: {describe(result.progress)}")
-        if result.error:
-            say(f"the window was closed early: {result.error}")
-    return 0
+        say(f"{result.file}: {describe(result.progress)}; end: {result.end}")
+    shortfall = _shortfall(result, options.until)
+    if shortfall:
+        say(shortfall)
+    return 1 if shortfall else 0
+
+
+def _shortfall(result: RecordResult, until: str | None) -> str:
+    """What the recording lacks of what was asked for; empty if nothing."""
+    from ..wire.trace_records import RecordEnd
+
+    if result.error:
+        return f"the window was closed early: {result.error}"
+    if result.end is RecordEnd.MACHINE_KILLED:
+        return "QEMU was killed; the last blocks that each vCPU executed are missing"
+    if until and result.end is not RecordEnd.UNTIL:
+        return f"{until} was not executed before the end ({result.end})"
+    return ""
 
 
 def record_options(options: argparse.Namespace) -> RecordOptions:

@@ -90,6 +90,7 @@ class TraceArming:
 
         Raises `MachineError` when the plugin cannot be reached.
         """
+        self.control.validate_plugin()
         async with self._turn:
             self._last_watcher += 1
             self._watchers[self._last_watcher] = reader_pid

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import re
 import shutil
@@ -50,6 +51,16 @@ class MachineConfig:
     image: str = ""
     image_id: str = ""
     qemu_args: tuple[str, ...] = ()
+
+    @property
+    def most_vcpus(self) -> int:
+        """How many vCPUs the machine may ever have, as far as ``-smp`` in `qemu_args` says so plainly."""
+        most = self.smp
+        for option, value in itertools.pairwise(self.qemu_args):
+            if option in ("-smp", "--smp"):
+                counts = re.findall(r"(?:^|,)(?:cpus=|maxcpus=)?(\d{1,4})(?=,|$)", value)
+                most = max([most, *map(int, counts)])
+        return min(most, 255)
 
     def validate(self) -> None:
         """Raise `UsageError` for a configuration that QEMU cannot start."""

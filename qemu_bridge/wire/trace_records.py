@@ -188,6 +188,9 @@ class RecordEnd(StrEnum):
     STOPPED = "stopped"
     """Stopped by its `StopSignal`, or disarmed by another client."""
     MACHINE_ENDED = "machine ended"
+    """QEMU ended in good order and handed over all that ran."""
+    MACHINE_KILLED = "machine killed"
+    """QEMU was killed: the last blocks of each vCPU, up to a chunk, are missing."""
     FAILED = "failed"
     """The plugin closed the window; `RecordResult.error` says why."""
 

@@ -107,6 +107,11 @@ class TraceControl:
         """Why the plugin failed, as a sentence; empty if it did not."""
         return bytes(self.block.error).decode(errors="replace")
 
+    def validate_plugin(self) -> None:
+        """`MachineError` if the plugin could not begin its work in this machine."""
+        if self.error and not self.block.plugin_pid:
+            raise MachineError(self.error)
+
     def want(self, options: ArmOptions, reader_pid: int) -> None:
         """Command a window of `options`; the plugin opens it when a vCPU resumes.
 
@@ -114,6 +119,7 @@ class TraceControl:
         options, `MachineError` while a window is open or another living reader has not finished the last one.
         """
         options.validate()
+        self.validate_plugin()
         if self.is_armed:
             raise MachineError("the machine is being recorded already; 'glassbox trace stop NAME' ends that")
         block = self.block

@@ -186,8 +186,10 @@ def _drain_and_close(machine: Machine, recorder: Recorder, limits: _Limits) -> R
 
 def _end_of(recorder: Recorder) -> RecordEnd:
     """Why a window closed by itself."""
-    if not recorder.is_machine_alive or recorder.stop is Stop.EXIT:
+    if recorder.stop is Stop.EXIT:
         return RecordEnd.MACHINE_ENDED
+    if not recorder.is_machine_alive:
+        return RecordEnd.MACHINE_KILLED
     if recorder.control.error:
         return RecordEnd.FAILED
     return RecordEnd.INSTRUCTIONS if recorder.stop is Stop.LIMIT else RecordEnd.STOPPED

@@ -382,3 +382,31 @@ def test_flags_that_make_no_sense_are_refused_in_words(machine, tmp_path):
         answer = glassbox("trace", machine.name, "-o", str(tmp_path / "x.gbt"), *words)
         assert answer.returncode == 2 and says in answer.stderr, (words, answer.stderr)
     assert not (tmp_path / "x.gbt").exists()
+
+
+def test_a_recording_that_is_not_what_was_asked_for_says_so_and_ends_with_status_1(busy, image, tmp_path):
+    late = glassbox("trace", busy.name, "-o", str(tmp_path / "late.gbt"), "--until", "sym:panic", "--seconds", "0.5")
+    assert late.returncode == 1 and "sym:panic was not executed before the end (time)" in late.stderr
+    with booted("killed", image) as killed:
+        command = [sys.executable, "-m", "qemu_bridge.cli", "trace", "killed", "-o", str(tmp_path / "killed.gbt")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            wait_until(lambda: killed.client.trace_status().state in ("armed", "waiting"))
+            os.kill(killed.client.connection.qemu_pid, signal.SIGKILL)
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "QEMU was killed" in said and "end: machine killed" in said
+
+
+def test_vcpus_that_may_be_plugged_later_keep_no_machine_from_starting(image, tmp_path):
+    with booted("plugged", image, qemu_args=("-smp", "1,maxcpus=3")) as machine:
+        machine.client.qmp(
+            "device_add", {"driver": "qemu64-x86_64-cpu", "id": "more", "socket-id": 0, "core-id": 1, "thread-id": 0}
+        )
+        path = tmp_path / "plugged.gbt"
+        with recording(machine, path, "--verify"):
+            machine.exec("echo 1 >/sys/devices/system/cpu/cpu1/online; for i in 1 2 3; do md5sum /bin/busybox; done")
+        find_sound(path)
+    # Said as only QEMU reads it: the machine runs, and tracing says why it does not.
+    with booted("topology", image, qemu_args=("-smp", "1,maxcpus=0x3")) as machine:
+        answer = glassbox("trace", machine.name, "-o", str(tmp_path / "topology.gbt"), "--seconds", "1")
+        assert answer.returncode == 1 and "start it with fewer" in answer.stderr
+        assert machine.exec("echo here") == b"here\n"

@@ -116,3 +116,19 @@ def test_ram_that_other_guests_did_not_touch_yet_is_not_free(tmp_path):
         os.truncate(path, free + 4 * some)
         with pytest.raises(HostError):
             check_ram_space(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments, most",
+    [
+        ((), 2),
+        (("-smp", "4"), 4),
+        (("-smp", "1,maxcpus=3"), 3),
+        (("-smp", "cpus=1,maxcpus=9,sockets=9"), 9),
+        (("-smp",), 2),
+        (("-S", "-smp", "9999,maxcpus=9999"), 255),
+        (("-smp", "sockets=7"), 2),
+    ],
+)
+def test_the_trace_has_room_for_vcpus_that_may_be_plugged(arguments, most):
+    assert replace(CONFIG, smp=2, qemu_args=arguments).most_vcpus == most

@@ -163,7 +163,7 @@ def test_qemu_that_is_killed_ends_a_recording(machine, tmp_path):
     os.waitpid(child, 0)
     machine.chunks = 10
     machine.producer.control.block.plugin_pid = child
-    assert record_trace(machine, tmp_path / "t.gbt", RecordOptions()).end is RecordEnd.MACHINE_ENDED
+    assert record_trace(machine, tmp_path / "t.gbt", RecordOptions()).end is RecordEnd.MACHINE_KILLED
 
 
 def test_a_machine_that_refuses_leaves_no_file(machine, tmp_path):
