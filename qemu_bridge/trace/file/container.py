@@ -15,9 +15,12 @@ import zlib
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import zstandard
+
+from tcg_plugin.layout import MAX_VCPUS
 
 from ...errors import TraceError, UsageError
 from .format import END, FOOTER, FRAME, HEADER, INDEX, MAGIC, SECTION, SUFFIX, UNIT, VERSION, Section
@@ -27,6 +30,16 @@ MOST_SECTIONS, MOST_BYTES, MOST_RATIO = 1 << 14, 1 << 32, 1 << 20
 
 Key = tuple[Section, int]
 """A section's kind and its vCPU; for those of the index, the number of a frame modulo 65536, or 0."""
+
+
+class _About(msgspec.Struct):
+    """What readers rely on in a header's JSON; the rest may be anything."""
+
+    features: int = 0
+    scope: int = 0
+    mode: int = 0
+    ranges: list[tuple[int, int]] = []
+    roots: list[int] = []
 
 
 class TraceFile:
@@ -63,6 +76,12 @@ class TraceFile:
         if first > self.size or zlib.crc32(header.tobytes()[:-4] + text) != header["crc"]:
             raise self.damaged("its header is inconsistent")
         self.vcpus, self.time_ns, self.about = int(header["vcpus"]), int(header["time_ns"]), _parse(text)
+        if not 1 <= self.vcpus <= MAX_VCPUS:
+            raise self.damaged(f"it claims {self.vcpus} vCPUs")
+        try:
+            msgspec.convert(self.about, _About)
+        except msgspec.ValidationError as error:
+            raise self.damaged(f"its header is invalid: {error}") from None
         self.summary: dict[str, Any] = {}
         self.is_complete = False
         """Whether the file has its index; if not, it was cut off and holds the frames before that."""

@@ -1,5 +1,6 @@
 """Units of a trace file: cut off anywhere, damaged anywhere; always whole frames or a sentence."""
 
+import json
 import os
 import zlib
 
@@ -9,7 +10,7 @@ from trace_reading import read_everything
 
 from qemu_bridge.errors import GlassBoxError, TraceError, UsageError
 from qemu_bridge.trace.file.container import TraceFile
-from qemu_bridge.trace.file.format import Content, Section, pack_unit
+from qemu_bridge.trace.file.format import HEADER, Content, Section, pack_unit
 from qemu_bridge.trace.file.reader import TraceReader
 
 
@@ -146,3 +147,53 @@ def test_what_is_no_trace_is_not_read(tmp_path):
         TraceFile(pipe)
     with pytest.raises(UsageError, match="cannot be read"):
         TraceFile(tmp_path / "missing.gbt")
+
+
+def with_header(data, about=None, **fields):
+    """The file with another header, its checksum right."""
+    header = np.frombuffer(data[: HEADER.itemsize], HEADER)[0].copy()
+    first = HEADER.itemsize + int(header["json_bytes"])
+    text = data[HEADER.itemsize : first] if about is None else about
+    header["json_bytes"] = len(text)
+    for name, value in fields.items():
+        header[name] = value
+    header["crc"] = zlib.crc32(header.tobytes()[:-4] + text)
+    return header.tobytes() + text + data[first:]
+
+
+@pytest.mark.parametrize("vcpus", [0, 256, 1 << 31, (1 << 32) - 1])
+def test_a_number_of_vcpus_that_no_machine_has_is_refused_at_once(vcpus, sample, tmp_path):
+    path = tmp_path / "hostile.gbt"
+    path.write_bytes(with_header(sample[0].read_bytes(), vcpus=vcpus))
+    with pytest.raises(TraceError, match=f"claims {vcpus} vCPUs"):
+        TraceReader(path)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"features": "all"},
+        {"features": [3]},
+        {"features": 1e300},
+        {"scope": {}},
+        {"mode": "lossy"},
+        {"ranges": 5},
+        {"ranges": [[1]]},
+        {"roots": "0x1000"},
+        {"features": None},
+    ],
+    ids=str,
+)
+def test_a_header_of_another_type_is_damage(about, sample, tmp_path):
+    path = tmp_path / "hostile.gbt"
+    path.write_bytes(with_header(sample[0].read_bytes(), json.dumps(about).encode()))
+    with pytest.raises(TraceError, match="its header is invalid"):
+        TraceReader(path)
+
+
+@pytest.mark.parametrize("about", [b"", b"[]", b"{" * 5000, b"7", b"\xff\xff", b'{"machine": [1, 2], "more": null}'])
+def test_a_header_with_nothing_that_is_needed_reads(about, sample, tmp_path):
+    path = tmp_path / "odd.gbt"
+    path.write_bytes(with_header(sample[0].read_bytes(), about))
+    with TraceReader(path) as trace:
+        assert len(trace) and trace.info.features == 0 and not trace.info.is_filtered
