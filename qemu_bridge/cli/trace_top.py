@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..trace.export import FORMATS
-from .options import Verbs, add_json, add_verb, format_table, print_json, printable, say
+from .options import Verbs, add_json, add_verb, end_tidily, format_table, print_json, printable, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def export(options: argparse.Namespace) -> None:
     """Write a trace in the format of another tool."""
     from ..trace.export import export as write
 
+    end_tidily()
     write(options.file, options.format, options.output, names_from(options.symbols))
 
 

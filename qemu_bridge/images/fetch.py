@@ -21,6 +21,7 @@ from hashlib import sha512
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from ..host.plain_file import open_plain
 from .recipe import RemoteFile
 
 MIRROR_VARIABLE = "GLASSBOX_IMAGE_MIRROR"
@@ -132,7 +133,7 @@ def _open(url: str) -> Iterator[tuple[BinaryIO, int | None]]:
     """A stream of what is at `url`, and its length in bytes where that is announced."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "file":
-        with open(urllib.parse.unquote(parts.path), "rb") as file:
+        with open_plain(Path(urllib.parse.unquote(parts.path)).resolve()) as file:
             yield file, None
     elif parts.scheme in ("http", "https"):
         request = urllib.request.Request(url, headers={"User-Agent": "glassbox"})

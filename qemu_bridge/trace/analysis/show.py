@@ -102,6 +102,8 @@ def _event_line(events: Events, index: int, number: int, common: tuple[int, int,
         text = "registers " + " ".join(f"{register}={held:#x}" for register, held in pairs)
     elif kind == Event.GAP:
         text = f"gap of {value} words in {events.value(index, 2)} chunks, {events.value(index, 6) or '?'} instructions"
+    elif kind == Event.CODE_PAGE:
+        text = f"code page {events.value(index) & 0xFFFFFFFF:#x} of RAM is at {events.value(index, 1) << 12:#x}"
     elif kind == Event.LEFT_OUT:
         text = f"left out: {value} instructions at most"
     elif kind == Event.EXCEPTION:

@@ -13,7 +13,12 @@ package with ``write(trace, output, naming)``; `FORMATS` lists them by file name
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +35,7 @@ FORMATS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") 
 
 
 def export(path: Path, form: str, output: Path, naming: Naming | None = None) -> None:
-    """Write the trace at `path` to `output` in one of `FORMATS`; never overwrites.
+    """Write the trace at `path` to `output` in one of `FORMATS`; never overwrites, and leaves nothing behind if it fails.
 
     `UsageError` for an unknown format or an output that exists, `HostError` if it cannot be written.
     """
@@ -44,6 +49,28 @@ def export(path: Path, form: str, output: Path, naming: Naming | None = None) ->
     module = importlib.import_module(f".{form}", __name__)
     with TraceReader(path) as trace:
         try:
-            module.write(trace, output, (naming or Naming()).during(trace.info.about))
+            with _draft_folder(output) as draft:
+                module.write(trace, draft / output.name, (naming or Naming()).during(trace.info.about))
+                _move_all(draft, output.parent)
         except OSError as error:
             raise HostError(f"{output} cannot be written ({error.strerror or error}); give -o another name") from None
+
+
+@contextlib.contextmanager
+def _draft_folder(output: Path) -> Iterator[Path]:
+    """A folder beside `output`, gone afterwards, for what is not complete yet."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name[:100]}.", dir=output.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_all(source: Path, destination: Path) -> None:
+    """Move what is in a folder; `UsageError` if some of it exists already, with nothing moved."""
+    made = sorted(source.iterdir())
+    for path in made:
+        if os.path.lexists(destination / path.name):
+            raise UsageError(f"{destination / path.name} exists; give -o another name")
+    for path in made:
+        path.rename(destination / path.name)

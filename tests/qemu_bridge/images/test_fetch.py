@@ -102,3 +102,21 @@ def test_kept_download_is_checked_again(tmp_path: Path, server: MirrorServer, ro
     next(folder.iterdir()).write_bytes(b"rotten")
     assert fetch(file, (server.url,), folder, lambda line: None) == rootfs
     assert len(server.asked) == 2
+
+
+def test_a_mirror_of_odd_files_is_passed_over_and_one_of_links_serves(
+    tmp_path: Path, mirror: Path, rootfs: bytes
+) -> None:
+    """A FIFO would be waited for without end."""
+    odd, links = tmp_path / "odd", tmp_path / "links"
+    odd.mkdir()
+    links.mkdir()
+    os.mkfifo(odd / ROOTFS_NAME)
+    (links / ROOTFS_NAME).symlink_to(mirror / ROOTFS_NAME)
+    write_recipe(tmp_path, rootfs, [odd.as_uri(), links.as_uri(), mirror.as_uri()])
+    assert images.build_image("tiny").initrd.is_file()
+    write_recipe(tmp_path, rootfs, [odd.as_uri()], name="worse")
+    for path in (images.cache_folder() / "downloads").iterdir():
+        path.unlink()
+    with pytest.raises(ImageError, match="not a regular file"):
+        images.build_image("worse")

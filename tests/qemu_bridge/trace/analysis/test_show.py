@@ -45,3 +45,11 @@ def test_a_block_that_was_cut_shows_what_began_and_then_why(program, tmp_path):
 def test_bytes_that_are_no_code_are_shown_as_such():
     assert disassemble(b"\x90\x06", 0x1000, 64) == ["nop", ".byte 06"]
     assert disassemble(b"\xb8\x34\x12", 0x7C00, 16) == ["mov ax, 0x1234"]
+
+
+def test_where_a_page_of_code_lies_is_said_in_words(program, tmp_path):
+    page = event(Event.CODE_PAGE, 0x283E, *split64(0x7F1234567))
+    path = record_words(tmp_path / "page", program, [[*window_start(), *page, 1, *window_stop()]])
+    with TraceReader(path) as trace:
+        texts = [line.text for line in show(trace, 0, 0, 20)]
+    assert "code page 0x283e of RAM is at 0x7f1234567000" in texts
