@@ -9,11 +9,13 @@ Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import zmq
@@ -41,6 +43,9 @@ READY_LINE = b"glassbox: ready"
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 MAX_REQUEST_BYTES = 16 << 20
 """A client that sends more is disconnected by ZeroMQ."""
+LOG_LIMIT = 16 << 20
+"""Limit of the daemon's own log in bytes, which QEMU and the plugin write to as well: it starts over when full."""
+_LOG_PERIOD_S = 5.0
 CONSOLE_LIMIT = 64 << 20
 """Limit of the console log in bytes: the guest decides how fast it grows, so it starts over when full."""
 
@@ -103,6 +108,7 @@ class Service:
         self._tasks.start(self._relay_events(), "events")
         self._tasks.start(self._events.welcome_subscribers(), "subscribers")
         self._tasks.start(self._serve(), "control")
+        self._tasks.start(self._limit_log(), "log")
         if self._machine.backend.signals_ready:
             self._tasks.start(self._watch_console(), "console")
 
@@ -163,6 +169,11 @@ class Service:
                 machine.reset()
             await self._events.qmp(name, dict(cast("Mapping[str, Any]", event.get("data") or {})))
 
+    async def _limit_log(self) -> None:
+        while True:
+            await asyncio.sleep(_LOG_PERIOD_S)
+            limit_log(Path(self._machine.connection.log_path))
+
     async def _watch_console(self) -> None:
         # The guest's init prints one line when user space is up, after every boot.
         state, path = self._machine.state, self._machine.connection.console_path
@@ -190,3 +201,12 @@ class Service:
         # The operating system closes the socket of a killed client, so the count stays right.
         await end_when_unused(counts, idle_s)
         self._stopping.set()
+
+
+def limit_log(path: Path, limit_bytes: int = LOG_LIMIT) -> None:
+    """Let a log that is longer than `limit_bytes` start over; its writers append, so they go on at its new end."""
+    with contextlib.suppress(OSError):
+        size = path.stat().st_size
+        if size > limit_bytes:
+            os.truncate(path, 0)
+            logger.warning("the log had %d bytes and starts over", size)

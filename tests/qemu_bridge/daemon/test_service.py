@@ -10,7 +10,7 @@ import zmq
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.image import RamImage
-from qemu_bridge.daemon.service import Service
+from qemu_bridge.daemon.service import Service, limit_log
 from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.memory.addresses import RamLayout
@@ -190,3 +190,16 @@ def test_a_clients_mistake_is_not_logged_as_a_fault(service, caplog):
         reply["error"]["kind"] == "UsageError" and "command: expected str | array, got int" in reply["error"]["message"]
     )
     assert "Traceback" not in caplog.text
+
+
+def test_a_log_that_is_full_starts_over_and_its_writers_go_on(tmp_path):
+    path = tmp_path / "daemon.log"
+    with open(path, "ab", buffering=0) as writer:
+        writer.write(bytes(900))
+        limit_log(path, 1000)
+        assert path.stat().st_size == 900
+        writer.write(bytes(200))
+        limit_log(path, 1000)
+        writer.write(b"more")
+        assert path.read_bytes().endswith(b"more") and path.stat().st_size < 300
+    limit_log(tmp_path / "none")
