@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import GlassBoxError, MachineError
+from ..errors import GlassBoxError, MachineError, UsageError
 from .options import say
 from .trace_record import describe, interruptible
 
@@ -19,13 +19,15 @@ _RUNNING = "running"
 def start_recorder(config: MachineConfig, output: Path) -> None:
     """Start the machine of `config` from a process of its own that records it from its first instruction to its end.
 
-    Returns once the machine runs. `MachineError` says why it does not; the recorder logs to trace.log beside the machine's
+    Returns once the machine runs. `MachineError` says why it does not, `UsageError` that `output` exists; the recorder logs to trace.log beside the machine's
     other logs.
     """
     from ..wire import connection
 
     log = connection.state_path(config.name) / "trace.log"
     output = output.absolute()
+    if output.exists():
+        raise UsageError(f"{output} exists; give --trace-from-boot another name")
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:

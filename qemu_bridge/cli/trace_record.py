@@ -58,6 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ring", type=parse_size, metavar="SIZE", help="ring size of each vCPU, 4K to 64M (default: 4M, 16 chunks)"
     )
+    parser.add_argument("--force", action="store_true", help="replace an existing trace")
     parser.add_argument("--verify", action="store_true", help="have QEMU count every instruction, for 'trace check'")
     add_json(parser)
 
@@ -117,6 +118,7 @@ def record_options(options: argparse.Namespace) -> RecordOptions:
         ring_bytes=options.ring,
         lossy=options.lossy,
         verify=options.verify,
+        force=options.force,
     )
 
 

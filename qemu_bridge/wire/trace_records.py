@@ -135,6 +135,7 @@ class RecordOptions(Record, frozen=True):
         ring_bytes: size of each vCPU's ring, 4 KiB to 64 MiB; None: 4 MiB.
         lossy: drop and count chunks when the recorder is too slow, instead of making the guest wait.
         verify: have QEMU count every instruction, for `check_trace`.
+        force: replace a trace that exists at the output; nothing else is ever overwritten.
     """
 
     seconds: float | None = None
@@ -151,6 +152,7 @@ class RecordOptions(Record, frozen=True):
     ring_bytes: int | None = None
     lossy: bool = False
     verify: bool = False
+    force: bool = False
 
     def validate(self) -> None:
         """Raise `UsageError` for values out of range and for two conditions that exclude each other."""

@@ -19,7 +19,7 @@ import msgspec
 
 from tcg_plugin.layout import Stop
 
-from ...errors import GlassBoxError, MachineError
+from ...errors import GlassBoxError, MachineError, UsageError
 from ...wire.connection import Connection
 from ...wire.trace_records import ArmOptions, Progress, RecordEnd, RecordOptions, RecordResult
 from ..file.guest_note import Guest, note_guest
@@ -71,9 +71,11 @@ def record_trace(
 
     `progress` is called about once a second, on this thread. Whatever ends the recording, the file gets its index; what
     was recorded before an error stays readable. Raises `UsageError` for places, processes and sizes that do not exist
-    and for an `output` that exists and is not a trace, `MachineError` when the machine has no plugin or is recorded already, and
+    and for an `output` that exists, unless it is a trace and `force` is set, `MachineError` when the machine has no plugin or is recorded already, and
     `HostError` when the disk is full.
     """
+    if output.exists() and not options.force:
+        raise UsageError(f"{output} exists; give -o another name, or --force to replace a trace")
     path = _shared_file(machine)
     window = window_of(machine, options)
     until = find_address(machine, options.until) if options.until else None

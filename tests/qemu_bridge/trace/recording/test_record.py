@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from trace_kernel import FakeKernel
 from trace_producer import ChunkFlag, Producer, window_start, window_stop
-from trace_program import Program
+from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import HostError, MachineError, UsageError
 from qemu_bridge.trace.analysis.check import check_trace
@@ -198,3 +198,17 @@ def test_a_full_disk_closes_the_window_and_leaves_the_first_error(steps, machine
     with pytest.raises(HostError, match="disk is full"):
         record_trace(machine, tmp_path / "t.gbt", RecordOptions())
     assert machine.disarmed.is_set()
+
+
+def test_a_trace_is_replaced_only_when_asked_and_nothing_else_ever(machine, program, tmp_path):
+    path, letter = record_words(tmp_path / "old", program, pieces_of(program.walk(50))), tmp_path / "letter"
+    letter.write_text("Dear reader")
+    kept = path.read_bytes()
+    for output, options in ((path, RecordOptions()), (letter, RecordOptions()), (letter, RecordOptions(force=True))):
+        with pytest.raises(UsageError, match="exists"):
+            record_trace(machine, output, options)
+    assert path.read_bytes() == kept and letter.read_text() == "Dear reader"
+    machine.chunks = 10
+    record_trace(machine, path, RecordOptions(force=True))
+    with TraceReader(path) as trace:
+        assert trace.info.blocks == 1000
