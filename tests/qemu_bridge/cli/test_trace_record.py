@@ -272,7 +272,7 @@ def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, t
     pid = int(busy.exec("cat /tmp/pid"))
     root = next(process.page_table for process in busy.client.ps() if process.pid == pid)
     path = tmp_path / "process.gbt"
-    record(busy, path, "--pid", str(pid), "--verify", "--seconds", "1")
+    record(busy, path, "--pid", str(pid), "--verify", "--insns", "5000000")
     busy.exec(f"kill {pid}")
     report = find_sound(path)
     assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 100_000
@@ -325,7 +325,10 @@ def test_python_and_the_command_line_record_the_same(busy, tmp_path):
     find_sound(tmp_path / "python.gbt")
     assert result.end is done.end is RecordEnd.INSTRUCTIONS
     python, cli = (read_info(tmp_path / f"{name}.gbt").trace for name in ("python", "cli"))
+    # Of the guest the header notes the processes of that moment.
+    guests = [about.pop("guest") for about in (python.about, cli.about)]
     assert python.about == cli.about and python.about["machine"] == busy.name
+    assert guests[0]["kernel"] == guests[1]["kernel"] and all(guest["processes"] for guest in guests)
     assert (python.instructions, cli.instructions) == (result.progress.instructions, done.progress.instructions)
 
 
