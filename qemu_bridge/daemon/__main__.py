@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import sys
 
 import msgspec
@@ -17,7 +18,6 @@ from ..machine.requests import AttachRequest, StartAnswer, decode_request
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from .lifecycle import run_machine, serve_attached
-from .listener import raise_descriptor_limit
 
 
 def main() -> int:
@@ -42,6 +42,13 @@ def main() -> int:
     except GlassBoxError as error:
         return _fail(error)
     return 0
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many descriptors as the system allows: connections take one each."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _succeed(connection: Connection) -> None:

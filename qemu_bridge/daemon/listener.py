@@ -1,7 +1,7 @@
 """A ZeroMQ socket that listens on a path and takes a bounded number of connections.
 
 libzmq ends the process when it cannot get a descriptor for one connection more (``ipc_listener.cpp``), and its daemon takes the
-guest with it. So the limit of descriptors is raised to what the system allows, and a listener that has `MOST_CONNECTIONS`
+guest with it. So the limit of descriptors is raised to what the system allows (`raise_descriptor_limit`), and a listener that has `MOST_CONNECTIONS`
 moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file comes back when some of
 them have left.
 """
@@ -9,7 +9,6 @@ them have left.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import resource
@@ -23,13 +22,6 @@ logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 1024
 """Of one socket; a quarter of the descriptors where the system allows few, as connections come faster than they are counted."""
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process have as many descriptors as the system allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def connection_limit() -> int:

@@ -126,3 +126,11 @@ def test_a_light_import_loads_neither_volatility_nor_wgpu(module):
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_daemon_starts_qemu_before_it_loads_what_serves_the_machine():
+    """Each of them would lengthen every boot; they are loaded while the guest boots."""
+    heavy = ("zmq", "numpy", "qemu.qmp", "capstone", "duckdb")
+    program = f"import sys, qemu_bridge.daemon.__main__; print([name for name in {heavy} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
