@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 MOST_CONNECTIONS = 1024
 """Of one socket; a quarter of the descriptors where the system allows few, as connections come faster than they are counted."""
 
+MUTE_MS = 10_000
+
 
 def connection_limit() -> int:
     """How many connections one listener takes."""
@@ -49,6 +51,8 @@ class Listener:
         self.connected, self.is_closed = 0, False
         # Before a client can connect: of an earlier one only the disconnect would be seen.
         self._monitor = socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        # Who connects and says nothing keeps its place no longer than this.
+        socket.setsockopt(zmq.HANDSHAKE_IVL, MUTE_MS)
         self._socket, self._address = socket, address
         socket.bind(address)
 

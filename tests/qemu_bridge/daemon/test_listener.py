@@ -65,6 +65,7 @@ def test_few_descriptors_are_enough_to_live(tmp_path):
     subprocess.run(["bash", "-c", 'ulimit -n 400; exec "$0" "$@"', *words], check=True, stdout=subprocess.DEVNULL)
     with Client.connect("mine") as client:
         try:
+            assert client.status().origin == "image"
             for _ in range(3):
                 with flood(client.connection.control, 800):
                     assert client.status().origin == "image"
