@@ -1,9 +1,9 @@
 """A ZeroMQ socket that listens on a path and takes a bounded number of connections.
 
 libzmq ends the process when it cannot get a descriptor for one connection more (``ipc_listener.cpp``), and its daemon takes the
-guest with it. So the limit of descriptors is raised to what the system allows (`raise_descriptor_limit`), and a listener that has `MOST_CONNECTIONS`
-moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file comes back when some of
-them have left.
+guest with it. So the daemon raises the limit of descriptors to what the system allows, and a listener that has
+`MOST_CONNECTIONS` moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file comes
+back when some of them have left.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ MOST_CONNECTIONS = 1024
 """Of one socket; a quarter of the descriptors where the system allows few, as connections come faster than they are counted."""
 
 MUTE_MS = 10_000
+"""Who connects and says nothing keeps its place no longer than this."""
 
 
 def connection_limit() -> int:
@@ -51,7 +52,6 @@ class Listener:
         self.connected, self.is_closed = 0, False
         # Before a client can connect: of an earlier one only the disconnect would be seen.
         self._monitor = socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        # Who connects and says nothing keeps its place no longer than this.
         socket.setsockopt(zmq.HANDSHAKE_IVL, MUTE_MS)
         self._socket, self._address = socket, address
         socket.bind(address)

@@ -27,7 +27,6 @@ from ..memory.addresses import (
     PAGE_SIZE,
     PhysicalAddress,
     RamLayout,
-    RamOffset,
     RamRegion,
     format_layout,
     format_size,
@@ -137,7 +136,7 @@ def _image_layouts(ram: GuestRam, info: VmCoreInfo) -> Iterator[RamLayout]:
             table = page + ((int(last[page]) & _FRAME_MASK) - root >> PAGE_SHIFT)
             shift = root - (page << PAGE_SHIFT)
             if shift >= 0 and 0 <= table < ram.page_count and int(last[table]) & _PRESENT:
-                yield RamLayout((RamRegion(PhysicalAddress(shift), RamOffset(0), ram.size),))
+                yield RamLayout.from_ranges([(shift, shift + ram.size)])
 
 
 def _touched_pages(ram: GuestRam) -> Iterator[tuple[int, int]]:
