@@ -18,11 +18,11 @@ plugin:
 
 # Lint, type-check and run the tests that fit in some minutes, a process for each core.
 test *options: lint
-    python -m pytest -m "not long" -n auto --dist loadgroup "$@"
+    python -m pytest -m "not long" -n auto "$@"
 
 # The tests that take long.
 test-long *options:
-    python -m pytest -m long -n auto --dist loadgroup "$@"
+    python -m pytest -m long -n auto "$@"
 
 # Format check, lint and strict types.
 lint:

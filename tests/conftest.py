@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from kernels import RELEASES, build_kernel_image
 from support import OUT, Machine, booted, find_or_build_image
+from workers import ByGuest
+from xdist.remote import Producer
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import ImageError, MachineError
@@ -97,20 +99,17 @@ def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Choose the tests of each kernel, and which tests stay together when several processes share the work.
-
-    Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs. A file's tests run in
-    one process, and so do those of such a kernel, which is booted once.
-    """
+    """Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         guest = parameters.params.get("each_machine") if parameters is not None else None
-        group = str(item.path)
-        if guest in RELEASES:
-            group = f"kernel-{guest}"
-            if item.get_closest_marker("every_kernel") is None:
-                item.add_marker(pytest.mark.long)
-        item.add_marker(pytest.mark.xdist_group(group))
+        if guest in RELEASES and item.get_closest_marker("every_kernel") is None:
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGuest:
+    """Who shares the tests out when several processes run them."""
+    return ByGuest(config, log)
 
 
 @pytest.fixture(scope="session", params=["machine", "machine_612", *RELEASES])
