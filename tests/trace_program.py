@@ -26,11 +26,12 @@ class Program:
         self.targets = self.random.integers(0, count, count)
         for block_id, target in (jumps or {}).items():
             self.targets[block_id - 1] = target - 1
-        records = []
-        for index, target in enumerate(self.targets.tolist()):
-            code = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)
-            records.append(record(index + 1, self.address(index + 1), code, LENGTHS))
-        self.records = b"".join(records)
+        ids = range(1, count + 1)
+        self.records = b"".join(record(number, self.address(number), self.code(number), LENGTHS) for number in ids)
+
+    def code(self, block_id: int) -> bytes:
+        distance = (int(self.targets[block_id - 1]) - block_id) * SIZE
+        return b"\x90" * 10 + b"\x0f\x84" + distance.to_bytes(4, "little", signed=True)
 
     def address(self, block_id: int) -> int:
         return BASE + (block_id - 1) * SIZE

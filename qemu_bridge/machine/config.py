@@ -193,8 +193,9 @@ def check_ram_space(folder: Path, size_bytes: int) -> None:
     free, promised = status.f_bavail * status.f_frsize, _promised_bytes(folder)
     if free - promised < size_bytes:
         others = f", of which other guests may still fill {promised >> 20} MiB" if promised else ""
+        needed = f"the guest needs {size_bytes >> 20} MiB" if size_bytes else "another was started at the same moment"
         raise HostError(
-            f"{folder} has {free >> 20} MiB free{others}; the guest needs {size_bytes >> 20} MiB: give less --memory, enlarge it, or"
+            f"{folder} has {free >> 20} MiB free{others}; {needed}: give less --memory, enlarge it, or"
             " point GLASSBOX_RAM_DIR elsewhere"
         )
 

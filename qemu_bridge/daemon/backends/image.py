@@ -53,11 +53,11 @@ def image_layout(path: Path, size_bytes: int, stated: str) -> RamLayout:
     ``pc`` for an image without a kernel: its bytes can be looked at all the same. `LayoutError` where the kernel is there and
     no layout fits.
     """
+    if stated:
+        return parse_layout(stated, size_bytes)
     # Imported here: only images need the kernel's symbols at start.
     from ...kernel.ram_layout import find_ram_layout
 
-    if stated:
-        return parse_layout(stated, size_bytes)
     try:
         return find_ram_layout(path, size_bytes)
     except NotBootedError as error:

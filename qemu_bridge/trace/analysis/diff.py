@@ -5,8 +5,8 @@ records, replays or single-steps, and ids mean nothing beyond one trace. Where b
 whole blocks are compared; instructions only from where they differ up to where blocks begin together again. The streams of
 one vCPU are walked side by side, a frame of each in memory at a time.
 
->>> diff_traces(TraceReader(Path("a.gbt")), TraceReader(Path("b.gbt"))).same_instructions
-706874511
+>>> diff_traces(TraceReader(Path("record.gbt")), TraceReader(Path("replay.gbt"))).is_same
+True
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..file.reader import TraceReader
 
 I64 = npt.NDArray[np.int64]
 
-_STEP = 1 << 12
+_STEP = 1 << 14
 """Blocks whose instructions are compared at a time."""
 _MOVED_AT = 24
 """User code that ran elsewhere than where its block was first seen is something else: whole pages away, so its key differs here."""
@@ -89,9 +89,10 @@ def _agree(one: _Stream, other: _Stream) -> bool:
         one.skip_instructions(int(unlike[0]))
         other.skip_instructions(int(unlike[0]))
         return False
-    # Up to where blocks begin together again, if they do.
+    # Up to the last place where blocks begin together, if there is one: from there whole blocks may agree again.
     together = np.intersect1d(first_ends, second_ends)
-    count = int(together[0]) if len(together) else count
+    together = together[together <= count]
+    count = int(together[-1]) if len(together) else count
     one.skip_instructions(count)
     other.skip_instructions(count)
     return True
@@ -160,14 +161,16 @@ class _Stream:
     def instructions(self, blocks: int) -> tuple[I64, I64]:
         """Keys of the instructions ahead in that many blocks, and how many of them lie before the end of each block."""
         assert self._blocks is not None
-        pieces: list[I64] = []
-        for at in range(self._at, min(self._at + blocks, len(self._keys))):
-            number = int(self._blocks.numbers[at])
-            keys = self._contents.instructions_of(self._blocks.table, number, int(self._numbers[number]))
-            moved = int(self._keys[at]) - int(self._numbers[number])
-            first = self.within if at == self._at else 0
-            pieces.append(keys[first : int(self._blocks.instructions[at])] + moved)
-        return np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces])
+        window = slice(self._at, self._at + blocks)
+        numbers, begun = self._blocks.numbers[window], self._blocks.instructions[window].astype(np.int64)
+        used, which = np.unique(numbers, return_inverse=True)
+        table = self._blocks.table
+        parts = [self._contents.instructions_of(table, at, int(self._numbers[at])) for at in used.tolist()]
+        starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+        ends = np.cumsum(begun)
+        places = np.repeat(starts[which] - (ends - begun), begun) + np.arange(ends[-1])
+        moved = np.repeat(self._keys[window] - self._numbers[numbers], begun)
+        return (np.concatenate(parts)[places] + moved)[self.within :], ends - self.within
 
     def skip_blocks(self, count: int) -> None:
         """Move on by whole blocks."""

@@ -1,9 +1,11 @@
 """The first divergence of two traces, whatever their ids and frames."""
 
+import itertools
+
 import numpy as np
 import pytest
 from trace_producer import record
-from trace_program import BASE, LENGTHS, SIZE, Program, pieces_of, record_words
+from trace_program import BASE, LENGTHS, Program, pieces_of, record_words
 
 from qemu_bridge.trace.analysis.diff import diff_traces
 from qemu_bridge.trace.file.reader import TraceReader
@@ -12,11 +14,10 @@ from qemu_bridge.trace.file.reader import TraceReader
 def renumbered(program, shift):
     """The same code under other ids."""
     other = Program(program.count)
-    records = []
-    for index, target in enumerate(program.targets.tolist()):
-        code = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)
-        records.append(record(index + 1 + shift, BASE + index * SIZE, code, LENGTHS))
-    other.records = b"".join(records)
+    other.records = b"".join(
+        record(number + shift, program.address(number), program.code(number), LENGTHS)
+        for number in range(1, program.count + 1)
+    )
     return other
 
 
@@ -50,23 +51,22 @@ def test_one_that_ends_sooner_is_told(tmp_path):
 
 def cut(program, pieces, tmp_path, name, walk):
     """The same run of a program whose blocks of eleven instructions are cut after `pieces` of them, as QEMU may do."""
-    words, records = [], []
-    for index in range(program.count):
-        target = int(program.targets[index])
-        whole = b"\x90" * 10 + b"\x0f\x84" + ((target - index - 1) * SIZE).to_bytes(4, "little", signed=True)
-        start = 0
-        for part, count in enumerate(pieces):
-            end = start + count if part + 1 < len(pieces) else SIZE
-            lengths = LENGTHS[sum(pieces[:part]) : sum(pieces[: part + 1])]
-            records.append(
-                record(index * len(pieces) + part + 1, BASE + index * SIZE + start, whole[start:end], lengths)
-            )
-            start = end
+    edges = [0, *itertools.accumulate(pieces)]
+    places = [0, *itertools.accumulate(LENGTHS)]
+    parts = list(itertools.pairwise(edges))
     other = Program(program.count)
-    other.records = b"".join(records)
-    for block in walk:
-        words += [(int(block) - 1) * len(pieces) + part + 1 for part in range(len(pieces))]
-    return record_words(tmp_path / name, other, pieces_of(np.array(words, np.uint32)), 777)
+    other.records = b"".join(
+        record(
+            (block - 1) * len(parts) + part + 1,
+            program.address(block) + places[first],
+            program.code(block)[places[first] : places[last]],
+            LENGTHS[first:last],
+        )
+        for block in range(1, program.count + 1)
+        for part, (first, last) in enumerate(parts)
+    )
+    ids = [(block - 1) * len(parts) + part + 1 for block in walk.tolist() for part in range(len(parts))]
+    return record_words(tmp_path / name, other, pieces_of(np.array(ids, np.uint32)), 777)
 
 
 @pytest.mark.parametrize("place", [None, 0, 1, 1999, 2000, 2999])
