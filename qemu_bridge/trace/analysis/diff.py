@@ -12,6 +12,7 @@ True
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -52,21 +53,25 @@ class Difference:
 def diff_traces(left: TraceReader, right: TraceReader, vcpu: int = 0) -> Difference:
     """Compare the instructions of one vCPU; `UsageError` if one of the traces does not have it."""
     contents = _Contents()
-    sides = (_Stream(left.blocks(vcpu), contents), _Stream(right.blocks(vcpu), contents))
+    ran = (_Executed(contents), _Executed(contents))
+    sides = [_Stream(seen.watch(trace.blocks(vcpu)), contents) for trace, seen in zip((left, right), ran, strict=True)]
     while all([side.load() for side in sides]) and _agree(*sides):
         pass
-    sets = [_executed(trace, contents) for trace in (left, right)]
     ended = [not side.load() for side in sides]
+    places = [side.describe() for side in sides]
+    for trace, side, seen in zip((left, right), sides, ran, strict=True):
+        seen.read(side.rest, *(trace.blocks(other) for other in range(trace.vcpus) if other != vcpu))
+    one, other = (seen.instructions for seen in ran)
     return Difference(
         vcpu=vcpu,
         same_blocks=sides[0].blocks_before,
         same_instructions=sides[0].instructions_before,
         is_same=all(ended),
-        left=sides[0].describe(),
-        right=sides[1].describe(),
-        only_left=len(sets[0] - sets[1]),
-        only_right=len(sets[1] - sets[0]),
-        common=len(sets[0] & sets[1]),
+        left=places[0],
+        right=places[1],
+        only_left=len(one - other),
+        only_right=len(other - one),
+        common=len(one & other),
     )
 
 
@@ -127,10 +132,16 @@ class _Contents:
 
 
 class _Stream:
-    """The blocks of one vCPU and a place in them, `within` instructions behind the beginning of a block."""
+    """The blocks of one vCPU and a place in them.
+
+    Attributes:
+        within: instructions between the beginning of the block there and the place.
+        blocks_before, instructions_before: how many lie before the place.
+        rest: frames that were not read yet.
+    """
 
     def __init__(self, frames: Iterator[Blocks], contents: _Contents) -> None:
-        self._frames, self._contents = frames, contents
+        self.rest, self._contents = frames, contents
         self._blocks: Blocks | None = None
         self._numbers = self._keys = np.empty(0, np.int64)
         self._at = 0
@@ -139,7 +150,7 @@ class _Stream:
     def load(self) -> bool:
         """Read frames until there is a block ahead; False at the end."""
         while not self.remaining:
-            self._blocks, self._at, self._keys = next(self._frames, None), 0, np.empty(0, np.int64)
+            self._blocks, self._at, self._keys = next(self.rest, None), 0, np.empty(0, np.int64)
             if self._blocks is None:
                 return False
             blocks = self._blocks
@@ -206,18 +217,32 @@ def _content(table: BlockTable, number: int) -> bytes:
     return hashlib.blake2b(place + lengths + table.code(number), digest_size=16).digest()
 
 
-def _executed(trace: TraceReader, contents: _Contents) -> set[int]:
-    """Numbers of the instructions that ran, on any vCPU."""
-    begun: dict[int, int] = {}
-    found: set[int] = set()
-    for frame in trace.frames():
-        table = frame.dictionary
-        numbers, most = contents.blocks_of(table), np.zeros(len(table), np.uint16)
-        for vcpu in range(trace.vcpus):
-            blocks = frame.blocks(vcpu)
-            np.maximum.at(most, blocks.numbers, blocks.instructions)
-        for at, (number, count) in enumerate(zip(numbers.tolist(), most.tolist(), strict=True)):
-            if count > begun.get(number, 0):
-                begun[number] = count
-                found.update(contents.instructions_of(table, at, number)[:count].tolist())
-    return found
+class _Executed:
+    """Numbers of the instructions that ran."""
+
+    def __init__(self, contents: _Contents) -> None:
+        self.instructions: set[int] = set()
+        self._contents = contents
+        self._begun: dict[int, int] = {}
+
+    def watch(self, frames: Iterator[Blocks]) -> Iterator[Blocks]:
+        """The same frames, counted as they go by."""
+        for blocks in frames:
+            self._add(blocks)
+            yield blocks
+
+    def read(self, watched: Iterator[Blocks], *others: Iterator[Blocks]) -> None:
+        """Count what is left of frames that are watched, and others."""
+        for _ in itertools.chain(watched, *(self.watch(frames) for frames in others)):
+            pass
+
+    def _add(self, blocks: Blocks) -> None:
+        table = blocks.table
+        most, whole = np.zeros(len(table), np.uint16), table.instructions[blocks.numbers]
+        cut = blocks.instructions < whole
+        most[blocks.numbers[~cut]] = whole[~cut]
+        np.maximum.at(most, blocks.numbers[cut], blocks.instructions[cut])
+        for at, (number, count) in enumerate(zip(self._contents.blocks_of(table).tolist(), most.tolist(), strict=True)):
+            if count > self._begun.get(number, 0):
+                self._begun[number] = count
+                self.instructions.update(self._contents.instructions_of(table, at, number)[:count].tolist())
