@@ -17,6 +17,7 @@ it without a traceback. A class exists only where someone catches it::
     ├── TraceError                       a trace file is damaged or not a trace
     └── GuestError                       guest RAM cannot be interpreted
         ├── NotBootedError               no kernel in RAM yet
+        ├── LayoutError                  where the kernel's RAM lies in the file is unknown
         └── NoTypesError                 a kernel without BTF: no types, so no processes
 """
 
