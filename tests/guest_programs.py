@@ -80,6 +80,22 @@ void _start(void) {
 """A process and its child with memory of every kind, in area n at n * 2^40."""
 
 
+SWAPPED = (
+    HEADER
+    + """
+enum { MMAP = 9, WRITE = 1, MADVISE = 28, PAUSE = 34 };
+void _start(void) {
+    volatile long *pages = (volatile long *)ask(MMAP, 0x10000000000L, 64 * 4096, 3, 2 | 16 | 32, -1, 0);
+    for (long page = 0; page < 64; page++) pages[page * 4096 / 8] = 0x5a5a0000 + page;
+    ask(MADVISE, (long)pages, 48 * 4096, 21 /* MADV_PAGEOUT */, 0, 0, 0);
+    ask(WRITE, 1, (long)"ready", 5, 0, 0, 0);
+    for (;;) ask(PAUSE, 0, 0, 0, 0, 0, 0);
+}
+"""
+)
+"""A process with 64 pages at 1 << 40 that asks the kernel to swap out the first 48 of them."""
+
+
 PAGE_FLAGS = (
     HEADER
     + """

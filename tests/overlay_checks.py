@@ -84,7 +84,7 @@ def check_maps(machine, pid: int) -> list[MemoryMapping]:
 
 
 _PROC = """for p in /proc/[0-9]*; do
-  grep -q . $p/stat 2>/dev/null && { echo "== ${p#/proc/}"; cat $p/stat; grep -E '^(PPid|Uid|Threads|State):' $p/status; tr '\\0' ' ' <$p/cmdline; echo; }
+  grep -q . $p/stat 2>/dev/null && { echo "== ${p#/proc/}"; cat $p/stat; grep -E '^(PPid|Uid|Threads|State|VmSwap):' $p/status; tr '\\0' ' ' <$p/cmdline; echo; }
 done 2>/dev/null; true"""
 
 
@@ -107,5 +107,6 @@ def processes_inside(machine) -> dict[int, Process]:
             page_table=None,
             thread_count=int(fields["Threads"]),
             resident_pages=int(stat[stat.rindex(")") + 2 :].split()[21]),
+            swapped_pages=int(fields.get("VmSwap", "0").split()[0]) // 4,
         )
     return found

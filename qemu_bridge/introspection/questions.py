@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ..kernel.budget import Budget
     from ..kernel.modules import GuestSymbols
     from ..kernel.symbols import KernelSymbols
+    from ..kernel.system_ram import SystemRam
     from ..memory.ram import GuestRam
     from ..wire.page_map import PageMap, PageMapFile
     from .classes import AddressSpace, PageMapBuilder
@@ -71,20 +72,33 @@ class Questions:
     def answer(self, question: str, arguments: dict[str, Any], grade: Grade = Grade.LIVE, epoch: int = 0) -> Any:  # noqa: ANN401  # as the operation's row says
         """The answer to the question of that name, about RAM of that grade and epoch.
 
-        About a kernel of a release that was not tested, the answer says so.
+        About a kernel of a release that was not tested, and about a guest with RAM outside the file, answer and error say so.
         """
         self._grade, self._epoch = grade, epoch
         started = time.perf_counter()
-        found = getattr(self, question)(**arguments)
+        try:
+            found = getattr(self, question)(**arguments)
+        except GlassBoxError as error:
+            caveats = [caveat for caveat in self._caveats() if caveat not in str(error)]
+            if not caveats:
+                raise
+            raise type(error)(f"{error} ({'; '.join(caveats)})") from error
         if not isinstance(found, Answer):
             return found
-        caveat = "" if self._loaded is None else self._loaded.caveat
-        skipped = (caveat, *found.skipped) if caveat and caveat not in found.skipped else found.skipped
+        skipped = tuple(dict.fromkeys([*self._caveats(), *found.skipped]))
         elapsed_s = time.perf_counter() - started
         return msgspec.structs.replace(found, skipped=skipped, elapsed_s=elapsed_s)
 
     def _answer(self, value: T, skipped: Iterable[str] = ()) -> Answer[T]:
         return Answer(value, self._grade, self._epoch, tuple(skipped))
+
+    def _caveats(self) -> Iterator[str]:
+        """Yield what holds of every answer about this guest."""
+        if self._loaded is not None and self._loaded.caveat:
+            yield self._loaded.caveat
+        # What is answered without types, of the kernel image, does not lie in RAM that was added.
+        if vars(self).get("_overlays") or vars(self).get("_builder"):
+            yield from self._system_ram.describe_missing()
 
     # --- what is read from ---------------------------------------------------------------------------------
 
@@ -94,7 +108,7 @@ class Questions:
         if self._loaded is None or not self._loaded.is_current():
             from ..kernel.symbols import KernelSymbols
 
-            for name in ("_overlays", "_builder"):
+            for name in ("_overlays", "_builder", "_system_ram"):
                 vars(self).pop(name, None)
             self._loaded = KernelSymbols.load(self._ram)
         return self._loaded
@@ -104,6 +118,12 @@ class Questions:
         from .overlays import OverlayContext
 
         return OverlayContext(self._ram, self._kernel)
+
+    @cached_property
+    def _system_ram(self) -> SystemRam:
+        from ..kernel.system_ram import SystemRam
+
+        return SystemRam(self._overlays.objects)
 
     @property
     def _context(self) -> OverlayContext:

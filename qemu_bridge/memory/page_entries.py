@@ -2,7 +2,8 @@
 
 Linux also keeps pages that are mapped but inaccessible (``PROT_NONE``, NUMA hinting): present clear, bit 8 set,
 and since release 4.18 the frame number inverted against L1TF (``arch/x86/include/asm/pgtable-invert.h``).
-They count as mapped here.
+They count as mapped here. An entry of level 1 that is neither and not zero stands for a page that is swapped out, or for
+one that the kernel moves, poisoned or marked (``arch/x86/include/asm/pgtable_64.h``, ``include/linux/swap.h``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ PTE_PAGE_SIZE = 1 << 7
 PTE_GLOBAL = 1 << 8
 PTE_PROT_NONE = 1 << 8
 PTE_NO_EXECUTE = 1 << 63
+SWAP_TYPE_SHIFT = 59
+SWAP_OFFSET_SHIFT = 9
+MAX_SWAP_TYPES = 23
+"""Types from here on can be the kernel's own: pages on the move, poisoned pages, markers."""
 FRAME_MASK = ((1 << 52) - 1) & ~(PAGE_SIZE - 1)
 
 U64Array = npt.NDArray[np.uint64]
@@ -52,6 +57,21 @@ def leaves(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:
         return np.zeros(entries.shape, np.bool_)
     mapped = _has(entries, PTE_PRESENT | PTE_PROT_NONE)
     return mapped if level == 1 else mapped & _has(entries, PTE_PAGE_SIZE)
+
+
+def swapped(entries: U64Array) -> npt.NDArray[np.bool_]:
+    """Which entries of level 1 stand for a page that is swapped out."""
+    empty = _has(entries, PTE_PRESENT | PTE_PROT_NONE) | (entries == 0)
+    found: npt.NDArray[np.bool_] = ~empty & (entries >> np.uint64(SWAP_TYPE_SHIFT) < MAX_SWAP_TYPES)
+    return found
+
+
+def swap_slot(entry: int) -> tuple[int, int]:
+    """Number of the swap device and of the slot in it, in pages, of an entry that is `swapped`.
+
+    The slot is stored inverted, against L1TF, between bit 9 and the type.
+    """
+    return entry >> SWAP_TYPE_SHIFT, (~entry & (1 << SWAP_TYPE_SHIFT) - 1) >> SWAP_OFFSET_SHIFT
 
 
 def pointers(entries: U64Array, level: int) -> npt.NDArray[np.bool_]:

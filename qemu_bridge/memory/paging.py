@@ -43,6 +43,8 @@ from .page_entries import (
     leaf_flags,
     leaves,
     pointers,
+    swap_slot,
+    swapped,
 )
 from .ram import GuestRam
 
@@ -141,10 +143,7 @@ class PageTables:
             raise UsageError(f"cannot read a length of {length} bytes; give 0 or more")
         data = self.read_some(virtual, length)
         if len(data) < length:
-            missing = (virtual + len(data)) & _U64
-            raise AddressError(
-                f"virtual address {missing:#x} is not mapped; look at the mappings of this address space"
-            )
+            raise AddressError(self.describe_missing(VirtualAddress((virtual + len(data)) & _U64)))
         return data
 
     def read_some(self, virtual: VirtualAddress, length: int) -> bytes:
@@ -193,6 +192,39 @@ class PageTables:
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return Mappings(columns[0], columns[1], columns[2], columns[3], skipped, complete)
 
+    def swapped(self, half: Half = Half.USER) -> U64Array:
+        """The virtual address of each page of `half` that is swapped out, ascending."""
+        found = [np.zeros(0, np.uint64)]
+        for tables in self._descend(half):
+            if tables.level == 1:
+                for entries, virtual, _ in self._entries(tables, half):
+                    row, column = np.nonzero(swapped(entries))
+                    found.append(self._virtual(virtual[row], column, 1))
+        return np.sort(np.concatenate(found))
+
+    def swap_slot(self, virtual: VirtualAddress) -> tuple[int, int] | None:
+        """Number of the swap device and of the slot in it, in pages, that hold the page at `virtual`; None where none does."""
+        table = self.root
+        try:
+            for level in range(self.levels, 1, -1):
+                entry = self._entry(table, virtual, level)
+                if not entry & PTE_PRESENT or entry & PTE_PAGE_SIZE:
+                    return None
+                table = PhysicalAddress(entry & FRAME_MASK)
+            entry = self._entry(table, virtual, 1)
+        except AddressError:
+            return None
+        return swap_slot(entry) if swapped(np.array([entry], np.uint64))[0] else None
+
+    def describe_missing(self, virtual: VirtualAddress) -> str:
+        """The sentence on why nothing can be read at `virtual`."""
+        if slot := self.swap_slot(virtual):
+            return (
+                f"the page at virtual address {virtual:#x} is swapped out to slot {slot[1]} of swap device {slot[0]}; it is"
+                " not in RAM"
+            )
+        return f"virtual address {virtual:#x} is not mapped; look at the mappings of this address space"
+
     def table_frames(self, half: Half = Half.ALL, isolated: bool = False) -> TableFrames:
         """The pages that hold the tables of `half`, the root among them.
 
@@ -223,7 +255,7 @@ class PageTables:
             within = virtual & ((1 << shift) - 1)
             rest = (1 << shift) - within
             try:
-                entry = self.ram.read_u64(PhysicalAddress(table + ((virtual >> shift) & (ENTRIES - 1)) * 8))
+                entry = self._entry(table, virtual, level)
             except AddressError:
                 return None, rest
             if not entry & (PTE_PRESENT | (PTE_PROT_NONE if level < self.levels else 0)):
@@ -236,6 +268,11 @@ class PageTables:
                 return None, rest
             table = PhysicalAddress(entry & FRAME_MASK)
         raise AssertionError("a walk ends at level 1")
+
+    def _entry(self, table: PhysicalAddress, virtual: int, level: int) -> int:
+        """The entry for `virtual` in the table of `level` at `table`; `AddressError` for a table outside RAM."""
+        index = virtual >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1)
+        return self.ram.read_u64(PhysicalAddress(table + 8 * index))
 
     def _descend(self, half: Half) -> Iterator[_Tables]:
         """Yield the tables of each level from the root down, as many as the bound allows."""

@@ -166,7 +166,11 @@ class Owner(Record, frozen=True):
 
 
 class Process(Record, frozen=True):
-    """One thread group of the guest. `page_table` is the physical address of its top page table, None for a kernel thread."""
+    """One thread group of the guest.
+
+    `page_table` is the physical address of its top page table, None for a kernel thread. `resident_pages` are in RAM, as
+    ``/proc/PID/statm`` counts them; `swapped_pages` are on a swap device.
+    """
 
     pid: int
     parent_pid: int
@@ -177,6 +181,7 @@ class Process(Record, frozen=True):
     page_table: int | None
     thread_count: int
     resident_pages: int
+    swapped_pages: int = 0
 
 
 class MemoryMapping(Record, frozen=True):

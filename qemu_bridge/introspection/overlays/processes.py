@@ -29,6 +29,7 @@ _TASK_IDLE, _TASK_REPORT, _TASK_RTLOCK_WAIT, _TASK_FROZEN = 0x402, 0x7F, 0x1000,
 _STATE_LETTERS = "RSDTtXZPI"
 _RESCUER = "kworker/R-"
 _RESIDENT_KINDS = (0, 1, 3)
+_SWAPPED_KINDS = (2,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ def _process(task: Object, rss_per_cpu: bool) -> Process:
         command_line="" if mm is None or root is None else _command_line(mm),
         page_table=root,
         thread_count=signal["nr_threads"] if signal else 0,
-        resident_pages=0 if mm is None else _resident_pages(mm, rss_per_cpu),
+        resident_pages=0 if mm is None else _pages(mm, rss_per_cpu, _RESIDENT_KINDS),
+        swapped_pages=0 if mm is None else _pages(mm, rss_per_cpu, _SWAPPED_KINDS),
     )
 
 
@@ -175,13 +177,13 @@ def _command_line(mm: Object) -> str:
     return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
 
 
-def _resident_pages(mm: Object, per_cpu: bool) -> int:
-    """File, anonymous and shared-memory pages, as ``/proc/PID/statm`` counts them; swap entries are not."""
+def _pages(mm: Object, per_cpu: bool, kinds: tuple[int, ...]) -> int:
+    """How many pages of these `kinds` (``include/linux/mm_types_task.h``) a process has."""
     if per_cpu:
         counts = [counter["count"] for counter in mm.elements("rss_stat")]
     else:
         counts = [value - (value >> 63 << 64) for value in mm.numbers("rss_stat.count")]
-    return sum(max(counts[kind], 0) for kind in _RESIDENT_KINDS if kind < len(counts))
+    return sum(max(counts[kind], 0) for kind in kinds if kind < len(counts))
 
 
 PROCESSES = BuiltOverlay(

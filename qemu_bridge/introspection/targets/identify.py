@@ -96,6 +96,8 @@ def _locate(place: Span | SymbolPlace, sources: Sources) -> tuple[PhysicalAddres
             if pid is None
             else (f"process {pid}", "look at 'glassbox maps'; pages never touched are not mapped")
         )
+        if tables is not None and tables.swap_slot(virtual):
+            raise AddressError(tables.describe_missing(virtual))
         raise AddressError(f"{where} maps nothing at virtual address {virtual:#x}; {hint}")
     return physical, virtual
 

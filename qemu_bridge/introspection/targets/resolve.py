@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ...errors import UsageError
 from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset, VirtualAddress
+from ...memory.page_entries import U64Array
 from ...memory.paging import Half, Mappings, PageTables
 from ...wire.records import MemoryMapping, Owner, PageClass, Process, TargetRange
 from .format import format_target
@@ -216,11 +217,17 @@ class _Resolver:
             frames = tables.table_frames(Half.USER, self._sources.has_second_root()).frame
             pages = self._sources.layout.frames_to_pages(frames)
             return pages_to_ranges(pages[pages >= 0])
-        mapped = self._mappings_of(process.pid, tables)
+        mapped, swapped = self._mappings_of(process.pid, tables), tables.swapped()
         rows = np.ones(len(mapped), np.bool_)
         if part:
-            rows = _rows_in_part(mapped, self._sources.mappings(process.pid), part)
+            areas = self._sources.mappings(process.pid)
+            rows, swapped = _in_part(mapped.virtual, areas, part), swapped[_in_part(swapped, areas, part)]
+        self._note_swapped(process.pid, len(swapped))
         return self._mapped_ranges(mapped, rows)
+
+    def _note_swapped(self, pid: int, count: int) -> None:
+        if count:
+            self._sources.notes.append(f"process {pid} has {count} of these pages swapped out: they are not in RAM")
 
     def _mappings_of(self, pid: int, tables: PageTables) -> Mappings:
         if pid not in self._mapped:
@@ -253,6 +260,10 @@ class _Resolver:
         return physical_to_ranges(self._sources.layout, np.array([start]), np.array([end - start]))
 
     def _virtual(self, tables: PageTables, start: int, size: int, pid: int | None) -> Ranges:
+        if pid is not None:
+            swapped = tables.swapped()
+            inside = (swapped >= np.uint64(start & ~(PAGE_SIZE - 1))) & (swapped <= np.uint64(start + size - 1))
+            self._note_swapped(pid, int(np.count_nonzero(inside)))
         if size <= _BULK_BYTES:
             found = [(physical, length) for _, physical, length in tables.iter_runs(VirtualAddress(start), size)]
             runs = np.array(found, np.int64).reshape(-1, 2)
@@ -295,13 +306,13 @@ class _Resolver:
         return error_at(self._text, term.column, what, suggest(term.name, known, otherwise))
 
 
-def _rows_in_part(mapped: Mappings, areas: Iterable[MemoryMapping], part: str) -> npt.NDArray[np.bool_]:
-    """Which mapped pages begin in a memory area that is `part`."""
+def _in_part(virtual: U64Array, areas: Iterable[MemoryMapping], part: str) -> npt.NDArray[np.bool_]:
+    """Which pages, by their first `virtual` address, begin in a memory area that is `part`."""
     ordered = sorted(areas, key=lambda area: area.start)
     if not ordered:
-        return np.zeros(len(mapped), np.bool_)
+        return np.zeros(len(virtual), np.bool_)
     starts = np.array([area.start for area in ordered], np.uint64)
     ends = np.array([area.end for area in ordered], np.uint64)
     is_part = np.array([area_part(area) == part for area in ordered])
-    area = np.searchsorted(starts, mapped.virtual, side="right") - 1
-    return np.asarray((area >= 0) & is_part[area] & (mapped.virtual < ends[area]))
+    area = np.searchsorted(starts, virtual, side="right") - 1
+    return np.asarray((area >= 0) & is_part[area] & (virtual < ends[area]))
