@@ -156,6 +156,14 @@ void on_page_table(unsigned vcpu, void *which)
     event_64(ring, GB_EVENT_PAGE_TABLE, 0, root);
 }
 
+void on_root_free(unsigned vcpu, void *unused)
+{
+    (void)vcpu, (void)unused;
+    if (free_root(gb_guest_register(GB_RSI) - control->direct_map_base)) {
+        close_from_vcpu(GB_STOP_ROOTS_FREED, NULL);
+    }
+}
+
 /* The trigger has come: a reset opens the window while all vCPUs stand still. */
 void on_trigger(unsigned vcpu, void *unused)
 {

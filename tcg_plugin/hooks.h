@@ -15,6 +15,7 @@ qemu_plugin_vcpu_udata_cb_t on_user_block, on_user_block_of_one, on_user_block_s
 qemu_plugin_vcpu_udata_cb_t on_exception;        /* first block of a handler; vector << 8 | mode */
 qemu_plugin_vcpu_udata_cb_t on_start_of_machine; /* block at the reset vector */
 qemu_plugin_vcpu_udata_cb_t on_registers;        /* block in `points` */
+qemu_plugin_vcpu_udata_cb_t on_root_free;        /* block at `root_free_address` */
 
 /* A single-instruction block accesses memory: retried after device access (address); recorded (valued; as pack_locked). */
 qemu_plugin_vcpu_mem_cb_t on_retry, on_access_single, on_locked_single;

@@ -17,7 +17,7 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 2
+VERSION = 3
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
 MIN_CHUNK_BYTES, MIN_CHUNKS = 1024, 2
@@ -122,6 +122,7 @@ class Stop(IntEnum):
     LIMIT = 1
     READER_DIED = 2
     EXIT = 3
+    ROOTS_FREED = 4
 
 
 KIND_MEMORY, KIND_EVENT = 2, 3
@@ -198,8 +199,10 @@ class Control(ctypes.LittleEndianStructure):
         ("limit_instructions", c_uint64),
         ("limit_ns", c_uint64),
         ("root_mask", c_uint64),
+        ("root_free_address", c_uint64),
+        ("direct_map_base", c_uint64),
         ("heat_wanted", c_uint32),
-        ("pad1", c_uint8 * 156),
+        ("pad1", c_uint8 * 140),
         ("ranges", Range * MAX_RANGES),
         ("roots", c_uint64 * MAX_ROOTS),
         ("points", c_uint64 * MAX_POINTS),

@@ -99,11 +99,31 @@ bool keep_waiting(gb_ring *ring)
     return true;
 }
 
+/* Bit i: roots[i] has been freed. Its page may become the root of a process that nobody asked for. */
+static uint32_t freed_roots;
+_Static_assert(GB_MAX_ROOTS == 32, "a bit for each root");
+
+static uint32_t roots_like(uint64_t root)
+{
+    uint32_t found = 0;
+    for (unsigned i = 0; i < control->root_count; i++) {
+        found |= (uint32_t)(((root ^ control->roots[i]) & control->root_mask) == 0) << i;
+    }
+    return found;
+}
+
+void keep_roots(void)
+{
+    freed_roots = 0;
+}
+
 bool is_root_wanted(uint64_t root)
 {
-    bool wanted = control->root_count == 0;
-    for (unsigned i = 0; i < control->root_count; i++) {
-        wanted |= ((root ^ control->roots[i]) & control->root_mask) == 0;
-    }
-    return wanted;
+    return control->root_count == 0 || roots_like(root) & ~__atomic_load_n(&freed_roots, __ATOMIC_ACQUIRE);
+}
+
+bool free_root(uint64_t root)
+{
+    uint32_t all = (uint32_t)((UINT64_C(1) << control->root_count) - 1), like = roots_like(root);
+    return like && (__atomic_or_fetch(&freed_roots, like, __ATOMIC_ACQ_REL) & all) == all;
 }

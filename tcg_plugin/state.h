@@ -62,6 +62,9 @@ void set_error(const char *sentence);
 /* Whether the daemon has written a command that was not applied yet. */
 bool is_command_new(void);
 
+/* The roots of the process filter: all are page tables when a window opens; one is freed, true if it was the last. */
+void keep_roots(void);
+bool free_root(uint64_t root);
 /* Whether the process filter lets this page-table root through. */
 bool is_root_wanted(uint64_t root);
 

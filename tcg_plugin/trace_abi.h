@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 2u
+#define GB_TRACE_VERSION 3u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -103,8 +103,10 @@ typedef struct {
     uint64_t limit_instructions; /* and closes when one has executed so many in it; 0: no limit */
     uint64_t limit_ns;           /* and after this time; 0: no limit */
     uint64_t root_mask;          /* applied to page-table roots before they are compared */
+    uint64_t root_free_address;  /* the guest's function that frees a root, whose linear address is its second argument */
+    uint64_t direct_map_base;    /* linear address of guest-physical 0 in the kernel */
     uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU resumes */
-    uint8_t pad1[156];
+    uint8_t pad1[140];
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
@@ -250,7 +252,13 @@ enum {
  */
 
 /* small of WINDOW_STOP */
-enum { GB_STOP_ASKED = 0, GB_STOP_LIMIT = 1, GB_STOP_READER_DIED = 2, GB_STOP_EXIT = 3 };
+enum {
+    GB_STOP_ASKED = 0,
+    GB_STOP_LIMIT = 1,
+    GB_STOP_READER_DIED = 2,
+    GB_STOP_EXIT = 3,
+    GB_STOP_ROOTS_FREED = 4, /* none of gb_control.roots is a page table any more: the processes have ended */
+};
 
 _Static_assert(sizeof(gb_control) == GB_PAGE_BYTES, "the control block is a page");
 _Static_assert(sizeof(gb_vcpu) == GB_PAGE_BYTES, "a vCPU's header is a page");

@@ -73,6 +73,13 @@ static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool w
     }
 }
 
+static void hook_root_free(struct qemu_plugin_tb *tb, const gb_block *block)
+{
+    if (control->root_count && block->address == control->root_free_address) {
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, on_root_free, QEMU_PLUGIN_CB_R_REGS, NULL);
+    }
+}
+
 /* Hooks that only some blocks need; called before the one that stores the id, so their events come first. */
 static void hook_start(struct qemu_plugin_tb *tb, gb_block *block)
 {
@@ -230,6 +237,7 @@ void on_translation(GB_OF_TRANSLATION)
         return;
     }
     __atomic_add_fetch(&control->translations, 1, __ATOMIC_RELAXED);
+    hook_root_free(tb, block);
     if (!opened) {
         hook_trigger(tb, block);
         return;

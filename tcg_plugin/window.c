@@ -98,6 +98,7 @@ bool arm(void)
     control->armed_ns = gb_time_ns();
     control->window++;
     control->error[0] = 0;
+    keep_roots();
     for (unsigned vcpu = 0; features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
         if (!prepare_ring(vcpu)) {
             set_error("QEMU has no memory for the trace; arm again with smaller chunks");

@@ -6,7 +6,7 @@ from qemu_bridge.errors import NotBootedError
 from qemu_bridge.memory.addresses import VirtualAddress
 from qemu_bridge.wire.records import Process, Symbol
 
-SYMBOLS = {"schedule": 0x1000, "do_exit": 0x2000}
+SYMBOLS = {"schedule": 0x1000, "do_exit": 0x2000, "pgd_free": 0x3000}
 
 
 def process(pid, name, page_table):
@@ -14,7 +14,7 @@ def process(pid, name, page_table):
 
 
 class FakeKernel:
-    """Two symbols, a process and a kernel thread."""
+    """Three symbols, a process and a kernel thread."""
 
     def sym(self, wanted):
         known = wanted in SYMBOLS

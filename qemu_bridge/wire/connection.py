@@ -303,7 +303,7 @@ def is_daemon(pid: int) -> bool:
     """Whether process `pid` is a daemon of ours."""
     try:
         return b"qemu_bridge.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+    except OSError:  # not there; or gone between opening and reading, which has another number
         return False
 
 

@@ -21,8 +21,10 @@ class ArmOptions(Record, frozen=True):
     """What a window of the trace records, and when it opens and closes.
 
     `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
-    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded. The window
-    opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
+    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded.
+    `root_free_address` is the guest's function that frees a root, and `direct_map_base` where the kernel maps
+    guest-physical 0: a root that was freed is no longer followed, and with the last one the window closes; 0: as long
+    as the window is open, whoever gets the page. The window opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
     after `limit_instructions` or `limit_s` seconds; 0 means at once for a start and never for a limit.
     """
 
@@ -34,6 +36,8 @@ class ArmOptions(Record, frozen=True):
     ranges: tuple[tuple[int, int], ...] = ()
     roots: tuple[int, ...] = ()
     points: tuple[int, ...] = ()
+    root_free_address: int = 0
+    direct_map_base: int = 0
     trigger_address: int = 0
     trigger_hits: int = 0
     start_instructions: int = 0
@@ -129,7 +133,7 @@ class RecordOptions(Record, frozen=True):
         memory: record the addresses of loads and stores.
         values: record their values too; implies `memory`.
         registers: places; record the registers when a block begins there.
-        pids: only while the memory of one of these processes is mapped.
+        pids: only while the memory of one of these processes is mapped; the recording ends with the last of them.
         only: only code of this privilege.
         ranges: only blocks that start in one of these ranges, ``PLACE-PLACE`` or ``PLACE+BYTES``.
         ring_bytes: size of each vCPU's ring, 4 KiB to 64 MiB; None: 4 MiB.
@@ -187,6 +191,8 @@ class RecordEnd(StrEnum):
     TIME = "time"
     INSTRUCTIONS = "instructions"
     UNTIL = "until"
+    PROCESSES_ENDED = "processes ended"
+    """The memory of each of `RecordOptions.pids` is gone: they have ended, or executed another program."""
     STOPPED = "stopped"
     """Stopped by its `StopSignal`, or disarmed by another client."""
     MACHINE_ENDED = "machine ended"

@@ -133,6 +133,7 @@ class TraceControl:
         for place, (start, end) in zip(block.ranges, options.ranges, strict=False):
             place.start, place.end = start, end
         block.roots[: len(options.roots)] = list(options.roots)
+        block.root_free_address, block.direct_map_base = options.root_free_address, options.direct_map_base
         block.points[: len(options.points)] = list(options.points)
         block.trigger_address, block.trigger_hits = options.trigger_address, options.trigger_hits
         block.start_instructions, block.limit_instructions = options.start_instructions, options.limit_instructions

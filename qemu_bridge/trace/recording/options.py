@@ -10,7 +10,7 @@ from tcg_plugin.layout import Mode, Scope
 
 from ...errors import UsageError
 from ...wire.trace_records import DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS, ArmOptions, Privilege, RecordOptions
-from .places import Kernel, find_address, find_range, find_root, find_trigger
+from .places import Kernel, find_address, find_range, find_root_free, find_roots, find_trigger
 
 _LARGEST_CHUNK, _FEWEST_CHUNKS = 256 << 10, 4
 """A ring has chunks of this size, or fewer and smaller ones."""
@@ -23,6 +23,7 @@ def window_of(kernel: Kernel, options: RecordOptions) -> ArmOptions:
     trigger, hits = find_trigger(kernel, options.start_at)
     ring_bytes = options.ring_bytes
     chunk_bytes, chunks = split_ring(ring_bytes) if ring_bytes else (DEFAULT_CHUNK_BYTES, DEFAULT_CHUNKS)
+    root_free_address, direct_map_base = find_root_free(kernel) if options.pids else (0, 0)
     wanted = ArmOptions(
         features=options.features,
         mode=Mode.LOSSY if options.lossy else Mode.LOSSLESS,
@@ -30,7 +31,9 @@ def window_of(kernel: Kernel, options: RecordOptions) -> ArmOptions:
         chunk_bytes=chunk_bytes,
         chunks=chunks,
         ranges=tuple(find_range(kernel, text) for text in options.ranges),
-        roots=tuple(find_root(kernel, pid) for pid in options.pids),
+        roots=find_roots(kernel, options.pids),
+        root_free_address=root_free_address,
+        direct_map_base=direct_map_base,
         points=tuple(find_address(kernel, place) for place in options.registers),
         trigger_address=trigger,
         trigger_hits=hits,

@@ -8,10 +8,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from ...errors import UsageError
-from ...wire.records import Answer, Process, Symbol
+from ...errors import GuestError, UsageError
+from ...wire.records import Answer, Blob, MemorySpace, Process, Symbol
+
+_DIRECT_MAP_BASE = 0xFFFF_8880_0000_0000
+"""Where a kernel that cannot move its direct map has it (``Documentation/arch/x86/x86_64/mm.rst``)."""
 
 
 class Kernel(Protocol):
@@ -22,6 +26,11 @@ class Kernel(Protocol):
 
     def ps(self) -> Answer[tuple[Process, ...]]:
         """Processes of the guest."""
+
+    def read_memory(
+        self, ranges: tuple[tuple[int, int], ...], space: MemorySpace, /
+    ) -> Answer[tuple[Blob | None, ...]]:
+        """The bytes of each (address, size)."""
 
 
 def find_address(kernel: Kernel, place: str) -> int:
@@ -72,11 +81,35 @@ def find_range(kernel: Kernel, text: str) -> tuple[int, int]:
     return start, min(end, (1 << 64) - 1)
 
 
-def find_root(kernel: Kernel, pid: int) -> int:
-    """Page-table root (CR3) of process `pid`; `UsageError` if there is no such process or it is a kernel thread."""
-    for process in kernel.ps():
-        if process.pid == pid:
-            if process.page_table is None:
-                raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")
-            return process.page_table
-    raise UsageError(f"there is no process {pid}; 'glassbox ps' lists them")
+def find_roots(kernel: Kernel, pids: Sequence[int]) -> tuple[int, ...]:
+    """Page-table root (CR3) of each of `pids`; `UsageError` if there is no such process or it is a kernel thread."""
+    roots = {process.pid: process.page_table for process in kernel.ps()} if pids else {}
+    for pid in pids:
+        if pid not in roots:
+            raise UsageError(f"there is no process {pid}; 'glassbox ps' lists them")
+        if roots[pid] is None:
+            raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")
+    return tuple(root for pid in pids if (root := roots[pid]) is not None)
+
+
+def find_root_free(kernel: Kernel) -> tuple[int, int]:
+    """Linear addresses of the function that frees a page-table root, and of guest-physical 0; `GuestError` without them."""
+    freeing, base = (_find_symbol(kernel, name) for name in ("pgd_free", "page_offset_base"))
+    if freeing is None:
+        raise GuestError(
+            "the kernel has no symbol pgd_free, so the end of a process cannot be noticed; trace without pids"
+        )
+    if base is None:
+        return freeing, _DIRECT_MAP_BASE
+    found = kernel.read_memory(((base, 8),), MemorySpace.VIRTUAL).value[0]
+    if found is None:
+        raise GuestError("the base of the kernel's direct map cannot be read; pause the machine and try again")
+    return freeing, int.from_bytes(found, "little")
+
+
+def _find_symbol(kernel: Kernel, name: str) -> int | None:
+    try:
+        found = next(iter(kernel.sym(name)), None)
+    except UsageError:
+        return None
+    return None if found is None else int(found.address)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from ...wire.trace_records import ArmOptions, Progress, RecordEnd, RecordOptions
 from ..file.guest_note import Guest, note_guest
 from .control import TraceControl
 from .options import window_of
-from .places import Kernel, find_address
+from .places import Kernel, find_address, find_roots
 from .recorder import Recorder
 
 PROGRESS_S = 1.0
@@ -88,7 +88,7 @@ def record_trace(
     }
     recorder = Recorder(control, output, about, until_address=until)
     try:
-        _arm(machine, control, recorder, window, output)
+        _arm(machine, control, recorder, lambda: _open(machine, window, options.pids), output)
         end = _drain_and_close(machine, recorder, _Limits(options, progress, stop or threading.Event()))
         done = recorder.finish()
         return RecordResult(str(output), end or _end_of(recorder), done, control.error)
@@ -144,13 +144,25 @@ def _shared_file(machine: Machine) -> Path:
     return Path(path)
 
 
-def _arm(machine: Machine, control: TraceControl, recorder: Recorder, window: ArmOptions, output: Path) -> None:
+def _open(machine: Machine, window: ArmOptions, pids: Sequence[int]) -> None:
+    """Open the window; `UsageError` if one of `pids` ended before it, so that its root may be another's."""
+    machine.trace_arm(window)
+    try:
+        roots = find_roots(machine, pids)
+        if roots != window.roots:
+            raise UsageError(f"process {pids[0] if len(pids) == 1 else pids} executed another program; record it again")
+    except GlassBoxError:
+        machine.trace_disarm()
+        raise
+
+
+def _arm(
+    machine: Machine, control: TraceControl, recorder: Recorder, open_window: Callable[[], object], output: Path
+) -> None:
     generation = int(control.block.generation)
     # What an earlier reader left in the rings is no part of this window: drain only once this one is requested.
     try:
-        failed = _work_during(
-            lambda: control.block.generation != generation and recorder.step(), lambda: machine.trace_arm(window)
-        )
+        failed = _work_during(lambda: control.block.generation != generation and recorder.step(), open_window)
     except BaseException:
         recorder.abandon()
         with contextlib.suppress(GlassBoxError):
@@ -194,6 +206,8 @@ def _end_of(recorder: Recorder) -> RecordEnd:
         return RecordEnd.MACHINE_KILLED
     if recorder.control.error:
         return RecordEnd.FAILED
+    if recorder.stop is Stop.ROOTS_FREED:
+        return RecordEnd.PROCESSES_ENDED
     return RecordEnd.INSTRUCTIONS if recorder.stop is Stop.LIMIT else RecordEnd.STOPPED
 
 

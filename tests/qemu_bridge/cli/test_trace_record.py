@@ -17,6 +17,7 @@ import time
 import msgspec
 import numpy as np
 import pytest
+from guest_programs import install, make_elf
 from support import booted, find_sound, glassbox, recording, wait_until
 
 from qemu_bridge.client import Client
@@ -279,6 +280,57 @@ def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, t
     with TraceReader(path) as trace:
         roots = np.concatenate([frame.roots(v) for frame in trace.frames() for v in range(trace.vcpus)])
         assert set((roots & ~np.uint64(0x1FFF)).tolist()) == {root & ~0x1FFF}
+
+
+SPIN = bytes.fromhex("f390ebfc")
+"""pause; jmp back to it: a program whose code lies at 0x400078, where no program of the guest's has any."""
+
+
+@pytest.fixture
+def spinning(machine):
+    """Two processes that spin, and no other program's code is where theirs is: their numbers."""
+    install(machine, make_elf(SPIN), "/tmp/spin")
+    machine.exec("for n in 1 2; do setsid /tmp/spin </dev/null >/dev/null 2>&1 & done")
+    yield [int(pid) for pid in machine.exec("pidof spin").split()]
+    machine.exec("killall -9 spin sleep 2>/dev/null; rm /tmp/spin; true")
+
+
+def run_strangers_until_one_has(machine, root):
+    """Start processes until one of them has the page-table root of a process that has ended."""
+
+    def is_used_again():
+        machine.exec("for n in 1 2 3 4 5 6 7 8; do setsid sleep 300 </dev/null >/dev/null 2>&1 & done")
+        return root in {process.page_table for process in machine.client.ps()}
+
+    wait_until(is_used_again)
+
+
+def test_a_page_table_that_is_used_again_records_no_stranger(machine, spinning, tmp_path):
+    ended, other = spinning
+    roots = {process.pid: process.page_table for process in machine.client.ps()}
+    path = tmp_path / "two.gbt"
+    with recording(machine, path, "--pid", str(ended), "--pid", str(other), "--only", "user"):
+        machine.exec(f"kill -9 {ended}")
+        run_strangers_until_one_has(machine, roots[ended])
+        machine.exec("for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; true")
+    seen = set()
+    with TraceReader(path) as trace:
+        for frame in trace.frames():
+            for vcpu in range(trace.vcpus):
+                seen |= set((frame.blocks(vcpu).addresses >> np.uint64(12)).tolist())
+    assert seen == {0x400}
+    find_sound(path)
+
+
+def test_a_recording_of_a_process_ends_when_the_process_does(machine, spinning, tmp_path):
+    path = tmp_path / "one.gbt"
+    with recording(machine, path, "--pid", str(spinning[0])) as process:
+        machine.exec(f"kill -9 {spinning[0]}")
+        assert process.wait(60) == 0
+    assert machine.client.trace_status().state == "disarmed"
+    missing = glassbox("trace", machine.name, "-o", str(tmp_path / "gone.gbt"), "--pid", str(spinning[0]))
+    assert missing.returncode == 2 and "there is no process" in missing.stderr and not (tmp_path / "gone.gbt").exists()
+    find_sound(path)
 
 
 def test_a_block_missing_from_a_filtered_trace_is_an_error_and_no_hole(busy, tmp_path, monkeypatch):

@@ -37,8 +37,15 @@ WORK_ROUNDS = 15
 
 def assert_same_map(refreshed, fresh):
     """Class, flags and owner of every page, but who holds a nameless one: that is searched for now and then, and by chance."""
-    nameless = np.isin(fresh.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES])
-    assert (np.isin(refreshed.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES]) == nameless).all()
+    nameless, was_nameless = (
+        np.isin(page_map.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES])
+        for page_map in (fresh, refreshed)
+    )
+    differs = np.flatnonzero(nameless != was_nameless)
+    assert not len(differs), (
+        [(hex(p), refreshed.entries[p], fresh.entries[p]) for p in differs[:5].tolist()],
+        (len(differs), refreshed.skipped, fresh.skipped),
+    )
     for column, chosen in (("page_class", ~nameless), ("flags", np.ones_like(nameless))):
         differs = np.flatnonzero((refreshed.entries[column] != fresh.entries[column]) & chosen)
         assert not len(differs), [(hex(p), refreshed.entries[p], fresh.entries[p]) for p in differs[:5].tolist()]

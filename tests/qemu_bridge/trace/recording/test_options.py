@@ -43,6 +43,8 @@ def test_every_option_reaches_the_window():
         chunks=4,
         ranges=((0x1000, 0x1040),),
         roots=(0x5000,),
+        root_free_address=0x3000,
+        direct_map_base=0xFFFF888000000000,
         points=(0x2000, 0x401000),
         trigger_address=0x1000,
         trigger_hits=3,

@@ -4,7 +4,7 @@ import pytest
 from trace_kernel import FakeKernel
 
 from qemu_bridge.errors import UsageError
-from qemu_bridge.trace.recording.places import find_address, find_range, find_root, find_trigger
+from qemu_bridge.trace.recording.places import find_address, find_range, find_roots, find_trigger
 
 KERNEL = FakeKernel()
 
@@ -27,7 +27,7 @@ def test_a_range_has_an_end_or_a_length():
 
 
 def test_a_process_has_a_root():
-    assert find_root(KERNEL, 7) == 0x5000
+    assert find_roots(KERNEL, (7, 7)) == (0x5000, 0x5000)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_process_has_a_root():
         (find_range, "sym:schedule", "is no range"),
         (find_range, "sym:schedule+x", "no number of bytes"),
         (find_range, "sym:do_exit-sym:schedule", "holds nothing"),
-        (find_root, 2, "kernel thread"),
-        (find_root, 99, "no process 99"),
+        (find_roots, (2,), "kernel thread"),
+        (find_roots, (7, 99), "no process 99"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_to_try(find, text, says):
