@@ -57,9 +57,11 @@ class ServedMachine:
     @cached_property
     def dirty_log(self) -> DirtyLog:
         """The log of changed pages."""
-        from ..memory.dirty import DirtyLog, choose_strategy
+        from ..memory.dirty import DirtyLog, Static, choose_strategy
 
-        return DirtyLog(choose_strategy(self.ram, self.backend.pid), self.ram.page_count)
+        is_static = self.backend.is_static
+        strategy = Static(self.ram) if is_static else choose_strategy(self.ram, self.backend.pid)
+        return DirtyLog(strategy, self.ram.page_count)
 
     @property
     def epoch(self) -> int:

@@ -79,6 +79,7 @@ class Questions:
         try:
             found = getattr(self, question)(**arguments)
         except GlassBoxError as error:
+            self._ram.check_size()
             caveats = [caveat for caveat in self._caveats() if caveat not in str(error)]
             if not caveats:
                 raise
@@ -288,7 +289,7 @@ class Questions:
     def _spaces(self, context: OverlayContext) -> list[AddressSpace]:
         """The address spaces of all processes, as far as they can be read."""
         from ..kernel.budget import Budget, OutOfBudgetError
-        from .classes import AddressSpace, owner_of
+        from .classes import PID_LIMIT, AddressSpace, owner_of
         from .overlays.areas import read_mappings
         from .overlays.processes import read_processes
 
@@ -296,7 +297,7 @@ class Questions:
         context.objects.budget = budget = Budget()
         with contextlib.suppress(OutOfBudgetError, NoTypesError):
             for process in read_processes(context, budget):
-                if process.page_table is not None:
+                if process.page_table is not None and process.pid < PID_LIMIT:
                     tables = context.objects.page_tables(PhysicalAddress(process.page_table))
                     areas = read_mappings(context, process.pid, budget)
                     spaces.append(AddressSpace(owner_of(process.pid, process.name), tables, areas))

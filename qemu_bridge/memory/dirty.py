@@ -8,6 +8,7 @@ Strategies that find the pages that changed between two looks; `choose_strategy`
 * ``soft-dirty``: the host kernel marks the page-table entries that QEMU writes through (bit 55 of
   ``/proc/PID/pagemap``, cleared through ``/proc/PID/clear_refs``; Documentation/admin-guide/mm/soft-dirty.rst).
   Exact about writes, no memory, no read of the pages. Many kernels are built without it, so it is probed.
+* ``static``: a capture or an image does not change, so nothing is looked for and none of it is read.
 * ``comparison``: keep a copy of every touched page and compare. Exact about content: a page rewritten with
   the same bytes has not changed. Costs the guest's touched memory once and one read of it a look.
 
@@ -36,6 +37,7 @@ from .ram import GuestRam
 _PAGEMAP_SOFT_DIRTY = np.uint64(1 << 55)
 _CLEAR_SOFT_DIRTY = b"4"
 _COMPARE_PAGES = 4096
+_MAP_NORESERVE = 0x4000  # in `mmap` since Python 3.13
 
 
 class DirtyStrategy(Protocol):
@@ -54,8 +56,11 @@ class Comparison:
 
     def __init__(self, ram: GuestRam) -> None:
         self._ram = ram
-        # Zero pages of an anonymous map cost nothing until a page is copied into them.
-        self._copy = np.frombuffer(mmap.mmap(-1, ram.page_count << PAGE_SHIFT), np.uint64).reshape(-1, PAGE_SIZE // 8)
+        # Zero pages of an anonymous map cost nothing until a page is copied into them, and none are promised: RAM may be
+        # larger than the host's.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+        copy = mmap.mmap(-1, ram.page_count << PAGE_SHIFT, flags)
+        self._copy = np.frombuffer(copy, np.uint64).reshape(-1, PAGE_SIZE // 8)
         self._known = np.zeros(ram.page_count, np.bool_)
 
     def collect(self) -> npt.NDArray[np.int64]:
@@ -71,6 +76,21 @@ class Comparison:
         self._known |= changed
         self._copy[changed] = now[changed]
         return np.flatnonzero(changed)
+
+
+class Static:
+    """RAM that does not change."""
+
+    name = "static"
+
+    def __init__(self, ram: GuestRam) -> None:
+        self._ram = ram
+        self._is_first = True
+
+    def collect(self) -> npt.NDArray[np.int64]:
+        """The touched pages, once."""
+        is_first, self._is_first = self._is_first, False
+        return np.flatnonzero(self._ram.resident_pages()) if is_first else np.zeros(0, np.int64)
 
 
 class Stores:

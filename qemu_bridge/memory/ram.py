@@ -46,11 +46,7 @@ class GuestRam:
                 f"cannot open guest RAM {path} ({error.strerror}); is the machine still running?"
             ) from None
         try:
-            found = os.fstat(self._fd).st_size
-            if found < layout.size:
-                raise MachineGoneError(
-                    f"guest RAM {path} has {found:#x} bytes where {layout.size:#x} are expected; was the file cut short?"
-                )
+            self.check_size()
             self._map = mmap.mmap(self._fd, layout.size, mmap.MAP_SHARED, mmap.PROT_READ)
         except BaseException:
             os.close(self._fd)
@@ -75,6 +71,14 @@ class GuestRam:
     def page_count(self) -> int:
         """Pages of RAM."""
         return self.size >> PAGE_SHIFT
+
+    def check_size(self) -> None:
+        """`MachineGoneError` if the file has become shorter than the RAM: whatever else went wrong, that is why."""
+        found = os.fstat(self._fd).st_size
+        if found < self.size:
+            raise MachineGoneError(
+                f"guest RAM {self.path} has {found:#x} bytes where {self.size:#x} are expected; was the file cut short?"
+            )
 
     def close(self) -> None:
         """Close the file. Views taken from it stay valid until they are collected."""

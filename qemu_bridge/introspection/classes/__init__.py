@@ -6,6 +6,6 @@ without them `classify` makes a coarser map from symbols, page tables and conten
 
 from .builder import PageMapBuilder
 from .content import AddressSpace, classify, mapping_class
-from .owners import KERNEL, NO_OWNER, owner_of
+from .owners import KERNEL, NO_OWNER, PID_LIMIT, owner_of
 
-__all__ = ["KERNEL", "NO_OWNER", "AddressSpace", "PageMapBuilder", "classify", "mapping_class", "owner_of"]
+__all__ = ["KERNEL", "NO_OWNER", "PID_LIMIT", "AddressSpace", "PageMapBuilder", "classify", "mapping_class", "owner_of"]

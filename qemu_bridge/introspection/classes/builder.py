@@ -89,6 +89,8 @@ class PageMapBuilder:
         renamed = self._keys.update(changed)
         self._keys.refresh_paths(complete)
         tasks = self._tasks.tasks()
+        if liars := self._tasks.left_out(tasks):
+            skipped.append(f"{liars} tasks with impossible numbers are left out")
         claimed = (
             self._kernel_pages.update(tasks, skipped),
             self._user_pages.update(self._tasks.spaces(tasks), skipped),

@@ -1,7 +1,7 @@
 """The owners of one machine's pages, and their numbers.
 
 Number 0 means no owner, 1 the kernel, pid + 1 a process; every other owner gets the next free number from 2^24 on and
-keeps it while it exists (pids stay below 2^22: PID_MAX_LIMIT, ``include/linux/threads.h``).
+keeps it while it exists (pids stay below `PID_LIMIT`, ``include/linux/threads.h``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from ...wire.records import Owner
 NO_OWNER = Owner(0, 0, "", "nobody")
 KERNEL = Owner(1, 0, "kernel", "kernel")
 FIRST_NUMBER = 1 << 24
+PID_LIMIT = 1 << 22
+"""No pid is as large (PID_MAX_LIMIT); a guest that says so lies, and numbers of processes must not reach `FIRST_NUMBER`."""
 _MAX_NAME = 1024
 
 

@@ -16,6 +16,7 @@ from ...kernel.columns import KernelColumns, Pages, U64Array
 from ...kernel.symbols.releases import has
 from ...memory.addresses import PAGE_SHIFT, RamOffset
 from ...wire.records import PageClass
+from .owners import PID_LIMIT
 
 MAX_TASKS = 1 << 16
 MAX_AREAS = 1 << 17
@@ -111,6 +112,10 @@ class TaskReader:
         start, end = names.address_of("init_stack"), names.address_of("__end_init_task")
         size = 0 if start is None or end is None else end - start
         return size if size in _STACK_SIZES else _STACK_SIZES[0]
+
+    def left_out(self, tasks: list[Task]) -> int:
+        """How many threads are not among `tasks` because of impossible numbers."""
+        return len(self._threads) - len(tasks)
 
     def tasks(self) -> list[Task]:
         """Every thread, idle ones of the first processor included; the same list as before if nothing has changed."""
@@ -287,13 +292,17 @@ class TaskReader:
 
 
 def _tasks_of(columns: U64Array) -> list[Task]:
-    """Tasks by the columns that `TaskReader` reads of each: two of the name, signal, tgid, pid, flags, mm, stack."""
+    """Tasks by the columns that `TaskReader` reads of each: two of the name, signal, tgid, pid, flags, mm, stack.
+
+    Those whose numbers no task can have are left out.
+    """
     comms = columns[:2].T.tobytes()
     names = [comms[at : at + 16].split(b"\0", 1)[0].decode("utf-8", "replace") for at in range(0, len(comms), 16)]
     tgids, pids, flags, mms, stacks = (column.tolist() for column in columns[3:])
     return [
         Task(tgid, pid, name, 0 if flag & _PF_KTHREAD else mm, stack)
         for tgid, pid, name, flag, mm, stack in zip(tgids, pids, names, flags, mms, stacks, strict=True)
+        if tgid < PID_LIMIT and pid < PID_LIMIT
     ]
 
 

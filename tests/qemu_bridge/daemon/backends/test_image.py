@@ -11,7 +11,7 @@ from support import glassbox, shared_files
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends import image
-from qemu_bridge.errors import GuestError, MachineError, UsageError
+from qemu_bridge.errors import GlassBoxError, GuestError, MachineError, UsageError
 from qemu_bridge.machine import launch
 from qemu_bridge.memory.addresses import GIB, RamLayout
 from qemu_bridge.wire import connection
@@ -49,6 +49,45 @@ def test_a_ram_image_answers_what_reads_ram_and_nothing_else(machine, tmp_path, 
     assert glassbox("peek", "mine", "0x1000000", "64").returncode == 0
     assert glassbox("stop", "mine").returncode == 0
     assert image.exists() and not shared_files("mine")
+
+
+@pytest.mark.guest
+def test_an_image_that_is_cut_short_while_it_is_read_is_said_and_ends_no_daemon(machine, tmp_path, let_go):
+    image = tmp_path / "short.ram"
+    with machine.paused():
+        machine.ram.copy_to(image)
+    assert glassbox("attach", "mine", "--ram", str(image)).returncode == 0
+    with Client.connect("mine") as client:
+        assert client.refresh_page_map() and client.ps()
+        # Pages that the worker has mapped are gone in the middle of its work: the host ends it with SIGBUS.
+        os.truncate(image, 60 << 20)
+        for ask in (
+            client.refresh_page_map,
+            client.ps,
+            lambda: client.identify("0x7000000"),
+            lambda: client.overlay("page-cache"),
+            lambda: client.read_memory([(0x7000000, 16)]),
+            client.status,
+            client.dirty,
+        ):
+            with pytest.raises(GlassBoxError, match="cut short"):
+                ask()
+    assert glassbox("stop", "mine").returncode == 0
+
+
+@pytest.mark.guest
+def test_an_image_larger_than_the_host_is_read_like_any_other(machine, tmp_path, let_go):
+    image = tmp_path / "large.ram"
+    with machine.paused():
+        machine.ram.copy_to(image)
+    os.truncate(image, 512 << 30)
+    assert glassbox("attach", "mine", "--ram", str(image), "--layout", "flat").returncode == 0
+    with Client.connect("mine") as client:
+        assert client.status().ram_bytes == 512 << 30
+        first = client.dirty()
+        assert first.value and not client.dirty(first.epoch).value
+        assert client.ps()
+    assert glassbox("stop", "mine").returncode == 0
 
 
 EVERY_QUESTION = (

@@ -4,12 +4,14 @@ import contextlib
 import os
 import random
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.introspection.classes import PageMapBuilder
+from qemu_bridge.introspection.questions import Questions
 from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.memory.ram import GuestRam
@@ -125,6 +127,37 @@ def test_a_guest_that_lies_about_itself_is_mapped_all_the_same(machine, tmp_path
                 assert len(made.build(Grade.CAPTURE).entries) == len(made.build(Grade.CAPTURE).entries)
             for at, was in reversed(changes):
                 os.pwrite(file.fileno(), was, at)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("number", [1 << 22, (1 << 24) - 1, (1 << 31) - 1, (1 << 32) - 1])
+def test_a_task_of_an_impossible_number_is_left_out_and_takes_no_memory(machine, tmp_path, number):
+    with machine.paused():
+        path = machine.ram.copy_to(tmp_path / "mutant")
+    context = machine.context
+    context.forget()
+    task = next(
+        context.objects.linked(
+            context.objects.address_of("init_task") + context.objects.offset("task_struct", "tasks"),
+            "task_struct",
+            "tasks",
+        )
+    )
+    with GuestRam(path, machine.ram.layout) as ram, path.open("r+b", buffering=0) as file:
+        for field in ("tgid", "pid"):
+            place = ram.layout.to_offset(context.objects.physical(task.at(field)))
+            was = os.pread(file.fileno(), 4, place)
+            os.pwrite(file.fileno(), struct.pack("<I", number), place)
+            questions = Questions(ram, tmp_path / "page-map")
+            tracemalloc.start()
+            answer = questions.refresh_page_map()
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 1 << 30
+            assert any("impossible numbers" in note for note in answer.skipped)
+            assert all(owner.pid < 1 << 22 for owner in answer.value.owners)
+            assert questions.ps() and questions.identify("0x100000", None) and questions.resolve("all", False)
+            os.pwrite(file.fileno(), was, place)
 
 
 def machine_direct(builder):
