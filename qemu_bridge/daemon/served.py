@@ -100,6 +100,6 @@ class ServedMachine:
 
     def reset(self) -> None:
         """Drop all state of the guest before its reset."""
-        self.worker.restart()
+        self.worker.reset()
         self.shell.forget()
         self.state.ready = not self.backend.signals_ready

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
 _QUEUE_TIMEOUT_S = 25.0
+_MOST_RESETS = 4
 
 
 class Worker:
@@ -45,6 +46,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._ended: list[asyncio.subprocess.Process] = []
         self._turn = asyncio.Lock()
+        self._resets = 0
         self.queue_timeout_s = _QUEUE_TIMEOUT_S
 
     async def ask(
@@ -55,7 +57,10 @@ class Worker:
         epoch: int = 0,
         timeout_s: float = QUERY_TIMEOUT_S,
     ) -> tuple[bytes, list[bytes]]:
-        """The answer as (JSON, frames); raises the error that the worker reports, `MachineError` after `timeout_s`."""
+        """The answer as (JSON, frames); raises the error that the worker reports, `MachineError` after `timeout_s`.
+
+        A question that a reset of the guest interrupts is asked again, some times.
+        """
         try:
             await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
         except TimeoutError:
@@ -64,7 +69,7 @@ class Worker:
             ) from None
         try:
             question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
-            reply = await asyncio.wait_for(self._exchange(question), timeout_s)
+            reply = await asyncio.wait_for(self._exchange_despite_resets(operation.name, question), timeout_s)
         except TimeoutError:
             self.restart()
             raise MachineError(
@@ -84,6 +89,18 @@ class Worker:
         if reply.kind:
             raise getattr(errors, reply.kind, MachineError)(reply.message)
         return reply.result, reply.frames
+
+    async def _exchange_despite_resets(self, name: str, question: bytes) -> Reply:
+        for _ in range(_MOST_RESETS):
+            resets = self._resets
+            try:
+                return await self._exchange(question)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                if self._resets == resets:
+                    raise
+        raise MachineError(
+            f"the guest was reset {_MOST_RESETS} times while {name} was answered; does its kernel panic? see its console"
+        )
 
     async def _exchange(self, question: bytes) -> Reply:
         if self._process is not None and self._process.returncode is not None:
@@ -110,6 +127,11 @@ class Worker:
         setup = msgspec.msgpack.encode(self._setup)
         process.stdin.write(LENGTH.pack(len(setup)) + setup)
         return process
+
+    def reset(self) -> None:
+        """The guest was reset: what was made of the old one goes, and with it the answer that is being made."""
+        self._resets += 1
+        self.restart()
 
     def restart(self) -> None:
         """End the process; the next question starts a new one without state of the old guest."""

@@ -156,7 +156,7 @@ class Questions:
         """Every thread group."""
         from .overlays.processes import read_processes
 
-        return self._records(read_processes)
+        return self._records(read_processes, "processes")
 
     def modules(self) -> Answer[tuple[Module, ...]]:
         """The loaded kernel modules."""
@@ -205,9 +205,15 @@ class Questions:
         table = read_overlay(find_overlays().find(overlay), self._context, Budget())
         return self._answer(table, table.skipped)
 
-    def _records(self, read: Callable[[OverlayContext, Budget], Iterable[T]]) -> Answer[tuple[T, ...]]:
-        """The records that `read` gives within a budget; those so far, and a sentence, when that is used up."""
+    def _records(
+        self, read: Callable[[OverlayContext, Budget], Iterable[T]], never_empty: str = ""
+    ) -> Answer[tuple[T, ...]]:
+        """The records that `read` gives within a budget; those so far, and a sentence, when that is used up.
+
+        `never_empty` names records of which every kernel that runs has some.
+        """
         from ..kernel.budget import Budget, OutOfBudgetError
+        from .overlays import note_empty
 
         context, budget, rows, bytes_left = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
         context.objects.budget = budget
@@ -218,6 +224,8 @@ class Questions:
                     if bytes_left < 0:
                         raise OutOfBudgetError("there are too many bytes")
                     rows.append(record)
+            if never_empty and not rows:
+                note_empty(budget, never_empty)
         except OutOfBudgetError as error:
             budget.skipped.append(f"the list exceeded its budget and ends early: {error}")
         except GlassBoxError as error:

@@ -9,7 +9,7 @@ docs/overlays.md says what each shows and how to write one.
 """
 
 from ...wire.records import OverlayInfo, OverlayTable
-from .overlay import BuiltOverlay, Overlay, OverlayContext, each
+from .overlay import BuiltOverlay, Overlay, OverlayContext, each, note_empty
 from .registry import Registry, find_overlays, read_overlay
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "Registry",
     "each",
     "find_overlays",
+    "note_empty",
     "read_overlay",
 ]

@@ -196,4 +196,5 @@ AREAS = BuiltOverlay(
     "Every virtual memory area of every process.",
     ("pid", "start:#x", "end:#x", "permissions", "file_offset:#x", "device", "inode", "path"),
     read_areas,
+    is_never_empty=True,
 )

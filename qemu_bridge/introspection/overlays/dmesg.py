@@ -93,4 +93,4 @@ class _Ring:
         return self._space.read(self._text + start + 8, min(length, text_bytes)).decode("utf-8", "replace")
 
 
-DMESG = BuiltOverlay("dmesg", "The kernel's log.", ("time", "level", "text"), read_messages)
+DMESG = BuiltOverlay("dmesg", "The kernel's log.", ("time", "level", "text"), read_messages, is_never_empty=True)

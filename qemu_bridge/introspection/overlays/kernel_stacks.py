@@ -322,4 +322,5 @@ KERNEL_STACKS = BuiltOverlay(
     "Where sleeping threads are in the kernel, by the return addresses on their stacks.",
     ("pid", "thread_id", "name", "depth", "address:#x", "symbol"),
     read_kernel_stacks,
+    is_never_empty=True,
 )

@@ -114,4 +114,5 @@ MOUNTS = BuiltOverlay(
     "The mounted file systems.",
     ("mount_id", "parent_id", "device", "source", "filesystem", "root", "point", "options"),
     read_mounts,
+    is_never_empty=True,
 )

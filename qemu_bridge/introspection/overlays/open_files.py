@@ -89,4 +89,5 @@ OPEN_FILES = BuiltOverlay(
     "The files that processes have open.",
     ("pid", "descriptor", "access", "flags:#o", "position", "device", "inode", "path"),
     read_open_files,
+    is_never_empty=True,
 )

@@ -106,12 +106,24 @@ class Overlay(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BuiltOverlay:
-    """An overlay made from its four parts."""
+    """An overlay made from its four parts.
+
+    A table that `is_never_empty` of a kernel that runs says so when it is: then the kernel still boots, or is unlike those known.
+    """
 
     name: str
     summary: str
     columns: tuple[str, ...]
     rows: Callable[[OverlayContext, Budget], Iterable[Row]]
+    is_never_empty: bool = False
+
+
+def note_empty(budget: Budget, what: str) -> None:
+    """Note that no row of the table `what` was found, though there must be some; unless a note says already what is missing."""
+    if budget.complete:
+        budget.skip(
+            f"{what}: nothing was found, where a kernel that runs has some; does it still boot, or is its release new?"
+        )
 
 
 def each(items: Iterable[Item], make: Callable[[Item], Result], budget: Budget, what: str) -> Iterator[Result]:

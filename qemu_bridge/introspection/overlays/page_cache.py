@@ -118,4 +118,5 @@ PAGE_CACHE = BuiltOverlay(
     "Files whose pages are in memory.",
     ("filesystem", "device", "inode", "pages", "size", "mapped", "path"),
     read_page_cache,
+    is_never_empty=True,
 )

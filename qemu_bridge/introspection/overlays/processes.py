@@ -191,10 +191,12 @@ PROCESSES = BuiltOverlay(
     "Every process, kernel threads among them.",
     ("pid", "parent_pid", "uid", "state", "thread_count", "resident_pages", "name", "command_line"),
     read_processes,
+    is_never_empty=True,
 )
 THREADS = BuiltOverlay(
     "threads",
     "Every thread of every process.",
     ("pid", "thread_id", "parent_pid", "uid", "state", "cpu", "nice", "started_ns", "task:#x", "name"),
     read_threads,
+    is_never_empty=True,
 )

@@ -29,7 +29,7 @@ from ...host.json_types import JsonValue
 from ...kernel.budget import Budget, OutOfBudgetError, reason_of
 from ...wire.records import OverlayInfo, OverlayTable
 from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
-from .overlay import Overlay, OverlayContext, Row
+from .overlay import Overlay, OverlayContext, Row, note_empty
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,8 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
             if bytes_left < 0:
                 raise OutOfBudgetError("too many bytes")
             rows.append(made)
+        if not rows and getattr(overlay, "is_never_empty", False):
+            note_empty(budget, overlay.name)
     return OverlayTable(overlay.name, overlay.columns, tuple(rows), budget.complete, tuple(budget.skipped))
 
 

@@ -96,4 +96,5 @@ SLABS = BuiltOverlay(
         "cache:#x",
     ),
     read_slabs,
+    is_never_empty=True,
 )

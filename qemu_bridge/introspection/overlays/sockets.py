@@ -326,4 +326,5 @@ SOCKETS = BuiltOverlay(
     "TCP, UDP, raw, UNIX, netlink and packet sockets.",
     ("protocol", "state", "local", "remote", "uid", "inode", "namespace", "pids"),
     read_sockets,
+    is_never_empty=True,
 )

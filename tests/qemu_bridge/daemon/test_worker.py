@@ -9,11 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from qemu_bridge.client import Client
 from qemu_bridge.daemon.worker import Worker
-from qemu_bridge.errors import MachineError, NotBootedError, UsageError
+from qemu_bridge.errors import GlassBoxError, MachineError, NotBootedError, UsageError
 from qemu_bridge.host.tasks import TaskSet
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.launch import launch
 from qemu_bridge.memory.addresses import RamLayout
 from qemu_bridge.wire import messages
+from qemu_bridge.wire.event_records import QmpEvent
 from qemu_bridge.wire.operations import BY_NAME
 
 
@@ -90,6 +94,57 @@ def test_a_worker_that_is_killed_is_replaced(machine, tmp_path):
             await worker.close()
 
     assert asyncio.run(run()).value.build_id
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("resets", [1, 3, 1000])
+def test_a_question_that_resets_interrupt_is_asked_again_and_given_up_in_words(machine, tmp_path, resets):
+    async def run():
+        worker = make(machine, tmp_path)
+        asked = TaskSet().start(ask(worker, "refresh_page_map"), "page map")
+        try:
+            for _ in range(resets):
+                before = worker._process
+                while not asked.done() and (worker._process is None or worker._process is before):
+                    await asyncio.sleep(0.001)
+                if asked.done():
+                    break
+                worker.reset()
+            return await asked
+        finally:
+            await worker.close()
+
+    if resets < 4:
+        assert asyncio.run(run()).value.generation == 1
+    else:
+        with pytest.raises(MachineError, match="was reset 4 times while refresh_page_map"):
+            asyncio.run(run())
+
+
+@pytest.mark.guest
+def test_questions_to_a_guest_that_panics_and_boots_over_and_over_are_answered_or_say_why(image):
+    launch(
+        MachineConfig(
+            name="panics",
+            kernel=image.kernel,
+            initrd=image.initrd,
+            append=f"{image.command_line} rdinit=/none panic=-1",
+        )
+    )
+    with Client.connect("panics") as client:
+        try:
+            resets = 0
+            for event in client.events():
+                resets += isinstance(event, QmpEvent) and event.name == "RESET"
+                try:
+                    found = client.ps()
+                    assert found.value or found.skipped
+                except GlassBoxError as error:
+                    assert "crashed" not in str(error), error
+                if resets == 3:
+                    break
+        finally:
+            client.stop()
 
 
 @pytest.mark.guest

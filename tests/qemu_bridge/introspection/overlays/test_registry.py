@@ -52,6 +52,20 @@ def nothing():
     return SimpleNamespace(objects=SimpleNamespace(budget=None))
 
 
+def test_an_empty_table_of_ours_is_never_silent(nothing):
+    for overlay in find_overlays().overlays.values():
+        silent = read_overlay(dataclasses.replace(overlay, rows=lambda context, budget: ()), nothing, Budget())
+        # A kernel without modules is as good as any other.
+        assert silent.rows == () and silent.complete == (overlay.name == "modules")
+
+
+@pytest.mark.guest
+def test_every_table_of_ours_has_rows_in_a_guest_that_runs(each_machine):
+    for overlay in find_overlays().overlays.values():
+        table = each_machine.client.overlay(overlay.name)
+        assert table.value.rows or overlay.name == "modules", (overlay.name, table.skipped)
+
+
 def test_our_own_come_first_each_with_a_summary():
     registry = find_overlays()
     assert list(registry.overlays) == NAMES and registry.skipped == ()
