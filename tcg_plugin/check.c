@@ -46,6 +46,11 @@ typedef struct {
     unsigned kind;       /* of a finding, or 0 */
 } explanation;
 
+static bool opens_gate(unsigned opcode, unsigned gate)
+{
+    return opcode == (gate == GB_GATE_INT_80 ? 0xcd : gate == GB_GATE_SYSENTER ? 0x0f34 : 0x0f05);
+}
+
 static void explain(explanation *found, const gb_block *block, const gb_ending *ending, const uint32_t *event,
                     uint64_t moved)
 {
@@ -80,10 +85,10 @@ static void explain(explanation *found, const gb_block *block, const gb_ending *
         found->kind = known && ending->opcode != 0x0f22 ? GB_FOUND_PAGE_TABLE : found->kind;
         break;
     case GB_EVENT_SYSCALL:
-        found->kind = known && ending->opcode != 0x0f05 ? GB_FOUND_SYSCALL : found->kind;
+        found->kind = known && !opens_gate(ending->opcode, *event & 0xffff) ? GB_FOUND_SYSCALL : found->kind;
         break;
     case GB_EVENT_SYSRET:
-        found->kind = known && ending->opcode != 0x0f07 ? GB_FOUND_SYSRET : found->kind;
+        found->kind = known && ending->opcode != 0x0f07 && ending->opcode != 0x0f35 ? GB_FOUND_SYSRET : found->kind;
         break;
     case GB_EVENT_BLOCK_END:
         found->kind = known && !(block->flags & GB_BLOCK_MARKED) ? GB_FOUND_END : found->kind;

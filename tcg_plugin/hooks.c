@@ -203,9 +203,10 @@ void on_identity_map_left(unsigned vcpu, void *unused)
     }
 }
 
-void on_syscall(unsigned vcpu, void *type)
+void on_syscall(unsigned vcpu, void *gate_and_type)
 {
-    event_64(&rings[vcpu], (unsigned)(uintptr_t)type, 0, gb_guest_register(GB_RAX));
+    uintptr_t packed = (uintptr_t)gate_and_type;
+    event_64(&rings[vcpu], (uint8_t)packed, (unsigned)(packed >> 8), gb_guest_register(GB_RAX));
 }
 
 void on_exception(unsigned vcpu, void *vector_and_mode)

@@ -115,6 +115,16 @@ REGISTERS = (
 """What an event REGISTERS holds, in its order, 64 bits each."""
 
 
+class Gate(IntEnum):
+    """How a system call enters the kernel: `small` of the events SYSCALL and SYSRET."""
+
+    SYSCALL = 0
+    INT_80 = 1
+    """By a 32-bit program, whose calls have other numbers; it returns with ``iret``, which is no SYSRET."""
+    SYSENTER = 2
+    """By a 32-bit program."""
+
+
 class Stop(IntEnum):
     """Why a window was closed."""
 

@@ -222,8 +222,8 @@ enum {
     GB_EVENT_WINDOW_START = 1, /* 8: time_ns, root, instruction counter (VERIFY), features, scope; small: window */
     GB_EVENT_WINDOW_STOP = 2,  /* 4: time_ns, instruction counter (VERIFY); small: a GB_STOP */
     GB_EVENT_PAGE_TABLE = 3,   /* 2: CR3 that the last instruction of the block before loads (bit 63 cleared) */
-    GB_EVENT_SYSCALL = 4,      /* 2: RAX */
-    GB_EVENT_SYSRET = 5,       /* 2: RAX */
+    GB_EVENT_SYSCALL = 4,      /* 2: RAX; small: a GB_GATE */
+    GB_EVENT_SYSRET = 5,       /* 2: RAX; small: a GB_GATE, never INT_80, which returns with iret */
     GB_EVENT_EXCEPTION = 6,    /* 4: from_pc, error code, 0; small: vector. Comes before the handler's block */
     GB_EVENT_IO_DONE = 7,      /* 2: address of the instruction: the block before was cut in front of it, it ran alone */
     GB_EVENT_BLOCK_END = 8,    /* 0: the block before (GB_BLOCK_MARKED) ran to its end */
@@ -250,6 +250,9 @@ enum {
  * before the first block of a page in a window, after a GAP, after FILTER 1, and whenever the page has moved. The addresses
  * of other blocks are final: once a kernel has left the identity map that it starts in, it runs its code at one address.
  */
+
+/* small of SYSCALL and SYSRET: how the kernel is entered. Numbers of calls by INT_80 and SYSENTER are those of 32-bit programs. */
+enum { GB_GATE_SYSCALL = 0, GB_GATE_INT_80 = 1, GB_GATE_SYSENTER = 2 };
 
 /* small of WINDOW_STOP */
 enum {

@@ -27,8 +27,16 @@ static bool is_wanted(const gb_block *block)
     return in_range && control->scope & scope;
 }
 
+static void hook_call(struct qemu_plugin_insn *insn, uintptr_t type, uintptr_t gate)
+{
+    qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)(gate << 8 | type));
+}
+
 static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
 {
+    if (op.length >= 2 && op.bytes[0] == 0xcd && op.bytes[1] == 0x80) {
+        hook_call(insn, GB_EVENT_SYSCALL, GB_GATE_INT_80);
+    }
     if (op.length < 2 || op.bytes[0] != 0x0f) {
         return;
     }
@@ -37,8 +45,9 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
         uintptr_t source = source_of(op);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
-        uintptr_t type = op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET;
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)type);
+        hook_call(insn, op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET, GB_GATE_SYSCALL);
+    } else if (op.bytes[1] == 0x34 || op.bytes[1] == 0x35) {
+        hook_call(insn, op.bytes[1] == 0x34 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET, GB_GATE_SYSENTER);
     } else if ((op.bytes[1] == 0x01 && op.length > 2 && (modrm >> 3 & 7) == 7 && modrm < 0xc0) ||
                (op.bytes[1] == 0x38 && modrm == 0x82)) {
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);

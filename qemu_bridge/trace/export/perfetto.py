@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tcg_plugin.layout import Event
+from tcg_plugin.layout import Event, Gate
 
 from ..analysis.naming import Naming
 from ..file.frame import Frame
@@ -25,6 +25,8 @@ _BEGIN, _END, _INSTANT = 1, 2, 3
 _SEQUENCE = 1
 _CLEARED = 1
 """SEQ_INCREMENTAL_STATE_CLEARED, which the first packet of a sequence carries."""
+_OF_32_BITS = 1 << 32
+"""Marks the number of a system call by a 32-bit program."""
 _SHOWN = {Event.SYSCALL: _BEGIN, Event.SYSRET: _END, Event.EXCEPTION: _INSTANT}
 
 
@@ -92,6 +94,9 @@ def _packets(trace: TraceReader, vcpu: int, naming: Naming) -> Iterator[bytes]:
                 yield _event(time, own, _BEGIN, naming.process(value) or f"root {value:#x}")
             elif kind == Event.EXCEPTION:
                 yield _event(time, events, _INSTANT, f"exception {value}")
+            elif value & _OF_32_BITS and kind == Event.SYSCALL:
+                # An instant: most return with iret, which no event tells from the end of an interrupt.
+                yield _event(time, events, _INSTANT, f"system call {value & ~_OF_32_BITS} of 32 bits")
             else:
                 # A call that never returned ends where the next begins; what returns to another process began long ago.
                 if is_calling:
@@ -120,7 +125,10 @@ def _changes(frame: Frame, vcpu: int) -> list[tuple[int, int, int]]:
     found = [(at, int(Event.PAGE_TABLE), root) for at, root in roots.items()]
     for kind in _SHOWN:
         for index in events.where(kind).tolist():
-            value = int(events.smalls[index]) if kind == Event.EXCEPTION else events.value(index) & 0xFFFFFFFF
+            small = int(events.smalls[index])
+            value = small if kind == Event.EXCEPTION else events.value(index) & 0xFFFFFFFF
+            if kind == Event.SYSCALL and small != Gate.SYSCALL:
+                value |= _OF_32_BITS
             found.append((int(events.list.at[index]), int(kind), value))
     found.sort(key=lambda change: change[0])
     return found

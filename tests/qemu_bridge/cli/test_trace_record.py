@@ -28,7 +28,7 @@ from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.trace.recording.options import Privilege, RecordOptions
 from qemu_bridge.trace.recording.record import RecordEnd, record_trace
 from qemu_bridge.wire.trace_records import RecordResult
-from tcg_plugin.layout import REGISTERS, Event
+from tcg_plugin.layout import REGISTERS, Event, Gate
 
 pytestmark = pytest.mark.guest
 
@@ -330,6 +330,47 @@ def test_a_recording_of_a_process_ends_when_the_process_does(machine, spinning, 
     assert machine.client.trace_status().state == "disarmed"
     missing = glassbox("trace", machine.name, "-o", str(tmp_path / "gone.gbt"), "--pid", str(spinning[0]))
     assert missing.returncode == 2 and "there is no process" in missing.stderr and not (tmp_path / "gone.gbt").exists()
+    find_sound(path)
+
+
+CALLS_OF_32_BITS = """
+.globl _start
+_start: mov $7, %esi
+again:  mov $20, %eax   # getpid
+        int $0x80
+        dec %esi
+        jnz again
+        mov $1, %eax    # exit
+        xor %ebx, %ebx
+        int $0x80
+"""
+
+
+def test_system_calls_of_a_32_bit_program_are_recorded_as_such(machine, tmp_path):
+    (tmp_path / "calls.S").write_text(CALLS_OF_32_BITS)
+    words = [
+        "gcc",
+        "-m32",
+        "-static",
+        "-nostdlib",
+        "-Wl,--build-id=none",
+        "-o",
+        tmp_path / "calls",
+        tmp_path / "calls.S",
+    ]
+    subprocess.run(words, check=True)
+    install(machine, (tmp_path / "calls").read_bytes(), "/tmp/calls")
+    path = tmp_path / "calls.gbt"
+    with recording(machine, path):
+        machine.exec("/tmp/calls && rm /tmp/calls")
+    numbers = []
+    with TraceReader(path) as trace:
+        for frame in trace.frames():
+            for vcpu in range(trace.vcpus):
+                events = frame.events(vcpu)
+                calls = events.where(Event.SYSCALL)
+                numbers += [events.value(at) for at in calls[events.smalls[calls] == Gate.INT_80].tolist()]
+    assert numbers == [20] * 7 + [1]
     find_sound(path)
 
 
