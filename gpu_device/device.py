@@ -14,6 +14,8 @@ import wgpu
 
 from qemu_bridge.errors import GraphicsError
 
+from . import shutdown as shutdown  # whoever has a device ends it in order
+
 log = logging.getLogger(__name__)
 
 TIMESTAMPS = "timestamp-query"
