@@ -28,15 +28,15 @@ _CHUNK_PAGES = 4096
 
 
 class Change(IntEnum):
-    """How a page changed."""
+    """How the content of a page changed. A page that was never touched holds zeros, so copies with other holes compare alike."""
 
     SAME = 0
     CHANGED = 1
-    """Touched at both moments, with different content."""
+    """It held something at both moments, not the same."""
     APPEARED = 2
-    """Not touched before."""
+    """It held only zeros before."""
     GONE = 3
-    """Touched before, but no longer."""
+    """It holds only zeros now."""
 
 
 def compare(before: Client, after: Client, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
@@ -46,8 +46,8 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
     """
     change = compare_pages(before.ram, after.ram)
     skipped: list[str] = []
+    wanted = np.full(len(change), not target, np.bool_)
     if target:
-        wanted = np.zeros(len(change), np.bool_)
         resolved = after.resolve(target)
         skipped += resolved.skipped
         for row in resolved.value.ranges:
@@ -55,7 +55,7 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
         change[~wanted] = Change.SAME
     earlier, later = before.page_map(complete=True), after.page_map(complete=True)
     was, now = earlier.value, later.value
-    appeared, gone = owners_that_came_and_went(was, now)
+    appeared, gone = owners_that_came_and_went(was, now, wanted)
     difference = MemoryDifference(
         pages=len(change),
         differing_pages=int(np.count_nonzero(change)),
@@ -94,12 +94,29 @@ def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
         )
     was, now = before.resident_pages(), after.resident_pages()
     change = np.zeros(before.page_count, np.uint8)
-    change[now & ~was], change[was & ~now] = Change.APPEARED, Change.GONE
-    both = np.flatnonzero(was & now)
+    there = np.flatnonzero(was | now)
+    for first in range(0, len(there), _CHUNK_PAGES):
+        pages = there[first : first + _CHUNK_PAGES]
+        change[pages] = changes_of(before, after, pages, was[pages], now[pages])
+    return change
+
+
+def changes_of(
+    before: GuestRam,
+    after: GuestRam,
+    pages: npt.NDArray[np.intp],
+    was: npt.NDArray[np.bool_],
+    now: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.uint8]:
+    """The `Change` of each of `pages`; `was` and `now` say which have memory. The others are not read: that would give them some."""
     one, other = (ram.pages().view(np.uint64) for ram in (before, after))
-    for first in range(0, len(both), _CHUNK_PAGES):
-        pages = both[first : first + _CHUNK_PAGES]
-        change[pages[(one[pages] != other[pages]).any(axis=1)]] = Change.CHANGED
+    differs = was ^ now
+    both = np.flatnonzero(was & now)
+    differs[both] = (one[pages[both]] != other[pages[both]]).any(axis=1)
+    had, has = differs & was, differs & now
+    had[had], has[has] = one[pages[had]].any(axis=1), other[pages[has]].any(axis=1)
+    change = np.full(len(pages), Change.SAME, np.uint8)
+    change[had & has], change[has & ~had], change[had & ~has] = Change.CHANGED, Change.APPEARED, Change.GONE
     return change
 
 
@@ -117,11 +134,13 @@ def by_class(change: npt.NDArray[np.uint8], before: PageMap, after: PageMap) -> 
     return tuple(sorted(rows, key=lambda row: -(row.changed + row.appeared + row.gone)))
 
 
-def owners_that_came_and_went(before: PageMap, after: PageMap) -> tuple[list[Owner], list[Owner]]:
-    """(owners of pages only at the second moment, only at the first), those with most pages first."""
+def owners_that_came_and_went(
+    before: PageMap, after: PageMap, wanted: npt.NDArray[np.bool_]
+) -> tuple[list[Owner], list[Owner]]:
+    """(owners of `wanted` pages only at the second moment, only at the first), those with most pages first."""
 
     def known(page_map: PageMap) -> Counter[tuple[str, int, str, str]]:
-        ids, counts = np.unique(page_map.entries["owner_id"], return_counts=True)
+        ids, counts = np.unique(page_map.entries["owner_id"][wanted], return_counts=True)
         pages: Counter[tuple[str, int, str, str]] = Counter()
         for owner_id, count in zip(ids.tolist(), counts.tolist(), strict=True):
             if owner := page_map.owners.get(owner_id):

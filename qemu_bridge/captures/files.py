@@ -84,8 +84,14 @@ def check_ram(folder: Path) -> bool:
     checksum = 0
     with GuestRam(folder / RAM, manifest.layout) as ram:
         for start, end in iter_pieces(ram):
-            checksum = zlib.crc32(ram.view[start:end].data, checksum)
+            checksum = checksum_ram(ram.view[start:end].tobytes(), checksum)
     return checksum == manifest.checksums.get(RAM)
+
+
+def checksum_ram(piece: bytes, checksum: int) -> int:
+    """`checksum`, a CRC-32, continued over a piece of RAM without its pages of zeros, which a copy may keep as holes or not."""
+    pages = np.frombuffer(piece, np.uint64).reshape(-1, PAGE_SIZE // 8)
+    return zlib.crc32(pages[pages.any(axis=1)].data, checksum)
 
 
 def _load_entries(path: Path, page_count: int) -> npt.NDArray[np.void]:
@@ -152,7 +158,8 @@ def file_checksum(path: Path) -> int:
 
 
 def iter_pieces(ram: GuestRam) -> Iterator[tuple[int, int]]:
-    """Yield the touched parts of RAM in pieces of at most `PIECE` bytes: (start, end) file offsets."""
+    """Yield the touched parts of RAM in pieces of whole pages, of at most `PIECE` bytes: (start, end) file offsets."""
     for start, end in ram.resident_runs():
-        for at in range(start, end, PIECE):
+        end = -(-end // PAGE_SIZE) * PAGE_SIZE
+        for at in range(start // PAGE_SIZE * PAGE_SIZE, end, PIECE):
             yield at, min(at + PIECE, end)

@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from ..memory.ram import GuestRam
 from ..wire.capture_names import CONSOLE, MANIFEST, OWNERS, PAGE_MAP, RAM, SYMBOLS
 from ..wire.capture_records import Manifest
 from ..wire.page_map import ENTRY, PageMap
-from .files import FORMAT, VERSION, file_checksum, iter_pieces, read_manifest
+from .files import FORMAT, VERSION, checksum_ram, file_checksum, iter_pieces, read_manifest
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -148,7 +147,7 @@ def _copy_ram(ram: GuestRam, path: Path, progress: Callable[[int, int], None]) -
             # Copied, because the guest may change the page between writing and checksumming.
             piece = ram.view[start:end].tobytes()
             os.pwrite(file.fileno(), piece, start)
-            checksum = zlib.crc32(piece, checksum)
+            checksum = checksum_ram(piece, checksum)
             done += len(piece)
             progress(done, total)
     return checksum

@@ -13,7 +13,7 @@ class Manifest(Record, frozen=True):
         grade: ``paused`` if the guest was paused while RAM was copied, ``live`` if it ran.
         paused_s: how long the guest was paused for it; 0 if it was not, or was paused already.
         regions: (first address, offset in ``ram``, size) of each run of RAM.
-        checksums: CRC-32 of each file but ``ram``, by name; that of ``ram`` leaves out its holes.
+        checksums: CRC-32 of each file but ``ram``, by name; that of ``ram`` leaves out pages of zeros.
     """
 
     name: str

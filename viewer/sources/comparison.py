@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.captures.compare import Change, compare_pages
-from qemu_bridge.memory.addresses import PAGE_SIZE
+from qemu_bridge.captures.compare import changes_of, compare_pages
 from qemu_bridge.memory.ram import GuestRam
 
 from .heat import Pages
@@ -38,19 +37,10 @@ class Comparison:
         pages, touched = pages[inside], touched[inside]
         if not len(pages):
             return pages
-        kinds = np.where(self._was_there[pages], Change.GONE, Change.SAME)
-        kinds[touched & ~self._was_there[pages]] = Change.APPEARED
-        both = touched & self._was_there[pages]
-        was, now = (_words(ram)[pages[both]] for ram in (self._before, self._now))
-        kinds[both] = np.where((was != now).any(axis=1), Change.CHANGED, Change.SAME)
+        kinds = changes_of(self._before, self._now, pages, self._was_there[pages], touched)
         changed: Pages = pages[kinds != self.kinds[pages]]
         self.kinds[pages] = kinds
         return changed
-
-
-def _words(ram: GuestRam) -> npt.NDArray[np.uint64]:
-    whole = len(ram.view) // PAGE_SIZE * PAGE_SIZE
-    return ram.view[:whole].view(np.uint64).reshape(-1, PAGE_SIZE // 8)
 
 
 def with_difference(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -58,8 +59,10 @@ def test_differences_are_counted_by_class_and_what_is_gone_by_what_it_was():
         ClassDifference("slab", 1, 0, 1),
         ClassDifference("shmem", 0, 1, 0),
     )
-    came, went = owners_that_came_and_went(before, after)
+    came, went = owners_that_came_and_went(before, after, np.ones(3, np.bool_))
     assert [owner.name for owner in came] == ["new"] and [owner.name for owner in went] == ["old"]
+    # Of one target: nobody owned its page before, or does now.
+    assert owners_that_came_and_went(before, after, np.array([False, False, True])) == (came, [])
 
 
 @pytest.mark.guest
@@ -71,7 +74,7 @@ def test_compare_says_what_a_program_changed(image, tmp_path):
         where = glassbox("where", "changing", "file:/tmp/news", "--json")
     let_go(tmp_path / "before")
     assert (tmp_path / "before" / capture.RAM).stat().st_blocks * 512 < 0.9 * (128 << 20)
-    assert done.returncode == 0, done
+    assert done.returncode == 1, done  # as of diff
     found = json.loads(done.stdout)
     assert any(owner["name"] == "/tmp/news" for owner in found["owners_appeared"])
     assert any(owner["name"] == "sleep" and owner["kind"] == "process" for owner in found["owners_appeared"])
@@ -80,3 +83,20 @@ def test_compare_says_what_a_program_changed(image, tmp_path):
     news = json.loads(where.stdout)["ranges"]
     pages = {page for row in news for page in range(row["ram_offset"] >> 12, (row["ram_offset"] + row["size"]) >> 12)}
     assert len(pages) == 256 and pages <= differing
+
+
+@pytest.mark.parametrize("sparse", ["always", "never"])
+def test_copies_with_other_holes_compare_alike(sparse, tmp_path):
+    # Page 4 was touched and holds zeros, page 5 never was.
+    pages = {1: b"x", 2: b"x", 4: b"\0"}
+    before, after = _ram(tmp_path / "a", pages), _ram(tmp_path / "b", {**pages, 2: b"\0", 4: b"y", 5: b"z", 6: b"\0"})
+    copies = []
+    for name in ("a", "b"):
+        subprocess.run(["cp", f"--sparse={sparse}", tmp_path / name, tmp_path / f"{name}-copy"], check=True)
+        copies.append(GuestRam(tmp_path / f"{name}-copy", before.layout))
+    assert copies[0].resident_pages().sum() != before.resident_pages().sum()
+    wanted = {2: Change.GONE, 4: Change.APPEARED, 5: Change.APPEARED}
+    for one in (before, copies[0]):
+        for other in (after, copies[1]):
+            assert dict(enumerate(compare_pages(one, other).tolist())) == dict.fromkeys(range(64), 0) | wanted
+    assert not compare_pages(before, copies[0]).any() and not compare_pages(copies[1], after).any()
