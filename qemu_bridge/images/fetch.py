@@ -80,7 +80,7 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
         except (OSError, http.client.HTTPException, ValueError, _WrongContentError) as error:
             reasons.append(f"{url}: {_reason(error)}")
             refused |= isinstance(error, _WrongContentError)
-            _log.info("mirror failed: %s", reasons[-1])
+            progress(f"that failed: {_reason(error)}")
             continue
         if kept:
             write_atomic(kept, content)
