@@ -96,10 +96,10 @@ def _packages() -> str:
     # Folder names are import names, and another distribution may install a `viewer` of its own.
     owners = importlib.metadata.packages_distributions()
     for package in ("qemu_bridge", "viewer", "tcg_plugin"):
-        foreign = set(owners.get(package, ())) - {"glassbox"}
+        foreign = set(owners.get(package, ())) - {"glassbox-qemu"}
         if foreign:
             raise GlassBoxError(
-                f"package {package!r} also comes from {', '.join(foreign)}; install glassbox into an environment of its own"
+                f"package {package!r} also comes from {', '.join(foreign)}; install glassbox-qemu into an environment of its own"
             )
     return "no other distribution installs packages of these names"
 

@@ -43,13 +43,14 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel, pattern):
 
 
 def test_recipes_and_init_travel_along(wheel):
-    data = f"glassbox-{__version__}.data/data/share/glassbox/images/"
+    data = f"glassbox_qemu-{__version__}.data/data/share/glassbox/images/"
     assert {data + path.name for path in (ROOT / "images").iterdir()} <= set(wheel.namelist())
 
 
 def test_the_wheel_brings_the_command_and_nothing_of_the_tests(wheel):
     names = wheel.namelist()
     assert (
-        "glassbox = qemu_bridge.cli:main" in wheel.read(f"glassbox-{__version__}.dist-info/entry_points.txt").decode()
+        "glassbox = qemu_bridge.cli:main"
+        in wheel.read(f"glassbox_qemu-{__version__}.dist-info/entry_points.txt").decode()
     )
     assert not [name for name in names if name.startswith(("tests/", "bench/", "docs/"))]

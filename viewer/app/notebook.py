@@ -37,7 +37,9 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
     try:
         from rendercanvas.jupyter import RenderCanvas, loop
     except ImportError as error:
-        raise UsageError(f"a notebook needs jupyter_rfb ({error}); pip install 'glassbox[notebook]'") from None
+        raise UsageError(
+            f"a notebook needs jupyter_rfb ({error}); in the checkout, pip install '.[notebook]'"
+        ) from None
     source = MachineSource(name, against)
     canvas = RenderCanvas(size=size, update_mode="ondemand", max_fps=30)
     return show_on(canvas, loop, source, size, at)

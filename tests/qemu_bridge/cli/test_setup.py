@@ -72,6 +72,6 @@ def test_what_is_missing_is_named_and_the_other_checks_go_on(error, command, mon
 def test_a_package_of_another_distribution_is_reported(monkeypatch):
     import importlib.metadata
 
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"viewer": ["glassbox", "other"]})
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"viewer": ["glassbox-qemu", "other"]})
     with pytest.raises(GlassBoxError, match="'viewer' also comes from other"):
         CHECKS["packages"]()
