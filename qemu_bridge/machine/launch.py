@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 WaitingDaemon = subprocess.Popen[bytes]
 
+_PATH_VARIABLES = ("GLASSBOX_OVERLAYS", "GLASSBOX_RAM_DIR", "GLASSBOX_SYMBOL_CACHE")
+"""Of the environment: paths that the daemon reads."""
+
 
 @contextlib.contextmanager
 def waiting_daemon() -> Iterator[WaitingDaemon]:
@@ -47,6 +50,8 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
         stdout=subprocess.PIPE,
         start_new_session=True,
         cwd="/",
+        # The daemon lives in another folder; a relative path is meant from here.
+        env=os.environ | {name: os.path.abspath(path) for name in _PATH_VARIABLES if (path := os.environ.get(name))},
     )
     assert daemon.stdin is not None and daemon.stdout is not None
     with daemon.stdin, daemon.stdout:
