@@ -94,10 +94,11 @@ def _view(options: argparse.Namespace) -> None:
 
 def _job(options: argparse.Namespace) -> int:
     from qemu_bridge.host.job import run_job
+    from qemu_bridge.wire.json_text import encode_json
 
     from .job import JOBS
 
-    return run_job(options.operation, JOBS)
+    return run_job(options.operation, JOBS, encode_json)
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {

@@ -2,23 +2,25 @@
 
 The modules import argparse and little else; what a verb needs is imported when it runs, so that the help of all verbs costs little.
 
-Data goes to standard output, messages to standard error. Exit status: 0 done, 1 failed, 2 wrong usage,
-130 interrupted. ``--json`` prints what a table shows as JSON; a stream is one object a line.
+Data goes to standard output, messages to standard error. Exit status: 0 done, 1 failed or no (nothing found, something differs),
+2 wrong usage, 130 interrupted (docs/how-to.md). ``--json`` prints what a table shows as JSON; a stream is one object a line.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 from .. import __version__
-from ..errors import EXIT_FAILED, GlassBoxError
-from .options import Verbs, say
+from ..errors import EXIT_FAILED, EXIT_USAGE, GlassBoxError
+from .options import Verbs, add_talk, bold, complain, set_talk
 
 __all__ = ["TAKE_THE_REST", "main", "make_parser"]
 
@@ -37,6 +39,17 @@ _MODULES = {
     "setup": ("doctor", "completion"),
 }
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
+_GROUPS = {
+    "machines": ("run", "start", "attach", "status", "pause", "resume", "stop", "console", "exec", "events", "qmp"),
+    "names in RAM": ("ps", "maps", "modules", "sym", "overlay"),
+    "memory": ("identify", "resolve", "targets", "peek", "find", "dirty"),
+    "moments": ("capture", "compare"),
+    "pictures": ("view", "snap", "record-video"),
+    "execution": ("trace",),
+    "setting up": ("image", "doctor", "completion", "call"),
+}
+"""The verbs as the help groups them."""
+_WIDTH = 80
 _INTERRUPTED = 130
 TAKE_THE_REST = ("start", "run", "exec")
 """Verbs that pass on the arguments after "--"."""
@@ -44,17 +57,68 @@ TAKE_THE_REST = ("start", "run", "exec")
 
 def make_parser(verb: str = "") -> argparse.ArgumentParser:
     """The parser of the whole command line, from which shell completion and docs are made; of one `verb` if it is given."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="glassbox",
         description="See a running Linux guest's memory from outside: every page named, live, in 3D.",
         epilog="Start with 'glassbox run'. Every other verb reads 'glassbox VERB NAME ...', NAME being a running machine\nor the folder of a capture.",
     )
     parser.add_argument("--version", action="version", version=f"glassbox {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    add_talk(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser)
     for name, its_verbs in _MODULES.items():
         if verb in its_verbs or not any(verb in each for each in _MODULES.values()):
             cast(_Module, importlib.import_module(f".{name}", __name__)).add_verbs(verbs)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """The parser of all verbs, whose help groups them."""
+
+    def format_help(self) -> str:
+        return "\n".join([*_overview(), "", *_verb_summaries(self), *_OPTIONS, ""])
+
+
+_OPTIONS = (
+    "-q says errors only, -v more. 'glassbox VERB --help' says what a verb takes.",
+    "NAME is a running machine or the folder of a capture.",
+)
+
+
+def _overview() -> list[str]:
+    return [
+        "usage: glassbox [-q | -v] VERB [NAME] ...",
+        "",
+        "See a running Linux guest's memory from outside: every page named, live, in 3D.",
+        "'glassbox run' boots one and draws it.",
+    ]
+
+
+def _verb_summaries(parser: argparse.ArgumentParser) -> Iterator[str]:
+    actions = next(action for action in parser._actions if action.dest == "verb")
+    parsers = cast(dict[str, argparse.ArgumentParser], actions.choices)
+    for title, verbs in _GROUPS.items():
+        yield bold(title, sys.stdout)
+        for verb in verbs:
+            summary = parsers[verb].description if verb in parsers else ""
+            yield textwrap.fill(summary or "", _WIDTH, initial_indent=f"  {verb:14}", subsequent_indent=" " * 16)
+        yield ""
+
+
+def _short_help() -> str:
+    """What ``glassbox`` alone says."""
+    groups = [
+        textwrap.fill(", ".join(verbs), _WIDTH, initial_indent=f"  {title:14}", subsequent_indent=" " * 16)
+        for title, verbs in _GROUPS.items()
+    ]
+    return "\n".join([*_overview(), "", *groups, "", "'glassbox --help' says what each does."])
+
+
+def _complain_of_verb(word: str) -> int:
+    known = [verb for verbs in _GROUPS.values() for verb in verbs]
+    close = difflib.get_close_matches(word, known, 3) or [verb for verb in known if verb.startswith(word)]
+    hint = f"did you mean {' or '.join(close)}?" if close else "'glassbox --help' lists them"
+    complain(f"there is no verb {word!r}; {hint}")
+    return EXIT_USAGE
 
 
 class _Module(Protocol):
@@ -75,12 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A guest's file may have any name; characters that the terminal cannot encode must not raise.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if not words:
+        print(_short_help())
+        return 0
+    verb = next((word for word in words if word not in ("-q", "-v", "--quiet", "--verbose")), "")
+    if not verb.startswith("-") and not any(verb in verbs for verbs in _MODULES.values()):
+        return _complain_of_verb(verb)
     # Everything after a lone "--" goes to QEMU or to the guest unparsed.
-    split = words.index("--") if "--" in words and words[0] in TAKE_THE_REST else len(words)
-    verb = words[0] if words else ""
+    split = words.index("--") if "--" in words and verb in TAKE_THE_REST else len(words)
     # The script of a shell's completion is made from all verbs.
     parser = make_parser("" if verb == "completion" else verb)
     options = parser.parse_args(_spell_out(words[:split]))
+    set_talk(options)
     options.parser = parser
     options.rest = words[split + 1 :]
     try:
@@ -88,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except GlassBoxError as error:
-        say(str(error))
+        complain(str(error))
         return error.exit_status
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -98,5 +168,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         # A file or folder of the user's, such as an output path that is not writable.
-        print(f"glassbox: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         return EXIT_FAILED

@@ -18,8 +18,8 @@ from .options import (
     add_verb,
     connect,
     end_tidily,
-    format_table,
     print_json,
+    print_table,
     printable,
     say,
     say_skipped,
@@ -44,9 +44,7 @@ def add_verbs(verbs: Verbs) -> None:
     for name, what in (("before", "the earlier moment"), ("after", "the later one")):
         parser.add_argument(name, metavar=name.upper(), help=f"{what}: a capture's folder or a running machine")
     parser.add_argument("--pages", action="store_true", help="list the ranges that differ")
-    parser.add_argument(
-        "--target", metavar="TARGET", default="", help="only memory of this target (see docs/targets.md)"
-    )
+    parser.add_argument("--target", metavar="TARGET", default="", help="only memory of this target (docs/targets.md)")
     add_json(parser)
 
 
@@ -68,7 +66,7 @@ def capture(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Show which memory differs between two moments, by class and owner; exit status 1 when none does."""
+    """Show which memory differs between two moments, by class and owner; exit status 1 if any does."""
     # Imported here: most verbs start sooner without NumPy.
     from ..captures.compare import compare as compare_machines
     from ..client import Client
@@ -82,10 +80,10 @@ def compare(options: argparse.Namespace) -> int:
         print_json(found)
     elif options.pages:
         cells = [[f"{run.first:#014x}", f"{run.last:#014x}", run.pages, run.change] for run in found.ranges]
-        print("\n".join(format_table(cells, ("first", "last", "pages", "change"))))
+        print_table(cells, ("first", "last", "pages", "change"))
     else:
         counts = [[row.page_class, row.changed, row.appeared, row.gone] for row in found.classes]
-        print("\n".join(format_table(counts, ("class", "changed", "appeared", "gone"))))
+        print_table(counts, ("class", "changed", "appeared", "gone"))
         for verb, owners in (("appeared", found.owners_appeared), ("gone", found.owners_gone)):
             for owner in owners[:_SHOWN_OWNERS]:
                 print(f"{verb}: {_describe(owner)}")
@@ -93,7 +91,7 @@ def compare(options: argparse.Namespace) -> int:
                 say(f"and {len(owners) - _SHOWN_OWNERS} more that {verb}; --json lists them")
     say_skipped(answer)
     say(f"{found.differing_pages} of {found.pages} pages differ")
-    return 0 if found.differing_pages else 1
+    return 1 if found.differing_pages else 0
 
 
 def _describe(owner: Owner) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, MachineGoneError, UsageError
 from ..machine.choices import ACCELERATORS, MACHINES
-from ..memory.addresses import parse_size
-from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_rows, say
+from ..memory.addresses import format_size, parse_size
+from .options import Verbs, add_json, add_name, add_verb, complain, connect, print_json, print_rows, print_table, say
 from .trace_boot import start_recorder
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "machine", "vcpus"),
     *("ram_bytes", "touched_bytes", "uptime_s", "qemu_pid"),
 )
+STATUS_HEADINGS = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram", "touched", "uptime", "pid")
 _STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
+_KILLED = (124, 137, 143)
+"""Exit statuses of a command that ``timeout`` ended: its own, and those of its signals."""
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -127,8 +130,12 @@ def start(options: argparse.Namespace) -> None:
     if options.wait:
         from ..client import Client
 
-        with Client.connect(config.name) as client:
-            client.wait_ready()
+        try:
+            with Client.connect(config.name) as client:
+                client.wait_ready()
+        except KeyboardInterrupt:
+            complain(f"{config.name} runs on; 'glassbox stop {config.name}' ends it")
+            raise
     print(config.name)
 
 
@@ -153,7 +160,18 @@ def status(options: argparse.Namespace) -> None:
             except MachineError as error:
                 say(str(error))
                 rows.append(dict.fromkeys(STATUS_COLUMNS) | {"name": each.name, "runstate": "no answer"})
-    print_rows(rows, STATUS_COLUMNS, options.json)
+    if options.json:
+        print_rows(rows, STATUS_COLUMNS, as_json=True)
+    else:
+        print_table([_status_cells(row) for row in rows], STATUS_HEADINGS)
+
+
+def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
+    if isinstance(row, dict):
+        return [row["name"], row["runstate"], *[None] * (len(STATUS_HEADINGS) - 2)]
+    sizes = [format_size(size >> 20 << 20) for size in (row.ram_bytes, row.touched_bytes)]
+    state = (row.name, row.runstate, "yes" if row.ready else "no", row.image, row.machine, row.vcpus)
+    return [*state, *sizes, f"{row.uptime_s:.0f} s", row.qemu_pid]
 
 
 def _status_lines(status: Status) -> Iterator[str]:
@@ -206,14 +224,21 @@ def console(options: argparse.Namespace) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Run a command as root in the guest; print its output and return its exit status."""
+    """Run a command as root in the guest; print its output, errors among it, and return its exit status.
+
+    A guest has one stream for both, as on a terminal.
+    """
     words = [*_take_timeout(options), *options.rest]
     if not words:
         raise UsageError("no command to run; put it after the name, as in 'glassbox exec demo uname -a'")
     with connect(options) as client:
+        begun = time.monotonic()
         result = client.exec(words if len(words) > 1 else words[0], options.timeout)
+        took_s = time.monotonic() - begun
     sys.stdout.buffer.write(result.output)
     sys.stdout.flush()
+    if result.exit_status in _KILLED and took_s >= options.timeout:
+        complain(f"the command was killed after {options.timeout:g} s; give --timeout more")
     return result.exit_status
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from ..errors import UsageError
-from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset, parse_address, parse_size
+from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset, format_address, parse_address, parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
 
 _ROW = 16
@@ -55,7 +55,7 @@ def peek(options: argparse.Namespace) -> None:
     if options.raw:
         sys.stdout.buffer.write(content)
     elif options.json:
-        print_json({"physical": physical, "length": length, "hex": content.hex()})
+        print_json({"physical": format_address(physical), "length": length, "hex": content.hex()})
     else:
         print("\n".join(hex_dump(physical, content)))
 
@@ -71,7 +71,7 @@ def find(options: argparse.Namespace) -> int:
         for offset in ram.find(pattern, options.limit):
             physical = ram.layout.to_physical(offset)
             around = bytes(ram.view[offset : offset + _CONTEXT])
-            rows.append({"physical": physical, "hex": around.hex()})
+            rows.append({"physical": format_address(physical), "hex": around.hex()})
             if not options.json:
                 print(f"{physical:#014x}  {_printable(around)}", flush=True)
     if options.json:
@@ -91,7 +91,7 @@ def dirty(options: argparse.Namespace) -> None:
     epoch = changed.epoch
     spans = [(layout.to_physical(RamOffset(first * PAGE_SIZE)), (end - first) * PAGE_SIZE) for first, end in changed]
     if options.json:
-        print_json({"epoch": epoch, "ranges": spans})
+        print_json({"epoch": epoch, "ranges": [(format_address(physical), size) for physical, size in spans]})
         return
     for physical, size in spans:
         print(f"{physical:#014x}  {size >> 10} KiB")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
+import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..host.printable import printable as printable
 from ..host.printable import printable_lines
@@ -24,6 +28,9 @@ COMPLETE_TARGET = "_glassbox_targets"
 
 COMPLETE_OVERLAY, COMPLETE_PID, COMPLETE_SYMBOL = "_glassbox_overlays", "_glassbox_pids", "_glassbox_symbols"
 """The shell functions that complete an overlay, a process and a symbol of the machine named before it."""
+
+_LEAST_WIDTH, _BETWEEN = 6, 2
+_NUMBER = re.compile(r"-|-?[0-9.]+|0x[0-9a-f]+").fullmatch
 
 Function = Callable[[argparse.Namespace], int | None]
 
@@ -47,7 +54,25 @@ def add_verb(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(function=function)
+    add_talk(parser)
     return parser
+
+
+def add_talk(parser: argparse.ArgumentParser) -> None:
+    """The flags ``-q`` and ``-v``, which work before and behind the verb."""
+    talk = parser.add_mutually_exclusive_group()
+    talk.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="say errors only")
+    talk.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say what is done")
+
+
+def set_talk(options: argparse.Namespace) -> None:
+    """Let `say` and the library's log say as much as the flags of `add_talk` ask for."""
+    quiet = getattr(options, "quiet", False)
+    for log in (_talk, logging.getLogger("qemu_bridge")):
+        log.setLevel(logging.ERROR if quiet else logging.INFO)
+    if getattr(options, "verbose", False):
+        logging.basicConfig(format="glassbox: %(name)s: %(message)s", level=logging.WARNING)
+        logging.getLogger("qemu_bridge").setLevel(logging.DEBUG)
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +96,39 @@ def connect(options: argparse.Namespace) -> Client:
     return Client.connect(options.name)
 
 
+_talk = logging.getLogger("glassbox")
+_talk.setLevel(logging.INFO)
+
+
 def say(message: str) -> None:
-    """Print one line to standard error; text of a guest or a capture cannot send control sequences to the terminal."""
-    print(f"glassbox: {printable_lines(message)}", file=sys.stderr, flush=True)
+    """Print one line to standard error, unless ``-q`` is given.
+
+    Text of a guest or a capture cannot send control sequences to the terminal.
+    """
+    if _talk.isEnabledFor(logging.INFO):
+        _print_message(message, "glassbox:")
+
+
+def complain(message: str) -> None:
+    """Print an error, or what is left out of an answer, to standard error, whatever the flags are."""
+    _print_message(message, _styled("glassbox:", _RED, sys.stderr))
+
+
+def _print_message(message: str, mark: str) -> None:
+    print(f"{mark} {printable_lines(message)}", file=sys.stderr, flush=True)
+
+
+_BOLD, _RED = "1", "1;31"
+
+
+def bold(text: str, stream: TextIO) -> str:
+    """`text` in bold, where `stream` is a terminal and ``NO_COLOR`` is not set (no-color.org)."""
+    return _styled(text, _BOLD, stream)
+
+
+def _styled(text: str, style: str, stream: TextIO) -> str:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in (None, "", "dumb") or not stream.isatty()
+    return text if plain else f"\x1b[{style}m{text}\x1b[0m"
 
 
 def end_tidily() -> None:
@@ -86,14 +141,16 @@ def end_tidily() -> None:
 def say_skipped(answer: Answer[Any]) -> None:
     """Print what an answer leaves out, if anything."""
     for sentence in answer.skipped:
-        say(f"incomplete: {sentence}")
+        complain(f"incomplete: {sentence}")
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
     """Print a record, or any JSON value, as JSON; indented on a terminal."""
     import msgspec
 
-    text = msgspec.json.encode(value, enc_hook=_bytes_to_hex)
+    from ..wire.json_text import encode_json
+
+    text = encode_json(value, _bytes_to_hex)
     print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
 
 
@@ -109,17 +166,31 @@ def print_rows(rows: Iterable[Any], columns: Sequence[str], as_json: bool) -> No
         print_json(list(rows))
         return
     cells = [[row[column] if isinstance(row, dict) else getattr(row, column) for column in columns] for row in rows]
-    print("\n".join(format_table(cells, columns)))
+    print_table(cells, columns)
 
 
-def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> list[str]:
-    """Lines of a table under upper-case headings; numbers are aligned right, the last column is never padded."""
+def print_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+    """Print `format_table`: on a terminal as wide as that, its headings in bold; elsewhere nothing is cut."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    heading, *lines = format_table(rows, columns, width)
+    print("\n".join([bold(heading, sys.stdout), *lines]))
+
+
+def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str], most_width: int | None = None) -> list[str]:
+    """Lines of a table under upper-case headings; numbers are aligned right, the last column is never padded.
+
+    With `most_width` the widest texts are cut, with an ellipsis, until a line has at most so many characters.
+    """
     cells = [
         [heading.upper().replace("_", " ") for heading in columns],
         *([_cell(value) for value in row] for row in rows),
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     right = [all(isinstance(row[column], int) for row in rows) for column in range(len(columns))]
+    if most_width is not None:
+        fixed = [all(map(_NUMBER, (line[column] for line in cells[1:]))) for column in range(len(columns))]
+        widths = _fit(widths, [not is_number for is_number in fixed], most_width)
+        cells = [[_cut(cell, width) for cell, width in zip(line, widths, strict=True)] for line in cells]
     lines = []
     for line in cells:
         padded = [
@@ -128,6 +199,21 @@ def format_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> list[
         ]
         lines.append("  ".join(padded).rstrip())
     return lines
+
+
+def _fit(widths: list[int], can_shrink: list[bool], most_width: int) -> list[int]:
+    """`widths` with the largest of those that can shrink made smaller, down to `_LEAST_WIDTH`, until their line fits."""
+    widths = list(widths)
+    while sum(widths) + _BETWEEN * (len(widths) - 1) > most_width:
+        able = [n for n, width in enumerate(widths) if can_shrink[n] and width > _LEAST_WIDTH]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 1] + "…"
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  # any field of a record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..errors import EXIT_FAILED
 from .options import (
     COMPLETE_OVERLAY,
     Verbs,
@@ -12,9 +13,9 @@ from .options import (
     add_name,
     add_verb,
     connect,
-    format_table,
     print_json,
     print_rows,
+    print_table,
     say_skipped,
 )
 
@@ -34,7 +35,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
 
 
-def overlay(options: argparse.Namespace) -> None:
+def overlay(options: argparse.Namespace) -> int:
     """Show a table of kernel state read from the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
     import msgspec
 
@@ -46,22 +47,24 @@ def overlay(options: argparse.Namespace) -> None:
             else:
                 print_rows(found, ("name", "origin", "summary"), as_json=False)
             say_skipped(found)
-            return
+            return 0
         answer = client.overlay(options.overlay)
     table = answer.value
     if options.json:
         print_json(msgspec.structs.replace(table, skipped=answer.skipped))
     else:
-        print("\n".join(format_columns(list(table.rows), table.columns)))
+        print_table(*format_columns(list(table.rows), table.columns))
     say_skipped(answer)
+    # A table that lacks some rows is an answer; one without any, because it failed, is not.
+    return EXIT_FAILED if answer.skipped and not table.rows else 0
 
 
-def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[str]:
-    """Lines of a table; a column is a field's name, optionally with a colon and a format."""
+def format_columns(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> tuple[list[list[Any]], list[str]]:
+    """(cells, headings) of a table; a column is a field's name, optionally with a colon and a format."""
     names = [column.partition(":")[0] for column in columns]
     formats = [column.partition(":")[2] for column in columns]
     cells = [[_cell(row[name], how) for name, how in zip(names, formats, strict=True)] for row in rows]
-    return format_table(cells, names)
+    return cells, names
 
 
 def _cell(value: Any, how: str) -> Any:  # noqa: ANN401  # any field of a record

@@ -18,7 +18,7 @@ from viewer.parser import add_arguments, spell
 from ..errors import BusyNameError, GlassBoxError
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
-from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, say
+from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, print_table, say
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -82,15 +82,14 @@ def run(options: argparse.Namespace) -> int:
     connection.prune()
     options.output.mkdir(parents=True, exist_ok=True)
     with _machine(options) as client:
-        table = "\n".join(
-            format_table([[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.ps()], PROCESS_COLUMNS)
-        )
-        print(table, flush=True)
+        cells = [[getattr(row, column) for column in PROCESS_COLUMNS] for row in client.ps()]
+        print_table(cells, PROCESS_COLUMNS)
+        sys.stdout.flush()
         if not options.no_window and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             say("close the window (q) to end the machine")
             return _viewer(["view", client.name])
         processes, png = options.output / "processes.txt", options.output / "memory.png"
-        processes.write_text(table + "\n")
+        processes.write_text("\n".join(format_table(cells, PROCESS_COLUMNS)) + "\n")
         exit_status = _viewer(["snap", client.name, "-o", str(png)])
     if exit_status == 0:
         say(f"its memory: {png}")

@@ -14,8 +14,8 @@ from .options import (
     add_name,
     add_verb,
     connect,
-    format_table,
     print_json,
+    print_table,
     printable,
     say,
     say_skipped,
@@ -70,7 +70,7 @@ def resolve(options: argparse.Namespace) -> int:
     if options.json:
         print_json(memory)
     elif memory.ranges:
-        print("\n".join(describe_memory(memory, options.pages)))
+        print_table(*describe_memory(memory, options.pages))
     if not options.json:
         size = f"{memory.total_bytes >> 10} KiB" if memory.total_bytes % 1024 == 0 else f"{memory.total_bytes} bytes"
         ranges = "1 range" if len(memory.ranges) == 1 else f"{len(memory.ranges)} ranges"
@@ -117,15 +117,15 @@ def describe_place(place: Place) -> Iterator[str]:
             yield f"{label:9} {printable(fact).rstrip()}"
 
 
-def describe_memory(memory: TargetMemory, by_page: bool) -> list[str]:
-    """Lines of a table of ranges; of pages also the owners."""
+def describe_memory(memory: TargetMemory, by_page: bool) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """(cells, headings) of a table of ranges; of pages also the owners."""
 
     def cells(row: TargetRange) -> tuple[str, ...]:
         whole = (f"{row.physical:#014x}", f"{row.physical + row.size - 1:#014x}", format_size(row.size), row.page_class)
         return (*whole, row.owner) if by_page else whole
 
     columns = ("first", "last", "size", "class", *(["owner"] if by_page else []))
-    return format_table([cells(row) for row in memory.ranges], columns)
+    return [cells(row) for row in memory.ranges], columns
 
 
 def _class_line(place: Place) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..memory.addresses import format_address
 from .options import Verbs, add_json, add_verb, print_json, printable, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
     from ..trace.analysis.check import Report
     from ..trace.analysis.info import TraceMetadata
+    from ..trace.analysis.show import Line
 
 # Trace readers load NumPy, so the verbs import them: the parser of all other verbs must not wait for it.
 
@@ -140,12 +142,16 @@ def show(options: argparse.Namespace) -> None:
         symbol = naming.during(trace.info.about).symbol
         lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
         if options.json:
-            print_json([dataclasses.asdict(line) for line in lines])
+            print_json([_as_json(line) for line in lines])
             return
         for line in lines:
             mark = " " if line.kind == "instruction" else "*"
             text = f"{line.instruction:12} {line.root:9x} {line.ring} {line.address:16x} {mark}{line.text}"
             print(printable(f"{text:76} {line.symbol}".rstrip()))
+
+
+def _as_json(line: Line) -> dict[str, object]:
+    return dataclasses.asdict(line) | {"address": format_address(line.address), "root": format_address(line.root)}
 
 
 def diff(options: argparse.Namespace) -> int:

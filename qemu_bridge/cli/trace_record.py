@@ -142,11 +142,23 @@ def interruptible() -> Iterator[threading.Event]:
 
 def describe(progress: Progress) -> str:
     """The progress of a recording, as a line of text."""
-    rate = progress.instructions / max(progress.seconds, 1e-9) / 1e6
-    return (
-        f"{progress.instructions / 1e6:.1f} M instructions, {rate:.0f} M/s, {progress.file_bytes / 1e6:.1f} MB, "
-        f"{progress.waits} waits ({progress.wait_s:.2f} s), {progress.lost_chunks} chunks dropped"
-    )
+    rate = progress.instructions / max(progress.seconds, 1e-9)
+    parts = [
+        f"{_scaled(progress.instructions)} instructions",
+        f"{_scaled(rate)}/s",
+        f"{_scaled(progress.file_bytes)}B",
+        f"{progress.waits} waits ({progress.wait_s:.2f} s)" if progress.waits else "",
+        f"{progress.lost_chunks} chunks dropped" if progress.lost_chunks else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _scaled(count: float) -> str:
+    """Three digits of a number and its unit: ``12.3 M``, ``950 ``."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} "
 
 
 def _show(progress: Progress) -> None:

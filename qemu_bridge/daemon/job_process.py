@@ -13,6 +13,7 @@ from ..client import Client
 from ..errors import UsageError
 from ..host.job import Job, JobRequest, absolute_path, machine_or_path, main
 from ..wire.capture_records import Manifest, MemoryDifference
+from ..wire.json_text import encode_json
 from ..wire.messages import decode_arguments
 from ..wire.operations import Operations
 from ..wire.records import Answer
@@ -77,4 +78,4 @@ def trace_top(job: Job, request: JobRequest) -> TopResult:
 JOBS = {"capture": capture, "compare": compare, "trace_record": trace_record, "trace_top": trace_top}
 
 if __name__ == "__main__":
-    sys.exit(main(JOBS))
+    sys.exit(main(JOBS, encode_json))

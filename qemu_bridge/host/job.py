@@ -105,15 +105,20 @@ class Job:
         return self._requests.readline().strip() == b"true"
 
 
-def run_job(name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
-    """Run the job `name`, one of `functions`; return the exit status. SIGTERM cancels it as Ctrl-C does."""
+def run_job(
+    name: str, functions: Mapping[str, Callable[[Job, JobRequest], Any]], encode: Callable[[Any], bytes]
+) -> int:
+    """Run the job `name`, one of `functions`; return the exit status. SIGTERM cancels it as Ctrl-C does.
+
+    `encode` gives the JSON of a result.
+    """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     job = Job()
     try:
         result = functions[name](job, job.read_request())
-        job.send(JobMessage(ok=True, result=msgspec.Raw(msgspec.json.encode(result))))
+        job.send(JobMessage(ok=True, result=msgspec.Raw(encode(result))))
         return 0
     except GlassBoxError as error:
         job.send(JobMessage(ok=False, kind=type(error).__name__, message=str(error)))
@@ -140,6 +145,6 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main(functions: Mapping[str, Callable[[Job, JobRequest], Any]]) -> int:
-    """Run the job that the command line names."""
-    return run_job(sys.argv[-1], functions)
+def main(functions: Mapping[str, Callable[[Job, JobRequest], Any]], encode: Callable[[Any], bytes]) -> int:
+    """Run the job that the command line names, as `run_job` does."""
+    return run_job(sys.argv[-1], functions, encode)

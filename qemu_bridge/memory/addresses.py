@@ -60,6 +60,11 @@ def parse_address(text: str) -> int:
         raise UsageError(f"{text!r} is not an address; write it as 0x1f000, 126976 or 124K") from None
 
 
+def format_address(address: int) -> str:
+    """An address as messages and JSON have it: ``0x1f000``."""
+    return f"{address:#x}"
+
+
 def format_size(size_bytes: int) -> str:
     """`size_bytes` in the largest binary unit that keeps it whole: ``128 MiB``."""
     for shift, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):

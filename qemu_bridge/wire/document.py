@@ -20,8 +20,9 @@ from typing import Any
 import msgspec
 
 from .event_records import AnyEvent
+from .json_text import is_address
 from .operations import BY_NAME, Operation, iter_operations
-from .records import Answer, Blob, PageClass
+from .records import ADDRESS_PATTERN, Answer, Blob, PageClass
 
 _PART = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -45,7 +46,7 @@ def operations_table() -> str:
 def records_list() -> str:
     """Every record of results, arguments and events: its fields, their types and meaning."""
     parts = []
-    for kind in sorted(_all_records(), key=lambda kind: kind.__name__):
+    for kind in sorted(all_records(), key=lambda kind: kind.__name__):
         if issubclass(kind, Enum):
             values = ", ".join(f"`{json.dumps(member.value)}`" for member in kind)
             parts.append(f"**`{kind.__name__}`**: {_first_paragraph(kind.__doc__ or '')} One of {values}.\n")
@@ -75,14 +76,31 @@ def schemas() -> dict[str, dict[str, Any]]:
     """JSON schemas of the arguments and the result of each operation, by its name."""
     return {
         name: {
-            "arguments": msgspec.json.schema(row.arguments),
-            "result": msgspec.json.schema(row.result, schema_hook=_blob_schema),
+            "arguments": _schema(row.arguments),
+            "result": _schema(row.result),
             "permission": row.permission.value,
             "cost": row.cost.value,
             "description": row.doc.strip(),
         }
         for name, row in BY_NAME.items()
     }
+
+
+def _schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # a type expression
+    schema = msgspec.json.schema(kind, schema_hook=_blob_schema)
+    _mark_addresses(schema)
+    return schema
+
+
+def _mark_addresses(part: object) -> None:
+    """An address is an integer to msgspec, which knows its pattern only; in JSON it is a string."""
+    if isinstance(part, dict):
+        if part.get("pattern") == ADDRESS_PATTERN:
+            part["type"] = "string"
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            _mark_addresses(one)
 
 
 def _blob_schema(kind: type) -> dict[str, Any]:
@@ -100,7 +118,7 @@ def _argument(row: Operation[..., Any], field: msgspec.structs.FieldInfo) -> str
     return text + (" (all by default)" if is_record else f" = `{json.dumps(field.default)}`")
 
 
-def _all_records() -> set[Any]:
+def all_records() -> set[Any]:
     """All records and enumerations reachable from results, arguments and events."""
     found: set[Any] = set()
     waiting: list[Any] = [AnyEvent]
@@ -130,6 +148,8 @@ def _type_name(kind: Any) -> str:  # noqa: ANN401  # a type expression
         return " | ".join(map(_type_name, inner))
     if origin is tuple:
         return f"[{_type_name(inner[0])}, …]" if inner[-1] is ... else f"[{', '.join(map(_type_name, inner))}]"
+    if is_address(kind):
+        return "address"
     if origin is list:
         return f"[{_type_name(inner[0])}, …]"
     if origin is dict:

@@ -2,7 +2,7 @@
 
 The daemon, its worker and all clients use the same functions::
 
-    {"protocol": 2, "id": 7, "operation": "maps", "arguments": {"pid": 1}}
+    {"protocol": 3, "id": 7, "operation": "maps", "arguments": {"pid": 1}}
     {"id": 7, "ok": true, "result": {"value": [...], "grade": "live", "epoch": 0, "skipped": [], "elapsed_s": 0.004}}
     {"id": 7, "ok": false, "error": {"kind": "UsageError", "message": "..."}}
 """
@@ -15,6 +15,7 @@ import msgspec
 
 from .. import errors
 from ..errors import GlassBoxError, MachineError, UsageError
+from .json_text import decode_json, encode_json
 from .operations import BY_NAME, Operation
 from .records import PROTOCOL_VERSION, Blob
 
@@ -89,7 +90,7 @@ def decode_id(frame: bytes) -> int | str | None:
 def decode_arguments(operation: Operation[..., Any], text: bytes | msgspec.Raw) -> dict[str, Any]:
     """The arguments of a request, by name, checked; `UsageError` names the argument, the type wanted and the one given."""
     try:
-        record = msgspec.json.decode(text, type=operation.arguments)
+        record = decode_json(text, operation.arguments)
     except msgspec.ValidationError as error:
         raise UsageError(f"invalid arguments of {operation.name}: {_describe(error)}; {_SEE}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -107,7 +108,7 @@ def encode_result(result: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401  # 
         frames.append(value)
         return {"frame": len(frames)}
 
-    return msgspec.json.encode(result, enc_hook=take_out), frames
+    return encode_json(result, take_out), frames
 
 
 def encode_reply(number: int | str | None, result: bytes) -> bytes:
@@ -141,7 +142,7 @@ class Call(Generic[R]):
         """Seconds that the operation itself may wait, beyond a client's patience."""
         message = {"protocol": PROTOCOL_VERSION, "id": number, "operation": operation.name, "arguments": arguments}
         try:
-            self.frame = msgspec.json.encode(message)
+            self.frame = encode_json(message)
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"an argument of {operation.name} is not Unicode text ({error.reason}); give UTF-8"
@@ -158,7 +159,7 @@ class Call(Generic[R]):
             return Blob(frames[value["frame"] - 1])
 
         try:
-            result: R = msgspec.json.decode(reply.result, type=self.operation.result, dec_hook=put_in)
+            result: R = decode_json(reply.result, self.operation.result, put_in)
         except (msgspec.DecodeError, LookupError, TypeError) as error:
             raise MachineError(
                 f"the answer to {self.operation.name} is invalid ({error}); use the release that started the machine"

@@ -33,6 +33,7 @@ from .capture_records import Manifest, MemoryDifference
 from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
+    AnyAddress,
     Blob,
     ExecResult,
     HeatWatch,
@@ -130,7 +131,7 @@ class Operation(Generic[P, R]):
     @cached_property
     def _hints(self) -> dict[str, Any]:
         # Resolved when first used: most processes speak a few of the operations.
-        return typing.get_type_hints(self._function)
+        return typing.get_type_hints(self._function, include_extras=True)
 
     @cached_property
     def arguments(self) -> type[msgspec.Struct]:
@@ -255,7 +256,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def read_memory(
-        ranges: tuple[tuple[int, int], ...], space: MemorySpace = MemorySpace.PHYSICAL, pid: int | None = None
+        ranges: tuple[tuple[AnyAddress, int], ...], space: MemorySpace = MemorySpace.PHYSICAL, pid: int | None = None
     ) -> Answer[tuple[Blob | None, ...]]:
         """The bytes of each (address, size) of `ranges`; at most 4 MiB and 4096 ranges a call.
 

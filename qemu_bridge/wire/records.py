@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, IntEnum
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from ..memory.addresses import PageFrame, PhysicalAddress, RamOffset, VirtualAddress
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
+
+ADDRESS_PATTERN = "^0x[0-9a-f]{1,16}$"
+ADDRESS = msgspec.Meta(extra_json_schema={"pattern": ADDRESS_PATTERN})
+"""Marks a field as an address: an integer in Python, a string of hex in JSON (`wire.json_text`)."""
+Virtual: TypeAlias = Annotated[VirtualAddress, ADDRESS]
+Physical: TypeAlias = Annotated[PhysicalAddress, ADDRESS]
+AnyAddress: TypeAlias = Annotated[int, ADDRESS]
+"""An address of a space that another field, or the record, names; also a page-table root."""
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -178,7 +186,7 @@ class Process(Record, frozen=True):
     state: str
     name: str
     command_line: str
-    page_table: int | None
+    page_table: AnyAddress | None
     thread_count: int
     resident_pages: int
     swapped_pages: int = 0
@@ -187,8 +195,8 @@ class Process(Record, frozen=True):
 class MemoryMapping(Record, frozen=True):
     """One virtual memory area of a process, as a line of ``/proc/PID/maps`` shows it."""
 
-    start: VirtualAddress
-    end: VirtualAddress
+    start: Virtual
+    end: Virtual
     permissions: str
     file_offset: int
     device: str
@@ -200,7 +208,7 @@ class Module(Record, frozen=True):
     """One loaded kernel module: `base` and `size` (bytes) as ``/proc/modules`` shows them."""
 
     name: str
-    base: VirtualAddress
+    base: Virtual
     size: int
     state: str
     used_by: tuple[str, ...]
@@ -213,7 +221,7 @@ class Symbol(Record, frozen=True):
     """
 
     name: str
-    address: VirtualAddress
+    address: Virtual
     symbol_type: str
     offset: int = 0
     module: str = ""
@@ -223,7 +231,7 @@ class SlabObject(Record, frozen=True):
     """A slab object: its cache, its start, its `size` in bytes, its index in the slab, and the offset of the byte asked for in it."""
 
     cache: str
-    start: PhysicalAddress
+    start: Physical
     size: int
     index: int
     offset: int
@@ -234,9 +242,9 @@ class PlaceMapping(Record, frozen=True):
 
     pid: int
     name: str
-    virtual: VirtualAddress
-    start: VirtualAddress
-    end: VirtualAddress
+    virtual: Virtual
+    start: Virtual
+    end: Virtual
     permissions: str
     area: str
 
@@ -259,11 +267,11 @@ class Place(Record, frozen=True):
         skipped: what could not be read; empty means complete.
     """
 
-    physical: PhysicalAddress
+    physical: Physical
     ram_offset: RamOffset
     frame: PageFrame
-    virtual: VirtualAddress | None
-    kernel_address: VirtualAddress | None
+    virtual: Virtual | None
+    kernel_address: Virtual | None
     touched: bool
     page_class: str
     order: int | None = None
@@ -282,7 +290,7 @@ class Place(Record, frozen=True):
 class TargetRange(Record, frozen=True):
     """`size` bytes of RAM of one class, at guest-physical `physical` and at `ram_offset` in the RAM file."""
 
-    physical: PhysicalAddress
+    physical: Physical
     ram_offset: RamOffset
     size: int
     page_class: str

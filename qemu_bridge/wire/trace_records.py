@@ -8,7 +8,7 @@ from tcg_plugin import layout
 from tcg_plugin.layout import Feature, Mode, Scope
 
 from ..errors import UsageError
-from .records import Record
+from .records import AnyAddress, Record
 
 RING_STRIDE = 64 << 20
 """Bytes of the shared file that a vCPU's ring may use."""
@@ -33,12 +33,12 @@ class ArmOptions(Record, frozen=True):
     scope: Scope = Scope.KERNEL | Scope.USER
     chunk_bytes: int = DEFAULT_CHUNK_BYTES
     chunks: int = DEFAULT_CHUNKS
-    ranges: tuple[tuple[int, int], ...] = ()
-    roots: tuple[int, ...] = ()
-    points: tuple[int, ...] = ()
-    root_free_address: int = 0
-    direct_map_base: int = 0
-    trigger_address: int = 0
+    ranges: tuple[tuple[AnyAddress, AnyAddress], ...] = ()
+    roots: tuple[AnyAddress, ...] = ()
+    points: tuple[AnyAddress, ...] = ()
+    root_free_address: AnyAddress = 0
+    direct_map_base: AnyAddress = 0
+    trigger_address: AnyAddress = 0
     trigger_hits: int = 0
     start_instructions: int = 0
     limit_instructions: int = 0
@@ -249,7 +249,7 @@ class TopOptions(Record, frozen=True):
 
     count: int = 10
     pid: int | None = None
-    root: int | None = None
+    root: AnyAddress | None = None
     ring: int | None = None
     by: PathOrder = PathOrder.OWN
     workers: int | None = None
@@ -264,7 +264,7 @@ class TopOptions(Record, frozen=True):
 class CodeLine(Record, frozen=True):
     """One instruction, disassembled."""
 
-    address: int
+    address: AnyAddress
     symbol: str
     text: str
 
@@ -278,7 +278,7 @@ class PathLine(CodeLine, frozen=True):
 class TopProcess(Record, frozen=True):
     """Instructions executed under one page-table root. `share` is of all instructions of the trace, here and below."""
 
-    root: int
+    root: AnyAddress
     process: str
     instructions: int
     share: float
@@ -290,7 +290,7 @@ class TopBlock(Record, frozen=True):
     instructions: int
     share: float
     ring: int
-    root: int
+    root: AnyAddress
     process: str
     executions: int
     code: tuple[CodeLine, ...]
@@ -302,7 +302,7 @@ class TopPath(Record, frozen=True):
     instructions: int
     share: float
     ring: int
-    root: int
+    root: AnyAddress
     process: str
     rounds: int
     total: int

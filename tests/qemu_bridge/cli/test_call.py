@@ -6,11 +6,11 @@ import json
 import os
 import typing
 
-import msgspec
 import pytest
 from support import glassbox
 
 from qemu_bridge.memory.addresses import PhysicalAddress
+from qemu_bridge.wire.json_text import decode_json, encode_json
 from qemu_bridge.wire.operations import BY_NAME
 from qemu_bridge.wire.records import Answer
 
@@ -37,7 +37,7 @@ def test_the_whole_answer_is_printed(name, words, machine, command):
     answer = command("call", machine.name, name, *words)
     assert answer.status == 0, answer.err
     kind = BY_NAME[name.replace("-", "_")].result
-    assert json.loads(msgspec.json.encode(msgspec.json.decode(answer.out, type=kind))) == json.loads(answer.out)
+    assert json.loads(encode_json(decode_json(answer.out.encode(), kind))) == json.loads(answer.out)
     if typing.get_origin(kind) is Answer:
         assert set(json.loads(answer.out)) == set(Answer.__struct_fields__)
 

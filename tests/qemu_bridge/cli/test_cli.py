@@ -1,14 +1,16 @@
 """The command line as a whole: exit status, help, and never a traceback."""
 
+import argparse
 import ast
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from support import glassbox
 
-from qemu_bridge.cli import main, make_parser
+from qemu_bridge.cli import main, make_parser, options
 
 guest = pytest.mark.guest
 
@@ -32,6 +34,8 @@ BAD_INPUT = [
     (["snap", "nobody", "-o", "/tmp/x.png"], 2, "no machine named"),
     (["view", "nobody"], 2, "no machine named"),
     (["image", "path", "nothing"], 2, "nothing"),
+    (["statsu"], 2, "there is no verb 'statsu'; did you mean status"),
+    (["fly", "demo"], 2, "there is no verb 'fly'; 'glassbox --help' lists them"),
 ]
 
 
@@ -50,6 +54,30 @@ def test_bad_input_is_one_line_and_no_traceback(words, status, sentence):
 def test_every_verb_has_help_with_an_effect_and_no_verb_is_undocumented():
     for name, parser in verbs().items():
         assert parser.description and parser.description.endswith("."), name
+
+
+def test_the_help_groups_every_verb_and_fits_80_columns():
+    for words in ((), ("--help",)):
+        answer = glassbox(*words)
+        assert answer.returncode == 0 and not answer.stderr
+        assert max(map(len, answer.stdout.splitlines())) <= 80
+        listed = re.findall(r"[a-z-]+", answer.stdout)
+        # Older names are aliases of the new ones.
+        assert {name for name in verbs() if verbs()[name].prog.split()[-1] == name} <= set(listed), words
+    assert len(glassbox().stdout.splitlines()) < 24, "bare glassbox says what fits a screen"
+
+
+def test_quiet_says_errors_only_before_and_behind_the_verb(capsys):
+    options.set_talk(argparse.Namespace())
+    for words in (["-q", "status"], ["status", "-q"], ["status"]):
+        assert main(words) == 0
+    options.set_talk(argparse.Namespace(quiet=True))
+    options.say("talk")
+    options.complain("an error")
+    assert capsys.readouterr().err == "glassbox: an error\n"
+    options.set_talk(argparse.Namespace())
+    options.say("talk")
+    assert capsys.readouterr().err == "glassbox: talk\n"
 
 
 HEAVY = ("numpy", "zmq", "wgpu", "volatility3", "asyncio", "qemu.qmp", "duckdb", "PIL")

@@ -9,7 +9,7 @@ import time
 import pytest
 from support import glassbox, wait_until
 
-from qemu_bridge.cli.machine import STATUS_COLUMNS, add_machine_options, make_config
+from qemu_bridge.cli.machine import STATUS_HEADINGS, add_machine_options, make_config
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import Status
 
@@ -91,7 +91,8 @@ def test_a_machine_that_cannot_be_is_refused_before_anything_starts(image, words
 @guest
 def test_a_table_of_machines_has_the_columns_and_one_machine_a_line_a_field(machine, command):
     table = command("status")
-    assert table.out.splitlines()[0].split() == " ".join(STATUS_COLUMNS).upper().replace("_", " ").split()
+    assert table.out.splitlines()[0].split() == " ".join(STATUS_HEADINGS).upper().split()
+    assert max(map(len, table.out.splitlines())) <= 80
     lines = command("status", machine.name).out.splitlines()
     assert [line.split()[0] for line in lines] == list(Status.__struct_fields__)
     assert any(line.split() == ["runstate", "running"] for line in lines)

@@ -53,7 +53,7 @@ def test_find_finds_what_the_guest_wrote(machine):
     answer = glassbox("find", machine.name, "glassbox-was-here", "--json")
     assert answer.returncode == 0
     for row in json.loads(answer.stdout):
-        assert machine.ram.read(PhysicalAddress(row["physical"]), 17) == b"glassbox-was-here"
+        assert machine.ram.read(PhysicalAddress(int(row["physical"], 16)), 17) == b"glassbox-was-here"
     shown = glassbox("find", machine.name, "--regex", "glassbox-was-h[e]re", "--limit", "1")
     assert "glassbox-was-here" in shown.stdout and "--limit" in shown.stderr
     assert glassbox("find", machine.name, "--hex", "zz").returncode == 2
@@ -74,7 +74,8 @@ def test_dirty_lists_what_was_written_since(machine):
     later = json.loads(glassbox("dirty", machine.name, "--since", str(epoch), "--json").stdout)
     assert later["epoch"] > epoch
     written = [machine.ram.layout.to_physical(offset) for offset in machine.ram.find(b"this-is-new-here\n")]
-    assert written and all(any(start <= place < start + size for start, size in later["ranges"]) for place in written)
+    ranges = [(int(start, 16), size) for start, size in later["ranges"]]
+    assert written and all(any(start <= place < start + size for start, size in ranges) for place in written)
     machine.exec("rm /tmp/new")
 
 

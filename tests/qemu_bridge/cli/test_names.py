@@ -67,7 +67,7 @@ def test_a_symbol_is_found_by_name_and_by_address_in_the_layout_of_kallsyms(mach
     assert (name, letter) == ("init_task", "D") and int(address, 16) == machine.client.sym("init_task")[0].address
     assert command("sym", machine.name, hex(int(address, 16) + 16)).out.split()[-1] == "init_task+0x10"
     row = json.loads(command("sym", machine.name, "init_task", "--json").out)[0]
-    assert row["address"] == int(address, 16) and row["symbol_type"] == letter
+    assert int(row["address"], 16) == int(address, 16) and row["symbol_type"] == letter
 
 
 @guest

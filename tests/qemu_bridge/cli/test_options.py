@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import signal
 
@@ -52,7 +53,7 @@ def test_rows_are_json_with_all_fields_or_a_table_of_some(capsys):
     assert capsys.readouterr().out == "NAME       OFFSET\ninit_task       0\ngone            4\n"
     options.print_rows(rows, (), as_json=True)
     printed = json.loads(capsys.readouterr().out)
-    assert printed[1] == {"name": "gone", "address": 0x2000, "symbol_type": "T", "offset": 4, "module": "fat"}
+    assert printed[1] == {"name": "gone", "address": "0x2000", "symbol_type": "T", "offset": 4, "module": "fat"}
     options.print_rows([{"a": 1}], ("a",), as_json=False)
     assert capsys.readouterr().out == "A\n1\n"
 
@@ -71,6 +72,31 @@ def test_each_sentence_about_what_is_left_out_is_a_line_of_talk(capsys):
         "glassbox: incomplete: one is missing",
         "glassbox: incomplete: another is",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 60, 30])
+def test_a_table_on_a_terminal_is_as_wide_as_that_and_no_number_is_cut(width):
+    rows = [[number, "0xffffffff81000000", "x" * 50, "words " * 20] for number in (1, 134217728)]
+    lines = options.format_table(rows, ("size", "address", "name", "command"), width)
+    assert max(map(len, lines)) <= max(width, 9 + 18 + 6 + 6 + 6)
+    assert all("0xffffffff81000000" in line for line in lines[1:]) and "134217728" in lines[2]
+    assert lines[1].endswith("…") and options.format_table(rows, ("a", "b", "c", "d"))[1].endswith("words")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_headings_are_bold_on_a_terminal_only_and_not_without_colours(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert options.bold("PID", Terminal()) == "\x1b[1mPID\x1b[0m" and options.bold("PID", io.StringIO()) == "PID"
+    monkeypatch.setenv("TERM", "dumb")
+    assert options.bold("PID", Terminal()) == "PID"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert options.bold("PID", Terminal()) == "PID"
 
 
 @pytest.fixture

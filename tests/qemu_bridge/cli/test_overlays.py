@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from qemu_bridge.cli.options import format_table
 from qemu_bridge.cli.overlays import format_columns
 
 
 def test_columns_are_printed_as_they_say():
     rows = [{"address": 4096, "name": "a", "left": None}, {"address": 1 << 40, "name": "b", "left": 3}]
-    lines = format_columns(rows, ("address:#x", "name", "left:>4"))
+    lines = format_table(*format_columns(rows, ("address:#x", "name", "left:>4")))
     assert [line.split() for line in lines] == [
         ["ADDRESS", "NAME", "LEFT"],
         ["0x1000", "a", "-"],
@@ -21,7 +22,7 @@ def test_columns_are_printed_as_they_say():
 
 @pytest.mark.parametrize("how", ["#x", "no format", "{0.__class__}"])
 def test_what_its_format_cannot_print_is_printed_as_it_is(how):
-    assert format_columns([{"x": "text"}], (f"x:{how}",)) == ["X", "text"]
+    assert format_table(*format_columns([{"x": "text"}], (f"x:{how}",))) == ["X", "text"]
 
 
 @pytest.mark.guest

@@ -92,7 +92,7 @@ def test_what_is_shown_is_named_and_follows_the_stream(busy, tmp_path):
     assert [line["instruction"] for line in lines] == list(range(1000, 1050))
     for line in lines:
         name = line["symbol"].partition("+")[0]
-        found = {symbol.name for symbol in busy.context.symbols.lookup(hex(line["address"]))}
+        found = {symbol.name for symbol in busy.context.symbols.lookup(line["address"])}
         assert line["ring"] == 0 and name and name in found | {s.name for s in busy.context.symbols.lookup(name)}
     text = glassbox("trace", "show", str(path), "--vcpu", str(vcpu), "--count", "5").stdout
     assert len(text.splitlines()) >= 5

@@ -9,6 +9,7 @@ import pytest
 
 PROGRAM = """
 import sys, time
+import msgspec
 from qemu_bridge.errors import UsageError
 from qemu_bridge.host.job import main
 
@@ -28,7 +29,7 @@ def wait(job, request):
     job.progress(0, 1)
     time.sleep(60)
 
-sys.exit(main({"count": count, "refuse": refuse, "fail": fail, "wait": wait}))
+sys.exit(main({"count": count, "refuse": refuse, "fail": fail, "wait": wait}, msgspec.json.encode))
 """
 
 

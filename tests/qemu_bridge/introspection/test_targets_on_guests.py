@@ -273,7 +273,7 @@ def test_the_command_line_says_the_same(machine):
     row = json.loads(found.stdout)["ranges"][0]
     answer = glassbox("whose", machine.name, "sym:init_task+8", "--json")
     place = json.loads(answer.stdout)
-    assert place["physical"] == row["physical"] + 8 and place["symbol"]["name"] == "init_task"
+    assert int(place["physical"], 16) == int(row["physical"], 16) + 8 and place["symbol"]["name"] == "init_task"
     table = glassbox("where", machine.name, "sym:init_task")
     assert table.stdout.splitlines()[0].split() == ["FIRST", "LAST", "SIZE", "CLASS"] and table.returncode == 0
     text = glassbox("whose", machine.name, "init_task")

@@ -14,7 +14,8 @@ from qemu_bridge.trace.analysis.naming import Naming, naming_of_file, naming_of_
 from qemu_bridge.trace.analysis.top import top
 from qemu_bridge.trace.file.guest_note import read_note
 from qemu_bridge.trace.file.reader import TraceReader
-from qemu_bridge.wire.trace_records import PathOrder, TopOptions
+from qemu_bridge.wire.json_text import decode_json
+from qemu_bridge.wire.trace_records import PathOrder, TopOptions, TopResult
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,8 @@ def recorded(machine, tmp_path_factory):
 def top_json(path, *words):
     answer = glassbox("trace", "top", str(path), "--json", *words)
     assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
+    # Addresses as numbers.
+    return json.loads(msgspec.json.encode(decode_json(answer.stdout.encode(), TopResult)))
 
 
 @pytest.mark.guest
