@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MachineError, MachineGoneError, UsageError
 from ..machine.choices import ACCELERATORS, MACHINES
-from ..memory.addresses import format_size, parse_size
+from ..memory.addresses import parse_size
 from .options import Verbs, add_json, add_name, add_verb, complain, connect, print_json, print_rows, print_table, say
 from .trace_boot import start_recorder
 
@@ -169,7 +169,7 @@ def status(options: argparse.Namespace) -> None:
 def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
     if isinstance(row, dict):
         return [row["name"], row["runstate"], *[None] * (len(STATUS_HEADINGS) - 2)]
-    sizes = [format_size(size >> 20 << 20) for size in (row.ram_bytes, row.touched_bytes)]
+    sizes = [f"{size >> 20}M" for size in (row.ram_bytes, row.touched_bytes)]
     state = (row.name, row.runstate, "yes" if row.ready else "no", row.image, row.machine, row.vcpus)
     return [*state, *sizes, f"{row.uptime_s:.0f} s", row.qemu_pid]
 

@@ -23,6 +23,7 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {
     "./bootstrap": "it runs these tests",
+    "export": "it sets this shell up",
     "just": "it runs these tests, or the benchmarks",
     "pip install": "it fetches packages",
     "glassbox view": "it opens a window; tests/viewer does",

@@ -103,7 +103,7 @@ def test_fields_that_are_not_known_are_passed_over(machine):
 
 
 def test_another_protocol_is_refused_in_words(machine):
-    assert "protocol 3" in ask(machine, operation="status", protocol=3)["error"]["message"]
+    assert "protocol 2" in ask(machine, operation="status", protocol=2)["error"]["message"]
 
 
 def test_qmp_answers_and_its_refusals_are_errors(machine):
