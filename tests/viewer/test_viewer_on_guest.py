@@ -18,6 +18,7 @@ from qemu_bridge.wire.records import PageClass
 from viewer.render.dense_grid import VoxelGrid
 from viewer.render.pool import PagePool
 from viewer.render.scene import Scene
+from viewer.sources.machine import MachineSource
 from viewer.sources.source import MemoryOnlySource
 from viewer.sources.watcher import MemoryWatcher
 from viewer.view.curve import to_xyz
@@ -101,6 +102,25 @@ def test_what_a_program_writes_shows_within_two_frames(machine, device):
     finally:
         watcher.stop()
         machine.exec("rm /tmp/pattern")
+
+
+def test_what_a_guest_wrote_once_glows_white_and_fades_while_it_runs_on(machine, open_screen):
+    with MachineSource(machine.name) as source:
+        screen = open_screen(source)
+        following = lambda: screen.state.watcher.is_following and not screen.state.watcher.backlog()  # noqa: E731
+        screen.draw_until(following, 120)
+
+        def count_of_white():
+            return int(np.count_nonzero(screen.draw()[28:-28, 240:].min(axis=2) > 215))
+
+        try:
+            before = count_of_white()
+            machine.exec("dd if=/dev/urandom of=/tmp/glow bs=1M count=8 2>/dev/null")
+            screen.draw_until(lambda: count_of_white() > before + 3000, 60)
+            screen.draw_until(lambda: count_of_white() < before + 1000, 120)
+        finally:
+            machine.exec("rm /tmp/glow")
+            screen.window.stop()
 
 
 def test_snap_shows_the_kernel_page_tables_and_processes(machine, tmp_path):

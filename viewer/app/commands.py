@@ -180,7 +180,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("palette", "Next palette", "Colour", ("k",), _next_palette),
     Command("edges", "Owner boundaries", "Colour", ("h",), _switch("owner_edges")),
     Command("shading", "Shading", "Colour", (), _switch("shading")),
-    Command("heat", "Heat of writes", "Colour", (), _switch("heat")),
+    Command("heat", "Glow of writes", "Colour", (), _switch("heat")),
     Command("larger", "Larger text", "Show", ("ctrl-+", "ctrl-="), _scale(1.15)),
     Command("smaller", "Smaller text", "Show", ("ctrl--",), _scale(1 / 1.15)),
     Command("usual", "Default text size", "Show", ("ctrl-0",), _scale(0)),

@@ -20,8 +20,8 @@ from qemu_bridge.wire.records import PageClass
 from ..render.scene import Scene
 from ..view.labels import Box, Label, arrange
 from ..view.look import Mode, value_ramp
-from ..view.palette import MATERIALS, Rgb, colour_of
-from .legend_entries import describe_layers, legend_entries, scale_ticks
+from ..view.palette import GLOW_COLOUR, MATERIALS, Rgb, colour_of
+from .legend_entries import GLOW, describe_layers, glow_bytes, legend_entries, scale_ticks
 
 TEXT = (226, 232, 240)
 QUIET = (140, 152, 172)
@@ -224,6 +224,16 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
     if untouched:
         pen.text(left + 26 * pen.scale, y, "never touched", 13, QUIET)
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
+        y += row
+    _draw_glow(pen, scene, y)
+
+
+def _draw_glow(pen: _Pen, scene: Scene, y: float) -> None:
+    if glow_bytes(scene) is None:
+        return
+    left = 28 * pen.scale
+    pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, GLOW_COLOUR)
+    pen.text(left + 26 * pen.scale, y, GLOW, 14)
 
 
 def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
@@ -244,8 +254,11 @@ def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
         for value, words in scale_ticks(look.mode, look.transfer):
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
+    y += (height * (not rows) + 34) * pen.scale
     if layers := describe_layers(look.hidden, look.isolated):
-        pen.text(left, y + (height * (not rows) + 34) * pen.scale, shorten(layers, 2 * _MOST_LETTERS), 13, QUIET)
+        pen.text(left, y, shorten(layers, 2 * _MOST_LETTERS), 13, QUIET)
+        y += 26 * pen.scale
+    _draw_glow(pen, scene, y)
 
 
 def shorten(words: str, most: int) -> str:

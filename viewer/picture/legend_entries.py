@@ -20,6 +20,7 @@ from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
 from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
 
 MOST_OWNERS = 14
+GLOW = "just written"
 _CHANGES = ("same", "changed", "appeared", "gone")
 _TICKS = {
     Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
@@ -61,6 +62,14 @@ def legend_entries(scene: Scene) -> list[LegendEntry]:
         rows = zip(_CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
         return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
     return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
+
+
+def glow_bytes(scene: Scene) -> int | None:
+    """How many bytes of RAM glow as they were just written; None where nothing would: it is off, or nothing is watched."""
+    heat = scene.page_style.heat
+    if not scene.look.heat or scene.look.mode.is_activity or not heat.has_writes:
+        return None
+    return len(heat.hot) * PAGE_SIZE
 
 
 class LegendEntryCache:

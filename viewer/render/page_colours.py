@@ -12,7 +12,6 @@ from .page_style import HIGHLIGHTED, SELECTED
 from .page_table import CLASS_BITS
 from .scene import Scene
 
-_HEAT_COLOUR = (255.0, 150.0, 50.0)
 _MARK_COLOURS = ((HIGHLIGHTED, (255, 215, 60)), (SELECTED, (215, 245, 255)))
 
 
@@ -24,7 +23,7 @@ def page_colours(scene: Scene) -> npt.NDArray[np.uint8]:
     colours = table[place].view(np.uint8).reshape(-1, 4)
     hot = style.heat.hot
     heat = (style.words[hot] >> np.uint32(8) & np.uint32(255)).astype(np.float32)[:, None] / 255
-    colours[hot, :3] = colours[hot, :3] * (1 - heat) + heat * np.array(_HEAT_COLOUR, np.float32)
+    colours[hot, :3] = colours[hot, :3] * (1 - heat) + heat * np.array(palette.GLOW_COLOUR, np.float32)
     for flag, colour in _MARK_COLOURS:
         colours[style.marked(flag), :3] = colour
     return colours

@@ -13,6 +13,8 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 
 HALF_LIFE_S = 1.2
 COLD = 0.03
+HOTTEST = 8.0
+"""Of a page written all the time: it is cold ten seconds after the last write."""
 AGE_RANGE_S = 600.0
 """Older writes are drawn like none."""
 _ENTROPY_PAGES = 64
@@ -26,19 +28,22 @@ class Heat:
     Attributes:
         hot: ascending numbers of the pages that are not cold.
         written_s: when each was last seen to change, in seconds of the caller's clock; -inf for never.
+        has_writes: whether any write was seen yet.
     """
 
     def __init__(self, page_count: int) -> None:
         self.hot: Pages = np.zeros(0, np.int64)
         self.written_s = np.full(page_count, -np.inf)
+        self.has_writes = False
         self._heat = np.zeros(page_count, np.float32)
         self._now_s = -np.inf
 
     def touch(self, pages: Pages, now_s: float) -> Pages:
         """Note that `pages` changed at `now_s`; return the pages whose heat changed: these, and those that cooled meanwhile."""
         cooled = self.cool(now_s)
-        self._heat[pages] += 1
+        self._heat[pages] = np.minimum(self._heat[pages] + 1, HOTTEST)
         self.written_s[pages] = now_s
+        self.has_writes |= len(pages) > 0
         self.hot = np.union1d(self.hot, pages)
         return np.union1d(cooled, pages)
 

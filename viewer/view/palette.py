@@ -23,6 +23,8 @@ CLASS_SLOTS = 32
 LAST_CLASS = 29
 """The highest class a page-table entry can name; the two bits above it in masks of classes mean lit and marked pages."""
 RAMP_STEPS = 256
+GLOW_COLOUR: Rgb = (255, 255, 255)
+"""Of a page just written: white, as every hue is that of a class, and brightness is seen by all eyes."""
 DIMMED_OPACITY = 0.025
 """What is left of a dimmed class: empty glass so thin that one looks through all of it."""
 

@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
+from support import OUT
 
 from qemu_bridge.wire.records import PageClass
 from viewer.render.raymarch import PASSES, Renderer
@@ -38,6 +40,26 @@ def test_changed_memory_is_drawn_and_the_picture_rests_again(screen):
     screen.draw_until(lambda: not screen.state.is_idle)
     after = screen.draw_until(lambda: screen.state.is_idle, 30)
     assert np.abs(before.astype(int) - after).max() > 60
+
+
+def test_the_glow_of_writes_is_white_and_fades_while_others_are_written(screen):
+    """Pixels, not numbers: a page that grows cold while another is written has to be drawn so."""
+    memory, classes = screen.state.source.ram.memory, screen.state.source.entries["page_class"]
+    text, stack = (np.flatnonzero(classes == c) for c in (PageClass.KERNEL_TEXT, PageClass.PROCESS_STACK))
+
+    idle(screen)
+    surface = screen.window.surface
+    picked = surface.renderer.pick_pages(screen.state.controller.camera, surface.size)
+    shows_text = np.isin(picked, text) & (picked == np.roll(picked, 4, axis=1))
+
+    def share_of_glow(pages):
+        memory[pages] ^= 1
+        return (screen.draw().min(axis=2) > 215)[shows_text].mean()
+
+    screen.draw_until(lambda: share_of_glow(text) > 0.7, 60)
+    Image.fromarray(screen.draw()).save(OUT / "glow.png")
+    screen.draw_until(lambda: share_of_glow(stack[:1]) < 0.1, 60)
+    assert stack[0] in screen.state.scene.page_style.heat.hot
 
 
 def test_labels_stand_while_the_picture_does(screen):

@@ -10,7 +10,7 @@ import pytest
 from qemu_bridge.wire.records import Owner, PageClass
 from viewer.app import appearance
 from viewer.picture.legend import LEGEND_WIDTH, draw_overlay
-from viewer.picture.legend_entries import describe_layers, describe_owner, legend_entries, scale_ticks
+from viewer.picture.legend_entries import describe_layers, describe_owner, glow_bytes, legend_entries, scale_ticks
 from viewer.picture.offscreen import load_scene
 from viewer.render.page_colours import page_colours
 from viewer.sources.heat import Heat
@@ -80,6 +80,21 @@ def test_the_picture_shows_the_colours_of_its_mode(device, source, mode):
         # A cube's faces are lit: its upper one a little more than the colour is.
         near = np.abs(legend - np.array(colour)).max(axis=1).min()
         assert near <= 45, (mode, colour)
+
+
+def test_the_legend_says_what_glows_once_something_was_written(device, source):
+    scene = load_scene(source, device)
+    assert glow_bytes(scene) is None
+    without = draw_overlay((1280, 720), scene, source.title)
+    pages = np.arange(60, 70)
+    scene.update_pages(source.ram.view, pages, np.ones(len(pages), np.bool_), 1.0)
+    assert glow_bytes(scene) == 10 * 4096
+    assert (draw_overlay((1280, 720), scene, source.title) != without).any()
+    scene.advance(source.ram.view, 60.0)
+    assert glow_bytes(scene) == 0
+    for look in (Look(heat=False), Look(mode=Mode.AGE)):
+        scene.set_look(look)
+        assert glow_bytes(scene) is None
 
 
 def test_words_for_owners_and_layers():

@@ -30,6 +30,14 @@ def test_a_page_grows_cold_and_is_then_forgotten():
     assert heat.recency(np.array([1, 2]), 20.0)[1] == 0 < heat.recency(np.array([1, 2]), 20.0)[0]
 
 
+def test_a_page_written_all_the_time_is_cold_ten_seconds_later():
+    heat, page = Heat(1), np.array([0])
+    for moment in range(1000):
+        heat.touch(page, moment / 50)
+    heat.cool(30.0)
+    assert not len(heat.hot)
+
+
 def test_a_page_written_often_has_a_higher_rate():
     heat = Heat(2)
     for moment in range(10):

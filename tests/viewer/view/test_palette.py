@@ -10,6 +10,7 @@ import pytest
 from qemu_bridge.wire.records import PageClass
 from viewer.view.palette import (
     CLASS_SLOTS,
+    GLOW_COLOUR,
     MATERIALS,
     PALETTES,
     RAMP_STEPS,
@@ -47,6 +48,19 @@ def test_classes_differ_for_every_kind_of_colour_vision(vision):
     for one, other in itertools.combinations(seen, 2):
         # CIE 1976 difference; 2.3 is just noticeable.
         assert np.linalg.norm(seen[one] - seen[other]) > 10, (one, other)
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_the_glow_has_a_colour_that_no_class_has(name):
+    visions = {"default": VISION, "red-green": ["normal", "protanopia", "deuteranopia"]}.get(
+        name, ["normal", "tritanopia"]
+    )
+    for vision in visions:
+        glow, *classes = (
+            to_lab(np.asarray(VISION[vision]) @ to_linear(colour))
+            for colour in (GLOW_COLOUR, *(colour_of(c, name) for c, m in MATERIALS.items() if m.is_body))
+        )
+        assert min(np.linalg.norm(glow - other) for other in classes) > 14
 
 
 def test_every_class_has_a_material_and_air_is_empty():

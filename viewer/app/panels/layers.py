@@ -12,9 +12,9 @@ from qemu_bridge.wire.records import PageClass
 from viewer.app import appearance, highlighting
 from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes, legend_classes, shorten
-from viewer.picture.legend_entries import scale_ticks
+from viewer.picture.legend_entries import GLOW, glow_bytes, scale_ticks
 from viewer.view.look import Layer, Mode, Slice, value_ramp
-from viewer.view.palette import PALETTES, colour_of
+from viewer.view.palette import GLOW_COLOUR, PALETTES, Rgb, colour_of
 
 from . import transfer
 from .layout import Layout
@@ -36,6 +36,8 @@ def draw(state: ViewerState, layout: Layout) -> None:
     counts = state.scene.page_map.counts() if state.scene.page_map is not None else {}
     for number, page_class in enumerate(legend_classes(state.scene), 1):
         _draw_class(state, page_class, counts.get(page_class, 0), number)
+    if (glowing := glow_bytes(state.scene)) is not None:
+        _draw_entry(GLOW, GLOW_COLOUR, glowing)
     imgui.dummy(imgui.ImVec2(1, 4))
     if imgui.small_button("show all"):
         appearance.show_all(state)
@@ -50,21 +52,25 @@ def _draw_legend_entries(state: ViewerState) -> None:
     imgui.separator_text(look.mode.label)
     rows = state.legend_cache.rows(state.scene)
     for row in rows:
-        place, height = imgui.get_cursor_screen_pos(), imgui.get_text_line_height()
-        pen, edge = imgui.get_window_draw_list(), 0.62 * height
-        corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
-        pen.add_rect_filled(corner, imgui.ImVec2(corner.x + edge, corner.y + edge), packed(row.colour), 2)
-        size = format_bytes(row.size_bytes)
-        right = imgui.get_content_region_avail().x - imgui.calc_text_size(size).x
-        imgui.set_cursor_pos_x(imgui.get_cursor_pos_x() + edge + 10)
-        imgui.text(plain(shorten(row.label, 18)))
-        imgui.same_line(right + 8)
-        quiet(size)
+        _draw_entry(row.label, row.colour, row.size_bytes)
     if not rows:
         _draw_ramp(state)
         if scale := scale_ticks(look.mode, look.transfer):
             quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
     imgui.separator_text("layers")
+
+
+def _draw_entry(label: str, tint: Rgb, size_bytes: int) -> None:
+    place, height = imgui.get_cursor_screen_pos(), imgui.get_text_line_height()
+    pen, edge = imgui.get_window_draw_list(), 0.62 * height
+    corner = imgui.ImVec2(place.x + 2, place.y + (height - edge) / 2)
+    pen.add_rect_filled(corner, imgui.ImVec2(corner.x + edge, corner.y + edge), packed(tint), 2)
+    size = format_bytes(size_bytes)
+    right = imgui.get_content_region_avail().x - imgui.calc_text_size(size).x
+    imgui.set_cursor_pos_x(imgui.get_cursor_pos_x() + edge + 10)
+    imgui.text(plain(shorten(label, 18)))
+    imgui.same_line(right + 8)
+    quiet(size)
 
 
 def _draw_colouring(state: ViewerState) -> None:
@@ -84,7 +90,7 @@ def _draw_colouring(state: ViewerState) -> None:
             if imgui.selectable(name, name == look.palette)[0]:
                 appearance.set_look(state, replace(look, palette=name))
         imgui.end_combo()
-    for name, label in (("owner_edges", "owner boundaries"), ("shading", "shading"), ("heat", "heat of writes")):
+    for name, label in (("owner_edges", "owner boundaries"), ("shading", "shading"), ("heat", "glow of writes")):
         changed, is_on = imgui.checkbox(label, getattr(look, name))
         if changed:
             switched: dict[str, Any] = {name: is_on}

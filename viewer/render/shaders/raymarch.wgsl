@@ -48,7 +48,7 @@ const STYLE_LIT = 1u << 19u;
 // Beside the classes, in masks of them and in cells.
 const LIT = 1u << 31u;
 const MARKED = 1u << 30u;
-const HEAT_COLOUR = vec3<f32>(1.0, 0.42, 0.10);
+const GLOW_COLOUR = vec3<f32>(1.0, 1.0, 1.0);     // of viewer/view/palette.py
 const HIGHLIGHT_COLOUR = vec3<f32>(1.0, 0.80, 0.12);
 const SELECTED_COLOUR = vec3<f32>(0.75, 0.92, 1.0);
 
@@ -296,10 +296,12 @@ fn selection_edge(at: vec3<i32>, normal: vec3<f32>, inside: vec3<f32>, width: f3
     return nearest;
 }
 
-// What is over the colour of a lit page: heat, the highlight, the outline of what is selected; and how much.
+// What is over the colour of a lit page: its glow, the highlight, the outline of what is selected; and how much. A glow is
+// light of its own, the same on each face.
 fn tint(at: vec3<i32>, style: u32, normal: vec3<f32>, point: vec3<f32>, footprint: f32) -> vec4<f32> {
     let heat = f32(style >> 8u & 255u) / 255.0;
-    var over = vec4(HEAT_COLOUR, 0.95 * heat);
+    let light = 0.5 + 0.5 * face_light(normal);
+    var over = vec4(GLOW_COLOUR, 0.95 * heat);
     if (style & STYLE_HIGHLIGHTED) != 0u {
         var share = 0.92;
         // Near by only the lines that hold something of it shine.
@@ -309,12 +311,12 @@ fn tint(at: vec3<i32>, style: u32, normal: vec3<f32>, point: vec3<f32>, footprin
             let bits = styles[PAGE_COUNT + 2u * page_of(slot) + (line >> 5u)];
             share = select(0.12, 1.0, (bits >> (line & 31u) & 1u) == 1u);
         }
-        over = vec4(mix(over.rgb, HIGHLIGHT_COLOUR, share), max(over.a, share));
+        over = vec4(mix(over.rgb, HIGHLIGHT_COLOUR * light, share), max(over.a, share));
     }
     if (style & STYLE_SELECTED) != 0u {
         let inside = clamp(point - vec3<f32>(at), vec3(0.0), vec3(1.0));
         let line = selection_edge(at, normal, inside, clamp(2.2 * footprint, 0.03, 0.5));
-        over = vec4(mix(over.rgb, SELECTED_COLOUR, max(line, 0.3)), max(over.a, max(line, 0.3)));
+        over = vec4(mix(over.rgb, SELECTED_COLOUR * light, max(line, 0.3)), max(over.a, max(line, 0.3)));
     }
     return over;
 }
@@ -466,7 +468,7 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
             var colour = shade(entry, style, at, normal, point, walk.t, pixel);
             if is_lit {
                 let over = tint(at, style, normal, point, walk.t * view.forward.w);
-                colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
+                colour = mix(colour, over.rgb, over.a);
             }
             hit.colour += (1.0 - hit.alpha) * colour;
             hit.alpha = 1.0;
@@ -491,7 +493,7 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
         }
         if is_lit {
             let over = tint(at, style, normal, point, footprint);
-            colour = mix(colour, over.rgb * (0.5 + 0.5 * face_light(normal)), over.a);
+            colour = mix(colour, over.rgb, over.a);
             // Amid empty glass a lit page is a body of its own; among bytes it stays clear.
             var body = select(0.9 * over.a, 0.0, show > 0.0 && voxel_pixels > 1.2);
             if view.mode == MODE_ACTIVITY && (style & 255u) > 0u {
@@ -521,7 +523,7 @@ fn march(ray: Ray, pixel: vec2<u32>) -> Hit {
                 var voxel_colour = shade_voxel(entry, style, voxel, point_inside, pixel);
                 if (style & (STYLE_HIGHLIGHTED | 0xff00u)) != 0u {
                     let over = tint(at, style & ~STYLE_SELECTED, voxel.normal, point_inside - 1e-3 * voxel.normal, footprint);
-                    voxel_colour = mix(voxel_colour, over.rgb * (0.5 + 0.5 * face_light(voxel.normal)), over.a);
+                    voxel_colour = mix(voxel_colour, over.rgb, over.a);
                 }
                 hit.colour += (1.0 - hit.alpha) * opacity * voxel_colour;
                 hit.alpha += (1.0 - hit.alpha) * opacity;
