@@ -13,7 +13,7 @@ from wgpu.utils.imgui import ImguiRenderer
 
 from ..view.labels import Label
 from .commands import Commands
-from .panels import command_palette, details, help, layers, marks, menu, minimap, status, theme
+from .panels import command_palette, details, help, layers, marks, menu, minimap, notice, status, theme
 from .panels.layout import Layout, lay_out
 from .state import ViewerState
 
@@ -93,6 +93,7 @@ class Gui:
         if state.is_open("minimap"):
             minimap.draw(state, layout, self._map)
         status.draw(state, layout)
+        notice.draw(state, layout, self._commands)
         if state.is_help_open:
             help.draw(state, layout, self._commands)
         if state.command_palette.is_open:

@@ -13,7 +13,8 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from qemu_bridge.wire.page_map import FLAG_SHARED
 from qemu_bridge.wire.records import Owner, PageClass
 
-from ..picture.legend import HALO, QUIET, TEXT, load_font
+from ..picture.fonts import load_font
+from ..picture.legend import HALO, QUIET, TEXT
 from ..render.raymarch import Renderer
 from ..render.scene import Scene
 from ..sources.source import Ram
@@ -101,7 +102,7 @@ def draw_pick_box(picked: PickResult, picture_height: int, is_pinned: bool = Fal
     rows = ((kind, TEXT), (address, QUIET))
     cells = [(f"{byte:02x}", TEXT if n == here else QUIET) for n, byte in enumerate(picked.content)]
     letters = [(character, TEXT if n == here else QUIET) for n, character in enumerate(characters)]
-    font = load_font(max(round(13 * scale), 9))
+    font = load_font(max(round(13 * scale), 9), kind)
     cell, line, edge = round(21 * scale), round(20 * scale), round(11 * scale)
     words = max(font.getlength(text) for text, _ in rows)
     width, height = round(max(words, cell * LINE_BYTES)) + 2 * edge + round(4 * scale), 4 * line + 2 * edge

@@ -6,33 +6,35 @@ in a window and offscreen. Sizes are for a picture 720 pixels high and grow with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
-from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
 from ..render.scene import Scene
-from ..view.labels import Box, Label, arrange
+from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
 from ..view.palette import GLOW_COLOUR, MATERIALS, Rgb, colour_of
-from .legend_entries import GLOW, describe_layers, glow_bytes, legend_entries, scale_ticks
+from .fonts import load_font
+from .legend_entries import CHANGES, GLOW, describe_layers, explain, glow_bytes, legend_entries, scale_ticks
 
 TEXT = (226, 232, 240)
 QUIET = (140, 152, 172)
+WARN = (255, 170, 60)
 HALO = (6, 9, 14)
 LEGEND_WIDTH = 250
 """Pixels at the left that the legend wants, in a picture 720 high."""
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
+_LEAST_SHARE = 0.001
+_MOST_LABELS = 16
 _SCALE_HEIGHT = 230
 _MOST_LETTERS = 20
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def format_bytes(size_bytes: int) -> str:
@@ -66,35 +68,64 @@ def legend_classes(scene: Scene) -> list[PageClass]:
     return sorted(present, key=lambda c: (not MATERIALS[c].is_body, c))
 
 
-def find_labels(scene: Scene, picked: npt.NDArray[np.int64], classes: Iterable[PageClass] | None = None) -> list[Label]:
-    """Labels for the classes seen in `picked` (see `Renderer.pick_pages`), in a picture of the same size."""
+def find_labels(scene: Scene, picked: npt.NDArray[np.int64]) -> list[Label]:
+    """Labels for the largest things in `picked` (see `Renderer.pick_pages`), in a picture of the same size.
+
+    What a thing is depends on what colours mean: a class, an owner, a kind of difference of a class and owner; where
+    they are values, a class and owner. A label stands on a pixel of what it names.
+    """
     if scene.page_map is None:
         return []
     entries = scene.page_map.entries[np.maximum(picked, 0)]
-    page_class = np.where(picked < 0, 0, entries["page_class"])
+    is_free = picked >= 0
     height, width = picked.shape
     if has_legend(width, height):
-        page_class[:, : round((LEGEND_WIDTH + 60) * height / 720)] = 0  # no label under the legend
-    labels = []
-    for wanted in classes or [c for c in PageClass if MATERIALS[c].is_body]:
-        mask = page_class == wanted
-        if np.count_nonzero(mask) >= _MIN_PIXELS:
-            # Where colours are not those of classes, that of a class would mislead.
-            colour = colour_of(wanted, scene.look.palette) if scene.look.mode is Mode.CLASS else TEXT
-            labels.append(_label(scene.page_map, wanted, mask, entries["owner_id"], colour))
-    return labels
+        is_free[:, : round((LEGEND_WIDTH + 60) * height / 720)] = False  # no label under the legend
+    things = _things(scene, picked, entries)
+    numbers, counts = np.unique(things[is_free], return_counts=True)
+    # A class may be a page alone that is looked for; other things there are hundreds of.
+    least = _MIN_PIXELS if scene.look.mode is Mode.CLASS else max(_MIN_PIXELS, round(_LEAST_SHARE * picked.size))
+    largest = [int(numbers[n]) for n in np.argsort(-counts, kind="stable") if counts[n] >= least and numbers[n]]
+    return [_label(scene, thing, is_free & (things == thing), entries["owner_id"]) for thing in largest[:_MOST_LABELS]]
 
 
-def _label(
-    page_map: PageMap, page_class: PageClass, mask: npt.NDArray[np.bool_], owners: npt.NDArray[np.uint32], colour: Rgb
-) -> Label:
+def _things(scene: Scene, picked: npt.NDArray[np.int64], entries: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    # A number for what each pixel shows, 0 for what has no name: difference, class and owner, as far as colours mean them.
+    owners = entries["owner_id"].astype(np.int64)
+    classes = entries["page_class"].astype(np.int64)
+    if scene.look.mode is Mode.CLASS:
+        return classes << 32
+    if scene.look.mode is Mode.OWNER:
+        return owners
+    things = classes << 32 | owners
+    difference = scene.page_style.difference
+    if scene.look.mode is Mode.DIFFERENCE and difference is not None:
+        kinds = difference[np.clip(picked, 0, len(difference) - 1)].astype(np.int64)
+        return np.where(kinds > 0, kinds << 40 | things, 0)
+    return things
+
+
+def _label(scene: Scene, thing: int, mask: npt.NDArray[np.bool_], owner_ids: npt.NDArray[np.uint32]) -> Label:
+    assert scene.page_map is not None
+    owners, owner_id = scene.page_map.owners, thing & 0xFFFFFFFF
+    kind, number, colour = thing >> 40, thing >> 32 & 0xFF, TEXT
+    page_class = PageClass(number) if number in PageClass.__members__.values() else PageClass.OTHER
+    if scene.look.mode is Mode.OWNER:
+        text = describe_owner(owners.get(owner_id))
+    elif scene.look.mode is Mode.CLASS:
+        # Where colours are not those of classes, that of a class would mislead.
+        colour = colour_of(page_class, scene.look.palette)
+        numbers, counts = np.unique(owner_ids[mask], return_counts=True)
+        owner_id = int(numbers[np.argmax(counts)])
+        # Of several owners none gives the class its name.
+        is_one = page_class.name.startswith("PROCESS_") and 2 * counts.max() > counts.sum()
+        text = describe_pages(page_class, owners.get(owner_id) if is_one else None)
+        mask = mask & (owner_ids == owner_id) if is_one else mask
+    else:
+        text = (f"{CHANGES[kind]}: " if kind else "") + describe_pages(page_class, owners.get(owner_id))
     size = int(np.count_nonzero(mask))
     is_block = size >= _BLOCK_SHARE * mask.size
     y, x = _densest(mask, max(mask.shape[0] // (9 if is_block else 40), 2))
-    text = page_class.label
-    owner = page_map.owners.get(int(owners[y, x]))
-    if owner is not None and owner.pid and page_class.name.startswith("PROCESS_"):
-        text = f"{text.removeprefix('process ')} of {owner.name} ({owner.pid})"
     return Label(text, colour, float(x), float(y), is_block, size)
 
 
@@ -109,12 +140,6 @@ def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
     return int(row), int(column)
 
 
-@lru_cache(maxsize=16)
-def load_font(size: int) -> _Font:
-    """Pillow's own font at a size in pixels."""
-    return ImageFont.load_default(size=size)
-
-
 class _Pen:
     """An image to write on, with lengths scaled to the picture's height."""
 
@@ -126,7 +151,7 @@ class _Pen:
     def text(
         self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0
     ) -> None:
-        font = load_font(max(round(size * self.scale), 8))
+        font = load_font(max(round(size * self.scale), 8), words)
         stroke = round(halo * self.scale)
         self.draw.text(
             (x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200)
@@ -134,7 +159,7 @@ class _Pen:
 
     def box(self, x: float, y: float, words: str, size: float, anchor: str) -> Box:
         """What `text` would cover."""
-        return self.draw.textbbox((x, y), words, font=load_font(max(round(size * self.scale), 8)), anchor=anchor)
+        return self.draw.textbbox((x, y), words, font=load_font(max(round(size * self.scale), 8), words), anchor=anchor)
 
     def shade_left(self, width: float) -> None:
         """Darken the left, fading out, so that words stay readable over a near view."""
@@ -240,7 +265,8 @@ def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
     """The legend of a mode: entries with sizes, or a colour scale with ticks."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
     rows, look = legend_entries(scene), scene.look
-    height = 26 * len(rows) if rows else _SCALE_HEIGHT
+    ticks = scale_ticks(look.mode, look.transfer)
+    height = 26 * len(rows) if rows else _SCALE_HEIGHT if ticks else 0
     y = (pen.image.height + 62 * pen.scale - height * pen.scale) / 2
     pen.text(left, y - 22 * pen.scale, look.mode.label, 15)
     if rows:
@@ -249,12 +275,16 @@ def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
             pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, row.colour)
             pen.text(left + 26 * pen.scale, y, shorten(row.label, _MOST_LETTERS), 14)
             pen.text(right, y, format_bytes(row.size_bytes), 13, QUIET, "rs")
-    else:
+    elif ticks:
         pen.scale_bar(left, y, 16, _SCALE_HEIGHT, value_ramp(scene.look))
-        for value, words in scale_ticks(look.mode, look.transfer):
+        for value, words in ticks:
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
     y += (height * (not rows) + 34) * pen.scale
+    for sentence in explain(scene):
+        for line in textwrap.wrap(sentence, 32):
+            pen.text(left, y, line, 14, WARN)
+            y += 20 * pen.scale
     if layers := describe_layers(look.hidden, look.isolated):
         pen.text(left, y, shorten(layers, 2 * _MOST_LETTERS), 13, QUIET)
         y += 26 * pen.scale

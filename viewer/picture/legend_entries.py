@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
-from qemu_bridge.wire.records import Owner, PageClass
+from qemu_bridge.wire.records import PageClass
 
 from ..render.scene import Scene
 from ..sources.heat import AGE_RANGE_S
+from ..view.labels import describe_owner
 from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
 from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
 
 MOST_OWNERS = 14
 GLOW = "just written"
-_CHANGES = ("same", "changed", "appeared", "gone")
+CHANGES = ("same", "changed", "appeared", "gone")
 _TICKS = {
     Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
     Mode.WRITES: ((255, "all the time"), (100, "once, just now"), (0, "not of late")),
@@ -59,7 +60,7 @@ def legend_entries(scene: Scene) -> list[LegendEntry]:
         # What is gone is not there any more, whatever shows.
         kinds = scene.page_style.difference[: len(shows)]
         counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
-        rows = zip(_CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
+        rows = zip(CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
         return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
     return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
 
@@ -70,6 +71,21 @@ def glow_bytes(scene: Scene) -> int | None:
     if not scene.look.heat or scene.look.mode.is_activity or not heat.has_writes:
         return None
     return len(heat.hot) * PAGE_SIZE
+
+
+def explain(scene: Scene) -> tuple[str, str]:
+    """Why the colouring has nothing to show yet, and the way on; both empty where it has."""
+    style = scene.page_style
+    match scene.look.mode:
+        case Mode.DIFFERENCE if style.difference is None:
+            return "Nothing to compare with.", "Name a capture of this machine: --against FOLDER."
+        case Mode.EXECUTION if style.executions is None:
+            return "Execution is not watched.", "Open a window and press g; the guest runs slower meanwhile."
+        case Mode.AGE | Mode.WRITES if not style.heat.has_writes:
+            return "No write was seen yet.", "Writes show in a window or a video, while the guest runs."
+        case Mode.ENTROPY if missing := style.entropy.stale_count:
+            return "Entropy is worked out.", f"{missing} pages are left."
+    return "", ""
 
 
 class LegendEntryCache:
@@ -101,13 +117,6 @@ def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[LegendEntry
     if rest := order[MOST_OWNERS:].tolist():
         rows.append(LegendEntry(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
     return rows
-
-
-def describe_owner(owner: Owner | None) -> str:
-    """``sh (412)``, ``ext4_inode_cache`` or ``no owner``."""
-    if owner is None or not (name := owner.name or owner.kind):
-        return "no owner"
-    return f"{name} ({owner.pid})" if owner.pid else name
 
 
 def describe_layers(hidden: frozenset[PageClass], isolated: frozenset[PageClass]) -> str:

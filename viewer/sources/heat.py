@@ -109,9 +109,14 @@ class EntropyCache:
         self.values[pages], self._is_stale[pages] = 0, False
 
     @property
+    def stale_count(self) -> int:
+        """How many pages are left to work out."""
+        return int(np.count_nonzero(self._is_stale))
+
+    @property
     def is_stale(self) -> bool:
         """Whether any page is left to work out."""
-        return bool(self._is_stale.any())
+        return self.stale_count > 0
 
     def refresh(self, ram: npt.NDArray[np.uint8], limit: int) -> Pages:
         """Compute at most `limit` pages that changed, out of `ram`; return which. Empty when all are known."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from qemu_bridge.wire.records import PageClass
+from qemu_bridge.wire.records import Owner, PageClass
 from viewer.picture.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
+from viewer.view.labels import describe_owner, describe_pages
+from viewer.view.look import Look, Mode
 
 
 def test_sizes_are_short():
@@ -32,6 +34,44 @@ def test_labels_point_at_pixels_of_their_class_and_name_the_owner(device, source
         page = picked[int(label.y), int(label.x)]
         page_class = PageClass(source.entries["page_class"][page])
         assert page_class.label.removeprefix("process ") in label.text
+
+
+def test_a_label_names_what_colours_mean_and_stands_on_it(device, source):
+    """One page of a stack amid a block of a file: the block is not called after the page."""
+    source.entries["page_class"][60:128], source.entries["owner_id"][60:128] = PageClass.SHMEM, 9
+    source.entries["page_class"][100], source.entries["owner_id"][100] = PageClass.PROCESS_STACK, 2
+    source.owners[9] = Owner(9, 0, "/tmp/x", "file")
+    scene = load_scene(source, device)
+    kinds = np.zeros(512, np.uint8)
+    kinds[60:128] = 2
+    scene.set_difference(kinds)
+    for mode in (Mode.OWNER, Mode.DIFFERENCE, Mode.ENTROPY, Mode.CLASS):
+        scene.set_look(Look(mode=mode))
+        picked = Renderer(scene).pick_pages(default_camera(), (640, 360))
+        labels = find_labels(scene, picked)
+        assert labels
+        for label in labels:
+            page = picked[int(label.y), int(label.x)]
+            page_class = PageClass(source.entries["page_class"][page])
+            owner = source.owners.get(int(source.entries["owner_id"][page]))
+            words = {
+                Mode.OWNER: {describe_owner(owner)},
+                Mode.DIFFERENCE: {f"appeared: {describe_pages(page_class, owner)}"},
+                Mode.ENTROPY: {describe_pages(page_class, owner)},
+                Mode.CLASS: {describe_pages(page_class, owner), page_class.label},
+            }
+            assert label.text in words[mode]
+        if mode is Mode.DIFFERENCE:
+            assert max(labels, key=lambda label: label.size).text == "appeared: shmem of /tmp/x"
+
+
+def test_a_class_of_many_owners_is_not_called_after_one(device, source):
+    heap = source.entries["page_class"] == PageClass.PROCESS_HEAP
+    source.entries["owner_id"][heap] = 10 + np.arange(np.count_nonzero(heap))
+    source.owners |= {number: Owner(number, number, "many") for number in range(10, 200)}
+    scene = load_scene(source, device)
+    labels = {label.text for label in find_labels(scene, Renderer(scene).pick_pages(default_camera(), (640, 360)))}
+    assert "process heap" in labels
 
 
 def test_overlay_is_premultiplied_and_clear_where_there_are_no_words(device, source):

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qemu_bridge.wire.records import Owner, PageClass
+from qemu_bridge.wire.records import PageClass
 from viewer.app import appearance
 from viewer.picture.legend import LEGEND_WIDTH, draw_overlay
-from viewer.picture.legend_entries import describe_layers, describe_owner, glow_bytes, legend_entries, scale_ticks
+from viewer.picture.legend_entries import describe_layers, explain, glow_bytes, legend_entries, scale_ticks
 from viewer.picture.offscreen import load_scene
 from viewer.render.page_colours import page_colours
 from viewer.sources.heat import Heat
@@ -97,10 +97,23 @@ def test_the_legend_says_what_glows_once_something_was_written(device, source):
         assert glow_bytes(scene) is None
 
 
-def test_words_for_owners_and_layers():
-    assert describe_owner(None) == describe_owner(Owner(1, 0, "", "")) == "no owner"
-    assert describe_owner(Owner(1, 7, "sh")) == "sh (7)"
-    assert describe_owner(Owner(1, 0, "dentry")) == "dentry"
+@pytest.mark.parametrize("mode", Mode)
+def test_a_colouring_without_data_says_so_until_it_has_some(device, source, mode):
+    scene = load_scene(source, device)
+    scene.set_look(Look(mode=mode))
+    explained = mode not in (Mode.CLASS, Mode.OWNER, Mode.BYTES)
+    assert bool(explain(scene)[0]) == bool(explain(scene)[1]) == explained
+    before = draw_overlay((1280, 720), scene, source.title)
+    scene.set_difference(np.zeros(512, np.uint8))
+    scene.set_executions(np.zeros(512, np.uint32))
+    scene.update_pages(source.ram.view, np.array([60]), np.array([True]), 1.0)
+    while not scene.is_settled:
+        scene.advance(source.ram.view, 60.0)
+    assert explain(scene) == ("", "")
+    assert (draw_overlay((1280, 720), scene, source.title) != before).any() or not explained
+
+
+def test_words_for_layers():
     assert describe_layers(Look().hidden, frozenset()) == ""
     assert describe_layers(Look().hidden | {PageClass.SLAB}, frozenset()) == "without slab"
     assert describe_layers(Look().hidden, frozenset({PageClass.PAGE_TABLE})) == "only page table"

@@ -1,58 +1,25 @@
-"""Words on large regions."""
+"""Words on pictures."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from qemu_bridge.wire.records import PageClass
-from viewer.picture.offscreen import load_scene
-from viewer.render.raymarch import Renderer
-from viewer.view.camera import Camera, default_camera
-from viewer.view.labels import arrange, find_regions, region_labels
+from qemu_bridge.wire.records import Owner, PageClass
+from viewer.view.labels import arrange, describe_owner, describe_pages
 
 
-def labels_of(scene, camera, size):
-    return region_labels(scene.page_map, scene.page_order, scene.look, camera, size)
-
-
-def test_regions_are_the_largest_run_of_each_class_and_owner(device, source):
-    scene = load_scene(source, device)
-    regions = find_regions(scene.page_map, scene.page_order)
-    text = next(region for region in regions if region.page_class == PageClass.KERNEL_TEXT)
-    assert (text.first, text.count) == (60, 68)
-    assert regions[0].page_class == PageClass.PROCESS_HEAP
-    assert any(region.text.startswith("heap of ") for region in regions)
-    assert len({(region.page_class, region.text) for region in regions}) == len(regions)
-
-
-def test_labels_stand_where_the_camera_sees_their_region(device, source):
-    scene = load_scene(source, device)
-    camera, size = default_camera(scene.relative_extent), (640, 360)
-    labels = labels_of(scene, camera, size)
-    label = next(label for label in labels if label.text == "kernel text")
-    # The renderer agrees: a narrow view from the same eye at the region shows its class in the middle of it.
-    scene.set_look(replace(scene.look, isolated=frozenset({PageClass.KERNEL_TEXT})))
-    pages = Renderer(scene).pick_pages(camera, size)
-    x, y = round(label.x), round(label.y)
-    near = pages[max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
-    assert (near >= 0).any()
-    assert math.isfinite(label.x)
-
-
-def test_no_labels_behind_the_camera_or_for_hidden_classes_or_when_off(device, source):
-    scene = load_scene(source, device)
-    away = Camera(0, 0, 0.01, (0.5, 0.5, 30.0))
-    assert labels_of(scene, away, (640, 360)) == [] or labels_of(scene, away.orbit(180, 0), (640, 360)) == []
-    shown = {label.text for label in labels_of(scene, default_camera(), (640, 360))}
-    scene.toggle([PageClass.KERNEL_TEXT])
-    assert "kernel text" in shown
-    assert "kernel text" not in {label.text for label in labels_of(scene, default_camera(), (640, 360))}
-    scene.set_look(replace(scene.look, labels=False))
-    assert labels_of(scene, default_camera(), (640, 360)) == []
+def test_pages_are_called_by_class_and_owner():
+    shell, file, cache = Owner(8, 7, "sh"), Owner(9, 0, "/tmp/x", "file"), Owner(10, 0, "dentry", "slab")
+    kernel = Owner(1, 0, "kernel", "kernel")
+    assert describe_pages(PageClass.PROCESS_HEAP, shell) == "heap of sh (7)"
+    assert describe_pages(PageClass.PAGE_CACHE, file) == "page cache of /tmp/x"
+    assert describe_pages(PageClass.SLAB, cache) == "slab dentry"
+    assert describe_pages(PageClass.KERNEL_TEXT, kernel) == describe_pages(PageClass.KERNEL_TEXT, None) == "kernel text"
+    assert describe_owner(None) == describe_owner(Owner(1, 0, "", "")) == "no owner"
+    assert (describe_owner(shell), describe_owner(cache)) == ("sh (7)", "dentry")
 
 
 AREA = (0.0, 0.0, 300.0, 200.0)

@@ -53,10 +53,9 @@ def _draw_legend_entries(state: ViewerState) -> None:
     rows = state.legend_cache.rows(state.scene)
     for row in rows:
         _draw_entry(row.label, row.colour, row.size_bytes)
-    if not rows:
+    if not rows and (scale := scale_ticks(look.mode, look.transfer)):
         _draw_ramp(state)
-        if scale := scale_ticks(look.mode, look.transfer):
-            quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
+        quiet(f"{scale[-1][1]}  to  {scale[0][1]}")
     imgui.separator_text("layers")
 
 

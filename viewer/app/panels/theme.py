@@ -7,6 +7,7 @@ from typing import Any
 
 from imgui_bundle import imgui
 
+from viewer.picture.fonts import find_wide_font
 from viewer.view.palette import Rgb
 
 UI_SIZE, MONO_SIZE = 14.0, 14.0
@@ -70,8 +71,8 @@ class Theme:
 
         folder = Path(imgui_bundle.__file__).parent / "assets" / "fonts"
         fonts = imgui.get_io().fonts
-        self.ui = fonts.add_font_from_file_ttf(str(folder / "Roboto" / "Roboto-Regular.ttf"), UI_SIZE)
-        self.mono = fonts.add_font_from_file_ttf(str(folder / "Inconsolata-Medium.ttf"), MONO_SIZE)
+        self.ui = _add_font(fonts, folder / "Roboto" / "Roboto-Regular.ttf", UI_SIZE)
+        self.mono = _add_font(fonts, folder / "Inconsolata-Medium.ttf", MONO_SIZE)
         io = imgui.get_io()
         io.config_input_text_cursor_blink = False  # a blinking cursor would draw frames for ever
         io.config_nav_capture_keyboard = False
@@ -96,6 +97,16 @@ class Theme:
         style.scrollbar_size = 11 * scale
         for name, (red, green, blue, alpha) in _COLOURS.items():
             style.set_color_(getattr(imgui.Col_, name), colour((red, green, blue), alpha))
+
+
+def _add_font(fonts: imgui.ImFontAtlas, path: Path, size: float) -> Any:  # noqa: ANN401  # an ImFont
+    font = fonts.add_font_from_file_ttf(str(path), size)
+    if (wide := find_wide_font()) is not None:
+        # Its letters are drawn when they are met first; those that both have stay the first one's.
+        config = imgui.ImFontConfig()
+        config.merge_mode = True
+        fonts.add_font_from_file_ttf(str(wide), size, config)
+    return font
 
 
 MONO: list[Any] = []
