@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
 from ..view.camera import MAX_PITCH, Camera, Flight, fly
 from ..view.views import Mode, View, ViewHistory
 
@@ -68,6 +71,10 @@ class CameraController:
             self._flight, self._flown_s = fly(self.camera, goal), 0.0
         self.goal = goal
 
+    def settle(self) -> None:
+        """Be where it is moving, at once."""
+        self._flight, self.camera = None, self.goal
+
     def _end_flight(self) -> None:
         if self._flight is not None:
             self._flight, self.goal = None, self.camera
@@ -84,13 +91,13 @@ class CameraController:
         else:
             self.aim(goal.orbit(-TURN_DEGREES * right, TURN_DEGREES * down))
 
-    def wheel(self, steps: float) -> None:
-        """The wheel was turned towards the picture by notches."""
+    def wheel(self, steps: float, place: npt.NDArray[np.float64] | None = None) -> None:
+        """The wheel was turned towards the picture by notches, over `place` of the cube, which stays where it appears."""
         self._end_flight()
         if self.mode == Mode.FLY:
             self.aim(self.goal.walk(0, 0, 0.15 * steps * max(self.goal.distance, _LEAST_SPEED)))
         else:
-            self.aim(self.goal.zoom(steps))
+            self.aim(self.goal.zoom(steps) if place is None else self.goal.zoom_at(steps, place))
 
     def hold(self, key: str, is_down: bool) -> bool:
         """A key went down or up; return whether it is one that moves the camera while it is held."""
@@ -124,7 +131,7 @@ class CameraController:
                 self.goal = self.goal.walk(right * speed, up * speed, forward * speed)
 
     def set_mode(self, mode: Mode) -> None:
-        """Change the mode; the picture stays, but for top, which looks down on the same place."""
+        """Change the mode; the picture stays, but for top, which looks down on all."""
         self.mode = mode
         if mode == Mode.FLY:
             # A near target: the head turns about the eye, and speed goes with the distance.
@@ -132,8 +139,7 @@ class CameraController:
             self.camera = self.camera.with_distance(min(self.camera.distance, _FLY_DISTANCE))
             self.goal = self.goal.with_distance(min(self.goal.distance, _FLY_DISTANCE))
         elif mode == Mode.TOP:
-            far = max(self.goal.distance, self.home.distance)
-            self.fly_to(replace(self.goal, pitch=MAX_PITCH, yaw=round(self.goal.yaw / 90) * 90.0, distance=far))
+            self.fly_to(replace(self.home, pitch=MAX_PITCH, yaw=round(self.goal.yaw / 90) * 90.0))
 
     def mark(self, view: View, kind: str, now_s: float) -> None:
         """Remember `view` before a move of `kind`."""

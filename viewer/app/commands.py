@@ -35,7 +35,7 @@ _GUEST: Topic[object] = Topic("guest")
 GESTURES = (
     ("drag", "turn (orbit), look around (fly), move (top)"),
     ("right drag, shift drag", "move sideways"),
-    ("wheel", "nearer, farther"),
+    ("wheel", "nearer to what is under the pointer, farther from it"),
     ("arrow keys", "turn, or move over the map"),
     ("W A S D, E, C", "move, rise and sink while flying"),
     ("hover", "what is under the cursor"),

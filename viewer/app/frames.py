@@ -17,6 +17,7 @@ from ..render.raymarch import PASSES
 from ..sources.heat import Pages
 from ..view.curve import to_xyz
 from ..view.tiles import Tiles
+from . import navigation
 from .gui import Gui
 from .panels.layout import Layout
 from .pick import PickResult, pick_at
@@ -74,10 +75,13 @@ class FrameLoop:
         waited, self._last_frame = now - self._last_frame, now
         elapsed = min(waited, 0.1)
         self._session.apply_results()
-        self._mark(self._session.apply_changes())
+        stale = self._session.apply_changes()
+        self._mark(stale)
         layout = self._gui.layout()
         state.aspect = size[0] / size[1]
-        state.free_aspect = layout.middle_width / max(layout.body_height, 1.0)
+        navigation.fit_home(state, layout.free_aspect)
+        if stale is None:
+            navigation.follow_content(state)
         if state.controller.update(elapsed):
             self._last_motion = now
             self._scaler.add(self._surface.renderer.stopwatch.take_s() or elapsed)

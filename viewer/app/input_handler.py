@@ -10,6 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
 from . import highlighting, navigation, selection
@@ -44,6 +47,8 @@ class InputHandler:
         self._commands, self._schedule, self._pick = commands, schedule, pick
         self._drag: tuple[float, float] | None = None
         self._pressed = (0.0, 0.0)
+        # Where the wheel was turned last, and what was there: what moves under a pointer at rest is still the goal.
+        self._zoomed: tuple[tuple[float, float], npt.NDArray[np.float64]] | None = None
         canvas.add_event_handler(self._on_pointer, *_POINTER)
         canvas.add_event_handler(self._on_wheel, "wheel")
         canvas.add_event_handler(self._on_key, *_KEYS)
@@ -62,6 +67,8 @@ class InputHandler:
 
     def _on_any(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]
+        if kind != "wheel":
+            self._zoomed = None
         if kind == "pointer_leave":
             self._gui.forget_pointer()
         elif kind == "pointer_move" and self._gui.wants_mouse:
@@ -115,8 +122,17 @@ class InputHandler:
             log.info("%s", "; ".join(pick_lines(picked)))
 
     def _on_wheel(self, event: dict[str, Any]) -> None:
+        here = (float(event["x"]), float(event["y"]))
+        if self._zoomed is None or here != self._zoomed[0]:
+            self._zoomed = here, self._place_at(here)
         navigation.mark(self._state, "wheel")
-        self._state.controller.wheel(-float(event["dy"]) / 100)
+        self._state.controller.wheel(-float(event["dy"]) / 100, self._zoomed[1])
+
+    def _place_at(self, here: tuple[float, float]) -> npt.NDArray[np.float64]:
+        width, height = self._canvas.get_logical_size()
+        x, y = 2 * here[0] / max(width, 1) - 1, 1 - 2 * here[1] / max(height, 1)
+        picked = self._pick(self._point_at(here))
+        return navigation.place_at(self._state, picked, x, y, self._gui.layout().shift)
 
     def _on_key(self, event: dict[str, Any]) -> None:
         key, state = key_text(event), self._state

@@ -14,8 +14,10 @@ from ..view.camera import MIN_DISTANCE, Camera
 from ..view.curve import to_xyz
 from ..view.views import Mode, View, format_view, parse_view
 from . import selection
+from .pick import PickResult
 from .state import ViewerState
 
+_OUTGROWN = 1.15
 _MODE_HELP = {Mode.ORBIT: "orbit: drag turns", Mode.FLY: "fly: W A S D, E up, C down", Mode.TOP: "top: a map"}
 
 
@@ -62,9 +64,37 @@ def jump(state: ViewerState, text: str) -> None:
     state.attempt(go)
 
 
+def fit_home(state: ViewerState, free_aspect: float) -> None:
+    """Note how much the panels leave free; where that changed, fit the first view into it, and show it if it is shown."""
+    if free_aspect == state.free_aspect:
+        return
+    state.free_aspect = free_aspect
+    _refit_home(state)
+
+
+def follow_content(state: ViewerState) -> None:
+    """The page map is another: where the first view shows and the guest has outgrown it, as while it boots, step back."""
+    wanted = state.controller.home.framing(*state.scene.content_box(), state.free_aspect)
+    if state.controller.goal == state.controller.home and wanted.distance > _OUTGROWN * state.controller.home.distance:
+        _refit_home(state)
+
+
+def _refit_home(state: ViewerState) -> None:
+    controller = state.controller
+    if state.is_home_chosen:
+        return
+    is_shown, controller.home = (
+        controller.goal == controller.home,
+        controller.home.framing(*state.scene.content_box(), state.free_aspect),
+    )
+    if is_shown:
+        controller.fly_to(controller.home)
+
+
 def go_home(state: ViewerState) -> None:
-    """Fly to the first view."""
+    """Fly to the first view, fitted to what shows now."""
     mark(state, "home")
+    _refit_home(state)
     state.controller.fly_to(state.controller.home)
     state.wake()
 
@@ -89,13 +119,15 @@ def set_mode(state: ViewerState, mode: Mode) -> None:
 
 
 def frame(state: ViewerState) -> None:
-    """Frame the selected byte's page, or what is highlighted, or all of RAM."""
+    """Frame the selected byte's page, or what is highlighted, or all that shows."""
     if state.pin is not None:
         frame_pages(state, np.array([state.pin >> PAGE_SHIFT]))
     elif state.highlight is not None:
         frame_pages(state, state.highlight.pages)
     else:
-        frame_pages(state, np.arange(state.scene.page_count))
+        mark(state, "frame")
+        state.controller.fly_to(state.controller.goal.framing(*state.scene.content_box(), state.free_aspect))
+        state.wake()
 
 
 def frame_pages(state: ViewerState, pages: npt.NDArray[np.int64]) -> None:
@@ -126,13 +158,24 @@ def is_in_sight(state: ViewerState) -> bool:
         return False
     low, high = box_of(state, np.array([state.pin >> PAGE_SHIFT]))
     x, y, depth = project(state, np.array([(low + high) / 2]), state.controller.goal)[0].tolist()
-    return bool(depth > 0 and abs(x) < 0.9 and abs(y) < 0.9)
+    # Panels leave the middle of the picture, as wide as this.
+    return bool(depth > 0 and abs(x) < 0.9 * min(state.free_aspect / state.aspect, 1) and abs(y) < 0.9)
 
 
 def box_of(state: ViewerState, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The box around `pages`, in edges of the cube."""
     places = to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64)
     return places.min(axis=0) / state.scene.edge, (places.max(axis=0) + 1) / state.scene.edge
+
+
+def place_at(
+    state: ViewerState, picked: PickResult | None, x: float, y: float, shift: tuple[float, float]
+) -> npt.NDArray[np.float64]:
+    """Where in the cube the pointer is at (x, y) of the picture, each -1 to 1: in the page that was picked, else in the target's plane."""
+    if picked is not None:
+        low, high = box_of(state, np.array([picked.page]))
+        return (low + high) / 2
+    return state.controller.camera.at(x - shift[0], y - shift[1], state.aspect)
 
 
 def project(

@@ -75,6 +75,7 @@ class ViewerState:
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
         cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
+        is_home_chosen: whether the user named the first view, so that it is not fitted to the window.
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
         runstate: of the machine, as QEMU names it; empty where it is not known.
@@ -94,6 +95,7 @@ class ViewerState:
     highlight: PageGroup | None = None
     pid: int = 0
     cursor: tuple[int, int] | None = None
+    is_home_chosen: bool = False
     is_dragging: bool = False
     hover: PickResult | None = None
     tab: str = ""

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import wgpu
 
 from gpu_device.device import request_device
@@ -77,7 +76,8 @@ class Window:
         self.session = Session(self.state, self.schedule, order, lambda: self.frames.reset())
         self.commands = Commands(self._own_commands())
         self.gui = Gui(self.canvas, self.state, self.commands)
-        self._fit_first_view()
+        navigation.fit_home(self.state, self.gui.layout().free_aspect)
+        self.state.controller.settle()
         self.screenshots = Screenshots(self.state, self.surface, self.gui)
         self.frames = FrameLoop(self.state, self.surface, self.gui, self.session, self.screenshots, self.schedule)
         controller = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
@@ -100,18 +100,12 @@ class Window:
             state.notify(sentence, is_problem=True)
         return state
 
-    def _fit_first_view(self) -> None:
-        if (layout := self.gui.layout()).right:
-            # Beside the details less room is left than the first view fills.
-            controller, box = self.state.controller, np.array(self.state.scene.relative_extent)
-            home = controller.home.framing(np.zeros(3), box, layout.middle_width / layout.body_height)
-            controller.home = controller.camera = controller.goal = home
-
     def _start_view(self, text: str | None) -> None:
         if text is None:
             return
         view = parse_view(text, View(self.state.controller.home))
         self.state.controller.home = self.state.controller.camera = view.camera
+        self.state.is_home_chosen = True
         navigation.show_view(self.state, view)
 
     def _own_commands(self) -> tuple[Command, ...]:

@@ -29,6 +29,8 @@ WARN = (255, 170, 60)
 HALO = (6, 9, 14)
 LEGEND_WIDTH = 250
 """Pixels at the left that the legend wants, in a picture 720 high."""
+_LABELS_WIDTH = 178
+"""Pixels at the right for the words of small things, likewise."""
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
 _LEAST_SHARE = 0.001
@@ -49,16 +51,29 @@ def legend_shift(width: int, height: int) -> tuple[float, float]:
     return 0.72 * LEGEND_WIDTH * height / 720 / width, 0.02
 
 
+def free_aspect(width: int, height: int) -> float:
+    """Width / height of what legend and labels leave free about the scene's middle."""
+    middle, scale = width / 2 * (1 + legend_shift(width, height)[0]), height / 720
+    left, right = (LEGEND_WIDTH * scale, _LABELS_WIDTH * scale) if has_legend(width, height) else (0.0, 0.0)
+    return max(2 * min(middle - left, width - right - middle) / height, 0.2)
+
+
 def has_legend(width: int, height: int) -> bool:
     """Whether a picture is large enough for a legend that can be read."""
     return height >= 300 and width >= 1.2 * height
 
 
 def caption(scene: Scene) -> str:
-    """What a voxel and a brick are: ``1 voxel = 1 byte``."""
+    """What a voxel and a brick are, and how many voxels the box of RAM has along each edge."""
     pool = scene.pool
     voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes (the largest)"
-    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {pool.order}, {pool.side} x {pool.side} x {pool.side} voxels"
+    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {pool.order}, {voxels(scene)} voxels"
+
+
+def voxels(scene: Scene) -> str:
+    """Voxels along x, y and z of the box that RAM fills: ``512 x 512 x 256`` for 64 MiB."""
+    along = scene.pool.side // scene.edge
+    return " x ".join(str(pages * along) for pages in scene.extent)
 
 
 def legend_classes(scene: Scene) -> list[PageClass]:
@@ -298,7 +313,7 @@ def shorten(words: str, most: int) -> str:
 
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
-    column, spacing, top = pen.image.width - 178 * pen.scale, 30 * pen.scale, 70 * pen.scale
+    column, spacing, top = pen.image.width - _LABELS_WIDTH * pen.scale, 30 * pen.scale, 70 * pen.scale
     most = max(int((pen.image.height - 2 * top) / spacing) + 1, 0)
     by_size = sorted(labels, key=lambda label: -label.size)
     small = sorted([label for label in by_size if not label.is_block][:most], key=lambda label: label.y)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import PageClass
@@ -18,7 +17,7 @@ from ..render.scene import Scene
 from ..sources.heat import AGE_RANGE_S
 from ..view.labels import describe_owner
 from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
-from ..view.palette import DIFFERENCE_COLOURS, Rgb, owner_shade
+from ..view.palette import DIFFERENCE_COLOURS, Rgb
 
 MOST_OWNERS = 14
 GLOW = "just written"
@@ -54,15 +53,15 @@ def legend_entries(scene: Scene) -> list[LegendEntry]:
     """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes."""
     if scene.page_map is None:
         return []
-    entries = scene.page_map.entries[: scene.page_count]
-    shows = np.isin(entries["page_class"], [int(page_class) for page_class in scene.visible])
     if scene.look.mode is Mode.DIFFERENCE and scene.page_style.difference is not None:
         # What is gone is not there any more, whatever shows.
+        entries = scene.page_map.entries[: scene.page_count]
+        shows = np.isin(entries["page_class"], [int(page_class) for page_class in scene.visible])
         kinds = scene.page_style.difference[: len(shows)]
         counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
         rows = zip(CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
         return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
-    return _owners(scene, entries["owner_id"][shows]) if scene.look.mode is Mode.OWNER else []
+    return _owners(scene) if scene.look.mode is Mode.OWNER else []
 
 
 def glow_bytes(scene: Scene) -> int | None:
@@ -103,12 +102,12 @@ class LegendEntryCache:
         return self._rows
 
 
-def _owners(scene: Scene, owner_ids: npt.NDArray[np.uint32]) -> list[LegendEntry]:
+def _owners(scene: Scene) -> list[LegendEntry]:
     assert scene.page_map is not None
-    ids, counts = np.unique(owner_ids, return_counts=True)
+    ids, counts = scene.count_owners()
     order = np.argsort(-counts, kind="stable")
     steps = value_ramp(scene.look)
-    shades = owner_shade(ids.astype(np.uint32))
+    shades = scene.page_style.owner_slots.values(ids)
     rows = []
     for place in order[:MOST_OWNERS].tolist():
         red, green, blue = steps[int(shades[place])].tolist()

@@ -20,7 +20,7 @@ from ..sources.source import Ram, Source, read_page_map
 from ..view.camera import Camera, default_camera
 from ..view.look import Mode
 from ..view.views import View
-from .legend import draw_overlay, find_labels, legend_shift
+from .legend import draw_overlay, find_labels, free_aspect, legend_shift
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int 
     return scene
 
 
-def choose_camera(renderer: Renderer) -> Camera:
+def choose_camera(renderer: Renderer, aspect: float = 1.6) -> Camera:
     """The view from above a corner that shows the most: every class counts, by the share of its pages in sight.
 
-    Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
+    What catches the eye fills the middle of a picture of this width / height. Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
     """
     scene = renderer.scene
-    start = default_camera(scene.relative_extent)
+    start, box = default_camera(scene.relative_extent), scene.content_box()
     if scene.page_map is None:
         return start
     page_class = scene.page_map.entries["page_class"]
@@ -55,7 +55,8 @@ def choose_camera(renderer: Renderer) -> Camera:
         classes = np.bincount(page_class[seen[seen >= 0]], minlength=256)
         return float(np.sqrt(classes / np.maximum(total, 1)).sum())
 
-    return max((start.orbit(turn, 0) for turn in (0, 20, 90, 110, 180, 200, 270, 290)), key=score)
+    turns = (0, 20, 90, 110, 180, 200, 270, 290)
+    return max((start.orbit(turn, 0).framing(*box, aspect) for turn in turns), key=score)
 
 
 def render_scene(
@@ -74,7 +75,7 @@ def render_scene(
     told after each pass how many are drawn.
     """
     renderer = Renderer(scene)
-    camera = camera or choose_camera(renderer)
+    camera = camera or choose_camera(renderer, free_aspect(*size))
     if with_words:
         renderer.shift = legend_shift(*size)
         labels = find_labels(scene, renderer.pick_pages(camera, size)) if scene.look.labels else []

@@ -13,6 +13,7 @@ from ..sources.comparison import with_difference
 from ..sources.machine import MachineSource
 from ..sources.source import Source
 from ..view.views import View, format_view, parse_view
+from .legend import free_aspect
 from .offscreen import choose_camera, load_scene, render_scene, show_view
 from .output import validate_output, write_picture
 
@@ -48,7 +49,7 @@ def snap(source: Source, options: SnapOptions, progress: Progress = no_progress)
     scene = load_scene(source, order=options.order)
     progress(1, total)
     at = options.at if source.comparison is None else with_difference(options.at)
-    view = parse_view(at, View(choose_camera(Renderer(scene))))
+    view = parse_view(at, View(choose_camera(Renderer(scene), free_aspect(*size))))
     show_view(scene, source.ram, view)
     progress(_STEPS_BEFORE, total)
     picture = render_scene(

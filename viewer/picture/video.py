@@ -25,7 +25,7 @@ from ..sources.source import Source
 from ..sources.watcher import MemoryWatcher
 from ..view.look import Look
 from ..view.views import View, parse_view
-from .legend import draw_overlay, legend_shift
+from .legend import draw_overlay, free_aspect, legend_shift
 from .mp4 import Mp4
 from .offscreen import choose_camera, load_scene
 from .script import Shot, camera_at, parse_script
@@ -52,15 +52,14 @@ def record_video(source: Source, options: VideoOptions, progress: Progress = no_
     Raises `UsageError` for a wrong view or script, `GraphicsError` without an adapter, and `GlassBoxError` where the file
     cannot be written. Ctrl-C keeps what was recorded.
     """
-    started_s = time.monotonic()
+    started_s, size = time.monotonic(), (options.width, options.height)
 
     def shots(scene: Scene) -> tuple[Shot, ...]:
-        start = View(choose_camera(Renderer(scene)))
+        start = View(choose_camera(Renderer(scene), free_aspect(*size)))
         at = options.at if source.comparison is None else with_difference(options.at)
         start = parse_view(at, start) if at else start
         return parse_script(f"{options.seconds} hold" if options.script is None else options.script, start)
 
-    size = (options.width, options.height)
     frames = record(
         source, Path(options.output), shots, size=size, fps=options.fps, order=options.order, progress=progress
     )

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import wgpu
 
 from ..sources.heat import EntropyCache, Heat, Pages, scale_counts
-from ..view import palette
 from ..view.look import Look, Mode
+from ..view.owner_slots import OwnerSlots
 
 SELECTED, HIGHLIGHTED, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | HIGHLIGHTED
@@ -27,6 +27,7 @@ class PageStyle:
     Attributes:
         heat: of writes.
         entropy: of pages.
+        owner_slots: which owner has which colour.
         executions: how often each page was executed, `uint32`; None while nothing is counted.
         difference: how each page differs from another capture (`qemu_bridge.captures.compare.compare_pages`); None for no comparison.
         lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or highlighted.
@@ -38,6 +39,7 @@ class PageStyle:
         self.page_count = page_count
         self.heat = Heat(page_count)
         self.entropy = EntropyCache(page_count)
+        self.owner_slots = OwnerSlots()
         self.executions: npt.NDArray[np.uint32] | None = None
         self.difference: npt.NDArray[np.uint8] | None = None
         self.words = np.zeros(page_count, np.uint32)
@@ -74,7 +76,7 @@ class PageStyle:
         """Values 0-255 of `pages` in the look's mode; `owners` are the owner ids of these pages."""
         nothing = np.zeros(len(pages), np.uint8)
         if look.mode is Mode.OWNER:
-            return palette.owner_shade(owners).astype(np.uint8)
+            return self.owner_slots.values(owners)
         if look.mode is Mode.ENTROPY:
             return self.entropy.values[pages]
         if look.mode is Mode.AGE:

@@ -18,6 +18,7 @@ from qemu_bridge.wire.records import PageClass
 
 from ..sources.heat import Pages
 from ..sources.source import Ram
+from ..view import palette
 from ..view.class_masks import body_mask, visible_mask
 from ..view.curve import to_xyz
 from ..view.look import Look, Mode
@@ -27,6 +28,9 @@ from .page_table import PageTable
 from .pool import PagePool
 
 _AGE_STEP_S = 0.5
+_SAMPLED_PAGES = 20_000
+_OUTLIERS = 1.0
+"""Per cent of pages at each end of an axis that a first view may leave out."""
 ENTROPY_PAGES = 512
 """Pages whose entropy is worked out in one `Scene.advance`: a few milliseconds."""
 
@@ -84,6 +88,30 @@ class Scene:
         x, y, z = self.extent
         return x / self.edge, y / self.edge, z / self.edge
 
+    def content_box(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The box around nearly all that catches the eye, in edges of the cube: of a large guest most is empty.
+
+        These are the bricks that show and are no empty glass; without any, all that show; without these, the box of RAM.
+        """
+        pages = np.zeros(0, np.int64)
+        if self.page_map is not None:
+            classes = self.page_map.entries["page_class"][: self.page_count]
+            for shown in (
+                [c for c in self.visible if palette.MATERIALS[c].is_body],
+                self.visible - {PageClass.UNTOUCHED},
+            ):
+                if not len(pages):
+                    pages = np.flatnonzero(np.isin(classes, [int(page_class) for page_class in shown]))
+        if not len(pages):
+            return np.zeros(3), np.array(self.relative_extent)
+        # A sample is enough, and a few pages far off do not count.
+        places = to_xyz(pages[:: -(-len(pages) // _SAMPLED_PAGES)].astype(np.uint64), self.page_order).astype(
+            np.float64
+        )
+        low = np.percentile(places, _OUTLIERS, axis=0, method="lower")
+        high = np.percentile(places, 100 - _OUTLIERS, axis=0, method="higher")
+        return low / self.edge, (high + 1) / self.edge
+
     # --- which classes show ----------------------------------------------------------------------------------
 
     @property
@@ -101,6 +129,7 @@ class Scene:
             return False
         self.look = look
         self.revision += 1
+        self._assign_owners()
         self._update_style(self._all_pages())
         return True
 
@@ -156,9 +185,21 @@ class Scene:
             return False
         self.content_revision += 1
         self._write_cells()
-        self._update_style(changed)
+        self._update_style(self._all_pages() if self._assign_owners() else changed)
         self.revision += 1
         return True
+
+    def _assign_owners(self) -> bool:
+        if self.look.mode is not Mode.OWNER or self.page_map is None:
+            return False
+        return self.page_style.owner_slots.assign(*self.count_owners())
+
+    def count_owners(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """(owner ids, pages of each) of the classes that show."""
+        assert self.page_map is not None
+        entries = self.page_map.entries[: self.page_count]
+        shows = np.isin(entries["page_class"], [int(page_class) for page_class in self.visible])
+        return np.unique(entries["owner_id"][shows], return_counts=True)
 
     def _write_cells(self) -> None:
         self.page_table.write_cells(self.page_style.lit_in_cell, self.page_style.marked_in_cell)

@@ -24,6 +24,9 @@ MIN_DISTANCE, MAX_DISTANCE = 0.02, 20.0
 FARTHEST_TARGET = 8.0
 """How far from the middle of the cube a target may be: looking around from far off moves it beyond."""
 _DAMPING_RATE_HZ = 14.0
+_FILLED = 0.86
+"""Share of a picture that what is framed fills."""
+_CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,27 @@ class Camera:
 
     def framing(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], aspect: float = 1.6) -> Camera:
         """The same orientation, with the box from `low` to `high` filling a picture of this width / height."""
-        radius = float(np.linalg.norm(high - low)) / 2
-        half = math.atan(math.tan(math.radians(FIELD_OF_VIEW / 2)) * min(aspect, 1.0))
-        distance = min(max(1.25 * radius / math.sin(half), MIN_DISTANCE), MAX_DISTANCE)
+        tangent = _FILLED * math.tan(math.radians(FIELD_OF_VIEW / 2))
+        offsets = (low + _CORNERS * (high - low) - (low + high) / 2) @ np.stack(self.axes()).T
+        across, up, beyond = np.abs(offsets[:, 0]), np.abs(offsets[:, 1]), offsets[:, 2]
+        needed = float(np.max(np.maximum(across / (tangent * aspect), up / tangent) - beyond))
+        distance = min(max(needed, MIN_DISTANCE), MAX_DISTANCE)
         return replace(self, distance=distance).aimed_at((low + high) / 2)
+
+    def at(self, x: float, y: float, aspect: float) -> npt.NDArray[np.float64]:
+        """The place in the target's plane that appears at (x, y), each -1 to 1, of a picture of this width / height."""
+        tangent = math.tan(math.radians(FIELD_OF_VIEW / 2))
+        right, up, _ = self.axes()
+        return np.asarray(np.asarray(self.target) + (right * x * aspect + up * y) * tangent * self.distance)
 
     def zoom(self, steps: float) -> Camera:
         """Nearer by `steps` notches of a wheel, a tenth each."""
         return replace(self, distance=min(max(self.distance * 0.9**steps, MIN_DISTANCE), MAX_DISTANCE))
+
+    def zoom_at(self, steps: float, place: npt.NDArray[np.float64]) -> Camera:
+        """Nearer by `steps` notches to `place`, which stays where it appears."""
+        nearer = self.zoom(steps)
+        return nearer.aimed_at(place + (np.asarray(self.target) - place) * (nearer.distance / self.distance))
 
     def approach(self, goal: Camera, seconds: float) -> Camera:
         """On the way to `goal`: damped, the same whatever the frame rate; `goal` itself once it is next to it."""

@@ -31,7 +31,10 @@ def describe_owner(owner: Owner | None) -> str:
     """``sh (412)``, ``ext4_inode_cache``, ``/bin/sh`` or ``no owner``."""
     if owner is None or not (name := owner.name or owner.kind):
         return "no owner"
-    return f"{name} ({owner.pid})" if owner.pid else name
+    if not owner.pid:
+        return name
+    # A process and its kernel stack are two owners.
+    return f"{owner.kind} of {name} ({owner.pid})" if owner.kind in ("stack", "page-table") else f"{name} ({owner.pid})"
 
 
 def describe_pages(page_class: PageClass, owner: Owner | None) -> str:
@@ -40,7 +43,7 @@ def describe_pages(page_class: PageClass, owner: Owner | None) -> str:
     if owner is None or not owner.name or owner.name == words:
         return words
     if owner.pid:
-        return f"{words.removeprefix('process ')} of {describe_owner(owner)}"
+        return f"{words.removeprefix('process ')} of {owner.name} ({owner.pid})"
     if owner.kind == "file":
         return f"{words} of {owner.name}"
     return f"{words} {owner.name}" if owner.kind in ("slab", "module") else words

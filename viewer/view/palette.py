@@ -121,6 +121,25 @@ _RAMPS: dict[str, tuple[Rgb, ...]] = {
     "red-green": ((6, 22, 66), (42, 66, 122), (98, 104, 122), (152, 142, 110), (212, 188, 76), (255, 240, 170)),
     "blue-yellow": ((38, 6, 18), (110, 16, 34), (182, 48, 42), (226, 112, 88), (240, 176, 160), (255, 240, 236)),
 }
+OWNER_COLOURS: tuple[Rgb, ...] = (
+    (65, 110, 200),
+    (245, 130, 40),
+    (60, 175, 70),
+    (235, 60, 215),
+    (245, 220, 50),
+    (220, 35, 45),
+    (60, 215, 230),
+    (130, 65, 215),
+    (150, 95, 40),
+    (250, 165, 190),
+    (15, 125, 120),
+    (185, 240, 60),
+    (190, 170, 250),
+    (120, 120, 20),
+    (150, 235, 190),
+    (140, 20, 75),
+)
+"""Of the largest owners: each has a name of its own in plain words, from blue and orange to mint and maroon."""
 DIFFERENCE_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (255, 200, 40), (80, 190, 255), (235, 90, 130))
 """Same, changed, appeared, gone."""
 
@@ -157,21 +176,22 @@ def ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
 
 
 def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
-    """Colours of owner shades 0 to 255, neighbours far apart, 128 (no owner) grey: sRGB, `uint8` of shape (256, 3).
+    """Colours of the slots of `viewer.view.owner_slots`: sRGB, `uint8` of shape (256, 3).
 
-    By default hues turn by the golden angle in three steps of lightness; the other palettes, in which hues
-    would not do, take steps of their ramp far from each other instead.
+    No owner is grey. The largest owners have `OWNER_COLOURS`, in the other palettes, in which hues would not do, steps of their
+    ramp far from each other. All others are dull, so that they are not taken for one of these.
     """
+    large = len(OWNER_COLOURS)
     number = np.arange(RAMP_STEPS)
+    light = 58 + number * 97 % 64
+    colours = np.stack([light, light + 8, light + 20], axis=-1)
     if name == DEFAULT:
-        hue = number * 0.6180339887 % 1 * 6
-        value, chroma = np.array([1.0, 0.78, 0.58])[number % 3], np.array([0.62, 0.8, 0.7])[number // 3 % 3]
-        channels = [np.clip(np.abs((hue + turn) % 6 - 3) - 1, 0, 1) for turn in (0, 4, 2)]
-        colours = np.stack([255 * value * (1 - chroma * (1 - channel)) for channel in channels], axis=-1)
+        colours[1 : large + 1] = OWNER_COLOURS
     else:
-        colours = ramp(name)[48 + number * 97 % 208].astype(np.float64)
-    colours[128] = (104, 110, 120)
-    return np.round(colours).astype(np.uint8)
+        # 7 and 16 have no factor in common: each step once, the next one far away.
+        colours[1 : large + 1] = ramp(name)[48 + np.arange(large) * 7 % large * 207 // (large - 1)]
+    colours[0] = (104, 110, 120)
+    return colours.astype(np.uint8)
 
 
 def difference_ramp() -> npt.NDArray[np.uint8]:

@@ -49,6 +49,15 @@ def test_top_looks_down_and_a_drag_moves():
     assert controller.goal.yaw == controller.camera.yaw and controller.goal.target != controller.camera.target
 
 
+def test_top_shows_all_also_after_flying():
+    controller = CameraController(Camera())
+    controller.set_mode(Mode.FLY)
+    controller.drag(0.5, 0.2, False)
+    controller.set_mode(Mode.TOP)
+    settle(controller)
+    assert controller.camera.target == Camera().target and controller.camera.distance == Camera().distance
+
+
 def test_held_keys_walk_while_flying_and_only_then():
     controller = CameraController(Camera())
     assert not controller.hold("w", True)

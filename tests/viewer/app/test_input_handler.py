@@ -38,6 +38,53 @@ def test_a_drag_turns_a_drag_with_the_right_button_moves_and_the_wheel_zooms(scr
     assert screen.state.controller.goal == start
 
 
+def test_the_wheel_goes_to_what_is_under_the_pointer(screen):
+    layout = screen.window.gui.layout()
+    x, y = middle(screen)
+    here = (x + 60, y + 40)
+    shown = np.array([2 * here[0] / layout.width - 1 - layout.shift[0], 1 - 2 * here[1] / layout.height])
+    screen.send("wheel", x=here[0], y=here[1], dx=0, dy=0)
+    place = screen.state.controller.camera.at(*shown, screen.state.aspect)
+    picked = screen.window.frames.pick(tuple(int(v * screen.window.canvas.get_pixel_ratio()) for v in here))
+    if picked is not None:
+        place = np.mean(navigation.box_of(screen.state, np.array([picked.page])), axis=0)
+    before = navigation.project(screen.state, place[None])[0, :2]
+    assert np.abs(before - shown).max() < 0.1
+    for _ in range(3):
+        screen.send("wheel", x=here[0], y=here[1], dx=0, dy=-100)
+    screen.draw_until(lambda: not screen.state.controller.is_moving)
+    assert np.allclose(navigation.project(screen.state, place[None])[0, :2], before, atol=0.01)
+    navigation.go_home(screen.state)
+    screen.draw_until(lambda: not screen.state.controller.is_moving)
+
+
+def test_the_first_view_stays_in_what_panels_leave_free(screen):
+    def edges():
+        screen.draw()
+        screen.draw_until(lambda: not screen.state.controller.is_moving)
+        low, high = screen.state.scene.content_box()
+        corners = low + np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)]) * (high - low)
+        layout = screen.window.gui.layout()
+        across = (navigation.project(screen.state, corners)[:, 0] + layout.shift[0] + 1) / 2 * layout.width
+        return across.min() - layout.left, layout.width - layout.right - across.max()
+
+    screen.state.open_panel("details", False)
+    assert min(edges()) > 0
+    wide = screen.state.controller.goal.distance
+    screen.state.open_panel("details")
+    assert min(edges()) > 0 and screen.state.controller.goal.distance > wide
+    screen.state.open_panel("details", False)
+    assert min(edges()) > 0 and screen.state.controller.goal.distance == wide
+    screen.state.controller.aim(screen.state.controller.goal.orbit(10, 0))
+    moved = screen.state.controller.goal
+    screen.state.open_panel("details")
+    screen.draw()
+    assert screen.state.controller.goal == moved
+    screen.state.open_panel("details", False)
+    navigation.go_home(screen.state)
+    screen.draw_until(lambda: not screen.state.controller.is_moving)
+
+
 def test_the_pointer_at_rest_shows_what_is_there_and_a_click_selects_it(screen):
     x, y = middle(screen)
     screen.send("pointer_move", x=x, y=y)

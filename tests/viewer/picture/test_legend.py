@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qemu_bridge.wire.records import Owner, PageClass
-from viewer.picture.legend import draw_overlay, find_labels, format_bytes, has_legend, legend_classes, legend_shift
+from viewer.picture.legend import (
+    caption,
+    draw_overlay,
+    find_labels,
+    format_bytes,
+    free_aspect,
+    has_legend,
+    legend_classes,
+    legend_shift,
+)
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
+from viewer.render.scene import Scene
 from viewer.view.camera import default_camera
 from viewer.view.labels import describe_owner, describe_pages
 from viewer.view.look import Look, Mode
@@ -83,6 +94,18 @@ def test_overlay_is_premultiplied_and_clear_where_there_are_no_words(device, sou
     assert overlay[:, :260].max() > 150
 
 
+@pytest.mark.parametrize(("size", "voxels"), [(64 << 20, [256, 512, 512]), (128 << 20, [512, 512, 512])])
+def test_the_caption_has_the_size_of_the_box_that_ram_fills(device, size, voxels):
+    words = caption(Scene(device, size)).partition(", ")[2].removesuffix(" voxels")
+    assert sorted(map(int, words.split(" x "))) == voxels
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (320, 180), (3840, 2160), (720, 720)])
+def test_what_is_free_is_inside_the_picture(size):
+    middle, half = size[0] / 2 * (1 + legend_shift(*size)[0]), free_aspect(*size) * size[1] / 2
+    assert 0 <= middle - half < middle + half <= size[0]
+
+
 def test_small_pictures_have_no_legend(device, source):
     assert not has_legend(320, 180)
     assert legend_shift(320, 180) == (0, 0)
@@ -90,8 +113,6 @@ def test_small_pictures_have_no_legend(device, source):
 
 
 def test_a_scene_without_a_map_can_be_captioned(device):
-    from viewer.render.scene import Scene
-
     scene = Scene(device, 1 << 18)
     assert find_labels(scene, np.full((10, 10), -1)) == []
     assert draw_overlay((1280, 720), scene, "bare").any()

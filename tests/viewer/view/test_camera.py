@@ -86,3 +86,23 @@ def test_pan_moves_the_target_in_the_picture_plane():
     camera = Camera()
     moved = np.array(camera.pan(0.1, 0).target) - camera.target
     assert np.allclose(np.cross(moved, camera.axes()[0]), 0)
+
+
+@pytest.mark.parametrize("camera", [Camera(), Camera(200, -35), Camera(45, 89)])
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
+def test_a_framed_box_fills_the_picture_and_no_more(camera, aspect):
+    low, high = np.array([0.1, 0.2, 0.3]), np.array([0.4, 0.9, 0.5])
+    corners = np.array([[x, y, z] for x in (0.1, 0.4) for y in (0.2, 0.9) for z in (0.3, 0.5)])
+    x, y, depth = camera.framing(low, high, aspect).project(corners, aspect).T
+    assert (depth > 0).all()
+    assert 0.8 < max(np.abs(x).max(), np.abs(y).max()) < 0.9
+
+
+def test_zooming_at_a_place_keeps_it_where_it_appears():
+    camera, place = Camera(), np.array([0.9, 0.2, 0.7])
+    before = camera.project(place[None], 1.6)[0, :2]
+    for steps in (3, -2):
+        camera = camera.zoom_at(steps, place)
+        assert np.allclose(camera.project(place[None], 1.6)[0, :2], before)
+    assert camera.distance < Camera().distance
+    assert np.allclose(camera.project(camera.at(0.3, -0.2, 1.6)[None], 1.6)[0, :2], [0.3, -0.2])

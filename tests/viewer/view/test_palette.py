@@ -12,6 +12,7 @@ from viewer.view.palette import (
     CLASS_SLOTS,
     GLOW_COLOUR,
     MATERIALS,
+    OWNER_COLOURS,
     PALETTES,
     RAMP_STEPS,
     colour_of,
@@ -98,6 +99,16 @@ def test_palettes_for_colour_blind_eyes_keep_classes_well_apart(name, visions):
         seen = {c: to_lab(np.asarray(VISION[vision]) @ colour) for c, colour in colours.items()}
         for one, other in itertools.combinations(seen, 2):
             assert np.linalg.norm(seen[one] - seen[other]) > 22, (vision, one, other)
+
+
+def test_large_owners_have_distinct_colours_and_the_others_are_dull():
+    ramp_lab = [to_lab(to_linear(colour)) for colour in owner_ramp()]
+    large = ramp_lab[: len(OWNER_COLOURS) + 1]
+    for one, other in itertools.combinations(large, 2):
+        assert np.linalg.norm(one - other) > 25
+    assert all(np.hypot(*lab[1:]) < 12 < 20 < np.hypot(*own[1:]) for lab in ramp_lab[17:] for own in large[1:])
+    for name in PALETTES:
+        assert len({tuple(colour) for colour in owner_ramp(name)[:17].tolist()}) == 17
 
 
 @pytest.mark.parametrize("name", PALETTES)

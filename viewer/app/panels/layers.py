@@ -11,7 +11,7 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 from qemu_bridge.wire.records import PageClass
 from viewer.app import appearance, highlighting
 from viewer.app.state import ViewerState
-from viewer.picture.legend import format_bytes, legend_classes, shorten
+from viewer.picture.legend import format_bytes, legend_classes, shorten, voxels
 from viewer.picture.legend_entries import GLOW, glow_bytes, scale_ticks
 from viewer.view.look import Layer, Mode, Slice, value_ramp
 from viewer.view.palette import GLOW_COLOUR, PALETTES, Rgb, colour_of
@@ -174,6 +174,8 @@ def _draw_voxels(state: ViewerState) -> None:
     voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes, the largest"
     imgui.push_text_wrap_pos(0.0)
     imgui.push_style_color(imgui.Col_.text, colour(QUIET))
-    imgui.text(f"voxel: {voxel}; brick: a page of 4 KiB; Hilbert curve of order {pool.order}")
+    imgui.text(
+        f"voxel: {voxel}; brick: a page of 4 KiB; Hilbert curve of order {pool.order}, {voxels(state.scene)} voxels"
+    )
     imgui.pop_style_color()
     imgui.pop_text_wrap_pos()

@@ -33,6 +33,11 @@ class Layout:
         return (self.left - self.right) / max(self.width, 1.0), 0.0
 
     @property
+    def free_aspect(self) -> float:
+        """Width / height of what is left for the picture."""
+        return self.middle_width / self.body_height
+
+    @property
     def middle_width(self) -> float:
         """What is left for the picture."""
         return max(self.width - self.left - self.right, 1.0)
