@@ -102,4 +102,4 @@ class ServedMachine:
         """Drop all state of the guest before its reset."""
         self.worker.reset()
         self.shell.forget()
-        self.state.ready = not self.backend.signals_ready
+        self.state.ready, self.state.panic = not self.backend.signals_ready, ""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ import zmq
 import zmq.asyncio
 
 from ..errors import GlassBoxError, MachineError
+from ..host.printable import printable
 from ..host.tasks import TaskSet
 from ..machine.config import MachineConfig
 from ..wire import connection as connections
@@ -40,6 +42,9 @@ from .vcpus import Vcpus
 logger = logging.getLogger(__name__)
 
 READY_LINE = b"glassbox: ready"
+_PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]{1,200})[\r\n]")
+_LONGEST_LINE = 256
+"""Bytes of the console kept for a line whose end comes later."""
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 MAX_REQUEST_BYTES = 16 << 20
 """A client that sends more is disconnected by ZeroMQ."""
@@ -175,7 +180,7 @@ class Service:
             limit_log(Path(self._machine.connection.log_path))
 
     async def _watch_console(self) -> None:
-        # The guest's init prints one line when user space is up, after every boot.
+        # The guest's init prints one line when user space is up, after every boot; its kernel one when it gives up.
         state, path = self._machine.state, self._machine.connection.console_path
         tail, since = b"", time.monotonic()
         with open(path, "rb") as console:
@@ -183,7 +188,9 @@ class Service:
                 if console.tell() > CONSOLE_LIMIT:
                     os.truncate(path, 0)
                     console.seek(0)
-                tail = tail[-len(READY_LINE) :] + console.read(CONSOLE_LIMIT)
+                tail = tail[-_LONGEST_LINE:] + console.read(CONSOLE_LIMIT)
+                if (found := _PANIC.search(tail)) is not None:
+                    state.panic, tail = printable(found[1].decode(errors="replace")), tail[found.end() :]
                 if READY_LINE in tail:
                     tail, state.ready = b"", True
                     await self._events.ready()

@@ -16,6 +16,7 @@ class MachineState:
     Attributes:
         runstate: `RUNNING`, or `PAUSED` whenever the vCPUs do not run; `status` gives QEMU's own word.
         ready: the guest's user space is up, as far as can be known.
+        panic: why the guest's kernel gave up, as it says on the console; empty while it lives.
         running: set while the vCPUs run.
     """
 
@@ -25,6 +26,7 @@ class MachineState:
         self._suppressed = 0
         self.runstate = Runstate.RUNNING
         self.ready = ready
+        self.panic = ""
         self.running = asyncio.Event()
 
     @property
@@ -55,10 +57,15 @@ class MachineState:
         return is_ours
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Return when user space is up; `MachineError` after `timeout_s`."""
+        """Return when user space is up; `MachineError` after `timeout_s`, or at once where the guest's kernel panicked."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         while not self.ready:
+            if self.panic:
+                raise MachineError(
+                    f"the guest's kernel panicked: {self.panic}; see 'glassbox console {self._name}', "
+                    "and give it more memory if that ran out"
+                )
             if loop.time() > deadline:
                 raise MachineError(f"the guest was not up within {timeout_s:g} s; see 'glassbox console {self._name}'")
             await asyncio.sleep(_POLL_S)

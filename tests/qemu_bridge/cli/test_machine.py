@@ -157,3 +157,13 @@ def test_a_command_that_takes_too_long_is_ended(machine):
     answer = glassbox("exec", machine.name, "--timeout", "1", "--", "sleep", "50")
     assert answer.returncode and "Traceback" not in answer.stderr
     assert machine.exec("echo alive") == b"alive\n"
+
+
+def test_a_guest_whose_kernel_panics_is_not_waited_for(image):
+    """64 MiB are too little for Alpine: its initramfs does not fit."""
+    try:
+        answer = glassbox("start", "panics", "--memory", "64M", "--wait")
+        assert answer.returncode == 1 and "panicked: " in answer.stderr and "glassbox console panics" in answer.stderr
+        assert len(answer.stderr.strip().splitlines()) == 1
+    finally:
+        glassbox("stop", "panics")
