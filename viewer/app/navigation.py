@@ -13,7 +13,7 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT
 from ..view.camera import MIN_DISTANCE, Camera
 from ..view.curve import to_xyz
 from ..view.views import Mode, View, format_view, parse_view
-from . import selection
+from . import glow, selection
 from .pick import PickResult
 from .state import ViewerState
 
@@ -33,7 +33,16 @@ def show_view(state: ViewerState, view: View) -> None:
     state.controller.fly_to(view.camera)
     if view.pin != state.pin:
         selection.select(state, view.pin)
+    if view.glow != state.view.glow:
+        _show_glow(state, view.glow)
     state.wake()
+
+
+def _show_glow(state: ViewerState, target: str) -> None:
+    if target:
+        glow.highlight_target(state, target, target, fly=False)
+    else:
+        glow.clear_highlight(state)
 
 
 def undo(state: ViewerState) -> None:

@@ -26,6 +26,8 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PhysicalAddress, RamLayout,
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import TargetMemory
 
+from ..sources.targets import pages_of as pages_of
+
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
 
@@ -135,16 +137,6 @@ def _find(path: str, size: str, query: str) -> None:
     with GuestRam(Path(path), layout) as ram:
         for offset in ram.find(pattern, MOST_PLACES + 1):
             print(int(offset), flush=True)
-
-
-def pages_of(memory: TargetMemory, page_count: int) -> npt.NDArray[np.int64]:
-    """The pages of a target's ranges that the RAM file has, ascending, each once."""
-    runs = [
-        np.arange(each.ram_offset >> PAGE_SHIFT, min((each.ram_offset + each.size - 1 >> PAGE_SHIFT) + 1, page_count))
-        for each in memory.ranges
-        if each.size > 0
-    ]
-    return np.unique(np.concatenate(runs)).astype(np.int64) if runs else np.zeros(0, np.int64)
 
 
 def ask_target(client: Client, query: str) -> TargetMemory | None:

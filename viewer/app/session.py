@@ -144,7 +144,7 @@ class Session:
             self._state.notify(answer.error, is_problem=True)
 
     def _apply_highlight(self, found: FoundPages) -> None:
-        highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly)
+        highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly, target=found.target)
         if len(found.pages) == 1:
             selection.select(self._state, int(found.pages[0]) << PAGE_SHIFT)
 

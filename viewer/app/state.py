@@ -49,10 +49,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class PageGroup:
-    """Highlighted pages: what they are called, and their numbers, ascending."""
+    """Highlighted pages: what they are called, their numbers, ascending, and their target where they are those of one."""
 
     title: str
     pages: npt.NDArray[np.int64]
+    target: str = ""
 
 
 @dataclass(slots=True)
@@ -126,7 +127,8 @@ class ViewerState:
     @property
     def view(self) -> View:
         """The view at the end of the present camera move."""
-        return View(self.controller.goal, self.controller.mode, self.scene.look, self.pin)
+        glow = self.highlight.target if self.highlight is not None else ""
+        return View(self.controller.goal, self.controller.mode, self.scene.look, self.pin, glow)
 
     def notify(self, text: str, is_problem: bool = False) -> None:
         """Tell the user, in the window and in the log."""

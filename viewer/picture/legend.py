@@ -19,7 +19,7 @@ from qemu_bridge.wire.records import PageClass
 from ..render.scene import Scene
 from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
-from ..view.palette import GLOW_COLOUR, MATERIALS, Rgb, colour_of
+from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, MATERIALS, Rgb, colour_of
 from .fonts import load_font
 from .legend_entries import CHANGES, GLOW, describe_layers, explain, glow_bytes, legend_entries, scale_ticks
 
@@ -269,11 +269,17 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
 
 
 def _draw_glow(pen: _Pen, scene: Scene, y: float) -> None:
-    if glow_bytes(scene) is None:
-        return
-    left = 28 * pen.scale
-    pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, GLOW_COLOUR)
-    pen.text(left + 26 * pen.scale, y, GLOW, 14)
+    """What stands out beside the colours of the mode: what is highlighted, and what was just written."""
+    left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
+    title, pages = scene.highlighted
+    rows = [(shorten(title, _MOST_LETTERS), HIGHLIGHT_COLOUR, pages * PAGE_SIZE)] if title else []
+    if (glowing := glow_bytes(scene)) is not None:
+        rows.append((GLOW, GLOW_COLOUR, glowing))
+    for words, colour, size_bytes in rows:
+        pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, colour)
+        pen.text(left + 26 * pen.scale, y, words, 14)
+        pen.text(right, y, format_bytes(size_bytes), 13, QUIET, "rs")
+        y += 26 * pen.scale
 
 
 def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:

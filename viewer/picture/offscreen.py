@@ -17,6 +17,7 @@ from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
 from ..sources.source import Ram, Source, read_page_map
+from ..sources.targets import find_pages
 from ..view.camera import Camera, default_camera
 from ..view.look import Mode
 from ..view.views import View
@@ -87,6 +88,14 @@ def render_scene(
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     renderer.present(target.create_view(), size)
     return np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
+
+
+def show_glow(scene: Scene, source: Source, target: str) -> None:
+    """Let the memory of `target` stand out, nothing for an empty one; `UsageError` for a wrong one."""
+    pages = find_pages(source, target, scene.page_count) if target else np.zeros(0, np.int64)
+    if target and not len(pages):
+        log.warning("%s has no memory now; nothing stands out", target)
+    scene.highlight(pages, title=target)
 
 
 def show_view(scene: Scene, ram: Ram, view: View) -> None:

@@ -72,8 +72,9 @@ def read_script(name: str) -> str:
 
 def _next_view(text: str, before: View) -> View:
     view = parse_view(text, before)
-    names_look = any(pair.partition("=")[0].strip() in LOOK_KEYS for pair in text.split(","))
-    return view if names_look else replace(view, look=before.look)
+    names = {pair.partition("=")[0].strip() for pair in text.split(",")}
+    view = view if names & set(LOOK_KEYS) else replace(view, look=before.look)
+    return view if "glow" in names else replace(view, glow=before.glow)
 
 
 def _to_seconds(word: str) -> float:

@@ -14,7 +14,7 @@ from ..sources.machine import MachineSource
 from ..sources.source import Source
 from ..view.views import View, format_view, parse_view
 from .legend import free_aspect
-from .offscreen import choose_camera, load_scene, render_scene, show_view
+from .offscreen import choose_camera, load_scene, render_scene, show_glow, show_view
 from .output import validate_output, write_picture
 
 Progress = Callable[[int, int], None]
@@ -51,6 +51,8 @@ def snap(source: Source, options: SnapOptions, progress: Progress = no_progress)
     at = options.at if source.comparison is None else with_difference(options.at)
     view = parse_view(at, View(choose_camera(Renderer(scene), free_aspect(*size))))
     show_view(scene, source.ram, view)
+    if view.glow:
+        show_glow(scene, source, view.glow)
     progress(_STEPS_BEFORE, total)
     picture = render_scene(
         scene,

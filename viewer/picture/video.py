@@ -27,7 +27,7 @@ from ..view.look import Look
 from ..view.views import View, parse_view
 from .legend import draw_overlay, free_aspect, legend_shift
 from .mp4 import Mp4
-from .offscreen import choose_camera, load_scene
+from .offscreen import choose_camera, load_scene, show_glow
 from .script import Shot, camera_at, parse_script
 from .snap import Progress, no_progress
 
@@ -104,12 +104,15 @@ def _frames(
     watcher = MemoryWatcher(source, lambda: None)
     watcher.start()
     look: Look | None = None
+    glow = ""
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
             is_new = _follow(watcher, scene, source, number / fps)
-            if is_new or view.look != look:
-                look = view.look
+            if is_new or view.look != look or view.glow != glow:
+                if view.glow != glow:
+                    show_glow(scene, source, view.glow)
+                look, glow = view.look, view.glow
                 scene.set_look(look)
                 renderer.set_overlay(draw_overlay(size, scene, source.title, []))
             renderer.restart()

@@ -59,6 +59,7 @@ class Scene:
         revision: goes up whenever the picture of a resting camera would be another one.
         content_revision: goes up whenever bytes on the device or the page map change.
         page_map: the map drawn last; None before `set_page_map`.
+        highlighted: what is highlighted, and how many pages of it; empty and 0 for nothing.
     """
 
     def __init__(self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None) -> None:
@@ -73,6 +74,7 @@ class Scene:
         self.look = Look()
         self.revision = self.content_revision = 0
         self.page_map: PageMap | None = None
+        self.highlighted = ("", 0)
         self.page_table = PageTable(device, self.page_count, self.page_order, jobs)
         self._stale = np.zeros(self.page_count, np.bool_)
         self._now_s = self._aged_s = 0.0
@@ -230,13 +232,16 @@ class Scene:
         self.page_style.mark(SELECTED, pages)
         self._update_style(np.union1d(before, self.page_style.marked(SELECTED)))
 
-    def highlight(self, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None) -> None:
-        """Highlight `pages` and no others: what a search found.
+    def highlight(
+        self, pages: npt.NDArray[np.int64], lines: npt.NDArray[np.uint64] | None = None, title: str = ""
+    ) -> None:
+        """Highlight `pages` and no others: what a search found, which the legend calls `title`.
 
         `lines`, as many numbers, has a bit for each line of 64 bytes that holds something of it, bit 0 for the first.
         """
         before = self.page_style.marked(HIGHLIGHTED)
         self.page_style.mark(HIGHLIGHTED, pages, lines)
+        self.highlighted = (title, len(pages))
         self._update_style(np.union1d(before, self.page_style.marked(HIGHLIGHTED)))
         self.revision += 1
 

@@ -10,7 +10,7 @@ A look is frozen; a change is a new one, so undo, bookmarks and a text to paste 
 
 The text holds only what differs from the default, as ``key=value`` joined by commas: ``mode``, ``palette``;
 ``hide``, ``dim``, ``only`` with names of classes joined by ``+`` (``hide`` names all hidden classes, ``none`` for
-none); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
+none, ``all`` for all); ``bytes=LOW:HIGH:GAMMA:OPACITY``; ``slice=X:Y:Z:X:Y:Z``, the corners of the box that shows, 0 to 1;
 ``shade``, ``edges``, ``heat``, ``labels`` with 0 or 1. What is selected or found is no part of it: it belongs to the
 moment (`viewer.render.scene.Scene.select`, `Scene.highlight`).
 """
@@ -251,11 +251,15 @@ def _class_name(page_class: PageClass) -> str:
 
 
 def _names(classes: frozenset[PageClass]) -> str:
+    if classes == frozenset(PageClass):
+        return "all"
     return "+".join(_class_name(page_class) for page_class in sorted(classes)) or "none"
 
 
 def _parse_classes(value: str) -> frozenset[PageClass]:
     known = {_class_name(page_class): page_class for page_class in PageClass}
+    if value == "all":
+        return frozenset(PageClass)
     names = [] if value in ("", "none") else value.split("+")
     wrong = [name for name in names if name not in known]
     if wrong:

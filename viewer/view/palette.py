@@ -25,6 +25,8 @@ LAST_CLASS = 29
 RAMP_STEPS = 256
 GLOW_COLOUR: Rgb = (255, 255, 255)
 """Of a page just written: white, as every hue is that of a class, and brightness is seen by all eyes."""
+HIGHLIGHT_COLOUR: Rgb = (255, 232, 97)
+"""Of pages that stand out, as the shader has it."""
 DIMMED_OPACITY = 0.025
 """What is left of a dimmed class: empty glass so thin that one looks through all of it."""
 

@@ -3,15 +3,17 @@
 A view says from where and how one looks (`viewer.view.look`) and what is selected. Its text fits a command line, a bug
 report or a bookmark, and leaves out what is as usual::
 
-    yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,move=fly,mode=entropy,dim=slab,pin=0x32a7100
+    yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,move=fly,mode=entropy,dim=slab,pin=0x32a7100,glow=comm:sh/stack
 
-``move`` is how one moves, ``pin`` an offset in the RAM file; all but these and the camera's are the look's.
+``move`` is how one moves, ``pin`` an offset in the RAM file, ``glow`` a target whose memory stands out (docs/targets.md), with
+commas and per cent signs as ``%2C`` and ``%25``; all but these and the camera's are the look's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import unquote
 
 from qemu_bridge.errors import UsageError
 
@@ -34,12 +36,13 @@ class Mode(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one looks at; `pin` is the selected byte's offset in the RAM file."""
+    """What one looks at; `pin` is the selected byte's offset in the RAM file, `glow` the target that stands out, empty for none."""
 
     camera: Camera
     mode: Mode = Mode.ORBIT
     look: Look = PLAIN
     pin: int | None = None
+    glow: str = ""
 
 
 def format_view(view: View) -> str:
@@ -51,6 +54,8 @@ def format_view(view: View) -> str:
         parts.append(look)
     if view.pin is not None:
         parts.append(f"pin={view.pin:#x}")
+    if view.glow:
+        parts.append(f"glow={view.glow.replace('%', '%25').replace(',', '%2C')}")
     return ",".join(parts)
 
 
@@ -61,16 +66,18 @@ def parse_view(text: str, start: View) -> View:
     """
     camera: list[str] = []
     look: list[str] = []
-    mode, pin = Mode.ORBIT, None
+    mode, pin, glow = Mode.ORBIT, None, ""
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition("=")
         if name == "move":
             mode = _to_mode(value)
         elif name == "pin":
             pin = _to_offset(value)
+        elif name == "glow":
+            glow = unquote(value).strip()
         else:
             (look if name in LOOK_KEYS else camera).append(pair)
-    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin)
+    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin, glow)
 
 
 def _to_mode(word: str) -> Mode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.app import appearance, navigation, selection
+from viewer.app import appearance, highlighting, navigation, selection
 from viewer.view.views import Mode, format_view
 
 
@@ -55,3 +55,13 @@ def test_without_a_selection_there_is_no_next_page(state):
     navigation.step_page(state, 1)
     assert state.pin is None and "select a byte" in state.messages[-1].text
     assert not navigation.is_in_sight(state)
+
+
+def test_a_view_names_what_stands_out(state):
+    highlighting.highlight_pages(state, "init's heap", np.array([0x45]), fly=False, target="pid:1/heap")
+    text = format_view(state.view)
+    assert "glow=pid:1/heap" in text
+    navigation.jump(state, "yaw=3")
+    assert state.highlight is None
+    navigation.jump(state, text)
+    assert state.queries.result(highlighting.HIGHLIGHT).key == "pid:1/heap"

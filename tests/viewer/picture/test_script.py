@@ -64,3 +64,8 @@ def test_a_script_is_a_file_or_standard_input(tmp_path, monkeypatch):
     for name in (str(path), str(tmp_path / "nowhere")):
         with pytest.raises(UsageError, match=";"):
             read_script(name)
+
+
+def test_what_stands_out_stays_until_another_shot_names_something_else():
+    shots = parse_script("0 glow=pid:1/heap\n1 yaw=5\n1 glow=file:/a%2Cb\n1 glow=\n", START)
+    assert [shot.view.glow for shot in shots] == ["pid:1/heap", "pid:1/heap", "file:/a,b", ""]

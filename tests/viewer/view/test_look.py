@@ -55,3 +55,8 @@ def test_a_slice_is_whole_pages_and_at_least_one():
     assert Slice((0, 0.3, 0), (1, 0.31, 0.5)).in_pages((8, 8, 8)) == ((0, 2, 0), (8, 3, 4))
     assert Slice((0.99, 0, 0), (1, 1, 1)).in_pages((1, 1, 1)) == ((0, 0, 0), (1, 1, 1))
     assert replace(Look(), mode=Mode.AGE).mode.is_activity
+
+
+def test_all_classes_have_a_short_name():
+    look = Look.from_text("dim=all")
+    assert look.dimmed == frozenset(PageClass) and look.to_text() == "dim=all"

@@ -19,7 +19,11 @@ LOOK = Look(mode=LookMode.ENTROPY, dimmed=frozenset({PageClass.SLAB}))
 
 @pytest.mark.parametrize(
     "view",
-    [START, View(Camera(10, -20, 0.5, (0.1, 0.2, 0.3)), Mode.FLY, LOOK, 0x32A7100), View(Camera(), Mode.TOP, pin=0)],
+    [
+        START,
+        View(Camera(10, -20, 0.5, (0.1, 0.2, 0.3)), Mode.FLY, LOOK, 0x32A7100),
+        View(Camera(), Mode.TOP, pin=0, glow="file:/tmp/50%,x + pid:1/heap"),
+    ],
 )
 def test_a_view_comes_back_from_its_text(view):
     assert parse_view(format_view(view), START) == view

@@ -14,7 +14,7 @@ from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes, legend_classes, shorten, voxels
 from viewer.picture.legend_entries import GLOW, glow_bytes, scale_ticks
 from viewer.view.look import Layer, Mode, Slice, value_ramp
-from viewer.view.palette import GLOW_COLOUR, PALETTES, Rgb, colour_of
+from viewer.view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, PALETTES, Rgb, colour_of
 
 from . import transfer
 from .layout import Layout
@@ -36,6 +36,9 @@ def draw(state: ViewerState, layout: Layout) -> None:
     counts = state.scene.page_map.counts() if state.scene.page_map is not None else {}
     for number, page_class in enumerate(legend_classes(state.scene), 1):
         _draw_class(state, page_class, counts.get(page_class, 0), number)
+    title, pages = state.scene.highlighted
+    if title:
+        _draw_entry(title, HIGHLIGHT_COLOUR, pages * PAGE_SIZE)
     if (glowing := glow_bytes(state.scene)) is not None:
         _draw_entry(GLOW, GLOW_COLOUR, glowing)
     imgui.dummy(imgui.ImVec2(1, 4))
