@@ -1,6 +1,6 @@
 """The camera controller: what drags, the wheel and held keys do to the camera, in each of three modes.
 
-Orbit turns about the target, fly turns the head and walks with W A S D (E up, C down), top looks straight down and
+Orbit turns about the target, fly turns the head and walks, top looks straight down and
 moves over a map. All are damped, follow the clock rather than the frame rate, and can be undone.
 """
 
@@ -18,7 +18,15 @@ TURN_DEGREES = 270.0
 """Of a drag over one picture height."""
 _FLY_DISTANCE = 0.4
 _WALK_SPEED, _LEAST_SPEED = 1.2, 0.12
-_WALKS = {"w": (0, 0, 1), "s": (0, 0, -1), "a": (-1, 0, 0), "d": (1, 0, 0), "e": (0, 1, 0), "c": (0, -1, 0)}
+WALKS = {
+    "forward": (0, 0, 1),
+    "back": (0, 0, -1),
+    "left": (-1, 0, 0),
+    "right": (1, 0, 0),
+    "up": (0, 1, 0),
+    "down": (0, -1, 0),
+}
+"""Ways to walk while flying, each along (right, up, forward)."""
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, 1), "ArrowDown": (0, -1)}
 _ARROW_DEGREES_S = 90.0
 
@@ -99,15 +107,14 @@ class CameraController:
         else:
             self.aim(self.goal.zoom(steps) if place is None else self.goal.zoom_at(steps, place))
 
-    def hold(self, key: str, is_down: bool) -> bool:
-        """A key went down or up; return whether it is one that moves the camera while it is held."""
-        is_ours = key in _ARROWS or (self.mode == Mode.FLY and key.lower() in _WALKS)
-        key = key if key in _ARROWS else key.lower()
+    def hold(self, move: str, is_down: bool) -> bool:
+        """A key for `move`, an arrow or one of `WALKS`, went down or up; return whether it moves the camera while it is held."""
+        is_ours = move in _ARROWS or (self.mode == Mode.FLY and move in WALKS)
         if not is_down:
-            self._held.discard(key)
+            self._held.discard(move)
         elif is_ours:
             self._end_flight()
-            self._held.add(key)
+            self._held.add(move)
         return is_ours
 
     def release_keys(self) -> None:
@@ -127,7 +134,7 @@ class CameraController:
                     self.goal = self.goal.orbit(x * step, y * step)
             elif self.mode == Mode.FLY:
                 speed = elapsed_s * _WALK_SPEED * max(self.goal.distance, _LEAST_SPEED)
-                right, up, forward = _WALKS[key]
+                right, up, forward = WALKS[key]
                 self.goal = self.goal.walk(right * speed, up * speed, forward * speed)
 
     def set_mode(self, mode: Mode) -> None:

@@ -1,12 +1,14 @@
 """Every command in one table: the menu, the keys, the list of keys and the command palette are made from it.
 
-A key is written as in `viewer.app.key_names.key_text`. Drags and held keys, which are no commands, stand in `GESTURES`.
+A key is written as in `viewer.app.key_names.key_text`; the user's settings may give a command others. Keys that walk while they are
+held are rows of `WALK_KEYS`, with the same kind of name; drags and other held keys stand in `GESTURES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from ..picture.legend import legend_classes
@@ -15,13 +17,14 @@ from ..view.look import Mode as LookMode
 from ..view.palette import PALETTES
 from ..view.views import Mode, format_view
 from . import appearance, highlighting, navigation, selection
+from .camera_controller import WALKS
 from .key_names import key_name
 from .state import RUNSTATE, ViewerState
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An action: a unique name, its title, its menu, its keys, and what it does."""
+    """An action: a unique name, its title, its menu, its keys at first, and what it does."""
 
     name: str
     title: str
@@ -32,12 +35,12 @@ class Command:
 
 _GUEST: Topic[object] = Topic("guest")
 
+WALK_KEYS = {f"walk-{way}": (key,) for way, key in zip(WALKS, "wsadec", strict=True)}
 GESTURES = (
     ("drag", "turn (orbit), look around (fly), move (top)"),
     ("right drag, shift drag", "move sideways"),
     ("wheel", "nearer to what is under the pointer, farther from it"),
     ("arrow keys", "turn, or move over the map"),
-    ("W A S D, E, C", "move, rise and sink while flying"),
     ("hover", "what is under the cursor"),
     ("click", "select a byte and inspect it; on empty space clear the selection"),
     ("1-9", "show or hide a class of the legend"),
@@ -64,13 +67,15 @@ def _tab(name: str) -> Callable[[ViewerState], None]:
 
 def _open_palette(state: ViewerState) -> None:
     state.command_palette.is_open = state.command_palette.is_new = True
+    state.command_palette.openings += 1
+    state.command_palette.is_ready = False
     state.command_palette.query, state.command_palette.chosen = "", 0
     state.controller.release_keys()
     state.wake()
 
 
 def _toggle_help(state: ViewerState) -> None:
-    state.is_help_open = not state.is_help_open
+    state.is_help_open, state.rebinding = not state.is_help_open, ""
     state.wake()
 
 
@@ -192,11 +197,57 @@ COMMANDS: tuple[Command, ...] = (
 
 
 class Commands:
-    """The table with what a window adds to it, and the keys that lead into it."""
+    """The table with what a window adds to it, and the keys that lead into it.
 
-    def __init__(self, own: tuple[Command, ...] = ()) -> None:
+    Attributes:
+        problems: a sentence for each key of the settings that was ignored.
+    """
+
+    def __init__(
+        self, own: tuple[Command, ...] = (), chosen: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    ) -> None:
+        """`chosen` are the user's keys, by a command's or a walk's name; what they take, nothing else has any more."""
         self.all = COMMANDS + own
-        self._by_key = {key: command for command in self.all for key in command.keys}
+        self._usual = {command.name: command.keys for command in self.all} | WALK_KEYS
+        self.problems = [
+            f"there is no command {name!r:.40}; ? lists them" for name in chosen if name not in self._usual
+        ]
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._choose({name: keys for name, keys in chosen.items() if name in self._usual})
+
+    def _choose(self, chosen: Mapping[str, tuple[str, ...]]) -> None:
+        # Walking has keys of its own: while flying they come before those of commands.
+        taken = {(name in WALK_KEYS, key) for name, keys in chosen.items() for key in keys}
+        usual = {
+            name: tuple(key for key in keys if (name in WALK_KEYS, key) not in taken)
+            for name, keys in self._usual.items()
+        }
+        self._chosen, self._keys = chosen, usual | dict(chosen)
+        self._by_key = {key: command for command in self.all for key in self._keys[command.name]}
+        self._walks = {key: name.removeprefix("walk-") for name in WALK_KEYS for key in self._keys[name]}
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The keys of a command, or of a way to walk, by name."""
+        return self._keys[name]
+
+    def bind(self, name: str, keys: tuple[str, ...] | None) -> Mapping[str, tuple[str, ...]]:
+        """Give `name` other keys, taken from whatever had them, or with None those of the beginning; return all that were chosen."""
+        is_walk = name in WALK_KEYS
+        kept = {
+            other: had if (other in WALK_KEYS) is not is_walk else tuple(key for key in had if key not in (keys or ()))
+            for other, had in self._chosen.items()
+            if other != name
+        }
+        self._choose(kept if keys is None else kept | {name: keys})
+        return self._chosen
+
+    def is_changed(self, name: str) -> bool:
+        """Whether `name` has other keys than at first."""
+        return self._keys[name] != self._usual[name]
+
+    def walk(self, key: str) -> str:
+        """The way that `key` walks while it is held; empty for none."""
+        return self._walks.get(key, "")
 
     def press(self, state: ViewerState, key: str) -> bool:
         """Do what `key` stands for; return whether it stands for anything."""
@@ -218,11 +269,14 @@ class Commands:
             menus.setdefault(command.menu, []).append(command)
         return menus
 
+    def key_names(self, name: str, most: int = 9) -> str:
+        """The keys of a command as people write them; `most` of them."""
+        return ", ".join(map(key_name, self._keys[name][:most]))
+
     def help_lines(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (menu, keys, effect) of every key and gesture."""
-        for keys, effect in GESTURES:
-            yield "Mouse and held keys", keys, effect
+        """Yield (name, title, menu) of everything that can have a key."""
         for menu, commands in self.menus().items():
             for command in commands:
-                if command.keys:
-                    yield menu, ", ".join(map(key_name, command.keys)), command.title
+                yield command.name, command.title, menu
+        for name in WALK_KEYS:
+            yield name, f"Fly {name.removeprefix('walk-')}, while held", "Camera"

@@ -27,6 +27,7 @@ class Gui:
 
     def __init__(self, canvas: Any, state: ViewerState, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas
         self.labels: list[Label] = []
+        self._should_close_menus = False
         self._canvas, self._state, self._commands = canvas, state, commands
         self.attach()
 
@@ -72,6 +73,26 @@ class Gui:
         """Whether the pointer is over a panel."""
         return bool(self._renderer.backend.io.want_capture_mouse)
 
+    @property
+    def wants_text(self) -> bool:
+        """Whether a field of a panel takes what is typed."""
+        return bool(self._renderer.backend.io.want_text_input)
+
+    @property
+    def has_input_waiting(self) -> bool:
+        """Whether ImGui has events to come; it handles one of several keys that come together in each frame."""
+        return len(self._renderer.imgui_context.input_events_queue) > 0
+
+    @property
+    def is_menu_open(self) -> bool:
+        """Whether a menu or a drop-down list is open."""
+        imgui.set_current_context(self._renderer.imgui_context)
+        return imgui.is_popup_open("", imgui.PopupFlags_.any_popup)
+
+    def close_menus(self) -> None:
+        """Close open menus and drop-down lists with the next frame."""
+        self._should_close_menus = True
+
     @staticmethod
     def knows_key(key: str) -> bool:
         """Whether ImGui knows a key; it fails on others."""
@@ -84,6 +105,9 @@ class Gui:
     def _draw_panels(self) -> None:
         state, layout = self._state, self.layout()
         self._theme.apply(state.settings.ui_scale)
+        if self._should_close_menus:
+            self._should_close_menus = False
+            imgui.internal.close_popup_to_level(0, True)
         marks.draw(state, layout, self.labels, self._canvas.get_pixel_ratio())
         menu.draw(state, self._commands)
         if layout.left:
@@ -96,7 +120,16 @@ class Gui:
         notice.draw(state, layout, self._commands)
         if state.is_help_open:
             help.draw(state, layout, self._commands)
+        if state.command_palette.is_ready and not state.command_palette.is_open:
+            self._give_up_field()
         if state.command_palette.is_open:
             command_palette.draw(state, layout, self._commands)
         elif state.hover is not None and not state.is_dragging and not self.wants_mouse:
             marks.draw_hover(state.hover)
+
+    def _give_up_field(self) -> None:
+        """The search box is gone: its field takes no more keys, while ImGui would let it for two frames yet."""
+        self._state.command_palette.is_ready = False
+        imgui.internal.clear_active_id()
+        io = self._renderer.backend.io
+        io.want_text_input = io.want_capture_keyboard = False

@@ -1,7 +1,7 @@
 """Pointer and keys of a window: what an event of the canvas does to the viewer's state.
 
 ImGui takes an event first, where it is for a panel. What is left moves the camera (`viewer.app.camera_controller`), selects
-a byte or is a command's key (`viewer.app.commands`).
+a byte or is a command's key (`viewer.app.commands`). What is typed for a field that is not there yet waits for it, in order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 from . import highlighting, navigation, selection
 from .commands import Commands
 from .gui import Gui
-from .key_names import key_text
+from .key_names import ENDS, key_text, parse_key
 from .pick import PickResult, pick_lines
 from .schedule import Schedule
 from .state import ViewerState
@@ -26,8 +26,11 @@ from .state import ViewerState
 log = logging.getLogger(__name__)
 
 CLICK_PIXELS = 4
+FRAMES_TO_FOCUS = 2
+"""After ImGui has handled a click or Enter, until it has given the keyboard to another field, or to none."""
 _POINTER = ("pointer_down", "pointer_move", "pointer_up", "pointer_leave")
-_KEYS = ("key_down", "key_up")
+_KEYBOARD = ("key_down", "key_up", "char")
+_ARROWS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 
 
 class InputHandler:
@@ -49,12 +52,15 @@ class InputHandler:
         self._pressed = (0.0, 0.0)
         # Where the wheel was turned last, and what was there: what moves under a pointer at rest is still the goal.
         self._zoomed: tuple[tuple[float, float], npt.NDArray[np.float64]] | None = None
+        self._typed_early: list[dict[str, Any]] = []
+        self._frames_to_focus = 0
+        self._is_character_used = False
         canvas.add_event_handler(self._on_pointer, *_POINTER)
         canvas.add_event_handler(self._on_wheel, "wheel")
-        canvas.add_event_handler(self._on_key, *_KEYS)
+        canvas.add_event_handler(self._on_key, "key_down", "key_up")
         canvas.add_event_handler(lambda _: schedule.request(), "resize")
         # Before ImGui takes an event for itself: whatever it is, it may change what the panels show.
-        canvas.add_event_handler(self._on_any, *_POINTER, "wheel", *_KEYS, "char", order=-100)
+        canvas.add_event_handler(self._on_any, *_POINTER, "wheel", *_KEYBOARD, order=-100)
 
     def set_clipboard(self, text: str) -> None:
         """Put `text` on the clipboard, or show it as a message where the canvas has none."""
@@ -73,14 +79,59 @@ class InputHandler:
             self._gui.forget_pointer()
         elif kind == "pointer_move" and self._gui.wants_mouse:
             self._state.cursor = None
-        elif kind == "key_down" and event["key"] == "Escape" and self._state.command_palette.is_open:
-            # ImGui would keep it: in a field it means to take back what was typed.
-            self._state.command_palette.is_open = False
+        elif kind in _KEYBOARD and self._takes_first(kind, event):
             event["stop_propagation"] = True
-        elif kind in _KEYS and not self._gui.knows_key(event["key"]):
-            event["stop_propagation"] = True
+        elif (kind == "pointer_down" and self._gui.wants_mouse) or (kind == "key_down" and event["key"] in ENDS):
+            self._frames_to_focus = FRAMES_TO_FOCUS
         self._schedule.add_event()
         self._state.watcher.scan_soon()
+
+    def _takes_first(self, kind: str, event: dict[str, Any]) -> bool:
+        """Whether ImGui is not to have a keyboard event."""
+        if kind == "char" and self._is_character_used:
+            # The character of a key that was a command is not text of the field that the command opened.
+            self._is_character_used = False
+            return True
+        if kind == "key_down":
+            self._is_character_used = False
+        if self._is_focus_moving() or self._typed_early:
+            self._typed_early.append(event)
+            return True
+        if kind == "key_down" and event["key"] == "Escape":
+            # ImGui would keep it: in the search box it means to take back what was typed.
+            return self._escape()
+        if kind == "key_down" and self._state.rebinding:
+            self._rebind(event)
+            return True
+        return kind != "char" and not self._gui.knows_key(event["key"])
+
+    def _is_focus_moving(self) -> bool:
+        box = self._state.command_palette
+        return box.is_open is not box.is_ready or self._frames_to_focus > 0
+
+    def release_keyboard(self) -> None:
+        """Pass on what was typed before the field that it is for was there; after each frame."""
+        if not self._gui.has_input_waiting:
+            self._frames_to_focus = max(self._frames_to_focus - 1, 0)
+        if self._typed_early and not self._is_focus_moving():
+            events, self._typed_early = self._typed_early, []
+            for event in events:
+                self._canvas.submit_event({name: event[name] for name in event if name != "stop_propagation"})
+            self._schedule.request()
+
+    def _rebind(self, event: dict[str, Any]) -> None:
+        """Give the command that waits for a key the one that was pressed; none with Backspace."""
+        state, key = self._state, key_text(event)
+        if event["key"] in ("Backspace", "Delete"):
+            keys: tuple[str, ...] = ()
+        else:
+            try:
+                keys = (parse_key(key),)
+            except ValueError:
+                return  # a modifier, or a key that no command can have
+        self._is_character_used = True
+        name, state.rebinding = state.rebinding, ""
+        state.set_keys(self._commands.bind(name, keys))
 
     def _on_pointer(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]
@@ -136,23 +187,33 @@ class InputHandler:
 
     def _on_key(self, event: dict[str, Any]) -> None:
         key, state = key_text(event), self._state
+        # Walking keys are held with Shift, too.
+        move = key if key in _ARROWS else self._commands.walk(str(event["key"]).lower())
         if event["event_type"] == "key_up":
-            state.controller.hold(str(event["key"]), False)
-            return
-        if key == "Escape":
-            self._escape()
-        elif state.command_palette.is_open:
-            return
-        elif "-" not in key[1:] and state.controller.hold(key, True):
+            state.controller.hold(move, False)
+        elif event.get("repeat") or state.command_palette.is_open or self._gui.wants_text:
+            pass
+        elif "-" not in key[1:] and state.controller.hold(move, True):
             navigation.mark(state, "walk")
         else:
-            state.attempt(lambda: self._commands.press(state, key))
+            state.attempt(lambda: self._press(key))
 
-    def _escape(self) -> None:
-        """Close what is on top; the window itself when nothing does."""
+    def _press(self, key: str) -> None:
+        # Before the command, which may open a field.
+        self._is_character_used = True
+        self._commands.press(self._state, key)
+
+    def _escape(self) -> bool:
+        """Close what is on top; return whether that was for us to do, and not for a field of a panel."""
         state = self._state
-        if state.command_palette.is_open:
+        if state.rebinding:
+            state.rebinding = ""
+        elif state.command_palette.is_open:
             state.command_palette.is_open = False
+        elif self._gui.is_menu_open:
+            self._gui.close_menus()
+        elif self._gui.wants_text:
+            return False
         elif state.is_help_open:
             state.is_help_open = False
         elif state.pin is not None:
@@ -160,4 +221,6 @@ class InputHandler:
         elif state.highlight is not None:
             highlighting.clear_highlight(state)
         else:
-            self._canvas.close()
+            keys = self._commands.key_names("close")
+            state.notify(f"nothing is open that Esc could close; {keys or 'the menu Machine'} closes the window")
+        return True

@@ -33,7 +33,7 @@ Callback = Callable[[], Any]
 
 
 class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
-    """A loop for `rendercanvas.glfw.RenderCanvas` (``RenderCanvas.select_loop``)."""
+    """A loop for `viewer.app.glfw_canvas.GlfwCanvas` (``RenderCanvas.select_loop``)."""
 
     def __init__(self) -> None:
         super().__init__()

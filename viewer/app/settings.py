@@ -7,6 +7,9 @@ A file that cannot be read, or an invalid value, is reported and ignored: the wi
     details_width = 430
     mode = "orbit"
     screenshot = "window"
+
+    [keys]
+    frame = ["f", "ctrl-f"]
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from qemu_bridge.errors import GlassBoxError
 
 from ..view.views import Mode
+from .key_names import parse_key
 
 PANELS = ("layers", "details", "labels", "minimap")
 MOST_BYTES = 1 << 20
@@ -40,6 +44,7 @@ class Settings:
         details_width: of the right panel, in logical pixels.
         mode: how one moves at first.
         screenshot: its size: ``window`` or ``WIDTHxHEIGHT``.
+        keys: of the commands that have others than at first, by a command's name.
     """
 
     panels: tuple[str, ...] = ("layers", "labels")
@@ -47,6 +52,7 @@ class Settings:
     details_width: int = 430
     mode: Mode = Mode.ORBIT
     screenshot: str = "window"
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def with_panel(self, name: str, is_open: bool) -> Settings:
         """With panel `name` open or closed."""
@@ -92,6 +98,8 @@ def _checked(name: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML hol
         return int(_number(value, 200, 4000))
     if name == "mode":
         return Mode(value)
+    if name == "keys":
+        return _checked_keys(value)
     if not isinstance(value, str):
         raise ValueError("window, or WIDTHxHEIGHT")
     if value != "window":
@@ -99,6 +107,15 @@ def _checked(name: str, value: Any) -> Any:  # noqa: ANN401  # whatever TOML hol
 
         parse_picture_size(value)
     return value
+
+
+def _checked_keys(table: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401  # whatever TOML holds
+    if not isinstance(table, dict):
+        raise ValueError("a table: name = [keys]")
+    lists = {name: [keys] if isinstance(keys, str) else keys for name, keys in table.items()}
+    if not all(isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in lists.values()):
+        raise ValueError("a list of keys for each name")
+    return {name: tuple(map(parse_key, keys)) for name, keys in lists.items()}
 
 
 def _number(value: Any, low: float, high: float) -> float:  # noqa: ANN401  # whatever TOML holds
@@ -127,7 +144,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def write_toml(table: Mapping[str, Any], path: Path) -> None:
-    """Write values and tables of strings, whole or not at all; `GlassBoxError` where that cannot be done."""
+    """Write values and tables of values, whole or not at all; `GlassBoxError` where that cannot be done."""
     plain = {name: value for name, value in table.items() if not isinstance(value, Mapping)}
     lines = [f"{_quoted(name)} = {_toml(value)}" for name, value in plain.items()]
     for name, rows in table.items():

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,9 +58,14 @@ class PageGroup:
 
 @dataclass(slots=True)
 class CommandPalette:
-    """The search box: whether it is open, what was typed, which line is chosen."""
+    """The search box: whether it is open, whether its field takes what is typed, what was typed, which line is chosen.
+
+    `openings` counts how often it was opened: each time its field is another one, which keeps no text of the last.
+    """
 
     is_open: bool = False
+    is_ready: bool = False
+    openings: int = 0
     query: str = ""
     chosen: int = 0
     is_new: bool = False
@@ -80,6 +85,7 @@ class ViewerState:
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
         runstate: of the machine, as QEMU names it; empty where it is not known.
+        rebinding: the command that gets the next key that is pressed; empty for none.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
     """
@@ -104,6 +110,7 @@ class ViewerState:
     type_name: str = ""
     mapping_pid: int = 0
     is_help_open: bool = False
+    rebinding: str = ""
     command_palette: CommandPalette = field(default_factory=CommandPalette)
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=_MESSAGES))
     runstate: Runstate | None = None
@@ -158,6 +165,11 @@ class ViewerState:
         if settings != self.settings:
             self.settings, self.is_dirty_settings = settings, True
             self.wake()
+
+    def set_keys(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        """Remember the keys that the user gave to commands."""
+        self.settings, self.is_dirty_settings = replace(self.settings, keys=keys), True
+        self.wake()
 
     def is_open(self, name: str) -> bool:
         """Whether a panel shows."""

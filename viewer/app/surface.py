@@ -18,15 +18,15 @@ def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
         raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
     # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
     import glfw
-    from rendercanvas.glfw import RenderCanvas
 
+    from .glfw_canvas import GlfwCanvas
     from .loop import EventLoop
 
     if not glfw.init():
         raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
     loop = EventLoop()
-    RenderCanvas.select_loop(loop)
-    return RenderCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
+    GlfwCanvas.select_loop(loop)
+    return GlfwCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
 
 
 class Surface:

@@ -74,14 +74,16 @@ class Window:
         self.surface = Surface(self.canvas, scene)
         self.state = self._make_state(source, scene, name)
         self.session = Session(self.state, self.schedule, order, lambda: self.frames.reset())
-        self.commands = Commands(self._own_commands())
+        self.commands = Commands(self._own_commands(), self.state.settings.keys)
+        for sentence in self.commands.problems:
+            self.state.notify(sentence, is_problem=True)
         self.gui = Gui(self.canvas, self.state, self.commands)
         navigation.fit_home(self.state, self.gui.layout().free_aspect)
         self.state.controller.settle()
         self.screenshots = Screenshots(self.state, self.surface, self.gui)
         self.frames = FrameLoop(self.state, self.surface, self.gui, self.session, self.screenshots, self.schedule)
-        controller = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
-        self.state.clipboard = controller.set_clipboard
+        self.input = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
+        self.state.clipboard = self.input.set_clipboard
         self._start_view(view)
 
     def _make_state(self, source: Source, scene: Scene, name: str) -> ViewerState:
@@ -163,6 +165,7 @@ class Window:
         except (wgpu.GPUError, RuntimeError) as error:
             self._recover(error)
             return
+        self.input.release_keyboard()
         self._keep_settings()
         self.session.check_machine()
         if self.frames.stop_after is not None and self.frames.count >= self.frames.stop_after:

@@ -60,12 +60,12 @@ def test_top_shows_all_also_after_flying():
 
 def test_held_keys_walk_while_flying_and_only_then():
     controller = CameraController(Camera())
-    assert not controller.hold("w", True)
+    assert not controller.hold("forward", True)
     controller.set_mode(Mode.FLY)
-    assert controller.hold("w", True) and controller.is_moving
+    assert controller.hold("forward", True) and controller.is_moving
     before, forward = controller.camera.eye(), controller.camera.axes()[2]
     controller.update(0.1)
-    controller.hold("w", False)
+    controller.hold("forward", False)
     settle(controller)
     moved = controller.camera.eye() - before
     assert moved @ forward > 0 and np.allclose(np.cross(moved, forward), 0, atol=1e-3)

@@ -113,7 +113,9 @@ def test_escape_closes_what_lies_on_top_first(screen):
         }
         assert is_open[name]
         screen.press("Escape")
+    screen.press("Escape")
     assert state.highlight is None and not screen.window.schedule.is_closed
+    assert "ctrl-q" in state.messages[-1].text
 
 
 def test_digits_toggle_layers_and_a_wrong_key_does_nothing(screen):
@@ -123,6 +125,40 @@ def test_digits_toggle_layers_and_a_wrong_key_does_nothing(screen):
     for key in ("F17", "MediaPlay", "ß", ""):
         screen.press(key)
     assert screen.state.scene.look.layer(PageClass.KERNEL_TEXT) is Layer.SHOWN
+
+
+def test_a_command_gets_the_next_key_that_is_pressed_and_the_settings_keep_it(screen):
+    state, commands = screen.state, screen.window.commands
+    screen.press("?")
+    assert state.is_help_open
+    state.rebinding = "frame"
+    screen.press("Escape")
+    assert not state.rebinding and state.is_help_open and commands.keys("frame") == ("f",)
+    for key, modifiers, keys in (("Control", (), ("f",)), ("é", (), ("é",)), ("Backspace", (), ())):
+        state.rebinding = "frame"
+        screen.press(key, *modifiers)
+        assert commands.keys("frame") == keys
+        state.rebinding = ""
+    state.rebinding = "frame"
+    screen.press("f", "Control")
+    assert state.settings.keys == {"frame": ("ctrl-f",)}
+    screen.press("Escape")
+    screen.draw()
+    assert '"frame" = ["ctrl-f"]' in screen.window._settings_path.read_text()
+    state.set_keys(commands.bind("frame", None))
+
+
+def test_what_is_typed_into_a_field_is_no_command(screen):
+    screen.press("/")
+    screen.draw_until(lambda: screen.state.command_palette.is_ready)
+    for key in ("-", " ", "?", "q", "é"):
+        screen.send("key_down", key=key)
+        screen.send("char", data=key)
+        screen.send("key_up", key=key)
+    screen.draw_until(lambda: screen.state.command_palette.query == "- ?qé")
+    assert not screen.window.schedule.is_closed and not screen.state.is_help_open
+    screen.press("Escape")
+    screen.draw_until(lambda: not screen.state.command_palette.is_ready)
 
 
 def test_a_canvas_without_a_clipboard_says_the_text(screen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from viewer.app.key_names import key_name, key_text
+from viewer.app.key_names import key_name, key_text, parse_key
 
 
 @pytest.mark.parametrize(
@@ -12,9 +12,11 @@ from viewer.app.key_names import key_name, key_text
     [
         ("p", ("Control",), "ctrl-p"),
         ("Z", ("Control", "Shift"), "ctrl-shift-z"),
-        ("/", ("Shift",), "?"),
+        ("/", ("Shift",), "/"),
+        ("+", ("Control", "Shift"), "ctrl-+"),
         ("?", ("Shift",), "?"),
-        ("s", ("Shift",), "S"),
+        ("S", ("Shift",), "S"),
+        ("F2", ("Shift",), "shift-F2"),
         ("F2", (), "F2"),
     ],
 )
@@ -23,4 +25,26 @@ def test_keys_are_written_as_the_table_writes_them(key, modifiers, text):
 
 
 def test_keys_are_shown_as_people_write_them():
-    assert [key_name(key) for key in (" ", "Escape", "ctrl-p")] == ["space", "Esc", "ctrl-p"]
+    assert [key_name(key) for key in (" ", "ctrl- ", "Escape", "ctrl-p")] == ["space", "ctrl-space", "Esc", "ctrl-p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Ctrl+Shift+Z", "ctrl-shift-z"),
+        ("ctrl--", "ctrl--"),
+        ("control++", "ctrl-+"),
+        ("SPACE", " "),
+        ("f2", "F2"),
+        ("-", "-"),
+        ("é", "é"),
+    ],
+)
+def test_a_person_may_spell_a_key_in_several_ways(text, key):
+    assert parse_key(text) == key == parse_key(key)
+
+
+@pytest.mark.parametrize("text", ["", "Esc", "enter", "ctrl-", "hello", "\n", "ctrl-hello"])
+def test_what_is_no_key_is_refused(text):
+    with pytest.raises(ValueError, match="is no key"):
+        parse_key(text)

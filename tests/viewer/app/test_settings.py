@@ -14,7 +14,7 @@ from viewer.view.views import Mode
 
 
 def test_settings_come_back(tmp_path):
-    settings = Settings(("layers", "details"), 1.25, 500, Mode.FLY, "3840x2160")
+    settings = Settings(("layers", "details"), 1.25, 500, Mode.FLY, "3840x2160", {"frame": ("é", "ctrl-f"), "top": ()})
     save_settings(settings, tmp_path / "deep" / "viewer.toml")
     assert load_settings(tmp_path / "deep" / "viewer.toml") == (settings, [])
 
@@ -42,6 +42,9 @@ def test_a_file_that_is_none_is_one_sentence(tmp_path, content):
         "screenshot = 3",
         'screenshot = "0x0"',
         "colour = 1",
+        "keys = 3",
+        "keys = {frame = 3}",
+        'keys = {frame = ["Esc"]}',
     ],
 )
 def test_a_value_that_makes_no_sense_is_passed_over_and_the_rest_holds(tmp_path, line):

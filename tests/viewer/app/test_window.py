@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from desktop import environment
 from PIL import Image
 from support import needs_display
 
@@ -22,15 +22,6 @@ pytestmark = pytest.mark.usefixtures("no_errors")
 BAR = 28
 """Pixels of the menu and of the status bar."""
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def environment(display, folder):
-    """A process's, with settings of its own: nothing beside the picture, no words in it."""
-    settings = folder / "glassbox" / "viewer.toml"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text("panels = []\n")
-    own = {"DISPLAY": display, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)}
-    return {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"} | own
 
 
 class Shown:

@@ -14,7 +14,6 @@ from qemu_bridge.wire.records import Symbol
 from viewer.app import highlighting, navigation
 from viewer.app.commands import Command, Commands
 from viewer.app.highlighting import FoundPages
-from viewer.app.key_names import key_name
 from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
 from viewer.app.state import ViewerState
 from viewer.picture.legend import legend_classes
@@ -49,7 +48,8 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     imgui.set_keyboard_focus_here()
     imgui.set_next_item_width(-1)
     hint = 'an action, process, target, symbol, 0xaddress, "text, x:bytes or r:regex'
-    changed, typed = imgui.input_text_with_hint("##query", hint, box.query)
+    changed, typed = imgui.input_text_with_hint(f"##query{box.openings}", hint, box.query)
+    box.is_ready = imgui.is_item_active()
     if changed:
         box.query, box.chosen = typed[:400], 0
         _ask_matches(state)
@@ -150,7 +150,7 @@ def _target_items(state: ViewerState, query: str) -> Iterator[Item]:
 
 def _named_items(state: ViewerState, commands: Commands) -> Iterator[Item]:
     for command in commands.all:
-        keys = ", ".join(map(key_name, command.keys[:2]))
+        keys = commands.key_names(command.name, 2)
         yield Item(command.title, "action", _runner(command, state), keys)
     for name, view in state.bookmarks.views.items():
         yield Item(name, "bookmark", partial(navigation.jump, state, view))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from imgui_bundle import imgui
 
 from viewer.app.commands import Commands
-from viewer.app.key_names import key_name
 from viewer.app.state import ViewerState
 
 from .theme import QUIET, colour
@@ -21,7 +20,7 @@ def draw(state: ViewerState, commands: Commands) -> None:
         if imgui.begin_menu(menu):
             for command in rows:
                 is_checked = _is_checked(state, command.name)
-                keys = ", ".join(map(key_name, command.keys[:2]))
+                keys = commands.key_names(command.name, 2)
                 if imgui.menu_item(command.title, keys, is_checked)[0]:
                     command.run(state)
             imgui.end_menu()
