@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if not words:
-        print(_short_help())
+        sys.stdout.write(_short_help() + "\n")
         return 0
     verb = next((word for word in words if word not in ("-q", "-v", "--quiet", "--verbose")), "")
     if not verb.startswith("-") and not any(verb in verbs for verbs in _MODULES.values()):

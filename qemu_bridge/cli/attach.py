@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import Verbs, add_verb
+from .options import Verbs, add_verb, print_lines
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -32,4 +32,4 @@ def attach(options: argparse.Namespace) -> None:
 
     connection.prune()
     launch.attach(options.name, options.qmp, options.ram, options.layout)
-    print(options.name)
+    print_lines(options.name)

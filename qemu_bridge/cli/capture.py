@@ -19,6 +19,7 @@ from .options import (
     connect,
     end_tidily,
     print_json,
+    print_lines,
     print_table,
     printable,
     say,
@@ -58,7 +59,7 @@ def capture(options: argparse.Namespace) -> None:
     if options.json:
         print_json(manifest)
         return
-    print(options.output)
+    print_lines(str(options.output))
     still = f"paused for {manifest.paused_s * 1e3:.0f} ms" if manifest.paused_s else f"taken {manifest.grade}"
     say(f"{format_size(manifest.ram_bytes)} of RAM, kernel {manifest.release or 'not booted'}, {still}")
     for sentence in manifest.skipped:
@@ -86,7 +87,7 @@ def compare(options: argparse.Namespace) -> int:
         print_table(counts, ("class", "changed", "appeared", "gone"))
         for verb, owners in (("appeared", found.owners_appeared), ("gone", found.owners_gone)):
             for owner in owners[:_SHOWN_OWNERS]:
-                print(f"{verb}: {_describe(owner)}")
+                print_lines(f"{verb}: {_describe(owner)}")
             if len(owners) > _SHOWN_OWNERS:
                 say(f"and {len(owners) - _SHOWN_OWNERS} more that {verb}; --json lists them")
     say_skipped(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import ImageError
-from .options import Verbs, add_json, add_verb, print_json, print_rows, say
+from .options import Verbs, add_json, add_verb, print_json, print_lines, print_rows, say
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -50,7 +50,7 @@ def build_one(options: argparse.Namespace) -> None:
             }
         )
     else:
-        print(f"{built.kernel}\n{built.initrd}")
+        print_lines(f"{built.kernel}\n{built.initrd}")
 
 
 def image_path(options: argparse.Namespace) -> None:

@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MachineError, MachineGoneError, UsageError
 from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
-from .options import Verbs, add_json, add_name, add_verb, complain, connect, print_json, print_rows, print_table, say
+from .options import (
+    Verbs,
+    add_json,
+    add_name,
+    add_verb,
+    complain,
+    connect,
+    print_json,
+    print_lines,
+    print_rows,
+    print_table,
+    say,
+)
 from .trace_boot import start_recorder
 
 if TYPE_CHECKING:
@@ -136,7 +148,7 @@ def start(options: argparse.Namespace) -> None:
         except KeyboardInterrupt:
             complain(f"{config.name} runs on; 'glassbox stop {config.name}' ends it")
             raise
-    print(config.name)
+    print_lines(config.name)
 
 
 def status(options: argparse.Namespace) -> None:
@@ -148,7 +160,7 @@ def status(options: argparse.Namespace) -> None:
     if options.name:
         with Client.connect(options.name) as client:
             found = client.status()
-        print_json(found) if options.json else print("\n".join(_status_lines(found)))
+        print_json(found) if options.json else print_lines("\n".join(_status_lines(found)))
         return
     rows: list[Any] = []
     for each in connection.iter_connections():
@@ -260,11 +272,10 @@ def qmp(options: argparse.Namespace) -> None:
 
 def events(options: argparse.Namespace) -> None:
     """Print the machine's events as they come, one JSON object a line, until it ends."""
-    import msgspec
 
     with connect(options) as client:
         for event in client.events():
-            print(msgspec.json.encode(event).decode(), flush=True)
+            print_json(event, one_line=True)
 
 
 def _parse_qmp(text: str) -> tuple[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..errors import UsageError
 from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset, format_address, parse_address, parse_size
-from .options import Verbs, add_json, add_name, add_verb, connect, print_json, say
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_lines, say
 
 _ROW = 16
 _CONTEXT = 32
@@ -57,7 +57,7 @@ def peek(options: argparse.Namespace) -> None:
     elif options.json:
         print_json({"physical": format_address(physical), "length": length, "hex": content.hex()})
     else:
-        print("\n".join(hex_dump(physical, content)))
+        print_lines("\n".join(hex_dump(physical, content)))
 
 
 def find(options: argparse.Namespace) -> int:
@@ -73,7 +73,7 @@ def find(options: argparse.Namespace) -> int:
             around = bytes(ram.view[offset : offset + _CONTEXT])
             rows.append({"physical": format_address(physical), "hex": around.hex()})
             if not options.json:
-                print(f"{physical:#014x}  {_printable(around)}", flush=True)
+                print_lines(f"{physical:#014x}  {_printable(around)}")
     if options.json:
         print_json(rows)
     if len(rows) == options.limit:
@@ -94,7 +94,7 @@ def dirty(options: argparse.Namespace) -> None:
         print_json({"epoch": epoch, "ranges": [(format_address(physical), size) for physical, size in spans]})
         return
     for physical, size in spans:
-        print(f"{physical:#014x}  {size >> 10} KiB")
+        print_lines(f"{physical:#014x}  {size >> 10} KiB")
     say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; continue with --since {epoch}")
 
 

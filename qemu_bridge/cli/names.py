@@ -14,6 +14,7 @@ from .options import (
     add_name,
     add_verb,
     connect,
+    print_lines,
     print_rows,
     printable,
     say_skipped,
@@ -64,7 +65,7 @@ def maps(options: argparse.Namespace) -> None:
     if options.json:
         print_rows(rows, (), as_json=True)
     elif rows.value:
-        print("\n".join(map(format_mapping, rows)))
+        print_lines("\n".join(map(format_mapping, rows)))
 
 
 def modules(options: argparse.Namespace) -> None:
@@ -95,7 +96,7 @@ def sym(options: argparse.Namespace) -> None:
     for symbol in found:
         place = f"+{symbol.offset:#x}" if symbol.offset else ""
         name = f"{symbol.name}{place}" + (f" [{symbol.module}]" if symbol.module else "")
-        print(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {printable(name)}")
+        print_lines(f"{symbol.address + symbol.offset:#018x} {symbol.symbol_type} {name}")
 
 
 def format_mapping(mapping: MemoryMapping) -> str:

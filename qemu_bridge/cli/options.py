@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..host.printable import printable as printable
-from ..host.printable import printable_lines
+from ..host.printable import printable_json, printable_lines
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -96,6 +96,13 @@ def connect(options: argparse.Namespace) -> Client:
     return Client.connect(options.name)
 
 
+def print_lines(text: str) -> None:
+    """Print lines of an answer to standard output at once; the only way there, so that no text of a guest, a capture or a trace
+    can send control sequences to the terminal.
+    """
+    print(printable_lines(text), flush=True)
+
+
 _talk = logging.getLogger("glassbox")
 _talk.setLevel(logging.INFO)
 
@@ -144,14 +151,15 @@ def say_skipped(answer: Answer[Any]) -> None:
         complain(f"incomplete: {sentence}")
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401  # any JSON value
-    """Print a record, or any JSON value, as JSON; indented on a terminal."""
+def print_json(value: Any, one_line: bool = False) -> None:  # noqa: ANN401  # any JSON value
+    """Print a record, or any JSON value, as JSON; indented on a terminal, unless it is to be `one_line`."""
     import msgspec
 
     from ..wire.json_text import encode_json
 
     text = encode_json(value, _bytes_to_hex)
-    print((msgspec.json.format(text, indent=1) if sys.stdout.isatty() else text).decode())
+    indented = msgspec.json.format(text, indent=1) if sys.stdout.isatty() and not one_line else text
+    print(printable_json(indented.decode()), flush=True)
 
 
 def _bytes_to_hex(value: Any) -> str:  # noqa: ANN401  # msgspec asks for whatever it does not know

@@ -15,6 +15,7 @@ from .options import (
     add_verb,
     connect,
     print_json,
+    print_lines,
     print_table,
     printable,
     say,
@@ -58,7 +59,7 @@ def identify(options: argparse.Namespace) -> None:
     if options.json:
         print_json(answer.value)
     else:
-        print("\n".join(describe_place(answer.value)))
+        print_lines("\n".join(describe_place(answer.value)))
 
 
 def resolve(options: argparse.Namespace) -> int:
@@ -85,7 +86,7 @@ def targets(options: argparse.Namespace) -> None:
     if options.json:
         print_json(rows)
     elif rows:
-        print("\n".join(rows))
+        print_lines("\n".join(rows))
 
 
 def describe_place(place: Place) -> Iterator[str]:

@@ -19,6 +19,7 @@ from .options import (
     add_json,
     add_verb,
     print_json,
+    print_lines,
 )
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -58,7 +59,7 @@ def doctor(options: argparse.Namespace) -> int:
         print_json(findings)
     else:
         for finding in findings:
-            print(f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['name']:14} {finding['detail']}")
+            print_lines(f"{'ok  ' if finding['ok'] else 'FAIL'}  {finding['name']:14} {finding['detail']}")
     return 0 if all(finding["ok"] for finding in findings) else 1
 
 
@@ -66,7 +67,7 @@ def completion(options: argparse.Namespace) -> None:
     """Print a completion script for a shell."""
     import shtab
 
-    print(shtab.complete(options.parser, shell=options.shell, preamble=_PREAMBLE))
+    sys.stdout.write(shtab.complete(options.parser, shell=options.shell, preamble=_PREAMBLE))
 
 
 def _check(name: str, check: Callable[[], str]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..memory.addresses import format_address
-from .options import Verbs, add_json, add_verb, print_json, printable, say
+from .options import Verbs, add_json, add_verb, print_json, print_lines, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ def _print_info(found: TraceMetadata) -> None:
     rows |= {f"{name}_bytes": size for name, size in found.sections.items()}
     rows |= {f"about.{name}": _brief(value) for name, value in about.items()}
     rows |= {f"summary.{name}": value for name, value in summary.items()}
-    print("\n".join(f"{printable(str(key)):24} {printable(str(value))}" for key, value in rows.items()))
+    print_lines("\n".join(f"{key!s:24} {value!s}" for key, value in rows.items()))
     for gap in found.gaps[:_MOST_GAPS]:
-        print("gap: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(gap).items()))
+        print_lines("gap: " + ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(gap).items()))
     if len(found.gaps) > _MOST_GAPS:
-        print(f"… {len(found.gaps) - _MOST_GAPS} more gaps")
+        print_lines(f"… {len(found.gaps) - _MOST_GAPS} more gaps")
 
 
 def _brief(value: object) -> object:
@@ -101,7 +101,7 @@ def check(options: argparse.Namespace) -> int:
         print_json(dataclasses.asdict(report) | {"is_complete": complete})
     else:
         for found in report.findings:
-            print(f"frame {found.frame}, vCPU {found.vcpu}, block {found.block}: {found.kind}: {printable(found.text)}")
+            print_lines(f"frame {found.frame}, vCPU {found.vcpu}, block {found.block}: {found.kind}: {found.text}")
         rate = report.instructions / max(seconds, 1e-9) / 1e6
         say(
             f"{report.count} findings in {report.instructions} instructions, {report.blocks} blocks, {report.frames} frames; "
@@ -117,12 +117,12 @@ def check(options: argparse.Namespace) -> int:
 
 def _say_holes(report: Report) -> None:
     for gap in report.gap_list[:_MOST_GAPS]:
-        print(
+        print_lines(
             f"frame {gap.frame}, vCPU {gap.vcpu}, block {gap.block}: gap: {gap.words} words in {gap.chunks} chunks were"
             f" dropped, {gap.instructions or 'an unknown number of'} instructions"
         )
     if report.gaps > _MOST_GAPS:
-        print(f"… {report.gaps - _MOST_GAPS} more gaps")
+        print_lines(f"… {report.gaps - _MOST_GAPS} more gaps")
     if report.filter_holes:
         say(
             f"filters left out {report.filter_holes} stretches, with at most {report.left_out_instructions} instructions"
@@ -147,7 +147,7 @@ def show(options: argparse.Namespace) -> None:
         for line in lines:
             mark = " " if line.kind == "instruction" else "*"
             text = f"{line.instruction:12} {line.root:9x} {line.ring} {line.address:16x} {mark}{line.text}"
-            print(printable(f"{text:76} {line.symbol}".rstrip()))
+            print_lines(f"{text:76} {line.symbol}".rstrip())
 
 
 def _as_json(line: Line) -> dict[str, object]:
@@ -164,8 +164,8 @@ def diff(options: argparse.Namespace) -> int:
     if options.json:
         print_json(dataclasses.asdict(found))
     else:
-        print(f"the same for {found.same_blocks} blocks, {found.same_instructions} instructions")
+        print_lines(f"the same for {found.same_blocks} blocks, {found.same_instructions} instructions")
         if not found.is_same:
-            print(f"then {options.file}: {found.left}\n     {options.other}: {found.right}")
-        print(f"different blocks: {found.common} in both, {found.only_left} and {found.only_right} in one only")
+            print_lines(f"then {options.file}: {found.left}\n     {options.other}: {found.right}")
+        print_lines(f"different blocks: {found.common} in both, {found.only_left} and {found.only_right} in one only")
     return 0 if found.is_same else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..trace.export import FORMATS
-from .options import Verbs, add_json, add_verb, end_tidily, format_table, print_json, printable, say
+from .options import Verbs, add_json, add_verb, end_tidily, format_table, print_json, print_lines, say
 from .trace_names import add_names, names_from
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def _print(found: TopResult) -> None:
         [f"{100 * row.share:.1f}%", row.instructions, f"{row.root:#x}", row.process]
         for row in found.processes[:_MOST_PROCESSES]
     ]
-    print("\n".join(format_table(rows, ["share", "instructions", "root", "process"])))
-    print("\nhot blocks")
+    print_lines("\n".join(format_table(rows, ["share", "instructions", "root", "process"])))
+    print_lines("\nhot blocks")
     for number, block in enumerate(found.blocks, 1):
         _print_item(number, block, block.executions)
-    print("\nhot cyclic paths")
+    print_lines("\nhot cyclic paths")
     for number, path in enumerate(found.paths, 1):
         inside = f", {100 * path.total_share:.1f}% with the loops inside" if path.total > path.instructions else ""
         _print_item(number, path, path.rounds, inside)
@@ -98,9 +98,9 @@ def _print(found: TopResult) -> None:
 def _print_item(number: int, item: TopBlock | TopPath, times: int, more: str = "") -> None:
     who = item.process or f"root {item.root:#x}"
     head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {len(item.code)} instructions{more}"
-    print(printable(f"{head}, ring {item.ring}, {who}"))
+    print_lines(f"{head}, ring {item.ring}, {who}")
     for line in item.code[:_MOST_LINES]:
         mark = "@" if getattr(line, "is_looped", False) else " "
-        print(printable(f"     {mark} {line.address:16x}  {line.text:48} {line.symbol}".rstrip()))
+        print_lines(f"     {mark} {line.address:16x}  {line.text:48} {line.symbol}".rstrip())
     if len(item.code) > _MOST_LINES:
-        print(f"       … {len(item.code) - _MOST_LINES} more")
+        print_lines(f"       … {len(item.code) - _MOST_LINES} more")
