@@ -84,13 +84,15 @@ class Connection(Record, frozen=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"a connection file is damaged ({error}); start the machine again") from None
         raise UsageError(
-            f"machine {found.name!r} speaks protocol {found.protocol}, this glassbox {PROTOCOL_VERSION}; use the release that started it"
+            f"machine {found.name!r} speaks protocol {found.protocol}, this glassbox {PROTOCOL_VERSION}; use the release that"
+            f" started it, or end the machine with 'kill {found.daemon_pid}'"
         )
 
 
 class _Version(msgspec.Struct):
     protocol: int = 0
     name: str = ""
+    daemon_pid: int = 0
 
 
 def runtime_folder() -> Path:
