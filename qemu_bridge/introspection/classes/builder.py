@@ -28,7 +28,7 @@ from ...wire.records import Grade, Owner, PageClass
 from .files import FILE_CLASSES, KeyOwners
 from .kernel_pages import KernelPages
 from .owners import FIRST_NUMBER, OwnerBook
-from .pointer_search import PointerSearch
+from .pointer_search import PointerSearch, may_be_pointed_to
 from .tasks import TaskReader
 from .user_pages import UserPages
 
@@ -144,7 +144,7 @@ class PageMapBuilder:
         entries["page_class"][pages], entries["flags"][pages], entries["owner_id"][pages] = page_class, flags, owner
         nameless = _NEED_OWNER.take(page_class) & (owner == 0)
         self._nameless[pages] = nameless
-        self._pointers.forget(pages, nameless)
+        self._pointers.forget(pages, nameless & may_be_pointed_to(memmap.page_class[pages]))
         rows = np.flatnonzero(nameless)
         fresh = rows if isinstance(pages, slice) else pages[rows]
         explained = self._pointers.find_owners(

@@ -51,6 +51,11 @@ _REASONS = {
 }
 
 
+def may_be_pointed_to(base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which pages, by their classes in the memmap, are searched for: of others the memmap or a table says whose they are."""
+    return among(base, PageClass.KERNEL_PAGES, PageClass.RESERVED)
+
+
 class PointerSearch:
     """Finds owners of nameless pages, and keeps what it found."""
 
@@ -66,7 +71,7 @@ class PointerSearch:
         self._is_low, self._is_high = self._find_firmware()
 
     def forget(self, pages: Pages | slice, still: npt.NDArray[np.bool_]) -> None:
-        """Drop what is known of those `pages` that are not `still` nameless."""
+        """Drop what is known of those `pages` that are not `still` nameless and of a class that is searched for."""
         known = (self._owner[pages] != 0) | self._is_failed[pages]
         rows = np.flatnonzero(known & ~still)
         gone = rows if isinstance(pages, slice) else pages[rows]
@@ -111,7 +116,7 @@ class PointerSearch:
 
     def _is_held(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Which pages the kernel may hold a pointer to."""
-        held = among(base, PageClass.KERNEL_PAGES, PageClass.RESERVED)
+        held = may_be_pointed_to(base)
         return np.asarray(held & ~self._is_low[pages] & ~self._is_high[pages])
 
     def _is_new(self, pages: Pages, base: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -40,7 +40,7 @@ WORK_ROUNDS = 15
 def assert_same_map(refreshed, fresh):
     """Class, flags and owner of every page, but who holds a nameless one: that is searched for now and then, and by chance."""
     nameless, was_nameless = (
-        np.isin(page_map.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES])
+        np.isin(page_map.entries["page_class"], [PageClass.OTHER, PageClass.KERNEL_PAGES, PageClass.RESERVED])
         for page_map in (fresh, refreshed)
     )
     differs = np.flatnonzero(nameless != was_nameless)
