@@ -10,8 +10,10 @@ a read. ``just plugin`` does it beforehand. Neither QEMU's headers nor glib's ar
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -114,8 +116,19 @@ def _is_trusted(path: Path) -> bool:
 
 def _is_ours(path: Path) -> bool:
     status = path.lstat()
-    is_open = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+    # Debian gives each user a group of their own and the umask 002, so that ~/.cache is writable by the group.
+    others = 0o002 if _is_private_group(status.st_gid) else 0o022
+    is_open = status.st_mode & others and not status.st_mode & stat.S_ISVTX
     return not stat.S_ISLNK(status.st_mode) and status.st_uid in (0, os.geteuid()) and not is_open
+
+
+def _is_private_group(number: int) -> bool:
+    """Whether the group is that of this user alone: it has the user's name and no other member."""
+    try:
+        name, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(number)
+    except KeyError:
+        return False
+    return group.gr_name == name and set(group.gr_mem) <= {name}
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The plugin compiles without QEMU's headers, lands in the cache, and asks QEMU for what QEMU has."""
 
+import grp
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ def test_a_library_is_compiled_once_for_the_same_sources(tmp_path, monkeypatch):
     assert [path.name for path in first.parent.iterdir()] == ["glassbox_trace.so"]
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
 def test_what_is_compiled_can_be_changed_by_nobody_else_whatever_the_umask(tmp_path, monkeypatch, umask):
     tmp_path.chmod(0o755)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -66,3 +67,19 @@ def test_every_function_the_plugin_wants_is_exported_by_qemu():
     for library in sorted(set(abi.PLUGIN_BY_API.values())):
         wanted = names(str(build.find_library(library)), "U")
         assert len(wanted) > 20 and wanted <= exported
+
+
+@pytest.mark.parametrize(
+    ("members", "mode", "trusted"), [((), 0o775, True), (("other",), 0o775, False), ((), 0o777, False)]
+)
+def test_a_cache_that_the_users_own_group_may_change_is_trusted(tmp_path, monkeypatch, members, mode, trusted):
+    # As Debian's umask 002 makes ~/.cache; the group has the user's name and nobody else in it.
+    group = grp.struct_group((build.pwd.getpwuid(os.geteuid()).pw_name, "x", os.getegid(), list(members)))
+    monkeypatch.setattr(build.grp, "getgrgid", lambda number: group)
+    cache = tmp_path / ".cache"
+    cache.mkdir()
+    cache.chmod(mode)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    library = cache / "library.so"
+    library.touch(0o755)
+    assert build._is_trusted(library) is trusted
