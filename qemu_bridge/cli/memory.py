@@ -27,10 +27,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
     parser = add_verb(verbs, "find", find, "glassbox find demo --regex 'Linux version [0-9.]+'")
     add_name(parser)
-    parser.add_argument("pattern", metavar="PATTERN", help="text to look for in touched pages")
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--hex", action="store_true", help="PATTERN is bytes in hexadecimal, such as 7f454c46")
-    kind.add_argument("--regex", action="store_true", help="PATTERN is a regular expression over bytes")
+    add_pattern(parser, "text to look for in touched pages")
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="stop after N places (default: %(default)s)"
     )
@@ -45,6 +42,14 @@ def add_verbs(verbs: Verbs) -> None:
         help="the epoch an earlier call named (default: all touched pages)",
     )
     add_json(parser)
+
+
+def add_pattern(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """The positional PATTERN, which `parse_pattern` reads, and its flags."""
+    parser.add_argument("pattern", metavar="PATTERN", help=purpose)
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--hex", action="store_true", help="PATTERN is bytes in hexadecimal, such as 7f454c46")
+    kind.add_argument("--regex", action="store_true", help="PATTERN is a regular expression over bytes")
 
 
 def peek(options: argparse.Namespace) -> None:
@@ -62,7 +67,7 @@ def peek(options: argparse.Namespace) -> None:
 
 def find(options: argparse.Namespace) -> int:
     """Find a pattern in guest RAM; exit status 1 when there is no match."""
-    pattern = _parse_pattern(options)
+    pattern = parse_pattern(options)
     if options.limit < 1:
         raise UsageError(f"a limit of {options.limit} finds nothing; give --limit 1 or more")
     with connect(options) as client:
@@ -110,7 +115,8 @@ def _printable(content: bytes) -> str:
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in content)
 
 
-def _parse_pattern(options: argparse.Namespace) -> bytes | re.Pattern[bytes]:
+def parse_pattern(options: argparse.Namespace) -> bytes | re.Pattern[bytes]:
+    """The bytes or expression of `add_pattern`; `UsageError` for an invalid one."""
     try:
         if options.hex:
             return bytes.fromhex(options.pattern)

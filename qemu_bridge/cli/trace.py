@@ -1,11 +1,11 @@
-"""Verbs about execution: ``trace NAME -o FILE`` records; ``trace info|check|show|diff|top|export FILE`` reads; ``trace stop NAME`` ends."""
+"""Verbs about execution: ``trace NAME -o FILE`` records; ``trace info|check|show|diff|find|commands|top|export FILE`` reads; ``trace stop NAME`` ends."""
 
 from __future__ import annotations
 
 from . import trace_read, trace_record, trace_top
 from .options import Verbs, add_verb
 
-_ACTIONS = ("record", "stop", "info", "check", "show", "diff", "top", "export")
+_ACTIONS = ("record", "stop", "info", "check", "show", "diff", "find", "commands", "top", "export")
 
 
 def spell_out(words: list[str]) -> list[str]:

@@ -1,15 +1,17 @@
-"""``trace info|check|show|diff FILE``: what a recorded trace holds."""
+"""``trace info|check|show|diff|find|commands FILE``: what a recorded trace holds."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import EXIT_FAILED, UsageError
 from ..memory.addresses import format_address
+from .memory import add_pattern, parse_pattern
 from .options import Verbs, add_json, add_verb, print_json, print_lines, say
 from .trace_names import add_names, names_from
 
@@ -25,7 +27,7 @@ _MOST_GAPS = 20
 
 
 def add_verbs(actions: Verbs) -> None:
-    """Add ``info``, ``check``, ``show`` and ``diff`` to the actions of ``trace``."""
+    """Add ``info``, ``check``, ``show``, ``diff``, ``find`` and ``commands`` to the actions of ``trace``."""
     for name, function in (("info", info), ("check", check)):
         parser = add_verb(actions, name, function, f"glassbox trace {name} demo.gbt")
         parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
@@ -41,6 +43,16 @@ def add_verbs(actions: Verbs) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
     parser.add_argument("other", type=Path, metavar="OTHER", help="another trace")
     parser.add_argument("--vcpu", type=int, default=0, metavar="N", help="of which vCPU (default: %(default)s)")
+    add_json(parser)
+
+    parser = add_verb(actions, "find", find, "glassbox trace find demo.gbt 'a needle' --symbols demo")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a trace recorded with --values")
+    add_pattern(parser, "text to look for in what was stored")
+    add_names(parser)
+    add_json(parser)
+    parser = add_verb(actions, "commands", commands, "glassbox trace commands demo.gbt")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a trace recorded with --values")
+    add_names(parser)
     add_json(parser)
 
 
@@ -152,6 +164,54 @@ def show(options: argparse.Namespace) -> None:
 
 def _as_json(line: Line) -> dict[str, object]:
     return dataclasses.asdict(line) | {"address": format_address(line.address), "root": format_address(line.root)}
+
+
+def find(options: argparse.Namespace) -> int:
+    """Find who wrote a text: the stores, their code and its process; exit status 1 when there is none."""
+    from ..trace.analysis.written import find_written
+    from ..trace.file.reader import TraceReader
+
+    pattern = parse_pattern(options)
+    wanted = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
+    naming = names_from(options.symbols)
+    with TraceReader(options.file) as trace:
+        names = naming.during(trace.info.about)
+        rows = [
+            dataclasses.asdict(found)
+            | {"text": found.text.decode("utf-8", "replace")}
+            | {name: format_address(getattr(found, name)) for name in ("root", "code", "address")}
+            | {"process": names.process(found.root), "symbol": names.symbol(found.code)}
+            for found in find_written(trace, wanted)
+        ]
+    if options.json:
+        print_json(rows)
+        return 0 if rows else EXIT_FAILED
+    for row in rows:
+        who = f"{row['process'] or row['root']}: {row['symbol'] or row['code']}"
+        print_lines(f"{row['instruction']:12} {row['address']:>18} {who}: {row['text']}")
+    return 0 if rows else EXIT_FAILED
+
+
+def commands(options: argparse.Namespace) -> int:
+    """List the programs that were started, with their arguments; exit status 1 when there is none."""
+    from ..trace.analysis.written import find_commands
+    from ..trace.file.reader import TraceReader
+
+    naming = names_from(options.symbols)
+    with TraceReader(options.file) as trace:
+        names = naming.during(trace.info.about)
+        rows = [
+            dataclasses.asdict(found) | {"root": format_address(found.root), "process": names.process(found.root)}
+            for found in find_commands(trace)
+        ]
+    if options.json:
+        print_json(rows)
+        return 0 if rows else EXIT_FAILED
+    for row in rows:
+        print_lines(
+            f"{row['instruction']:12} {row['process'] or row['root']:>12} {row['file']}: {' '.join(row['arguments'])}"
+        )
+    return 0 if rows else EXIT_FAILED
 
 
 def diff(options: argparse.Namespace) -> int:
