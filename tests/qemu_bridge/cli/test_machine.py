@@ -167,3 +167,10 @@ def test_a_guest_whose_kernel_panics_is_not_waited_for(image):
         assert len(answer.stderr.strip().splitlines()) == 1
     finally:
         glassbox("stop", "panics")
+
+
+@guest
+def test_a_command_that_took_too_long_is_said_to_be_killed(machine, command):
+    answer = command("exec", machine.name, "--timeout", "1", "sleep", "100")
+    assert answer.status in (124, 137, 143) and "killed after 1 s" in answer.err
+    assert command("exec", machine.name, "exit 143") == (143, "", "")

@@ -87,3 +87,13 @@ def test_one_of_the_two_sources_must_be_named(tmp_path):
         with pytest.raises(UsageError, match=r"--qmp or a RAM image with --ram"):
             attach("mine", **arguments)
     assert glassbox("attach", "mine").returncode == 2
+
+
+def test_relative_paths_of_the_environment_are_meant_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLASSBOX_OVERLAYS", "mine.py")
+    monkeypatch.setenv("GLASSBOX_SYMBOL_CACHE", "../symbols")
+    with waiting_daemon() as daemon:
+        text = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
+    assert f"GLASSBOX_OVERLAYS={tmp_path}/mine.py".encode() in text
+    assert f"GLASSBOX_SYMBOL_CACHE={tmp_path.parent}/symbols".encode() in text
