@@ -140,6 +140,7 @@ class InputHandler:
             return
         here = (float(event["x"]), float(event["y"]))
         if kind == "pointer_down":
+            self._state.open_panel("hint", False)  # it has been found out how
             self._pressed = here
             self._hold(here)
             navigation.mark(self._state, "grasp")

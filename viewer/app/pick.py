@@ -19,6 +19,7 @@ from ..render.raymarch import Renderer
 from ..render.scene import Scene
 from ..sources.source import Ram
 from ..view.camera import Camera
+from ..view.labels import describe_pages
 from ..view.palette import material
 
 LINE_BYTES = 16
@@ -84,9 +85,7 @@ def _to_physical(ram: Ram, place: int) -> int | None:
 
 def pick_lines(picked: PickResult) -> list[str]:
     """A byte in four lines: kind and owner, page and address, bytes, characters."""
-    kind = picked.page_class.label
-    if picked.owner is not None and picked.owner.pid:
-        kind += f" of {picked.owner.name} ({picked.owner.pid})" + (" and others" if picked.is_shared else "")
+    kind = describe_pages(picked.page_class, picked.owner) + (" and others" if picked.is_shared else "")
     place = (picked.page << PAGE_SHIFT) + picked.offset
     address = f"RAM offset {place:#x}" if picked.physical is None else f"physical {picked.physical:#x}"
     characters = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in picked.content)

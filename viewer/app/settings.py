@@ -29,7 +29,7 @@ from qemu_bridge.errors import GlassBoxError
 from ..view.views import Mode
 from .key_names import parse_key
 
-PANELS = ("layers", "details", "labels", "minimap")
+PANELS = ("layers", "details", "labels", "minimap", "hint")
 MOST_BYTES = 1 << 20
 
 
@@ -39,7 +39,7 @@ class Settings:
 
     Attributes:
         panels: what shows: the layers at the left, the details at the right, labels in the picture,
-            the minimap over it.
+            the minimap over it, the hint of the first minute.
         ui_scale: size of the text, 1 is the default.
         details_width: of the right panel, in logical pixels.
         mode: how one moves at first.
@@ -47,7 +47,7 @@ class Settings:
         keys: of the commands that have others than at first, by a command's name.
     """
 
-    panels: tuple[str, ...] = ("layers", "labels")
+    panels: tuple[str, ...] = ("layers", "labels", "hint")
     ui_scale: float = 1.0
     details_width: int = 430
     mode: Mode = Mode.ORBIT

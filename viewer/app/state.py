@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +30,7 @@ from .bookmarks import Bookmarks
 from .camera_controller import CameraController
 from .pick import PickResult
 from .settings import Settings
+from .table_view import TableView
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class ViewerState:
         hover: what is under the cursor.
         runstate: of the machine, as QEMU names it; empty where it is not known.
         rebinding: the command that gets the next key that is pressed; empty for none.
+        table_views: how the table of each name is filtered and sorted.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
     """
@@ -109,6 +111,7 @@ class ViewerState:
     overlay_name: str = ""
     type_name: str = ""
     mapping_pid: int = 0
+    table_views: dict[str, TableView] = field(default_factory=lambda: defaultdict(TableView))
     is_help_open: bool = False
     rebinding: str = ""
     command_palette: CommandPalette = field(default_factory=CommandPalette)

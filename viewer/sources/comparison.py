@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qemu_bridge.captures.compare import changes_of, compare_pages
+from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.memory.ram import GuestRam
 
 from .heat import Pages
@@ -27,6 +28,12 @@ class Comparison:
         self.kinds: npt.NDArray[np.uint8] = compare_pages(before, now)
         self._before, self._now = before, now
         self._was_there = before.resident_pages()
+
+    def before(self, page: int) -> bytes | None:
+        """What `page` held in the capture; None where it had no memory."""
+        if not 0 <= page < len(self._was_there) or not self._was_there[page]:
+            return None
+        return self._before.view[page << PAGE_SHIFT : page + 1 << PAGE_SHIFT].tobytes()
 
     def update(self, pages: Pages, touched: npt.NDArray[np.bool_]) -> Pages:
         """Compare `pages` again; return those whose kind of difference changed.

@@ -117,6 +117,11 @@ class ChangeScanner:
         return np.flatnonzero(before != self.touched).astype(np.int64)
 
     @property
+    def scanned_pages(self) -> int:
+        """The page that the present round has come to; 0 when none has begun."""
+        return self._runs[self._next][0] if 0 < self._next < len(self._runs) else 0
+
+    @property
     def is_round_done(self) -> bool:
         """Whether the last scan reached the end of RAM."""
         return self._next == 0

@@ -110,6 +110,16 @@ class MemoryWatcher:
         return known
 
     @property
+    def is_started(self) -> bool:
+        """Whether the watch has begun."""
+        return self._thread.ident is not None
+
+    @property
+    def scanned_bytes(self) -> int:
+        """How far the present scan of RAM has come."""
+        return self._scan.scanned_pages << PAGE_SHIFT
+
+    @property
     def is_following(self) -> bool:
         """Whether all of RAM was scanned once, so that what is found now are writes."""
         return not self._is_first_round

@@ -89,6 +89,14 @@ class Instruction:
     code: bytes
     text: str
 
+    @property
+    def target(self) -> int | None:
+        """The address that a direct call or jump goes to; None for every other instruction."""
+        name, _, operand = self.text.partition(" ")
+        if not (name == "call" or name.startswith("j")) or not operand.startswith("0x"):
+            return None
+        return int(operand, 16)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldValue:

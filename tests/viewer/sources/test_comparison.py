@@ -139,3 +139,9 @@ def test_a_window_shows_what_changes_appears_and_goes_while_it_is_open(tmp_path,
     colours, steps = page_colours(screen.state.scene)[:, :3].tolist(), value_ramp(screen.state.scene.look)
     told = [steps[85 * kind].tolist() for kind in wanted]
     assert [colours[page] for page in (1, 2, 50)] == [*told[:2], told[4]]
+
+
+def test_what_a_page_was_is_there_for_pages_that_were(tmp_path):
+    comparison = Compared(tmp_path).comparison
+    assert comparison.before(3) == b"x" * PAGE
+    assert comparison.before(40) is None and comparison.before(64) is None

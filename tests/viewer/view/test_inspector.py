@@ -87,3 +87,8 @@ def test_a_struct_is_decoded_by_its_layout():
 def test_rows_and_entropy():
     assert next(hex_rows(b"AB", 0x10)).endswith("AB")
     assert entropy(bytes(256)) == 0 and entropy(bytes(range(256))) == 8 and entropy(b"") == 0
+
+
+def test_a_direct_call_has_a_target_and_nothing_else_has():
+    steps = disassemble(bytes.fromhex("e8fb0000009075fdffd0"), 0, 0x1000)
+    assert [step.target for step in steps] == [0x1100, None, 0x1005, None]

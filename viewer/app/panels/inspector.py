@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import Place
 from viewer.app import navigation, selection
 from viewer.app.pick import PickResult
 from viewer.app.state import ViewerState
+from viewer.sources.queries import Topic
 from viewer.view.inspector import disassemble
 from viewer.view.palette import material
 
 from . import inspector_bytes, inspector_struct
 from .inspector_report import code_address, mapping_line, place_lines, report
-from .theme import WARN, colour, packed, plain, push_mono, quiet
+from .theme import ACCENT, WARN, colour, packed, plain, push_mono, quiet
+
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
 
 _MOST_MAPPINGS = 40
+_CALLS: Topic[dict[int, str]] = Topic("calls")
 
 
 def draw(state: ViewerState) -> None:
@@ -37,7 +44,9 @@ def draw(state: ViewerState) -> None:
     if imgui.collapsing_header("Owners and mappings", open_first):
         _draw_place(state, place)
     if imgui.collapsing_header("Bytes", open_first):
-        inspector_bytes.draw_hex(state, picked, page)
+        comparison = state.source.comparison
+        before = None if comparison is None else comparison.before(picked.page)
+        inspector_bytes.draw_hex(state, picked, page, before)
     if imgui.collapsing_header("Values", open_first):
         inspector_bytes.draw_values(page, picked.offset)
     if imgui.collapsing_header("Struct", open_first if place is not None and place.slab is not None else 0):
@@ -104,12 +113,30 @@ def _draw_place(state: ViewerState, place: Place | None) -> None:
 
 def _draw_code(state: ViewerState, picked: PickResult, place: Place | None, page: bytes) -> None:
     address = code_address(picked, place)
+    steps = disassemble(page, picked.offset, address - picked.offset)
+    targets = tuple(sorted({step.target for step in steps if step.target is not None and step.target >> 63}))
+    answer = state.queries.result(_CALLS)
+    if targets and (answer is None or answer.key != targets) and not state.queries.is_pending(_CALLS):
+        state.queries.ask(_CALLS, lambda client: name_addresses(client, targets), targets)
+    names = answer.value if answer is not None and answer.key == targets and answer.value else {}
     push_mono()
-    for step in disassemble(page, picked.offset, address - picked.offset):
+    for step in steps:
         quiet(f"{address - picked.offset + step.offset:x}")
         imgui.same_line()
         imgui.text(plain(step.text))
+        if step.target in names:
+            imgui.same_line()
+            imgui.text_colored(colour(ACCENT), plain(names[step.target]))
     imgui.pop_font()
+
+
+def name_addresses(client: Client, addresses: tuple[int, ...]) -> dict[int, str]:
+    """The symbol that covers each of the kernel's `addresses`, ``vfs_read`` or ``vfs_read+0x1c``; those without are left out."""
+    names: dict[int, str] = {}
+    for address in addresses:
+        for symbol in client.sym(f"{address:#x}").value[:1]:
+            names[address] = f"{symbol.name}+{symbol.offset:#x}" if symbol.offset else symbol.name
+    return names
 
 
 def _draw_writers(state: ViewerState, offset: int) -> None:

@@ -1,4 +1,4 @@
-"""Over the picture, where a colouring has nothing to show: why, and the way on."""
+"""Over the picture: why a colouring has nothing to show and the way on, what is being read, and a hint for the first minute."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from imgui_bundle import imgui
 from viewer.app import appearance
 from viewer.app.commands import Commands
 from viewer.app.state import ViewerState
+from viewer.picture.legend import format_bytes
 from viewer.picture.legend_entries import explain
 from viewer.view.look import Mode
 
 from .layout import Layout
 from .theme import TEXT, WARN, colour
 
+HINT = "Drag to turn, turn the wheel to go nearer, click a brick to inspect it. ? lists all keys."
 _FLAGS = (
     imgui.WindowFlags_.no_decoration
     | imgui.WindowFlags_.always_auto_resize
@@ -25,14 +27,38 @@ _FLAGS = (
 
 
 def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
-    """Draw the box in the free part of the picture; nothing where the colouring shows what it means."""
-    why, way_on = explain(state.scene)
-    if not why:
-        return
-    place = imgui.ImVec2(layout.left + layout.middle_width / 2, layout.bar + layout.body_height / 3)
+    """Draw the box in the free part of the picture, and below it the hint of the first minute; nothing where there is nothing to say."""
+    if loading := loading_words(state):
+        _begin("loading", layout, 1 / 3)
+        imgui.text_colored(colour(TEXT), loading)
+        imgui.pop_text_wrap_pos()
+        imgui.end()
+    elif explain(state.scene)[0]:
+        _draw_explanation(state, layout, commands)
+    if state.is_open("hint"):
+        _begin("hint", layout, 0.94)
+        imgui.text_colored(colour(TEXT), HINT)
+        imgui.pop_text_wrap_pos()
+        imgui.end()
+
+
+def loading_words(state: ViewerState) -> str:
+    """What of memory is still to be read before the picture is whole; empty when it is."""
+    if state.watcher.is_following or state.watcher.error is not None or not state.watcher.is_started:
+        return ""
+    return f"Reading memory: {format_bytes(state.watcher.scanned_bytes)} of {format_bytes(len(state.source.ram.view))}"
+
+
+def _begin(name: str, layout: Layout, height: float) -> None:
+    place = imgui.ImVec2(layout.left + layout.middle_width / 2, layout.bar + layout.body_height * height)
     imgui.set_next_window_pos(place, 0, imgui.ImVec2(0.5, 0.5))
-    imgui.begin("notice", None, _FLAGS)
+    imgui.begin(name, None, _FLAGS)
     imgui.push_text_wrap_pos(0.8 * layout.middle_width)
+
+
+def _draw_explanation(state: ViewerState, layout: Layout, commands: Commands) -> None:
+    why, way_on = explain(state.scene)
+    _begin("notice", layout, 1 / 3)
     imgui.text_colored(colour(WARN), why)
     imgui.text_colored(colour(TEXT), way_on)
     imgui.pop_text_wrap_pos()

@@ -12,7 +12,7 @@ from viewer.app import highlighting
 from viewer.app.state import ViewerState
 from viewer.sources.queries import Topic
 
-from .theme import WARN, colour, plain, quiet
+from .theme import WARN, colour, draw_filter, plain, quiet, sort_order
 
 _MOST_ROWS = 20_000
 _REFRESH_S = 5.0
@@ -72,22 +72,28 @@ def _draw_table(state: ViewerState, table: OverlayTable) -> None:
     columns = [column.partition(":") for column in table.columns][:32]
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.scroll_x
     flags |= imgui.TableFlags_.sizing_fixed_fit | imgui.TableFlags_.resizable
+    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
+    view = state.table_views[table.name]
+    draw_filter(view, table.name)
     if not columns or not imgui.begin_table(f"rows of {table.name}", len(columns), flags):
         return
     imgui.table_setup_scroll_freeze(0, 1)
     for name, _, _ in columns:
         imgui.table_setup_column(plain(name.replace("_", " ")))
     imgui.table_headers_row()
+    names = [name for name, _, _ in columns]
+    rows = view.rows(table.rows, lambda row: [row.get(name) for name in names], *sort_order())
     clipper = imgui.ListClipper()
-    clipper.begin(min(len(table.rows), _MOST_ROWS))
+    clipper.begin(min(len(rows), _MOST_ROWS))
     while clipper.step():
         for number in range(clipper.display_start, clipper.display_end):
-            _draw_row(state, table, columns, number)
+            _draw_row(state, table.name, rows[number], columns, number)
     imgui.end_table()
 
 
-def _draw_row(state: ViewerState, table: OverlayTable, columns: list[tuple[str, str, str]], number: int) -> None:
-    row = table.rows[number]
+def _draw_row(
+    state: ViewerState, overlay: str, row: dict[str, Any], columns: list[tuple[str, str, str]], number: int
+) -> None:
     imgui.table_next_row()
     for place, (name, _, form) in enumerate(columns):
         imgui.table_next_column()
@@ -97,7 +103,7 @@ def _draw_row(state: ViewerState, table: OverlayTable, columns: list[tuple[str, 
             continue
         flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
         if imgui.selectable(f"{text}##{number}", row.get("pid", 0) == state.pid and state.pid > 0, flags)[0]:
-            _select(state, table.name, row, fly=imgui.is_mouse_double_clicked(0))
+            _select(state, overlay, row, fly=imgui.is_mouse_double_clicked(0))
 
 
 def _select(state: ViewerState, overlay: str, row: dict[str, Any], *, fly: bool) -> None:

@@ -12,7 +12,7 @@ from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes
 from viewer.sources.queries import Topic
 
-from .theme import WARN, colour, plain, quiet
+from .theme import WARN, colour, draw_filter, plain, quiet, sort_order
 
 REFRESH_S = 3.0
 _MOST_ROWS = 5000
@@ -28,23 +28,35 @@ def draw(state: ViewerState) -> None:
     height = imgui.get_content_region_avail().y * (0.55 if state.mapping_pid else 1.0)
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
     flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
+    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
+    view = state.table_views["processes"]
+    draw_filter(view, "processes")
     if imgui.begin_table("processes", 5, flags, imgui.ImVec2(0, height)):
         imgui.table_setup_scroll_freeze(0, 1)
         for name in ("pid", "name", "state", "resident", "command line"):
-            imgui.table_setup_column(name)
+            imgui.table_setup_column(name, imgui.TableColumnFlags_.no_sort if name == "state" else 0)
         imgui.table_headers_row()
-        for process in rows[:_MOST_ROWS]:
+        for process in view.rows(rows, _cells, *sort_order())[:_MOST_ROWS]:
             _draw_row(state, process)
         imgui.end_table()
     if state.mapping_pid:
         _draw_mappings(state)
 
 
+def _cells(process: Process) -> tuple[object, ...]:
+    return process.pid, process.name, process.state, process.resident_pages, process.command_line
+
+
+def user_first(processes: tuple[Process, ...]) -> tuple[Process, ...]:
+    """Those with memory of their own before kernel threads, of which there are many more."""
+    return tuple(sorted(processes, key=lambda process: (process.page_table is None, process.pid)))
+
+
 def _rows(state: ViewerState) -> tuple[Process, ...]:
     answer = state.queries.result(PROCESSES)
     is_old = answer is None or time.monotonic() - answer.time_s > REFRESH_S
     if is_old and not state.queries.is_pending(PROCESSES):
-        state.queries.ask(PROCESSES, lambda client: client.ps().value)
+        state.queries.ask(PROCESSES, lambda client: user_first(client.ps().value))
     if answer is None:
         quiet("asking ...")
         return ()

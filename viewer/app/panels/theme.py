@@ -7,6 +7,7 @@ from typing import Any
 
 from imgui_bundle import imgui
 
+from viewer.app.table_view import TableView
 from viewer.picture.fonts import find_wide_font
 from viewer.view.palette import Rgb
 
@@ -121,6 +122,23 @@ def push_mono() -> None:
 def quiet(text: str) -> None:
     """A line of secondary text."""
     imgui.text_colored(colour(QUIET), text)
+
+
+def draw_filter(view: TableView, name: str) -> None:
+    """A field for the words that rows of table `name` must have."""
+    imgui.set_next_item_width(-1)
+    changed, typed = imgui.input_text_with_hint(f"##filter of {name}", f"filter {name}", view.words)
+    if changed:
+        view.words = typed[:80]
+
+
+def sort_order() -> tuple[int | None, bool]:
+    """The column that the table being drawn is sorted by, None for none, and whether from the highest on."""
+    specs = imgui.table_get_sort_specs()
+    if specs is None or not specs.specs_count:
+        return None, False
+    spec = specs.get_specs(0)
+    return spec.column_index, spec.sort_direction == imgui.SortDirection.descending
 
 
 def fixed_window(name: str, place: tuple[float, float], size: tuple[float, float], extra: int = 0) -> None:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_errors")
     ("mode", "is_explained"), [(Mode.CLASS, False), (Mode.DIFFERENCE, True), (Mode.EXECUTION, True)]
 )
 def test_the_middle_of_the_picture_explains_a_colouring_without_data(paint, layout, state, mode, is_explained):
+    state.open_panel("hint", False)
     commands = Commands((Command("execution", "Watch execution", "Machine", ("g",), lambda _: None),))
     appearance.set_look(state, replace(state.scene.look, mode=mode))
     shown = paint(lambda: notice.draw(state, layout, commands))
@@ -26,3 +27,20 @@ def test_the_middle_of_the_picture_explains_a_colouring_without_data(paint, layo
     state.scene.set_difference(np.zeros(state.scene.page_count, np.uint8))
     state.scene.set_executions(np.zeros(state.scene.page_count, np.uint32))
     assert paint(lambda: notice.draw(state, layout, commands))[:, 250:650].max() < 100
+
+
+def test_the_hint_of_the_first_minute_goes_with_the_first_click(screen):
+    screen.draw()
+    assert screen.state.is_open("hint")
+    screen.send("pointer_down", x=400, y=250, button=1, buttons=(1,))
+    screen.send("pointer_up", x=400, y=250, button=1)
+    assert not screen.state.is_open("hint")
+
+
+def test_what_is_being_read_is_said_until_it_is(screen):
+    watcher = screen.state.watcher
+    watcher._is_first_round = True
+    assert "Reading memory" in notice.loading_words(screen.state) and "2.0 MiB" in notice.loading_words(screen.state)
+    screen.draw()
+    screen.draw_until(lambda: watcher.is_following)
+    assert notice.loading_words(screen.state) == ""
