@@ -33,7 +33,11 @@ class PendingScreenshot:
         labels = (
             find_labels(state.scene, self._renderer.pick_pages(self._camera, size)) if state.is_open("labels") else []
         )
-        self._renderer.set_overlay(draw_overlay(size, state.scene, state.source.title, labels))
+        self._renderer.set_overlay(
+            draw_overlay(
+                size, state.scene, state.source.title, labels, camera=self._camera if state.is_open("labels") else None
+            )
+        )
 
     def step(self) -> bool:
         """Draw one pass more; write the file after the last and return True."""

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from qemu_bridge.memory.addresses import PAGE_SIZE
+from qemu_bridge.memory.addresses import PAGE_SIZE, format_size
 from qemu_bridge.wire.records import PageClass
 
 from ..render.scene import Scene
+from ..view.camera import Camera
+from ..view.curve_guide import CurveGuide, curve_guide
 from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
 from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, MATERIALS, Rgb, colour_of
@@ -31,6 +33,8 @@ LEGEND_WIDTH = 250
 """Pixels at the left that the legend wants, in a picture 720 high."""
 _LABELS_WIDTH = 178
 """Pixels at the right for the words of small things, likewise."""
+_GUIDE_HEIGHT = 170
+"""Pixels at the foot for the guide to the curve, likewise."""
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
 _LEAST_SHARE = 0.001
@@ -207,17 +211,25 @@ class _Pen:
 
 
 def draw_overlay(
-    size: tuple[int, int], scene: Scene, title: str, labels: Sequence[Label] = (), *, with_keys: bool = False
+    size: tuple[int, int],
+    scene: Scene,
+    title: str,
+    labels: Sequence[Label] = (),
+    *,
+    with_keys: bool = False,
+    camera: Camera | None = None,
 ) -> npt.NDArray[np.uint8]:
     """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there is no text.
 
     `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
-    the digit that toggles a class.
+    the digit that toggles a class, `camera` a guide to how addresses run in its picture.
     """
     width, height = size
     # Drawn at twice the size and reduced: Pillow draws lines and polygons without smoothing.
     pen = _Pen(2 * width, 2 * height)
     _draw_labels(pen, labels, 2)
+    if camera is not None and has_legend(width, height):
+        _draw_guide(pen, scene, camera)
     if has_legend(width, height):
         pen.shade_left((LEGEND_WIDTH + 90) * pen.scale)
         _draw_title(pen, title)
@@ -231,6 +243,35 @@ def draw_overlay(
     image[..., :3] *= image[..., 3:] / 255
     quarter = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
     return np.round(quarter).astype(np.uint8)
+
+
+def scene_guide(scene: Scene, camera: Camera) -> tuple[CurveGuide, list[str]]:
+    """The guide to how addresses run in `scene`, and its words."""
+    ram_bytes = scene.page_count * PAGE_SIZE
+    guide = curve_guide(camera, scene.relative_extent, ram_bytes, scene.page_order)
+    pages = " x ".join(map(str, scene.extent))
+    return guide, [f"0 to {format_size(ram_bytes)}, {format_size(guide.step_bytes)} a step", f"{pages} bricks"]
+
+
+def _draw_guide(pen: _Pen, scene: Scene, camera: Camera) -> None:
+    guide, words = scene_guide(scene, camera)
+    radius = 46 * pen.scale
+    middle = pen.image.width - 100 * pen.scale, pen.image.height - 106 * pen.scale
+
+    def to_pixels(point: tuple[float, float]) -> tuple[float, float]:
+        return middle[0] + radius * point[0], middle[1] - radius * point[1]
+
+    for one, other in guide.edges:
+        pen.draw.line([to_pixels(one), to_pixels(other)], fill=(*QUIET, 130), width=max(round(pen.scale), 1))
+    path = [to_pixels(point) for point in guide.path]
+    pen.draw.line(path, fill=(*TEXT, 255), width=max(round(1.8 * pen.scale), 1), joint="curve")
+    for number, (x, y) in enumerate(path):
+        dot = (4 if number == 0 else 2.2) * pen.scale
+        pen.draw.ellipse([x - dot, y - dot, x + dot, y + dot], fill=(*(WARN if number == 0 else TEXT), 255))
+    x, y = path[0]
+    pen.text(x, y - 8 * pen.scale, "0x0", 12, WARN, "ms", halo=2)
+    for line, sentence in enumerate(words):
+        pen.text(middle[0], middle[1] + radius + (22 + 17 * line) * pen.scale, sentence, 12, QUIET, "ms", halo=2)
 
 
 def _draw_title(pen: _Pen, title: str) -> None:
@@ -320,12 +361,13 @@ def shorten(words: str, most: int) -> str:
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
     column, spacing, top = pen.image.width - _LABELS_WIDTH * pen.scale, 30 * pen.scale, 70 * pen.scale
-    most = max(int((pen.image.height - 2 * top) / spacing) + 1, 0)
+    foot = pen.image.height - _GUIDE_HEIGHT * pen.scale
+    most = max(int((foot - top) / spacing) + 1, 0)
     by_size = sorted(labels, key=lambda label: -label.size)
     small = sorted([label for label in by_size if not label.is_block][:most], key=lambda label: label.y)
     middle = sum(label.y * factor for label in small) / max(len(small), 1)
     length = spacing * (len(small) - 1)
-    y = max(min(middle - length / 2, pen.image.height - top - length), top)
+    y = max(min(middle - length / 2, foot - length), top)
     thin = max(round(1.4 * pen.scale), 2)
     taken: list[Box] = []
     for label in small:

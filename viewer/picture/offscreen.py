@@ -80,7 +80,7 @@ def render_scene(
     if with_words:
         renderer.shift = legend_shift(*size)
         labels = find_labels(scene, renderer.pick_pages(camera, size)) if scene.look.labels else []
-        renderer.set_overlay(draw_overlay(size, scene, title, labels))
+        renderer.set_overlay(draw_overlay(size, scene, title, labels, camera=camera if scene.look.labels else None))
     for done in range(1, passes + 1):
         renderer.draw_pass(camera, size)
         on_pass(done)

@@ -15,6 +15,7 @@ from viewer.picture.legend import (
     has_legend,
     legend_classes,
     legend_shift,
+    scene_guide,
 )
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
@@ -116,3 +117,11 @@ def test_a_scene_without_a_map_can_be_captioned(device):
     scene = Scene(device, 1 << 18)
     assert find_labels(scene, np.full((10, 10), -1)) == []
     assert draw_overlay((1280, 720), scene, "bare").any()
+
+
+def test_a_guide_at_the_lower_right_shows_how_addresses_run(device, source):
+    scene = load_scene(source, device)
+    guided = draw_overlay((1280, 720), scene, source.title, camera=default_camera())
+    changed = np.argwhere((guided != draw_overlay((1280, 720), scene, source.title)).any(axis=2))
+    assert len(changed) > 200 and changed[:, 0].min() > 540 and changed[:, 1].min() > 1050
+    assert scene_guide(scene, default_camera())[1] == ["0 to 2 MiB, 256 KiB a step", "8 x 8 x 8 bricks"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from imgui_bundle import imgui
 from viewer.app import navigation
 from viewer.app.pick import LINE_BYTES, PickResult, pick_lines
 from viewer.app.state import ViewerState
-from viewer.picture.legend import HALO
+from viewer.picture.legend import HALO, scene_guide
 from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange
 from viewer.view.palette import material
@@ -24,6 +25,8 @@ HIGHLIGHT = (255, 250, 190)
 LABEL_GAP = 3.0
 _PAD = 4.0
 _MOST_MARKS = 120
+_LEAST_HEIGHT = 360.0
+"""Of the picture in a window, in logical pixels, for the guide to the curve."""
 _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
 _EDGES = [(a, a | 1 << axis) for a in range(8) for axis in range(3) if not a >> axis & 1]
 
@@ -38,6 +41,8 @@ def draw(
     if state.pin is not None:
         _draw_box(state, layout, pen)
     _draw_labels(pen, labels, ratio, layout)
+    if state.is_open("labels") and not state.is_open("minimap") and layout.body_height > _LEAST_HEIGHT:
+        _draw_guide(state, layout, pen)
     _draw_messages(state, layout)
 
 
@@ -94,6 +99,29 @@ def _draw_labels(pen: imgui.ImDrawList, labels: Sequence[Label], ratio: float, l
         low, high = imgui.ImVec2(box[0], box[1]), imgui.ImVec2(box[2], box[3])
         pen.add_rect_filled(low, high, packed(HALO, 0.82), 3)
         pen.add_text(imgui.ImVec2(box[0] + _PAD, box[1] + 1), packed(TEXT), plain(label.text))
+
+
+def _draw_guide(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    # How addresses run through the cube, in the free corner at the lower right.
+    guide, words = scene_guide(state.scene, state.controller.camera)
+    line = imgui.get_text_line_height()
+    radius = 2.4 * line
+    x, y = layout.width - layout.right - 6.5 * line, layout.height - layout.bar - radius - 3.2 * line
+
+    def to_screen(point: tuple[float, float]) -> imgui.ImVec2:
+        return imgui.ImVec2(x + radius * point[0], y - radius * point[1])
+
+    for one, other in guide.edges:
+        pen.add_line(to_screen(one), to_screen(other), packed(QUIET, 0.5), 1.0)
+    for one, other in itertools.pairwise(guide.path):
+        pen.add_line(to_screen(one), to_screen(other), packed(TEXT), 1.5)
+    for number, point in enumerate(guide.path):
+        pen.add_circle_filled(to_screen(point), 2.0 if number else 3.5, packed(TEXT if number else WARN))
+    start = to_screen(guide.path[0])
+    pen.add_text(imgui.ImVec2(start.x + 6, start.y - line), packed(WARN), "0x0")
+    for number, sentence in enumerate(words):
+        left = x - imgui.calc_text_size(sentence).x / 2
+        pen.add_text(imgui.ImVec2(left, y + radius + (0.7 + number) * line), packed(QUIET), sentence)
 
 
 def _label_box(label: Label, ratio: float) -> Box:
