@@ -106,8 +106,8 @@ class Window:
         if text is None:
             return
         view = parse_view(text, View(self.state.controller.home))
+        self.state.is_home_chosen = view.camera != self.state.controller.home
         self.state.controller.home = self.state.controller.camera = view.camera
-        self.state.is_home_chosen = True
         navigation.show_view(self.state, view)
 
     def _own_commands(self) -> tuple[Command, ...]:

@@ -79,7 +79,7 @@ def explain(scene: Scene) -> tuple[str, str]:
         case Mode.DIFFERENCE if style.difference is None:
             return "Nothing to compare with.", "Name a capture of this machine: --against FOLDER."
         case Mode.EXECUTION if style.executions is None:
-            return "Execution is not watched.", "Open a window and press g; the guest runs slower meanwhile."
+            return "Execution is not watched.", "Press g in a window to watch it; the guest runs slower meanwhile."
         case Mode.AGE | Mode.WRITES if not style.heat.has_writes:
             return "No write was seen yet.", "Writes show in a window or a video, while the guest runs."
         case Mode.ENTROPY if missing := style.entropy.stale_count:
