@@ -83,8 +83,11 @@ def fit_home(state: ViewerState, free_aspect: float) -> None:
 
 def follow_content(state: ViewerState) -> None:
     """The page map is another: where the first view shows and the guest has outgrown it, as while it boots, step back."""
-    wanted = state.controller.home.framing(*state.scene.content_box(), state.free_aspect)
-    if state.controller.goal == state.controller.home and wanted.distance > _OUTGROWN * state.controller.home.distance:
+    controller = state.controller
+    if state.is_home_chosen or controller.goal != controller.home:
+        return
+    wanted = controller.home.framing(*state.scene.content_box(), state.free_aspect)
+    if wanted.distance > _OUTGROWN * controller.home.distance:
         _refit_home(state)
 
 

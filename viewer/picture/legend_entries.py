@@ -82,7 +82,8 @@ def explain(scene: Scene) -> tuple[str, str]:
             return "Execution is not watched.", "Press g in a window to watch it; the guest runs slower meanwhile."
         case Mode.AGE | Mode.WRITES if not style.heat.has_writes:
             return "No write was seen yet.", "Writes show in a window or a video, while the guest runs."
-        case Mode.ENTROPY if missing := style.entropy.stale_count:
+        case Mode.ENTROPY if (missing := style.entropy.stale_count) > scene.page_count // 16:
+            # Of fewer, as a running guest writes them, the old values still say enough.
             return "Entropy is worked out.", f"{missing} pages are left."
     return "", ""
 

@@ -65,3 +65,21 @@ def test_a_view_names_what_stands_out(state):
     assert state.highlight is None
     navigation.jump(state, text)
     assert state.queries.result(highlighting.HIGHLIGHT).key == "pid:1/heap"
+
+
+def test_the_first_view_steps_back_as_a_guest_grows_and_only_then(state):
+    navigation.fit_home(state, 1.0)
+    state.controller.settle()
+    home = state.controller.home
+    navigation.follow_content(state)
+    assert state.controller.goal == home
+    state.source.entries["page_class"][:] = PageClass.KERNEL_DATA
+    near = home.framing(*state.scene.content_box(), 4.0).zoom(12)
+    state.controller.home = state.controller.goal = state.controller.camera = near
+    state.scene.set_page_map(state.source.page_map())
+    navigation.follow_content(state)
+    assert state.controller.goal.distance > near.distance
+    moved = state.controller.goal.orbit(10, 0)
+    state.controller.aim(moved)
+    navigation.follow_content(state)
+    assert state.controller.goal == moved
