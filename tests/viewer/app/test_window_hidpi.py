@@ -177,7 +177,7 @@ def test_the_wheel_over_the_process_table_scrolls_rows_and_moves_no_eye(machine,
             # Back at the top; a wide row that was seen meanwhile may have brought a scroll bar along the bottom.
             assert not difference(window.see(), top)[120:440, SIZE[0] // 2 : -60].any()
             # A row is hit where it shows: the pages of its process glow.
-            window.do("mousemove", "620", "170", "click", "1")
+            window.do("mousemove", "700", "226", "click", "1")
             wait_until(lambda: difference(window.see(), top)[:, : SIZE[0] // 2].any(), 30)
             Image.fromarray(window.see().astype(np.uint8)).save(OUT / "hidpi-row.png")
     finally:

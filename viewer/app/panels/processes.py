@@ -25,12 +25,12 @@ def draw(state: ViewerState) -> None:
     rows = _rows(state)
     if not rows:
         return
+    view = state.table_views["processes"]
+    draw_filter(view, "processes")
     height = imgui.get_content_region_avail().y * (0.55 if state.mapping_pid else 1.0)
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
     flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
     flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
-    view = state.table_views["processes"]
-    draw_filter(view, "processes")
     if imgui.begin_table("processes", 5, flags, imgui.ImVec2(0, height)):
         imgui.table_setup_scroll_freeze(0, 1)
         for name in ("pid", "name", "state", "resident", "command line"):
