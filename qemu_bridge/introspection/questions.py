@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_NEAR = 4096
+_MAX_LIKE = 200
 _MAX_ANSWER_BYTES = 32 << 20
 
 T = TypeVar("T")
@@ -177,6 +178,14 @@ class Questions:
         if self._context_or_none() is None:
             return self._answer(tuple(_find_symbols(GuestSymbols(self._kernel), symbol)))
         return self._records(lambda context, _: _find_symbols(context.symbols, symbol))
+
+    def find_symbols(self, part: str) -> Answer[tuple[Symbol, ...]]:
+        """The symbols whose names are like `part`."""
+        from ..kernel.modules import GuestSymbols
+
+        if self._context_or_none() is None:
+            return self._answer(tuple(GuestSymbols(self._kernel).find_like(part, _MAX_LIKE)))
+        return self._records(lambda context, _: context.symbols.find_like(part, _MAX_LIKE))
 
     def type_layout(self, name: str, depth: int) -> Answer[TypeLayout]:
         """How the kernel's struct or union `name` is laid out."""

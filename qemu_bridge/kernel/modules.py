@@ -36,6 +36,8 @@ MAX_NAME = 56
 """``MODULE_NAME_LEN``: the size of the name in ``struct module``."""
 _MAX_SIZE = 1 << 30
 _MAX_NAMES_BYTES = 8 << 20
+_MOST_LIKE = 4000
+"""Of one table, from which the best are chosen."""
 _MAX_SYMBOL_NAME = 512
 _UNFORMED = 3
 _U64 = (1 << 64) - 1
@@ -207,6 +209,22 @@ class GuestSymbols:
             for name in table.names(beginning, limit - len(names)):
                 names[name] = None
         return list(names)[:limit]
+
+    def find_like(self, part: str, limit: int) -> list[Symbol]:
+        """Symbols whose names are like `part` (`qemu_bridge.kernel.symbols.kallsyms.name_patterns`), best first, at most `limit`."""
+        found = self.kernel.kallsyms.find_like(part, _MOST_LIKE)
+        for module in self.modules:
+            found += [
+                msgspec.structs.replace(each, module=module.name) for each in module.table.find_like(part, _MOST_LIKE)
+            ]
+        wanted = part.lower()
+
+        def rank(symbol: Symbol) -> tuple[bool, bool, bool, bool, int, str]:
+            name = symbol.name.lower()
+            is_word = f"_{wanted}" in name
+            return (name != wanted, not name.startswith(wanted), not is_word, wanted not in name, len(name), name)
+
+        return sorted(found, key=rank)[:limit]
 
     def describe(self, address: int) -> str:
         """``fat_scan+0x93/0xc0 [fat]``: symbol, offset of the address, size of the symbol, as the kernel prints it."""

@@ -363,6 +363,17 @@ class Operations:
 
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
+    def find_symbols(part: str) -> Answer[tuple[Symbol, ...]]:
+        """The symbols of kernel and modules whose names are like `part`, best first; at most 200.
+
+        With the wildcards ``*`` and ``?`` the whole name has to match; else it contains `part`, or its letters in that order.
+
+        >>> client.find_symbols("tcp_v4_*init").value[0].name
+        'tcp_v4_early_demux_init'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
     def type_layout(name: str, depth: int = 1) -> Answer[TypeLayout]:
         """The layout of the kernel's struct or union `name`, with inner structs expanded `depth` levels.
 

@@ -38,6 +38,7 @@ _MAX_NAMES_BYTES = 32 << 20
 _MAX_TEXT_BYTES = 128 << 20
 # Kernel addresses are negative; what is below is an absolute per-CPU offset.
 _KERNEL_HALF = 1 << 63
+_MOST_LETTERS = 200
 _HINT = "is the guest still booting, or its kernel older than Linux 6.0?"
 
 
@@ -87,6 +88,16 @@ class KallsymsTable:
             names[match[1].decode("latin-1")] = None
         return list(names)
 
+    def find_like(self, part: str, limit: int) -> list[Symbol]:
+        """Symbols whose names are like `part`, at most `limit`, in the order of the table: see `name_patterns`."""
+        found: dict[int, None] = {}
+        for pattern in name_patterns(part):
+            for match in re.finditer(pattern, self.text):
+                if len(found) >= limit:
+                    break
+                found[match.start()] = None
+        return [self[int(np.searchsorted(self.starts, start))] for start in found]
+
     def lookup(self, name: str) -> list[Symbol]:
         """Every symbol called `name` (static ones may share a name), ascending; an empty list for none."""
         return list(self._called(name))
@@ -128,6 +139,27 @@ class KallsymsTable:
         row = int(np.searchsorted(self.addresses, self.addresses[row], side="left"))
         symbol = self[row]
         return Symbol(symbol.name, symbol.address, symbol.symbol_type, address - symbol.address)
+
+
+def name_patterns(part: str) -> list[bytes]:
+    """Expressions for entries of `KallsymsTable.text` whose name is like `part`, the closest likeness first.
+
+    With ``*`` or ``?`` the whole name has to match; else it begins with `part`, contains it, or has its letters in that order.
+    """
+    letters = part[:_MOST_LETTERS].encode("latin-1", "replace").replace(b"\n", b"")
+    if not letters:
+        return []
+    if b"*" in letters or b"?" in letters:
+        whole = re.escape(letters).replace(rb"\*", rb"[^\n]*").replace(rb"\?", rb"[^\n]")
+        return [rb"(?i)\n." + whole + rb"(?=\n|$)"]
+    # What is passed over never holds the letter that is looked for: no backtracking, however long the name.
+    in_order = b"".join(rb"[^\n%b]*%b" % (re.escape(letter), re.escape(letter)) for letter in map(_byte, letters))
+    literal = re.escape(letters)
+    return [rb"(?i)\n." + literal, rb"(?i)\n.[^\n]*?" + literal, rb"(?i)\n." + in_order]
+
+
+def _byte(value: int) -> bytes:
+    return bytes((value,))
 
 
 @dataclass(frozen=True, slots=True)

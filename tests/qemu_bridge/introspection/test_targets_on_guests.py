@@ -283,3 +283,19 @@ def test_the_command_line_says_the_same(machine):
     wrong = glassbox("where", machine.name, "pid:1/heep")
     assert wrong.returncode == 2 and "at column 7, 'heep'; did you mean heap?" in wrong.stderr
     assert "pid:1/heap" in glassbox("targets", machine.name, "pid:1/").stdout.split()
+
+
+def test_a_part_of_a_symbols_name_finds_it_and_wildcards_match_it_whole(machine):
+    names = set(line.split()[2] for line in machine.exec("cat /proc/kallsyms").decode().splitlines())
+
+    def found(part):
+        return [each.name for each in machine.client.find_symbols(part).value]
+
+    assert found("init_task")[0] == "init_task" and found("INIT_TASK")[0] == "init_task"
+    assert "schedule_timeout" in found("dule_timeo") and "init_task" in found("inittsk")
+    wild = found("tcp_v4_*init")
+    assert wild == sorted(
+        {name for name in names if name.startswith("tcp_v4_") and name.endswith("init")}, key=wild.index
+    )
+    assert wild and found("init_tas?")[0] == "init_task" and not found("init_tas?k") and not found("")
+    assert len(found("*")) == 200 and not found("x" * 5000 + "\n")
