@@ -234,16 +234,36 @@ def is_capture(name: str) -> bool:
 
 
 def find_connection(name: str) -> Connection:
-    """The connection of running machine `name`; `UnknownMachineError` says which machines run, or how this one ended."""
+    """The connection of running machine `name`; `UnknownMachineError` says which run, where this one does, or how it ended."""
     validate_name(name)
     if is_alive(name):
         with contextlib.suppress(FileNotFoundError):
             return Connection.from_json((runtime_folder() / f"{name}.json").read_bytes())
+    if (elsewhere := _find_elsewhere(name)) is not None:
+        way = f"set XDG_RUNTIME_DIR={elsewhere}" if elsewhere else "unset XDG_RUNTIME_DIR"
+        raise UnknownMachineError(
+            f"machine {name!r} runs, but was started with another XDG_RUNTIME_DIR; {way} to reach it"
+        )
     running = ", ".join(connection.name for connection in iter_connections())
     ended = read_exit(name)
     how = f" ({ended})" if ended else ""
     hint = f"running: {running}" if running else f"start it with 'glassbox start {name}'"
     raise UnknownMachineError(f"no machine named {name!r} runs{how}; {hint}")
+
+
+def _find_elsewhere(name: str) -> str | None:
+    """``$XDG_RUNTIME_DIR`` of a daemon of ours that serves machine `name` in another runtime folder; None where there is none."""
+    # Its shared files, whose names end with its process, are in one folder wherever its sockets are.
+    for path in ram_folder().glob(f"{shared_prefix()}{name}-*.*"):
+        pid = path.stem.removeprefix(f"{shared_prefix()}{name}-")
+        with contextlib.suppress(OSError):
+            if pid.isdecimal() and path.stat().st_uid == os.getuid() and is_daemon(int(pid)):
+                words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                own = next((word for word in words if word.startswith(b"XDG_RUNTIME_DIR=")), b"")
+                base = os.fsdecode(own.partition(b"=")[2])
+                if (base if base.startswith("/") else "") != str(_base_folder("XDG_RUNTIME_DIR") or ""):
+                    return base if base.startswith("/") else ""
+    return None
 
 
 def iter_connections() -> list[Connection]:

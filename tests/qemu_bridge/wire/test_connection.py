@@ -7,6 +7,7 @@ import stat
 import subprocess
 
 import pytest
+from support import glassbox
 
 from qemu_bridge.errors import BusyNameError, HostError, UnknownMachineError, UsageError
 from qemu_bridge.wire import connection
@@ -191,3 +192,12 @@ def test_prune_sweeps_a_file_that_makes_no_sense(content, runtime):
     (runtime / "odd.json").write_text(content)
     connection.prune()
     assert not (runtime / "odd.json").exists()
+
+
+@pytest.mark.guest
+def test_a_machine_of_another_runtime_folder_is_said_to_run_and_where(machine, tmp_path):
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    answer = glassbox("ps", machine.name, XDG_RUNTIME_DIR=str(tmp_path))
+    assert answer.returncode == 2 and "was stopped" not in answer.stderr
+    assert (f"set XDG_RUNTIME_DIR={own} " if own else "unset XDG_RUNTIME_DIR") in answer.stderr
+    assert "glassbox start" in glassbox("ps", "no-such", XDG_RUNTIME_DIR=str(tmp_path)).stderr
