@@ -5,9 +5,13 @@ What draws is imported by the verb that needs it: a wrong argument is answered b
 
 from __future__ import annotations
 
+from qemu_bridge.host.interrupts import end_at_once
+
+if __name__ == "__main__":
+    end_at_once()  # before the imports below, which take their time
+
 import argparse
 import logging
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +24,6 @@ from qemu_bridge.host.printable import printable_lines
 from .parser import build_parser
 
 _INTERRUPTED = 130
-_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -128,14 +131,6 @@ class _PrintableFormatter(logging.Formatter):
         return printable_lines(super().format(record))
 
 
-def _end_once(number: int, frame: object) -> None:
-    # The first signal ends us; more must not cut short what is finished on the way out, as the end of a video.
-    # A function that does nothing, as Python fails on a signal that comes just when it is set to be ignored.
-    for each in _END_SIGNALS:
-        signal.signal(each, lambda number, frame: None)
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status: 0, 1 for a failure, 2 for wrong usage, 130 if interrupted."""
     options = build_parser().parse_args(arguments)
@@ -154,7 +149,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    for each in _END_SIGNALS:
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, _end_once)
     sys.exit(main())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..host.interrupts import END_SIGNALS
 from ..host.printable import printable as printable
 from ..host.printable import printable_json, printable_lines
 
@@ -33,9 +34,6 @@ _LEAST_WIDTH, _BETWEEN = 6, 2
 _NUMBER = re.compile(r"-|-?[0-9.]+|0x[0-9a-f]+").fullmatch
 
 Function = Callable[[argparse.Namespace], int | None]
-
-END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a program: Ctrl-C, shutdown, closed terminal."""
 
 
 def add_verb(

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from viewer.parser import add_arguments, spell
 
 from ..errors import BusyNameError, GlassBoxError
+from ..host.interrupts import END_SIGNALS
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
-from .options import END_SIGNALS, Verbs, add_name, add_verb, end_tidily, format_table, print_table, say
+from .options import Verbs, add_name, add_verb, end_tidily, format_table, print_table, say
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -132,10 +133,16 @@ def _free_name() -> str:
 
 
 def _viewer(words: list[str]) -> int:
-    # A process of its own: a lost GPU does not end us, and `glassbox` does not load the renderer.
-    child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
-    with _passing_on(child):
-        status = child.wait()
+    # A process of its own: a lost GPU does not end us, and `glassbox` does not load the renderer. Signals wait until we pass
+    # them on, and in the child, which inherits that, until its first lines say what they do: no moment between is lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    try:
+        child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
+        with _passing_on(child):
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            status = child.wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return status if status >= 0 else 128 - status
 
 

@@ -8,11 +8,14 @@ tick waits for a reason. There are three, and each lets the ticks continue for `
 * a call from another thread, which posts an empty event to wake it;
 * a call that was asked for at a time (`EventLoop.call_later`), and a frame that was drawn.
 
+After `EventLoop.close_on_interrupt` Ctrl-C and other signals that end a program close the windows, and `KeyboardInterrupt` is raised.
+
 At rest the loop looks up once every `REST_S`, so that a window which was closed by other means is noticed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -23,6 +26,8 @@ from typing import Any
 
 import glfw
 from rendercanvas.base import BaseLoop
+
+from qemu_bridge.host.interrupts import noted_interrupts
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +48,15 @@ class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
         self._numbers = itertools.count()
         self._awake_until = 0.0
         self._should_stop = self._is_running = False
+        self._is_noting = False
+        self._signals = contextlib.ExitStack()
+        self._is_interrupted: Callable[[], bool] = lambda: False
+
+    def close_on_interrupt(self) -> None:
+        """Let signals close the windows from here on, in a running loop: before, as long as nothing shows, they may end the process."""
+        if not self._is_noting:
+            self._is_noting = True
+            self._is_interrupted = self._signals.enter_context(noted_interrupts())
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:  # noqa: ANN401  # as rendercanvas has it
         """Call `callback` after `delay` seconds, on time even at rest."""
@@ -62,9 +76,14 @@ class EventLoop(BaseLoop):  # type: ignore[misc]  # rendercanvas has no types
         self._is_running = True
         self.wake()
         try:
-            while not self._should_stop:
-                self._wait()
-                self._call_due()
+            with self._signals:
+                while not self._should_stop:
+                    self._wait()
+                    self._call_due()
+                    if self._is_interrupted():
+                        self.stop()  # closes the canvases, and ends the loop when they are
+                if self._is_interrupted():
+                    raise KeyboardInterrupt
         finally:
             self._is_running = False
 

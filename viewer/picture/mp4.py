@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 
-from .output import cannot_write
+from .output import cannot_write, validate_output
 
 _CODEC, _QUALITY = "libx264", {"crf": "18", "preset": "veryfast"}
 
@@ -24,20 +24,26 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def validate_video(path: Path, size: tuple[int, int]) -> None:
+    """Raise `UsageError` for odd sizes or a path that is no file's, `GlassBoxError` where it cannot be written. Writes nothing."""
+    if size[0] % 2 or size[1] % 2:
+        raise UsageError(f"video needs even sides, not {size[0]}x{size[1]}; use --size 1280x720")
+    if not path.name:
+        raise UsageError(f"{path} is not a file name; give a file such as -o tour.mp4")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
+    validate_output(path, "video")
+
+
 class Mp4:
     """An H.264 file that is written frame by frame; it takes its name when it is complete."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: int) -> None:
         """Begin the file; `UsageError` for odd sizes, `GlassBoxError` where it cannot be written."""
-        if size[0] % 2 or size[1] % 2:
-            raise UsageError(f"video needs even sides, not {size[0]}x{size[1]}; use --size 1280x720")
+        validate_video(path, size)
         # Imported here: it loads FFmpeg, which a window need not wait for.
         import av
 
-        if not path.name:
-            raise UsageError(f"{path} is not a file name; give a file such as -o tour.mp4")
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; give a file such as -o {path / 'tour.mp4'}")
         self._av, self._path = av, path
         self._partial = partial_path(path)
         try:

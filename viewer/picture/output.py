@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from qemu_bridge.errors import GlassBoxError
 
 
-def validate_output(path: Path) -> None:
+def validate_output(path: Path, kind: str = "picture") -> None:
     """Raise `GlassBoxError` where `path` cannot be written, before anything is drawn for it. Writes nothing."""
     folder = path.parent
     if path.is_dir() or not path.name:
@@ -24,13 +25,15 @@ def validate_output(path: Path) -> None:
         problem = errno.EACCES
     else:
         return
-    raise cannot_write("picture", path, os.strerror(problem))
+    raise cannot_write(kind, path, os.strerror(problem))
 
 
 def write_picture(picture: npt.NDArray[np.uint8], path: Path) -> None:
     """Write `picture` to `path` as PNG; `GlassBoxError` where the file cannot be written."""
     try:
-        Image.fromarray(picture).save(path, format="PNG", optimize=True)
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, format="PNG", optimize=True)
+        path.write_bytes(content.getbuffer())  # at once: who is ended meanwhile leaves no half of it
     except OSError as error:
         raise cannot_write("picture", path, error.strerror or str(error)) from None
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
+from qemu_bridge.host.interrupts import noted_interrupts
 from qemu_bridge.wire.picture_records import VideoOptions, VideoResult, validate_fps
 
 from ..render.raymarch import Renderer
@@ -26,7 +27,7 @@ from ..sources.watcher import MemoryWatcher
 from ..view.look import Look
 from ..view.views import View, parse_view
 from .legend import draw_overlay, free_aspect, legend_shift
-from .mp4 import Mp4
+from .mp4 import Mp4, validate_video
 from .offscreen import choose_camera, load_scene, show_glow
 from .script import Shot, camera_at, parse_script
 from .snap import Progress, no_progress
@@ -83,13 +84,16 @@ def record(
     are done, and of how many.
     """
     validate_fps(fps)
-    with Mp4(path, size, fps) as file:
-        scene = load_scene(source, order=order)
-        way = shots(scene)
-        total = max(round(sum(shot.seconds for shot in way) * fps), 1)
+    validate_video(path, size)
+    scene = load_scene(source, order=order)
+    way = shots(scene)
+    total = max(round(sum(shot.seconds for shot in way) * fps), 1)
+    with noted_interrupts() as is_interrupted, Mp4(path, size, fps) as file:
         for done, picture in enumerate(_frames(source, scene, way, size, fps, total), 1):
             file.write(picture)
             progress(done, total)
+            if is_interrupted():
+                raise KeyboardInterrupt  # which the file takes as its end
     return total
 
 

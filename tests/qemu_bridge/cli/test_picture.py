@@ -70,8 +70,9 @@ def test_the_viewers_exit_status_is_ours_and_a_signal_is_one_as_shells_say_it(pr
 
 
 def test_a_signal_is_passed_on_and_what_handled_it_before_does_so_again(stand_in):
-    program = "import time\ntry: time.sleep(30)\nexcept KeyboardInterrupt: raise SystemExit(130)"
-    stand_in(program)
+    # As the viewer does: signals wait until the child has said what they do.
+    begin = "import signal, time\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
+    stand_in(begin + "try: time.sleep(30)\nexcept KeyboardInterrupt: raise SystemExit(130)")
     before = signal.getsignal(signal.SIGTERM)
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
     timer.start()
