@@ -56,20 +56,20 @@ class Typist:
     """A window in a process of its own, and somebody at its keyboard; `does` are the commands that really run, or ``all``."""
 
     def __init__(self, display, folder, does):
-        self._environment = environment(display, folder)
+        self.environment = environment(display, folder)
         self._folder, self.log = folder, folder / "keys.log"
         self.set_layout("us")
         with self.log.open("w") as log:
             words = [sys.executable, "-c", DRIVER, str(TESTS), does]
-            self.process = subprocess.Popen(words, env=self._environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(words, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
         self.act("search", "--sync", "--name", "Glass Box - synthetic", "mousemove", "320", "200")
         self.wait_for("ready")
 
     def set_layout(self, name):
-        subprocess.run(["setxkbmap", *name.split()], env=self._environment, check=True, timeout=30)
+        subprocess.run(["setxkbmap", *name.split()], env=self.environment, check=True, timeout=30)
 
     def act(self, *words):
-        subprocess.run(["xdotool", *words], env=self._environment, check=True, timeout=30, capture_output=True)
+        subprocess.run(["xdotool", *words], env=self.environment, check=True, timeout=30, capture_output=True)
 
     def lines(self):
         return self.log.read_text().splitlines()
@@ -88,6 +88,6 @@ class Typist:
 
     def grab(self):
         path = self._folder / "root.png"
-        words = ["import", "-display", self._environment["DISPLAY"], "-window", "root", str(path)]
+        words = ["import", "-display", self.environment["DISPLAY"], "-window", "root", str(path)]
         subprocess.run(words, check=True, timeout=30)
         return np.asarray(Image.open(path).convert("RGB"))

@@ -16,7 +16,7 @@ from ..sources.queries import Topic
 from ..view.look import Mode as LookMode
 from ..view.palette import PALETTES
 from ..view.views import Mode, format_view
-from . import appearance, highlighting, navigation, selection
+from . import appearance, highlighting, hits, navigation, selection
 from .camera_controller import WALKS
 from .key_names import key_name
 from .state import RUNSTATE, ViewerState
@@ -68,7 +68,7 @@ def _tab(name: str) -> Callable[[ViewerState], None]:
 def _open_palette(state: ViewerState) -> None:
     state.command_palette.is_open = state.command_palette.is_new = True
     state.command_palette.openings += 1
-    state.command_palette.is_ready = False
+    state.command_palette.is_ready = state.command_palette.is_entered = False
     state.command_palette.query, state.command_palette.chosen = "", 0
     state.controller.release_keys()
     state.wake()
@@ -118,6 +118,11 @@ def _isolate_selected(state: ViewerState) -> None:
         appearance.isolate(state, picked.page_class)
 
 
+def _clear_highlight(state: ViewerState) -> None:
+    highlighting.clear_highlight(state)
+    hits.show(state, None)
+
+
 def _colour_mode(state: ViewerState) -> None:
     modes = list(LookMode)
     appearance.set_look(
@@ -156,6 +161,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "previous-page", "Previous page of this owner", "Go", ("p",), lambda state: navigation.step_page(state, -1)
     ),
+    Command("next-hit", "Next hit of the search", "Go", ("F8", "ctrl-g"), lambda state: hits.step(state, 1)),
+    Command("previous-hit", "Previous hit", "Go", ("shift-F8", "ctrl-shift-g"), lambda state: hits.step(state, -1)),
     Command("bookmark", "Bookmark this view", "Go", ("b",), lambda state: navigation.add_bookmark(state)),
     Command(
         "copy-view",
@@ -172,6 +179,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("layers", "Layers", "Show", ("F2",), _panel("layers")),
     Command("details", "Details", "Show", ("F3",), _panel("details")),
     Command("inspector", "Inspector", "Show", (), _tab("Inspector")),
+    Command("hits", "Hits of the search", "Show", ("F9",), _tab("Hits")),
     Command("processes", "Processes", "Show", ("F4",), _tab("Processes")),
     Command("overlays", "Overlays", "Show", ("F5",), _tab("Overlays")),
     Command("views", "Views and bookmarks", "Show", ("F6",), _tab("Views")),
@@ -179,7 +187,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("minimap", "Minimap of all RAM", "Show", ("F7",), _panel("minimap")),
     Command("all", "All layers", "Show", ("0",), lambda state: appearance.show_all(state)),
     Command("isolate", "Only the selected class", "Show", ("i",), _isolate_selected),
-    Command("no-highlight", "Clear the highlight", "Show", ("x",), lambda state: highlighting.clear_highlight(state)),
+    Command("no-highlight", "Clear the highlight", "Show", ("x",), _clear_highlight),
     Command("colour", "Next colouring", "Colour", ("m",), _colour_mode),
     *(Command(f"colour-{mode.value}", f"Colour: {mode.label}", "Colour", (), _colour(mode)) for mode in LookMode),
     Command("palette", "Next palette", "Colour", ("k",), _next_palette),

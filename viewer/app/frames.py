@@ -123,8 +123,8 @@ class FrameLoop:
             self._tiles.clear(size)
             state.drawn_size = self._scaler.size(*size)
             renderer.draw_pass(state.controller.camera, state.drawn_size, soft=False)
-        elif self._schedule.ui_frames > 1 and renderer.passes:
-            return  # the user is at the panels: they come first, refining can wait
+        elif renderer.passes and (self._schedule.ui_frames > 1 or self._screenshots.is_drawing):
+            return  # the panels, which the user is at, and a screenshot come first: refining can wait
         elif renderer.passes < PASSES or not self._tiles.is_done:
             min_weight = 0.0 if self._tiles.is_done else self._schedule.refresh_policy.newest_weight(waited_s)
             parts = self._tiles.take()
@@ -138,7 +138,7 @@ class FrameLoop:
         state = self._state
         if state.cursor is None or state.is_dragging:
             state.hover = None
-        elif is_resting:
+        elif is_resting and not self._screenshots.is_drawing:
             state.hover = self.pick(state.cursor)
 
     def _update_labels(self, size: tuple[int, int], layout: Layout, is_resting: bool) -> None:
@@ -164,8 +164,8 @@ class FrameLoop:
         self.count += 1
         self._frame_times = [*self._frame_times[-29:], elapsed]
         state.frames_per_s = len(self._frame_times) / max(sum(self._frame_times), 1e-6)
-        is_refining = not is_resting or self._surface.renderer.passes < PASSES or state.controller.is_moving
-        is_refining = is_refining or self._screenshots.step()
+        is_refining = self._screenshots.step()
+        is_refining |= not is_resting or self._surface.renderer.passes < PASSES or state.controller.is_moving
         is_unfinished = (
             is_refining or not self._tiles.is_done or state.watcher.backlog() > 0 or not state.scene.is_settled
         )

@@ -12,17 +12,27 @@ import numpy.typing as npt
 
 from ..sources.queries import Topic
 from ..sources.targets import pages_of
-from .state import ViewerState
+from .state import Hits, ViewerState
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPages:
-    """The result of a ``highlight`` query: pages to highlight, whether to fly there, and the target that they are of."""
+    """The result of a ``highlight`` query.
+
+    Attributes:
+        title, pages: what is highlighted.
+        fly: whether to fly there.
+        target: what the pages are of, empty for no target.
+        pin: the byte that was looked for, None for none in particular.
+        hits: what there is to go through, None where the query was no search.
+    """
 
     title: str
     pages: npt.NDArray[np.int64]
     fly: bool
     target: str = ""
+    pin: int | None = None
+    hits: Hits | None = None
 
 
 HIGHLIGHT: Topic[FoundPages] = Topic("highlight")

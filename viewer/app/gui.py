@@ -5,7 +5,7 @@ Each panel is a module of `viewer.app.panels`; here they meet the canvas, the de
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wgpu
 from imgui_bundle import imgui
@@ -17,16 +17,21 @@ from .panels import command_palette, details, help, layers, marks, menu, minimap
 from .panels.layout import Layout, lay_out
 from .state import ViewerState
 
+if TYPE_CHECKING:
+    from .clipboard import Clipboard
+
 
 class Gui:
     """The panels of one window.
 
     Attributes:
         labels: text on the picture, with places in physical pixels.
+        clipboard: of the desktop; None where the canvas has none.
     """
 
     def __init__(self, canvas: Any, state: ViewerState, commands: Commands) -> None:  # noqa: ANN401  # of rendercanvas
         self.labels: list[Label] = []
+        self.clipboard: Clipboard | None = None
         self._should_close_menus = False
         self._canvas, self._state, self._commands = canvas, state, commands
         self.attach()
@@ -35,9 +40,19 @@ class Gui:
         """Draw with the device of the state's scene from here on."""
         self._renderer = ImguiRenderer(self._state.scene.device, self._canvas)
         self._renderer.set_gui(self._draw_panels)
+        if self.clipboard is not None:
+            self.use_clipboard(self.clipboard)
         self._map = minimap.MapTexture(self._renderer.backend)
         self._theme = theme.Theme()
         theme.MONO[:] = [self._theme.mono]
+
+    def use_clipboard(self, clipboard: Clipboard) -> None:
+        """Let fields copy to the desktop's clipboard, and paste what was read from it last."""
+        self.clipboard = clipboard
+        imgui.set_current_context(self._renderer.imgui_context)
+        platform = imgui.get_platform_io()
+        platform.platform_set_clipboard_text_fn = lambda context, text: clipboard.copy(text)
+        platform.platform_get_clipboard_text_fn = lambda context: clipboard.text
 
     def detach(self) -> None:
         """Take no event any more; before `attach` with another device."""
@@ -76,7 +91,9 @@ class Gui:
     @property
     def wants_text(self) -> bool:
         """Whether a field of a panel takes what is typed."""
-        return bool(self._renderer.backend.io.want_text_input)
+        # ImGui's own word comes a frame later.
+        context = self._renderer.imgui_context
+        return context.active_id != 0 and bool(context.active_id == context.input_text_state.id_)
 
     @property
     def has_input_waiting(self) -> bool:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CLICK_PIXELS = 4
 FRAMES_TO_FOCUS = 2
 """After ImGui has handled a click or Enter, until it has given the keyboard to another field, or to none."""
+PASTE_KEYS = ("ctrl-v", "shift-Insert")
 _POINTER = ("pointer_down", "pointer_move", "pointer_up", "pointer_leave")
 _KEYBOARD = ("key_down", "key_up", "char")
 _ARROWS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
@@ -62,15 +63,6 @@ class InputHandler:
         # Before ImGui takes an event for itself: whatever it is, it may change what the panels show.
         canvas.add_event_handler(self._on_any, *_POINTER, "wheel", *_KEYBOARD, order=-100)
 
-    def set_clipboard(self, text: str) -> None:
-        """Put `text` on the clipboard, or show it as a message where the canvas has none."""
-        if (window := getattr(self._canvas, "_window", None)) is None:
-            self._state.notify(text)  # to be copied by hand
-            return
-        import glfw
-
-        glfw.set_clipboard_string(window, text)
-
     def _on_any(self, event: dict[str, Any]) -> None:
         kind = event["event_type"]
         if kind != "wheel":
@@ -83,6 +75,9 @@ class InputHandler:
             event["stop_propagation"] = True
         elif (kind == "pointer_down" and self._gui.wants_mouse) or (kind == "key_down" and event["key"] in ENDS):
             self._frames_to_focus = FRAMES_TO_FOCUS
+        elif kind == "key_down" and event["modifiers"] and self._gui.wants_text:
+            # ImGui looks whether Control or Shift is held when it draws, by when it may be released again.
+            self._frames_to_focus = max(self._frames_to_focus, 1)
         self._schedule.add_event()
         self._state.watcher.scan_soon()
 
@@ -94,7 +89,7 @@ class InputHandler:
             return True
         if kind == "key_down":
             self._is_character_used = False
-        if self._is_focus_moving() or self._typed_early:
+        if self._is_focus_moving() or self._typed_early or self._begins_paste(kind, event):
             self._typed_early.append(event)
             return True
         if kind == "key_down" and event["key"] == "Escape":
@@ -106,8 +101,19 @@ class InputHandler:
         return kind != "char" and not self._gui.knows_key(event["key"])
 
     def _is_focus_moving(self) -> bool:
-        box = self._state.command_palette
-        return box.is_open is not box.is_ready or self._frames_to_focus > 0
+        box, clipboard = self._state.command_palette, self._gui.clipboard
+        is_reading = clipboard is not None and clipboard.is_reading
+        return box.is_open is not box.is_ready or self._frames_to_focus > 0 or is_reading
+
+    def _begins_paste(self, kind: str, event: dict[str, Any]) -> bool:
+        """Whether a key pastes into a field, for which the clipboard has to be read first: the key then comes again."""
+        clipboard = self._gui.clipboard
+        is_paste = kind == "key_down" and key_text(event) in PASTE_KEYS and self._gui.wants_text
+        if clipboard is None or not is_paste or event.get("is_read"):
+            return False
+        event["is_read"] = True
+        clipboard.read()
+        return True
 
     def release_keyboard(self) -> None:
         """Pass on what was typed before the field that it is for was there; after each frame."""

@@ -39,6 +39,11 @@ class PendingScreenshot:
             )
         )
 
+    @property
+    def progress(self) -> str:
+        """How much of it is drawn, in words."""
+        return f"screenshot: pass {self._renderer.passes} of {PASSES}"
+
     def step(self) -> bool:
         """Draw one pass more; write the file after the last and return True."""
         self._renderer.draw_pass(self._camera, self.size)
@@ -71,11 +76,17 @@ class Screenshots:
 
         state.attempt(begin)
 
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a picture is being drawn."""
+        return self._shot is not None
+
     def step(self) -> bool:
         """Draw on; return whether there is more to draw."""
         shot = self._shot
         if shot is None:
             return False
+        self._state.progress = shot.progress
         try:
             if shot.step():
                 self._shot = None
@@ -83,11 +94,13 @@ class Screenshots:
         except GlassBoxError as error:
             self._shot = None
             self._state.notify(str(error), is_problem=True)
+        if self._shot is None:
+            self._state.progress = ""
         return self._shot is not None
 
     def drop(self) -> None:
         """Give up what is being drawn."""
-        self._shot = None
+        self._shot, self._state.progress = None, ""
 
     def save_window(self, path: Path | None = None) -> None:
         """Write what the window shows, panels and all, as PNG to `path`, or to a file named by the time."""

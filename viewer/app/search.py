@@ -1,8 +1,8 @@
 """What the search box finds: fuzzy matches among things with names, and places that hold bytes.
 
 A query is words; the same letters in the same order match, and the closer together, the better. Some queries mean
-more, and their first character says so: ``"text`` looks for characters in RAM, ``x:7f454c46`` for bytes and
-``r:[a-z]+@`` for a regular expression, as ``glassbox find`` does; ``0x1f000`` is an address.
+more, and their first character says so: ``"text`` looks for characters in RAM, ``x:7f45??46`` for bytes, of which ``??`` is any one, and
+``r:[a-z]+@`` for a regular expression; ``0x1f000`` is an address.
 
 >>> fuzzy_score("pgtb", "page table") > 0
 True
@@ -102,12 +102,23 @@ def parse_pattern(query: str) -> bytes | re.Pattern[bytes] | None:
         if query.startswith('"'):
             return query[1:].removesuffix('"').encode() or None
         if query.startswith("x:"):
-            return bytes.fromhex(query[2:]) or None
+            return _parse_hex(query[2:])
         if query.startswith("r:") and len(query) > 2:
             return re.compile(query[2:].encode(), re.DOTALL)
     except (ValueError, re.error) as error:
         raise UsageError(f"{query!r} cannot be looked for ({error}); write it like x:7f454c46 or r:root:.*") from None
     return None
+
+
+def _parse_hex(digits: str) -> bytes | re.Pattern[bytes] | None:
+    """Bytes in hexadecimal, of which ``??`` is any one: an expression then."""
+    pairs = "".join(digits.split())
+    if "?" not in pairs:
+        return bytes.fromhex(pairs) or None
+    if len(pairs) % 2:
+        raise ValueError("an odd number of digits")
+    each = (pairs[at : at + 2] for at in range(0, len(pairs), 2))
+    return re.compile(b"".join(b"." if pair == "??" else re.escape(bytes.fromhex(pair)) for pair in each), re.DOTALL)
 
 
 def find_bytes(ram: GuestRam, query: str, budget_s: float = SEARCH_BUDGET_S) -> FoundBytes:
@@ -139,14 +150,28 @@ def _find(path: str, size: str, query: str) -> None:
             print(int(offset), flush=True)
 
 
+def ask_place(client: Client, query: str) -> RamOffset | None:
+    """The one byte that `query` means, an address or a symbol; None where it means none, or more than one byte."""
+    is_range = any(sign in query for sign in " &(") or (query.startswith(("pa:", "va:")) and "+" in query)
+    if is_range or query in ("all", "free", "kernel"):
+        return None
+    try:
+        return client.identify(query.removeprefix("sym:")).value.ram_offset
+    except UsageError:
+        return None
+
+
 def ask_target(client: Client, query: str) -> TargetMemory | None:
-    """The memory that `query` means, as a target or as a place; None where it means neither."""
-    for target in dict.fromkeys((query, f"pa:{query}", f"sym:{query}")):
-        try:
-            return client.resolve(target).value
-        except UsageError:
-            continue
-    return None
+    """The memory that `query` means, as a target or as a symbol; None where it means neither, `UsageError` for a wrong target."""
+    try:
+        return client.resolve(query if ":" in query or not query[:1].isdigit() else f"pa:{query}").value
+    except UsageError:
+        if ":" in query or any(sign in query for sign in "&("):
+            raise  # it says where the target is wrong, and what is like it
+    try:
+        return client.resolve(f"sym:{query}").value
+    except UsageError:
+        return None
 
 
 if __name__ == "__main__":

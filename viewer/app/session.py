@@ -30,7 +30,7 @@ from ..sources.queries import Queries, Topic
 from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
 from ..view.look import Mode
-from . import appearance, highlighting, navigation, selection
+from . import appearance, highlighting, hits, navigation, selection
 from .highlighting import FoundPages
 from .refresh_policy import NEW_PAGES
 from .schedule import Schedule
@@ -145,7 +145,13 @@ class Session:
 
     def _apply_highlight(self, found: FoundPages) -> None:
         highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly, target=found.target)
-        if len(found.pages) == 1:
+        if found.pin is not None:
+            selection.select(self._state, found.pin)
+        if found.hits is not None:
+            hits.show(self._state, found.hits, choose_first=found.pin is None and len(found.hits.offsets) == 1)
+            self._state.open_panel("details")
+            self._state.tab = "Hits"
+        elif found.pin is None and len(found.pages) == 1:
             selection.select(self._state, int(found.pages[0]) << PAGE_SHIFT)
 
     def _apply_place(self, place: Place) -> None:

@@ -57,15 +57,31 @@ class PageGroup:
     target: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Places in the RAM file that a query found.
+
+    Attributes:
+        query: what was looked for.
+        offsets: of the first byte of each, ascending.
+        is_complete: whether these are all.
+    """
+
+    query: str
+    offsets: npt.NDArray[np.int64]
+    is_complete: bool = True
+
+
 @dataclass(slots=True)
 class CommandPalette:
     """The search box: whether it is open, whether its field takes what is typed, what was typed, which line is chosen.
 
-    `openings` counts how often it was opened: each time its field is another one, which keeps no text of the last.
+    `is_entered`: Enter was pressed while the daemon's matches were still to come. `openings` counts how often it was opened: each time its field is another one, which keeps no text of the last.
     """
 
     is_open: bool = False
     is_ready: bool = False
+    is_entered: bool = False
     openings: int = 0
     query: str = ""
     chosen: int = 0
@@ -79,6 +95,7 @@ class ViewerState:
     Attributes:
         pin: the selected byte's offset in the RAM file, None for none.
         highlight: pages that stand out, None for none.
+        hits, hit: what the last search found, and which of it is chosen, -1 for none.
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
         cursor: where the pointer is over the picture, in physical pixels; None for elsewhere.
@@ -88,6 +105,7 @@ class ViewerState:
         runstate: of the machine, as QEMU names it; empty where it is not known.
         rebinding: the command that gets the next key that is pressed; empty for none.
         table_views: how the table of each name is filtered and sorted.
+        progress: of what takes longer, in words; empty for nothing.
         in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
         writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
     """
@@ -102,6 +120,8 @@ class ViewerState:
     wake: Callable[[], None]
     pin: int | None = None
     highlight: PageGroup | None = None
+    hits: Hits | None = None
+    hit: int = -1
     pid: int = 0
     cursor: tuple[int, int] | None = None
     is_home_chosen: bool = False
@@ -124,6 +144,7 @@ class ViewerState:
     frames_per_s: float = 0.0
     drawn_size: tuple[int, int] = (0, 0)
     is_idle: bool = False
+    progress: str = ""
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     histogram: ByteHistogram = field(default_factory=ByteHistogram)
     legend_cache: LegendEntryCache = field(default_factory=LegendEntryCache)

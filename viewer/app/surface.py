@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 from qemu_bridge.errors import GraphicsError
@@ -16,14 +17,31 @@ def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
     """(canvas, event loop) of a glfw window; `GraphicsError` where there is no display."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
-    # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
-    import glfw
+    is_wayland_only = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
+    if is_wayland_only:
+        # The package of glfw holds two libraries, and takes that for X11 unless the session says what it is.
+        os.environ.setdefault("PYGLFW_LIBRARY_VARIANT", "wayland")
+    try:
+        # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
+        import glfw
 
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", glfw.GLFWError)
+            is_up = glfw.init()
+    except ImportError:
+        is_up = False
+    if not is_up and is_wayland_only:
+        raise GraphicsError(
+            f"no window can be opened on the Wayland display {os.environ['WAYLAND_DISPLAY']}; start Xwayland and set DISPLAY, "
+            "or use glassbox snap to write a picture instead"
+        )
+    if not is_up:
+        raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    from .clipboard import survive_x_errors
     from .glfw_canvas import GlfwCanvas
     from .loop import EventLoop
 
-    if not glfw.init():
-        raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    survive_x_errors()
     loop = EventLoop()
     GlfwCanvas.select_loop(loop)
     return GlfwCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Window:
         """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given."""
         self.has_lost_device = False
         self._losses = 0
+        self._on_drawn: Callable[[], None] = lambda: None
         self._screenshot_at_end: Path | None = None
         name = source.title.partition(" · ")[0]
         scene = Scene(request_device(), len(source.ram.view), order)
@@ -83,7 +85,7 @@ class Window:
         self.screenshots = Screenshots(self.state, self.surface, self.gui)
         self.frames = FrameLoop(self.state, self.surface, self.gui, self.session, self.screenshots, self.schedule)
         self.input = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
-        self.state.clipboard = self.input.set_clipboard
+        self._use_clipboard()
         self._start_view(view)
 
     def _make_state(self, source: Source, scene: Scene, name: str) -> ViewerState:
@@ -101,6 +103,17 @@ class Window:
         for sentence in problems + ([bookmarks.problem] if bookmarks.problem else []):
             state.notify(sentence, is_problem=True)
         return state
+
+    def _use_clipboard(self) -> None:
+        if getattr(self.canvas, "_window", None) is None:
+            self.state.clipboard = self.state.notify  # to be copied by hand
+            return
+        # Imported here: a canvas of a notebook needs no glfw.
+        from .clipboard import Clipboard
+
+        clipboard = Clipboard(self.schedule.wake)
+        self.gui.use_clipboard(clipboard)
+        self.state.clipboard = clipboard.copy
 
     def _start_view(self, text: str | None) -> None:
         if text is None:
@@ -128,7 +141,7 @@ class Window:
         self.frames.stop_after = frames
         if after_s is not None:
             self.loop.call_later(after_s, self._finish)
-        self._screenshot_at_end = screenshot
+        self._screenshot_at_end, self._on_drawn = screenshot, self.loop.close_on_interrupt
         self.start()
         try:
             self.loop.run()
@@ -165,6 +178,7 @@ class Window:
         except (wgpu.GPUError, RuntimeError) as error:
             self._recover(error)
             return
+        self._on_drawn()
         self.input.release_keyboard()
         self._keep_settings()
         self.session.check_machine()

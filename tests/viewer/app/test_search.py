@@ -46,6 +46,8 @@ def test_a_score_means_that_the_letters_are_there_in_order(query, text):
 
 def test_patterns():
     assert parse_pattern('"root:') == b"root:" and parse_pattern("x:7f 45") == b"\x7fE"
+    masked = parse_pattern("x:7f ?? 2e")
+    assert isinstance(masked, re.Pattern) and masked.fullmatch(b"\x7f\n.") and not masked.fullmatch(b"\x7f\nX")
     assert isinstance(parse_pattern("r:a+"), re.Pattern) and parse_pattern("init") is None
     for wrong in ("x:zz", "r:("):
         with pytest.raises(UsageError, match="write"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from qemu_bridge.errors import GraphicsError
@@ -13,6 +17,18 @@ def test_without_a_display_one_sentence_names_snap(monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(GraphicsError, match="glassbox snap"):
         open_canvas("Glass Box", (640, 360))
+
+
+@pytest.mark.parametrize(
+    ("display", "told"), [({"WAYLAND_DISPLAY": "none-0"}, "set DISPLAY"), ({"DISPLAY": ":4999"}, "check DISPLAY")]
+)
+def test_a_display_that_does_not_answer_is_one_sentence_with_the_way_out(display, told):
+    code = "from viewer.app.surface import open_canvas; from qemu_bridge.errors import GraphicsError\ntry: open_canvas('', (9, 9))\nexcept GraphicsError as error: print(error)"
+    bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=bare | display, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told in ended.stdout and "glassbox snap" in ended.stdout and not ended.stderr
 
 
 def test_a_surface_shows_the_scene_that_it_was_given_last(state, device, source):

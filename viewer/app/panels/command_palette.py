@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import Symbol
 from viewer.app import highlighting, navigation
 from viewer.app.commands import Command, Commands
 from viewer.app.highlighting import FoundPages
-from viewer.app.search import Item, ask_target, best_items, find_bytes, pages_of, parse_pattern
-from viewer.app.state import ViewerState
+from viewer.app.search import MOST_PLACES, Item, ask_place, ask_target, best_items, find_bytes, pages_of, parse_pattern
+from viewer.app.state import Hits, ViewerState
 from viewer.picture.legend import legend_classes
 from viewer.sources.queries import Topic
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 620.0
 _MOST_LINES = 14
+_CERTAIN = ("address", "view", "bytes", "wrong")
+"""Kinds of a first line that no match of the daemon comes before."""
 _TARGETS: Topic[tuple[str, ...]] = Topic("targets")
 _SYMBOLS: Topic[tuple[Symbol, ...]] = Topic("symbols")
 
@@ -51,7 +55,7 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     changed, typed = imgui.input_text_with_hint(f"##query{box.openings}", hint, box.query)
     box.is_ready = imgui.is_item_active()
     if changed:
-        box.query, box.chosen = typed[:400], 0
+        box.query, box.chosen, box.is_entered = typed[:400], 0, False
         _ask_matches(state)
     items = find_items(state, commands)
     box.chosen = min(max(box.chosen + _step(), 0), max(len(items) - 1, 0))
@@ -59,12 +63,20 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     picked = _draw_items(items, box.chosen)
     imgui.end()
     imgui.pop_style_var()
-    if picked is None and is_entered and items:
-        picked = items[box.chosen]
+    box.is_entered |= is_entered
+    is_known = bool(items) and items[0].kind in _CERTAIN
+    if picked is None and box.is_entered and (is_known or not _is_waiting(state)):
+        box.is_entered = False
+        picked = items[box.chosen] if items else None
     if picked is not None:
         box.is_open = False
         picked.run()
         state.wake()
+
+
+def _is_waiting(state: ViewerState) -> bool:
+    """Whether matches of the daemon are still to come, so that the best one is not known."""
+    return state.queries.is_pending(_TARGETS) or state.queries.is_pending(_SYMBOLS)
 
 
 def _step() -> int:
@@ -100,7 +112,7 @@ def _ask_matches(state: ViewerState) -> None:
     query = state.command_palette.query.strip()
     if len(query) >= 2 and query[0] not in '"' and not query.startswith(("x:", "r:")):
         state.queries.ask(_TARGETS, lambda client: client.targets(query).value, query)
-        state.queries.ask(_SYMBOLS, lambda client: client.sym(query).value, query)
+        state.queries.ask(_SYMBOLS, lambda client: client.find_symbols(query).value, query)
 
 
 def find_items(state: ViewerState, commands: Commands) -> list[Item]:
@@ -114,7 +126,8 @@ def find_items(state: ViewerState, commands: Commands) -> list[Item]:
         return [Item(f"find {query} in RAM", "bytes", lambda: find_in_ram(state, query))]
     return [
         *_exact_items(state, query),
-        *best_items(query, _named_items(state, commands)),
+        *best_items(query, [*_named_items(state, commands), *_symbol_items(state, query)]),
+        *(_wildcard_items(state, query) if "*" in query or "?" in query else ()),
         *_target_items(state, query),
     ]
 
@@ -126,10 +139,19 @@ def _exact_items(state: ViewerState, query: str) -> Iterator[Item]:
         is_view = query.startswith("yaw=") or "distance=" in query
         run = (lambda: navigation.jump(state, query)) if is_view else (lambda: go_to(state, query))
         yield Item(f"go to {query}", "view" if is_view else "address", run)
+
+
+def _symbol_items(state: ViewerState, query: str) -> Iterator[Item]:
     answer = state.queries.result(_SYMBOLS)
-    if answer is not None and answer.key == query:
-        for symbol in (answer.value or ())[:5]:
-            yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), f"{symbol.address:#x}")
+    if query and answer is not None and answer.key == query:
+        for symbol in answer.value or ():
+            words = f"{symbol.address:#x}" + (f" [{symbol.module}]" if symbol.module else "")
+            yield Item(symbol.name, "symbol", partial(go_to, state, symbol.name), words)
+
+
+def _wildcard_items(state: ViewerState, query: str) -> Iterator[Item]:
+    # Their names are not like the letters of the query, but they match it as a whole.
+    yield from _symbol_items(state, query)
 
 
 def _is_number(text: str) -> bool:
@@ -175,12 +197,22 @@ def go_to(state: ViewerState, query: str) -> None:
     state.notify(f"going to {query}")
 
     def ask(client: Client) -> FoundPages:
-        memory = ask_target(client, query)
+        place = ask_place(client, query)
+        memory = ask_target(client, query) if place is None or not _is_address(query) else None
+        if place is not None:
+            own = np.array([place >> PAGE_SHIFT]) if memory is None else pages_of(memory, count)
+            return FoundPages(query, own.astype(np.int64), True, pin=int(place))
         if memory is None:
             raise UsageError(f"{query!r} is not found in this guest; see docs/targets.md for what can be written")
-        return FoundPages(query, pages_of(memory, count), True)
+        starts = np.array([each.ram_offset for each in memory.ranges[:MOST_PLACES]], np.int64)
+        hits = Hits(query, starts, len(memory.ranges) <= MOST_PLACES)
+        return FoundPages(query, pages_of(memory, count), True, query, hits=hits)
 
     state.queries.ask(highlighting.HIGHLIGHT, ask, query)
+
+
+def _is_address(query: str) -> bool:
+    return query[:1].isdigit() or query.startswith(("pa:", "va:"))
 
 
 def find_in_ram(state: ViewerState, query: str) -> None:
@@ -191,7 +223,8 @@ def find_in_ram(state: ViewerState, query: str) -> None:
         if not isinstance(ram := state.source.ram, GuestRam):
             raise UsageError("only the RAM of a machine or a capture is searched; open one")
         found = find_bytes(ram, query)
-        more = "" if found.is_complete else "or more "
-        return FoundPages(f"{query}: {len(found.offsets)} {more}places", found.pages(), True)
+        places = Hits(query, np.array(found.offsets, np.int64), found.is_complete)
+        first = found.offsets[0] if found.offsets else None
+        return FoundPages(query, found.pages(), True, pin=None if first is None else int(first), hits=places)
 
     state.queries.ask(highlighting.HIGHLIGHT, look, query)

@@ -8,13 +8,14 @@ from imgui_bundle import imgui
 
 from viewer.app.state import ViewerState
 
-from . import inspector, overlays, processes, views
+from . import hits, inspector, overlays, processes, views
 from .layout import Layout
 from .theme import ACCENT, fixed_window, packed
 
 _GRIP = 6.0
 _TABS = (
     ("Inspector", inspector.draw),
+    ("Hits", hits.draw),
     ("Processes", processes.draw),
     ("Overlays", overlays.draw),
     ("Views", views.draw),

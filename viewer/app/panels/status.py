@@ -5,12 +5,12 @@ from __future__ import annotations
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import Runstate
-from viewer.app import selection
+from viewer.app import hits, selection
 from viewer.app.pick import pick_lines
 from viewer.app.state import ViewerState
 
 from .layout import Layout
-from .theme import QUIET, TEXT, WARN, colour, fixed_window, plain
+from .theme import ACCENT, QUIET, TEXT, WARN, colour, fixed_window, plain
 
 _GOOD = (90, 200, 140)
 # Fewer pending pages are not worth showing: a busy guest always has some.
@@ -39,11 +39,15 @@ def parts(state: ViewerState) -> list[tuple[str, tuple[int, int, int]]]:
     backlog = state.watcher.backlog()
     if backlog >= _MUCH:
         found.append((f"{backlog} pages pending", WARN))
+    if state.progress:
+        found.append((state.progress, WARN))
+    if state.hits is not None:
+        found.append((hits.summary(state), ACCENT))
     picked = selection.pinned(state)
     if picked is not None:
         kind, place, *_ = pick_lines(picked)
         found.append((f"{kind}, {place}", TEXT))
-    elif state.highlight is not None:
+    elif state.highlight is not None and state.hits is None:
         found.append((f"{state.highlight.title}: {len(state.highlight.pages)} pages", TEXT))
     return found
 

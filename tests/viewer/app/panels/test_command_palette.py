@@ -36,6 +36,21 @@ def test_a_query_finds_commands_addresses_bytes_and_views(state, put, results):
     assert "in##it (1)" in titles(state, "in##it")
     put("symbols", (Symbol("schedule", 0xFFFFFFFF81000000, "T"),), "sched")
     assert titles(state, "sched")[0] == "schedule"
+    put("symbols", (Symbol("tcp_v4_init", 0xFFFFFFFF81000000, "T"),), "tcp_*_init")
+    assert titles(state, "tcp_*_init")[0] == "tcp_v4_init"
+
+
+def test_enter_waits_for_the_matches_of_the_daemon(paint, layout, state, put):
+    box = state.command_palette
+    box.is_open, box.query, box.is_entered = True, "init_task", True
+    box.openings += 1  # another field than that of the tests before
+    state.queries._waiting["symbols"] = (None, None)
+    paint(lambda: command_palette.draw(state, layout, Commands()))
+    assert box.is_open and box.is_entered
+    state.queries._waiting.clear()
+    put("symbols", (Symbol("init_task", 0xFFFFFFFF81000000, "T"),), "init_task")
+    paint(lambda: box.is_open and command_palette.draw(state, layout, Commands()))
+    assert not box.is_open and state.messages[-1].text == "going to init_task"
 
 
 def test_a_wrong_pattern_is_a_line_that_does_nothing(state):
