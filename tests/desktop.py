@@ -81,7 +81,10 @@ class Typist:
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             return line in self.lines()[self._seen :]
 
-        wait_until(is_there, 60)
+        try:
+            wait_until(is_there, 60)
+        except AssertionError:
+            raise AssertionError(f"never told {line!r}: {self.lines()[-12:]}") from None
         self._seen += self.lines()[self._seen :].index(line) + 1
 
     _seen = 0

@@ -82,7 +82,7 @@ class Clipboard:
     @property
     def is_reading(self) -> bool:
         """Whether `text` is still to come."""
-        return self._reader is not None and self._reader.is_alive()
+        return self._reader is not None
 
     def read(self) -> None:
         """Begin to bring `text` up to date; it is empty if there is none, or none came in `READ_S` seconds."""
@@ -93,19 +93,26 @@ class Clipboard:
             self._reader.start()
 
     def _read_in_process(self) -> None:
-        words = [sys.executable, "-m", __name__]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
-            assert reader.stdout is not None
-            reader.stdout.read(1)  # it is up, and asks from now on
-            try:
-                text = reader.communicate(timeout=READ_S)[0]
-            except subprocess.TimeoutExpired:
-                reader.kill()
-                text = b""
-                log.warning("the program that has the clipboard does not answer; copy the text again")
-        self.text = text.decode(errors="replace")
+        try:
+            self.text = _ask_process()
+        except OSError as error:
+            self.text = ""
+            log.warning("the clipboard cannot be read (%s); try again", error)
         self._reader = None
         self._wake()
+
+
+def _ask_process() -> str:
+    words = [sys.executable, "-m", __name__]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        assert reader.stdout is not None
+        reader.stdout.read(1)  # it is up, and asks from now on
+        try:
+            return reader.communicate(timeout=READ_S)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            reader.kill()
+    log.warning("the program that has the clipboard does not answer; copy the text again")
+    return ""
 
 
 def _read() -> str:
