@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from kernels import RELEASES, build_kernel_image
 from support import OUT, Machine, booted, find_or_build_image
@@ -26,6 +27,10 @@ from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire import connection
+
+# How long an example takes says more about the host's other work than about the code.
+hypothesis.settings.register_profile("any host", deadline=None)
+hypothesis.settings.load_profile("any host")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -154,7 +154,7 @@ def test_there_is_no_capture_where_there_is_nothing(tmp_path):
     assert done.returncode == 2 and "glassbox capture NAME" in done.stderr
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_manifest_ends_in_anything_but_an_answer_or_a_sentence(damaged, data):
     record = json.loads((damaged / capture.MANIFEST).read_text())

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.daemon.state import MachineState
@@ -121,7 +121,6 @@ def test_a_hold_that_fails_to_stop_the_guest_holds_nothing():
 STEPS = st.lists(st.sampled_from(["pause", "resume", "hold", "hold quietly", "release"]), max_size=20)
 
 
-@settings(deadline=None)
 @given(STEPS, st.booleans())
 def test_whatever_is_asked_in_whatever_order_the_last_wish_of_a_client_wins(steps, is_running):
     async def run():

@@ -52,7 +52,7 @@ def test_a_page_without_change_is_not_reported_again(written):
     assert strategy.collect().tolist() == [3]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rounds=st.lists(st.sets(st.integers(0, PAGES - 1)), max_size=6))
 def test_each_asker_sees_every_change_since_its_own_epoch(tmp_path_factory, rounds):
     written = Written(tmp_path_factory.mktemp("dirty") / "ram")

@@ -86,7 +86,7 @@ def build(folder: Path, chosen, levels: int = 4):
     return memory.open(), root
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(entries, max_size=12))
 def test_bulk_decoding_equals_a_plain_walk(chosen):
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def test_bulk_decoding_equals_a_plain_walk(chosen):
         assert rows(mapped) == walk_all(ram, root)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(entries, max_size=12))
 def test_runs_of_a_whole_half_are_those_of_the_bulk_decoder_and_cross_holes_in_few_steps(chosen):
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def test_runs_of_a_whole_half_are_those_of_the_bulk_decoder_and_cross_holes_in_f
         assert found == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(entries, min_size=1, max_size=12))
 def test_translation_equals_the_bulk_decoder(chosen):
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +165,7 @@ def ask_volatility(layer, virtual: int) -> int | None:
 addresses = st.tuples(st.integers(0, 15), st.integers(-(1 << 31), 1 << 31) | st.integers(0, (1 << 48) - 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(entries, min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0, (1 << 48) - 1), st.integers(0, 1 << 20), st.sampled_from([1, 2])), max_size=2),

@@ -81,7 +81,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["maps", "resolve", "read_memory", "exec", "qmp", "wait_ready"]), st.data())
 def test_whatever_comes_as_an_argument_is_taken_or_refused_in_words(name, data):
     operation = getattr(Operations, name)

@@ -52,7 +52,7 @@ terms = st.one_of(
 targets = st.recursive(terms, lambda inner: st.builds(Combined, st.sampled_from("+-&"), inner, inner), max_leaves=12)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(targets)
 def test_a_target_that_is_written_is_read_as_itself(target):
     assert parse_target(format_target(target)) == target

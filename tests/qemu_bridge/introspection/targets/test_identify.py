@@ -20,7 +20,7 @@ from qemu_bridge.wire.page_map import FLAG_HUGE
 from qemu_bridge.wire.records import Place
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps, st.integers(0, PAGES - 1))
 def test_where_and_whose_agree_on_any_page_map(sources, page):
     place = identify_place(parse_place(f"pa:{page << 12:#x}"), sources)

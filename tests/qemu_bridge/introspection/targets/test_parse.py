@@ -15,7 +15,7 @@ from qemu_bridge.introspection.targets.format import format_target
 from qemu_bridge.introspection.targets.grammar import MAX_DEPTH, MAX_LENGTH, Span, SymbolPlace
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(st.sampled_from("pid:1/heapkrnl.tx+-&() '\"\\@0xK~é\n") | st.characters(), max_size=40))
 def test_any_text_is_a_target_or_an_error_of_one_line_with_a_column(text):
     try:

@@ -44,7 +44,7 @@ def as_bytes(tree, sources):
     return as_set(resolve_target(parse_target(tree), sources))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps, trees)
 def test_targets_obey_the_laws_of_sets_on_any_page_map(sources, tree):
     text = write(tree)
@@ -57,7 +57,7 @@ def test_targets_obey_the_laws_of_sets_on_any_page_map(sources, tree):
         assert len(set(classes.tolist())) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps)
 def test_classes_part_all_of_ram(sources):
     parts = [resolve_target(parse_target(f"class:{label}"), sources) for label in CLASSES]

@@ -88,7 +88,7 @@ def test_a_forest_of_anonymous_members_is_searched_in_bounded_time():
     assert time.perf_counter() - started < 2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_types_never_raise_anything_else(data):
     section = bytearray(sample_section())

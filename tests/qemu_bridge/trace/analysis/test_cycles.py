@@ -166,7 +166,7 @@ def test_roots_and_rings_are_kept_apart():
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.sampled_from([0, 1, 2, 3, 4, 5, 40]), max_size=200),
     st.sets(st.sampled_from([0, 1, 2, 3, 4, 5, 40])),
