@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ TEXT = "\n".join(path.read_text() for path in [ROOT / "README.md", *DOCS])
 
 def verbs():
     return next(action for action in make_parser()._actions if action.dest == "verb").choices
+
+
+def test_the_fields_of_overlays_are_those_of_their_rows():
+    page = ROOT / "docs/overlays.md"
+    found = runpy.run_path(str(ROOT / "docs/make_overlays.py"))
+    assert page.read_text() == found["with_fields"](page.read_text()), "run 'just docs'"
 
 
 @pytest.mark.parametrize("verb", verbs())
