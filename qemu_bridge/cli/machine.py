@@ -39,7 +39,7 @@ STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "machine", "vcpus"),
     *("ram_bytes", "touched_bytes", "uptime_s", "qemu_pid"),
 )
-STATUS_HEADINGS = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram", "touched", "uptime", "pid")
+STATUS_HEADINGS = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram", "touched", "uptime")
 _STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
 _KILLED = (124, 137, 143)
@@ -183,7 +183,7 @@ def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
         return [row["name"], row["runstate"], *[None] * (len(STATUS_HEADINGS) - 2)]
     sizes = [f"{size >> 20}M" for size in (row.ram_bytes, row.touched_bytes)]
     state = (row.name, row.runstate, "yes" if row.ready else "no", row.image, row.machine, row.vcpus)
-    return [*state, *sizes, f"{row.uptime_s:.0f} s", row.qemu_pid]
+    return [*state, *sizes, f"{row.uptime_s:.0f} s"]
 
 
 def _status_lines(status: Status) -> Iterator[str]:

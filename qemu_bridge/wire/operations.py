@@ -142,9 +142,7 @@ class Operation(Generic[P, R]):
         fields += [
             (name, self._hints[name], default) for name, default in zip(self._names[first:], defaults, strict=True)
         ]
-        return msgspec.defstruct(
-            f"{self.name}_arguments", fields, frozen=True, kw_only=True, forbid_unknown_fields=True
-        )
+        return msgspec.defstruct(f"{self.name}_arguments", fields, frozen=True, kw_only=True)
 
     @property
     def result(self) -> Any:  # noqa: ANN401  # a type expression

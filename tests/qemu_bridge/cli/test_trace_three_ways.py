@@ -12,6 +12,7 @@ from qemu_bridge.cli.trace_names import names_from
 from qemu_bridge.trace.analysis.top import top
 from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.trace.recording.record import record_trace
+from qemu_bridge.wire.json_text import decode_json, encode_json
 from qemu_bridge.wire.trace_records import PathOrder, RecordEnd, RecordOptions, RecordResult, TopOptions, TopResult
 
 pytestmark = pytest.mark.guest
@@ -27,8 +28,8 @@ def busy(machine):
 
 def decoded(text, kind):
     """The record that JSON says, which must hold nothing else."""
-    record = msgspec.json.decode(text, type=kind)
-    assert json.loads(msgspec.json.encode(record)) == json.loads(text)
+    record = decode_json(text.encode(), kind)
+    assert json.loads(encode_json(record)) == json.loads(text)
     return record
 
 

@@ -25,6 +25,8 @@ HIGHLIGHT = (255, 250, 190)
 LABEL_GAP = 3.0
 _PAD = 4.0
 _MOST_MARKS = 120
+GUIDE_LINES = 13.0
+"""Width of the guide to the curve, in lines of text."""
 _LEAST_HEIGHT = 360.0
 """Of the picture in a window, in logical pixels, for the guide to the curve."""
 _CORNERS = np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)], np.float64)
@@ -106,7 +108,7 @@ def _draw_guide(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> No
     guide, words = scene_guide(state.scene, state.controller.camera)
     line = imgui.get_text_line_height()
     radius = 2.4 * line
-    x, y = layout.width - layout.right - 6.5 * line, layout.height - layout.bar - radius - 3.2 * line
+    x, y = layout.width - layout.right - GUIDE_LINES / 2 * line, layout.height - layout.bar - radius - 3.2 * line
 
     def to_screen(point: tuple[float, float]) -> imgui.ImVec2:
         return imgui.ImVec2(x + radius * point[0], y - radius * point[1])

@@ -14,6 +14,7 @@ from viewer.picture.legend_entries import explain
 from viewer.view.look import Mode
 
 from .layout import Layout
+from .marks import GUIDE_LINES
 from .theme import TEXT, WARN, colour
 
 HINT = "Drag to turn, turn the wheel to go nearer, click a brick to inspect it. ? lists all keys."
@@ -36,7 +37,9 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     elif explain(state.scene)[0]:
         _draw_explanation(state, layout, commands)
     if state.is_open("hint"):
-        _begin("hint", layout, 0.94)
+        # Beside the guide to addresses, which has the lower right corner, where there is room beside it.
+        guide = GUIDE_LINES * imgui.get_text_line_height()
+        _begin("hint", layout, 0.9, guide if layout.middle_width > 2 * guide else 0.0)
         imgui.text_colored(colour(TEXT), HINT)
         imgui.pop_text_wrap_pos()
         imgui.end()
@@ -49,11 +52,13 @@ def loading_words(state: ViewerState) -> str:
     return f"Reading memory: {format_bytes(state.watcher.scanned_bytes)} of {format_bytes(len(state.source.ram.view))}"
 
 
-def _begin(name: str, layout: Layout, height: float) -> None:
-    place = imgui.ImVec2(layout.left + layout.middle_width / 2, layout.bar + layout.body_height * height)
+def _begin(name: str, layout: Layout, height: float, reserved: float = 0.0) -> None:
+    """A box at `height` of the free part of the picture, of which `reserved` pixels at its right belong to others."""
+    width = layout.middle_width - reserved
+    place = imgui.ImVec2(layout.left + width / 2, layout.bar + layout.body_height * height)
     imgui.set_next_window_pos(place, 0, imgui.ImVec2(0.5, 0.5))
     imgui.begin(name, None, _FLAGS)
-    imgui.push_text_wrap_pos(0.8 * layout.middle_width)
+    imgui.push_text_wrap_pos(0.8 * width)
 
 
 def _draw_explanation(state: ViewerState, layout: Layout, commands: Commands) -> None:
