@@ -24,7 +24,6 @@ from .options import (
     connect,
     print_json,
     print_lines,
-    print_rows,
     print_table,
     say,
 )
@@ -173,7 +172,7 @@ def status(options: argparse.Namespace) -> None:
                 say(str(error))
                 rows.append(dict.fromkeys(STATUS_COLUMNS) | {"name": each.name, "runstate": "no answer"})
     if options.json:
-        print_rows(rows, STATUS_COLUMNS, as_json=True)
+        print_json(rows)
     else:
         print_table([_status_cells(row) for row in rows], STATUS_HEADINGS)
 

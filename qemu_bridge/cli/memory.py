@@ -78,7 +78,7 @@ def find(options: argparse.Namespace) -> int:
             around = bytes(ram.view[offset : offset + _CONTEXT])
             rows.append({"physical": format_address(physical), "hex": around.hex()})
             if not options.json:
-                print_lines(f"{physical:#014x}  {_printable(around)}")
+                print_lines(f"{physical:#014x}  {_printable(around)}", at_once=True)
     if options.json:
         print_json(rows)
     if len(rows) == options.limit:

@@ -94,11 +94,12 @@ def connect(options: argparse.Namespace) -> Client:
     return Client.connect(options.name)
 
 
-def print_lines(text: str) -> None:
-    """Print lines of an answer to standard output at once; the only way there, so that no text of a guest, a capture or a trace
-    can send control sequences to the terminal.
+def print_lines(text: str, *, at_once: bool = False) -> None:
+    """Print lines of an answer to standard output, `at_once` where more come later.
+
+    The only way there, so that no text of a guest, a capture or a trace can send control sequences to the terminal.
     """
-    print(printable_lines(text), flush=True)
+    print(printable_lines(text), flush=at_once)
 
 
 _talk = logging.getLogger("glassbox")
@@ -150,14 +151,14 @@ def say_skipped(answer: Answer[Any]) -> None:
 
 
 def print_json(value: Any, one_line: bool = False) -> None:  # noqa: ANN401  # any JSON value
-    """Print a record, or any JSON value, as JSON; indented on a terminal, unless it is to be `one_line`."""
+    """Print a record, or any JSON value, as JSON; indented on a terminal, unless it is `one_line` of a stream."""
     import msgspec
 
     from ..wire.json_text import encode_json
 
     text = encode_json(value, _bytes_to_hex)
     indented = msgspec.json.format(text, indent=1) if sys.stdout.isatty() and not one_line else text
-    print(printable_json(indented.decode()), flush=True)
+    print(printable_json(indented.decode()), flush=one_line)
 
 
 def _bytes_to_hex(value: Any) -> str:  # noqa: ANN401  # msgspec asks for whatever it does not know

@@ -6,11 +6,11 @@ import argparse
 import dataclasses
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EXIT_FAILED, UsageError
-from ..memory.addresses import format_address
 from .memory import add_pattern, parse_pattern
 from .options import Verbs, add_json, add_verb, print_json, print_lines, say
 from .trace_names import add_names, names_from
@@ -18,7 +18,6 @@ from .trace_names import add_names, names_from
 if TYPE_CHECKING:
     from ..trace.analysis.check import Report
     from ..trace.analysis.info import TraceMetadata
-    from ..trace.analysis.show import Line
 
 # Trace readers load NumPy, so the verbs import them: the parser of all other verbs must not wait for it.
 
@@ -154,7 +153,7 @@ def show(options: argparse.Namespace) -> None:
         symbol = naming.during(trace.info.about).symbol
         lines = lines_of(trace, options.vcpu, options.at, options.count, symbol)
         if options.json:
-            print_json([_as_json(line) for line in lines])
+            print_json(list(lines))
             return
         for line in lines:
             mark = " " if line.kind == "instruction" else "*"
@@ -162,14 +161,11 @@ def show(options: argparse.Namespace) -> None:
             print_lines(f"{text:76} {line.symbol}".rstrip())
 
 
-def _as_json(line: Line) -> dict[str, object]:
-    return dataclasses.asdict(line) | {"address": format_address(line.address), "root": format_address(line.root)}
-
-
 def find(options: argparse.Namespace) -> int:
     """Find who wrote a text: the stores, their code and its process; exit status 1 when there is none."""
     from ..trace.analysis.written import find_written
     from ..trace.file.reader import TraceReader
+    from ..wire.json_text import spell_addresses
 
     pattern = parse_pattern(options)
     wanted = pattern if isinstance(pattern, re.Pattern) else re.compile(re.escape(pattern))
@@ -177,40 +173,46 @@ def find(options: argparse.Namespace) -> int:
     with TraceReader(options.file) as trace:
         names = naming.during(trace.info.about)
         rows = [
-            dataclasses.asdict(found)
-            | {"text": found.text.decode("utf-8", "replace")}
-            | {name: format_address(getattr(found, name)) for name in ("root", "code", "address")}
-            | {"process": names.process(found.root), "symbol": names.symbol(found.code)}
+            spell_addresses(found)
+            | {
+                "text": found.text.decode("utf-8", "replace"),
+                "process": names.process(found.root),
+                "symbol": names.symbol(found.code),
+            }
             for found in find_written(trace, wanted)
         ]
-    if options.json:
-        print_json(rows)
-        return 0 if rows else EXIT_FAILED
-    for row in rows:
+
+    def describe(row: dict[str, Any]) -> str:
         who = f"{row['process'] or row['root']}: {row['symbol'] or row['code']}"
-        print_lines(f"{row['instruction']:12} {row['address']:>18} {who}: {row['text']}")
-    return 0 if rows else EXIT_FAILED
+        return f"{row['instruction']:12} {row['address']:>18} {who}: {row['text']}"
+
+    return _print_found(rows, options.json, describe)
 
 
 def commands(options: argparse.Namespace) -> int:
     """List the programs that were started, with their arguments; exit status 1 when there is none."""
     from ..trace.analysis.written import find_commands
     from ..trace.file.reader import TraceReader
+    from ..wire.json_text import spell_addresses
 
     naming = names_from(options.symbols)
     with TraceReader(options.file) as trace:
         names = naming.during(trace.info.about)
-        rows = [
-            dataclasses.asdict(found) | {"root": format_address(found.root), "process": names.process(found.root)}
-            for found in find_commands(trace)
-        ]
-    if options.json:
+        rows = [spell_addresses(found) | {"process": names.process(found.root)} for found in find_commands(trace)]
+
+    def describe(row: dict[str, Any]) -> str:
+        who = row["process"] or row["root"]
+        return f"{row['instruction']:12} {who:>12} {row['file']}: {' '.join(row['arguments'])}"
+
+    return _print_found(rows, options.json, describe)
+
+
+def _print_found(rows: list[dict[str, Any]], as_json: bool, describe: Callable[[dict[str, Any]], str]) -> int:
+    if as_json:
         print_json(rows)
-        return 0 if rows else EXIT_FAILED
-    for row in rows:
-        print_lines(
-            f"{row['instruction']:12} {row['process'] or row['root']:>12} {row['file']}: {' '.join(row['arguments'])}"
-        )
+    else:
+        for row in rows:
+            print_lines(describe(row))
     return 0 if rows else EXIT_FAILED
 
 

@@ -57,10 +57,9 @@ class ServedMachine:
     @cached_property
     def dirty_log(self) -> DirtyLog:
         """The log of changed pages."""
-        from ..memory.dirty import DirtyLog, Static, choose_strategy
+        from ..memory.dirty import DirtyLog, choose_strategy
 
-        is_static = self.backend.is_static
-        strategy = Static(self.ram) if is_static else choose_strategy(self.ram, self.backend.pid)
+        strategy = choose_strategy(self.ram, self.backend.pid, is_static=self.backend.is_static)
         return DirtyLog(strategy, self.ram.page_count)
 
     @property

@@ -165,8 +165,14 @@ def host_has_soft_dirty() -> bool:
         page.close()
 
 
-def choose_strategy(ram: GuestRam, pid: int | None, stores: npt.NDArray[np.uint32] | None = None) -> DirtyStrategy:
-    """Stores where their counts are given; soft-dirty for QEMU process `pid` where the kernel has it and permits it; else comparison."""
+def choose_strategy(
+    ram: GuestRam, pid: int | None, stores: npt.NDArray[np.uint32] | None = None, *, is_static: bool = False
+) -> DirtyStrategy:
+    """How changes are found: not at all where RAM `is_static`; by stores where their counts are given; by soft-dirty for QEMU
+    process `pid` where the kernel has it and permits it; else by comparison.
+    """
+    if is_static:
+        return Static(ram)
     if stores is not None:
         return Stores(ram, stores)
     if pid is not None and host_has_soft_dirty():

@@ -20,7 +20,7 @@ RAM are skipped and counted, and the number of tables and mappings is bounded.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -76,6 +76,7 @@ class Mappings:
             those that all levels together leave.
         skipped: tables that could not be followed because they are outside RAM.
         complete: False when a bound cut the walk short.
+        swapped: virtual address of each page that is swapped out, `uint64`, ascending; those are in no other column.
     """
 
     virtual: U64Array
@@ -84,6 +85,7 @@ class Mappings:
     flags: npt.NDArray[np.uint8]
     skipped: int = 0
     complete: bool = True
+    swapped: U64Array = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.virtual)
@@ -174,6 +176,7 @@ class PageTables:
         """Every page that `half` of this address space maps, decoded in bulk."""
         nothing, no_bytes = np.zeros(0, np.uint64), np.zeros(0, np.uint8)
         parts = [(nothing, nothing, no_bytes, no_bytes)]
+        out = [nothing]
         found, skipped, complete = 0, 0, True
         for tables in self._descend(half):
             skipped, complete = skipped + tables.skipped, complete and tables.complete
@@ -189,32 +192,17 @@ class PageTables:
                 parts.append(
                     (self._virtual(virtual[row], column, tables.level), frames_of(entry, tables.level), levels, flags)
                 )
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return Mappings(columns[0], columns[1], columns[2], columns[3], skipped, complete)
-
-    def swapped(self, half: Half = Half.USER) -> U64Array:
-        """The virtual address of each page of `half` that is swapped out, ascending."""
-        found = [np.zeros(0, np.uint64)]
-        for tables in self._descend(half):
-            if tables.level == 1:
-                for entries, virtual, _ in self._entries(tables, half):
+                if tables.level == 1:
                     row, column = np.nonzero(swapped(entries))
-                    found.append(self._virtual(virtual[row], column, 1))
-        return np.sort(np.concatenate(found))
+                    out.append(self._virtual(virtual[row], column, 1))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        swapped_out = np.sort(np.concatenate(out))
+        return Mappings(columns[0], columns[1], columns[2], columns[3], skipped, complete, swapped_out)
 
     def swap_slot(self, virtual: VirtualAddress) -> tuple[int, int] | None:
         """Number of the swap device and of the slot in it, in pages, that hold the page at `virtual`; None where none does."""
-        table = self.root
-        try:
-            for level in range(self.levels, 1, -1):
-                entry = self._entry(table, virtual, level)
-                if not entry & PTE_PRESENT or entry & PTE_PAGE_SIZE:
-                    return None
-                table = PhysicalAddress(entry & FRAME_MASK)
-            entry = self._entry(table, virtual, 1)
-        except AddressError:
-            return None
-        return swap_slot(entry) if swapped(np.array([entry], np.uint64))[0] else None
+        level, entry = self._last_entry(virtual)
+        return swap_slot(entry) if level == 1 and swapped(np.array([entry], np.uint64))[0] else None
 
     def describe_missing(self, virtual: VirtualAddress) -> str:
         """The sentence on why nothing can be read at `virtual`."""
@@ -249,30 +237,27 @@ class PageTables:
         """
         if not -self._sign_bit <= _signed(virtual) < self._sign_bit:
             return None, PAGE_SIZE - virtual % PAGE_SIZE
-        table = self.root
-        for level in range(self.levels, 0, -1):
-            shift = PAGE_SHIFT + 9 * (level - 1)
-            within = virtual & ((1 << shift) - 1)
-            rest = (1 << shift) - within
-            try:
-                entry = self._entry(table, virtual, level)
-            except AddressError:
-                return None, rest
-            if not entry & (PTE_PRESENT | (PTE_PROT_NONE if level < self.levels else 0)):
-                return None, rest
-            if level == 1 or (level <= LARGEST_PAGE_LEVEL and entry & PTE_PAGE_SIZE):
-                inverted = entry if entry & PTE_PRESENT else ~entry
-                page = inverted & FRAME_MASK & ~((1 << shift) - 1)
-                return PhysicalAddress(page + within), rest
-            if not entry & PTE_PRESENT:
-                return None, rest
-            table = PhysicalAddress(entry & FRAME_MASK)
-        raise AssertionError("a walk ends at level 1")
+        level, entry = self._last_entry(virtual)
+        shift = PAGE_SHIFT + 9 * (level - 1)
+        within = virtual & ((1 << shift) - 1)
+        rest = (1 << shift) - within
+        if not entry & (PTE_PRESENT | PTE_PROT_NONE) or not (level == 1 or _is_large(level, entry)):
+            return None, rest
+        inverted = entry if entry & PTE_PRESENT else ~entry
+        return PhysicalAddress((inverted & FRAME_MASK & ~((1 << shift) - 1)) + within), rest
 
-    def _entry(self, table: PhysicalAddress, virtual: int, level: int) -> int:
-        """The entry for `virtual` in the table of `level` at `table`; `AddressError` for a table outside RAM."""
-        index = virtual >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1)
-        return self.ram.read_u64(PhysicalAddress(table + 8 * index))
+    def _last_entry(self, virtual: int) -> tuple[int, int]:
+        """The entry at which the walk for `virtual` ends, and its level: it maps a page, or nothing; 0 for a table outside RAM."""
+        table, level = self.root, self.levels
+        while True:
+            index = virtual >> (PAGE_SHIFT + 9 * (level - 1)) & (ENTRIES - 1)
+            try:
+                entry = self.ram.read_u64(PhysicalAddress(table + 8 * index))
+            except AddressError:
+                return level, 0
+            if level == 1 or not entry & PTE_PRESENT or _is_large(level, entry):
+                return level, entry
+            table, level = PhysicalAddress(entry & FRAME_MASK), level - 1
 
     def _descend(self, half: Half) -> Iterator[_Tables]:
         """Yield the tables of each level from the root down, as many as the bound allows."""
@@ -340,6 +325,10 @@ class PageTables:
         if level == self.levels:
             denied[column < ENTRIES // 2] &= np.uint64(_U64 & ~PTE_NO_EXECUTE)
         return rights | denied
+
+
+def _is_large(level: int, entry: int) -> bool:
+    return level <= LARGEST_PAGE_LEVEL and bool(entry & PTE_PAGE_SIZE)
 
 
 def _signed(virtual: int) -> int:

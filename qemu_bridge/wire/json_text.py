@@ -26,7 +26,7 @@ _TEXT = re.compile(r"0x[0-9a-fA-F]{1,16}").fullmatch
 
 def encode_json(value: Any, enc_hook: Change | None = None) -> bytes:  # noqa: ANN401  # any record
     """The JSON of a record, a dataclass, or lists and dicts of them."""
-    return msgspec.json.encode(_with_text(value), enc_hook=enc_hook)
+    return msgspec.json.encode(spell_addresses(value), enc_hook=enc_hook)
 
 
 def decode_json(text: bytes | msgspec.Raw, kind: Any, dec_hook: Callable[[type, Any], Any] | None = None) -> Any:  # noqa: ANN401
@@ -42,11 +42,12 @@ def is_address(kind: Any) -> bool:  # noqa: ANN401  # a type expression
     return ADDRESS in getattr(kind, "__metadata__", ())
 
 
-def _with_text(value: Any) -> Any:  # noqa: ANN401  # any record
+def spell_addresses(value: Any) -> Any:  # noqa: ANN401  # any record
+    """`value` with its addresses as text; a record that has some is a dict then."""
     if isinstance(value, (list, tuple)):
-        return [_with_text(one) for one in value]
+        return [spell_addresses(one) for one in value]
     if isinstance(value, dict):
-        return {key: _with_text(one) for key, one in value.items()}
+        return {key: spell_addresses(one) for key, one in value.items()}
     if isinstance(value, OverlayTable):
         return msgspec.structs.asdict(value) | {"rows": _change_rows(value.rows, value.columns, format_address)}
     return _record_with_text(value)
@@ -79,7 +80,7 @@ def _writers(kind: Any) -> dict[str, Change]:  # noqa: ANN401  # any type
 
 
 def _writing_record(kind: Any) -> Change | None:  # noqa: ANN401  # a record's type
-    return _with_text if kind is OverlayTable else _record_with_text if _writers(kind) else None
+    return spell_addresses if kind is OverlayTable else _record_with_text if _writers(kind) else None
 
 
 @functools.cache
@@ -129,7 +130,7 @@ def _inside(kind: Any, leaf: Change, record: Callable[[Any], Change | None]) -> 
         return leaf
     origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
     if isinstance(kind, typing.TypeVar):
-        return _with_text  # an `Answer` without a type is one to write
+        return spell_addresses  # an `Answer` without a type is one to write
     if (isinstance(origin, type) and issubclass(origin, msgspec.Struct)) or dataclasses.is_dataclass(origin):
         return record(kind)
     changes = [_inside(one, leaf, record) for one in inner if one is not ...]

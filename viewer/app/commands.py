@@ -16,7 +16,7 @@ from ..sources.queries import Topic
 from ..view.look import Mode as LookMode
 from ..view.palette import PALETTES
 from ..view.views import Mode, format_view
-from . import appearance, highlighting, hits, navigation, selection
+from . import appearance, glow, hits, navigation, selection
 from .camera_controller import WALKS
 from .key_names import key_name
 from .state import RUNSTATE, ViewerState
@@ -119,7 +119,7 @@ def _isolate_selected(state: ViewerState) -> None:
 
 
 def _clear_highlight(state: ViewerState) -> None:
-    highlighting.clear_highlight(state)
+    glow.clear_highlight(state)
     hits.show(state, None)
 
 

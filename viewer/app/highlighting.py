@@ -8,10 +8,7 @@ import numpy.typing as npt
 from qemu_bridge.wire.records import PageClass
 
 from . import navigation
-from .glow import HIGHLIGHT as HIGHLIGHT
-from .glow import FoundPages as FoundPages
-from .glow import clear_highlight as clear_highlight
-from .glow import highlight_target as highlight_target
+from .glow import clear_highlight
 from .state import PageGroup, ViewerState
 
 MOST_PAGES = 200_000

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
-from . import highlighting, navigation, selection
+from . import glow, navigation, selection
 from .commands import Commands
 from .gui import Gui
 from .key_names import ENDS, key_text, parse_key
@@ -226,7 +226,7 @@ class InputHandler:
         elif state.pin is not None:
             selection.select(state, None)
         elif state.highlight is not None:
-            highlighting.clear_highlight(state)
+            glow.clear_highlight(state)
         else:
             keys = self._commands.key_names("close")
             state.notify(f"nothing is open that Esc could close; {keys or 'the menu Machine'} closes the window")

@@ -26,8 +26,6 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PhysicalAddress, RamLayout,
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import TargetMemory
 
-from ..sources.targets import pages_of as pages_of
-
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
 

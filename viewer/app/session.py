@@ -30,8 +30,8 @@ from ..sources.queries import Queries, Topic
 from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
 from ..view.look import Mode
-from . import appearance, highlighting, hits, navigation, selection
-from .highlighting import FoundPages
+from . import appearance, glow, highlighting, hits, navigation, selection
+from .glow import FoundPages
 from .refresh_policy import NEW_PAGES
 from .schedule import Schedule
 from .state import RUNSTATE, ViewerState
@@ -129,7 +129,7 @@ class Session:
 
     def apply_results(self) -> None:
         """Apply the results that came since the last frame."""
-        self._apply(highlighting.HIGHLIGHT, self._apply_highlight)
+        self._apply(glow.HIGHLIGHT, self._apply_highlight)
         self._apply(selection.FOLLOW, self._apply_place)
         self._apply(RUNSTATE, self._apply_runstate)
 

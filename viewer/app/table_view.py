@@ -25,6 +25,7 @@ class TableView:
     """
 
     words: str = ""
+    _source: Sequence[Any] = ()
     _key: object = None
     _rows: list[Any] = field(default_factory=list)
 
@@ -36,11 +37,11 @@ class TableView:
         is_descending: bool = False,
     ) -> list[T]:
         """The rows that show, by the values in `column`; None for the order that they have. Worked out only when that changed."""
-        key = (id(rows), len(rows), self.words, column, is_descending)
-        if key != self._key:
+        key = (len(rows), self.words, column, is_descending)
+        if rows is not self._source or key != self._key:
             words = self.words.casefold()
             found = [row for row in rows if not words or any(words in str(cell).casefold() for cell in cells(row))]
             if column is not None:
                 found.sort(key=lambda row: _rank(cells(row)[column]), reverse=is_descending)
-            self._key, self._rows = key, found
+            self._source, self._key, self._rows = rows, key, found
         return self._rows

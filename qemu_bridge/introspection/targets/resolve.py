@@ -217,8 +217,8 @@ class _Resolver:
             frames = tables.table_frames(Half.USER, self._sources.has_second_root()).frame
             pages = self._sources.layout.frames_to_pages(frames)
             return pages_to_ranges(pages[pages >= 0])
-        mapped, swapped = self._mappings_of(process.pid, tables), tables.swapped()
-        rows = np.ones(len(mapped), np.bool_)
+        mapped = self._mappings_of(process.pid, tables)
+        rows, swapped = np.ones(len(mapped), np.bool_), mapped.swapped
         if part:
             areas = self._sources.mappings(process.pid)
             rows, swapped = _in_part(mapped.virtual, areas, part), swapped[_in_part(swapped, areas, part)]
@@ -260,18 +260,20 @@ class _Resolver:
         return physical_to_ranges(self._sources.layout, np.array([start]), np.array([end - start]))
 
     def _virtual(self, tables: PageTables, start: int, size: int, pid: int | None) -> Ranges:
-        if pid is not None:
-            swapped = tables.swapped()
-            inside = (swapped >= np.uint64(start & ~(PAGE_SIZE - 1))) & (swapped <= np.uint64(start + size - 1))
-            self._note_swapped(pid, int(np.count_nonzero(inside)))
         if size <= _BULK_BYTES:
             found = [(physical, length) for _, physical, length in tables.iter_runs(VirtualAddress(start), size)]
             runs = np.array(found, np.int64).reshape(-1, 2)
+            if pid is not None and int(runs[:, 1].sum()) < size:
+                pages = range(start & ~(PAGE_SIZE - 1), start + size, PAGE_SIZE)
+                self._note_swapped(pid, sum(tables.swap_slot(VirtualAddress(page)) is not None for page in pages))
             return physical_to_ranges(self._sources.layout, runs[:, 0], runs[:, 1])
         mapped = tables.mappings(Half.KERNEL) if pid is None else self._mappings_of(pid, tables)
         if not mapped.complete and pid is None:
             self._sources.notes.append("the kernel maps too many pages; some are left out")
         length = np.left_shift(np.uint64(PAGE_SIZE), np.uint64(9) * (mapped.level.astype(np.uint64) - np.uint64(1)))
+        if pid is not None:
+            low, high = np.uint64(start & ~(PAGE_SIZE - 1)), np.uint64(start + size - 1)
+            self._note_swapped(pid, int(np.count_nonzero((mapped.swapped >= low) & (mapped.swapped <= high))))
         first = np.maximum(mapped.virtual, np.uint64(start))
         last = np.minimum(mapped.virtual + (length - np.uint64(1)), np.uint64(start + size - 1))
         inside = first <= last

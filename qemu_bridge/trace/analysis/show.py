@@ -18,6 +18,7 @@ import numpy as np
 from tcg_plugin.layout import REGISTERS, Event
 
 from ...errors import TraceError
+from ...wire.records import AnyAddress
 from ..file.frame import Blocks, Events
 from ..file.native import U64
 from ..file.reader import TraceReader
@@ -34,8 +35,8 @@ class Line:
     """Number among all instructions of the vCPU."""
     block: int
     """Number of its block among all of the vCPU."""
-    address: int
-    root: int
+    address: AnyAddress
+    root: AnyAddress
     """Page-table root (CR3); 0 if it is not known."""
     ring: int
     kind: str

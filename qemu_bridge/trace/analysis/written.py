@@ -5,7 +5,7 @@ byte loops write.
 
 >>> with TraceReader(Path("demo.gbt")) as trace:
 ...     [(hex(found.root), found.text) for found in find_written(trace, re.compile(rb"needle"))]
-[('0x2d4a000', 'a needle in a haystack\\n')]
+[('0x2d4a000', b'a needle in a haystack\\n')]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ...errors import UsageError
 from ...memory.addresses import PAGE_SIZE
+from ...wire.records import AnyAddress
 from ..file.frame import Blocks, Frame
 from ..file.reader import TraceReader
 
@@ -43,11 +44,11 @@ class Written:
     vcpu: int
     instruction: int
     """Number, among all instructions of the vCPU, of the first of its block."""
-    root: int
+    root: AnyAddress
     """Page-table root (CR3) that was loaded; 0 if it is not known."""
-    code: int
+    code: AnyAddress
     """Address of the block that stored the first byte."""
-    address: int
+    address: AnyAddress
     """Where the match begins, a linear address."""
     text: bytes
     """What was written there, from the match on."""
@@ -60,7 +61,7 @@ class Command:
     vcpu: int
     instruction: int
     """Number, among all instructions of the vCPU, of the block that wrote its name onto the new stack."""
-    root: int
+    root: AnyAddress
     """Page-table root (CR3) of the process before: after a fork, of the child."""
     file: str
     """What was given to the kernel to execute."""

@@ -148,9 +148,9 @@ def _open(machine: Machine, window: ArmOptions, pids: Sequence[int]) -> None:
     """Open the window; `UsageError` if one of `pids` ended before it, so that its root may be another's."""
     machine.trace_arm(window)
     try:
-        roots = find_roots(machine, pids)
-        if roots != window.roots:
-            raise UsageError(f"process {pids[0] if len(pids) == 1 else pids} executed another program; record it again")
+        for pid, was, now in zip(pids, window.roots, find_roots(machine, pids), strict=True):
+            if now != was:
+                raise UsageError(f"process {pid} executed another program meanwhile; record it again")
     except GlassBoxError:
         machine.trace_disarm()
         raise

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 from guest_programs import SWAPPED, compile_program, install
+from open_captures import let_go
 from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import AddressError, UsageError
@@ -78,10 +79,14 @@ def test_ram_that_was_plugged_is_said_in_each_answer_and_error(grown):
 @pytest.mark.guest
 def test_a_capture_of_a_guest_that_grew_says_so(grown, tmp_path):
     machine, _ = grown
-    for words in (("capture", machine.name, "-o", str(tmp_path / "capture")), ("ps", str(tmp_path / "capture"))):
-        found = glassbox(*words)
-        assert found.returncode == 0
-        assert "not in the RAM file" in found.stderr
+    folder = tmp_path / "capture"
+    try:
+        for words in (("capture", machine.name, "-o", str(folder)), ("ps", str(folder))):
+            found = glassbox(*words)
+            assert found.returncode == 0
+            assert "not in the RAM file" in found.stderr
+    finally:
+        let_go(folder)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qemu_bridge.wire.records import PageClass
-from viewer.app import appearance, highlighting, navigation, selection
+from viewer.app import appearance, glow, highlighting, navigation, selection
 from viewer.view.views import Mode, format_view
 
 
@@ -64,7 +64,7 @@ def test_a_view_names_what_stands_out(state):
     navigation.jump(state, "yaw=3")
     assert state.highlight is None
     navigation.jump(state, text)
-    assert state.queries.result(highlighting.HIGHLIGHT).key == "pid:1/heap"
+    assert state.queries.result(glow.HIGHLIGHT).key == "pid:1/heap"
 
 
 def test_the_first_view_steps_back_as_a_guest_grows_and_only_then(state):

@@ -22,9 +22,9 @@ from viewer.app.search import (
     best_items,
     find_bytes,
     fuzzy_score,
-    pages_of,
     parse_pattern,
 )
+from viewer.sources.targets import pages_of
 
 NAMES = ("Undo move", "Bookmark this view", "page table", "process stack", "Processes", "crond (97)")
 

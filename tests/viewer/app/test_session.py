@@ -11,7 +11,7 @@ from synthetic import SyntheticSource
 from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.wire.records import Runstate
 from viewer.app import appearance, selection
-from viewer.app.highlighting import FoundPages
+from viewer.app.glow import FoundPages
 from viewer.sources.queries import QueryResult
 from viewer.view.look import Mode
 

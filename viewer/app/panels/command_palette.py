@@ -13,13 +13,14 @@ from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import Symbol
-from viewer.app import highlighting, navigation
+from viewer.app import glow, highlighting, navigation
 from viewer.app.commands import Command, Commands
-from viewer.app.highlighting import FoundPages
-from viewer.app.search import MOST_PLACES, Item, ask_place, ask_target, best_items, find_bytes, pages_of, parse_pattern
+from viewer.app.glow import FoundPages
+from viewer.app.search import MOST_PLACES, Item, ask_place, ask_target, best_items, find_bytes, parse_pattern
 from viewer.app.state import Hits, ViewerState
 from viewer.picture.legend import legend_classes
 from viewer.sources.queries import Topic
+from viewer.sources.targets import pages_of
 
 from .layout import Layout
 from .processes import PROCESSES, select_process
@@ -208,7 +209,7 @@ def go_to(state: ViewerState, query: str) -> None:
         hits = Hits(query, starts, len(memory.ranges) <= MOST_PLACES)
         return FoundPages(query, pages_of(memory, count), True, query, hits=hits)
 
-    state.queries.ask(highlighting.HIGHLIGHT, ask, query)
+    state.queries.ask(glow.HIGHLIGHT, ask, query)
 
 
 def _is_address(query: str) -> bool:
@@ -227,4 +228,4 @@ def find_in_ram(state: ViewerState, query: str) -> None:
         first = found.offsets[0] if found.offsets else None
         return FoundPages(query, found.pages(), True, pin=None if first is None else int(first), hits=places)
 
-    state.queries.ask(highlighting.HIGHLIGHT, look, query)
+    state.queries.ask(glow.HIGHLIGHT, look, query)

@@ -8,7 +8,7 @@ from typing import Any
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import OverlayInfo, OverlayTable
-from viewer.app import highlighting
+from viewer.app import glow
 from viewer.app.state import ViewerState
 from viewer.sources.queries import Topic
 
@@ -111,7 +111,7 @@ def _select(state: ViewerState, overlay: str, row: dict[str, Any], *, fly: bool)
     if isinstance(row.get("pid"), int):
         state.pid = row["pid"]
     if target:
-        highlighting.highlight_target(state, target, target, fly=fly)
+        glow.highlight_target(state, target, target, fly=fly)
 
 
 def target_of(overlay: str, row: dict[str, Any]) -> str:

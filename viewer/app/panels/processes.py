@@ -7,7 +7,7 @@ import time
 from imgui_bundle import imgui
 
 from qemu_bridge.wire.records import MemoryMapping, Process
-from viewer.app import highlighting
+from viewer.app import glow
 from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes
 from viewer.sources.queries import Topic
@@ -89,7 +89,7 @@ def select_process(state: ViewerState, process: Process, *, fly: bool) -> None:
     state.pid = state.mapping_pid = process.pid
     is_kernel = process.page_table is None
     target = f"pid:{process.pid}" + ("/kernelstack" if is_kernel else "")
-    highlighting.highlight_target(state, target, f"{process.name} ({process.pid})", fly=fly)
+    glow.highlight_target(state, target, f"{process.name} ({process.pid})", fly=fly)
     state.queries.ask(_MAPPINGS, lambda client: client.maps(process.pid).value, process.pid)
 
 
@@ -123,9 +123,7 @@ def _draw_area(state: ViewerState, pid: int, number: int, row: MemoryMapping) ->
     flags = imgui.SelectableFlags_.span_all_columns | imgui.SelectableFlags_.allow_double_click
     if imgui.selectable(f"{row.start:#x}##{number}", False, flags)[0]:
         target = f"va:{row.start:#x}+{row.end - row.start:#x}@pid:{pid}"
-        highlighting.highlight_target(
-            state, target, row.path or "anonymous memory", fly=imgui.is_mouse_double_clicked(0)
-        )
+        glow.highlight_target(state, target, row.path or "anonymous memory", fly=imgui.is_mouse_double_clicked(0))
     for text in (format_bytes(row.end - row.start), row.permissions, row.path):
         imgui.table_next_column()
         imgui.text(plain(text))
