@@ -82,10 +82,9 @@ class Machine:
 
     def _ask(self, read):
         self.context.forget()
-        self.context.objects.budget = budget = Budget()
-        rows = list(read(self.context, budget))
-        # The next to read from it may come after this one's time is up.
-        self.context.objects.budget = Budget.unlimited()
+        budget = Budget()
+        with self.context.objects.charged_to(budget):
+            rows = list(read(self.context, budget))
         assert budget.complete, budget.skipped
         return rows
 

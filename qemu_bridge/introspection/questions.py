@@ -225,9 +225,8 @@ class Questions:
         from .overlays import note_empty
 
         context, budget, rows, bytes_left = self._context, Budget(), list[T](), _MAX_ANSWER_BYTES
-        context.objects.budget = budget
         try:
-            with budget.watch():
+            with budget.watch(), context.objects.charged_to(budget):
                 for record in read(context, budget):
                     bytes_left -= len(msgspec.json.encode(record))
                     if bytes_left < 0:
@@ -311,8 +310,8 @@ class Questions:
         from .overlays.processes import read_processes
 
         spaces: list[AddressSpace] = []
-        context.objects.budget = budget = Budget()
-        with contextlib.suppress(OutOfBudgetError, NoTypesError):
+        budget = Budget()
+        with contextlib.suppress(OutOfBudgetError, NoTypesError), context.objects.charged_to(budget):
             for process in read_processes(context, budget):
                 if process.page_table is not None and process.pid < PID_LIMIT:
                     tables = context.objects.page_tables(PhysicalAddress(process.page_table))

@@ -14,6 +14,7 @@ one moment. The `budget` bounds every walk, and a read of an unmapped address ra
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from ..errors import AddressError, GuestError
@@ -37,7 +38,7 @@ class KernelObjects:
 
     Attributes:
         fields: where the fields of structures are.
-        budget: what reads are charged to; set it before each query.
+        budget: what reads are charged to: without limits, but for the time of `charged_to`.
     """
 
     def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
@@ -54,6 +55,15 @@ class KernelObjects:
     def forget(self) -> None:
         """Drop the page copies: later reads see the guest's current memory."""
         self._pages.clear()
+
+    @contextlib.contextmanager
+    def charged_to(self, budget: Budget) -> Iterator[None]:
+        """Charge what the body reads to `budget`, and to the one before afterwards: nobody else reads on a budget that is used up."""
+        before, self.budget = self.budget, budget
+        try:
+            yield
+        finally:
+            self.budget = before
 
     # Bytes
 

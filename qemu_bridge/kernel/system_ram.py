@@ -75,10 +75,10 @@ class SystemRam:
         seen = [tables.read_some(VirtualAddress(address), 8) for address in self._counts]
         if seen != self._seen:
             self._seen = seen
+            budget = Budget(_TIME_S, _MAX_RESOURCES)
             try:
-                missing = missing_from(
-                    self._space.ram.layout, read_system_ram(self._space, Budget(_TIME_S, _MAX_RESOURCES))
-                )
+                with self._space.charged_to(budget):
+                    missing = missing_from(self._space.ram.layout, read_system_ram(self._space, budget))
             except (GlassBoxError, OutOfBudgetError) as error:
                 logger.debug("the tree of resources cannot be read: %s", error)
                 missing = []

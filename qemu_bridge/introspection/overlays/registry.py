@@ -97,9 +97,8 @@ def read_overlay(overlay: Overlay, context: OverlayContext, budget: Budget) -> O
     """The rows of `overlay` as JSON objects, as many as the budget allows. Returns whatever the overlay does."""
     rows: list[dict[str, JsonValue]] = []
     fields = tuple(column.split(":")[0] for column in overlay.columns)
-    context.objects.budget = budget
     bytes_left = _MAX_ANSWER_BYTES
-    with _reported(f"overlay {overlay.name}", budget.skipped, budget):
+    with _reported(f"overlay {overlay.name}", budget.skipped, budget), context.objects.charged_to(budget):
         for row in overlay.rows(context, budget):
             budget.spend()
             made, size = _as_json(row, fields)

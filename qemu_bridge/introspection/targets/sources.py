@@ -152,10 +152,10 @@ class GuestSources:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[OverlayContext | None]:
         """Limit the body to the time that is left; adds a note when it runs out."""
-        if self._context is not None:
-            self._context.objects.budget = self._budget
+        charged = contextlib.nullcontext() if self._context is None else self._context.objects.charged_to(self._budget)
         try:
-            yield self._context
+            with charged:
+                yield self._context
         except OutOfBudgetError as error:
             self.notes.append(f"{error} before everything was read")
 

@@ -273,7 +273,7 @@ def test_one_process_is_recorded_exactly_between_the_holes_that_are_told(busy, t
     pid = int(busy.exec("cat /tmp/pid"))
     root = next(process.page_table for process in busy.client.ps() if process.pid == pid)
     path = tmp_path / "process.gbt"
-    record(busy, path, "--pid", str(pid), "--verify", "--insns", "5000000")
+    record(busy, path, "--pid", str(pid), "--verify", "--insns", "20000000")
     busy.exec(f"kill {pid}")
     report = find_sound(path)
     assert report["verified_windows"] and report["filter_holes"] and report["instructions"] > 100_000

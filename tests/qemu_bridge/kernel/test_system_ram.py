@@ -10,8 +10,9 @@ from open_captures import let_go
 from support import booted, glassbox, wait_until
 
 from qemu_bridge.errors import AddressError, UsageError
+from qemu_bridge.introspection.overlays import find_overlays, read_overlay
 from qemu_bridge.kernel.budget import Budget
-from qemu_bridge.kernel.system_ram import missing_from, read_system_ram
+from qemu_bridge.kernel.system_ram import SystemRam, missing_from, read_system_ram
 from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
 from qemu_bridge.wire.records import MemorySpace
 
@@ -74,6 +75,18 @@ def test_ram_that_was_plugged_is_said_in_each_answer_and_error(grown):
     for ask in (lambda: client.resolve("file:/tmp/missing"), lambda: client.identify("0x100000000")):
         with pytest.raises(UsageError, match=re.escape(sentence)):
             ask()
+
+
+@pytest.mark.guest
+def test_a_budget_that_an_earlier_question_used_up_hides_nothing(grown):
+    machine, _ = grown
+    objects = machine.context.objects
+    with objects.charged_to(Budget(time_s=0.0)):
+        assert SystemRam(objects).describe_missing()
+    assert read_overlay(find_overlays().find("processes"), machine.context, Budget(time_s=0.0)).rows == ()
+    assert SystemRam(objects).describe_missing() and list(
+        objects.linked(objects.address_of("init_task") + objects.offset("task_struct", "tasks"), "task_struct", "tasks")
+    )
 
 
 @pytest.mark.guest
