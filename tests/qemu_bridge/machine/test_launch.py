@@ -94,6 +94,9 @@ def test_relative_paths_of_the_environment_are_meant_from_here(tmp_path, monkeyp
     monkeypatch.setenv("GLASSBOX_OVERLAYS", "mine.py")
     monkeypatch.setenv("GLASSBOX_SYMBOL_CACHE", "../symbols")
     with waiting_daemon() as daemon:
-        text = Path(f"/proc/{daemon.pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{daemon.pid}/environ")
+        # Linux shows an empty environment until it has laid out the new program's stack.
+        wait_until(environment.read_bytes)
+        text = environment.read_bytes().split(b"\0")
     assert f"GLASSBOX_OVERLAYS={tmp_path}/mine.py".encode() in text
     assert f"GLASSBOX_SYMBOL_CACHE={tmp_path.parent}/symbols".encode() in text
