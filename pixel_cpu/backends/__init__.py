@@ -1,0 +1,1 @@
+"""What runs a kernel: the reference executor, lanes in C, WGSL."""

@@ -1,0 +1,146 @@
+"""What goes into a launch and what comes out, the same for every back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import LaunchError, TrapError
+from ..ir.model import Kernel
+
+DEFAULT_FUEL = 1 << 30
+"""Ways round loops that a lane may go, unless the launch states another number."""
+PRINTED_LINES = 10_000
+"""Lines that a launch prints, at most; the rest is counted."""
+MAX_LANES = 1 << 31
+"""Lanes of a launch, at most."""
+
+HostFunction = Callable[..., Sequence[Any]]
+"""Called with the lane's number and the operands; gives the results."""
+
+
+@dataclass
+class Launch:
+    """One run of a kernel over `lanes` lanes in groups of `group`; the last group may be smaller.
+
+    `scalars` and `buffers` are by parameter name; buffers are one-dimensional, contiguous and changed in place. `fuel` is the
+    number of ways round loops that each lane may go.
+    """
+
+    lanes: int
+    group: int
+    scalars: Mapping[str, int | float | bool] = field(default_factory=dict)
+    buffers: Mapping[str, np.ndarray[Any, np.dtype[Any]]] = field(default_factory=dict)
+    fuel: int = DEFAULT_FUEL
+    printed_lines: int = PRINTED_LINES
+    host_functions: Mapping[str, HostFunction] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> int:
+        """Groups of the launch."""
+        return -(-self.lanes // self.group)
+
+
+@dataclass
+class Counters:
+    """What a launch did, summed over lanes; counts of groups where the comment says so."""
+
+    instructions: int = 0
+    loads: int = 0
+    stores: int = 0
+    bytes_loaded: int = 0
+    bytes_stored: int = 0
+    branches: int = 0
+    """Branches, a group each."""
+    divergent: int = 0
+    """Of them those whose lanes took more than one way."""
+    barriers: int = 0
+    """Barriers, a group each."""
+    prints_dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Trap:
+    """How a lane ended before its time: why, and the line of the kernel's source."""
+
+    lane: int
+    reason: str
+    line: int | None
+
+
+@dataclass(frozen=True)
+class PrintedLine:
+    """A line that a lane printed."""
+
+    lane: int
+    text: str
+
+
+@dataclass
+class Outcome:
+    """How a launch ended. `backend` names what really ran it; `trap` is that of the lowest lane, `traps` how many lanes ended so."""
+
+    backend: str
+    trap: Trap | None
+    traps: int
+    counters: Counters | None
+    printed: tuple[PrintedLine, ...] = ()
+    seconds: float = 0.0
+
+    def raise_trap(self, kernel: str) -> None:
+        """Raise `TrapError` where a lane ended by a trap."""
+        if self.trap:
+            raise TrapError(kernel, self.trap.lane, self.trap.reason, self.trap.line)
+
+
+def check(kernel: Kernel, launch: Launch) -> Launch:
+    """Return `launch` where it fits the kernel; raises `LaunchError` with what does not, and what is wanted."""
+    if not 1 <= launch.group <= 1024:
+        raise LaunchError(f"a group has 1 to 1024 lanes, not {launch.group}")
+    if not 0 <= launch.lanes <= MAX_LANES:
+        raise LaunchError(f"a launch has at most {MAX_LANES} lanes, not {launch.lanes}")
+    if launch.fuel < 0:
+        raise LaunchError(f"fuel is not negative: {launch.fuel}")
+    wanted = {value.name: value.type for value in kernel.parameters}
+    _same_names(kernel, "scalar", wanted, launch.scalars)
+    for name, kind in wanted.items():
+        given = launch.scalars[name]
+        if kind.is_integer and (isinstance(given, float) or not kind.least <= int(given) <= kind.greatest):
+            raise LaunchError(f"{kernel.name}: {name} is {kind.value}, which {given!r} is not")
+    buffers = {memory.name: memory for memory in kernel.buffers}
+    _same_names(kernel, "buffer", buffers, launch.buffers)
+    for name, memory in buffers.items():
+        array = launch.buffers[name]
+        if array.dtype != memory.element.dtype:
+            raise LaunchError(
+                f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"
+            )
+        if array.ndim != 1 or not array.flags.c_contiguous:
+            raise LaunchError(
+                f"{kernel.name}: {name} needs a contiguous array of one dimension, not of shape {array.shape}"
+            )
+        if memory.is_writable and not array.flags.writeable:
+            raise LaunchError(f"{kernel.name}: {name} is written, and the array is read only")
+        if len(array) >= 1 << 31:
+            raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")
+    return launch
+
+
+def _same_names(kernel: Kernel, kind: str, wanted: Mapping[str, object], given: Mapping[str, object]) -> None:
+    missing, unknown = [n for n in wanted if n not in given], [n for n in given if n not in wanted]
+    if missing or unknown:
+        what = f"{kind} {missing[0]} is missing" if missing else f"there is no {kind} {unknown[0]}"
+        raise LaunchError(f"{kernel.name}: {what}; its {kind}s are: {', '.join(wanted) or 'none'}")
+
+
+class Executable(Protocol):
+    """A kernel that a back end has made ready: `backend` names what runs it, `run` may be called any number of times."""
+
+    backend: str
+
+    def run(self, launch: Launch) -> Outcome:
+        """Run a launch that `check` accepted, to its end; buffers are changed in place."""
+        ...

@@ -1,0 +1,55 @@
+"""The errors of kernels.
+
+They belong to the tree in `qemu_bridge.errors`::
+
+    GlassBoxError
+    ├── UsageError
+    │   ├── SourceError       a text that is no kernel: file, line, column, the line itself with a caret
+    │   ├── IrError           a program that the verifier refuses: names the operation and the rule
+    │   └── LaunchError       arguments that do not fit the kernel's parameters
+    ├── HostError
+    │   └── DeviceError       a device that is missing, lacks a feature, or was lost
+    └── GlassBoxError
+        ├── TrapError         a lane ended by a trap: the lane, the reason, the line
+        └── LimitError        a launch exceeded its time or memory
+"""
+
+from __future__ import annotations
+
+from qemu_bridge.errors import GlassBoxError, HostError, UsageError
+
+
+class SourceError(UsageError):
+    """A text that is no kernel. `line` and `column` count from 1."""
+
+    def __init__(self, message: str, *, line: int, column: int, text: str = "", file: str = "") -> None:
+        self.message, self.line, self.column, self.text, self.file = message, line, column, text, file
+        place = f"{file or 'line'}{':' if file else ' '}{line}:{column}"
+        # Tabs stay, so that the caret stands where the terminal draws the character above it.
+        indent = "".join("\t" if character == "\t" else " " for character in text[: column - 1])
+        shown = f"\n  {text}\n  {indent}^" if text else ""
+        super().__init__(f"{place}: {message}{shown}")
+
+
+class IrError(UsageError):
+    """A program that breaks a rule of the IR."""
+
+
+class LaunchError(UsageError):
+    """Arguments that do not fit a kernel."""
+
+
+class DeviceError(HostError):
+    """A device that is missing, lacks what a kernel needs, or was lost."""
+
+
+class TrapError(GlassBoxError):
+    """A lane ended by a trap; `lane` is the lowest one, `reason` why, `line` where in the kernel's source."""
+
+    def __init__(self, kernel: str, lane: int, reason: str, line: int | None) -> None:
+        self.kernel, self.lane, self.reason, self.line = kernel, lane, reason, line
+        super().__init__(f"kernel {kernel}, lane {lane}{f', line {line}' if line else ''}: {reason}")
+
+
+class LimitError(GlassBoxError):
+    """A launch that exceeded its time or memory, and was ended."""

@@ -1,0 +1,1 @@
+"""What turns a language into the IR."""

@@ -1,0 +1,565 @@
+"""The one table of operations: what each means for every input, and how each back end spells it.
+
+The NumPy form is the definition; the reference executor evaluates it over arrays of lanes. The other forms must give the same
+bits (floats: within the stated error), which a test checks over the edge values of every type. No back end adds a special case
+elsewhere. A form is one string, or one for each kind of operand: ``i`` signed, ``u`` unsigned, ``f`` float, ``b`` bool.
+
+===========  =======================================================================================
+form         language and names
+===========  =======================================================================================
+``numpy``    Python; ``a b c`` arrays, ``t`` type of the first operand, ``r`` of the result, `numerics`
+``c``        C11 with -fwrapv, on scalars; ``{a} {b} {c}`` operands, ``{T}`` type of the first operand,
+             ``{U}`` its unsigned twin, ``{R}`` result, ``{bits}`` width, ``{least} {greatest}`` limits
+``vector``   GCC vector extensions, on vectors of ``{a} {b} {c}``; without one a loop over the C form
+``wgsl``     WGSL; the same names; 8- and 16-bit integers are held in 32 bits and wrapped by the back end
+``z3``       Python; ``a b c`` Z3 expressions, ``t``, ``r`` types, ``z3`` the module; None: not modelled
+===========  =======================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .types import FLOATS, INDEXES, INTEGERS, NUMBERS, SIGNED, Type
+
+Form = str | dict[str, str]
+_BOOL = (Type.BOOL,)
+_WORDS = (Type.I32, Type.U32, Type.I64, Type.U64)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A row of the table.
+
+    `signature` names operand and result types: ``T`` is one type of `over`, the same wherever it stands; ``U`` any other type.
+    `effect` says what a back end may assume: a ``value`` depends on its operands alone, an ``id`` on the lane, ``memory`` reads or
+    writes, ``control`` decides which lanes go on. `c_ulp` and `wgsl_ulp` bound the error of float results against the NumPy form,
+    in units in the last place; `wgsl_absolute` is WGSL's bound where that is absolute.
+    """
+
+    name: str
+    signature: str
+    meaning: str
+    over: tuple[Type, ...] = ()
+    effect: str = "value"
+    numpy: Form = ""
+    c: Form = ""
+    wgsl: Form = ""
+    z3: Form | None = None
+    vector: Form = field(default="", kw_only=True)
+    c_ulp: float = field(default=0, kw_only=True)
+    wgsl_ulp: float = field(default=0, kw_only=True)
+    wgsl_absolute: float = field(default=0, kw_only=True)
+
+    def form(self, language: str, kind: Type) -> str | None:
+        """How `language` (``numpy``, ``c``, ``vector``, ``wgsl``, ``z3``) spells it for operands of type `kind`; None: not at all."""
+        found = getattr(self, language)
+        if isinstance(found, dict):
+            found = found.get("b" if kind is Type.BOOL else kind.value[0])
+        return found or None
+
+
+def _math(name: str, meaning: str, *, c_ulp: float = 1, wgsl_ulp: float = 0, wgsl_absolute: float = 0) -> Operation:
+    """A row of a transcendental function: float64 inside the reference, the C library's own in C."""
+    numpy_name = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}.get(name, name)
+    return Operation(
+        name,
+        "T -> T",
+        meaning,
+        FLOATS,
+        numpy=f"np.{numpy_name}(a.astype(np.float64)).astype(r.dtype)",
+        c=f"gb_math({name})({{a}})",
+        wgsl=f"{name}({{a}})",
+        c_ulp=c_ulp,
+        wgsl_ulp=wgsl_ulp,
+        wgsl_absolute=wgsl_absolute,
+    )
+
+
+def _compare(name: str, sign: str, words: str) -> Operation:
+    ordered = {"<": "z3.ULT(a, b)", "<=": "z3.ULE(a, b)", ">": "z3.UGT(a, b)", ">=": "z3.UGE(a, b)"}.get(sign)
+    plain = {"==": "z3.fpEQ(a, b)", "!=": "z3.Not(z3.fpEQ(a, b))"}.get(sign, f"a {sign} b")
+    is_equality = ordered is None
+    return Operation(
+        name,
+        "T T -> bool",
+        f"Whether the first {words} the second; with a NaN {'true' if name == 'ne' else 'false'}.",
+        NUMBERS + (_BOOL if is_equality else ()),
+        numpy=f"a {sign} b",
+        c=f"{{a}} {sign} {{b}}",
+        vector=f"{{a}} {sign} {{b}}",
+        wgsl=f"{{a}} {sign} {{b}}",
+        z3={"i": f"a {sign} b", "u": ordered or f"a {sign} b", "f": plain, "b": f"a {sign} b"},
+    )
+
+
+def _bits(name: str, sign: str, meaning: str, bool_z3: str) -> Operation:
+    return Operation(
+        name,
+        "T T -> T",
+        meaning,
+        INTEGERS + _BOOL,
+        numpy=f"a {sign} b",
+        c=f"({{T}})({{a}} {sign} {{b}})",
+        vector=f"{{a}} {sign} {{b}}",
+        wgsl=f"{{a}} {sign} {{b}}",
+        z3={"i": f"a {sign} b", "u": f"a {sign} b", "b": bool_z3},
+    )
+
+
+def _arithmetic(name: str, sign: str, meaning: str, over: tuple[Type, ...] = NUMBERS) -> Operation:
+    return Operation(
+        name,
+        "T T -> T",
+        meaning,
+        over,
+        numpy=f"a {sign} b",
+        c=f"({{T}})({{a}} {sign} {{b}})",
+        vector=f"{{a}} {sign} {{b}}",
+        wgsl=f"{{a}} {sign} {{b}}",
+        z3=f"a {sign} b",
+    )
+
+
+_VALUES = (
+    _arithmetic("add", "+", "Sum; integers wrap, floats round to nearest even."),
+    _arithmetic("sub", "-", "Difference; integers wrap, floats round to nearest even."),
+    _arithmetic("mul", "*", "Product; integers wrap, floats round to nearest even."),
+    Operation(
+        "div",
+        "T T -> T",
+        "Quotient. Integers truncate towards zero; divided by zero gives the dividend, and so does the least divided by -1.",
+        NUMBERS,
+        numpy={"i": "divide(a, b)", "u": "divide(a, b)", "f": "a / b"},
+        c={
+            "i": "{b} == 0 || ({b} == -1 && {a} == {least}) ? {a} : ({T})({a} / {b})",
+            "u": "{b} == 0 ? {a} : ({T})({a} / {b})",
+            "f": "{a} / {b}",
+        },
+        vector={"f": "{a} / {b}"},
+        wgsl={"i": "gb_div_{t}({a}, {b})", "u": "gb_div_{t}({a}, {b})", "f": "{a} / {b}"},
+        z3={"i": "z3.If(b == 0, a, a / b)", "u": "z3.If(b == 0, a, z3.UDiv(a, b))", "f": "a / b"},
+        wgsl_ulp=2.5,
+    ),
+    Operation(
+        "rem",
+        "T T -> T",
+        "Remainder with the dividend's sign; by zero gives 0, and so does the least by -1.",
+        INTEGERS,
+        numpy="remainder(a, b)",
+        c={
+            "i": "{b} == 0 || {b} == -1 ? ({T})0 : ({T})({a} % {b})",
+            "u": "{b} == 0 ? ({T})0 : ({T})({a} % {b})",
+        },
+        wgsl="gb_rem_{t}({a}, {b})",
+        z3={
+            "i": "z3.If(b == 0, z3.BitVecVal(0, t.bits), z3.SRem(a, b))",
+            "u": "z3.If(b == 0, z3.BitVecVal(0, t.bits), z3.URem(a, b))",
+        },
+    ),
+    Operation(
+        "mulhi",
+        "T T -> T",
+        "The upper half of the product of twice the width.",
+        _WORDS,
+        numpy="multiply_high(a, b)",
+        c={
+            "i": "({T})((gb_wide_{t}){a} * {b} >> {bits})",
+            "u": "({T})((gb_wide_{t}){a} * {b} >> {bits})",
+        },
+        wgsl="gb_mulhi_{t}({a}, {b})",
+        z3={
+            "i": "z3.Extract(2 * t.bits - 1, t.bits, z3.SignExt(t.bits, a) * z3.SignExt(t.bits, b))",
+            "u": "z3.Extract(2 * t.bits - 1, t.bits, z3.ZeroExt(t.bits, a) * z3.ZeroExt(t.bits, b))",
+        },
+    ),
+    Operation(
+        "min",
+        "T T -> T",
+        "The smaller one; of floats NaN where either is NaN, and -0 below +0.",
+        NUMBERS,
+        numpy={"i": "np.minimum(a, b)", "u": "np.minimum(a, b)", "f": "minimum(a, b)"},
+        c={
+            "i": "{a} < {b} ? {a} : {b}",
+            "u": "{a} < {b} ? {a} : {b}",
+            "f": "{a} != {a} ? {a} : {b} != {b} ? {b} : {a} < {b} || ({a} == {b} && __builtin_signbit({a})) ? {a} : {b}",
+        },
+        wgsl={"i": "min({a}, {b})", "u": "min({a}, {b})", "f": "gb_min_{t}({a}, {b})"},
+        z3={"i": "z3.If(a < b, a, b)", "u": "z3.If(z3.ULT(a, b), a, b)"},
+    ),
+    Operation(
+        "max",
+        "T T -> T",
+        "The larger one; of floats NaN where either is NaN, and +0 above -0.",
+        NUMBERS,
+        numpy={"i": "np.maximum(a, b)", "u": "np.maximum(a, b)", "f": "maximum(a, b)"},
+        c={
+            "i": "{a} > {b} ? {a} : {b}",
+            "u": "{a} > {b} ? {a} : {b}",
+            "f": "{a} != {a} ? {a} : {b} != {b} ? {b} : {a} > {b} || ({a} == {b} && __builtin_signbit({b})) ? {a} : {b}",
+        },
+        wgsl={"i": "max({a}, {b})", "u": "max({a}, {b})", "f": "gb_max_{t}({a}, {b})"},
+        z3={"i": "z3.If(a > b, a, b)", "u": "z3.If(z3.UGT(a, b), a, b)"},
+    ),
+    Operation(
+        "neg",
+        "T -> T",
+        "The negative; of the least integer itself, of a float the sign bit alone turns.",
+        SIGNED + FLOATS,
+        numpy="-a",
+        c="({T})(-{a})",
+        vector="-{a}",
+        wgsl={"i": "-{a}", "f": "gb_neg_{t}({a})"},
+        z3={"i": "-a", "f": "z3.fpNeg(a)"},
+    ),
+    Operation(
+        "abs",
+        "T -> T",
+        "The magnitude; of the least integer itself, of a float the sign bit cleared.",
+        SIGNED + FLOATS,
+        numpy="np.abs(a)",
+        c={"i": "({T})({a} < 0 ? -{a} : {a})", "f": "gb_math(fabs)({a})"},
+        wgsl={"i": "abs({a})", "f": "gb_abs_{t}({a})"},
+        z3={"i": "z3.If(a < 0, -a, a)", "f": "z3.fpAbs(a)"},
+    ),
+    _bits("and", "&", "Both; bit by bit.", "z3.And(a, b)"),
+    _bits("or", "|", "Either; bit by bit.", "z3.Or(a, b)"),
+    _bits("xor", "^", "One but not both; bit by bit.", "z3.Xor(a, b)"),
+    Operation(
+        "not",
+        "T -> T",
+        "Each bit inverted.",
+        INTEGERS + _BOOL,
+        numpy="~a",
+        c={"i": "({T})~{a}", "u": "({T})~{a}", "b": "!{a}"},
+        vector="~{a}",
+        wgsl={"i": "~{a}", "u": "~{a}", "b": "!{a}"},
+        z3={"i": "~a", "u": "~a", "b": "z3.Not(a)"},
+    ),
+    Operation(
+        "shl",
+        "T T -> T",
+        "Shifted left; the count is taken modulo the width.",
+        INTEGERS,
+        numpy="a << shift_count(b)",
+        c="({T})(({U}){a} << ({b} & ({bits} - 1)))",
+        vector="{a} << ({b} & ({bits} - 1))",
+        wgsl="gb_shl_{t}({a}, {b})",
+        z3="a << (b & (t.bits - 1))",
+    ),
+    Operation(
+        "shr",
+        "T T -> T",
+        "Shifted right, signed types with copies of the sign; the count is taken modulo the width.",
+        INTEGERS,
+        numpy="a >> shift_count(b)",
+        c="({T})({a} >> ({b} & ({bits} - 1)))",
+        vector="{a} >> ({b} & ({bits} - 1))",
+        wgsl="gb_shr_{t}({a}, {b})",
+        z3={"i": "a >> (b & (t.bits - 1))", "u": "z3.LShR(a, b & (t.bits - 1))"},
+    ),
+    Operation(
+        "rotl",
+        "T T -> T",
+        "Rotated left; the count is taken modulo the width.",
+        INTEGERS,
+        numpy="rotate_left(a, b)",
+        c="({T})((({U}){a} << ({b} & ({bits} - 1))) | (({U}){a} >> (-{b} & ({bits} - 1))))",
+        wgsl="gb_rotl_{t}({a}, {b})",
+        z3="z3.RotateLeft(a, b & (t.bits - 1))",
+    ),
+    Operation(
+        "clz",
+        "T -> T",
+        "Number of zero bits above the highest set one; of zero the width.",
+        _WORDS,
+        numpy="leading_zeros(a)",
+        c="({T})({a} == 0 ? {bits} : gb_builtin_{bits}(clz)(({U}){a}))",
+        wgsl="gb_clz_{t}({a})",
+    ),
+    Operation(
+        "ctz",
+        "T -> T",
+        "Number of zero bits below the lowest set one; of zero the width.",
+        _WORDS,
+        numpy="trailing_zeros(a)",
+        c="({T})({a} == 0 ? {bits} : gb_builtin_{bits}(ctz)(({U}){a}))",
+        wgsl="gb_ctz_{t}({a})",
+    ),
+    Operation(
+        "popcount",
+        "T -> T",
+        "Number of set bits.",
+        _WORDS,
+        numpy="count_ones(a)",
+        c="({T})gb_builtin_{bits}(popcount)(({U}){a})",
+        wgsl="gb_popcount_{t}({a})",
+    ),
+    _compare("eq", "==", "equals"),
+    _compare("ne", "!=", "differs from"),
+    _compare("lt", "<", "is less than"),
+    _compare("le", "<=", "is at most"),
+    _compare("gt", ">", "is greater than"),
+    _compare("ge", ">=", "is at least"),
+    Operation(
+        "select",
+        "bool T T -> T",
+        "The second operand where the first is true, else the third.",
+        NUMBERS + _BOOL,
+        numpy="np.where(a, b, c)",
+        c="{a} ? {b} : {c}",
+        vector="gb_select({a}, {b}, {c})",
+        wgsl="select({c}, {b}, {a})",
+        z3="z3.If(a, b, c)",
+    ),
+    Operation(
+        "convert",
+        "T -> U",
+        "The value in another type: integers wrap, floats round to nearest even, a float to an integer truncates and saturates, "
+        "NaN gives 0, a number to `bool` is whether it differs from zero.",
+        NUMBERS + _BOOL,
+        numpy="convert(a, r)",
+        c="gb_convert_{t}_{r}({a})",
+        wgsl="gb_convert_{t}_{r}({a})",
+        z3="convert(a, t, r)",
+    ),
+    Operation(
+        "bitcast",
+        "T -> U",
+        "The same bits as another type of the same width.",
+        NUMBERS,
+        numpy="a.view(r.dtype)",
+        c="gb_bitcast_{t}_{r}({a})",
+        wgsl="gb_bitcast_{t}_{r}({a})",
+        z3="bitcast(a, t, r)",
+    ),
+    Operation(
+        "fma",
+        "T T T -> T",
+        "Product plus third operand, rounded once.",
+        FLOATS,
+        numpy="fused_multiply_add(a, b, c)",
+        c="gb_math(fma)({a}, {b}, {c})",
+        wgsl="fma({a}, {b}, {c})",
+        z3="z3.fpFMA(z3.RNE(), a, b, c)",
+        wgsl_ulp=float("inf"),
+    ),
+    Operation(
+        "sqrt",
+        "T -> T",
+        "Square root, correctly rounded.",
+        FLOATS,
+        numpy="np.sqrt(a)",
+        c="gb_math(sqrt)({a})",
+        wgsl="sqrt({a})",
+        z3="z3.fpSqrt(z3.RNE(), a)",
+        wgsl_ulp=4,
+    ),
+    Operation(
+        "floor",
+        "T -> T",
+        "The greatest integer not above.",
+        FLOATS,
+        numpy="np.floor(a)",
+        c="gb_math(floor)({a})",
+        wgsl="floor({a})",
+        z3="z3.fpRoundToIntegral(z3.RTN(), a)",
+    ),
+    Operation(
+        "ceil",
+        "T -> T",
+        "The least integer not below.",
+        FLOATS,
+        numpy="np.ceil(a)",
+        c="gb_math(ceil)({a})",
+        wgsl="ceil({a})",
+        z3="z3.fpRoundToIntegral(z3.RTP(), a)",
+    ),
+    Operation(
+        "trunc",
+        "T -> T",
+        "The integer next to it towards zero.",
+        FLOATS,
+        numpy="np.trunc(a)",
+        c="gb_math(trunc)({a})",
+        wgsl="trunc({a})",
+        z3="z3.fpRoundToIntegral(z3.RTZ(), a)",
+    ),
+    Operation(
+        "nearest",
+        "T -> T",
+        "The nearest integer, ties to even.",
+        FLOATS,
+        numpy="np.rint(a)",
+        c="gb_math(rint)({a})",
+        wgsl="round({a})",
+        z3="z3.fpRoundToIntegral(z3.RNE(), a)",
+    ),
+    _math("sin", "Sine of radians.", wgsl_absolute=2**-11),
+    _math("cos", "Cosine of radians.", wgsl_absolute=2**-11),
+    _math("tan", "Tangent of radians.", wgsl_ulp=float("inf")),
+    _math("asin", "Angle in radians whose sine it is; NaN outside [-1, 1].", wgsl_absolute=2**-10),
+    _math("acos", "Angle in radians whose cosine it is; NaN outside [-1, 1].", wgsl_absolute=2**-10),
+    _math("atan", "Angle in radians whose tangent it is.", wgsl_ulp=4096),
+    _math("tanh", "Hyperbolic tangent.", c_ulp=2, wgsl_absolute=2**-10),
+    _math("exp", "e to its power.", wgsl_ulp=64),
+    _math("exp2", "2 to its power.", wgsl_ulp=64),
+    _math(
+        "log", "Natural logarithm; of a negative number NaN, of zero minus infinity.", wgsl_ulp=8, wgsl_absolute=2**-20
+    ),
+    _math(
+        "log2",
+        "Logarithm of base 2; of a negative number NaN, of zero minus infinity.",
+        wgsl_ulp=8,
+        wgsl_absolute=2**-20,
+    ),
+    Operation(
+        "pow",
+        "T T -> T",
+        "The first to the power of the second, as C's `pow`.",
+        FLOATS,
+        numpy="np.power(a.astype(np.float64), b.astype(np.float64)).astype(r.dtype)",
+        c="gb_math(pow)({a}, {b})",
+        wgsl="gb_pow_{t}({a}, {b})",
+        c_ulp=1,
+        wgsl_ulp=float("inf"),
+    ),
+)
+
+_IDS = tuple(
+    Operation(name, "-> u32", meaning, effect="id")
+    for name, meaning in (
+        ("global_id", "Number of the lane in the launch, from 0."),
+        ("local_id", "Number of the lane in its group, from 0."),
+        ("group_id", "Number of the lane's group, from 0."),
+        ("group_size", "Lanes of a full group."),
+        ("group_count", "Groups of the launch."),
+    )
+)
+
+_MEMORY = (
+    Operation(
+        "const",
+        "-> T",
+        "A literal of its type; floats keep every bit.",
+        NUMBERS + _BOOL,
+        effect="value",
+    ),
+    Operation("length", "@memory -> u32", "Elements of a memory object.", effect="value"),
+    Operation(
+        "load",
+        "@memory T -> U",
+        "The element at an index. A `u8` memory also gives wider types: the index counts bytes, little end first, at any alignment. "
+        "An index outside is a trap, or (`clamp`) the nearest element, 0 where the memory is empty; `proved` ones are not checked.",
+        INDEXES,
+        effect="memory",
+    ),
+    Operation(
+        "store",
+        "@memory T U ->",
+        "Write an element. An index outside is a trap, or (`clamp`) nothing is written. Lanes that write one element in one step "
+        "leave one of their values; no order is promised.",
+        INDEXES,
+        effect="memory",
+    ),
+    *(
+        Operation(
+            f"atomic_{name}",
+            "@memory T U -> U",
+            f"{meaning}; gives the old value. Lanes follow one another in any order.",
+            INDEXES,
+            effect="memory",
+        )
+        for name, meaning in (
+            ("add", "Add to an element, as `add`"),
+            ("min", "Lower an element to a value, as `min`"),
+            ("max", "Raise an element to a value, as `max`"),
+            ("and", "Clear bits of an element, as `and`"),
+            ("or", "Set bits of an element, as `or`"),
+            ("xor", "Invert bits of an element, as `xor`"),
+            ("exchange", "Replace an element"),
+        )
+    ),
+    Operation(
+        "atomic_cas",
+        "@memory T U U -> U",
+        "Where the element equals the first value, replace it by the second; gives the old value.",
+        INDEXES,
+        effect="memory",
+    ),
+)
+
+_CONTROL = (
+    Operation(
+        "if",
+        "bool -> U...",
+        "Run the first region where the operand is true, else the second; results are what the region yields.",
+        effect="control",
+    ),
+    Operation(
+        "switch",
+        "T -> U...",
+        "Run the region of the case that equals the operand, else the default.",
+        _WORDS,
+        effect="control",
+    ),
+    Operation(
+        "block", "-> U...", "Run the region once; a `break` to its label leaves it with results.", effect="control"
+    ),
+    Operation(
+        "loop",
+        "U... -> V...",
+        "Run the region with the operands as its parameters, again at each `continue` to its label, until a `break` to its label leaves with results.",
+        effect="control",
+    ),
+    Operation("yield", "U... ->", "End a region of `if`, `switch` or `block` with its results.", effect="control"),
+    Operation(
+        "break",
+        "^label U... ->",
+        "Leave the labelled `block` or `loop`, any number of levels out, with its results.",
+        effect="control",
+    ),
+    Operation(
+        "continue",
+        "^label U... ->",
+        "Start the labelled `loop` again with new parameters; burns fuel of the lane, 1 unless stated.",
+        effect="control",
+    ),
+    Operation("return", "U... ->", "Leave the function with its results.", effect="control"),
+    Operation(
+        "call",
+        "@function U... -> V...",
+        "Run a function of the module; functions do not call themselves, directly or through others.",
+        effect="control",
+    ),
+    Operation(
+        "barrier",
+        "->",
+        "Wait until all lanes of the group are here; what they wrote before is visible after. In uniform control flow only.",
+        effect="control",
+    ),
+    Operation(
+        "trap",
+        '"reason" ->',
+        "End this lane; the launch goes on with the others, and raises the trap of the lowest lane at its end.",
+        effect="control",
+    ),
+    Operation(
+        "print",
+        '"text" U... ->',
+        "Append a line for debugging; the launch gives them in order of lane, then of time.",
+        effect="control",
+    ),
+    Operation(
+        "host_call",
+        '"name" U... -> V...',
+        "Call a function that the launch was given, once for each lane, in order of lane.",
+        effect="control",
+    ),
+)
+
+OPERATIONS: dict[str, Operation] = {row.name: row for row in (*_VALUES, *_IDS, *_MEMORY, *_CONTROL)}
+"""Every operation by name."""
+
+TERMINATORS = ("yield", "break", "continue", "return", "trap")
+"""What ends a region; nothing follows them."""

@@ -1,0 +1,473 @@
+"""The text form of the IR: `write` prints a module, `read` parses it back.
+
+::
+
+    kernel saxpy(%a: f32) group 32 {
+      buffer @x: f32 read
+      buffer @y: f32
+      %0 = global_id : u32
+      %1 = load @x %0 trap : f32
+      %2 = mul %a, %1 : f32
+      %3 = load @y %0 trap : f32
+      %4 = add %2, %3 : f32
+      store @y %0, %4 trap
+      return
+    }
+
+An operation is ``results = name fields operands : result types regions !line``. ``;`` begins a comment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..errors import SourceError
+from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value
+from .operations import OPERATIONS
+from .types import FLOATS, Type
+
+MAX_DEPTH = 200
+"""Regions inside each other; deeper programs are refused."""
+
+_HAS_BOUNDS = tuple(name for name in OPERATIONS if name in ("load", "store") or name.startswith("atomic_"))
+
+
+# Writing
+
+
+def write(module: Module) -> str:
+    """The module as text, which `read` parses back to the same program."""
+    parts = [_write_function(function) for function in module.functions.values()]
+    parts += [_write_kernel(kernel) for kernel in module.kernels.values()]
+    return "\n".join(parts)
+
+
+def literal_text(literal: int | float | bool, kind: Type) -> str:
+    """A literal with every bit: ``7``, ``true``, ``0x1.8p+1``, ``nan:7fc00000``."""
+    if kind is Type.BOOL:
+        return "true" if literal else "false"
+    if kind.is_integer:
+        return str(int(literal))
+    if math.isnan(literal):
+        packed = struct.pack("<f" if kind is Type.F32 else "<d", literal)
+        return f"nan:{int.from_bytes(packed, 'little'):x}"
+    return float(literal).hex() if math.isfinite(literal) else ("inf" if literal > 0 else "-inf")
+
+
+class _Names:
+    """Text names of values: their own where that is free, else numbers."""
+
+    def __init__(self) -> None:
+        self._names: dict[Value, str] = {}
+        self._taken: set[str] = set()
+
+    def __call__(self, value: Value) -> str:
+        if value not in self._names:
+            stem = value.name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value.name) else ""
+            number = len(self._names)
+            name = stem or str(number)
+            while name in self._taken:
+                name = f"{stem}.{number}" if stem else str(number)
+                number += 1
+            self._taken.add(name)
+            self._names[value] = name
+        return f"%{self._names[value]}"
+
+
+def _parameters(values: Iterable[Value], names: _Names) -> str:
+    return ", ".join(f"{names(value)}: {value.type.value}" for value in values)
+
+
+def _types(kinds: Iterable[Type]) -> str:
+    return ", ".join(kind.value for kind in kinds)
+
+
+def _write_function(function: Function) -> str:
+    names = _Names()
+    head = f"function {function.name}({_parameters(function.parameters, names)})"
+    head += f" -> {_types(function.results)}" if function.results else ""
+    lines = [f"{head} {{", *map(_write_memory, function.memories), *_write_region(function.body, names, 1), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _write_kernel(kernel: Kernel) -> str:
+    names = _Names()
+    head = f"kernel {kernel.name}({_parameters(kernel.parameters, names)}) group {kernel.group} {{"
+    lines = [head, *map(_write_memory, kernel.memories), *_write_region(kernel.body, names, 1), "}"]
+    return "\n".join(lines) + "\n"
+
+
+def _write_memory(memory: Memory) -> str:
+    size = "" if memory.length is None else f"[{memory.length}]"
+    return f"  {memory.space.value} @{memory.name}: {memory.element.value}{size}{'' if memory.is_writable else ' read'}"
+
+
+def _write_region(region: Region, names: _Names, depth: int) -> Iterator[str]:
+    for op in region.operations:
+        yield from _write_op(op, names, depth)
+
+
+def _write_op(op: Op, names: _Names, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    line = indent + (", ".join(map(names, op.results)) + " = " if op.results else "") + op.name
+    if op.literal is not None:
+        line += " " + literal_text(op.literal, op.result.type)
+    line += f" @{op.memory.name}" if op.memory else ""
+    line += f" ^{op.label}" if op.label else ""
+    line += (
+        f" @{op.text}"
+        if op.name == "call"
+        else f" {json.dumps(op.text)}"
+        if op.name in ("trap", "print", "host_call")
+        else ""
+    )
+    if op.name == "loop":
+        pairs = zip(op.regions[0].parameters, op.operands, strict=True)
+        line += " (" + ", ".join(f"{names(own)}: {own.type.value} = {names(start)}" for own, start in pairs) + ")"
+    elif op.operands:
+        line += " " + ", ".join(map(names, op.operands))
+    line += f" {op.bounds.value}" if op.name in _HAS_BOUNDS else ""
+    line += f" fuel {op.fuel}" if op.name == "continue" and op.fuel != 1 else ""
+    line += f" : {_types(value.type for value in op.results)}" if op.results else ""
+    end = f" !{op.line}" if op.line else ""
+    if not op.regions:
+        yield line + end
+        return
+    for place, region in enumerate(op.regions):
+        if op.name == "switch":
+            word = f"case {op.cases[place]} " if place < len(op.cases) else "default "
+        else:
+            word = "else " if place else ""
+        opening = f"{line}{end} {word}{{" if place == 0 else f"{indent}}} {word}{{"
+        yield opening
+        yield from _write_region(region, names, depth + 1)
+    yield f"{indent}}}"
+
+
+# Reading
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\r]+|;[^\n]*)
+      | (?P<newline>\n)
+      | (?P<value>%[A-Za-z0-9_.]+)
+      | (?P<memory>@[A-Za-z0-9_.$]+)
+      | (?P<label>\^[A-Za-z0-9_.]+)
+      | (?P<string>"(?:[^"\\\n]|\\.)*")
+      | (?P<number>nan:[0-9a-f]+|-?inf\b|-?0x[0-9a-f]+(?:\.[0-9a-f]*)?p[+-]?\d+|-?\d+)
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<sign>->|[(){}\[\]:,=!])""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str
+    text: str
+    at: int
+    begins_line: bool = False
+
+
+class _Scope:
+    """Values that are visible, by name: a dictionary for each region that is open."""
+
+    def __init__(self) -> None:
+        self.maps: list[dict[str, Value]] = [{}]
+
+    def find(self, name: str) -> Value | None:
+        return next((found[name] for found in reversed(self.maps) if name in found), None)
+
+
+class _Reader:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.tokens = list(self._tokens())
+        self.place = 0
+
+    def _tokens(self) -> Iterator[_Token]:
+        at, begins_line = 0, True
+        while at < len(self.source):
+            match = _TOKEN.match(self.source, at)
+            if not match:
+                raise self.error(f"{self.source[at]!r} begins no word of the IR", at)
+            if match.lastgroup not in ("space", "newline"):
+                yield _Token(str(match.lastgroup), match[0], at, begins_line)
+            if match.lastgroup != "space":
+                begins_line = match.lastgroup == "newline"
+            at = match.end()
+        yield _Token("end", "", at)
+
+    def error(self, message: str, at: int | None = None) -> SourceError:
+        at = self.tokens[self.place].at if at is None else at
+        line = self.source.count("\n", 0, at) + 1
+        start = self.source.rfind("\n", 0, at) + 1
+        stop = self.source.find("\n", start)
+        return SourceError(
+            message, line=line, column=at - start + 1, text=self.source[start : stop if stop >= 0 else None]
+        )
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.place]
+
+    def take(self, kind: str, text: str | None = None) -> str:
+        token = self.next
+        if token.kind != kind or (text is not None and token.text != text):
+            raise self.error(f"expected {text or kind}, found {token.text or 'the end'!r}")
+        self.place += 1
+        return token.text
+
+    def accept(self, kind: str, text: str | None = None) -> str | None:
+        token = self.next
+        if token.kind != kind or (text is not None and token.text != text):
+            return None
+        self.place += 1
+        return token.text
+
+    def type(self) -> Type:
+        word = self.take("name")
+        try:
+            return Type(word)
+        except ValueError:
+            self.place -= 1
+            raise self.error(f"{word!r} is no type; types are {_types(Type)}") from None
+
+    def integer(self) -> int:
+        text = self.take("number")
+        if not re.fullmatch(r"-?\d{1,20}", text):
+            self.place -= 1
+            raise self.error(f"expected an integer, found {text!r}")
+        return int(text)
+
+    def module(self) -> Module:
+        module = Module()
+        while self.next.kind != "end":
+            word = self.take("name")
+            name = self.take("name")
+            if name in module.kernels or name in module.functions:
+                self.place -= 1
+                raise self.error(f"{name!r} is defined twice")
+            if word == "kernel":
+                module.kernels[name] = self.kernel(name)
+            elif word == "function":
+                module.functions[name] = self.function(name)
+            else:
+                self.place -= 2
+                raise self.error(f"expected kernel or function, found {word!r}")
+        return module
+
+    def parameters(self, scope: _Scope) -> tuple[Value, ...]:
+        found: list[Value] = []
+        self.take("sign", "(")
+        while not self.accept("sign", ")"):
+            if found:
+                self.take("sign", ",")
+            found.append(self.definition(scope))
+        return tuple(found)
+
+    def definition(self, scope: _Scope) -> Value:
+        name = self.take("value")[1:]
+        self.take("sign", ":")
+        return self.define(name, self.type(), scope)
+
+    def define(self, name: str, kind: Type, scope: _Scope) -> Value:
+        if scope.find(name):
+            raise self.error(f"%{name} is defined twice")
+        value = Value(kind, "" if name.isdecimal() else name)
+        scope.maps[-1][name] = value
+        return value
+
+    def kernel(self, name: str) -> Kernel:
+        scope = _Scope()
+        parameters = self.parameters(scope)
+        group = self.integer() if self.accept("name", "group") else 32
+        self.take("sign", "{")
+        memories = self.memories()
+        return Kernel(name, parameters, tuple(memories.values()), self.body(scope, memories), group)
+
+    def function(self, name: str) -> Function:
+        scope = _Scope()
+        parameters = self.parameters(scope)
+        results = self.types() if self.accept("sign", "->") else ()
+        self.take("sign", "{")
+        memories = self.memories()
+        return Function(name, parameters, results, tuple(memories.values()), self.body(scope, memories))
+
+    def types(self) -> tuple[Type, ...]:
+        found = [self.type()]
+        while self.accept("sign", ","):
+            found.append(self.type())
+        return tuple(found)
+
+    def memories(self) -> dict[str, Memory]:
+        found: dict[str, Memory] = {}
+        spaces = {space.value: space for space in Space}
+        while self.next.text in spaces and self.tokens[self.place + 1].kind == "memory":
+            space = spaces[self.take("name")]
+            name = self.take("memory")[1:]
+            if name in found:
+                raise self.error(f"@{name} is defined twice")
+            self.take("sign", ":")
+            element = self.type()
+            length = None
+            if self.accept("sign", "["):
+                length = self.integer()
+                self.take("sign", "]")
+            is_writable = not self.accept("name", "read")
+            found[name] = Memory(name, space, element, length, is_writable)
+        return found
+
+    def body(self, scope: _Scope, memories: dict[str, Memory]) -> Region:
+        region = Region()
+        self.operations(region, scope, memories)
+        return region
+
+    def operations(self, region: Region, scope: _Scope, memories: dict[str, Memory]) -> None:
+        if len(scope.maps) > MAX_DEPTH:
+            raise self.error(f"more than {MAX_DEPTH} regions inside each other")
+        scope.maps.append({})
+        for parameter in region.parameters:
+            scope.maps[-1][self.parameter_names[parameter]] = parameter
+        while not self.accept("sign", "}"):
+            region.operations.append(self.op(scope, memories))
+        scope.maps.pop()
+
+    parameter_names: dict[Value, str]
+
+    def op(self, scope: _Scope, memories: dict[str, Memory]) -> Op:
+        names: list[str] = []
+        while self.next.kind == "value":
+            names.append(self.take("value")[1:])
+            if not self.accept("sign", ","):
+                self.take("sign", "=")
+                break
+        name = self.take("name")
+        if name not in OPERATIONS:
+            self.place -= 1
+            raise self.error(f"{name!r} is no operation")
+        op = Op(name)
+        number = self.accept("number")
+        truth = self.accept("name", "true") or self.accept("name", "false")
+        if memory := self.accept("memory"):
+            if name == "call":
+                op.text = memory[1:]
+            elif memory[1:] in memories:
+                op.memory = memories[memory[1:]]
+            else:
+                self.place -= 1
+                raise self.error(f"{memory} is not declared")
+        op.label = (self.accept("label") or "^")[1:]
+        if self.next.kind == "string":
+            try:
+                op.text = json.loads(self.next.text)
+            except ValueError:
+                raise self.error("a string has JSON's escapes") from None
+            self.place += 1
+        parameters = self.loop_parameters(op, scope) if name == "loop" else ()
+        operands = list(op.operands)
+        while self.next.kind == "value" and not (self.next.begins_line and len(operands) == len(op.operands)):
+            found = scope.find(self.next.text[1:])
+            if not found:
+                raise self.error(f"{self.next.text} is not defined here")
+            operands.append(found)
+            self.place += 1
+            if not self.accept("sign", ","):
+                break
+        op.operands = tuple(operands)
+        if name in _HAS_BOUNDS:
+            word = self.take("name")
+            if word not in [bounds.value for bounds in Bounds]:
+                self.place -= 1
+                raise self.error("expected trap, clamp or proved")
+            op.bounds = Bounds(word)
+        if name == "continue" and self.accept("name", "fuel"):
+            op.fuel = self.integer()
+        kinds = self.types() if self.accept("sign", ":") else ()
+        if len(kinds) != len(names):
+            raise self.error(f"{name}: {len(names)} results and {len(kinds)} types")
+        if name == "const":
+            op.literal = self.literal(number, truth, kinds)
+        op.line = self.integer() if self.accept("sign", "!") else None
+        self.regions(op, parameters, scope, memories)
+        # Results are visible after the operation, not in its own regions.
+        op.results = tuple(self.define(own, kind, scope) for own, kind in zip(names, kinds, strict=True))
+        return op
+
+    def loop_parameters(self, op: Op, scope: _Scope) -> tuple[Value, ...]:
+        parameters: list[Value] = []
+        starts: list[Value] = []
+        self.take("sign", "(")
+        while not self.accept("sign", ")"):
+            if parameters:
+                self.take("sign", ",")
+            name = self.take("value")[1:]
+            if scope.find(name):
+                raise self.error(f"%{name} is defined twice")
+            self.take("sign", ":")
+            parameter = Value(self.type(), "" if name.isdecimal() else name)
+            self.parameter_names[parameter] = name
+            parameters.append(parameter)
+            self.take("sign", "=")
+            start = scope.find(self.take("value")[1:])
+            if not start:
+                self.place -= 1
+                raise self.error(f"{self.next.text} is not defined here")
+            starts.append(start)
+        op.operands = tuple(starts)
+        return tuple(parameters)
+
+    def literal(self, number: str | None, truth: str | None, kinds: tuple[Type, ...]) -> int | float | bool:
+        kind = kinds[0] if kinds else Type.BOOL
+        if kind is Type.BOOL and truth:
+            return truth == "true"
+        if number and kind in FLOATS:
+            if number.startswith("nan:"):
+                form, size = ("<f", 4) if kind is Type.F32 else ("<d", 8)
+                bits = int(number[4:], 16)
+                if bits.bit_length() <= 8 * size and math.isnan(
+                    found := struct.unpack(form, bits.to_bytes(size, "little"))[0]
+                ):
+                    return float(found)
+            elif "x" in number or "inf" in number:
+                try:
+                    return float.fromhex(number)
+                except OverflowError:
+                    pass
+        elif number and kind.is_integer and re.fullmatch(r"-?\d{1,20}", number):
+            return int(number)
+        raise self.error(f"const: {number or truth or 'nothing'} is no literal of {_types(kinds) or 'no type'}")
+
+    def regions(self, op: Op, parameters: tuple[Value, ...], scope: _Scope, memories: dict[str, Memory]) -> None:
+        found: list[Region] = []
+        cases: list[int] = []
+        if op.name == "switch":
+            while self.accept("name", "case"):
+                cases.append(self.integer())
+                self.take("sign", "{")
+                found.append(self.body(scope, memories))
+            self.take("name", "default")
+        if op.name in ("if", "switch", "block", "loop"):
+            self.take("sign", "{")
+            region = Region(parameters=parameters)
+            self.operations(region, scope, memories)
+            found.append(region)
+        if op.name == "if":
+            self.take("name", "else")
+            self.take("sign", "{")
+            found.append(self.body(scope, memories))
+        op.regions, op.cases = tuple(found), tuple(cases)
+
+
+def read(source: str) -> Module:
+    """The module that `source` describes; it is parsed, not verified.
+
+    Raises `SourceError` with line and column.
+    """
+    reader = _Reader(source)
+    reader.parameter_names = {}
+    return reader.module()

@@ -1,0 +1,329 @@
+"""The rules of the IR, checked: an error names the operation and the rule.
+
+=================  ==========================================================================================
+rule               what it demands
+=================  ==========================================================================================
+type               operands and results fit the signature in the table of operations
+dominance          a value is defined before its use, in the same region or one outside
+terminator         a region ends with one terminator, and with one that its operation knows
+label              a ``break`` or ``continue`` names a ``block`` or ``loop`` around it, and fits its values
+memory             an access names a declared object, writes none that is read only, atomics are of four or eight bytes
+uniformity         a ``barrier`` is reached by all lanes of a group or by none
+fuel               each way round a loop burns fuel
+recursion          no function calls itself, directly or through others
+=================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import IrError
+from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value, calls, walk
+from .operations import OPERATIONS, TERMINATORS
+from .signatures import result_type
+from .text import MAX_DEPTH
+from .types import INDEXES, Type
+from .uniformity import check_barriers
+
+MAX_GROUP = 1024
+"""Lanes of a group, at most."""
+MAX_WORKGROUP_BYTES = 32 << 10
+"""Workgroup memory of a kernel, at most; no GPU of the last decade has less than half of it."""
+MAX_PRIVATE_BYTES = 64 << 10
+"""Private memory of a lane, at most."""
+
+_ATOMIC_TYPES = (Type.I32, Type.U32, Type.I64, Type.U64)
+
+
+def verify(module: Module) -> Module:
+    """Return `module` where it keeps every rule; raises `IrError` with the first one that it breaks."""
+    for function in module.functions.values():
+        _Verifier(module, function).run()
+    graph = {name: calls(function.body) for name, function in module.functions.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise IrError(f"recursion: {' -> '.join(error.args[1])}; functions do not call themselves") from None
+    for kernel in module.kernels.values():
+        _Verifier(module, kernel).run()
+        _check_callees(module, kernel)
+    for kernel in module.kernels.values():
+        check_barriers(module, kernel)
+    return module
+
+
+def _check_callees(module: Module, kernel: Kernel) -> None:
+    declared = set(kernel.memories)
+    todo, seen = list(calls(kernel.body)), set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        function = module.functions[name]
+        for memory in function.memories:
+            if memory not in declared:
+                raise IrError(
+                    f"kernel {kernel.name}: memory: calls {name}, which uses @{memory.name}, not declared so here"
+                )
+        todo.extend(calls(function.body))
+
+
+@dataclass
+class _Label:
+    op: Op
+    results: tuple[Type, ...]
+    parameters: tuple[Type, ...] | None
+
+
+class _Verifier:
+    def __init__(self, module: Module, unit: Function | Kernel) -> None:
+        self.module, self.unit = module, unit
+        self.memories: set[Memory] = set(unit.memories)
+        self.visible: set[Value] = set(unit.parameters)
+        self.defined: set[Value] = set(unit.parameters)
+        self.labels: list[_Label] = []
+
+    def fail(self, op: Op | None, rule: str, text: str) -> IrError:
+        kind = "kernel" if isinstance(self.unit, Kernel) else "function"
+        place = f" {op.name}{f' (line {op.line})' if op.line else ''}:" if op else ""
+        return IrError(f"{kind} {self.unit.name}:{place} {rule}: {text}")
+
+    def run(self) -> None:
+        self.check_declarations()
+        self.region(self.unit.body, None, None, 1)
+
+    def check_declarations(self) -> None:
+        names = [memory.name for memory in self.unit.memories]
+        if len(set(names)) != len(names):
+            raise self.fail(None, "memory", "two objects have one name")
+        if len(self.defined) != len(self.unit.parameters):
+            raise self.fail(None, "dominance", "two parameters are one value")
+        sums = {Space.WORKGROUP: 0, Space.PRIVATE: 0}
+        for memory in self.unit.memories:
+            if memory.space is Space.BUFFER:
+                if memory.length is not None:
+                    raise self.fail(None, "memory", f"buffer @{memory.name} has the length of what is bound")
+                continue
+            if memory.length is None or not 0 < memory.length <= 1 << 20:
+                raise self.fail(None, "memory", f"@{memory.name} needs a length of 1 to {1 << 20}")
+            sums[memory.space] += memory.length * memory.element.bytes
+        for space, most in ((Space.WORKGROUP, MAX_WORKGROUP_BYTES), (Space.PRIVATE, MAX_PRIVATE_BYTES)):
+            if sums[space] > most:
+                raise self.fail(None, "memory", f"{sums[space]} bytes of {space.value} memory, more than {most}")
+        if isinstance(self.unit, Kernel) and not 1 <= self.unit.group <= MAX_GROUP:
+            raise self.fail(None, "type", f"a group has 1 to {MAX_GROUP} lanes, not {self.unit.group}")
+
+    def region(self, region: Region, owner: Op | None, yields: Sequence[Type] | None, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self.fail(owner, "terminator", f"more than {MAX_DEPTH} regions inside each other")
+        if not region.operations or region.operations[-1].name not in TERMINATORS:
+            raise self.fail(owner, "terminator", "a region ends without one")
+        inside: list[Value] = []
+        for value in region.parameters:
+            self.define(value, owner, inside)
+        for place, op in enumerate(region.operations):
+            if op.name not in OPERATIONS:
+                raise self.fail(op, "type", "no such operation")
+            if op.name in TERMINATORS and place != len(region.operations) - 1:
+                raise self.fail(op, "terminator", "operations follow it")
+            for operand in op.operands:
+                if operand not in self.visible:
+                    raise self.fail(op, "dominance", f"%{operand.name or '?'} is not defined before it, or not here")
+            self.op(op, yields, depth)
+            for value in op.results:
+                self.define(value, op, inside)
+        self.visible.difference_update(inside)
+
+    def define(self, value: Value, op: Op | None, inside: list[Value]) -> None:
+        if value in self.defined:
+            raise self.fail(op, "dominance", f"%{value.name or '?'} is defined twice")
+        self.defined.add(value)
+        self.visible.add(value)
+        inside.append(value)
+
+    def op(self, op: Op, yields: Sequence[Type] | None, depth: int) -> None:
+        check = getattr(self, f"check_{op.name}", None)
+        if op.name not in ("if", "switch", "block", "loop") and op.regions:
+            raise self.fail(op, "type", "has no regions")
+        if check:
+            check(op, depth)
+        elif op.name == "yield":
+            if yields is None:
+                raise self.fail(op, "terminator", "nothing here takes what it yields")
+            self.fit(op, op.operands, yields)
+        elif op.memory is not None or op.name in ("load", "store", "length") or op.name.startswith("atomic_"):
+            self.access(op)
+        else:
+            self.row(op, op.results[0].type if op.results else None)
+
+    def row(self, op: Op, stated: Type | None) -> None:
+        try:
+            kind = result_type(op.name, [value.type for value in op.operands], stated)
+        except IrError as error:
+            raise self.fail(op, "type", str(error).partition(": ")[2]) from None
+        given = tuple(value.type for value in op.results)
+        if given != ((kind,) if kind else ()):
+            raise self.fail(op, "type", f"gives {kind!r}, not {given!r}")
+
+    def fit(self, op: Op, values: Sequence[Value], kinds: Sequence[Type]) -> None:
+        if tuple(value.type for value in values) != tuple(kinds):
+            raise self.fail(op, "type", f"{[value.type for value in values]!r} where {list(kinds)!r} is wanted")
+
+    def check_const(self, op: Op, depth: int) -> None:
+        del depth
+        if len(op.results) != 1 or op.literal is None:
+            raise self.fail(op, "type", "needs a literal and one result")
+        kind = op.result.type
+        if kind.is_integer and (
+            not isinstance(op.literal, int)
+            or isinstance(op.literal, bool)
+            or not kind.least <= op.literal <= kind.greatest
+        ):
+            raise self.fail(op, "type", f"{op.literal} is no {kind!r}")
+        if kind is Type.BOOL and not isinstance(op.literal, bool):
+            raise self.fail(op, "type", f"{op.literal} is no bool")
+
+    def access(self, op: Op) -> None:
+        memory = op.memory
+        if memory is None or memory not in self.memories:
+            raise self.fail(op, "memory", "names no object that is declared here")
+        if op.name == "length":
+            self.row(op, Type.U32)
+            return
+        if not isinstance(op.bounds, Bounds):
+            raise self.fail(op, "memory", "needs trap, clamp or proved")
+        if op.name != "load" and not memory.is_writable:
+            raise self.fail(op, "memory", f"@{memory.name} is read only")
+        if not op.operands or op.operands[0].type not in INDEXES:
+            raise self.fail(op, "type", "an index is i32, u32, i64 or u64")
+        moved = (
+            op.results[0].type
+            if op.name == "load" and op.results
+            else op.operands[1].type
+            if len(op.operands) > 1
+            else None
+        )
+        if op.name.startswith("atomic_"):
+            if memory.element not in _ATOMIC_TYPES or memory.space is Space.PRIVATE:
+                raise self.fail(op, "memory", "atomics are of i32, u32, i64, u64 in buffers and workgroup memory")
+            self.fit(op, op.operands[1:], [memory.element] * (2 if op.name == "atomic_cas" else 1))
+            self.fit(op, op.results, [memory.element])
+            return
+        if len(op.operands) != (1 if op.name == "load" else 2) or len(op.results) != (op.name == "load"):
+            raise self.fail(op, "type", "has one index and one value")
+        if moved is not memory.element and not (memory.element is Type.U8 and moved is not Type.BOOL):
+            raise self.fail(op, "type", f"moves {moved!r} where @{memory.name} holds {memory.element!r}")
+
+    def check_if(self, op: Op, depth: int) -> None:
+        if len(op.regions) != 2 or [value.type for value in op.operands] != [Type.BOOL]:
+            raise self.fail(op, "type", "takes one bool and two regions")
+        self.branches(op, depth)
+
+    def check_switch(self, op: Op, depth: int) -> None:
+        if len(op.operands) != 1 or op.operands[0].type not in OPERATIONS["switch"].over:
+            raise self.fail(op, "type", "takes one i32, u32, i64 or u64")
+        kind = op.operands[0].type
+        if len(op.regions) != len(op.cases) + 1 or len(set(op.cases)) != len(op.cases):
+            raise self.fail(op, "type", "needs a region for each case, which differ, and one for the default")
+        if any(not kind.least <= case <= kind.greatest for case in op.cases):
+            raise self.fail(op, "type", f"a case is no {kind!r}")
+        self.branches(op, depth)
+
+    def branches(self, op: Op, depth: int) -> None:
+        kinds = [value.type for value in op.results]
+        for region in op.regions:
+            if region.parameters:
+                raise self.fail(op, "type", "regions of a branch have no parameters")
+            self.region(region, op, kinds, depth + 1)
+
+    def check_block(self, op: Op, depth: int) -> None:
+        if op.operands or len(op.regions) != 1 or op.regions[0].parameters:
+            raise self.fail(op, "type", "takes one region and no operands")
+        self.labelled(op, None, depth)
+
+    def check_loop(self, op: Op, depth: int) -> None:
+        if len(op.regions) != 1:
+            raise self.fail(op, "type", "takes one region")
+        kinds = tuple(value.type for value in op.regions[0].parameters)
+        self.fit(op, op.operands, kinds)
+        self.labelled(op, kinds, depth)
+
+    def labelled(self, op: Op, parameters: tuple[Type, ...] | None, depth: int) -> None:
+        if not op.label or any(label.op.label == op.label for label in self.labels):
+            raise self.fail(op, "label", f"^{op.label} is missing or stands for something around it")
+        results = tuple(value.type for value in op.results)
+        self.labels.append(_Label(op, results, parameters))
+        # A block falls out of its end with its results; a loop says how it ends.
+        self.region(op.regions[0], op, results if parameters is None else None, depth + 1)
+        self.labels.pop()
+
+    def target(self, op: Op) -> _Label:
+        found = next((label for label in self.labels if label.op.label == op.label), None)
+        if not found:
+            raise self.fail(op, "label", f"^{op.label} is around nothing here")
+        return found
+
+    def check_break(self, op: Op, depth: int) -> None:
+        del depth
+        self.fit(op, op.operands, self.target(op).results)
+
+    def check_continue(self, op: Op, depth: int) -> None:
+        del depth
+        parameters = self.target(op).parameters
+        if parameters is None:
+            raise self.fail(op, "label", f"^{op.label} is a block, not a loop")
+        self.fit(op, op.operands, parameters)
+        if not 1 <= op.fuel < 1 << 31:
+            raise self.fail(op, "fuel", "each way round a loop burns at least 1")
+
+    def check_return(self, op: Op, depth: int) -> None:
+        del depth
+        self.fit(op, op.operands, self.unit.results if isinstance(self.unit, Function) else ())
+
+    def check_call(self, op: Op, depth: int) -> None:
+        del depth
+        function = self.module.functions.get(op.text)
+        if not function:
+            raise self.fail(op, "type", f"there is no function {op.text}")
+        self.fit(op, op.operands, [value.type for value in function.parameters])
+        self.fit(op, op.results, function.results)
+
+    def check_trap(self, op: Op, depth: int) -> None:
+        del depth
+        if op.operands or op.results:
+            raise self.fail(op, "type", "has neither operands nor results")
+
+    def check_barrier(self, op: Op, depth: int) -> None:
+        del depth
+        if op.operands or op.results:
+            raise self.fail(op, "type", "has neither operands nor results")
+        if isinstance(self.unit, Function):
+            raise self.fail(op, "uniformity", "barriers stand in kernels, not in functions")
+
+    def check_print(self, op: Op, depth: int) -> None:
+        del depth
+        if op.results:
+            raise self.fail(op, "type", "has no results")
+
+    def check_host_call(self, op: Op, depth: int) -> None:
+        del depth
+        if not op.text:
+            raise self.fail(op, "type", "needs the name of the host's function")
+
+
+def uses(module: Module, kernel: Kernel, *names: str) -> bool:
+    """Whether a kernel, or a function that it calls, has one of these operations."""
+    todo, seen = [kernel.body], set[str]()
+    while todo:
+        body = todo.pop()
+        for op in walk(body):
+            if op.name in names:
+                return True
+            if op.name == "call" and op.text not in seen:
+                seen.add(op.text)
+                todo.append(module.functions[op.text].body)
+    return False
