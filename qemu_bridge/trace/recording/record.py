@@ -30,6 +30,8 @@ from .recorder import Recorder
 
 PROGRESS_S = 1.0
 """Seconds between two calls of a progress callback."""
+PROCESSES_S = 1.0
+"""Seconds between two looks at which of the recorded processes are left."""
 
 
 class Machine(Kernel, Guest, Protocol):
@@ -89,7 +91,9 @@ def record_trace(
     recorder = Recorder(control, output, about, until_address=until)
     try:
         _arm(machine, control, recorder, lambda: _open(machine, window, options.pids), output)
-        end = _drain_and_close(machine, recorder, _Limits(options, progress, stop or threading.Event()))
+        end = _drain_and_close(
+            machine, recorder, _Limits(machine, window, options, progress, stop or threading.Event())
+        )
         done = recorder.finish()
         return RecordResult(str(output), end or _end_of(recorder), done, control.error)
     finally:
@@ -110,10 +114,19 @@ def drain(recorder: Recorder, stop: StopSignal) -> RecordEnd:
 class _Limits:
     """When a recording is to end, and the progress callback."""
 
-    def __init__(self, options: RecordOptions, progress: Callable[[Progress], None] | None, stop: StopSignal) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        window: ArmOptions,
+        options: RecordOptions,
+        progress: Callable[[Progress], None] | None,
+        stop: StopSignal,
+    ) -> None:
+        self._kernel, self._roots = kernel, set(window.roots) if options.pids else set()
         self._options, self._progress, self._stop = options, progress, stop
-        self._shown = time.monotonic()
+        self._shown = self._looked = time.monotonic()
         self._opened = None if options.waits_for_start else self._shown
+        self._missed = 0
 
     def reached(self, recorder: Recorder, taken: int) -> RecordEnd | None:
         """The limit that is reached, after a step that took `taken` chunks; None: continue."""
@@ -129,10 +142,24 @@ class _Limits:
             return RecordEnd.TIME
         if instructions is not None and recorder.progress.instructions >= instructions:
             return RecordEnd.INSTRUCTIONS
+        if self._roots and now - self._looked >= PROCESSES_S:
+            # The plugin hears when a root is freed, which an idle vCPU that still has it puts off for as long as it is idle.
+            self._looked = now
+            self._missed = 0 if self._may_run() else self._missed + 1
+            if self._missed == 2:  # a list that changes while it is read may lack a row once
+                return RecordEnd.PROCESSES_ENDED
         if self._progress is not None and now - self._shown >= PROGRESS_S:
             self._shown = now
             self._progress(recorder.progress)
         return None
+
+    def _may_run(self) -> bool:
+        """Whether one of the recorded processes is left, or none can be said to have ended."""
+        try:
+            processes = self._kernel.ps()
+        except GlassBoxError:
+            return True
+        return not processes.is_complete or any(process.page_table in self._roots for process in processes)
 
 
 def _shared_file(machine: Machine) -> Path:

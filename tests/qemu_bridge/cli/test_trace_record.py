@@ -291,18 +291,34 @@ def spinning(machine):
     """Two processes that spin, and no other program's code is where theirs is: their numbers."""
     install(machine, make_elf(SPIN), "/tmp/spin")
     machine.exec("for n in 1 2; do setsid /tmp/spin </dev/null >/dev/null 2>&1 & done")
-    yield [int(pid) for pid in machine.exec("pidof spin").split()]
+    wait_until(lambda: len(spinning_now(machine)) == 2)
+    yield spinning_now(machine)
     machine.exec("killall -9 spin sleep 2>/dev/null; rm /tmp/spin; true")
+    # A killed process is there until it runs once more.
+    wait_until(lambda: not spinning_now(machine))
+
+
+def spinning_now(machine):
+    return [process.pid for process in machine.client.ps() if process.name == "spin"]
+
+
+STRANGERS = 64
+"""Processes of a guest with little memory at one time: more, and it ends the shell that we talk to."""
 
 
 def run_strangers_until_one_has(machine, root):
     """Start processes until one of them has the page-table root of a process that has ended."""
+    started = 0
 
     def is_used_again():
+        nonlocal started
+        if started % STRANGERS == 0:
+            machine.exec("killall sleep 2>/dev/null; true")
+        started += 8
         machine.exec("for n in 1 2 3 4 5 6 7 8; do setsid sleep 300 </dev/null >/dev/null 2>&1 & done")
         return root in {process.page_table for process in machine.client.ps()}
 
-    wait_until(is_used_again)
+    wait_until(is_used_again, 120.0)
 
 
 def test_a_page_table_that_is_used_again_records_no_stranger(machine, spinning, tmp_path):
