@@ -1,1 +1,10 @@
-"""A compute floor: kernels of one small typed IR, run on CPU lanes or on any GPU, with the same bits."""
+"""A compute floor: kernels of one small typed IR, run on CPU lanes or on any GPU, with the same bits.
+
+>>> import pixel_cpu as px
+>>> kernel = px.load("saxpy.gpk").kernel()
+>>> kernel.launch(n, a=2.0, x=x, y=y, device="cpu")
+"""
+
+from .runtime import Device, Kernel, Program, devices, load, loads
+
+__all__ = ["Device", "Kernel", "Program", "devices", "load", "loads"]

@@ -16,7 +16,9 @@ They belong to the tree in `qemu_bridge.errors`::
 
 from __future__ import annotations
 
-from qemu_bridge.errors import GlassBoxError, HostError, UsageError
+from qemu_bridge.errors import GlassBoxError as GlassBoxError
+from qemu_bridge.errors import HostError
+from qemu_bridge.errors import UsageError as UsageError
 
 
 class SourceError(UsageError):

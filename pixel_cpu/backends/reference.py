@@ -405,3 +405,13 @@ def _scatter(array: Lanes, place: Lanes, values: Lanes, width: int) -> None:
 
 def _show(value: Any) -> str:  # noqa: ANN401  # a NumPy scalar of any type
     return repr(value.item()) if isinstance(value, np.generic) else str(value)
+
+
+def compile_kernel(module: Module, kernel: str) -> Executor:
+    """Make a kernel of a verified module ready."""
+    return Executor(module, kernel)
+
+
+def describe() -> str:
+    """What stands behind this back end on this host."""
+    return f"NumPy {np.__version__}: all lanes in step; the definition, slow"

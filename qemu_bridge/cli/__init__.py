@@ -35,6 +35,7 @@ _MODULES = {
     "call": ("call",),
     "picture": ("snap", "view", "record-video", "run"),
     "trace": ("trace",),
+    "gpu": ("gpu",),
     "guest_images": ("image",),
     "setup": ("doctor", "completion"),
 }
@@ -46,6 +47,7 @@ _GROUPS = {
     "moments": ("capture", "compare"),
     "pictures": ("view", "snap", "record-video"),
     "execution": ("trace",),
+    "kernels": ("gpu",),
     "setting up": ("image", "doctor", "completion", "call"),
 }
 """The verbs as the help groups them."""

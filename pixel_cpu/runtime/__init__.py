@@ -1,0 +1,6 @@
+"""Running kernels: devices in processes of their own, shared buffers with a ledger, launches with limits."""
+
+from .device import Device, DeviceInfo, Ledger, devices
+from .program import Kernel, Program, load, loads
+
+__all__ = ["Device", "DeviceInfo", "Kernel", "Ledger", "Program", "devices", "load", "loads"]

@@ -1,0 +1,24 @@
+"""The back ends by the name of their device, loaded when the first kernel asks for one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from ..backends.launch import Executable
+from ..errors import DeviceError
+from ..ir.model import Module
+
+MODULES = {
+    "reference": "pixel_cpu.backends.reference",
+}
+"""Module of each back end; its ``compile_kernel(module, kernel, **options)`` gives an `Executable`."""
+
+
+def compile_kernel(backend: str, module: Module, kernel: str, **options: Any) -> Executable:  # noqa: ANN401  # of the back end
+    """Make a kernel of a verified module ready on a back end; `DeviceError` where that has no such operation or is missing."""
+    if backend not in MODULES:
+        raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
+    make: Callable[..., Executable] = importlib.import_module(MODULES[backend]).compile_kernel
+    return make(module, kernel, **options)

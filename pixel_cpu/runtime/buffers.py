@@ -1,0 +1,105 @@
+"""Shared memory for arrays: both a program and a device's worker map it, so that nothing is copied."""
+
+from __future__ import annotations
+
+import bisect
+import mmap
+import os
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import LimitError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass
+class Ledger:
+    """Memory that a device's buffers hold, exact to the byte."""
+
+    limit_bytes: int
+    buffers: int = 0
+    bytes: int = 0
+    peak_bytes: int = 0
+
+    def take(self, size: int) -> None:
+        """Count a buffer; `LimitError` where it is one too many bytes."""
+        if self.bytes + size > self.limit_bytes:
+            raise LimitError(
+                f"{size} bytes do not fit: buffers hold {self.bytes} of {self.limit_bytes} bytes; free some or raise the device's memory"
+            )
+        self.buffers += 1
+        self.bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    def give_back(self, size: int) -> None:
+        """A buffer is gone."""
+        self.buffers -= 1
+        self.bytes -= size
+
+
+@dataclass
+class SharedBuffer:
+    """A mapping of anonymous shared memory; `descriptor` is what a worker maps it from."""
+
+    number: int
+    size: int
+    descriptor: int
+    address: int
+    memory: mmap.mmap = field(repr=False)
+
+
+class BufferPool:
+    """The shared buffers of a device. An array that lies in one of them is found again by its address."""
+
+    def __init__(self, ledger: Ledger, forget: Callable[[int], None]) -> None:
+        self._ledger, self._forget = ledger, forget
+        self._starts: list[int] = []
+        self._by_start: dict[int, SharedBuffer] = {}
+        self._numbers = 0
+
+    def new(self, dtype: np.dtype[Any], count: int) -> Array:
+        """A zeroed array in shared memory; it goes when nothing refers to it any more."""
+        size = max(count * dtype.itemsize, 1)
+        self._ledger.take(size)
+        try:
+            descriptor = os.memfd_create("pixel_cpu", os.MFD_CLOEXEC)
+            try:
+                os.ftruncate(descriptor, size)
+                memory = mmap.mmap(descriptor, size)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except BaseException:
+            self._ledger.give_back(size)
+            raise
+        address = int(np.frombuffer(memory, np.uint8).__array_interface__["data"][0])
+        self._numbers += 1
+        buffer = SharedBuffer(self._numbers, size, descriptor, address, memory)
+        bisect.insort(self._starts, address)
+        self._by_start[address] = buffer
+        found = np.frombuffer(memory, dtype, count) if count else np.empty(0, dtype)
+        # Every view of the array refers to it, so this runs when the last one is gone.
+        weakref.finalize(found, self._drop, address)
+        return found
+
+    def find(self, array: Array) -> tuple[SharedBuffer, int] | None:
+        """The buffer that an array lies in, and its first byte there; None for memory from elsewhere."""
+        address = int(array.__array_interface__["data"][0])
+        place = bisect.bisect_right(self._starts, address) - 1
+        if place < 0:
+            return None
+        buffer = self._by_start[self._starts[place]]
+        offset = address - buffer.address
+        return (buffer, offset) if offset + array.nbytes <= buffer.size else None
+
+    def _drop(self, address: int) -> None:
+        buffer = self._by_start.pop(address)
+        self._starts.remove(address)
+        os.close(buffer.descriptor)
+        self._ledger.give_back(buffer.size)
+        self._forget(buffer.number)

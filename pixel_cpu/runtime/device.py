@@ -1,0 +1,300 @@
+"""Devices: what runs kernels, in a process of its own that a limit can end, or in this one.
+
+>>> with Device("cpu") as device:
+...     x = device.zeros(1 << 20, "f4")
+...     kernel.launch(1 << 20, device=device, a=2.0, x=x, y=y)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from .. import errors
+from ..backends.launch import Executable, Launch, Outcome
+from ..errors import DeviceError, LaunchError, LimitError
+from ..ir.model import Module
+from ..ir.text import write
+from ..passes.bounds import prove_bounds
+from .backends import MODULES, compile_kernel
+from .buffers import Array, BufferPool, Ledger
+from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
+
+__all__ = ["Device", "DeviceInfo", "Ledger", "devices"]
+
+DEFAULT_MEMORY_BYTES = 4 << 30
+"""What the buffers of a device may hold together, unless it is opened with another limit."""
+DEFAULT_SECONDS = 60.0
+"""What a launch may take, unless it is given another limit."""
+START_SECONDS = 30.0
+"""What the start of a worker, or making a kernel ready, may take on a busy host."""
+
+
+class Device:
+    """Runs kernels on one back end: ``cpu``, ``wgpu`` or ``reference``.
+
+    With `isolated`, the default, kernels run in a worker process: a crash, an endless loop or an allocation that is too large ends
+    that launch with an error, and the next launch gets a new worker. Arrays from `zeros` and `array` are shared with it; others are
+    copied there and back. Without it kernels run in this process: nothing is copied, `host_functions` work, and a launch cannot be
+    ended by time, only by its fuel.
+
+    `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use.
+    """
+
+    def __init__(
+        self,
+        backend: str = "cpu",
+        *,
+        isolated: bool = True,
+        memory: int = DEFAULT_MEMORY_BYTES,
+        cpus: tuple[int, ...] = (),
+        **options: str | int | bool,
+    ) -> None:
+        if backend not in MODULES:
+            raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
+        self.backend, self.is_isolated = backend, isolated
+        self.ledger = Ledger(memory)
+        self._options = options
+        self._cpus = cpus
+        self._worker: _WorkerProcess | None = None
+        self._pool = BufferPool(self.ledger, self._forget)
+        # By module, then by kernel and group: what is proved in bounds holds for launches of one size of group.
+        self._proved: weakref.WeakKeyDictionary[Module, dict[tuple[str, int], _Proved]] = weakref.WeakKeyDictionary()
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker. Arrays stay; the next launch starts a worker again."""
+        if self._worker:
+            self._worker.end()
+            self._worker = None
+
+    def zeros(self, count: int, dtype: np.typing.DTypeLike) -> Array:
+        """A zeroed one-dimensional array of `count` elements that the device sees in place; `LimitError` where memory is used up."""
+        return self._pool.new(np.dtype(dtype), count)
+
+    def array(self, values: np.typing.ArrayLike) -> Array:
+        """A copy of `values` that the device sees in place, one-dimensional."""
+        given = np.asarray(values).ravel()
+        found = self.zeros(len(given), given.dtype)
+        found[:] = given
+        return found
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process number of the worker; None where there is none now."""
+        return self._worker.process.pid if self._worker else None
+
+    def prepare(self, module: Module, kernel: str, group: int) -> None:
+        """Make a kernel of a verified module ready for launches of groups of `group` lanes: compile it, or load it from a cache."""
+        if not self.is_isolated:
+            self._executable(module, kernel, group)
+        else:
+            self._ready(self._running_worker(), module, kernel, group)
+
+    def run(self, module: Module, kernel: str, launch: Launch, seconds: float = DEFAULT_SECONDS) -> Outcome:
+        """Run a launch that `launch.check` accepted; buffers are changed in place.
+
+        Raises `LimitError` when it takes more than `seconds` (buffers then hold anything), `DeviceError` when its process crashed.
+        """
+        if not self.is_isolated:
+            began = time.perf_counter()
+            outcome = self._executable(module, kernel, launch.group).run(launch)
+            outcome.seconds = time.perf_counter() - began
+            return outcome
+        if launch.host_functions:
+            raise LaunchError("host functions run in this process: open the device with isolated=False")
+        return self._run_isolated(module, kernel, launch, seconds)
+
+    def _prove(self, module: Module, kernel: str, group: int) -> _Proved:
+        kernels = self._proved.setdefault(module, {})
+        if (kernel, group) not in kernels:
+            kernels[kernel, group] = _Proved(prove_bounds(module, kernel, group=group)[0])
+        return kernels[kernel, group]
+
+    def _executable(self, module: Module, kernel: str, group: int) -> Executable:
+        proved = self._prove(module, kernel, group)
+        if proved.executable is None:
+            proved.executable = compile_kernel(self.backend, proved.module, kernel, **self._options)
+        return proved.executable
+
+    def _run_isolated(self, module: Module, kernel: str, launch: Launch, seconds: float) -> Outcome:
+        worker = self._running_worker()
+        number = self._ready(worker, module, kernel, launch.group)
+        staged: list[tuple[Array, Array]] = []
+        operands: dict[str, Operand] = {}
+        for name, given in launch.buffers.items():
+            place = self._pool.find(given)
+            if place is None:
+                copy = self.array(given)
+                staged.append((given, copy))
+                place = self._pool.find(copy)
+            assert place is not None
+            buffer, offset = place
+            worker.map(buffer.number, buffer.size, buffer.descriptor)
+            operands[name] = Operand(buffer.number, offset, given.dtype.str, len(given))
+        request = RunKernel(
+            number, launch.lanes, launch.group, dict(launch.scalars), operands, launch.fuel, launch.printed_lines
+        )
+        began = time.perf_counter()
+        reply = self._ask(worker, request, seconds, f"kernel {kernel}")
+        outcome = msgspec.msgpack.decode(reply.outcome, type=Outcome)
+        outcome.seconds = time.perf_counter() - began
+        for given, copy in staged:
+            if given.flags.writeable:
+                given[:] = copy
+        return outcome
+
+    def _running_worker(self) -> _WorkerProcess:
+        if self._worker is None or self._worker.process.poll() is not None:
+            self.close()
+            self._worker = _WorkerProcess(self.ledger.limit_bytes, self._cpus)
+        return self._worker
+
+    def _ready(self, worker: _WorkerProcess, module: Module, kernel: str, group: int) -> int:
+        text = self._prove(module, kernel, group).text
+        key = (text, kernel)
+        if key not in worker.kernels:
+            number = len(worker.kernels) + 1
+            request = CompileKernel(number, self.backend, text, kernel, dict(self._options))
+            self._ask(worker, request, START_SECONDS, f"compiling {kernel}")
+            worker.kernels[key] = number
+        return worker.kernels[key]
+
+    def _ask(self, worker: _WorkerProcess, request: Request, seconds: float, what: str) -> Any:  # noqa: ANN401  # Done
+        try:
+            reply = worker.ask(request, seconds)
+        except TimeoutError:
+            self.close()
+            raise LimitError(f"{what}: not done within {seconds:g} s, and ended; give it more with seconds=") from None
+        except (OSError, EOFError):
+            status = worker.process.wait()
+            self.close()
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            raise DeviceError(f"{what}: the device's process died ({how}); the next launch gets a new one") from None
+        except (
+            BaseException
+        ):  # Ctrl-C: the worker is in the middle of something, and its next reply would be the old one
+            self.close()
+            raise
+        if isinstance(reply, Failed):
+            kind = getattr(errors, reply.kind, DeviceError)
+            raise (kind if issubclass(kind, errors.GlassBoxError) else DeviceError)(reply.message)
+        return reply
+
+    def _forget(self, number: int) -> None:
+        if self._worker:
+            self._worker.unmap(number)
+
+
+class _Proved:
+    """A module with one kernel, whose accesses are marked where they are proved in bounds."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.executable: Executable | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """Its text, which a worker reads."""
+        return write(self.module)
+
+
+class _WorkerProcess:
+    """A worker that runs, and what it knows: mapped buffers and kernels by number."""
+
+    def __init__(self, memory_bytes: int, cpus: tuple[int, ...]) -> None:
+        ours, theirs = socket.socketpair()
+        words = [str(theirs.fileno()), str(os.getpid()), str(2 * memory_bytes), ",".join(map(str, cpus))]
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pixel_cpu.runtime.worker", *words],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # A terminal's Ctrl-C is its parent's to handle.
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+        self.channel = Channel(ours)
+        self.kernels: dict[tuple[str, str], int] = {}
+        self._mapped: set[int] = set()
+        self._forgotten: list[int] = []
+
+    def ask(self, request: Request, seconds: float) -> Reply:
+        """Send a request and wait for its reply; `TimeoutError`, or `EOFError` and `OSError` when the worker died."""
+        self.channel.send(request)
+        ready = select.poll()
+        ready.register(self.channel.connection, select.POLLIN)
+        if not ready.poll(max(seconds, 0.0) * 1000):
+            raise TimeoutError
+        return self.channel.receive_reply()
+
+    def map(self, number: int, size: int, descriptor: int) -> None:
+        """Have the worker map a buffer, unless it has."""
+        # A buffer may be collected while a request is under way: what it leaves is said here, between requests.
+        while self._forgotten:
+            gone = self._forgotten.pop()
+            if gone in self._mapped:
+                self._mapped.discard(gone)
+                self.channel.send(UnmapBuffer(gone))
+                self.channel.receive_reply()
+        if number not in self._mapped:
+            self.channel.send(MapBuffer(number, size), descriptor)
+            self.channel.receive_reply()
+            self._mapped.add(number)
+
+    def unmap(self, number: int) -> None:
+        """Note that a buffer is gone."""
+        self._forgotten.append(number)
+
+    def end(self) -> None:
+        """End the process and wait for it."""
+        with contextlib.suppress(OSError):
+            self.channel.connection.close()
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A back end on this host. `reason` says why it cannot be used; empty when it can."""
+
+    name: str
+    description: str
+    reason: str = ""
+    limits: Mapping[str, int] | None = None
+
+
+def devices() -> tuple[DeviceInfo, ...]:
+    """Every back end, with what stands behind it on this host."""
+    import importlib
+
+    found = []
+    for name, path in MODULES.items():
+        try:
+            found.append(DeviceInfo(name, importlib.import_module(path).describe()))
+        except (ImportError, errors.GlassBoxError) as error:
+            found.append(DeviceInfo(name, "", str(error)))
+    return tuple(found)

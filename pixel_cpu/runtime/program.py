@@ -1,0 +1,132 @@
+"""Programs of kernels: loaded from a file, launched on arrays.
+
+>>> kernel = load("saxpy.gpk").kernel()
+>>> kernel.launch(n, a=2.0, x=x, y=y, device="cpu")
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..backends.launch import DEFAULT_FUEL, HostFunction, Launch, Outcome, check
+from ..errors import LaunchError, SourceError, UsageError
+from ..ir import model
+from ..ir.text import read
+from ..ir.verifier import verify
+from .device import DEFAULT_SECONDS, Device
+
+MAX_SOURCE_BYTES = 16 << 20
+"""A longer program is refused before it is read."""
+
+_shared: dict[str, Device] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_device(name: str) -> Device:
+    """The device of this process that launches by name use; it is opened once, and closed at exit."""
+    with _shared_lock:
+        if name not in _shared:
+            _shared[name] = Device(name)
+            atexit.register(_shared[name].close)
+        return _shared[name]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that can be launched."""
+
+    module: model.Module
+    name: str
+
+    @property
+    def definition(self) -> model.Kernel:
+        """Its parameters, memory and body."""
+        return self.module.kernels[self.name]
+
+    def launch(
+        self,
+        lanes: int | None = None,
+        *,
+        blocks: int | None = None,
+        threads: int | None = None,
+        device: str | Device = "cpu",
+        fuel: int = DEFAULT_FUEL,
+        seconds: float = DEFAULT_SECONDS,
+        host_functions: Mapping[str, HostFunction] | None = None,
+        raise_traps: bool = True,
+        **arguments: Any,  # noqa: ANN401  # scalars and arrays by the kernel's own names
+    ) -> Outcome:
+        """Run the kernel on `lanes` lanes, or on `blocks` groups of `threads` lanes; arrays are changed in place.
+
+        `threads` defaults to the kernel's own group. `arguments` are its scalars and buffers by name; an array's dtype is the
+        buffer's. `fuel` bounds the ways round loops of each lane, `seconds` the launch. Raises `LaunchError` for arguments that do
+        not fit, `TrapError` for the lowest lane that ended by a trap (unless `raise_traps` is false), `LimitError` and
+        `DeviceError` as `Device.run`.
+        """
+        kernel = self.definition
+        group = threads or kernel.group
+        if (lanes is None) == (blocks is None):
+            raise LaunchError("a launch needs lanes, or blocks with threads")
+        count = lanes if lanes is not None else (blocks or 0) * group
+        names = {value.name for value in kernel.parameters}
+        scalars = {name: value for name, value in arguments.items() if name in names}
+        buffers = {name: value for name, value in arguments.items() if name not in names}
+        launch = check(kernel, Launch(count, group, scalars, buffers, fuel, host_functions=host_functions or {}))
+        where = device if isinstance(device, Device) else shared_device(device)
+        outcome = where.run(self.module, self.name, launch, seconds)
+        if raise_traps:
+            outcome.raise_trap(self.name)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Program:
+    """The kernels of one text."""
+
+    module: model.Module
+
+    def kernel(self, name: str | None = None) -> Kernel:
+        """The kernel of that name; without one the only kernel. `UsageError` where there is none, or more than one."""
+        names = list(self.module.kernels)
+        if name is None and len(names) != 1:
+            raise UsageError(f"the program has {len(names)} kernels; name one: {', '.join(names)}")
+        chosen = names[0] if name is None else name
+        if chosen not in self.module.kernels:
+            raise UsageError(f"there is no kernel {chosen!r}; the program has {', '.join(names) or 'none'}")
+        return Kernel(self.module, chosen)
+
+
+def load(path: str | Path) -> Program:
+    """The program in a file: the primitives language, or the IR's text in a file that ends with ``.ir``.
+
+    Raises `SourceError` with line and column, `IrError` for a program that breaks a rule, `UsageError` for a file that is not there.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_SOURCE_BYTES:
+            raise UsageError(f"{file} has more than {MAX_SOURCE_BYTES >> 20} MiB, which no kernel needs")
+        text = file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is no UTF-8 text: byte {error.start}") from None
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
+    return loads(text, language="ir" if file.suffix == ".ir" else "gpk", file=str(file))
+
+
+def loads(text: str, *, language: str = "gpk", file: str = "") -> Program:
+    """The program of a text in the primitives language (``gpk``) or the IR's own form (``ir``)."""
+    if language == "ir":
+        try:
+            return Program(verify(read(text)))
+        except SourceError as error:
+            raise SourceError(error.message, line=error.line, column=error.column, text=error.text, file=file) from None
+    if language != "gpk":
+        raise UsageError(f"{language!r} is no language of kernels; they are gpk and ir")
+    from ..frontends.primitives import compile_source  # the parser, which a launch of an IR text does not need
+
+    return Program(compile_source(text, file).module)

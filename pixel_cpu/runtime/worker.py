@@ -1,0 +1,95 @@
+"""The process that a device lives in: it maps buffers, compiles kernels and runs launches, and may be killed at any time.
+
+``python -m pixel_cpu.runtime.worker FD PARENT DATA_BYTES CPUS`` serves the socket FD until it closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import resource
+import socket
+import sys
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.host.parent import die_with_parent
+
+from ..backends.launch import Executable, Launch
+from ..ir.text import read
+from ..ir.verifier import verify
+from .backends import compile_kernel
+from .messages import Channel, CompileKernel, Done, Failed, MapBuffer, Operand, Request, RunKernel, UnmapBuffer
+
+
+class Worker:
+    """Serves one device's requests in order."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._memory: dict[int, mmap.mmap] = {}
+        self._kernels: dict[int, Executable] = {}
+
+    def serve(self) -> None:
+        """Answer requests until the connection closes."""
+        while True:
+            try:
+                request, descriptor = self._channel.receive_request()
+            except (EOFError, OSError):
+                return
+            try:
+                reply = self._answer(request, descriptor)
+            except GlassBoxError as error:
+                self._channel.send(Failed(type(error).__name__, str(error)))
+            except MemoryError:
+                self._channel.send(Failed("LimitError", "the launch needs more memory than its limit"))
+            else:
+                self._channel.send(reply)
+
+    def _answer(self, request: Request, descriptor: int | None) -> Done:
+        match request:
+            case MapBuffer():
+                assert descriptor is not None
+                self._memory[request.number] = mmap.mmap(descriptor, request.size)
+                os.close(descriptor)
+            case UnmapBuffer():
+                # A back end may keep views for a while; the pages go when the last of them does.
+                with contextlib.suppress(BufferError):
+                    self._memory.pop(request.number).close()
+            case CompileKernel():
+                module = verify(read(request.text))
+                self._kernels[request.number] = compile_kernel(
+                    request.backend, module, request.kernel, **request.options
+                )
+            case RunKernel():
+                return Done(msgspec.Raw(msgspec.msgpack.encode(self._run(request))))
+        return Done()
+
+    def _run(self, request: RunKernel) -> object:
+        buffers = {name: self._view(operand) for name, operand in request.buffers.items()}
+        launch = Launch(request.lanes, request.group, request.scalars, buffers, request.fuel, request.printed_lines)
+        return msgspec.to_builtins(self._kernels[request.number].run(launch))
+
+    def _view(self, operand: Operand) -> np.ndarray[Any, np.dtype[Any]]:
+        return np.frombuffer(self._memory[operand.buffer], operand.dtype, operand.count, operand.offset)
+
+
+def main(words: list[str]) -> None:
+    """Serve the socket that the words name."""
+    descriptor, parent, data_bytes, cpus = int(words[0]), int(words[1]), int(words[2]), words[3]
+    die_with_parent(parent)
+    if cpus:
+        os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
+    if data_bytes:
+        # RLIMIT_AS would count the stacks and mappings of drivers too, which then fail in ways of their own.
+        resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Worker(Channel(socket.socket(fileno=descriptor))).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

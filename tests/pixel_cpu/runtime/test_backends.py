@@ -1,0 +1,20 @@
+"""Each back end is found by the name of its device."""
+
+import importlib
+
+import pytest
+
+from pixel_cpu.errors import DeviceError
+from pixel_cpu.ir.model import Module
+from pixel_cpu.runtime.backends import MODULES, compile_kernel
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_back_end_has_both_functions(name):
+    module = importlib.import_module(MODULES[name])
+    assert callable(module.compile_kernel) and callable(module.describe)
+
+
+def test_another_name_is_refused():
+    with pytest.raises(DeviceError, match="no device 'tpu'"):
+        compile_kernel("tpu", Module(), "k")
