@@ -35,8 +35,6 @@ from .backends import MODULES, compile_kernel
 from .buffers import Array, BufferPool, Ledger
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 
-__all__ = ["Device", "DeviceInfo", "Ledger", "devices"]
-
 DEFAULT_MEMORY_BYTES = 4 << 30
 """What the buffers of a device may hold together, unless it is opened with another limit."""
 DEFAULT_SECONDS = 60.0

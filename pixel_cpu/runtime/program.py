@@ -125,8 +125,4 @@ def loads(text: str, *, language: str = "gpk", file: str = "") -> Program:
             return Program(verify(read(text)))
         except SourceError as error:
             raise SourceError(error.message, line=error.line, column=error.column, text=error.text, file=file) from None
-    if language != "gpk":
-        raise UsageError(f"{language!r} is no language of kernels; they are gpk and ir")
-    from ..frontends.primitives import compile_source  # the parser, which a launch of an IR text does not need
-
-    return Program(compile_source(text, file).module)
+    raise UsageError(f"{language!r} is no language of kernels; it is ir")
