@@ -286,7 +286,7 @@ def test_the_command_line_says_the_same(machine):
 
 
 def test_a_part_of_a_symbols_name_finds_it_and_wildcards_match_it_whole(machine):
-    names = set(line.split()[2] for line in machine.exec("cat /proc/kallsyms").decode().splitlines())
+    names = {row[2] for row in machine.kallsyms()}
 
     def found(part):
         return [each.name for each in machine.client.find_symbols(part).value]

@@ -128,9 +128,8 @@ def test_types_in_the_cache_that_are_not_this_kernels_are_passed_over(tmp_path, 
 
 def check_against_the_guest(machine) -> KernelSymbols:
     inside = []
-    for line in machine.exec("cat /proc/kallsyms").decode().splitlines():
-        if "\t[" not in line:
-            address, letter, name = line.split()
+    for address, letter, name, *module in machine.kallsyms():
+        if not module:
             inside.append((int(address, 16), letter, name))
     with machine.paused():
         kernel = KernelSymbols.load(machine.ram)

@@ -174,8 +174,7 @@ USE_OF_A_MODULE = (
 @pytest.mark.guest
 def test_code_of_a_module_has_the_name_that_the_guest_gives_it(machine, tmp_path):
     path = tmp_path / "module.gbt"
-    rows = [line.split() for line in machine.exec("cat /proc/kallsyms").decode().splitlines()]
-    symbols = sorted((int(address, 16), name) for address, _, name, module in (row for row in rows if len(row) == 4))
+    symbols = sorted((int(row[0], 16), row[2]) for row in machine.kallsyms() if len(row) == 4)
     assert symbols
     with recording(machine, path, "--only", "kernel"):
         machine.exec(USE_OF_A_MODULE)
