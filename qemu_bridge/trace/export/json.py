@@ -1,6 +1,7 @@
 """Every executed block as a line of JSON: vcpu, block, instruction, root, id, address, instructions.
 
-Large: some 120 bytes for each block, so for a boot 17 GB. ``trace export --format parquet`` has the same rows in a hundredth.
+Addresses are strings of hex: JavaScript, jq and others round numbers of 64 bits.
+Large: some 130 bytes for each block, so for a boot 18 GB. ``trace export --format parquet`` has the same rows in a hundredth.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from ..analysis.naming import Naming
 from ..file.reader import TraceReader
-from .rows import RowWriter, block_rows
+from .rows import ADDRESSES, RowWriter, block_rows
 
 
 def write(trace: TraceReader, output: Path, naming: Naming) -> None:
@@ -26,7 +27,7 @@ def write(trace: TraceReader, output: Path, naming: Naming) -> None:
         for frame in trace.frames():
             for vcpu in range(trace.vcpus):
                 if len(frame.numbers(vcpu)):
-                    writer.write(block_rows(frame, vcpu), part, "FORMAT json")
+                    writer.write(block_rows(frame, vcpu), part, "FORMAT json", ADDRESSES)
                     with open(part, "rb") as source:
                         shutil.copyfileobj(source, file, 1 << 20)
                     part.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from ...errors import HostError
 from ..file.block_table import BlockTable
 from ..file.frame import Frame
+
+ADDRESSES = ("root", "address")
+"""The columns of `block_rows` that hold addresses of 64 bits."""
 
 
 def block_rows(frame: Frame, vcpu: int) -> dict[str, npt.NDArray[Any]]:
@@ -51,11 +55,16 @@ class RowWriter:
         self._sql = duckdb.connect()
         self._sql.execute("SET threads=2; SET preserve_insertion_order=true")
 
-    def write(self, columns: dict[str, npt.NDArray[Any]], path: Path, options: str) -> None:
-        """One file of the rows in `columns`; `options` are those of DuckDB's COPY."""
+    def write(self, columns: dict[str, npt.NDArray[Any]], path: Path, options: str, as_hex: Sequence[str] = ()) -> None:
+        """One file of the rows in `columns`; `options` are those of DuckDB's COPY.
+
+        The columns `as_hex` are written as text, ``0x1f000`` as `format_address` has it.
+        """
+        changed = ", ".join(f"'0x' || lower(to_hex({name})) AS {name}" for name in as_hex)
+        rows = f"SELECT * REPLACE ({changed}) FROM incoming" if changed else "FROM incoming"
         self._sql.register("incoming", columns)
         try:
-            self._sql.execute("COPY (FROM incoming) TO '{}' ({})".format(str(path).replace("'", "''"), options))
+            self._sql.execute("COPY ({}) TO '{}' ({})".format(rows, str(path).replace("'", "''"), options))
         except self._error as error:
             raise HostError(f"{path} cannot be written ({error}); free space or give -o another name") from None
         finally:

@@ -1,11 +1,14 @@
 """Executed blocks and dictionaries as columns, and their files."""
 
+import json
+
 import duckdb
 import numpy as np
 import pytest
 from trace_program import LENGTHS
 
 from qemu_bridge.errors import HostError
+from qemu_bridge.memory.addresses import format_address
 from qemu_bridge.trace.export.rows import RowWriter, block_rows, dictionary_rows
 from qemu_bridge.trace.file.reader import TraceReader
 
@@ -33,4 +36,14 @@ def test_columns_are_written_and_a_bad_place_is_an_error_that_names_it(tmp_path)
     assert duckdb.read_parquet(str(path)).fetchnumpy()["id"].tolist() == [0, 1, 2]
     with pytest.raises(HostError, match="another name"):
         writer.write(columns, tmp_path / "no" / "folder.parquet", "FORMAT parquet")
+    writer.close()
+
+
+def test_addresses_are_hex_where_it_is_asked_for(tmp_path):
+    numbers = [0, 0x1F000, 0xFFFFFFFF81000001]
+    writer, columns = RowWriter(), {"root": np.array(numbers, np.uint64), "id": np.arange(3, dtype=np.uint32)}
+    writer.write(columns, tmp_path / "rows.json", "FORMAT json", ["root"])
+    rows = [json.loads(line) for line in (tmp_path / "rows.json").read_text().splitlines()]
+    assert [row["root"] for row in rows] == [format_address(number) for number in numbers]
+    assert [row["id"] for row in rows] == [0, 1, 2] and list(rows[0]) == ["root", "id"]
     writer.close()
