@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from .. import errors
-from ..errors import MachineError
+from ..errors import MachineError, MachineGoneError
 from ..host.job import JobMessage, JobRequest
 from ..wire.operations import Operation
 from .served import ServedMachine
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOST_JOBS = 4
 _LINE_LIMIT = 64 << 20
-_END_TIME_S = 10.0
+_END_TIME_S = 5.0
 """Seconds that jobs have to end in when the machine does."""
 
 Progress = Callable[[int, int], Awaitable[None]]
@@ -41,6 +41,7 @@ class Jobs:
         self._machine = machine
         self._running: dict[object, asyncio.subprocess.Process] = {}
         self._count = 0
+        self._is_closed = False
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
         """Run a job and return its result as JSON; `key` identifies it to `cancel`.
@@ -53,6 +54,8 @@ class Jobs:
         try:
             process = self._running[key] = await self._start(operation)
             try:
+                if self._is_closed:
+                    raise MachineGoneError(f"the machine ended before {operation.name} began")
                 return await self._watch(operation.name, process, arguments, progress)
             finally:
                 self._running.pop(key, None)
@@ -70,15 +73,20 @@ class Jobs:
         return process is not None
 
     async def close(self) -> None:
-        """End what still runs: it may finish its file first, but not for long."""
+        """End what still runs, and start no more: a job may finish its file first, but not for long."""
+        self._is_closed = True
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        deadline = asyncio.get_running_loop().time() + _END_TIME_S
-        while self._running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        await self._wait()
         for process in self._running.values():
             end(process)
+        await self._wait()
+
+    async def _wait(self) -> None:
+        deadline = asyncio.get_running_loop().time() + _END_TIME_S
+        while self._count and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
 
     async def _start(self, operation: Operation[..., Any]) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE

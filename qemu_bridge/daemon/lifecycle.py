@@ -5,6 +5,7 @@ This is the composition root: no other module imports all the parts.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import time
@@ -21,6 +22,9 @@ from ..wire.connection import Connection
 from ..wire.records import Origin
 from .backends.backend import Backend
 from .backends.started import StartedQemu
+
+END_LIMIT_S = 30.0
+"""Seconds that a daemon has from being told to end until it must have ended."""
 
 
 def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origin = Origin.STARTED) -> Connection:
@@ -149,4 +153,13 @@ def _serve(
     from .service import Service
 
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
-    asyncio.run(Service(config, backend, connection, lock).run(on_running))
+    asyncio.run(Service(config, backend, connection, lock, _limit_end).run(on_running))
+
+
+def _limit_end() -> None:
+    """End the process after `END_LIMIT_S`, wherever it stands then, which its log says.
+
+    Each wait of the end has a limit of its own. This one is for what nobody has thought of, and waits in C too; what
+    it leaves behind is swept by the next command, as after a kill.
+    """
+    faulthandler.dump_traceback_later(END_LIMIT_S, exit=True)

@@ -98,6 +98,7 @@ async def end_when_unused(counts: asyncio.Queue[int], idle_s: float) -> None:
     connected = 0
     while True:
         try:
-            connected = await asyncio.wait_for(counts.get(), None if connected else idle_s)
+            async with asyncio.timeout(None if connected else idle_s):
+                connected = await counts.get()
         except TimeoutError:
             return

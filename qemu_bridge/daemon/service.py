@@ -58,13 +58,21 @@ CONSOLE_LIMIT = 64 << 20
 class Service:
     """Serves one machine on two sockets until it ends."""
 
-    def __init__(self, config: MachineConfig, backend: Backend, connection: Connection, lock: int) -> None:
-        """Serve `backend`; `lock` is the descriptor of the machine's lock."""
+    def __init__(
+        self,
+        config: MachineConfig,
+        backend: Backend,
+        connection: Connection,
+        lock: int,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Serve `backend`; `lock` is the descriptor of the machine's lock. `on_end` is called when it begins to end."""
         self._lock = lock
+        self._on_end = on_end
         self._machine = ServedMachine(config, backend, connection)
         self._stopping = asyncio.Event()
         self._jobs = Jobs(self._machine)
-        self._functions = Control(self._machine, self._stopping.set, self._jobs)
+        self._functions = Control(self._machine, self._end, self._jobs)
         self._tasks = TaskSet()
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
@@ -76,7 +84,7 @@ class Service:
         self._events = EventPublisher(events, machine.config.name, machine.state)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._end)
         try:
             counts: asyncio.Queue[int] = asyncio.Queue()
             listeners = (
@@ -101,6 +109,7 @@ class Service:
                     async with machine.bounded_waits():
                         await backend.end(machine.monitor)
         finally:
+            self._on_end()
             await self._jobs.close()
             await machine.worker.close()
         reason = backend.describe_exit(asked=self._stopping.is_set())
@@ -108,6 +117,11 @@ class Service:
         await self._events.exited(reason, backend.exit_status)
         await self._tasks.cancel_all()
         context.destroy(linger=200)
+
+    def _end(self) -> None:
+        """Begin to end: a client, a signal or the last client's leaving asks for it."""
+        self._on_end()
+        self._stopping.set()
 
     def _start_serving(self) -> None:
         self._tasks.start(self._relay_events(), "events")
@@ -207,7 +221,7 @@ class Service:
         # A capture's daemon is started by the first client and stopped by none: it ends when no client is connected.
         # The operating system closes the socket of a killed client, so the count stays right.
         await end_when_unused(counts, idle_s)
-        self._stopping.set()
+        self._end()
 
 
 def limit_log(path: Path, limit_bytes: int = LOG_LIMIT) -> None:

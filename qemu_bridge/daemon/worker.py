@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from .. import errors
-from ..errors import MachineError
+from ..errors import MachineError, MachineGoneError
 from ..memory.addresses import RamLayout
 from ..wire.operations import Operation
 from ..wire.records import Grade
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 QUERY_TIMEOUT_S = 30.0
 _QUEUE_TIMEOUT_S = 25.0
 _MOST_RESETS = 4
+_END_S = 3.0
+"""Seconds that a killed process has until it is given up: it may wait for a disk, or a child of its own may hold its pipes."""
 
 
 class Worker:
@@ -47,6 +49,7 @@ class Worker:
         self._ended: list[asyncio.subprocess.Process] = []
         self._turn = asyncio.Lock()
         self._resets = 0
+        self._is_closed = False
         self.queue_timeout_s = _QUEUE_TIMEOUT_S
 
     async def ask(
@@ -62,14 +65,16 @@ class Worker:
         A question that a reset of the guest interrupts is asked again, some times.
         """
         try:
-            await asyncio.wait_for(self._turn.acquire(), self.queue_timeout_s)
+            async with asyncio.timeout(self.queue_timeout_s):
+                await self._turn.acquire()
         except TimeoutError:
             raise MachineError(
                 f"{operation.name} waited {self.queue_timeout_s:g} s in the queue and was dropped; ask again"
             ) from None
         try:
             question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
-            reply = await asyncio.wait_for(self._exchange_despite_resets(operation.name, question), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                reply = await self._exchange_despite_resets(operation.name, question)
         except TimeoutError:
             self.restart()
             raise MachineError(
@@ -96,6 +101,8 @@ class Worker:
             try:
                 return await self._exchange(question)
             except (asyncio.IncompleteReadError, ConnectionError):
+                if self._is_closed:
+                    raise MachineGoneError(f"the machine ended while {name} was answered") from None
                 if self._resets == resets:
                     raise
         raise MachineError(
@@ -103,6 +110,8 @@ class Worker:
         )
 
     async def _exchange(self, question: bytes) -> Reply:
+        if self._is_closed:
+            raise ConnectionResetError
         if self._process is not None and self._process.returncode is not None:
             logger.warning("the worker ended with status %s while idle; starting a new one", self._process.returncode)
             self._process = None
@@ -123,6 +132,10 @@ class Worker:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
+        if self._is_closed:
+            end(process)
+            self._ended.append(process)
+            raise ConnectionResetError
         assert process.stdin is not None
         setup = msgspec.msgpack.encode(self._setup)
         process.stdin.write(LENGTH.pack(len(setup)) + setup)
@@ -141,10 +154,13 @@ class Worker:
             self._ended = [one for one in (*self._ended, process) if one.returncode is None]
 
     async def close(self) -> None:
-        """End the process and wait until it has ended."""
+        """End the process, for good, and wait until it has ended. Questions that run or wait end with `MachineGoneError`."""
+        self._is_closed = True
         self.restart()
-        for process in self._ended:
-            await finish(process)
+        # Who asked reads the pipe until it ends, and a pipe has one reader.
+        async with self._turn:
+            for process in self._ended:
+                await finish(process)
 
 
 def end(process: asyncio.subprocess.Process) -> None:
@@ -154,11 +170,15 @@ def end(process: asyncio.subprocess.Process) -> None:
 
 
 async def finish(process: asyncio.subprocess.Process) -> None:
-    """Wait until `process` has ended, after it was asked to, and close its pipes."""
+    """Wait until `process` has ended, after it was killed, and close its pipes; not for ever."""
     assert process.stdin is not None and process.stdout is not None
     process.stdin.close()
-    with contextlib.suppress(OSError):
-        while await process.stdout.read(1 << 20):
-            pass
-        await process.stdin.wait_closed()
-    await process.wait()
+    try:
+        async with asyncio.timeout(_END_S):
+            with contextlib.suppress(OSError):
+                while await process.stdout.read(1 << 20):
+                    pass
+                await process.stdin.wait_closed()
+            await process.wait()
+    except TimeoutError:
+        logger.warning("process %d was killed and does not end; it is left alone", process.pid)

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 logger = logging.getLogger(__name__)
 
+_CANCELLATIONS, _PATIENCE_S = 5, 1.0
+
 Result = TypeVar("Result")
 
 
@@ -26,11 +28,19 @@ class TaskSet:
         return task
 
     async def cancel_all(self) -> None:
-        """Cancel every task but the calling one and wait until they have ended."""
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel every task but the calling one, and wait until they have ended: not for ever, one that does not is logged.
+
+        A library may take a cancellation for something else and go on, so tasks that run on are cancelled again.
+        """
+        left = {task for task in self._tasks if task is not asyncio.current_task()}
+        for _ in range(_CANCELLATIONS):
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_PATIENCE_S)
+        for task in left:
+            logger.error("task %s was cancelled and does not end: %s", task.get_name(), task)
 
     def _finish(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)

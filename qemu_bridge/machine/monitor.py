@@ -21,6 +21,7 @@ from qemu.qmp.message import Message
 from ..errors import MachineError, MachineGoneError, UsageError
 
 TIMEOUT_S = 20.0
+_END_S = 3.0
 COMMAND_LIMIT = 64 << 10
 """Bytes of a command. QEMU takes ten seconds to parse one of a MiB, and the guest stands still meanwhile."""
 REPLY_LIMIT = 256 << 20
@@ -61,14 +62,16 @@ class Monitor:
         client = _Client(name, readbuflen=REPLY_LIMIT)
         with client.listener() as listener:
             try:
-                await asyncio.wait_for(client.connect(sock), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await client.connect(sock)
             except (QMPError, TimeoutError, OSError) as error:
                 raise MachineError(f"QEMU does not answer on its QMP socket ({error}); see the daemon's log") from None
             try:
                 yield cls(client, listener)
             finally:
-                with contextlib.suppress(QMPError, EOFError, OSError):
-                    await client.disconnect()
+                with contextlib.suppress(QMPError, EOFError, OSError, TimeoutError):
+                    async with asyncio.timeout(_END_S):
+                        await client.disconnect()
 
     async def execute(self, command: str, arguments: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S) -> Any:  # noqa: ANN401  # whatever QEMU returns
         """Run QMP `command` and return what it returns.

@@ -119,7 +119,8 @@ class StartedQemu:
         with contextlib.suppress(MachineError):
             await monitor.execute("quit", timeout_s=_QUIT_TIMEOUT_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.wait(), _QUIT_TIMEOUT_S)
+            async with asyncio.timeout(_QUIT_TIMEOUT_S):
+                await self.wait()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

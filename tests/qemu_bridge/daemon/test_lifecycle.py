@@ -61,3 +61,17 @@ def test_what_cannot_be_attached_to_leaves_nothing_behind(attach):
     status, (answer,) = serve(encode_request(AttachRequest("nothing", **attach)).decode())
     assert status == 2 and answer["kind"] == "UsageError" and ";" in answer["message"]
     assert not connection.is_alive("nothing") and not shared_files("nothing")
+
+
+def test_a_daemon_that_cannot_end_ends_at_its_limit_and_says_where_it_stood(tmp_path):
+    program = """
+import ctypes
+from qemu_bridge.daemon import lifecycle
+lifecycle.END_LIMIT_S = 0.2
+lifecycle._limit_end()
+def stand():
+    ctypes.PyDLL(None).pause()  # in C, with the interpreter's lock held
+stand()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "in stand" in done.stderr

@@ -126,3 +126,18 @@ def test_idle_time_counts_only_without_connections():
         await asyncio.wait_for(ended, 20)
 
     asyncio.run(scenario())
+
+
+def test_the_wait_for_clients_ends_when_it_is_cancelled_as_one_comes():
+    async def scenario():
+        for turns in range(8):  # of the event loop between the client and the cancellation
+            counts = asyncio.Queue()
+            waiting = TaskSet().start(end_when_unused(counts, 1000), "idle")
+            await asyncio.sleep(0.01)
+            counts.put_nowait(1)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            assert await asyncio.wait([waiting], timeout=20) == ({waiting}, set())
+
+    asyncio.run(scenario())

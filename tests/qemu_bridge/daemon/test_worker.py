@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.worker import Worker
-from qemu_bridge.errors import GlassBoxError, MachineError, NotBootedError, UsageError
+from qemu_bridge.daemon.worker import Worker, end, finish
+from qemu_bridge.errors import GlassBoxError, MachineError, MachineGoneError, NotBootedError, UsageError
 from qemu_bridge.host.tasks import TaskSet
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
@@ -255,3 +255,38 @@ def test_the_worker_leaves_nothing_behind_in_shared_memory(tmp_path):
     with pytest.raises(NotBootedError):
         ask_of_file(path, "ps")
     assert {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("sem.")} == set()
+
+
+@pytest.mark.guest
+def test_closing_ends_questions_that_run_and_wait_and_starts_no_further_process(machine, tmp_path):
+    async def run():
+        worker, tasks = make(machine, tmp_path), TaskSet()
+        await ask(worker, "kernel")
+        process = worker._process
+        asked = [tasks.start(ask(worker, "refresh_page_map", complete=True), "question") for _ in range(3)]
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            await worker.close()
+            ended = await asyncio.gather(*asked, return_exceptions=True)
+        assert process.returncode is not None and worker._process is None
+        return ended
+
+    assert {type(error) for error in asyncio.run(run())} == {MachineGoneError}
+
+
+def test_a_child_that_holds_the_pipes_of_a_killed_process_is_not_waited_for_for_ever():
+    async def run():
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", "sleep 1000 & echo $!; wait", stdin=pipe, stdout=pipe
+        )
+        child = int(await process.stdout.readline())
+        try:
+            end(process)
+            async with asyncio.timeout(30):
+                await finish(process)
+        finally:
+            os.kill(child, signal.SIGKILL)
+        await finish(process)
+
+    asyncio.run(run())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
 from open_captures import let_go
-from support import glassbox
+from support import glassbox, is_running, shared_files, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.capture import Capture
@@ -66,3 +71,60 @@ def test_its_daemon_ends_when_nobody_has_looked_for_a_while(taken):
     while connection.is_alive(name) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not connection.is_alive(name)
+
+
+BUSY = """
+import sys, threading
+from qemu_bridge.client import Client
+
+def ask(folder):
+    with Client.connect(folder) as client:
+        while True:
+            client.refresh_page_map(complete=True)
+
+for _ in range(2):
+    threading.Thread(target=ask, args=sys.argv[1:], daemon=True).start()
+with Client.connect(sys.argv[1]) as client:
+    client.kernel()
+    print("asking", flush=True)
+    while True:
+        client.compare(sys.argv[1])
+"""
+"""A client whose questions and jobs never stop."""
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP, None], ids=["killed", "stopped", "well"])
+def test_sigterm_ends_its_daemon_in_the_middle_of_questions_whatever_became_of_the_client(taken, blow):
+    folder, dice = taken[0], random.Random(7)
+    name = launch.capture_name(folder)
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", BUSY, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as client:
+            try:
+                assert client.stdout.readline() == b"asking\n"
+                daemon = connection.find_connection(name).daemon_pid
+                time.sleep(dice.random())  # the moment of the blow, not a wait
+                if blow is not None:
+                    client.send_signal(blow)
+                os.kill(daemon, signal.SIGTERM)
+                wait_until(lambda daemon=daemon: not is_running(daemon), 60)
+            finally:
+                client.kill()
+        # A daemon that ended in order removes its log; one that failed on the way leaves it, and its files.
+        assert not connection.state_path(name).exists() and not shared_files(name)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_its_daemon_ends_after_a_client_that_is_killed_in_the_middle_of_questions(taken, blow):
+    folder = taken[0]
+    name = launch.capture_name(folder)
+    let_go(folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as client:
+        assert client.stdout.readline() == b"asking\n"
+        daemon = connection.find_connection(name).daemon_pid
+        client.send_signal(blow)
+    wait_until(lambda: not is_running(daemon), 90)
+    assert not connection.state_path(name).exists()
