@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..wire.records import Status
 
 DEFAULT_IMAGE = "alpine"
+DEFAULT_MEMORY = "128M"
 STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "machine", "vcpus"),
     *("ram_bytes", "touched_bytes", "uptime_s", "qemu_pid"),
@@ -73,6 +74,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help="kill the command after this long"
     )
+    add_json(parser)
     parser = add_verb(verbs, "qmp", qmp, """glassbox qmp demo '{"execute": "query-status"}'""")
     add_name(parser)
     parser.add_argument("command", metavar="JSON", help="a QMP command as JSON, or just its name")
@@ -84,7 +86,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image", default=DEFAULT_IMAGE, help="a guest image of 'glassbox image list' (default: %(default)s)"
     )
-    parser.add_argument("--memory", default="128M", metavar="SIZE", help="guest RAM (default: %(default)s)")
+    parser.add_argument("--memory", default=DEFAULT_MEMORY, metavar="SIZE", help="guest RAM (default: %(default)s)")
     parser.add_argument("--smp", type=int, default=1, metavar="N", help="vCPUs (default: %(default)s)")
     parser.add_argument("--machine", choices=MACHINES, default="pc", help="QEMU machine type (default: %(default)s)")
     parser.add_argument("--accel", choices=ACCELERATORS, default="tcg", help="how vCPUs run (default: %(default)s)")
@@ -224,41 +226,66 @@ def console(options: argparse.Namespace) -> None:
         raise UsageError(f"Glass Box does not have the console of {name!r}; look where its QEMU writes it")
     if not path.exists():
         connection.find_connection(name)
+    is_empty = True
     with open(path, "rb") as log:
         while True:
             alive = connection.is_alive(name)
-            sys.stdout.buffer.write(log.read())
+            text = log.read()
+            is_empty = is_empty and not text
+            sys.stdout.buffer.write(text)
             sys.stdout.flush()
             if not options.follow or not alive:
+                if is_empty:
+                    say(_why_empty(name, alive))
                 return
             time.sleep(_FOLLOW_POLL_S)
 
 
-def execute(options: argparse.Namespace) -> int:
-    """Run a command as root in the guest; print its output, errors among it, and return its exit status.
+def _why_empty(name: str, is_alive: bool) -> str:
+    """What to look at where the console shows nothing."""
+    from ..wire import connection
 
-    A guest has one stream for both, as on a terminal.
-    """
-    words = [*_take_timeout(options), *options.rest]
+    head = "the guest has written nothing to its console (the first serial port)"
+    if not is_alive:
+        return f"{head}; {connection.state_path(name) / 'qemu.log'} has QEMU's own messages"
+    return (
+        f"{head}; 'glassbox status {name}' says whether it runs, 'glassbox overlay {name} dmesg' what its kernel says; "
+        "give a kernel of your own '--append console=ttyS0'"
+    )
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run a command as root in the guest; print its output and its errors, each on its stream, and return its exit status."""
+    words = [*_take_own(options), *options.rest]
     if not words:
         raise UsageError("no command to run; put it after the name, as in 'glassbox exec demo uname -a'")
     with connect(options) as client:
         begun = time.monotonic()
         result = client.exec(words if len(words) > 1 else words[0], options.timeout)
         took_s = time.monotonic() - begun
-    sys.stdout.buffer.write(result.output)
-    sys.stdout.flush()
+    if options.json:
+        texts = {name: getattr(result, name).decode(errors="backslashreplace") for name in ("output", "errors")}
+        print_json({"exit_status": result.exit_status} | texts)
+    else:
+        for stream, text in ((sys.stdout, result.output), (sys.stderr, result.errors)):
+            stream.buffer.write(text)
+            stream.flush()
     if result.exit_status in _KILLED and took_s >= options.timeout:
         complain(f"the command was killed after {options.timeout:g} s; give --timeout more")
     return result.exit_status
 
 
-def _take_timeout(options: argparse.Namespace) -> list[str]:
-    """The words of the command; ``--timeout`` behind the name is still glassbox's own option."""
+def _take_own(options: argparse.Namespace) -> list[str]:
+    """The words of the command; ``--timeout`` and ``--json`` behind the name are still glassbox's own options."""
     words: list[str] = options.command
-    if words and re.match(r"--timeout(=|$)", words[0]):
-        own = options.parser.parse_args([options.verb, *words[: 1 if "=" in words[0] else 2], options.name])
-        options.timeout, words = own.timeout, words[1 if "=" in words[0] else 2 :]
+    while words and re.match(r"--(timeout(=|$)|json$)", words[0]):
+        count = 2 if words[0] == "--timeout" else 1
+        own = options.parser.parse_args([options.verb, *words[:count], options.name])
+        if words[0] == "--json":
+            options.json = True
+        else:
+            options.timeout = own.timeout
+        words = words[count:]
     return words
 
 

@@ -84,8 +84,8 @@ class Control:
         if self._machine.state.grade is Grade.PAUSED and self._machine.vcpus.are_paused:
             raise MachineError(f"machine {self._machine.config.name!r} is paused, so it runs nothing; resume it first")
         await self._machine.state.wait_ready(timeout_s)
-        output, status = await self._machine.shell.run(command, timeout_s)
-        return ExecResult(status, Blob(output))
+        ended = await self._machine.shell.run(command, timeout_s)
+        return ExecResult(ended.exit_status, Blob(ended.output), Blob(ended.errors))
 
     async def dirty(self, epoch: int) -> Answer[tuple[tuple[int, int], ...]]:
         """Pages changed after `epoch`."""

@@ -100,5 +100,4 @@ class ServedMachine:
     def reset(self) -> None:
         """Drop all state of the guest before its reset."""
         self.worker.reset()
-        self.shell.forget()
         self.state.ready, self.state.panic = not self.backend.signals_ready, ""

@@ -1,9 +1,11 @@
-"""The guest's root shell on its second serial port: run a command, get its output and exit status.
+"""The guest's root shell on its second serial port: run a command, get its output, its errors and its exit status.
 
-The shell prompts and echoes nothing. Each command travels as one line, in base64 so that no byte of it means
-special to the shell, and ends with a random nonce that marks its end::
+The shell prompts and echoes nothing. Each command travels as one line, in base64 so that no byte of it means special to the
+shell. Standard output comes on the shell's own port, standard error on the guest's fourth, so both arrive as they are, byte by
+byte, whatever wrote them. On both a line with a random nonce stands before and after what belongs to the command; what comes
+between two commands (of a background process, of a command that was given up) belongs to none and is discarded.
 
-    timeout -k 2 60 sh -c "exec 2>&1; $(echo bHM= | base64 -d)" </dev/null 2>/dev/null; printf '\\n%s %d\\n' 6f2c… $?
+A guest whose kernel has no fourth serial port writes both to the one.
 """
 
 from __future__ import annotations
@@ -14,45 +16,58 @@ import secrets
 import shlex
 import socket
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..errors import MachineError, MachineGoneError, UsageError
 
 OUTPUT_LIMIT = 256 << 20
+"""Bytes that a command may write to each stream."""
 LONGEST_S = 86400.0
 _GRACE_S = 5.0
+_ERROR_PORT = "/dev/ttyS3"
+
+# Runs in a shell of its own: open the port of errors, begin, run, end. `timeout` remarks on its own standard error that it kills.
+_SCRIPT = """\
+( if stty -F {port} raw -echo clocal -hupcl 115200 2>/dev/null; then exec 3>{port}; a=1; else exec 3>&1; a=0; fi; \
+printf '%s<\\n' {nonce}; [ $a = 0 ] || printf '%s<\\n' {nonce} >&3; \
+timeout -k 2 {limit} sh -c "exec 2>&3 3>&-; $(echo {command} | base64 -d)" </dev/null 2>/dev/null; \
+printf '%s> %d %d\\n' {nonce} $? $a; [ $a = 0 ] || printf '%s>' {nonce} >&3 )
+"""
+
+
+class Ended(NamedTuple):
+    """What a command wrote to standard output and to standard error, and its exit status."""
+
+    output: bytes
+    errors: bytes
+    exit_status: int
 
 
 class Agent:
     """One shell that runs one command at a time; further calls queue."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, error_sock: socket.socket) -> None:
+        """Talk to the shell on `sock`; the errors of its commands come on `error_sock`."""
+        self._socks = (sock, error_sock)
         self._lock = asyncio.Lock()
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._pending: bytes | None = None
+        self._streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-        """Run `command`, a shell line or words to be quoted; return (output, exit status).
+    async def run(self, command: str | Sequence[str], timeout_s: float) -> Ended:
+        """Run `command`, a shell line or words to be quoted.
 
-        Output includes standard error. After `timeout_s` the guest kills the command (status 143);
-        `MachineError` if the guest does not report even that.
+        After `timeout_s` the guest kills the command (status 143); `MachineError` if the guest does not report even that, or
+        if a stream is longer than `OUTPUT_LIMIT`.
         """
         if not 0 < timeout_s <= LONGEST_S:
             raise UsageError(f"a timeout of {timeout_s:g} s is unsupported; give more than 0 and at most {LONGEST_S:g}")
         line = command if isinstance(command, str) else shlex.join(command)
         nonce = secrets.token_hex(16)
-        wire = _wrap(line, timeout_s, nonce)
         try:
             async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
-                reader, writer = await self._open()
-                if self._pending is not None:
-                    # An earlier command that timed out may still answer; skip its output.
-                    await self._collect(reader)
-                writer.write(wire)
-                self._pending = nonce.encode()
+                (output, writer), (errors, _) = await self._open()
+                writer.write(_wrap(line, timeout_s, nonce))
                 await writer.drain()
-                return await self._collect(reader)
+                return await _collect(output, errors, nonce.encode())
         except TimeoutError:
             busy = "it still runs an earlier one" if self._lock.locked() else "is it booted, paused or stuck?"
             raise MachineError(
@@ -61,32 +76,40 @@ class Agent:
         except (asyncio.IncompleteReadError, OSError):
             raise MachineGoneError("the machine ended while it ran the command") from None
 
-    def forget(self) -> None:
-        """Discard pending answers: a reset of the guest ended the shell."""
-        self._pending = None
+    async def _open(self) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        # Both writers are kept: one that is forgotten closes its socket.
+        for sock in self._socks[len(self._streams) :]:
+            self._streams.append(await asyncio.open_connection(sock=sock, limit=OUTPUT_LIMIT))
+        return self._streams
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._reader is None or self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection(sock=self._sock, limit=OUTPUT_LIMIT)
-        return self._reader, self._writer
 
-    async def _collect(self, reader: asyncio.StreamReader) -> tuple[bytes, int]:
-        assert self._pending is not None
+async def _collect(output: asyncio.StreamReader, errors: asyncio.StreamReader, nonce: bytes) -> Ended:
+    begin, end = nonce + b"<\n", nonce + b">"
+    await _read_to(output, begin)
+    written = await _read_to(output, end)
+    status, is_apart = map(int, (await output.readline()).split())
+    complaints: bytes | None = b""
+    if is_apart:
+        await _read_to(errors, begin)
+        complaints = await _read_to(errors, end)
+    if written is None or complaints is None:
+        raise MachineError(f"the command wrote more than {OUTPUT_LIMIT >> 20} MiB; redirect it to a file in the guest")
+    return Ended(written, complaints, status)
+
+
+async def _read_to(stream: asyncio.StreamReader, mark: bytes) -> bytes | None:
+    """What comes before `mark`; None if it is longer than `OUTPUT_LIMIT`."""
+    is_whole = True
+    while True:
         try:
-            output = await reader.readuntil(b"\n" + self._pending + b" ")
-        except asyncio.LimitOverrunError:
-            raise MachineError(
-                f"the command wrote more than {OUTPUT_LIMIT >> 20} MiB; redirect it to a file in the guest"
-            ) from None
-        status = await reader.readline()
-        output = output[: -len(self._pending) - 2]
-        self._pending = None
-        return output, int(status)
+            found = await stream.readuntil(mark)
+            return found[: -len(mark)] if is_whole else None
+        except asyncio.LimitOverrunError as error:
+            is_whole = False
+            await stream.readexactly(error.consumed)
 
 
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
-    encoded = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
+    command = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
     limit = max(1, round(timeout_s))
-    # `timeout` prints a remark when it kills; the command's own standard error goes to its output.
-    command = f'timeout -k 2 {limit} sh -c "exec 2>&1; $(echo {encoded} | base64 -d)" </dev/null 2>/dev/null'
-    return f"{command}; printf '\\n%s %d\\n' {nonce} $?\n".encode()
+    return _SCRIPT.format(port=_ERROR_PORT, nonce=nonce, limit=limit, command=command).encode()

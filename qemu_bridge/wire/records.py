@@ -402,10 +402,11 @@ class KernelInfo(Record, frozen=True):
 
 
 class ExecResult(Record, frozen=True):
-    """Output of a command in the guest, standard output and error together, and its exit status."""
+    """What a command in the guest wrote to standard output and, apart from it, to standard error; and its exit status."""
 
     exit_status: int
     output: Blob
+    errors: Blob = Blob(b"")
 
 
 class PageMapHeader(Record, frozen=True):

@@ -16,17 +16,15 @@ from ...memory.addresses import RamLayout
 from ...wire.records import Origin
 
 if TYPE_CHECKING:
+    from ...machine.agent import Ended
     from ...machine.monitor import Monitor
 
 
 class Shell(Protocol):
     """A root shell in the guest."""
 
-    async def run(self, command: str | Sequence[str], timeout_s: float) -> tuple[bytes, int]:
-        """(output, exit status) of `command`; `MachineError` where there is no shell or no answer."""
-
-    def forget(self) -> None:
-        """Discard pending answers: the guest was reset."""
+    async def run(self, command: str | Sequence[str], timeout_s: float) -> Ended:
+        """Run `command`; `MachineError` where there is no shell or no answer."""
 
 
 class Backend(Protocol):
@@ -81,6 +79,3 @@ class NoShell:
     async def run(self, command: str | Sequence[str], timeout_s: float) -> NoReturn:
         """Raise `MachineError`."""
         raise MachineError(f"the machine {self._reason}")
-
-    def forget(self) -> None:
-        """Do nothing."""

@@ -46,20 +46,22 @@ class StartedQemu:
     ) -> None:
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
+        self.errors_socket, errors_end = socket.socketpair()
         qmp = connection.runtime_folder() / f"{config.name}.qmp"
-        endpoints = Endpoints(ram, qmp, console, monitor_end.fileno(), agent_end.fileno(), plugin, trace)
+        descriptors = (monitor_end.fileno(), agent_end.fileno(), errors_end.fileno())
+        endpoints = Endpoints(ram, qmp, console, *descriptors, plugin, trace)
         self.argv = qemu_argv(qemu, config, endpoints)
         self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
         setpriv = shutil.which("setpriv")
         prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-        with monitor_end, agent_end, open(self._log, "wb") as log_file:
+        with monitor_end, agent_end, errors_end, open(self._log, "wb") as log_file:
             self.process = subprocess.Popen(
                 prefix + self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,
-                pass_fds=(monitor_end.fileno(), agent_end.fileno()),
+                pass_fds=descriptors,
             )
         self.pid: int | None = self.process.pid
         self.started = connection.process_started(self.process.pid)
@@ -99,7 +101,7 @@ class StartedQemu:
         """The shell on the guest's second serial port."""
         from ...machine.agent import Agent
 
-        return Agent(self.agent_socket)
+        return Agent(self.agent_socket, self.errors_socket)
 
     async def wait(self) -> None:
         """Return when the process has ended."""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from support import glassbox, wait_until
 
 from qemu_bridge.cli.machine import STATUS_HEADINGS, add_machine_options, make_config
 from qemu_bridge.errors import UsageError
-from qemu_bridge.wire.records import Status
+from qemu_bridge.wire.records import Blob, ExecResult, Status
 
 guest = pytest.mark.guest
 
@@ -174,3 +175,26 @@ def test_a_command_that_took_too_long_is_said_to_be_killed(machine, command):
     answer = command("exec", machine.name, "--timeout", "1", "sleep", "100")
     assert answer.status in (124, 137, 143) and "killed after 1 s" in answer.err
     assert command("exec", machine.name, "exit 143") == (143, "", "")
+
+
+@guest
+def test_exec_writes_each_stream_to_its_own_and_json_shows_them_apart(machine):
+    words = ("printf 'a\\n'; printf 'b\\377' >&2; exit 5",)
+    done = subprocess.run(
+        [sys.executable, "-m", "qemu_bridge.cli", "exec", machine.name, *words], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (5, b"a\n", b"b\xff")
+    answer = glassbox("exec", machine.name, "--json", "--timeout", "60", *words)
+    assert answer.returncode == 5
+    assert json.loads(answer.stdout) == {"exit_status": 5, "output": "a\n", "errors": "b\\xff"}
+
+
+@guest
+def test_ctrl_c_during_exec_leaves_the_shell_usable(machine):
+    command = [sys.executable, "-m", "qemu_bridge.cli", "exec", machine.name]
+    line = "echo begun; echo begun >&2; touch /tmp/begun; usleep 1500000; echo more; echo more >&2"
+    with subprocess.Popen([*command, line], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until(lambda: any("usleep" in one.command_line for one in machine.client.ps()))
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
+    assert machine.client.exec("rm /tmp/begun; echo one; echo two >&2") == ExecResult(0, Blob(b"one\n"), Blob(b"two\n"))

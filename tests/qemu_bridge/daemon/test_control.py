@@ -29,7 +29,7 @@ def test_epochs_of_answers_are_those_of_the_dirty_log(machine):
 
 def test_a_command_has_its_output_and_its_status(machine):
     result = machine.client.exec("echo to the left; echo to the right >&2; exit 3")
-    assert (result.output, result.exit_status) == (b"to the left\nto the right\n", 3)
+    assert (result.output, result.errors, result.exit_status) == (b"to the left\n", b"to the right\n", 3)
 
 
 def test_a_time_that_makes_no_sense_is_the_askers_mistake(machine):

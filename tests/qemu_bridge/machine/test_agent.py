@@ -1,5 +1,7 @@
 """The root shell in the guest: bytes, exit status, time limits."""
 
+import asyncio
+import base64
 import contextlib
 import hashlib
 import math
@@ -13,6 +15,7 @@ from support import booted, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
+from qemu_bridge.machine.agent import _read_to
 from qemu_bridge.wire.records import Blob, ExecResult
 
 pytestmark = pytest.mark.guest
@@ -31,17 +34,57 @@ def test_words_are_not_touched_by_any_shell_on_the_way(machine):
 
 
 def test_a_shell_line_is_run_by_a_shell(machine):
-    assert machine.exec("echo one; echo two >&2; for i in 3 4; do echo $i; done").split() == [
-        b"one",
-        b"two",
-        b"3",
-        b"4",
-    ]
+    assert machine.exec("echo one; for i in 2 3; do echo $i; done") == b"one\n2\n3\n"
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 127, 255])
 def test_the_exit_status_comes_back(machine, status):
     assert machine.client.exec(f"exit {status}") == ExecResult(status, Blob(b""))
+
+
+def test_errors_come_apart_from_the_output(machine):
+    result = machine.client.exec("echo one; echo two >&2; echo three; ls /nowhere; exit 7")
+    assert result == ExecResult(7, Blob(b"one\nthree\n"), Blob(b"two\nls: /nowhere: No such file or directory\n"))
+    assert machine.client.exec(["sh", "-c", "echo $0 >&2", "é"]) == ExecResult(0, Blob(b""), Blob("é\n".encode()))
+
+
+def test_every_byte_of_both_streams_comes_back_when_they_are_written_at_once(machine):
+    encoded = base64.b64encode(bytes(range(256))).decode()
+    made = machine.client.exec(
+        f"echo {encoded} | base64 -d > /tmp/bytes; for i in $(seq 256); do cat /tmp/bytes >&2; done & "
+        "for i in $(seq 256); do cat /tmp/bytes; done; wait; rm /tmp/bytes; exit 9"
+    )
+    assert made == ExecResult(9, Blob(bytes(range(256)) * 256), Blob(bytes(range(256)) * 256))
+
+
+def test_neither_stream_holds_up_the_other(machine):
+    for first, then in (("", ">&2"), (">&2", "")):
+        result = machine.client.exec(f"head -c 300000 /dev/zero {first}; head -c 300000 /dev/zero {then}")
+        assert result == ExecResult(0, Blob(bytes(300_000)), Blob(bytes(300_000)))
+
+
+def test_what_a_background_process_writes_later_belongs_to_no_command(machine):
+    machine.exec("(while [ ! -e /tmp/late ]; do usleep 10000; done; echo late; echo late >&2; rm /tmp/late) &")
+    machine.exec("touch /tmp/late")
+    wait_until(lambda: machine.client.exec("[ ! -e /tmp/late ]").exit_status == 0)
+    assert machine.client.exec("echo now; echo then >&2") == ExecResult(0, Blob(b"now\n"), Blob(b"then\n"))
+
+
+def test_a_guest_without_a_port_for_errors_writes_both_to_one(machine):
+    machine.exec("mv /dev/ttyS3 /dev/aside")
+    try:
+        assert machine.client.exec("echo one; echo two >&2; exit 3") == ExecResult(3, Blob(b"one\ntwo\n"))
+    finally:
+        machine.exec("mv /dev/aside /dev/ttyS3")
+
+
+def test_a_stream_beyond_the_limit_is_passed_over_to_its_end():
+    async def read():
+        stream = asyncio.StreamReader(limit=1000)
+        stream.feed_data(bytes(5000) + b"mark" + b"next" + b"mark")
+        return [await _read_to(stream, b"mark") for _ in range(2)]
+
+    assert asyncio.run(read()) == [None, b"next"]
 
 
 def test_output_that_looks_like_an_end_is_output(machine):
@@ -100,7 +143,7 @@ def test_the_shell_answers_again_after_a_reset_in_the_middle_of_a_command(image)
         time.sleep(0.3)
         assert found.client.status().ready is False
         found.client.wait_ready(60)
-        assert found.exec("echo again", 60) == b"again\n"
+        assert found.client.exec("echo again; echo apart >&2", 60) == ExecResult(0, Blob(b"again\n"), Blob(b"apart\n"))
         assert found.client.ps()[0].name == "init"
         found.client.stop()
         busy.join()

@@ -11,7 +11,7 @@ import pytest
 from qemu_bridge.errors import HostError, UsageError
 from qemu_bridge.machine.config import Endpoints, MachineConfig, check_ram_space, find_qemu, qemu_argv
 
-ENDPOINTS = Endpoints(Path("/dev/shm/a,b.ram"), Path("/run/x.qmp"), Path("/state/console.log"), 5, 6)
+ENDPOINTS = Endpoints(Path("/dev/shm/a,b.ram"), Path("/run/x.qmp"), Path("/state/console.log"), 5, 6, 7)
 CONFIG = MachineConfig(name="demo")
 
 
@@ -32,9 +32,10 @@ def test_there_is_a_sandbox_and_no_network():
     assert after(argv, "-nic") == ["none"] and "-nodefaults" in argv
 
 
-def test_the_console_is_the_first_serial_port_and_the_agent_the_second():
+def test_the_console_is_the_first_serial_port_and_the_agent_the_second_and_its_errors_the_fourth():
     argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
     assert after(argv, "-serial") == ["chardev:console", "chardev:agent"]
+    assert "isa-serial,chardev=errors,index=3,irq=7" in after(argv, "-device")
 
 
 def test_arguments_of_the_user_come_last():

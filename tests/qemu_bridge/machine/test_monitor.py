@@ -26,6 +26,7 @@ def qemu(tmp_path):
     found.process.wait()
     found.monitor_socket.close()
     found.agent_socket.close()
+    found.errors_socket.close()
 
 
 def run(qemu, talk):

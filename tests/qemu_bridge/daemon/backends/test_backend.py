@@ -38,6 +38,5 @@ def test_only_what_we_started_says_when_it_is_ready_and_only_files_stand_still()
 
 def test_no_shell_says_why():
     shell = NoShell("is a statue; look at it")
-    shell.forget()
     with pytest.raises(MachineError, match="the machine is a statue; look at it"):
         asyncio.run(shell.run("ls", 1.0))
