@@ -8,6 +8,9 @@ Data goes to standard output, messages to standard error. Exit status: 0 done, 1
 
 from __future__ import annotations
 
+from .startup import INTERRUPTED, release
+
+# isort: split
 import argparse
 import difflib
 import importlib
@@ -52,7 +55,6 @@ _GROUPS = {
 }
 """The verbs as the help groups them."""
 _WIDTH = 80
-_INTERRUPTED = 130
 TAKE_THE_REST = ("start", "run", "exec")
 """Verbs that pass on the arguments after "--"."""
 
@@ -156,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.parser = parser
     options.rest = words[split + 1 :]
     try:
+        release()
         status = options.function(options) or 0
         sys.stdout.flush()
         return status
@@ -163,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return error.exit_status
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`glassbox ps demo | head`); keep Python from reporting it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
