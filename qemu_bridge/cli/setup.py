@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 
 from ..errors import GlassBoxError
+from ..memory.addresses import parse_size
+from .machine import DEFAULT_MEMORY
 from .options import (
     COMPLETE_NAME,
     COMPLETE_OVERLAY,
@@ -106,9 +108,11 @@ def _packages() -> str:
 
 
 def _ram() -> str:
+    from ..machine.config import check_ram_space
     from ..wire import connection
 
     folder = connection.ram_folder()
+    check_ram_space(folder, parse_size(DEFAULT_MEMORY))
     return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
 
 

@@ -79,7 +79,11 @@ def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:
     if kept.is_file() and _HASHES[match[3]](content := kept.read_bytes()).hexdigest() == match[4]:
         return content
     progress(f"downloading package {name} ({int(match[2]) / 1e6:.0f} MB) with apt-get")
-    content = _download_package(name)
+    try:
+        content = _download_package(name)
+    except Unavailable as error:
+        progress(f"that failed: {error}")
+        raise
     write_atomic(kept, content)
     return content
 

@@ -1,7 +1,7 @@
 """A machine's configuration, and the QEMU command line for it as a pure function.
 
 >>> config = MachineConfig(name="demo", kernel=Path("vmlinux"), initrd=Path("initrd"), append="quiet")
->>> qemu_argv("qemu-system-x86_64", config, Endpoints(Path("/dev/shm/demo.ram"), Path("demo.qmp"), Path("console.log"), 3, 4))[:2]
+>>> qemu_argv("qemu-system-x86_64", config, Endpoints(Path("/dev/shm/demo.ram"), Path("demo.qmp"), Path("console.log"), 3, 4, 5))[:2]
 ['qemu-system-x86_64', '-nodefaults']
 """
 
@@ -91,14 +91,16 @@ class Endpoints:
     console: Path
     monitor_fd: int
     agent_fd: int
+    errors_fd: int
     plugin: Path | None = None
     trace: Path | None = None
 
 
 def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[str]:
-    """The command line that boots `config`: shared RAM, two QMP monitors, two serial ports, nothing else.
+    """The command line that boots `config`: shared RAM, two QMP monitors, three serial ports, nothing else.
 
-    The first serial port is the console log, the second the root shell of ``exec``. There is no network
+    The first serial port is the console log, the second the root shell of ``exec``, the fourth the standard error of its
+    commands; the third is left to `qemu_args`. There is no network
     and no display, and QEMU may not spawn programs or gain privileges.
     """
     argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
@@ -115,6 +117,9 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     console_path = str(endpoints.console).replace(",", ",,")
     argv += ["-chardev", f"file,id=console,path={console_path},append=on", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=agent,fd={endpoints.agent_fd}", "-serial", "chardev:agent"]
+    # An interrupt of its own: the fourth port shares that of the second otherwise, and QEMU's ISA bus cannot share.
+    argv += ["-chardev", f"socket,id=errors,fd={endpoints.errors_fd}"]
+    argv += ["-device", "isa-serial,chardev=errors,index=3,irq=7"]
     argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if endpoints.plugin is not None:
         plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
@@ -188,15 +193,16 @@ def check_ram_space(folder: Path, size_bytes: int) -> None:
         status = os.statvfs(folder)
     except OSError as error:
         raise HostError(
-            f"guest RAM cannot be stored in {folder} ({error.strerror}); point GLASSBOX_RAM_DIR at a tmpfs"
+            f"guest RAM cannot be stored in {folder} ({error.strerror}); mount a tmpfs there, or set GLASSBOX_RAM_DIR to a"
+            " folder on one"
         ) from None
     free, promised = status.f_bavail * status.f_frsize, _promised_bytes(folder)
     if free - promised < size_bytes:
         others = f", of which other guests may still fill {promised >> 20} MiB" if promised else ""
         needed = f"the guest needs {size_bytes >> 20} MiB" if size_bytes else "another was started at the same moment"
         raise HostError(
-            f"{folder} has {free >> 20} MiB free{others}; {needed}: give less --memory, enlarge it, or"
-            " point GLASSBOX_RAM_DIR elsewhere"
+            f"{folder} has {free >> 20} MiB free{others}; {needed}: give less --memory, enlarge it (a"
+            " container takes --shm-size=1g), or set GLASSBOX_RAM_DIR to a folder on a larger tmpfs"
         )
 
 

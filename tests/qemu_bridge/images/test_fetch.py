@@ -56,6 +56,23 @@ def test_each_mirror_is_named_with_its_reason(tmp_path: Path, server: MirrorServ
     assert "\n" not in message and leftovers(tmp_path) == []
 
 
+def test_each_download_that_fails_says_so_at_once(tmp_path: Path, server: MirrorServer, rootfs: bytes) -> None:
+    lines: list[str] = []
+    server.keep = 0.5
+    closed = "http://127.0.0.1:9/"
+    file = RemoteFile(ROOTFS_NAME, sha512(rootfs).hexdigest())
+    with pytest.raises(Unavailable):
+        fetch(file, (server.url, closed, f"{server.url}nothing/"), tmp_path, lines.append)
+    assert [line.split(":")[0] for line in lines[::2]] == ["downloading http"] * 3
+    assert [line.partition(":")[0] for line in lines[1::2]] == ["that failed"] * 3
+    reasons = ("truncated", "Connection refused", "HTTP 404")
+    assert all(reason in line for reason, line in zip(reasons, lines[1::2], strict=True))
+    server.keep = 1.0
+    lines.clear()
+    assert fetch(file, (closed, server.url), tmp_path, lines.append) == rootfs
+    assert len(lines) == 3 and lines[-1] == f"downloading {server.url}{ROOTFS_NAME}"
+
+
 def test_silent_mirror_is_given_up(tmp_path: Path, rootfs: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:

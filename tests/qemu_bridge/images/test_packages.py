@@ -120,6 +120,25 @@ def test_package_is_downloaded_once_until_the_archive_has_another(apt: Path, tmp
         fetch_package("nothing", tmp_path / "kept", lines.append)
 
 
+def test_a_package_that_cannot_be_downloaded_is_told_after_the_line_that_announced_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "apt-get"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *--print-uris*) echo "\'http://x/thing.deb\' thing.deb 2000000 SHA256:{"0" * 64}"; exit 0;; esac\n'
+        "echo 'E: Failed to fetch thing.deb  Connection timed out' >&2; exit 100\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    lines: list[str] = []
+    with pytest.raises(Unavailable, match="Connection timed out"):
+        fetch_package("thing", tmp_path / "kept", lines.append)
+    assert lines[0] == "downloading package thing (2 MB) with apt-get"
+    assert lines[1].startswith("that failed: ") and "Connection timed out" in lines[1] and len(lines) == 2
+
+
 def test_missing_apt_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(Unavailable, match="apt-get is not on this machine"):
