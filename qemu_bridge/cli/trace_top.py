@@ -67,7 +67,7 @@ def top(options: argparse.Namespace) -> None:
         print_json(found)
         return
     _print(found)
-    say(f"{found.instructions} instructions counted, {found.instructions / max(seconds, 1e-9) / 1e6:.0f} M/s")
+    say(f"{found.instructions} instructions counted in {seconds:.1f} s")
     if not found.is_complete:
         say("the file was cut off; its whole frames were counted")
 
@@ -81,11 +81,18 @@ def export(options: argparse.Namespace) -> None:
 
 
 def _print(found: TopResult) -> None:
+    total = max(1, found.instructions)
     rows = [
-        [f"{100 * row.share:.1f}%", row.instructions, f"{row.root:#x}", row.process]
+        [
+            *(f"{100 * part / total:.1f}%" for part in (row.instructions, row.user_instructions)),
+            f"{100 * (row.instructions - row.user_instructions) / total:.1f}%",
+            *(row.instructions, f"{row.root:#x}", row.process),
+        ]
         for row in found.processes[:_MOST_PROCESSES]
     ]
-    print_lines("\n".join(format_table(rows, ["share", "instructions", "root", "process"])))
+    print_lines("\n".join(format_table(rows, ["share", "user", "kernel", "instructions", "root", "page table of"])))
+    print_lines("shares are of all instructions executed; a processor that sleeps executes none. The idle loop, kernel")
+    print_lines("threads and interrupts run on the page table of the process before them: they count as kernel.")
     print_lines("\nhot blocks")
     for number, block in enumerate(found.blocks, 1):
         _print_item(number, block, block.executions)
@@ -96,7 +103,8 @@ def _print(found: TopResult) -> None:
 
 
 def _print_item(number: int, item: TopBlock | TopPath, times: int, more: str = "") -> None:
-    who = item.process or f"root {item.root:#x}"
+    owner = item.process or f"root {item.root:#x}"
+    who = f"kernel, on the page table of {owner}" if item.ring == 0 and item.process else owner
     head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {len(item.code)} instructions{more}"
     print_lines(f"{head}, ring {item.ring}, {who}")
     for line in item.code[:_MOST_LINES]:

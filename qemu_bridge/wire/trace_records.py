@@ -276,12 +276,17 @@ class PathLine(CodeLine, frozen=True):
 
 
 class TopProcess(Record, frozen=True):
-    """Instructions executed under one page-table root. `share` is of all instructions of the trace, here and below."""
+    """Instructions executed under one page-table root. `share` is of all instructions of the trace, here and below.
+
+    `user_instructions` are those of `process` itself. The others are the kernel's, for the process or not: the idle loop, kernel
+    threads and interrupts run under the page table of whatever process ran before.
+    """
 
     root: AnyAddress
     process: str
     instructions: int
     share: float
+    user_instructions: int = 0
 
 
 class TopBlock(Record, frozen=True):

@@ -172,10 +172,14 @@ class Mined:
             self.sql.execute(f"INSERT INTO {table} SELECT {', '.join(columns)} FROM incoming")
             self.sql.unregister("incoming")
 
-    def roots(self) -> list[tuple[int, int]]:
-        """(page-table root, instructions under it), the most first."""
-        rows = self.sql.execute("SELECT root, sum(instructions) AS n FROM blocks GROUP BY root ORDER BY n DESC, root")
-        return [(int(root), int(count)) for root, count in rows.fetchall()]
+    def roots(self) -> list[tuple[int, int, int]]:
+        """(page-table root, instructions under it, those of them in ring 3), the most first."""
+        rows = self.sql.execute(
+            """WITH place AS (SELECT id, any_value(ring) AS ring FROM known GROUP BY id)
+            SELECT root, sum(instructions) AS n, coalesce(sum(instructions) FILTER (ring = 3), 0)
+            FROM blocks LEFT JOIN place USING (id) GROUP BY root ORDER BY n DESC, root"""
+        )
+        return [(int(root), int(count), int(user)) for root, count, user in rows.fetchall()]
 
     def blocks(self, count: int = 10, root: int | None = None, ring: int | None = None) -> list[HotBlock]:
         """The `count` blocks with the most instructions, of one root or all, of one ring or all."""

@@ -59,8 +59,9 @@ class _Result:
             paths=tuple(map(self._path, paths)),
         )
 
-    def _process(self, root: int, instructions: int) -> TopProcess:
-        return TopProcess(root, self._naming.process(root), instructions, instructions / self._total)
+    def _process(self, root: int, instructions: int, in_user_code: int) -> TopProcess:
+        name = self._naming.process(root)
+        return TopProcess(root, name, instructions, instructions / self._total, in_user_code)
 
     def _block(self, block: HotBlock) -> TopBlock:
         return TopBlock(

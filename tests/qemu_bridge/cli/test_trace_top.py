@@ -27,6 +27,13 @@ def test_top_prints_processes_blocks_and_paths(path, capsys):
     assert "instructions counted" in answer.err
 
 
+def test_what_only_the_kernel_executed_is_the_kernels_and_says_what_shares_are_of(path, capsys):
+    status, answer = run(capsys, "top", path, "-n", "1")
+    heading, row, *_ = answer.out.splitlines()
+    assert status == 0 and heading.split()[:3] == ["SHARE", "USER", "KERNEL"] and heading.endswith("PAGE TABLE OF")
+    assert row.split()[:3] == ["100.0%", "0.0%", "100.0%"] and "of all instructions executed" in answer.out
+
+
 @pytest.mark.parametrize(
     "words", [("-n", "0"), ("--workers", "0"), ("--pid", "3"), ("--symbols", "no-such-machine")], ids=" ".join
 )

@@ -40,7 +40,7 @@ def test_blocks_are_counted_as_they_were_executed(program, tmp_path):
         assert all(block.instructions == SIZE * block.executions for block in hot)
         assert all(block.address == program.address(block.id) for block in hot)
         assert [block.instructions for block in hot] == sorted((b.instructions for b in hot), reverse=True)
-        assert found.instructions == 5000 * SIZE == sum(count for _, count in found.roots())
+        assert found.instructions == 5000 * SIZE == sum(count for _, count, _ in found.roots())
 
 
 def test_processes_find_the_same_as_one(program, tmp_path):
@@ -93,7 +93,7 @@ def test_each_process_has_its_own_counts(program, tmp_path):
     switch = event(Event.PAGE_TABLE, *split64(0x5000))
     words = [[*window_start(root=0x1000), *one.tolist(), *switch, *other.tolist(), *window_stop()]]
     with mine(record_words(tmp_path, program, words), workers=1) as found:
-        assert found.roots() == [(0x1000, 600 * SIZE), (0x5000, 200 * SIZE)]
+        assert found.roots() == [(0x1000, 600 * SIZE, 0), (0x5000, 200 * SIZE, 0)]
         assert {block.id for block in found.blocks(9, root=0x5000)} == {20, 21}
         assert [path.ids for path in found.paths(9, root=0x1000)] == [(10, 11, 12)]
         assert [(path.ids, path.root) for path in found.paths(9)] == [
@@ -138,7 +138,7 @@ def peak():
 duckdb.connect().execute("SELECT 1")
 resource.setrlimit(resource.RLIMIT_AS, (peak() + {LIMIT},) * 2)
 with mine(Path({str(path)!r}), workers=1, memory_mb=64) as found:
-    assert found.instructions == {info.instructions} == sum(count for _, count in found.roots())
+    assert found.instructions == {info.instructions} == sum(count for _, count, _ in found.roots())
     assert len(found.blocks(100)) == 100 and found.paths(10)
 """
     # glibc's arenas take address space that is not used.

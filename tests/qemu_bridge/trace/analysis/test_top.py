@@ -64,6 +64,16 @@ def test_a_known_process_owns_its_loop(recorded):
 
 
 @pytest.mark.guest
+def test_instructions_of_a_process_are_told_from_those_of_the_kernel_on_its_page_table(machine, recorded, tmp_path):
+    busy = recorded[3]["processes"][0]
+    assert busy["user_instructions"] > 0.9 * busy["instructions"]
+    done = glassbox("trace", machine.name, "-o", str(tmp_path / "kernel.gbt"), "--seconds", "0.5", "--only", "kernel")
+    assert done.returncode == 0, done.stderr
+    rows = top_json(tmp_path / "kernel.gbt", "--symbols", machine.name)["processes"]
+    assert rows and not any(row["user_instructions"] for row in rows)
+
+
+@pytest.mark.guest
 def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded):
     # With no other condition the shell's loop may fill all the places there are.
     kernel = top_json(recorded[0], "--symbols", machine.name, "--kernel")
