@@ -133,7 +133,7 @@ def _page_map(client: Client) -> tuple[PageMap, tuple[str, ...]]:
 
 
 def _copy_ram(ram: GuestRam, path: Path, progress: Callable[[int, int], None]) -> int:
-    """Copy RAM to `path`, preserving sparseness; returns its checksum."""
+    """Copy RAM to `path`, where pages that were never touched are holes; returns its checksum."""
     pieces = list(iter_pieces(ram))
     total = sum(end - start for start, end in pieces)
     if (free := shutil.disk_usage(path.parent).free) < total:

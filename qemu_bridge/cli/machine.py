@@ -194,7 +194,7 @@ def _status_lines(status: Status) -> Iterator[str]:
 
 
 def stop(options: argparse.Namespace) -> None:
-    """Stop a machine and remove its RAM; detach from an attached one."""
+    """Stop a machine and remove its RAM; an attached QEMU runs on, only its daemon ends."""
     from ..wire.records import Origin
 
     with connect(options) as client:

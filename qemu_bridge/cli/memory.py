@@ -87,7 +87,7 @@ def find(options: argparse.Namespace) -> int:
 
 
 def dirty(options: argparse.Namespace) -> None:
-    """List the pages that changed since an epoch, and the epoch for the next call."""
+    """List the pages that changed since an epoch, which is the number that an earlier call gave, and the epoch of now."""
     if options.since < 0:
         raise UsageError("an epoch is 0 or more; give --since the number an earlier call printed")
     with connect(options) as client:

@@ -217,7 +217,7 @@ def _print_found(rows: list[dict[str, Any]], as_json: bool, describe: Callable[[
 
 
 def diff(options: argparse.Namespace) -> int:
-    """Find the first divergence of two traces; exit status 1 if there is one."""
+    """Find the first instruction in which two traces differ; exit status 1 if there is one."""
     from ..trace.analysis.diff import diff_traces
     from ..trace.file.reader import TraceReader
 

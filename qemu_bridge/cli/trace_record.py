@@ -53,10 +53,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="only blocks that begin in PLACE-PLACE or PLACE+BYTES; may be given again",
     )
     parser.add_argument(
-        "--lossy", action="store_true", help="drop and count chunks when the reader is too slow; the guest never waits"
+        "--lossy",
+        action="store_true",
+        help="drop and count pieces of the trace (chunks) when the recorder is too slow; the guest never waits",
     )
     parser.add_argument(
-        "--ring", type=parse_size, metavar="SIZE", help="ring size of each vCPU, 4K to 64M (default: 4M, 16 chunks)"
+        "--ring",
+        type=parse_size,
+        metavar="SIZE",
+        help="shared memory in which the records of each vCPU wait for the recorder, 4K to 64M (default: 4M, 16 chunks)",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing trace")
     parser.add_argument("--verify", action="store_true", help="have QEMU count every instruction, for 'trace check'")

@@ -208,7 +208,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def stop() -> None:
-        """Stop the machine, or detach from an attached one. Its lock is free when it has ended.
+        """Stop the machine; the QEMU of an attached one runs on without a daemon. The lock is free when it has ended.
 
         >>> client.stop()
         """

@@ -1,4 +1,4 @@
-"""The first divergence of two traces: ``glassbox trace diff``.
+"""The first instruction in which two traces differ: ``glassbox trace diff``.
 
 What is compared is instructions, by content (address, ring, mode, code): QEMU cuts the same code into other blocks when it
 records, replays or single-steps, and ids mean nothing beyond one trace. Where both traces are at the beginning of a block
@@ -76,7 +76,7 @@ def diff_traces(left: TraceReader, right: TraceReader, vcpu: int = 0) -> Differe
 
 
 def _agree(one: _Stream, other: _Stream) -> bool:
-    """Move both on by what agrees; False where they diverge."""
+    """Move both on by what agrees; False where they differ."""
     if one.within == other.within == 0:
         count = min(one.remaining, other.remaining)
         ahead, others = one.ahead(count), other.ahead(count)
