@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import glfw
@@ -102,9 +102,12 @@ class Clipboard:
         self._wake()
 
 
-def _ask_process() -> str:
-    words = [sys.executable, "-m", __name__]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+_READER = (sys.executable, "-m", __name__)
+
+
+def _ask_process(command: Sequence[str] = _READER) -> str:
+    # Without a buffer: on a busy machine the text may be there already when the first byte is read, and would stay in it.
+    with subprocess.Popen(command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
         assert reader.stdout is not None
         reader.stdout.read(1)  # it is up, and asks from now on
         try:
@@ -128,6 +131,8 @@ def _main() -> None:
     os.write(1, b"?")
     text = _read()
     sys.stdout.buffer.write(text.encode("utf-8", "replace")[:MOST_BYTES])
+    sys.stdout.flush()
+    os._exit(0)  # nobody waits for glfw to end
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import pytest
 from desktop import Typist
 from support import needs_display
 
+from viewer.app import clipboard
+
 pytestmark = [pytest.mark.window, needs_display]
 
 OWN = """
@@ -89,6 +91,27 @@ def test_what_another_program_copied_is_pasted_in_order_with_what_is_typed(someb
         somebody.wait_for("palette True ''")
         somebody.act("key", "shift+Insert")
         somebody.wait_for("palette True 'näh{ }'")
+
+
+def test_a_text_that_comes_at_once_with_the_first_byte_is_read():
+    command = [sys.executable, "-c", "import os; os.write(1, b'?n\\xc3\\xa4h')"]
+    assert all(clipboard._ask_process(command) == "näh" for _ in range(5))
+
+
+@pytest.mark.long
+def test_a_paste_right_after_the_box_opens_is_never_lost_on_a_busy_machine(somebody):
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+    try:
+        with Owner(somebody, OWN, "näh{ }"):
+            for number in range(20):
+                somebody.act("key", "--delay", ("1", "5", "12", "30")[number % 4], "slash", "ctrl+v")
+                somebody.wait_for("palette True 'näh{ }'")
+                somebody.act("key", "Escape")
+                somebody.wait_for("palette False 'näh{ }'")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_what_the_window_copied_is_pasted_there_and_elsewhere(somebody):
