@@ -35,6 +35,7 @@ _LABELS_WIDTH = 178
 """Pixels at the right for the words of small things, likewise."""
 _GUIDE_HEIGHT = 170
 """Pixels at the foot for the guide to the curve, likewise."""
+_GUIDE_WIDTH = 200
 _BLOCK_SHARE = 0.018
 _MIN_PIXELS = 10
 _LEAST_SHARE = 0.001
@@ -160,12 +161,22 @@ def _densest(mask: npt.NDArray[np.bool_], radius: int) -> tuple[int, int]:
 
 
 class _Pen:
-    """An image to write on, with lengths scaled to the picture's height."""
+    """An image to write on, twice as wide and high as what it becomes, with lengths for a picture `height` pixels high.
 
-    def __init__(self, width: int, height: int) -> None:
-        self.image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
+    Pillow draws lines and polygons without smoothing, so they are drawn at twice the size and reduced.
+    """
+
+    def __init__(self, size: tuple[int, int], height: int) -> None:
+        self.image = Image.new("RGBA", (2 * size[0], 2 * size[1]), (0, 0, 0, 0))
         self.draw = ImageDraw.Draw(self.image)
-        self.scale = height / 720
+        self.scale = 2 * height / 720
+
+    def reduced(self) -> npt.NDArray[np.uint8]:
+        """What was drawn, premultiplied before it is reduced, so that no dark rim appears around the words."""
+        image = np.asarray(self.image).astype(np.float32)
+        image[..., :3] *= image[..., 3:] / 255
+        quarter = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
+        return np.round(quarter).astype(np.uint8)
 
     def text(
         self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0
@@ -225,8 +236,7 @@ def draw_overlay(
     the digit that toggles a class, `camera` a guide to how addresses run in its picture.
     """
     width, height = size
-    # Drawn at twice the size and reduced: Pillow draws lines and polygons without smoothing.
-    pen = _Pen(2 * width, 2 * height)
+    pen = _Pen(size, height)
     _draw_labels(pen, labels, 2)
     if camera is not None and has_legend(width, height):
         _draw_guide(pen, scene, camera)
@@ -238,11 +248,16 @@ def draw_overlay(
         else:
             _draw_legend_entries(pen, scene)
         pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
-    # Premultiplied before it is reduced, so that no dark rim appears around the words.
-    image = np.asarray(pen.image).astype(np.float32)
-    image[..., :3] *= image[..., 3:] / 255
-    quarter = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
-    return np.round(quarter).astype(np.uint8)
+    return pen.reduced()
+
+
+def draw_guide(size: tuple[int, int], scene: Scene, camera: Camera) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    """The part of `draw_overlay` that turns with the camera, as premultiplied RGBA, and where it is in a picture of `size`."""
+    width, height = size
+    part = round(_GUIDE_WIDTH * height / 720), round(_GUIDE_HEIGHT * height / 720)
+    pen = _Pen(part, height)
+    _draw_guide(pen, scene, camera)
+    return pen.reduced(), (width - part[0], height - part[1])
 
 
 def scene_guide(scene: Scene, camera: Camera) -> tuple[CurveGuide, list[str]]:

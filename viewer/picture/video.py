@@ -24,9 +24,10 @@ from ..sources.comparison import with_difference
 from ..sources.machine import MachineSource
 from ..sources.source import Source
 from ..sources.watcher import MemoryWatcher
+from ..view.camera import Camera
 from ..view.look import Look
 from ..view.views import View, parse_view
-from .legend import draw_overlay, free_aspect, legend_shift
+from .legend import draw_guide, draw_overlay, find_labels, free_aspect, has_legend, legend_shift
 from .mp4 import Mp4, validate_video
 from .offscreen import choose_camera, load_scene, show_glow
 from .script import Shot, camera_at, parse_script
@@ -35,6 +36,8 @@ from .snap import Progress, no_progress
 PASSES = 4
 """How often a frame is refined: video hides the grain that a picture at rest would show."""
 _BYTES_A_FRAME = 64 << 20
+_WORDS_S = 1.0
+"""Seconds of video for which words stay as they are while nothing but the guest's memory changes."""
 
 
 def record_machine(name: str, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
@@ -107,18 +110,24 @@ def _frames(
     target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     watcher = MemoryWatcher(source, lambda: None)
     watcher.start()
+    words = _Words(renderer, size, source.title)
     look: Look | None = None
     glow = ""
+    before: Camera | None = None
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
-            is_new = _follow(watcher, scene, source, number / fps)
-            if is_new or view.look != look or view.glow != glow:
+            if _follow(watcher, scene, source, number / fps):
+                words.is_stale = True
+            if view.look != look or view.glow != glow:
                 if view.glow != glow:
                     show_glow(scene, source, view.glow)
                 look, glow = view.look, view.glow
                 scene.set_look(look)
-                renderer.set_overlay(draw_overlay(size, scene, source.title, []))
+                words.are_wrong = True
+            after = camera_at(shots, (number + 1) / fps)[1]
+            words.update(camera, camera in (before, after), number / fps)
+            before = camera
             renderer.restart()
             for _ in range(PASSES):
                 renderer.draw_pass(camera, size)
@@ -126,6 +135,36 @@ def _frames(
             yield np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
     finally:
         watcher.stop()
+
+
+class _Words:
+    """What is written over the pictures of a video: the page of `draw_overlay`, labels while the camera rests.
+
+    Attributes:
+        is_stale: whether the page map is newer than the words.
+        are_wrong: whether they are of another look.
+    """
+
+    def __init__(self, renderer: Renderer, size: tuple[int, int], title: str) -> None:
+        self.is_stale, self.are_wrong = False, True
+        self._renderer, self._size, self._title = renderer, size, title
+        self._camera: Camera | None = None
+        self._has_labels = False
+        self._drawn_s = 0.0
+
+    def update(self, camera: Camera, is_still: bool, time_s: float) -> None:
+        """Bring the words up to date for a frame at `time_s` seconds; only the guide is drawn for each step of a camera."""
+        scene, size = self._renderer.scene, self._size
+        has_labels = scene.look.labels and is_still
+        is_due = self.is_stale and time_s - self._drawn_s >= _WORDS_S
+        if is_due or self.are_wrong or has_labels is not self._has_labels:
+            labels = find_labels(scene, self._renderer.pick_pages(camera, size)) if has_labels else []
+            self._renderer.set_overlay(draw_overlay(size, scene, self._title, labels))
+            self._has_labels, self._drawn_s = has_labels, time_s
+        if (self.are_wrong or camera != self._camera) and has_legend(*size):
+            self._renderer.set_box(*(draw_guide(size, scene, camera) if scene.look.labels else (None,)))
+        self._camera = camera
+        self.is_stale, self.are_wrong = self.is_stale and not is_due, False
 
 
 def _follow(watcher: MemoryWatcher, scene: Scene, source: Source, time_s: float) -> bool:

@@ -44,6 +44,33 @@ def test_a_video_of_one_view_or_of_a_script_tells_what_it_wrote(source, device, 
     assert record_video(source, scripted).frames == 10
 
 
+def frames_of(path):
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+
+
+def ink(picture):
+    """Where words and lines are, which nothing else in a corner of a picture is as bright as."""
+    return picture.max(axis=2) > 90
+
+
+def test_a_video_has_the_words_of_a_picture_and_labels_while_the_camera_rests(source, device, tmp_path):
+    size, path = (960, 540), tmp_path / "tour.mp4"
+    turned = View(START.camera.orbit(100, 0))
+    shots = (Shot(START, 0.0), Shot(START, 0.4), Shot(turned, 0.6))
+    record(source, path, lambda scene: shots, size=size, fps=5)
+    frames = frames_of(path)
+    scene = load_scene(source, device)
+    wanted = ink(render_scene(scene, size, camera=START.camera, title=source.title))
+    legend, labels, guide = np.s_[100:400, :200], np.s_[60:400, -130:], np.s_[-125:, -150:]
+    for part in (legend, labels, guide):
+        assert wanted[part].sum() > 300 and ink(frames[0])[part][wanted[part]].mean() > 0.7
+    # On the way there are no labels, and the guide turns.
+    moving = ink(frames[-1])
+    assert not moving[labels].any() and moving[legend][wanted[legend]].mean() > 0.7
+    assert 0.1 < moving[guide][wanted[guide]].mean() < 0.9
+
+
 @pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": 1000}, {"width": 3}, {"height": 100_000}])
 def test_options_out_of_range_are_refused_before_anything_is_drawn(wrong):
     with pytest.raises(UsageError, match="; "):
