@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .window import Window
 
 _SIZE = (1000, 600)
+_WITHOUT_TEXT, _ALT_GR = {"Alt", "Control", "Meta"}, {"Alt", "Control"}
+"""Modifiers with which a key writes nothing, but for the two that some systems tell AltGr as."""
 _windows: weakref.WeakKeyDictionary[Any, Window] = weakref.WeakKeyDictionary()
 """A canvas keeps its window, which the cell does not name."""
 
@@ -40,9 +42,29 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
         raise UsageError(
             f"a notebook needs jupyter_rfb ({error}); in the checkout, pip install '.[notebook]'"
         ) from None
+
+    class NotebookCanvas(RenderCanvas):  # type: ignore[misc]  # rendercanvas has no types
+        def handle_event(self, event: dict[str, Any]) -> None:
+            for each in with_characters(event):
+                super().handle_event(each)
+
     source = MachineSource(name, against)
-    canvas = RenderCanvas(size=size, update_mode="ondemand", max_fps=30)
+    canvas = NotebookCanvas(size=size, update_mode="ondemand", max_fps=30)
     return show_on(canvas, loop, source, size, at)
+
+
+def with_characters(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """An event of jupyter_rfb, and behind a key the character that it writes.
+
+    jupyter_rfb 1.0 fails in the browser before it tells what was typed, but a browser's name for a key is its character. If a
+    later release tells it, that is left out: no character comes twice. What an input method composes is told by both.
+    """
+    kind, held = event["event_type"], _WITHOUT_TEXT & set(event.get("modifiers", ()))
+    if kind == "char" and not event.get("is_composing"):
+        return []
+    if kind != "key_down" or len(event["key"]) != 1 or held not in (set(), _ALT_GR):
+        return [event]
+    return [event, {"event_type": "char", "data": event["key"], "modifiers": event["modifiers"]}]
 
 
 def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: str | None = None) -> Any:  # noqa: ANN401  # of rendercanvas

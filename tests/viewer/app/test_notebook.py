@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qemu_bridge.errors import UsageError
-from viewer.app.notebook import show, show_on, window_of
+from viewer.app.notebook import show, show_on, window_of, with_characters
 from viewer.picture.offscreen import load_scene, render_scene
 
 
@@ -36,6 +36,31 @@ def test_any_canvas_shows_the_picture_and_takes_events(device, source, pictures,
         assert window_of(canvas).state.controller.goal.distance < before.distance
     finally:
         window_of(canvas).stop()
+
+
+def key(name, *modifiers, kind="key_down"):
+    return {"event_type": kind, "key": name, "modifiers": modifiers}
+
+
+@pytest.mark.window
+def test_what_is_typed_in_a_cell_reaches_fields(screen, no_errors):
+    # As jupyter_rfb tells it: a browser's names of keys, and no characters.
+    box = screen.state.command_palette
+    for typed in ("/", "Shift", "P", "ü", ":", " ", "@", "a", "v"):
+        held = {"P": ("Shift",), "@": ("Alt", "Control"), "v": ("Control",)}.get(typed, ())
+        for kind in ("key_down", "key_up"):
+            for event in with_characters(key(typed, *held, kind=kind)):
+                screen.send(event.pop("event_type"), **event)
+    screen.draw_until(lambda: box.query == "Pü: @a")
+
+
+def test_a_character_comes_once_whoever_tells_it():
+    assert with_characters({"event_type": "char", "data": "a", "is_composing": False}) == []
+    composed = {"event_type": "char", "data": "é", "is_composing": True}
+    assert with_characters(composed) == [composed]
+    for silent in (key("Enter"), key("a", "Control"), key("a", "Meta"), key("a", kind="key_up")):
+        assert with_characters(silent) == [silent]
+    assert [each["event_type"] for each in with_characters(key("A", "Shift"))] == ["key_down", "char"]
 
 
 @pytest.mark.window
