@@ -23,7 +23,8 @@ VIEWS = {
     "owners.png": ["--size", "1600x900", "--at", "mode=owner,slice=0:0:0.3:1:1:1,yaw=20"],
     "entropy.png": ["--size", "1600x900", "--at", "mode=entropy"],
 }
-_NEAR = "yaw=35,pitch=28,distance=1.0,target=0.62:0.78:0.62"
+# Near enough for single bytes, and all of it between legend and guide.
+_NEAR = "yaw=35,pitch=28,distance=1.6,target=0.5:0.74:0.5"
 VIEWS["tables.png"] = [
     "--size",
     "1200x800",
@@ -56,7 +57,10 @@ def display(size: str) -> Iterator[str]:
 
 
 def draw_window(path: Path, folder: str) -> None:
-    """Take a screenshot of the window with a byte pinned, after some seconds, with default settings."""
+    """Take a screenshot of the window with a byte pinned, after some seconds, as whoever has clicked once sees it: without the hint."""
+    settings = Path(folder) / "glassbox" / "viewer.toml"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text('panels = ["layers", "details", "labels"]\n')
     ranges = json.loads(glassbox("where", NAME, PINNED, "--json"))["ranges"]
     # All of RAM in the frame, with the byte marked and the inspector beside it.
     view = f"pin={ranges[0]['ram_offset']:#x}"

@@ -194,7 +194,7 @@ class _Pen:
     def shade_left(self, width: float) -> None:
         """Darken the left, fading out, so that words stay readable over a near view."""
         columns = min(round(width), self.image.width)
-        fade = 205 * (1 - np.linspace(0, 1, columns) ** 3) if columns else np.zeros(0)
+        fade = 225 * (1 - np.linspace(0, 1, columns) ** 6) if columns else np.zeros(0)
         ramp = Image.fromarray(np.broadcast_to(np.round(fade).astype(np.uint8), (self.image.height, columns)).copy())
         panel = Image.new("RGBA", ramp.size, (*HALO, 255))
         panel.putalpha(ramp)
@@ -247,7 +247,7 @@ def draw_overlay(
             _draw_classes(pen, scene, with_keys)
         else:
             _draw_legend_entries(pen, scene)
-        pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET)
+        pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET, halo=2)
     return pen.reduced()
 
 
@@ -276,6 +276,10 @@ def _draw_guide(pen: _Pen, scene: Scene, camera: Camera) -> None:
     def to_pixels(point: tuple[float, float]) -> tuple[float, float]:
         return middle[0] + radius * point[0], middle[1] - radius * point[1]
 
+    # Over a near view it would be lost among the bricks.
+    corner = (pen.image.width - 192 * pen.scale, pen.image.height - (_GUIDE_HEIGHT - 8) * pen.scale)
+    edge = (pen.image.width - 8 * pen.scale, pen.image.height - 10 * pen.scale)
+    pen.draw.rounded_rectangle([corner, edge], 8 * pen.scale, fill=(*HALO, 150))
     for one, other in guide.edges:
         pen.draw.line([to_pixels(one), to_pixels(other)], fill=(*QUIET, 130), width=max(round(pen.scale), 1))
     path = [to_pixels(point) for point in guide.path]
@@ -373,6 +377,23 @@ def shorten(words: str, most: int) -> str:
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"
 
 
+def _fit(pen: _Pen, words: str, width: float) -> str:
+    """`words` in at most `width` pixels of the column of labels: without folders, then without ``process``, then cut."""
+
+    def fits(text: str) -> bool:
+        left, _, right, _ = pen.box(0, 0, text, 14, "lm")
+        return right - left <= width
+
+    before, slash, path = words.partition("/")
+    name = before + path.rpartition("/")[2] if slash else words
+    whole = next(filter(fits, (words, name, name.removeprefix("process "))), None)
+    if whole is not None:
+        return whole
+    short = name.removeprefix("process ")
+    most = next((count for count in range(len(short), 1, -1) if fits(shorten(short, count))), 1)
+    return shorten(short, most)
+
+
 def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
     """Words on blocks; for small things words in a column at the right, with a line to the place."""
     column, spacing, top = pen.image.width - _LABELS_WIDTH * pen.scale, 30 * pen.scale, 70 * pen.scale
@@ -394,7 +415,7 @@ def _draw_labels(pen: _Pen, labels: Sequence[Label], factor: int) -> None:
         pen.draw.ellipse(
             [at[0] - dot, at[1] - dot, at[0] + dot, at[1] + dot], fill=(*label.colour, 255), outline=(*HALO, 220)
         )
-        words = shorten(label.text, _MOST_LETTERS + 4)
+        words = _fit(pen, label.text, pen.image.width - column - 12 * pen.scale)
         pen.text(column, y, words, 14, TEXT, "lm", halo=2)
         taken.append(pen.box(column, y, words, 14, "lm"))
         y += spacing

@@ -7,6 +7,8 @@ import pytest
 
 from qemu_bridge.wire.records import Owner, PageClass
 from viewer.picture.legend import (
+    _fit,
+    _Pen,
     caption,
     draw_overlay,
     find_labels,
@@ -117,6 +119,22 @@ def test_a_scene_without_a_map_can_be_captioned(device):
     scene = Scene(device, 1 << 18)
     assert find_labels(scene, np.full((10, 10), -1)) == []
     assert draw_overlay((1280, 720), scene, "bare").any()
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("kernel rodata", "kernel rodata"),
+        ("process text of /lib/ld-musl-x86_64.so.1", "text of ld-musl-x86_64.so.1"),
+        ("process file of /usr/bin/qemu", "process file of qemu"),
+        ("slab " + "x" * 60, "slab " + "x" * 8),
+    ],
+)
+def test_a_label_that_is_too_long_keeps_the_last_part_of_a_path(words, written):
+    pen = _Pen((1280, 720), 720)
+    found = _fit(pen, words, 340)
+    assert found == written or (found.startswith(written) and found.endswith("…"))
+    assert pen.box(0, 0, found, 14, "lm")[2] <= 340
 
 
 def test_a_guide_at_the_lower_right_shows_how_addresses_run(device, source):
