@@ -45,6 +45,8 @@ GESTURES = (
     ("click", "select a byte and inspect it; on empty space clear the selection"),
     ("1-9", "show or hide a class of the legend"),
     ("Enter, arrows", "choose in the search box"),
+    ("ctrl-v, shift-Insert", "paste into a field"),
+    ("Esc", "close what is open, or clear the selection, then the highlight"),
 )
 
 

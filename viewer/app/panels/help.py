@@ -19,6 +19,7 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     place = ((layout.width - size[0]) / 2, layout.bar + (layout.body_height - size[1]) / 2)
     imgui.set_next_window_pos(imgui.ImVec2(*place))
     imgui.set_next_window_size(imgui.ImVec2(*size))
+    imgui.set_next_window_bg_alpha(1.0)  # words behind would show between its own
     flags = imgui.WindowFlags_.no_move | imgui.WindowFlags_.no_collapse | imgui.WindowFlags_.no_resize
     is_shown, is_open = imgui.begin(_TITLE, True, flags | imgui.WindowFlags_.no_saved_settings)
     if is_shown:
