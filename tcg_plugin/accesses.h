@@ -40,6 +40,12 @@ INLINE bool has_value(unsigned meta)
     return meta >> 12 & 1;
 }
 
+INLINE unsigned value_words(unsigned meta)
+{
+    unsigned log2size = log2_size(meta);
+    return has_value(meta) ? (log2size <= 2 ? 1 : 1u << (log2size - 2)) : 0;
+}
+
 INLINE uint64_t *content_of(gb_access_predictor *model, uint64_t address)
 {
     return model->content + ((uint32_t)(address >> 3) * 0x9e3779b1u >> (32 - GB_CONTENT_BITS));
@@ -165,7 +171,6 @@ INLINE void begin_block(gb_access_encoder *out, uint32_t id)
         close_group(out);
     }
     out->block = id;
-    __builtin_prefetch(out->model.slots + out->model.shapes[id].first);
 }
 
 INLINE void encode_long_value(gb_access_encoder *out, uint64_t address, const uint32_t *value)
@@ -210,6 +215,13 @@ INLINE void encode_value(gb_access_encoder *out, gb_slot *slot, uint64_t address
     update_value(slot, &expected, value);
 }
 
+/* So many addresses as predicted, then one that is not. */
+INLINE void put_address(gb_access_encoder *out, uint64_t run, uint64_t difference)
+{
+    uint8_t *end = put_varint(out->addresses + out->address_bytes, run);
+    out->address_bytes = (uint64_t)(put_varint(end, zigzag(difference)) - out->addresses);
+}
+
 /* The access at position `position`; false if no slot is free. */
 INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned meta, uint64_t address,
                           const uint32_t *value)
@@ -233,8 +245,7 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
     if (address == expected) {
         out->address_run++;
     } else {
-        uint8_t *end = put_varint(out->addresses + out->address_bytes, out->address_run);
-        out->address_bytes = (uint64_t)(put_varint(end, zigzag(address - expected)) - out->addresses);
+        put_address(out, out->address_run, address - expected);
         out->address_run = 0;
     }
     update_address(&out->model, slot, address, address == expected);
@@ -248,54 +259,29 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
     return true;
 }
 
-/*
- * The same for accesses at the beginning of `words` that are predicted in everything, as nine of ten are: nothing is
- * written for them but how many they were. Returns how many words they took.
- */
-INLINE uint64_t encode_predicted(gb_access_encoder *out, const uint32_t *words, uint64_t count)
+/* The same for an access at `words` that has the meta of its `slot`, `previous` and `run` being kept outside of `out`. */
+INLINE unsigned encode_matching(gb_access_encoder *out, gb_slot *slot, const uint32_t *words, uint64_t *previous,
+                                uint64_t *run)
 {
-    gb_access_predictor *model = &out->model;
-    const gb_shape *shape = model->shapes + out->block;
-    gb_slot *first = model->slots + shape->first, *slot = first + out->at;
-    const gb_slot *end = first + (shape->count < GROUP_MOST ? shape->count : GROUP_MOST - 1);
-    uint64_t i = 0, previous = model->previous, values = 0;
-    for (; slot < end && count - i >= LONGEST_ACCESS; slot++) {
-        uint32_t word = words[i];
-        if (word >> 16 != (GB_KIND_MEMORY << 14 | slot->meta)) {
-            break;
-        }
-        uint64_t address = (uint64_t)((int64_t)((uint64_t)word << 48 | (uint64_t)words[i + 1] << 16) >> 16);
-        uint64_t step = address - slot->address, relative = address - previous;
-        if (slot->by_previous ? relative != slot->relative : step != (uint64_t)(int64_t)slot->stride) {
-            break;
-        }
-        if (has_value(slot->meta)) {
-            unsigned log2size = log2_size(slot->meta);
-            if (log2size > 3) {
-                break;
-            }
-            gb_expected expected = predict_value(model, slot, address);
-            uint64_t value = (words[i + 2] | (log2size == 3 ? (uint64_t)words[i + 3] << 32 : 0)) & expected.mask;
-            if (value != expected.first) {
-                break;
-            }
-            update_value(slot, &expected, value);
-            i += 1 + (log2size == 3);
-            values++;
-        }
-        slot->stride = (int32_t)step == slot->step ? slot->step : slot->stride;
-        slot->step = (int32_t)step;
-        slot->relative = relative;
-        slot->address = previous = address;
-        i += 2;
+    uint64_t address = (uint64_t)((int64_t)((uint64_t)words[0] << 48 | (uint64_t)words[1] << 16) >> 16);
+    uint64_t step = address - slot->address, relative = address - *previous;
+    uint64_t by_stride = step - (uint64_t)(int64_t)slot->stride, by_previous = relative - slot->relative;
+    uint64_t error = slot->by_previous ? by_previous : by_stride;
+    if (error) {
+        put_address(out, *run, error);
+        *run = 0;
+        slot->by_previous ^= !(slot->by_previous ? by_stride : by_previous);
+    } else {
+        ++*run;
     }
-    uint64_t done = (uint64_t)(slot - first) - out->at;
-    out->at += (uint32_t)done;
-    out->count += done;
-    out->address_run += done;
-    out->value_run += values;
-    model->previous = previous;
-    return i;
+    slot->stride = (int32_t)step == slot->step ? slot->step : slot->stride;
+    slot->step = (int32_t)step;
+    slot->relative = relative;
+    slot->address = *previous = address;
+    if (has_value(slot->meta)) {
+        encode_value(out, slot, address, words + 2);
+    }
+    return 2 + value_words(slot->meta);
 }
 
 #endif

@@ -2,12 +2,6 @@
 #include "accesses.h"
 #include "words.h"
 
-static unsigned value_words(unsigned meta)
-{
-    unsigned log2size = meta >> 9 & 7;
-    return meta >> 12 & 1 ? (log2size <= 2 ? 1 : 1u << (log2size - 2)) : 0;
-}
-
 INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
 {
     if (out->event_count >= out->event_capacity || out->event_word_capacity - out->event_word_count < length) {
@@ -55,6 +49,49 @@ INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out
     return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_CAPACITY;
 }
 
+/*
+ * Blocks and accesses that match the shapes of their blocks, as nearly all do: the same as split_other and begin_block,
+ * with all that is hot in registers. Returns how many words they took.
+ */
+INLINE uint64_t split_matching(const uint32_t *words, uint64_t count, gb_columns *columns, gb_access_encoder *out)
+{
+    gb_shape *shapes = out->model.shapes;
+    gb_slot *slots = out->model.slots;
+    uint32_t block = out->block, *id = columns->ids + columns->id_count;
+    const uint32_t *ids_end = columns->ids + columns->id_capacity;
+    unsigned expected = shapes[block].count;
+    gb_slot *slot = slots + shapes[block].first + out->at, *end = slots + shapes[block].first + expected;
+    uint64_t i = 0, previous = out->model.previous, run = out->address_run, groups = 0, done = 0, before = out->at;
+    while (i + LONGEST_ACCESS <= count) {
+        uint32_t word = words[i];
+        if (slot != end) {
+            if (word >> 16 != (GB_KIND_MEMORY << 14 | slot->meta) || expected >= GROUP_MOST) {
+                break;
+            }
+            i += encode_matching(out, slot++, words + i, &previous, &run);
+        } else {
+            if (word >= out->model.limit || id == ids_end) {
+                break;
+            }
+            *id++ = block = word;
+            groups++;
+            done += expected;
+            expected = shapes[word].count;
+            slot = slots + shapes[word].first;
+            end = slot + expected;
+            i++;
+        }
+    }
+    out->block = block;
+    out->at = (uint32_t)(expected - (uint64_t)(end - slot));
+    out->count += done + out->at - before;
+    out->group_run += groups;
+    out->address_run = run;
+    out->model.previous = previous;
+    columns->id_count = (uint64_t)(id - columns->ids);
+    return i;
+}
+
 /* The columns and the encoder are copied, so that what is hot of them lives in registers. */
 int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses)
 {
@@ -64,6 +101,12 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
         return GB_ERROR_CAPACITY;
     }
     for (uint64_t i = 0; i < count;) {
+        if (encoder.is_open && encoder.changed == UNCHANGED) {
+            i += split_matching(words + i, count - i, &columns, &encoder);
+            if (i == count) {
+                break;
+            }
+        }
         uint32_t word = words[i];
         if (!(word >> 31)) {
             if (columns.id_count >= columns.id_capacity) {
@@ -81,9 +124,6 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
                 return length;
             }
             i += (uint64_t)length;
-        }
-        if (encoder.is_open && encoder.changed == UNCHANGED) {
-            i += encode_predicted(&encoder, words + i, count - i);
         }
     }
     *out = columns;
