@@ -152,5 +152,5 @@ def _fma_f64(a: float, b: float, c: float) -> float:
     try:
         found = float(exact)
     except OverflowError:
-        return math.copysign(math.inf, exact)
-    return math.copysign(found, exact)  # what is too small to hold keeps its sign
+        return math.inf if exact > 0 else -math.inf
+    return found  # what is too small to hold keeps its sign
