@@ -31,171 +31,171 @@ class Shape(enum.IntEnum):
     VARYING = 2
 
 
-_SAME = {"global_id": Shape.LINEAR, "local_id": Shape.LINEAR, "group_id": Shape.UNIFORM}
+_IDS = {"global_id": Shape.LINEAR, "local_id": Shape.LINEAR}
+_MOST_PASSES = 30
+"""Passes before the analysis gives up and calls everything varying; real programs take two to five."""
+_RETURNED = 1
+"""The bit of lanes that returned; bit 1 and up are the labels that are open, from outside in."""
 
 
 class Uniformity:
     """The shapes of a kernel's values and the uniformity of its control flow.
 
-    `is_uniform_at` holds for an operation that all lanes of a group reach or none. Functions are analysed for each kernel with
-    parameters that vary.
+    `is_uniform_at` holds for an operation that all lanes of a group reach or none. Functions are analysed with parameters that
+    vary; `has_functions` leaves them out.
     """
 
-    def __init__(self, module: Module, kernel: Kernel) -> None:
+    def __init__(self, module: Module, kernel: Kernel, *, has_functions: bool = True) -> None:
         self._shapes: dict[Value, Shape] = {value: Shape.UNIFORM for value in kernel.parameters}
         self._varying_ops: set[Op] = set()
-        for function in reachable(module, kernel):
+        for function in reachable(module, kernel) if has_functions else ():
             self._shapes.update(dict.fromkeys(function.parameters, Shape.VARYING))
-            _Pass(self, function).run()
-        _Pass(self, kernel).run()
+            _Analysis(self, function).run()
+        _Analysis(self, kernel).run()
 
     def shape(self, value: Value) -> Shape:
-        """The shape of a value."""
+        """The shape of a value; of one that no lane ever computes, uniform."""
         return self._shapes.get(value, Shape.UNIFORM)
 
     def is_uniform_at(self, op: Op) -> bool:
         """Whether all lanes of a group reach the operation together."""
         return op not in self._varying_ops
 
-    def raise_to(self, value: Value, shape: Shape) -> bool:
-        """Note that a value has at least this shape; whether that is news."""
-        if self._shapes.get(value, Shape.UNIFORM) >= shape:
+    def join(self, value: Value, shape: Shape) -> bool:
+        """Note that a value may have this shape; whether that is news."""
+        known = self._shapes.get(value)
+        # What is uniform at one time and linear at another is neither.
+        joined = shape if known in (None, shape) else Shape.VARYING
+        self._shapes[value] = joined
+        return joined is not known
+
+    def note_varying(self, op: Op) -> bool:
+        """Note that lanes of a group may reach an operation apart; whether that is news."""
+        if op in self._varying_ops:
             return False
-        self._shapes[value] = shape
+        self._varying_ops.add(op)
         return True
 
 
-class _Pass:
+class _Analysis:
+    """The analysis of one kernel or function.
+
+    `gone` stands for the lanes that may be missing at a place because they left before it: a bit for each label that they left
+    for, and one for those that returned.
+    """
+
     def __init__(self, found: Uniformity, unit: Kernel | Function) -> None:
         self.found, self.unit = found, unit
-        self.labels: dict[str, Op] = {}
-        self.is_split: dict[str, bool] = {}
-        """Labels that some lanes left while others stayed."""
-        self.has_returned = False
+        self.labels: list[Op] = []
+        self.gone_after: dict[Op, int] = {}
+        """What was gone at the end of a loop's region, and so may be gone at its start."""
+        self.is_news = False
 
     def run(self) -> None:
-        is_varying = isinstance(self.unit, Function)
-        while self.region(self.unit.body, is_varying, ()):
-            self.has_returned = False
+        for _ in range(_MOST_PASSES):
+            self.is_news = False
+            self.region(self.unit.body, isinstance(self.unit, Function), (), 0)
+            if not self.is_news:
+                return
+        for op in walk(self.unit.body):
+            self.found.note_varying(op)
+            self.lift(op.results)
+            for region in op.regions:
+                self.lift(region.parameters)
 
-    def region(self, region: Region, is_varying: bool, results: Sequence[Value]) -> bool:
-        """Analyse one region; whether anything was news. `results` are what a ``yield`` in it defines."""
-        news = False
+    def region(self, region: Region, is_varying: bool, results: Sequence[Value], gone: int) -> int:
+        """Analyse a region whose ``yield`` defines `results`; gives what is gone at its end."""
         for op in region.operations:
-            # Lanes that left a region around this one may be missing here.
-            is_varying = is_varying or self.has_returned or any(self.is_split.values())
-            if is_varying and op not in self.found._varying_ops:
-                self.found._varying_ops.add(op)
-                news = True
-            news |= self.op(op, is_varying, results)
-        return news
+            varies = is_varying or gone != 0
+            if varies:
+                self.is_news |= self.found.note_varying(op)
+            gone = self.op(op, varies, results, gone)
+        return gone
 
-    def op(self, op: Op, is_varying: bool, results: Sequence[Value]) -> bool:
-        shapes = [self.found.shape(value) for value in op.operands]
-        worst = max(shapes, default=Shape.UNIFORM)
+    def op(self, op: Op, is_varying: bool, results: Sequence[Value], gone: int) -> int:
         match op.name:
             case "yield":
-                return self.join(results, op.operands, is_varying)
+                self.move(results, op.operands, is_varying)
             case "break" | "continue":
-                target = self.labels[op.label]
+                place = next(place for place, label in enumerate(self.labels) if label.label == op.label)
+                target = self.labels[place]
                 onto = target.results if op.name == "break" else target.regions[0].parameters
-                self.is_split[op.label] |= is_varying
-                # A lane that leaves early has another value than one that stays.
-                return self.join(onto, op.operands, is_varying)
+                self.move(onto, op.operands, is_varying)
+                return gone | (is_varying << (place + 1))
             case "return":
-                self.has_returned |= is_varying
-                return False
-            case "trap":
-                return False
+                return gone | (_RETURNED if is_varying else 0)
             case "if" | "switch":
-                varies = is_varying or worst is not Shape.UNIFORM
-                news = False
+                is_same = self.found.shape(op.operands[0]) is Shape.UNIFORM
+                left = gone
                 for region in op.regions:
-                    news |= self.region(region, varies, op.results)
-                if worst is not Shape.UNIFORM:
-                    news |= self.lift(op.results)
-                return news
+                    left |= self.region(region, is_varying or not is_same, op.results, gone)
+                if not is_same:
+                    self.lift(op.results)
+                return left
             case "block" | "loop":
-                return self.labelled(op, is_varying)
-        if op.name in ("call", "host_call"):
-            return self.lift(op.results)
-        if op.memory is not None and op.name != "length":
-            return self.access(op, shapes)
-        shape = self.shape_of(op, shapes)
-        news = False
-        for value in op.results:
-            news |= self.found.raise_to(value, shape)
-        return news
+                return self.labelled(op, is_varying, gone)
+            case _:
+                for value in op.results:
+                    self.is_news |= self.found.join(value, self.shape_of(op))
+        return gone
 
-    def access(self, op: Op, shapes: Sequence[Shape]) -> bool:
-        # Only memory that nobody writes, at one index, gives all lanes one value for certain.
-        assert op.memory is not None
-        same = (
-            op.name == "load"
-            and shapes[0] is Shape.UNIFORM
-            and (op.memory.space is Space.WORKGROUP or not op.memory.is_writable)
-        )
-        return False if same else self.lift(op.results)
-
-    def labelled(self, op: Op, is_varying: bool) -> bool:
-        self.labels[op.label] = op
-        self.is_split[op.label] = False
-        news = False
+    def labelled(self, op: Op, is_varying: bool, gone: int) -> int:
+        bit = 1 << (len(self.labels) + 1)
         if op.name == "loop":
-            news |= self.join(op.regions[0].parameters, op.operands, False)
-        while True:
-            was_split = self.is_split[op.label]
-            inner = self.region(op.regions[0], is_varying or was_split, op.results)
-            news |= inner
-            if not inner and self.is_split[op.label] == was_split:
-                break
-        if self.is_split[op.label]:
-            news |= self.lift(op.results) | self.lift(op.regions[0].parameters)
-            if news:
-                self.region(op.regions[0], True, op.results)
-        del self.labels[op.label], self.is_split[op.label]
-        return news
+            self.move(op.regions[0].parameters, op.operands, False)
+        self.labels.append(op)
+        left = self.region(op.regions[0], is_varying, op.results, gone | self.gone_after.get(op, 0))
+        self.labels.pop()
+        if op.name == "loop" and left != self.gone_after.get(op, 0):
+            self.gone_after[op] = left
+            self.is_news = True
+        if left & bit:
+            # Lanes come out at different times, or go round with different values.
+            self.lift(op.results)
+            self.lift(op.regions[0].parameters)
+        return left & ~bit
 
-    def join(self, onto: Sequence[Value], values: Sequence[Value], is_varying: bool) -> bool:
-        news = False
+    def move(self, onto: Sequence[Value], values: Sequence[Value], is_varying: bool) -> None:
         for target, value in zip(onto, values, strict=True):
             shape = self.found.shape(value)
-            # Two linear values that meet under one condition are each contiguous, but not their mixture.
-            news |= self.found.raise_to(target, Shape.VARYING if is_varying and shape is not Shape.UNIFORM else shape)
-        return news
+            # Lanes that come here apart each have a linear value, but not of one line.
+            self.is_news |= self.found.join(
+                target, Shape.VARYING if is_varying and shape is not Shape.UNIFORM else shape
+            )
 
-    def lift(self, values: Sequence[Value]) -> bool:
-        news = False
+    def lift(self, values: Sequence[Value]) -> None:
         for value in values:
-            news |= self.found.raise_to(value, Shape.VARYING)
-        return news
+            self.is_news |= self.found.join(value, Shape.VARYING)
 
-    @staticmethod
-    def shape_of(op: Op, shapes: Sequence[Shape]) -> Shape:
-        if op.name in _SAME:
-            return _SAME[op.name]
+    def shape_of(self, op: Op) -> Shape:
+        """The shape of the results of an operation without regions."""
+        if op.name in _IDS:
+            return _IDS[op.name]
+        shapes = [self.found.shape(value) for value in op.operands]
         worst = max(shapes, default=Shape.UNIFORM)
+        if op.name in ("call", "host_call"):
+            return Shape.VARYING
+        if op.memory is not None and op.name != "length":
+            # Memory that nobody writes at the same time, at one index, gives all lanes one value.
+            is_steady = op.memory.space is Space.WORKGROUP or not op.memory.is_writable
+            return Shape.UNIFORM if op.name == "load" and is_steady and worst is Shape.UNIFORM else Shape.VARYING
         if worst is not Shape.LINEAR:
             return worst
-        if op.name == "add" and shapes.count(Shape.LINEAR) == 1 and not op.result.type.is_float:
-            return Shape.LINEAR
-        if op.name == "sub" and shapes == [Shape.LINEAR, Shape.UNIFORM] and not op.result.type.is_float:
-            return Shape.LINEAR
-        # Lane numbers are below 1024: a conversion between integers of 32 bits and more keeps the step, modulo the width.
-        if (
-            op.name in ("convert", "bitcast")
-            and op.result.type.is_integer
-            and op.result.type.bits == op.operands[0].type.bits == 32
+        if op.result.type.is_integer and (
+            (op.name == "add" and shapes.count(Shape.LINEAR) == 1)
+            or (op.name == "sub" and shapes == [Shape.LINEAR, Shape.UNIFORM])
         ):
             return Shape.LINEAR
-        return Shape.VARYING
+        # Modulo 2**32, in which both types count, the step stays one.
+        is_word = op.result.type.is_integer and op.result.type.bits == op.operands[0].type.bits == 32
+        return Shape.LINEAR if op.name in ("convert", "bitcast") and is_word else Shape.VARYING
 
 
 def check_barriers(module: Module, kernel: Kernel) -> None:
     """Raise `IrError` where lanes of one group may part before a barrier."""
     if not any(op.name == "barrier" for op in walk(kernel.body)):
         return
-    found = Uniformity(module, kernel)
+    found = Uniformity(module, kernel, has_functions=False)
     for op in walk(kernel.body):
         if op.name == "barrier" and not found.is_uniform_at(op):
             line = f" (line {op.line})" if op.line else ""
