@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
             raise_traps=False,
             **arguments,
         )
-        for name, path in outputs.items():
+        for name, path in outputs.items() if outcome.trap is None else ():
             _save(Path(path), arguments[name].reshape(shapes.get(name, arguments[name].shape)))
     _report(outcome, kernel, options.json)
     outcome.raise_trap(kernel.name)
