@@ -19,7 +19,7 @@ LAYERS = {
     # The codec and the miner.
     "codec": 1,
     "accesses records": 2,
-    "split block_streams begun endings check cycles stacks": 3,
+    "split block_streams begun endings check cycles stacks caches": 3,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
 ABI_VERSIONS = {("qemu_abi_v4", "qemu_abi_v7")}
