@@ -261,11 +261,10 @@ class _Result:
         self._blocks = {name: np.concatenate([part[name] for part in parts]) for name in _NO_BLOCKS}
         self._ends = np.cumsum(self._blocks["size"], dtype=np.int64)
         """Behind the last row of each block."""
+        spaces = counter.spaces
+        self._total = _counts_of(spaces.references.sum(0), spaces.misses.sum(0))
 
     def make(self, options: CacheOptions) -> CacheResult:
-        spaces = self._counter.spaces
-        total = _counts_of(spaces.references.sum(0), spaces.misses.sum(0))
-        self._last_misses = max(1, total.last_misses)
         match options.by:
             case CacheOrder.PROCESS:
                 rows, count = self._processes(options.count)
@@ -278,7 +277,7 @@ class _Result:
             caches=options.caches,
             levels=tuple(name for name, _ in options.caches.levels()),
             is_complete=self._trace.info.is_complete,
-            total=total,
+            total=self._total,
             row_count=count,
             rows=tuple(rows),
         )
@@ -333,7 +332,9 @@ class _Result:
         self, name: str, address: int, text: str, root: int, counts: MissCounts, strides: StrideCounts | None
     ) -> CacheRow:
         process = self._naming.process(root) if root else ""
-        return CacheRow(name, address, text, root, process, counts.last_misses / self._last_misses, counts, strides)
+        return CacheRow(
+            name, address, text, root, process, counts.last_misses / max(1, self._total.last_misses), counts, strides
+        )
 
     def _root(self, block: int) -> int:
         return int(self._blocks["root"][block]) if self._blocks["ring"][block] else 0
