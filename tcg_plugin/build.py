@@ -60,7 +60,7 @@ def find_library(name: str) -> Path:
     if built.exists() and built.stat().st_mtime >= max(path.stat().st_mtime for path in sources(name)):
         return built
     cached = cache_folder(name) / f"{name}.so"
-    if not _is_trusted(cached):
+    if not is_trusted(cached):
         compile_library(name, cached)
     return cached
 
@@ -99,13 +99,13 @@ def compile_library(name: str, target: Path) -> None:
         raise BuildError(f"{name} does not compile ({lines[0]}); install gcc 11 or later and libc6-dev") from None
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{name} cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
-    if not _is_trusted(target):
+    if not is_trusted(target):
         raise BuildError(
             f"other users can change {target}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
         )
 
 
-def _is_trusted(path: Path) -> bool:
+def is_trusted(path: Path) -> bool:
     """Whether only this user and root can change what is at `path`: its code will run in this user's QEMU."""
     try:
         path = path.parent.resolve(strict=True) / path.name

@@ -11,6 +11,7 @@ from ..errors import DeviceError
 from ..ir.model import Module
 
 MODULES = {
+    "cpu": "pixel_cpu.backends.lane_c",
     "reference": "pixel_cpu.backends.reference",
 }
 """Module of each back end; its ``compile_kernel(module, kernel, **options)`` gives an `Executable`."""

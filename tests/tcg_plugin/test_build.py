@@ -82,4 +82,4 @@ def test_a_cache_that_the_users_own_group_may_change_is_trusted(tmp_path, monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     library = cache / "library.so"
     library.touch(0o755)
-    assert build._is_trusted(library) is trusted
+    assert build.is_trusted(library) is trusted

@@ -1,0 +1,5 @@
+"""The software GPU: kernels as C, with lanes in vectors and groups in threads."""
+
+from .executable import LaneKernel, compile_kernel, describe
+
+__all__ = ["LaneKernel", "compile_kernel", "describe"]

@@ -1,0 +1,190 @@
+"""Compile C for this machine, once: shared libraries in the user's cache, by a digest of all that they come from.
+
+``$XDG_CACHE_HOME/glassbox/kernels`` holds ``<digest>.so``; the digest is of the C text, the command, the compiler's file and the
+processor's features. A library is loaded only where nobody but the user and root can have written it. The folder keeps the
+`MAX_FILES` that were used last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tcg_plugin.build import is_trusted
+
+from ...errors import DeviceError
+
+MAX_FILES = 512
+"""Libraries that the cache keeps."""
+COMPILE_TIMEOUT_S = 300
+LONG_SOURCE = 400_000
+"""Bytes of C, beside the prelude, from which on it is compiled in a hurry."""
+
+FLAGS = (
+    "-std=gnu11",
+    "-march=native",
+    "-shared",
+    "-fPIC",
+    "-pthread",
+    "-w",
+    "-ffp-contract=off",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+)
+"""What keeps the meaning of the table, and vectors of the processor's width."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Lanes of 32 bits in a vector, vector registers, and the name of the instruction set."""
+
+    width: int
+    vector_registers: int
+    name: str
+
+
+@cache
+def processor_features() -> frozenset[str]:
+    """What the processor can do, in the kernel's words; empty where it does not say."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith(("flags", "Features")):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
+@cache
+def machine() -> Machine:
+    """The widest vectors of this processor."""
+    features = processor_features()
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= features:
+        return Machine(16, 32, "avx512")
+    if {"avx2", "fma"} <= features:
+        return Machine(8, 16, "avx2")
+    if platform.machine() == "x86_64":
+        return Machine(4, 16, "sse2")
+    return Machine(4, 32, platform.machine())
+
+
+def find_compiler() -> list[str]:
+    """The command of the C compiler: ``$CC``, ``cc``, ``gcc``, ``clang``, or that of the package ziglang.
+
+    Raises `DeviceError` where there is none.
+    """
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        if name and (path := shutil.which(name)):
+            return [path]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise DeviceError(
+        "the software GPU compiles kernels and there is no C compiler; install gcc and libc6-dev, or `pip install ziglang`"
+    )
+
+
+def _identity(command: list[str]) -> str:
+    """What tells one compiler from another, without running it."""
+    path = Path(command[0])
+    if len(command) > 1:
+        found = importlib.util.find_spec("ziglang")
+        path = Path(found.origin) if found and found.origin else path
+    status = path.resolve().stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are; the folder may not exist yet."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = base if base.is_absolute() else Path.home() / ".cache"
+    return base / "glassbox" / "kernels"
+
+
+def library(text: str, level: str = "-O3") -> Path:
+    """The path of the shared library that a C text makes, compiled at an optimisation level if it is not in the cache.
+
+    Raises `DeviceError` where there is no compiler, the text does not compile, or other users can write to the cache.
+    """
+    command = find_compiler()
+    flags = [*FLAGS, level if len(text) < LONG_SOURCE else "-O1"]
+    parts = (
+        text,
+        repr((command, flags)),
+        _identity(command),
+        " ".join(sorted(processor_features())),
+        platform.machine(),
+    )
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+    path = cache_folder() / f"{digest}.so"
+    if path.exists():
+        if is_trusted(path):
+            with contextlib.suppress(OSError):
+                os.utime(path)
+            return path
+        raise DeviceError(
+            f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
+        )
+    _compile([*command, *flags], text, path)
+    if not is_trusted(path):
+        raise DeviceError(
+            f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
+        )
+    return path
+
+
+def load(text: str, level: str = "-O3") -> ctypes.CDLL:
+    """The loaded library of a C text; see `library`."""
+    path = library(text, level)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise DeviceError(f"{path} cannot be loaded ({error}); remove it and try again") from None
+
+
+def _compile(command: list[str], text: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _prune(path.parent)
+        with tempfile.TemporaryDirectory(dir=path.parent) as draft:
+            out = Path(draft, path.name)
+            subprocess.run(
+                [*command, "-x", "c", "-o", str(out), "-", "-lm"],
+                input=text.encode(),
+                check=True,
+                capture_output=True,
+                timeout=COMPILE_TIMEOUT_S,
+            )
+            out.chmod(0o700)
+            out.replace(path)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").splitlines()
+        reason = next((line for line in lines if "error" in line), lines[0] if lines else f"status {error.returncode}")
+        raise DeviceError(f"{command[0]} does not compile the kernel ({reason}); install gcc 12 or later") from None
+    except subprocess.TimeoutExpired:
+        raise DeviceError(f"the kernel took more than {COMPILE_TIMEOUT_S} s to compile; make it smaller") from None
+    except OSError as error:
+        raise DeviceError(f"the kernel cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
+
+
+def _prune(folder: Path) -> None:
+    """Leave the libraries that were used last."""
+    files = [entry for entry in os.scandir(folder) if entry.name.endswith(".so")]
+    if len(files) < MAX_FILES:
+        return
+    ages = []
+    for entry in files:
+        with contextlib.suppress(FileNotFoundError):  # another process is pruning too
+            ages.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(ages)[: len(ages) - MAX_FILES // 2]:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,221 @@
+"""A compiled kernel, and its launches."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceError, LaunchError
+from ...ir.model import Kernel, Module, Op, Space
+from ...ir.types import Type
+from ...passes.inline import inline
+from ..launch import Counters, Launch, Outcome, PrintedLine, Trap
+from .compiler import find_compiler, load, machine
+from .plan import plan
+from .source import FOLDER, is_alone, number_sites, source
+
+MAX_FUEL = 1 << 61
+_NO_LANE = (1 << 32) - 1
+_HOST = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
+_CTYPES: dict[Type, Any] = {
+    Type.F32: ctypes.c_float,
+    Type.F64: ctypes.c_double,
+    Type.BOOL: ctypes.c_bool,
+    **{
+        kind: getattr(ctypes, f"c_{'u' if kind.value[0] == 'u' else ''}int{kind.bits}")
+        for kind in Type
+        if kind.is_integer
+    },
+}
+
+
+class LaunchRecord(ctypes.Structure):
+    """Mirrors ``gb_launch`` of prelude.h."""
+
+    _fields_ = (
+        ("lanes", ctypes.c_uint32),
+        ("group", ctypes.c_uint32),
+        ("groups", ctypes.c_uint64),
+        ("fuel", ctypes.c_int64),
+        ("buffers", ctypes.c_void_p),
+        ("lengths", ctypes.c_void_p),
+        ("scalars", ctypes.c_void_p),
+        ("traps", ctypes.c_uint64),
+        ("trap_value", ctypes.c_uint64),
+        ("trap_lane", ctypes.c_uint32),
+        ("trap_site", ctypes.c_uint32),
+        ("lock", ctypes.c_uint32),
+        ("abort", ctypes.c_uint32),
+        ("printed", ctypes.POINTER(ctypes.c_uint64)),
+        ("printed_words", ctypes.c_uint64),
+        ("printed_capacity", ctypes.c_uint64),
+        ("printed_lines", ctypes.c_uint64),
+        ("max_lines", ctypes.c_uint64),
+        ("dropped", ctypes.c_uint64),
+        ("host", _HOST),
+    )
+
+
+class _Scalar(ctypes.Union):
+    """A parameter's value, in the member of its type."""
+
+    _fields_ = tuple((kind.value, form) for kind, form in _CTYPES.items())
+
+
+@cache
+def _runtime() -> ctypes.CDLL:
+    found = load((FOLDER / "runtime.c").read_text())
+    found.gb_run.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int)
+    found.gb_free.argtypes = (ctypes.c_void_p,)
+    return found
+
+
+def compile_kernel(
+    module: Module, kernel: str, *, scalar: bool | None = None, registers: int | None = None, level: str = "-O3"
+) -> LaneKernel:
+    """Make a kernel of a verified module ready.
+
+    It runs in lanes, unless an estimate says that scalar C is faster; `scalar` and `registers` of a chunk state the choice.
+    `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
+    """
+    return LaneKernel(inline(module, module.kernels[kernel]), scalar=scalar, registers=registers, level=level)
+
+
+def describe() -> str:
+    """What stands behind this back end on this host; `DeviceError` where there is no compiler."""
+    own = machine()
+    return f"C by {Path(find_compiler()[0]).name}: {own.width} lanes in a vector ({own.name}), {_runtime().gb_threads()} threads"
+
+
+class LaneKernel:
+    """A kernel in machine code; `backend` says in which variant: ``lane-c avx2 8x2``, ``lane-c scalar``.
+
+    ``compile_kernel(module, "saxpy").run(launch)`` changes the launch's arrays in place and gives an `Outcome`.
+    """
+
+    def __init__(self, kernel: Kernel, *, scalar: bool | None, registers: int | None, level: str) -> None:
+        self.kernel = kernel
+        own = machine()
+        self.plan = plan(kernel, own.width, own.vector_registers, scalar=scalar, registers=registers)
+        self.source = source(kernel, self.plan)
+        self.backend = (
+            "lane-c scalar" if self.plan.width == 1 else f"lane-c {own.name} {self.plan.width}x{self.plan.registers}"
+        )
+        self._library = load(self.source, level)
+        self._function = ctypes.cast(self._library.gb_kernel, ctypes.c_void_p).value
+        self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(self._library, "gb_info")[3])
+        self._sites: list[Op] = list(number_sites(kernel))
+        self._is_alone = is_alone(kernel)
+        self._scalars = [(value.name, value.type) for value in kernel.parameters]
+        self._runtime = _runtime()
+
+    def run(self, launch: Launch) -> Outcome:
+        """Run all lanes of a launch to their ends; raises nothing that the program does: see `Outcome.trap`."""
+        started = time.perf_counter()
+        record = LaunchRecord(
+            lanes=launch.lanes,
+            group=launch.group,
+            groups=launch.groups,
+            fuel=min(launch.fuel, MAX_FUEL),
+            trap_lane=_NO_LANE,
+            max_lines=launch.printed_lines,
+        )
+        arrays = [launch.buffers[memory.name] for memory in self.kernel.buffers]
+        # Memory at odd addresses is copied: atomics and narrow gathers want elements at multiples of their size.
+        copies = [array if array.flags.aligned else array.copy() for array in arrays]
+        pointers = (ctypes.c_void_p * len(copies))(*(array.ctypes.data for array in copies))
+        lengths = (ctypes.c_uint64 * len(copies))(*map(len, copies))
+        scalars = (_Scalar * len(self._scalars))()
+        for place, (name, kind) in enumerate(self._scalars):
+            given = launch.scalars[name]
+            setattr(scalars[place], kind.value, float(given) if kind.is_float else int(given))
+        record.buffers = ctypes.addressof(pointers)
+        record.lengths = ctypes.addressof(lengths)
+        record.scalars = ctypes.addressof(scalars)
+        failures: list[BaseException] = []
+        callback = None
+        if self._is_alone:
+            callback = _HOST(self._host(launch, failures))
+            record.host = callback
+        lanes_a_unit = self.plan.width * self.plan.registers if self.plan.is_flat else launch.group
+        units = -(-launch.lanes // lanes_a_unit)
+        status = self._runtime.gb_run(
+            self._function, ctypes.addressof(record), units, self._scratch_bytes, int(self._is_alone)
+        )
+        if status:
+            raise DeviceError(f"kernel {self.kernel.name}: no memory for {self._scratch_bytes} bytes of its groups")
+        for array, copy in zip(arrays, copies, strict=True):
+            if copy is not array and array.flags.writeable:
+                array[:] = copy
+        printed = self._printed(record)
+        if failures:
+            raise failures[0]
+        counters = Counters(prints_dropped=record.dropped) if self._is_alone else None
+        return Outcome(
+            self.backend, self._trap(record, launch), record.traps, counters, printed, time.perf_counter() - started
+        )
+
+    def _trap(self, record: LaunchRecord, launch: Launch) -> Trap | None:
+        if not record.traps:
+            return None
+        op = self._sites[record.trap_site]
+        reason = op.text or "trap"
+        if op.name == "continue":
+            reason = "out of fuel"
+        elif op.memory is not None:
+            memory, index = op.memory, record.trap_value
+            if op.operands[0].type.is_signed and index >> 63:
+                index -= 1 << 64
+            size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length
+            reason = f"index {index} outside {memory.name}[{size}]"
+        return Trap(record.trap_lane, reason, op.line)
+
+    def _printed(self, record: LaunchRecord) -> tuple[PrintedLine, ...]:
+        if not record.printed_lines:
+            return ()
+        words = np.ctypeslib.as_array(record.printed, (record.printed_words,)).copy()
+        self._runtime.gb_free(record.printed)
+        lines: list[tuple[int, int, str]] = []
+        at = 0
+        while at < len(words):
+            op, lane = self._sites[int(words[at])], int(words[at + 1])
+            at += 2
+            shown = [op.text]
+            for value in op.operands:
+                shown.append(repr(_value(int(words[at]), value.type)))
+                at += 1
+            lines.append((lane, len(lines), " ".join(word for word in shown if word)))
+        return tuple(PrintedLine(lane, text) for lane, _, text in sorted(lines, key=lambda line: line[:2]))
+
+    def _host(self, launch: Launch, failures: list[BaseException]) -> Callable[[int, int, Any], int]:
+        def call(site: int, lane: int, slots: Any) -> int:  # noqa: ANN401  # a ctypes pointer
+            op = self._sites[site]
+            try:
+                function = launch.host_functions.get(op.text)
+                if function is None:
+                    raise LaunchError(
+                        f"kernel {self.kernel.name} calls the host's {op.text!r}, which the launch was not given"
+                    )
+                answers = function(lane, *(_value(slots[i], value.type) for i, value in enumerate(op.operands)))
+                for place, (value, answer) in enumerate(zip(op.results, answers, strict=True)):
+                    one = np.zeros(1, value.type.dtype)
+                    one[0] = answer
+                    slots[place] = int.from_bytes(one.tobytes().ljust(8, b"\0"), "little")
+            except BaseException as error:
+                failures.append(error)
+                return 1
+            return 0
+
+        return call
+
+
+def _value(bits: int, kind: Type) -> int | float | bool:
+    """What 64 bits of C say about a value."""
+    found = np.array([bits], np.uint64).view(kind.dtype if kind is not Type.BOOL else np.uint8)[0]
+    return bool(found) if kind is Type.BOOL else found.item()

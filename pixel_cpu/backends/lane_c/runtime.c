@@ -1,0 +1,159 @@
+/* Threads over the groups of a launch. Compiled once for a machine, used by every kernel.
+
+   The calling thread begins alone; the others are woken when the pace of its first slices says that it pays. A pool that is busy
+   with another launch is not waited for. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+typedef void (*gb_kernel)(void *launch, char *scratch, uint64_t first, uint64_t last);
+
+enum { MAX_THREADS = 256 };
+#define WORTH_WAKING_NS 60000
+
+static struct {
+  pthread_mutex_t owner, lock;
+  pthread_cond_t begin, end;
+  int threads; /* beside the calling one; -1: not started */
+  uint64_t generation;
+  int running;
+  gb_kernel kernel;
+  void *launch;
+  uint64_t units, slice, scratch_bytes, next;
+} pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, -1, 0,
+          0, 0, 0, 0, 0, 0, 0};
+
+static __thread char *scratch;
+static __thread uint64_t scratch_size;
+static pthread_key_t scratch_key;
+
+/* Memory of this thread, at least so large; NULL if there is none. */
+static char *own_scratch(uint64_t bytes) {
+  if (bytes > scratch_size) {
+    free(scratch);
+    bytes = (bytes + 4095) & ~(uint64_t)4095;
+    scratch = aligned_alloc(4096, bytes);
+    scratch_size = scratch ? bytes : 0;
+    pthread_setspecific(scratch_key, scratch);
+  }
+  return scratch;
+}
+
+static int take(uint64_t *first, uint64_t *last) {
+  *first = __atomic_fetch_add(&pool.next, pool.slice, __ATOMIC_RELAXED);
+  if (*first >= pool.units) return 0;
+  *last = pool.units - *first < pool.slice ? pool.units : *first + pool.slice;
+  return 1;
+}
+
+static void work(void) {
+  uint64_t first, last;
+  char *memory = own_scratch(pool.scratch_bytes);
+  if (pool.scratch_bytes && !memory) return; /* the calling thread has its own, and does the rest */
+  while (take(&first, &last)) pool.kernel(pool.launch, memory, first, last);
+}
+
+static void *worker(void *nothing) {
+  uint64_t seen = 0;
+  pthread_mutex_lock(&pool.lock);
+  for (;;) {
+    while (pool.generation == seen) pthread_cond_wait(&pool.begin, &pool.lock);
+    seen = pool.generation;
+    pthread_mutex_unlock(&pool.lock);
+    work();
+    pthread_mutex_lock(&pool.lock);
+    if (--pool.running == 0) pthread_cond_signal(&pool.end);
+  }
+  return nothing;
+}
+
+/* A forked child has none of the threads. */
+static void after_fork(void) {
+  pthread_mutex_init(&pool.owner, NULL);
+  pthread_mutex_init(&pool.lock, NULL);
+  pthread_cond_init(&pool.begin, NULL);
+  pthread_cond_init(&pool.end, NULL);
+  pool.threads = -1, pool.running = 0;
+}
+
+__attribute__((constructor)) static void prepare(void) {
+  pthread_key_create(&scratch_key, free);
+  pthread_atfork(NULL, NULL, after_fork);
+}
+
+static int allowed_processors(void) {
+  cpu_set_t set;
+  int count = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+  return count < MAX_THREADS ? count : MAX_THREADS;
+}
+
+static void start_threads(void) {
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_SETMASK, &every, &before); /* signals are the program's, not the pool's */
+  pool.threads = 0;
+  pool.generation = 0;
+  for (int i = allowed_processors() - 1; i > 0; i--) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, worker, NULL)) break;
+    pthread_detach(thread);
+    pool.threads++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void with_others(gb_kernel kernel, void *launch, uint64_t first, uint64_t units, uint64_t bytes, char *memory) {
+  if (pool.threads < 0) start_threads();
+  uint64_t begin, end;
+  pthread_mutex_lock(&pool.lock);
+  pool.kernel = kernel, pool.launch = launch, pool.units = units, pool.scratch_bytes = bytes, pool.next = first;
+  uint64_t share = (units - first) / ((uint64_t)(pool.threads + 1) * 16);
+  pool.slice = share ? share : 1;
+  pool.running = pool.threads;
+  pool.generation++;
+  pthread_cond_broadcast(&pool.begin);
+  pthread_mutex_unlock(&pool.lock);
+  while (take(&begin, &end)) kernel(launch, memory, begin, end);
+  pthread_mutex_lock(&pool.lock);
+  while (pool.running) pthread_cond_wait(&pool.end, &pool.lock);
+  pthread_mutex_unlock(&pool.lock);
+}
+
+/* Run all units of a launch; 1 if there is no memory for it. `is_alone`: in this thread, in order. */
+int gb_run(gb_kernel kernel, void *launch, uint64_t units, uint64_t bytes, int is_alone) {
+  char *memory = own_scratch(bytes);
+  if (bytes && !memory) return 1;
+  uint64_t done = 0, slice = 1;
+  if (is_alone) {
+    kernel(launch, memory, 0, units);
+    return 0;
+  }
+  uint64_t begun = now_ns();
+  while (done < units) {
+    uint64_t last = units - done < slice ? units : done + slice;
+    kernel(launch, memory, done, last);
+    done = last;
+    uint64_t spent = now_ns() - begun;
+    if (spent > 2000 && spent / done * (units - done) > WORTH_WAKING_NS && !pthread_mutex_trylock(&pool.owner)) {
+      with_others(kernel, launch, done, units, bytes, memory);
+      pthread_mutex_unlock(&pool.owner);
+      return 0;
+    }
+    slice *= 2;
+  }
+  return 0;
+}
+
+void gb_free(void *memory) { free(memory); }
+
+int gb_threads(void) { return allowed_processors(); }

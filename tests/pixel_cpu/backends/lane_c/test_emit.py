@@ -1,0 +1,113 @@
+"""Kernels in lanes mean what the reference says."""
+
+from __future__ import annotations
+
+import capstone
+import numpy as np
+import pytest
+from lane_kernels import COLLATZ, SAXPY, module, same_as_reference, saxpy_launch
+from programs import NO_FLOATS, Options, check_seeds
+
+from pixel_cpu.backends.lane_c import compile_kernel
+from pixel_cpu.backends.lane_c.compiler import library, machine
+from pixel_cpu.backends.launch import Launch
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize(("lanes", "group"), [(0, 32), (1, 1), (100, 7), (100, 32), (1000, 100), (600, 256)])
+def test_every_size_of_group_and_launch(scalar, lanes, group):
+    y = np.zeros(1000, np.uint32)
+    assert not same_as_reference(COLLATZ, Launch(lanes, group, {}, {"y": y}), scalar=scalar).trap
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_programs(seed):
+    check_seeds(
+        lambda found, name: compile_kernel(found, name, scalar=seed % 4 == 3, level="-O1"),
+        [seed],
+        Options(statements=50),
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(20))
+def test_many_random_programs(part):
+    def make(found, name, seed):
+        registers = None if seed % 2 else 1 + seed // 2 % 4
+        return compile_kernel(found, name, scalar=seed % 5 == 4, registers=registers, level="-O1")
+
+    for seed in range(1000 * part, 1000 * (part + 1)):
+        options = NO_FLOATS if seed % 3 == 0 else Options()
+        check_seeds(lambda found, name, seed=seed: make(found, name, seed), [seed], options)
+
+
+def test_a_lane_burns_its_own_fuel():
+    for fuel in (0, 1, 5, 20, 111, 112, 117, 118, 119, 1 << 40):
+        outcome = same_as_reference(COLLATZ, Launch(100, 64, {}, {"y": np.zeros(100, np.uint32)}, fuel))
+        assert bool(outcome.trap) == (fuel < 118), fuel
+
+
+def test_the_lowest_lane_s_trap_is_told():
+    outcome = same_as_reference(SAXPY, saxpy_launch(110, 100))
+    assert outcome.traps == 10
+    assert (outcome.trap.lane, outcome.trap.reason) == (100, "index 100 outside x[100]")
+
+
+def test_prints_come_in_order_of_lane():
+    text = """
+kernel main(%f: f32) group 8 {
+  %i = global_id : u32
+  %one = const 1 : u32
+  %b = and %i, %one : u32
+  %odd = eq %b, %one : bool
+  print "first" %i, %odd
+  if %odd { print "odd" %f yield } else { yield }
+  return
+}
+"""
+    outcome = same_as_reference(text, Launch(20, 8, {"f": 0.1}))
+    assert [line.text for line in outcome.printed[1:4]] == ["first 1 True", "odd 0.10000000149011612", "first 2 False"]
+    short = compile_kernel(module(text), "main", level="-O1").run(Launch(20, 8, {"f": 0.1}, printed_lines=7))
+    assert len(short.printed) == 7 and short.counters.prints_dropped == 23
+
+
+def test_the_host_is_called_in_order_of_lane():
+    text = """
+kernel main() group 4 {
+  buffer @y: i16
+  %i = global_id : u32
+  %s = convert %i : i16
+  %r = host_call "next" %s : i16
+  store @y %i, %r trap
+  return
+}
+"""
+    calls = []
+
+    def follow(lane, value):
+        calls.append((lane, value))
+        return [-value]
+
+    y = np.zeros(10, np.int16)
+    kernel = compile_kernel(module(text), "main", level="-O1")
+    kernel.run(Launch(10, 4, {}, {"y": y}, host_functions={"next": follow}))
+    assert calls == [(lane, lane) for lane in range(10)] and y.tolist() == [-lane for lane in range(10)]
+
+    def fail(lane, value):
+        del lane, value
+        raise KeyError("of the host")
+
+    with pytest.raises(KeyError, match="of the host"):
+        kernel.run(Launch(10, 4, {}, {"y": y}, host_functions={"next": fail}))
+
+
+@pytest.mark.skipif(machine().name not in ("avx2", "avx512"), reason="this host has no wide vectors")
+def test_vector_instructions_are_there():
+    kernel = compile_kernel(module(SAXPY), "main", scalar=False)
+    code = library(kernel.source).read_bytes()
+    decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+    decoder.skipdata = True
+    wide = "zmm" if machine().name == "avx512" else "ymm"
+    found = {op.mnemonic for op in decoder.disasm(code[0x1000:], 0x1000) if wide in op.op_str}
+    assert {"vfmadd213ps", "vfmadd231ps", "vfmadd132ps"} & found and {"vmovups", "vmovaps"} & found, found
+    assert kernel.backend.startswith(f"lane-c {machine().name} ")
