@@ -23,3 +23,9 @@ def compile_kernel(backend: str, module: Module, kernel: str, **options: Any) ->
         raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
     make: Callable[..., Executable] = importlib.import_module(MODULES[backend]).compile_kernel
     return make(module, kernel, **options)
+
+
+def describe(backend: str) -> str:
+    """What stands behind a back end on this host, in words; `DeviceError` where it cannot be used."""
+    text: str = importlib.import_module(MODULES[backend]).describe()
+    return text

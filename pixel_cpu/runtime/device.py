@@ -31,7 +31,7 @@ from ..errors import DeviceError, LaunchError, LimitError
 from ..ir.model import Module
 from ..ir.text import write
 from ..passes.bounds import prove_bounds
-from .backends import MODULES, compile_kernel
+from .backends import MODULES, compile_kernel, describe
 from .buffers import Array, BufferPool, Ledger
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 
@@ -98,6 +98,11 @@ class Device:
         found = self.zeros(len(given), given.dtype)
         found[:] = given
         return found
+
+    @cached_property
+    def description(self) -> str:
+        """What stands behind the device on this host, in words."""
+        return f"{self.backend}: {describe(self.backend)}"
 
     @property
     def worker_pid(self) -> int | None:
@@ -287,12 +292,10 @@ class DeviceInfo:
 
 def devices() -> tuple[DeviceInfo, ...]:
     """Every back end, with what stands behind it on this host."""
-    import importlib
-
     found = []
-    for name, path in MODULES.items():
+    for name in MODULES:
         try:
-            found.append(DeviceInfo(name, importlib.import_module(path).describe()))
+            found.append(DeviceInfo(name, describe(name)))
         except (ImportError, errors.GlassBoxError) as error:
             found.append(DeviceInfo(name, "", str(error)))
     return tuple(found)
