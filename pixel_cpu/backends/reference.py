@@ -6,7 +6,7 @@ together, a mask says which are there; what a lane that is not there would compu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import CodeType
@@ -98,7 +98,8 @@ class _Run:
         self.local = self.numbers % np.uint32(launch.group)
         self.fuel = np.full(self.lanes, min(launch.fuel, 2**62), np.int64)
         self.alive = np.ones(self.lanes, bool)
-        self.traps: dict[int, Trap] = {}
+        self.traps = 0
+        self.lowest: Trap | None = None
         self.printed: list[tuple[int, int, str]] = []
         self.counters = Counters()
         self.memories = {memory: self.allocate(memory) for memory in kernel.memories}
@@ -117,16 +118,15 @@ class _Run:
             frame.values[value] = np.full(self.lanes, given, value.type.dtype)
         with np.errstate(all="ignore"):
             self.region(frame, self.kernel.body, self.alive.copy())
-        lowest = min(self.traps, default=None)
         lines = [PrintedLine(lane, text) for lane, _, text in sorted(self.printed, key=lambda line: line[:2])]
-        return Outcome(
-            "reference", None if lowest is None else self.traps[lowest], len(self.traps), self.counters, tuple(lines)
-        )
+        return Outcome("reference", self.lowest, self.traps, self.counters, tuple(lines))
 
-    def end(self, mask: Lanes, reason: str, op: Op) -> None:
-        """Lanes end by a trap."""
-        for lane in np.flatnonzero(mask & self.alive).tolist():
-            self.traps[lane] = Trap(lane, reason, op.line)
+    def end(self, mask: Lanes, reason: Callable[[int], str], op: Op) -> None:
+        """Lanes end by a trap; `reason` says why for a lane."""
+        lanes = np.flatnonzero(mask & self.alive)
+        if lanes.size and (self.lowest is None or lanes[0] < self.lowest.lane):
+            self.lowest = Trap(int(lanes[0]), reason(int(lanes[0])), op.line)
+        self.traps += int(lanes.size)
         self.alive &= ~mask
 
     def region(self, frame: _Frame, region: Region, mask: Lanes) -> tuple[Lanes, list[Lanes]]:
@@ -169,7 +169,7 @@ class _Run:
 
     def leave(self, frame: _Frame, op: Op, operands: list[Lanes], mask: Lanes) -> None:
         if op.name == "trap":
-            self.end(mask, op.text or "trap", op)
+            self.end(mask, lambda _: op.text or "trap", op)
         elif op.name == "return":
             frame.returned |= mask
             frame.results = [np.where(mask, new, old) for new, old in zip(operands, frame.results, strict=True)]
@@ -181,7 +181,7 @@ class _Run:
             self.fuel[mask] -= op.fuel
             spent = mask & (self.fuel < 0)
             if spent.any():
-                self.end(spent, "out of fuel", op)
+                self.end(spent, lambda _: "out of fuel", op)
             label = frame.labels[op.label]
             label.again |= mask & ~spent
             label.parameters = [np.where(mask, new, old) for new, old in zip(operands, label.parameters, strict=True)]
@@ -304,8 +304,7 @@ class _Run:
             else _outside(index, size - width)
         )
         if op.bounds is not Bounds.CLAMP and (outside & mask).any():
-            lane = int(np.flatnonzero(outside & mask)[0])
-            self.end_outside(op, index, outside & mask, size, lane)
+            self.end(outside & mask, lambda lane: f"index {index[lane]} outside {memory.name}[{size}]", op)
             mask = mask & ~outside
         last = max(size - width, 0)
         place = np.where(index < 0, 0, np.where(outside, last, index)).astype(np.int64)
@@ -325,14 +324,6 @@ class _Run:
             _scatter(array, place[writes], operands[1][writes], width)
             return None
         return self.atomic(op, array, place, operands[1:], writes)
-
-    def end_outside(self, op: Op, index: Lanes, mask: Lanes, size: int, lane: int) -> None:
-        del lane
-        assert op.memory is not None
-        for each in np.flatnonzero(mask).tolist():
-            one = np.zeros(self.lanes, bool)
-            one[each] = True
-            self.end(one, f"index {index[each]} outside {op.memory.name}[{size}]", op)
 
     def tally(self, op: Op, mask: Lanes, kind: Type) -> None:
         count = int(mask.sum())

@@ -14,7 +14,7 @@ form         language and names
 ``vector``   GCC vector extensions, on vectors of ``{a} {b} {c}``; the same names; 8- and 16-bit integers lie in
              32-bit lanes and are wrapped by the back end; without one a loop over the C form
 ``wgsl``     WGSL; the same names; 8- and 16-bit integers are held in 32 bits and wrapped by the back end
-``z3``       Python; ``a b c`` Z3 expressions, ``t``, ``r`` types, ``z3`` the module; None: not modelled
+``z3``       Python; ``a b c`` Z3 expressions, ``t``, ``r`` types, ``z3`` the module, `symbolic`; None: not modelled
 ===========  =======================================================================================
 """
 
@@ -195,7 +195,7 @@ _VALUES = (
             "(({a} < {b}) | (({a} == {b}) & gb_signbit_{t}({a}))), {a}, {b}))",
         },
         wgsl={"i": "min({a}, {b})", "u": "min({a}, {b})", "f": "gb_min_{t}({a}, {b})"},
-        z3={"i": "z3.If(a < b, a, b)", "u": "z3.If(z3.ULT(a, b), a, b)"},
+        z3={"i": "z3.If(a < b, a, b)", "u": "z3.If(z3.ULT(a, b), a, b)", "f": "minimum(a, b)"},
     ),
     Operation(
         "max",
@@ -215,7 +215,7 @@ _VALUES = (
             "(({a} > {b}) | (({a} == {b}) & gb_signbit_{t}({b}))), {a}, {b}))",
         },
         wgsl={"i": "max({a}, {b})", "u": "max({a}, {b})", "f": "gb_max_{t}({a}, {b})"},
-        z3={"i": "z3.If(a > b, a, b)", "u": "z3.If(z3.UGT(a, b), a, b)"},
+        z3={"i": "z3.If(a > b, a, b)", "u": "z3.If(z3.UGT(a, b), a, b)", "f": "maximum(a, b)"},
     ),
     Operation(
         "neg",
@@ -295,6 +295,7 @@ _VALUES = (
         c="({T})({a} == 0 ? {bits} : gb_builtin_{bits}(clz)(({U}){a}))",
         vector="gb_vclz_{t}({a})",
         wgsl="gb_clz_{t}({a})",
+        z3="leading_zeros(a, t)",
     ),
     Operation(
         "ctz",
@@ -305,6 +306,7 @@ _VALUES = (
         c="({T})({a} == 0 ? {bits} : gb_builtin_{bits}(ctz)(({U}){a}))",
         vector="gb_vctz_{t}({a})",
         wgsl="gb_ctz_{t}({a})",
+        z3="trailing_zeros(a, t)",
     ),
     Operation(
         "popcount",
@@ -315,6 +317,7 @@ _VALUES = (
         c="({T})gb_builtin_{bits}(popcount)(({U}){a})",
         vector="gb_vpopcount_{t}({a})",
         wgsl="gb_popcount_{t}({a})",
+        z3="count_ones(a, t)",
     ),
     _compare("eq", "==", "equals"),
     _compare("ne", "!=", "differs from"),

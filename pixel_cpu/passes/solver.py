@@ -7,14 +7,13 @@ loops and calls is any value of its range. Work is limited by Z3's own count of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from types import CodeType
 from typing import Any
 
 import z3
 
 from ..ir.model import Op, Space, Value
 from ..ir.operations import OPERATIONS
+from ..ir.symbolic import express
 from ..ir.types import Type
 from .ranges import Access, Ranges, arithmetic, width_of
 
@@ -112,7 +111,7 @@ class _BitVectors(_Formulas):
         kinds = [value.type for value in (*op.operands, *op.results)]
         if row.effect != "value" or any(kind.is_float for kind in kinds):
             return False
-        return op.name in ("select", "convert") or row.form("z3", kinds[0]) is not None
+        return row.form("z3", kinds[0]) is not None
 
     def unknown(self, value: Value) -> Any:  # noqa: ANN401
         if value.type is Type.BOOL or value.type.is_float:
@@ -133,13 +132,7 @@ class _BitVectors(_Formulas):
         if op.name == "length":
             return self.length(op)
         operands = [self.known[value] for value in op.operands]
-        if op.name == "convert":
-            return _convert(operands[0], op.operands[0].type, kind)
-        if op.name == "bitcast":
-            return operands[0]
-        first = op.operands[1 if op.name == "select" else 0].type
-        names = dict(zip("abc", operands, strict=False)) | {"t": first, "r": kind, "z3": z3}
-        return eval(_code(op.name, first), {}, names)  # the table's own text, nobody else's
+        return express(op.name, operands, op.operands[1 if op.name == "select" else 0].type, kind)
 
     def length(self, op: Op) -> Any:  # noqa: ANN401
         memory = op.memory
@@ -223,22 +216,3 @@ class _Integers(_Formulas):
     def outside(self) -> Any:  # noqa: ANN401
         index = self.value(self.access.op.operands[0])
         return z3.Or(index < 0, index + width_of(self.access.op) > self.length(self.access.op))
-
-
-@cache
-def _code(name: str, kind: Type) -> CodeType:
-    form = OPERATIONS[name].form("z3", kind)
-    assert form, f"{name} has no Z3 form for {kind!r}"
-    return compile(form, f"<Z3 form of {name}>", "eval")
-
-
-def _convert(value: Any, source: Type, to: Type) -> Any:  # noqa: ANN401
-    if source is to:
-        return value
-    if source is Type.BOOL:
-        return z3.If(value, z3.BitVecVal(1, to.bits), z3.BitVecVal(0, to.bits))
-    if to is Type.BOOL:
-        return value != 0
-    if to.bits <= source.bits:
-        return z3.Extract(to.bits - 1, 0, value)
-    return (z3.SignExt if source.is_signed else z3.ZeroExt)(to.bits - source.bits, value)
