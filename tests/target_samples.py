@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.introspection.targets.grammar import Named
 from qemu_bridge.memory.addresses import PhysicalAddress, RamLayout, VirtualAddress
 from qemu_bridge.memory.paging import PageTables
 from qemu_bridge.wire.page_map import ENTRY, PageMap
@@ -64,6 +65,11 @@ class HandMade:
 
     def symbol_extents(self, name):
         return [(VirtualAddress(0x2000), 0x20)] if name == "init_task" else []
+
+    def matching_extents(self, pattern, limit):
+        term = Named("sym", pattern, is_pattern=True)
+        names = [name for name in ("init_task", "init_mm", "jiffies") if term.matches(name)]
+        return [(VirtualAddress(0x2000), 0x20)] * len(names[:limit])
 
     def symbol_names(self, beginning, limit):
         return [name for name in ("init_task", "init_mm", "jiffies") if name.startswith(beginning)]

@@ -176,6 +176,14 @@ class GuestSymbols:
             found += [msgspec.structs.replace(symbol, module=module.name) for symbol in module.table.lookup(wanted)]
         return found
 
+    def matching(self, pattern: str, limit: int) -> list[Symbol]:
+        """Symbols that match a pattern with wildcards (`qemu_bridge.host.wildcards`), the kernel's first, at most `limit`."""
+        found = self.kernel.kallsyms.matching(pattern, limit)
+        for module in self.modules:
+            own = module.table.matching(pattern, limit - len(found))
+            found += [msgspec.structs.replace(symbol, module=module.name) for symbol in own]
+        return found
+
     def at(self, address: int) -> Symbol | None:
         """The symbol at or nearest below an address, of the module that is there or else of the image."""
         module = self.module_of(address)

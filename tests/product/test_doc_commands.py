@@ -46,6 +46,7 @@ MEANT = {
 STATUS = {
     "glassbox resolve demo 'all - pid:1/heep'": 2,
     "glassbox resolve demo 'comm:cront/stack'": 2,
+    "glassbox resolve demo 'slab:dentri*'": 2,
     "glassbox compare": 1,
     "glassbox trace diff": 1,
 }

@@ -22,7 +22,9 @@ def format_target(target: Target) -> str:
         case Named("kernel", part):
             return f"kernel.{part}" if part else "kernel"
         case Named(kind, name, part):
-            return kind if kind in WORDS else f"{kind}:{quote_name(name, kind)}{part and '/' + part}"
+            # A pattern was read without quotes, so it can be written without.
+            written = name if target.is_pattern else quote_name(name, kind)
+            return kind if kind in WORDS else f"{kind}:{written}{part and '/' + part}"
     raise AssertionError(target)
 
 

@@ -17,7 +17,8 @@ Combined(operator='+', left=Named(kind='pid', name='1', part='heap', column=5), 
 A NAME may stand in single or double quotes, where a backslash takes the next character as it is, or writes one as
 ``\\n``, ``\\t``, ``\\xHH``, ``\\uHHHH`` or ``\\UHHHHHHHH``. Without quotes it goes up to a blank or a parenthesis, and an
 operator inside it counts as one only where another target, or a parenthesis, follows at once: ``file:/lib/libstdc++.so``
-and ``class:page-table`` are single names, ``comm:sh-pid:1`` is a difference. Nothing here reads a guest.
+and ``class:page-table`` are single names, ``comm:sh-pid:1`` is a difference. Without quotes ``*`` and ``?`` make it a
+pattern, which stands for every name that matches it as a whole. Nothing here reads a guest.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ...host.wildcards import wildcard_expression
 from ...wire.records import PageClass
 
 MAX_LENGTH = 4096
@@ -50,12 +52,22 @@ SUFFIXES = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is that of the name."""
+    """Memory that has a name: `kind` is one of `KINDS` or `WORDS`, `part` a part of a process; `column` is that of the name.
+
+    With `is_pattern` the name has wildcards (`qemu_bridge.host.wildcards`) and stands for all that match.
+    """
 
     kind: str
     name: str = ""
     part: str = ""
     column: int = field(default=1, compare=False)
+    is_pattern: bool = False
+
+    def matches(self, name: str) -> bool:
+        """Whether `name` is meant."""
+        if not self.is_pattern:
+            return name == self.name
+        return re.fullmatch(wildcard_expression(self.name), name, re.DOTALL) is not None
 
 
 @dataclass(frozen=True, slots=True)

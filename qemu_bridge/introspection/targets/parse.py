@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...errors import UsageError
+from ...host.wildcards import has_wildcard
 from .grammar import (
     BLANKS,
     CLASSES,
@@ -172,10 +173,11 @@ class _Parser:
             elif is_quoted and self.text[self.at : self.at + 1] == "/":
                 self.at += 1
                 part = self._part(PROCESS_PARTS, "a process")
-        if kind == "class" and name not in CLASSES:
+        term = Named(kind, name, part, start + 1, not is_quoted and has_wildcard(name))
+        if kind == "class" and not any(map(term.matches, CLASSES)):
             hint = suggest(name, CLASSES, f"the classes are {', '.join(CLASSES)}")
-            raise self.error(start, "no such class of pages", hint)
-        return Named(kind, name, part, start + 1)
+            raise self.error(start, "no class of pages matches" if term.is_pattern else "no such class of pages", hint)
+        return term
 
     def _part(self, parts: tuple[str, ...], of_what: str) -> str:
         start = self.at

@@ -9,6 +9,8 @@ below it is odd. So union, intersection and difference are one sweep over all ed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -51,8 +53,7 @@ def physical_to_ranges(layout: RamLayout, starts: Numbers, sizes: Numbers) -> Ra
         first = np.maximum(starts, region.start)
         last = np.minimum(starts + sizes, region.start + region.size)
         parts.append(to_ranges(first + shift, last + shift))
-    whole = np.concatenate(parts)
-    return to_ranges(whole[:, 0], whole[:, 1])
+    return unite(parts)
 
 
 def combine(operator: str, left: Ranges, right: Ranges) -> Ranges:
@@ -65,6 +66,12 @@ def combine(operator: str, left: Ranges, right: Ranges) -> Ranges:
         kept = in_left & (in_right if operator == "&" else ~in_right)
     changes = np.flatnonzero(np.diff(kept.astype(np.int8), prepend=0))
     return edges[changes].reshape(-1, 2)
+
+
+def unite(sets: Iterable[Ranges]) -> Ranges:
+    """The union of any number of sets."""
+    every = np.concatenate([NOTHING, *sets])
+    return to_ranges(every[:, 0], every[:, 1])
 
 
 def contains(ranges: Ranges, offsets: Numbers) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,8 @@ Three sources answer: classes and owners of the page map (``kernel.…``, ``clas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,10 +40,13 @@ from .ranges import (
     pages_to_ranges,
     physical_to_ranges,
     to_ranges,
+    unite,
 )
 from .sources import Sources
 
 MAX_ROWS = 1 << 16
+MAX_MATCHES = 1000
+"""Of one pattern: processes, symbols, or names of other things."""
 _MAX_SYMBOL_NAMES = 4096
 # Below this many bytes an address space is walked page by page, above it is decoded as a whole.
 _BULK_BYTES = 1 << 20
@@ -61,6 +65,17 @@ _KERNEL_CLASSES = {
     "modules": PageClass.MODULE,
     "pages": PageClass.KERNEL_PAGES,
 }
+
+_THINGS = {
+    "comm": "name of a process",
+    "file": "file with pages in memory",
+    "slab": "slab cache",
+    "module": "module",
+    "sym": "kernel symbol",
+}
+
+T = TypeVar("T")
+_NamedThing = TypeVar("_NamedThing", Process, Owner)
 
 
 def resolve_target(target: Target, sources: Sources, text: str = "") -> Ranges:
@@ -150,7 +165,7 @@ class _Resolver:
                 terms: dict[str, Callable[[Named], Ranges]] = {
                     "all": lambda _: to_ranges([0], [len(self._entries) << PAGE_SHIFT]),
                     "free": lambda _: self._of_class(PageClass.FREE),
-                    "class": lambda term: self._of_class(CLASSES[term.name]),
+                    "class": lambda term: self._of_class(*(CLASSES[name] for name in CLASSES if term.matches(name))),
                     "kernel": self._kernel,
                     "pid": self._pid,
                     "comm": self._comm,
@@ -180,13 +195,23 @@ class _Resolver:
 
     def _owned(self, term: Named) -> Ranges:
         """A file, slab cache or module."""
-        owners = [owner for owner in self._owners(term.kind) if owner.name == term.name]
-        if not owners:
-            raise self._unknown(term, known_names(self._sources, term.kind))
-        return self._of_owners(owners)
+        return self._of_owners(self._chosen(term, self._owners(term.kind)))
 
     def _owners(self, kind: str) -> list[Owner]:
         return [owner for owner in self._sources.page_map.owners.values() if owner.kind == kind]
+
+    def _chosen(self, term: Named, things: Sequence[_NamedThing]) -> Sequence[_NamedThing]:
+        """Those of `things` that are called so, of a pattern the first `MAX_MATCHES`; `UsageError` for none."""
+        found = [thing for thing in things if term.matches(thing.name)]
+        if not found:
+            raise self._unknown(term, known_names(self._sources, term.kind))
+        return self._bounded(term, found)
+
+    def _bounded(self, term: Named, found: Sequence[T]) -> Sequence[T]:
+        if not term.is_pattern or len(found) <= MAX_MATCHES:
+            return found
+        self._sources.notes.append(f"only the first {MAX_MATCHES} that match {term.kind}:{term.name} are taken")
+        return found[:MAX_MATCHES]
 
     # From processes
 
@@ -197,14 +222,8 @@ class _Resolver:
         return self._of_process(processes[0], term.part)
 
     def _comm(self, term: Named) -> Ranges:
-        found = NOTHING
-        processes = [process for process in self._sources.processes() if process.name == term.name]
-        if not processes:
-            raise self._unknown(term, known_names(self._sources, "comm"))
-        for process in processes:
-            if self._sources.has_time():
-                found = combine("+", found, self._of_process(process, term.part))
-        return found
+        processes = self._chosen(term, self._sources.processes())
+        return unite(self._of_process(process, term.part) for process in processes if self._sources.has_time())
 
     def _of_process(self, process: Process, part: str) -> Ranges:
         """What a process maps into user space, or a part of that, or what the kernel keeps for it."""
@@ -283,18 +302,20 @@ class _Resolver:
         return physical_to_ranges(self._sources.layout, physical.astype(np.int64), sizes)
 
     def _symbol(self, term: Named) -> Ranges:
-        extents = self._sources.symbol_extents(term.name)
+        if term.is_pattern:
+            extents = self._sources.matching_extents(term.name, MAX_MATCHES + 1)
+        else:
+            extents = self._sources.symbol_extents(term.name)
         if not extents:
             raise self._unknown(term, self._sources.symbol_names(term.name[:3], _MAX_SYMBOL_NAMES))
         kernel = self._sources.page_tables(None)
-        found = NOTHING
-        for address, size in extents:
-            if kernel is not None and self._sources.has_time():
-                found = combine("+", found, self._virtual(kernel, address, size, None))
-        return found
+        if kernel is None:
+            return NOTHING
+        bounded = self._bounded(term, extents)
+        return unite(self._virtual(kernel, *extent, None) for extent in bounded if self._sources.has_time())
 
     def _unknown(self, term: Named | Span, known: Iterable[str]) -> UsageError:
-        """The error for an unknown name, with similar ones."""
+        """The error for a name that nothing has, with similar ones, or for a pattern that nothing matches."""
         what, otherwise = {
             "pid": ("no such process", "list them with 'glassbox ps'"),
             "comm": ("no process of that name", "list them with 'glassbox ps'"),
@@ -305,6 +326,8 @@ class _Resolver:
         }["pid" if isinstance(term, Span) else term.kind]
         if isinstance(term, Span):
             return error_at(self._text, term.pid_column, what, otherwise)
+        if term.is_pattern:
+            what = f"no {_THINGS[term.kind]} matches"
         return error_at(self._text, term.column, what, suggest(term.name, known, otherwise))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -68,6 +68,9 @@ class Sources(Protocol):
 
     def symbol_extents(self, name: str) -> list[tuple[VirtualAddress, int]]:
         """Address and bytes of each kernel symbol called `name`."""
+
+    def matching_extents(self, pattern: str, limit: int) -> list[tuple[VirtualAddress, int]]:
+        """The same of the kernel symbols that match a pattern with wildcards, of at most `limit` symbols."""
 
     def symbol_names(self, beginning: str, limit: int) -> list[str]:
         """Names of kernel symbols that start with `beginning`."""
@@ -185,8 +188,15 @@ class GuestSources:
 
     def symbol_extents(self, name: str) -> list[tuple[VirtualAddress, int]]:
         """Address and bytes of each symbol called `name`, of a per-CPU one on every CPU; it ends where the next begins."""
+        return self._extents(self._symbols.lookup(name))
+
+    def matching_extents(self, pattern: str, limit: int) -> list[tuple[VirtualAddress, int]]:
+        """The same of the symbols that match a pattern with wildcards, of at most `limit` symbols."""
+        return self._extents(self._symbols.matching(pattern, limit))
+
+    def _extents(self, symbols: Iterable[Symbol]) -> list[tuple[VirtualAddress, int]]:
         found = []
-        for symbol in self._symbols.lookup(name):
+        for symbol in symbols:
             size = self._symbols.end_of(symbol) - symbol.address
             if symbol.address < _KERNEL_HALF or symbol.address in self._kernel.per_cpu_symbols:
                 size = min(size, PAGE_SIZE - symbol.address % PAGE_SIZE)

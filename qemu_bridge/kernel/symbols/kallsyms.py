@@ -19,6 +19,7 @@ VMCOREINFO note says where (commit 5fd8fea935a1):
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import AddressError, GuestError
+from ...host.wildcards import wildcard_expression
 from ...memory.addresses import VirtualAddress
 from ...wire.records import Symbol
 from .vmcoreinfo import VmCoreInfo
@@ -98,6 +100,15 @@ class KallsymsTable:
                 found[match.start()] = None
         return [self[int(np.searchsorted(self.starts, start))] for start in found]
 
+    def matching(self, pattern: str, limit: int) -> list[Symbol]:
+        """Symbols whose names match a pattern with wildcards (`qemu_bridge.host.wildcards`), ascending, at most `limit`."""
+        try:
+            letters = wildcard_expression(pattern).encode("latin-1")
+        except UnicodeEncodeError:
+            return []
+        matches = itertools.islice(re.finditer(rb"\n." + letters + rb"(?=\n|$)", self.text), max(limit, 0))
+        return [self[int(np.searchsorted(self.starts, match.start()))] for match in matches]
+
     def lookup(self, name: str) -> list[Symbol]:
         """Every symbol called `name` (static ones may share a name), ascending; an empty list for none."""
         return list(self._called(name))
@@ -150,7 +161,7 @@ def name_patterns(part: str) -> list[bytes]:
     if not letters:
         return []
     if b"*" in letters or b"?" in letters:
-        whole = re.escape(letters).replace(rb"\*", rb"[^\n]*").replace(rb"\?", rb"[^\n]")
+        whole = wildcard_expression(letters.decode("latin-1")).encode("latin-1")
         return [rb"(?i)\n." + whole + rb"(?=\n|$)"]
     # What is passed over never holds the letter that is looked for: no backtracking, however long the name.
     in_order = b"".join(rb"[^\n%b]*%b" % (re.escape(letter), re.escape(letter)) for letter in map(_byte, letters))

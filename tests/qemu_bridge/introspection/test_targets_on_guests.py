@@ -79,6 +79,23 @@ def sleeper(machine):
     return int(machine.exec("pidof crond").split()[0])
 
 
+def test_patterns_are_all_that_the_guest_itself_calls_so(machine):
+    def total_of(target):
+        return machine.client.resolve(target).value.total_bytes
+
+    whole, parts = machine.client.resolve("comm:kworker*/kernelstack"), machine.client.ps().value
+    pids = [process.pid for process in parts if process.name.startswith("kworker")]
+    assert len(pids) > 1 and whole.skipped == ()
+    assert whole.value.total_bytes == total_of(" + ".join(f"pid:{pid}/kernelstack" for pid in pids)) > 0
+    names = machine.exec("awk '$3 ~ /^fat_alloc_/ { print $3 }' /proc/kallsyms").decode().split()
+    assert "fat_alloc_clusters" in names
+    alike = machine.client.resolve("sym:fat_alloc_*").value
+    assert alike.ranges == machine.client.resolve(" + ".join(f"sym:{name}" for name in names)).value.ranges
+    assert total_of("file:*") > total_of("file:/lib/*.so*") >= total_of("file:/lib/ld-musl-x86_64.so.1") > 0
+    with pytest.raises(UsageError, match=r"no slab cache matches at column 6, 'no\*such'"):
+        total_of("slab:no*such")
+
+
 def test_virtual_addresses_lead_where_the_guests_own_pagemap_says(machine):
     pid = sleeper(machine)
     checked = 0

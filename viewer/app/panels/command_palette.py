@@ -10,6 +10,7 @@ import numpy as np
 from imgui_bundle import imgui
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.host.wildcards import has_wildcard
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 from qemu_bridge.memory.ram import GuestRam
 from qemu_bridge.wire.records import Symbol
@@ -128,7 +129,7 @@ def find_items(state: ViewerState, commands: Commands) -> list[Item]:
     return [
         *_exact_items(state, query),
         *best_items(query, [*_named_items(state, commands), *_symbol_items(state, query)]),
-        *(_wildcard_items(state, query) if "*" in query or "?" in query else ()),
+        *(_wildcard_items(state, query) if has_wildcard(query) else ()),
         *_target_items(state, query),
     ]
 
@@ -152,7 +153,10 @@ def _symbol_items(state: ViewerState, query: str) -> Iterator[Item]:
 
 def _wildcard_items(state: ViewerState, query: str) -> Iterator[Item]:
     # Their names are not like the letters of the query, but they match it as a whole.
-    yield from _symbol_items(state, query)
+    symbols = list(_symbol_items(state, query))
+    if len(symbols) > 1:
+        yield Item(f"go to all that match {query}", "symbols", partial(go_to, state, f"sym:{query}"))
+    yield from symbols
 
 
 def _is_number(text: str) -> bool:

@@ -16,7 +16,7 @@ from qemu_bridge.introspection.targets.grammar import MAX_DEPTH, MAX_LENGTH, Spa
 
 
 @settings(max_examples=500)
-@given(st.text(st.sampled_from("pid:1/heapkrnl.tx+-&() '\"\\@0xK~é\n") | st.characters(), max_size=40))
+@given(st.text(st.sampled_from("pid:1/heapkrnl.tx+-&() '\"\\@0xK~é\n*?") | st.characters(), max_size=40))
 def test_any_text_is_a_target_or_an_error_of_one_line_with_a_column(text):
     try:
         target = parse_target(text)
@@ -67,6 +67,7 @@ def test_two_ways_to_write_the_same(text, same_as):
         ("kernels", 1, "did you mean kernel"),
         ("class:pagetable", 7, "did you mean page-table"),
         ("class:xyz", 7, "the classes are"),
+        ("all - class:proc?ss", 13, "did you mean process-text"),
         ("file:", 6, "quotes"),
         ("file:''", 6, "between the quotes"),
         ("all + file:'abc", 12, "close it with '"),

@@ -78,6 +78,12 @@ def test_classes_part_all_of_ram(sources):
         ("file:/bin/sh", 6, "did you mean"),
         ("file:/etc/nothing", 6, "as process 1 sees it"),
         ("va:0x1000@pid:99", 15, "glassbox ps"),
+        ("all & comm:*inut", 12, "did you mean init"),
+        ("comm:'i*'", 6, "glassbox ps"),
+        ("file:/usr/*.so*", 6, "as process 1 sees it"),
+        ("slab:?entr", 6, "did you mean dentry"),
+        ("module:x*", 8, "glassbox modules"),
+        ("sym:init_?", 5, "no kernel symbol matches at"),
     ],
 )
 def test_an_unknown_name_is_named_with_its_neighbours(text, column, near, plain):
@@ -111,6 +117,33 @@ def test_nothing_is_an_answer(plain):
 def test_what_a_process_maps_is_found_by_its_page_tables(text, pages, mapped):
     found = resolve_target(parse_target(text), mapped)
     assert as_set(found) == {byte for page in pages for byte in range(page << 12, page + 1 << 12)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "all_of"),
+    [
+        ("comm:in?t/heap + comm:s*", "comm:init/heap + comm:sh"),
+        ("comm:*/text", "comm:init/text"),
+        ("slab:*", "slab:dentry"),
+        ("slab:d*t?y", "slab:dentry"),
+        ("file:/bin/*", "file:" + quote_name(OWNERS[6].name)),
+        ("module:virtio*", "module:virtio_net"),
+        ("class:process-*", " + ".join(f"class:{label}" for label in CLASSES if label.startswith("process-"))),
+        ("sym:init_*", "sym:init_task"),
+        ("all - sym:*_task", "all - sym:init_task"),
+    ],
+)
+def test_a_pattern_is_all_that_it_matches(pattern, all_of, plain, mapped):
+    for sources in (plain, mapped):
+        one, other = (resolve_target(parse_target(text), sources).tolist() for text in (pattern, all_of))
+        assert one == other and sources.notes == []
+    assert len(resolve_target(parse_target(pattern), mapped)) or pattern.startswith(("slab:", "file:", "module:"))
+
+
+def test_of_a_pattern_that_matches_too_much_the_first_are_taken_and_it_is_said(mapped, monkeypatch):
+    monkeypatch.setattr("qemu_bridge.introspection.targets.resolve.MAX_MATCHES", 2)
+    resolve_target(parse_target("comm:* + sym:*i*"), mapped)
+    assert mapped.notes == [f"only the first 2 that match {term} are taken" for term in ("comm:*", "sym:*i*")]
 
 
 def test_a_symbol_is_its_bytes_and_no_more(mapped):

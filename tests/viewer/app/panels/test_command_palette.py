@@ -38,6 +38,9 @@ def test_a_query_finds_commands_addresses_bytes_and_views(state, put, results):
     assert titles(state, "sched")[0] == "schedule"
     put("symbols", (Symbol("tcp_v4_init", 0xFFFFFFFF81000000, "T"),), "tcp_*_init")
     assert titles(state, "tcp_*_init")[0] == "tcp_v4_init"
+    put("symbols", [Symbol(f"tcp_v{number}_init", 0xFFFFFFFF81000000, "T") for number in (4, 6)], "tcp_v?_init")
+    assert titles(state, "tcp_v?_init") == ["go to all that match tcp_v?_init", "tcp_v4_init", "tcp_v6_init"]
+    assert titles(state, "comm:kw*/kernelstack") == ["go to comm:kw*/kernelstack"]
 
 
 def test_enter_waits_for_the_matches_of_the_daemon(paint, layout, state, put):
