@@ -146,7 +146,8 @@ def _uniform(e: Chunk, a: _Access, *, interleaved: bool) -> None:
     else:
         value = a.op.operands[1]
         if interleaved:
-            _store_lanes(e, value, where)
+            # Nobody else's memory: what is written back to lanes that are not there is what they have.
+            e.put(value, where, masked=True)
         elif e.shape(value) is Shape.UNIFORM:
             e.emit(f"gb_put({a.element}, {where}, {e.scalar(value)});")
         else:
@@ -165,15 +166,6 @@ def _assign_same(e: Chunk, value: Value, scalar: str) -> None:
     word = f"-(int32_t){scalar}" if value.type is Type.BOOL else scalar
     for unit in range(e.units(value.type)):
         e.emit(f"{e.name(value, unit)} = gb_splat_{lanes}({word});")
-
-
-def _store_lanes(e: Chunk, value: Value, where: str) -> None:
-    """Store to memory of the chunk's own: lanes that are not there keep what they have."""
-    e.emit(f"if (LIKELY(b{e.mask} == ALL)) {{")
-    e.put(value, where)
-    e.emit("} else {")
-    e.spill(value, "x")
-    e.emit(f"EACH(lane, b{e.mask}) __builtin_memcpy({where} + lane * sizeof x[0], &x[lane], sizeof x[0]); }}")
 
 
 def _linear(e: Chunk, a: _Access) -> None:

@@ -204,15 +204,17 @@ class Chunk:
         self.emit(f"{element} {name}[CHUNK] __attribute__((aligned(64)));")
         self.put(value, f"(char *){name}")
 
-    def put(self, value: Value, to: str) -> None:
-        """Store a chunk's lanes one after another."""
+    def put(self, value: Value, to: str, *, masked: bool = False) -> None:
+        """Store a chunk's lanes one after another; `masked`: lanes that are not there keep what they have there."""
         kind = value.type
         if self.is_scalar:
             element = "uint8_t" if kind is Type.BOOL else SCALAR[kind]
             self.emit(f"gb_put({element}, {to}, {self.scalar(value)});")
             return
-        for unit in range(self.units(kind)):
+        for unit, old in self.fetched(value, to):
             lanes, part = lanes_of(kind), self.part(value, unit)
+            if masked:
+                part = self.choose(f"m{self.mask}", kind, unit, part, old)
             if kind is Type.BOOL:
                 lanes, part = "b_u8", f"__builtin_convertvector({part} & 1, b_u8)"
             elif kind.bits < 32:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.model import Kernel, Op, Region, Space, Value, walk
+from ...ir.operations import OPERATIONS, TERMINATORS
 from ...ir.uniformity import Shape
+from .forms import is_wide
 from .shapes import Shapes
 
 MAX_REGISTERS = 4
+PRIVATE_CACHE_BYTES = 16 << 10
+"""Private memory of a chunk, if fewer registers can make it so small: half of a first-level cache."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,16 @@ def plan(
         memory.space is Space.WORKGROUP for memory in kernel.memories
     )
     shapes = Shapes(kernel)
-    if scalar or (scalar is None and loses(kernel, shapes)):
+    if scalar or (scalar is None and loses(kernel, shapes, width)):
         return Plan(1, 1, is_flat)
     if registers is not None:
         return Plan(width, registers, is_flat)
-    registers = min(MAX_REGISTERS, max(1, (vector_registers - 2) // max(pressure(kernel, shapes), 1)))
+    registers = min(MAX_REGISTERS, max(1, (vector_registers - 1) // max(pressure(kernel, shapes), 1)))
+    private = sum(
+        (memory.length or 0) * memory.element.bytes for memory in kernel.memories if memory.space is Space.PRIVATE
+    )
+    while registers > 1 and private * width * registers > PRIVATE_CACHE_BYTES:
+        registers -= 1
     while not is_flat and registers > 1 and width * (registers - 1) >= kernel.group:
         registers -= 1
     return Plan(width, registers, is_flat)
@@ -56,10 +65,13 @@ def pressure(kernel: Kernel, shapes: Shapes) -> int:
                 visit(inner)
             if op.name == "loop":
                 clock += 1
-                # What a loop reads from outside, and what goes round, lives until its end.
-                for value, at in begin.items():
-                    if end.get(value, 0) > started and (at <= started or value in op.regions[0].parameters):
-                        end[value] = clock
+                # What a loop reads from outside lives until its end.
+                inside = set(op.regions[0].parameters)
+                end.update(
+                    (value, clock)
+                    for value, at in begin.items()
+                    if at <= started < end.get(value, 0) and value not in inside
+                )
             begin.update((value, clock) for value in op.results)
 
     visit(kernel.body)
@@ -76,23 +88,50 @@ def pressure(kernel: Kernel, shapes: Shapes) -> int:
     return most
 
 
-def loses(kernel: Kernel, shapes: Shapes) -> bool:
-    """Whether lanes are slower than scalar C: most of what divergent loops do are accesses of which each lane has its own."""
-    gained = lost = 0
+def loses(kernel: Kernel, shapes: Shapes, width: int) -> bool:
+    """Whether lanes are slower than scalar C: where most of the work is memory at addresses of which each lane has its own."""
+    scalar, lanes = _costs(kernel.body, shapes, width, 1.0)
+    return lanes > scalar
 
-    def count(op: Op, inside: bool) -> None:
-        nonlocal gained, lost
-        inside = inside or (op.name == "loop" and shapes.is_split(op))
-        for region in op.regions:
-            for inner in region.operations:
-                count(inner, inside)
-        if not inside or op.regions:
-            return
-        if op.memory is not None and op.name != "length" and shapes.shape(op.operands[0]) is Shape.VARYING:
-            lost += 3 if op.name == "load" else 6
-        elif op.name not in ("const", "yield", "break", "continue"):
-            gained += 1
 
-    for op in kernel.body.operations:
-        count(op, False)
-    return lost > 2 * gained
+def _costs(region: Region, shapes: Shapes, width: int, times: float) -> tuple[float, float]:
+    """Cycles for one lane, as scalar C and in lanes; what loops is taken to run `_ROUNDS` times."""
+    scalar = lanes = 0.0
+    for op in region.operations:
+        inner = times * _ROUNDS if op.name == "loop" else times
+        for found in op.regions:
+            costs = _costs(found, shapes, width, inner)
+            scalar, lanes = scalar + costs[0], lanes + costs[1]
+        one, other = _cost(op, shapes, width)
+        if op.name == "loop" and shapes.is_split(op):
+            one += _MISSED  # scalar C guesses wrong when the loop ends
+        scalar, lanes = scalar + times * one, lanes + times * other
+    return scalar, lanes
+
+
+def _cost(op: Op, shapes: Shapes, width: int) -> tuple[float, float]:
+    if op.regions or op.name in ("const", "length", *TERMINATORS):
+        return 0.0, 0.0
+    if op.name.startswith("atomic_"):
+        return _ATOMIC, _ATOMIC
+    if op.memory is not None:
+        kind = op.result.type if op.results else op.operands[1].type
+        shape = shapes.shape(op.operands[0])
+        own = _LOAD if op.results else _STORE
+        if shape is not Shape.VARYING:
+            return own, own * max(kind.bytes, 4) / (4 * width)
+        each = _GATHER if kind.bytes >= 4 else _NARROW_GATHER
+        return own, (each if op.results else _SCATTER) * (1 if width > 4 else 2)
+    if not op.results or all(shapes.shape(value) is not Shape.VARYING for value in op.results):
+        return _VALUE, _VALUE / width
+    kinds = [value.type for value in (*op.operands, *op.results)]
+    if not OPERATIONS[op.name].form("vector", kinds[0]):
+        return _LONG, _LONG
+    own = _DIVISION if op.name in ("div", "rem") else _VALUE
+    return own, own * (2.5 if is_wide(kinds) else 1.3) / width
+
+
+_ROUNDS = 10
+_VALUE, _DIVISION, _LONG, _LOAD, _STORE, _ATOMIC = 0.3, 6, 12, 0.4, 0.6, 6
+_GATHER, _NARROW_GATHER, _SCATTER, _MISSED = 1.2, 1.5, 1.8, 15
+"""Cycles of one lane; measured on Zen 3, where the quotients matter and not the numbers."""
