@@ -16,21 +16,51 @@ They belong to the tree in `qemu_bridge.errors`::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qemu_bridge.errors import GlassBoxError as GlassBoxError
 from qemu_bridge.errors import HostError
 from qemu_bridge.errors import UsageError as UsageError
 
 
 class SourceError(UsageError):
-    """A text that is no kernel. `line` and `column` count from 1."""
+    """A text that is no kernel. `line` and `column` count from 1; `others` are further errors of the same text."""
 
-    def __init__(self, message: str, *, line: int, column: int, text: str = "", file: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int,
+        column: int,
+        text: str = "",
+        file: str = "",
+        others: Sequence[SourceError] = (),
+    ) -> None:
         self.message, self.line, self.column, self.text, self.file = message, line, column, text, file
+        self.others = tuple(others)
         place = f"{file or 'line'}{':' if file else ' '}{line}:{column}"
-        # Tabs stay, so that the caret stands where the terminal draws the character above it.
-        indent = "".join("\t" if character == "\t" else " " for character in text[: column - 1])
-        shown = f"\n  {text}\n  {indent}^" if text else ""
-        super().__init__(f"{place}: {message}{shown}")
+        own = "\n".join((f"{place}: {_printable(message)}", *_caret(text, column)))
+        super().__init__("\n".join((own, *map(str, self.others))))
+
+
+_SHOWN = 100
+"""Characters of a line that an error shows."""
+
+
+def _caret(text: str, column: int) -> tuple[str, ...]:
+    """The line, or the part of a long one around the column, and a caret below it."""
+    if not text:
+        return ()
+    first = max(0, min(column - 1 - _SHOWN // 2, len(text) - _SHOWN)) if len(text) > _SHOWN else 0
+    # Tabs stay, so that the caret stands where the terminal draws the character above it.
+    shown = _printable(text[first : first + _SHOWN])
+    indent = "".join("\t" if character == "\t" else " " for character in shown[: column - 1 - first])
+    return (f"  {'…' if first else ''}{shown}", f"  {' ' if first else ''}{indent}^")
+
+
+def _printable(text: str) -> str:
+    """A text that a terminal shows and obeys in nothing."""
+    return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
 
 
 class IrError(UsageError):

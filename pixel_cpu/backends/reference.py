@@ -284,8 +284,10 @@ class _Run:
                 return self.groups
             case "group_size":
                 return np.full(self.lanes, self.launch.group, np.uint32)
-            case _:
+            case "group_count":
                 return np.full(self.lanes, self.launch.groups, np.uint32)
+            case _:
+                return np.full(self.lanes, self.lanes, np.uint32)
 
     def access(self, op: Op, operands: list[Lanes], mask: Lanes) -> Lanes | None:
         """A load, store or atomic; gives what it loads, None for a store."""

@@ -466,6 +466,7 @@ _IDS = tuple(
         ("group_id", "Number of the lane's group, from 0."),
         ("group_size", "Lanes of a full group."),
         ("group_count", "Groups of the launch."),
+        ("lane_count", "Lanes of the launch; the last group has fewer than a full one where they do not fit."),
     )
 )
 
