@@ -1,0 +1,33 @@
+"""Programs of the primitives language, compiled and run by the reference executor."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from pixel_cpu.backends.launch import Launch, Outcome, check
+from pixel_cpu.backends.reference import Executor
+from pixel_cpu.frontends.primitives import Program, compile_source
+
+
+def thread_code(code: str, *declarations: str, functions: str = "") -> str:
+    """A text with one kernel `k` of these declarations and this code."""
+    lines = [functions, "GPU_KERNEL k", *(f"    {line}" for line in declarations), "    GPU_THREAD_CODE:"]
+    return "\n".join([*lines, textwrap.indent(textwrap.dedent(code).strip("\n"), " " * 8), "GPU_END", ""])
+
+
+def launch(program: Program, kernel: str, lanes: int, group: int = 32, fuel: int = 100_000, **given: Any) -> Outcome:
+    """Run a kernel; arrays are buffers, numbers are scalars."""
+    arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
+    scalars = {name: value for name, value in given.items() if name not in arrays}
+    run = Launch(lanes, group, scalars, arrays, fuel=fuel)
+    return Executor(program.module, kernel).run(check(program.module.kernels[kernel], run))
+
+
+def run(text: str, lanes: int, kernel: str = "k", **given: Any) -> Outcome:
+    """Compile a text and run one kernel, which no lane of may trap."""
+    outcome = launch(compile_source(text), kernel, lanes, **given)
+    outcome.raise_trap(kernel)
+    return outcome
