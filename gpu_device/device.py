@@ -84,3 +84,33 @@ def request_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
         ) from None
     log.info("drawing with %s", adapter_name(adapter))
     return device
+
+
+_COMPUTE_FEATURES = (TIMESTAMPS, "shader-f64", "shader-int64", "shader-int64-atomic-all-ops")
+_COMPUTE_LIMITS = (
+    "max-storage-buffer-binding-size",
+    "max-buffer-size",
+    "max-storage-buffers-per-shader-stage",
+    "max-compute-invocations-per-workgroup",
+    "max-compute-workgroup-size-x",
+    "max-compute-workgroup-storage-size",
+)
+
+
+def request_compute_device(adapter: wgpu.GPUAdapter | None = None) -> wgpu.GPUDevice:
+    """A device with all that an adapter has for kernels: 64-bit types, large bindings and groups.
+
+    What is missing shows in its `features` and `limits`. Raises `GraphicsError` where the adapter refuses.
+    """
+    adapter = adapter or request_adapter()
+    try:
+        device = adapter.request_device_sync(
+            required_limits={name: int(adapter.limits[name]) for name in _COMPUTE_LIMITS},
+            required_features=[name for name in _COMPUTE_FEATURES if name in adapter.features],
+        )
+    except Exception as error:
+        raise GraphicsError(
+            f"{adapter_name(adapter)} refuses a device ({error}); set GLASSBOX_ADAPTER to another one"
+        ) from None
+    log.info("computing with %s", adapter_name(adapter))
+    return device

@@ -18,6 +18,16 @@ PRINTED_LINES = 10_000
 MAX_LANES = 1 << 31
 """Lanes of a launch, at most."""
 
+
+class Resident(Protocol):
+    """A buffer that stays on a device; the back end that made it takes it in place of an array."""
+
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int: ...
+
+
+Array = np.ndarray[Any, np.dtype[Any]]
 HostFunction = Callable[..., Sequence[Any]]
 """Called with the lane's number and the operands; gives the results."""
 
@@ -89,6 +99,10 @@ class Outcome:
     counters: Counters | None
     printed: tuple[PrintedLine, ...] = ()
     seconds: float = 0.0
+    build_seconds: float = 0.0
+    """Of compiling, where this launch was the first of its kind; not part of `seconds`."""
+    device_seconds: float | None = None
+    """What the device's own clock says of the run; None where it has none."""
 
     def raise_trap(self, kernel: str) -> None:
         """Raise `TrapError` where a lane ended by a trap."""
@@ -118,11 +132,11 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
             raise LaunchError(
                 f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"
             )
-        if array.ndim != 1 or not array.flags.c_contiguous:
+        if isinstance(array, np.ndarray) and (array.ndim != 1 or not array.flags.c_contiguous):
             raise LaunchError(
                 f"{kernel.name}: {name} needs a contiguous array of one dimension, not of shape {array.shape}"
             )
-        if memory.is_writable and not array.flags.writeable:
+        if isinstance(array, np.ndarray) and memory.is_writable and not array.flags.writeable:
             raise LaunchError(f"{kernel.name}: {name} is written, and the array is read only")
         if len(array) >= 1 << 31:
             raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")

@@ -13,7 +13,9 @@ form         language and names
              ``{least} {greatest}`` limits
 ``vector``   GCC vector extensions, on vectors of ``{a} {b} {c}``; the same names; 8- and 16-bit integers lie in
              32-bit lanes and are wrapped by the back end; without one a loop over the C form
-``wgsl``     WGSL; the same names; 8- and 16-bit integers are held in 32 bits and wrapped by the back end
+``wgsl``     WGSL; the same names; 8- and 16-bit integers are held in 32 bits and wrapped by the back end;
+             a form may be for one type alone, by its name
+``pair``     WGSL on 64-bit integers that are held as two words: always the function ``gb_NAME_{t}``
 ``z3``       Python; ``a b c`` Z3 expressions, ``t``, ``r`` types, ``z3`` the module, `symbolic`; None: not modelled
 ===========  =======================================================================================
 """
@@ -54,15 +56,21 @@ class Operation:
     wgsl_absolute: float = field(default=0, kw_only=True)
 
     def form(self, language: str, kind: Type) -> str | None:
-        """How `language` (``numpy``, ``c``, ``vector``, ``wgsl``, ``z3``) spells it for operands of type `kind`; None: not at all."""
-        found = getattr(self, language)
+        """How `language` (``numpy``, ``c``, ``vector``, ``wgsl``, ``pair``, ``z3``) spells it for operands of type `kind`; None: not at all."""
+        found = self.wgsl if language == "pair" else getattr(self, language)
         if isinstance(found, dict):
-            found = found.get("b" if kind is Type.BOOL else kind.value[0])
+            found = found.get(kind.value) or found.get("b" if kind is Type.BOOL else kind.value[0])
+        if found and language == "pair" and not found.startswith("gb_"):
+            count = len(self.signature.partition("->")[0].split())
+            found = f"gb_{self.name}_{{t}}({', '.join(f'{{{name}}}' for name in 'abc'[:count])})"
         return found or None
 
 
 def _math(name: str, meaning: str, *, c_ulp: float = 1, wgsl_ulp: float = 0, wgsl_absolute: float = 0) -> Operation:
-    """A row of a transcendental function: float64 inside the reference, the C library's own in C."""
+    """A row of a transcendental function: float64 inside the reference, the C library's own in C.
+
+    WGSL has it for `f32` alone, may flush subnormal results to zero, and bounds sine, cosine and tangent within ±π only.
+    """
     numpy_name = {"asin": "arcsin", "acos": "arccos", "atan": "arctan"}.get(name, name)
     return Operation(
         name,
@@ -71,7 +79,7 @@ def _math(name: str, meaning: str, *, c_ulp: float = 1, wgsl_ulp: float = 0, wgs
         FLOATS,
         numpy=f"np.{numpy_name}(a.astype(np.float64)).astype(r.dtype)",
         c=f"gb_math_{{t}}({name})({{a}})",
-        wgsl=f"{name}({{a}})",
+        wgsl={"f32": f"gb_{name}_f32({{a}})"},
         c_ulp=c_ulp,
         wgsl_ulp=wgsl_ulp,
         wgsl_absolute=wgsl_absolute,
@@ -90,7 +98,8 @@ def _compare(name: str, sign: str, words: str) -> Operation:
         numpy=f"a {sign} b",
         c=f"{{a}} {sign} {{b}}",
         vector=f"{{a}} {sign} {{b}}",
-        wgsl=f"{{a}} {sign} {{b}}",
+        # naga's != of floats is false with a NaN.
+        wgsl="!({a} == {b})" if name == "ne" else f"{{a}} {sign} {{b}}",
         z3={"i": f"a {sign} b", "u": ordered or f"a {sign} b", "f": plain, "b": f"a {sign} b"},
     )
 
@@ -104,7 +113,11 @@ def _bits(name: str, sign: str, meaning: str, bool_z3: str) -> Operation:
         numpy=f"a {sign} b",
         c=f"({{T}})({{a}} {sign} {{b}})",
         vector=f"{{a}} {sign} {{b}}",
-        wgsl=f"{{a}} {sign} {{b}}",
+        wgsl={
+            "i": f"{{a}} {sign} {{b}}",
+            "u": f"{{a}} {sign} {{b}}",
+            "b": f"{{a}} {'!=' if sign == '^' else sign} {{b}}",
+        },
         z3={"i": f"a {sign} b", "u": f"a {sign} b", "b": bool_z3},
     )
 
@@ -413,7 +426,7 @@ _VALUES = (
         numpy="np.trunc(a)",
         c="gb_math_{t}(trunc)({a})",
         vector="gb_vtrunc_{t}({a})",
-        wgsl="trunc({a})",
+        wgsl={"f32": "trunc({a})", "f64": "gb_trunc_f64({a})"},
         z3="z3.fpRoundToIntegral(z3.RTZ(), a)",
     ),
     Operation(
@@ -424,7 +437,7 @@ _VALUES = (
         numpy="np.rint(a)",
         c="gb_math_{t}(rint)({a})",
         vector="gb_vrint_{t}({a})",
-        wgsl="round({a})",
+        wgsl={"f32": "round({a})", "f64": "gb_nearest_f64({a})"},
         z3="z3.fpRoundToIntegral(z3.RNE(), a)",
     ),
     _math("sin", "Sine of radians.", wgsl_absolute=2**-11),
@@ -452,7 +465,7 @@ _VALUES = (
         FLOATS,
         numpy="np.power(a.astype(np.float64), b.astype(np.float64)).astype(r.dtype)",
         c="gb_math_{t}(pow)({a}, {b})",
-        wgsl="gb_pow_{t}({a}, {b})",
+        wgsl={"f32": "gb_pow_f32({a}, {b})"},
         c_ulp=1,
         wgsl_ulp=float("inf"),
     ),

@@ -1,0 +1,324 @@
+"""Kernels on a GPU: a shader for each size of group, launches in parts, traps and prints read back."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeviceError, LaunchError
+from ...ir.model import Bounds, Kernel, Memory, Module
+from ...ir.types import Type
+from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
+from .device import Device, DeviceBuffer
+from .shader import PARAMETERS, Shader, Site, write_shader
+
+MAX_GROUPS = 65_535
+"""Groups of a dispatch in one dimension: WebGPU's limit."""
+PART_LANES = 1 << 20
+"""Lanes of a part of a launch, at most: each has a record for its trap."""
+PRINT_WORDS = 1 << 20
+"""Words for the lines of a launch."""
+_NOBODY = 0xFFFFFFFF
+
+
+def compile(
+    module: Module,
+    kernel: str,
+    *,
+    device: Device | None = None,
+    pairs: bool | None = None,
+    machine: bool | None = None,
+) -> Program:
+    """Make a kernel of a verified module ready for a GPU.
+
+    `pairs` holds 64-bit integers as pairs of words (default: where the device has none), `machine` writes blocks in a loop in
+    place of structure (default: where the program is deep or has many accesses). Raises `DeviceError` for what the device cannot do.
+    """
+    return Program(module, module.kernels[kernel], device or Device.default(), pairs, machine)
+
+
+class Program:
+    """A kernel on a device. `run` takes arrays, and `DeviceBuffer` for what stays there."""
+
+    def __init__(
+        self, module: Module, kernel: Kernel, device: Device, pairs: bool | None = None, machine: bool | None = None
+    ) -> None:
+        self.module, self.kernel, self.device = module, kernel, device
+        self.backend = f"wgsl on {device.name}"
+        self.pairs = "shader-int64" not in device.features if pairs is None else pairs
+        self._machine = machine
+        self._built: dict[int, _Built] = {}
+        self._own: dict[str, DeviceBuffer] = {}
+        """Buffers for arrays, kept for the next launch of the same size."""
+        self.shader(kernel.group)
+
+    def shader(self, group: int) -> Shader:
+        """The shader for a size of group, as text and layout."""
+        return self._build(group).shader
+
+    def _build(self, group: int) -> _Built:
+        if group not in self._built:
+            most = self.device.limit("max-compute-invocations-per-workgroup")
+            if group > most:
+                raise DeviceError(f"groups of {group} lanes; {self.device.name} has at most {most}")
+            shader = write_shader(self.module, self.kernel, group, self.pairs, self._machine)
+            missing = shader.features - self.device.features
+            if missing:
+                raise DeviceError(f"kernel {self.kernel.name} needs {', '.join(sorted(missing))} of {self.device.name}")
+            bindings = len(shader.buffers) + 4
+            if bindings > self.device.limit("max-storage-buffers-per-shader-stage"):
+                raise DeviceError(
+                    f"kernel {self.kernel.name}: {len(shader.buffers)} buffers, more than the device binds"
+                )
+            self._built[group] = _Built(self.device, shader, group)
+        return self._built[group]
+
+    def run(self, launch: Launch) -> Outcome:
+        """Run a launch that `check` accepted; arrays are changed in place, buffers on the device."""
+        built = self._build(launch.group)
+        build_seconds = built.warm_up()
+        start = time.perf_counter()
+        bound, copied = self._bind(built.shader, launch)
+        answer = built.run(launch, bound)
+        for memory, array in copied:
+            bound[memory.name].download(array)
+        outcome = self._outcome(built.shader, launch, bound, answer)
+        outcome.seconds, outcome.build_seconds = time.perf_counter() - start, build_seconds
+        return outcome
+
+    def _bind(self, shader: Shader, launch: Launch) -> tuple[dict[str, DeviceBuffer], list[tuple[Memory, Array]]]:
+        """Buffers on the device for all that is given, and the arrays that come back."""
+        bound: dict[str, DeviceBuffer] = {}
+        copied: list[tuple[Memory, Array]] = []
+        arrays = [(m, launch.buffers[m.name]) for m in shader.buffers if isinstance(launch.buffers[m.name], np.ndarray)]
+        for (one, first), (other, second) in itertools.combinations(arrays, 2):
+            if {one, other} & shader.written and np.may_share_memory(first, second):
+                raise LaunchError(f"{self.kernel.name}: {one.name} and {other.name} share memory, and one is written")
+        for memory in shader.buffers:
+            given: Any = launch.buffers[memory.name]
+            if isinstance(given, DeviceBuffer):
+                if given.device is not self.device:
+                    raise LaunchError(f"{self.kernel.name}: {memory.name} lies on another device")
+                bound[memory.name] = given
+                continue
+            own = self._own.get(memory.name)
+            if own is None or len(own) != len(given):
+                own = self._own[memory.name] = DeviceBuffer(self.device, len(given), given.dtype)
+            own.upload(given)
+            bound[memory.name] = own
+            if memory in shader.written:
+                copied.append((memory, given))
+        return bound, copied
+
+    def _outcome(self, shader: Shader, launch: Launch, bound: dict[str, DeviceBuffer], answer: _Answer) -> Outcome:
+        trap = None
+        if answer.traps:
+            site = shader.sites[answer.record[0]]
+            trap = Trap(answer.lane, _reason(site, answer.record[1:], bound), site.op.line)
+        printed, dropped = _lines(shader.sites, answer.prints, launch.printed_lines)
+        dropped += answer.dropped
+        counters = Counters(prints_dropped=dropped) if dropped else None
+        return Outcome(self.backend, trap, answer.traps, counters, tuple(printed), device_seconds=answer.device_seconds)
+
+
+class _Answer:
+    """What a launch left in its status: lowest lane, lanes that trapped, its record, the words of the lines."""
+
+    def __init__(self) -> None:
+        self.lane, self.traps, self.dropped = _NOBODY, 0, 0
+        self.record = (0, 0, 0)
+        self.prints: Array = np.zeros(0, np.uint32)
+        self.device_seconds: float | None = None
+
+
+class _Built:
+    """A shader's pipeline with the buffers that each launch needs."""
+
+    def __init__(self, device: Device, shader: Shader, group: int) -> None:
+        self.device, self.shader, self.group = device, shader, group
+        self.pipeline: Any = None
+        self.groups: dict[tuple[int, ...], Any] = {}
+        self.records: DeviceBuffer | None = None
+        self.scratch: DeviceBuffer | None = None
+
+    @property
+    def part(self) -> int:
+        """Groups of one dispatch, at most."""
+        lanes = PART_LANES
+        if self.shader.scratch_words:
+            most = self.device.limit("max-storage-buffer-binding-size") - 64
+            lanes = min(lanes, most // 4 // self.shader.scratch_words)
+        if lanes < self.group:
+            raise DeviceError(f"private memory of {self.group} lanes does not fit a binding of {self.device.name}")
+        return min(MAX_GROUPS, lanes // self.group)
+
+    def warm_up(self) -> float:
+        """Compile at the first call, and run once without lanes: drivers compile as late as that. Gives the seconds."""
+        if self.pipeline is not None:
+            return 0.0
+        start = time.perf_counter()
+        device = self.device
+        self.uniform = device.uniform(self.shader.words * 4)
+        self.status = device.storage(16)
+        self.prints = DeviceBuffer(device, PRINT_WORDS, np.dtype(np.uint32)) if self.shader.has_prints else None
+        self.pipeline, self.layout = device.pipeline(self.shader.text, self.shader.bindings)
+        empty = {memory.name: DeviceBuffer(device, 0, memory.element.dtype) for memory in self.shader.buffers}
+        launch = Launch(0, self.group, {name: 0 for name in self.shader.scalars}, {})
+        self.dispatch(launch, empty, 0, 1)
+        self.groups.clear()
+        return time.perf_counter() - start
+
+    def run(self, launch: Launch, bound: dict[str, DeviceBuffer]) -> _Answer:
+        """Run all parts, lowest lanes first."""
+        answer = _Answer()
+        device = self.device
+        device.write(self.status, np.array([_NOBODY, 0, 0, 0], np.uint32))
+        if self.prints:
+            device.write(self.prints.raw, np.zeros(2, np.uint32))
+        seconds = 0.0
+        for first in range(0, launch.groups, self.part):
+            part = min(self.part, launch.groups - first)
+            found, took = self.dispatch(launch, bound, first, part)
+            seconds += took
+            answer.lane, traps = int(found[0]), int(found[1])
+            if traps and not answer.traps:
+                assert self.records is not None
+                place = answer.lane - first * self.group
+                record = device.read(self.records.raw, 12, place * 12).view(np.uint32)
+                answer.record = (int(record[0]), int(record[1]), int(record[2]))
+            answer.traps = traps
+        answer.device_seconds = seconds if device.has_timestamps else None
+        if self.prints:
+            used, answer.dropped = device.read(self.prints.raw, 8).view(np.uint32).tolist()
+            answer.prints = device.read(self.prints.raw, 4 * min(used, PRINT_WORDS - 2), 8).view(np.uint32)
+        return answer
+
+    def dispatch(self, launch: Launch, bound: dict[str, DeviceBuffer], first: int, groups: int) -> tuple[Array, float]:
+        """Run some groups and wait; gives the words of the status and the device's seconds."""
+        device = self.device
+        self.grow(groups * self.group)
+        device.write(self.uniform, self.parameters(launch, bound, first))
+        with device.guarded():
+            encoder = device.device.create_command_encoder()
+            times: dict[str, Any] = {}
+            if device.has_timestamps:
+                times["timestamp_writes"] = {
+                    "query_set": device.queries,
+                    "beginning_of_pass_write_index": 0,
+                    "end_of_pass_write_index": 1,
+                }
+            work = encoder.begin_compute_pass(**times)
+            work.set_pipeline(self.pipeline)
+            work.set_bind_group(0, self.bind_group(bound))
+            work.dispatch_workgroups(groups)
+            work.end()
+            found = device.submit_and_read(encoder, self.status, 16)
+        begin, end = found[16:].view(np.uint64).tolist()
+        return found[:16].view(np.uint32), max(end - begin, 0) * 1e-9
+
+    def grow(self, lanes: int) -> None:
+        """Have records and private memory for so many lanes."""
+        if self.records is None or len(self.records) < 3 * lanes:
+            self.records = DeviceBuffer(self.device, 3 * lanes, np.dtype(np.uint32))
+            self.groups.clear()
+        if self.shader.scratch_words and (
+            self.scratch is None or len(self.scratch) < lanes * self.shader.scratch_words
+        ):
+            self.scratch = DeviceBuffer(self.device, lanes * self.shader.scratch_words, np.dtype(np.uint32))
+            self.groups.clear()
+        self.lanes = lanes
+
+    def bind_group(self, bound: dict[str, DeviceBuffer]) -> Any:  # noqa: ANN401
+        """The bind group for buffers; kept while they are the same."""
+        assert self.records
+        raws = [self.status, self.records.raw, *(bound[memory.name].raw for memory in self.shader.buffers)]
+        key = tuple(id(raw) for raw in raws)
+        if key not in self.groups:
+            extra = [buffer.raw for buffer in (self.prints, self.scratch) if buffer]
+            pairs = enumerate([self.uniform, *raws, *extra])
+            if len(self.groups) >= 64:
+                self.groups.clear()
+            entries = [{"binding": n, "resource": {"buffer": raw, "offset": 0, "size": raw.size}} for n, raw in pairs]
+            group = self.device.device.create_bind_group(layout=self.layout, entries=entries)
+            # The buffers are kept too, so that no other takes their ids.
+            self.groups[key] = group, raws
+        return self.groups[key][0]
+
+    def parameters(self, launch: Launch, bound: dict[str, DeviceBuffer], first: int) -> Array:
+        """The uniform block of a part."""
+        words = np.zeros(self.shader.words, np.uint32)
+        fuel = min(launch.fuel, (1 << 62))
+        words[: len(PARAMETERS)] = (
+            launch.lanes,
+            first * self.group,
+            first,
+            launch.groups,
+            fuel & 0xFFFFFFFF,
+            fuel >> 32,
+            0,
+            self.lanes,
+        )
+        for name, place in self.shader.lengths.items():
+            words[place] = len(bound[name])
+        for name, (place, kind) in self.shader.scalars.items():
+            raw = _bits(launch.scalars[name], kind)
+            words[place] = raw & 0xFFFFFFFF
+            if kind.bits == 64:
+                words[place + 1] = raw >> 32
+        return words
+
+
+def _bits(value: int | float | bool, kind: Type) -> int:
+    """A scalar's bits; integers and `bool` fill 32 at least."""
+    if kind is Type.BOOL:
+        return int(bool(value))
+    if kind.is_integer:
+        return int(value) & ((1 << max(kind.bits, 32)) - 1)
+    with np.errstate(over="ignore"):
+        return int(np.asarray(value, kind.dtype).view(kind.unsigned.dtype))
+
+
+def _reason(site: Site, words: Sequence[int], bound: dict[str, DeviceBuffer]) -> str:
+    """Why a lane ended, as the reference says it."""
+    if site.memory is None:
+        return site.reason
+    assert site.op.bounds is Bounds.TRAP
+    kind = site.op.operands[0].type
+    index = _value(words, kind)
+    size = site.memory.length if site.memory.length is not None else len(bound[site.memory.name])
+    return f"index {index} outside {site.memory.name}[{size}]"
+
+
+def _value(words: Sequence[int], kind: Type) -> int | float | bool:
+    """The value of a type from its words."""
+    if kind is Type.BOOL:
+        return bool(words[0])
+    raw = np.array(words[:2], np.uint32) if kind.bits == 64 else np.array(words[:1], np.uint32)
+    if kind.is_float:
+        return float(raw.view(kind.dtype)[0])
+    if kind.bits == 64:
+        return int(raw.view(kind.dtype)[0])
+    return int(raw.view(np.int32 if kind.is_signed else np.uint32)[0])
+
+
+def _lines(sites: Sequence[Site], words: Array, most: int) -> tuple[list[PrintedLine], int]:
+    """Lines in order of lane and time, and how many were too many."""
+    found: list[tuple[int, int, str]] = []
+    given = words.tolist()
+    at = 0
+    while at + 3 <= len(given):
+        lane, number, place = given[at : at + 3]
+        at += 3
+        op = sites[place].op
+        parts = [op.text]
+        for value in op.operands:
+            width = 1 + (value.type.bits == 64)
+            parts.append(repr(_value(given[at : at + width], value.type)))
+            at += width
+        found.append((lane, number, " ".join(part for part in parts if part)))
+    found.sort(key=lambda line: line[:2])
+    return [PrintedLine(lane, text) for lane, _, text in found[:most]], max(len(found) - most, 0)
