@@ -248,8 +248,8 @@ class _Walk:
                 return Range(0, _MAX_LENGTH) if size is None else Range(size, size)
             case "local_id":
                 return Range(0, (self.found.group or 1024) - 1)
-            case "global_id" | "group_id" | "group_count":
-                return Range(0, (self.found.lanes or 1 << 31) - (op.name != "group_count"))
+            case "global_id" | "group_id" | "group_count" | "lane_count":
+                return Range(0, (self.found.lanes or 1 << 31) - (op.name in ("global_id", "group_id")))
             case "group_size":
                 return Range(self.found.group or 1, self.found.group or 1024)
             case "clz" | "ctz" | "popcount":

@@ -12,6 +12,7 @@ from ..ir.model import Module
 
 MODULES = {
     "cpu": "pixel_cpu.backends.lane_c",
+    "wgpu": "pixel_cpu.backends.wgsl",
     "reference": "pixel_cpu.backends.reference",
 }
 """Module of each back end; its ``compile_kernel(module, kernel, **options)`` gives an `Executable`."""

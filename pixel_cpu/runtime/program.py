@@ -120,9 +120,13 @@ def load(path: str | Path) -> Program:
 
 def loads(text: str, *, language: str = "gpk", file: str = "") -> Program:
     """The program of a text in the primitives language (``gpk``) or the IR's own form (``ir``)."""
-    if language == "ir":
-        try:
-            return Program(verify(read(text)))
-        except SourceError as error:
-            raise SourceError(error.message, line=error.line, column=error.column, text=error.text, file=file) from None
-    raise UsageError(f"{language!r} is no language of kernels; it is ir")
+    if language == "gpk":
+        from ..frontends.primitives import compile_source  # the parser, which a launch of an IR text does not need
+
+        return Program(compile_source(text, file).module)
+    if language != "ir":
+        raise UsageError(f"{language!r} is no language of kernels; they are gpk and ir")
+    try:
+        return Program(verify(read(text)))
+    except SourceError as error:
+        raise SourceError(error.message, line=error.line, column=error.column, text=error.text, file=file) from None

@@ -29,6 +29,11 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
     parser = add_verb(actions, "show", show, "glassbox gpu show saxpy.gpk")
     _add_file(parser)
+    parser = add_verb(actions, "format", format_file, "glassbox gpu format saxpy.gpk")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="kernels in the primitives language, rewritten in place"
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if the form is another")
     parser = add_verb(actions, "check", check, "glassbox gpu check saxpy.gpk --threads 256")
     _add_file(parser)
     parser.add_argument("--kernel", metavar="NAME", help="which kernel of the file (default: all)")
@@ -207,6 +212,28 @@ def show(options: argparse.Namespace) -> None:
     from pixel_cpu.ir.text import write
 
     print_lines(write(pixel_cpu.load(options.file).module).rstrip())
+
+
+def format_file(options: argparse.Namespace) -> int:
+    """Rewrite a file of the primitives language in its standard form."""
+    from pixel_cpu.frontends.primitives import compile_source, format_source
+
+    text = options.file.read_bytes().decode(errors="replace")
+    compile_source(text, str(options.file))  # what is no program is left alone, and its error is said
+    formatted = format_source(text)
+    if formatted == text:
+        return 0
+    if options.check:
+        say(f"{options.file} is not in the standard form; 'glassbox gpu format {options.file}' rewrites it")
+        return EXIT_FAILED
+    draft = options.file.with_name(f".{options.file.name}.draft")
+    try:
+        draft.write_text(formatted)
+        draft.replace(options.file)
+    finally:
+        draft.unlink(missing_ok=True)
+    say(f"{options.file} rewritten")
+    return 0
 
 
 def check(options: argparse.Namespace) -> None:

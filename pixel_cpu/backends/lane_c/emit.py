@@ -139,10 +139,11 @@ class Emitter(Chunk):
             "group_id": "(uint32_t)group",
             "group_size": "L->group",
             "group_count": "(uint32_t)L->groups",
+            "lane_count": "L->lanes",
         }
         self.define_scalar(op.result, names[op.name])
 
-    op_global_id = op_local_id = op_group_id = op_group_size = op_group_count = identity
+    op_global_id = op_local_id = op_group_id = op_group_size = op_group_count = op_lane_count = identity
 
     # Control
 

@@ -25,7 +25,7 @@ PRINT_WORDS = 1 << 20
 _NOBODY = 0xFFFFFFFF
 
 
-def compile(
+def compile_kernel(
     module: Module,
     kernel: str,
     *,
@@ -39,6 +39,11 @@ def compile(
     place of structure (default: where the program is deep or has many accesses). Raises `DeviceError` for what the device cannot do.
     """
     return Program(module, module.kernels[kernel], device or Device.default(), pairs, machine)
+
+
+def describe() -> str:
+    """What stands behind this back end on this host; `DeviceError` where there is no adapter."""
+    return f"WGSL on {Device.default().name}"
 
 
 class Program:

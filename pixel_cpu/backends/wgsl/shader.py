@@ -595,6 +595,7 @@ class Writer:
                 "group_id": "gb_group",
                 "group_size": f"({self.group}u + gb_p.zero)",
                 "group_count": "gb_p.groups",
+                "lane_count": "gb_p.lanes",
             }
             self.names[op.result] = text[name]
         elif op.memory is not None:

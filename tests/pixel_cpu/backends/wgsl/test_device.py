@@ -10,7 +10,7 @@ import pytest
 
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.wgsl.device import Device, DeviceBuffer
-from pixel_cpu.backends.wgsl.executable import compile
+from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.errors import DeviceError
 from pixel_cpu.ir.text import read
 from pixel_cpu.ir.verifier import verify
@@ -31,20 +31,20 @@ def test_what_is_uploaded_comes_back(dtype, count):
 
 def test_a_lost_device_is_an_error_and_the_next_one_works():
     device = Device()
-    program = compile(verify(read(KERNEL)), "main", device=device)
+    program = compile_kernel(verify(read(KERNEL)), "main", device=device)
     array = np.zeros(8, np.uint32)
     program.run(Launch(8, 8, {}, {"x": array}))
     device.lose()
     with pytest.raises(DeviceError, match="was lost"):
         program.run(Launch(8, 8, {}, {"x": array}))
-    fresh = compile(verify(read(KERNEL)), "main", device=Device())
+    fresh = compile_kernel(verify(read(KERNEL)), "main", device=Device())
     assert fresh.run(Launch(8, 8, {}, {"x": array})).traps == 0
     assert (array == np.arange(8)).all()
 
 
 def test_a_device_that_the_driver_takes_away_is_an_error():
     device = Device()
-    program = compile(verify(read(KERNEL)), "main", device=device)
+    program = compile_kernel(verify(read(KERNEL)), "main", device=device)
     array = np.zeros(8, np.uint32)
     program.run(Launch(8, 8, {}, {"x": array}))
     device.device.destroy()  # nobody tells the back end

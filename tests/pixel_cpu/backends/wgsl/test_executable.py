@@ -11,7 +11,7 @@ from programs import compare
 from pixel_cpu.backends.launch import Launch, Outcome, check
 from pixel_cpu.backends.wgsl import executable
 from pixel_cpu.backends.wgsl.device import Device, DeviceBuffer
-from pixel_cpu.backends.wgsl.executable import Program, compile
+from pixel_cpu.backends.wgsl.executable import Program, compile_kernel
 from pixel_cpu.errors import DeviceError, LaunchError
 from pixel_cpu.ir.text import read
 from pixel_cpu.ir.verifier import verify
@@ -38,12 +38,12 @@ def saxpy(count: int) -> dict[str, np.ndarray]:
 def run_both(source: str, launch: Launch, **options: object) -> Outcome:
     module = verify(read(source))
     (name,) = module.kernels
-    return compare(lambda each, kernel: compile(each, kernel, **options), module, launch, name)
+    return compare(lambda each, kernel: compile_kernel(each, kernel, **options), module, launch, name)
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    return compile(verify(read(SAXPY)), "saxpy")
+    return compile_kernel(verify(read(SAXPY)), "saxpy")
 
 
 def test_lanes_outside_trap_and_the_lowest_one_is_named():
@@ -115,7 +115,7 @@ kernel main(%f: f32, %d: f64, %b: bool, %l: i64, %c: i8) group 8 {
         "last -3",
     ]
     module = verify(read(source))
-    few = compile(module, "main").run(Launch(50, 8, scalars, printed_lines=7))
+    few = compile_kernel(module, "main").run(Launch(50, 8, scalars, printed_lines=7))
     assert len(few.printed) == 7
     assert few.counters.prints_dropped == 143
 
@@ -123,13 +123,13 @@ kernel main(%f: f32, %d: f64, %b: bool, %l: i64, %c: i8) group 8 {
 def test_a_host_call_is_refused_when_the_kernel_is_made_ready():
     source = 'kernel main() group 8 {\n  %0 = host_call "time" : u32\n  return\n}\n'
     with pytest.raises(DeviceError, match="host_call 'time'"):
-        compile(verify(read(source)), "main")
+        compile_kernel(verify(read(source)), "main")
 
 
 def test_an_operation_without_a_form_is_named():
     source = "kernel main(%x: f64) group 8 {\n  %0 = sin %x : f64\n  return\n}\n"
     with pytest.raises(DeviceError, match="sin of f64"):
-        compile(verify(read(source)), "main")
+        compile_kernel(verify(read(source)), "main")
 
 
 def test_a_launch_runs_in_parts_and_the_first_parts_trap_counts(monkeypatch):
@@ -164,7 +164,7 @@ kernel main() group 32 {
 def test_more_groups_than_a_dispatch_has():
     source = "kernel main() group 1 {\n  buffer @x: u8\n  %0 = global_id : u32\n  %1 = convert %0 : u8\n  store @x %0, %1 trap\n  return\n}\n"
     array = np.zeros(70_000, np.uint8)
-    compile(verify(read(source)), "main").run(Launch(70_000, 1, {}, {"x": array}))
+    compile_kernel(verify(read(source)), "main").run(Launch(70_000, 1, {}, {"x": array}))
     assert (array == np.arange(70_000).astype(np.uint8)).all()
 
 
@@ -184,7 +184,7 @@ kernel main() group 64 {
   return
 }
 """
-    program = compile(verify(read(source)), "main")
+    program = compile_kernel(verify(read(source)), "main")
     out = np.zeros(9000, np.uint32)
     for _ in range(2):
         program.run(Launch(9000, 64, {}, {"out": out}))
@@ -206,7 +206,7 @@ def test_buffers_stay_on_the_device_between_launches(program):
 
 
 def test_the_time_of_compiling_stands_apart():
-    program = compile(verify(read(SAXPY)), "saxpy")
+    program = compile_kernel(verify(read(SAXPY)), "saxpy")
     first = program.run(Launch(10, 32, {"a": 1.0}, saxpy(10)))
     second = program.run(Launch(10, 32, {"a": 1.0}, saxpy(10)))
     assert first.build_seconds > 0

@@ -8,7 +8,7 @@ from programs import compare
 
 from pixel_cpu.backends.launch import Launch, Outcome, check
 from pixel_cpu.backends.reference import Executor
-from pixel_cpu.backends.wgsl.executable import compile
+from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.errors import DeviceError
 from pixel_cpu.ir.builder import Builder
 from pixel_cpu.ir.model import Bounds, Kernel, Memory, Module, Region, Space
@@ -21,7 +21,7 @@ MOVED = [kind for kind in Type if kind is not Type.BOOL]
 
 def run_both(module: Module, launch: Launch, **options: object) -> Outcome:
     """Run reference and WGSL, which must agree; gives the latter's outcome."""
-    return compare(lambda each, name: compile(each, name, **options), verify(module), launch, "main")
+    return compare(lambda each, name: compile_kernel(each, name, **options), verify(module), launch, "main")
 
 
 def copies(space: Space | None, length: int = 40) -> Module:
@@ -169,7 +169,7 @@ kernel main() group 1 {
 
 def test_without_64_bit_atomics_the_kernel_is_refused():
     with pytest.raises(DeviceError, match="64-bit atomics on @sums"):
-        compile(verify(read(ATOMICS.format(t="u64"))), "main", pairs=True)
+        compile_kernel(verify(read(ATOMICS.format(t="u64"))), "main", pairs=True)
 
 
 def test_clamped_accesses_of_empty_and_short_memory():
@@ -188,7 +188,7 @@ kernel main(%i: i64) group 4 {
   return
 }
 """)
-    program, reference = compile(verify(module), "main"), Executor(module, "main")
+    program, reference = compile_kernel(verify(module), "main"), Executor(module, "main")
     for index in (-(1 << 63), -1, 0, 3, 1 << 32, (1 << 63) - 1):
         for size in (0, 7, 8, 20):
             answers = []

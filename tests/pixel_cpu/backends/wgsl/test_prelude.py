@@ -9,7 +9,7 @@ import pytest
 
 from pixel_cpu.backends.launch import Launch, check
 from pixel_cpu.backends.reference import evaluate
-from pixel_cpu.backends.wgsl.executable import compile
+from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.backends.wgsl.prelude import functions
 from pixel_cpu.ir.builder import Builder
 from pixel_cpu.ir.model import Bounds, Kernel, Memory, Module, Region, Space
@@ -121,7 +121,7 @@ def differences(row: Operation, want: np.ndarray, got: np.ndarray, given: tuple[
 def run_table(kind: Type, pairs: bool) -> list[str]:
     module, by_result = table_kernel(kind, (Type.F64,) if pairs else ())
     a, b, c, flags = operands(kind)
-    program = compile(module, "table", pairs=pairs)
+    program = compile_kernel(module, "table", pairs=pairs)
     outputs = {
         f"out_{result.value}": np.zeros(len(found) * len(a), result.dtype) for result, found in by_result.items()
     }

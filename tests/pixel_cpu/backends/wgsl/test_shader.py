@@ -9,7 +9,7 @@ import pytest
 from programs import EXACT_FLOAT, NO_FLOATS, NO_WIDE, Case, Options, check_seeds, compare, random_case
 
 from pixel_cpu.backends.launch import Executable, Launch, Outcome
-from pixel_cpu.backends.wgsl.executable import compile
+from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.errors import DeviceError
 from pixel_cpu.ir.model import Module
 from pixel_cpu.ir.text import read
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("machine", [False, True])
 
 
 def run_both(source: str, launch: Launch, **options: object) -> Outcome:
-    return compare(lambda module, name: compile(module, name, **options), verify(read(source)), launch, "main")
+    return compare(lambda module, name: compile_kernel(module, name, **options), verify(read(source)), launch, "main")
 
 
 EXITS = """
@@ -222,7 +222,7 @@ def nested(depth: int) -> str:
 def test_deep_nesting(depth):
     source = nested(depth)
     run_both(source, Launch(180, 8, {}, {"out": np.zeros(180, np.uint32)}))
-    strategy = compile(verify(read(source)), "main").shader(8).strategy
+    strategy = compile_kernel(verify(read(source)), "main").shader(8).strategy
     assert strategy == ("machine" if depth > 60 else "structured")
 
 
@@ -241,21 +241,21 @@ def test_many_accesses_go_through_one_place():
     source = many_loads(150)
     launch = Launch(150, 8, {}, {"x": np.arange(140, dtype=np.uint32), "out": np.zeros(150, np.uint32)})
     run_both(source, launch)
-    shader = compile(verify(read(source)), "main").shader(8)
+    shader = compile_kernel(verify(read(source)), "main").shader(8)
     assert shader.strategy == "machine"
     assert shader.text.count("gb_m0_load_u32(") == 2  # its definition and the one place
 
 
 def test_names_of_a_program_never_become_text():
     source = EXITS.replace("@f", "@workgroup_size").replace("function f", "function workgroup_size")
-    text = compile(verify(read(source)), "main").shader(8).text
+    text = compile_kernel(verify(read(source)), "main").shader(8).text
     assert "fn workgroup_size" not in text
 
 
 def test_f64_in_pairs_mode_is_refused():
     source = "kernel main(%x: f64) group 8 {\n  return\n}\n"
     with pytest.raises(DeviceError, match="f64"):
-        compile(verify(read(source)), "main", pairs=True)
+        compile_kernel(verify(read(source)), "main", pairs=True)
 
 
 FLOATS = tuple(name for name in EXACT_FLOAT if name != "fma")
@@ -266,7 +266,7 @@ SMALL = {"statements": 15, "host_calls": False, "float_operations": FLOATS}
 def without_wide_atomics(case: Case) -> bool:
     """Whether a program in pairs mode asks for nothing that 64-bit words would be needed for."""
     try:
-        compile(case.module, "main", pairs=True)
+        compile_kernel(case.module, "main", pairs=True)
     except DeviceError:
         return False
     return True
@@ -274,7 +274,7 @@ def without_wide_atomics(case: Case) -> bool:
 
 def make(**options: object) -> object:
     def build(module: Module, name: str) -> Executable:
-        return compile(module, name, **options)
+        return compile_kernel(module, name, **options)
 
     return build
 
