@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..errors import LaunchError, TrapError
 from ..ir.model import Kernel
+from ..ir.types import Type
 
 DEFAULT_FUEL = 1 << 30
 """Ways round loops that a lane may go, unless the launch states another number."""
@@ -122,7 +124,7 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
     _same_names(kernel, "scalar", wanted, launch.scalars)
     for name, kind in wanted.items():
         given = launch.scalars[name]
-        if kind.is_integer and (isinstance(given, float) or not kind.least <= int(given) <= kind.greatest):
+        if not _fits(given, kind):
             raise LaunchError(f"{kernel.name}: {name} is {kind.value}, which {given!r} is not")
     buffers = {memory.name: memory for memory in kernel.buffers}
     _same_names(kernel, "buffer", buffers, launch.buffers)
@@ -140,7 +142,28 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
             raise LaunchError(f"{kernel.name}: {name} is written, and the array is read only")
         if len(array) >= 1 << 31:
             raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")
+    _check_apart(kernel, launch)
     return launch
+
+
+def _fits(given: object, kind: Type) -> bool:
+    try:
+        return kind.least <= operator.index(given) <= kind.greatest if kind.is_integer else float(given) is not None  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _check_apart(kernel: Kernel, launch: Launch) -> None:
+    """A buffer that is written lies apart from the others, as devices that copy them would not agree."""
+    arrays = [(memory, launch.buffers[memory.name]) for memory in kernel.buffers]
+    for place, (first, array) in enumerate(arrays):
+        for second, other in arrays[place + 1 :]:
+            written = second if second.is_writable else first
+            if written.is_writable and isinstance(array, np.ndarray) and np.may_share_memory(array, other):
+                raise LaunchError(
+                    f"{kernel.name}: {first.name} and {second.name} share memory, and {written.name} is written; "
+                    "bind a copy"
+                )
 
 
 def _same_names(kernel: Kernel, kind: str, wanted: Mapping[str, object], given: Mapping[str, object]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from .model import Bounds, Memory, Op, Region, Value
 from .operations import TERMINATORS
 from .signatures import result_type
@@ -48,10 +50,13 @@ class Builder:
         return self.append(Op(name, operands, (Value(kind, hint),))).result
 
     def const(self, type: Type, literal: int | float | bool) -> Value:
-        """Append a literal; integers are taken modulo the width of their type."""
+        """Append a literal; integers are taken modulo the width of their type, floats are rounded to it."""
         if type.is_integer:
             literal = int(literal) & ((1 << type.bits) - 1)
             literal -= (1 << type.bits) if literal > type.greatest else 0
+        elif type.is_float:
+            with np.errstate(over="ignore"):
+                literal = float(type.dtype.type(literal))
         return self.append(Op("const", (), (Value(type),), literal=literal)).result
 
     def length(self, memory: Memory) -> Value:

@@ -512,7 +512,8 @@ _MEMORY = (
         Operation(
             f"atomic_{name}",
             "@memory T U -> U",
-            f"{meaning}; gives the old value. Lanes follow one another in any order.",
+            f"{meaning}; gives the old value. Lanes follow one another in any order. An index outside is a trap, or (`clamp`) "
+            "nothing is written and the old value is 0.",
             INDEXES,
             effect="memory",
         )
@@ -529,7 +530,7 @@ _MEMORY = (
     Operation(
         "atomic_cas",
         "@memory T U U -> U",
-        "Where the element equals the first value, replace it by the second; gives the old value.",
+        "Where the element equals the first value, replace it by the second; gives the old value. An index outside as for the others.",
         INDEXES,
         effect="memory",
     ),

@@ -34,7 +34,17 @@ from .types import FLOATS, Type
 MAX_DEPTH = 200
 """Regions inside each other; deeper programs are refused."""
 
-_HAS_BOUNDS = tuple(name for name in OPERATIONS if name in ("load", "store") or name.startswith("atomic_"))
+NAMES = {
+    "value": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "memory": re.compile(r"[A-Za-z0-9_.$]+"),
+    "label": re.compile(r"[A-Za-z0-9_.]+"),
+    "unit": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+}
+"""What the text form can name: a kernel's parameter, memory, a label, a kernel or function."""
+HAS_LABEL = ("block", "loop", "break", "continue")
+HAS_TEXT = ("trap", "print", "host_call")
+_HAS_BOUNDS = tuple(name for name, row in OPERATIONS.items() if row.effect == "memory")
+_HAS_MEMORY = ("call", *(name for name, row in OPERATIONS.items() if "@memory" in row.signature))
 
 
 # Writing
@@ -68,7 +78,7 @@ class _Names:
 
     def __call__(self, value: Value) -> str:
         if value not in self._names:
-            stem = value.name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value.name) else ""
+            stem = value.name if NAMES["value"].fullmatch(value.name) else ""
             number = len(self._names)
             name = stem or str(number)
             while name in self._taken:
@@ -119,13 +129,7 @@ def _write_op(op: Op, names: _Names, depth: int) -> Iterator[str]:
         line += " " + literal_text(op.literal, op.result.type)
     line += f" @{op.memory.name}" if op.memory else ""
     line += f" ^{op.label}" if op.label else ""
-    line += (
-        f" @{op.text}"
-        if op.name == "call"
-        else f" {json.dumps(op.text)}"
-        if op.name in ("trap", "print", "host_call")
-        else ""
-    )
+    line += f" @{op.text}" if op.name == "call" else f" {json.dumps(op.text)}" if op.name in HAS_TEXT else ""
     if op.name == "loop":
         pairs = zip(op.regions[0].parameters, op.operands, strict=True)
         line += " (" + ", ".join(f"{names(own)}: {own.type.value} = {names(start)}" for own, start in pairs) + ")"
@@ -158,7 +162,7 @@ _TOKEN = re.compile(
       | (?P<memory>@[A-Za-z0-9_.$]+)
       | (?P<label>\^[A-Za-z0-9_.]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<number>nan:[0-9a-f]+|-?inf\b|-?0x[0-9a-f]+(?:\.[0-9a-f]*)?p[+-]?\d+|-?\d+)
+      | (?P<number>nan:[0-9a-f]+|-inf\b|-?0x[0-9a-f]+(?:\.[0-9a-f]*)?p[+-]?\d+|-?\d+)
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<sign>->|[(){}\[\]:,=!])""",
     re.VERBOSE,
@@ -188,6 +192,8 @@ class _Reader:
         self.source = source
         self.tokens = list(self._tokens())
         self.place = 0
+        self.entering: dict[str, Value] = {}
+        """Parameters of the loop whose region comes next."""
 
     def _tokens(self) -> Iterator[_Token]:
         at, begins_line = 0, True
@@ -271,14 +277,16 @@ class _Reader:
         return tuple(found)
 
     def definition(self, scope: _Scope) -> Value:
+        at = self.next.at
         name = self.take("value")[1:]
         self.take("sign", ":")
-        return self.define(name, self.type(), scope)
+        return self.define(name, self.type(), scope, at)
 
-    def define(self, name: str, kind: Type, scope: _Scope) -> Value:
+    def define(self, name: str, kind: Type, scope: _Scope, at: int) -> Value:
         if scope.find(name):
-            raise self.error(f"%{name} is defined twice")
-        value = Value(kind, "" if name.isdecimal() else name)
+            raise self.error(f"%{name} is defined twice", at)
+        # A number after a dot is what `write` adds to tell values of one name apart.
+        value = Value(kind, "" if name.isdecimal() else re.sub(r"\.\d+$", "", name))
         scope.maps[-1][name] = value
         return value
 
@@ -309,9 +317,10 @@ class _Reader:
         spaces = {space.value: space for space in Space}
         while self.next.text in spaces and self.tokens[self.place + 1].kind == "memory":
             space = spaces[self.take("name")]
+            at = self.next.at
             name = self.take("memory")[1:]
             if name in found:
-                raise self.error(f"@{name} is defined twice")
+                raise self.error(f"@{name} is defined twice", at)
             self.take("sign", ":")
             element = self.type()
             length = None
@@ -330,19 +339,17 @@ class _Reader:
     def operations(self, region: Region, scope: _Scope, memories: dict[str, Memory]) -> None:
         if len(scope.maps) > MAX_DEPTH:
             raise self.error(f"more than {MAX_DEPTH} regions inside each other")
-        scope.maps.append({})
-        for parameter in region.parameters:
-            scope.maps[-1][self.parameter_names[parameter]] = parameter
+        scope.maps.append(self.entering)
+        self.entering = {}
         while not self.accept("sign", "}"):
             region.operations.append(self.op(scope, memories))
         scope.maps.pop()
 
-    parameter_names: dict[Value, str]
-
     def op(self, scope: _Scope, memories: dict[str, Memory]) -> Op:
-        names: list[str] = []
+        names: list[tuple[str, int]] = []
         while self.next.kind == "value":
-            names.append(self.take("value")[1:])
+            at = self.next.at
+            names.append((self.take("value")[1:], at))
             if not self.accept("sign", ","):
                 self.take("sign", "=")
                 break
@@ -351,9 +358,12 @@ class _Reader:
             self.place -= 1
             raise self.error(f"{name!r} is no operation")
         op = Op(name)
-        number = self.accept("number")
-        truth = self.accept("name", "true") or self.accept("name", "false")
-        if memory := self.accept("memory"):
+        number = truth = None
+        literal_at = self.next.at
+        if name == "const":
+            number = self.accept("number") or self.accept("name", "inf")
+            truth = self.accept("name", "true") or self.accept("name", "false")
+        if name in _HAS_MEMORY and (memory := self.accept("memory")):
             if name == "call":
                 op.text = memory[1:]
             elif memory[1:] in memories:
@@ -361,8 +371,9 @@ class _Reader:
             else:
                 self.place -= 1
                 raise self.error(f"{memory} is not declared")
-        op.label = (self.accept("label") or "^")[1:]
-        if self.next.kind == "string":
+        if name in HAS_LABEL:
+            op.label = self.take("label")[1:]
+        if name in HAS_TEXT and self.next.kind == "string":
             try:
                 op.text = json.loads(self.next.text)
             except ValueError:
@@ -371,11 +382,7 @@ class _Reader:
         parameters = self.loop_parameters(op, scope) if name == "loop" else ()
         operands = list(op.operands)
         while self.next.kind == "value" and not (self.next.begins_line and len(operands) == len(op.operands)):
-            found = scope.find(self.next.text[1:])
-            if not found:
-                raise self.error(f"{self.next.text} is not defined here")
-            operands.append(found)
-            self.place += 1
+            operands.append(self.use(scope))
             if not self.accept("sign", ","):
                 break
         op.operands = tuple(operands)
@@ -391,37 +398,38 @@ class _Reader:
         if len(kinds) != len(names):
             raise self.error(f"{name}: {len(names)} results and {len(kinds)} types")
         if name == "const":
-            op.literal = self.literal(number, truth, kinds)
+            op.literal = self.literal(number, truth, kinds, literal_at)
         op.line = self.integer() if self.accept("sign", "!") else None
         self.regions(op, parameters, scope, memories)
         # Results are visible after the operation, not in its own regions.
-        op.results = tuple(self.define(own, kind, scope) for own, kind in zip(names, kinds, strict=True))
+        op.results = tuple(self.define(own, kind, scope, at) for (own, at), kind in zip(names, kinds, strict=True))
         return op
 
     def loop_parameters(self, op: Op, scope: _Scope) -> tuple[Value, ...]:
-        parameters: list[Value] = []
+        inner = _Scope()
         starts: list[Value] = []
         self.take("sign", "(")
         while not self.accept("sign", ")"):
-            if parameters:
+            if starts:
                 self.take("sign", ",")
-            name = self.take("value")[1:]
-            if scope.find(name):
-                raise self.error(f"%{name} is defined twice")
-            self.take("sign", ":")
-            parameter = Value(self.type(), "" if name.isdecimal() else name)
-            self.parameter_names[parameter] = name
-            parameters.append(parameter)
+            if scope.find(self.next.text[1:]):
+                raise self.error(f"{self.next.text} is defined twice")
+            self.definition(inner)
             self.take("sign", "=")
-            start = scope.find(self.take("value")[1:])
-            if not start:
-                self.place -= 1
-                raise self.error(f"{self.next.text} is not defined here")
-            starts.append(start)
+            starts.append(self.use(scope))
         op.operands = tuple(starts)
-        return tuple(parameters)
+        self.entering = inner.maps[0]
+        return tuple(self.entering.values())
 
-    def literal(self, number: str | None, truth: str | None, kinds: tuple[Type, ...]) -> int | float | bool:
+    def use(self, scope: _Scope) -> Value:
+        found = scope.find(self.next.text[1:]) if self.next.kind == "value" else None
+        if self.next.kind == "value" and not found:
+            raise self.error(f"{self.next.text} is not defined here")
+        self.take("value")
+        assert found
+        return found
+
+    def literal(self, number: str | None, truth: str | None, kinds: tuple[Type, ...], at: int) -> int | float | bool:
         kind = kinds[0] if kinds else Type.BOOL
         if kind is Type.BOOL and truth:
             return truth == "true"
@@ -440,7 +448,7 @@ class _Reader:
                     pass
         elif number and kind.is_integer and re.fullmatch(r"-?\d{1,20}", number):
             return int(number)
-        raise self.error(f"const: {number or truth or 'nothing'} is no literal of {_types(kinds) or 'no type'}")
+        raise self.error(f"const: {number or truth or 'nothing'} is no literal of {_types(kinds) or 'no type'}", at)
 
     def regions(self, op: Op, parameters: tuple[Value, ...], scope: _Scope, memories: dict[str, Memory]) -> None:
         found: list[Region] = []
@@ -468,6 +476,4 @@ def read(source: str) -> Module:
 
     Raises `SourceError` with line and column.
     """
-    reader = _Reader(source)
-    reader.parameter_names = {}
-    return reader.module()
+    return _Reader(source).module()

@@ -1,4 +1,4 @@
-"""The ten scalar types of the IR. There are no aggregates and no pointers: memory is named, and indexed by integers."""
+"""The eleven scalar types of the IR. There are no aggregates and no pointers: memory is named, and indexed by integers."""
 
 from __future__ import annotations
 

@@ -11,20 +11,24 @@ memory             an access names a declared object, writes none that is read o
 uniformity         a ``barrier`` is reached by all lanes of a group or by none
 fuel               each way round a loop burns fuel
 recursion          no function calls itself, directly or through others
+name               kernels, functions, memory, labels and kernels' parameters have names of the text form, each its own
+size               with its calls inlined, a kernel has at most `MAX_OPERATIONS`, `MAX_DEPTH` regions inside each other
 =================  ==========================================================================================
 """
 
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..errors import IrError
 from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value, calls, walk
 from .operations import OPERATIONS, TERMINATORS
 from .signatures import result_type
-from .text import MAX_DEPTH
+from .text import HAS_LABEL, HAS_TEXT, MAX_DEPTH, NAMES
 from .types import INDEXES, Type
 from .uniformity import check_barriers
 
@@ -35,27 +39,41 @@ MAX_WORKGROUP_BYTES = 32 << 10
 MAX_PRIVATE_BYTES = 64 << 10
 """Private memory of a lane, at most."""
 
+MAX_OPERATIONS = 1 << 20
+"""Operations of a kernel with its calls inlined. Calls burn no fuel, so that this bounds what a lane does between loops."""
+
 _ATOMIC_TYPES = (Type.I32, Type.U32, Type.I64, Type.U64)
 
 
 def verify(module: Module) -> Module:
     """Return `module` where it keeps every rule; raises `IrError` with the first one that it breaks."""
+    for group, named in (("kernel", module.kernels), ("function", module.functions)):
+        for name, unit in named.items():
+            if (
+                unit.name != name
+                or not NAMES["unit"].fullmatch(name)
+                or (name in module.kernels) == (group != "kernel")
+            ):
+                raise IrError(f"{group} {name!r}: name: is not an identifier of its own")
+    sizes: dict[str, _Verifier] = {}
     for function in module.functions.values():
-        _Verifier(module, function).run()
-    graph = {name: calls(function.body) for name, function in module.functions.items()}
+        sizes[function.name] = _Verifier(module, function)
+        sizes[function.name].run()
     try:
-        graphlib.TopologicalSorter(graph).prepare()
+        for name in graphlib.TopologicalSorter({name: found.callees for name, found in sizes.items()}).static_order():
+            sizes[name].inline(sizes)
     except graphlib.CycleError as error:
         raise IrError(f"recursion: {' -> '.join(error.args[1])}; functions do not call themselves") from None
     for kernel in module.kernels.values():
-        _Verifier(module, kernel).run()
-        _check_callees(module, kernel)
-    for kernel in module.kernels.values():
+        found = _Verifier(module, kernel)
+        found.run()
+        found.inline(sizes)
+        _check_callees(module, kernel, sizes)
         check_barriers(module, kernel)
     return module
 
 
-def _check_callees(module: Module, kernel: Kernel) -> None:
+def _check_callees(module: Module, kernel: Kernel, sizes: Mapping[str, _Verifier]) -> None:
     declared = set(kernel.memories)
     todo, seen = list(calls(kernel.body)), set[str]()
     while todo:
@@ -69,7 +87,7 @@ def _check_callees(module: Module, kernel: Kernel) -> None:
                 raise IrError(
                     f"kernel {kernel.name}: memory: calls {name}, which uses @{memory.name}, not declared so here"
                 )
-        todo.extend(calls(function.body))
+        todo.extend(sizes[name].callees)
 
 
 @dataclass
@@ -86,6 +104,11 @@ class _Verifier:
         self.visible: set[Value] = set(unit.parameters)
         self.defined: set[Value] = set(unit.parameters)
         self.labels: list[_Label] = []
+        self.callees: dict[str, int] = {}
+        """Functions that it calls, and how many regions inside each other the deepest call is in."""
+        self.size = 0
+        self.depth = 0
+        self.call_sites: dict[str, int] = {}
 
     def fail(self, op: Op | None, rule: str, text: str) -> IrError:
         kind = "kernel" if isinstance(self.unit, Kernel) else "function"
@@ -96,10 +119,29 @@ class _Verifier:
         self.check_declarations()
         self.region(self.unit.body, None, None, 1)
 
+    def inline(self, sizes: Mapping[str, _Verifier]) -> None:
+        """Add what the functions that it calls have, which are complete."""
+        for name, depth in self.callees.items():
+            self.size += self.call_sites[name] * sizes[name].size
+            self.depth = max(self.depth, depth + sizes[name].depth)
+        if self.size > MAX_OPERATIONS:
+            raise self.fail(None, "size", f"more than {MAX_OPERATIONS} operations, counted again at each call")
+        if self.depth > MAX_DEPTH:
+            raise self.fail(None, "size", f"more than {MAX_DEPTH} regions inside each other, through calls")
+
     def check_declarations(self) -> None:
         names = [memory.name for memory in self.unit.memories]
         if len(set(names)) != len(names):
             raise self.fail(None, "memory", "two objects have one name")
+        for memory in self.unit.memories:
+            if not NAMES["memory"].fullmatch(memory.name):
+                raise self.fail(None, "name", f"memory cannot be called {memory.name!r}")
+        if isinstance(self.unit, Kernel):
+            own = [value.name for value in self.unit.parameters]
+            if len(set(own)) != len(own) or not all(map(NAMES["value"].fullmatch, own)):
+                raise self.fail(
+                    None, "name", f"parameters need identifiers of their own, not {', '.join(map(repr, own))}"
+                )
         if len(self.defined) != len(self.unit.parameters):
             raise self.fail(None, "dominance", "two parameters are one value")
         sums = {Space.WORKGROUP: 0, Space.PRIVATE: 0}
@@ -119,7 +161,9 @@ class _Verifier:
 
     def region(self, region: Region, owner: Op | None, yields: Sequence[Type] | None, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise self.fail(owner, "terminator", f"more than {MAX_DEPTH} regions inside each other")
+            raise self.fail(owner, "size", f"more than {MAX_DEPTH} regions inside each other")
+        self.depth = max(self.depth, depth)
+        self.size += len(region.operations)
         if not region.operations or region.operations[-1].name not in TERMINATORS:
             raise self.fail(owner, "terminator", "a region ends without one")
         inside: list[Value] = []
@@ -134,6 +178,8 @@ class _Verifier:
                 if operand not in self.visible:
                     raise self.fail(op, "dominance", f"%{operand.name or '?'} is not defined before it, or not here")
             self.op(op, yields, depth)
+            if op.regions:
+                self.nested(op, depth)
             for value in op.results:
                 self.define(value, op, inside)
         self.visible.difference_update(inside)
@@ -146,19 +192,34 @@ class _Verifier:
         inside.append(value)
 
     def op(self, op: Op, yields: Sequence[Type] | None, depth: int) -> None:
+        self.check_fields(op)
         check = getattr(self, f"check_{op.name}", None)
-        if op.name not in ("if", "switch", "block", "loop") and op.regions:
-            raise self.fail(op, "type", "has no regions")
         if check:
             check(op, depth)
         elif op.name == "yield":
             if yields is None:
                 raise self.fail(op, "terminator", "nothing here takes what it yields")
             self.fit(op, op.operands, yields)
-        elif op.memory is not None or op.name in ("load", "store", "length") or op.name.startswith("atomic_"):
+        elif "@memory" in OPERATIONS[op.name].signature:
             self.access(op)
         else:
             self.row(op, op.results[0].type if op.results else None)
+
+    def check_fields(self, op: Op) -> None:
+        """Fields that belong to other rows are empty, as the text form has no place for them."""
+        row = OPERATIONS[op.name]
+        stray = {
+            "regions": op.regions and op.name not in ("if", "switch", "block", "loop"),
+            "memory": op.memory is not None and "@memory" not in row.signature,
+            "literal": op.literal is not None and op.name != "const",
+            "label": op.label and op.name not in HAS_LABEL,
+            "text": op.text and op.name not in (*HAS_TEXT, "call"),
+            "cases": op.cases and op.name != "switch",
+            "fuel": op.fuel != 1 and op.name != "continue",
+        }
+        for name, is_there in stray.items():
+            if is_there:
+                raise self.fail(op, "type", f"has no {name}")
 
     def row(self, op: Op, stated: Type | None) -> None:
         try:
@@ -186,6 +247,8 @@ class _Verifier:
             raise self.fail(op, "type", f"{op.literal} is no {kind!r}")
         if kind is Type.BOOL and not isinstance(op.literal, bool):
             raise self.fail(op, "type", f"{op.literal} is no bool")
+        if kind.is_float and not (isinstance(op.literal, float) and _is_held(op.literal, kind)):
+            raise self.fail(op, "type", f"{op.literal!r} is no {kind!r}")
 
     def access(self, op: Op) -> None:
         memory = op.memory
@@ -219,11 +282,13 @@ class _Verifier:
             raise self.fail(op, "type", f"moves {moved!r} where @{memory.name} holds {memory.element!r}")
 
     def check_if(self, op: Op, depth: int) -> None:
+        del depth
         if len(op.regions) != 2 or [value.type for value in op.operands] != [Type.BOOL]:
             raise self.fail(op, "type", "takes one bool and two regions")
-        self.branches(op, depth)
+        self.check_branch(op)
 
     def check_switch(self, op: Op, depth: int) -> None:
+        del depth
         if len(op.operands) != 1 or op.operands[0].type not in OPERATIONS["switch"].over:
             raise self.fail(op, "type", "takes one i32, u32, i64 or u64")
         kind = op.operands[0].type
@@ -231,35 +296,42 @@ class _Verifier:
             raise self.fail(op, "type", "needs a region for each case, which differ, and one for the default")
         if any(not kind.least <= case <= kind.greatest for case in op.cases):
             raise self.fail(op, "type", f"a case is no {kind!r}")
-        self.branches(op, depth)
+        self.check_branch(op)
 
-    def branches(self, op: Op, depth: int) -> None:
-        kinds = [value.type for value in op.results]
-        for region in op.regions:
-            if region.parameters:
-                raise self.fail(op, "type", "regions of a branch have no parameters")
-            self.region(region, op, kinds, depth + 1)
+    def check_branch(self, op: Op) -> None:
+        if any(region.parameters for region in op.regions):
+            raise self.fail(op, "type", "regions of a branch have no parameters")
 
     def check_block(self, op: Op, depth: int) -> None:
+        del depth
         if op.operands or len(op.regions) != 1 or op.regions[0].parameters:
             raise self.fail(op, "type", "takes one region and no operands")
-        self.labelled(op, None, depth)
+        self.check_label(op)
 
     def check_loop(self, op: Op, depth: int) -> None:
+        del depth
         if len(op.regions) != 1:
             raise self.fail(op, "type", "takes one region")
         kinds = tuple(value.type for value in op.regions[0].parameters)
         self.fit(op, op.operands, kinds)
-        self.labelled(op, kinds, depth)
+        self.check_label(op)
 
-    def labelled(self, op: Op, parameters: tuple[Type, ...] | None, depth: int) -> None:
-        if not op.label or any(label.op.label == op.label for label in self.labels):
+    def check_label(self, op: Op) -> None:
+        if not NAMES["label"].fullmatch(op.label) or any(label.op.label == op.label for label in self.labels):
             raise self.fail(op, "label", f"^{op.label} is missing or stands for something around it")
+
+    def nested(self, op: Op, depth: int) -> None:
+        """Check the regions of an operation whose own fields are right."""
         results = tuple(value.type for value in op.results)
-        self.labels.append(_Label(op, results, parameters))
-        # A block falls out of its end with its results; a loop says how it ends.
-        self.region(op.regions[0], op, results if parameters is None else None, depth + 1)
-        self.labels.pop()
+        if op.name in ("block", "loop"):
+            is_loop = op.name == "loop"
+            parameters = tuple(value.type for value in op.regions[0].parameters) if is_loop else None
+            self.labels.append(_Label(op, results, parameters))
+        for region in op.regions:
+            # A loop's region has no end of its own: it says where it goes on.
+            self.region(region, op, None if op.name == "loop" else results, depth + 1)
+        if op.name in ("block", "loop"):
+            self.labels.pop()
 
     def target(self, op: Op) -> _Label:
         found = next((label for label in self.labels if label.op.label == op.label), None)
@@ -285,12 +357,13 @@ class _Verifier:
         self.fit(op, op.operands, self.unit.results if isinstance(self.unit, Function) else ())
 
     def check_call(self, op: Op, depth: int) -> None:
-        del depth
         function = self.module.functions.get(op.text)
         if not function:
             raise self.fail(op, "type", f"there is no function {op.text}")
         self.fit(op, op.operands, [value.type for value in function.parameters])
         self.fit(op, op.results, function.results)
+        self.call_sites[op.text] = self.call_sites.get(op.text, 0) + 1
+        self.callees[op.text] = max(self.callees.get(op.text, 0), depth)
 
     def check_trap(self, op: Op, depth: int) -> None:
         del depth
@@ -313,6 +386,11 @@ class _Verifier:
         del depth
         if not op.text:
             raise self.fail(op, "type", "needs the name of the host's function")
+
+
+def _is_held(literal: float, kind: Type) -> bool:
+    with np.errstate(over="ignore"):
+        return literal != literal or float(kind.dtype.type(literal)) == literal
 
 
 def uses(module: Module, kernel: Kernel, *names: str) -> bool:

@@ -1,0 +1,71 @@
+"""The builder."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixel_cpu.errors import IrError
+from pixel_cpu.ir.builder import Builder
+from pixel_cpu.ir.model import Bounds, Kernel, Memory, Module, Region, Space, Value
+from pixel_cpu.ir.text import read, write
+from pixel_cpu.ir.types import Type
+from pixel_cpu.ir.verifier import verify
+
+SAXPY = """kernel saxpy(%a: f32) group 32 {
+  buffer @x: f32 read
+  buffer @y: f32
+  %i = global_id : u32 !1
+  %2 = load @x %i trap : f32 !1
+  %3 = mul %a, %2 : f32 !2
+  %4 = load @y %i clamp : f32 !2
+  %5 = add %3, %4 : f32 !2
+  store @y %i, %5 clamp !2
+  return !2
+}
+"""
+
+
+def test_a_program_is_built_as_its_text_says():
+    x, y = Memory("x", Space.BUFFER, Type.F32, is_writable=False), Memory("y", Space.BUFFER, Type.F32)
+    a, body = Value(Type.F32, "a"), Region()
+    build = Builder(body)
+    build.line = 1
+    i = build.value("global_id", hint="i")
+    loaded = build.load(x, i)
+    build.line, build.bounds = 2, Bounds.CLAMP
+    product = build.value("mul", a, loaded)
+    build.store(y, i, build.value("add", product, build.load(y, i)))
+    assert not build.is_ended
+    build.end("return")
+    assert build.is_ended
+    module = verify(Module({"saxpy": Kernel("saxpy", (a,), (x, y), body)}))
+    assert write(module) == SAXPY == write(read(SAXPY))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "literal"),
+    [
+        (Type.U8, 257, 1),
+        (Type.I8, 128, -128),
+        (Type.U64, -1, (1 << 64) - 1),
+        (Type.F32, 0.1, 0.10000000149011612),
+        (Type.F32, 1e300, float("inf")),
+        (Type.F64, 1, 1.0),
+    ],
+)
+def test_literals_are_of_their_type(kind, given, literal):
+    body = Region()
+    Builder(body).const(kind, given)
+    (op,) = body.operations
+    assert (op.literal, type(op.literal)) == (literal, type(literal))
+
+
+def test_an_operation_that_does_not_fit_is_refused_when_it_is_built():
+    build = Builder(Region())
+    with pytest.raises(IrError, match="add: operand 2 is i32"):
+        build.value("add", build.const(Type.U32, 1), build.const(Type.I32, 1))
+
+
+def test_labels_differ():
+    build = Builder(Region())
+    assert len({build.new_label() for _ in range(10)}) == 10
