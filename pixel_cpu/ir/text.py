@@ -24,7 +24,7 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import SourceError
 from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value
@@ -169,8 +169,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     at: int
