@@ -143,11 +143,16 @@ def recording(machine, path, *words):
     """``glassbox trace`` in a process of its own, armed; it is to have ended well afterwards."""
     command = [sys.executable, "-m", "qemu_bridge.cli", "trace", machine.name, "-o", str(path), *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: machine.client.trace_status().state in ("armed", "waiting"))
-        yield process
-        if process.poll() is None:
-            machine.client.trace_disarm()
-        assert process.wait(60) == 0, process.stderr.read()
+        try:
+            wait_until(lambda: machine.client.trace_status().state in ("armed", "waiting"))
+            yield process
+            if process.poll() is None:
+                machine.client.trace_disarm()
+            assert process.wait(60) == 0, process.stderr.read()
+        finally:
+            # After a failure nobody waits for a recording that goes on, and the next one needs the machine.
+            if process.poll() is None:
+                process.terminate()
 
 
 def glassbox(*words: str, timeout: float = 120.0, **environment: str) -> subprocess.CompletedProcess[str]:

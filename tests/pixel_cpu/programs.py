@@ -525,7 +525,7 @@ class _Generator:
         self.build.barrier()
 
     def uniform_condition(self) -> Value:
-        first = self.random.choice(("group_id", "group_size", "group_count"))
+        first = self.random.choice(("group_id", "group_size", "group_count", "lane_count"))
         return self.build.value("lt", self.build.value(first), self.const(Type.U32, self.random.randint(0, 3)))
 
     def segment(self) -> None:

@@ -421,6 +421,7 @@ class _Lane:
             "group_id": self.number // launch.group,
             "group_size": launch.group,
             "group_count": launch.groups,
+            "lane_count": launch.lanes,
         }
         if op.name in numbers:
             return [numbers[op.name]]

@@ -121,12 +121,21 @@ def test_what_a_lossy_trace_recorded_and_what_it_lost_is_what_qemu_counted(busy,
     assert f"gaps                     {report['gaps']}, of" in glassbox("trace", "info", str(path)).stdout
 
 
+def waits(machine):
+    """Of each vCPU, how often it found its ring full."""
+    return [ring.waits for ring in machine.client.trace_status().vcpus]
+
+
 def test_a_reader_that_stands_still_makes_a_lossy_trace_drop_and_a_lossless_one_wait(busy, tmp_path):
     for lossy in (True, False):
         path = tmp_path / f"{lossy}.gbt"
         flags = ["--verify", "--ring", "64K", *(["--lossy"] if lossy else [])]
         with recording(busy, path, *flags) as process:
             process.send_signal(signal.SIGSTOP)
+            if not lossy:
+                # A vCPU is counted as it begins to wait: it waits for as long as this test sleeps then, at least.
+                before = waits(busy)
+                wait_until(lambda found=before: waits(busy) != found, 60.0)
             time.sleep(0.5)
             process.send_signal(signal.SIGCONT)
             time.sleep(0.3)
@@ -302,7 +311,7 @@ def spinning_now(machine):
     return [process.pid for process in machine.client.ps() if process.name == "spin"]
 
 
-STRANGERS = 64
+STRANGERS = 160
 """Processes of a guest with little memory at one time: more, and it ends the shell that we talk to."""
 
 
@@ -326,9 +335,10 @@ def test_a_page_table_that_is_used_again_records_no_stranger(machine, spinning, 
     roots = {process.pid: process.page_table for process in machine.client.ps()}
     path = tmp_path / "two.gbt"
     with recording(machine, path, "--pid", str(ended), "--pid", str(other), "--only", "user"):
-        machine.exec(f"kill -9 {ended}")
+        # The one that spins keeps a vCPU for itself, and with it the pages that were freed there, unless it stops.
+        machine.exec(f"kill -9 {ended}; kill -STOP {other}")
         run_strangers_until_one_has(machine, roots[ended])
-        machine.exec("for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; true")
+        machine.exec("for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; kill -CONT $(pidof spin); true")
     seen = set()
     with TraceReader(path) as trace:
         for frame in trace.frames():
