@@ -48,6 +48,7 @@ docs:
     python -m qemu_bridge.wire.document docs/protocol.md
     python docs/make_overlays.py docs/overlays.md
     python docs/make_operations.py docs/kernels.md
+    python docs/make_primitives.py docs/primitives.md docs/editors/gpk.tmLanguage.json
     python docs/make_api.py docs/api.md
 
 # Draw the pictures that README and docs show.

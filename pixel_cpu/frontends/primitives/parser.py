@@ -1,8 +1,8 @@
 """From lines and tokens to the tree: recursive descent, a method for each kind of word.
 
 By hand, not by a generator: a block may be indented, or end with its END word without being indented, or stand on one line; words
-are words only where a statement begins; an error names what was expected, and the next line is read all the same. (Measured: Lark
-takes 160 ms to import and 130 ms to build such a grammar, and 300 µs a line; this takes 2 ms and 30 µs.)
+are words only where a statement begins; an error names what was expected, and the next line is read all the same. Measured side by
+side with Lark 1.3 and a fifth of the grammar: Lark took four times as long to be imported and built, and five times as long a line.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Parser:
         self.attached: set[Token] = set()
         self.signs: set[Token] = set()
         self._row, self._place = 0, 0
+        self._behind = [Token("end", "", len(source.lines), len(source.lines[-1]) + 1)]
+        self._tokens = self._behind
         self._level, self._blocks, self._nesting = 0, 0, 0
         self._inline, self._statements, self._loops = 0, 0, 0
         self._headless: set[str] = set()
@@ -84,6 +86,7 @@ class Parser:
         try:
             self.source.check_size()
             self._read_lines()
+            self._move(0)
             while self._row < len(self.lines):
                 self._guard(self._top, -1)
         except SourceError as error:
@@ -144,6 +147,7 @@ class Parser:
 
     def _move(self, row: int) -> None:
         self._row, self._place = row, 0
+        self._tokens = self.lines[row].tokens if row < len(self.lines) else self._behind
 
     @property
     def _line(self) -> Line:
@@ -161,10 +165,7 @@ class Parser:
     # Tokens
 
     def _peek(self) -> Token:
-        if self._row >= len(self.lines):
-            last = len(self.source.lines)
-            return Token("end", "", last, len(self.source.lines[-1]) + 1)
-        return self._line.tokens[self._place]
+        return self._tokens[self._place]
 
     def _next(self) -> Token:
         token = self._peek()

@@ -1,4 +1,7 @@
-"""What a program is made of: expressions, statements, kernels, functions, the host's statements. Names keep their tokens."""
+"""What a program is made of: expressions, statements, kernels, functions, the host's statements. Names keep their tokens.
+
+Trees may be deep, so nothing compares or prints them; and a class without those methods is made in half the time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .lexer import Token
 # Expressions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Literal:
     """A number, a truth value or a character. `is_float` tells 1.0 from 1."""
 
@@ -20,14 +23,14 @@ class Literal:
     is_float: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Name:
     """A variable, a value parameter, or the element of a PARALLEL FOR."""
 
     at: Token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Element:
     """``array[index]``; `kind` where AS states another type."""
 
@@ -36,7 +39,7 @@ class Element:
     kind: Type | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unary:
     """``-a``, ``~a``, ``not a``."""
 
@@ -45,7 +48,7 @@ class Unary:
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Binary:
     """An operator between two expressions; `at` is the operator."""
 
@@ -55,7 +58,7 @@ class Binary:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Call:
     """A function of the language or the program, or a cast."""
 
@@ -70,7 +73,7 @@ Target: TypeAlias = Name | Element
 # Statements
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Assign:
     """Any statement that computes one value into a variable or an element."""
 
@@ -79,7 +82,7 @@ class Assign:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Identity:
     """``THREAD_ID -> v`` and its kin; `operation` is the IR's."""
 
@@ -88,7 +91,7 @@ class Identity:
     target: Name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Index:
     """``INDEX -> v``."""
 
@@ -96,7 +99,7 @@ class Index:
     target: Name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Pixel:
     """``CALCULATE_PIXEL``."""
 
@@ -105,7 +108,7 @@ class Pixel:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class If:
     """Conditions with their blocks, and what runs where none is true."""
 
@@ -114,7 +117,7 @@ class If:
     otherwise: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class While:
     """``WHILE``."""
 
@@ -123,7 +126,7 @@ class While:
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class For:
     """``FOR i IN first..last STEP step``."""
 
@@ -135,7 +138,7 @@ class For:
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ParallelFor:
     """``PARALLEL FOR``: over the elements of an array, or over a range with a variable."""
 
@@ -146,7 +149,7 @@ class ParallelFor:
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Transform:
     """``TRANSFORM d -> r BY value``."""
 
@@ -156,7 +159,7 @@ class Transform:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Matmul:
     """``PARALLEL_MATMUL``; `size` is m, n, k or empty."""
 
@@ -167,14 +170,14 @@ class Matmul:
     size: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Jump:
     """``BREAK``, ``CONTINUE``."""
 
     at: Token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Return:
     """``RETURN``."""
 
@@ -182,14 +185,14 @@ class Return:
     value: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sync:
     """``SYNC_THREADS``."""
 
     at: Token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Atomic:
     """``ATOMIC_ADD`` and its kin; `operation` is the IR's."""
 
@@ -200,7 +203,7 @@ class Atomic:
     target: Name | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reduce:
     """``WARP_REDUCE``, ``BLOCK_REDUCE``; `operation` is the IR's."""
 
@@ -211,7 +214,7 @@ class Reduce:
     target: Name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Trap:
     """``TRAP``."""
 
@@ -219,7 +222,7 @@ class Trap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Print:
     """``PRINT``."""
 
@@ -252,7 +255,7 @@ Block: TypeAlias = tuple[Statement, ...]
 # Declarations
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Array:
     """A declared array: ``parameter``, ``shared`` or ``private``; `length` in elements where it is declared."""
 
@@ -262,7 +265,7 @@ class Array:
     length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scalar:
     """A parameter that is a value."""
 
@@ -283,7 +286,7 @@ class KernelSource:
     body: Block = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FunctionSource:
     """A function as written."""
 

@@ -116,25 +116,25 @@ def check(text: str) -> None:
     assert time.process_time() - start < 30
 
 
-def fuzz(count: int, seed: int) -> None:
+def fuzz(count: int, seed: int, texts: list[str]) -> None:
     dice = random.Random(seed)
     for _ in range(count):
-        check(mutate(dice.choice(TEXTS), dice))
+        check(mutate(dice.choice(texts), dice))
 
 
 def test_mutated_texts():
-    fuzz(1_000, 1)
+    fuzz(1_000, 1, sorted(TEXTS, key=len)[:8])
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(10))
 def test_many_mutated_texts(seed):
-    fuzz(10_000, 100 + seed)
+    fuzz(10_000, 100 + seed, TEXTS)
 
 
 def test_random_pieces():
     dice = random.Random(5)
-    for _ in range(300):
+    for _ in range(200):
         body = "\n".join(" ".join(dice.choices(PIECES, k=dice.randrange(8))) for _ in range(10))
         check(f"GPU_KERNEL k\nGPU_PARAM x int[]\nGPU_THREAD_CODE:\n{body}\nGPU_END\n")
