@@ -58,7 +58,10 @@ class Launch:
 
 @dataclass
 class Counters:
-    """What a launch did, summed over lanes; counts of groups where the comment says so."""
+    """What a launch did, summed over lanes; counts of groups where the comment says so.
+
+    A back end that runs a group in parts counts its parts there.
+    """
 
     instructions: int = 0
     loads: int = 0
@@ -72,6 +75,13 @@ class Counters:
     barriers: int = 0
     """Barriers, a group each."""
     prints_dropped: int = 0
+    slots: int = 0
+    """Instructions that there was room for: those of the program, times the lanes that run in step."""
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the slots in which a lane did something; 1 where none were counted."""
+        return self.instructions / self.slots if self.slots else 1.0
 
 
 @dataclass(frozen=True)

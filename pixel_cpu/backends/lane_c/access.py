@@ -98,6 +98,7 @@ def emit(e: Chunk, op: Op) -> None:
     access = _Access(op, memory, op.operands[0], kind, base, total, limit, e.sites[op])
     if op.name.startswith("atomic_"):
         _atomic(e, access)
+        _count(e, access)
         return
     if op.results:
         e.declare(op.results)
@@ -111,6 +112,18 @@ def emit(e: Chunk, op: Op) -> None:
     else:
         _varying(e, access, interleaved=interleaved)
     e.emit("}")
+    _count(e, access)
+
+
+def _count(e: Chunk, a: _Access) -> None:
+    """Count the access for the lanes that it did not end."""
+    lanes = f"gb_count(b{e.mask})"
+    if a.op.results:
+        e.count("LOADS", lanes)
+        e.count("BYTES_LOADED", f"{a.kind.bytes} * {lanes}")
+    if a.op.name != "load":
+        e.count("STORES", lanes)
+        e.count("BYTES_STORED", f"{a.kind.bytes} * {lanes}")
 
 
 def _assign_fetched(e: Chunk, value: Value, at: str) -> None:

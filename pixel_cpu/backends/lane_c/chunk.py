@@ -21,6 +21,8 @@ class Chunk:
     width: int
     registers: int
     sites: dict[Op, int]
+    counts: bool = False
+    """Whether the code counts what it does."""
     lines: list[str] = field(default_factory=list)
     forms: Forms = field(default_factory=Forms)
 
@@ -114,6 +116,16 @@ class Chunk:
         self.emit(f"b{self.mask} = {bits};")
         self.each(f"m{self.mask}_# = gb_expand(b{self.mask}, #);")
         self.emit(f"if (!b{self.mask}) goto {self.guard};")
+
+    def count(self, what: str, number: str) -> None:
+        """Add to a counter, where the kernel counts."""
+        if self.counts:
+            self.emit(f"k[{what}] += {number};")
+
+    def count_instructions(self, number: int = 1) -> None:
+        """Operations that the lanes of the mask come to."""
+        if self.counts and number:
+            self.emit(f"k[INSTRUCTIONS] += {number} * gb_count(b{self.mask}); k[SLOTS] += {number} * CHUNK;")
 
     @contextmanager
     def under(self, mask: int, guard: str) -> Iterator[None]:

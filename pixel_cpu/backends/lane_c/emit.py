@@ -83,6 +83,7 @@ class Emitter(Chunk):
     def region(self, region: Region) -> None:
         """Emit a region; where its lanes go is what `yields` and `targets` say."""
         for op in region.operations:
+            self.count_instructions()
             getattr(self, f"op_{op.name}", self.value)(op)
             for result in op.results:
                 if result in self.kept:
@@ -160,6 +161,7 @@ class Emitter(Chunk):
                 self.part_lanes(op, masks)
             return
         self.declare(op.results)
+        self.count("BRANCHES", "1")
         self.emit(f"if ({self.scalar(condition)}) {{")
         for place, region in enumerate(op.regions):
             with self.yielding(op.results, None):
@@ -174,6 +176,7 @@ class Emitter(Chunk):
         (chosen,) = op.operands
         if self.shape(chosen) is Shape.UNIFORM:
             self.declare(op.results)
+            self.count("BRANCHES", "1")
             self.emit(f"switch ({self.scalar(chosen)}) {{")
             for place, region in enumerate(op.regions):
                 word = f"case {literal(op.cases[place], chosen.type)}" if place < len(op.cases) else "default"
@@ -202,10 +205,14 @@ class Emitter(Chunk):
     def is_cheap(self, op: Op) -> bool:
         """Whether both sides of a branch do nothing but compute a little."""
         inside = [inner for region in op.regions for inner in region.operations]
-        return len(inside) <= SELECT_COST and all(
-            inner.name in ("yield", "const", "length")
-            or (OPERATIONS[inner.name].effect in ("value", "id") and inner.name not in _COSTLY)
-            for inner in inside
+        return (
+            not self.counts
+            and len(inside) <= SELECT_COST
+            and all(
+                inner.name in ("yield", "const", "length")
+                or (OPERATIONS[inner.name].effect in ("value", "id") and inner.name not in _COSTLY)
+                for inner in inside
+            )
         )
 
     def both_sides(self, op: Op, condition: Value) -> None:
@@ -230,6 +237,8 @@ class Emitter(Chunk):
             numbers.append(number)
             self.each(f"vi m{number}_# = {text};")
             self.emit(f"gb_bits b{number} = {self.bits_of(f'm{number}_#')};")
+        self.count("BRANCHES", "1")
+        self.count("DIVERGENT", f"{' + '.join(f'!!b{number}' for number in numbers)} > 1")
         for place, (region, number) in enumerate(zip(op.regions, numbers, strict=True)):
             self.emit(f"if (b{number}) {{")
             with self.under(number, f"end{number}"), self.yielding(op.results, number if place else None):
@@ -273,9 +282,11 @@ class Emitter(Chunk):
         """A loop that the lanes of the mask go round together, and leave together."""
         number = self.number()
         self.targets[op.label] = Target(op, number, False, self.mask, self.mask)
-        self.emit("for (;;) {")
+        self.emit(f"for (;;) {{ const gb_bits came{number} = b{self.mask}; (void)came{number};")
+        self.count("BRANCHES", "1")
         self.region(op.regions[0])
         self.emit(f"again{number}:;")
+        self.count("DIVERGENT", f"came{number} != b{self.mask}")
         self.copy_next(op.regions[0].parameters)
         self.emit(f"}} end{number}:;")
         del self.targets[op.label]
@@ -286,13 +297,15 @@ class Emitter(Chunk):
         self.each(f"vi m{left}_# = {{0}}; vi m{inner}_# = m{self.mask}_#; vi a{inner}_# = {{0}};")
         self.emit(f"gb_bits b{left} = 0, b{inner} = b{self.mask}, ab{inner} = 0;")
         self.targets[op.label] = Target(op, left, True, self.mask, inner, len(sites))
-        self.emit("for (;;) {")
+        self.emit(f"for (;;) {{ const gb_bits came{left} = b{inner}; (void)came{left};")
+        self.count("BRANCHES", "1")
         with self.under(inner, f"again{left}"):
             self.region(op.regions[0])
         self.emit(f"again{left}:;")
         self.each(f"m{inner}_# |= a{inner}_#; a{inner}_# = (vi){{0}};")
         self.emit(f"b{inner} |= ab{inner}; ab{inner} = 0;")
         self.emit(f"if (!b{inner}) break;")
+        self.count("DIVERGENT", f"came{left} != b{inner}")
         self.copy_next(op.regions[0].parameters)
         self.emit("}")
         del self.targets[op.label]

@@ -23,6 +23,17 @@ from .source import FOLDER, is_alone, number_sites, source
 MAX_FUEL = 1 << 61
 _NO_LANE = (1 << 32) - 1
 _HOST = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
+_COUNTS = (
+    "instructions",
+    "slots",
+    "loads",
+    "stores",
+    "bytes_loaded",
+    "bytes_stored",
+    "branches",
+    "divergent",
+    "barriers",
+)
 _CTYPES: dict[Type, Any] = {
     Type.F32: ctypes.c_float,
     Type.F64: ctypes.c_double,
@@ -59,6 +70,7 @@ class LaunchRecord(ctypes.Structure):
         ("max_lines", ctypes.c_uint64),
         ("dropped", ctypes.c_uint64),
         ("host", _HOST),
+        ("counts", ctypes.c_uint64 * len(_COUNTS)),
     )
 
 
@@ -77,14 +89,22 @@ def _runtime() -> ctypes.CDLL:
 
 
 def compile_kernel(
-    module: Module, kernel: str, *, scalar: bool | None = None, registers: int | None = None, level: str = "-O3"
+    module: Module,
+    kernel: str,
+    *,
+    scalar: bool | None = None,
+    registers: int | None = None,
+    counts: bool = False,
+    level: str = "-O3",
 ) -> LaneKernel:
     """Make a kernel of a verified module ready.
 
     It runs in lanes, unless an estimate says that scalar C is faster; `scalar` and `registers` of a chunk state the choice.
-    `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
+    `counts`: launches count what they do, more slowly; groups are counted in chunks. `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
     """
-    return LaneKernel(inline(module, module.kernels[kernel]), scalar=scalar, registers=registers, level=level)
+    return LaneKernel(
+        inline(module, module.kernels[kernel]), scalar=scalar, registers=registers, counts=counts, level=level
+    )
 
 
 def describe() -> str:
@@ -99,11 +119,11 @@ class LaneKernel:
     ``compile_kernel(module, "saxpy").run(launch)`` changes the launch's arrays in place and gives an `Outcome`.
     """
 
-    def __init__(self, kernel: Kernel, *, scalar: bool | None, registers: int | None, level: str) -> None:
+    def __init__(self, kernel: Kernel, *, scalar: bool | None, registers: int | None, counts: bool, level: str) -> None:
         self.kernel = kernel
         own = machine()
         self.plan = plan(kernel, own.width, own.vector_registers, scalar=scalar, registers=registers)
-        self.source = source(kernel, self.plan)
+        self.source = source(kernel, self.plan, counts=counts)
         self.backend = (
             "lane-c scalar" if self.plan.width == 1 else f"lane-c {own.name} {self.plan.width}x{self.plan.registers}"
         )
@@ -111,6 +131,7 @@ class LaneKernel:
         self._function = ctypes.cast(self._library.gb_kernel, ctypes.c_void_p).value
         self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(self._library, "gb_info")[3])
         self._sites: list[Op] = list(number_sites(kernel))
+        self._counts = counts
         self._is_alone = is_alone(kernel)
         self._scalars = [(value.name, value.type) for value in kernel.parameters]
         self._runtime = _runtime()
@@ -156,7 +177,10 @@ class LaneKernel:
         printed = self._printed(record)
         if failures:
             raise failures[0]
-        counters = Counters(prints_dropped=record.dropped) if self._is_alone else None
+        counters = None
+        if self._counts or self._is_alone:
+            found = zip(_COUNTS, record.counts, strict=True)
+            counters = Counters(**dict(found), prints_dropped=record.dropped)
         return Outcome(
             self.backend, self._trap(record, launch), record.traps, counters, printed, time.perf_counter() - started
         )

@@ -29,6 +29,9 @@ class Segment:
     """A ``continue``, whose fuel is taken here."""
     leaves: str = ""
     """The C label that follows."""
+    counted: int = 0
+    """Operations at its end that belong to no segment."""
+    ends_at_barrier: bool = False
 
 
 @dataclass
@@ -83,7 +86,10 @@ class Group:
         items: Items = []
         segment = Segment()
         for op in region.operations:
+            outside = op.name in ("barrier", "yield", "break", "continue") or op in self.around
+            segment.counted += outside
             if op.name == "barrier":
+                segment.ends_at_barrier = True
                 items.append(segment)
                 segment = Segment()
             elif op in self.around:
@@ -219,8 +225,10 @@ class Group:
         e = self.e
         moves = list(zip(segment.onto, segment.brings, strict=True))
         lasting = [move for move in moves if not self.is_uniform(move[0])]
-        if segment.operations or lasting or segment.burns:
+        if segment.operations or lasting or segment.burns or (e.counts and segment.counted):
             self.chunk_loop(segment, lasting)
+        if segment.ends_at_barrier:
+            e.count("BARRIERS", "1")
         e.emit("{")
         uniform = [move for move in moves if self.is_uniform(move[0])]
         for place, (target, value) in enumerate(uniform):
@@ -249,6 +257,7 @@ class Group:
                 self.bring(value)
         with e.under(0, f"segment{number}"):
             e.region(Region(segment.operations))
+            e.count_instructions(segment.counted)
             if segment.burns:
                 e.burn(segment.burns)
         for target, value in moves:

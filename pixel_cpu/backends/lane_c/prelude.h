@@ -39,6 +39,7 @@ typedef struct gb_launch {
   uint64_t *printed;
   uint64_t printed_words, printed_capacity, printed_lines, max_lines, dropped;
   int (*host)(uint32_t site, uint32_t lane, uint64_t *slots);
+  uint64_t counts[9];
 } gb_launch;
 
 /* What lies at an address, at any alignment. */
@@ -57,6 +58,10 @@ typedef uint32_t gb_bits;
 #endif
 #define ALL ((gb_bits)(~(uint64_t)0 >> (64 - CHUNK)))
 #define EACH(lane, bits) for (gb_bits left_ = (bits), lane; left_ && (lane = (gb_bits)gb_ctz(left_), 1); left_ &= left_ - 1)
+
+/* What a launch did, in the order of `_COUNTS` in executable.py. */
+enum { INSTRUCTIONS, SLOTS, LOADS, STORES, BYTES_LOADED, BYTES_STORED, BRANCHES, DIVERGENT, BARRIERS, COUNTS };
+#define gb_count(bits) ((uint64_t)__builtin_popcountll(bits))
 
 INLINE float gb_bits_f32(uint32_t b) { union { uint32_t b; float f; } u = {b}; return u.f; }
 INLINE double gb_bits_f64(uint64_t b) { union { uint64_t b; double f; } u = {b}; return u.f; }

@@ -31,9 +31,9 @@ def is_alone(kernel: Kernel) -> bool:
     return any(op.name in ("print", "host_call") for op in walk(kernel.body))
 
 
-def source(kernel: Kernel, plan: Plan) -> str:
+def source(kernel: Kernel, plan: Plan, *, counts: bool = False) -> str:
     """C of a kernel without calls: ``gb_kernel`` runs groups or chunks, ``gb_info`` says how it was made."""
-    emitter = Emitter(kernel, plan.width, plan.registers, number_sites(kernel))
+    emitter = Emitter(kernel, plan.width, plan.registers, number_sites(kernel), counts)
     group = Group(emitter) if emitter.has_barriers else None
     _head(emitter)
     if group:
@@ -55,6 +55,8 @@ def source(kernel: Kernel, plan: Plan) -> str:
         emitter.emit("const uint32_t lane0 = group0 + local0, left = size - local0;")
         _chunk(emitter)
         emitter.emit("} }")
+    if counts:
+        emitter.emit("for (int i = 0; i < COUNTS; i++) __atomic_fetch_add(&L->counts[i], k[i], __ATOMIC_RELAXED);")
     emitter.emit("}")
     chunks = group.chunks if group else 1
     private = size_of(emitter, Space.PRIVATE)
@@ -76,6 +78,8 @@ def source(kernel: Kernel, plan: Plan) -> str:
 def _head(e: Emitter) -> None:
     e.emit("void gb_kernel(gb_launch *L, char *scratch, uint64_t first, uint64_t last) {")
     e.emit("char *const wg = scratch; (void)wg;")
+    if e.counts:
+        e.emit("uint64_t k[COUNTS] = {0};")
     for place, value in enumerate(e.kernel.parameters):
         kind = SCALAR[value.type]
         e.emit(f"const {kind} {e.scalar(value)} = *(const {kind} *)&L->scalars[{place}];")
@@ -94,7 +98,7 @@ def _over_groups(e: Emitter) -> None:
 
 def _chunk(e: Emitter) -> None:
     if is_alone(e.kernel):
-        e.emit("if (L->abort) return;")
+        e.emit("if (L->abort) break;")
     e.emit("gb_bits b0 = left >= CHUNK ? ALL : ((gb_bits)1 << left) - 1;")
     e.each("vi m0_# = gb_expand(b0, #);")
     if e.has_parted_fuel:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+
 import capstone
 import numpy as np
 import pytest
 from lane_kernels import COLLATZ, SAXPY, module, same_as_reference, saxpy_launch
 from programs import NO_FLOATS, Options, check_seeds
 
-from pixel_cpu.backends.lane_c import compile_kernel
-from pixel_cpu.backends.lane_c.compiler import library, machine
+from pixel_cpu.backends.lane_c import compile_kernel, compiler, executable
+from pixel_cpu.backends.lane_c.compiler import Machine, library, machine
 from pixel_cpu.backends.launch import Launch
 
 
@@ -26,6 +28,17 @@ def test_random_programs(seed):
         lambda found, name: compile_kernel(found, name, scalar=seed % 4 == 3, level="-O1"),
         [seed],
         Options(statements=50),
+    )
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the processors named here are x86")
+@pytest.mark.parametrize(("width", "processor"), [(4, "x86-64"), (16, "x86-64-v2")])
+def test_other_widths_and_the_portable_gathers(monkeypatch, width, processor):
+    monkeypatch.setattr(executable, "machine", lambda: Machine(width, 16, processor))
+    flags = tuple(f"-march={processor}" if flag == "-march=native" else flag for flag in compiler.FLAGS)
+    monkeypatch.setattr(compiler, "FLAGS", flags)
+    check_seeds(
+        lambda found, name: compile_kernel(found, name, scalar=False, level="-O1"), [500], Options(statements=50)
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
 
 import numpy as np
-from lane_kernels import COLLATZ, SAXPY, module, saxpy_launch
+import pytest
+from lane_kernels import COLLATZ, REVERSE, SAXPY, module, saxpy_launch
+from programs import copy_of
 
 from pixel_cpu.backends.lane_c import compile_kernel, describe
+from pixel_cpu.backends.lane_c.compiler import load
 from pixel_cpu.backends.lane_c.executable import LaunchRecord
 from pixel_cpu.backends.lane_c.source import prelude
 from pixel_cpu.backends.launch import Launch
+from pixel_cpu.backends.reference import Executor
 
 LANES = 200_000
 """Enough for all threads."""
@@ -25,10 +30,33 @@ def test_the_variant_is_named():
 
 
 def test_the_record_of_a_launch_is_that_of_the_header():
-    text = prelude().partition("typedef struct gb_launch {")[2].partition("} gb_launch;")[0]
-    words = text.replace("(*host)", " host ").replace(";", " ").replace(",", " ").replace("*", " ").split()
-    places = [words.index(name) for name, *_ in LaunchRecord._fields_]
-    assert places == sorted(places)
+    names = [name for name, *_ in LaunchRecord._fields_]
+    places = ", ".join(f"__builtin_offsetof(gb_launch, {name})" for name in names)
+    text = f"#define W 1\n#define R 1\n{prelude()}\nconst uint64_t places[] = {{{places}, sizeof(gb_launch)}};\n"
+    found = (ctypes.c_uint64 * (len(names) + 1)).in_dll(load(text, "-O1"), "places")
+    assert list(found) == [getattr(LaunchRecord, name).offset for name in names] + [ctypes.sizeof(LaunchRecord)]
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize("text", [COLLATZ, REVERSE, SAXPY])
+def test_a_launch_is_counted_as_the_reference_does(text, scalar):
+    found, reference = (make_counted(text, scalar), Executor(module(text), "main"))
+    buffers = {memory.name: np.arange(40).astype(memory.element.dtype) for memory in reference.kernel.buffers}
+    # One group of one chunk, so that what is counted by group agrees as well; two lanes trap.
+    launch = Launch(10, 16, dict.fromkeys((value.name for value in reference.kernel.parameters), 0.5), buffers)
+    launch.buffers["y"] = launch.buffers["y"][:8]
+    ours, theirs = (kernel.run(copy_of(launch)).counters for kernel in (found, reference))
+    for name in ("instructions", "loads", "stores", "bytes_loaded", "bytes_stored"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    if not scalar:
+        assert (ours.branches, ours.divergent, ours.barriers) == (theirs.branches, theirs.divergent, theirs.barriers)
+        assert 0 < ours.utilisation < 1
+    else:
+        assert ours.utilisation == 1
+
+
+def make_counted(text, scalar):
+    return compile_kernel(module(text), "main", scalar=scalar, registers=2, counts=True, level="-O1")
 
 
 def test_many_threads_launch_at_once():

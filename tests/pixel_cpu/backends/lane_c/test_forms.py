@@ -60,8 +60,7 @@ def check_kind(kind: Type, *, scalar: bool, level: str) -> None:
         places = list(itertools.product(*(range(len(edges(own))) for own in kinds)))
         places = places[:: max(1, -(-len(places) // MOST))]
         inputs = [
-            np.array(edges(own)).astype(own.dtype)[[place[column] for place in places]]
-            for column, own in enumerate(kinds)
+            np.array(edges(own), own.dtype)[[place[column] for place in places]] for column, own in enumerate(kinds)
         ]
         sources = [Memory(f"in{column}", Space.BUFFER, own, None, False) for column, own in enumerate(kinds)]
         targets = [Memory(f"out{row}", Space.BUFFER, result) for row, (_, result) in enumerate(names)]
