@@ -7,7 +7,8 @@ import statistics
 import numpy as np
 
 from pixel_cpu.backends.launch import Launch
-from pixel_cpu.backends.wgsl import Device, DeviceBuffer, compile_kernel
+from pixel_cpu.backends.wgsl import DeviceBuffer, compile_kernel
+from pixel_cpu.backends.wgsl.device import Device
 from pixel_cpu.ir.text import read
 from pixel_cpu.ir.verifier import verify
 
@@ -30,14 +31,14 @@ _BYTES_OF_A_LANE = 12
 _ROUNDS = 30
 
 
-def measure_wgsl(lanes: int = 4 << 20) -> list[Figure]:
+def measure(rounds: int, lanes: int = 4 << 20) -> list[Figure]:
     """Overhead of a launch on buffers that stay on the device, time of the first launch, and saxpy by the device's own clock."""
     device = Device.default()
     program = compile_kernel(verify(read(SAXPY)), "saxpy", device=device)
     first = program.run(_launch(device, 64))
     small, large = _launch(device, 64), _launch(device, lanes)
     overhead = statistics.median(seconds(lambda: program.run(small)) for _ in range(_ROUNDS))
-    outcomes = [program.run(large) for _ in range(5)]
+    outcomes = [program.run(large) for _ in range(rounds)]
     took = min(outcome.device_seconds or outcome.seconds for outcome in outcomes)
     what = f"{device.name}, float32"
     return [

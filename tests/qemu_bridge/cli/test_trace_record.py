@@ -338,7 +338,9 @@ def test_a_page_table_that_is_used_again_records_no_stranger(machine, spinning, 
         # The one that spins keeps a vCPU for itself, and with it the pages that were freed there, unless it stops.
         machine.exec(f"kill -9 {ended}; kill -STOP {other}")
         run_strangers_until_one_has(machine, roots[ended])
-        machine.exec("for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; kill -CONT $(pidof spin); true")
+        machine.exec(
+            "for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; kill -CONT $(pidof spin); true"
+        )
     seen = set()
     with TraceReader(path) as trace:
         for frame in trace.frames():
