@@ -124,7 +124,7 @@ class Device:
         if not self.is_isolated:
             began = time.perf_counter()
             outcome = self._executable(module, kernel, launch.group).run(launch)
-            outcome.seconds = time.perf_counter() - began
+            outcome.seconds = time.perf_counter() - began - outcome.build_seconds
             return outcome
         if launch.host_functions:
             raise LaunchError("host functions run in this process: open the device with isolated=False")
@@ -163,7 +163,7 @@ class Device:
         began = time.perf_counter()
         reply = self._ask(worker, request, seconds, f"kernel {kernel}")
         outcome = msgspec.msgpack.decode(reply.outcome, type=Outcome)
-        outcome.seconds = time.perf_counter() - began
+        outcome.seconds = time.perf_counter() - began - outcome.build_seconds
         for given, copy in staged:
             if given.flags.writeable:
                 given[:] = copy

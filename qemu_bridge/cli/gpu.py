@@ -186,7 +186,8 @@ def _report(outcome: Outcome, kernel: Kernel, as_json: bool) -> None:
         print_lines(f"lane {line.lane}: {line.text}")
     counted = outcome.counters
     more = f", {counted.instructions} instructions, {counted.loads} loads, {counted.stores} stores" if counted else ""
-    say(f"{kernel.name} ran on {outcome.backend} in {outcome.seconds * 1e3:.2f} ms{more}")
+    built = f", built in {outcome.build_seconds * 1e3:.0f} ms before" if outcome.build_seconds else ""
+    say(f"{kernel.name} ran on {outcome.backend} in {outcome.seconds * 1e3:.2f} ms{built}{more}")
     if outcome.traps > 1:
         say(f"{outcome.traps} lanes ended by a trap; the lowest one is reported")
 

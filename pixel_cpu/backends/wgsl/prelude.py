@@ -313,6 +313,8 @@ fn gb_pow_f32(a: f32, b: f32) -> f32 {
 """
 
 _DOUBLES = """
+fn gb_bits_f64(a: u64) -> f64 { return bitcast<f64>(a ^ u64(gb_p.zero)); }
+
 fn gb_is_nan_f64(a: f64) -> bool { return (bitcast<u64>(a) & 0x7ffffffffffffffflu) > 0x7ff0000000000000lu; }
 
 fn gb_neg_f64(a: f64) -> f64 { return bitcast<f64>(bitcast<u64>(a) ^ (1lu << 63u)); }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixel_cpu.backends.launch import Launch, check
-from pixel_cpu.backends.reference import evaluate
+from pixel_cpu.backends.reference import Executor, evaluate
 from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.backends.wgsl.prelude import functions
 from pixel_cpu.ir.builder import Builder
@@ -158,3 +158,43 @@ def test_only_the_functions_that_are_used_are_written():
     assert "fn gb_log2_f32" in text
     assert "fn gb_sin_f32" not in text
     assert functions("let a = 1;", True) == ""
+
+
+PATTERNS = {
+    "a sum minus its first": lambda v, a, b, c: v("sub", v("add", a, b), a),
+    "a product plus": lambda v, a, b, c: v("add", v("mul", a, b), c),
+    "two products": lambda v, a, b, c: v("add", v("mul", a, b), v("mul", a, c)),
+    "a constant in between": lambda v, a, b, c: v("mul", v("mul", a, v("add", c, c)), b),
+    "a sum of sums": lambda v, a, b, c: v("add", v("add", a, c), v("add", b, c)),
+    "a root squared": lambda v, a, b, c: v("mul", v("sqrt", v("abs", a)), v("sqrt", v("abs", a))),
+    "a quotient times its divisor": lambda v, a, b, c: v("mul", v("div", a, b), b),
+    "a product of quotients": lambda v, a, b, c: v("mul", v("div", c, a), v("div", c, b)),
+    "one minus one minus": lambda v, a, b, c: v("sub", c, v("sub", c, a)),
+}
+"""What algebra makes simpler, and arithmetic of floats must not."""
+
+
+@pytest.mark.parametrize("kind", [Type.F32, Type.F64])
+def test_no_driver_makes_float_expressions_simpler(kind):
+    count = 4000
+    random = np.random.default_rng(5)
+    values = [random.standard_normal(count).astype(kind.dtype) for _ in range(3)]
+    memories = [Memory(name, Space.BUFFER, kind, None, name == "y") for name in "abcy"]
+    body = Region()
+    build = Builder(body, Bounds.TRAP)
+    lane = build.value("global_id")
+    a, b, c = (build.load(memory, lane) for memory in memories[:3])
+    for place, pattern in enumerate(PATTERNS.values()):
+        index = build.value(
+            "add", build.value("mul", lane, build.const(Type.U32, len(PATTERNS))), build.const(Type.U32, place)
+        )
+        build.store(memories[3], index, pattern(build.value, a, b, c))
+    build.end("return")
+    module = verify(Module({"main": Kernel("main", (), tuple(memories), body)}))
+    results = []
+    for make in (compile_kernel, Executor):
+        buffers = dict(zip("abc", values, strict=True)) | {"y": np.zeros(count * len(PATTERNS), kind.dtype)}
+        make(module, "main").run(check(module.kernels["main"], Launch(count, 64, {}, buffers)))
+        results.append(buffers["y"].reshape(count, -1))
+    for place, name in enumerate(PATTERNS):
+        assert np.array_equal(*(result[:, place] for result in results)), name
