@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends.launch import DEFAULT_FUEL, HostFunction, Launch, Outcome, check
 from ..errors import LaunchError, SourceError, UsageError
@@ -19,6 +19,10 @@ from ..ir import model
 from ..ir.text import read
 from ..ir.verifier import verify
 from .device import DEFAULT_SECONDS, Device
+
+if TYPE_CHECKING:
+    from ..frontends.primitives.tree import HostStatement
+    from .host import HostResult
 
 MAX_SOURCE_BYTES = 16 << 20
 """A longer program is refused before it is read."""
@@ -86,9 +90,24 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Program:
-    """The kernels of one text."""
+    """The kernels of one text, and the statements of its host's program, which a text in the primitives language may have."""
 
     module: model.Module
+    host: tuple[HostStatement, ...] = ()
+
+    def run(self, device: str | Device = "cpu", seconds: float = DEFAULT_SECONDS, **given: Any) -> HostResult:  # noqa: ANN401  # by the text's own names
+        """Run the host's program; `given` are the numbers and arrays that it names and does not make.
+
+        Gives what it copies back. Raises `UsageError` where the text has no such program, `LaunchError` for what is not given or does
+        not fit, and what `Kernel.launch` raises.
+        """
+        from .host import run_host  # the language's records, which a launch of an IR text does not need
+
+        if not self.host:
+            raise UsageError("the text has no statements for the host; launch one of its kernels")
+        return run_host(
+            self, self.host, device if isinstance(device, Device) else shared_device(device), given, seconds
+        )
 
     def kernel(self, name: str | None = None) -> Kernel:
         """The kernel of that name; without one the only kernel. `UsageError` where there is none, or more than one."""
@@ -123,7 +142,8 @@ def loads(text: str, *, language: str = "gpk", file: str = "") -> Program:
     if language == "gpk":
         from ..frontends.primitives import compile_source  # the parser, which a launch of an IR text does not need
 
-        return Program(compile_source(text, file).module)
+        compiled = compile_source(text, file)
+        return Program(compiled.module, compiled.host)
     if language != "ir":
         raise UsageError(f"{language!r} is no language of kernels; they are gpk and ir")
     try:

@@ -10,7 +10,7 @@ from ..errors import EXIT_FAILED, UsageError
 from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, print_table, say
 
 if TYPE_CHECKING:
-    from pixel_cpu import Device, Kernel
+    from pixel_cpu import Device, Kernel, Program
     from pixel_cpu.backends.launch import Outcome
     from pixel_cpu.passes.bounds import BoundsReport
 
@@ -74,17 +74,20 @@ def _add_run(actions: Verbs) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Launch a kernel on arrays, and say what it cost."""
+    """Launch a kernel on arrays, or run the file's program of the host, and say what it cost."""
     import pixel_cpu
     from pixel_cpu.backends.launch import DEFAULT_FUEL
     from pixel_cpu.runtime.device import DEFAULT_SECONDS
 
     end_tidily()
-    kernel = pixel_cpu.load(options.file).kernel(options.kernel)
+    program = pixel_cpu.load(options.file)
     outputs = _pairs(options.out_, "--out NAME=FILE")
     for path in outputs.values():
         if Path(path).exists() and not options.force:
             raise UsageError(f"{path} exists; give --out another name, or --force to replace it")
+    if program.host and options.kernel is None:
+        return _run_host(options, program, outputs)
+    kernel = program.kernel(options.kernel)
     with pixel_cpu.Device(options.device) as device:
         arguments, shapes = _arguments(options, kernel, device)
         lanes = options.lanes
@@ -108,6 +111,51 @@ def run(options: argparse.Namespace) -> int:
     _report(outcome, kernel, options.json)
     outcome.raise_trap(kernel.name)
     return 0
+
+
+def _run_host(options: argparse.Namespace, program: Program, outputs: dict[str, str]) -> int:
+    import pixel_cpu
+    from pixel_cpu.runtime.device import DEFAULT_SECONDS
+
+    given: dict[str, Any] = {
+        name: _number(name, text) for name, text in _pairs(options.set_, "--set NAME=VALUE").items()
+    }
+    given |= {name: _read(Path(path)) for name, path in _pairs(options.in_, "--in NAME=FILE").items()}
+    unused = [word for word in ("new_", "lanes", "blocks", "threads", "fuel") if getattr(options, word)]
+    if unused:
+        flag = unused[0].rstrip("_")
+        raise UsageError(
+            f"--{flag} is of a launch, and {options.file} has a program of the host; --kernel NAME launches one kernel"
+        )
+    seconds = DEFAULT_SECONDS if options.seconds is None else options.seconds
+    with pixel_cpu.Device(options.device) as device:
+        found = program.run(device, seconds, **given)
+    missing = set(outputs) - set(found.arrays)
+    if missing:
+        raise UsageError(
+            f"the host's program copies no {min(missing)!r} back; it copies {', '.join(found.arrays) or 'nothing'}"
+        )
+    for name, path in outputs.items():
+        _save(Path(path), found.arrays[name])
+    if options.json:
+        print_json(found.launches)
+        return 0
+    for outcome in found.launches:
+        for line in outcome.printed:
+            print_lines(f"lane {line.lane}: {line.text}")
+    took = sum(outcome.seconds for outcome in found.launches)
+    say(f"{len(found.launches)} launches on {options.device} in {took * 1e3:.2f} ms")
+    return 0
+
+
+def _number(name: str, text: str) -> int | float:
+    for kind in (lambda word: int(word, 0), float):
+        try:
+            number: int | float = kind(text)
+            return number
+        except ValueError:
+            continue
+    raise UsageError(f"--set {name}: {text!r} is no number")
 
 
 def _pairs(words: list[str], form: str) -> dict[str, str]:

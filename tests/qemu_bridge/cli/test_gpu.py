@@ -96,6 +96,50 @@ def test_what_is_wrong_is_named(folder, words, sentence, capsys, monkeypatch):
     assert status in (1, 2) and sentence in said and "Traceback" not in said
 
 
+HOST = """
+GPU_KERNEL double
+    GPU_PARAM x float[]
+    GPU_THREAD_CODE:
+        TRANSFORM x -> x BY x * 2
+GPU_END
+
+GPU_ALLOC data float[n]
+GPU_COPY start -> data
+GPU_LAUNCH double BLOCKS 1 THREADS 32 x=data
+GPU_COPY data -> result
+"""
+
+
+def test_a_program_of_the_host_runs_as_it_stands(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / "host.gpk").write_text(HOST)
+    words = ["gpu", "run", "host.gpk", "--set", "n=12", "--in", "start=x.npy"]
+    assert main([*words, "--out", "result=out.npy"]) == 0
+    assert "1 launches on cpu in" in capsys.readouterr().err
+    assert (np.load(folder / "out.npy") == np.arange(12) * 2).all()
+    for more, sentence in (
+        (["--out", "other=o.npy"], "copies no 'other' back; it copies result"),
+        (["--lanes", "4"], "--lanes is of a launch"),
+    ):
+        assert main([*words, *more]) == 2 and sentence in capsys.readouterr().err
+    assert main(["gpu", "run", "host.gpk", "--kernel", "double", "--in", "x=x.npy"]) == 0
+
+
+def test_a_file_is_formatted_in_place_and_checked(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    odd = HOST.replace("    GPU_PARAM x float[]", "  GPU_PARAM   x   float[]  # what is doubled").replace("->", "→")
+    (folder / "odd.gpk").write_text(odd)
+    assert main(["gpu", "format", "--check", "odd.gpk"]) == 1 and (folder / "odd.gpk").read_text() == odd
+    assert main(["gpu", "format", "odd.gpk"]) == 0
+    text = (folder / "odd.gpk").read_text()
+    assert "    GPU_PARAM x float[]" in text and "# what is doubled" in text and "→" not in text
+    assert main(["gpu", "format", "--check", "odd.gpk"]) == 0
+    (folder / "odd.gpk").write_text("GPU_KERNEL k\n  LOD x -> y\n")
+    capsys.readouterr()
+    assert main(["gpu", "format", "odd.gpk"]) == 2 and "odd.gpk:" in capsys.readouterr().err
+    assert (folder / "odd.gpk").read_text() == "GPU_KERNEL k\n  LOD x -> y\n"
+
+
 def test_check_says_what_is_proved_and_why(folder):
     answer = glassbox("gpu", "check", str(folder / "saxpy.ir"))
     assert (
