@@ -28,7 +28,7 @@ from ...errors import DeviceError
 MAX_FILES = 512
 """Libraries that the cache keeps."""
 COMPILE_TIMEOUT_S = 300
-LONG_SOURCE = 400_000
+LONG_SOURCE = 100_000
 """Bytes of C, beside the prelude, from which on it is compiled in a hurry."""
 
 FLAGS = (
@@ -45,6 +45,9 @@ FLAGS = (
     "-fno-trapping-math",
 )
 """What keeps the meaning of the table, and vectors of the processor's width."""
+
+
+CLANG_FLAGS = ("-fbracket-depth=4096",)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def library(text: str, level: str = "-O3") -> Path:
     Raises `DeviceError` where there is no compiler, the text does not compile, or other users can write to the cache.
     """
     command = find_compiler()
-    flags = [*FLAGS, level if len(text) < LONG_SOURCE else "-O1"]
+    is_clang = len(command) > 1 or "clang" in Path(command[0]).name
+    flags = [*FLAGS, *(CLANG_FLAGS if is_clang else ()), level if len(text) < LONG_SOURCE else "-O1"]
     parts = (
         text,
         repr((command, flags)),

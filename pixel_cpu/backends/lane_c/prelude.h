@@ -257,14 +257,14 @@ INLINE vi gb_expand(gb_bits bits, int r) {
   ((wi)__builtin_ia32_gathersiv8di((wi){0}, (p), (o), (char)__builtin_ia32_cvtq2mask512(gb_widen(m)), (scale)))
 #elif defined(__AVX2__) && W == 8 && !defined(__clang__)
 #define gb_gather_4(p, o, m, scale) \
-  ((vi)__builtin_ia32_gathersiv8si((vi){0}, (const int *)(p), (o), (m), (scale)))
+  ((vi)__builtin_ia32_gathersiv8si((vi){0}, (const void *)(p), (o), (m), (scale)))
 #define gb_gather_8(p, o, m, scale) \
-  ((wi)__builtin_ia32_gathersiv4di((wi){0}, (const long long *)(p), (o), gb_widen(m), (scale)))
+  ((wi)__builtin_ia32_gathersiv4di((wi){0}, (const void *)(p), (o), gb_widen(m), (scale)))
 #elif defined(__AVX2__) && W == 8
 #define gb_gather_4(p, o, m, scale) \
-  ((vi)__builtin_ia32_gatherd_d256((vi){0}, (const int *)(p), (o), (m), (scale)))
+  ((vi)__builtin_ia32_gatherd_d256((vi){0}, (const void *)(p), (o), (m), (scale)))
 #define gb_gather_8(p, o, m, scale) \
-  ((wi)__builtin_ia32_gatherd_q256((wi){0}, (const wi *)(p), (o), gb_widen(m), (scale)))
+  ((wi)__builtin_ia32_gatherd_q256((wi){0}, (const void *)(p), (o), gb_widen(m), (scale)))
 #else
 #define gb_gather_4(p, o, m, scale) gb_gather_each_4((p), (o), (m), (scale))
 #define gb_gather_8(p, o, m, scale) gb_gather_each_8((p), (o), (m), (scale))
@@ -398,7 +398,10 @@ LANES(wu, gb_vdiv_u64, (wu a, wu b), b[i] == 0 ? a[i] : a[i] / b[i])
 LANES(wi, gb_vrem_i64, (wi a, wi b), b[i] == 0 || b[i] == -1 ? 0 : a[i] % b[i])
 LANES(wu, gb_vrem_u64, (wu a, wu b), b[i] == 0 ? 0 : a[i] % b[i])
 
-#if defined(__FMA__) && W == 8
+#if defined(__clang__)
+#define gb_vfma_f32(a, b, c) __builtin_elementwise_fma((a), (b), (c))
+#define gb_vfma_f64(a, b, c) __builtin_elementwise_fma((a), (b), (c))
+#elif defined(__FMA__) && W == 8
 #define gb_vfma_f32(a, b, c) __builtin_ia32_vfmaddps256((a), (b), (c))
 #define gb_vfma_f64(a, b, c) __builtin_ia32_vfmaddpd256((a), (b), (c))
 #elif defined(__AVX512F__) && W == 16
@@ -408,14 +411,21 @@ LANES(wu, gb_vrem_u64, (wu a, wu b), b[i] == 0 ? 0 : a[i] % b[i])
 LANES(vf, gb_vfma_f32, (vf a, vf b, vf c), __builtin_fmaf(a[i], b[i], c[i]))
 LANES(wd, gb_vfma_f64, (wd a, wd b, wd c), __builtin_fma(a[i], b[i], c[i]))
 #endif
-#if defined(__AVX__) && W == 8 && !defined(__clang__)
+#if defined(__clang__)
+#define gb_vsqrt_f32(a) __builtin_elementwise_sqrt(a)
+#define gb_vsqrt_f64(a) __builtin_elementwise_sqrt(a)
+#elif defined(__AVX__) && W == 8
 #define gb_vsqrt_f32(a) __builtin_ia32_sqrtps256(a)
 #define gb_vsqrt_f64(a) __builtin_ia32_sqrtpd256(a)
 #else
 LANES(vf, gb_vsqrt_f32, (vf a), __builtin_sqrtf(a[i]))
 LANES(wd, gb_vsqrt_f64, (wd a), __builtin_sqrt(a[i]))
 #endif
-#if defined(__AVX__) && W == 8
+#if defined(__clang__)
+#define ROUND(name, mode) \
+  INLINE vf gb_v##name##_f32(vf a) { return __builtin_elementwise_##name(a); } \
+  INLINE wd gb_v##name##_f64(wd a) { return __builtin_elementwise_##name(a); }
+#elif defined(__AVX__) && W == 8
 #define ROUND(name, mode) \
   INLINE vf gb_v##name##_f32(vf a) { return __builtin_ia32_roundps256(a, mode); } \
   INLINE wd gb_v##name##_f64(wd a) { return __builtin_ia32_roundpd256(a, mode); }
