@@ -15,6 +15,7 @@ from ...errors import DeviceError, LaunchError
 from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
 from ...passes.inline import inline
+from ...passes.prune import prune
 from ..launch import Counters, Launch, Outcome, PrintedLine, Trap
 from .compiler import find_compiler, load, machine
 from .plan import plan
@@ -103,7 +104,7 @@ def compile_kernel(
     `counts`: launches count what they do, more slowly; groups are counted in chunks. `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
     """
     return LaneKernel(
-        inline(module, module.kernels[kernel]), scalar=scalar, registers=registers, counts=counts, level=level
+        prune(inline(module, module.kernels[kernel])), scalar=scalar, registers=registers, counts=counts, level=level
     )
 
 
