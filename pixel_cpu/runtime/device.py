@@ -276,7 +276,9 @@ class _WorkerProcess:
         """End the process and wait for it."""
         with contextlib.suppress(OSError):
             self.channel.connection.close()
-        self.process.kill()
+        # It leads a group of its own, in which the compiler that it started is too.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from ...errors import DeviceError
 
 MAX_FILES = 512
 """Libraries that the cache keeps."""
-COMPILE_TIMEOUT_S = 300
+COMPILE_TIMEOUT_S = 120
 LONG_SOURCE = 100_000
 """Bytes of C, beside the prelude, from which on it is compiled in a hurry."""
 
@@ -162,13 +163,7 @@ def _compile(command: list[str], text: str, path: Path) -> None:
         _prune(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent) as draft:
             out = Path(draft, path.name)
-            subprocess.run(
-                [*command, "-x", "c", "-o", str(out), "-", "-lm"],
-                input=text.encode(),
-                check=True,
-                capture_output=True,
-                timeout=COMPILE_TIMEOUT_S,
-            )
+            _run([*command, "-x", "c", "-o", str(out), "-", "-lm"], text)
             out.chmod(0o700)
             out.replace(path)
     except subprocess.CalledProcessError as error:
@@ -179,6 +174,20 @@ def _compile(command: list[str], text: str, path: Path) -> None:
         raise DeviceError(f"the kernel took more than {COMPILE_TIMEOUT_S} s to compile; make it smaller") from None
     except OSError as error:
         raise DeviceError(f"the kernel cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
+
+
+def _run(command: list[str], text: str) -> None:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        # The driver's own children inherit the limit: they end by it where the driver is killed and they are not.
+        with contextlib.suppress(OSError):
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (COMPILE_TIMEOUT_S, COMPILE_TIMEOUT_S))
+        try:
+            _, errors = process.communicate(text.encode(), COMPILE_TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
 
 
 def _prune(folder: Path) -> None:

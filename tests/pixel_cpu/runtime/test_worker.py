@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from support import is_running, wait_until
 
 import pixel_cpu
+from pixel_cpu.errors import LimitError
 
 ONE = "kernel one() {\n buffer @y: u32\n %i = global_id : u32\n store @y %i, %i trap\n return\n}"
 
@@ -23,12 +25,28 @@ def test_a_launch_that_takes_too_much_memory_ends_with_a_sentence():
     # 2^24 lanes in step need arrays of their own, far beyond twice 16 MiB.
     with pixel_cpu.Device("reference", memory=16 << 20) as device:
         kernel = pixel_cpu.loads(ONE, language="ir").kernel()
-        try:
+        with pytest.raises(LimitError, match="memory"):
             kernel.launch(1 << 24, y=device.zeros(4, "u4"), device=device, raise_traps=False)
-        except pixel_cpu.errors.LimitError as error:
-            assert "memory" in str(error)
-        else:
-            raise AssertionError("it had the memory")
+
+
+SLOW_COMPILER = """#!/bin/sh
+sleep 300 &
+echo $! >{file}
+wait
+"""
+
+
+def test_a_compiler_that_takes_too_long_ends_with_all_its_children(tmp_path, monkeypatch):
+    (tmp_path / "cc").write_text(SLOW_COMPILER.format(file=tmp_path / "pid"))
+    (tmp_path / "cc").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "cc"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("pixel_cpu.runtime.device.START_SECONDS", 3.0)
+    kernel = pixel_cpu.loads(ONE, language="ir").kernel()
+    with pixel_cpu.Device("cpu") as device, pytest.raises(LimitError, match="compiling one: not done within 3 s"):
+        kernel.launch(4, y=np.zeros(4, "u4"), device=device)
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_running(pid))
 
 
 def test_a_worker_dies_with_its_parent():

@@ -27,7 +27,7 @@ def test_a_text_is_compiled_once(own_cache, monkeypatch):
     assert compiler.load(TEXT).answer() == 42
     (path,) = own_cache.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o700 and stat.S_IMODE(own_cache.stat().st_mode) == 0o700
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "Popen", None)
     assert compiler.library(TEXT) == path
     with pytest.raises(TypeError):
         compiler.library(TEXT + "int other;\n")
