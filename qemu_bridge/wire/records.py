@@ -406,7 +406,7 @@ class ExecResult(Record, frozen=True):
 
     exit_status: int
     output: Blob
-    errors: Blob = Blob(b"")
+    errors: Blob
 
 
 class PageMapHeader(Record, frozen=True):

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = ("unshare", "--mount") if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--mount")
@@ -119,4 +120,6 @@ def test_without_shared_memory_the_advised_folder_is_enough_for_everything(insid
         PYTHON=sys.executable,
     )
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "Linux", done.stderr
-    assert not list(ram.iterdir()) and (tmp_path / "tight.png").stat().st_size
+    # A capture's daemon ends some seconds after its last client.
+    wait_until(lambda: not list(ram.iterdir()), 60.0)
+    assert (tmp_path / "tight.png").stat().st_size

@@ -28,6 +28,6 @@ def test_functions_that_double_are_bounded():
             f"function f{number}(%a: u32) -> u32 {{\n %b = {called} %a : u32\n %c = {called} %b : u32\n return %c\n}}"
         )
     text = "\n".join(functions) + "\nkernel main() {\n %i = global_id : u32\n %x = call @f39 %i : u32\n return\n}"
-    module = verify(read(text))
+    module = read(text)  # the verifier refuses it too
     with pytest.raises(DeviceError, match=f"more than {MAX_OPERATIONS} operations"):
         inline(module, module.kernels["main"])

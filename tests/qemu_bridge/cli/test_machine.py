@@ -1,11 +1,14 @@
 """Verbs that keep a machine: start, status, pause, resume, console, exec, qmp, events."""
 
 import argparse
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support import glassbox, wait_until
@@ -141,12 +144,19 @@ def test_events_are_an_object_a_line_the_present_state_first_and_the_end_last(vi
     assert last["event"] == "exited"
 
 
+def open_files(pid):
+    found = []
+    with contextlib.suppress(OSError):  # one that is closed meanwhile
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            found.append(os.readlink(path))
+    return found
+
+
 @guest
 def test_a_console_is_followed_until_the_machine_ends_and_read_afterwards(victim, command):
     words = [sys.executable, "-m", "qemu_bridge.cli", "console", victim.name, "--follow"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as following:
-        wait_until(lambda: victim.status().runstate == "prelaunch")
-        assert following.poll() is None
+        wait_until(lambda: "console.log" in " ".join(open_files(following.pid)))
         victim.stop()
         assert following.wait(20) == 0
     assert glassbox("console", victim.name).returncode == 0

@@ -39,7 +39,7 @@ def test_a_shell_line_is_run_by_a_shell(machine):
 
 @pytest.mark.parametrize("status", [0, 1, 7, 127, 255])
 def test_the_exit_status_comes_back(machine, status):
-    assert machine.client.exec(f"exit {status}") == ExecResult(status, Blob(b""))
+    assert machine.client.exec(f"exit {status}") == ExecResult(status, Blob(b""), Blob(b""))
 
 
 def test_errors_come_apart_from_the_output(machine):
@@ -73,7 +73,7 @@ def test_what_a_background_process_writes_later_belongs_to_no_command(machine):
 def test_a_guest_without_a_port_for_errors_writes_both_to_one(machine):
     machine.exec("mv /dev/ttyS3 /dev/aside")
     try:
-        assert machine.client.exec("echo one; echo two >&2; exit 3") == ExecResult(3, Blob(b"one\ntwo\n"))
+        assert machine.client.exec("echo one; echo two >&2; exit 3") == ExecResult(3, Blob(b"one\ntwo\n"), Blob(b""))
     finally:
         machine.exec("mv /dev/aside /dev/ttyS3")
 

@@ -32,7 +32,7 @@ def test_raw_bytes_travel_as_frames_and_not_in_the_json():
     assert frames == [b"\0\xff", b"x"] and b'"frame":2' in text
     given = Answer((Blob(b"\0\xff"), None, Blob(b"x")))
     assert exchange(Operations.read_memory, given, {"ranges": [(0, 2), (1 << 63, 1), (4, 1)]}) == given
-    assert exchange(Operations.exec, ExecResult(3, Blob(b"")), {"command": ["a", "b"]}).output == b""
+    assert exchange(Operations.exec, ExecResult(3, Blob(b""), Blob(b"")), {"command": ["a", "b"]}).output == b""
 
 
 def test_an_error_comes_back_as_its_own_class():
@@ -55,7 +55,7 @@ def test_an_answer_of_another_shape_is_a_sentence(result):
 
 def test_a_frame_that_did_not_come_is_a_sentence():
     call = messages.Call(1, Operations.exec, {"command": "true"})
-    text, _ = messages.encode_result(ExecResult(0, Blob(b"x")))
+    text, _ = messages.encode_result(ExecResult(0, Blob(b"x"), Blob(b"")))
     with pytest.raises(MachineError, match="is invalid"):
         call.result(messages.Reply(1, True, msgspec.Raw(text)), [])
 
