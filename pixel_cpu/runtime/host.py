@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from ..errors import LaunchError
 from ..frontends.primitives.tree import HostAlloc, HostCopy, HostFree, HostLaunch, HostStatement, HostSync
 from .device import Device
 
-if TYPE_CHECKING:
-    from .program import Program
-
+Launch = Callable[..., Outcome]
+"""Launches a kernel: its name, then the keywords of `Kernel.launch`."""
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -29,19 +28,19 @@ class HostResult:
 
 
 def run_host(
-    program: Program, statements: Sequence[HostStatement], device: Device, given: Mapping[str, Any], seconds: float
+    launch: Launch, statements: Sequence[HostStatement], device: Device, given: Mapping[str, Any], seconds: float
 ) -> HostResult:
     """Run the statements one after another; `seconds` limits each launch.
 
     `given` has the numbers and arrays that the text names and does not make. Raises `LaunchError` with the line for what is missing
     or does not fit, and what a launch raises.
     """
-    return _Host(program, device, given, seconds).run(statements)
+    return _Host(launch, device, given, seconds).run(statements)
 
 
 class _Host:
-    def __init__(self, program: Program, device: Device, given: Mapping[str, Any], seconds: float) -> None:
-        self.program, self.device, self.given, self.seconds = program, device, given, seconds
+    def __init__(self, launch: Launch, device: Device, given: Mapping[str, Any], seconds: float) -> None:
+        self.start, self.device, self.given, self.seconds = launch, device, given, seconds
         self.arrays: dict[str, Array] = {}
         self.results: dict[str, Array] = {}
         self.launches: list[Outcome] = []
@@ -94,7 +93,8 @@ class _Host:
 
     def launch(self, statement: HostLaunch) -> None:
         arguments = {name: self.argument(value, statement.line) for name, value in statement.arguments.items()}
-        outcome = self.program.kernel(statement.kernel).launch(
+        outcome = self.start(
+            statement.kernel,
             blocks=self.number(statement.blocks, statement.line),
             threads=self.number(statement.threads, statement.line),
             device=self.device,
