@@ -105,9 +105,8 @@ class Program:
 
         if not self.host:
             raise UsageError("the text has no statements for the host; launch one of its kernels")
-        return run_host(
-            self, self.host, device if isinstance(device, Device) else shared_device(device), given, seconds
-        )
+        own = device if isinstance(device, Device) else shared_device(device)
+        return run_host(lambda name, **words: self.kernel(name).launch(**words), self.host, own, given, seconds)
 
     def kernel(self, name: str | None = None) -> Kernel:
         """The kernel of that name; without one the only kernel. `UsageError` where there is none, or more than one."""
