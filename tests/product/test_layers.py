@@ -34,7 +34,7 @@ LAYERS = {
     "pixel_cpu.passes": 57,
     "pixel_cpu.frontends": 58,
     "pixel_cpu.backends": 58,
-    "pixel_cpu.library": 58,
+    "pixel_cpu.kernels": 58,
     "pixel_cpu.runtime": 59,
     "pixel_cpu": 60,
     "qemu_bridge.client": 60,

@@ -115,7 +115,7 @@ def cache_folder() -> Path:
     return base / "glassbox" / "kernels"
 
 
-def library(text: str, level: str = "-O3") -> Path:
+def build(text: str, level: str = "-O3") -> Path:
     """The path of the shared library that a C text makes, compiled at an optimisation level if it is not in the cache.
 
     Raises `DeviceError` where there is no compiler, the text does not compile, or other users can write to the cache.
@@ -132,25 +132,20 @@ def library(text: str, level: str = "-O3") -> Path:
     )
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
     path = cache_folder() / f"{digest}.so"
-    if path.exists():
-        if is_trusted(path):
-            with contextlib.suppress(OSError):
-                os.utime(path)
-            return path
-        raise DeviceError(
-            f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
-        )
-    _compile([*command, *flags], text, path)
+    if not path.exists():
+        _compile([*command, *flags], text, path)
     if not is_trusted(path):
         raise DeviceError(
             f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
         )
+    with contextlib.suppress(OSError):
+        os.utime(path)  # the ones that were used last are kept
     return path
 
 
 def load(text: str, level: str = "-O3") -> ctypes.CDLL:
-    """The loaded library of a C text; see `library`."""
-    path = library(text, level)
+    """The loaded library of a C text; see `build`."""
+    path = build(text, level)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

@@ -28,13 +28,13 @@ def test_a_text_is_compiled_once(own_cache, monkeypatch):
     (path,) = own_cache.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o700 and stat.S_IMODE(own_cache.stat().st_mode) == 0o700
     monkeypatch.setattr(subprocess, "Popen", None)
-    assert compiler.library(TEXT) == path
+    assert compiler.build(TEXT) == path
     with pytest.raises(TypeError):
-        compiler.library(TEXT + "int other;\n")
+        compiler.build(TEXT + "int other;\n")
 
 
 def test_what_others_can_write_is_not_loaded(own_cache):
-    path = compiler.library(TEXT)
+    path = compiler.build(TEXT)
     path.chmod(0o777)
     with pytest.raises(DeviceError, match="other users can change"):
         compiler.load(TEXT)
@@ -47,10 +47,10 @@ def test_what_others_can_write_is_not_loaded(own_cache):
 
 def test_the_cache_is_bounded(own_cache, monkeypatch):
     monkeypatch.setattr(compiler, "MAX_FILES", 4)
-    first = compiler.library(TEXT)
+    first = compiler.build(TEXT)
     os.utime(first, (1, 1))
     for number in range(6):
-        compiler.library(f"{TEXT}int more{number};\n")
+        compiler.build(f"{TEXT}int more{number};\n")
     assert len(list(own_cache.iterdir())) <= 4 and not first.exists()
 
 
@@ -66,7 +66,7 @@ def test_a_host_without_a_compiler_is_told_what_to_do(monkeypatch, tmp_path):
 
 def test_what_does_not_compile_says_why(own_cache):
     with pytest.raises(DeviceError, match=r"does not compile the kernel .*error"):
-        compiler.library("int broken(\n")
+        compiler.build("int broken(\n")
 
 
 def test_a_second_process_loads_from_the_cache(own_cache):

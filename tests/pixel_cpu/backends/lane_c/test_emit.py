@@ -11,7 +11,7 @@ from lane_kernels import COLLATZ, SAXPY, module, same_as_reference, saxpy_launch
 from programs import NO_FLOATS, Options, check_seeds
 
 from pixel_cpu.backends.lane_c import compile_kernel, compiler, executable
-from pixel_cpu.backends.lane_c.compiler import Machine, library, machine
+from pixel_cpu.backends.lane_c.compiler import Machine, build, machine
 from pixel_cpu.backends.launch import Launch
 
 
@@ -117,7 +117,7 @@ kernel main() group 4 {
 @pytest.mark.skipif(machine().name not in ("avx2", "avx512"), reason="this host has no wide vectors")
 def test_vector_instructions_are_there():
     kernel = compile_kernel(module(SAXPY), "main", scalar=False)
-    code = library(kernel.source).read_bytes()
+    code = build(kernel.source).read_bytes()
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.skipdata = True
     wide = "zmm" if machine().name == "avx512" else "ymm"

@@ -12,8 +12,8 @@ from pixel_cpu.errors import SourceError
 from pixel_cpu.frontends.primitives import compile_source, format_source
 from pixel_cpu.frontends.primitives.words import FUNCTIONS, MINOR_WORDS, STATEMENTS, TYPES
 
-LIBRARY = Path(__file__).resolve().parents[4] / "pixel_cpu" / "library"
-TEXTS = [path.read_text() for path in sorted(LIBRARY.glob("*.gpk"))]
+KERNELS = Path(__file__).resolve().parents[4] / "pixel_cpu" / "kernels"
+TEXTS = [path.read_text() for path in sorted(KERNELS.glob("*.gpk"))]
 PIECES = [
     *STATEMENTS,
     *MINOR_WORDS,

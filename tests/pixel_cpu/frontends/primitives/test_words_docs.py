@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[4]
 PAGE = (ROOT / "docs" / "primitives.md").read_text(encoding="utf-8")
 SYNTAX = (ROOT / "docs" / "editors" / "gpk.tmLanguage.json").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```gpk\n(.*?)```", PAGE, re.DOTALL)
-TEXTS = EXAMPLES + [path.read_text(encoding="utf-8") for path in sorted((ROOT / "pixel_cpu" / "library").glob("*.gpk"))]
+TEXTS = EXAMPLES + [path.read_text(encoding="utf-8") for path in sorted((ROOT / "pixel_cpu" / "kernels").glob("*.gpk"))]
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from primitives_runs import launch
 
-from pixel_cpu import library
+from pixel_cpu import kernels
 from pixel_cpu.frontends.primitives import compile_source, format_source
 
 RNG = np.random.default_rng(11)
 
 
 def run(name, kernel, lanes, group=64, **given):
-    launch(compile_source(library.source(name), f"{name}.gpk"), kernel, lanes, group, **given).raise_trap(kernel)
+    launch(compile_source(kernels.source(name), f"{name}.gpk"), kernel, lanes, group, **given).raise_trap(kernel)
 
 
 def floats(*shape):
@@ -24,14 +24,14 @@ def zeros(count, kind=np.float32):
     return np.zeros(count, kind)
 
 
-@pytest.mark.parametrize("name", library.names())
+@pytest.mark.parametrize("name", kernels.names())
 def test_a_file_is_in_canonical_form(name):
-    assert format_source(library.source(name)) == library.source(name)
+    assert format_source(kernels.source(name)) == kernels.source(name)
 
 
 def test_a_file_that_is_not_there():
     with pytest.raises(KeyError, match="saxpy"):
-        library.source("../errors")
+        kernels.source("../errors")
 
 
 def test_saxpy():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def names() -> list[str]:
-    """The files of the library, without ``.gpk``."""
+    """The files of this package, without ``.gpk``."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.gpk"))
 
 
 def source(name: str) -> str:
-    """The text of a file of the library; `KeyError` where there is none of this name."""
+    """The text of one of them; `KeyError` where there is none of this name."""
     if name not in names():
-        raise KeyError(f"the library has no {name}; it has {', '.join(names())}")
+        raise KeyError(f"there are no kernels {name!r}; there are {', '.join(names())}")
     return Path(__file__).with_name(f"{name}.gpk").read_text(encoding="utf-8")
