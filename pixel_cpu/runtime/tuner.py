@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.host.folders import cache_folder
 from qemu_bridge.host.plain_file import read_plain
 
 from ..errors import LaunchError
@@ -140,9 +141,7 @@ def _key(name: str, candidates: Sequence[Candidate], device: Device, shape: str)
 
 
 def _path() -> Path:
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = base if base.is_absolute() else Path.home() / ".cache"
-    return base / "glassbox" / "tuned.json"
+    return cache_folder("kernels") / "tuned.json"
 
 
 def _read() -> dict[str, str]:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from ..host import folders
 from .recipe import Recipe, chosen_kernel, load_recipe
 
 BUILDER_VERSION = 1
@@ -50,7 +50,7 @@ class BuiltImage:
 
 def cache_folder() -> Path:
     """The folder that holds downloads and built images."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "images"
+    return folders.cache_folder("images")
 
 
 def find_image(name: str) -> BuiltImage | None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from qemu_bridge.host.folders import cache_folder
 from tcg_plugin.build import is_trusted
 
 from ...errors import DeviceError
@@ -108,13 +109,6 @@ def _identity(command: list[str]) -> str:
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are; the folder may not exist yet."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = base if base.is_absolute() else Path.home() / ".cache"
-    return base / "glassbox" / "kernels"
-
-
 def build(text: str, level: str = "-O3") -> Path:
     """The path of the shared library that a C text makes, compiled at an optimisation level if it is not in the cache.
 
@@ -131,7 +125,7 @@ def build(text: str, level: str = "-O3") -> Path:
         platform.machine(),
     )
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
-    path = cache_folder() / f"{digest}.so"
+    path = cache_folder("kernels") / f"{digest}.so"
     if not path.exists():
         _compile([*command, *flags], text, path)
     if not is_trusted(path):

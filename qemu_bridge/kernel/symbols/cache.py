@@ -33,6 +33,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from ...host import folders
 from ...host.json_types import JsonValue
 from ...host.plain_file import read_plain
 
@@ -79,7 +80,7 @@ def cache_folder() -> Path:
         return _folder
     if chosen := os.environ.get("GLASSBOX_SYMBOL_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / "symbols"
+    return folders.cache_folder("symbols")
 
 
 def load_columns(key: str, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.generic]] | None:

@@ -73,8 +73,8 @@ def test_a_wrong_one_is_refused_a_slow_one_not_chosen_and_the_choice_is_kept(dev
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": 1}', b"\xff"])
 def test_a_damaged_file_costs_a_measurement_only(device, tmp_path, content):
-    (tmp_path / "glassbox").mkdir()
-    (tmp_path / "glassbox/tuned.json").write_bytes(content)
+    (tmp_path / "glassbox/kernels").mkdir(parents=True)
+    (tmp_path / "glassbox/kernels/tuned.json").write_bytes(content)
     assert tune("triple", [candidate("right")], PROBLEM, device, rounds=1).best.name == "right"
 
 
