@@ -293,7 +293,7 @@ class _Run:
         """A load, store or atomic; gives what it loads, None for a store."""
         memory = op.memory
         assert memory is not None
-        kind = op.result.type if op.results else op.operands[1].type
+        kind = op.moved
         width = kind.bytes // memory.element.bytes if kind is not memory.element else 1
         array = self.memories[memory]
         size = len(array) if memory.space is Space.BUFFER else memory.length

@@ -87,6 +87,22 @@ class Op:
         (found,) = self.results
         return found
 
+    @property
+    def is_access(self) -> bool:
+        """Whether it is a load, store or atomic."""
+        return self.memory is not None and self.name != "length"
+
+    @property
+    def moved(self) -> Type:
+        """The type that an access reads or writes."""
+        return self.results[0].type if self.results else self.operands[1].type
+
+    @property
+    def width(self) -> int:
+        """Elements of the memory that an access touches: more than one for wide accesses of bytes."""
+        assert self.memory is not None
+        return 1 if self.moved is self.memory.element else self.moved.bytes // self.memory.element.bytes
+
 
 @dataclass(eq=False)
 class Function:

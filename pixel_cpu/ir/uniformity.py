@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from ..errors import IrError
 from .model import Function, Kernel, Module, Op, Region, Space, Value, reachable, walk
+from .operations import OPERATIONS
 
 
 class Shape(enum.IntEnum):
@@ -135,8 +136,9 @@ class _Analysis:
             case "block" | "loop":
                 return self.labelled(op, is_varying, gone)
             case _:
+                shapes = [self.found.shape(value) for value in op.operands]
                 for value in op.results:
-                    self.is_news |= self.found.join(value, self.shape_of(op))
+                    self.is_news |= self.found.join(value, shape_of(op, shapes))
         return gone
 
     def labelled(self, op: Op, is_varying: bool, gone: int) -> int:
@@ -167,28 +169,29 @@ class _Analysis:
         for value in values:
             self.is_news |= self.found.join(value, Shape.VARYING)
 
-    def shape_of(self, op: Op) -> Shape:
-        """The shape of the results of an operation without regions."""
-        if op.name in _IDS:
-            return _IDS[op.name]
-        shapes = [self.found.shape(value) for value in op.operands]
-        worst = max(shapes, default=Shape.UNIFORM)
-        if op.name in ("call", "host_call"):
-            return Shape.VARYING
-        if op.memory is not None and op.name != "length":
-            # Memory that nobody writes at the same time, at one index, gives all lanes one value.
-            is_steady = op.memory.space is Space.WORKGROUP or not op.memory.is_writable
-            return Shape.UNIFORM if op.name == "load" and is_steady and worst is Shape.UNIFORM else Shape.VARYING
-        if worst is not Shape.LINEAR:
-            return worst
-        if op.result.type.is_integer and (
-            (op.name == "add" and shapes.count(Shape.LINEAR) == 1)
-            or (op.name == "sub" and shapes == [Shape.LINEAR, Shape.UNIFORM])
-        ):
-            return Shape.LINEAR
-        # Modulo 2**32, in which both types count, the step stays one.
-        is_word = op.result.type.is_integer and op.result.type.bits == op.operands[0].type.bits == 32
-        return Shape.LINEAR if op.name in ("convert", "bitcast") and is_word else Shape.VARYING
+
+def shape_of(op: Op, shapes: Sequence[Shape]) -> Shape:
+    """The shape of the results of an operation without regions, from those of its operands."""
+    if op.name in _IDS:
+        return _IDS[op.name]
+    if OPERATIONS[op.name].effect == "control":
+        return Shape.VARYING
+    worst = max(shapes, default=Shape.UNIFORM)
+    if op.is_access:
+        # Memory that nobody writes at the same time, at one index, gives all lanes one value.
+        assert op.memory is not None
+        is_steady = op.memory.space is Space.WORKGROUP or not op.memory.is_writable
+        return Shape.UNIFORM if op.name == "load" and is_steady and worst is Shape.UNIFORM else Shape.VARYING
+    if worst is not Shape.LINEAR:
+        return worst
+    if op.result.type.is_integer and (
+        (op.name == "add" and shapes.count(Shape.LINEAR) == 1)
+        or (op.name == "sub" and list(shapes) == [Shape.LINEAR, Shape.UNIFORM])
+    ):
+        return Shape.LINEAR
+    # Modulo 2**32, in which both types count, the step stays one.
+    is_word = op.result.type.is_integer and op.result.type.bits == op.operands[0].type.bits == 32
+    return Shape.LINEAR if op.name in ("convert", "bitcast") and is_word else Shape.VARYING
 
 
 def check_barriers(module: Module, kernel: Kernel) -> None:

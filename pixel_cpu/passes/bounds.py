@@ -2,7 +2,8 @@
 
 >>> module, reports = prove_bounds(module, "saxpy", group=32)
 >>> for report in reports: print(report)
-line 4: load x[0..4294967295]: trapped, as the index may reach 2147483647 and the length is that of what is bound
+line 11: load x[0..2147483646]: checked, traps: the index may be 2147483646, and the length is that of what is bound; ...
+line 12: load y[0..2147483646]: proved: the index is compared with the length of y before
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..ir.model import Bounds, Module, Op, Region, Space
-from .ranges import Access, Ranges, width_of
+from .ranges import Access, Proof, Ranges
 
 
 @dataclass(frozen=True)
@@ -32,60 +33,59 @@ class BoundsReport:
 
 
 def prove_bounds(
-    module: Module, kernel: str, *, group: int | None = None, lanes: int | None = None, solver: bool = False
+    module: Module, kernel: str, *, group: int | None = None, solver: bool = False
 ) -> tuple[Module, tuple[BoundsReport, ...]]:
     """A module with this kernel only, whose accesses that cannot be outside are marked so, and a report on each.
 
-    What is proved holds for launches of groups of `group` lanes, and of at most `lanes` lanes; None: of any. With `solver` Z3
-    tries what intervals leave open, which takes seconds at most.
+    What is proved holds for launches of groups of `group` lanes, which becomes the kernel's own group; None: of any. With `solver`
+    Z3 tries what intervals leave open, which takes seconds at most.
     """
     unit = module.kernels[kernel]
-    ranges = Ranges(module, unit, group, lanes)
-    proved: dict[Op, str] = {}
+    ranges = Ranges(module, unit, group)
+    proved: set[Op] = set()
     reports = []
     for access in ranges.accesses.values():
-        reason = _by_intervals(access)
-        is_proved = reason.startswith("proved: ")
-        if not is_proved and solver:
+        found = _by_intervals(access)
+        if not found.is_proved and solver:
             from .solver import prove  # Z3 takes a while to load
 
-            found = prove(ranges, access)
-            is_proved, reason = found.is_proved, found.reason if found.is_proved else f"{reason}; {found.reason}"
-        if is_proved:
-            proved[access.op] = reason
-        op = access.op
+            answer = prove(ranges, access)
+            found = answer if answer.is_proved else Proof(False, f"{found.reason}; {answer.reason}")
+        op, index = access.op, access.index
         assert op.memory is not None
-        verdict = Bounds.PROVED if is_proved else op.bounds if op.bounds is not Bounds.PROVED else Bounds.TRAP
-        text = reason.removeprefix("proved: ")
-        reports.append(
-            BoundsReport(op.line, op.name, op.memory.name, access.index.low, access.index.high, verdict, text)
-        )
+        verdict = Bounds.PROVED if found.is_proved else op.bounds if op.bounds is not Bounds.PROVED else Bounds.TRAP
+        if found.is_proved:
+            proved.add(op)
+        reports.append(BoundsReport(op.line, op.name, op.memory.name, index.low, index.high, verdict, found.reason))
     done = _Marker(proved)
     functions = {name: replace(f, body=done.region(f.body)) for name, f in module.functions.items()}
-    new = replace(unit, body=done.region(unit.body))
+    new = replace(unit, body=done.region(unit.body), group=group or unit.group)
     return Module({kernel: new}, functions, module.source), tuple(reports)
 
 
-def _by_intervals(access: Access) -> str:
-    """Why an access is in bounds, with ``proved:`` before it, or why intervals do not say so."""
-    memory, index, width = access.op.memory, access.index, width_of(access.op)
+def _by_intervals(access: Access) -> Proof:
+    """Whether intervals say that an access is in bounds, and why, or why not."""
+    memory, index, width = access.op.memory, access.index, access.op.width
     assert memory is not None
     if index.low < 0:
-        return f"the index may be {index.low}"
+        return Proof(False, f"the index may be {index.low}")
     size = memory.length if memory.space is not Space.BUFFER else None
     if size is not None:
         if index.high + width <= size:
-            return f"proved: the index is at most {index.high} of {size}"
-        return f"the index may be {index.high} of {size}"
+            return Proof(True, f"the index is at most {index.high} of {size}")
+        return Proof(False, f"the index may be {index.high} of {size}")
     if width == 1 and memory in index.below:
-        return f"proved: the index is compared with the length of {memory.name} before"
-    return f"the index may be {index.high}, and the length is that of what is bound; compare it with the length before"
+        return Proof(True, f"the index is compared with the length of {memory.name} before")
+    return Proof(
+        False,
+        f"the index may be {index.high}, and the length is that of what is bound; compare it with the length before",
+    )
 
 
 class _Marker:
     """Copies a body with accesses marked; values are shared, as nothing changes their meaning."""
 
-    def __init__(self, proved: dict[Op, str]) -> None:
+    def __init__(self, proved: set[Op]) -> None:
         self._proved = proved
 
     def region(self, region: Region) -> Region:

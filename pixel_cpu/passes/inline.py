@@ -1,7 +1,7 @@
 """Calls replaced by the bodies of what they call, for back ends that know kernels alone.
 
-A function's body becomes a ``block`` that its ``return`` leaves. Functions do not call themselves, so this ends; since two calls
-in each of thirty functions are a billion, the size is bounded.
+A function's body becomes a ``block`` that its ``return`` leaves. Functions do not call themselves, so this ends; the verifier
+bounds what comes out in depth, a back end that compiles for long in size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from ..errors import DeviceError
 from ..ir.model import Kernel, Module, Op, Region, Value
-from ..ir.text import MAX_DEPTH
 
 MAX_OPERATIONS = 50_000
 """Operations of a kernel with its functions inside, at most."""
@@ -19,11 +18,11 @@ MAX_OPERATIONS = 50_000
 def inline(module: Module, kernel: Kernel) -> Kernel:
     """A copy of a verified kernel without calls; labels are unique in it, lines stay those of the source.
 
-    Raises `DeviceError` where it would have more than `MAX_OPERATIONS` operations, or regions deeper than a program may have.
+    Raises `DeviceError` where it would have more than `MAX_OPERATIONS` operations.
     """
     copier = _Copier(module)
     parameters = copier.fresh(kernel.parameters)
-    body = copier.region(kernel.body, {}, None, 1)
+    body = copier.region(kernel.body, {}, None)
     return Kernel(kernel.name, parameters, kernel.memories, body, kernel.group)
 
 
@@ -43,33 +42,31 @@ class _Copier:
         self.labels += 1
         return f"L{self.labels}"
 
-    def region(self, region: Region, labels: dict[str, str], exit_label: str | None, depth: int) -> Region:
+    def region(self, region: Region, labels: dict[str, str], exit_label: str | None) -> Region:
         """A copy. `labels` are the new names of open labels; `exit_label` is what a ``return`` leaves, None the kernel."""
-        if depth > MAX_DEPTH:
-            raise DeviceError(f"calls: more than {MAX_DEPTH} regions inside each other once functions are in place")
         parameters = self.fresh(region.parameters)
         copied = Region([], parameters)
         for op in region.operations:
             self.operations += 1
             if self.operations > MAX_OPERATIONS:
                 raise DeviceError(
-                    f"calls: more than {MAX_OPERATIONS} operations once functions are in place; call fewer, or loop"
+                    f"more than {MAX_OPERATIONS} operations once functions are in place of calls; make loops of them"
                 )
-            copied.operations.append(self.op(op, labels, exit_label, depth))
+            copied.operations.append(self.op(op, labels, exit_label))
         return copied
 
-    def op(self, op: Op, labels: dict[str, str], exit_label: str | None, depth: int) -> Op:
+    def op(self, op: Op, labels: dict[str, str], exit_label: str | None) -> Op:
         operands = tuple(self.values[value] for value in op.operands)
         if op.name == "call":
             function = self.module.functions[op.text]
             self.values.update(zip(function.parameters, operands, strict=True))
             label = self.new_label()
-            body = self.region(function.body, {}, label, depth + 1)
+            body = self.region(function.body, {}, label)
             return Op("block", (), self.fresh(op.results), (body,), label=label, line=op.line)
         if op.name == "return" and exit_label:
             return Op("break", operands, label=exit_label, line=op.line)
         if op.name in ("block", "loop"):
             labels = labels | {op.label: self.new_label()}
         label = labels.get(op.label, "")
-        regions = tuple(self.region(inner, labels, exit_label, depth + 1) for inner in op.regions)
+        regions = tuple(self.region(inner, labels, exit_label) for inner in op.regions)
         return replace(op, operands=operands, results=self.fresh(op.results), regions=regions, label=label)

@@ -51,22 +51,23 @@ class Access:
     conditions: tuple[tuple[Value, bool], ...]
 
 
-def width_of(op: Op) -> int:
-    """Elements of the memory that an access touches: more than one for wide accesses of bytes."""
-    assert op.memory is not None
-    kind = op.results[0].type if op.results else op.operands[1].type
-    return 1 if kind is op.memory.element else kind.bytes // op.memory.element.bytes
+@dataclass(frozen=True)
+class Proof:
+    """Whether an access was proved in bounds, and in words how, or why not."""
+
+    is_proved: bool
+    reason: str
 
 
 class Ranges:
-    """The ranges of a kernel's values for launches of groups of `group` lanes; None: of any size, and of at most `lanes` lanes.
+    """The ranges of a kernel's values for launches of groups of `group` lanes; None: of any size.
 
     `accesses` has each load, store and atomic of the kernel and of the functions that it calls; an access in a function stands for
     all calls of it.
     """
 
-    def __init__(self, module: Module, kernel: Kernel, group: int | None = None, lanes: int | None = None) -> None:
-        self.module, self.kernel, self.group, self.lanes = module, kernel, group, lanes
+    def __init__(self, module: Module, kernel: Kernel, group: int | None = None) -> None:
+        self.module, self.kernel, self.group = module, kernel, group
         self.definitions: dict[Value, Op] = {}
         self.accesses: dict[Op, Access] = {}
         self._values: dict[Value, Range] = {value: whole(value.type) for value in kernel.parameters}
@@ -228,7 +229,7 @@ class _Walk:
         return Range(low, high, old.below & new.below)
 
     def step(self, op: Op, ranges: list[Range], facts: _Facts, path: _Path) -> None:
-        if op.memory is not None and op.name != "length":
+        if op.is_access:
             self.found.accesses[op] = Access(op, ranges[0], path)
         for value in op.results:
             found = self.transfer(op, ranges, facts) if value.type.is_integer else None
@@ -249,7 +250,7 @@ class _Walk:
             case "local_id":
                 return Range(0, (self.found.group or 1024) - 1)
             case "global_id" | "group_id" | "group_count" | "lane_count":
-                return Range(0, (self.found.lanes or 1 << 31) - (op.name in ("global_id", "group_id")))
+                return Range(0, (1 << 31) - (op.name in ("global_id", "group_id")))
             case "group_size":
                 return Range(self.found.group or 1, self.found.group or 1024)
             case "clz" | "ctz" | "popcount":

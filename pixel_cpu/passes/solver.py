@@ -6,7 +6,6 @@ loops and calls is any value of its range. Work is limited by Z3's own count of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import z3
@@ -15,19 +14,11 @@ from ..ir.model import Op, Space, Value
 from ..ir.operations import OPERATIONS
 from ..ir.symbolic import express
 from ..ir.types import Type
-from .ranges import Access, Ranges, arithmetic, width_of
+from .ranges import Access, Proof, Ranges, arithmetic
 
 MAX_OPERATIONS = 60
 """Operations behind an access that become formulas; what is behind them is any value of its range."""
 _STEPS = 300_000
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Whether an access was proved in bounds, and in words how, or why not."""
-
-    is_proved: bool
-    reason: str
 
 
 def prove(ranges: Ranges, access: Access) -> Proof:
@@ -39,7 +30,7 @@ def prove(ranges: Ranges, access: Access) -> Proof:
         solver.add(*formulas.all())
         answer = solver.check()
         if answer == z3.unsat:
-            return Proof(True, f"proved by Z3 over {words}")
+            return Proof(True, f"by Z3 over {words}")
         if answer == z3.sat and theory is _BitVectors:
             return Proof(False, f"Z3 finds {formulas.example(solver.model())}")
     return Proof(False, "Z3 does not say within its limit")
@@ -150,7 +141,7 @@ class _BitVectors(_Formulas):
         # 66 bits hold every index, signed or not, and every length.
         wide = (z3.SignExt if kind.is_signed else z3.ZeroExt)(66 - kind.bits, index)
         length = z3.ZeroExt(66 - 32, self.length(op))
-        return z3.Or(wide < 0, wide + width_of(op) > length)
+        return z3.Or(wide < 0, wide + op.width > length)
 
 
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
@@ -215,4 +206,4 @@ class _Integers(_Formulas):
 
     def outside(self) -> Any:  # noqa: ANN401
         index = self.value(self.access.op.operands[0])
-        return z3.Or(index < 0, index + width_of(self.access.op) > self.length(self.access.op))
+        return z3.Or(index < 0, index + self.access.op.width > self.length(self.access.op))

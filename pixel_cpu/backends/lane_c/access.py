@@ -87,7 +87,7 @@ def emit(e: Chunk, op: Op) -> None:
     """Emit a load, a store or an atomic."""
     memory = op.memory
     assert memory is not None
-    kind = op.result.type if op.results else op.operands[1].type
+    kind = op.moved
     total = length(e, memory)
     width = kind.bytes // memory.element.bytes
     limit = f"(uint64_t){total}" if width == 1 else f"(uint64_t)({total} >= {width} ? {total} - {width - 1} : 0)"

@@ -259,7 +259,7 @@ def has_wide_accesses(kernel: Kernel) -> set[Memory]:
     found = set()
     for op in walk(kernel.body):
         if op.memory is not None and op.memory.space is Space.PRIVATE and op.name in ("load", "store"):
-            kind = op.result.type if op.results else op.operands[1].type
+            kind = op.moved
             if kind.bytes > op.memory.element.bytes:
                 found.add(op.memory)
     return found

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ...ir.model import Bounds, Module, Op, Region, Value, walk
+from ...ir.model import Bounds, Op, Region, Value, walk
 from ...ir.operations import OPERATIONS
 from ...ir.types import Type
-from ...ir.uniformity import Shape, Uniformity
+from ...ir.uniformity import Shape
 from . import access
 from .chunk import Chunk
 from .forms import SCALAR, is_wide, lanes_of, literal, wrapped
@@ -63,13 +63,12 @@ class Emitter(Chunk):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.uniformity = Uniformity(Module(), self.kernel)
         self.targets: dict[str, Target] = {}
         self.yields = Yields()
         self.has_barriers = any(op.name == "barrier" for op in walk(self.kernel.body))
         continues = [op for op in walk(self.kernel.body) if op.name == "continue"]
         self.has_fuel = bool(continues)
-        self.has_parted_fuel = not self.is_scalar and any(not self.uniformity.is_uniform_at(op) for op in continues)
+        self.has_parted_fuel = not self.is_scalar and any(map(self.shapes.is_parted, continues))
 
     @contextmanager
     def yielding(self, results: tuple[Value, ...], mask: int | None) -> Iterator[None]:
@@ -91,7 +90,7 @@ class Emitter(Chunk):
 
     def value(self, op: Op) -> None:
         """An operation that depends on its operands alone."""
-        if op.memory is not None and op.name != "length":
+        if op.is_access:
             access.emit(self, op)
             return
         kinds = [operand.type for operand in op.operands]
@@ -344,7 +343,7 @@ class Emitter(Chunk):
             self.leave()
             self.emit("}")
             return
-        if self.uniformity.is_uniform_at(op):
+        if not self.shapes.is_parted(op):
             self.emit(f"together += {op.fuel};")
         elif op.fuel == 1:
             self.each(f"f_# -= (vu)m{self.mask}_#;")
@@ -402,7 +401,6 @@ class Emitter(Chunk):
 def may_leave(region: Region) -> bool:
     """Whether lanes that enter a region may not come to its end."""
     return any(
-        op.name in ("trap", "break", "continue", "return", "host_call")
-        or (op.memory is not None and op.name != "length" and op.bounds is Bounds.TRAP)
+        op.name in ("trap", "break", "continue", "return", "host_call") or (op.is_access and op.bounds is Bounds.TRAP)
         for op in walk(region)
     )

@@ -115,7 +115,7 @@ def _cost(op: Op, shapes: Shapes, width: int) -> tuple[float, float]:
     if op.name.startswith("atomic_"):
         return _ATOMIC, _ATOMIC
     if op.memory is not None:
-        kind = op.result.type if op.results else op.operands[1].type
+        kind = op.moved
         shape = shapes.shape(op.operands[0])
         own = _LOAD if op.results else _STORE
         if shape is not Shape.VARYING:

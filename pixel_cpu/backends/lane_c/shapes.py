@@ -13,14 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...ir.model import Kernel, Op, Region, Space, Value, walk
-from ...ir.operations import OPERATIONS
-from ...ir.uniformity import Shape
+from ...ir.model import Kernel, Op, Region, Value, walk
+from ...ir.uniformity import Shape, shape_of
 
 MAX_PASSES = 30
 """Passes over a kernel before everything counts as varying; real ones take two to five."""
-
-_LANE_NUMBERS = ("global_id", "local_id")
 
 
 @dataclass(eq=False)
@@ -40,6 +37,7 @@ class Shapes:
     def __init__(self, kernel: Kernel) -> None:
         self._shapes: dict[Value, Shape] = dict.fromkeys(kernel.parameters, Shape.UNIFORM)
         self._split: set[Op] = set()
+        self._parted: set[Op] = set()
         self._labels: list[_Label] = []
         self._depth = 0
         for _ in range(MAX_PASSES):
@@ -49,6 +47,7 @@ class Shapes:
                 return
         for op in walk(kernel.body):
             self._split.add(op)
+            self._parted.add(op)
             self._lift(op.results)
             for region in op.regions:
                 self._lift(region.parameters)
@@ -60,6 +59,10 @@ class Shapes:
     def is_split(self, op: Op) -> bool:
         """Whether lanes that enter a ``block`` or ``loop`` together part inside it, and meet at its end."""
         return op in self._split
+
+    def is_parted(self, op: Op) -> bool:
+        """Whether a ``continue`` is reached by some of the lanes that still run, and not by others with them."""
+        return op in self._parted
 
     def _join(self, value: Value, shape: Shape | None) -> None:
         """Note that a value may have this shape; None: not known yet."""
@@ -97,6 +100,8 @@ class Shapes:
 
     def _leave(self, op: Op) -> None:
         label = next(label for label in reversed(self._labels) if label.op.label == op.label)
+        if op.name == "continue" and self._depth:
+            self._parted.add(op)
         if self._depth > label.depth and label.op not in self._split:
             self._split.add(label.op)
             self._is_news = True
@@ -132,27 +137,7 @@ class Shapes:
                     self._lift([parameter])
 
     def _shape_of(self, op: Op) -> Shape | None:
-        """The shape of the results of an operation without regions."""
-        if op.name in _LANE_NUMBERS:
-            return Shape.LINEAR
-        if op.name == "host_call" or OPERATIONS[op.name].effect == "control":
-            return Shape.VARYING
+        """The shape of the results of an operation without regions; None where an operand has none yet."""
         shapes = [self._shapes.get(value) for value in op.operands]
-        if None in shapes:
-            return None
-        if op.memory is not None and op.name != "length":
-            # Memory that nobody writes at the same time, at one index, gives all lanes one value.
-            is_steady = op.memory.space is Space.WORKGROUP or not op.memory.is_writable
-            same = op.name == "load" and is_steady and shapes[0] is Shape.UNIFORM
-            return Shape.UNIFORM if same else Shape.VARYING
-        if Shape.VARYING in shapes:
-            return Shape.VARYING
-        if Shape.LINEAR not in shapes:
-            return Shape.UNIFORM
-        if op.name == "add" and shapes.count(Shape.LINEAR) == 1:
-            return Shape.LINEAR
-        if op.name == "sub" and shapes[1] is Shape.UNIFORM:
-            return Shape.LINEAR
-        # Modulo 2**32, in which both types count, the step stays one.
-        is_word = op.result.type.is_integer and op.result.type.bits == op.operands[0].type.bits == 32
-        return Shape.LINEAR if op.name in ("convert", "bitcast") and is_word else Shape.VARYING
+        known = [shape for shape in shapes if shape is not None]
+        return shape_of(op, known) if len(known) == len(shapes) else None

@@ -127,7 +127,6 @@ class Writer:
         self.defined_in: dict[Value, int] = {}
         self.crossed: set[Value] = set()
         self.function: Function | None = None
-        self.requests: dict[str, int] = {}
         self.may_end = {function.name: self._may_end(function) for function in self.functions}
 
     # What a program holds
@@ -143,7 +142,7 @@ class Writer:
                 region, depth = stack.pop()
                 deepest = max(deepest, depth)
                 for op in region.operations:
-                    if op.memory is not None and op.name != "length":
+                    if op.is_access:
                         count += 1
                     if op.name == "call":
                         deepest = max(deepest, depth + depths[op.text])
@@ -188,7 +187,7 @@ class Writer:
     def _may_end(self, function: Function) -> bool:
         return any(
             op.name in ("trap", "continue")
-            or (op.memory is not None and op.name != "length" and op.bounds is Bounds.TRAP)
+            or (op.is_access and op.bounds is Bounds.TRAP)
             or (op.name == "call" and self._may_end(self.module.functions[op.text]))
             for op in walk(function.body)
         )
@@ -630,7 +629,7 @@ class Writer:
         """A load, store or atomic with its check."""
         memory = op.memory
         assert memory is not None
-        kind = op.result.type if op.results else op.operands[1].type
+        kind = op.moved
         self.held(kind)
         width = kind.bytes // memory.element.bytes if kind is not memory.element else 1
         index, t = self.use(op.operands[0]), op.operands[0].type.value
@@ -831,7 +830,7 @@ class _Machine:
         self.blocks: list[list[str]] = []
         self.labels: dict[str, tuple[Op, int, int]] = {}
         self.state = writer.private(f"s{writer.code()}", "u32")
-        self.requests: dict[str, str] = {}
+        self.requests: dict[str, int] = {}
         """Accesses by their statement, in order of number, from 1."""
 
     def run(self, body: Region, results: Sequence[Value] = ()) -> None:
@@ -851,7 +850,7 @@ class _Machine:
             if self.requests:
                 outer.add("let request = gb_request;")
                 outer.add("gb_request = 0u;")
-                for number, statement in enumerate(self.requests.values(), 1):
+                for statement, number in self.requests.items():
                     outer.add(f"if request == {number}u {{ {statement} }}")
 
     def leaf(self, place: int) -> None:
@@ -948,7 +947,7 @@ class _Machine:
         """Check here, and leave the access itself to the one place for its kind."""
         writer, memory = self.writer, op.memory
         assert memory is not None
-        kind = op.result.type if op.results else op.operands[1].type
+        kind = op.moved
         writer.held(kind)
         width = kind.bytes // memory.element.bytes if kind is not memory.element else 1
         index, t = writer.use(op.operands[0]), op.operands[0].type.value
@@ -982,8 +981,7 @@ class _Machine:
     def request(self, statement: str) -> int:
         self.writer.private("gb_index", "u32")
         self.writer.private("gb_request", "u32")
-        self.requests.setdefault(statement, statement)
-        return list(self.requests).index(statement) + 1
+        return self.requests.setdefault(statement, len(self.requests) + 1)
 
 
 def _has_barrier(op: Op) -> bool:
