@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -47,8 +48,21 @@ def _row(row: Operation) -> str:
     over = _KINDS.get(plain) or (_KINDS[INDEXES] if set(plain) == set(INDEXES) else " ".join(map(repr, plain)))
     if Type.BOOL in row.over:
         over += ", `bool`" if over else "`bool`"
-    cells = (f"`{row.name}`", f"`{row.signature}`", over, row.meaning)
+    cells = (f"`{row.name}`", f"`{row.signature}`", over, row.meaning + _error(row))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _error(row: Operation) -> str:
+    """The error of float results, where there is one."""
+    wgsl = [_ulps(row.wgsl_ulp)] if row.wgsl_ulp else []
+    wgsl += [f"{row.wgsl_absolute:.2g} absolute"] if row.wgsl_absolute else []
+    found = [f"C {_ulps(row.c_ulp)}"] if row.c_ulp else []
+    found += [f"WGSL {' or '.join(wgsl)}"] if wgsl else []
+    return f" Error of floats: {', '.join(found)}." if found else ""
+
+
+def _ulps(number: float) -> str:
+    return "unbounded" if math.isinf(number) else f"{number:g} ulp"
 
 
 def bring_up_to_date(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A compute floor: kernels of one small typed IR, run on CPU lanes or on any GPU, with the same bits.
+"""A compute floor: kernels of one small typed IR, run on CPU lanes or on any GPU.
 
 >>> import pixel_cpu as px
 >>> kernel = px.load("saxpy.gpk").kernel()

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from qemu_bridge.errors import GlassBoxError as GlassBoxError
 from qemu_bridge.errors import HostError
 from qemu_bridge.errors import UsageError as UsageError
+from qemu_bridge.host.printable import printable
 
 
 class SourceError(UsageError):
@@ -59,8 +60,8 @@ def _caret(text: str, column: int) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """A text that a terminal shows and obeys in nothing."""
-    return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
+    """A text that a terminal shows and obeys in nothing; tabs stay, as a caret stands below."""
+    return "\t".join(map(printable, text.split("\t")))
 
 
 class IrError(UsageError):

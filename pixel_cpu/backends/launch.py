@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import LaunchError, TrapError
 from ..ir.model import Kernel
 from ..ir.types import Type
+from ..ir.verifier import MAX_GROUP
 
 DEFAULT_FUEL = 1 << 30
 """Ways round loops that a lane may go, unless the launch states another number."""
@@ -123,23 +124,25 @@ class Outcome:
 
 
 def check(kernel: Kernel, launch: Launch) -> Launch:
-    """Return `launch` where it fits the kernel; raises `LaunchError` with what does not, and what is wanted."""
-    if not 1 <= launch.group <= 1024:
-        raise LaunchError(f"a group has 1 to 1024 lanes, not {launch.group}")
+    """Return `launch` where it fits the kernel, its numbers as Python's own; raises `LaunchError` with what does not, and what is wanted."""
+    launch.group = _whole(launch.group, "the size of a group")
+    launch.lanes = _whole(launch.lanes, "the number of lanes")
+    launch.fuel = _whole(launch.fuel, "fuel")
+    if not 1 <= launch.group <= MAX_GROUP:
+        raise LaunchError(f"a group has 1 to {MAX_GROUP} lanes, not {launch.group}")
     if not 0 <= launch.lanes <= MAX_LANES:
         raise LaunchError(f"a launch has at most {MAX_LANES} lanes, not {launch.lanes}")
     if launch.fuel < 0:
         raise LaunchError(f"fuel is not negative: {launch.fuel}")
     wanted = {value.name: value.type for value in kernel.parameters}
     _same_names(kernel, "scalar", wanted, launch.scalars)
-    for name, kind in wanted.items():
-        given = launch.scalars[name]
-        if not _fits(given, kind):
-            raise LaunchError(f"{kernel.name}: {name} is {kind.value}, which {given!r} is not")
+    launch.scalars = {name: _scalar(kernel, name, kind, launch.scalars[name]) for name, kind in wanted.items()}
     buffers = {memory.name: memory for memory in kernel.buffers}
     _same_names(kernel, "buffer", buffers, launch.buffers)
     for name, memory in buffers.items():
         array = launch.buffers[name]
+        if not hasattr(array, "dtype"):
+            raise LaunchError(f"{kernel.name}: {name} is a buffer and needs a NumPy array, not {type(array).__name__}")
         if array.dtype != memory.element.dtype:
             raise LaunchError(
                 f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"
@@ -156,11 +159,24 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
     return launch
 
 
-def _fits(given: object, kind: Type) -> bool:
+def _whole(given: object, what: str) -> int:
     try:
-        return kind.least <= operator.index(given) <= kind.greatest if kind.is_integer else float(given) is not None  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return False
+        return operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        raise LaunchError(f"{what} is a whole number, not {given!r}") from None
+
+
+def _scalar(kernel: Kernel, name: str, kind: Type, given: object) -> int | float | bool:
+    try:
+        if kind is Type.BOOL and isinstance(given, (bool, np.bool_)):
+            return bool(given)
+        if kind.is_float and isinstance(given, (int, float, np.number)):
+            return float(given)
+        if kind.is_integer and kind.least <= (number := operator.index(given)) <= kind.greatest:  # type: ignore[arg-type]
+            return number
+    except (TypeError, OverflowError):
+        pass
+    raise LaunchError(f"{kernel.name}: {name} is {kind.value}, which {given!r} is not")
 
 
 def _check_apart(kernel: Kernel, launch: Launch) -> None:

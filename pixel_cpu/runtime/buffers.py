@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import mmap
 import os
+import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,16 +55,22 @@ class SharedBuffer:
 
 
 class BufferPool:
-    """The shared buffers of a device. An array that lies in one of them is found again by its address."""
+    """The shared buffers of a device. An array that lies in one of them is found again by its address; threads may share it."""
 
     def __init__(self, ledger: Ledger, forget: Callable[[int], None]) -> None:
         self._ledger, self._forget = ledger, forget
         self._starts: list[int] = []
         self._by_start: dict[int, SharedBuffer] = {}
         self._numbers = 0
+        # One that the same thread may take again: an array may be collected while another is made.
+        self._lock = threading.RLock()
 
     def new(self, dtype: np.dtype[Any], count: int) -> Array:
         """A zeroed array in shared memory; it goes when nothing refers to it any more."""
+        with self._lock:
+            return self._new(dtype, count)
+
+    def _new(self, dtype: np.dtype[Any], count: int) -> Array:
         size = max(count * dtype.itemsize, 1)
         self._ledger.take(size)
         try:
@@ -82,7 +89,7 @@ class BufferPool:
         buffer = SharedBuffer(self._numbers, size, descriptor, address, memory)
         bisect.insort(self._starts, address)
         self._by_start[address] = buffer
-        found = np.frombuffer(memory, dtype, count) if count else np.empty(0, dtype)
+        found = np.frombuffer(memory, dtype, count)
         # Every view of the array refers to it, so this runs when the last one is gone.
         weakref.finalize(found, self._drop, address)
         return found
@@ -90,16 +97,18 @@ class BufferPool:
     def find(self, array: Array) -> tuple[SharedBuffer, int] | None:
         """The buffer that an array lies in, and its first byte there; None for memory from elsewhere."""
         address = int(array.__array_interface__["data"][0])
-        place = bisect.bisect_right(self._starts, address) - 1
-        if place < 0:
-            return None
-        buffer = self._by_start[self._starts[place]]
+        with self._lock:
+            place = bisect.bisect_right(self._starts, address) - 1
+            if place < 0:
+                return None
+            buffer = self._by_start[self._starts[place]]
         offset = address - buffer.address
         return (buffer, offset) if offset + array.nbytes <= buffer.size else None
 
     def _drop(self, address: int) -> None:
-        buffer = self._by_start.pop(address)
-        self._starts.remove(address)
+        with self._lock:
+            buffer = self._by_start.pop(address)
+            self._starts.remove(address)
+            self._ledger.give_back(buffer.size)
+            self._forget(buffer.number)
         os.close(buffer.descriptor)
-        self._ledger.give_back(buffer.size)
-        self._forget(buffer.number)

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -43,6 +44,9 @@ START_SECONDS = 30.0
 """What the start of a worker, or making a kernel ready, may take on a busy host."""
 
 
+_OUTCOME = msgspec.msgpack.Decoder(Outcome)
+
+
 class Device:
     """Runs kernels on one back end: ``cpu``, ``wgpu`` or ``reference``.
 
@@ -51,7 +55,8 @@ class Device:
     copied there and back. Without it kernels run in this process: nothing is copied, `host_functions` work, and a launch cannot be
     ended by time, only by its fuel.
 
-    `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use.
+    `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use. Threads may share a
+    device; its launches follow one another.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Device:
         self._options = options
         self._cpus = cpus
         self._worker: _WorkerProcess | None = None
+        self._lock = threading.RLock()
         self._pool = BufferPool(self.ledger, self._forget)
         # By module, then by kernel and group: what is proved in bounds holds for launches of one size of group.
         self._proved: weakref.WeakKeyDictionary[Module, dict[tuple[str, int], _Proved]] = weakref.WeakKeyDictionary()
@@ -83,10 +89,11 @@ class Device:
         self.close()
 
     def close(self) -> None:
-        """End the worker. Arrays stay; the next launch starts a worker again."""
-        if self._worker:
-            self._worker.end()
-            self._worker = None
+        """End the worker, after the launch that is under way. Arrays stay; the next launch starts a worker again."""
+        with self._lock:
+            if self._worker:
+                self._worker.end()
+                self._worker = None
 
     def zeros(self, count: int, dtype: np.typing.DTypeLike) -> Array:
         """A zeroed one-dimensional array of `count` elements that the device sees in place; `LimitError` where memory is used up."""
@@ -111,24 +118,30 @@ class Device:
 
     def prepare(self, module: Module, kernel: str, group: int) -> None:
         """Make a kernel of a verified module ready for launches of groups of `group` lanes: compile it, or load it from a cache."""
-        if not self.is_isolated:
-            self._executable(module, kernel, group)
-        else:
-            self._ready(self._running_worker(), module, kernel, group)
+        with self._lock:
+            if not self.is_isolated:
+                self._executable(module, kernel, group)
+            else:
+                self._ready(self._running_worker(), module, kernel, group)
 
     def run(self, module: Module, kernel: str, launch: Launch, seconds: float = DEFAULT_SECONDS) -> Outcome:
         """Run a launch that `launch.check` accepted; buffers are changed in place.
 
         Raises `LimitError` when it takes more than `seconds` (buffers then hold anything), `DeviceError` when its process crashed.
         """
-        if not self.is_isolated:
-            began = time.perf_counter()
-            outcome = self._executable(module, kernel, launch.group).run(launch)
-            outcome.seconds = time.perf_counter() - began - outcome.build_seconds
-            return outcome
-        if launch.host_functions:
-            raise LaunchError("host functions run in this process: open the device with isolated=False")
-        return self._run_isolated(module, kernel, launch, seconds)
+        with self._lock:
+            if not self.is_isolated:
+                return self._run_here(module, kernel, launch)
+            if launch.host_functions:
+                raise LaunchError("host functions run in this process: open the device with isolated=False")
+            return self._run_isolated(module, kernel, launch, seconds)
+
+    def _run_here(self, module: Module, kernel: str, launch: Launch) -> Outcome:
+        executable = self._executable(module, kernel, launch.group)
+        began = time.perf_counter()
+        outcome = executable.run(launch)
+        outcome.seconds = time.perf_counter() - began - outcome.build_seconds
+        return outcome
 
     def _prove(self, module: Module, kernel: str, group: int) -> _Proved:
         kernels = self._proved.setdefault(module, {})
@@ -162,7 +175,7 @@ class Device:
         )
         began = time.perf_counter()
         reply = self._ask(worker, request, seconds, f"kernel {kernel}")
-        outcome = msgspec.msgpack.decode(reply.outcome, type=Outcome)
+        outcome = _OUTCOME.decode(reply.outcome)
         outcome.seconds = time.perf_counter() - began - outcome.build_seconds
         for given, copy in staged:
             if given.flags.writeable:

@@ -73,7 +73,7 @@ class Kernel:
         `DeviceError` as `Device.run`.
         """
         kernel = self.definition
-        group = threads or kernel.group
+        group = kernel.group if threads is None else threads
         if (lanes is None) == (blocks is None):
             raise LaunchError("a launch needs lanes, or blocks with threads")
         count = lanes if lanes is not None else (blocks or 0) * group
@@ -125,15 +125,19 @@ def load(path: str | Path) -> Program:
     Raises `SourceError` with line and column, `IrError` for a program that breaks a rule, `UsageError` for a file that is not there.
     """
     file = Path(path)
+    return loads(read_source(file), language="ir" if file.suffix == ".ir" else "gpk", file=str(file))
+
+
+def read_source(file: Path) -> str:
+    """The text of a file of kernels; `UsageError` where it is not there, is too long or is no UTF-8."""
     try:
         if file.stat().st_size > MAX_SOURCE_BYTES:
             raise UsageError(f"{file} has more than {MAX_SOURCE_BYTES >> 20} MiB, which no kernel needs")
-        text = file.read_bytes().decode()
+        return file.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is no UTF-8 text: byte {error.start}") from None
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
-    return loads(text, language="ir" if file.suffix == ".ir" else "gpk", file=str(file))
 
 
 def loads(text: str, *, language: str = "gpk", file: str = "") -> Program:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import numpy as np
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.host.folders import cache_folder
-from qemu_bridge.host.plain_file import read_plain
+from qemu_bridge.host.plain_file import read_plain, write_atomic
 
 from ..errors import LaunchError
 from ..ir.text import write
@@ -158,6 +157,4 @@ def _write(key: str, choice: str) -> None:
     text = json.dumps(_read() | {key: choice}, indent=1)
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text if len(text) < _MAX_FILE_BYTES else json.dumps({key: choice}))
-        draft.replace(path)
+        write_atomic(path, (text if len(text) < _MAX_FILE_BYTES else json.dumps({key: choice})).encode())

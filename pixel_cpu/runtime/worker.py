@@ -41,6 +41,9 @@ class Worker:
                 request, descriptor = self._channel.receive_request()
             except (EOFError, OSError):
                 return
+            except msgspec.ValidationError as error:
+                self._channel.send(Failed("LaunchError", f"the launch is no launch: {error}"))
+                continue
             try:
                 reply = self._answer(request, descriptor)
             except GlassBoxError as error:
@@ -72,7 +75,7 @@ class Worker:
     def _run(self, request: RunKernel) -> object:
         buffers = {name: self._view(operand) for name, operand in request.buffers.items()}
         launch = Launch(request.lanes, request.group, request.scalars, buffers, request.fuel, request.printed_lines)
-        return msgspec.to_builtins(self._kernels[request.number].run(launch))
+        return self._kernels[request.number].run(launch)
 
     def _view(self, operand: Operand) -> np.ndarray[Any, np.dtype[Any]]:
         return np.frombuffer(self._memory[operand.buffer], operand.dtype, operand.count, operand.offset)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EXIT_FAILED, UsageError
+from ..host.plain_file import write_atomic
 from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, print_table, say
 
 if TYPE_CHECKING:
@@ -141,21 +144,21 @@ def _run_host(options: argparse.Namespace, program: Program, outputs: dict[str, 
         print_json(found.launches)
         return 0
     for outcome in found.launches:
-        for line in outcome.printed:
-            print_lines(f"lane {line.lane}: {line.text}")
+        _print_lines_of(outcome)
     took = sum(outcome.seconds for outcome in found.launches)
     say(f"{len(found.launches)} launches on {options.device} in {took * 1e3:.2f} ms")
     return 0
 
 
-def _number(name: str, text: str) -> int | float:
-    for kind in (lambda word: int(word, 0), float):
-        try:
-            number: int | float = kind(text)
-            return number
-        except ValueError:
-            continue
-    raise UsageError(f"--set {name}: {text!r} is no number")
+def _number(name: str, text: str) -> int | float | bool:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return (
+            int(text, 0) if text.lstrip("+-").lower().startswith("0x") or text.lstrip("+-").isdecimal() else float(text)
+        )
+    except ValueError:
+        raise UsageError(f"--set {name}: {text!r} is no number") from None
 
 
 def _pairs(words: list[str], form: str) -> dict[str, str]:
@@ -216,28 +219,27 @@ def _read(path: Path) -> Any:  # noqa: ANN401  # an array
 def _save(path: Path, array: Any) -> None:  # noqa: ANN401  # an array
     import numpy as np
 
-    # Another name first: a full disk leaves no half of an array under the wanted one.
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    write_atomic(path, content.getvalue(), 0o666)
 
 
 def _report(outcome: Outcome, kernel: Kernel, as_json: bool) -> None:
     if as_json:
         print_json(outcome)
         return
-    for line in outcome.printed:
-        print_lines(f"lane {line.lane}: {line.text}")
+    _print_lines_of(outcome)
     counted = outcome.counters
     more = f", {counted.instructions} instructions, {counted.loads} loads, {counted.stores} stores" if counted else ""
     built = f", built in {outcome.build_seconds * 1e3:.0f} ms before" if outcome.build_seconds else ""
     say(f"{kernel.name} ran on {outcome.backend} in {outcome.seconds * 1e3:.2f} ms{built}{more}")
     if outcome.traps > 1:
         say(f"{outcome.traps} lanes ended by a trap; the lowest one is reported")
+
+
+def _print_lines_of(outcome: Outcome) -> None:
+    for line in outcome.printed:
+        print_lines(f"lane {line.lane}: {line.text}")
 
 
 def devices(options: argparse.Namespace) -> int:
@@ -266,8 +268,9 @@ def show(options: argparse.Namespace) -> None:
 def format_file(options: argparse.Namespace) -> int:
     """Rewrite a file of the primitives language in its standard form."""
     from pixel_cpu.frontends.primitives import compile_source, format_source
+    from pixel_cpu.runtime.program import read_source
 
-    text = options.file.read_bytes().decode(errors="replace")
+    text = read_source(options.file)
     compile_source(text, str(options.file))  # what is no program is left alone, and its error is said
     formatted = format_source(text)
     if formatted == text:
@@ -275,12 +278,7 @@ def format_file(options: argparse.Namespace) -> int:
     if options.check:
         say(f"{options.file} is not in the standard form; 'glassbox gpu format {options.file}' rewrites it")
         return EXIT_FAILED
-    draft = options.file.with_name(f".{options.file.name}.draft")
-    try:
-        draft.write_text(formatted)
-        draft.replace(options.file)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomic(options.file, formatted.encode(), stat.S_IMODE(options.file.stat().st_mode))
     say(f"{options.file} rewritten")
     return 0
 
@@ -294,7 +292,7 @@ def check(options: argparse.Namespace) -> None:
     names = [pixel_cpu.Program(module).kernel(options.kernel).name] if options.kernel else list(module.kernels)
     found = []
     for name in names:
-        group = options.threads or module.kernels[name].group
+        group = module.kernels[name].group if options.threads is None else options.threads
         _, reports = prove_bounds(module, name, group=group, solver=True)
         found += [(name, report) for report in reports]
     if options.json:

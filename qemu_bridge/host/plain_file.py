@@ -1,4 +1,4 @@
-"""Safe reading of files from untrusted folders.
+"""Safe reading of files from untrusted folders, and writing of whole files.
 
 An untrusted folder may hold a FIFO that blocks its reader, a link to ``/dev/zero``, or a file that fills all memory::
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -32,3 +33,20 @@ def read_plain(path: Path, limit_bytes: int) -> bytes:
     if len(data) > limit_bytes:
         raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
     return data
+
+
+def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write `content` to `path`, whose folder is made where it is missing: the whole of it or, with an `OSError`, nothing.
+
+    `mode` is that of a new file, less what the umask takes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".part-{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import logging
 import os
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -21,7 +20,7 @@ from hashlib import sha512
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ..host.plain_file import open_plain
+from ..host.plain_file import open_plain, write_atomic
 from .recipe import RemoteFile
 
 MIRROR_VARIABLE = "GLASSBOX_IMAGE_MIRROR"
@@ -86,19 +85,6 @@ def fetch(file: RemoteFile, mirrors: tuple[str, ...], folder: Path, progress: Pr
             write_atomic(kept, content)
         return content
     raise Unavailable(f"no mirror has {file.name} ({'; '.join(reasons) or 'the recipe names none'})", refused)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` to `path` atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _read_kept(path: Path, checksum: str) -> bytes | None:

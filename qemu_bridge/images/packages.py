@@ -26,7 +26,8 @@ from typing import IO, cast
 
 import zstandard
 
-from .fetch import SIZE_LIMIT, Progress, Unavailable, write_atomic
+from ..host.plain_file import write_atomic
+from .fetch import SIZE_LIMIT, Progress, Unavailable
 
 APT_TIMEOUT_S = 600.0
 _AR_MAGIC = b"!<arch>\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+
 from ...errors import SourceError
 from .lexer import Line, Source, Token
 from .parser import Parser
@@ -45,8 +47,9 @@ def format_source(text: str, file: str = "") -> str:
 
 def _comment_depth(lines: list[Line], number: int, raw: str) -> int:
     """How deep a line with a comment alone stands: as what follows, or as what it follows if it is indented like that."""
-    before = next((line for line in reversed(lines) if line.number < number), None)
-    after = next((line for line in lines if line.number > number), None)
+    place = bisect.bisect(lines, number, key=lambda line: line.number)
+    before = lines[place - 1] if place else None
+    after = lines[place] if place < len(lines) else None
     if before is None or (after and after.depth >= before.depth):
         return after.depth if after else 0
     width = len(raw.expandtabs(INDENT)) - len(raw.expandtabs(INDENT).lstrip())

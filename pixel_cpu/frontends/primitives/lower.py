@@ -455,11 +455,9 @@ class Unit(Values):
 
     def reduction_memory(self, kind: Type) -> Memory:
         """The shared array that reductions of a type work in: an element for each thread of the largest block."""
-        stem = f"reduce_{kind.value}"
-        while stem in self.memories and self.memories[stem].length != patterns.MAX_GROUP:
-            stem += "_"
-        memory = Memory(stem, Space.WORKGROUP, kind, patterns.MAX_GROUP)
-        return self.memories.setdefault(stem, memory)
+        # No array of a text has a dot in its name.
+        name = f"reduce.{kind.value}"
+        return self.memories.setdefault(name, Memory(name, Space.WORKGROUP, kind, patterns.MAX_GROUP))
 
     def _do_trap(self, statement: tree.Trap) -> None:
         self.build.end("trap", text=statement.reason or "trap")

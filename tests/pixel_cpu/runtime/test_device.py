@@ -133,11 +133,56 @@ def test_without_isolation_host_functions_work(double):
         ({"x": np.zeros(4, "f4"), "y": np.zeros(4, "f4")}, "there is no buffer y"),
         ({"x": np.zeros(4, "f4"), "n": -1}, "n is u32, which -1 is not"),
         ({"x": np.frombuffer(bytes(16), "f4")}, "read only"),
+        ({"x": [1.0, 2.0, 3.0, 4.0]}, "needs a NumPy array, not list"),
+        ({"x": np.zeros(4, "f4"), "n": "3"}, "n is u32, which '3' is not"),
+        ({"x": np.zeros(4, "f4"), "n": 3.0}, "n is u32, which 3.0 is not"),
+        ({"x": np.zeros(4, "f4"), "threads": 0}, "1 to 1024 lanes, not 0"),
+        ({"x": np.zeros(4, "f4"), "threads": 1.5}, "whole number, not 1.5"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(double, arguments, words):
     with pytest.raises(LaunchError, match=words):
         double.launch(4, device="reference", **{"n": 0, **arguments})
+
+
+def test_numbers_of_numpy_are_numbers(device, double):
+    x = np.ones(40, "f4")
+    double.launch(np.int64(40), n=np.int64(3), x=x, device=device, fuel=np.uint8(9), threads=np.int32(8))
+    assert (x == 2).all()
+    text = "kernel fill(%v: f32, %b: bool) {\n buffer @y: f32\n %i = global_id : u32\n store @y %i, %v trap\n return\n}"
+    y = np.zeros(3, "f4")
+    pixel_cpu.loads(text, language="ir").kernel().launch(3, v=np.float32(0.1), b=np.bool_(True), y=y, device=device)
+    assert (y == np.float32(0.1)).all()
+
+
+def test_empty_arrays_are_bound(device):
+    text = "kernel count() {\n buffer @x: f32 read\n buffer @y: u32\n %i = global_id : u32\n %n = length @x : u32\n store @y %i, %n trap\n return\n}"
+    kernel = pixel_cpu.loads(text, language="ir").kernel()
+    y = np.full(2, 7, "u4")
+    for x in (np.zeros(0, "f4"), device.zeros(0, "f4"), device.zeros(9, "f4")[9:]):
+        y[:] = 7
+        kernel.launch(2, x=x, y=y, device=device)
+        assert y.tolist() == [0, 0]
+
+
+def test_threads_may_share_a_device(device, double):
+    arrays = [device.array(np.ones(50, "f4")) if place % 2 else np.ones(50, "f4") for place in range(6)]
+    failed = []
+
+    def work(array):
+        try:
+            for _ in range(5):
+                double.launch(50, n=0, x=array, device=device)
+                device.zeros(10, "u1")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(array,)) for array in arrays]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and all((array == 32).all() for array in arrays)
 
 
 def test_an_unknown_device_is_refused_with_the_known_ones():

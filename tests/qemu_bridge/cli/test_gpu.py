@@ -129,11 +129,16 @@ def test_a_file_is_formatted_in_place_and_checked(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     odd = HOST.replace("    GPU_PARAM x float[]", "  GPU_PARAM   x   float[]  # what is doubled").replace("->", "→")
     (folder / "odd.gpk").write_text(odd)
+    (folder / "odd.gpk").chmod(0o640)
     assert main(["gpu", "format", "--check", "odd.gpk"]) == 1 and (folder / "odd.gpk").read_text() == odd
     assert main(["gpu", "format", "odd.gpk"]) == 0
+    assert (folder / "odd.gpk").stat().st_mode & 0o777 == 0o640
     text = (folder / "odd.gpk").read_text()
     assert "    GPU_PARAM x float[]" in text and "# what is doubled" in text and "→" not in text
     assert main(["gpu", "format", "--check", "odd.gpk"]) == 0
+    latin = b"# Gr\xfc\xdfe\n" + text.encode()
+    (folder / "odd.gpk").write_bytes(latin)
+    assert main(["gpu", "format", "odd.gpk"]) == 2 and (folder / "odd.gpk").read_bytes() == latin
     (folder / "odd.gpk").write_text("GPU_KERNEL k\n  LOD x -> y\n")
     capsys.readouterr()
     assert main(["gpu", "format", "odd.gpk"]) == 2 and "odd.gpk:" in capsys.readouterr().err

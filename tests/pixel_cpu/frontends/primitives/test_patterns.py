@@ -121,3 +121,21 @@ def test_reductions_have_the_memory_that_there_is():
     code = "\n".join(f"BLOCK_REDUCE ADD {kind}(1) -> v{kind}" for kind in ("f64", "i64", "u64", "int", "float"))
     with pytest.raises(SourceError, match="bytes of shared memory and reductions; there are 32768"):
         compile_source(thread_code(code, "GPU_SHARED own int[1024]"))
+
+
+@pytest.mark.parametrize("declared", ["GPU_SHARED", "GPU_PRIVATE"])
+def test_a_reduction_leaves_arrays_of_any_name_alone(declared):
+    text = f"""
+GPU_KERNEL k
+    GPU_PARAM y float[]
+    {declared} reduce_f32 float[1024]
+    GPU_THREAD_CODE:
+        THREAD_ID -> i
+        STORE 1000.0 -> reduce_f32[i]
+        BLOCK_REDUCE ADD 1.0 -> s
+        STORE reduce_f32[i] + s -> y[i]
+GPU_END
+"""
+    y = np.zeros(32, np.float32)
+    run(text, 32, y=y)
+    assert (y == 1032).all()

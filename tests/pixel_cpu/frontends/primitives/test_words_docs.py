@@ -81,3 +81,10 @@ def test_every_word_and_function_is_in_the_syntax():
 
 def test_the_page_names_every_record_of_the_host():
     assert all(name in PAGE for name in ("HostAlloc", "HostCopy", "HostFree", "HostLaunch", "HostSync"))
+
+
+def test_the_python_of_the_page_runs():
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(block, "docs/primitives.md", "exec"), names)
+    assert (names["y"] == 2 * names["x"] + 1).all()
