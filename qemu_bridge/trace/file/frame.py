@@ -88,7 +88,10 @@ class Accesses:
     """Loads and stores of one vCPU in one frame, in order; arrays of the same length."""
 
     blocks: U64
-    """Of the block that made it: its number among all blocks of this vCPU."""
+    """Of the block that made it: its number among all blocks of this vCPU.
+
+    A window may begin inside a block, which is then not recorded: its accesses count as those of the next one.
+    """
     instructions: U16
     """Which instruction of that block."""
     addresses: U64

@@ -113,6 +113,8 @@ def _draw_guide(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> No
     def to_screen(point: tuple[float, float]) -> imgui.ImVec2:
         return imgui.ImVec2(x + radius * point[0], y - radius * point[1])
 
+    half, top, foot = GUIDE_LINES / 2 * line, y - radius - 1.2 * line, y + radius + (1.0 + len(words)) * line
+    pen.add_rect_filled(imgui.ImVec2(x - half + 4, top), imgui.ImVec2(x + half - 4, foot), packed(HALO, 0.6), 4)
     for one, other in guide.edges:
         pen.add_line(to_screen(one), to_screen(other), packed(QUIET, 0.5), 1.0)
     for one, other in itertools.pairwise(guide.path):
