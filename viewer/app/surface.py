@@ -17,26 +17,16 @@ def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
     """(canvas, event loop) of a glfw window; `GraphicsError` where there is no display."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise GraphicsError("there is no display for a window; use glassbox snap to write a picture instead")
-    is_wayland_only = sys.platform.startswith("linux") and not os.environ.get("DISPLAY")
-    if is_wayland_only:
-        # The package of glfw holds two libraries, and takes that for X11 unless the session says what it is.
-        os.environ.setdefault("PYGLFW_LIBRARY_VARIANT", "wayland")
-    try:
-        # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
-        import glfw
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", glfw.GLFWError)
-            is_up = glfw.init()
-    except ImportError:
-        is_up = False
-    if not is_up and is_wayland_only:
+    reason = _start_glfw()
+    if reason and sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
         raise GraphicsError(
-            f"no window can be opened on the Wayland display {os.environ['WAYLAND_DISPLAY']}; start Xwayland and set DISPLAY, "
-            "or use glassbox snap to write a picture instead"
+            f"no window can be opened on the Wayland display {os.environ['WAYLAND_DISPLAY']} ({reason}); start Xwayland and set "
+            "DISPLAY, or use glassbox snap to write a picture instead"
         )
-    if not is_up:
-        raise GraphicsError("the display does not answer; check DISPLAY, or use glassbox snap to write a picture")
+    if reason:
+        raise GraphicsError(
+            f"the display does not answer ({reason}); check DISPLAY, or use glassbox snap to write a picture"
+        )
     from .clipboard import survive_x_errors
     from .glfw_canvas import GlfwCanvas
     from .loop import EventLoop
@@ -45,6 +35,21 @@ def open_canvas(title: str, size: tuple[int, int]) -> tuple[Any, Any]:
     loop = EventLoop()
     GlfwCanvas.select_loop(loop)
     return GlfwCanvas(size=size, title=title, update_mode="ondemand", max_fps=60), loop
+
+
+def _start_glfw() -> str:
+    """Why glfw does not start; empty where it does."""
+    try:
+        # By name: rendercanvas.auto picks a terminal backend where SSH variables are set.
+        import glfw
+    except ImportError as error:
+        return str(error)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", glfw.GLFWError)
+        if glfw.init():
+            return ""
+        _, reason = glfw.get_error()
+    return reason.decode(errors="replace") if reason else "glfw does not start"
 
 
 class Surface:
