@@ -50,6 +50,14 @@ class Schedule:
         """Draw what changed; on any thread."""
         self.call_soon(self.show_changes)
 
+    def show_answer(self) -> None:
+        """Draw what a panel asked for, and twice more: ImGui fits a table to its cells a frame later; on any thread."""
+        self.call_soon(self._show_answer)
+
+    def _show_answer(self) -> None:
+        if not self.is_closed:
+            self.request()
+
     def request(self) -> None:
         """Draw soon, and twice more: ImGui shows the effect of an event a frame later."""
         self.ui_frames = UI_FRAMES

@@ -89,7 +89,7 @@ class Session:
         state.highlight, state.hover = None, None
         state.pin = state.pin if state.pin is not None and state.pin < len(state.source.ram.view) else None
         state.watcher = MemoryWatcher(state.source, self._schedule.wake)
-        state.queries = Queries(state.source.connect, self._schedule.wake)
+        state.queries = Queries(state.source.connect, self._schedule.show_answer)
         state.watcher.start()
         state.queries.start()
 

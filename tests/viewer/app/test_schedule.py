@@ -44,6 +44,23 @@ def test_frames_are_put_off_once_and_events_are_not(canvas):
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
+def test_an_answer_is_drawn_until_its_table_fits(canvas):
+    async def run():
+        schedule = Schedule(canvas, asyncio.get_running_loop())
+        schedule.ui_frames = 0
+        schedule.draw_later(60.0)
+        await asyncio.to_thread(schedule.show_answer)
+        while not canvas.asked:
+            await asyncio.sleep(0.005)
+        assert schedule.ui_frames == UI_FRAMES
+        canvas.is_closed = True
+        await asyncio.to_thread(schedule.show_answer)
+        await asyncio.sleep(0)
+        assert canvas.asked == 1
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
 def test_each_of_many_events_wants_a_frame_of_its_own(canvas):
     schedule = Schedule(canvas, None)
     for _ in range(5):
