@@ -1,21 +1,4 @@
-"""The text form of the IR: `write` prints a module, `read` parses it back.
-
-::
-
-    kernel saxpy(%a: f32) group 32 {
-      buffer @x: f32 read
-      buffer @y: f32
-      %0 = global_id : u32
-      %1 = load @x %0 trap : f32
-      %2 = mul %a, %1 : f32
-      %3 = load @y %0 trap : f32
-      %4 = add %2, %3 : f32
-      store @y %0, %4 trap
-      return
-    }
-
-An operation is ``results = name fields operands : result types regions !line``. ``;`` begins a comment.
-"""
+"""A text as a module."""
 
 from __future__ import annotations
 
@@ -23,137 +6,15 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..errors import SourceError
-from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value
-from .operations import OPERATIONS
-from .types import FLOATS, Type
-
-MAX_DEPTH = 200
-"""Regions inside each other; deeper programs are refused."""
-
-NAMES = {
-    "value": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
-    "memory": re.compile(r"[A-Za-z0-9_.$]+"),
-    "label": re.compile(r"[A-Za-z0-9_.]+"),
-    "unit": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
-}
-"""What the text form can name: a kernel's parameter, memory, a label, a kernel or function."""
-HAS_LABEL = ("block", "loop", "break", "continue")
-HAS_TEXT = ("trap", "print", "host_call")
-_HAS_BOUNDS = tuple(name for name, row in OPERATIONS.items() if row.effect == "memory")
-_HAS_MEMORY = ("call", *(name for name, row in OPERATIONS.items() if "@memory" in row.signature))
-
-
-# Writing
-
-
-def write(module: Module) -> str:
-    """The module as text, which `read` parses back to the same program."""
-    parts = [_write_function(function) for function in module.functions.values()]
-    parts += [_write_kernel(kernel) for kernel in module.kernels.values()]
-    return "\n".join(parts)
-
-
-def literal_text(literal: int | float | bool, kind: Type) -> str:
-    """A literal with every bit: ``7``, ``true``, ``0x1.8p+1``, ``nan:7fc00000``."""
-    if kind is Type.BOOL:
-        return "true" if literal else "false"
-    if kind.is_integer:
-        return str(int(literal))
-    if math.isnan(literal):
-        packed = struct.pack("<f" if kind is Type.F32 else "<d", literal)
-        return f"nan:{int.from_bytes(packed, 'little'):x}"
-    return float(literal).hex() if math.isfinite(literal) else ("inf" if literal > 0 else "-inf")
-
-
-class _Names:
-    """Text names of values: their own where that is free, else numbers."""
-
-    def __init__(self) -> None:
-        self._names: dict[Value, str] = {}
-        self._taken: set[str] = set()
-
-    def __call__(self, value: Value) -> str:
-        if value not in self._names:
-            stem = value.name if NAMES["value"].fullmatch(value.name) else ""
-            number = len(self._names)
-            name = stem or str(number)
-            while name in self._taken:
-                name = f"{stem}.{number}" if stem else str(number)
-                number += 1
-            self._taken.add(name)
-            self._names[value] = name
-        return f"%{self._names[value]}"
-
-
-def _parameters(values: Iterable[Value], names: _Names) -> str:
-    return ", ".join(f"{names(value)}: {value.type.value}" for value in values)
-
-
-def _types(kinds: Iterable[Type]) -> str:
-    return ", ".join(kind.value for kind in kinds)
-
-
-def _write_function(function: Function) -> str:
-    names = _Names()
-    head = f"function {function.name}({_parameters(function.parameters, names)})"
-    head += f" -> {_types(function.results)}" if function.results else ""
-    lines = [f"{head} {{", *map(_write_memory, function.memories), *_write_region(function.body, names, 1), "}"]
-    return "\n".join(lines) + "\n"
-
-
-def _write_kernel(kernel: Kernel) -> str:
-    names = _Names()
-    head = f"kernel {kernel.name}({_parameters(kernel.parameters, names)}) group {kernel.group} {{"
-    lines = [head, *map(_write_memory, kernel.memories), *_write_region(kernel.body, names, 1), "}"]
-    return "\n".join(lines) + "\n"
-
-
-def _write_memory(memory: Memory) -> str:
-    size = "" if memory.length is None else f"[{memory.length}]"
-    return f"  {memory.space.value} @{memory.name}: {memory.element.value}{size}{'' if memory.is_writable else ' read'}"
-
-
-def _write_region(region: Region, names: _Names, depth: int) -> Iterator[str]:
-    for op in region.operations:
-        yield from _write_op(op, names, depth)
-
-
-def _write_op(op: Op, names: _Names, depth: int) -> Iterator[str]:
-    indent = "  " * depth
-    line = indent + (", ".join(map(names, op.results)) + " = " if op.results else "") + op.name
-    if op.literal is not None:
-        line += " " + literal_text(op.literal, op.result.type)
-    line += f" @{op.memory.name}" if op.memory else ""
-    line += f" ^{op.label}" if op.label else ""
-    line += f" @{op.text}" if op.name == "call" else f" {json.dumps(op.text)}" if op.name in HAS_TEXT else ""
-    if op.name == "loop":
-        pairs = zip(op.regions[0].parameters, op.operands, strict=True)
-        line += " (" + ", ".join(f"{names(own)}: {own.type.value} = {names(start)}" for own, start in pairs) + ")"
-    elif op.operands:
-        line += " " + ", ".join(map(names, op.operands))
-    line += f" {op.bounds.value}" if op.name in _HAS_BOUNDS else ""
-    line += f" fuel {op.fuel}" if op.name == "continue" and op.fuel != 1 else ""
-    line += f" : {_types(value.type for value in op.results)}" if op.results else ""
-    end = f" !{op.line}" if op.line else ""
-    if not op.regions:
-        yield line + end
-        return
-    for place, region in enumerate(op.regions):
-        if op.name == "switch":
-            word = f"case {op.cases[place]} " if place < len(op.cases) else "default "
-        else:
-            word = "else " if place else ""
-        opening = f"{line}{end} {word}{{" if place == 0 else f"{indent}}} {word}{{"
-        yield opening
-        yield from _write_region(region, names, depth + 1)
-    yield f"{indent}}}"
-
-
-# Reading
+from ...errors import SourceError
+from ..model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value
+from ..operations import OPERATIONS
+from ..types import FLOATS, Type
+from .grammar import HAS_BOUNDS, HAS_LABEL, HAS_MEMORY, HAS_TEXT, MAX_DEPTH
+from .writer import types_text
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|;[^\n]*)
@@ -240,7 +101,7 @@ class _Reader:
             return Type(word)
         except ValueError:
             self.place -= 1
-            raise self.error(f"{word!r} is no type; types are {_types(Type)}") from None
+            raise self.error(f"{word!r} is no type; types are {types_text(Type)}") from None
 
     def integer(self) -> int:
         text = self.take("number")
@@ -362,7 +223,7 @@ class _Reader:
         if name == "const":
             number = self.accept("number") or self.accept("name", "inf")
             truth = self.accept("name", "true") or self.accept("name", "false")
-        if name in _HAS_MEMORY and (memory := self.accept("memory")):
+        if name in HAS_MEMORY and (memory := self.accept("memory")):
             if name == "call":
                 op.text = memory[1:]
             elif memory[1:] in memories:
@@ -385,7 +246,7 @@ class _Reader:
             if not self.accept("sign", ","):
                 break
         op.operands = tuple(operands)
-        if name in _HAS_BOUNDS:
+        if name in HAS_BOUNDS:
             word = self.take("name")
             if word not in [bounds.value for bounds in Bounds]:
                 self.place -= 1
@@ -447,7 +308,7 @@ class _Reader:
                     pass
         elif number and kind.is_integer and re.fullmatch(r"-?\d{1,20}", number):
             return int(number)
-        raise self.error(f"const: {number or truth or 'nothing'} is no literal of {_types(kinds) or 'no type'}", at)
+        raise self.error(f"const: {number or truth or 'nothing'} is no literal of {types_text(kinds) or 'no type'}", at)
 
     def regions(self, op: Op, parameters: tuple[Value, ...], scope: _Scope, memories: dict[str, Memory]) -> None:
         found: list[Region] = []
