@@ -14,7 +14,8 @@ from ...ir.model import Bounds, Kernel, Memory, Module
 from ...ir.types import Type
 from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
 from .device import Device, DeviceBuffer
-from .shader import PARAMETERS, Shader, Site, write_shader
+from .shader import PARAMETERS, Shader, write_shader
+from .writer import Site
 
 MAX_GROUPS = 65_535
 """Groups of a dispatch in one dimension: WebGPU's limit."""
