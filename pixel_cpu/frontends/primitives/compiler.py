@@ -12,8 +12,9 @@ from ...ir.uniformity import Uniformity
 from ...ir.verifier import MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES, verify
 from . import tree
 from .lexer import Source, Token
-from .lower import Unit, lower_function, lower_kernel, statements_inside, written
+from .lower import Unit, lower_function, lower_kernel
 from .parser import MAX_ERRORS, Parser
+from .scan import called, written
 from .words import near
 
 
@@ -108,7 +109,7 @@ class _Compiler:
     def _check_calls(self, file: tree.File) -> None:
         """Functions do not call themselves."""
         sources = {function.at.text: function for function in file.functions}
-        graph = {name: _called(function) & set(sources) for name, function in sources.items()}
+        graph = {name: called(function.body) & set(sources) for name, function in sources.items()}
         try:
             graphlib.TopologicalSorter(graph).prepare()
         except graphlib.CycleError as error:
@@ -230,17 +231,3 @@ def _info(kernel: tree.KernelSource) -> KernelInfo:
         for each in kernel.parameters
     )
     return KernelInfo(kernel.at.text, kernel.is_latency_critical, parameters, kernel.at.line)
-
-
-def _called(function: tree.FunctionSource) -> set[str]:
-    found: set[str] = set()
-    todo: list[object] = list(statements_inside(function.body))
-    while todo:
-        node = todo.pop()
-        if isinstance(node, tree.Call):
-            found.add(node.name)
-        if isinstance(node, tuple):
-            todo.extend(node)
-        elif type(node).__module__ == tree.__name__:
-            todo.extend(getattr(node, name) for name in node.__slots__)  # type: ignore[attr-defined]
-    return found

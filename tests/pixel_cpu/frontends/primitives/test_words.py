@@ -1,12 +1,6 @@
-from pixel_cpu.frontends.primitives.parser import Parser
 from pixel_cpu.frontends.primitives.words import FUNCTIONS, MINOR_WORDS, STATEMENTS, TYPES, is_reserved, near
 from pixel_cpu.ir.operations import OPERATIONS
 from pixel_cpu.ir.types import Type
-
-
-def test_every_word_has_a_reader():
-    for word in STATEMENTS.values():
-        assert word.reader == "member" or hasattr(Parser, f"_read_{word.reader}"), word
 
 
 def test_a_form_begins_with_its_word():
