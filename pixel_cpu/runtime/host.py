@@ -12,6 +12,7 @@ import numpy as np
 from ..backends.launch import Outcome
 from ..errors import LaunchError
 from ..frontends.primitives.tree import HostAlloc, HostCopy, HostFree, HostLaunch, HostStatement, HostSync
+from ..frontends.primitives.words import near
 from .device import Device
 
 Launch = Callable[..., Outcome]
@@ -33,9 +34,35 @@ def run_host(
     """Run the statements one after another; `seconds` limits each launch.
 
     `given` has the numbers and arrays that the text names and does not make. Raises `LaunchError` with the line for what is missing
-    or does not fit, and what a launch raises.
+    or does not fit, and for what the text does not name; and what a launch raises.
     """
+    wanted = wanted_names(statements)
+    for name in given:
+        if name not in wanted:
+            known = ", ".join(sorted(wanted)) or "nothing"
+            raise LaunchError(f"the text names no {name} that a run gives, but {known}{near(name, wanted)}")
     return _Host(launch, device, given, seconds).run(statements)
+
+
+def wanted_names(statements: Sequence[HostStatement]) -> set[str]:
+    """The numbers and arrays that statements name and do not make."""
+    held, wanted = set[str](), set[str]()
+    for statement in statements:
+        match statement:
+            case HostAlloc(name=name, length=length):
+                wanted |= _names(length)
+                held.add(name)
+            case HostFree(name=name):
+                held.discard(name)
+            case HostCopy(source=source, direction="to_device"):
+                wanted.add(source)
+            case HostLaunch(blocks=blocks, threads=threads, arguments=arguments):
+                wanted |= _names(blocks, threads) | (_names(*arguments.values()) - held)
+    return wanted
+
+
+def _names(*values: int | float | bool | str) -> set[str]:
+    return {value for value in values if isinstance(value, str)}
 
 
 class _Host:

@@ -98,8 +98,8 @@ class Program:
     def run(self, device: str | Device = "cpu", seconds: float = DEFAULT_SECONDS, **given: Any) -> HostResult:  # noqa: ANN401  # by the text's own names
         """Run the host's program; `given` are the numbers and arrays that it names and does not make.
 
-        Gives what it copies back. Raises `UsageError` where the text has no such program, `LaunchError` for what is not given or does
-        not fit, and what `Kernel.launch` raises.
+        Gives what it copies back. Raises `UsageError` where the text has no such program, `LaunchError` for what is not given, does
+        not fit or is not named by the text, and what `Kernel.launch` raises.
         """
         from .host import run_host  # the language's records, which a launch of an IR text does not need
 

@@ -48,6 +48,9 @@ def test_a_program_runs_on_a_device_and_gives_what_it_copies_back(device):
         ({"n": 1.5}, LaunchError, "n is 1.5"),
         ({"n": 1 << 60}, LimitError, "do not fit"),
         ({"n": 4, "start": np.zeros(4, "f4"), "blocks": "many", "factor": 1.0}, LaunchError, "blocks is 'many'"),
+        ({"n": 4, "factr": 1.0}, LaunchError, "no factr .*blocks, factor, n, start; did you mean factor"),
+        ({"n": 4, "second": np.zeros(4, "f4")}, LaunchError, "no second that a run gives"),
+        ({"n": 4, "data": np.zeros(4, "f4")}, LaunchError, "no data that a run gives"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_line(given, error, words):
