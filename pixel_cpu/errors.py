@@ -65,7 +65,15 @@ def _printable(text: str) -> str:
 
 
 class IrError(UsageError):
-    """A program that breaks a rule of the IR."""
+    """A program that breaks a rule of the IR: `text` says how, `rule` names the rule of the verifier.
+
+    `unit` is the ``kernel k`` or ``function f`` it is in, `op` the operation and `line` its line of the source, where they are known.
+    """
+
+    def __init__(self, text: str, *, unit: str = "", op: str = "", line: int | None = None, rule: str = "") -> None:
+        self.text, self.unit, self.op, self.line, self.rule = text, unit, op, line, rule
+        place = f"{op}{f' (line {line})' if line else ''}" if op else ""
+        super().__init__(": ".join(filter(None, (unit, place, rule, text))))
 
 
 class LaunchError(UsageError):

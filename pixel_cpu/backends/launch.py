@@ -10,25 +10,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import LaunchError, TrapError
+from ..ir.limits import MAX_GROUP, MAX_LANES
 from ..ir.model import Kernel
 from ..ir.types import Type
-from ..ir.verifier import MAX_GROUP
 
 DEFAULT_FUEL = 1 << 30
 """Ways round loops that a lane may go, unless the launch states another number."""
 PRINTED_LINES = 10_000
 """Lines that a launch prints, at most; the rest is counted."""
-MAX_LANES = 1 << 31
-"""Lanes of a launch, at most."""
-
-
-class Resident(Protocol):
-    """A buffer that stays on a device; the back end that made it takes it in place of an array."""
-
-    dtype: np.dtype[Any]
-
-    def __len__(self) -> int: ...
-
+OUT_OF_FUEL = "out of fuel"
+"""Why a lane ends that has no fuel for one more round of a loop."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HostFunction = Callable[..., Sequence[Any]]
@@ -121,6 +112,11 @@ class Outcome:
         """Raise `TrapError` where a lane ended by a trap."""
         if self.trap:
             raise TrapError(kernel, self.trap.lane, self.trap.reason, self.trap.line)
+
+
+def outside(index: int, name: str, length: int) -> str:
+    """Why a lane ends whose access lies outside of a memory with that many elements."""
+    return f"index {index} outside {name}[{length}]"
 
 
 def check(kernel: Kernel, launch: Launch) -> Launch:

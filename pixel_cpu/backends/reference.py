@@ -19,7 +19,8 @@ from ..ir import numerics
 from ..ir.model import Bounds, Kernel, Memory, Module, Op, Region, Space, Value
 from ..ir.operations import OPERATIONS
 from ..ir.types import Type
-from .launch import Counters, Launch, Outcome, PrintedLine, Trap
+from .launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap
+from .launch import outside as outside_of
 
 Lanes = np.ndarray[Any, np.dtype[Any]]
 
@@ -181,7 +182,7 @@ class _Run:
             self.fuel[mask] -= op.fuel
             spent = mask & (self.fuel < 0)
             if spent.any():
-                self.end(spent, lambda _: "out of fuel", op)
+                self.end(spent, lambda _: OUT_OF_FUEL, op)
             label = frame.labels[op.label]
             label.again |= mask & ~spent
             label.parameters = [np.where(mask, new, old) for new, old in zip(operands, label.parameters, strict=True)]
@@ -306,7 +307,7 @@ class _Run:
             else _outside(index, size - width)
         )
         if op.bounds is not Bounds.CLAMP and (outside & mask).any():
-            self.end(outside & mask, lambda lane: f"index {index[lane]} outside {memory.name}[{size}]", op)
+            self.end(outside & mask, lambda lane: outside_of(index[lane], memory.name, size), op)
             mask = mask & ~outside
         last = max(size - width, 0)
         place = np.where(index < 0, 0, np.where(outside, last, index)).astype(np.int64)

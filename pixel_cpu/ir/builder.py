@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-
+from .bits import from_bits, rounded
 from .model import Bounds, Memory, Op, Region, Value
 from .operations import TERMINATORS
 from .signatures import result_type
@@ -52,11 +51,9 @@ class Builder:
     def const(self, type: Type, literal: int | float | bool) -> Value:
         """Append a literal; integers are taken modulo the width of their type, floats are rounded to it."""
         if type.is_integer:
-            literal = int(literal) & ((1 << type.bits) - 1)
-            literal -= (1 << type.bits) if literal > type.greatest else 0
+            literal = from_bits(int(literal), type)
         elif type.is_float:
-            with np.errstate(over="ignore"):
-                literal = float(type.dtype.type(literal))
+            literal = rounded(literal, type)
         return self.append(Op("const", (), (Value(type),), literal=literal)).result
 
     def length(self, memory: Memory) -> Value:
@@ -105,6 +102,53 @@ class Builder:
         results = tuple(Value(kind) for kind in types)
         op = Op(name, tuple(operands), results, tuple(regions), label=label, cases=tuple(cases))
         return self.append(op).results
+
+    def if_(
+        self,
+        condition: Value,
+        then: Callable[[], Iterable[Value]] = tuple,
+        otherwise: Callable[[], Iterable[Value]] = tuple,
+    ) -> tuple[Value, ...]:
+        """Append an ``if``. A side builds its operations and gives what it yields, unless it ended by itself; gives the results."""
+        regions, kinds = [], list[Type]()
+        for side in (then, otherwise):
+            region = Region()
+            with self.inside(region):
+                values = tuple(side())
+                if not self.is_ended:
+                    self.end("yield", *values)
+                    kinds = [value.type for value in values]
+            regions.append(region)
+        return self.branch("if", [condition], regions, kinds)
+
+    def while_(
+        self,
+        starts: Sequence[Value],
+        condition: Callable[[tuple[Value, ...]], Value],
+        body: Callable[[tuple[Value, ...]], Iterable[Value]],
+        *,
+        local: int = 0,
+        label: str = "",
+    ) -> tuple[Value, ...]:
+        """Append a loop over values of its own, which begin as `starts`; gives them as they are when `condition` is false.
+
+        Both get the values of a round; `body` gives those of the next, unless it ended by itself. The first `local` of them are not
+        among the results. `label` is that of jumps in the body.
+        """
+        label = label or self.new_label()
+        own = tuple(Value(start.type) for start in starts)
+        region = Region(parameters=own)
+
+        def leave() -> tuple[Value, ...]:
+            self.end("break", *own[local:], label=label)
+            return ()
+
+        with self.inside(region):
+            self.if_(condition(own), otherwise=leave)
+            following = tuple(body(own))
+            if not self.is_ended:
+                self.end("continue", *following, label=label)
+        return self.branch("loop", starts, [region], [value.type for value in own[local:]], label=label)
 
     def call(self, function: str, operands: Sequence[Value], types: Sequence[Type]) -> tuple[Value, ...]:
         """Append a call of a function of the module."""

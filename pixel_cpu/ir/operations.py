@@ -10,7 +10,7 @@ form         language and names
 ``numpy``    Python; ``a b c`` arrays, ``t`` type of the first operand, ``r`` of the result, `numerics`
 ``c``        C11 with -fwrapv, on scalars; ``{a} {b} {c}`` operands, ``{T}`` type of the first operand,
              ``{U}`` its unsigned twin, ``{R}`` result, ``{t} {r}`` their names here, ``{bits}`` width,
-             ``{least} {greatest}`` limits
+             ``{least} {greatest}`` limits; of an atomic what the element ``{a}`` becomes
 ``vector``   GCC vector extensions, on vectors of ``{a} {b} {c}``; the same names; 8- and 16-bit integers lie in
              32-bit lanes and are wrapped by the back end; without one a loop over the C form
 ``wgsl``     WGSL; the same names; 8- and 16-bit integers are held in 32 bits and wrapped by the back end;
@@ -38,7 +38,8 @@ class Operation:
     `signature` names operand and result types: ``T`` is one type of `over`, the same wherever it stands; ``U`` any other type.
     `effect` says what a back end may assume: a ``value`` depends on its operands alone, an ``id`` on the lane, ``memory`` reads or
     writes, ``control`` decides which lanes go on. `c_ulp` and `wgsl_ulp` bound the error of float results against the NumPy form,
-    in units in the last place; `wgsl_absolute` is WGSL's bound where that is absolute.
+    in units in the last place; `wgsl_absolute` is WGSL's bound where that is absolute. One that `is_costly` takes as long as many
+    others: it is not computed where its result may not be needed.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Operation:
     c_ulp: float = field(default=0, kw_only=True)
     wgsl_ulp: float = field(default=0, kw_only=True)
     wgsl_absolute: float = field(default=0, kw_only=True)
+    is_costly: bool = field(default=False, kw_only=True)
 
     def form(self, language: str, kind: Type) -> str | None:
         """How `language` (``numpy``, ``c``, ``vector``, ``wgsl``, ``pair``, ``z3``) spells it for operands of type `kind`; None: not at all."""
@@ -83,6 +85,7 @@ def _math(name: str, meaning: str, *, c_ulp: float = 1, wgsl_ulp: float = 0, wgs
         c_ulp=c_ulp,
         wgsl_ulp=wgsl_ulp,
         wgsl_absolute=wgsl_absolute,
+        is_costly=True,
     )
 
 
@@ -160,6 +163,7 @@ _VALUES = (
         wgsl={"i": "gb_div_{t}({a}, {b})", "u": "gb_div_{t}({a}, {b})"} | _rounded("{a} / {b}"),
         z3={"i": "z3.If(b == 0, a, a / b)", "u": "z3.If(b == 0, a, z3.UDiv(a, b))", "f": "a / b"},
         wgsl_ulp=2.5,
+        is_costly=True,
     ),
     Operation(
         "rem",
@@ -177,6 +181,7 @@ _VALUES = (
             "i": "z3.If(b == 0, z3.BitVecVal(0, t.bits), z3.SRem(a, b))",
             "u": "z3.If(b == 0, z3.BitVecVal(0, t.bits), z3.URem(a, b))",
         },
+        is_costly=True,
     ),
     Operation(
         "mulhi",
@@ -473,6 +478,7 @@ _VALUES = (
         wgsl={"f32": "gb_pow_f32({a}, {b})"},
         c_ulp=1,
         wgsl_ulp=float("inf"),
+        is_costly=True,
     ),
 )
 
@@ -521,15 +527,16 @@ _MEMORY = (
             "nothing is written and the old value is 0.",
             INDEXES,
             effect="memory",
+            c=becomes,
         )
-        for name, meaning in (
-            ("add", "Add to an element, as `add`"),
-            ("min", "Lower an element to a value, as `min`"),
-            ("max", "Raise an element to a value, as `max`"),
-            ("and", "Clear bits of an element, as `and`"),
-            ("or", "Set bits of an element, as `or`"),
-            ("xor", "Invert bits of an element, as `xor`"),
-            ("exchange", "Replace an element"),
+        for name, meaning, becomes in (
+            ("add", "Add to an element, as `add`", "{a} + {b}"),
+            ("min", "Lower an element to a value, as `min`", "{b} < {a} ? {b} : {a}"),
+            ("max", "Raise an element to a value, as `max`", "{b} > {a} ? {b} : {a}"),
+            ("and", "Clear bits of an element, as `and`", "{a} & {b}"),
+            ("or", "Set bits of an element, as `or`", "{a} | {b}"),
+            ("xor", "Invert bits of an element, as `xor`", "{a} ^ {b}"),
+            ("exchange", "Replace an element", "{b}"),
         )
     ),
     Operation(
@@ -538,6 +545,7 @@ _MEMORY = (
         "Where the element equals the first value, replace it by the second; gives the old value. An index outside as for the others.",
         INDEXES,
         effect="memory",
+        c="{a} == {b} ? {c} : {a}",
     ),
 )
 

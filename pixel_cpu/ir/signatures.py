@@ -16,11 +16,6 @@ def _parse(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(word for word in operands.split() if word[0] not in '@^"'), tuple(results.split())
 
 
-def has_stated_type(name: str) -> bool:
-    """Whether the result's type is not a consequence of the operands'."""
-    return bool(set(_parse(name)[1]) & {"U", "V", "U...", "V..."}) or name == "const"
-
-
 def result_type(name: str, operands: Sequence[Type], stated: Type | None) -> Type | None:
     """Type of the result of a row that is no control flow; None for one without a result.
 
@@ -29,16 +24,16 @@ def result_type(name: str, operands: Sequence[Type], stated: Type | None) -> Typ
     row = OPERATIONS[name]
     wanted, given = _parse(name)
     if len(wanted) != len(operands):
-        raise IrError(f"{name}: takes {len(wanted)} operands, not {len(operands)}")
+        raise IrError(f"takes {len(wanted)} operands, not {len(operands)}", op=name)
     found: dict[str, Type] = {}
     for place, (word, kind) in enumerate(zip(wanted, operands, strict=True), 1):
         if word in ("T", "U"):
             if found.setdefault(word, kind) is not kind:
-                raise IrError(f"{name}: operand {place} is {kind!r} where {found[word]!r} stands before it")
+                raise IrError(f"operand {place} is {kind!r} where {found[word]!r} stands before it", op=name)
         elif word != kind.value:
-            raise IrError(f"{name}: operand {place} is {kind!r}, not {word}")
+            raise IrError(f"operand {place} is {kind!r}, not {word}", op=name)
     if "T" in found and found["T"] not in row.over:
-        raise IrError(f"{name}: not defined for {found['T']!r}, but for {', '.join(kind.value for kind in row.over)}")
+        raise IrError(f"not defined for {found['T']!r}, but for {', '.join(kind.value for kind in row.over)}", op=name)
     if not given:
         return None
     (word,) = given
@@ -46,10 +41,10 @@ def result_type(name: str, operands: Sequence[Type], stated: Type | None) -> Typ
         return found[word]
     if word in ("T", "U"):
         if stated is None:
-            raise IrError(f"{name}: the type of the result is missing")
+            raise IrError("the type of the result is missing", op=name)
         if name == "bitcast" and stated.bits != operands[0].bits:
-            raise IrError(f"bitcast: {operands[0]!r} and {stated!r} differ in width")
+            raise IrError(f"{operands[0]!r} and {stated!r} differ in width", op=name)
         if name in ("bitcast", "const", "convert") and stated not in row.over:
-            raise IrError(f"{name}: not defined for {stated!r}")
+            raise IrError(f"not defined for {stated!r}", op=name)
         return stated
     return Type(word)

@@ -201,8 +201,10 @@ def check_barriers(module: Module, kernel: Kernel) -> None:
     found = Uniformity(module, kernel, has_functions=False)
     for op in walk(kernel.body):
         if op.name == "barrier" and not found.is_uniform_at(op):
-            line = f" (line {op.line})" if op.line else ""
             raise IrError(
-                f"kernel {kernel.name}: barrier{line}: uniformity: lanes of one group may part before it; "
-                "move it out of branches, loops and early exits that depend on the lane"
+                "lanes of one group may part before it; move it out of branches, loops and early exits that depend on the lane",
+                unit=f"kernel {kernel.name}",
+                op=op.name,
+                line=op.line,
+                rule="uniformity",
             )

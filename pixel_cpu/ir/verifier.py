@@ -22,25 +22,23 @@ import graphlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..errors import IrError
+from .bits import rounded
+from .limits import (
+    MAX_BURNT,
+    MAX_DECLARED,
+    MAX_DEPTH,
+    MAX_GROUP,
+    MAX_OPERATIONS,
+    MAX_PRIVATE_BYTES,
+    MAX_WORKGROUP_BYTES,
+)
 from .model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value, calls, walk
 from .operations import OPERATIONS, TERMINATORS
 from .signatures import result_type
-from .text import HAS_LABEL, HAS_TEXT, MAX_DEPTH, NAMES
+from .text.grammar import HAS_LABEL, HAS_TEXT, NAMES
 from .types import INDEXES, Type
 from .uniformity import check_barriers
-
-MAX_GROUP = 1024
-"""Lanes of a group, at most."""
-MAX_WORKGROUP_BYTES = 32 << 10
-"""Workgroup memory of a kernel, at most; no GPU of the last decade has less than half of it."""
-MAX_PRIVATE_BYTES = 64 << 10
-"""Private memory of a lane, at most."""
-
-MAX_OPERATIONS = 1 << 20
-"""Operations of a kernel with its calls inlined. Calls burn no fuel, so that this bounds what a lane does between loops."""
 
 _ATOMIC_TYPES = (Type.I32, Type.U32, Type.I64, Type.U64)
 
@@ -54,7 +52,7 @@ def verify(module: Module) -> Module:
                 or not NAMES["unit"].fullmatch(name)
                 or (name in module.kernels) == (group != "kernel")
             ):
-                raise IrError(f"{group} {name!r}: name: is not an identifier of its own")
+                raise IrError("is not an identifier of its own", unit=f"{group} {name!r}", rule="name")
     sizes: dict[str, _Verifier] = {}
     for function in module.functions.values():
         sizes[function.name] = _Verifier(module, function)
@@ -63,7 +61,11 @@ def verify(module: Module) -> Module:
         for name in graphlib.TopologicalSorter({name: found.callees for name, found in sizes.items()}).static_order():
             sizes[name].inline(sizes)
     except graphlib.CycleError as error:
-        raise IrError(f"recursion: {' -> '.join(error.args[1])}; functions do not call themselves") from None
+        names = error.args[1]
+        way = " -> ".join(names[:8])
+        raise IrError(
+            f"{way}; functions do not call themselves", unit=f"function {names[0]}", rule="recursion"
+        ) from None
     for kernel in module.kernels.values():
         found = _Verifier(module, kernel)
         found.run()
@@ -84,9 +86,8 @@ def _check_callees(module: Module, kernel: Kernel, sizes: Mapping[str, _Verifier
         function = module.functions[name]
         for memory in function.memories:
             if memory not in declared:
-                raise IrError(
-                    f"kernel {kernel.name}: memory: calls {name}, which uses @{memory.name}, not declared so here"
-                )
+                text = f"calls {name}, which uses @{memory.name}, not declared so here"
+                raise IrError(text, unit=f"kernel {kernel.name}", rule="memory")
         todo.extend(sizes[name].callees)
 
 
@@ -112,8 +113,13 @@ class _Verifier:
 
     def fail(self, op: Op | None, rule: str, text: str) -> IrError:
         kind = "kernel" if isinstance(self.unit, Kernel) else "function"
-        place = f" {op.name}{f' (line {op.line})' if op.line else ''}:" if op else ""
-        return IrError(f"{kind} {self.unit.name}:{place} {rule}: {text}")
+        return IrError(
+            text,
+            unit=f"{kind} {self.unit.name}",
+            op=op.name if op else "",
+            line=op.line if op else None,
+            rule=rule,
+        )
 
     def run(self) -> None:
         self.check_declarations()
@@ -150,8 +156,8 @@ class _Verifier:
                 if memory.length is not None:
                     raise self.fail(None, "memory", f"buffer @{memory.name} has the length of what is bound")
                 continue
-            if memory.length is None or not 0 < memory.length <= 1 << 20:
-                raise self.fail(None, "memory", f"@{memory.name} needs a length of 1 to {1 << 20}")
+            if memory.length is None or not 0 < memory.length <= MAX_DECLARED:
+                raise self.fail(None, "memory", f"@{memory.name} needs a length of 1 to {MAX_DECLARED}")
             sums[memory.space] += memory.length * memory.element.bytes
         for space, most in ((Space.WORKGROUP, MAX_WORKGROUP_BYTES), (Space.PRIVATE, MAX_PRIVATE_BYTES)):
             if sums[space] > most:
@@ -177,9 +183,12 @@ class _Verifier:
             for operand in op.operands:
                 if operand not in self.visible:
                     raise self.fail(op, "dominance", f"%{operand.name or '?'} is not defined before it, or not here")
-            self.op(op, yields, depth)
+            self.op(op, yields)
             if op.regions:
                 self.nested(op, depth)
+            if op.name == "call":
+                self.call_sites[op.text] = self.call_sites.get(op.text, 0) + 1
+                self.callees[op.text] = max(self.callees.get(op.text, 0), depth)
             for value in op.results:
                 self.define(value, op, inside)
         self.visible.difference_update(inside)
@@ -191,11 +200,11 @@ class _Verifier:
         self.visible.add(value)
         inside.append(value)
 
-    def op(self, op: Op, yields: Sequence[Type] | None, depth: int) -> None:
+    def op(self, op: Op, yields: Sequence[Type] | None) -> None:
         self.check_fields(op)
         check = getattr(self, f"check_{op.name}", None)
         if check:
-            check(op, depth)
+            check(op)
         elif op.name == "yield":
             if yields is None:
                 raise self.fail(op, "terminator", "nothing here takes what it yields")
@@ -225,7 +234,7 @@ class _Verifier:
         try:
             kind = result_type(op.name, [value.type for value in op.operands], stated)
         except IrError as error:
-            raise self.fail(op, "type", str(error).partition(": ")[2]) from None
+            raise self.fail(op, "type", error.text) from None
         given = tuple(value.type for value in op.results)
         if given != ((kind,) if kind else ()):
             raise self.fail(op, "type", f"gives {kind!r}, not {given!r}")
@@ -234,8 +243,7 @@ class _Verifier:
         if tuple(value.type for value in values) != tuple(kinds):
             raise self.fail(op, "type", f"{[value.type for value in values]!r} where {list(kinds)!r} is wanted")
 
-    def check_const(self, op: Op, depth: int) -> None:
-        del depth
+    def check_const(self, op: Op) -> None:
         if len(op.results) != 1 or op.literal is None:
             raise self.fail(op, "type", "needs a literal and one result")
         kind = op.result.type
@@ -247,7 +255,9 @@ class _Verifier:
             raise self.fail(op, "type", f"{op.literal} is no {kind!r}")
         if kind is Type.BOOL and not isinstance(op.literal, bool):
             raise self.fail(op, "type", f"{op.literal} is no bool")
-        if kind.is_float and not (isinstance(op.literal, float) and _is_held(op.literal, kind)):
+        if kind.is_float and not (
+            isinstance(op.literal, float) and (op.literal != op.literal or rounded(op.literal, kind) == op.literal)
+        ):
             raise self.fail(op, "type", f"{op.literal!r} is no {kind!r}")
 
     def access(self, op: Op) -> None:
@@ -281,14 +291,12 @@ class _Verifier:
         if moved is not memory.element and not (memory.element is Type.U8 and moved is not Type.BOOL):
             raise self.fail(op, "type", f"moves {moved!r} where @{memory.name} holds {memory.element!r}")
 
-    def check_if(self, op: Op, depth: int) -> None:
-        del depth
+    def check_if(self, op: Op) -> None:
         if len(op.regions) != 2 or [value.type for value in op.operands] != [Type.BOOL]:
             raise self.fail(op, "type", "takes one bool and two regions")
         self.check_branch(op)
 
-    def check_switch(self, op: Op, depth: int) -> None:
-        del depth
+    def check_switch(self, op: Op) -> None:
         if len(op.operands) != 1 or op.operands[0].type not in OPERATIONS["switch"].over:
             raise self.fail(op, "type", "takes one i32, u32, i64 or u64")
         kind = op.operands[0].type
@@ -302,14 +310,12 @@ class _Verifier:
         if any(region.parameters for region in op.regions):
             raise self.fail(op, "type", "regions of a branch have no parameters")
 
-    def check_block(self, op: Op, depth: int) -> None:
-        del depth
+    def check_block(self, op: Op) -> None:
         if op.operands or len(op.regions) != 1 or op.regions[0].parameters:
             raise self.fail(op, "type", "takes one region and no operands")
         self.check_label(op)
 
-    def check_loop(self, op: Op, depth: int) -> None:
-        del depth
+    def check_loop(self, op: Op) -> None:
         if len(op.regions) != 1:
             raise self.fail(op, "type", "takes one region")
         kinds = tuple(value.type for value in op.regions[0].parameters)
@@ -339,58 +345,44 @@ class _Verifier:
             raise self.fail(op, "label", f"^{op.label} is around nothing here")
         return found
 
-    def check_break(self, op: Op, depth: int) -> None:
-        del depth
+    def check_break(self, op: Op) -> None:
         self.fit(op, op.operands, self.target(op).results)
 
-    def check_continue(self, op: Op, depth: int) -> None:
-        del depth
+    def check_continue(self, op: Op) -> None:
         parameters = self.target(op).parameters
         if parameters is None:
             raise self.fail(op, "label", f"^{op.label} is a block, not a loop")
         self.fit(op, op.operands, parameters)
-        if not 1 <= op.fuel < 1 << 31:
-            raise self.fail(op, "fuel", "each way round a loop burns at least 1")
+        if not 1 <= op.fuel <= MAX_BURNT:
+            raise self.fail(op, "fuel", f"each way round a loop burns 1 to {MAX_BURNT}")
 
-    def check_return(self, op: Op, depth: int) -> None:
-        del depth
+    def check_return(self, op: Op) -> None:
         self.fit(op, op.operands, self.unit.results if isinstance(self.unit, Function) else ())
 
-    def check_call(self, op: Op, depth: int) -> None:
+    def check_call(self, op: Op) -> None:
         function = self.module.functions.get(op.text)
         if not function:
             raise self.fail(op, "type", f"there is no function {op.text}")
         self.fit(op, op.operands, [value.type for value in function.parameters])
         self.fit(op, op.results, function.results)
-        self.call_sites[op.text] = self.call_sites.get(op.text, 0) + 1
-        self.callees[op.text] = max(self.callees.get(op.text, 0), depth)
 
-    def check_trap(self, op: Op, depth: int) -> None:
-        del depth
+    def check_trap(self, op: Op) -> None:
         if op.operands or op.results:
             raise self.fail(op, "type", "has neither operands nor results")
 
-    def check_barrier(self, op: Op, depth: int) -> None:
-        del depth
+    def check_barrier(self, op: Op) -> None:
         if op.operands or op.results:
             raise self.fail(op, "type", "has neither operands nor results")
         if isinstance(self.unit, Function):
             raise self.fail(op, "uniformity", "barriers stand in kernels, not in functions")
 
-    def check_print(self, op: Op, depth: int) -> None:
-        del depth
+    def check_print(self, op: Op) -> None:
         if op.results:
             raise self.fail(op, "type", "has no results")
 
-    def check_host_call(self, op: Op, depth: int) -> None:
-        del depth
+    def check_host_call(self, op: Op) -> None:
         if not op.text:
             raise self.fail(op, "type", "needs the name of the host's function")
-
-
-def _is_held(literal: float, kind: Type) -> bool:
-    with np.errstate(over="ignore"):
-        return literal != literal or float(kind.dtype.type(literal)) == literal
 
 
 def uses(module: Module, kernel: Kernel, *names: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
 from ..ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable
 from ..ir.types import Type
 
@@ -16,7 +17,6 @@ _ROUNDS = 3
 """Rounds of a loop before its parameters are widened."""
 _MOST_STEPS = 50_000
 """Operations that a walk visits before it gives up on loops: rounds of loops in loops multiply."""
-_MAX_LENGTH = (1 << 31) - 1
 _Unit = Kernel | Function
 
 
@@ -246,13 +246,13 @@ class _Walk:
             case "length":
                 assert op.memory is not None
                 size = op.memory.length if op.memory.space is not Space.BUFFER else None
-                return Range(0, _MAX_LENGTH) if size is None else Range(size, size)
+                return Range(0, MAX_LENGTH) if size is None else Range(size, size)
             case "local_id":
-                return Range(0, (self.found.group or 1024) - 1)
+                return Range(0, (self.found.group or MAX_GROUP) - 1)
             case "global_id" | "group_id" | "group_count" | "lane_count":
-                return Range(0, (1 << 31) - (op.name in ("global_id", "group_id")))
+                return Range(0, MAX_LANES - (op.name in ("global_id", "group_id")))
             case "group_size":
-                return Range(self.found.group or 1, self.found.group or 1024)
+                return Range(self.found.group or 1, self.found.group or MAX_GROUP)
             case "clz" | "ctz" | "popcount":
                 return Range(0, kind.bits)
             case "select":

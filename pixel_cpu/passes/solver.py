@@ -10,6 +10,7 @@ from typing import Any
 
 import z3
 
+from ..ir.limits import MAX_LENGTH
 from ..ir.model import Op, Space, Value
 from ..ir.operations import OPERATIONS
 from ..ir.symbolic import express
@@ -131,7 +132,7 @@ class _BitVectors(_Formulas):
         if memory.space is not Space.BUFFER:
             return z3.BitVecVal(memory.length or 0, 32)
         found = z3.BitVec(f"length {memory.name}", 32)
-        self.limits.append(z3.ULT(found, z3.BitVecVal(1 << 31, 32)))
+        self.limits.append(z3.ULE(found, z3.BitVecVal(MAX_LENGTH, 32)))
         return found
 
     def outside(self) -> Any:  # noqa: ANN401
@@ -201,7 +202,7 @@ class _Integers(_Formulas):
         if memory.space is not Space.BUFFER:
             return z3.IntVal(memory.length or 0)
         found = z3.Int(f"length {memory.name}")
-        self.limits += [found >= 0, found < 1 << 31]
+        self.limits += [found >= 0, found <= MAX_LENGTH]
         return found
 
     def outside(self) -> Any:  # noqa: ANN401

@@ -23,3 +23,13 @@ def test_a_source_error_shows_the_line_with_a_caret():
 def test_a_trap_says_which_lane_and_line():
     assert str(TrapError("k", 5, "out of fuel", 7)) == "kernel k, lane 5, line 7: out of fuel"
     assert str(TrapError("k", 5, "out of fuel", None)) == "kernel k, lane 5: out of fuel"
+
+
+def test_a_broken_rule_names_unit_operation_line_and_rule():
+    error = IrError("is not uniform", unit="kernel k", op="barrier", line=3, rule="uniformity")
+    assert str(error) == "kernel k: barrier (line 3): uniformity: is not uniform"
+    assert (error.unit, error.op, error.line, error.rule, error.text) == (
+        *("kernel k", "barrier", 3, "uniformity"),
+        "is not uniform",
+    )
+    assert str(IrError("a -> a", rule="recursion")) == "recursion: a -> a"

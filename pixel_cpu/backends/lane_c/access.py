@@ -12,10 +12,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ir.model import Bounds, Memory, Op, Space, Value
+from ...ir.operations import OPERATIONS
 from ...ir.types import Type
 from ...ir.uniformity import Shape
 from .chunk import Chunk
 from .forms import SCALAR, lanes_of
+
+_BUILT_IN = {
+    **{
+        word: f"old[lane] = __atomic_fetch_{word}(e, a[lane], __ATOMIC_RELAXED);"
+        for word in ("add", "and", "or", "xor")
+    },
+    "exchange": "old[lane] = __atomic_exchange_n(e, a[lane], __ATOMIC_RELAXED);",
+    "cas": "old[lane] = a[lane]; "
+    "__atomic_compare_exchange_n(e, &old[lane], c[lane], 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);",
+}
+"""Atomics that the compiler has itself; the others swap until nobody came between."""
 
 
 @dataclass(frozen=True)
@@ -347,27 +359,16 @@ def _atomic_function(e: Chunk, word: str, kind: Type, *, is_shared: bool) -> str
     """A function of one atomic operation; memory of a group belongs to one thread, buffers to all."""
     name = f"gb_atomic_{word}_{kind.value}_{'shared' if is_shared else 'own'}"
     t = SCALAR[kind]
-    signs = {"add": "+", "and": "&", "or": "|", "xor": "^"}
-    wanted = {"min": "a[lane] < was ? a[lane] : was", "max": "a[lane] > was ? a[lane] : was", "exchange": "a[lane]"}
-    if is_shared and word in signs:
-        body = f"old[lane] = __atomic_fetch_{word}(e, a[lane], __ATOMIC_RELAXED);"
-    elif is_shared and word == "exchange":
-        body = "old[lane] = __atomic_exchange_n(e, a[lane], __ATOMIC_RELAXED);"
-    elif is_shared:
-        new = "c[lane]" if word == "cas" else f"({wanted[word]})"
-        start = "a[lane]" if word == "cas" else "__atomic_load_n(e, __ATOMIC_RELAXED)"
-        again = "" if word == "cas" else "while (!"
-        swap = f"__atomic_compare_exchange_n(e, &was, {new}, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)"
-        body = f"{t} was = {start}; {again}{swap}{') {}' if again else ';'} old[lane] = was;"
-    else:
-        new = (
-            f"({t})(was {signs[word]} a[lane])"
-            if word in signs
-            else "was == a[lane] ? c[lane] : was"
-            if word == "cas"
-            else wanted[word]
-        )
+    becomes = OPERATIONS[f"atomic_{word}"].c
+    assert isinstance(becomes, str)
+    new = f"({t})({becomes.format(a='was', b='a[lane]', c='c[lane]')})"
+    if not is_shared:
         body = f"{t} was = *e; *e = {new}; old[lane] = was;"
+    elif word in _BUILT_IN:
+        body = _BUILT_IN[word]
+    else:
+        swap = f"__atomic_compare_exchange_n(e, &was, {new}, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)"
+        body = f"{t} was = __atomic_load_n(e, __ATOMIC_RELAXED); while (!{swap}) {{}} old[lane] = was;"
     e.forms.helpers[name] = (
         f"INLINE gb_bits {name}(gb_launch *L, char *p, int64_t n, const int64_t *x, gb_bits bits, uint32_t lane0, "
         f"uint32_t site, int bounds, const {t} *a, const {t} *c, {t} *old) {{\n"

@@ -30,7 +30,6 @@ from .forms import SCALAR, is_wide, lanes_of, literal, wrapped
 
 SELECT_COST = 12
 """Operations of both sides of a branch, at most, for both to be computed without one."""
-_COSTLY = ("div", "rem", "pow", "sin", "cos", "tan", "asin", "acos", "atan", "tanh", "exp", "exp2", "log", "log2")
 
 
 @dataclass
@@ -209,7 +208,7 @@ class Emitter(Chunk):
             and len(inside) <= SELECT_COST
             and all(
                 inner.name in ("yield", "const", "length")
-                or (OPERATIONS[inner.name].effect in ("value", "id") and inner.name not in _COSTLY)
+                or (OPERATIONS[inner.name].effect in ("value", "id") and not OPERATIONS[inner.name].is_costly)
                 for inner in inside
             )
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...ir.bits import to_bits
 from ...ir.operations import OPERATIONS
 from ...ir.types import Type
 
@@ -33,14 +34,10 @@ def is_wide(kinds: Sequence[Type]) -> bool:
 
 def literal(value: int | float | bool, kind: Type) -> str:
     """A literal of a kind; floats by their bits."""
-    import numpy as np
-
     if kind is Type.BOOL:
         return "1" if value else "0"
     if kind.is_float:
-        with np.errstate(all="ignore"):
-            bits = int(np.array(value, kind.dtype).view(kind.dtype.str.replace("f", "u")))
-        return f"gb_bits_{kind.value}({bits:#x}u{'ll' if kind is Type.F64 else ''})"
+        return f"gb_bits_{kind.value}({to_bits(value, kind):#x}u{'ll' if kind is Type.F64 else ''})"
     if kind.is_signed:
         # The least has no literal of its own in C.
         return f"({value + 1}ll - 1)" if value == kind.least and kind.bits == 64 else f"({SCALAR[kind]}){value}ll"

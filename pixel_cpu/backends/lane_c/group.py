@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ...ir.limits import MAX_GROUP
 from ...ir.model import Op, Region, Value, walk
 from ...ir.types import Type
 from ...ir.uniformity import Shape
-from ...ir.verifier import MAX_GROUP
 from .emit import Emitter
 from .forms import SCALAR, lanes_of, literal
 

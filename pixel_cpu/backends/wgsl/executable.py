@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeviceError, LaunchError
+from ...ir.bits import from_bits, to_bits
 from ...ir.model import Bounds, Kernel, Memory, Module
 from ...ir.types import Type
-from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
+from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
 from .device import Device, DeviceBuffer
 from .shader import PARAMETERS, Shader, write_shader
 from .writer import Site
@@ -271,21 +272,11 @@ class _Built:
         for name, place in self.shader.lengths.items():
             words[place] = len(bound[name])
         for name, (place, kind) in self.shader.scalars.items():
-            raw = _bits(launch.scalars[name], kind)
+            raw = to_bits(launch.scalars[name], kind, 32)
             words[place] = raw & 0xFFFFFFFF
             if kind.bits == 64:
                 words[place + 1] = raw >> 32
         return words
-
-
-def _bits(value: int | float | bool, kind: Type) -> int:
-    """A scalar's bits; integers and `bool` fill 32 at least."""
-    if kind is Type.BOOL:
-        return int(bool(value))
-    if kind.is_integer:
-        return int(value) & ((1 << max(kind.bits, 32)) - 1)
-    with np.errstate(over="ignore"):
-        return int(np.asarray(value, kind.dtype).view(kind.unsigned.dtype))
 
 
 def _reason(site: Site, words: Sequence[int], bound: dict[str, DeviceBuffer]) -> str:
@@ -296,19 +287,12 @@ def _reason(site: Site, words: Sequence[int], bound: dict[str, DeviceBuffer]) ->
     kind = site.op.operands[0].type
     index = _value(words, kind)
     size = site.memory.length if site.memory.length is not None else len(bound[site.memory.name])
-    return f"index {index} outside {site.memory.name}[{size}]"
+    return outside(int(index), site.memory.name, size)
 
 
 def _value(words: Sequence[int], kind: Type) -> int | float | bool:
     """The value of a type from its words."""
-    if kind is Type.BOOL:
-        return bool(words[0])
-    raw = np.array(words[:2], np.uint32) if kind.bits == 64 else np.array(words[:1], np.uint32)
-    if kind.is_float:
-        return float(raw.view(kind.dtype)[0])
-    if kind.bits == 64:
-        return int(raw.view(kind.dtype)[0])
-    return int(raw.view(np.int32 if kind.is_signed else np.uint32)[0])
+    return from_bits(words[0] | words[1] << 32 if kind.bits == 64 else words[0], kind)
 
 
 def _lines(sites: Sequence[Site], words: Array, most: int) -> tuple[list[PrintedLine], int]:

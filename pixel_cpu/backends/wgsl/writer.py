@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ...errors import DeviceError
+from ...ir.bits import to_bits
 from ...ir.model import Bounds, Function, Kernel, Memory, Module, Op, Value
 from ...ir.operations import OPERATIONS
 from ...ir.types import Type
+from ..launch import OUT_OF_FUEL
 from .prelude import WIDE, held, zero
 from .survey import survey
 
@@ -112,10 +111,7 @@ class Writer:
         """An expression for a literal; a variable holds its bits, as naga would fold what it sees and refuse the result."""
         if kind is Type.BOOL:
             return "true" if literal else "false"
-        if kind.is_float:
-            bits = int.from_bytes(struct.pack("<f" if kind is Type.F32 else "<d", _float(literal, kind)), "little")
-        else:
-            bits = int(literal) & ((1 << max(kind.bits, 32)) - 1)
+        bits = to_bits(literal, kind, 32)
         words = [self._bits(bits & 0xFFFFFFFF)] + ([self._bits(bits >> 32)] if kind.bits == 64 else [])
         self.held(kind)
         if len(words) == 2:
@@ -196,7 +192,7 @@ class Writer:
 
     def burn(self, op: Op) -> None:
         with self.braces(f"if gb_burn({op.fuel}u)"):
-            self.end(self.site(op, "out of fuel"))
+            self.end(self.site(op, OUT_OF_FUEL))
 
     def end(self, site: int, words: str = "vec2<u32>(0u, 0u)") -> None:
         """End the lane."""
@@ -342,9 +338,3 @@ class Writer:
                 with self.braces("if at != 0u"):
                     for place, word in enumerate(words):
                         self.unit.add(f"atomicStore(&gb_prints[at + {3 + place}u], {word});")
-
-
-def _float(literal: int | float | bool, kind: Type) -> float:
-    """The literal rounded to its type; what is too large for it is infinite."""
-    with np.errstate(over="ignore"):
-        return float(kind.dtype.type(literal))

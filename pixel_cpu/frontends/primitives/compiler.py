@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import graphlib
 from dataclasses import dataclass
 
 from ...errors import IrError, SourceError
-from ...ir.model import Kernel, Module, Space, walk
+from ...ir.limits import MAX_GROUP, MAX_LANES
+from ...ir.model import Module
 from ...ir.types import Type
-from ...ir.uniformity import Uniformity
-from ...ir.verifier import MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES, verify
+from ...ir.verifier import verify
 from . import tree
 from .lexer import Source, Token
 from .lower import Unit, lower_function, lower_kernel
 from .parser import MAX_ERRORS, Parser
-from .scan import called, written
+from .scan import written
 from .words import near
 
 
@@ -69,8 +68,6 @@ class _Compiler:
         parser = Parser(self.source)
         file = parser.run()
         self.errors += parser.errors
-        if not self.errors:
-            self._check_calls(file)
         self._stop()
         module = Module(source=self.source.text)
         functions = {function.at.text: function for function in file.functions}
@@ -79,20 +76,15 @@ class _Compiler:
             module.functions[function.at.text] = lower_function(unit, function)
         for kernel in file.kernels:
             unit = Unit(self.source, functions, self._note)
-            lowered = lower_kernel(unit, kernel)
-            self._check_memory(kernel, lowered)
-            module.kernels[kernel.at.text] = lowered
-        host = self._host(file)
-        self._stop()
-        for kernel in file.kernels:
-            self._check_barriers(module, kernel)
+            module.kernels[kernel.at.text] = lower_kernel(unit, kernel)
+        kernels = {kernel.at.text: _info(kernel) for kernel in file.kernels}
+        host = self._host(file, kernels)
         self._stop()
         try:
             verify(module)
-        except IrError as error:  # a limit of the IR that the language does not state itself
-            at = file.kernels[0].at if file.kernels else file.functions[0].at
-            raise self.source.at(at, str(error)) from None
-        return Program(module, {kernel.at.text: _info(kernel) for kernel in file.kernels}, host)
+        except IrError as error:
+            raise self._explained(error, file) from None
+        return Program(module, kernels, host)
 
     def _note(self, error: SourceError) -> None:
         self.errors.append(error)
@@ -106,51 +98,22 @@ class _Compiler:
                 first.message, line=first.line, column=first.column, text=first.text, file=first.file, others=others
             )
 
-    def _check_calls(self, file: tree.File) -> None:
-        """Functions do not call themselves."""
-        sources = {function.at.text: function for function in file.functions}
-        graph = {name: called(function.body) & set(sources) for name, function in sources.items()}
-        try:
-            graphlib.TopologicalSorter(graph).prepare()
-        except graphlib.CycleError as error:
-            names = error.args[1]
-            message = f"functions do not call themselves: {' -> '.join(names[:8])}"
-            self._note(self.source.at(sources[names[0]].at, message))
-
-    def _check_memory(self, kernel: tree.KernelSource, lowered: Kernel) -> None:
-        for space, most, what in (
-            (Space.WORKGROUP, MAX_WORKGROUP_BYTES, "shared memory and reductions"),
-            (Space.PRIVATE, MAX_PRIVATE_BYTES, "private memory"),
-        ):
-            own = [memory for memory in lowered.memories if memory.space is space]
-            total = sum((memory.length or 0) * memory.element.bytes for memory in own)
-            if total > most:
-                self._note(self.source.at(kernel.at, f"{total} bytes of {what}; there are {most}"))
-
-    def _check_barriers(self, module: Module, kernel: tree.KernelSource) -> None:
-        lowered = module.kernels[kernel.at.text]
-        barriers = [op for op in walk(lowered.body) if op.name == "barrier"]
-        if not barriers:
-            return
-        found = Uniformity(module, lowered)
-        for op in barriers:
-            if not found.is_uniform_at(op):
-                line = op.line or kernel.at.line
-                text = self.source.lines[line - 1]
-                self._note(
-                    self.source.error(
-                        "threads of one block may part before they meet here; move it out of IF, loops and RETURN that depend on "
-                        "the thread",
-                        line,
-                        len(text) - len(text.lstrip()) + 1,
-                    )
-                )
-                return
+    def _explained(self, error: IrError, file: tree.File) -> SourceError:
+        """What the verifier says, in words of the language, at the line or the kernel or function that it is about."""
+        if error.rule == "uniformity":
+            message = "threads of one block may part before they meet here; move it out of IF, loops and RETURN that depend on the thread"
+        else:
+            message = error.text.replace("workgroup memory", "shared memory, that of reductions included")
+        if error.line:
+            text = self.source.lines[error.line - 1]
+            return self.source.error(message, error.line, len(text) - len(text.lstrip()) + 1)
+        units = {f"function {each.at.text}": each.at for each in file.functions}
+        units |= {f"kernel {each.at.text}": each.at for each in file.kernels}
+        return self.source.at(units[error.unit], message)
 
     # The host's statements
 
-    def _host(self, file: tree.File) -> tuple[tree.HostStatement, ...]:
-        kernels = {kernel.at.text: _info(kernel) for kernel in file.kernels}
+    def _host(self, file: tree.File, kernels: dict[str, KernelInfo]) -> tuple[tree.HostStatement, ...]:
         held: dict[str, Type] = {}
         found: list[tree.HostStatement] = []
         for at, statement in file.host:
@@ -188,14 +151,14 @@ class _Compiler:
         info = kernels.get(launch.kernel)
         if not info:
             raise self.source.at(at, f"there is no kernel {launch.kernel}{near(launch.kernel, kernels)}")
-        if isinstance(launch.threads, int) and not 1 <= launch.threads <= 1024:
-            raise self.source.at(at, f"a block has 1 to 1024 threads, not {launch.threads}")
+        if isinstance(launch.threads, int) and not 1 <= launch.threads <= MAX_GROUP:
+            raise self.source.at(at, f"a block has 1 to {MAX_GROUP} threads, not {launch.threads}")
         if (
             isinstance(launch.blocks, int)
             and isinstance(launch.threads, int)
-            and launch.blocks * launch.threads > 1 << 31
+            and launch.blocks * launch.threads > MAX_LANES
         ):
-            raise self.source.at(at, f"a launch has at most {1 << 31} threads")
+            raise self.source.at(at, f"a launch has at most {MAX_LANES} threads")
         names = [parameter.name for parameter in info.parameters]
         for name in launch.arguments:
             if name not in names:

@@ -50,12 +50,12 @@ class Values:
 
     def require(self, condition: Value, reason: str) -> None:
         """Append a trap of the lanes where `condition` is false."""
-        fine, fails = Region(), Region()
-        with self.build.inside(fine):
-            self.build.end("yield")
-        with self.build.inside(fails):
+
+        def fail() -> tuple[Value, ...]:
             self.build.end("trap", text=reason)
-        self.build.branch("if", [condition], [fine, fails])
+            return ()
+
+        self.build.if_(condition, otherwise=fail)
 
     # Names
 
@@ -238,13 +238,14 @@ class Values:
             raise self.source.at(at, f"{link.sign} joins bools, and its left side is {kind}; of bits & and | are")
         if not _is_noticed(link.right):
             return self.build.value(link.sign, left, self.condition(link.right))
-        decides, decided = Region(), Region()
-        with self.build.inside(decides):
-            self.build.end("yield", self.condition(link.right))
-        with self.build.inside(decided):
-            self.build.end("yield", self.build.const(Type.BOOL, not is_and))
-        regions = (decides, decided) if is_and else (decided, decides)
-        (result,) = self.build.branch("if", [left], regions, [Type.BOOL])
+
+        def decides() -> list[Value]:
+            return [self.condition(link.right)]
+
+        def decided() -> list[Value]:
+            return [self.build.const(Type.BOOL, not is_and)]
+
+        (result,) = self.build.if_(left, decides, decided) if is_and else self.build.if_(left, decided, decides)
         return result
 
     def _operator(self, link: tree.Binary, left: Lowered, right: Lowered) -> Value:

@@ -151,44 +151,40 @@ class Flow(Values):
         names = list(names)
         carried = [name for name in names if name in self.values]
         before, partial = self.values, self.partial
-        own = tuple(Value(start.type) for start in starts)
-        copies = tuple(Value(before[name].type, name) for name in carried)
-        region, label = Region(parameters=own + copies), self.build.new_label()
-        self.values = before | dict(zip(carried, copies, strict=True))
-        self.partial = dict(partial)
-        with self.build.inside(region):
-            goes_on, leaves = Region(), Region()
-            chosen = condition(own)
-            with self.build.inside(goes_on):
-                self.build.end("yield")
-            with self.build.inside(leaves):
-                self.build.end("break", *copies, label=label)
-            self.build.branch("if", [chosen], [goes_on, leaves])
-            self.loops.append(_Loop(label, carried, lambda: step(own)))
-            body(own)
-            if not self.build.is_ended:
-                self.build.line = at.line
-                self._leave("continue")
+        label, count = self.build.new_label(), len(starts)
+
+        def goes_on(values: tuple[Value, ...]) -> Value:
+            self.values, self.partial = dict(before), dict(partial)
+            self._define(carried, values[count:])
+            return condition(values[:count])
+
+        def inside(values: tuple[Value, ...]) -> list[Value]:
+            self.loops.append(_Loop(label, carried, lambda: step(values[:count])))
+            body(values[:count])
+            is_ended, self.build.line = self.build.is_ended, at.line
+            following = [] if is_ended else self._carried("continue")
             self.loops.pop()
-        self.build.line = at.line
-        self.values, self.partial = before, partial
+            self.values, self.partial = before, partial
+            return following
+
         operands = [*starts, *(before[name] for name in carried)]
-        results = self.build.branch("loop", operands, [region], [value.type for value in copies], label=label)
-        self._define(carried, results)
+        self._define(carried, self.build.while_(operands, goes_on, inside, local=count, label=label))
         for name in names:
             if name not in carried:
                 self.partial[name] = at.line
 
-    def _leave(self, word: str) -> None:
+    def _carried(self, word: str) -> list[Value]:
+        """What a ``break`` or ``continue`` of the innermost loop carries."""
         loop = self.loops[-1]
         if any(name not in self.values for name in loop.names):
             raise SpoiltError
         # The steps come first: they are computed here, the values are there already.
         own = loop.step() if word == "continue" else []
-        self.build.end(word, *own, *(self.values[name] for name in loop.names), label=loop.label)
+        return [*own, *(self.values[name] for name in loop.names)]
 
     def _do_jump(self, statement: tree.Jump) -> None:
-        self._leave("break" if statement.at.text.upper() == "BREAK" else "continue")
+        word = "break" if statement.at.text.upper() == "BREAK" else "continue"
+        self.build.end(word, *self._carried(word), label=self.loops[-1].label)
 
     def _do_for(self, statement: tree.For) -> None:
         first, last = self.expression(statement.first), self.expression(statement.last)

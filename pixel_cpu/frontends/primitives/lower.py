@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ...errors import SourceError
+from ...ir.limits import MAX_GROUP
 from ...ir.model import Bounds, Function, Kernel, Memory, Space, Value
 from ...ir.types import Type
 from . import patterns, tree
@@ -174,7 +175,7 @@ class Unit(Flow):
         """The shared array that reductions of a type work in: an element for each thread of the largest block."""
         # No array of a text has a dot in its name.
         name = f"reduce.{kind.value}"
-        return self.memories.setdefault(name, Memory(name, Space.WORKGROUP, kind, patterns.MAX_GROUP))
+        return self.memories.setdefault(name, Memory(name, Space.WORKGROUP, kind, MAX_GROUP))
 
     def _do_trap(self, statement: tree.Trap) -> None:
         self.build.end("trap", text=statement.reason or "trap")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from ...ir.model import Bounds, Memory, Region, Value
+from ...ir.model import Bounds, Memory, Value
 from ...ir.types import Type
 from .expressions import Values
 
-MAX_GROUP = 1024
-"""Threads of a block, at most: the length of a reduction's memory."""
 WARP = 32
 """Threads of a warp."""
 
@@ -37,40 +35,6 @@ def _present(unit: Values) -> Value:
     return build.value("min", size, build.value("sub", build.value("lane_count"), before))
 
 
-def _when(unit: Values, condition: Value, then: Callable[[], None]) -> None:
-    chosen, other = Region(), Region()
-    with unit.build.inside(chosen):
-        then()
-        unit.build.end("yield")
-    with unit.build.inside(other):
-        unit.build.end("yield")
-    unit.build.branch("if", [condition], [chosen, other])
-
-
-def _loop(
-    unit: Values,
-    starts: list[Value],
-    condition: Callable[[tuple[Value, ...]], Value],
-    body: Callable[[tuple[Value, ...]], list[Value]],
-    results: int = 0,
-) -> tuple[Value, ...]:
-    """Append a loop over values of its own; the last `results` of them are what it gives."""
-    build = unit.build
-    own = tuple(Value(start.type) for start in starts)
-    given = own[len(own) - results :]
-    region, label = Region(parameters=own), build.new_label()
-    with build.inside(region):
-        goes_on, leaves = Region(), Region()
-        chosen = condition(own)
-        with build.inside(goes_on):
-            build.end("yield")
-        with build.inside(leaves):
-            build.end("break", *given, label=label)
-        build.branch("if", [chosen], [goes_on, leaves])
-        build.end("continue", *body(own), label=label)
-    return build.branch("loop", starts, [region], [value.type for value in given], label=label)
-
-
 def block_reduce(unit: Values, memory: Memory, operation: str, value: Value) -> Value:
     """Append a tree over the threads of a block; every thread gets the result.
 
@@ -87,11 +51,11 @@ def block_reduce(unit: Values, memory: Memory, operation: str, value: Value) -> 
             (left,) = values
             half = build.value("shr", build.value("add", left, _u32(unit, 1)), _u32(unit, 1))
             takes = build.value("lt", own, build.value("sub", left, half))
-            _when(unit, takes, lambda: _take(unit, memory, operation, own, half))
+            build.if_(takes, lambda: _take(unit, memory, operation, own, half))
             build.barrier()
             return [half]
 
-        _loop(unit, [count], lambda values: build.value("gt", values[0], _u32(unit, 1)), halve)
+        build.while_([count], lambda values: build.value("gt", values[0], _u32(unit, 1)), halve, local=1)
         result = build.load(memory, _u32(unit, 0))
         # The memory serves the next reduction.
         build.barrier()
@@ -115,20 +79,23 @@ def warp_reduce(unit: Values, memory: Memory, operation: str, value: Value) -> V
             is_lower = build.value("lt", lane, half)
             exists = build.value("lt", build.value("add", own, half), count)
             takes = build.value("and", is_lower, exists)
-            _when(unit, takes, lambda: _take(unit, memory, operation, own, half))
+            build.if_(takes, lambda: _take(unit, memory, operation, own, half))
             build.barrier()
             return [build.value("shr", half, _u32(unit, 1))]
 
-        _loop(unit, [_u32(unit, WARP // 2)], lambda values: build.value("gt", values[0], _u32(unit, 0)), halve)
+        build.while_(
+            [_u32(unit, WARP // 2)], lambda values: build.value("gt", values[0], _u32(unit, 0)), halve, local=1
+        )
         result = build.load(memory, build.value("sub", own, lane))
         build.barrier()
     return result
 
 
-def _take(unit: Values, memory: Memory, operation: str, own: Value, distance: Value) -> None:
+def _take(unit: Values, memory: Memory, operation: str, own: Value, distance: Value) -> tuple[Value, ...]:
     build = unit.build
     other = build.load(memory, build.value("add", own, distance))
     build.store(memory, own, build.value(operation, build.load(memory, own), other))
+    return ()
 
 
 def matmul(unit: Values, left: Memory, right: Memory, target: Memory, sizes: list[Value]) -> None:
@@ -154,11 +121,11 @@ def matmul(unit: Values, left: Memory, right: Memory, target: Memory, sizes: lis
             ]
 
         starts = [build.const(Type.I32, 0), build.const(kind, 0)]
-        (total,) = _loop(unit, starts, lambda own: build.value("lt", own[0], inner), product, results=1)
+        (total,) = build.while_(starts, lambda own: build.value("lt", own[0], inner), product, local=1)
         build.store(target, place, total)
         return [build.value("add", values[0], lanes)]
 
-    _loop(unit, [build.value("global_id")], lambda values: build.value("lt", values[0], count), element)
+    build.while_([build.value("global_id")], lambda values: build.value("lt", values[0], count), element, local=1)
 
 
 def _square(unit: Values, *memories: Memory) -> tuple[Value, Value, Value]:

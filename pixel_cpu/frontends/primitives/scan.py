@@ -1,4 +1,4 @@
-"""What blocks of the tree hold: their statements, variables that they assign, arrays that they store to, functions they call."""
+"""What blocks of the tree hold: their statements, variables that they assign, and arrays that they store to."""
 
 from __future__ import annotations
 
@@ -44,19 +44,4 @@ def written(block: tree.Block) -> set[str]:
                 found.add(at.text)
             case tree.Transform(target=at) | tree.Matmul(target=at):
                 found.add(at.text)
-    return found
-
-
-def called(block: tree.Block) -> set[str]:
-    """Names of what a block calls, functions of the language among them."""
-    found: set[str] = set()
-    todo: list[object] = list(statements_inside(block))
-    while todo:
-        node = todo.pop()
-        if isinstance(node, tree.Call):
-            found.add(node.name)
-        if isinstance(node, tuple):
-            todo.extend(node)
-        elif type(node).__module__ == tree.__name__:
-            todo.extend(getattr(node, name) for name in node.__slots__)  # type: ignore[attr-defined]
     return found

@@ -17,8 +17,8 @@
 An operation is ``results = name fields operands : result types regions !line``. ``;`` begins a comment.
 """
 
-from .grammar import HAS_LABEL, HAS_TEXT, MAX_DEPTH, NAMES
+from .grammar import HAS_LABEL, HAS_TEXT, NAMES
 from .reader import read
 from .writer import literal_text, write
 
-__all__ = ["HAS_LABEL", "HAS_TEXT", "MAX_DEPTH", "NAMES", "literal_text", "read", "write"]
+__all__ = ["HAS_LABEL", "HAS_TEXT", "NAMES", "literal_text", "read", "write"]

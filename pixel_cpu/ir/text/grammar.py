@@ -4,9 +4,6 @@ import re
 
 from ..operations import OPERATIONS
 
-MAX_DEPTH = 200
-"""Regions inside each other; deeper programs are refused."""
-
 NAMES = {
     "value": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
     "memory": re.compile(r"[A-Za-z0-9_.$]+"),

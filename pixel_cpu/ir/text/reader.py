@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...errors import SourceError
+from ..bits import from_bits
+from ..limits import MAX_DEPTH
 from ..model import Bounds, Function, Kernel, Memory, Module, Op, Region, Space, Value
 from ..operations import OPERATIONS
 from ..types import FLOATS, Type
-from .grammar import HAS_BOUNDS, HAS_LABEL, HAS_MEMORY, HAS_TEXT, MAX_DEPTH
+from .grammar import HAS_BOUNDS, HAS_LABEL, HAS_MEMORY, HAS_TEXT
 from .writer import types_text
 
 _TOKEN = re.compile(
@@ -295,12 +296,9 @@ class _Reader:
             return truth == "true"
         if number and kind in FLOATS:
             if number.startswith("nan:"):
-                form, size = ("<f", 4) if kind is Type.F32 else ("<d", 8)
                 bits = int(number[4:], 16)
-                if bits.bit_length() <= 8 * size and math.isnan(
-                    found := struct.unpack(form, bits.to_bytes(size, "little"))[0]
-                ):
-                    return float(found)
+                if bits.bit_length() <= kind.bits and math.isnan(found := from_bits(bits, kind)):
+                    return found
             elif "x" in number or "inf" in number:
                 try:
                     return float.fromhex(number)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Iterable, Iterator
 
+from ..bits import to_bits
 from ..model import Function, Kernel, Memory, Module, Op, Region, Value
 from ..types import Type
 from .grammar import HAS_BOUNDS, HAS_TEXT, NAMES
@@ -26,8 +26,7 @@ def literal_text(literal: int | float | bool, kind: Type) -> str:
     if kind.is_integer:
         return str(int(literal))
     if math.isnan(literal):
-        packed = struct.pack("<f" if kind is Type.F32 else "<d", literal)
-        return f"nan:{int.from_bytes(packed, 'little'):x}"
+        return f"nan:{to_bits(literal, kind):x}"
     return float(literal).hex() if math.isfinite(literal) else ("inf" if literal > 0 else "-inf")
 
 

@@ -69,3 +69,59 @@ def test_an_operation_that_does_not_fit_is_refused_when_it_is_built():
 def test_labels_differ():
     build = Builder(Region())
     assert len({build.new_label() for _ in range(10)}) == 10
+
+
+COUNT = """kernel count(%n: u32) group 32 {
+  buffer @out: u32
+  %0 = const 0 : u32
+  %1 = const 1 : u32
+  %2 = loop ^L1 (%3: u32 = %0, %4: u32 = %1) : u32 {
+    %5 = lt %3, %n : bool
+    if %5 {
+      yield
+    } else {
+      break ^L1 %4
+    }
+    %6 = rem %3, %4 : u32
+    %7 = eq %6, %0 : bool
+    %8 = if %7 : u32 {
+      %9 = add %4, %1 : u32
+      yield %9
+    } else {
+      yield %4
+    }
+    %10 = add %3, %1 : u32
+    continue ^L1 %10, %8
+  }
+  %11 = eq %2, %0 : bool
+  if %11 {
+    trap "none"
+  } else {
+    yield
+  }
+  store @out %0, %2 trap
+  return
+}
+"""
+
+
+def test_branches_and_loops_are_built_from_what_they_do():
+    out, n, body = Memory("out", Space.BUFFER, Type.U32), Value(Type.U32, "n"), Region()
+    build = Builder(body)
+    zero, one = build.const(Type.U32, 0), build.const(Type.U32, 1)
+
+    def round_(values):
+        k, total = values
+        fits = build.value("eq", build.value("rem", k, total), zero)
+        (following,) = build.if_(fits, lambda: [build.value("add", total, one)], lambda: [total])
+        return [build.value("add", k, one), following]
+
+    def fail():
+        build.end("trap", text="none")
+        return ()
+
+    (total,) = build.while_([zero, one], lambda values: build.value("lt", values[0], n), round_, local=1)
+    build.if_(build.value("eq", total, zero), fail)
+    build.store(out, zero, total)
+    build.end("return")
+    assert write(verify(Module({"count": Kernel("count", (n,), (out,), body)}))) == COUNT

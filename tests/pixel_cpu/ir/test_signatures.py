@@ -6,7 +6,7 @@ import pytest
 
 from pixel_cpu.errors import IrError
 from pixel_cpu.ir.operations import OPERATIONS
-from pixel_cpu.ir.signatures import has_stated_type, result_type
+from pixel_cpu.ir.signatures import result_type
 from pixel_cpu.ir.types import Type
 
 U32, F32, BOOL = Type.U32, Type.F32, Type.BOOL
@@ -38,8 +38,3 @@ def test_a_row_takes_exactly_the_types_that_it_is_over(row):
 def test_what_does_not_fit_is_said(name, operands, stated, message):
     with pytest.raises(IrError, match=message):
         result_type(name, operands, stated)
-
-
-def test_which_results_need_a_type():
-    assert {name for name in OPERATIONS if has_stated_type(name)} >= {"const", "convert", "bitcast", "load", "call"}
-    assert not has_stated_type("add")

@@ -8,10 +8,11 @@ import pytest
 
 from pixel_cpu.errors import IrError
 from pixel_cpu.ir.builder import Builder
+from pixel_cpu.ir.limits import MAX_DEPTH, MAX_OPERATIONS
 from pixel_cpu.ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value
-from pixel_cpu.ir.text import MAX_DEPTH, read
+from pixel_cpu.ir.text import read
 from pixel_cpu.ir.types import Type
-from pixel_cpu.ir.verifier import MAX_OPERATIONS, uses, verify
+from pixel_cpu.ir.verifier import uses, verify
 
 HEAD = """kernel k(%a: u32, %b: i32, %f: f32, %t: bool) group 8 {
   buffer @x: u32

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from ....ir.limits import MAX_DECLARED, MAX_GROUP
 from .. import tree
 from ..lexer import Token
 from ..words import Word
 from .blocks import Blocks
-
-MAX_DECLARED = 1 << 20
-"""Elements of a declared array."""
 
 
 class Declarations(Blocks):
@@ -49,7 +47,7 @@ class Declarations(Blocks):
             case "GPU_SHARED" | "GPU_PRIVATE":
                 kernel.arrays.append(self._array(kernel, "shared" if word.name == "GPU_SHARED" else "private"))
             case "GPU_THREADS":
-                kernel.threads = self._number("the number of threads of a block", 1, 1024)
+                kernel.threads = self._number("the number of threads of a block", 1, MAX_GROUP)
             case "GPU_BOUNDS":
                 chosen = self._word()
                 if chosen not in ("TRAP", "CLAMP"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ....errors import SourceError
+from ....ir.limits import MAX_LENGTH
 from .. import tree
 from ..lexer import Token
 from ..words import CONSTANTS, Word
@@ -44,7 +45,7 @@ class Parser(Declarations):
         token = self._peek()
         if token.kind == "name":
             return self._name(what).text
-        return self._number(what, 0, (1 << 31) - 1)
+        return self._number(what, 0, MAX_LENGTH)
 
     def _host(self, at: Token, statement: tree.HostStatement) -> None:
         self.file.host.append((at, statement))

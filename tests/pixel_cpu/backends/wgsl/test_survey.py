@@ -9,7 +9,7 @@ from pixel_cpu.ir.verifier import verify
 
 CALLS = """
 function inner(%i: u32) -> u32 {
-  buffer @x: u32
+  buffer @x: u32 read
   %0 = load @x %i clamp : u32
   return %0
 }

@@ -119,7 +119,7 @@ def test_a_reduction_inside_a_branch_that_all_take_is_fine():
 
 def test_reductions_have_the_memory_that_there_is():
     code = "\n".join(f"BLOCK_REDUCE ADD {kind}(1) -> v{kind}" for kind in ("f64", "i64", "u64", "int", "float"))
-    with pytest.raises(SourceError, match="bytes of shared memory and reductions; there are 32768"):
+    with pytest.raises(SourceError, match="bytes of shared memory, that of reductions included, more than 32768"):
         compile_source(thread_code(code, "GPU_SHARED own int[1024]"))
 
 

@@ -24,4 +24,3 @@ def test_statements_of_all_blocks_are_found():
     ]
     assert scan.assigned(body) == ["b", "c", "old"]
     assert scan.written(body) == {"x", "counts", "r"}
-    assert scan.called(body) == {"f", "g", "h", "abs"}

@@ -9,7 +9,8 @@ import pytest
 from programs import Options, random_case
 
 from pixel_cpu.errors import IrError, SourceError
-from pixel_cpu.ir.text import MAX_DEPTH, read, write
+from pixel_cpu.ir.limits import MAX_DEPTH
+from pixel_cpu.ir.text import read, write
 from pixel_cpu.ir.verifier import verify
 
 
