@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import LaunchError, TrapError
 from ..ir.limits import MAX_GROUP, MAX_LANES
-from ..ir.model import Kernel
+from ..ir.model import Kernel, Memory
 from ..ir.types import Type
 
 DEFAULT_FUEL = 1 << 30
@@ -130,29 +130,34 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
         raise LaunchError(f"a launch has at most {MAX_LANES} lanes, not {launch.lanes}")
     if launch.fuel < 0:
         raise LaunchError(f"fuel is not negative: {launch.fuel}")
-    wanted = {value.name: value.type for value in kernel.parameters}
-    _same_names(kernel, "scalar", wanted, launch.scalars)
-    launch.scalars = {name: _scalar(kernel, name, kind, launch.scalars[name]) for name, kind in wanted.items()}
-    buffers = {memory.name: memory for memory in kernel.buffers}
-    _same_names(kernel, "buffer", buffers, launch.buffers)
-    for name, memory in buffers.items():
-        array = launch.buffers[name]
-        if not hasattr(array, "dtype"):
-            raise LaunchError(f"{kernel.name}: {name} is a buffer and needs a NumPy array, not {type(array).__name__}")
-        if array.dtype != memory.element.dtype:
-            raise LaunchError(
-                f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"
-            )
-        if isinstance(array, np.ndarray) and (array.ndim != 1 or not array.flags.c_contiguous):
+    _same_names(kernel, "scalar", kernel.scalars, launch.scalars)
+    launch.scalars = {name: _scalar(kernel, name, kind, launch.scalars[name]) for name, kind in kernel.scalars.items()}
+    arrays = launch.buffers
+    _same_names(kernel, "buffer", [memory.name for memory in kernel.buffers], arrays)
+    for memory in kernel.buffers:
+        _fits(kernel, memory, arrays[memory.name])
+    _check_apart(kernel, arrays)
+    return launch
+
+
+def _fits(kernel: Kernel, memory: Memory, array: Any) -> None:  # noqa: ANN401  # what the caller gave
+    name = memory.name
+    if not hasattr(array, "dtype"):
+        raise LaunchError(f"{kernel.name}: {name} is a buffer and needs a NumPy array, not {type(array).__name__}")
+    if array.dtype != memory.element.dtype:
+        raise LaunchError(
+            f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"
+        )
+    if isinstance(array, np.ndarray):
+        flags = array.flags
+        if array.ndim != 1 or not flags.c_contiguous:
             raise LaunchError(
                 f"{kernel.name}: {name} needs a contiguous array of one dimension, not of shape {array.shape}"
             )
-        if isinstance(array, np.ndarray) and memory.is_writable and not array.flags.writeable:
+        if memory.is_writable and not flags.writeable:
             raise LaunchError(f"{kernel.name}: {name} is written, and the array is read only")
-        if len(array) >= 1 << 31:
-            raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")
-    _check_apart(kernel, launch)
-    return launch
+    if len(array) >= 1 << 31:
+        raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")
 
 
 def _whole(given: object, what: str) -> int:
@@ -175,24 +180,27 @@ def _scalar(kernel: Kernel, name: str, kind: Type, given: object) -> int | float
     raise LaunchError(f"{kernel.name}: {name} is {kind.value}, which {given!r} is not")
 
 
-def _check_apart(kernel: Kernel, launch: Launch) -> None:
+def _check_apart(kernel: Kernel, arrays: Mapping[str, Any]) -> None:
     """A buffer that is written lies apart from the others, as devices that copy them would not agree."""
-    arrays = [(memory, launch.buffers[memory.name]) for memory in kernel.buffers]
-    for place, (first, array) in enumerate(arrays):
-        for second, other in arrays[place + 1 :]:
+    bound = [(memory, array) for memory in kernel.buffers if isinstance(array := arrays[memory.name], np.ndarray)]
+    for place, (first, one) in enumerate(bound):
+        for second, other in bound[place + 1 :]:
             written = second if second.is_writable else first
-            if written.is_writable and isinstance(array, np.ndarray) and np.may_share_memory(array, other):
+            # Two arrays that own their memory are apart; to ask takes longer.
+            is_apart = one is not other and one.base is None and other.base is None
+            if written.is_writable and not is_apart and np.may_share_memory(one, other):
                 raise LaunchError(
                     f"{kernel.name}: {first.name} and {second.name} share memory, and {written.name} is written; "
                     "bind a copy"
                 )
 
 
-def _same_names(kernel: Kernel, kind: str, wanted: Mapping[str, object], given: Mapping[str, object]) -> None:
+def _same_names(kernel: Kernel, kind: str, wanted: Collection[str], given: Mapping[str, object]) -> None:
+    if len(wanted) == len(given) and all(name in given for name in wanted):
+        return
     missing, unknown = [n for n in wanted if n not in given], [n for n in given if n not in wanted]
-    if missing or unknown:
-        what = f"{kind} {missing[0]} is missing" if missing else f"there is no {kind} {unknown[0]}"
-        raise LaunchError(f"{kernel.name}: {what}; its {kind}s are: {', '.join(wanted) or 'none'}")
+    what = f"{kind} {missing[0]} is missing" if missing else f"there is no {kind} {unknown[0]}"
+    raise LaunchError(f"{kernel.name}: {what}; its {kind}s are: {', '.join(wanted) or 'none'}")
 
 
 class Executable(Protocol):

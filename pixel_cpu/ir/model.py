@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .types import Type
 
@@ -128,10 +129,15 @@ class Kernel:
     body: Region
     group: int = 32
 
-    @property
+    @cached_property
     def buffers(self) -> tuple[Memory, ...]:
         """What a launch binds, in order."""
         return tuple(memory for memory in self.memories if memory.space is Space.BUFFER)
+
+    @cached_property
+    def scalars(self) -> dict[str, Type]:
+        """Names and types of the parameters, in order."""
+        return {value.name: value.type for value in self.parameters}
 
 
 @dataclass(eq=False)

@@ -22,46 +22,27 @@ class Type(enum.Enum):
     F32 = "f32"
     F64 = "f64"
 
+    def __init__(self, word: str) -> None:
+        # Attributes and no properties: each launch asks for them.
+        self.bits: int = 8 if word == "bool" else int(word[1:])
+        """Width in bits; a `bool` has 8 where it is stored."""
+        self.bytes: int = self.bits // 8
+        """Width in bytes."""
+        self.is_float: bool = word[0] == "f"
+        self.is_signed: bool = word[0] == "i"
+        """Whether it is a signed integer."""
+        self.is_integer: bool = word[0] in "iu"
+        self.least: int = -(1 << (self.bits - 1)) if self.is_signed else 0
+        """The smallest value of an integer type."""
+        self.greatest: int = (1 << (self.bits - self.is_signed)) - 1
+        """The largest value of an integer type."""
+        self.dtype: np.dtype = np.dtype(
+            "bool" if word == "bool" else {"i": "int", "u": "uint", "f": "float"}[word[0]] + word[1:]
+        )
+        """NumPy's type of the same layout."""
+
     def __repr__(self) -> str:
         return self.value
-
-    @property
-    def bits(self) -> int:
-        """Width in bits; a `bool` has 8 where it is stored."""
-        return 8 if self is Type.BOOL else int(self.value[1:])
-
-    @property
-    def bytes(self) -> int:
-        """Width in bytes."""
-        return self.bits // 8
-
-    @property
-    def is_float(self) -> bool:
-        return self.value[0] == "f"
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether it is a signed integer."""
-        return self.value[0] == "i"
-
-    @property
-    def is_integer(self) -> bool:
-        return self.value[0] in "iu"
-
-    @property
-    def dtype(self) -> np.dtype:
-        """NumPy's type of the same layout."""
-        return _DTYPES[self]
-
-    @property
-    def least(self) -> int:
-        """The smallest value of an integer type."""
-        return -(1 << (self.bits - 1)) if self.is_signed else 0
-
-    @property
-    def greatest(self) -> int:
-        """The largest value of an integer type."""
-        return (1 << (self.bits - self.is_signed)) - 1
 
     @property
     def unsigned(self) -> Type:
@@ -82,17 +63,10 @@ NUMBERS = INTEGERS + FLOATS
 INDEXES = (Type.I32, Type.U32, Type.I64, Type.U64)
 """What an index into memory may be."""
 
-_DTYPES = {
-    kind: np.dtype(
-        np.bool_ if kind is Type.BOOL else {"i": "int", "u": "uint", "f": "float"}[kind.value[0]] + kind.value[1:]
-    )
-    for kind in Type
-}
-
 
 def type_of(dtype: np.dtype) -> Type:
     """The IR's type of a NumPy type; `KeyError` where there is none."""
     return _TYPES[dtype]
 
 
-_TYPES = {dtype: kind for kind, dtype in _DTYPES.items()}
+_TYPES = {kind.dtype: kind for kind in Type}

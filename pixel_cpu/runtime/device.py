@@ -33,7 +33,7 @@ from ..ir.model import Module
 from ..ir.text import write
 from ..passes.bounds import prove_bounds
 from .backends import MODULES, compile_kernel, describe
-from .buffers import Array, BufferPool, Ledger
+from .buffers import Array, BufferPool, Ledger, SharedBuffer
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 
 DEFAULT_MEMORY_BYTES = 4 << 30
@@ -159,17 +159,21 @@ class Device:
         worker = self._running_worker()
         number = self._ready(worker, module, kernel, launch.group)
         staged: list[tuple[Array, Array]] = []
+        copies: list[Array] = []
         operands: dict[str, Operand] = {}
-        for name, given in launch.buffers.items():
+        for memory in module.kernels[kernel].buffers:
+            given = launch.buffers[memory.name]
             place = self._pool.find(given)
             if place is None:
                 copy = self.array(given)
-                staged.append((given, copy))
+                copies.append(copy)
+                if memory.is_writable:
+                    staged.append((given, copy))
                 place = self._pool.find(copy)
             assert place is not None
             buffer, offset = place
-            worker.map(buffer.number, buffer.size, buffer.descriptor)
-            operands[name] = Operand(buffer.number, offset, given.dtype.str, len(given))
+            self._share(worker, buffer)
+            operands[memory.name] = Operand(buffer.number, offset, given.dtype.str, len(given))
         request = RunKernel(
             number, launch.lanes, launch.group, dict(launch.scalars), operands, launch.fuel, launch.printed_lines
         )
@@ -178,8 +182,7 @@ class Device:
         outcome = _OUTCOME.decode(reply.outcome)
         outcome.seconds = time.perf_counter() - began - outcome.build_seconds
         for given, copy in staged:
-            if given.flags.writeable:
-                given[:] = copy
+            given[:] = copy
         return outcome
 
     def _running_worker(self) -> _WorkerProcess:
@@ -198,9 +201,24 @@ class Device:
             worker.kernels[key] = number
         return worker.kernels[key]
 
-    def _ask(self, worker: _WorkerProcess, request: Request, seconds: float, what: str) -> Any:  # noqa: ANN401  # Done
+    def _share(self, worker: _WorkerProcess, buffer: SharedBuffer) -> None:
+        """Have the worker map a buffer, unless it has."""
+        # A buffer may be collected while a request is under way: what it leaves is said here, between requests.
+        while worker.forgotten:
+            gone = worker.forgotten.pop()
+            if gone in worker.mapped:
+                worker.mapped.discard(gone)
+                self._ask(worker, UnmapBuffer(gone), START_SECONDS, "giving a buffer back")
+        if buffer.number not in worker.mapped:
+            request = MapBuffer(buffer.number, buffer.size)
+            self._ask(worker, request, START_SECONDS, "mapping a buffer", buffer.descriptor)
+            worker.mapped.add(buffer.number)
+
+    def _ask(
+        self, worker: _WorkerProcess, request: Request, seconds: float, what: str, descriptor: int | None = None
+    ) -> Any:  # noqa: ANN401  # Done
         try:
-            reply = worker.ask(request, seconds)
+            reply = worker.ask(request, seconds, descriptor)
         except TimeoutError:
             self.close()
             raise LimitError(f"{what}: not done within {seconds:g} s, and ended; give it more with seconds=") from None
@@ -221,7 +239,7 @@ class Device:
 
     def _forget(self, number: int) -> None:
         if self._worker:
-            self._worker.unmap(number)
+            self._worker.forgotten.append(number)
 
 
 class _Proved:
@@ -255,35 +273,18 @@ class _WorkerProcess:
             theirs.close()
         self.channel = Channel(ours)
         self.kernels: dict[tuple[str, str], int] = {}
-        self._mapped: set[int] = set()
-        self._forgotten: list[int] = []
+        self.mapped: set[int] = set()
+        self.forgotten: list[int] = []
+        """Buffers that are gone here, and may be mapped there."""
+        self._ready = select.poll()
+        self._ready.register(ours, select.POLLIN)
 
-    def ask(self, request: Request, seconds: float) -> Reply:
+    def ask(self, request: Request, seconds: float, descriptor: int | None = None) -> Reply:
         """Send a request and wait for its reply; `TimeoutError`, or `EOFError` and `OSError` when the worker died."""
-        self.channel.send(request)
-        ready = select.poll()
-        ready.register(self.channel.connection, select.POLLIN)
-        if not ready.poll(max(seconds, 0.0) * 1000):
+        self.channel.send(request, descriptor)
+        if not self._ready.poll(max(seconds, 0.0) * 1000):
             raise TimeoutError
         return self.channel.receive_reply()
-
-    def map(self, number: int, size: int, descriptor: int) -> None:
-        """Have the worker map a buffer, unless it has."""
-        # A buffer may be collected while a request is under way: what it leaves is said here, between requests.
-        while self._forgotten:
-            gone = self._forgotten.pop()
-            if gone in self._mapped:
-                self._mapped.discard(gone)
-                self.channel.send(UnmapBuffer(gone))
-                self.channel.receive_reply()
-        if number not in self._mapped:
-            self.channel.send(MapBuffer(number, size), descriptor)
-            self.channel.receive_reply()
-            self._mapped.add(number)
-
-    def unmap(self, number: int) -> None:
-        """Note that a buffer is gone."""
-        self._forgotten.append(number)
 
     def end(self) -> None:
         """End the process and wait for it."""

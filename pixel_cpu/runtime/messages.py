@@ -75,6 +75,7 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
 Request = MapBuffer | UnmapBuffer | CompileKernel | RunKernel
 Reply = Done | Failed
 _LENGTH = struct.Struct("<I")
+_READ_BYTES = 1 << 16
 
 
 class Channel:
@@ -85,43 +86,45 @@ class Channel:
         self._encoder = msgspec.msgpack.Encoder()
         self._requests = msgspec.msgpack.Decoder(Request)
         self._replies = msgspec.msgpack.Decoder(Reply)
+        self._data = bytearray()
+        self._descriptors: list[int] = []
 
     def send(self, message: Request | Reply, descriptor: int | None = None) -> None:
         """Send one message; `OSError` when the other end is gone."""
         body = self._encoder.encode(message)
+        whole = _LENGTH.pack(len(body)) + body
         beside = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
-        sent = self.connection.sendmsg([_LENGTH.pack(len(body)), body], beside)
-        rest = memoryview(_LENGTH.pack(len(body)) + body)[sent:]
-        if rest:
-            self.connection.sendall(rest)
+        sent = self.connection.sendmsg([whole], beside)
+        if sent < len(whole):
+            self.connection.sendall(memoryview(whole)[sent:])
 
     def receive_request(self) -> tuple[Request, int | None]:
         """The next request and the descriptor beside it; `EOFError` when the other end is gone."""
-        body, descriptor = self._receive()
-        return self._requests.decode(body), descriptor
+        request: Request = self._requests.decode(self._receive())
+        return request, self._descriptors.pop(0) if isinstance(request, MapBuffer) else None
 
     def receive_reply(self) -> Reply:
         """The next reply; `EOFError` when the other end is gone."""
-        reply: Reply = self._replies.decode(self._receive()[0])
+        reply: Reply = self._replies.decode(self._receive())
         return reply
 
-    def _receive(self) -> tuple[bytes, int | None]:
-        head, descriptor = self._exactly(_LENGTH.size)
-        (size,) = _LENGTH.unpack(head)
-        if size > MAX_MESSAGE_BYTES:
-            raise EOFError(f"a message of {size} bytes")
-        body, other = self._exactly(size)
-        return body, descriptor if descriptor is not None else other
+    def _receive(self) -> bytes:
+        """The body of the next message. Most come with one read, their lengths before them."""
+        data = self._data
+        while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+            self._read()
+        end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
+        body = bytes(data[_LENGTH.size : end])
+        del data[:end]
+        return body
 
-    def _exactly(self, size: int) -> tuple[bytes, int | None]:
-        data, descriptor = bytearray(), None
-        room = socket.CMSG_SPACE(4)
-        while len(data) < size:
-            part, beside, _, _ = self.connection.recvmsg(size - len(data), room, socket.MSG_CMSG_CLOEXEC)
-            if not part:
-                raise EOFError("the other end closed the connection")
-            data += part
-            for _, kind, payload in beside:
-                if kind == socket.SCM_RIGHTS:
-                    (descriptor,) = struct.unpack("i", payload[:4])
-        return bytes(data), descriptor
+    def _read(self) -> None:
+        part, beside, _, _ = self.connection.recvmsg(_READ_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        if not part:
+            raise EOFError("the other end closed the connection")
+        for _, kind, payload in beside:
+            if kind == socket.SCM_RIGHTS:
+                self._descriptors += struct.unpack("i", payload[:4])
+        self._data += part
+        if len(self._data) >= _LENGTH.size and (size := _LENGTH.unpack_from(self._data)[0]) > MAX_MESSAGE_BYTES:
+            raise EOFError(f"a message of {size} bytes")

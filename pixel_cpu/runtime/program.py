@@ -77,9 +77,8 @@ class Kernel:
         if (lanes is None) == (blocks is None):
             raise LaunchError("a launch needs lanes, or blocks with threads")
         count = lanes if lanes is not None else (blocks or 0) * group
-        names = {value.name for value in kernel.parameters}
-        scalars = {name: value for name, value in arguments.items() if name in names}
-        buffers = {name: value for name, value in arguments.items() if name not in names}
+        scalars = {name: value for name, value in arguments.items() if name in kernel.scalars}
+        buffers = {name: value for name, value in arguments.items() if name not in kernel.scalars}
         launch = check(kernel, Launch(count, group, scalars, buffers, fuel, host_functions=host_functions or {}))
         where = device if isinstance(device, Device) else shared_device(device)
         outcome = where.run(self.module, self.name, launch, seconds)

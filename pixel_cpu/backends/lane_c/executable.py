@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import time
 from collections.abc import Callable
 from functools import cache
@@ -16,7 +17,7 @@ from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
 from ...passes.inline import inline
 from ...passes.prune import prune
-from ..launch import Counters, Launch, Outcome, PrintedLine, Trap
+from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
 from .compiler import find_compiler, load, machine
 from .plan import plan
 from .source import FOLDER, is_alone, number_sites, source
@@ -81,6 +82,10 @@ class _Scalar(ctypes.Union):
     _fields_ = tuple((kind.value, form) for kind, form in _CTYPES.items())
 
 
+_HEAD = struct.Struct("=IIQqQQQQQI")
+"""The record up to `trap_lane`: what every launch states."""
+
+
 @cache
 def _runtime() -> ctypes.CDLL:
     found = load((FOLDER / "runtime.c").read_text())
@@ -134,61 +139,68 @@ class LaneKernel:
         self._sites: list[Op] = list(number_sites(kernel))
         self._counts = counts
         self._is_alone = is_alone(kernel)
-        self._scalars = [(value.name, value.type) for value in kernel.parameters]
+        self._scalars = [(name, kind.value, float if kind.is_float else int) for name, kind in kernel.scalars.items()]
+        self._buffers = [memory.name for memory in kernel.buffers]
+        self._lanes_of_unit = self.plan.width * self.plan.registers if self.plan.is_flat else 0
+        count = len(self._buffers)
+        # The record and the arrays that it points to are one block of memory, made by one call.
+        self._call: Any = type(
+            "Call",
+            (ctypes.Structure,),
+            {
+                "_fields_": (
+                    ("record", LaunchRecord),
+                    ("arrays", ctypes.c_uint64 * (2 * count)),
+                    ("scalars", _Scalar * len(self._scalars)),
+                )
+            },
+        )
+        self._arrays = struct.Struct(f"={2 * count}Q")
         self._runtime = _runtime()
 
     def run(self, launch: Launch) -> Outcome:
         """Run all lanes of a launch to their ends; raises nothing that the program does: see `Outcome.trap`."""
         started = time.perf_counter()
-        record = LaunchRecord(
-            lanes=launch.lanes,
-            group=launch.group,
-            groups=launch.groups,
-            fuel=min(launch.fuel, MAX_FUEL),
-            trap_lane=_NO_LANE,
-            max_lines=launch.printed_lines,
-        )
-        arrays = [launch.buffers[memory.name] for memory in self.kernel.buffers]
+        arrays = [launch.buffers[name] for name in self._buffers]
         # Memory at odd addresses is copied: atomics and narrow gathers want elements at multiples of their size.
         copies = [array if array.flags.aligned else array.copy() for array in arrays]
-        pointers = (ctypes.c_void_p * len(copies))(*(array.ctypes.data for array in copies))
-        lengths = (ctypes.c_uint64 * len(copies))(*map(len, copies))
-        scalars = (_Scalar * len(self._scalars))()
-        for place, (name, kind) in enumerate(self._scalars):
-            given = launch.scalars[name]
-            setattr(scalars[place], kind.value, float(given) if kind.is_float else int(given))
-        record.buffers = ctypes.addressof(pointers)
-        record.lengths = ctypes.addressof(lengths)
-        record.scalars = ctypes.addressof(scalars)
+        call = self._call()
+        at = ctypes.addressof(call)
+        pointers, scalars = at + self._call.arrays.offset, at + self._call.scalars.offset
+        lengths = pointers + 8 * len(arrays)
+        fuel = min(launch.fuel, MAX_FUEL)
+        _HEAD.pack_into(
+            call, 0, launch.lanes, launch.group, launch.groups, fuel, pointers, lengths, scalars, 0, 0, _NO_LANE
+        )
+        self._arrays.pack_into(call, pointers - at, *map(_address, copies), *map(len, copies))
+        slots = call.scalars
+        for place, (name, member, own) in enumerate(self._scalars):
+            setattr(slots[place], member, own(launch.scalars[name]))
+        record = call.record
         failures: list[BaseException] = []
         callback = None
         if self._is_alone:
             callback = _HOST(self._host(launch, failures))
-            record.host = callback
-        lanes_a_unit = self.plan.width * self.plan.registers if self.plan.is_flat else launch.group
-        units = -(-launch.lanes // lanes_a_unit)
-        status = self._runtime.gb_run(
-            self._function, ctypes.addressof(record), units, self._scratch_bytes, int(self._is_alone)
-        )
+            record.host, record.max_lines = callback, launch.printed_lines
+        units = -(-launch.lanes // (self._lanes_of_unit or launch.group))
+        status = self._runtime.gb_run(self._function, at, units, self._scratch_bytes, self._is_alone)
         if status:
             raise DeviceError(f"kernel {self.kernel.name}: no memory for {self._scratch_bytes} bytes of its groups")
         for array, copy in zip(arrays, copies, strict=True):
             if copy is not array and array.flags.writeable:
                 array[:] = copy
-        printed = self._printed(record)
+        printed = self._printed(record) if self._is_alone else ()
         if failures:
             raise failures[0]
         counters = None
         if self._counts or self._is_alone:
             found = zip(_COUNTS, record.counts, strict=True)
             counters = Counters(**dict(found), prints_dropped=record.dropped)
-        return Outcome(
-            self.backend, self._trap(record, launch), record.traps, counters, printed, time.perf_counter() - started
-        )
+        traps = record.traps
+        trap = self._trap(record, launch) if traps else None
+        return Outcome(self.backend, trap, traps, counters, printed, time.perf_counter() - started)
 
-    def _trap(self, record: LaunchRecord, launch: Launch) -> Trap | None:
-        if not record.traps:
-            return None
+    def _trap(self, record: LaunchRecord, launch: Launch) -> Trap:
         op = self._sites[record.trap_site]
         reason = op.text or "trap"
         if op.name == "continue":
@@ -238,6 +250,13 @@ class LaneKernel:
             return 0
 
         return call
+
+
+def _address(array: Array) -> int:
+    # NumPy's own ways are slow, but know empty and read-only arrays too.
+    if array.nbytes and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data
 
 
 def _value(bits: int, kind: Type) -> int | float | bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -101,10 +100,6 @@ class Program:
         """Buffers on the device for all that is given, and the arrays that come back."""
         bound: dict[str, DeviceBuffer] = {}
         copied: list[tuple[Memory, Array]] = []
-        arrays = [(m, launch.buffers[m.name]) for m in shader.buffers if isinstance(launch.buffers[m.name], np.ndarray)]
-        for (one, first), (other, second) in itertools.combinations(arrays, 2):
-            if {one, other} & shader.written and np.may_share_memory(first, second):
-                raise LaunchError(f"{self.kernel.name}: {one.name} and {other.name} share memory, and one is written")
         for memory in shader.buffers:
             given: Any = launch.buffers[memory.name]
             if isinstance(given, DeviceBuffer):

@@ -64,6 +64,11 @@ def test_what_fits_is_given_back():
     fits = launch(scalars={"n": np.int64(7), "f": 3})
     assert check(KERNEL, fits) is fits
     assert check(KERNEL, launch(**buffers(x=read_only())))
+    assert check(KERNEL, launch(**buffers(x=SHARED[:4], y=SHARED[4:])))
+    assert check(KERNEL, launch(**buffers(x=SHARED[2:2], y=SHARED)))
+    words = np.zeros(8, np.uint32)
+    with pytest.raises(LaunchError, match="share memory"):
+        check(KERNEL, launch(**buffers(x=words, y=words)))
     assert launch(lanes=9).groups == 3
 
 

@@ -215,12 +215,6 @@ def test_the_time_of_compiling_stands_apart():
     assert first.backend.startswith("wgsl on ")
 
 
-def test_arrays_that_share_memory_are_refused(program):
-    array = np.zeros(10, np.float32)
-    with pytest.raises(LaunchError, match="share memory"):
-        program.run(Launch(5, 32, {"a": 1.0}, {"x": array[:8], "y": array[2:]}))
-
-
 def test_a_binding_that_is_too_large_is_a_sentence(program, monkeypatch):
     monkeypatch.setattr(Device, "limit", lambda self, name: 4096)
     with pytest.raises(LaunchError, match="binds at most 4,096"):
