@@ -6,6 +6,7 @@ together, a mask says which are there; what a lane that is not there would compu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -77,22 +78,24 @@ class _Frame:
 class Executor:
     """Runs launches of one kernel on the CPU, by definition.
 
-    ``Executor(module, "saxpy").run(launch)`` changes the launch's arrays in place and gives an `Outcome`.
+    ``Executor(module, "saxpy").run(launch)`` changes the launch's arrays in place and gives an `Outcome`. `executed` counts what all
+    launches so far did: operations by name and type of their first result, once for each lane.
     """
 
     backend = "reference"
 
     def __init__(self, module: Module, kernel: str) -> None:
         self.module, self.kernel = module, module.kernels[kernel]
+        self.executed: Counter[tuple[str, Type]] = Counter()
 
     def run(self, launch: Launch) -> Outcome:
         """Run all lanes of a launch to their ends; raises nothing that the program does: see `Outcome.trap`."""
-        return _Run(self.module, self.kernel, launch).run()
+        return _Run(self.module, self.kernel, launch, self.executed).run()
 
 
 class _Run:
-    def __init__(self, module: Module, kernel: Kernel, launch: Launch) -> None:
-        self.module, self.kernel, self.launch = module, kernel, launch
+    def __init__(self, module: Module, kernel: Kernel, launch: Launch, executed: Counter[tuple[str, Type]]) -> None:
+        self.module, self.kernel, self.launch, self.executed = module, kernel, launch, executed
         self.lanes = launch.lanes
         self.numbers = np.arange(self.lanes, dtype=np.uint32)
         self.groups = self.numbers // np.uint32(launch.group)
@@ -158,7 +161,10 @@ class _Run:
         raise AssertionError("a region ends with a terminator")
 
     def count(self, op: Op, mask: Lanes) -> None:
-        self.counters.instructions += int(mask.sum())
+        lanes = int(mask.sum())
+        self.counters.instructions += lanes
+        if op.results:
+            self.executed[op.name, op.results[0].type] += lanes
         if op.name == "barrier":
             self.counters.barriers += int(np.unique(self.groups[mask]).size)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..backends.launch import Executable
+from ..backends.launch import MAX_LANES, Executable
 from ..errors import DeviceError
 from ..ir.model import Module
+from ..ir.verifier import MAX_GROUP, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
 
 MODULES = {
     "cpu": "pixel_cpu.backends.lane_c",
@@ -30,3 +31,17 @@ def describe(backend: str) -> str:
     """What stands behind a back end on this host, in words; `DeviceError` where it cannot be used."""
     text: str = importlib.import_module(MODULES[backend]).describe()
     return text
+
+
+def limits(backend: str) -> Mapping[str, int]:
+    """What a kernel and a launch may have on a back end: those of every back end, and its own; `DeviceError` as `describe`."""
+    common = {
+        "lanes_of_a_launch": MAX_LANES,
+        "lanes_of_a_group": MAX_GROUP,
+        "bytes_of_a_group": MAX_WORKGROUP_BYTES,
+        "bytes_of_a_lane": MAX_PRIVATE_BYTES,
+        "operations_of_a_kernel": MAX_OPERATIONS,
+    }
+    # A back end without limits of its own has no such function.
+    own = getattr(importlib.import_module(MODULES[backend]), "limits", dict)
+    return common | own()

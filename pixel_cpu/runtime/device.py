@@ -32,7 +32,7 @@ from ..errors import DeviceError, LaunchError, LimitError
 from ..ir.model import Module
 from ..ir.text import write
 from ..passes.bounds import prove_bounds
-from .backends import MODULES, compile_kernel, describe
+from .backends import MODULES, compile_kernel, describe, limits
 from .buffers import Array, BufferPool, Ledger, SharedBuffer
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 
@@ -298,7 +298,7 @@ class _WorkerProcess:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A back end on this host. `reason` says why it cannot be used; empty when it can."""
+    """A back end on this host. `reason` says why it cannot be used; empty when it can. `limits` are those of `backends.limits`."""
 
     name: str
     description: str
@@ -306,12 +306,12 @@ class DeviceInfo:
     limits: Mapping[str, int] | None = None
 
 
-def devices() -> tuple[DeviceInfo, ...]:
-    """Every back end, with what stands behind it on this host."""
+def devices(*names: str) -> tuple[DeviceInfo, ...]:
+    """Back ends by name (all by default), each with what stands behind it on this host and what it allows."""
     found = []
-    for name in MODULES:
+    for name in names or MODULES:
         try:
-            found.append(DeviceInfo(name, describe(name)))
+            found.append(DeviceInfo(name, describe(name), limits=limits(name)))
         except (ImportError, errors.GlassBoxError) as error:
             found.append(DeviceInfo(name, "", str(error)))
     return tuple(found)

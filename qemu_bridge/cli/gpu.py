@@ -1,4 +1,4 @@
-"""Verbs about kernels: ``gpu run FILE`` launches one on arrays; ``gpu devices|show|format|check``."""
+"""Verbs about kernels: ``gpu run FILE`` launches one on arrays; ``gpu show|format|check``, and those of `gpu_bench`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EXIT_FAILED, UsageError
 from ..host.plain_file import write_atomic
-from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, print_table, say
+from . import gpu_bench
+from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, say
 
 if TYPE_CHECKING:
     from pixel_cpu import Device, Kernel, Program
@@ -23,13 +24,12 @@ _DEVICES = ("cpu", "wgpu", "reference")
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     parser = add_verb(
-        verbs, "gpu", devices, "glassbox gpu run saxpy.gpk --set a=2.0 --in x=x.npy --in y=y.npy --out y=out.npy"
+        verbs, "gpu", run, "glassbox gpu run saxpy.gpk --set a=2.0 --in x=x.npy --in y=y.npy --out y=out.npy"
     )
     parser.description = "Run kernels on CPU lanes or a GPU: see docs/kernels.md."
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_run(actions)
-    parser = add_verb(actions, "devices", devices, "glassbox gpu devices")
-    add_json(parser)
+    gpu_bench.add_actions(actions, _DEVICES)
     parser = add_verb(actions, "show", show, "glassbox gpu show saxpy.gpk")
     _add_file(parser)
     parser = add_verb(actions, "format", format_file, "glassbox gpu format saxpy.gpk")
@@ -240,21 +240,6 @@ def _report(outcome: Outcome, kernel: Kernel, as_json: bool) -> None:
 def _print_lines_of(outcome: Outcome) -> None:
     for line in outcome.printed:
         print_lines(f"lane {line.lane}: {line.text}")
-
-
-def devices(options: argparse.Namespace) -> int:
-    """List what can run kernels here."""
-    import pixel_cpu
-
-    found = pixel_cpu.devices()
-    if options.json:
-        print_json(found)
-    else:
-        rows = [
-            [device.name, "yes" if not device.reason else "no", device.description or device.reason] for device in found
-        ]
-        print_table(rows, ["device", "usable", "what"])
-    return 0 if any(not device.reason for device in found) else EXIT_FAILED
 
 
 def show(options: argparse.Namespace) -> None:

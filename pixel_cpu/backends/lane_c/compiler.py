@@ -62,6 +62,16 @@ class Machine:
 
 
 @cache
+def processor_name() -> str:
+    """What the processor calls itself; the architecture where it does not say."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+@cache
 def processor_features() -> frozenset[str]:
     """What the processor can do, in the kernel's words; empty where it does not say."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DeviceError, LaunchError
 from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
-from ...passes.inline import inline
+from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
 from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
 from .compiler import find_compiler, load, machine
@@ -117,6 +117,15 @@ def describe() -> str:
     """What stands behind this back end on this host; `DeviceError` where there is no compiler."""
     own = machine()
     return f"C by {Path(find_compiler()[0]).name}: {own.width} lanes in a vector ({own.name}), {_runtime().gb_threads()} threads"
+
+
+def limits() -> dict[str, int]:
+    """What this back end allows beside the limits of the IR, and what it has: threads, lanes of 32 bits in a vector."""
+    return {
+        "operations_of_a_kernel": MAX_OPERATIONS,
+        "threads": int(_runtime().gb_threads()),
+        "lanes_of_a_vector": machine().width,
+    }
 
 
 class LaneKernel:

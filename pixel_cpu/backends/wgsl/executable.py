@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import DeviceError, LaunchError
 from ...ir.bits import from_bits, to_bits
+from ...ir.limits import MAX_GROUP, MAX_WORKGROUP_BYTES
 from ...ir.model import Bounds, Kernel, Memory, Module
 from ...ir.types import Type
 from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
@@ -23,6 +24,8 @@ PART_LANES = 1 << 20
 """Lanes of a part of a launch, at most: each has a record for its trap."""
 PRINT_WORDS = 1 << 20
 """Words for the lines of a launch."""
+_OWN_BINDINGS = 4
+"""Storage buffers of the back end's own, at most."""
 _NOBODY = 0xFFFFFFFF
 
 
@@ -45,6 +48,18 @@ def compile_kernel(
 def describe() -> str:
     """What stands behind this back end on this host; `DeviceError` where there is no adapter."""
     return f"WGSL on {Device.default().name}"
+
+
+def limits() -> dict[str, int]:
+    """What the device allows beside the limits of the IR; `DeviceError` where there is no adapter."""
+    device = Device.default()
+    bindings = device.limit("max-storage-buffers-per-shader-stage") - _OWN_BINDINGS
+    return {
+        "lanes_of_a_group": min(MAX_GROUP, device.limit("max-compute-invocations-per-workgroup")),
+        "bytes_of_a_group": min(MAX_WORKGROUP_BYTES, device.limit("max-compute-workgroup-storage-size")),
+        "bytes_of_a_buffer": min(device.limit("max-storage-buffer-binding-size"), device.limit("max-buffer-size")) - 16,
+        "buffers_of_a_kernel": bindings,
+    }
 
 
 class Program:
@@ -75,7 +90,7 @@ class Program:
             missing = shader.features - self.device.features
             if missing:
                 raise DeviceError(f"kernel {self.kernel.name} needs {', '.join(sorted(missing))} of {self.device.name}")
-            bindings = len(shader.buffers) + 4
+            bindings = len(shader.buffers) + _OWN_BINDINGS
             if bindings > self.device.limit("max-storage-buffers-per-shader-stage"):
                 raise DeviceError(
                     f"kernel {self.kernel.name}: {len(shader.buffers)} buffers, more than the device binds"
