@@ -9,7 +9,7 @@ from typing import Any
 from ..backends.launch import MAX_LANES, Executable
 from ..errors import DeviceError
 from ..ir.model import Module
-from ..ir.verifier import MAX_GROUP, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
+from ..ir.limits import MAX_GROUP, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
 
 MODULES = {
     "cpu": "pixel_cpu.backends.lane_c",
