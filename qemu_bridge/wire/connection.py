@@ -15,14 +15,15 @@ import json
 import os
 import re
 import signal
-import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from ..errors import BusyNameError, HostError, UnknownMachineError, UsageError
+from ..errors import BusyNameError, UnknownMachineError, UsageError
+from ..host.folders import base_folder, own_folder
+from ..host.folders import runtime_folder as runtime_folder
 from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
 from .capture_names import MANIFEST
 from .records import PROTOCOL_VERSION, Origin, Record
@@ -95,50 +96,20 @@ class _Version(msgspec.Struct):
     daemon_pid: int = 0
 
 
-def runtime_folder() -> Path:
-    """The folder of connection files and sockets, mode 0700, created when missing."""
-    base = _base_folder("XDG_RUNTIME_DIR")
-    folder = base / "glassbox" if base else Path(f"/tmp/glassbox-{os.getuid()}")
-    return _own_folder(folder, f"runtime folder {folder}", "XDG_RUNTIME_DIR")
-
-
 def state_path(name: str) -> Path:
     """The folder of machine `name`'s logs; it may not exist."""
-    return (_base_folder("XDG_STATE_HOME") or Path.home() / ".local/state") / "glassbox" / name
+    return (base_folder("XDG_STATE_HOME") or Path.home() / ".local/state") / "glassbox" / name
 
 
 def state_folder(name: str) -> Path:
     """The folder of machine `name`'s logs, mode 0700 (a console may show secrets), created when missing."""
     folder = state_path(name)
-    return _own_folder(folder, f"folder {folder} for logs", "XDG_STATE_HOME")
-
-
-def _own_folder(folder: Path, what: str, variable: str) -> Path:
-    """`folder`, with mode 0700 whatever the umask, as are those above it that are missing; `HostError` if it is not ours."""
-    try:
-        if not os.path.lexists(folder):
-            for missing in reversed([path for path in (folder, *folder.parents) if not os.path.lexists(path)]):
-                missing.mkdir(mode=0o700, exist_ok=True)
-        # Links are not followed: in a folder that others may write to, another user may have put one in its place.
-        status = folder.lstat()
-        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
-            if status.st_mode & 0o077:
-                folder.chmod(0o700)
-            return folder
-    except OSError as error:
-        raise HostError(f"cannot make the {what} ({error.strerror}); set {variable} to a folder of yours") from None
-    raise HostError(f"the {what} is not a folder of yours; remove it or set {variable} to one that is")
+    return own_folder(folder, f"folder {folder} for logs", "XDG_STATE_HOME")
 
 
 def ram_folder() -> Path:
     """The folder of RAM files: ``GLASSBOX_RAM_DIR``, else ``/dev/shm``."""
-    return _base_folder("GLASSBOX_RAM_DIR") or Path("/dev/shm")
-
-
-def _base_folder(variable: str) -> Path | None:
-    # Relative paths are ignored, as the XDG base directory specification asks: the daemon runs in another folder.
-    path = Path(os.environ.get(variable, ""))
-    return path if path.is_absolute() else None
+    return base_folder("GLASSBOX_RAM_DIR") or Path("/dev/shm")
 
 
 def validate_name(name: str) -> str:
@@ -261,7 +232,7 @@ def _find_elsewhere(name: str) -> str | None:
                 words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
                 own = next((word for word in words if word.startswith(b"XDG_RUNTIME_DIR=")), b"")
                 base = os.fsdecode(own.partition(b"=")[2])
-                if (base if base.startswith("/") else "") != str(_base_folder("XDG_RUNTIME_DIR") or ""):
+                if (base if base.startswith("/") else "") != str(base_folder("XDG_RUNTIME_DIR") or ""):
                     return base if base.startswith("/") else ""
     return None
 
