@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "export"]
 
-_HELPERS = ("__init__", "rows")
+_HELPERS = ("__init__", "perfetto_packets", "rows")
 FORMATS = tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _HELPERS))
 
 

@@ -3,9 +3,6 @@
 A track for each vCPU shows which process ran; below it one shows system calls as slices and exceptions as instants; a call that waits is shown up to the switch. Time is
 counted in instructions of the vCPU, one a nanosecond: exact, and the same in every run of the same work, which wall time
 under an emulator is not.
-
-Five messages are all that is needed, so they are encoded here (protobuf.dev, encoding; field numbers from Perfetto's
-``trace_packet.proto``, ``track_descriptor.proto``, ``track_event.proto``).
 """
 
 from __future__ import annotations
@@ -20,37 +17,11 @@ from tcg_plugin.layout import Event, Gate
 from ..analysis.naming import Naming
 from ..file.frame import Frame
 from ..file.reader import TraceReader
+from .perfetto_packets import BEGIN, END, INSTANT, event, track
 
-_BEGIN, _END, _INSTANT = 1, 2, 3
-_SEQUENCE = 1
-_CLEARED = 1
-"""SEQ_INCREMENTAL_STATE_CLEARED, which the first packet of a sequence carries."""
 _OF_32_BITS = 1 << 32
 """Marks the number of a system call by a 32-bit program."""
-_SHOWN = {Event.SYSCALL: _BEGIN, Event.SYSRET: _END, Event.EXCEPTION: _INSTANT}
-
-
-def varint(value: int) -> bytes:
-    """`value`, not negative, 7 bits a byte, the lowest first."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def message(**fields: int | str | bytes) -> bytes:
-    """A message; a field is called ``f`` and its number. Numbers are varints, text and messages are delimited."""
-    out = bytearray()
-    for name, value in fields.items():
-        number = int(name[1:])
-        if isinstance(value, int):
-            out += varint(number << 3) + varint(value)
-        else:
-            data = value.encode() if isinstance(value, str) else value
-            out += varint(number << 3 | 2) + varint(len(data)) + data
-    return bytes(out)
+_SHOWN = {Event.SYSCALL: BEGIN, Event.SYSRET: END, Event.EXCEPTION: INSTANT}
 
 
 def write(trace: TraceReader, output: Path, naming: Naming) -> None:
@@ -58,21 +29,14 @@ def write(trace: TraceReader, output: Path, naming: Naming) -> None:
     with open(output, "xb") as file:
         for vcpu in range(trace.vcpus):
             own, events = _tracks(vcpu)
-            descriptors = (message(f1=own, f2=f"vCPU {vcpu}"), message(f1=events, f2="system calls", f5=own))
-            for number, descriptor in enumerate(descriptors):
-                flags = {"f13": _CLEARED} if vcpu == number == 0 else {}
-                file.write(message(f1=message(f10=_SEQUENCE, f60=descriptor, **flags)))
+            file.write(track(own, f"vCPU {vcpu}", is_first=vcpu == 0))
+            file.write(track(events, "system calls", parent=own))
             for packet in _packets(trace, vcpu, naming):
-                file.write(message(f1=packet))
+                file.write(packet)
 
 
 def _tracks(vcpu: int) -> tuple[int, int]:
     return 2 * vcpu + 1, 2 * vcpu + 2
-
-
-def _event(time: int, track: int, kind: int, name: str = "") -> bytes:
-    named: dict[str, int | str | bytes] = {"f23": name} if name else {}
-    return message(f8=time, f10=_SEQUENCE, f11=message(f9=kind, f11=track, **named))
 
 
 def _packets(trace: TraceReader, vcpu: int, naming: Naming) -> Iterator[bytes]:
@@ -87,28 +51,28 @@ def _packets(trace: TraceReader, vcpu: int, naming: Naming) -> Iterator[bytes]:
                 if value == running:
                     continue
                 if is_calling:
-                    yield _event(time, events, _END)
+                    yield event(time, events, END)
                 if running is not None:
-                    yield _event(time, own, _END)
+                    yield event(time, own, END)
                 running, is_calling = value, False
-                yield _event(time, own, _BEGIN, naming.process(value) or f"root {value:#x}")
+                yield event(time, own, BEGIN, naming.process(value) or f"root {value:#x}")
             elif kind == Event.EXCEPTION:
-                yield _event(time, events, _INSTANT, f"exception {value}")
+                yield event(time, events, INSTANT, f"exception {value}")
             elif value & _OF_32_BITS and kind == Event.SYSCALL:
                 # An instant: most return with iret, which no event tells from the end of an interrupt.
-                yield _event(time, events, _INSTANT, f"system call {value & ~_OF_32_BITS} of 32 bits")
+                yield event(time, events, INSTANT, f"system call {value & ~_OF_32_BITS} of 32 bits")
             else:
                 # A call that never returned ends where the next begins; what returns to another process began long ago.
                 if is_calling:
-                    yield _event(time, events, _END)
+                    yield event(time, events, END)
                 is_calling = kind == Event.SYSCALL
                 if is_calling:
-                    yield _event(time, events, _BEGIN, f"system call {value}")
+                    yield event(time, events, BEGIN, f"system call {value}")
         time = int(starts[-1])
     if is_calling:
-        yield _event(time, events, _END)
+        yield event(time, events, END)
     if running is not None:
-        yield _event(time, own, _END)
+        yield event(time, own, END)
 
 
 def _starts(frame: Frame, vcpu: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
