@@ -93,6 +93,43 @@ class PrintedLine:
     text: str
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a launch's work, by whom: `track` names a thread or a queue. Spans of a track follow one another or lie inside each other.
+
+    Times are nanoseconds of the monotonic clock, which all processes of a host share. `lanes` are the first one that it ran and the
+    one after the last; None where it ran none. `processor` is the one at its end, where that is known.
+    """
+
+    track: str
+    name: str
+    begin_ns: int
+    end_ns: int
+    lanes: tuple[int, int] | None = None
+    processor: int | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a launch had counted by a moment: sums from its start on, and the lanes that had ended by a trap."""
+
+    time_ns: int
+    counters: Counters
+    traps: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What one launch of `kernel` did when; samples are in order of time. `dropped` are spans that were too many to keep."""
+
+    kernel: str
+    begin_ns: int
+    end_ns: int
+    spans: tuple[Span, ...]
+    samples: tuple[Sample, ...] = ()
+    dropped: int = 0
+
+
 @dataclass
 class Outcome:
     """How a launch ended. `backend` names what really ran it; `trap` is that of the lowest lane, `traps` how many lanes ended so."""
@@ -107,6 +144,8 @@ class Outcome:
     """Of compiling, where this launch was the first of its kind; not part of `seconds`."""
     device_seconds: float | None = None
     """What the device's own clock says of the run; None where it has none."""
+    timeline: Timeline | None = None
+    """What it did when, where the device was opened with ``timeline=True``."""
 
     def raise_trap(self, kernel: str) -> None:
         """Raise `TrapError` where a lane ended by a trap."""

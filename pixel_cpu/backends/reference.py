@@ -6,9 +6,10 @@ together, a mask says which are there; what a lane that is not there would compu
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import CodeType
 from typing import Any
@@ -20,10 +21,12 @@ from ..ir import numerics
 from ..ir.model import Bounds, Kernel, Memory, Module, Op, Region, Space, Value
 from ..ir.operations import OPERATIONS
 from ..ir.types import Type
-from .launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap
+from .launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Sample, Span, Timeline, Trap
 from .launch import outside as outside_of
 
 Lanes = np.ndarray[Any, np.dtype[Any]]
+RECORDED_PHASES = 4096
+"""Stretches between barriers that a timeline keeps."""
 
 _NAMES = {name: getattr(numerics, name) for name in dir(numerics) if not name.startswith("_")} | {"np": np}
 
@@ -84,17 +87,19 @@ class Executor:
 
     backend = "reference"
 
-    def __init__(self, module: Module, kernel: str) -> None:
-        self.module, self.kernel = module, module.kernels[kernel]
+    def __init__(self, module: Module, kernel: str, timeline: bool = False) -> None:
+        self.module, self.kernel, self._is_recorded = module, module.kernels[kernel], timeline
         self.executed: Counter[tuple[str, Type]] = Counter()
 
     def run(self, launch: Launch) -> Outcome:
         """Run all lanes of a launch to their ends; raises nothing that the program does: see `Outcome.trap`."""
-        return _Run(self.module, self.kernel, launch, self.executed).run()
+        return _Run(self.module, self.kernel, launch, self.executed, self._is_recorded).run()
 
 
 class _Run:
-    def __init__(self, module: Module, kernel: Kernel, launch: Launch, executed: Counter[tuple[str, Type]]) -> None:
+    def __init__(
+        self, module: Module, kernel: Kernel, launch: Launch, executed: Counter[tuple[str, Type]], is_recorded: bool
+    ) -> None:
         self.module, self.kernel, self.launch, self.executed = module, kernel, launch, executed
         self.lanes = launch.lanes
         self.numbers = np.arange(self.lanes, dtype=np.uint32)
@@ -106,6 +111,9 @@ class _Run:
         self.lowest: Trap | None = None
         self.printed: list[tuple[int, int, str]] = []
         self.counters = Counters()
+        self.is_recorded, self.begun_ns, self.phases = is_recorded, time.monotonic_ns(), 0
+        self.spans: list[Span] = []
+        self.samples: list[Sample] = []
         self.memories = {memory: self.allocate(memory) for memory in kernel.memories}
 
     def allocate(self, memory: Memory) -> Lanes:
@@ -123,7 +131,27 @@ class _Run:
         with np.errstate(all="ignore"):
             self.region(frame, self.kernel.body, self.alive.copy())
         lines = [PrintedLine(lane, text) for lane, _, text in sorted(self.printed, key=lambda line: line[:2])]
-        return Outcome("reference", self.lowest, self.traps, self.counters, tuple(lines))
+        return Outcome("reference", self.lowest, self.traps, self.counters, tuple(lines), timeline=self.timeline())
+
+    def phase(self, name: str) -> None:
+        """Where the launch is recorded: all lanes in step have come to a place."""
+        if not self.is_recorded:
+            return
+        self.phases += 1
+        if self.phases > RECORDED_PHASES:
+            return
+        begin_ns, now_ns = self.spans[-1].end_ns if self.spans else self.begun_ns, time.monotonic_ns()
+        self.spans.append(Span("all lanes in step", name, begin_ns, now_ns, (0, self.lanes)))
+        self.samples.append(Sample(now_ns, replace(self.counters), self.traps))
+
+    def timeline(self) -> Timeline | None:
+        """What was recorded, up to the end of the launch."""
+        if not self.is_recorded:
+            return None
+        self.phase("to the end")
+        dropped = max(self.phases - RECORDED_PHASES, 0)
+        end_ns = time.monotonic_ns()
+        return Timeline(self.kernel.name, self.begun_ns, end_ns, tuple(self.spans), tuple(self.samples), dropped)
 
     def end(self, mask: Lanes, reason: Callable[[int], str], op: Op) -> None:
         """Lanes end by a trap; `reason` says why for a lane."""
@@ -167,6 +195,7 @@ class _Run:
             self.executed[op.name, op.results[0].type] += lanes
         if op.name == "barrier":
             self.counters.barriers += int(np.unique(self.groups[mask]).size)
+            self.phase("to a barrier" if op.line is None else f"to the barrier of line {op.line}")
 
     def keep(self, frame: _Frame, values: Sequence[Value], news: Sequence[Lanes], mask: Lanes) -> None:
         """Define values for the lanes of `mask`; others keep what they had, which nothing reads."""
@@ -407,9 +436,9 @@ def _show(value: Any) -> str:  # noqa: ANN401  # a NumPy scalar of any type
     return repr(value.item()) if isinstance(value, np.generic) else str(value)
 
 
-def compile_kernel(module: Module, kernel: str) -> Executor:
-    """Make a kernel of a verified module ready."""
-    return Executor(module, kernel)
+def compile_kernel(module: Module, kernel: str, *, timeline: bool = False) -> Executor:
+    """Make a kernel of a verified module ready. `timeline`: launches record what stands between barriers."""
+    return Executor(module, kernel, timeline)
 
 
 def describe() -> str:

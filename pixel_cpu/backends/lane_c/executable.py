@@ -17,25 +17,15 @@ from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
-from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap
+from ..launch import OUT_OF_FUEL, Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
 from .compiler import find_compiler, load, machine
 from .plan import plan
 from .source import FOLDER, is_alone, number_sites, source
+from .timeline import COUNTS, Recorder
 
 MAX_FUEL = 1 << 61
 _NO_LANE = (1 << 32) - 1
 _HOST = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
-_COUNTS = (
-    "instructions",
-    "slots",
-    "loads",
-    "stores",
-    "bytes_loaded",
-    "bytes_stored",
-    "branches",
-    "divergent",
-    "barriers",
-)
 _CTYPES: dict[Type, Any] = {
     Type.F32: ctypes.c_float,
     Type.F64: ctypes.c_double,
@@ -72,7 +62,8 @@ class LaunchRecord(ctypes.Structure):
         ("max_lines", ctypes.c_uint64),
         ("dropped", ctypes.c_uint64),
         ("host", _HOST),
-        ("counts", ctypes.c_uint64 * len(_COUNTS)),
+        ("counts", ctypes.c_uint64 * len(COUNTS)),
+        ("phase", ctypes.c_void_p),
     )
 
 
@@ -89,7 +80,14 @@ _HEAD = struct.Struct("=IIQqQQQQQI")
 @cache
 def _runtime() -> ctypes.CDLL:
     found = load((FOLDER / "runtime.c").read_text())
-    found.gb_run.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int)
+    found.gb_run.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_uint64,
+        ctypes.c_uint64,
+        ctypes.c_int,
+        ctypes.c_void_p,
+    )
     found.gb_free.argtypes = (ctypes.c_void_p,)
     return found
 
@@ -101,16 +99,17 @@ def compile_kernel(
     scalar: bool | None = None,
     registers: int | None = None,
     counts: bool = False,
+    timeline: bool = False,
     level: str = "-O3",
 ) -> LaneKernel:
     """Make a kernel of a verified module ready.
 
     It runs in lanes, unless an estimate says that scalar C is faster; `scalar` and `registers` of a chunk state the choice.
-    `counts`: launches count what they do, more slowly; groups are counted in chunks. `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
+    `counts`: launches count what they do, more slowly; groups are counted in chunks. `timeline`: they record what their threads
+    did when, and count. `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
     """
-    return LaneKernel(
-        prune(inline(module, module.kernels[kernel])), scalar=scalar, registers=registers, counts=counts, level=level
-    )
+    found = prune(inline(module, module.kernels[kernel]))
+    return LaneKernel(found, scalar=scalar, registers=registers, counts=counts, timeline=timeline, level=level)
 
 
 def describe() -> str:
@@ -134,8 +133,11 @@ class LaneKernel:
     ``compile_kernel(module, "saxpy").run(launch)`` changes the launch's arrays in place and gives an `Outcome`.
     """
 
-    def __init__(self, kernel: Kernel, *, scalar: bool | None, registers: int | None, counts: bool, level: str) -> None:
+    def __init__(
+        self, kernel: Kernel, *, scalar: bool | None, registers: int | None, counts: bool, timeline: bool, level: str
+    ) -> None:
         self.kernel = kernel
+        counts = counts or timeline
         own = machine()
         self.plan = plan(kernel, own.width, own.vector_registers, scalar=scalar, registers=registers)
         self.source = source(kernel, self.plan, counts=counts)
@@ -147,6 +149,7 @@ class LaneKernel:
         self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(self._library, "gb_info")[3])
         self._sites: list[Op] = list(number_sites(kernel))
         self._counts = counts
+        self._is_recorded = timeline
         self._is_alone = is_alone(kernel)
         self._scalars = [(name, kind.value, float if kind.is_float else int) for name, kind in kernel.scalars.items()]
         self._buffers = [memory.name for memory in kernel.buffers]
@@ -191,8 +194,14 @@ class LaneKernel:
         if self._is_alone:
             callback = _HOST(self._host(launch, failures))
             record.host, record.max_lines = callback, launch.printed_lines
-        units = -(-launch.lanes // (self._lanes_of_unit or launch.group))
-        status = self._runtime.gb_run(self._function, at, units, self._scratch_bytes, self._is_alone)
+        lanes_a_unit = self._lanes_of_unit or launch.group
+        units = -(-launch.lanes // lanes_a_unit)
+        recorder = None
+        if self._is_recorded:
+            recorder = Recorder(at, LaunchRecord.counts.offset, LaunchRecord.traps.offset)
+            record.phase = ctypes.cast(self._runtime.gb_phase, ctypes.c_void_p).value
+        stamps = recorder.address if recorder else None
+        status = self._runtime.gb_run(self._function, at, units, self._scratch_bytes, self._is_alone, stamps)
         if status:
             raise DeviceError(f"kernel {self.kernel.name}: no memory for {self._scratch_bytes} bytes of its groups")
         for array, copy in zip(arrays, copies, strict=True):
@@ -203,23 +212,26 @@ class LaneKernel:
             raise failures[0]
         counters = None
         if self._counts or self._is_alone:
-            found = zip(_COUNTS, record.counts, strict=True)
+            found = zip(COUNTS, record.counts, strict=True)
             counters = Counters(**dict(found), prints_dropped=record.dropped)
         traps = record.traps
         trap = self._trap(record, launch) if traps else None
-        return Outcome(self.backend, trap, traps, counters, printed, time.perf_counter() - started)
+        outcome = Outcome(self.backend, trap, traps, counters, printed, time.perf_counter() - started)
+        if recorder:
+            outcome.timeline = recorder.timeline(self.kernel.name, lanes_a_unit, launch.lanes, self.plan.is_flat)
+        return outcome
 
     def _trap(self, record: LaunchRecord, launch: Launch) -> Trap:
         op = self._sites[record.trap_site]
         reason = op.text or "trap"
         if op.name == "continue":
-            reason = "out of fuel"
+            reason = OUT_OF_FUEL
         elif op.memory is not None:
             memory, index = op.memory, record.trap_value
             if op.operands[0].type.is_signed and index >> 63:
                 index -= 1 << 64
             size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length
-            reason = f"index {index} outside {memory.name}[{size}]"
+            reason = outside(index, memory.name, size)
         return Trap(record.trap_lane, reason, op.line)
 
     def _printed(self, record: LaunchRecord) -> tuple[PrintedLine, ...]:

@@ -17,6 +17,9 @@ from ...ir.uniformity import Shape
 from .emit import Emitter
 from .forms import SCALAR, lanes_of, literal
 
+NO_LINE, GROUP_END = 0, -1
+"""In place of a line where a timeline is told of a barrier without one, and of the end of a group."""
+
 
 @dataclass
 class Segment:
@@ -31,7 +34,8 @@ class Segment:
     """The C label that follows."""
     counted: int = 0
     """Operations at its end that belong to no segment."""
-    ends_at_barrier: bool = False
+    barrier: Op | None = None
+    """What it ends at."""
 
 
 @dataclass
@@ -89,7 +93,7 @@ class Group:
             outside = op.name in ("barrier", "yield", "break", "continue") or op in self.around
             segment.counted += outside
             if op.name == "barrier":
-                segment.ends_at_barrier = True
+                segment.barrier = op
                 items.append(segment)
                 segment = Segment()
             elif op in self.around:
@@ -186,6 +190,12 @@ class Group:
         e.emit("}")
         self.sequence(self.items)
         e.emit("group_done:;")
+        self.phase(GROUP_END)
+
+    def phase(self, line: int) -> None:
+        """Tell a timeline that a group has come to a barrier of a line of the source, or to its end."""
+        if self.e.counts:
+            self.e.emit(f"if (UNLIKELY(L->phase != 0)) L->phase(group, {line});")
 
     def sequence(self, items: Items) -> None:
         for item in items:
@@ -227,8 +237,9 @@ class Group:
         lasting = [move for move in moves if not self.is_uniform(move[0])]
         if segment.operations or lasting or segment.burns or (e.counts and segment.counted):
             self.chunk_loop(segment, lasting)
-        if segment.ends_at_barrier:
+        if segment.barrier:
             e.count("BARRIERS", "1")
+            self.phase(segment.barrier.line or NO_LINE)
         e.emit("{")
         uniform = [move for move in moves if self.is_uniform(move[0])]
         for place, (target, value) in enumerate(uniform):

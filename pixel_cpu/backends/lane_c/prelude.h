@@ -40,6 +40,7 @@ typedef struct gb_launch {
   uint64_t printed_words, printed_capacity, printed_lines, max_lines, dropped;
   int (*host)(uint32_t site, uint32_t lane, uint64_t *slots);
   uint64_t counts[9];
+  void (*phase)(uint64_t group, int32_t line);
 } gb_launch;
 
 /* What lies at an address, at any alignment. */

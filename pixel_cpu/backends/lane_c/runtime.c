@@ -12,6 +12,24 @@
 
 typedef void (*gb_kernel)(void *launch, char *scratch, uint64_t first, uint64_t last);
 
+enum { COUNTS = 9 };
+
+/* Units that a thread ran without a break; or, where `line` is not NO_PHASE, what the first group of them did up to the barrier of
+   that line (in group.py: NO_LINE, GROUP_END). The counts are the launch's by then. Mirrored by ROW in timeline.py. */
+typedef struct {
+  uint64_t begin, end, first, last, counts[COUNTS], traps;
+  int32_t thread, processor, line, unused;
+} gb_row;
+
+enum { NO_PHASE = -2 };
+
+/* Mirrored by TimelineRecord in timeline.py. */
+typedef struct {
+  gb_row *rows;
+  uint64_t capacity, used;
+  const uint64_t *counts, *traps;
+} gb_timeline;
+
 enum { MAX_THREADS = 256 };
 #define WORTH_WAKING_NS 60000
 
@@ -24,8 +42,9 @@ static struct {
   gb_kernel kernel;
   void *launch;
   uint64_t units, slice, scratch_bytes, next;
+  gb_timeline *timeline; /* NULL unless the launch is recorded */
 } pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, -1, 0,
-          0, 0, 0, 0, 0, 0, 0};
+          0, 0, 0, 0, 0, 0, 0, 0};
 
 static __thread char *scratch;
 static __thread uint64_t scratch_size;
@@ -43,6 +62,48 @@ static char *own_scratch(uint64_t bytes) {
   return scratch;
 }
 
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static __thread int thread_number; /* 0 is the calling one */
+static __thread struct {
+  gb_timeline *timeline;
+  uint64_t first, begin;
+} recorded; /* the slice that this thread runs */
+
+static void record(gb_timeline *timeline, uint64_t begin, uint64_t first, uint64_t last, int32_t line) {
+  uint64_t place = __atomic_fetch_add(&timeline->used, 1, __ATOMIC_RELAXED);
+  if (place >= timeline->capacity) return;
+  gb_row *row = &timeline->rows[place];
+  row->begin = begin, row->first = first, row->last = last, row->line = line;
+  row->thread = thread_number, row->processor = sched_getcpu();
+  for (int i = 0; i < COUNTS; i++) row->counts[i] = __atomic_load_n(&timeline->counts[i], __ATOMIC_RELAXED);
+  row->traps = __atomic_load_n(timeline->traps, __ATOMIC_RELAXED);
+  row->end = now_ns();
+}
+
+/* Called by kernels that count, at barriers. */
+void gb_phase(uint64_t group, int32_t line) {
+  if (!recorded.timeline || group != recorded.first) return;
+  record(recorded.timeline, recorded.begin, group, group + 1, line);
+  recorded.begin = now_ns();
+}
+
+static void run_slice(gb_kernel kernel, void *launch, char *memory, uint64_t first, uint64_t last, gb_timeline *timeline) {
+  if (!timeline) {
+    kernel(launch, memory, first, last);
+    return;
+  }
+  uint64_t begin = now_ns();
+  recorded.timeline = timeline, recorded.first = first, recorded.begin = begin;
+  kernel(launch, memory, first, last);
+  recorded.timeline = NULL;
+  record(timeline, begin, first, last, NO_PHASE);
+}
+
 static int take(uint64_t *first, uint64_t *last) {
   *first = __atomic_fetch_add(&pool.next, pool.slice, __ATOMIC_RELAXED);
   if (*first >= pool.units) return 0;
@@ -54,11 +115,12 @@ static void work(void) {
   uint64_t first, last;
   char *memory = own_scratch(pool.scratch_bytes);
   if (pool.scratch_bytes && !memory) return; /* the calling thread has its own, and does the rest */
-  while (take(&first, &last)) pool.kernel(pool.launch, memory, first, last);
+  while (take(&first, &last)) run_slice(pool.kernel, pool.launch, memory, first, last, pool.timeline);
 }
 
-static void *worker(void *nothing) {
+static void *worker(void *number) {
   uint64_t seen = 0;
+  thread_number = (int)(intptr_t)number;
   pthread_mutex_lock(&pool.lock);
   for (;;) {
     while (pool.generation == seen) pthread_cond_wait(&pool.begin, &pool.lock);
@@ -68,7 +130,7 @@ static void *worker(void *nothing) {
     pthread_mutex_lock(&pool.lock);
     if (--pool.running == 0) pthread_cond_signal(&pool.end);
   }
-  return nothing;
+  return NULL;
 }
 
 /* A forked child has none of the threads. */
@@ -99,53 +161,51 @@ static void start_threads(void) {
   pool.generation = 0;
   for (int i = allowed_processors() - 1; i > 0; i--) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, worker, NULL)) break;
+    if (pthread_create(&thread, NULL, worker, (void *)(intptr_t)(pool.threads + 1))) break;
     pthread_detach(thread);
     pool.threads++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void with_others(gb_kernel kernel, void *launch, uint64_t first, uint64_t units, uint64_t bytes, char *memory) {
+static void with_others(gb_kernel kernel, void *launch, uint64_t first, uint64_t units, uint64_t bytes, char *memory,
+                        gb_timeline *timeline) {
   if (pool.threads < 0) start_threads();
   uint64_t begin, end;
   pthread_mutex_lock(&pool.lock);
   pool.kernel = kernel, pool.launch = launch, pool.units = units, pool.scratch_bytes = bytes, pool.next = first;
+  pool.timeline = timeline;
   uint64_t share = (units - first) / ((uint64_t)(pool.threads + 1) * 16);
   pool.slice = share ? share : 1;
   pool.running = pool.threads;
   pool.generation++;
   pthread_cond_broadcast(&pool.begin);
   pthread_mutex_unlock(&pool.lock);
-  while (take(&begin, &end)) kernel(launch, memory, begin, end);
+  while (take(&begin, &end)) run_slice(kernel, launch, memory, begin, end, timeline);
   pthread_mutex_lock(&pool.lock);
   while (pool.running) pthread_cond_wait(&pool.end, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
 }
 
-/* Run all units of a launch; 1 if there is no memory for it. `is_alone`: in this thread, in order. */
-int gb_run(gb_kernel kernel, void *launch, uint64_t units, uint64_t bytes, int is_alone) {
+/* Run all units of a launch; 1 if there is no memory for it. `is_alone`: in this thread, in order. `timeline` may be NULL. */
+int gb_run(gb_kernel kernel, void *launch, uint64_t units, uint64_t bytes, int is_alone, gb_timeline *timeline) {
   char *memory = own_scratch(bytes);
   if (bytes && !memory) return 1;
   uint64_t done = 0, slice = 1;
   if (is_alone) {
-    kernel(launch, memory, 0, units);
+    /* Lines that are printed are as exact in time as the slices. */
+    for (slice = timeline ? units / (timeline->capacity / 4) + 1 : units; done < units; done += slice)
+      run_slice(kernel, launch, memory, done, units - done < slice ? units : done + slice, timeline);
     return 0;
   }
   uint64_t begun = now_ns();
   while (done < units) {
     uint64_t last = units - done < slice ? units : done + slice;
-    kernel(launch, memory, done, last);
+    run_slice(kernel, launch, memory, done, last, timeline);
     done = last;
     uint64_t spent = now_ns() - begun;
     if (spent > 2000 && spent / done * (units - done) > WORTH_WAKING_NS && !pthread_mutex_trylock(&pool.owner)) {
-      with_others(kernel, launch, done, units, bytes, memory);
+      with_others(kernel, launch, done, units, bytes, memory, timeline);
       pthread_mutex_unlock(&pool.owner);
       return 0;
     }

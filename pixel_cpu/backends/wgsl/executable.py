@@ -16,6 +16,7 @@ from ...ir.types import Type
 from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
 from .device import Device, DeviceBuffer
 from .shader import PARAMETERS, Shader, write_shader
+from .timeline import make_timeline
 from .writer import Site
 
 MAX_GROUPS = 65_535
@@ -36,13 +37,15 @@ def compile_kernel(
     device: Device | None = None,
     pairs: bool | None = None,
     machine: bool | None = None,
+    timeline: bool = False,
 ) -> Program:
     """Make a kernel of a verified module ready for a GPU.
 
     `pairs` holds 64-bit integers as pairs of words (default: where the device has none), `machine` writes blocks in a loop in
-    place of structure (default: where the program is deep or has many accesses). Raises `DeviceError` for what the device cannot do.
+    place of structure (default: where the program is deep or has many accesses). `timeline`: launches record copies and passes. Raises
+    `DeviceError` for what the device cannot do.
     """
-    return Program(module, module.kernels[kernel], device or Device.default(), pairs, machine)
+    return Program(module, module.kernels[kernel], device or Device.default(), pairs, machine, timeline)
 
 
 def describe() -> str:
@@ -66,8 +69,15 @@ class Program:
     """A kernel on a device. `run` takes arrays, and `DeviceBuffer` for what stays there."""
 
     def __init__(
-        self, module: Module, kernel: Kernel, device: Device, pairs: bool | None = None, machine: bool | None = None
+        self,
+        module: Module,
+        kernel: Kernel,
+        device: Device,
+        pairs: bool | None = None,
+        machine: bool | None = None,
+        timeline: bool = False,
     ) -> None:
+        self._is_recorded = timeline
         self.module, self.kernel, self.device = module, kernel, device
         self.backend = f"wgsl on {device.name}"
         self.pairs = "shader-int64" not in device.features if pairs is None else pairs
@@ -101,14 +111,21 @@ class Program:
     def run(self, launch: Launch) -> Outcome:
         """Run a launch that `check` accepted; arrays are changed in place, buffers on the device."""
         built = self._build(launch.group)
+        stamps = [time.monotonic_ns()]
         build_seconds = built.warm_up()
-        start = time.perf_counter()
+        stamps.append(time.monotonic_ns())
         bound, copied = self._bind(built.shader, launch)
+        stamps.append(time.monotonic_ns())
         answer = built.run(launch, bound)
+        stamps.append(time.monotonic_ns())
         for memory, array in copied:
             bound[memory.name].download(array)
+        stamps.append(time.monotonic_ns())
         outcome = self._outcome(built.shader, launch, bound, answer)
-        outcome.seconds, outcome.build_seconds = time.perf_counter() - start, build_seconds
+        outcome.seconds, outcome.build_seconds = (time.monotonic_ns() - stamps[1]) * 1e-9, build_seconds
+        if self._is_recorded:
+            is_first = build_seconds > 0
+            outcome.timeline = make_timeline(self.kernel.name, launch, stamps, answer.passes, is_first=is_first)
         return outcome
 
     def _bind(self, shader: Shader, launch: Launch) -> tuple[dict[str, DeviceBuffer], list[tuple[Memory, Array]]]:
@@ -150,6 +167,7 @@ class _Answer:
         self.record = (0, 0, 0)
         self.prints: Array = np.zeros(0, np.uint32)
         self.device_seconds: float | None = None
+        self.passes: list[Pass] = []
 
 
 class _Built:
@@ -199,8 +217,11 @@ class _Built:
         seconds = 0.0
         for first in range(0, launch.groups, self.part):
             part = min(self.part, launch.groups - first)
-            found, took = self.dispatch(launch, bound, first, part)
-            seconds += took
+            begin_ns = time.monotonic_ns()
+            found, began, ended = self.dispatch(launch, bound, first, part)
+            seconds += max(ended - began, 0) * 1e-9
+            device_ns = (began, ended) if device.has_timestamps else None
+            answer.passes.append(Pass(first, first + part, begin_ns, time.monotonic_ns(), device_ns))
             answer.lane, traps = int(found[0]), int(found[1])
             if traps and not answer.traps:
                 assert self.records is not None
@@ -214,8 +235,10 @@ class _Built:
             answer.prints = device.read(self.prints.raw, 4 * min(used, PRINT_WORDS - 2), 8).view(np.uint32)
         return answer
 
-    def dispatch(self, launch: Launch, bound: dict[str, DeviceBuffer], first: int, groups: int) -> tuple[Array, float]:
-        """Run some groups and wait; gives the words of the status and the device's seconds."""
+    def dispatch(
+        self, launch: Launch, bound: dict[str, DeviceBuffer], first: int, groups: int
+    ) -> tuple[Array, int, int]:
+        """Run some groups and wait; gives the words of the status, and begin and end in nanoseconds of the device's clock."""
         device = self.device
         self.grow(groups * self.group)
         device.write(self.uniform, self.parameters(launch, bound, first))
@@ -235,7 +258,7 @@ class _Built:
             work.end()
             found = device.submit_and_read(encoder, self.status, 16)
         begin, end = found[16:].view(np.uint64).tolist()
-        return found[:16].view(np.uint32), max(end - begin, 0) * 1e-9
+        return found[:16].view(np.uint32), begin, end
 
     def grow(self, lanes: int) -> None:
         """Have records and private memory for so many lanes."""
