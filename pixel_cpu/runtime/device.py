@@ -34,6 +34,7 @@ from ..ir.text import write
 from ..passes.bounds import prove_bounds
 from .backends import MODULES, compile_kernel, describe, limits
 from .buffers import Array, BufferPool, Ledger, SharedBuffer
+from .events import ANNOUNCER
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 
 DEFAULT_MEMORY_BYTES = 4 << 30
@@ -129,6 +130,13 @@ class Device:
 
         Raises `LimitError` when it takes more than `seconds` (buffers then hold anything), `DeviceError` when its process crashed.
         """
+        if not ANNOUNCER.is_heard():
+            return self._run(module, kernel, launch, seconds)
+        return ANNOUNCER.announce(
+            module, kernel, launch, self.backend, self._place_of, lambda: self._run(module, kernel, launch, seconds)
+        )
+
+    def _run(self, module: Module, kernel: str, launch: Launch, seconds: float) -> Outcome:
         with self._lock:
             if not self.is_isolated:
                 return self._run_here(module, kernel, launch)
@@ -184,6 +192,13 @@ class Device:
         for given, copy in staged:
             given[:] = copy
         return outcome
+
+    def _place_of(self, array: Array) -> str:
+        if self.backend == "wgpu":
+            return "copied"
+        if not self.is_isolated:
+            return "in place"
+        return "copied" if self._pool.find(array) is None else "shared"
 
     def _running_worker(self) -> _WorkerProcess:
         if self._worker is None or self._worker.process.poll() is not None:

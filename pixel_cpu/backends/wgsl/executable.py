@@ -16,7 +16,7 @@ from ...ir.types import Type
 from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
 from .device import Device, DeviceBuffer
 from .shader import PARAMETERS, Shader, write_shader
-from .timeline import make_timeline
+from .timeline import Pass, make_timeline
 from .writer import Site
 
 MAX_GROUPS = 65_535
