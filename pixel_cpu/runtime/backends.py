@@ -8,8 +8,8 @@ from typing import Any
 
 from ..backends.launch import MAX_LANES, Executable
 from ..errors import DeviceError
-from ..ir.model import Module
 from ..ir.limits import MAX_GROUP, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
+from ..ir.model import Module
 
 MODULES = {
     "cpu": "pixel_cpu.backends.lane_c",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EXIT_FAILED, UsageError
 from ..host.plain_file import write_atomic
+from .gpu_launch import DEVICES
 from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from pixel_cpu.runtime.benchmark.rates import Rates
 
 
-def add_actions(actions: Verbs, every: Sequence[str]) -> None:
-    """Add this module's actions of the verb ``gpu``; `every` device may be listed, all but the reference be measured."""
-    measured = [name for name in every if name != "reference"]
+def add_verbs(actions: Verbs) -> None:
+    """Add this module's actions of the verb ``gpu``."""
+    measured = [name for name in DEVICES if name != "reference"]  # whose speed is no aim
     parser = add_verb(actions, "devices", devices, "glassbox gpu devices --measure")
     parser.add_argument(
-        "--device", choices=every, action="append", dest="devices", help="which; several times (default: all)"
+        "--device", choices=DEVICES, action="append", dest="devices", help="which; several times (default: all)"
     )
     parser.add_argument("--measure", action="store_true", help="measure each device, and keep its rates")
     parser.set_defaults(measured=measured)
