@@ -192,3 +192,22 @@ def display():
         yield f":{number.readline().strip()}"
     server.terminate()
     server.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def dense_display():
+    """A virtual display whose resources say 192 dots an inch, by name."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp", "-noreset"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    with os.fdopen(read) as number:
+        name = f":{number.readline().strip()}"
+    words = ["xprop", "-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER", "Xft.dpi:\t192\n"]
+    subprocess.run(words, env={**os.environ, "DISPLAY": name}, check=True, timeout=30)
+    yield name
+    server.kill()
+    server.wait(timeout=10)

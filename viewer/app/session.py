@@ -26,6 +26,7 @@ from qemu_bridge.wire.records import Place, Runstate
 from ..render.scene import Scene
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
+from ..sources.launches import LaunchWatch
 from ..sources.queries import Queries, Topic
 from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
@@ -55,6 +56,7 @@ class Session:
         """`order` is that of the voxel grid; `renew` is called when the machine has returned and the scene is another."""
         self._state, self._schedule, self._order, self._renew = state, schedule, order, renew
         self._execution: ExecutionWatch | None = None
+        self._launches = LaunchWatch(state.launches, self._show_launches)
         self._seen: dict[str, float] = {}
         self._is_reconnecting = False
         schedule.has_many_changes = lambda: state.watcher.backlog() >= NEW_PAGES
@@ -64,12 +66,14 @@ class Session:
         """Begin to watch."""
         self._state.watcher.start()
         self._state.queries.start()
+        self._launches.start()
         self._watch_events()
 
     def stop(self) -> None:
         """End the threads."""
         if self._execution is not None:
             self._execution.stop()
+        self._launches.stop()
         self.stop_watching()
 
     def stop_watching(self) -> None:
@@ -186,6 +190,13 @@ class Session:
         state.scene.set_executions(self._execution.counts)
         appearance.set_look(state, replace(state.scene.look, mode=Mode.EXECUTION))
         state.notify("execution is counted; the guest runs slower meanwhile")
+
+    # --- launches of kernels -----------------------------------------------------------------------------
+
+    def _show_launches(self) -> None:
+        # A picture without the panel need not be drawn anew.
+        if self._state.is_open("details"):
+            self._schedule.wake()
 
     # --- events, end and return --------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from qemu_bridge.wire.records import Runstate
 from ..picture.legend_entries import LegendEntryCache
 from ..render.histogram import ByteHistogram
 from ..render.scene import Scene
+from ..sources.launches import LaunchList
 from ..sources.queries import Queries, Topic
 from ..sources.source import Source
 from ..sources.watcher import MemoryWatcher
@@ -148,6 +149,7 @@ class ViewerState:
     in_view: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     histogram: ByteHistogram = field(default_factory=ByteHistogram)
     legend_cache: LegendEntryCache = field(default_factory=LegendEntryCache)
+    launches: LaunchList = field(default_factory=LaunchList)
     is_dirty_settings: bool = False
 
     @property
