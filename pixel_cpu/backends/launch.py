@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import LaunchError, TrapError
-from ..ir.limits import MAX_GROUP, MAX_LANES
+from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
 from ..ir.model import Kernel, Memory
 from ..ir.types import Type
 
@@ -195,8 +195,8 @@ def _fits(kernel: Kernel, memory: Memory, array: Any) -> None:  # noqa: ANN401  
             )
         if memory.is_writable and not flags.writeable:
             raise LaunchError(f"{kernel.name}: {name} is written, and the array is read only")
-    if len(array) >= 1 << 31:
-        raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {(1 << 31) - 1} are addressed")
+    if len(array) > MAX_LENGTH:
+        raise LaunchError(f"{kernel.name}: {name} has {len(array)} elements; at most {MAX_LENGTH} are addressed")
 
 
 def _whole(given: object, what: str) -> int:

@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..backends.launch import MAX_LANES, Executable
+from ..backends.launch import Executable
 from ..errors import DeviceError
-from ..ir.limits import MAX_GROUP, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
+from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
 from ..ir.model import Module
 
 MODULES = {

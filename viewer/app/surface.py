@@ -48,7 +48,7 @@ def _start_glfw() -> str:
         warnings.simplefilter("ignore", glfw.GLFWError)
         if glfw.init():
             return ""
-        _, reason = glfw.get_error()
+        reason: Any = glfw.get_error()[1]
     return reason.decode(errors="replace") if reason else "glfw does not start"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -298,7 +299,7 @@ class WatchedRun(_Run):
     """A run that checks each claim of the analysis whenever an operation is reached."""
 
     def __init__(self, *arguments):
-        super().__init__(*arguments)
+        super().__init__(*arguments, Counter(), is_recorded=False)
         self.frames = []
         self.found = Uniformity(self.module, self.kernel)
         self.claims = {Shape.UNIFORM: 0, Shape.LINEAR: 0, Shape.VARYING: 0}
