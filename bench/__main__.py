@@ -17,7 +17,20 @@ from qemu_bridge.errors import GraphicsError
 
 from .figures import Figure
 
-BENCHMARKS = ("boot", "ram", "names", "page_map", "skilling", "viewer", "trace", "mining", "caches", "lanes", "wgsl")
+BENCHMARKS = (
+    "boot",
+    "ram",
+    "names",
+    "pages",
+    "page_map",
+    "skilling",
+    "viewer",
+    "trace",
+    "mining",
+    "caches",
+    "lanes",
+    "wgsl",
+)
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
+from ..sources.page_bytes import page_bytes
 from .scene import Scene
 
 SAMPLE_PAGES = 256
@@ -20,7 +21,7 @@ def byte_histogram(scene: Scene, ram: npt.NDArray[np.uint8]) -> npt.NDArray[np.f
     pages = np.flatnonzero(np.isin(page_map.entries["page_class"], visible))
     pages = pages[:: max(len(pages) // SAMPLE_PAGES, 1)][:SAMPLE_PAGES]
     pages = pages[pages < len(ram) // PAGE_SIZE]
-    counts = np.bincount(ram[: len(ram) // PAGE_SIZE * PAGE_SIZE].reshape(-1, PAGE_SIZE)[pages].ravel(), minlength=256)
+    counts = page_bytes().counts(ram, pages)
     return np.log1p(counts[1:]).astype(np.float32)
 
 

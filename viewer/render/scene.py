@@ -17,6 +17,7 @@ from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
 from ..sources.heat import Pages
+from ..sources.page_bytes import page_bytes
 from ..sources.source import Ram
 from ..view import palette
 from ..view.class_masks import body_mask, visible_mask
@@ -31,8 +32,6 @@ _AGE_STEP_S = 0.5
 _SAMPLED_PAGES = 20_000
 _OUTLIERS = 1.0
 """Per cent of pages at each end of an axis that a first view may leave out."""
-ENTROPY_PAGES = 512
-"""Pages whose entropy is worked out in one `Scene.advance`: a few milliseconds."""
 
 
 def extent_in_pages(pages: int, order: int) -> tuple[int, int, int]:
@@ -264,7 +263,7 @@ class Scene:
         self._now_s = now_s
         pages = self.page_style.heat.cool(now_s)
         if self.look.mode is Mode.ENTROPY:
-            pages = np.union1d(pages, self.page_style.entropy.refresh(ram, ENTROPY_PAGES))
+            pages = np.union1d(pages, self.page_style.entropy.refresh(ram, page_bytes().pages_a_frame))
         if self.look.mode in (Mode.AGE, Mode.EXECUTION) and now_s - self._aged_s >= _AGE_STEP_S:
             self._aged_s = now_s
             pages = self._all_pages()

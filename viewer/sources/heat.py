@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
+from .page_bytes import page_bytes
+
 HALF_LIFE_S = 1.2
 COLD = 0.03
 HOTTEST = 8.0
 """Of a page written all the time: it is cold ten seconds after the last write."""
 AGE_RANGE_S = 600.0
 """Older writes are drawn like none."""
-_ENTROPY_PAGES = 64
 
 Pages = npt.NDArray[np.int64]
 
@@ -79,20 +80,6 @@ def scale_counts(counts: npt.NDArray[np.uint32], highest: int) -> npt.NDArray[np
     return np.where(counts > 0, np.clip(np.ceil(255 * share), 1, 255), 0).astype(np.uint8)
 
 
-def page_entropy(pages: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Shannon entropy of each row's bytes, 0 to 8 bits a byte as 0 to 255: `uint8` of shape (n,) for (n, 4096)."""
-    entropy = np.zeros(len(pages), np.uint8)
-    for start in range(0, len(pages), _ENTROPY_PAGES):
-        block = pages[start : start + _ENTROPY_PAGES]
-        # One count for all rows: each row's bytes get 256 numbers of their own.
-        numbered = block.astype(np.intp) + 256 * np.arange(len(block))[:, None]
-        counts = np.bincount(numbered.reshape(-1), minlength=256 * len(block)).reshape(-1, 256)
-        share = counts / block.shape[1]
-        bits = -(share * np.log2(np.maximum(share, 1e-9))).sum(axis=1)
-        entropy[start : start + len(block)] = np.round(255 * np.clip(bits / 8, 0, 1))
-    return entropy
-
-
 class EntropyCache:
     """Entropy of pages, computed when it is asked for and again after a page changed."""
 
@@ -122,6 +109,6 @@ class EntropyCache:
         """Compute at most `limit` pages that changed, out of `ram`; return which. Empty when all are known."""
         stale = np.flatnonzero(self._is_stale[: len(ram) // PAGE_SIZE])[:limit].astype(np.int64)
         if len(stale):
-            self.values[stale] = page_entropy(ram[: len(ram) // PAGE_SIZE * PAGE_SIZE].reshape(-1, PAGE_SIZE)[stale])
+            self.values[stale] = page_bytes().entropy(ram, stale)
             self._is_stale[stale] = False
         return stale

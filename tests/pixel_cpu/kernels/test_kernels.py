@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from primitives_runs import launch
 
+import pixel_cpu
 from pixel_cpu import kernels
 from pixel_cpu.frontends.primitives import compile_source, format_source
 
@@ -203,3 +204,39 @@ def test_search():
     assert count[0] == 4 and sorted(places[:4].tolist()) == [0, 7, 12, 19]
     run("search", "find_pattern", 10, bytes=data[:2], pattern=data[:5], count=count, places=places)
     assert count[0] == 4
+
+
+def test_pages_of_ram():
+    pages = np.zeros((6, 4096), np.uint8)
+    pages[1] = RNG.integers(0, 256, 4096)
+    pages[2] = np.arange(4096) & 15
+    pages[3, 4095] = 1
+    pages[4] = 255
+    words, numbers = pages.reshape(-1).view(np.uint64), np.array([4, 0, 1, 3, 2], np.uint32)
+    entropy, is_zero, counts = zeros(5), zeros(6, np.uint8), zeros(256, np.uint32)
+    count = np.arange(4097)
+    terms = (count * np.log2(np.maximum(count, 1))).astype(np.float32)
+    program = pixel_cpu.loads(kernels.source("ram"))
+    # Not by the reference, which would take its time for so many steps.
+    with pixel_cpu.Device("cpu", isolated=False) as device:
+        given = {"device": device, "words": words, "pages": numbers}
+        program.kernel("entropy_of_pages").launch(5, **given, terms=terms, entropy=entropy)
+        program.kernel("count_bytes_of_pages").launch(5, **given, counts=counts)
+        program.kernel("zero_pages").launch(6, device=device, words=words, is_zero=is_zero)
+    assert is_zero.tolist() == [1, 0, 0, 0, 0, 1]
+    assert (counts == np.bincount(pages[numbers].ravel(), minlength=256)).all()
+    parts = np.array([np.bincount(page, minlength=256) for page in pages[numbers]]) / 4096
+    assert np.allclose(entropy, -(parts * np.log2(np.where(parts, parts, 1))).sum(1), atol=1e-4)
+    assert entropy[:2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("pattern", [b"ab", b"abra", b"abracadabra", b"\0\0\0", b"a\xff", b"\xff\0", b"dabra ab"])
+def test_search_in_words(pattern):
+    text = b"abra\0cadabra abracadabra\0\0\0\0\0 \xff\xff\0 dabra abr"
+    data = np.frombuffer(text.ljust(-(-len(text) // 8) * 8, b"\xff"), np.uint8)
+    wanted = [at for at in range(len(data)) if data[at : at + len(pattern)].tobytes() == pattern]
+    for anchor in range(len(pattern) - 1):
+        count, places = zeros(1, np.uint32), zeros(40, np.uint32)
+        given = {"words": data.view(np.uint64), "bytes": data, "pattern": np.frombuffer(pattern, np.uint8)}
+        run("ram", "find_in_words", len(data) // 8, **given, anchor=anchor, count=count, places=places)
+        assert sorted(places[: count[0]].tolist()) == wanted
