@@ -1,8 +1,15 @@
-"""Kernels that everybody needs, in the primitives language: ``source("saxpy")`` is the text of ``saxpy.gpk``."""
+"""Kernels that everybody needs, in the primitives language: ``source("saxpy")`` is the text of ``saxpy.gpk``.
+
+``matmul(a, b)`` launches the one that suits the device best.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from .product import matmul
+
+__all__ = ["matmul", "names", "source"]
 
 
 def names() -> list[str]:

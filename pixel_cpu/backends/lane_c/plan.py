@@ -42,9 +42,15 @@ def plan(
     )
     while registers > 1 and private * width * registers > PRIVATE_CACHE_BYTES:
         registers -= 1
-    while not is_flat and registers > 1 and width * (registers - 1) >= kernel.group:
-        registers -= 1
+    if not is_flat:
+        registers = min(range(registers, 0, -1), key=lambda own: _cost_of_group(kernel.group, width, own))
     return Plan(width, registers, is_flat)
+
+
+def _cost_of_group(group: int, width: int, registers: int) -> int:
+    """What a group costs in chunks of so many registers: each chunk has a share for what is uniform, and missing lanes cost too."""
+    chunks = -(-group // (width * registers))
+    return chunks * (registers + 1) + (chunks * registers * width != group)
 
 
 def pressure(kernel: Kernel, shapes: Shapes) -> int:
