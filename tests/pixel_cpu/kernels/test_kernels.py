@@ -240,3 +240,22 @@ def test_search_in_words(pattern):
         given = {"words": data.view(np.uint64), "bytes": data, "pattern": np.frombuffer(pattern, np.uint8)}
         run("ram", "find_in_words", len(data) // 8, **given, anchor=anchor, count=count, places=places)
         assert sorted(places[: count[0]].tolist()) == wanted
+
+
+def test_walks_through_linked_nodes():
+    nodes, walks, most = 40, 70, 9
+    following = RNG.integers(-1, nodes, (nodes, 4)).astype(np.int32)
+    value, start = RNG.integers(-99, 99, nodes).astype(np.int32), RNG.integers(0, nodes, walks).astype(np.int32)
+    start[0] = -1  # no node: a walk of none
+    ways = RNG.integers(0, 1 << 32, walks, np.uint32)
+    total, last = zeros(walks, np.int32), zeros(walks, np.int32)
+    given = {"next": following.ravel(), "value": value, "start": start, "ways": ways, "total": total, "last": last}
+    run("linked", "walk", 50, **given, most=most)
+    node, at, sums = start.copy(), start.copy(), zeros(walks, np.int32)
+    for step in range(most):
+        on = node >= 0
+        at[on] = node[on]
+        sums[on] += value[node[on]]
+        node[on] = following[node[on], ways[on] >> np.uint32(2 * step) & 3]
+    assert (total == sums).all() and (last == at).all()
+    assert (node < 0).any() and (node >= 0).any()
