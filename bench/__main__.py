@@ -29,6 +29,7 @@ BENCHMARKS = (
     "mining",
     "caches",
     "lanes",
+    "library",
     "wgsl",
 )
 RESULTS = Path(__file__).parent / "results"
