@@ -31,7 +31,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Tile:
     """A block makes `rows` x `columns` elements of the product, `depth` deep at a time; it has `down` threads for each column.
 
-    A thread makes `tall` x `wide` elements at a time, which it holds in registers: as many passes follow as the rows need.
+    A thread makes `tall` x `wide` elements at a time, which it holds in registers: as many passes follow as the rows need. A block
+    does so for `parts` tiles of a, one below the other, with the same tile of b.
     """
 
     rows: int
@@ -40,10 +41,12 @@ class Tile:
     tall: int
     wide: int = 1
     down: int = 1
+    parts: int = 1
 
     @property
     def name(self) -> str:
-        return f"{self.rows}x{self.columns}x{self.depth}, {self.tall}x{self.wide} of {self.threads} threads"
+        parts = f"{self.parts} of " if self.parts > 1 else ""
+        return f"{parts}{self.rows}x{self.columns}x{self.depth}, {self.tall}x{self.wide} of {self.threads} threads"
 
     @property
     def across(self) -> int:
@@ -66,8 +69,8 @@ TILES = {
     "cpu": (
         Tile(64, 64, 64, 2),
         Tile(64, 64, 64, 4),
+        Tile(64, 64, 64, 2, parts=4),
         Tile(96, 48, 48, 4),
-        Tile(48, 64, 64, 6),
         Tile(32, 32, 32, 4),
     ),
     # Squares for each thread, so that what is read from shared memory is used often.
@@ -77,9 +80,10 @@ TILES = {
         Tile(64, 64, 16, 4, 4, 16),
         Tile(64, 64, 8, 8, 4, 8),
     ),
-    "reference": (Tile(32, 32, 32, 4),),
 }
 """What is tried on each back end."""
+ELSEWHERE = (Tile(32, 32, 32, 4),)
+"""What runs on the others."""
 
 
 def matmul(a: Array, b: Array, *, device: str | Device = "cpu") -> Array:
@@ -117,7 +121,7 @@ def chosen(device: Device, m: int, n: int, k: int) -> Tile:
 def _measured(device: Device, m: int, n: int, k: int) -> Tile:
     random = np.random.default_rng(m + n + k)
     a, b = random.random((m, k), np.float32), random.random((k, n), np.float32)
-    tiles = {tile.name: tile for tile in TILES[device.backend]}
+    tiles = {tile.name: tile for tile in TILES.get(device.backend, ELSEWHERE)}
 
     def arguments(device: Device) -> dict[str, Any]:
         return {"a": device.array(a), "b": device.array(b), "c": device.zeros(m * n, "f4"), "m": m, "n": n, "k": k}
@@ -131,7 +135,7 @@ def _measured(device: Device, m: int, n: int, k: int) -> Tile:
 
 def lanes(tile: Tile, m: int, n: int) -> int:
     """Threads of the launch that makes m x n elements."""
-    return -(-m // tile.rows) * -(-n // tile.columns) * tile.threads
+    return -(-m // (tile.rows * tile.parts)) * -(-n // tile.columns) * tile.threads
 
 
 @cache
@@ -144,7 +148,7 @@ def text(tile: Tile) -> str:
     """The kernel's text for a tile; that for ``Tile(64, 64, 64, 4)`` is ``matmul.gpk``."""
     lines = [
         "# c = a x b, for a of m x k elements, b of k x n and c of m x n, row by row; c is 0 at first. A block makes a part of "
-        f"{tile.rows} x",
+        f"{tile.rows * tile.parts} x",
         f"# {tile.columns} elements from tiles of a and b in shared memory; a thread makes {tile.tall} x {tile.wide} at a time.",
         "",
         "GPU_KERNEL matmul",
@@ -184,18 +188,17 @@ def _body(tile: Tile) -> list[str]:
         height = f"y * {tile.tall}" if tile.down > 1 else "0"
     top = [f"CALCULATE row = {height}", f"CALCULATE low = row * {tile.depth}"]
     multiply = [f"FOR i IN 0..{tile.depth}:", *_indented(1, inner)]
-    deep = [
-        f"FOR deep IN 0..k STEP {tile.depth}:",
-        *_indented(1, _copy("left", "a", ("top", "m", tile.rows), ("deep", "k", tile.depth), tile.threads)),
-        *_indented(1, _copy("right", "b", ("deep", "k", tile.depth), ("first", "n", tile.columns), tile.threads)),
-        "    SYNC_THREADS",
-    ]
-    sync = ["    SYNC_THREADS"]
+    left = _copy("left", "a", ("top", "m", tile.rows), ("deep", "k", tile.depth), tile.threads)
+    right = _copy("right", "b", ("deep", "k", tile.depth), ("first", "n", tile.columns), tile.threads)
+    deep, sync = f"FOR deep IN 0..k STEP {tile.depth}:", "SYNC_THREADS"
+    turns = [f"FOR p IN 0..{tile.passes}:", *_indented(1, [*top, *start, *multiply, *end])]
     if tile.passes == 1:
-        ways = [*top, *start, *deep, *_indented(1, multiply), *sync, *end]
+        ways = [*top, *start, deep, *_indented(1, [*left, *right, sync, *multiply, sync]), *end]
+    elif tile.parts == 1:
+        ways = [deep, *_indented(1, [*left, *right, sync, *turns, sync])]
     else:
-        turns = [f"FOR p IN 0..{tile.passes}:", *_indented(1, [*top, *start, *multiply, *end])]
-        ways = [*deep, *_indented(1, turns), *sync]
+        parts = f"FOR top IN above..min(m, above + {tile.rows * tile.parts}) STEP {tile.rows}:"
+        ways = [deep, *_indented(1, [*right, parts, *_indented(1, [*left, sync, *turns, sync])])]
     return [
         "LOCAL_ID -> l",
         "BLOCK_ID -> block",
@@ -205,7 +208,7 @@ def _body(tile: Tile) -> list[str]:
             else ["CALCULATE x = l"]
         ),
         f"CALCULATE blocks = (n + {tile.columns - 1}) / {tile.columns}",
-        f"CALCULATE top = block / blocks * {tile.rows}",
+        f"CALCULATE {'top' if tile.parts == 1 else 'above'} = block / blocks * {tile.rows * tile.parts}",
         f"CALCULATE first = block % blocks * {tile.columns}",
         *ways,
     ]

@@ -13,8 +13,8 @@ from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
 from ..ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable
 from ..ir.types import Type
 
-_ROUNDS = 3
-"""Rounds of a loop before its parameters are widened."""
+_ROUNDS = 1
+"""Rounds of a loop before its parameters are widened; narrowing gives back what that loses. Those of loops in loops multiply."""
 _MOST_STEPS = 50_000
 """Operations that a walk visits before it gives up on loops: rounds of loops in loops multiply."""
 _Unit = Kernel | Function

@@ -14,8 +14,15 @@ from pixel_cpu.kernels.product import TILES, Tile
 from pixel_cpu.passes.bounds import prove_bounds
 
 RNG = np.random.default_rng(5)
-# A lane for each column; two columns and two rows for each of few lanes; more passes; tiles that are not as deep as a block is wide.
-SMALL = [Tile(8, 8, 8, 2), Tile(8, 8, 4, 2, 2, 4), Tile(16, 8, 8, 4, 1, 2), Tile(4, 8, 16, 4)]
+# A lane for each column; two columns and two rows for each of few lanes; more passes; tiles that are not as deep as a block is wide;
+# a block of two tiles.
+SMALL = [
+    Tile(8, 8, 8, 2),
+    Tile(8, 8, 4, 2, 2, 4),
+    Tile(16, 8, 8, 4, 1, 2),
+    Tile(4, 8, 16, 4),
+    Tile(4, 8, 8, 2, parts=2),
+]
 
 
 def matrices(m, n, k):
