@@ -147,6 +147,8 @@ def _print_benchmark(found: Benchmark, comparisons: Sequence[Comparison]) -> Non
         print()
         _print_comparisons(comparisons)
     say(f"load average {found.load:.1f} on {found.processors} processors; medians of {found.rounds} rounds")
+    if found.load > 1.5 * found.processors:
+        say("others use the processors too: rates are too low, shares less so; measure again when the host is idle")
 
 
 def _print_comparisons(comparisons: Sequence[Comparison]) -> None:

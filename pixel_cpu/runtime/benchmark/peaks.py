@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,25 +57,45 @@ class Probe:
 
 
 class Roof:
-    """One roof of a device: the probe that reached highest when it was made. `measure` gives its rate now."""
+    """One roof of a device: `measure` runs every probe, and the one whose median rate is highest is the roof."""
 
     def __init__(self, stand: Stand, probes: Iterable[Probe]) -> None:
-        self._stand = stand
-        tried = [self._ready(probe) for probe in probes]
-        _, self.name, self._work, self._run, self._repeats = max(tried, key=lambda each: each[0])
+        self._series = [_Series(stand, probe) for probe in probes]
 
-    def _ready(self, probe: Probe) -> tuple[float, str, int, Callable[[], float], int]:
-        placed = {name: self._stand.place(array) for name, array in probe.arrays.items()}
+    def measure(self) -> None:
+        """Measure once more."""
+        for series in self._series:
+            series.measure()
 
-        def run() -> float:
-            return self._stand.run((probe.step,), placed)
+    @property
+    def _best(self) -> _Series:
+        return max(self._series, key=lambda series: statistics.median(series.rates))
 
-        repeats = repeats_of(run)
-        return probe.work / min(run(), run()), probe.name, probe.work, run, repeats
+    @property
+    def name(self) -> str:
+        """The probe that reached highest."""
+        return self._best.name
 
-    def measure(self) -> float:
-        """Work a second."""
-        return self._work * self._repeats / sum(self._run() for _ in range(self._repeats))
+    @property
+    def rates(self) -> list[float]:
+        """What it reached, work a second, in the order of measuring."""
+        return self._best.rates
+
+
+class _Series:
+    """A probe on a device, and what it reached."""
+
+    def __init__(self, stand: Stand, probe: Probe) -> None:
+        self.name, self._work, self._step, self._stand = probe.name, probe.work, probe.step, stand
+        self._placed = {name: stand.place(array) for name, array in probe.arrays.items()}
+        self._repeats = repeats_of(self._run)
+        self.rates: list[float] = []
+
+    def _run(self) -> float:
+        return self._stand.run((self._step,), self._placed)
+
+    def measure(self) -> None:
+        self.rates.append(self._work * self._repeats / sum(self._run() for _ in range(self._repeats)))
 
 
 def compute_roof(stand: Stand, unit: Unit) -> Roof:

@@ -36,8 +36,10 @@ def measure_rates(device: str) -> Rates:
     with Stand(device) as stand:
         footprint = memory_footprint(stand)
         roofs = compute_roof(stand, Unit.FLOP), bandwidth_roof(stand, footprint)
-        rounds = [[roof.measure() for roof in roofs] for _ in range(_ROUNDS)]
-    flops, bytes_per_second = (statistics.median(column) for column in zip(*rounds, strict=True))
+        for _ in range(_ROUNDS):
+            for roof in roofs:
+                roof.measure()
+    flops, bytes_per_second = (statistics.median(roof.rates) for roof in roofs)
     rates = Rates(flops, bytes_per_second, footprint)
     path = cache_folder("kernels") / "rates.json"
     with contextlib.suppress(OSError):

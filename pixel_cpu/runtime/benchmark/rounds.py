@@ -11,7 +11,7 @@ import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -176,12 +176,12 @@ class _Bench:
         most = memory_footprint(self.stand)
         units = {Unit.FLOP, *(run.case.unit for run in self.runs)}
         self.classes = {run: footprint_class(run.footprint, most) for run in self.runs}
-        self.compute = {unit: _Series(compute_roof(self.stand, unit)) for unit in units}
-        self.bandwidth = {size: _Series(bandwidth_roof(self.stand, size)) for size in {most, *self.classes.values()}}
+        self.compute = {unit: compute_roof(self.stand, unit) for unit in units}
+        self.bandwidth = {size: bandwidth_roof(self.stand, size) for size in {most, *self.classes.values()}}
 
     def round(self) -> None:
-        for series in (*self.compute.values(), *self.bandwidth.values()):
-            series.rates.append(series.roof.measure())
+        for roof in (*self.compute.values(), *self.bandwidth.values()):
+            roof.measure()
         for run in self.runs:
             run.seconds.append(run.measure())
 
@@ -191,9 +191,9 @@ class _Bench:
             self.stand.name,
             self.stand.description,
             self.stand.limits.get("threads"),
-            self.compute[Unit.FLOP].rate(),
-            ops.rate() if ops else None,
-            {size: self.bandwidth[size].rate() for size in sorted(self.bandwidth)},
+            _rate(self.compute[Unit.FLOP]),
+            _rate(ops) if ops else None,
+            {size: _rate(self.bandwidth[size]) for size in sorted(self.bandwidth)},
         )
 
     def measurements(self) -> Iterator[Measurement]:
@@ -237,15 +237,8 @@ class _Bench:
         )
 
 
-class _Series:
-    """A roof, and what the rounds said of it."""
-
-    def __init__(self, roof: Roof) -> None:
-        self.roof = roof
-        self.rates: list[float] = []
-
-    def rate(self) -> Rate:
-        return Rate(statistics.median(self.rates), spread(self.rates), self.roof.name)
+def _rate(roof: Roof) -> Rate:
+    return Rate(statistics.median(roof.rates), spread(roof.rates), roof.name)
 
 
 class _Run:
@@ -264,6 +257,7 @@ class _Run:
         found = {name: stand.fetch(self._placed[name]) for name in task.expected}
         self.error = max(largest_error(found[name], wanted) for name, wanted in task.expected.items())
         self.backend, self.clock = stand.backend, stand.clock
+        self.task = replace(task, arrays={}, expected={})  # large problems would not fit twice
         self._repeats = repeats_of(self._once)
         self.seconds: list[float] = []
 
