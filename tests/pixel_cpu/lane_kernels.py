@@ -1,4 +1,4 @@
-"""Kernels that tests of the software GPU share."""
+"""Kernels that tests of back ends share."""
 
 from __future__ import annotations
 
@@ -74,6 +74,84 @@ kernel main() group 64 {
 }
 """
 """Values and workgroup memory that live across a barrier."""
+
+SCAN = """
+kernel main(%steps: u32) group 64 {
+  buffer @x: u32 read
+  buffer @y: u32
+  workgroup @t: u32[1024]
+  %i = global_id : u32
+  %l = local_id : u32
+  %zero = const 0 : u32
+  %one = const 1 : u32
+  %start = load @x %i clamp : u32
+  store @t %l, %start trap
+  %sum = loop ^L (%k: u32 = %zero, %own: u32 = %start, %other: u32 = %l) : u32 {
+    %more = lt %k, %steps : bool
+    if %more { yield } else { break ^L %own }
+    barrier
+    %d = shl %one, %k : u32
+    %j = sub %l, %d : u32
+    %has = ge %l, %d : bool
+    %add = if %has : u32 {
+      %v = load @t %j trap : u32
+      yield %v
+    } else {
+      yield %zero
+    }
+    %new = add %own, %add : u32
+    barrier
+    store @t %l, %new trap
+    %k2 = add %k, %one : u32
+    %odd = and %k, %one : u32
+    %is_odd = eq %odd, %one : bool
+    if %is_odd { barrier yield } else { yield }
+    continue ^L %k2, %new, %own
+  }
+  store @y %i, %sum trap
+  return
+}
+"""
+"""A scan of each group: a loop around barriers, values that go round it, a barrier in a branch."""
+
+
+PARTING = """
+kernel main() group 16 {
+  buffer @x: u32 read
+  buffer @y: u32
+  workgroup @t: u32[1024]
+  workgroup @u: u32[1024]
+  %i = global_id : u32
+  %l = local_id : u32
+  %one = const 1 : u32
+  %five = const 5 : u32
+  %xi = load @x %i trap : u32
+  %b = and %xi, %one : u32
+  %odd = eq %b, %one : bool
+  %few = lt %l, %five : bool
+  %outer = block ^A : u32 {
+    %inner = block ^B : u32 {
+      store @t %l, %xi trap
+      barrier
+      if %odd { break ^B %l } else { yield }
+      if %few { break ^A %five } else { yield }
+      %r = load @t %one trap : u32
+      %s = add %r, %xi : u32
+      yield %s
+    }
+    %more = add %inner, %one : u32
+    yield %more
+  }
+  store @u %l, %outer trap
+  barrier
+  %zero = const 0 : u32
+  %first = load @u %zero trap : u32
+  %sum = add %first, %outer : u32
+  store @y %i, %sum trap
+  return
+}
+"""
+"""Lanes leave blocks that hold a barrier, each in its own way, and wait for each other behind them."""
 
 
 def module(text: str) -> Module:

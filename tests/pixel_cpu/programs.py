@@ -468,9 +468,17 @@ class _Generator:
         regions = [self.region(inner, kinds, most=3) for _ in range(len(cases) + 1)]
         self.define(self.build.branch("switch", [chosen], regions, kinds, cases=sorted(cases)))
 
-    def block(self, place: _Place) -> None:
+    def block(self, place: _Place, *, has_exchange: bool = False) -> None:
         label = _Label(self.build.new_label(), self.some_types())
-        region = self.region(self.inner(place, label), label.results)
+        if has_exchange:
+            region = Region()
+            with self.inside(region):
+                self.exchange()
+                # From here on lanes may leave, each in its own way.
+                self.statements(self.inner(place, label), 6)
+                self.build.end("yield", *self.all(label.results))
+        else:
+            region = self.region(self.inner(place, label), label.results)
         self.define(self.build.branch("block", [], [region], label.results, label=label.name))
 
     def loop(self, place: _Place, *, is_uniform: bool = False) -> None:
@@ -529,11 +537,13 @@ class _Generator:
         return self.build.value("lt", self.build.value(first), self.const(Type.U32, self.random.randint(0, 3)))
 
     def segment(self) -> None:
-        """Statements, then an exchange: plain, in a uniform branch, or in a uniform loop."""
+        """Statements, then an exchange: plain, in a uniform branch, in a block that lanes leave after it, or in a uniform loop."""
         self.statements(_Place(), 8)
         way = self.random.random()
-        if way < 0.5:
+        if way < 0.4:
             self.exchange()
+        elif way < 0.5:
+            self.block(_Place(), has_exchange=True)
         elif way < 0.75:
             regions = []
             condition = self.uniform_condition()

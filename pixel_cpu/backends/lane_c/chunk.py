@@ -184,12 +184,19 @@ class Chunk:
 
     def keep(self, value: Value) -> None:
         """Store a value that lives across a barrier."""
-        name = self.kept[value]
-        if not self.is_varying(value):
+        self.keep_as(value, value)
+
+    def keep_as(self, target: Value, value: Value, *, masked: bool = False) -> None:
+        """Store a value in the place of `target`; `masked`: lanes that are not there keep what they have there."""
+        name = self.kept[target]
+        if not self.is_varying(target):
             self.emit(f"K->{name}[c] = {self.scalar(value)};")
             return
-        for unit in range(self.units(value.type)):
-            self.emit(f"K->{name}[c][{unit}] = {self.part(value, unit)};")
+        for unit in range(self.units(target.type)):
+            place, part = f"K->{name}[c][{unit}]", self.part(value, unit)
+            if masked:
+                part = self.choose(f"m{self.mask}", target.type, unit, part, place)
+            self.emit(f"{place} = {part};")
 
     # Lanes as arrays
 

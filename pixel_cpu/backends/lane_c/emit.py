@@ -64,6 +64,8 @@ class Emitter(Chunk):
         super().__post_init__()
         self.targets: dict[str, Target] = {}
         self.yields = Yields()
+        self.parking: dict[str, tuple[int, tuple[Value, ...]]] = {}
+        """Number and results of blocks around segments, by label, for whose ends lanes leave a segment."""
         self.has_barriers = any(op.name == "barrier" for op in walk(self.kernel.body))
         continues = [op for op in walk(self.kernel.body) if op.name == "continue"]
         self.has_fuel = bool(continues)
@@ -312,6 +314,16 @@ class Emitter(Chunk):
         self.emit(f"if (!b{self.mask}) goto {self.guard};")
 
     def op_break(self, op: Op) -> None:
+        if op.label in self.parking:
+            number, results = self.parking[op.label]
+            for place, value in zip(results, op.operands, strict=True):
+                if place in self.kept:
+                    self.keep_as(place, value, masked=True)
+                else:
+                    self.emit(f"{self.scalar(place)} = {self.scalar(value)};")
+            self.emit(f"K->parked{number}[c] |= b{self.mask};")
+            self.leave()
+            return
         target = self.targets[op.label]
         self.assign(target.op.results, op.operands, self.mask if target.is_split else None)
         if not target.is_split:

@@ -2,7 +2,8 @@
 
 What stands between barriers is a *segment*, a loop over the group's chunks. An operation that holds a barrier is uniform, and so
 scalar control flow around segments. What lives from one segment to another is kept in a record of the group: uniform values as
-C variables, others in an array with a place for each chunk, and each chunk's mask and fuel beside them.
+C variables, others in an array with a place for each chunk, and each chunk's mask and fuel beside them. Lanes that leave a block
+around segments alone, which may happen after its last barrier, are *parked* in a mask of that block until the others are at its end.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.limits import MAX_GROUP
-from ...ir.model import Op, Region, Value, walk
+from ...ir.model import Module, Op, Region, Value, walk
 from ...ir.types import Type
-from ...ir.uniformity import Shape
+from ...ir.uniformity import Shape, Uniformity
 from .emit import Emitter
 from .forms import SCALAR, lanes_of, literal
 
@@ -61,6 +62,10 @@ class Group:
         self.constants = [op for op in walk(emitter.kernel.body) if op.name == "const"]
         self._find_around()
         self.items = self.divide(emitter.kernel.body, ())
+        self.parking = self._find_parking(self.items)
+        emitter.parking = {label: (around.number, around.op.results) for label, around in self.parking.items()}
+        self.ways_out = ["group_done"]
+        """Where to go when no lane runs: ends of blocks that lanes wait for, from outside in."""
         self.crossing = self._find_crossing()
         for value in self.crossing:
             emitter.id(value)  # numbered in this order
@@ -72,18 +77,36 @@ class Group:
         return self.e.shapes.shape(value) is Shape.UNIFORM
 
     def _find_around(self) -> None:
-        outer = [op for op in walk(self.e.kernel.body) if op.regions]
+        kernel = self.e.kernel
+        outer = [op for op in walk(kernel.body) if op.regions]
+        uniformity = Uniformity(Module({kernel.name: kernel}), kernel, has_functions=False)
         size = -1
         while size != len(self.around):
             size = len(self.around)
             labels = {op.label for op in self.around if op.label}
             for op in outer:
                 if any(
-                    inner.name == "barrier" or (inner.name in ("break", "continue") and inner.label in labels)
+                    inner.name == "barrier"
+                    or (
+                        inner.name in ("break", "continue")
+                        and inner.label in labels
+                        and uniformity.is_uniform_at(inner)
+                    )
                     for region in op.regions
                     for inner in walk(region)
                 ):
                     self.around.add(op)
+
+    def _find_parking(self, items: Items) -> dict[str, Around]:
+        found: dict[str, Around] = {}
+        for item in items:
+            if isinstance(item, Segment):
+                leaving = {op.label for op in walk(Region(item.operations)) if op.name == "break"}
+                found.update((label, self.labels[label]) for label in sorted(leaving & set(self.labels)))
+                continue
+            for inside in item.inside:
+                found |= self._find_parking(inside)
+        return found
 
     def divide(self, region: Region, results: tuple[Value, ...]) -> Items:
         """Segments of a region and what stands around further ones."""
@@ -163,6 +186,7 @@ class Group:
     def record(self) -> str:
         """The type of what is kept for a group."""
         e, lines = self.e, [f"gb_bits b[{self.chunks}];"]
+        lines += [f"gb_bits parked{around.number}[{self.chunks}];" for around in self.parking.values()]
         if e.has_fuel:
             lines.append(f"int64_t spare[{self.chunks}];")
         if e.has_parted_fuel:
@@ -180,6 +204,8 @@ class Group:
         e.emit("for (uint32_t c = 0, local0 = 0; local0 < size; c++, local0 += CHUNK) {")
         e.emit("const uint32_t left = size - local0;")
         e.emit("K->b[c] = left >= CHUNK ? ALL : ((gb_bits)1 << left) - 1;")
+        for around in self.parking.values():
+            e.emit(f"K->parked{around.number}[c] = 0;")
         if e.has_parted_fuel:
             e.emit("K->spare[c] = L->fuel < 1 << 30 ? L->fuel : 1 << 30; K->together[c] = 0;")
             e.emit(
@@ -222,8 +248,16 @@ class Group:
         self.e.emit("}")
 
     def around_block(self, item: Around) -> None:
+        is_waited_for = item.op.label in self.parking
+        if is_waited_for:
+            self.ways_out.append(f"end{item.number}")
         self.sequence(item.inside[0])
         self.e.emit(f"end{item.number}:;")
+        if is_waited_for:
+            self.ways_out.pop()
+            self.e.emit("{ gb_bits any = 0; for (uint32_t c = 0; c * CHUNK < size; c++) {")
+            self.e.emit(f"any |= K->b[c] |= K->parked{item.number}[c]; K->parked{item.number}[c] = 0;")
+            self.e.emit(f"}} if (!any) goto {self.ways_out[-1]}; }}")
 
     def around_loop(self, item: Around) -> None:
         self.e.emit("for (;;) {")
@@ -271,15 +305,15 @@ class Group:
             e.count_instructions(segment.counted)
             if segment.burns:
                 e.burn(segment.burns)
-        for target, value in moves:
-            self.store(target, value)
+            for target, value in moves:
+                self.store(target, value)
         e.emit(f"segment{number}:; K->b[c] = b0; any |= b0;")
         if e.has_fuel:
             e.emit("K->spare[c] = spare;")
         if e.has_parted_fuel:
             e.emit("K->together[c] = together;")
             e.each("K->f[c][#] = f_#;")
-        e.emit("} if (!any) goto group_done; }")
+        e.emit(f"}} if (!any) goto {self.ways_out[-1]}; }}")
 
     def bring(self, value: Value) -> None:
         """Read a value that another segment kept."""
@@ -292,12 +326,8 @@ class Group:
 
     def store(self, target: Value, value: Value) -> None:
         """Keep a value in the place of `target`."""
-        e, name = self.e, self.e.kept[target]
-        if not e.is_varying(target):
-            e.emit(f"K->{name}[c] = {e.scalar(value)};")
-            return
-        for unit in range(e.units(target.type)):
-            e.emit(f"K->{name}[c][{unit}] = {e.part(value, unit)};")
+        is_waited_for = any(target in around.op.results for around in self.parking.values())
+        self.e.keep_as(target, value, masked=is_waited_for)
 
 
 def _stored(kind: Type) -> str:
