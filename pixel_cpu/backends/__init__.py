@@ -1,1 +1,1 @@
-"""What runs a kernel: the reference executor, lanes in C, WGSL."""
+"""What runs a kernel: the reference executor, lanes in C, WGSL, Numba."""

@@ -8,6 +8,8 @@ elsewhere. A form is one string, or one for each kind of operand: ``i`` signed, 
 form         language and names
 ===========  =======================================================================================
 ``numpy``    Python; ``a b c`` arrays, ``t`` type of the first operand, ``r`` of the result, `numerics`
+``numba``    Python that Numba compiles, on scalars; ``a b c``, ``r`` the constructor of the result's type, the functions of
+             `backends.numba_lanes.scalars`, which has those of `numerics` again; without one the NumPy form
 ``c``        C11 with -fwrapv, on scalars; ``{a} {b} {c}`` operands, ``{T}`` type of the first operand,
              ``{U}`` its unsigned twin, ``{R}`` result, ``{t} {r}`` their names here, ``{bits}`` width,
              ``{least} {greatest}`` limits; of an atomic what the element ``{a}`` becomes
@@ -51,6 +53,7 @@ class Operation:
     c: Form = ""
     wgsl: Form = ""
     z3: Form | None = None
+    numba: Form = field(default="", kw_only=True)
     vector: Form = field(default="", kw_only=True)
     c_ulp: float = field(default=0, kw_only=True)
     wgsl_ulp: float = field(default=0, kw_only=True)
@@ -58,10 +61,12 @@ class Operation:
     is_costly: bool = field(default=False, kw_only=True)
 
     def form(self, language: str, kind: Type) -> str | None:
-        """How `language` (``numpy``, ``c``, ``vector``, ``wgsl``, ``pair``, ``z3``) spells it for operands of type `kind`; None: not at all."""
+        """How `language` (``numpy``, ``numba``, ``c``, ``vector``, ``wgsl``, ``pair``, ``z3``) spells it for operands of type `kind`; None: not at all."""
         found = self.wgsl if language == "pair" else getattr(self, language)
         if isinstance(found, dict):
             found = found.get(kind.value) or found.get("b" if kind is Type.BOOL else kind.value[0])
+        if not found and language == "numba":
+            return self.form("numpy", kind)
         if found and language == "pair" and not found.startswith("gb_"):
             count = len(self.signature.partition("->")[0].split())
             found = f"gb_{self.name}_{{t}}({', '.join(f'{{{name}}}' for name in 'abc'[:count])})"
@@ -80,6 +85,7 @@ def _math(name: str, meaning: str, *, c_ulp: float = 1, wgsl_ulp: float = 0, wgs
         meaning,
         FLOATS,
         numpy=f"np.{numpy_name}(a.astype(np.float64)).astype(r.dtype)",
+        numba=f"r(np.{numpy_name}(f64(a)))",
         c=f"gb_math_{{t}}({name})({{a}})",
         wgsl={"f32": f"gb_{name}_f32({{a}})"},
         c_ulp=c_ulp,
@@ -137,6 +143,8 @@ def _arithmetic(name: str, sign: str, meaning: str, over: tuple[Type, ...] = NUM
         meaning,
         over,
         numpy=f"a {sign} b",
+        # Numba takes a signed overflow for one that never happens.
+        numba={"i64": f"u64(a) {sign} u64(b)"},
         c=f"({{T}})({{a}} {sign} {{b}})",
         vector=f"{{a}} {sign} {{b}}",
         wgsl={"i": f"{{a}} {sign} {{b}}", "u": f"{{a}} {sign} {{b}}"} | _rounded(f"{{a}} {sign} {{b}}"),
@@ -206,6 +214,7 @@ _VALUES = (
         "The smaller one; of floats NaN where either is NaN, and -0 below +0.",
         NUMBERS,
         numpy={"i": "np.minimum(a, b)", "u": "np.minimum(a, b)", "f": "minimum(a, b)"},
+        numba={"i": "a if a < b else b", "u": "a if a < b else b"},
         c={
             "i": "{a} < {b} ? {a} : {b}",
             "u": "{a} < {b} ? {a} : {b}",
@@ -226,6 +235,7 @@ _VALUES = (
         "The larger one; of floats NaN where either is NaN, and +0 above -0.",
         NUMBERS,
         numpy={"i": "np.maximum(a, b)", "u": "np.maximum(a, b)", "f": "maximum(a, b)"},
+        numba={"i": "a if a > b else b", "u": "a if a > b else b"},
         c={
             "i": "{a} > {b} ? {a} : {b}",
             "u": "{a} > {b} ? {a} : {b}",
@@ -246,6 +256,7 @@ _VALUES = (
         "The negative; of the least integer itself, of a float the sign bit alone turns.",
         SIGNED + FLOATS,
         numpy="-a",
+        numba={"i64": "u64(0) - u64(a)"},
         c="({T})(-{a})",
         vector="-{a}",
         wgsl={"i": "-{a}", "f": "gb_neg_{t}({a})"},
@@ -257,6 +268,7 @@ _VALUES = (
         "The magnitude; of the least integer itself, of a float the sign bit cleared.",
         SIGNED + FLOATS,
         numpy="np.abs(a)",
+        numba={"i64": "u64(0) - u64(a) if a < 0 else u64(a)", "i": "-a if a < 0 else a"},
         c={"i": "({T})({a} < 0 ? -{a} : {a})", "f": "gb_math_{t}(fabs)({a})"},
         vector={"i": "gb_select({a} < 0, -{a}, {a})", "f": "gb_vabs_{t}({a})"},
         wgsl={"i": "abs({a})", "f": "gb_abs_{t}({a})"},
@@ -271,6 +283,7 @@ _VALUES = (
         "Each bit inverted.",
         INTEGERS + _BOOL,
         numpy="~a",
+        numba={"b": "not a"},
         c={"i": "({T})~{a}", "u": "({T})~{a}", "b": "!{a}"},
         vector="~{a}",
         wgsl={"i": "~{a}", "u": "~{a}", "b": "!{a}"},
@@ -354,6 +367,7 @@ _VALUES = (
         "The second operand where the first is true, else the third.",
         NUMBERS + _BOOL,
         numpy="np.where(a, b, c)",
+        numba="b if a else c",
         c="{a} ? {b} : {c}",
         vector="gb_select({a}, {b}, {c})",
         wgsl="select({c}, {b}, {a})",
@@ -377,6 +391,7 @@ _VALUES = (
         "The same bits as another type of the same width.",
         NUMBERS,
         numpy="a.view(r.dtype)",
+        numba="bitcast(a, r)",
         c="gb_bitcast_{t}_{r}({a})",
         vector="gb_vbitcast_{t}_{r}({a})",
         wgsl="gb_bitcast_{t}_{r}({a})",
@@ -474,6 +489,7 @@ _VALUES = (
         "The first to the power of the second, as C's `pow`.",
         FLOATS,
         numpy="np.power(a.astype(np.float64), b.astype(np.float64)).astype(r.dtype)",
+        numba="r(np.power(f64(a), f64(b)))",
         c="gb_math_{t}(pow)({a}, {b})",
         wgsl={"f32": "gb_pow_f32({a}, {b})"},
         c_ulp=1,

@@ -14,6 +14,7 @@ from ..ir.model import Module
 MODULES = {
     "cpu": "pixel_cpu.backends.lane_c",
     "wgpu": "pixel_cpu.backends.wgsl",
+    "numba": "pixel_cpu.backends.numba_lanes",
     "reference": "pixel_cpu.backends.reference",
 }
 """Module of each back end; its ``compile_kernel(module, kernel, **options)`` gives an `Executable`."""

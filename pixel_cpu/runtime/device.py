@@ -49,7 +49,7 @@ _OUTCOME = msgspec.msgpack.Decoder(Outcome)
 
 
 class Device:
-    """Runs kernels on one back end: ``cpu``, ``wgpu`` or ``reference``.
+    """Runs kernels on one back end: ``cpu``, ``wgpu``, ``numba`` or ``reference``.
 
     With `isolated`, the default, kernels run in a worker process: a crash, an endless loop or an allocation that is too large ends
     that launch with an error, and the next launch gets a new worker. Arrays from `zeros` and `array` are shared with it; others are

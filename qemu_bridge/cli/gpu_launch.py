@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pixel_cpu import Device, Kernel, Program
     from pixel_cpu.backends.launch import Outcome
 
-DEVICES = ("cpu", "wgpu", "reference")
+DEVICES = ("cpu", "wgpu", "numba", "reference")
 Stage = Callable[[str], contextlib.AbstractContextManager[None]]
 """Called with what comes next; the block below it does that."""
 

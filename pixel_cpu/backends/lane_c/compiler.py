@@ -105,7 +105,8 @@ def find_compiler() -> list[str]:
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "cc"]
     raise DeviceError(
-        "the software GPU compiles kernels and there is no C compiler; install gcc and libc6-dev, or `pip install ziglang`"
+        "the software GPU compiles kernels and there is no C compiler; install gcc and libc6-dev, or `pip install ziglang`; "
+        "the device numba needs none"
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support import glassbox
 
-from qemu_bridge.cli import main
+from pixel_cpu.runtime.backends import MODULES
+from qemu_bridge.cli import gpu, main
 
 SAXPY = """
 kernel saxpy(%a: f32) {
@@ -169,3 +170,7 @@ def test_devices_are_listed_with_what_stands_behind_them():
         row for row in rows if row["name"] == "reference"
     ).items()
     assert "reference" in glassbox("gpu", "devices").stdout
+
+
+def test_every_back_end_is_a_device_of_the_command_line():
+    assert tuple(MODULES) == gpu._DEVICES

@@ -58,7 +58,7 @@ def test_a_host_without_a_compiler_is_told_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DeviceError, match="pip install ziglang"):
+    with pytest.raises(DeviceError, match="pip install ziglang`; the device numba needs none"):
         compiler.find_compiler()
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: types.SimpleNamespace(origin=__file__))
     assert compiler.find_compiler() == [sys.executable, "-m", "ziglang", "cc"]
