@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..backends.launch import Executable
-from ..errors import DeviceError
+from ..errors import DeviceError, UsageError
 from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_OPERATIONS, MAX_PRIVATE_BYTES, MAX_WORKGROUP_BYTES
 from ..ir.model import Module
 
@@ -21,10 +22,17 @@ MODULES = {
 
 
 def compile_kernel(backend: str, module: Module, kernel: str, **options: Any) -> Executable:  # noqa: ANN401  # of the back end
-    """Make a kernel of a verified module ready on a back end; `DeviceError` where that has no such operation or is missing."""
+    """Make a kernel of a verified module ready on a back end.
+
+    Raises `DeviceError` where that has no such operation or is missing, `UsageError` where it has no such option.
+    """
     if backend not in MODULES:
         raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
     make: Callable[..., Executable] = importlib.import_module(MODULES[backend]).compile_kernel
+    known = [name for name, value in inspect.signature(make).parameters.items() if value.kind is value.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"device {backend!r} has no option {name!r}; it has {', '.join(known) or 'none'}")
     return make(module, kernel, **options)
 
 

@@ -74,11 +74,8 @@ class Launched:
 def run(options: argparse.Namespace) -> int:
     """Launch a kernel on arrays, or run the file's program of the host, and say what it cost."""
     end_tidily()
-    device_options: dict[str, Any] = {}
-    if options.counts and options.device == "wgpu":
-        raise UsageError("--counts: a GPU does not count what its lanes do; give --device cpu or reference")
-    if options.counts and options.device == "cpu":
-        device_options["counts"] = True
+    # The reference counts in any case.
+    device_options: dict[str, Any] = {"counts": True} if options.counts and options.device != "reference" else {}
     found = launch(options, **device_options)
     report(found, options)
     return 0

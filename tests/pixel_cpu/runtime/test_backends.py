@@ -4,7 +4,8 @@ import importlib
 
 import pytest
 
-from pixel_cpu.errors import DeviceError
+from pixel_cpu import Device, loads
+from pixel_cpu.errors import DeviceError, UsageError
 from pixel_cpu.ir.model import Module
 from pixel_cpu.runtime.backends import MODULES, compile_kernel
 
@@ -18,3 +19,11 @@ def test_a_back_end_has_both_functions(name):
 def test_another_name_is_refused():
     with pytest.raises(DeviceError, match="no device 'tpu'"):
         compile_kernel("tpu", Module(), "k")
+
+
+def test_an_option_that_a_back_end_does_not_have_is_refused_by_name():
+    kernel = loads("kernel k() {\n return\n}", language="ir").kernel()
+    with Device("reference", counts=True) as device:
+        with pytest.raises(UsageError, match="'reference' has no option 'counts'; it has timeline"):
+            kernel.launch(1, device=device)
+        assert device.worker_pid is not None

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "glassbox gpu run saxpy.gpk --counts --set a=2 --new x=1000000 --new y=1000000"
 _COLUMNS = ("kernel", "device", "lanes", "time", "traps", "GB/s", "diverged", "in use")
-_BAR_WIDTH = 0.62
+_LONGEST = "branches that diverge"
+"""Of the words beside a bar."""
 
 
 def draw(state: ViewerState) -> None:
@@ -39,9 +40,8 @@ def draw(state: ViewerState) -> None:
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
     flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
     flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
-    # As high as its rows, and a scroll bar, as far as that leaves room for the details.
-    wanted = (min(len(launches.events), 50) + 2) * imgui.get_text_line_height_with_spacing()
-    height = min(wanted, imgui.get_content_region_avail().y * 0.4)
+    # As high as its rows, as far as that leaves room for the details.
+    height = min(_table_height(len(launches.events)), imgui.get_content_region_avail().y * 0.4)
     shown = launches.shown()
     if imgui.begin_table("launches", len(_COLUMNS), flags, imgui.ImVec2(0, height)):
         imgui.table_setup_scroll_freeze(0, 1)
@@ -58,6 +58,12 @@ def draw(state: ViewerState) -> None:
     if shown is not None and imgui.begin_child("launch"):
         _draw_details(shown)
         imgui.end_child()
+
+
+def _table_height(rows: int) -> float:
+    """Height of a table of so many rows, with its titles and the scroll bar below."""
+    line = float(imgui.get_text_line_height() + 2 * imgui.get_style().cell_padding.y)
+    return (rows + 1) * line + float(imgui.get_style().scrollbar_size) + 2.0
 
 
 def _explain(state: ViewerState) -> None:
@@ -181,7 +187,7 @@ def _draw_counters(event: LaunchEvent) -> None:
         imgui.pop_font()
         return
     if counters.branches:
-        _draw_bar("branches that diverge", event.divergence, f"{counters.divergent:,} of {counters.branches:,}", WARN)
+        _draw_bar(_LONGEST, event.divergence, f"{counters.divergent:,} of {counters.branches:,}", WARN)
     else:
         quiet("no branches")
     if counters.slots:
@@ -204,7 +210,7 @@ def _draw_counters(event: LaunchEvent) -> None:
 
 def _draw_bar(name: str, share: float, text: str, tint: tuple[int, int, int]) -> None:
     imgui.push_style_color(imgui.Col_.plot_histogram, colour(tint, 0.55))
-    width = imgui.get_content_region_avail().x * _BAR_WIDTH
+    width = imgui.get_content_region_avail().x - imgui.calc_text_size(_LONGEST).x - imgui.get_style().item_spacing.x
     imgui.progress_bar(share, imgui.ImVec2(width, imgui.get_text_line_height_with_spacing()), text)
     imgui.pop_style_color()
     imgui.same_line()
@@ -217,7 +223,8 @@ def _draw_buffers(event: LaunchEvent) -> None:
         quiet("none")
         return
     flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.sizing_fixed_fit | imgui.TableFlags_.resizable
-    if imgui.begin_table("buffers", 5, flags):
+    flags |= imgui.TableFlags_.scroll_x
+    if imgui.begin_table("buffers", 5, flags, imgui.ImVec2(0, _table_height(len(event.buffers)))):
         for name in ("name", "elements", "bytes", "use", "where"):
             imgui.table_setup_column(name)
         imgui.table_headers_row()
