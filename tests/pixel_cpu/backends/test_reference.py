@@ -14,6 +14,7 @@ from pixel_cpu.backends.launch import Launch, check
 from pixel_cpu.backends.reference import Executor
 from pixel_cpu.errors import LaunchError
 from pixel_cpu.ir.text import read
+from pixel_cpu.ir.types import Type
 from pixel_cpu.ir.verifier import verify
 
 
@@ -182,3 +183,25 @@ def test_a_million_lanes_trap_in_time():
     assert outcome.traps == 1_000_000
     _, outcome = run("%far = const 4000000000 : u32\nstore @x %far, %g trap\nreturn", lanes=200_000, group=64)
     assert (outcome.traps, outcome.trap.lane) == (200_000, 0)
+
+
+def test_operations_are_counted_by_name_and_type_over_launches():
+    text = """
+kernel k() {
+  buffer @y: f32
+  %i = global_id : u32
+  %three = const 3 : u32
+  %few = lt %i, %three : bool
+  %f = convert %i : f32
+  if %few {
+    %s = add %f, %f : f32
+    store @y %i, %s trap
+    yield
+  } else { yield }
+  return
+}
+"""
+    executor = Executor(verify(read(text)), "k")
+    for _ in range(2):
+        executor.run(Launch(10, 4, {}, {"y": np.zeros(10, np.float32)}))
+    assert executor.executed["add", Type.F32] == 6 and executor.executed["lt", Type.BOOL] == 20
