@@ -54,3 +54,4 @@ docs:
 # Draw the pictures that README and docs show.
 pictures:
     python docs/make_pictures.py
+    python docs/make_roofline.py docs/kernels.md

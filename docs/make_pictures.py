@@ -1,4 +1,4 @@
-"""Draw the pictures of the README and the docs, from benchmarks and from a machine booted for it: ``just pictures``.
+"""Draw the pictures of the README and the docs from a machine booted for it: ``just pictures``.
 
 The picture of the window needs Xvfb; without it the old one is kept.
 """
@@ -72,9 +72,8 @@ def draw_window(path: Path, folder: str) -> None:
 
 
 def main() -> None:
-    """Measure, boot, draw every view, clean up."""
+    """Boot, draw every view, clean up."""
     PICTURES.mkdir(exist_ok=True)
-    glassbox("gpu", "bench", "--device", "cpu", "--device", "wgpu", "--force", "-o", str(PICTURES / "roofline.png"))
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
         os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_STATE_HOME"] = folder
         glassbox("start", NAME, "--wait")

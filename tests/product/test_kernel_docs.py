@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-from pixel_cpu.ir import limits, text, verifier
+from benchmarks import a_benchmark, a_measurement
+
+from pixel_cpu.ir import limits
 from pixel_cpu.ir.operations import OPERATIONS
+from pixel_cpu.runtime.benchmark import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/kernels.md"
@@ -35,3 +39,19 @@ def test_the_limits_are_the_code_s():
     assert f"1 to {limits.MAX_GROUP:,} lanes" in page
     assert f"{limits.MAX_WORKGROUP_BYTES >> 10} KiB" in page
     assert f"{limits.MAX_PRIVATE_BYTES >> 10} KiB" in page
+
+
+
+def test_the_table_of_rates_names_every_kernel_that_is_measured():
+    measured = re.search(r"<!-- roofline: measured -->\n(.*?)<!-- end -->", PAGE.read_text(), re.DOTALL)
+    assert measured and re.findall(r"^\| `(\w+)` \|", measured[1], re.MULTILINE) == list(CASES)
+
+
+def test_the_table_of_rates_is_made_of_what_was_measured():
+    made = runpy.run_path(str(ROOT / "docs/make_roofline.py"))["table"]
+    others = [
+        a_measurement(name, at, 0.25, device="wgpu") for name, at in (("saxpy", 1 / 6), ("matmul", 40), ("sort", 1))
+    ]
+    text = made(a_benchmark(*others, devices=("cpu", "wgpu")))
+    assert "`cpu` is made up, with roofs of 100 Gflop/s and 10.0 GB/s." in text
+    assert "| `matmul` | 1024 | 50 Gflop/s, 50 % of compute | 25 Gflop/s, 25 % of compute |" in text
