@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import a_benchmark, a_measurement
 
-from pixel_cpu.ir import limits
+from pixel_cpu.ir import limits, text, verifier
 from pixel_cpu.ir.operations import OPERATIONS
 from pixel_cpu.runtime.benchmark import CASES
 
