@@ -48,8 +48,10 @@ def describe(event: LaunchEvent) -> str:
     parts.append(f"{event.seconds * 1e3:.3f} ms")
     if event.bytes_per_second:
         parts.append(f"{event.bytes_per_second / 1e9:.3g} GB/s")
-    if event.is_counted:
+    if event.counters and event.is_counted:
         parts.append(f"{event.divergence:.1%} of branches diverged")
+        if event.counters.slots:
+            parts.append(f"{event.counters.utilisation:.1%} of lanes in use")
     if event.traps:
         parts.append(f"{event.traps} lanes trapped")
     return ", ".join(parts)

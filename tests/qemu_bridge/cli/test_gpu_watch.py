@@ -8,6 +8,7 @@ import tempfile
 import numpy as np
 from support import glassbox, wait_until
 
+from pixel_cpu.backends.launch import Counters
 from pixel_cpu.kernels import source
 from pixel_cpu.runtime.events import LaunchEvent
 from qemu_bridge.cli.gpu_watch import describe
@@ -41,5 +42,9 @@ def test_a_launch_is_a_line():
     about = (1, "p", 1, "cpu", "k", 64, 32, 0.0, {}, ())
     assert describe(LaunchEvent(*about, backend="lanes", seconds=0.002, traps=3)) == (
         "k on lanes: 64 lanes in groups of 32, 2.000 ms, 3 lanes trapped"
+    )
+    counters = Counters(instructions=6, slots=8, branches=4, divergent=1)
+    assert describe(LaunchEvent(*about, backend="lanes", seconds=1.0, counters=counters)).endswith(
+        "1000.000 ms, 25.0% of branches diverged, 75.0% of lanes in use"
     )
     assert describe(LaunchEvent(*about, error="not done")) == "k on cpu: 64 lanes in groups of 32, failed: not done"
