@@ -198,7 +198,8 @@ class _Built:
         start = time.perf_counter()
         device = self.device
         self.uniform = device.uniform(self.shader.words * 4)
-        self.status = device.storage(16)
+        self.status, self.blank = device.storage(16), device.storage(16)
+        device.write(self.blank, np.array([_NOBODY, 0, 0, 0], np.uint32))
         self.prints = DeviceBuffer(device, PRINT_WORDS, np.dtype(np.uint32)) if self.shader.has_prints else None
         self.pipeline, self.layout = device.pipeline(self.shader.text, self.shader.bindings)
         empty = {memory.name: DeviceBuffer(device, 0, memory.element.dtype) for memory in self.shader.buffers}
@@ -211,7 +212,6 @@ class _Built:
         """Run all parts, lowest lanes first."""
         answer = _Answer()
         device = self.device
-        device.write(self.status, np.array([_NOBODY, 0, 0, 0], np.uint32))
         if self.prints:
             device.write(self.prints.raw, np.zeros(2, np.uint32))
         seconds = 0.0
@@ -244,6 +244,8 @@ class _Built:
         device.write(self.uniform, self.parameters(launch, bound, first))
         with device.guarded():
             encoder = device.device.create_command_encoder()
+            if first == 0:
+                encoder.copy_buffer_to_buffer(self.blank, 0, self.status, 0, 16)
             times: dict[str, Any] = {}
             if device.has_timestamps:
                 times["timestamp_writes"] = {
