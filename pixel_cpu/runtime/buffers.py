@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.launch import Array, address_of
 from ..errors import LimitError
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass
@@ -84,7 +83,7 @@ class BufferPool:
         except BaseException:
             self._ledger.give_back(size)
             raise
-        address = int(np.frombuffer(memory, np.uint8).__array_interface__["data"][0])
+        address = address_of(np.frombuffer(memory, np.uint8))
         self._numbers += 1
         buffer = SharedBuffer(self._numbers, size, descriptor, address, memory)
         bisect.insort(self._starts, address)
@@ -96,7 +95,7 @@ class BufferPool:
 
     def find(self, array: Array) -> tuple[SharedBuffer, int] | None:
         """The buffer that an array lies in, and its first byte there; None for memory from elsewhere."""
-        address = int(array.__array_interface__["data"][0])
+        address = address_of(array)
         with self._lock:
             place = bisect.bisect_right(self._starts, address) - 1
             if place < 0:

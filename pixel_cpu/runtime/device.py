@@ -27,13 +27,13 @@ import msgspec
 import numpy as np
 
 from .. import errors
-from ..backends.launch import Executable, Launch, Outcome
+from ..backends.launch import Array, Executable, Launch, Outcome
 from ..errors import DeviceError, LaunchError, LimitError
 from ..ir.model import Module
 from ..ir.text import write
 from ..passes.bounds import prove_bounds
 from .backends import MODULES, compile_kernel, describe, limits
-from .buffers import Array, BufferPool, Ledger, SharedBuffer
+from .buffers import BufferPool, Ledger, SharedBuffer
 from .events import ANNOUNCER
 from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
 

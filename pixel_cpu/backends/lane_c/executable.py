@@ -17,7 +17,7 @@ from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
-from ..launch import OUT_OF_FUEL, Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
+from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, outside
 from .compiler import find_compiler, load, machine
 from .plan import plan
 from .source import FOLDER, is_alone, number_sites, source
@@ -184,7 +184,7 @@ class LaneKernel:
         _HEAD.pack_into(
             call, 0, launch.lanes, launch.group, launch.groups, fuel, pointers, lengths, scalars, 0, 0, _NO_LANE
         )
-        self._arrays.pack_into(call, pointers - at, *map(_address, copies), *map(len, copies))
+        self._arrays.pack_into(call, pointers - at, *map(address_of, copies), *map(len, copies))
         slots = call.scalars
         for place, (name, member, own) in enumerate(self._scalars):
             setattr(slots[place], member, own(launch.scalars[name]))
@@ -271,13 +271,6 @@ class LaneKernel:
             return 0
 
         return call
-
-
-def _address(array: Array) -> int:
-    # NumPy's own ways are slow, but know empty and read-only arrays too.
-    if array.nbytes and array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    return array.ctypes.data
 
 
 def _value(bits: int, kind: Type) -> int | float | bool:
