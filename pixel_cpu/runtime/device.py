@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -35,7 +35,7 @@ from ..passes.bounds import prove_bounds
 from .backends import MODULES, compile_kernel, describe, limits
 from .buffers import BufferPool, Ledger, SharedBuffer
 from .events import ANNOUNCER
-from .messages import Channel, CompileKernel, Failed, MapBuffer, Operand, Reply, Request, RunKernel, UnmapBuffer
+from .messages import Channel, CompileKernel, Failed, Operand, Reply, Request, RunKernel
 
 DEFAULT_MEMORY_BYTES = 4 << 30
 """What the buffers of a device may hold together, unless it is opened with another limit."""
@@ -169,6 +169,7 @@ class Device:
         staged: list[tuple[Array, Array]] = []
         copies: list[Array] = []
         operands: dict[str, Operand] = {}
+        fresh: dict[int, SharedBuffer] = {}
         for memory in module.kernels[kernel].buffers:
             given = launch.buffers[memory.name]
             place = self._pool.find(given)
@@ -180,13 +181,24 @@ class Device:
                 place = self._pool.find(copy)
             assert place is not None
             buffer, offset = place
-            self._share(worker, buffer)
+            if buffer.number not in worker.mapped:
+                fresh[buffer.number] = buffer
             operands[memory.name] = Operand(buffer.number, offset, given.dtype.str, len(given))
         request = RunKernel(
-            number, launch.lanes, launch.group, dict(launch.scalars), operands, launch.fuel, launch.printed_lines
+            number,
+            launch.lanes,
+            launch.group,
+            dict(launch.scalars),
+            operands,
+            launch.fuel,
+            launch.printed_lines,
+            worker.take_gone(),
+            {number: buffer.size for number, buffer in fresh.items()},
         )
         began = time.perf_counter()
-        reply = self._ask(worker, request, seconds, f"kernel {kernel}")
+        descriptors = [buffer.descriptor for buffer in fresh.values()]
+        reply = self._ask(worker, request, seconds, f"kernel {kernel}", descriptors)
+        worker.mapped.update(fresh)
         outcome = _OUTCOME.decode(reply.outcome)
         outcome.seconds = time.perf_counter() - began - outcome.build_seconds
         for given, copy in staged:
@@ -216,24 +228,11 @@ class Device:
             worker.kernels[key] = number
         return worker.kernels[key]
 
-    def _share(self, worker: _WorkerProcess, buffer: SharedBuffer) -> None:
-        """Have the worker map a buffer, unless it has."""
-        # A buffer may be collected while a request is under way: what it leaves is said here, between requests.
-        while worker.forgotten:
-            gone = worker.forgotten.pop()
-            if gone in worker.mapped:
-                worker.mapped.discard(gone)
-                self._ask(worker, UnmapBuffer(gone), START_SECONDS, "giving a buffer back")
-        if buffer.number not in worker.mapped:
-            request = MapBuffer(buffer.number, buffer.size)
-            self._ask(worker, request, START_SECONDS, "mapping a buffer", buffer.descriptor)
-            worker.mapped.add(buffer.number)
-
     def _ask(
-        self, worker: _WorkerProcess, request: Request, seconds: float, what: str, descriptor: int | None = None
+        self, worker: _WorkerProcess, request: Request, seconds: float, what: str, descriptors: Sequence[int] = ()
     ) -> Any:  # noqa: ANN401  # Done
         try:
-            reply = worker.ask(request, seconds, descriptor)
+            reply = worker.ask(request, seconds, descriptors)
         except TimeoutError:
             self.close()
             raise LimitError(f"{what}: not done within {seconds:g} s, and ended; give it more with seconds=") from None
@@ -294,12 +293,23 @@ class _WorkerProcess:
         self._ready = select.poll()
         self._ready.register(ours, select.POLLIN)
 
-    def ask(self, request: Request, seconds: float, descriptor: int | None = None) -> Reply:
+    def ask(self, request: Request, seconds: float, descriptors: Sequence[int] = ()) -> Reply:
         """Send a request and wait for its reply; `TimeoutError`, or `EOFError` and `OSError` when the worker died."""
-        self.channel.send(request, descriptor)
+        self.channel.send(request, descriptors)
         if not self._ready.poll(max(seconds, 0.0) * 1000):
             raise TimeoutError
         return self.channel.receive_reply()
+
+    def take_gone(self) -> list[int]:
+        """Buffers that are gone since it was asked last, of those that it has."""
+        found = []
+        # A buffer may be collected while this runs.
+        while self.forgotten:
+            number = self.forgotten.pop()
+            if number in self.mapped:
+                self.mapped.discard(number)
+                found.append(number)
+        return found
 
     def end(self) -> None:
         """End the process and wait for it."""

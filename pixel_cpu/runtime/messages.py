@@ -1,31 +1,20 @@
 """What a device and its worker process say to each other: MessagePack, each message with its length before it.
 
-A message that maps a buffer carries the file descriptor of its memory beside it.
+A launch carries the file descriptors of buffers that the worker has not mapped yet beside it.
 """
 
 from __future__ import annotations
 
 import array
+import os
 import socket
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
 MAX_MESSAGE_BYTES = 64 << 20
 """A longer message ends the connection."""
-
-
-class MapBuffer(msgspec.Struct, tag="map", frozen=True):
-    """Map the shared memory whose descriptor comes along, as buffer `number`."""
-
-    number: int
-    size: int
-
-
-class UnmapBuffer(msgspec.Struct, tag="unmap", frozen=True):
-    """Forget buffer `number`."""
-
-    number: int
 
 
 class CompileKernel(msgspec.Struct, tag="compile", frozen=True):
@@ -57,6 +46,10 @@ class RunKernel(msgspec.Struct, tag="run", frozen=True):
     buffers: dict[str, Operand]
     fuel: int
     printed_lines: int
+    gone: list[int] = []
+    """Buffers that are given back first."""
+    fresh: dict[int, int] = {}
+    """Then buffers that are mapped: their sizes by number, in the order of the descriptors."""
 
 
 class Done(msgspec.Struct, tag="done", frozen=True):
@@ -72,10 +65,13 @@ class Failed(msgspec.Struct, tag="failed", frozen=True):
     message: str
 
 
-Request = MapBuffer | UnmapBuffer | CompileKernel | RunKernel
+Request = CompileKernel | RunKernel
 Reply = Done | Failed
 _LENGTH = struct.Struct("<I")
 _READ_BYTES = 1 << 16
+_MOST_DESCRIPTORS = 253
+"""What Linux passes with one write."""
+_BESIDE_BYTES = socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
 
 
 class Channel:
@@ -89,19 +85,25 @@ class Channel:
         self._data = bytearray()
         self._descriptors: list[int] = []
 
-    def send(self, message: Request | Reply, descriptor: int | None = None) -> None:
+    def send(self, message: Request | Reply, descriptors: Sequence[int] = ()) -> None:
         """Send one message; `OSError` when the other end is gone."""
         body = self._encoder.encode(message)
-        whole = _LENGTH.pack(len(body)) + body
-        beside = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
-        sent = self.connection.sendmsg([whole], beside)
-        if sent < len(whole):
-            self.connection.sendall(memoryview(whole)[sent:])
+        whole, sent = _LENGTH.pack(len(body)) + body, 0
+        for first in range(0, len(descriptors), _MOST_DESCRIPTORS):
+            some = array.array("i", descriptors[first : first + _MOST_DESCRIPTORS])
+            sent += self.connection.sendmsg([whole[sent : sent + 1]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, some)])
+        self.connection.sendall(whole[sent:])
 
-    def receive_request(self) -> tuple[Request, int | None]:
-        """The next request and the descriptor beside it; `EOFError` when the other end is gone."""
-        request: Request = self._requests.decode(self._receive())
-        return request, self._descriptors.pop(0) if isinstance(request, MapBuffer) else None
+    def receive_request(self) -> tuple[Request, list[int]]:
+        """The next request and the descriptors beside it; `EOFError` when the other end is gone."""
+        body = self._receive()
+        descriptors, self._descriptors = self._descriptors, []
+        try:
+            return self._requests.decode(body), descriptors
+        except msgspec.ValidationError:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
 
     def receive_reply(self) -> Reply:
         """The next reply; `EOFError` when the other end is gone."""
@@ -119,12 +121,12 @@ class Channel:
         return body
 
     def _read(self) -> None:
-        part, beside, _, _ = self.connection.recvmsg(_READ_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        part, beside, _, _ = self.connection.recvmsg(_READ_BYTES, _BESIDE_BYTES, socket.MSG_CMSG_CLOEXEC)
         if not part:
             raise EOFError("the other end closed the connection")
         for _, kind, payload in beside:
             if kind == socket.SCM_RIGHTS:
-                self._descriptors += struct.unpack("i", payload[:4])
+                self._descriptors += array.array("i", payload)
         self._data += part
         if len(self._data) >= _LENGTH.size and (size := _LENGTH.unpack_from(self._data)[0]) > MAX_MESSAGE_BYTES:
             raise EOFError(f"a message of {size} bytes")

@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from ..backends.launch import Executable, Launch
 from ..ir.text import read
 from ..ir.verifier import verify
 from .backends import compile_kernel
-from .messages import Channel, CompileKernel, Done, Failed, MapBuffer, Operand, Request, RunKernel, UnmapBuffer
+from .messages import Channel, CompileKernel, Done, Failed, Operand, Request, RunKernel
 
 
 class Worker:
@@ -38,14 +39,14 @@ class Worker:
         """Answer requests until the connection closes."""
         while True:
             try:
-                request, descriptor = self._channel.receive_request()
+                request, descriptors = self._channel.receive_request()
             except (EOFError, OSError):
                 return
             except msgspec.ValidationError as error:
                 self._channel.send(Failed("LaunchError", f"the launch is no launch: {error}"))
                 continue
             try:
-                reply = self._answer(request, descriptor)
+                reply = self._answer(request, descriptors)
             except GlassBoxError as error:
                 self._channel.send(Failed(type(error).__name__, str(error)))
             except MemoryError:
@@ -53,24 +54,29 @@ class Worker:
             else:
                 self._channel.send(reply)
 
-    def _answer(self, request: Request, descriptor: int | None) -> Done:
+    def _answer(self, request: Request, descriptors: Sequence[int]) -> Done:
         match request:
-            case MapBuffer():
-                assert descriptor is not None
-                self._memory[request.number] = mmap.mmap(descriptor, request.size)
-                os.close(descriptor)
-            case UnmapBuffer():
-                # A back end may keep views for a while; the pages go when the last of them does.
-                with contextlib.suppress(BufferError):
-                    self._memory.pop(request.number).close()
             case CompileKernel():
                 module = verify(read(request.text))
                 self._kernels[request.number] = compile_kernel(
                     request.backend, module, request.kernel, **request.options
                 )
             case RunKernel():
+                self._map(request, descriptors)
                 return Done(msgspec.Raw(msgspec.msgpack.encode(self._run(request))))
         return Done()
+
+    def _map(self, request: RunKernel, descriptors: Sequence[int]) -> None:
+        for number in request.gone:
+            # A back end may keep views for a while; the pages go when the last of them does.
+            with contextlib.suppress(BufferError, KeyError):
+                self._memory.pop(number).close()
+        try:
+            for (number, size), descriptor in zip(request.fresh.items(), descriptors, strict=True):
+                self._memory[number] = mmap.mmap(descriptor, size)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _run(self, request: RunKernel) -> object:
         buffers = {name: self._view(operand) for name, operand in request.buffers.items()}

@@ -41,7 +41,6 @@ def test_the_limits_are_the_code_s():
     assert f"{limits.MAX_PRIVATE_BYTES >> 10} KiB" in page
 
 
-
 def test_the_table_of_rates_names_every_kernel_that_is_measured():
     measured = re.search(r"<!-- roofline: measured -->\n(.*?)<!-- end -->", PAGE.read_text(), re.DOTALL)
     assert measured and re.findall(r"^\| `(\w+)` \|", measured[1], re.MULTILINE) == list(CASES)

@@ -6,8 +6,8 @@ import pytest
 
 from pixel_cpu import Device, loads
 from pixel_cpu.errors import DeviceError, UsageError
-from pixel_cpu.ir.model import Module
 from pixel_cpu.ir.limits import MAX_GROUP
+from pixel_cpu.ir.model import Module
 from pixel_cpu.runtime.backends import MODULES, compile_kernel, limits
 
 
@@ -28,6 +28,8 @@ def test_an_option_that_a_back_end_does_not_have_is_refused_by_name():
         with pytest.raises(UsageError, match="'reference' has no option 'counts'; it has timeline"):
             kernel.launch(1, device=device)
         assert device.worker_pid is not None
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_limits_are_those_of_every_back_end_and_its_own(name):
     found = limits(name)
