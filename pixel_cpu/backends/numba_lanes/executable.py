@@ -84,7 +84,8 @@ class NumbaKernel:
         arrays = [launch.buffers[memory.name] for memory in self.kernel.buffers]
         # Compiled code wants elements at multiples of their size.
         copies = [array if array.flags.aligned else array.copy() for array in arrays]
-        scalars = [value.type.dtype.type(launch.scalars[value.name]) for value in self.kernel.parameters]
+        with np.errstate(all="ignore"):
+            given = [value.type.dtype.type(launch.scalars[value.name]) for value in self.kernel.parameters]
         said: list[tuple[int, int, str]] = []
         failures: list[BaseException] = []
         callback = _HOST(self._host(launch, said, failures)) if self._is_said else None
@@ -93,19 +94,19 @@ class NumbaKernel:
         count = 1 if self._is_alone else max(1, min(_processors(), launch.groups, launch.lanes // LANES_A_THREAD))
         traps = [np.zeros(4, np.int64) for _ in range(count)]
 
-        def work(part: int) -> None:
+        parts = []
+        for part, trap in enumerate(traps):
             first, last = (launch.groups * place // count for place in (part, part + 1))
-            fixed = (first, last, launch.lanes, launch.group, fuel, address, traps[part])
+            fixed = (first, last, launch.lanes, launch.group, fuel, address, trap)
             scratch = (
                 np.zeros(each.length * (launch.group if each.is_per_lane else 1), each.kind.dtype)
                 for each in self._scratch
             )
-            self._function(*fixed, *scalars, *copies, *scratch)
-
-        threads = [threading.Thread(target=work, args=[part]) for part in range(1, count)]
+            parts.append((*fixed, *given, *copies, *scratch))
+        threads = [threading.Thread(target=self._function, args=part) for part in parts[1:]]
         for thread in threads:
             thread.start()
-        work(0)
+        self._function(*parts[0])
         for thread in threads:
             thread.join()
         for array, copy in zip(arrays, copies, strict=True):
@@ -181,14 +182,9 @@ def _signature(kernel: Kernel, scratch: Sequence[Scratch]) -> Any:  # noqa: ANN4
 
 def _load(text: str, signature: Any) -> Callable[..., None]:  # noqa: ANN401
     """The compiled function ``groups`` of a text, from the cache if it is there."""
-    parts = (
-        text,
-        str(signature),
-        Path(scalars.__file__).read_text(),
-        numba.__version__,
-        llvmlite.__version__,
-        sys.version,
-    )
+    level = str(int(numba.config.OPT))
+    versions = (numba.__version__, llvmlite.__version__, sys.version)
+    parts = (text, str(signature), Path(scalars.__file__).read_text(), level, *versions)
     folder = cache_folder("kernels") / "numba" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
     path = folder / "kernel.py"
     try:

@@ -15,7 +15,7 @@ from programs import compare, copy_of
 
 import pixel_cpu
 from pixel_cpu.backends.launch import Launch
-from pixel_cpu.backends.numba_lanes import compile_kernel, describe
+from pixel_cpu.backends.numba_lanes import compile_kernel, describe, executable
 from pixel_cpu.errors import DeviceError, LaunchError
 from qemu_bridge.host.folders import cache_folder
 
@@ -132,6 +132,17 @@ def test_a_kernel_that_others_can_change_is_not_loaded(tmp_path, monkeypatch):
     kept.chmod(0o666)
     with pytest.raises(DeviceError, match="other users can change"):
         compile_kernel(module(COLLATZ), "main")
+
+
+def test_the_cache_keeps_the_kernels_that_were_used_last(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(executable, "MAX_KERNELS", 4)
+    root = cache_folder("kernels") / "numba"
+    for age in range(4):
+        (root / f"old{age}").mkdir(parents=True)
+        os.utime(root / f"old{age}", (1000 - age, 1000 - age))
+    compile_kernel(module(COLLATZ), "main")
+    assert {path.name for path in root.iterdir() if path.name.startswith("old")} == {"old0", "old1"}
 
 
 def test_a_device_runs_it_in_a_process_of_its_own():

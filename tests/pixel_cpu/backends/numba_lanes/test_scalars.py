@@ -12,8 +12,13 @@ from pixel_cpu.ir import numerics
 from pixel_cpu.ir.operations import OPERATIONS
 from pixel_cpu.ir.types import Type
 
+QUICK = (Type.BOOL, Type.I8, Type.U16, Type.I64, Type.F32)
+"""Of each width and sort of types one; Numba compiles some seconds for each."""
 
-@pytest.mark.parametrize("kind", Type, ids=repr)
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.long) for kind in Type], ids=repr
+)
 def test_every_operation_on_values(kind):
     check_kind(compile_kernel, kind)
 
