@@ -204,6 +204,9 @@ def _load(text: str, signature: Any) -> Callable[..., None]:  # noqa: ANN401
         compiled: Callable[..., None] = numba.njit(
             signature, nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True
         )(function)
+    except numba.core.errors.NumbaError as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceError(f"Numba does not compile the kernel ({reason}); use device='cpu' or 'reference'") from None
     except OSError as error:
         raise DeviceError(f"the kernel cannot be kept ({error}); set XDG_CACHE_HOME to a folder of yours") from None
     return compiled

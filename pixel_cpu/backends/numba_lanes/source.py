@@ -18,8 +18,8 @@ from ...ir.operations import OPERATIONS
 from ...ir.types import Type
 from .segments import Around, Items, Segment, defined, divide, find_kept, find_parking, used
 
-MAX_LOOPS = 17
-"""Loops and blocks that nest, at most: Python's limit is 20."""
+MAX_LOOPS = 20
+"""Loops of Python that nest, at most, with those over groups and lanes: Python's limit."""
 MAX_INDENT = 90
 """Levels of indentation; Python's limit is 100."""
 FIXED = ("first", "last", "lanes", "group", "fuel_given", "host", "trap")
@@ -100,8 +100,8 @@ class _Emitter:
         self.names |= {op.result: f"c{number}" for number, op in enumerate(self.constants)}
         self.names |= {v: f"v{number}" for number, v in enumerate(defined(kernel.body)) if v not in self.names}
         self.loops: list[_Loop] = []
-        self.suites: list[int] = []
-        """Lines before each suite that is open."""
+        self.suites: list[tuple[int, bool]] = []
+        """Of each suite that is open the lines before it, and whether it is a loop's."""
         self.temporaries = 0
         self.burns = False
         """Whether the segment at hand takes fuel."""
@@ -113,16 +113,17 @@ class _Emitter:
         """Begin a suite."""
         self.emit(line)
         self.indent += 1
-        if self.indent > MAX_INDENT or len(self.loops) > MAX_LOOPS:
+        self.suites.append((len(self.lines), line.startswith(("for", "while"))))
+        if self.indent > MAX_INDENT or sum(is_loop for _, is_loop in self.suites) > MAX_LOOPS:
             place = f"{op.name}{f' (line {op.line})' if op.line else ''}" if op else "an access"
             raise DeviceError(
-                f"kernel {self.kernel.name}: {place} is nested too deep for the numba device; use device='cpu' or 'reference'"
+                f"kernel {self.kernel.name}: {place} is nested too deep for the numba device; "
+                "use device='cpu' or 'reference'"
             )
-        self.suites.append(len(self.lines))
 
     def end(self) -> None:
         """End a suite."""
-        if self.suites.pop() == len(self.lines):
+        if self.suites.pop()[0] == len(self.lines):
             self.emit("pass")
         self.indent -= 1
 

@@ -121,12 +121,12 @@ def nested(count: int) -> str:
 
 
 def test_a_way_out_of_many_loops():
-    compare(compile_kernel, module(nested(MAX_LOOPS - 1)), Launch(3, 1, {}, {"y": np.zeros(3, np.uint32)}))
+    compare(compile_kernel, module(nested(MAX_LOOPS - 2)), Launch(3, 1, {}, {"y": np.zeros(3, np.uint32)}))
 
 
 def test_what_nests_too_deep_is_refused_by_name():
     with pytest.raises(DeviceError, match="block is nested too deep for the numba device"):
-        compile_kernel(module(nested(MAX_LOOPS + 2)), "main")
+        compile_kernel(module(nested(MAX_LOOPS - 1)), "main")
     deep = "kernel main(%c: bool) {\n" + "if %c {\n" * 100 + "yield\n} else {\nyield\n}\n" * 100 + "return\n}"
     with pytest.raises(DeviceError, match="if is nested too deep"):
         compile_kernel(module(deep), "main")
