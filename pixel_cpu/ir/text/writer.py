@@ -55,6 +55,7 @@ def _parameters(values: Iterable[Value], names: _Names) -> str:
 
 
 def types_text(kinds: Iterable[Type]) -> str:
+    """Types as a list."""
     return ", ".join(kind.value for kind in kinds)
 
 
