@@ -63,7 +63,7 @@ class PageBytes:
             return
         try:
             self._kernels = _Kernels(self._chunk_pages, self._scalar)
-        except (ImportError, GlassBoxError) as error:
+        except (ImportError, OSError, GlassBoxError) as error:
             log.warning("NumPy works out entropy and counts of bytes, many times slower than kernels would: %s", error)
 
     def entropy(self, ram: Ram, pages: Pages) -> npt.NDArray[np.uint8]:
