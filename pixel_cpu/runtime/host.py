@@ -126,7 +126,7 @@ class _Host:
             threads=self.number(statement.threads, statement.line),
             device=self.device,
             seconds=self.seconds,
-            **arguments,
+            arguments=arguments,
         )
         self.launches.append(outcome)
 

@@ -63,12 +63,13 @@ class Kernel:
         seconds: float = DEFAULT_SECONDS,
         host_functions: Mapping[str, HostFunction] | None = None,
         raise_traps: bool = True,
-        **arguments: Any,  # noqa: ANN401  # scalars and arrays by the kernel's own names
+        arguments: Mapping[str, Any] | None = None,
+        **named: Any,  # noqa: ANN401  # scalars and arrays by the kernel's own names
     ) -> Outcome:
         """Run the kernel on `lanes` lanes, or on `blocks` groups of `threads` lanes; arrays are changed in place.
 
-        `threads` defaults to the kernel's own group. `arguments` are its scalars and buffers by name; an array's dtype is the
-        buffer's. `fuel` bounds the ways round loops of each lane, `seconds` the launch. Raises `LaunchError` for arguments that do
+        `threads` defaults to the kernel's own group. The kernel's scalars and buffers are given by name; one whose name is a
+        parameter of this method, such as ``seconds``, in `arguments`. An array's dtype is the buffer's. `fuel` bounds the ways round loops of each lane, `seconds` the launch. Raises `LaunchError` for arguments that do
         not fit, `TrapError` for the lowest lane that ended by a trap (unless `raise_traps` is false), `LimitError` and
         `DeviceError` as `Device.run`.
         """
@@ -77,8 +78,9 @@ class Kernel:
         if (lanes is None) == (blocks is None):
             raise LaunchError("a launch needs lanes, or blocks with threads")
         count = lanes if lanes is not None else (blocks or 0) * group
-        scalars = {name: value for name, value in arguments.items() if name in kernel.scalars}
-        buffers = {name: value for name, value in arguments.items() if name not in kernel.scalars}
+        given = {**named, **(arguments or {})}
+        scalars = {name: value for name, value in given.items() if name in kernel.scalars}
+        buffers = {name: value for name, value in given.items() if name not in kernel.scalars}
         launch = check(kernel, Launch(count, group, scalars, buffers, fuel, host_functions=host_functions or {}))
         where = device if isinstance(device, Device) else shared_device(device)
         outcome = where.run(self.module, self.name, launch, seconds)

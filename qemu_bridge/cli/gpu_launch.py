@@ -121,7 +121,7 @@ def launch(options: argparse.Namespace, stage: Stage | None = None, **device_opt
                 fuel=DEFAULT_FUEL if options.fuel is None else options.fuel,
                 seconds=DEFAULT_SECONDS if options.seconds is None else options.seconds,
                 raise_traps=False,
-                **arguments,
+                arguments=arguments,
             )
         for name, path in outputs.items() if outcome.trap is None else ():
             with step(f"write {name}"):

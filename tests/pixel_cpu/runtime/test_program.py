@@ -40,3 +40,24 @@ def test_a_launch_is_by_lanes_or_by_blocks():
     for words in ({}, {"lanes": 3, "blocks": 3}):
         with pytest.raises(LaunchError, match="lanes, or blocks"):
             kernel.launch(**words, y=y, device="reference")
+
+
+OWN_NAMES = """
+kernel k(%seconds: u32, %lanes: u32) group 1 {
+  buffer @fuel: u32
+  buffer @device: u32
+  %sum = add %seconds, %lanes : u32
+  %zero = const 0 : u32
+  store @fuel %zero, %sum trap
+  store @device %zero, %lanes trap
+  return
+}
+"""
+
+
+def test_a_parameter_may_have_a_name_that_a_launch_uses_itself():
+    kernel = pixel_cpu.loads(OWN_NAMES, language="ir").kernel()
+    fuel, device = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
+    given = {"seconds": 40, "lanes": 2, "fuel": fuel, "device": device}
+    kernel.launch(1, device="reference", arguments=given)
+    assert (fuel[0], device[0]) == (42, 2)
