@@ -106,6 +106,7 @@ def test_a_launch_of_another_program_is_heard_with_all_that_it_did():
 
 def test_nobody_listens_and_a_launch_looks_at_the_clock(launch, monkeypatch):
     looks = []
+    monkeypatch.setattr(events, "LOOK_S", 3600.0)
     monkeypatch.setattr(events, "_listener_paths", lambda: looks.append(1) or [])
     for _ in range(20):
         launch()

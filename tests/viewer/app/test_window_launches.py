@@ -31,7 +31,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from synthetic import SyntheticSource
 from viewer.app.window import open_window
-open_window(SyntheticSource(), after_s=180, size=tuple(map(int, sys.argv[2:])))
+open_window(SyntheticSource(), after_s=900, size=tuple(map(int, sys.argv[2:])))
 """
 COPY = """
 GPU_KERNEL copy
@@ -54,7 +54,7 @@ class Shown:
         self.process = subprocess.Popen(words, env=self.environment, stderr=subprocess.DEVNULL)
 
     def do(self, *words):
-        subprocess.run(["xdotool", *words], env=self.environment, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        subprocess.run(["xdotool", *words], env=self.environment, check=True, timeout=180, stdout=subprocess.DEVNULL)
 
     def launch(self, text, *words):
         """Run a kernel with the command line, as a user would in a terminal."""
@@ -69,7 +69,7 @@ class Shown:
 
     def wait_for(self, condition):
         """The first picture of which `condition` holds, as soon as it stands still."""
-        deadline, before = time.monotonic() + 60, None
+        deadline, before = time.monotonic() + 180, None
         while True:
             shown = self.grab()
             if condition(shown) and before is not None and (np.abs(shown - before) > 30).mean() < 0.0005:
