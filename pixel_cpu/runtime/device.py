@@ -56,8 +56,8 @@ class Device:
     copied there and back. Without it kernels run in this process: nothing is copied, `host_functions` work, and a launch cannot be
     ended by time, only by its fuel.
 
-    `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use. Threads may share a
-    device; its launches follow one another.
+    `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use. Without `events`
+    its launches are told to nobody. Threads may share a device; its launches follow one another.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class Device:
         isolated: bool = True,
         memory: int = DEFAULT_MEMORY_BYTES,
         cpus: tuple[int, ...] = (),
+        events: bool = True,
         **options: str | int | bool,
     ) -> None:
         if backend not in MODULES:
             raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
         self.backend, self.is_isolated = backend, isolated
         self.ledger = Ledger(memory)
-        self._options = options
+        self._options, self._has_events = options, events
         self._cpus = cpus
         self._worker: _WorkerProcess | None = None
         self._lock = threading.RLock()
@@ -130,7 +131,7 @@ class Device:
 
         Raises `LimitError` when it takes more than `seconds` (buffers then hold anything), `DeviceError` when its process crashed.
         """
-        if not ANNOUNCER.is_heard():
+        if not self._has_events or not ANNOUNCER.is_heard():
             return self._run(module, kernel, launch, seconds)
         return ANNOUNCER.announce(
             module, kernel, launch, self.backend, self._place_of, lambda: self._run(module, kernel, launch, seconds)

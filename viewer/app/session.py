@@ -196,11 +196,7 @@ class Session:
     def _show_launches(self) -> None:
         # A picture without the panel need not be drawn anew.
         if self._state.is_open("details"):
-            self._schedule.call_soon(self._draw_launches)
-
-    def _draw_launches(self) -> None:
-        if not self._schedule.is_closed:
-            self._schedule.request()  # in several frames: a table fits its columns a frame after it has its rows
+            self._schedule.show_answer()
 
     # --- events, end and return --------------------------------------------------------------------------
 

@@ -109,7 +109,8 @@ class _Kernels:
         from pixel_cpu import kernels
 
         self._chunk_pages = chunk_pages
-        self._device = pixel_cpu.Device("cpu", isolated=False, scalar=scalar)
+        # The window lists other programs' launches; its own ones would make it draw, and launch, for ever.
+        self._device = pixel_cpu.Device("cpu", isolated=False, events=False, scalar=scalar)
         program = pixel_cpu.loads(kernels.source("ram"), file="ram.gpk")
         self._entropy, self._counts = (program.kernel(name) for name in ("entropy_of_pages", "count_bytes_of_pages"))
         for kernel in (self._entropy, self._counts):

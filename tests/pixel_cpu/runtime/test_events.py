@@ -128,6 +128,14 @@ def test_listeners_come_and_go_while_a_program_runs(launch, monkeypatch):
         assert event.kernel == "double" and third.lost == 0
 
 
+def test_a_device_without_events_is_not_heard(launch, double):
+    with Listener() as listener:
+        silent = pixel_cpu.Device("reference", isolated=False, events=False)
+        double.launch(6, device=silent, a=1.0, x=np.ones(6, "f4"), y=np.zeros(6, "f4"))
+        launch()
+        assert [event.number for event in listener.receive(60)] == [1]
+
+
 def test_a_launch_that_failed_says_why(announcer):
     spin = pixel_cpu.loads(SPIN, language="ir").kernel()
     with Listener() as listener, pixel_cpu.Device("reference") as device:

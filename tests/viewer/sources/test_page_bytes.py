@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pixel_cpu.runtime.events import Announcer, Listener
 from viewer.sources.page_bytes import PageBytes
 
 RANDOM = np.random.default_rng(0)
@@ -39,6 +41,22 @@ def test_entropy_is_that_of_pillow(answers):
     for page, value in zip(PAGES, answers.entropy(RAM, PAGES), strict=True):
         assert abs(Image.fromarray(pages[page]).entropy() / 8 * 255 - int(value)) <= 0.51
     assert answers.entropy(RAM, np.array([0, 100, 101])).tolist() == [0, 0, 255]
+
+
+def test_launches_of_the_window_itself_are_told_to_nobody(monkeypatch):
+    announcer = Announcer()
+    monkeypatch.setattr("pixel_cpu.runtime.device.ANNOUNCER", announcer)
+    with tempfile.TemporaryDirectory(prefix="gb-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        with Listener() as listener:
+            assert announcer.is_heard()
+            found = PageBytes()
+            found.prepare().join()
+            assert found.has_kernels
+            found.entropy(RAM, PAGES)
+            found.counts(RAM, PAGES)
+            assert listener.receive(0) == []
+        announcer.close()
 
 
 def test_counts_are_numpys(answers):
