@@ -9,9 +9,9 @@ import re
 import sys
 from pathlib import Path
 
-from pixel_cpu.runtime.benchmark import Benchmark, Measurement, measure
-from pixel_cpu.runtime.benchmark.hardware import digits_of, significant
-from pixel_cpu.runtime.benchmark.picture import draw_roofline
+from pixel_cpu.benchmark import Benchmark, Measurement, measure
+from pixel_cpu.benchmark.hardware import digits_of, significant
+from pixel_cpu.benchmark.picture import draw_roofline
 
 PICTURE = Path(__file__).parent / "pictures" / "roofline.png"
 DEVICES = ("cpu", "wgpu")

@@ -14,9 +14,9 @@ from .gpu_launch import DEVICES
 from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from pixel_cpu.benchmark import Benchmark, Comparison, Measurement, Rate
+    from pixel_cpu.benchmark.rates import Rates
     from pixel_cpu.runtime import DeviceInfo
-    from pixel_cpu.runtime.benchmark import Benchmark, Comparison, Measurement, Rate
-    from pixel_cpu.runtime.benchmark.rates import Rates
 
 
 def add_verbs(actions: Verbs) -> None:
@@ -71,7 +71,7 @@ def devices(options: argparse.Namespace) -> int:
 
 
 def _rates(device: DeviceInfo, options: argparse.Namespace) -> Rates | None:
-    from pixel_cpu.runtime.benchmark.rates import kept_rates, measure_rates
+    from pixel_cpu.benchmark.rates import kept_rates, measure_rates
 
     if device.reason or device.name not in options.measured:
         return None
@@ -82,7 +82,7 @@ def _rates(device: DeviceInfo, options: argparse.Namespace) -> Rates | None:
 
 
 def _print_devices(found: Sequence[DeviceInfo], rates: dict[str, Rates | None]) -> None:
-    from pixel_cpu.runtime.benchmark.hardware import significant
+    from pixel_cpu.benchmark.hardware import significant
 
     rows = []
     for device in found:
@@ -104,8 +104,8 @@ def _print_devices(found: Sequence[DeviceInfo], rates: dict[str, Rates | None]) 
 
 def bench(options: argparse.Namespace) -> int:
     """Measure kernels under the roofs of their device: rates, errors, and how near they come."""
-    from pixel_cpu.runtime.benchmark import CARDS, Size, compare, find_card, measure
-    from pixel_cpu.runtime.benchmark.rounds import ROUNDS
+    from pixel_cpu.benchmark import CARDS, Size, compare, find_card, measure
+    from pixel_cpu.benchmark.rounds import ROUNDS
 
     end_tidily()
     if options.output and options.output.exists() and not options.force:
@@ -131,7 +131,7 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def _draw(found: Benchmark, path: Path) -> None:
-    from pixel_cpu.runtime.benchmark.picture import draw_roofline  # loads Pillow
+    from pixel_cpu.benchmark.picture import draw_roofline  # loads Pillow
 
     content = io.BytesIO()
     draw_roofline(found).save(content, "PNG", optimize=True)
@@ -152,7 +152,7 @@ def _print_benchmark(found: Benchmark, comparisons: Sequence[Comparison]) -> Non
 
 
 def _print_comparisons(comparisons: Sequence[Comparison]) -> None:
-    from pixel_cpu.runtime.benchmark.hardware import significant
+    from pixel_cpu.benchmark.hardware import significant
 
     cards = list(dict.fromkeys(each.card for each in comparisons))
     shares: dict[tuple[str, str], dict[str, str]] = {}
@@ -204,7 +204,7 @@ def _roof_row(device: str, name: str, rate: Rate, unit: str) -> list[Any]:
 
 
 def _row(found: Measurement) -> list[Any]:
-    from pixel_cpu.runtime.benchmark.hardware import significant
+    from pixel_cpu.benchmark.hardware import significant
 
     return [
         found.kernel,
@@ -225,7 +225,7 @@ def _row(found: Measurement) -> list[Any]:
 
 
 def _billions(rate: float, spread: float) -> str:
-    from pixel_cpu.runtime.benchmark.hardware import digits_of, significant
+    from pixel_cpu.benchmark.hardware import digits_of, significant
 
     return significant(rate / 1e9, digits_of(spread))
 
@@ -239,7 +239,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401  # a record
 
 def show_simd_info(options: argparse.Namespace) -> None:
     """Say which vector instructions processor, compiler and compiled kernels have here."""
-    from pixel_cpu.runtime.simd import simd_info
+    from pixel_cpu.benchmark.simd import simd_info
 
     found = simd_info()
     if options.json:

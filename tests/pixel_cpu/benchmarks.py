@@ -1,6 +1,6 @@
 """Benchmarks that nobody measured, for tests of what is made of them."""
 
-from pixel_cpu.runtime.benchmark import Benchmark, Bound, Measurement, Rate, Roofline, Unit
+from pixel_cpu.benchmark import Benchmark, Bound, Measurement, Rate, Roofline, Unit
 
 FLOPS, OPS, MEMORY = 100e9, 50e9, 10e9
 

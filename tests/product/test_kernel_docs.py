@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks import a_benchmark, a_measurement
 
+from pixel_cpu.benchmark import CASES
 from pixel_cpu.ir import limits, text, verifier
 from pixel_cpu.ir.operations import OPERATIONS
-from pixel_cpu.runtime.benchmark import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/kernels.md"

@@ -36,6 +36,7 @@ LAYERS = {
     "pixel_cpu.backends": 58,
     "pixel_cpu.runtime": 59,
     "pixel_cpu.kernels": 60,
+    "pixel_cpu.benchmark": 61,
     "pixel_cpu": 60,
     "qemu_bridge.client": 60,
     "qemu_bridge.captures": 70,

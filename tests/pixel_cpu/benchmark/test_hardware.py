@@ -3,8 +3,8 @@
 import pytest
 from benchmarks import a_benchmark
 
+from pixel_cpu.benchmark.hardware import CARDS, compare, digits_of, find_card, percent, significant
 from pixel_cpu.errors import UsageError
-from pixel_cpu.runtime.benchmark.hardware import CARDS, compare, digits_of, find_card, percent, significant
 
 
 def test_the_share_that_was_once_claimed_a_thousand_times_too_large():

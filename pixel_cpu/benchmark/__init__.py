@@ -1,6 +1,6 @@
 """Honest benchmarks: library kernels on the devices of this host, under roofs that the same devices were measured to have.
 
->>> from pixel_cpu.runtime.benchmark import measure
+>>> from pixel_cpu.benchmark import measure
 >>> measure(["saxpy"], ["cpu", "wgpu"]).measurements
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from .. import kernels
 from ..backends.lane_c.compiler import Machine, build, find_compiler, machine, processor_features, processor_name
 from ..errors import DeviceError
-from .program import loads
+from ..runtime.program import loads
 
 _COMPILER_TIMEOUT_S = 60
 _REGISTER_BITS = {"zmm": 512, "ymm": 256, "xmm": 128}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pixel_cpu.backends.launch import Launch
-from pixel_cpu.runtime.benchmark.cases import CASES
-from pixel_cpu.runtime.benchmark.stand import Stand
-from pixel_cpu.runtime.benchmark.work import count_arithmetic, largest_error
+from pixel_cpu.benchmark.cases import CASES
+from pixel_cpu.benchmark.stand import Stand
+from pixel_cpu.benchmark.work import count_arithmetic, largest_error
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pixel_cpu.runtime.benchmark import rates
-from pixel_cpu.runtime.benchmark.rates import kept_rates, measure_rates
+from pixel_cpu.benchmark import rates
+from pixel_cpu.benchmark.rates import kept_rates, measure_rates
 
 
 @pytest.fixture(autouse=True)

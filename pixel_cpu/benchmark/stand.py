@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from ...backends.launch import Array, Outcome
-from ..backends import limits
-from ..device import Device
+from ..backends.launch import Array, Outcome
+from ..runtime.backends import limits
+from ..runtime.device import Device
 from .cases import Step
 
 LEAST_SECONDS = 20e-3
@@ -45,8 +45,8 @@ class Stand:
         """A copy of an array where the device has it between launches."""
         if self.name != "wgpu":
             return array.copy()
-        from ...backends.wgsl import DeviceBuffer  # loads wgpu, which other devices do not need
-        from ...backends.wgsl.device import Device as GpuDevice
+        from ..backends.wgsl import DeviceBuffer  # loads wgpu, which other devices do not need
+        from ..backends.wgsl.device import Device as GpuDevice
 
         return DeviceBuffer.from_array(GpuDevice.default(), array)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...backends.launch import Array
-from ..program import Kernel, loads
+from ..backends.launch import Array
+from ..runtime.program import Kernel, loads
 from .cases import Step
 from .stand import LEAST_SECONDS, Stand, repeats_of
 from .work import Unit

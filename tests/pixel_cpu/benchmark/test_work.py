@@ -5,7 +5,7 @@ import pytest
 
 from pixel_cpu import kernels, loads
 from pixel_cpu.backends.launch import Launch
-from pixel_cpu.runtime.benchmark.work import Unit, count_arithmetic, largest_error, least_traffic
+from pixel_cpu.benchmark.work import Unit, count_arithmetic, largest_error, least_traffic
 
 TEXT = """
 kernel mixed(%a: f32) {

@@ -16,9 +16,9 @@ from functools import cache
 
 import numpy as np
 
-from ... import kernels
-from ...backends.launch import Array
-from ..program import Kernel, loads
+from .. import kernels
+from ..backends.launch import Array
+from ..runtime.program import Kernel, loads
 from .work import Unit
 
 _MATMUL = """

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...errors import UsageError
+from ..errors import UsageError
 from .rounds import Benchmark
 from .work import Unit
 

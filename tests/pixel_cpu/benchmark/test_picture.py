@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from benchmarks import a_benchmark, a_measurement
 
-from pixel_cpu.runtime.benchmark import Unit
-from pixel_cpu.runtime.benchmark.picture import PANEL_HEIGHT, WIDTH, Panel, draw_roofline
+from pixel_cpu.benchmark import Unit
+from pixel_cpu.benchmark.picture import PANEL_HEIGHT, WIDTH, Panel, draw_roofline
 
 
 def crowd(seed, count):

@@ -8,11 +8,11 @@ from enum import Enum
 
 import numpy as np
 
-from ...backends.launch import Array, Launch, check
-from ...backends.reference import Executor
-from ...ir.model import Memory, reachable, walk
-from ...ir.types import Type
-from ..program import Kernel
+from ..backends.launch import Array, Launch, check
+from ..backends.reference import Executor
+from ..ir.model import Memory, reachable, walk
+from ..ir.types import Type
+from ..runtime.program import Kernel
 
 
 class Unit(Enum):

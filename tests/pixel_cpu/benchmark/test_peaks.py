@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pixel_cpu.backends.launch import Launch
-from pixel_cpu.runtime.benchmark import peaks
-from pixel_cpu.runtime.benchmark.peaks import bandwidth_roof, compute_roof, footprint_class, memory_footprint
-from pixel_cpu.runtime.benchmark.stand import Stand
-from pixel_cpu.runtime.benchmark.work import Unit, count_arithmetic, least_traffic
+from pixel_cpu.benchmark import peaks
+from pixel_cpu.benchmark.peaks import bandwidth_roof, compute_roof, footprint_class, memory_footprint
+from pixel_cpu.benchmark.stand import Stand
+from pixel_cpu.benchmark.work import Unit, count_arithmetic, least_traffic
 
 MIB = 1 << 20
 

@@ -13,8 +13,8 @@ import msgspec
 from qemu_bridge.host.folders import cache_folder
 from qemu_bridge.host.plain_file import read_plain, write_atomic
 
-from ...backends.lane_c.compiler import processor_name
-from ..backends import describe
+from ..backends.lane_c.compiler import processor_name
+from ..runtime.backends import describe
 from .peaks import bandwidth_roof, compute_roof, memory_footprint
 from .stand import Stand
 from .work import Unit

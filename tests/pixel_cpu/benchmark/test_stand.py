@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pixel_cpu import kernels, loads
+from pixel_cpu.benchmark import stand as module
+from pixel_cpu.benchmark.cases import Step
+from pixel_cpu.benchmark.stand import Stand, repeats_of, spread
 from pixel_cpu.errors import TrapError
-from pixel_cpu.runtime.benchmark import stand as module
-from pixel_cpu.runtime.benchmark.cases import Step
-from pixel_cpu.runtime.benchmark.stand import Stand, repeats_of, spread
 
 
 def saxpy(lanes, **buffers):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pixel_cpu.benchmark import Bound, Size, Unit, cases, measure
 from pixel_cpu.errors import DeviceError, UsageError
-from pixel_cpu.runtime.benchmark import Bound, Size, Unit, cases, measure
 
 FOOTPRINT = 16 << 20
 
@@ -15,7 +15,7 @@ FOOTPRINT = 16 << 20
 def small_memory():
     """Arrays that are made quickly: how fast memory really is, others test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pixel_cpu.runtime.benchmark.rounds.memory_footprint", lambda stand: FOOTPRINT)
+        patch.setattr("pixel_cpu.benchmark.rounds.memory_footprint", lambda stand: FOOTPRINT)
         yield
 
 

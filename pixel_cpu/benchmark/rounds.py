@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from ...errors import UsageError
+from ..errors import UsageError
 from .cases import CASES, Case, Task
 from .peaks import Roof, bandwidth_roof, compute_roof, footprint_class, memory_footprint
 from .stand import Stand, repeats_of, spread
