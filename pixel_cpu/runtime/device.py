@@ -176,7 +176,7 @@ class Device:
             place = self._pool.find(given)
             if place is None:
                 copy = self.array(given)
-                copies.append(copy)
+                copies.append(copy)  # until the launch is done; without it the buffer would go
                 if memory.is_writable:
                     staged.append((given, copy))
                 place = self._pool.find(copy)
