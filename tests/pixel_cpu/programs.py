@@ -72,6 +72,12 @@ INTEGERS_32 = Options(kinds=(Type.BOOL, Type.I32, Type.U32))
 INTEGERS_UP_TO_32 = Options(kinds=tuple(kind for kind in Type if kind.bits <= 32 and not kind.is_float))
 
 
+def small_options(seed: int) -> Options:
+    """Options of small programs, which compile quickly, over types that differ from seed to seed."""
+    kinds = random.Random(seed).sample(list(Type), 3)
+    return Options(tuple(kinds), statements=(8, 12, 30)[seed % 3])
+
+
 @dataclass
 class Case:
     """A program and a launch of it."""
@@ -540,7 +546,7 @@ class _Generator:
         """Statements, then an exchange: plain, in a uniform branch, in a block that lanes leave after it, or in a uniform loop."""
         self.statements(_Place(), 8)
         way = self.random.random()
-        if way < 0.4:
+        if way < 0.25:
             self.exchange()
         elif way < 0.5:
             self.block(_Place(), has_exchange=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from programs import Options, check_seeds, compare, copy_of, random_case
+from programs import Options, check_seeds, compare, copy_of, random_case, small_options
 from scalar import Interpreter
 
 from pixel_cpu.backends import reference
@@ -62,6 +62,8 @@ def test_a_wrong_back_end_is_found_and_shown_by_a_small_program():
 
 def test_random_programs_do_what_lanes_one_at_a_time_do():
     check_seeds(Interpreter, range(30), Options(lanes=16))
+    for seed in range(1000, 1200):
+        check_seeds(Interpreter, [seed], replace(small_options(seed), lanes=16))
 
 
 @pytest.mark.long

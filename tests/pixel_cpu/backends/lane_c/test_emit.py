@@ -8,7 +8,7 @@ import capstone
 import numpy as np
 import pytest
 from lane_kernels import COLLATZ, SAXPY, module, same_as_reference, saxpy_launch
-from programs import NO_FLOATS, Options, check_seeds
+from programs import NO_FLOATS, Options, check_seeds, small_options
 
 from pixel_cpu.backends.lane_c import compile_kernel, compiler, executable
 from pixel_cpu.backends.lane_c.compiler import Machine, build, machine
@@ -31,6 +31,16 @@ def test_random_programs(seed):
     )
 
 
+@pytest.mark.parametrize("part", range(4))
+def test_small_random_programs(part):
+    for seed in range(1000 + 20 * part, 1020 + 20 * part):
+        check_seeds(
+            lambda found, name, part=part: compile_kernel(found, name, scalar=part == 3, level="-O0"),
+            [seed],
+            small_options(seed),
+        )
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the processors named here are x86")
 @pytest.mark.parametrize(("width", "processor"), [(4, "x86-64"), (16, "x86-64-v2")])
 def test_other_widths_and_the_portable_gathers(monkeypatch, width, processor):
@@ -50,7 +60,7 @@ def test_many_random_programs(part):
         return compile_kernel(found, name, scalar=seed % 5 == 4, registers=registers, level="-O1")
 
     for seed in range(1000 * part, 1000 * (part + 1)):
-        options = NO_FLOATS if seed % 3 == 0 else Options()
+        options = small_options(seed) if seed % 4 else NO_FLOATS if seed % 3 else Options()
         check_seeds(lambda found, name, seed=seed: make(found, name, seed), [seed], options)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import numba
 import numpy as np
 import pytest
 from edge_values import SHAPES, check_atomics, check_empty, check_indexes, check_wide
 from lane_kernels import COLLATZ, PARTING, REVERSE, SAXPY, SCAN, module, saxpy_launch
-from programs import Options, check_seeds, compare
+from programs import check_seeds, compare, small_options
 
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.numba_lanes import compile_kernel
@@ -31,15 +29,9 @@ def test_every_size_of_group_and_launch(lanes, group):
     compare(compile_kernel, module(REVERSE), Launch(lanes, group, {}, {"x": x, "y": np.zeros(1000, np.uint32)}))
 
 
-def few_types(seed: int) -> Options:
-    """Small programs, which compile in a second, of types that differ from seed to seed."""
-    kinds = tuple(random.Random(seed).sample(list(Type), 3))
-    return Options(kinds, statements=(8, 12, 30)[seed % 3])
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_random_programs(seed):
-    check_seeds(compile_kernel, [seed], few_types(seed))
+    check_seeds(compile_kernel, [seed], small_options(seed))
 
 
 @pytest.mark.long
@@ -47,7 +39,7 @@ def test_random_programs(seed):
 @pytest.mark.parametrize("part", range(100))
 def test_many_random_programs(part):
     for seed in range(200 * part, 200 * (part + 1)):
-        check_seeds(compile_kernel, [seed], few_types(seed))
+        check_seeds(compile_kernel, [seed], small_options(seed))
 
 
 @pytest.mark.parametrize(
