@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pixel_cpu.backends.lane_c.compiler import find_compiler, machine
+from pixel_cpu.benchmark import simd
 from pixel_cpu.benchmark.simd import compiler_macros, emitted_registers, simd_info
 from pixel_cpu.errors import DeviceError
-from pixel_cpu.benchmark import simd
 
 only_x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="registers of x86-64")
 LOOP = "void add(float *x, const float *y) { for (int i = 0; i < 1024; i++) x[i] += y[i]; }\n"

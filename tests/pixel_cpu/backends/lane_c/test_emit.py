@@ -33,7 +33,7 @@ def test_random_programs(seed):
 
 @pytest.mark.parametrize("part", range(4))
 def test_small_random_programs(part):
-    for seed in range(1000 + 20 * part, 1020 + 20 * part):
+    for seed in range(1000 + 10 * part, 1010 + 10 * part):
         check_seeds(
             lambda found, name, part=part: compile_kernel(found, name, scalar=part == 3, level="-O0"),
             [seed],

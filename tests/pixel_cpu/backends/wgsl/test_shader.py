@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from programs import EXACT_FLOAT, NO_FLOATS, NO_WIDE, Case, Options, check_seeds, random_case
+from lane_kernels import PARTING
+from programs import EXACT_FLOAT, NO_FLOATS, NO_WIDE, Case, Options, check_seeds, compare, random_case
+from scalar import Interpreter
 
-from pixel_cpu.backends.launch import Executable
+from pixel_cpu.backends.launch import Executable, Launch
 from pixel_cpu.backends.wgsl.executable import compile_kernel
 from pixel_cpu.errors import DeviceError
 from pixel_cpu.ir.model import Module
+from pixel_cpu.ir.text import read
+from pixel_cpu.ir.verifier import verify
 
 FLOATS = tuple(name for name in EXACT_FLOAT if name != "fma")
 """WGSL's fma may round twice."""
@@ -43,6 +48,12 @@ def make(**options: object) -> object:
 )
 def test_random_programs_give_what_the_reference_gives(options, seeds, pairs, machine):
     check_seeds(make(pairs=pairs, machine=machine), seeds, options, shrink=False)
+
+
+@pytest.mark.parametrize("make_kernel", [Interpreter, compile_kernel])
+def test_lanes_leave_a_block_one_by_one_after_its_last_barrier(make_kernel):
+    x = np.arange(50, dtype=np.uint32)
+    compare(make_kernel, verify(read(PARTING)), Launch(50, 16, {}, {"x": x, "y": np.zeros(50, np.uint32)}))
 
 
 @pytest.mark.long
