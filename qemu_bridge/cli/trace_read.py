@@ -186,7 +186,7 @@ def find(options: argparse.Namespace) -> int:
         who = f"{row['process'] or row['root']}: {row['symbol'] or row['code']}"
         return f"{row['instruction']:12} {row['address']:>18} {who}: {row['text']}"
 
-    return _print_found(rows, options.json, describe)
+    return _print_found(rows, options.json, describe, "nobody wrote this text while it was recorded")
 
 
 def commands(options: argparse.Namespace) -> int:
@@ -204,10 +204,14 @@ def commands(options: argparse.Namespace) -> int:
         who = row["process"] or row["root"]
         return f"{row['instruction']:12} {who:>12} {row['file']}: {' '.join(row['arguments'])}"
 
-    return _print_found(rows, options.json, describe)
+    return _print_found(rows, options.json, describe, "no program was started while it was recorded")
 
 
-def _print_found(rows: list[dict[str, Any]], as_json: bool, describe: Callable[[dict[str, Any]], str]) -> int:
+def _print_found(
+    rows: list[dict[str, Any]], as_json: bool, describe: Callable[[dict[str, Any]], str], none: str
+) -> int:
+    if not rows:
+        say(none)
     if as_json:
         print_json(rows)
     else:

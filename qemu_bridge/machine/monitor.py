@@ -31,25 +31,42 @@ logger = logging.getLogger(__name__)
 
 
 class _Client(QMPClient):
-    """The library's client, which ends the connection when QEMU cannot parse a command, does not.
+    """The library's client ends the connection when QEMU cannot parse a command; this one does not.
 
-    QEMU answers such a command in its turn, without an id.
+    QEMU answers such a command in its turn, without an id, and what stands behind the place where it gave up once more, as
+    commands of their own.
+
+    Attributes:
+        is_behind: whether more answers to a command that QEMU could not parse may come.
     """
+
+    is_behind = False
+    _is_catching_up = False
 
     async def _on_message(self, msg: Message) -> None:
         if "error" in msg and "id" not in msg:
-            if not self._pending:
-                logger.warning("QEMU could not parse a command that nobody waits for any more: %s", msg)
+            self.is_behind = True
+            if self._is_catching_up or not self._pending:
+                logger.warning("QEMU could not parse a command, or the rest of one: %s", msg)
                 return
             # One command at a time is under way (`Monitor.execute`).
             msg["id"] = next(iter(self._pending))
         await super()._on_message(msg)
 
+    async def catch_up(self) -> None:
+        """Pass over what QEMU still says about a command that it could not parse."""
+        self._is_catching_up = True
+        try:
+            await self.execute("query-status")  # has an id, and is answered after them
+            self.is_behind = False
+        finally:
+            self._is_catching_up = False
+
 
 class Monitor:
     """One QMP connection. Events queue without bound, so read `events`."""
 
-    def __init__(self, client: QMPClient, listener: EventListener) -> None:
+    def __init__(self, client: _Client, listener: EventListener) -> None:
         self._client = client
         self._listener = listener
         # QEMU runs one command after the other anyway; so an answer without an id belongs to the only one that waits.
@@ -82,6 +99,8 @@ class Monitor:
         _check(command, arguments)
         try:
             async with asyncio.timeout(timeout_s), self._turn:
+                if self._client.is_behind:
+                    await self._client.catch_up()
                 return await self._client.execute(command, arguments)
         except ExecuteError as error:
             raise MachineError(f"QEMU refuses {command}: {error}") from None

@@ -30,6 +30,7 @@ _STATE_LETTERS = "RSDTtXZPI"
 _RESCUER = "kworker/R-"
 _RESIDENT_KINDS = (0, 1, 3)
 _SWAPPED_KINDS = (2,)
+_U64 = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ def user_memory(task: Object) -> Object | None:
 
 def read_processes(context: OverlayContext, budget: Budget) -> Iterator[Process]:
     """Yield every thread group."""
-    per_cpu = context.has("rss_per_cpu")
-    return each(tasks(context.objects), lambda task: _process(task, per_cpu), budget, "task")
+    cpu_bases = context.kernel.read_cpu_bases() if context.has("rss_per_cpu") else None
+    return each(tasks(context.objects), lambda task: _process(task, cpu_bases), budget, "task")
 
 
 def read_threads(context: OverlayContext, budget: Budget) -> Iterator[Thread]:
@@ -112,7 +113,7 @@ def state_letter(state: int, exit_state: int) -> str:
     return _STATE_LETTERS[shown.bit_length()]
 
 
-def _process(task: Object, rss_per_cpu: bool) -> Process:
+def _process(task: Object, cpu_bases: list[int] | None) -> Process:
     mm, signal, cred = user_memory(task), task.follow("signal"), task.follow("real_cred")
     root = None if mm is None else task.space.physical(mm["pgd"])
     return Process(
@@ -124,8 +125,8 @@ def _process(task: Object, rss_per_cpu: bool) -> Process:
         command_line="" if mm is None or root is None else _command_line(mm),
         page_table=root,
         thread_count=signal["nr_threads"] if signal else 0,
-        resident_pages=0 if mm is None else _pages(mm, rss_per_cpu, _RESIDENT_KINDS),
-        swapped_pages=0 if mm is None else _pages(mm, rss_per_cpu, _SWAPPED_KINDS),
+        resident_pages=0 if mm is None else _pages(task, mm, cpu_bases, _RESIDENT_KINDS),
+        swapped_pages=0 if mm is None else _pages(task, mm, cpu_bases, _SWAPPED_KINDS),
     )
 
 
@@ -177,13 +178,31 @@ def _command_line(mm: Object) -> str:
     return data.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
 
 
-def _pages(mm: Object, per_cpu: bool, kinds: tuple[int, ...]) -> int:
-    """How many pages of these `kinds` (``include/linux/mm_types_task.h``) a process has."""
-    if per_cpu:
-        counts = [counter["count"] for counter in mm.elements("rss_stat")]
-    else:
-        counts = [value - (value >> 63 << 64) for value in mm.numbers("rss_stat.count")]
+def _pages(task: Object, mm: Object, cpu_bases: list[int] | None, kinds: tuple[int, ...]) -> int:
+    """How many pages of these `kinds` (``include/linux/mm_types_task.h``) a process has.
+
+    Each kind has one counter. What is added to it reaches it in batches: until release 6.2 threads keep the rest, since then
+    CPUs do.
+    """
+    if cpu_bases is not None:
+        counters = mm.elements("rss_stat")
+        return sum(max(_sum_of(counters[kind], cpu_bases), 0) for kind in kinds if kind < len(counters))
+    counts = [value - (value >> 63 << 64) for value in mm.numbers("rss_stat.count")]
+    if "rss_stat.count" in task:
+        for thread in threads_of(task):
+            kept = [value - (value >> 31 << 32) for value in thread.numbers("rss_stat.count")]
+            counts = [count + more for count, more in zip(counts, kept, strict=False)]
     return sum(max(counts[kind], 0) for kind in kinds if kind < len(counts))
+
+
+def _sum_of(counter: Object, cpu_bases: list[int]) -> int:
+    """The value of a ``percpu_counter`` (``lib/percpu_counter.c``, __percpu_counter_sum)."""
+    total = counter["count"]
+    with suppress(GlassBoxError):  # a process that comes or goes: the common counter alone
+        for base in cpu_bases:
+            value = counter.space.unsigned(counter["counters"] + base & _U64, 4)
+            total += value - (value >> 31 << 32)
+    return total
 
 
 PROCESSES = BuiltOverlay(

@@ -29,7 +29,6 @@ from ..overlays.processes import read_processes
 
 QUERY_TIME_S = 10.0
 MAX_NOTES = 16
-_MAX_CPUS = 1 << 13
 _MAX_CACHE_NAME = 128
 _MAX_MODULE_PAGES = 1 << 18
 _CACHE_FIELDS = ("size", "object_size", "red_left_pad", "name")
@@ -207,14 +206,7 @@ class GuestSources:
 
     @cached_property
     def _cpu_bases(self) -> list[int]:
-        """What to add to a per-CPU symbol on each CPU (``mm/percpu.c``: __per_cpu_offset)."""
-        where, count = (self._kernel.kallsyms.address_of(name) for name in ("__per_cpu_offset", "nr_cpu_ids"))
-        if where is None or count is None:
-            return []
-        tables = self._kernel.page_tables
-        cpus = int.from_bytes(tables.read_some(count, 4), "little")
-        data = tables.read_some(where, 8 * min(cpus, _MAX_CPUS))
-        return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
+        return self._kernel.read_cpu_bases()
 
     def symbol_names(self, beginning: str, limit: int) -> list[str]:
         """Names of symbols that start with `beginning`, at most `limit`."""

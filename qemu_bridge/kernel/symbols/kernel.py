@@ -36,6 +36,7 @@ _KERNEL_IMAGE_BASE = 0xFFFFFFFF80000000
 _MAX_BTF_BYTES = 64 << 20
 _MAX_TASK_BYTES = 16 << 10
 _MAX_BANNER_BYTES = 512
+_MAX_CPUS = 1 << 13
 _SWAPPER = b"swapper"
 _U64 = (1 << 64) - 1
 # arch/x86/include/asm/cpufeatures.h: X86_FEATURE_PTI is bit 11 of word 7.
@@ -187,6 +188,15 @@ class KernelSymbols:
         """
         start, end = (self.kallsyms.address_of(f"__per_cpu_{edge}") or 0 for edge in ("start", "end"))
         return range(start, end)
+
+    def read_cpu_bases(self) -> list[int]:
+        """What each CPU adds to a per-CPU address (``mm/percpu.c``: __per_cpu_offset); empty where the kernel says nothing of it."""
+        where, count = (self.kallsyms.address_of(name) for name in ("__per_cpu_offset", "nr_cpu_ids"))
+        if where is None or count is None:
+            return []
+        cpus = int.from_bytes(self.page_tables.read_some(count, 4), "little")
+        data = self.page_tables.read_some(where, 8 * min(cpus, _MAX_CPUS))
+        return [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
 
     @cached_property
     def has_page_table_isolation(self) -> bool:

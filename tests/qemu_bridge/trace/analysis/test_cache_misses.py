@@ -197,11 +197,11 @@ def test_a_guest_that_clears_memory_misses_where_it_clears(machine, guest_trace)
         accesses = [frame.memory(0) for frame in trace.frames()]
     assert found["total"]["stores"] == sum(int(each.stores.sum()) for each in accesses)
     assert found["total"]["loads"] + found["total"]["stores"] == sum(map(len, accesses))
-    # A megabyte of zeros at a time, cleared by a string instruction through a cache of 256 KiB.
+    # A megabyte of zeros at a time, cleared by one instruction through a cache of 256 KiB: by a string's, or in a loop of words.
     hottest = found["rows"][0]
-    assert hottest["text"].startswith("rep stos")
+    assert hottest["text"].startswith(("rep stos", "mov qword ptr [rdi]"))
     assert hottest["counts"]["store_misses"][1] >= 8 * 2**20 / 64
     assert hottest["strides"]["foreseen"] > 0.9 * hottest["counts"]["stores"]
-    assert hottest["strides"]["stride"] in (1, 8)
+    assert hottest["strides"]["stride"] in (1, 8, 64)
     wanted = hottest["name"].partition("+")[0]
     assert machine.client.exec(f"grep -q ' {wanted}$' /proc/kallsyms", 30.0).exit_status == 0

@@ -82,7 +82,7 @@ def test_kernel_code_has_the_names_of_the_guests_own_kallsyms(machine, recorded)
     wanted = list(dict.fromkeys(line["symbol"].partition("+")[0] for line in lines))[:12]
     lines = [line for line in lines if line["symbol"].partition("+")[0] in wanted]
     pattern = "|".join(wanted).replace(".", "[.]")
-    result = machine.client.exec(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 60.0)
+    result = machine.client.exec(f"grep -E ' ({pattern})([[:space:]]|$)' /proc/kallsyms", 240.0)
     output, status = result.output, result.exit_status
     assert status == 0
     names = {}
