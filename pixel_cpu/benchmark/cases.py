@@ -21,18 +21,6 @@ from ..backends.launch import Array
 from ..runtime.program import Kernel, loads
 from .work import Unit
 
-_MATMUL = """
-GPU_KERNEL matmul
-    GPU_PARAM a float[]
-    GPU_PARAM b float[]
-    GPU_PARAM c float[]
-    GPU_PARAM n int
-    GPU_THREADS 256
-    GPU_THREAD_CODE:
-        PARALLEL_MATMUL a b -> c SIZE n n n
-GPU_END
-"""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -81,7 +69,7 @@ class Case:
 
 @cache
 def _kernel(file: str, name: str) -> Kernel:
-    return loads(_MATMUL if file == "matmul" else kernels.source(file), file=f"{file}.gpk").kernel(name)
+    return loads(kernels.source(file), file=f"{file}.gpk").kernel(name)
 
 
 def _step(
@@ -166,7 +154,9 @@ def _matmul(n: int) -> Task:
     a, b = _floats(8, n, n), _floats(9, n, n)
     arrays = {"a": a.reshape(-1), "b": b.reshape(-1), "c": np.zeros(n * n, np.float32)}
     wanted = (a.astype(np.float64) @ b.astype(np.float64)).reshape(-1)
-    return Task(f"{n}x{n}x{n}", (_step("matmul", "matmul", n * n, "a b c", n=n),), arrays, {"c": wanted}, 2 * n**3)
+    tile = 64
+    step = _step("matmul", "matmul", (n // tile) ** 2 * tile, "a b c", m=n, n=n, k=n)
+    return Task(f"{n}x{n}x{n}", (step,), arrays, {"c": wanted}, 2 * n**3 + n**3 // tile)
 
 
 def _conv2d(n: int) -> Task:
@@ -283,7 +273,7 @@ def _search(n: int) -> Task:
 _FLOPS = (
     Case("saxpy", "f32", Unit.FLOP, _saxpy, 1000, 1 << 22, 1 << 25, "2 n", 1e-6),
     Case("sum", "f32", Unit.FLOP, _sum, 20_000, 1 << 22, 1 << 25, "n, and 257 a block", 1e-5),
-    Case("matmul", "f32", Unit.FLOP, _matmul, 16, 256, 1024, "2 n^3", 1e-4),
+    Case("matmul", "f32", Unit.FLOP, _matmul, 64, 256, 1024, "2 n^3, and n^3 / 64 sums of tiles", 1e-4),
     Case("conv2d", "f32", Unit.FLOP, _conv2d, 32, 1024, 4096, "2 (3 n - 2)^2", 1e-5),
     Case("nbody_step", "f32", Unit.FLOP, _nbody, 40, 1024, 8192, "18 n^2 + 12 n", 1e-4),
     Case("mandelbrot", "f32", Unit.FLOP, _mandelbrot, 32, 512, 2048, "10 a step, 7 a point"),
