@@ -7,7 +7,7 @@ import pytest
 from support import glassbox
 
 from pixel_cpu.runtime.backends import MODULES
-from qemu_bridge.cli import gpu, main
+from qemu_bridge.cli import gpu_launch, main
 
 SAXPY = """
 kernel saxpy(%a: f32) {
@@ -173,4 +173,4 @@ def test_devices_are_listed_with_what_stands_behind_them():
 
 
 def test_every_back_end_is_a_device_of_the_command_line():
-    assert tuple(MODULES) == gpu._DEVICES
+    assert tuple(MODULES) == gpu_launch.DEVICES

@@ -295,12 +295,16 @@ SPIN = bytes.fromhex("f390ebfc")
 """pause; jmp back to it: a program whose code lies at 0x400078, where no program of the guest's has any."""
 
 
+SPINNING = 8
+"""Processes that spin: each that ends leaves a page that may become a page table again."""
+
+
 @pytest.fixture
 def spinning(machine):
-    """Two processes that spin, and no other program's code is where theirs is: their numbers."""
+    """Processes that spin, and no other program's code is where theirs is: their numbers."""
     install(machine, make_elf(SPIN), "/tmp/spin")
-    machine.exec("for n in 1 2; do setsid /tmp/spin </dev/null >/dev/null 2>&1 & done")
-    wait_until(lambda: len(spinning_now(machine)) == 2)
+    machine.exec(f"for n in $(seq {SPINNING}); do setsid /tmp/spin </dev/null >/dev/null 2>&1 & done")
+    wait_until(lambda: len(spinning_now(machine)) == SPINNING)
     yield spinning_now(machine)
     machine.exec("killall -9 spin sleep 2>/dev/null; rm /tmp/spin; true")
     # A killed process is there until it runs once more.
@@ -315,8 +319,8 @@ STRANGERS = 160
 """Processes of a guest with little memory at one time: more, and it ends the shell that we talk to."""
 
 
-def run_strangers_until_one_has(machine, root):
-    """Start processes until one of them has the page-table root of a process that has ended."""
+def run_strangers_until_one_has(machine, roots):
+    """Start processes until one of them has one of the page-table roots of processes that have ended."""
     started = 0
 
     def is_used_again():
@@ -325,19 +329,20 @@ def run_strangers_until_one_has(machine, root):
             machine.exec("killall sleep 2>/dev/null; true")
         started += 8
         machine.exec("for n in 1 2 3 4 5 6 7 8; do setsid sleep 300 </dev/null >/dev/null 2>&1 & done")
-        return root in {process.page_table for process in machine.client.ps()}
+        return not roots.isdisjoint(process.page_table for process in machine.client.ps())
 
     wait_until(is_used_again, 120.0)
 
 
 def test_a_page_table_that_is_used_again_records_no_stranger(machine, spinning, tmp_path):
-    ended, other = spinning
-    roots = {process.pid: process.page_table for process in machine.client.ps()}
-    path = tmp_path / "two.gbt"
-    with recording(machine, path, "--pid", str(ended), "--pid", str(other), "--only", "user"):
+    *ended, other = spinning
+    roots = {process.page_table for process in machine.client.ps() if process.pid in ended}
+    path = tmp_path / "some.gbt"
+    chosen = (word for pid in spinning for word in ("--pid", str(pid)))
+    with recording(machine, path, *chosen, "--only", "user"):
         # The one that spins keeps a vCPU for itself, and with it the pages that were freed there, unless it stops.
-        machine.exec(f"kill -9 {ended}; kill -STOP {other}")
-        run_strangers_until_one_has(machine, roots[ended])
+        machine.exec(f"kill -9 {' '.join(map(str, ended))}; kill -STOP {other}")
+        run_strangers_until_one_has(machine, roots)
         machine.exec(
             "for n in 1 2 3 4 5 6 7 8; do /bin/busybox true; done; killall sleep; kill -CONT $(pidof spin); true"
         )
