@@ -67,11 +67,11 @@ class Tile:
 TILES = {
     # A lane of a vector for each column, and as many sums as there are registers for.
     "cpu": (
-        Tile(64, 64, 64, 2),
         Tile(64, 64, 64, 4),
         Tile(64, 64, 64, 2, parts=4),
         Tile(96, 48, 48, 4),
-        Tile(32, 32, 32, 4),
+        Tile(96, 48, 48, 4, parts=2),
+        Tile(48, 48, 48, 4, parts=8),
     ),
     # Squares for each thread, so that what is read from shared memory is used often.
     "wgpu": (
