@@ -53,6 +53,7 @@ def test_other_widths_and_the_portable_gathers(monkeypatch, width, processor):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(20))
 def test_many_random_programs(part):
     def make(found, name, seed):
