@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 PROGRAM = """
-import sys, wgpu
+import sys, weakref, wgpu
 from gpu_device.device import request_device
 
 class Node: pass
@@ -35,6 +35,7 @@ def make():
 
 sys.modules["first"] = held = make()  # a cycle that is alive until modules are taken apart
 make()                                # a cycle that waits for the garbage collector
+gone = weakref.proxy(Node())          # what asks it anything gets an error
 """
 
 WITH_SPIES = """

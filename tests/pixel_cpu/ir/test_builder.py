@@ -73,33 +73,33 @@ def test_labels_differ():
 
 COUNT = """kernel count(%n: u32) group 32 {
   buffer @out: u32
-  %0 = const 0 : u32
-  %1 = const 1 : u32
-  %2 = loop ^L1 (%3: u32 = %0, %4: u32 = %1) : u32 {
-    %5 = lt %3, %n : bool
-    if %5 {
+  %1 = const 0 : u32
+  %2 = const 1 : u32
+  %3 = loop ^L1 (%4: u32 = %1, %5: u32 = %2) : u32 {
+    %6 = lt %4, %n : bool
+    if %6 {
       yield
     } else {
-      break ^L1 %4
+      break ^L1 %5
     }
-    %6 = rem %3, %4 : u32
-    %7 = eq %6, %0 : bool
-    %8 = if %7 : u32 {
-      %9 = add %4, %1 : u32
-      yield %9
+    %7 = rem %4, %5 : u32
+    %8 = eq %7, %1 : bool
+    %9 = if %8 : u32 {
+      %10 = add %5, %2 : u32
+      yield %10
     } else {
-      yield %4
+      yield %5
     }
-    %10 = add %3, %1 : u32
-    continue ^L1 %10, %8
+    %11 = add %4, %2 : u32
+    continue ^L1 %11, %9
   }
-  %11 = eq %2, %0 : bool
-  if %11 {
+  %12 = eq %3, %1 : bool
+  if %12 {
     trap "none"
   } else {
     yield
   }
-  store @out %0, %2 trap
+  store @out %1, %3 trap
   return
 }
 """
