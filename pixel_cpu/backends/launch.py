@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import LaunchError, TrapError
+from ..ir.bits import from_bits
 from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
-from ..ir.model import Kernel, Memory
+from ..ir.model import Kernel, Memory, Op
 from ..ir.types import Type
 
 DEFAULT_FUEL = 1 << 30
@@ -249,6 +250,18 @@ def _same_names(kernel: Kernel, kind: str, wanted: Collection[str], given: Mappi
     missing, unknown = [n for n in wanted if n not in given], [n for n in given if n not in wanted]
     what = f"{kind} {missing[0]} is missing" if missing else f"there is no {kind} {unknown[0]}"
     raise LaunchError(f"{kernel.name}: {what}; its {kind}s are: {', '.join(wanted) or 'none'}")
+
+
+def call_host(kernel: Kernel, op: Op, lane: int, slots: Any, functions: Mapping[str, HostFunction]) -> None:  # noqa: ANN401  # a ctypes pointer
+    """Answer a lane's call of the host: operands lie in `slots` of 64 bits, where results are put."""
+    function = functions.get(op.text)
+    if function is None:
+        raise LaunchError(f"kernel {kernel.name} calls the host's {op.text!r}, which the launch was not given")
+    answers = function(lane, *(from_bits(slots[place], value.type) for place, value in enumerate(op.operands)))
+    for place, (value, answer) in enumerate(zip(op.results, answers, strict=True)):
+        one = np.zeros(1, value.type.dtype)
+        one[0] = answer  # NumPy refuses what the type does not hold
+        slots[place] = int.from_bytes(one.tobytes().ljust(8, b"\0"), "little")
 
 
 class Executable(Protocol):

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeviceError, LaunchError
+from ...errors import DeviceError
+from ...ir.bits import from_bits
 from ...ir.model import Kernel, Module, Op, Space
 from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
-from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, outside
+from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
 from .compiler import find_compiler, load, machine
 from .plan import plan
 from .source import FOLDER, is_alone, number_sites, source
@@ -246,7 +247,7 @@ class LaneKernel:
             at += 2
             shown = [op.text]
             for value in op.operands:
-                shown.append(repr(_value(int(words[at]), value.type)))
+                shown.append(repr(from_bits(int(words[at]), value.type)))
                 at += 1
             lines.append((lane, len(lines), " ".join(word for word in shown if word)))
         return tuple(PrintedLine(lane, text) for lane, _, text in sorted(lines, key=lambda line: line[:2]))
@@ -255,25 +256,10 @@ class LaneKernel:
         def call(site: int, lane: int, slots: Any) -> int:  # noqa: ANN401  # a ctypes pointer
             op = self._sites[site]
             try:
-                function = launch.host_functions.get(op.text)
-                if function is None:
-                    raise LaunchError(
-                        f"kernel {self.kernel.name} calls the host's {op.text!r}, which the launch was not given"
-                    )
-                answers = function(lane, *(_value(slots[i], value.type) for i, value in enumerate(op.operands)))
-                for place, (value, answer) in enumerate(zip(op.results, answers, strict=True)):
-                    one = np.zeros(1, value.type.dtype)
-                    one[0] = answer
-                    slots[place] = int.from_bytes(one.tobytes().ljust(8, b"\0"), "little")
+                call_host(self.kernel, op, lane, slots, launch.host_functions)
             except BaseException as error:
                 failures.append(error)
                 return 1
             return 0
 
         return call
-
-
-def _value(bits: int, kind: Type) -> int | float | bool:
-    """What 64 bits of C say about a value."""
-    found = np.array([bits], np.uint64).view(kind.dtype if kind is not Type.BOOL else np.uint8)[0]
-    return bool(found) if kind is Type.BOOL else found.item()

@@ -26,12 +26,13 @@ import numpy as np
 from qemu_bridge.host.folders import cache_folder
 from tcg_plugin.build import is_trusted
 
-from ...errors import DeviceError, LaunchError
+from ...errors import DeviceError
+from ...ir.bits import from_bits
 from ...ir.model import Kernel, Module, Space, walk
 from ...ir.types import Type
 from ...passes.inline import inline
 from ...passes.prune import prune
-from ..launch import Launch, Outcome, PrintedLine, Trap
+from ..launch import OUT_OF_FUEL, Launch, Outcome, PrintedLine, Trap, call_host, outside
 from . import scalars
 from .source import FIXED, Scratch, number_sites, source
 
@@ -127,11 +128,11 @@ class NumbaKernel:
         op = self._sites[site]
         reason = op.text or "trap"
         if op.name == "continue":
-            reason = "out of fuel"
+            reason = OUT_OF_FUEL
         elif op.memory is not None:
             memory, kind = op.memory, op.operands[0].type
-            size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length
-            reason = f"index {value % 2**64 if kind is Type.U64 else value} outside {memory.name}[{size}]"
+            size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length or 0
+            reason = outside(value % 2**64 if kind is Type.U64 else value, memory.name, size)
         return Trap(lane, reason, op.line)
 
     def _host(
@@ -139,34 +140,20 @@ class NumbaKernel:
     ) -> Callable[[int, int, Any], int]:
         def call(site: int, lane: int, slots: Any) -> int:  # noqa: ANN401  # a ctypes pointer
             op = self._sites[site]
-            operands = [_value(slots[place], value.type) for place, value in enumerate(op.operands)]
             try:
                 if op.name == "print":
                     if len(said) < launch.printed_lines:
+                        operands = (from_bits(slots[place], value.type) for place, value in enumerate(op.operands))
                         words = [op.text, *map(repr, operands)]
                         said.append((lane, len(said), " ".join(word for word in words if word)))
                     return 0
-                function = launch.host_functions.get(op.text)
-                if function is None:
-                    raise LaunchError(
-                        f"kernel {self.kernel.name} calls the host's {op.text!r}, which the launch was not given"
-                    )
-                for place, (value, answer) in enumerate(zip(op.results, function(lane, *operands), strict=True)):
-                    one = np.zeros(1, value.type.dtype)
-                    one[0] = answer
-                    slots[place] = int.from_bytes(one.tobytes().ljust(8, b"\0"), "little")
+                call_host(self.kernel, op, lane, slots, launch.host_functions)
             except BaseException as error:
                 failures.append(error)
                 return 1
             return 0
 
         return call
-
-
-def _value(bits: int, kind: Type) -> int | float | bool:
-    """What 64 bits say about a value."""
-    found = np.array([bits], np.uint64).view(kind.dtype if kind is not Type.BOOL else np.uint8)[0]
-    return bool(found) if kind is Type.BOOL else found.item()
 
 
 def _signature(kernel: Kernel, scratch: Sequence[Scratch]) -> Any:  # noqa: ANN401  # Numba is untyped
