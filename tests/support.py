@@ -185,7 +185,7 @@ def shared_files(name):
     return list(connection.ram_folder().glob(f"{connection.shared_prefix()}{name}-*"))
 
 
-def wait_until(condition, timeout_s=20.0):
+def wait_until(condition, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

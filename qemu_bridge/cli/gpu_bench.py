@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import EXIT_FAILED, UsageError
 from ..host.plain_file import write_atomic
 from .gpu_launch import DEVICES
-from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_table, say
+from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, print_table, say
 
 if TYPE_CHECKING:
     from pixel_cpu.benchmark import Benchmark, Comparison, Measurement, Rate
@@ -93,7 +93,7 @@ def _print_devices(found: Sequence[DeviceInfo], rates: dict[str, Rates | None]) 
     print_table(rows, ["device", "usable", "f32_gflop/s", "gb/s", "what"])
     usable_ones = [device for device in found if device.limits]
     names = list(dict.fromkeys(name for device in usable_ones for name in device.limits or {}))
-    print()
+    print_lines("")
     print_table(
         [[name.replace("_", " "), *((device.limits or {}).get(name) for device in usable_ones)] for name in names],
         ["limit", *(device.name for device in usable_ones)],
@@ -141,10 +141,10 @@ def _draw(found: Benchmark, path: Path) -> None:
 
 def _print_benchmark(found: Benchmark, comparisons: Sequence[Comparison]) -> None:
     print_table(list(_roof_rows(found)), ["device", "roof", "rate", "spread", "kernel"])
-    print()
+    print_lines("")
     print_table([_row(each) for each in found.measurements], _COLUMNS)
     if comparisons:
-        print()
+        print_lines("")
         _print_comparisons(comparisons)
     say(f"load average {found.load:.1f} on {found.processors} processors; medians of {found.rounds} rounds")
     if found.load > 1.5 * found.processors:
@@ -162,7 +162,7 @@ def _print_comparisons(comparisons: Sequence[Comparison]) -> None:
         [[device, what, *(own[card] for card in cards)] for (device, what), own in shares.items()],
         ["device", "share_of_peak", *cards],
     )
-    print()
+    print_lines("")
     peaks = {(each.card, each.what): each for each in comparisons}
     rows = []
     for card in cards:
@@ -259,7 +259,7 @@ def show_simd_info(options: argparse.Namespace) -> None:
     )
     own = found.lane_c
     used = ", ".join(f"{name} in {count}" for name, count in found.emitted.items()) or "not looked at"
-    print()
+    print_lines("")
     print_table(
         [
             ["processor", found.processor],

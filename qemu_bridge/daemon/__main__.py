@@ -18,6 +18,7 @@ from ..machine.requests import AttachRequest, StartAnswer, decode_request
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from .lifecycle import run_machine, serve_attached
+from .listener import connection_limit
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     request = decode_request(text)
     raise_descriptor_limit()
     try:
+        connection_limit()
         folder = connections.state_folder(request.name)
     except GlassBoxError as error:
         return _fail(error)

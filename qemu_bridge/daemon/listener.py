@@ -1,9 +1,12 @@
 """A ZeroMQ socket that listens on a path and takes a bounded number of connections.
 
 libzmq ends the process when it cannot get a descriptor for one connection more (``ipc_listener.cpp``), and its daemon takes the
-guest with it. So the daemon raises the limit of descriptors to what the system allows, and a listener that has
-`MOST_CONNECTIONS` moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file comes
-back when some of them have left.
+guest with it. So the daemon raises the limit of descriptors to what the system allows, and a listener that counts as many
+connections as it may have moves its socket file aside: nobody reaches it by its path, those that are connected stay, and the file
+comes back when some of them have left.
+
+libzmq accepts in a thread of its own and may be ahead of the count, but not by more than `MOST_UNCOUNTED`: it waits when that
+many of its events are unread. Room for them is kept free, so no number of clients and no delay exhausts the descriptors.
 """
 
 from __future__ import annotations
@@ -18,19 +21,44 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
+from ..errors import HostError
+
 logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 1024
-"""Of one socket; a quarter of the descriptors where the system allows few, as connections come faster than they are counted."""
+"""Of one socket, where the system allows descriptors enough."""
+
+FEWEST_CONNECTIONS = 64
+"""With less room than this for each socket a daemon does not start."""
+
+BACKLOG = 100
+"""Connections that the system holds ready for one socket: they are taken even after its file was moved aside."""
+
+MOST_UNCOUNTED = 1000 + 1 + 1 + BACKLOG
+"""Of one socket: libzmq holds 1000 events (its default high-water mark), we one and are at work on one; then the backlog."""
+
+OTHER_DESCRIPTORS = 512
+"""What the rest of a daemon has open at most: RAM, logs, rings, captures, the monitor."""
+
+LISTENERS = 2
+"""In one daemon: control and events."""
 
 MUTE_MS = 10_000
 """Who connects and says nothing keeps its place no longer than this."""
 
 
 def connection_limit() -> int:
-    """How many connections one listener takes."""
+    """How many connections one listener takes; `HostError` if the system allows too few descriptors for a daemon."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 4)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    limit = (soft - OTHER_DESCRIPTORS) // LISTENERS - MOST_UNCOUNTED
+    if limit < FEWEST_CONNECTIONS:
+        needed = LISTENERS * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
+        raise HostError(
+            f"{soft} open files are allowed here and a daemon needs {needed}; raise the limit (`ulimit -Hn`)"
+        )
+    return min(MOST_CONNECTIONS, limit)
 
 
 class Listener:
@@ -51,8 +79,13 @@ class Listener:
         self._limit = connection_limit()
         self.connected, self.is_closed = 0, False
         # Before a client can connect: of an earlier one only the disconnect would be seen.
-        self._monitor = socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, MUTE_MS)
+        self._monitor = socket.context.socket(zmq.PAIR)
+        self._monitor.set(zmq.RCVHWM, 1)
+        watched = f"inproc://connections-{id(self)}"
+        socket.monitor(watched, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._monitor.connect(watched)
+        socket.set(zmq.BACKLOG, BACKLOG)
+        socket.set(zmq.HANDSHAKE_IVL, MUTE_MS)
         self._socket, self._address = socket, address
         socket.bind(address)
 

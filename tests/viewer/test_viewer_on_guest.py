@@ -104,7 +104,7 @@ def test_what_a_program_writes_shows_within_two_frames(machine, device):
         machine.exec("rm /tmp/pattern")
 
 
-def test_what_a_guest_wrote_once_glows_white_and_fades_while_it_runs_on(machine, open_screen):
+def test_what_a_guest_wrote_glows_white_and_fades_while_it_runs_on(machine, open_screen):
     with MachineSource(machine.name) as source:
         screen = open_screen(source)
         following = lambda: screen.state.watcher.is_following and not screen.state.watcher.backlog()  # noqa: E731
@@ -115,8 +115,13 @@ def test_what_a_guest_wrote_once_glows_white_and_fades_while_it_runs_on(machine,
 
         try:
             before = count_of_white()
-            machine.exec("dd if=/dev/urandom of=/tmp/glow bs=1M count=8 2>/dev/null")
-            screen.draw_until(lambda: count_of_white() > before + 3000, 60)
+
+            def glows_after_a_write():
+                machine.exec("dd if=/dev/urandom of=/tmp/glow bs=1M count=8 2>/dev/null")
+                return count_of_white() > before + 3000
+
+            # On a busy machine a glow may be over before a frame is drawn: written again until one shows it.
+            screen.draw_until(glows_after_a_write, 120)
             screen.draw_until(lambda: count_of_white() < before + 1000, 120)
         finally:
             machine.exec("rm /tmp/glow")

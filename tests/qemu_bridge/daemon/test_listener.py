@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,18 @@ import zmq.asyncio
 from support import glassbox, wait_until
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.listener import MOST_CONNECTIONS, Listener, connection_limit, end_when_unused
+from qemu_bridge.daemon.listener import (
+    BACKLOG,
+    FEWEST_CONNECTIONS,
+    LISTENERS,
+    MOST_CONNECTIONS,
+    MOST_UNCOUNTED,
+    OTHER_DESCRIPTORS,
+    Listener,
+    connection_limit,
+    end_when_unused,
+)
+from qemu_bridge.errors import EXIT_FAILED
 from qemu_bridge.host.tasks import TaskSet
 
 FLOOD = """
@@ -49,7 +61,7 @@ def flood(address, count):
 @pytest.mark.parametrize("socket", ["control", "events"])
 def test_more_connections_than_there_is_room_for_harm_neither_daemon_nor_guest(socket, machine):
     with flood(getattr(machine.client.connection, socket), MOST_CONNECTIONS + 500) as held:
-        assert held >= min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 4)
+        assert held >= connection_limit()
         assert machine.client.status().runstate == "running" and machine.exec("echo here") == b"here\n"
     # Those that left make room.
     wait_until(lambda: glassbox("status", machine.name).returncode == 0)
@@ -57,20 +69,53 @@ def test_more_connections_than_there_is_room_for_harm_neither_daemon_nor_guest(s
         assert another.ps()
 
 
+FEW = LISTENERS * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
+
+
+def attach_with_descriptors(count, image):
+    words = [sys.executable, "-m", "qemu_bridge.cli", "attach", "mine", "--ram", str(image)]
+    script = f'ulimit -n {count}; exec "$0" "$@"'
+    return subprocess.run(["bash", "-c", script, *words], check=False, capture_output=True, text=True)
+
+
 def test_few_descriptors_are_enough_to_live(tmp_path):
     """The limit cannot be raised beyond what the system allows."""
     image = tmp_path / "image"
     image.write_bytes(bytes(3 << 12))
-    words = [sys.executable, "-m", "qemu_bridge.cli", "attach", "mine", "--ram", str(image)]
-    subprocess.run(["bash", "-c", 'ulimit -n 400; exec "$0" "$@"', *words], check=True, stdout=subprocess.DEVNULL)
+    answer = attach_with_descriptors(FEW - 1, image)
+    assert answer.returncode == EXIT_FAILED and f"a daemon needs {FEW}" in answer.stderr and "ulimit" in answer.stderr
+    assert attach_with_descriptors(FEW, image).returncode == 0
     with Client.connect("mine") as client:
         try:
             assert client.status().origin == "image"
             for _ in range(3):
-                with flood(client.connection.control, 800):
+                with flood(client.connection.control, 3 * FEWEST_CONNECTIONS):
                     assert client.status().origin == "image"
         finally:
             wait_until(lambda: glassbox("stop", "mine").returncode == 0)
+
+
+def test_a_listener_that_cannot_count_takes_no_more_than_there_is_room_for(tmp_path):
+    path = str(tmp_path / "s")
+
+    async def scenario():
+        context = zmq.asyncio.Context()
+        with context, context.socket(zmq.ROUTER) as served:
+            listener = Listener(served, f"ipc://{path}")
+            before = len(os.listdir("/proc/self/fd"))
+            with flood(f"ipc://{path}", 2 * MOST_UNCOUNTED) as held:
+                # `flood` blocks this loop: nothing was counted so far.
+                assert held >= MOST_UNCOUNTED - BACKLOG
+                assert len(os.listdir("/proc/self/fd")) <= before + MOST_UNCOUNTED - BACKLOG + 3  # its own pipes
+                tasks = TaskSet()
+                tasks.start(listener.run(), "listener")
+                while not listener.is_closed:
+                    await asyncio.sleep(0.01)
+            while listener.connected:
+                await asyncio.sleep(0.01)
+            await tasks.cancel_all()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path, monkeypatch):
@@ -110,7 +155,12 @@ def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path
 
 
 def test_the_limit_follows_what_the_system_allows(monkeypatch):
-    for soft, limit in ((resource.RLIM_INFINITY, MOST_CONNECTIONS), (400, 100), (1 << 20, MOST_CONNECTIONS)):
+    for soft, limit in (
+        (resource.RLIM_INFINITY, MOST_CONNECTIONS),
+        (FEW, FEWEST_CONNECTIONS),
+        (FEW + 20, FEWEST_CONNECTIONS + 10),
+        (1 << 20, MOST_CONNECTIONS),
+    ):
         monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
         assert connection_limit() == limit
 

@@ -55,7 +55,6 @@ def test_processes_equal_proc(machine):
         assert (ours.page_table is None) == (not theirs.command_line)
     idle = [pid for pid in lived if inside[pid].state == outside[pid].state]
     assert len(idle) > 0.9 * len(lived)
-    assert outside[1].resident_pages == inside[1].resident_pages
 
 
 @pytest.mark.every_kernel
