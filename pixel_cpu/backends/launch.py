@@ -174,7 +174,7 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
     _same_names(kernel, "scalar", kernel.scalars, launch.scalars)
     launch.scalars = {name: _scalar(kernel, name, kind, launch.scalars[name]) for name, kind in kernel.scalars.items()}
     arrays = launch.buffers
-    _same_names(kernel, "buffer", [memory.name for memory in kernel.buffers], arrays)
+    _same_names(kernel, "buffer", kernel.buffer_names, arrays)
     for memory in kernel.buffers:
         _fits(kernel, memory, arrays[memory.name])
     _check_apart(kernel, arrays)
@@ -245,8 +245,12 @@ def _check_apart(kernel: Kernel, arrays: Mapping[str, Any]) -> None:
 
 
 def _same_names(kernel: Kernel, kind: str, wanted: Collection[str], given: Mapping[str, object]) -> None:
-    if len(wanted) == len(given) and all(name in given for name in wanted):
-        return
+    if len(wanted) == len(given):
+        for name in wanted:
+            if name not in given:
+                break
+        else:
+            return
     missing, unknown = [n for n in wanted if n not in given], [n for n in given if n not in wanted]
     what = f"{kind} {missing[0]} is missing" if missing else f"there is no {kind} {unknown[0]}"
     raise LaunchError(f"{kernel.name}: {what}; its {kind}s are: {', '.join(wanted) or 'none'}")

@@ -135,6 +135,11 @@ class Kernel:
         return tuple(memory for memory in self.memories if memory.space is Space.BUFFER)
 
     @cached_property
+    def buffer_names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(memory.name for memory in self.buffers)
+
+    @cached_property
     def scalars(self) -> dict[str, Type]:
         """Names and types of the parameters, in order."""
         return {value.name: value.type for value in self.parameters}

@@ -27,16 +27,6 @@ from .timeline import COUNTS, Recorder
 MAX_FUEL = 1 << 61
 _NO_LANE = (1 << 32) - 1
 _HOST = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
-_CTYPES: dict[Type, Any] = {
-    Type.F32: ctypes.c_float,
-    Type.F64: ctypes.c_double,
-    Type.BOOL: ctypes.c_bool,
-    **{
-        kind: getattr(ctypes, f"c_{'u' if kind.value[0] == 'u' else ''}int{kind.bits}")
-        for kind in Type
-        if kind.is_integer
-    },
-}
 
 
 class LaunchRecord(ctypes.Structure):
@@ -68,13 +58,14 @@ class LaunchRecord(ctypes.Structure):
     )
 
 
-class _Scalar(ctypes.Union):
-    """A parameter's value, in the member of its type."""
-
-    _fields_ = tuple((kind.value, form) for kind, form in _CTYPES.items())
-
-
-_HEAD = struct.Struct("=IIQqQQQQQI")
+_FORMS = {
+    Type.F32: "f",
+    Type.F64: "d",
+    Type.BOOL: "?",
+    **{kind: {8: "b", 16: "h", 32: "i", 64: "q"}[kind.bits] for kind in Type if kind.is_integer and kind.is_signed},
+    **{kind: {8: "B", 16: "H", 32: "I", 64: "Q"}[kind.bits] for kind in Type if kind.is_integer and not kind.is_signed},
+}
+_HEAD_FORM = "IIQqQQQQQI"
 """The record up to `trap_lane`: what every launch states."""
 
 
@@ -152,23 +143,16 @@ class LaneKernel:
         self._counts = counts
         self._is_recorded = timeline
         self._is_alone = is_alone(kernel)
-        self._scalars = [(name, kind.value, float if kind.is_float else int) for name, kind in kernel.scalars.items()]
-        self._buffers = [memory.name for memory in kernel.buffers]
+        self._scalars = [(name, float if kind.is_float else int) for name, kind in kernel.scalars.items()]
+        self._buffers = kernel.buffer_names
         self._lanes_of_unit = self.plan.width * self.plan.registers if self.plan.is_flat else 0
-        count = len(self._buffers)
-        # The record and the arrays that it points to are one block of memory, made by one call.
-        self._call: Any = type(
-            "Call",
-            (ctypes.Structure,),
-            {
-                "_fields_": (
-                    ("record", LaunchRecord),
-                    ("arrays", ctypes.c_uint64 * (2 * count)),
-                    ("scalars", _Scalar * len(self._scalars)),
-                )
-            },
-        )
-        self._arrays = struct.Struct(f"={2 * count}Q")
+        # The record, and behind it the pointers, lengths and scalars that it points to, are one block of memory.
+        self._size = ctypes.sizeof(LaunchRecord)
+        forms = [_FORMS[kind] for kind in kernel.scalars.values()]
+        scalars = "".join(f"{form}{8 - struct.calcsize('=' + form)}x" for form in forms)
+        self._head = struct.Struct("=" + _HEAD_FORM)
+        self._tail = struct.Struct(f"={2 * len(self._buffers)}Q{scalars}")
+        self._call: Any = type("Call", (LaunchRecord,), {"_fields_": (("tail", ctypes.c_char * self._tail.size),)})
         self._runtime = _runtime()
 
     def run(self, launch: Launch) -> Outcome:
@@ -177,19 +161,18 @@ class LaneKernel:
         arrays = [launch.buffers[name] for name in self._buffers]
         # Memory at odd addresses is copied: atomics and narrow gathers want elements at multiples of their size.
         copies = [array if array.flags.aligned else array.copy() for array in arrays]
-        call = self._call()
-        at = ctypes.addressof(call)
-        pointers, scalars = at + self._call.arrays.offset, at + self._call.scalars.offset
+        record = self._call()
+        at = ctypes.addressof(record)
+        pointers = at + self._size
         lengths = pointers + 8 * len(arrays)
+        scalars = lengths + 8 * len(arrays)
+        given = launch.scalars
         fuel = min(launch.fuel, MAX_FUEL)
-        _HEAD.pack_into(
-            call, 0, launch.lanes, launch.group, launch.groups, fuel, pointers, lengths, scalars, 0, 0, _NO_LANE
+        self._head.pack_into(
+            record, 0, launch.lanes, launch.group, launch.groups, fuel, pointers, lengths, scalars, 0, 0, _NO_LANE
         )
-        self._arrays.pack_into(call, pointers - at, *map(address_of, copies), *map(len, copies))
-        slots = call.scalars
-        for place, (name, member, own) in enumerate(self._scalars):
-            setattr(slots[place], member, own(launch.scalars[name]))
-        record = call.record
+        values = [own(given[name]) for name, own in self._scalars]
+        self._tail.pack_into(record, self._size, *map(address_of, copies), *map(len, copies), *values)
         failures: list[BaseException] = []
         callback = None
         if self._is_alone:
