@@ -1,7 +1,8 @@
-"""The kernels of `pixel_cpu.kernels` on the software GPU, each against the same one on lavapipe, on the same cores."""
+"""The kernels of `pixel_cpu.kernels` on the software GPU, each against scalar C and against lavapipe, on the same cores."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,13 +43,21 @@ class Case:
 
 
 def measure(rounds: int) -> list[Figure]:
-    """The gain over lavapipe, a figure for each kernel; none where there is no lavapipe."""
-    with mock.patch.dict(os.environ, GLASSBOX_ADAPTER=LAVAPIPE):
-        try:
-            adapter = Adapter()
-        except DeviceError:
-            return []
-        return [_against(adapter, case, rounds) for case in cases()]
+    """What the variant that the estimate chooses gains over scalar C, and over lavapipe where there is one."""
+    found = [_against_scalar(case, rounds) for case in (*cases(), *cases_of_ram())]
+    with mock.patch.dict(os.environ, GLASSBOX_ADAPTER=LAVAPIPE), contextlib.suppress(DeviceError):
+        adapter = Adapter()
+        found += [_against(adapter, case, rounds) for case in cases()]
+    return found
+
+
+def _against_scalar(case: Case, rounds: int) -> Figure:
+    chosen, scalar = _compiled(lane_c, case.kernel), _compiled(lane_c, case.kernel, scalar=True)
+    definition = case.kernel.definition
+    buffers = [{name: array.copy() for name, array in case.buffers.items()} for _ in range(2)]
+    ours, theirs = (check(definition, Launch(case.lanes, definition.group, case.scalars, own)) for own in buffers)
+    _, _, ratio = paired_medians(lambda: chosen.run(ours).seconds, lambda: scalar.run(theirs).seconds, rounds)
+    return Figure(f"{case.name} / scalar C", 1 / ratio, "x", ">= 0.9", f"{chosen.backend}, {case.lanes} lanes")
 
 
 def _against(adapter: Adapter, case: Case, rounds: int) -> Figure:
@@ -126,6 +135,22 @@ def cases() -> Iterator[Case]:
         "last": _zeros(walks, np.int32),
     }
     yield _case("linked", "walk", walks, **linked, most=64)
+
+
+def cases_of_ram() -> Iterator[Case]:
+    """The kernels that viewer and `find` run on a guest's RAM, which are written for a CPU."""
+    data = np.random.default_rng(1).integers(0, 256, 1 << 22).astype(np.uint8)
+    words = data.view(np.uint64)
+    pages = np.arange(len(data) // 4096, dtype=np.uint32)
+    counts = np.arange(4097)
+    terms = (counts * np.log2(np.maximum(counts, 1))).astype(np.float32)
+    given = {"words": words, "pages": pages}
+    yield _case("ram", "entropy_of_pages", len(pages), **given, terms=terms, entropy=_zeros(len(pages)))
+    yield _case("ram", "count_bytes_of_pages", len(pages), **given, counts=_zeros(256, np.uint32))
+    yield _case("ram", "zero_pages", len(pages), words=np.zeros_like(words), is_zero=_zeros(len(pages), np.uint8))
+    count, places = _zeros(1, np.uint32), _zeros(64, np.uint32)
+    pattern = {"pattern": data[5000:5008].copy(), "anchor": 0, "count": count, "places": places}
+    yield _case("ram", "find_in_words", len(words), words=words, bytes=data, **pattern)
 
 
 def _zeros(count: int, kind: type = np.float32) -> np.ndarray[Any, np.dtype[Any]]:

@@ -96,7 +96,7 @@ def _fill(by: PageBytes, ram: npt.NDArray[np.uint8]) -> None:
 def _zeros(ram: npt.NDArray[np.uint8], rounds: int) -> Figure:
     """The page map of the introspection stands below the kernels' layer, so that it asks NumPy whatever is faster."""
     words = ram.view(np.uint64)
-    device = pixel_cpu.Device("cpu", isolated=False, scalar=True)
+    device = pixel_cpu.Device("cpu", isolated=False)
     kernel = pixel_cpu.loads(kernels.source("ram")).kernel("zero_pages")
     found = np.zeros(len(ram) >> 12, np.uint8)
 

@@ -68,7 +68,7 @@ class Device:
         memory: int = DEFAULT_MEMORY_BYTES,
         cpus: tuple[int, ...] = (),
         events: bool = True,
-        **options: str | int | bool,
+        **options: str | int | bool | None,
     ) -> None:
         if backend not in MODULES:
             raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")

@@ -24,7 +24,7 @@ class CompileKernel(msgspec.Struct, tag="compile", frozen=True):
     backend: str
     text: str
     kernel: str
-    options: dict[str, str | int | bool] = {}
+    options: dict[str, str | int | bool | None] = {}
 
 
 class Operand(msgspec.Struct, frozen=True, array_like=True):

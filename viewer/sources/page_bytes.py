@@ -32,10 +32,13 @@ _BLOCK_PAGES = 64
 class PageBytes:
     """Answers by NumPy at first, by kernels once they are compiled, which the first question starts in a thread.
 
-    A launch sees `chunk_pages` of RAM; unless it `wants_kernels` NumPy answers always. Kernels are `scalar`: in lanes counting loses, as each lane counts in a place of its own.
+    A launch sees `chunk_pages` of RAM; unless it `wants_kernels` NumPy answers always. `scalar` states whether
+    kernels run in lanes; the software GPU's estimate chooses by default.
     """
 
-    def __init__(self, *, chunk_pages: int = CHUNK_PAGES, scalar: bool = True, wants_kernels: bool = True) -> None:
+    def __init__(
+        self, *, chunk_pages: int = CHUNK_PAGES, scalar: bool | None = None, wants_kernels: bool = True
+    ) -> None:
         self._chunk_pages, self._scalar, self._wants_kernels = chunk_pages, scalar, wants_kernels
         self._kernels: _Kernels | None = None
         self._compiling: threading.Thread | None = None
@@ -104,7 +107,7 @@ def _entropy(rows: Ram, pages: Pages) -> npt.NDArray[np.float64]:
 class _Kernels:
     """The kernels of ``ram.gpk``, ready to run in this process. Raises what `pixel_cpu` does where they cannot be."""
 
-    def __init__(self, chunk_pages: int, scalar: bool) -> None:
+    def __init__(self, chunk_pages: int, scalar: bool | None) -> None:
         import pixel_cpu  # takes a while, and most pictures need it not
         from pixel_cpu import kernels
 

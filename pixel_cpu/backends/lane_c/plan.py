@@ -11,8 +11,10 @@ from .forms import is_wide
 from .shapes import Shapes
 
 MAX_REGISTERS = 4
-PRIVATE_CACHE_BYTES = 16 << 10
-"""Private memory of a chunk, if fewer registers can make it so small: half of a first-level cache."""
+CACHE_BYTES = 32 << 10
+"""Of a first-level cache."""
+PRIVATE_CACHE_BYTES = CACHE_BYTES // 2
+"""Private memory of a chunk, if fewer registers can make it so small."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def _cost(op: Op, shapes: Shapes, width: int) -> tuple[float, float]:
         own = _LOAD if op.results else _STORE
         if shape is not Shape.VARYING:
             return own, own * max(kind.bytes, 4) / (4 * width)
-        each = _GATHER if kind.bytes >= 4 else _NARROW_GATHER
-        return own, (each if op.results else _SCATTER) * (1 if width > 4 else 2)
+        each = {4: _GATHER, 8: _LONG_GATHER}.get(kind.bytes, _NARROW_GATHER) if op.results else _SCATTER
+        if op.memory.space is Space.PRIVATE and (op.memory.length or 0) * kind.bytes * width > CACHE_BYTES:
+            each += _FAR  # that of all lanes is more than a first-level cache holds, that of one lane is not
+        return own, each * (1 if width > 4 else 2)
     if not op.results or all(shapes.shape(value) is not Shape.VARYING for value in op.results):
         return _VALUE, _VALUE / width
     kinds = [value.type for value in (*op.operands, *op.results)]
@@ -139,5 +143,5 @@ def _cost(op: Op, shapes: Shapes, width: int) -> tuple[float, float]:
 
 _ROUNDS = 10
 _VALUE, _DIVISION, _LONG, _LOAD, _STORE, _ATOMIC = 0.3, 6, 12, 0.4, 0.6, 6
-_GATHER, _NARROW_GATHER, _SCATTER, _MISSED = 1.2, 1.5, 1.8, 15
-"""Cycles of one lane; measured on Zen 3, where the quotients matter and not the numbers."""
+_GATHER, _LONG_GATHER, _NARROW_GATHER, _SCATTER, _FAR, _MISSED = 1.2, 1.5, 1.5, 1.8, 0.6, 15
+"""Cycles of one lane; measured on Zen 3 and Sapphire Rapids, where the quotients matter and not the numbers."""
