@@ -210,3 +210,18 @@ def is_running(pid):
     with contextlib.suppress(FileNotFoundError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+@contextlib.contextmanager
+def virtual_display(size: str) -> Iterator[str]:
+    """The name of a virtual display of so many pixels, such as ``800x600``."""
+    read, write = os.pipe()
+    # -noreset: else the server starts over whenever its last client leaves, and turns away who comes meanwhile.
+    words = ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp", "-noreset"]
+    with subprocess.Popen(words, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
+        os.close(write)
+        try:
+            with os.fdopen(read) as number:
+                yield f":{number.readline().strip()}"
+        finally:
+            server.kill()

@@ -5,7 +5,9 @@ Relative paths in ``XDG_CACHE_HOME`` and its like are ignored, as the XDG Base D
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -44,6 +46,22 @@ def own_folder(folder: Path, what: str, variable: str) -> Path:
     except OSError as error:
         raise HostError(f"cannot make the {what} ({error.strerror}); set {variable} to a folder of yours") from None
     raise HostError(f"the {what} is not a folder of yours; remove it or set {variable} to one that is")
+
+
+def keep_newest(folder: Path, most: int, suffix: str = "") -> None:
+    """Leave half of `most` entries of a cache whose names end with `suffix`, those modified last, where there are `most` or more."""
+    entries = [entry for entry in os.scandir(folder) if entry.name.endswith(suffix)]
+    if len(entries) < most:
+        return
+    ages = []
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            ages.append((entry.stat().st_mtime_ns, entry.path, entry.is_dir(follow_symlinks=False)))
+    for _, path, is_folder in sorted(ages)[: len(ages) - most // 2]:
+        if is_folder:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
 
 
 def base_folder(variable: str) -> Path | None:

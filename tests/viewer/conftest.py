@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from support import OUT
+from support import OUT, virtual_display
 from synthetic import SyntheticSource
 
 from viewer.app.bookmarks import Bookmarks
@@ -178,36 +178,16 @@ def no_errors(caplog) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def display():
+def display() -> Iterator[str]:
     """A virtual display of 800x600, by name."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    # -noreset: else the server starts over whenever its last client leaves, and turns away who comes meanwhile.
-    with os.fdopen(read) as number:
-        yield f":{number.readline().strip()}"
-    server.terminate()
-    server.wait(timeout=10)
+    with virtual_display("800x600") as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
-def dense_display():
+def dense_display() -> Iterator[str]:
     """A virtual display whose resources say 192 dots an inch, by name."""
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp", "-noreset"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as number:
-        name = f":{number.readline().strip()}"
-    words = ["xprop", "-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER", "Xft.dpi:\t192\n"]
-    subprocess.run(words, env={**os.environ, "DISPLAY": name}, check=True, timeout=30)
-    yield name
-    server.kill()
-    server.wait(timeout=10)
+    with virtual_display("1400x900") as name:
+        words = ["xprop", "-root", "-f", "RESOURCE_MANAGER", "8s", "-set", "RESOURCE_MANAGER", "Xft.dpi:\t192\n"]
+        subprocess.run(words, env={**os.environ, "DISPLAY": name}, check=True, timeout=30)
+        yield name

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from support import booted, glassbox, wait_until
+from support import booted, glassbox, virtual_display, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
@@ -182,18 +182,10 @@ def test_run_cleans_up_when_it_is_told_to_end(number, tmp_path):
 
 
 class Screen:
-    """A display of its own, with a window on a machine in it."""
+    """A window on a machine, on a display."""
 
-    def __init__(self, name):
-        read, write = os.pipe()
-        self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"],
-            pass_fds=[write],
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(write)
-        with os.fdopen(read) as display:
-            self.environment = os.environ | {"DISPLAY": f":{display.readline().strip()}"}
+    def __init__(self, name, display):
+        self.environment = os.environ | {"DISPLAY": display}
         command = [sys.executable, "-m", "qemu_bridge.cli", "view", name, "--size", "640x480"]
         self.viewer = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
 
@@ -214,16 +206,15 @@ class Screen:
         return self
 
     def __exit__(self, *_):
-        for process in (self.viewer, self.server):
-            process.kill()
-            process.wait()
+        self.viewer.kill()
+        self.viewer.wait()
         self.viewer.stderr.close()
 
 
 @needs_display
 @pytest.mark.window
-def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
-    with booted("watched", image) as found, Screen("watched") as screen:
+def test_a_window_follows_the_guest_until_it_ends(image, tmp_path, display):
+    with booted("watched", image) as found, Screen("watched", display) as screen:
         found.client.pause()
         wait_until(lambda: "idle" in screen.title(), 60)
         before = screen.grab(tmp_path / "before.png")
@@ -246,8 +237,12 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path):
 
 @needs_display
 @pytest.mark.window
-def test_two_windows_on_one_machine_and_one_killed(machine):
-    with Screen(machine.name) as first, Screen(machine.name) as second:
+def test_two_windows_on_one_machine_and_one_killed(machine, display):
+    with (
+        virtual_display("800x600") as other,
+        Screen(machine.name, display) as first,
+        Screen(machine.name, other) as second,
+    ):
         for screen in (first, second):
             wait_until(lambda screen=screen: "Glass Box" in screen.title(), 60)
         first.viewer.kill()

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qemu_bridge.host.folders import cache_folder
+from qemu_bridge.host.folders import cache_folder, keep_newest
 from tcg_plugin.build import is_trusted
 
 from ...errors import DeviceError
@@ -160,7 +160,7 @@ def load(text: str, level: str = "-O3") -> ctypes.CDLL:
 def _compile(command: list[str], text: str, path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _prune(path.parent)
+        keep_newest(path.parent, MAX_FILES, ".so")
         with tempfile.TemporaryDirectory(dir=path.parent) as draft:
             out = Path(draft, path.name)
             _run([*command, "-x", "c", "-o", str(out), "-", "-lm"], text)
@@ -188,16 +188,3 @@ def _run(command: list[str], text: str) -> None:
             raise
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
-
-
-def _prune(folder: Path) -> None:
-    """Leave the libraries that were used last."""
-    files = [entry for entry in os.scandir(folder) if entry.name.endswith(".so")]
-    if len(files) < MAX_FILES:
-        return
-    ages = []
-    for entry in files:
-        with contextlib.suppress(FileNotFoundError):  # another process is pruning too
-            ages.append((entry.stat().st_mtime_ns, entry.path))
-    for _, path in sorted(ages)[: len(ages) - MAX_FILES // 2]:
-        Path(path).unlink(missing_ok=True)

@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -23,7 +22,7 @@ import llvmlite
 import numba
 import numpy as np
 
-from qemu_bridge.host.folders import cache_folder
+from qemu_bridge.host.folders import cache_folder, keep_newest
 from tcg_plugin.build import is_trusted
 
 from ...errors import DeviceError
@@ -203,23 +202,10 @@ def _write(path: Path, text: str) -> None:
     """Make the folder of a kernel, which Numba fills."""
     root = path.parent.parent
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _prune(root)
+    keep_newest(root, MAX_KERNELS)
     with tempfile.TemporaryDirectory(dir=root) as draft:
         made = Path(draft, "made")
         made.mkdir(mode=0o700)
         (made / path.name).write_text(text)
         with contextlib.suppress(OSError):  # another process was faster
             made.rename(path.parent)
-
-
-def _prune(root: Path) -> None:
-    """Leave the kernels that were used last."""
-    folders = list(os.scandir(root))
-    if len(folders) < MAX_KERNELS:
-        return
-    ages = []
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError):  # another process is pruning too
-            ages.append((folder.stat().st_mtime_ns, folder.path))
-    for _, path in sorted(ages)[: len(ages) - MAX_KERNELS // 2]:
-        shutil.rmtree(path, ignore_errors=True)
