@@ -12,6 +12,7 @@ import resource
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -95,9 +96,17 @@ def main(words: list[str]) -> None:
         os.sched_setaffinity(0, {int(cpu) for cpu in cpus.split(",")})
     if data_bytes:
         # RLIMIT_AS would count the stacks and mappings of drivers too, which then fail in ways of their own.
-        resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
+        limit = _own_data_bytes() + data_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Worker(Channel(socket.socket(fileno=descriptor))).serve()
+
+
+def _own_data_bytes() -> int:
+    """What the limit of data counts before anything was launched: Python and what it has loaded."""
+    status = Path("/proc/self/status").read_text()
+    (kib,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmData:")]
+    return int(kib) << 10
 
 
 if __name__ == "__main__":

@@ -168,10 +168,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`glassbox ps demo | head`); keep Python from reporting it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone (`glassbox ps demo | head`).
+        _drop_output()
         return 0
     except OSError as error:
         # A file or folder of the user's, such as an output path that is not writable.
         complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return EXIT_FAILED
+
+
+def _drop_output() -> None:
+    """Keep Python from reporting at exit what standard output does not take."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 
 import msgspec
@@ -17,8 +16,8 @@ from ..errors import GlassBoxError
 from ..machine.requests import AttachRequest, StartAnswer, decode_request
 from ..wire import connection as connections
 from ..wire.connection import Connection
+from .descriptors import connection_limit, raise_descriptor_limit
 from .lifecycle import run_machine, serve_attached
-from .listener import connection_limit
 
 
 def main() -> int:
@@ -44,13 +43,6 @@ def main() -> int:
     except GlassBoxError as error:
         return _fail(error)
     return 0
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process have as many descriptors as the system allows: connections take one each."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _succeed(connection: Connection) -> None:

@@ -14,51 +14,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 from collections.abc import Callable
 
 import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from ..errors import HostError
+from .descriptors import BACKLOG, connection_limit
 
 logger = logging.getLogger(__name__)
 
-MOST_CONNECTIONS = 1024
-"""Of one socket, where the system allows descriptors enough."""
-
-FEWEST_CONNECTIONS = 64
-"""With less room than this for each socket a daemon does not start."""
-
-BACKLOG = 100
-"""Connections that the system holds ready for one socket: they are taken even after its file was moved aside."""
-
-MOST_UNCOUNTED = 1000 + 1 + 1 + BACKLOG
-"""Of one socket: libzmq holds 1000 events (its default high-water mark), we one and are at work on one; then the backlog."""
-
-OTHER_DESCRIPTORS = 512
-"""What the rest of a daemon has open at most: RAM, logs, rings, captures, the monitor."""
-
-LISTENERS = 2
-"""In one daemon: control and events."""
-
 MUTE_MS = 10_000
 """Who connects and says nothing keeps its place no longer than this."""
-
-
-def connection_limit() -> int:
-    """How many connections one listener takes; `HostError` if the system allows too few descriptors for a daemon."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    limit = (soft - OTHER_DESCRIPTORS) // LISTENERS - MOST_UNCOUNTED
-    if limit < FEWEST_CONNECTIONS:
-        needed = LISTENERS * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
-        raise HostError(
-            f"{soft} open files are allowed here and a daemon needs {needed}; raise the limit (`ulimit -Hn`)"
-        )
-    return min(MOST_CONNECTIONS, limit)
 
 
 class Listener:

@@ -19,7 +19,7 @@ from tcg_plugin.layout import Event
 
 pytestmark = pytest.mark.guest
 
-LOAD = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sync; ls -l / >/dev/null"
+LOAD = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; sync; ls -l / >/dev/null"
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,16 @@ import zmq.asyncio
 from support import glassbox, wait_until
 
 from qemu_bridge.client import Client
-from qemu_bridge.daemon.listener import (
+from qemu_bridge.daemon.descriptors import (
     BACKLOG,
     FEWEST_CONNECTIONS,
     LISTENERS,
     MOST_CONNECTIONS,
     MOST_UNCOUNTED,
     OTHER_DESCRIPTORS,
-    Listener,
     connection_limit,
-    end_when_unused,
 )
+from qemu_bridge.daemon.listener import Listener, end_when_unused
 from qemu_bridge.errors import EXIT_FAILED
 from qemu_bridge.host.tasks import TaskSet
 
@@ -119,7 +118,7 @@ def test_a_listener_that_cannot_count_takes_no_more_than_there_is_room_for(tmp_p
 
 
 def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("qemu_bridge.daemon.listener.MOST_CONNECTIONS", 4)
+    monkeypatch.setattr("qemu_bridge.daemon.descriptors.MOST_CONNECTIONS", 4)
     path = tmp_path / "s"
 
     async def scenario():
