@@ -185,7 +185,8 @@ def address_of(array: Array) -> int:
     """The address of an array's first element."""
     # NumPy's own way is slow, but knows empty and read-only arrays too.
     if array.nbytes and array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+        buffer: Any = array  # NumPy says that it is one on newer Pythons only
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     return array.ctypes.data
 
 
