@@ -1,6 +1,6 @@
 """Draw the pictures of the README and the docs from a machine booted for it: ``just pictures``.
 
-The picture of the window needs Xvfb; without it the old one is kept.
+The pictures of the window need Xvfb and xdotool; without them the old ones are kept.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+
+from pixel_cpu import Device, kernels, loads
 
 PICTURES = Path(__file__).parent / "pictures"
 NAME = "alpine"
@@ -58,17 +63,54 @@ def display(size: str) -> Iterator[str]:
 
 def draw_window(path: Path, folder: str) -> None:
     """Take a screenshot of the window with a byte pinned, after some seconds, as whoever has clicked once sees it: without the hint."""
-    settings = Path(folder) / "glassbox" / "viewer.toml"
-    settings.parent.mkdir(exist_ok=True)
-    settings.write_text('panels = ["layers", "details", "labels"]\n')
     ranges = json.loads(glassbox("where", NAME, PINNED, "--json"))["ranges"]
     # All of RAM in the frame, with the byte marked and the inspector beside it.
     view = f"pin={ranges[0]['ram_offset']:#x}"
-    with display(WINDOW) as name:
-        environment = {**os.environ, "DISPLAY": name, "XDG_CONFIG_HOME": folder}
-        environment.pop("WAYLAND_DISPLAY", None)
-        words = [NAME, "--size", WINDOW, "--at", view, "--after", "15", "--screenshot", str(path)]
-        subprocess.run([sys.executable, "-m", "viewer", "view", *words], env=environment, check=True)
+    with window(path, folder, WINDOW, ["layers", "details", "labels"], "--at", view) as viewer:
+        viewer.wait()
+
+
+def draw_launches(path: Path, folder: str) -> None:
+    """Take a screenshot of the panel of launches while kernels run, one of which writes beyond the end of its buffer."""
+    shift = loads("""
+GPU_KERNEL shift
+    GPU_PARAM x int[]
+    GPU_PARAM y int[]
+    GPU_THREAD_CODE:
+        THREAD_ID -> i
+        STORE x[i] -> y[i + 8]
+GPU_END
+""").kernel()
+    mandelbrot = loads(kernels.source("mandelbrot")).kernel("mandelbrot")
+    with (
+        window(path, folder, "1280x800", ["layers", "details", "labels"], "--at", "mode=class") as viewer,
+        Device("cpu", counts=True) as device,
+    ):
+        subprocess.run(["xdotool", "search", "--sync", "--name", "Glass Box", "key", "L"], check=True)
+        pixels = device.zeros(1 << 18, "i4")
+        numbers, results = device.array(np.arange(4096, dtype=np.int32)), device.zeros(4096, "i4")
+        while viewer.poll() is None:
+            place = {"width": 512, "left": -2.0, "top": -1.25, "step": 2.5 / 512, "most": 256}
+            mandelbrot.launch(len(pixels), device=device, counts=pixels, **place)
+            shift.launch(len(numbers), device=device, x=numbers, y=results, raise_traps=False)
+            mandelbrot.launch(len(pixels), device=device, counts=pixels, **{**place, "left": -0.5, "step": 0.002})
+            time.sleep(0.4)
+
+
+@contextmanager
+def window(path: Path, folder: str, size: str, panels: list[str], *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A window that takes a screenshot of itself after some seconds and ends."""
+    settings = Path(folder) / "glassbox" / "viewer.toml"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(f"panels = {json.dumps(panels)}\n")
+    with display(size) as name:
+        os.environ["DISPLAY"], os.environ["XDG_CONFIG_HOME"] = name, folder
+        os.environ.pop("WAYLAND_DISPLAY", None)
+        command = [sys.executable, "-m", "viewer", "view", NAME, "--size", size, *words]
+        with subprocess.Popen([*command, "--after", "15", "--screenshot", str(path)]) as viewer:
+            yield viewer
+        if viewer.returncode:
+            sys.exit(f"the window ended with status {viewer.returncode}")
 
 
 def main() -> None:
@@ -80,10 +122,11 @@ def main() -> None:
         try:
             for file, words in VIEWS.items():
                 glassbox("snap", NAME, "-o", str(PICTURES / file), *words)
-            if shutil.which("Xvfb"):
+            if shutil.which("Xvfb") and shutil.which("xdotool"):
                 draw_window(PICTURES / "window.png", folder)
+                draw_launches(PICTURES / "launches.png", folder)
             else:
-                print("Xvfb is missing, so the picture of the window is not redrawn; install xvfb", file=sys.stderr)
+                print("the pictures of the window are not redrawn; install xvfb and xdotool", file=sys.stderr)
         finally:
             glassbox("stop", NAME)
 
