@@ -117,7 +117,7 @@ def _ram() -> str:
 
 
 def _dirty() -> str:
-    from ..memory.dirty import host_has_soft_dirty
+    from ..memory.soft_dirty import host_has_soft_dirty
 
     return "soft-dirty" if host_has_soft_dirty() else "comparison (this kernel has no soft-dirty)"
 

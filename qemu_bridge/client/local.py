@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import shlex
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from ..errors import MachineGoneError, PageMapOverwrittenError
+from ..host.processes import cpu_seconds
 from ..wire import connection as connections
 from ..wire.connection import Connection
 from ..wire.records import Answer, PageMapHeader
@@ -112,13 +111,5 @@ class LocalMachine:
 
         If it did not grow between two calls, the guest wrote nothing between them.
         """
-        try:
-            return None if self._cpu_clock is None else time.clock_gettime(self._cpu_clock)
-        except OSError:
-            return None
-
-    @cached_property
-    def _cpu_clock(self) -> int | None:
-        pid, clock = self.connection.qemu_pid, ctypes.c_int()
-        found = pid > 0 and ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)) == 0
-        return clock.value if found else None
+        pid = self.connection.qemu_pid
+        return cpu_seconds(pid) if pid > 0 else None

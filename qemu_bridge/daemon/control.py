@@ -8,20 +8,26 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from ..errors import MachineError, UsageError
+from ..errors import GlassBoxError, MachineError, UsageError
+from ..host.processes import cpu_seconds, private_bytes
 from ..memory.addresses import merge_ranges
-from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status
+from ..memory.sparse import data_bytes
+from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, TraceStatus
 from .jobs import Jobs
 from .served import ServedMachine
 
 CLIENT: ContextVar[bytes] = ContextVar("client")
 """The socket identity of the client whose request is being answered."""
+_RATE_S = 10.0
+"""Seconds over which the rate of epochs is counted."""
+_MOST_EPOCHS = 10_000
 
 
 class Control:
@@ -33,11 +39,14 @@ class Control:
         self._stop = stop
         self._jobs = jobs
         self._dirty_turn = asyncio.Lock()
+        self._epochs: deque[float] = deque(maxlen=_MOST_EPOCHS)
 
     async def status(self) -> Status:
         """What the daemon knows of its machine."""
         machine, config, connection = self._machine, self._machine.config, self._machine.connection
         runstate = (await machine.monitor.execute("query-status"))["status"]
+        worker, qemu = machine.worker.pid, machine.backend.pid
+        own = [os.getpid(), *([] if worker is None else [worker])]
         return Status(
             name=config.name,
             runstate=Runstate(runstate),
@@ -46,17 +55,36 @@ class Control:
             machine=config.machine,
             accelerator=config.accelerator,
             vcpus=config.smp,
-            ram_bytes=machine.ram.size,
-            touched_bytes=int(machine.ram.resident_pages().sum()) << 12,
-            dirty_strategy=machine.dirty_log.strategy.name,
+            ram_bytes=connection.layout.size,
+            touched_bytes=data_bytes(Path(connection.ram_path)),
+            dirty_strategy=machine.dirty_strategy,
             uptime_s=round(time.time() - connection.started_at, 3),
             origin=machine.backend.origin,
             ram=connection.ram_path,
-            qemu_pid=machine.backend.pid or 0,
+            qemu_pid=qemu or 0,
             daemon_pid=os.getpid(),
             qmp=connection.qmp_path,
             console=connection.console_path,
+            cpu_s=None if qemu is None else cpu_seconds(qemu),
+            trace=self._trace_state(),
+            epoch=machine.epoch,
+            epochs_per_s=self._epoch_rate(),
+            daemon_cpu_s=round(sum(os.times()[:4]) + (0 if worker is None else cpu_seconds(worker) or 0), 3),
+            daemon_bytes=sum(map(private_bytes, own)),
         )
+
+    def _trace_state(self) -> TraceState:
+        if not self._machine.connection.trace_path:
+            return TraceState.ABSENT
+        try:
+            return TraceState[self._machine.trace.control.state.name]
+        except GlassBoxError:
+            return TraceState.ABSENT
+
+    def _epoch_rate(self) -> float:
+        while self._epochs and self._epochs[0] < time.monotonic() - _RATE_S:
+            self._epochs.popleft()
+        return len(self._epochs) / _RATE_S
 
     async def pause(self) -> None:
         """Stop the vCPUs."""
@@ -91,6 +119,8 @@ class Control:
         """Pages changed after `epoch`."""
         async with self._dirty_turn:
             pages, now = await asyncio.to_thread(self._machine.dirty_log.since, epoch)
+        self._epoch_rate()
+        self._epochs.append(time.monotonic())
         return Answer(tuple(merge_ranges(pages.tolist())), self._machine.state.grade, now)
 
     async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:

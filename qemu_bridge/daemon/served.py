@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MachineError
 from ..machine.config import MachineConfig
+from ..memory.soft_dirty import host_has_soft_dirty
 from ..wire.connection import Connection
 from .backends.backend import Backend
 from .state import MachineState
@@ -61,6 +62,15 @@ class ServedMachine:
 
         strategy = choose_strategy(self.ram, self.backend.pid, is_static=self.backend.is_static)
         return DirtyLog(strategy, self.ram.page_count)
+
+    @property
+    def dirty_strategy(self) -> str:
+        """How changed pages are found: its name, without making the log of them."""
+        if "dirty_log" in vars(self):
+            return self.dirty_log.strategy.name
+        if self.backend.is_static:
+            return "static"
+        return "soft-dirty" if self.backend.pid is not None and host_has_soft_dirty() else "comparison"
 
     @property
     def epoch(self) -> int:

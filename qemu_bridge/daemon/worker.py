@@ -1,5 +1,8 @@
 """Client of the process that reads guest RAM (`worker_process`), so that a slow or hostile guest never blocks the control socket.
 
+The first question starts it. After some idle time it ends, and its memory with it; the next question starts another, which finds
+the symbols in their cache and the kernel where it was.
+
 A question that exceeds its time budget is answered with an error and the process is replaced, and so is one that crashes.
 They share only pipes, so a killed daemon leaves no worker behind.
 """
@@ -27,19 +30,28 @@ logger = logging.getLogger(__name__)
 
 QUERY_TIMEOUT_S = 30.0
 _QUEUE_TIMEOUT_S = 25.0
+IDLE_S = 60.0
+"""Seconds after its last answer in which a worker stays: a viewer and a script that polls keep theirs."""
 _MOST_RESETS = 4
 _END_S = 3.0
 """Seconds that a killed process has until it is given up: it may wait for a disk, or a child of its own may hold its pipes."""
 
 
 class Worker:
-    """One process that answers questions, one at a time; the first question starts it.
+    """One process that answers questions, one at a time; the first question starts it, and `idle_s` without one end it.
 
     Attributes:
         queue_timeout_s: how long a question may wait in the queue; queue and budget together stay below the client's timeout.
     """
 
-    def __init__(self, ram_path: Path, layout: RamLayout, page_map_path: Path, symbols: Path | None = None) -> None:
+    def __init__(
+        self,
+        ram_path: Path,
+        layout: RamLayout,
+        page_map_path: Path,
+        symbols: Path | None = None,
+        idle_s: float = IDLE_S,
+    ) -> None:
         """Read the RAM at `ram_path`; `symbols` is a folder of kernel symbols to use instead of the cache."""
         regions = tuple((int(region.start), int(region.offset), region.size) for region in layout.regions)
         self._setup = Setup(
@@ -50,7 +62,14 @@ class Worker:
         self._turn = asyncio.Lock()
         self._resets = 0
         self._is_closed = False
+        self._idle_s = idle_s
+        self._rest: asyncio.TimerHandle | None = None
         self.queue_timeout_s = _QUEUE_TIMEOUT_S
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None while there is none."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
 
     async def ask(
         self,
@@ -71,6 +90,7 @@ class Worker:
             raise MachineError(
                 f"{operation.name} waited {self.queue_timeout_s:g} s in the queue and was dropped; ask again"
             ) from None
+        self._stop_resting()
         try:
             question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
             async with asyncio.timeout(timeout_s):
@@ -90,7 +110,9 @@ class Worker:
             self.restart()
             raise
         finally:
+            self._rest = asyncio.get_running_loop().call_later(self._idle_s, self._end_idle)
             self._turn.release()
+        self._setup = msgspec.structs.replace(self._setup, kernel_note=reply.kernel_note)
         if reply.kind:
             raise getattr(errors, reply.kind, MachineError)(reply.message)
         return reply.result, reply.frames
@@ -141,9 +163,19 @@ class Worker:
         process.stdin.write(LENGTH.pack(len(setup)) + setup)
         return process
 
+    def _stop_resting(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+
+    def _end_idle(self) -> None:
+        if self._process is not None and not self._turn.locked():
+            logger.info("the worker ends after %g s without a question; the next one starts another", self._idle_s)
+            self.restart()
+
     def reset(self) -> None:
         """The guest was reset: what was made of the old one goes, and with it the answer that is being made."""
         self._resets += 1
+        self._setup = msgspec.structs.replace(self._setup, kernel_note=None)
         self.restart()
 
     def restart(self) -> None:
@@ -156,6 +188,7 @@ class Worker:
     async def close(self) -> None:
         """End the process, for good, and wait until it has ended. Questions that run or wait end with `MachineGoneError`."""
         self._is_closed = True
+        self._stop_resting()
         self.restart()
         # Who asked reads the pipe until it ends, and a pipe has one reader.
         async with self._turn:

@@ -31,13 +31,17 @@ _MEMORY_BYTES = 4 << 30
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The RAM that the worker reads. `symbols` is a folder of kernel symbols to use instead of the shared cache."""
+    """The RAM that the worker reads. `symbols` is a folder of kernel symbols to use instead of the shared cache.
+
+    `kernel_note` is the physical address at which an earlier worker found the kernel, None at first.
+    """
 
     parent_pid: int
     ram_path: str
     regions: tuple[tuple[int, int, int], ...]
     page_map_path: str
     symbols: str | None
+    kernel_note: int | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -50,12 +54,13 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer as JSON with its raw frames, or the class and message of an error."""
+    """An answer as JSON with its raw frames, or the class and message of an error; and what `Setup.kernel_note` is to be next time."""
 
     result: bytes = b""
     frames: list[bytes] = []
     kind: str = ""
     message: str = ""
+    kernel_note: int | None = None
 
 
 def main() -> int:
@@ -72,7 +77,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answer = _open(setup)
     while text := _read(source):
-        reply = msgspec.msgpack.encode(_answer(answer, msgspec.msgpack.decode(text, type=Question)))
+        found = _answer(answer, msgspec.msgpack.decode(text, type=Question))
+        reply = msgspec.msgpack.encode(msgspec.structs.replace(found, kernel_note=answer.kernel_note))
         sink.write(LENGTH.pack(len(reply)) + reply)
         sink.flush()
     return 0
@@ -94,7 +100,8 @@ def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`; importing it loa
         from ..kernel.symbols import cache
 
         cache.read_only_in(Path(setup.symbols))
-    return Questions(GuestRam(Path(setup.ram_path), layout), Path(setup.page_map_path))
+    note = None if setup.kernel_note is None else PhysicalAddress(setup.kernel_note)
+    return Questions(GuestRam(Path(setup.ram_path), layout), Path(setup.page_map_path), note)
 
 
 def _bound_memory(ram_bytes: int) -> None:

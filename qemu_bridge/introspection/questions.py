@@ -64,8 +64,10 @@ T = TypeVar("T")
 class Questions:
     """The questions that can be asked of one machine's RAM."""
 
-    def __init__(self, ram: GuestRam, page_map_path: Path) -> None:
+    def __init__(self, ram: GuestRam, page_map_path: Path, kernel_note: PhysicalAddress | None = None) -> None:
+        """Questions about `ram`; `kernel_note` is where an earlier process found its kernel (`kernel_note`)."""
         self._ram = ram
+        self._likely_note = kernel_note
         self._page_map_path = page_map_path
         self._loaded: KernelSymbols | None = None
         self._grade, self._epoch = Grade.LIVE, 0
@@ -112,8 +114,13 @@ class Questions:
 
             for name in ("_overlays", "_builder", "_system_ram"):
                 vars(self).pop(name, None)
-            self._loaded = KernelSymbols.load(self._ram)
+            self._loaded = KernelSymbols.load(self._ram, self._likely_note)
         return self._loaded
+
+    @property
+    def kernel_note(self) -> PhysicalAddress | None:
+        """Where the running kernel describes itself (VMCOREINFO); None before a question needed to know."""
+        return None if self._loaded is None else self._loaded.info.physical
 
     @cached_property
     def _overlays(self) -> OverlayContext:

@@ -17,13 +17,11 @@ Strategies that find the pages that changed between two looks; `choose_strategy`
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -33,9 +31,8 @@ import numpy.typing as npt
 from ..errors import UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE
 from .ram import GuestRam
+from .soft_dirty import SOFT_DIRTY, clear_marks, host_has_soft_dirty, pagemap_entries
 
-_PAGEMAP_SOFT_DIRTY = np.uint64(1 << 55)
-_CLEAR_SOFT_DIRTY = b"4"
 _COMPARE_PAGES = 4096
 _MAP_NORESERVE = 0x4000  # in `mmap` since Python 3.13
 
@@ -132,37 +129,13 @@ class SoftDirty:
         os.kill(self._pid, signal.SIGSTOP)
         try:
             _wait_until_stopped(self._pid)
-            for first, entries in _pagemap_entries(self._pid, self._spans):
-                changed[first : first + entries.size] |= (entries & _PAGEMAP_SOFT_DIRTY) != 0
-            Path(f"/proc/{self._pid}/clear_refs").write_bytes(_CLEAR_SOFT_DIRTY)
+            for first, raw in pagemap_entries(self._pid, self._spans):
+                entries = np.frombuffer(raw, np.uint64)
+                changed[first : first + entries.size] |= (entries & np.uint64(SOFT_DIRTY)) != 0
+            clear_marks(self._pid)
         finally:
             os.kill(self._pid, signal.SIGCONT)
         return np.flatnonzero(changed & self._ram.resident_pages())
-
-
-def host_has_soft_dirty() -> bool:
-    """Whether this kernel marks written pages, tested on a page of this process."""
-    if ctypes.sizeof(ctypes.c_void_p) != 8:
-        return False
-    page = mmap.mmap(-1, PAGE_SIZE)
-    holder = ctypes.c_char.from_buffer(page)
-    span = [(ctypes.addressof(holder), ctypes.addressof(holder) + PAGE_SIZE, 0)]
-    try:
-        marks = []
-        for byte in (None, b"x"):
-            page[:1] = b"a"
-            Path("/proc/self/clear_refs").write_bytes(_CLEAR_SOFT_DIRTY)
-            if byte is not None:
-                page[:1] = byte
-            marks.append(
-                any((entries & _PAGEMAP_SOFT_DIRTY).any() for _, entries in _pagemap_entries(os.getpid(), span))
-            )
-        return marks == [False, True]
-    except OSError:
-        return False
-    finally:
-        del holder
-        page.close()
 
 
 def choose_strategy(
@@ -216,15 +189,6 @@ class DirtyLog:
             )
         now = self.advance()
         return np.flatnonzero(self._changed_at > epoch), now
-
-
-def _pagemap_entries(pid: int, spans: list[tuple[int, int, int]]) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    # (first page of the file, pagemap entries) for each mapped span.
-    with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
-        for start, end, offset in spans:
-            count = (end - start) >> PAGE_SHIFT
-            raw = os.pread(pagemap.fileno(), count * 8, (start >> PAGE_SHIFT) * 8)
-            yield offset >> PAGE_SHIFT, np.frombuffer(raw, np.uint64)
 
 
 def _wait_until_stopped(pid: int) -> None:

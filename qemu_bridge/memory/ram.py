@@ -12,7 +12,6 @@ Every read sees the guest's memory as it is at that moment; nothing here stops t
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap
 import os
 import re
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from ..errors import MachineGoneError, UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset
+from .sparse import iter_data
 
 _LONG_PATTERN = 3
 """Bytes from which on the C library's search is faster than Python's; other threads run while it looks."""
@@ -166,17 +166,7 @@ class GuestRam:
 
         The rest was never touched.
         """
-        position, limit = start, self.size if end is None else min(end, self.size)
-        while position < limit:
-            try:
-                start = os.lseek(self._fd, position, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                raise
-            position = min(os.lseek(self._fd, start, os.SEEK_HOLE), limit)
-            if start < position:
-                yield start, position
+        return iter_data(self._fd, start, self.size if end is None else min(end, self.size))
 
     def copy_to(self, path: Path) -> Path:
         """Copy the touched parts to a new file at `path`, which it returns; the rest of that file stays a hole."""

@@ -363,15 +363,33 @@ class OverlayTable(Record, frozen=True):
     skipped: tuple[str, ...]
 
 
+class TraceState(str, Enum):
+    """State of a machine's trace plugin."""
+
+    ABSENT = "absent"
+    """The plugin is not loaded, or QEMU has ended."""
+    DISARMED = "disarmed"
+    ARMED = "armed"
+    WAITING = "waiting"
+    """Armed, and a vCPU waits for the reader."""
+    FAILED = "failed"
+    """Disarmed because of `TraceStatus.error`."""
+
+
 class Status(Record, frozen=True):
     """A machine as its daemon sees it. Sizes in bytes, paths on the daemon's host.
 
     Attributes:
         ready: the guest's user space is up; always true of a machine that was not started here, as no readiness signal exists.
         touched_bytes: RAM that the host has allocated.
-        dirty_strategy: how changed pages are found (docs/concepts.md).
+        dirty_strategy: how changed pages are found (docs/concepts.md); before the first `dirty`, how they will be.
         qemu_pid: 0 unless the daemon started QEMU.
         qmp, console: paths of a QMP socket for scripts and of the console log, empty where there is none.
+        cpu_s: processor time of QEMU so far, null unless the daemon started it.
+        trace: state of the trace plugin.
+        epoch, epochs_per_s: newest epoch of the dirty log, and how many clients took a second over the last ten seconds.
+        daemon_cpu_s: processor time of the daemon and what it started, QEMU left out.
+        daemon_bytes: resident memory of the daemon and of the worker that reads RAM, the guest's RAM left out.
     """
 
     name: str
@@ -391,6 +409,12 @@ class Status(Record, frozen=True):
     daemon_pid: int
     qmp: str
     console: str
+    cpu_s: float | None = None
+    trace: TraceState = TraceState.ABSENT
+    epoch: int = 0
+    epochs_per_s: float = 0.0
+    daemon_cpu_s: float = 0.0
+    daemon_bytes: int = 0
 
 
 class KernelInfo(Record, frozen=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from tcg_plugin import layout
 from tcg_plugin.layout import Feature, Mode, Scope
 
 from ..errors import UsageError
 from .records import AnyAddress, Record
+from .records import TraceState as TraceState
 
 RING_STRIDE = 64 << 20
 """Bytes of the shared file that a vCPU's ring may use."""
@@ -61,19 +62,6 @@ class ArmOptions(Record, frozen=True):
         ):
             if len(given) > limit:
                 raise UsageError(f"{len(given)} {name} are too many; give up to {limit}")
-
-
-class TraceState(str, Enum):
-    """State of a machine's trace plugin."""
-
-    ABSENT = "absent"
-    """The plugin is not loaded, or QEMU has ended."""
-    DISARMED = "disarmed"
-    ARMED = "armed"
-    WAITING = "waiting"
-    """Armed, and a vCPU waits for the reader."""
-    FAILED = "failed"
-    """Disarmed because of `TraceStatus.error`."""
 
 
 class VcpuRing(Record, frozen=True):

@@ -11,8 +11,11 @@ Nothing but RAM is read: no kernel file, no System.map, no debug package, no reg
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,14 +93,14 @@ class KernelSymbols:
             _keep(raw, key, self.kallsyms)
 
     @classmethod
-    def load(cls, ram: GuestRam) -> KernelSymbols:
+    def load(cls, ram: GuestRam, likely: PhysicalAddress | None = None) -> KernelSymbols:
         """The kernel that runs in the guest whose memory is `ram`.
 
-        Every note in RAM is tried, for one may be left over from before a reboot. Raises `NotBootedError`
-        when none leads to a running kernel.
+        Every note in RAM is tried, for one may be left over from before a reboot; first that at `likely`, where somebody has
+        found the running kernel's before. Raises `NotBootedError` when none leads to a running kernel.
         """
         reason = ""
-        for info in iter_vmcoreinfo(ram):
+        for info in itertools.chain(_notes_at(ram, likely), iter_vmcoreinfo(ram)):
             try:
                 return cls(ram, info)
             except GlassBoxError as error:
@@ -262,6 +265,14 @@ class KernelSymbols:
         parts = (self._kallsyms_digest, btf_digest, link_stext.to_bytes(9, "little", signed=True), self._banner())
         chosen = repr((self.release, SYMBOL_TYPES)).encode()
         return f"{self.build_id}-{_digest(*parts, chosen).hex()}"
+
+
+def _notes_at(ram: GuestRam, physical: PhysicalAddress | None) -> Iterator[VmCoreInfo]:
+    """Yield the note at `physical`, if there is one."""
+    with contextlib.suppress(AddressError):
+        info = None if physical is None else read_note(ram, physical)
+        if info is not None:
+            yield info
 
 
 def _digest(*parts: bytes | memoryview) -> bytes:

@@ -13,6 +13,8 @@ def test_status_is_what_qemu_and_the_host_say(machine):
     assert (status.name, status.runstate, status.origin) == (machine.name, Runstate.RUNNING, Origin.STARTED)
     assert status.ram_bytes == machine.ram.size
     assert abs(status.touched_bytes - int(machine.ram.resident_pages().sum()) * 4096) < 4 << 20
+    assert status.trace == machine.client.trace_status().state
+    assert 0 < status.cpu_s <= machine.client.cpu_seconds() and status.daemon_cpu_s > 0
     assert status.uptime_s > 0 and status.daemon_pid == machine.client.connection.daemon_pid
     with machine.paused():
         assert machine.client.status().runstate is Runstate.PAUSED

@@ -16,6 +16,9 @@ from qemu_bridge.wire.event_records import RunstateEvent
 
 pytestmark = pytest.mark.guest
 
+DAEMON_BYTES = 60 << 20
+"""Of memory of its own: more guests than one share a host."""
+
 
 def test_stop_leaves_nothing_behind(victim):
     qemu_pid = victim.status().qemu_pid
@@ -85,3 +88,21 @@ def test_ram_of_a_machine_killed_while_it_is_read_stays_readable(victim):
     assert view.sum() >= 0
     with pytest.raises(MachineGoneError):
         victim.ps()
+
+
+def test_a_daemon_that_nobody_asks_about_ram_is_small_and_has_no_worker(victim):
+    status = victim.status()
+    with open(f"/proc/{status.daemon_pid}/maps") as maps:
+        assert not any("numpy" in line for line in maps)
+    with open(f"/proc/{status.daemon_pid}/task/{status.daemon_pid}/children") as children:
+        assert children.read().split() == [str(status.qemu_pid)]
+    assert 0 < status.daemon_bytes <= DAEMON_BYTES
+    assert 0 < status.daemon_cpu_s < 60 and 0 < status.cpu_s < 60
+
+
+def test_status_counts_the_epochs_that_clients_take(victim):
+    assert (victim.status().epoch, victim.status().epochs_per_s) == (0, 0.0)
+    for _ in range(3):
+        epoch = victim.dirty().epoch
+    found = victim.status()
+    assert found.epoch == epoch and 0 < found.epochs_per_s <= 0.3

@@ -33,9 +33,14 @@ def test_an_image_is_ready_and_its_answers_are_of_a_capture(machine):
 
 
 def test_the_dirty_log_is_not_made_to_learn_its_epoch(machine):
-    assert machine.epoch == 0 and "dirty_log" not in vars(machine) and "ram" not in vars(machine)
+    assert (
+        machine.epoch == 0
+        and machine.dirty_strategy == "static"
+        and "dirty_log" not in vars(machine)
+        and "ram" not in vars(machine)
+    )
     machine.dirty_log.advance()
-    assert machine.epoch == 1
+    assert machine.epoch == 1 and machine.dirty_strategy == machine.dirty_log.strategy.name
 
 
 def test_a_machine_without_the_plugin_says_why(machine):

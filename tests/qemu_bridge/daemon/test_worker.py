@@ -290,3 +290,48 @@ def test_a_child_that_holds_the_pipes_of_a_killed_process_is_not_waited_for_for_
         await finish(process)
 
     asyncio.run(run())
+
+
+@pytest.mark.guest
+def test_an_idle_worker_ends_and_the_next_one_has_the_symbols_and_the_kernel_at_once(machine, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_SYMBOL_CACHE", str(tmp_path / "symbols"))
+
+    def cached():
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "symbols").rglob("*") if path.is_file()}
+
+    async def run():
+        worker = Worker(machine.ram.path, machine.ram.layout, tmp_path / "pages", idle_s=0.05)
+        try:
+            assert worker.pid is None
+            first = await ask(worker, "refresh_page_map")
+            pid, note, decoded = worker.pid, worker._setup.kernel_note, cached()
+            while worker.pid is not None:
+                await asyncio.sleep(0.01)
+            again = await ask(worker, "refresh_page_map")
+            assert worker.pid not in (None, pid) and worker._setup.kernel_note == note
+            assert decoded and cached() == decoded
+            return first, again, note, (await ask(worker, "kernel")).value
+        finally:
+            await worker.close()
+
+    first, again, note, kernel = asyncio.run(run())
+    assert again.value.generation == first.value.generation + 1
+    assert kernel.build_id == machine.kernel.build_id and note == machine.kernel.info.physical
+
+
+@pytest.mark.guest
+def test_a_worker_that_is_asked_again_and_again_stays(machine, tmp_path):
+    async def run():
+        worker = Worker(machine.ram.path, machine.ram.layout, tmp_path / "pages", idle_s=5.0)
+        try:
+            await ask(worker, "kernel")
+            pid, rest = worker.pid, worker._rest
+            await ask(worker, "kernel")
+            assert worker.pid == pid and rest.cancelled() and not worker._rest.cancelled()
+            worker.reset()
+            assert worker._setup.kernel_note is None
+        finally:
+            await worker.close()
+        assert worker._rest.cancelled()
+
+    asyncio.run(run())

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qemu_bridge.memory.addresses import PAGE_SIZE, RamLayout
-from qemu_bridge.memory.dirty import Comparison, DirtyLog, SoftDirty, choose_strategy, host_has_soft_dirty
+from qemu_bridge.memory.dirty import Comparison, DirtyLog, SoftDirty, choose_strategy
 from qemu_bridge.memory.ram import GuestRam
+from qemu_bridge.memory.soft_dirty import host_has_soft_dirty
 
 PAGES = 64
 
