@@ -7,12 +7,12 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MachineError, MachineGoneError, UsageError
+from ..errors import BusyNameError, GlassBoxError, MachineError, MachineGoneError, UsageError
 from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
 from .options import (
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 DEFAULT_IMAGE = "alpine"
 DEFAULT_MEMORY = "128M"
 STATUS_COLUMNS = (
-    *("name", "runstate", "ready", "image", "machine", "vcpus"),
-    *("ram_bytes", "touched_bytes", "uptime_s", "qemu_pid"),
+    *("name", "runstate", "ready", "image", "vcpus", "ram_bytes", "touched_bytes"),
+    *("cpu_s", "uptime_s", "trace", "epochs_per_s", "qemu_pid"),
 )
-STATUS_HEADINGS = ("name", "runstate", "ready", "image", "machine", "vcpus", "ram", "touched", "uptime")
+STATUS_HEADINGS = ("name", "state", "image", "vcpus", "ram", "touched", "cpu", "uptime", "trace", "epoch/s")
+MOST_AT_ONCE = 64
 _STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
 _KILLED = (124, 137, 143)
@@ -55,6 +56,9 @@ def add_verbs(verbs: Verbs) -> None:
         "--trace-from-boot", type=Path, metavar="FILE", help="record every block from the first instruction on"
     )
     parser.add_argument("--wait", action="store_true", help="wait until the guest's user space is up")
+    parser.add_argument(
+        "--count", type=int, metavar="N", help=f"start NAME-1 to NAME-N at once, {MOST_AT_ONCE} at most"
+    )
     parser = add_verb(verbs, "status", status, "glassbox status")
     parser.add_argument("name", metavar="NAME", nargs="?", help="a running machine (default: all of them)")
     add_json(parser)
@@ -131,25 +135,65 @@ def start(options: argparse.Namespace) -> None:
     from ..machine.launch import launch, waiting_daemon
     from ..wire import connection
 
-    if options.trace_from_boot:
+    if options.count is not None:
+        names = _start_several(options)
+    elif options.trace_from_boot:
         connection.prune()
         config = make_config(options, options.name)
         start_recorder(config, options.trace_from_boot)
+        names = [config.name]
     else:
         with waiting_daemon() as daemon:
             connection.prune()
             config = make_config(options, options.name)
             launch(config, daemon)
+        names = [config.name]
     if options.wait:
-        from ..client import Client
+        _wait_ready(names)
+    print_lines("\n".join(names))
 
+
+def _start_several(options: argparse.Namespace) -> list[str]:
+    """Start as many machines as ``--count`` says, and return their names; those that run when one does not start run on."""
+    # Loaded here: it takes longer than most help texts.
+    from dataclasses import replace
+
+    from ..machine.launch import launch
+    from ..wire import connection
+
+    if not 1 <= options.count <= MOST_AT_ONCE:
+        raise UsageError(f"--count {options.count} is out of range; give 1 to {MOST_AT_ONCE}")
+    if options.trace_from_boot:
+        raise UsageError("--trace-from-boot records one machine; leave out --count")
+    connection.prune()
+    first = make_config(options, f"{options.name or options.image}-1")
+    names = [f"{first.name[:-1]}{number}" for number in range(1, options.count + 1)]
+    busy = [name for name in names if connection.is_alive(connection.validate_name(name))]
+    if busy:
+        raise BusyNameError(f"{', '.join(busy)} run already; stop them or choose another name")
+    for number, name in enumerate(names):
         try:
-            with Client.connect(config.name) as client:
+            launch(replace(first, name=name))
+        except GlassBoxError as error:
+            if number:
+                complain(f"of {len(names)} machines {number} were started, {names[0]} to {names[number - 1]}")
+            raise type(error)(f"{name}: {error}") from None
+    return names
+
+
+def _wait_ready(names: Sequence[str]) -> None:
+    from ..client import Client
+
+    try:
+        for name in names:
+            with Client.connect(name) as client:
                 client.wait_ready()
-        except KeyboardInterrupt:
-            complain(f"{config.name} runs on; 'glassbox stop {config.name}' ends it")
-            raise
-    print_lines(config.name)
+    except KeyboardInterrupt:
+        if len(names) == 1:
+            complain(f"{names[0]} runs on; 'glassbox stop {names[0]}' ends it")
+        else:
+            complain(f"{len(names)} machines run on; 'glassbox stop NAME' ends one")
+        raise
 
 
 def status(options: argparse.Namespace) -> None:
@@ -183,8 +227,17 @@ def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
     if isinstance(row, dict):
         return [row["name"], row["runstate"], *[None] * (len(STATUS_HEADINGS) - 2)]
     sizes = [f"{size >> 20}M" for size in (row.ram_bytes, row.touched_bytes)]
-    state = (row.name, row.runstate, "yes" if row.ready else "no", row.image, row.machine, row.vcpus)
-    return [*state, *sizes, f"{row.uptime_s:.0f} s"]
+    state = "booting" if row.runstate == "running" and not row.ready else row.runstate
+    times = [None if seconds is None else format_duration(seconds) for seconds in (row.cpu_s, row.uptime_s)]
+    return [row.name, state, row.image, row.vcpus, *sizes, *times, row.trace, f"{row.epochs_per_s:.1f}"]
+
+
+def format_duration(seconds: float) -> str:
+    """`seconds` in the unit that leaves it two or three digits: ``7 s``, ``95 min``, ``30 h``, ``12 d``."""
+    for unit, size, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 100)):
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} d"
 
 
 def _status_lines(status: Status) -> Iterator[str]:

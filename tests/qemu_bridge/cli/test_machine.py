@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import glassbox, wait_until
 
-from qemu_bridge.cli.machine import STATUS_HEADINGS, add_machine_options, make_config
+from qemu_bridge.cli.machine import STATUS_HEADINGS, add_machine_options, format_duration, make_config
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import Blob, ExecResult, Status
 
@@ -208,3 +208,34 @@ def test_ctrl_c_during_exec_leaves_the_shell_usable(machine):
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
     assert machine.client.exec("rm /tmp/begun; echo one; echo two >&2") == ExecResult(0, Blob(b"one\n"), Blob(b"two\n"))
+
+
+@guest
+def test_several_machines_start_at_once_and_a_name_that_is_taken_is_told_before_any_does(image, command):
+    words = ("start", "several", "--memory", "96M", "--kernel", image.kernel, "--initrd", image.initrd)
+    names = ["several-1", "several-2"]
+    try:
+        started = command(*words, "--count", 2, "--", "-S")
+        assert (started.status, started.out.split()) == (0, names)
+        rows = {row["name"]: row for row in json.loads(command("status", "--json").out)}
+        assert all(rows[name]["ram_bytes"] == 96 << 20 for name in names)
+        assert command("stop", "several-1").status == 0
+        again = command(*words, "--count", 3)
+        assert again.status == 1 and "several-2 run already" in again.err
+        assert "several-1" not in {row["name"] for row in json.loads(command("status", "--json").out)}
+    finally:
+        for name in names:
+            command("stop", name)
+
+
+@pytest.mark.parametrize("words", [("--count", "0"), ("--count", "65"), ("--count", "2", "--trace-from-boot", "x.gbt")])
+def test_a_count_that_cannot_be_is_refused(image, words, command):
+    answer = command("start", "x", "--kernel", image.kernel, "--initrd", image.initrd, *words)
+    assert answer.status == 2 and "--count" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7.4, "7 s"), (99, "99 s"), (101, "2 min"), (6001, "2 h"), (3.6e5, "4 d"), (1e6, "12 d")]
+)
+def test_a_duration_has_the_unit_that_leaves_it_short(seconds, text):
+    assert format_duration(seconds) == text
