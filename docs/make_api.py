@@ -25,7 +25,7 @@ LAYERS = (
     ("6", ("qemu_bridge.client", "pixel_cpu")),
     ("7", ("qemu_bridge.captures",)),
     ("8", ("qemu_bridge.daemon",)),
-    ("9", ("viewer",)),
+    ("9", ("qemu_bridge.dashboard", "viewer")),
     ("10", ("qemu_bridge.cli",)),
 )
 _HEAD = """# Python API

@@ -29,6 +29,7 @@ __all__ = ["TAKE_THE_REST", "main", "make_parser"]
 
 _MODULES = {
     "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
+    "top": ("top",),
     "attach": ("attach",),
     "capture": ("capture", "compare"),
     "memory": ("peek", "find", "dirty"),
@@ -44,7 +45,20 @@ _MODULES = {
 }
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
 _GROUPS = {
-    "machines": ("run", "start", "attach", "status", "pause", "resume", "stop", "console", "exec", "events", "qmp"),
+    "machines": (
+        "run",
+        "start",
+        "attach",
+        "status",
+        "top",
+        "pause",
+        "resume",
+        "stop",
+        "console",
+        "exec",
+        "events",
+        "qmp",
+    ),
     "names in RAM": ("ps", "maps", "modules", "sym", "overlay"),
     "memory": ("identify", "resolve", "targets", "peek", "find", "dirty"),
     "moments": ("capture", "compare"),

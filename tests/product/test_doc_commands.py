@@ -27,6 +27,7 @@ NOT_RUN = {
     "just": "it runs these tests, or the benchmarks",
     "pip install": "it fetches packages",
     "glassbox view": "it opens a window; tests/viewer does",
+    "glassbox top": "it draws on a terminal; tests/qemu_bridge/cli/test_top.py gives it one",
     "glassbox start fast --accel kvm": "it needs KVM",
     "qemu-system-x86_64": "its arguments end with an ellipsis; tests/qemu_bridge/cli/test_attach.py starts one",
     "glassbox attach mine": "the QEMU before it is not run",

@@ -1,0 +1,1 @@
+"""The terminal dashboard over all machines of this user: what ``glassbox top`` shows."""
