@@ -23,7 +23,7 @@ from ..errors import MachineError, MachineGoneError
 from ..host.tasks import TaskSet
 from ..wire import messages
 from ..wire.connection import Connection
-from ..wire.event_records import AnyEvent, ExitedEvent
+from ..wire.event_records import AnyEvent, ExitedEvent, viewer_topic
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
@@ -153,14 +153,16 @@ class AsyncClient(Operations, LocalMachine):
         """As `Client.exec`."""
         return self.call_async(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
-    def events(self) -> AsyncIterator[AnyEvent]:
-        """Yield the machine's events, the current state first, the machine's end last."""
-        return self._events()
+    def events(self, viewer: int | None = None) -> AsyncIterator[AnyEvent]:
+        """As `Client.events`."""
+        return self._events(viewer)
 
-    async def _events(self) -> AsyncGenerator[AnyEvent, None]:
+    async def _events(self, viewer: int | None = None) -> AsyncGenerator[AnyEvent, None]:
         with self._context.socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
+            if viewer is not None:
+                socket.subscribe(viewer_topic(viewer))
             socket.connect(self.connection.events)
             while True:
                 if await socket.poll(int(_LIVENESS_S * 1e3)):

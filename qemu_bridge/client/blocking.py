@@ -25,10 +25,11 @@ import zmq
 from ..errors import GlassBoxError, MachineError, MachineGoneError
 from ..wire import messages
 from ..wire.connection import Connection
-from ..wire.event_records import AnyEvent, ExitedEvent
+from ..wire.event_records import AnyEvent, ExitedEvent, viewer_topic
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
+from ..wire.viewer_records import ViewerSession, ViewersTold
 from .event_stream import Condition, decode_event, matches, validate_condition
 from .local import LocalMachine, find_machine, portable_command, shared_context
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _LIVENESS_MS, _EVENTS_LIVENESS_MS = 250, 1000
 """The daemon announces its end; polling only detects one that was killed."""
+_VIEWERS_POLL_S = 0.05
 PAGE_MAP_TRIES = 8
 
 R = TypeVar("R")
@@ -184,16 +186,24 @@ class Client(Operations, LocalMachine):
         """Run a shell line, or words, as root in the guest; words may hold any bytes (`os.fsdecode`)."""
         return self.call(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
-    def events(self) -> Iterator[AnyEvent]:
-        """Yield the machine's events, the current state first, the machine's end last."""
-        return self._events_until(math.inf)
+    def events(self, viewer: int | None = None, is_over: Callable[[], bool] = lambda: False) -> Iterator[AnyEvent]:
+        """Yield the machine's events, the current state first, the machine's end last.
 
-    def _events_until(self, deadline: float) -> Generator[AnyEvent, None, None]:
+        It ends too when `is_over`, which is asked once a second and at each event. A viewer gives its session as `viewer`
+        (`viewer_join`): it counts as open for as long as it takes events.
+        """
+        return self._events_until(math.inf, viewer, is_over)
+
+    def _events_until(
+        self, deadline: float, viewer: int | None = None, is_over: Callable[[], bool] = lambda: False
+    ) -> Generator[AnyEvent, None, None]:
         with shared_context().socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
+            if viewer is not None:
+                socket.subscribe(viewer_topic(viewer))
             socket.connect(self.connection.events)
-            while (left_s := deadline - time.monotonic()) > 0:
+            while (left_s := deadline - time.monotonic()) > 0 and not is_over():
                 if socket.poll(int(min(left_s * 1e3 + 1, _EVENTS_LIVENESS_MS))):
                     event = decode_event(socket.recv_multipart()[1])
                 elif self.is_alive():
@@ -219,6 +229,22 @@ class Client(Operations, LocalMachine):
                 if isinstance(event, ExitedEvent):
                     raise MachineGoneError(f"machine {self.name!r} ended during the wait ({event.reason})")
         raise MachineError(f"machine {self.name!r} was not {condition} within {timeout_s:g} s; see its console")
+
+    def wait_for_viewers(self, told: ViewersTold, timeout_s: float = TIMEOUT_S) -> tuple[ViewerSession, ...]:
+        """Wait until the viewers of `told`, a result of `highlight` or `fly_to`, have done it; return them as they are then.
+
+        One that closes meanwhile is left out. `MachineError` after `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = [row for row in self.viewers() if row.session in told.sessions]
+            if all(row.done >= told.number for row in found):
+                return tuple(found)
+            if time.monotonic() > deadline:
+                raise MachineError(
+                    f"a viewer of {self.name!r} did not get there within {timeout_s:g} s; is its window stuck?"
+                )
+            time.sleep(_VIEWERS_POLL_S)
 
     def page_map(self, *, complete: bool = False) -> Answer[PageMap]:
         """A fresh page map, all of one generation; `complete` as in `refresh_page_map`."""

@@ -14,12 +14,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..errors import GlassBoxError, MachineError, UsageError
 from ..host.processes import cpu_seconds, private_bytes
-from ..memory.addresses import merge_ranges
+from ..memory.addresses import RamOffset, merge_ranges
 from ..memory.sparse import data_bytes
+from ..wire.json_text import encode_json
+from ..wire.operations import Operation, Operations
 from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, TraceStatus
+from ..wire.viewer_records import ViewerSession, ViewersTold
 from .jobs import Jobs
 from .served import ServedMachine
 
@@ -28,6 +33,28 @@ CLIENT: ContextVar[bytes] = ContextVar("client")
 _RATE_S = 10.0
 """Seconds over which the rate of epochs is counted."""
 _MOST_EPOCHS = 10_000
+
+_WORDS = ("all", "free", "kernel")
+"""Targets that are one word, as a symbol is."""
+
+
+class _Found(msgspec.Struct, frozen=True):
+    # The size of a target alone: of its ranges there may be thousands.
+    total_bytes: int
+    skipped: tuple[str, ...] = ()
+
+
+class _FoundAnswer(msgspec.Struct, frozen=True):
+    value: _Found
+    skipped: tuple[str, ...] = ()
+
+
+class _Byte(msgspec.Struct, frozen=True):
+    ram_offset: int
+
+
+class _PlaceAnswer(msgspec.Struct, frozen=True):
+    value: _Byte
 
 
 class Control:
@@ -123,6 +150,74 @@ class Control:
         self._epochs.append(time.monotonic())
         return Answer(tuple(merge_ranges(pages.tolist())), self._machine.state.grade, now)
 
+    async def viewers(self) -> tuple[ViewerSession, ...]:
+        """The open viewers."""
+        return self._machine.viewers.all()
+
+    async def highlight(self, target: str, session: int | None, fly: bool) -> Answer[ViewersTold]:
+        """Tell viewers to let a target stand out."""
+        sessions = self._machine.viewers.choose(session)
+        found = await self._size(target) if target else _Found(0)
+        return await self._tell(sessions, found, target=target, fly=fly)
+
+    async def fly_to(self, place: str, view: str, session: int | None) -> Answer[ViewersTold]:
+        """Tell viewers to fly to a byte, a target or a view."""
+        if bool(place) == bool(view):
+            raise UsageError("fly_to goes to a place or to a view; give one of them")
+        sessions = self._machine.viewers.choose(session)
+        if view:
+            return await self._tell(sessions, _Found(0), view=view)
+        byte = await self._byte(place)
+        if byte is not None:
+            return await self._tell(sessions, _Found(1), place=byte)
+        return await self._tell(sessions, await self._size(place), target=place)
+
+    async def viewer_join(self, pid: int) -> int:
+        """The session of a new viewer."""
+        return self._machine.viewers.join(pid)
+
+    async def viewer_report(self, session: int, view: str, problem: str, done: int) -> None:
+        """Keep what a viewer shows."""
+        self._machine.viewers.report(session, view, problem, done)
+
+    async def _tell(
+        self,
+        sessions: tuple[int, ...],
+        found: _Found,
+        *,
+        target: str | None = None,
+        place: RamOffset | None = None,
+        view: str = "",
+        fly: bool = True,
+    ) -> Answer[ViewersTold]:
+        machine = self._machine
+        number = machine.viewers.next_number()
+        await machine.events.viewers(number, sessions, target, place, view, fly)
+        told = ViewersTold(number, sessions, found.total_bytes)
+        return Answer(told, machine.state.grade, machine.epoch, found.skipped)
+
+    async def _size(self, target: str) -> _Found:
+        answer = await self._ask(Operations.resolve, target=target)
+        found = msgspec.json.decode(answer, type=_FoundAnswer)
+        return _Found(found.value.total_bytes, found.skipped)
+
+    async def _byte(self, place: str) -> RamOffset | None:
+        """Where the one byte is that `place` means; None where it means a target."""
+        if place in _WORDS:
+            return None
+        try:
+            answer = await self._ask(Operations.identify, place=place)
+        except UsageError:
+            if _is_target(place):
+                return None  # what is wrong with it as a target is told, if anything
+            raise
+        return RamOffset(msgspec.json.decode(answer, type=_PlaceAnswer).value.ram_offset)
+
+    async def _ask(self, operation: Operation[..., Any], **arguments: object) -> bytes:
+        """The answer's JSON to a question that the worker answers."""
+        machine = self._machine
+        return (await machine.worker.ask(operation, encode_json(arguments), machine.state.grade, machine.epoch))[0]
+
     async def trace_arm(self, options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Open a window of the trace."""
         options.validate()
@@ -150,6 +245,11 @@ class Control:
     async def cancel(self, request: int | str) -> bool:
         """End a job of the client that asks."""
         return self._jobs.cancel((CLIENT.get(), request))
+
+
+def _is_target(text: str) -> bool:
+    """Whether `text` may be a target that is no place: it has a kind, an operator or a part of the kernel."""
+    return any(sign in text for sign in ":&( ") or text.startswith("kernel.")
 
 
 def _check_reader(pid: int) -> None:

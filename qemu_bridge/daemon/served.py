@@ -13,6 +13,7 @@ from ..memory.soft_dirty import host_has_soft_dirty
 from ..wire.connection import Connection
 from .backends.backend import Backend
 from .state import MachineState
+from .viewers import Viewers
 from .worker import Worker
 
 # NumPy is loaded by the first operation that needs it, not while the guest boots and needs the CPU.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..memory.dirty import DirtyLog
     from ..memory.ram import GuestRam
     from .arming import TraceArming
+    from .events import EventPublisher
     from .vcpus import Vcpus
 
 
@@ -30,19 +32,23 @@ class ServedMachine:
     Attributes:
         config, backend, connection: the requested machine, what runs it, how clients find it.
         state: runstate and readiness.
+        viewers: those that are open on it.
         worker: answers questions about RAM.
         monitor: the QMP connection; set once the backend is connected.
         vcpus: stops and continues them, for clients and for the daemon itself; set with the monitor.
+        events: what is told to all clients; set once the service runs.
     """
 
     monitor: Monitor
     vcpus: Vcpus
+    events: EventPublisher
 
     def __init__(self, config: MachineConfig, backend: Backend, connection: Connection) -> None:
         self.config = config
         self.backend = backend
         self.connection = connection
         self.shell = backend.shell()
+        self.viewers = Viewers(config.name)
         self.state = MachineState(config.name, backend.is_static, ready=not backend.signals_ready)
         self.worker = Worker(
             Path(connection.ram_path), connection.layout, Path(connection.page_map_path), backend.symbols

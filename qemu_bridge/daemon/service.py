@@ -81,7 +81,7 @@ class Service:
         context = zmq.asyncio.Context()
         self._control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
-        self._events = EventPublisher(events, machine.config.name, machine.state)
+        self._events = machine.events = EventPublisher(events, machine.config.name, machine.state, machine.viewers)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)

@@ -52,6 +52,7 @@ from .records import (
     TypeLayout,
 )
 from .trace_records import ArmOptions, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
+from .viewer_records import ViewerSession, ViewersTold
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -461,6 +462,59 @@ class Operations:
 
         >>> client.record_video(VideoOptions("/tmp/demo.mp4", seconds=2)).frames
         60
+        """
+
+    # --- viewers -----------------------------------------------------------------------------------------------
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def viewers() -> tuple[ViewerSession, ...]:
+        """The viewers that are open on this machine, and what each shows.
+
+        >>> client.viewers()[0].view
+        'yaw=35,pitch=24,distance=0.4,target=0.2:0.3:0.1,glow=pid:1/heap'
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def highlight(target: str, session: int | None = None, fly: bool = True) -> Answer[ViewersTold]:
+        """Let the memory of `target` (docs/targets.md) stand out in every open viewer, or in viewer `session`, and fly its camera there.
+
+        An empty target clears the highlight. The answer comes when the viewers are told; one has arrived when its `done` in `viewers` is the answer's `number`.
+        `UsageError` for a wrong target or session, `MachineError` where no viewer is open.
+
+        >>> client.highlight("pid:1/heap").value.sessions
+        (1,)
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def fly_to(place: str = "", view: str = "", session: int | None = None) -> Answer[ViewersTold]:
+        """Fly the camera of every open viewer, or of viewer `session`, to `place` or to `view`.
+
+        A place is one byte, which is selected (``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``), or a target, which stands
+        out. A view is the text of one (docs/viewer.md). `UsageError` unless one of the two is given and is right; a wrong view is
+        told as `problem` of the session.
+
+        >>> client.fly_to("init_task").value.total_bytes
+        1
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def viewer_join(pid: int) -> int:
+        """Join as a viewer in process `pid`, and get its session. A viewer calls it, and subscribes to its topic (docs/protocol.md).
+
+        >>> client.viewer_join(os.getpid())
+        1
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def viewer_report(session: int, view: str, problem: str = "", done: int = 0) -> None:
+        """Tell what viewer `session` shows now, and the number of what it was last told and has done. A viewer calls it when its camera has come to rest.
+
+        >>> client.viewer_report(1, "yaw=35,pitch=24")
         """
 
     # --- execution ---------------------------------------------------------------------------------------------

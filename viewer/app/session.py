@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
-from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent
+from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent, ViewerEvent
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import Place, Runstate
 
@@ -34,6 +35,7 @@ from ..view.look import Mode
 from . import appearance, glow, highlighting, hits, navigation, selection
 from .glow import FoundPages
 from .refresh_policy import NEW_PAGES
+from .remote import TOLD, RemoteControl
 from .schedule import Schedule
 from .state import RUNSTATE, ViewerState
 
@@ -58,7 +60,8 @@ class Session:
         self._execution: ExecutionWatch | None = None
         self._launches = LaunchWatch(state.launches, self._show_launches)
         self._seen: dict[str, float] = {}
-        self._is_reconnecting = False
+        self._is_reconnecting = self._is_stopped = False
+        self._remote = RemoteControl(state, self._apply_highlight)
         schedule.has_many_changes = lambda: state.watcher.backlog() >= NEW_PAGES
         self._attach_comparison()
 
@@ -70,7 +73,8 @@ class Session:
         self._watch_events()
 
     def stop(self) -> None:
-        """End the threads."""
+        """End the threads; that of events within a second."""
+        self._is_stopped = True
         if self._execution is not None:
             self._execution.stop()
         self._launches.stop()
@@ -136,6 +140,7 @@ class Session:
         self._apply(glow.HIGHLIGHT, self._apply_highlight)
         self._apply(selection.FOLLOW, self._apply_place)
         self._apply(RUNSTATE, self._apply_runstate)
+        self._apply(TOLD, lambda do: do())
 
     def _apply(self, topic: Topic[T], apply: Callable[[T], None]) -> None:
         answer = self._state.queries.result(topic)
@@ -206,11 +211,14 @@ class Session:
             threading.Thread(target=self._relay_events, args=(connect,), name="viewer-events", daemon=True).start()
 
     def _relay_events(self, connect: Callable[[], Client]) -> None:
-        # The machine's runstate, as it changes. Its end is reported by the watcher.
-        with contextlib.suppress(GlassBoxError, OSError):
-            for event in connect().events():
-                if self._schedule.is_closed:
-                    return
+        # The machine's runstate, as it changes, and what other programs ask of the window. Its end is reported by the watcher.
+        with contextlib.suppress(GlassBoxError, OSError), connect() as client:
+            session = client.viewer_join(os.getpid())
+            self._schedule.call_soon(partial(self._remote.join, session))
+            for event in client.events(session, lambda: self._is_stopped or self._schedule.is_closed):
+                if isinstance(event, ViewerEvent):
+                    self._schedule.call_soon(partial(self._remote.obey, event))
+                    continue
                 if isinstance(event, RunstateEvent):
                     self._state.runstate = event.runstate
                 elif isinstance(event, ExitedEvent):
@@ -226,7 +234,8 @@ class Session:
         self._state.watcher.set_guest_paused(self._state.runstate is Runstate.PAUSED)
 
     def check_machine(self) -> None:
-        """Where the machine has ended, say so and wait on a thread for its return."""
+        """Report what is shown; where the machine has ended, say so and wait on a thread for its return."""
+        self._remote.report()
         state = self._state
         if state.watcher.error is None or self._is_reconnecting or state.source.reopen is None:
             return

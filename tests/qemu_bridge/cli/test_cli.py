@@ -35,7 +35,7 @@ BAD_INPUT = [
     (["view", "nobody"], 2, "no machine named"),
     (["image", "path", "nothing"], 2, "nothing"),
     (["statsu"], 2, "there is no verb 'statsu'; did you mean status"),
-    (["fly", "demo"], 2, "there is no verb 'fly'; 'glassbox --help' lists them"),
+    (["swim", "demo"], 2, "there is no verb 'swim'; 'glassbox --help' lists them"),
 ]
 
 
