@@ -24,7 +24,7 @@ LAYERS = (
     ("5", ("qemu_bridge.machine", "qemu_bridge.introspection", "gpu_device")),
     ("6", ("qemu_bridge.client", "pixel_cpu")),
     ("7", ("qemu_bridge.captures",)),
-    ("8", ("qemu_bridge.daemon",)),
+    ("8", ("qemu_bridge.daemon", "qemu_bridge.gateway")),
     ("9", ("qemu_bridge.dashboard", "viewer")),
     ("10", ("qemu_bridge.cli",)),
 )

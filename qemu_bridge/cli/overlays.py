@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..errors import EXIT_FAILED
+from ..errors import EXIT_FAILED, UsageError
 from .options import (
     COMPLETE_OVERLAY,
     Verbs,
@@ -14,6 +14,7 @@ from .options import (
     add_verb,
     connect,
     print_json,
+    print_lines,
     print_rows,
     print_table,
     say_skipped,
@@ -32,6 +33,18 @@ def add_verbs(verbs: Verbs) -> None:
         help="which one; 'list' names them (default: %(default)s)",
     )
     argument.complete = {"bash": COMPLETE_OVERLAY}  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows that fit; VALUE may have the wildcards * and ?; may be repeated",
+    )
+    parser.add_argument("--sort", default="", metavar="COLUMN", help="sort by this column")
+    parser.add_argument("--reverse", action="store_true", help="the greatest first")
+    parser.add_argument("--first", type=int, metavar="N", help="only the first N rows")
+    parser.add_argument("--last", type=int, metavar="N", help="only the last N rows")
+    parser.add_argument("--count", action="store_true", help="print only how many rows these are")
     add_json(parser)
 
 
@@ -39,6 +52,10 @@ def overlay(options: argparse.Namespace) -> int:
     """Show a table of kernel state read from the guest's memory: sockets, open files, mounts, slabs, stacks, the kernel's log."""
     import msgspec
 
+    from ..gateway.rows import Shape, parse_where, shape_rows
+
+    if any(rows is not None and rows < 1 for rows in (options.first, options.last)):
+        raise UsageError("a number of rows is 1 or more; give --first or --last such a number")
     with connect(options) as client:
         if options.overlay == "list":
             found = client.overlays()
@@ -50,8 +67,14 @@ def overlay(options: argparse.Namespace) -> int:
             return 0
         answer = client.overlay(options.overlay)
     table = answer.value
-    if options.json:
-        print_json(msgspec.structs.replace(table, skipped=answer.skipped))
+    where = tuple(map(parse_where, options.where))
+    shape = Shape(where, options.sort, options.reverse, options.first, options.last, options.count)
+    rows = shape_rows(table.rows, shape, table.columns)
+    table = msgspec.structs.replace(table, rows=tuple(rows), skipped=answer.skipped)
+    if options.count:
+        print_json(len(rows)) if options.json else print_lines(str(len(rows)))
+    elif options.json:
+        print_json(table)
     else:
         print_table(*format_columns(list(table.rows), table.columns))
     say_skipped(answer)

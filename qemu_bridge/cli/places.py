@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..memory.addresses import format_size
+from ..memory.addresses import PAGE_SHIFT, format_size
 from .options import (
     COMPLETE_TARGET,
     Verbs,
@@ -44,6 +44,7 @@ def add_verbs(verbs: Verbs) -> None:
     argument = parser.add_argument("target", metavar="TARGET", help="which memory: see docs/targets.md")
     argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
     parser.add_argument("--pages", action="store_true", help="one row a page, with its owner")
+    parser.add_argument("--total", action="store_true", help="print only how much it is")
     add_json(parser)
     parser = add_verb(verbs, "targets", targets, "glassbox targets demo pid:1/")
     add_name(parser)
@@ -68,11 +69,17 @@ def resolve(options: argparse.Namespace) -> int:
         answer = client.resolve(options.target, options.pages)
     memory = answer.value
     say_skipped(answer)
-    if options.json:
+    if options.total:
+        pages = memory.total_bytes >> PAGE_SHIFT
+        total = {"total_bytes": memory.total_bytes, "pages": pages, "grade": memory.grade}
+        print_json(total) if options.json else print_lines(
+            f"{memory.total_bytes} bytes ({format_size(memory.total_bytes)})"
+        )
+    elif options.json:
         print_json(memory)
     elif memory.ranges:
         print_table(*describe_memory(memory, options.pages))
-    if not options.json:
+    if not options.json and not options.total:
         size = f"{memory.total_bytes >> 10} KiB" if memory.total_bytes % 1024 == 0 else f"{memory.total_bytes} bytes"
         ranges = "1 range" if len(memory.ranges) == 1 else f"{len(memory.ranges)} ranges"
         say(f"{size} in {ranges} ({memory.grade}, page map {memory.generation})")

@@ -49,9 +49,12 @@ STATUS = {
     "glassbox resolve demo 'comm:cront/stack'": 2,
     "glassbox resolve demo 'slab:dentri*'": 2,
     "glassbox compare": 1,
+    'glassbox ask demo "show the stack"': 2,
+    'glassbox ask demo "what changed since the last checkpoint?"': 2,
+    **dict.fromkeys(("glassbox viewers", "glassbox highlight", "glassbox fly-to"), 1),
     "glassbox trace diff": 1,
 }
-"""Exit statuses other than 0, by how a command begins."""
+"""Exit statuses other than 0, by how a command begins; no window is open."""
 STREAMS = ("glassbox events",)
 """Commands that end with their machine."""
 MAKES_FOLDERS = "while :; do mkdir /tmp/one && rmdir /tmp/one; sleep 0.05; done"

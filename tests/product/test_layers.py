@@ -41,6 +41,7 @@ LAYERS = {
     "qemu_bridge.client": 60,
     "qemu_bridge.captures": 70,
     "qemu_bridge.daemon": 80,
+    "qemu_bridge.gateway": 80,
     "qemu_bridge.dashboard": 85,
     "viewer.sources": 90,
     "viewer.view": 91,

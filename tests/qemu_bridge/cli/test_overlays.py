@@ -51,3 +51,17 @@ def test_without_a_name_the_overlays_are_listed(machine, command):
 def test_an_overlay_that_there_is_not_is_wrong_usage(machine, command):
     answer = command("overlay", machine.name, "no-such-overlay")
     assert answer.status == 2 and not answer.out and answer.err.count("\n") == 1
+
+
+@pytest.mark.guest
+def test_rows_are_chosen_sorted_and_counted(machine, command):
+    rows = json.loads(
+        command("overlay", machine.name, "processes", "--where", "name=k*", "--sort", "pid", "--reverse", "--json").out
+    )["rows"]
+    pids = [row["pid"] for row in rows]
+    assert len(pids) > 3 and pids == sorted(pids, reverse=True) and all(row["name"].startswith("k") for row in rows)
+    assert int(command("overlay", machine.name, "processes", "--where", "name=k*", "--count").out) >= len(pids) - 2
+    assert len(command("overlay", machine.name, "processes", "--first", "2").out.splitlines()) == 3
+    wrong = command("overlay", machine.name, "processes", "--sort", "nosuch")
+    assert wrong.status == 2 and "there are pid" in wrong.err
+    assert command("overlay", machine.name, "processes", "--first", "0").status == 2

@@ -125,3 +125,11 @@ def test_help_names_the_older_name_as_one(older, newer, command):
     assert f"Older name: {older}." in " ".join(overall.out.split()) and f"  {older} " not in overall.out
     assert own.status == by_older.status == 0 and own.out.partition("\n")[2] == by_older.out.partition("\n")[2]
     assert f"Older name: {older}." in own.out
+
+
+@pytest.mark.guest
+def test_only_how_much_a_target_is(machine, command):
+    with machine.paused():
+        shown, found = (command("resolve", machine.name, "pid:1/heap", "--total", *more) for more in ((), ("--json",)))
+    total = json.loads(found.out)
+    assert shown.out.startswith(f"{total['total_bytes']} bytes (") and total["pages"] == total["total_bytes"] // PAGE

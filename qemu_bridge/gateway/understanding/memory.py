@@ -1,0 +1,359 @@
+"""Topics about memory itself: which, where, how much; and pointing at it in a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...errors import UsageError
+from ...introspection.targets.format import quote_name
+from ...introspection.targets.parse import parse_target
+from .reading import Owner, Reading
+from .request import MACHINE, Meaning, Request, Unsure, call, verb
+from .tokens import Token
+
+PARTS = {
+    "heap": ("heap", "heap"),
+    "stack": ("stack", "stack"),
+    "user_stack": ("stack", "stack"),
+    "kernel_stack": ("kernelstack", "kernel stack"),
+    "text": ("text", "code"),
+    "anonymous": ("anonymous", "anonymous memory"),
+    "mapped_file": ("file", "mapped files"),
+    "page_table": ("pagetables", "page tables"),
+}
+"""Parts of a process by concept: in a target, and in words."""
+ALONE = {
+    "heap": ("class:process-heap", "heaps of all processes"),
+    "user_stack": ("class:process-stack", "user stacks of all processes"),
+    "kernel_stack": ("kernel.stack", "kernel stacks of all tasks"),
+    "page_table": ("class:page-table", "all page tables"),
+    "anonymous": ("class:process-anonymous", "anonymous memory of all processes"),
+    "mapped_file": ("class:process-file", "mapped files of all processes"),
+    "kernel": ("kernel", "all memory of the kernel"),
+    "kernel_data": ("kernel.data", "the kernel's data"),
+    "rodata": ("kernel.rodata", "the kernel's read-only data"),
+    "bss": ("kernel.bss", "the kernel's bss"),
+    "init_section": ("kernel.init", "the kernel's init sections"),
+    "percpu": ("kernel.percpu", "per-CPU areas"),
+    "memmap": ("kernel.memmap", "the array of struct page"),
+    "vmalloc": ("kernel.vmalloc", "vmalloc memory"),
+    "slab": ("kernel.slab", "all slabs"),
+    "module": ("kernel.modules", "all kernel modules"),
+    "cache": ("class:page-cache", "the page cache"),
+    "free": ("free", "free pages"),
+    "zero": ("class:zero", "pages of zeros"),
+    "untouched": ("class:untouched", "pages that were never touched"),
+    "reserved": ("class:reserved", "reserved pages"),
+    "shmem": ("class:shmem", "shared memory"),
+    "huge": ("class:huge-page", "huge pages"),
+    "ksm": ("class:ksm", "merged pages"),
+    "all": ("all", "all of RAM"),
+}
+"""Memory that a concept means by itself: its target, and in words."""
+KERNEL_PARTS = {
+    "text": ("kernel.text", "the kernel's code"),
+    "page_table": ("kernel.pagetables", "the kernel's own page tables"),
+    "stack": ("kernel.stack", "kernel stacks of all tasks"),
+    "heap": ("kernel.slab + kernel.vmalloc", "the kernel's slabs and vmalloc memory"),
+}
+PROCESS_CLASSES = {
+    "text": ("class:process-text", "code of all processes"),
+    "stack": ("class:process-stack", "user stacks of all processes"),
+}
+_KINDS = {"module": "module", "slab": "slab cache", "file": "file"}
+_THINGS = {"owner", "name", "path", "target_text", "kernel", "process", "file", *PARTS, *ALONE}
+_AROUND = {"memory", "page", "range", "use", "map"}
+_LOOK = {"show", "highlight", "go"}
+_ASK = {"where", "size", "count", "identify", "dump"}
+
+
+def viewer_or_where(reading: Reading) -> Meaning | None:
+    """Show memory in the viewers, or say where or how much it is."""
+    if not reading.items <= _THINGS | _AROUND | _LOOK | _ASK | {"and", "shared", "except", "all", "loaded", "viewer"}:
+        return None
+    if (
+        not reading.has(*_THINGS)
+        or reading.has("identify")
+        or (reading.has("map") and not reading.has("highlight", "go"))
+    ):
+        return None
+    if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not _names_memory(
+        reading
+    ):
+        return None
+    is_asked_whether = reading.asks_whether and not reading.has(*_LOOK, "where")
+    found = memory_of(reading)
+    if not isinstance(found, tuple):
+        return found
+    target, says = found
+    if _is_a_table(reading) or (is_asked_whether and reading.has("module")):
+        return None
+    counts_pages = reading.has("page", "memory") or any("page" in token.text.lower() for token in reading.tokens)
+    types = [token.text for token in reading.tokens if token.kind == "name" and token.text.endswith("_struct")]
+    if types and reading.has("size", "count") and not reading.has("slab", "memory", "use", "page"):
+        layout = call("type_layout", f"layout of struct {types[0]}", name=types[0])
+        return Unsure("a struct and a slab cache are called so", (layout, how_much(target, says)))
+    if reading.has("size") or (reading.has("count") and counts_pages) or is_asked_whether:
+        return how_much(target, says)
+    if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
+        return None
+    if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump"):
+        return show(target, says) if not reading.has("where") else where(target, says)
+    return where(target, says)
+
+
+def show(target: str, says: str) -> Request:
+    """Let a target stand out in the open viewers."""
+    return verb("highlight", f"show {says} in the viewers", target, target=target)
+
+
+def where(target: str, says: str) -> Request:
+    """List where a target is."""
+    return verb("resolve", f"where in RAM: {says}", target, target=target)
+
+
+def how_much(target: str, says: str) -> Request:
+    """How much memory a target has."""
+    words = ("resolve", MACHINE, target, "--total")
+    return Request(f"how much memory: {says}", words, "resolve", {"target": target})
+
+
+def _names_memory(reading: Reading) -> bool:
+    """A part of a process, or of the kernel, named without a verb: ``crond's heap``."""
+    return reading.has(*PARTS, *(concept for concept in ALONE if concept not in ("module", "slab", "cache")))
+
+
+def _is_a_table(reading: Reading) -> bool:
+    """Modules, slabs, processes and files that are not named, and are not pointed at, are a table's rows."""
+    is_named = reading.has("owner", "name", "path", "target_text")
+    is_pointed = reading.has("highlight", "go", "where", "size", "memory", "page", "viewer")
+    return (
+        reading.has("module", "slab", "process", "file") and not is_named and not is_pointed and not reading.has(*PARTS)
+    )
+
+
+def memory_of(reading: Reading) -> tuple[str, str] | Unsure | None:
+    """(target, in words) of the memory that a question names; None where it names none."""
+    tokens = reading.tokens
+    cut = next((at for at, token in enumerate(tokens) if token.concept == "except"), None)
+    if cut is not None:
+        return _difference(reading, cut)
+    found = _union(reading)
+    if isinstance(found, Unsure) or found is None:
+        return found
+    if reading.has("shared") and len(reading.owners) >= 2:
+        return " & ".join(target for target, _ in found), "memory that " + " and ".join(
+            map(str, reading.owners)
+        ) + " share"
+    if reading.has("shared"):
+        return None
+    return " + ".join(target for target, _ in found), " and ".join(says for _, says in found)
+
+
+def _difference(reading: Reading, cut: int) -> tuple[str, str] | Unsure | None:
+    left, right = (Reading(part, reading.names) for part in (reading.tokens[:cut], reading.tokens[cut + 1 :]))
+    if not right.owners and right.has(*PARTS) and left.owners:
+        right = Reading([*_owner_tokens(left), *right.tokens], reading.names)
+    sides = [_union(left), _union(right)]
+    for side in sides:
+        if side is None or isinstance(side, Unsure):
+            return side
+    texts = [" + ".join(target for target, _ in side) for side in sides if isinstance(side, list)]
+    spoken = [" and ".join(says for _, says in side) for side in sides if isinstance(side, list)]
+    operands = [f"({text})" if " " in text else text for text in texts]
+    return " - ".join(operands), " without ".join(spoken)
+
+
+def _owner_tokens(reading: Reading) -> Iterator[Token]:
+    yield from (token for token in reading.tokens if token.kind in ("pid", "name"))
+
+
+def _union(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
+    found: list[tuple[str, str]] = []
+    for text in reading.texts("target"):
+        try:
+            parse_target(text)
+        except UsageError as error:
+            return Unsure(str(error))
+        found.append((text, text))
+    found += [(f"file:{_file_name(path)}", f"file {path}") for path in reading.texts("path")]
+    if reading.unclear:
+        token, names = reading.unclear[0]
+        choices = tuple(show(Owner(name).target, f"memory of process {name}") for name in names[:4])
+        return Unsure(f"{token.text!r} may be several processes: {', '.join(names[:8])}", choices)
+    parts = [concept for concept in PARTS if reading.has(concept)]
+    others = [concept for concept in ALONE if reading.has(concept) and concept not in PARTS]
+    named = _named(reading)
+    if isinstance(named, Unsure):
+        return named
+    for owner in reading.owners:
+        if not reading.pids(owner):
+            return Unsure(f"there is no {owner} in this guest", (verb("ps", "all processes"),))
+    if reading.owners:
+        if set(others) - {"cache"} or (named and not _is_part_of_kind(reading)):
+            return None
+        each = _of_each_owner(reading)
+        return found + each if each is not None else Unsure("which part of which process is not clear")
+    found += named
+    if named and not parts:
+        others = [concept for concept in others if concept not in ("module", "slab", "cache")]
+    elif named:
+        return None
+    rest = _without_owner(reading, parts, others)
+    if isinstance(rest, Unsure):
+        return rest
+    return found + rest or None
+
+
+def _is_part_of_kind(reading: Reading) -> bool:
+    return not any(token.kind == "name" and token.matches[0].kind != "process" for token in reading.tokens)
+
+
+def _file_name(path: str) -> str:
+    return path if "*" in path or "?" in path else quote_name(path, "file")
+
+
+def _of_each_owner(reading: Reading) -> list[tuple[str, str]] | None:
+    """``the heap of a and the stack of b`` are two; ``heap and stack of a and b`` are four; None where it is not clear which."""
+    parts = [token.concept for token in reading.tokens if token.concept in PARTS]
+    if len(reading.owners) < 2 or len(set(parts)) < 2:
+        return _of_owners(reading.owners, list(dict.fromkeys(parts)))
+    pieces: list[list[Token]] = [[]]
+    for token in reading.tokens:
+        if token.concept == "and":
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    read = [Reading(piece, reading.names) for piece in pieces]
+    if all(len(piece.owners) == 1 and piece.has(*PARTS) for piece in read):
+        return [
+            pair for piece in read for pair in _of_owners(piece.owners, [part for part in PARTS if piece.has(part)])
+        ]
+    kinds = [
+        "part" if token.concept in PARTS else "owner"
+        for token in reading.tokens
+        if token.concept in PARTS or token.kind in ("name", "pid")
+    ]
+    return (
+        _of_owners(reading.owners, list(dict.fromkeys(parts)))
+        if kinds in (sorted(kinds), sorted(kinds, reverse=True))
+        else None
+    )
+
+
+def _of_owners(owners: Sequence[Owner], parts: Sequence[str]) -> list[tuple[str, str]]:
+    if not parts:
+        return [(owner.target, f"memory of {owner}") for owner in owners]
+    return [(f"{owner.target}/{PARTS[part][0]}", f"{PARTS[part][1]} of {owner}") for owner in owners for part in parts]
+
+
+def _named(reading: Reading) -> list[tuple[str, str]] | Unsure:
+    """Memory of modules, slab caches and files that are named; what has several kinds is unclear."""
+    found = []
+    for token in reading.tokens:
+        if token.kind != "name" or not token.matches or token.matches[0].kind == "process":
+            continue
+        matches = [match for match in token.matches if reading.has(match.kind)] or list(token.matches)
+        choices = [
+            (f"{match.kind}:{quote_name(name, match.kind)}", f"{_KINDS[match.kind]} {name}")
+            for match in matches
+            for name in match.names
+        ]
+        if len(choices) > 1:
+            return Unsure(f"{token.text!r} may be several things", tuple(show(*choice) for choice in choices[:4]))
+        found += choices
+    return found
+
+
+def _without_owner(reading: Reading, parts: Sequence[str], others: Sequence[str]) -> list[tuple[str, str]] | Unsure:
+    of_kernel = "kernel" in others
+    found: list[tuple[str, str]] = []
+    for part in parts:
+        if of_kernel and part in KERNEL_PARTS:
+            found.append(KERNEL_PARTS[part])
+        elif reading.has("process") and part in PROCESS_CLASSES:
+            found.append(PROCESS_CLASSES[part])
+        elif part in ALONE:
+            found.append(ALONE[part])
+        else:
+            kernel, user = KERNEL_PARTS[part], PROCESS_CLASSES[part]
+            return Unsure(f"whose {PARTS[part][1]} is not said", (show(*user), show(*kernel)))
+    rest = [concept for concept in others if concept != "kernel" or not found]
+    if of_kernel and (len(rest) > 1 or reading.has("name", "module", "slab")):
+        rest.remove("kernel")
+    is_sized = reading.has("size", "count", "highlight", "go", "where")
+    if reading.has("process") and reading.has("memory", "page") and is_sized and not found and not rest:
+        return [("class:process-*", "memory of all processes")]
+    return found + [ALONE[concept] for concept in rest]
+
+
+def go_to_byte(reading: Reading) -> Meaning | None:
+    """Fly to an address or a symbol."""
+    if not reading.has("go", "highlight", "show"):
+        return None
+    around = {"show", "go", "highlight", "memory", "address", "page", "symbol", "struct"}
+    is_dump = reading.has("show") and reading.has("memory")
+    if any(token.text.lower() == "frame" for token in reading.tokens):
+        return None  # to frame it, or a page frame's number
+    if not is_dump and reading.within({"address"}, around) and reading.texts("address"):
+        return _fly(reading.texts("address")[0])
+    if (
+        reading.within({"unknown"}, around)
+        and len(reading.symbols) == 1
+        and reading.names.is_symbol(reading.symbols[0])
+    ):
+        return _fly(reading.symbols[0])
+    return None
+
+
+def _fly(place: str) -> Request:
+    place = place_of(place)
+    return verb("fly-to", f"go to {place} in the viewers", place, operation="fly_to", place=place)
+
+
+def place_of(text: str) -> str:
+    """An address as a place: one that only a kernel has is virtual."""
+    if not text[:1].isdigit() and not text.startswith("ffff"):
+        return text
+    number = int(text, 16) if not text.lower().startswith("0x") else int(text, 0)
+    return f"va:{number:#x}" if number >= 1 << 47 else f"{number:#x}"
+
+
+def clear_highlight(reading: Reading) -> Meaning | None:
+    """Let nothing stand out."""
+    is_one_word = any(token.concept == "clear" and "highlight" in token.text.lower() for token in reading.tokens)
+    if (
+        (is_one_word and reading.within({"clear"}, {"all", "memory"}))
+        or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory"})
+        or reading.within({"stop", "highlight"})
+    ):
+        return verb("highlight", "let nothing stand out in the viewers", target="")
+    return None
+
+
+def colouring(reading: Reading) -> Meaning | None:
+    """Change what colours mean."""
+    modes = [item for item in reading.items if item.startswith("mode_")]
+    owner = reading.has("process", "identify")
+    is_mode = reading.has("mode_entropy", "mode_age", "mode_execution") and reading.has("show", "set")
+    if not (reading.has("colour") or is_mode) or not reading.items <= {
+        "colour",
+        "set",
+        "show",
+        "page",
+        "memory",
+        "process",
+        "identify",
+        "all",
+        "view",
+        "change",
+        "viewer",
+        *modes,
+    }:
+        return None
+    if len(modes) + (owner and not modes) != 1:
+        return None
+    mode = modes[0].removeprefix("mode_") if modes else "owner"
+    return verb(
+        "fly-to", f"colour memory by {mode} in the viewers", f"mode={mode}", operation="fly_to", view=f"mode={mode}"
+    )

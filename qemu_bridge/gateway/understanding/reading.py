@@ -1,0 +1,133 @@
+"""A question as a topic reads it: which things it has in it, and whether the topic can account for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .names import KnownProcess, Names
+from .tokens import Token
+
+_OWNER_KINDS = ("pid",)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process that a question names: by `pid`, or by `name`, written `said` where that is another word."""
+
+    name: str = ""
+    pid: int | None = None
+    said: str = ""
+
+    @property
+    def target(self) -> str:
+        """The target that it is, without a part."""
+        from ...introspection.targets.format import quote_name
+
+        return f"pid:{self.pid}" if self.pid is not None else f"comm:{quote_name(self.name, 'comm')}"
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """The condition that it is in a table with pid and name."""
+        return ("pid", str(self.pid)) if self.pid is not None else ("name", self.name)
+
+    def __str__(self) -> str:
+        if self.pid is not None:
+            return f"process {self.pid}"
+        return f"process {self.name}" + (f" (for {self.said!r})" if self.said != self.name else "")
+
+
+class Reading:
+    """The tokens of one question and the names of the guest.
+
+    Attributes:
+        tokens: in their order.
+        first_word: of the question, whether it says something or not.
+        items: what there is to account for: concepts, and kinds of tokens that are no concepts; a name that may be a process is ``owner``.
+    """
+
+    def __init__(self, tokens: Sequence[Token], names: Names, first_word: str = "") -> None:
+        self.tokens, self.names, self.first_word = tuple(tokens), names, first_word
+        self.items = frozenset(token.concept if token.kind == "concept" else _item(token) for token in tokens)
+
+    def has(self, *items: str) -> bool:
+        """Whether one of `items` is there."""
+        return any(item in self.items for item in items)
+
+    def within(self, needs: Iterable[str], may: Iterable[str] = ()) -> bool:
+        """Whether all of `needs` are there, and nothing but them and `may`."""
+        needed = set(needs)
+        return needed <= self.items and self.items <= needed | set(may)
+
+    def without(self, token: Token) -> Reading:
+        """The question without one of its tokens."""
+        return Reading([each for each in self.tokens if each is not token], self.names, self.first_word)
+
+    @property
+    def asks_whether(self) -> bool:
+        """Whether yes or no is an answer: ``is there``, ``are there any``."""
+        return self.first_word in ("is", "are", "does", "do", "any", "has", "have", "was")
+
+    def is_plural(self, concept: str) -> bool:
+        """Whether a concept's word is a plural."""
+        return any(token.is_plural for token in self.tokens if token.concept == concept)
+
+    def number(self, kind: str) -> int | None:
+        """The number of the first token of a kind."""
+        return next((token.number for token in self.tokens if token.kind == kind), None)
+
+    def texts(self, kind: str) -> list[str]:
+        """What the tokens of a kind say."""
+        return [token.text for token in self.tokens if token.kind == kind]
+
+    @cached_property
+    def owners(self) -> list[Owner]:
+        """The processes that are named; a name that several processes may have is not among them (`unclear`)."""
+        found: list[Owner] = []
+        for token in self.tokens:
+            if token.kind == "pid":
+                found.append(Owner(pid=token.number))
+            elif token.kind == "name":
+                matched = _process_names(token)
+                if len(matched) == 1:
+                    found.append(Owner(matched[0], said=token.text))
+        return found
+
+    @cached_property
+    def unclear(self) -> list[tuple[Token, tuple[str, ...]]]:
+        """Names that may mean several processes."""
+        return [(token, names) for token in self.tokens if len(names := _process_names(token)) > 1]
+
+    def pids(self, owner: Owner) -> list[KnownProcess]:
+        """The processes that `owner` may be."""
+        return [
+            each for each in self.names.processes if each.pid == owner.pid or (owner.name and each.name == owner.name)
+        ]
+
+    def named(self, kind: str) -> list[str]:
+        """The only names of a kind that the question's names may mean."""
+        return [
+            match.names[0]
+            for token in self.tokens
+            if token.kind == "name"
+            for match in token.matches
+            if match.kind == kind and len(match.names) == 1
+        ]
+
+    @property
+    def symbols(self) -> list[str]:
+        """Words that may be symbols or types: unknown ones, and names of other things."""
+        return [token.text for token in self.tokens if token.kind in ("unknown", "name", "pattern")]
+
+
+def _item(token: Token) -> str:
+    if token.kind == "target":
+        return "target_text"
+    if token.kind != "name":
+        return "owner" if token.kind in _OWNER_KINDS else token.kind
+    return "owner" if token.matches and token.matches[0].kind == "process" else "name"
+
+
+def _process_names(token: Token) -> tuple[str, ...]:
+    return next((match.names for match in token.matches if match.kind == "process"), ())

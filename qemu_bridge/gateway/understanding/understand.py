@@ -1,0 +1,89 @@
+"""Understands a question: the one meaning that accounts for all of its words, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .names import Names
+from .reading import Reading
+from .request import Meaning, Request, Unsure, to_session
+from .tokens import read_tokens
+from .topics import TOPICS
+
+MOST_LETTERS = 400
+_MOST_ALTERNATIVES = 4
+
+EXAMPLES = (
+    "what processes are running?",
+    "which process uses the most memory?",
+    "highlight the kernel stack",
+    "show me crond's page tables",
+    "how much memory does init use?",
+    "which file uses the most memory?",
+    "who is listening on port 80?",
+    "open files of syslogd",
+    "what is at 0x32a7100?",
+    "address of init_task",
+    "memory shared by init and crond",
+    "the last 20 kernel messages",
+    "what changed since the last checkpoint?",
+    'find "root:x" in memory',
+    "colour memory by entropy",
+)
+"""Questions that show what can be asked."""
+
+
+def understand(text: str, names: Names, machine: str = "") -> Meaning:
+    """What `text` asks of a guest with these `names`, called `machine`; `Unsure`, with what may have been meant, where that is not certain.
+
+    Each word has to be accounted for: by a topic, as the name of something in the guest, or as one that says nothing.
+    """
+    if len(text) > MOST_LETTERS:
+        return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
+    tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
+    if not tokens:
+        return Unsure("nothing in that names something to look at")
+    session = next((token.number for token in tokens if token.kind == "session"), None)
+    if session is not None:
+        tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
+    reading = Reading(tokens, names, text.split()[0].lower().strip("'\",.!?"))
+    found = _meanings(reading)
+    requests = _distinct(meaning for meaning in found if isinstance(meaning, Request))
+    if session is not None:
+        requests = tuple(
+            to_session(request, session) for request in requests if request.operation in ("highlight", "fly_to")
+        )
+    if len(requests) == 1:
+        return requests[0]
+    if requests:
+        return Unsure("that may mean several things", requests[:_MOST_ALTERNATIVES])
+    unsure = [meaning for meaning in found if isinstance(meaning, Unsure)]
+    return unsure[0] if unsure else _nearest(reading)
+
+
+def _meanings(reading: Reading) -> list[Meaning]:
+    return [meaning for topic in TOPICS if (meaning := topic(reading)) is not None]
+
+
+def _distinct(requests: Iterable[Request]) -> tuple[Request, ...]:
+    return tuple({request.words: request for request in requests}.values())
+
+
+def _nearest(reading: Reading) -> Unsure:
+    """Why nothing fits, and what would if one word, or those that nobody knows, were not there."""
+    unknown = [token for token in reading.tokens if token.kind == "unknown"]
+    known = Reading([token for token in reading.tokens if token.kind != "unknown"], reading.names, reading.first_word)
+    smaller = [known] if unknown and known.tokens else []
+    smaller += [known.without(token) for token in known.tokens if len(known.tokens) > 1]
+    alternatives: list[Request] = []
+    for each in smaller:
+        for meaning in _meanings(each):
+            alternatives += meaning.alternatives if isinstance(meaning, Unsure) else (meaning,)
+    if unknown:
+        words = ", ".join(repr(token.text) for token in unknown[:3])
+        reason = (
+            f"{words} {'is' if len(unknown) == 1 else 'are'} not understood, and nothing in this guest is called so"
+        )
+    else:
+        reason = "these words together are not understood"
+    return Unsure(reason, _distinct(alternatives)[:_MOST_ALTERNATIVES])

@@ -1,0 +1,107 @@
+"""Questions in words: each means one command, or nothing is guessed."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qemu_bridge.cli import make_parser
+from qemu_bridge.gateway.understanding import EXAMPLES, Request, StaticNames, Unsure, understand
+from qemu_bridge.wire.operations import BY_NAME, Permission
+
+ROWS = [
+    tuple(map(str.strip, line.partition(" => ")[::2]))
+    for line in (Path(__file__).parents[3] / "references/questions.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+UNDERSTOOD = [row for row in ROWS if row[1]]
+READ = {
+    "ps", "maps", "modules", "sym", "overlay", "resolve", "identify", "peek", "find", "dirty", "compare", "status", "console", "snap",
+    "record-video", "highlight", "fly-to", "viewers", "view", "call", "ask", "trace",
+}  # fmt: skip
+
+
+def test_there_are_enough_questions_to_mean_something():
+    assert len(UNDERSTOOD) >= 120 and len(ROWS) - len(UNDERSTOOD) >= 60
+
+
+@pytest.mark.parametrize(("question", "command"), ROWS, ids=lambda text: text or "-")
+def test_a_question_means_this_command_or_none(question, command, asked):
+    assert (asked(question) or "") == command
+
+
+def test_every_command_is_one_that_the_command_line_takes_and_every_operation_is_in_the_table(names):
+    parser = make_parser()
+    for question, _ in UNDERSTOOD:
+        request = understand(question, names, "demo")
+        words = list(request.command("demo")[1:])
+        parser.parse_args(["trace", "record", *words[1:]] if words[0] == "trace" and words[1] != "top" else words)
+        if request.operation:
+            operation = BY_NAME[request.operation]
+            assert set(request.arguments) <= set(operation.arguments.__struct_fields__), question
+
+
+@pytest.mark.parametrize(
+    ("question", "permission"),
+    [
+        ("pause the machine", Permission.CONTROL),
+        ("shut down the vm", Permission.CONTROL),
+        ("take a snapshot", Permission.CONTROL),
+        ("start tracing", Permission.CONTROL),
+        ('run "ls" in the guest', Permission.WRITE),
+        ("show me crond's heap", Permission.READ),
+        ("list processes", Permission.READ),
+    ],
+)
+def test_what_a_question_may_do_is_what_its_operation_may(question, permission, names):
+    assert understand(question, names, "demo").permission is permission
+
+
+def test_what_changes_the_machine_is_understood_only_where_it_is_said_plainly(names):
+    for question in (
+        "kill crond",
+        "don't pause the machine",
+        "never stop the vm",
+        "should I pause it or not",
+        "delete the page cache",
+    ):
+        assert isinstance(understand(question, names, "demo"), Unsure)
+
+
+def test_every_example_is_understood(names):
+    assert all(isinstance(understand(question, names, "demo"), Request) for question in EXAMPLES)
+
+
+def test_a_word_too_many_gives_what_is_understood_without_it(names):
+    unsure = understand("list the fancy processes", names, "demo")
+    assert "'fancy'" in unsure.reason
+    assert [request.words[0] for request in unsure.alternatives] == ["ps"]
+
+
+def test_the_machines_own_name_says_nothing(names):
+    assert understand("what is running in box7", names, "box7").words[0] == "ps"
+
+
+def test_an_endless_question_is_refused(names):
+    assert "too long" in understand("why " * 200, names).reason
+
+
+@given(st.text(max_size=60))
+def test_any_text_has_an_answer(text):
+    assert isinstance(understand(text, StaticNames()), (Request, Unsure))
+
+
+WORDS = sorted({word for question, _ in ROWS for word in question.split()})
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=7))
+def test_any_words_have_an_answer_that_can_be_run(names_words):
+    meaning = understand(" ".join(names_words), StaticNames())
+    if isinstance(meaning, Request):
+        assert shlex.split(meaning.command_text("demo"))[0] == "glassbox" and meaning.words[0] in READ | {
+            "pause", "resume", "stop", "capture", "exec", "mounts", "targets", "events",
+        }  # fmt: skip
