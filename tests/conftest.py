@@ -15,7 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from kernels import RELEASES, build_kernel_image
+from kernels import IN_SHORT_RUNS, RELEASES, build_kernel_image
 from support import OUT, Machine, booted, find_or_build_image
 from workers import ByGuest
 from xdist.remote import Producer
@@ -104,11 +104,12 @@ def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kernels that no image comes with run the tests marked `every_kernel`, and all of them in long runs."""
+    """Kernels that no image comes with run all tests in long runs; some of them run those marked `every_kernel` in short ones too."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         guest = parameters.params.get("each_machine") if parameters is not None else None
-        if guest in RELEASES and item.get_closest_marker("every_kernel") is None:
+        is_short = guest in IN_SHORT_RUNS and item.get_closest_marker("every_kernel") is not None
+        if guest in RELEASES and not is_short:
             item.add_marker(pytest.mark.long)
 
 
