@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..errors import UsageError
 from .options import Verbs, add_name, add_verb, connect, print_json
@@ -19,32 +18,20 @@ def add_verbs(verbs: Verbs) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Ask a machine any operation of the protocol and print its whole answer as JSON, bytes in hexadecimal."""
-    import msgspec
-
+    from ..wire.messages import argument_from_text
     from ..wire.operations import BY_NAME
 
     operation = BY_NAME.get(options.operation.replace("-", "_"))
     if operation is None:
         raise UsageError(f"there is no operation {options.operation!r}; there are {', '.join(BY_NAME)}")
-    types = {field.name: field.type for field in msgspec.structs.fields(operation.arguments)}
-    arguments = dict(_parse(word, types) for word in options.arguments)
+    pairs = [_split(word) for word in options.arguments]
+    arguments = {name: argument_from_text(operation, name, text) for name, text in pairs}
     with connect(options) as client:
         print_json(client.call(operation, arguments))
 
 
-def _parse(word: str, types: dict[str, Any]) -> tuple[str, Any]:
-    """(name, value) of an argument: text where text is wanted, else JSON if it is."""
-    # Loaded when the verb runs: the help of all verbs must cost little.
-    import msgspec
-
-    key, equals, value = word.partition("=")
+def _split(word: str) -> tuple[str, str]:
+    name, equals, text = word.partition("=")
     if not equals:
         raise UsageError(f"{word!r} is no argument; write KEY=VALUE, such as pid=1")
-    if key not in types:
-        raise UsageError(f"there is no argument {key!r}; there are {', '.join(types) or 'none'}")
-    if types[key] is str and not value.startswith('"'):
-        return key, value
-    try:
-        return key, msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return key, value
+    return name, text

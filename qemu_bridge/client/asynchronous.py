@@ -13,7 +13,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import zmq
@@ -93,6 +93,19 @@ class AsyncClient(Operations, LocalMachine):
 
     async def _call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
         call = messages.Call(next(self._numbers), operation, arguments)
+        return call.result(*await self._exchange(call))
+
+    async def call_json(self, operation: Operation[..., Any], arguments: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+        """The result of `operation` as the daemon sent it: its JSON, and the raw bytes that it refers to.
+
+        For a service that passes answers on; raises as `Client.call` does.
+        """
+        reply, frames = await self._exchange(messages.Call(next(self._numbers), operation, arguments))
+        messages.raise_failure(reply)
+        return bytes(reply.result), frames
+
+    async def _exchange(self, call: messages.Call[Any]) -> tuple[messages.Reply, list[bytes]]:
+        operation = call.operation
         socket = self._connected()
         future: asyncio.Future[tuple[messages.Reply, list[bytes]]] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
@@ -102,7 +115,7 @@ class AsyncClient(Operations, LocalMachine):
             while time.monotonic() < deadline or operation.cost is Cost.JOB:
                 await asyncio.wait([future], timeout=_LIVENESS_S)
                 if future.done():
-                    return call.result(*future.result())
+                    return future.result()
                 if not self.is_alive():
                     raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
         except asyncio.CancelledError:
@@ -153,7 +166,7 @@ class AsyncClient(Operations, LocalMachine):
         """As `Client.exec`."""
         return self.call_async(Operations.exec, {"command": portable_command(command), "timeout_s": timeout_s})
 
-    def events(self, viewer: int | None = None) -> AsyncIterator[AnyEvent]:
+    def events(self, viewer: int | None = None) -> AsyncGenerator[AnyEvent, None]:
         """As `Client.events`."""
         return self._events(viewer)
 

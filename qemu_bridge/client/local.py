@@ -106,6 +106,13 @@ class LocalMachine:
             return None
         return Answer(page_map, header.grade, header.epoch, header.skipped, header.elapsed_s)
 
+    def published_page_map(self, generation: int) -> PageMap:
+        """Generation `generation` of the page map, which `refresh_page_map` has told of, without its owners.
+
+        `PageMapOverwrittenError` if it is not the newest one any more.
+        """
+        return self._page_map_file.read(PageMapHeader(generation, ()))
+
     def cpu_seconds(self) -> float | None:
         """CPU time of QEMU so far, in seconds; None unless the daemon started QEMU. No round trip.
 

@@ -102,11 +102,12 @@ class GuestRam:
             offset = self.layout.to_offset(physical)
             region = next(r for r in self.layout.regions if r.offset <= offset < r.offset + r.size)
             step = min(length, region.offset + region.size - offset)
-            parts.append(self._read_file(offset, step))
+            parts.append(self.read_at(RamOffset(offset), step))
             physical, length = PhysicalAddress(physical + step), length - step
         return b"".join(parts)
 
-    def _read_file(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: RamOffset, length: int) -> bytes:
+        """Copy `length` bytes at `offset` of the RAM file, all of which it must hold."""
         # Through the file, not the view: reading a hole through a mapping would make the host fill it.
         try:
             content = os.pread(self._fd, length, offset)

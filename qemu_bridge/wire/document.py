@@ -88,19 +88,19 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def _schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401  # a type expression
     schema = msgspec.json.schema(kind, schema_hook=_blob_schema)
-    _mark_addresses(schema)
+    mark_addresses(schema)
     return schema
 
 
-def _mark_addresses(part: object) -> None:
-    """An address is an integer to msgspec, which knows its pattern only; in JSON it is a string."""
+def mark_addresses(part: object) -> None:
+    """Let a JSON schema say that addresses are strings: to msgspec, which knows their pattern only, they are integers."""
     if isinstance(part, dict):
         if part.get("pattern") == ADDRESS_PATTERN:
             part["type"] = "string"
         part = list(part.values())
     if isinstance(part, list):
         for one in part:
-            _mark_addresses(one)
+            mark_addresses(one)
 
 
 def _blob_schema(kind: type) -> dict[str, Any]:
@@ -150,6 +150,8 @@ def _type_name(kind: Any) -> str:  # noqa: ANN401  # a type expression
         return f"[{_type_name(inner[0])}, …]" if inner[-1] is ... else f"[{', '.join(map(_type_name, inner))}]"
     if is_address(kind):
         return "address"
+    if origin is typing.Annotated:
+        return _type_name(inner[0])
     if origin is list:
         return f"[{_type_name(inner[0])}, …]"
     if origin is dict:

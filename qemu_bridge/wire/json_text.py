@@ -62,11 +62,14 @@ def _record_with_text(value: Any) -> Any:  # noqa: ANN401  # any record
     made = msgspec.structs.asdict(value) if is_struct else {name: getattr(value, name) for name in _fields(kind)}
     for name, write in writers.items():
         made[name] = write(made[name])
+    if is_struct and (tag := kind.__struct_config__.tag) is not None:
+        made[kind.__struct_config__.tag_field] = tag
     return made
 
 
 def _fields(kind: Any) -> list[str]:  # noqa: ANN401  # a record's type
-    return list(getattr(kind, "__struct_fields__", ())) or [field.name for field in dataclasses.fields(kind)]
+    names = getattr(kind, "__struct_fields__", None)
+    return [field.name for field in dataclasses.fields(kind)] if names is None else list(names)
 
 
 @functools.cache

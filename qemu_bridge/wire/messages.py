@@ -98,6 +98,22 @@ def decode_arguments(operation: Operation[..., Any], text: bytes | msgspec.Raw) 
     return {name: getattr(record, name) for name in record.__struct_fields__}
 
 
+def argument_from_text(operation: Operation[..., Any], name: str, text: str) -> Any:  # noqa: ANN401  # any JSON
+    """Argument `name` as a command line or a query writes it: text where text is wanted, else JSON if it is.
+
+    `UsageError` for an argument that `operation` does not have; `decode_arguments` checks the value.
+    """
+    kinds = {field.name: field.type for field in msgspec.structs.fields(operation.arguments)}
+    if name not in kinds:
+        raise UsageError(f"there is no argument {name!r}; there are {', '.join(kinds) or 'none'}")
+    if (kinds[name] is str or getattr(kinds[name], "__origin__", None) is str) and not text.startswith('"'):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return text
+
+
 def encode_result(result: Any) -> tuple[bytes, list[bytes]]:  # noqa: ANN401  # any record
     """(JSON, frames): the JSON of a result, and the raw bytes that it refers to."""
     frames: list[bytes] = []
@@ -150,10 +166,7 @@ class Call(Generic[R]):
 
     def result(self, reply: Reply, frames: list[bytes]) -> R:
         """The decoded result; raises the error that the daemon reports, `MachineError` for an invalid reply."""
-        if not reply.ok:
-            failure = reply.error or Failure("MachineError", "the daemon failed without a message; see its log")
-            kind = getattr(errors, failure.kind, MachineError)
-            raise kind(failure.message)
+        raise_failure(reply)
 
         def put_in(kind: type, value: Any) -> Blob:  # noqa: ANN401  # msgspec asks for whatever it does not know
             return Blob(frames[value["frame"] - 1])
@@ -165,6 +178,14 @@ class Call(Generic[R]):
                 f"the answer to {self.operation.name} is invalid ({error}); use the release that started the machine"
             ) from None
         return result
+
+
+def raise_failure(reply: Reply) -> None:
+    """Raise the error that the daemon reports in `reply`, if it does."""
+    if not reply.ok:
+        failure = reply.error or Failure("MachineError", "the daemon failed without a message; see its log")
+        kind = getattr(errors, failure.kind, MachineError)
+        raise kind(failure.message)
 
 
 def decode_reply(frame: bytes) -> Reply:

@@ -37,6 +37,7 @@ from .records import (
     Blob,
     ExecResult,
     HeatWatch,
+    HostPath,
     KernelInfo,
     MemoryMapping,
     MemorySpace,
@@ -281,7 +282,7 @@ class Operations:
 
     @operation(Permission.CONTROL, Cost.JOB)
     @staticmethod
-    def capture(output: str, live: bool = False, force: bool = False) -> Manifest:
+    def capture(output: HostPath, live: bool = False, force: bool = False) -> Manifest:
         """Write a capture of the machine's memory to the folder `output`, an absolute path on the daemon's host.
 
         The daemon pauses the guest while RAM is copied, unless `live`, and resumes it even if the client dies.
@@ -293,7 +294,7 @@ class Operations:
 
     @operation(Permission.READ, Cost.JOB)
     @staticmethod
-    def compare(before: str, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
+    def compare(before: HostPath, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
         """Compare this machine's memory with that of `before`, an earlier capture or another machine.
 
         `target` limits it to one target's memory; `pages` adds the ranges that differ.
@@ -551,7 +552,7 @@ class Operations:
 
     @operation(Permission.CONTROL, Cost.JOB)
     @staticmethod
-    def trace_record(output: str, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
+    def trace_record(output: HostPath, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
         """Record what the machine executes into the file `output`, an absolute path on the daemon's host.
 
         It ends at a limit of `options`, by `cancel`, or when the machine ends; the file gets its index in every case.
@@ -563,7 +564,7 @@ class Operations:
 
     @operation(Permission.READ, Cost.JOB)
     @staticmethod
-    def trace_top(file: str, options: TopOptions = TopOptions()) -> TopResult:  # noqa: B008  # frozen
+    def trace_top(file: HostPath, options: TopOptions = TopOptions()) -> TopResult:  # noqa: B008  # frozen
         """The hottest blocks, cyclic paths and processes of a trace file, named by this machine's symbols and processes.
 
         `TraceError` for a file that is damaged or not a trace.

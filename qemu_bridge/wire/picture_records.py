@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import UsageError
-from .records import Record
+from .records import HostPath, Record
 
 MIN_SIDE, MAX_SIDE = 16, 8192
 """Pixels of a side of a picture."""
@@ -35,11 +35,11 @@ class SnapOptions(Record, frozen=True):
         order: of the voxel grid, 6 to 10; None for the finest that fits.
     """
 
-    output: str
+    output: HostPath
     width: int = 1280
     height: int = 720
     at: str = ""
-    against: str | None = None
+    against: HostPath | None = None
     order: int | None = None
 
     def __post_init__(self) -> None:
@@ -79,14 +79,14 @@ class VideoOptions(Record, frozen=True):
         order: of the voxel grid, 6 to 10; None for the finest that fits.
     """
 
-    output: str
+    output: HostPath
     width: int = 1280
     height: int = 720
     fps: int = 30
     script: str | None = None
     seconds: float = 10.0
     at: str = ""
-    against: str | None = None
+    against: HostPath | None = None
     order: int | None = None
 
     def __post_init__(self) -> None:

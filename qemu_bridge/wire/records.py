@@ -23,6 +23,9 @@ Virtual: TypeAlias = Annotated[VirtualAddress, ADDRESS]
 Physical: TypeAlias = Annotated[PhysicalAddress, ADDRESS]
 AnyAddress: TypeAlias = Annotated[int, ADDRESS]
 """An address of a space that another field, or the record, names; also a page-table root."""
+PATH = msgspec.Meta(extra_json_schema={"format": "path"})
+HostPath: TypeAlias = Annotated[str, PATH]
+"""A path on the daemon's host, or what may be one: a service for others decides which of its files they may name."""
 
 T = TypeVar("T")
 E = TypeVar("E")
