@@ -95,6 +95,12 @@ def _view(options: argparse.Namespace) -> None:
     )
 
 
+def _live(options: argparse.Namespace) -> None:
+    from .app.live import show_live
+
+    show_live(options.name)
+
+
 def _job(options: argparse.Namespace) -> int:
     from qemu_bridge.host.job import run_job
     from qemu_bridge.wire.json_text import encode_json
@@ -110,6 +116,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "record-video": _record_video,
     "view": _view,
     "job": _job,
+    "live": _live,
 }
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 
+from ..render.scene import Scene
 from ..view.camera import MIN_DISTANCE, Camera
 from ..view.curve import to_xyz
 from ..view.views import Mode, View, format_view, parse_view
@@ -145,12 +146,17 @@ def frame(state: ViewerState) -> None:
 def frame_pages(state: ViewerState, pages: npt.NDArray[np.int64]) -> None:
     """Fly to where `pages` fill what the panels leave of the picture; a few leave their neighbours in sight."""
     mark(state, "frame")
-    low, high = box_of(state, pages)
-    wide = np.maximum((high - low) / 2, 2.0 / state.scene.edge)
-    middle = (low + high) / 2
-    goal = state.controller.goal.framing(middle - wide, middle + wide, state.free_aspect)
-    state.controller.fly_to(replace(goal, distance=max(goal.distance, 2 * MIN_DISTANCE)))
+    state.controller.fly_to(framing_pages(state.scene, state.controller.goal, pages, state.free_aspect))
     state.wake()
+
+
+def framing_pages(scene: Scene, camera: Camera, pages: npt.NDArray[np.int64], aspect: float) -> Camera:
+    """`camera` where `pages` fill a picture of this width / height; a few leave their neighbours in sight."""
+    low, high = _box_in(scene, pages)
+    wide = np.maximum((high - low) / 2, 2.0 / scene.edge)
+    middle = (low + high) / 2
+    goal = camera.framing(middle - wide, middle + wide, aspect)
+    return replace(goal, distance=max(goal.distance, 2 * MIN_DISTANCE))
 
 
 def step_page(state: ViewerState, step: int) -> None:
@@ -176,8 +182,12 @@ def is_in_sight(state: ViewerState) -> bool:
 
 def box_of(state: ViewerState, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The box around `pages`, in edges of the cube."""
-    places = to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64)
-    return places.min(axis=0) / state.scene.edge, (places.max(axis=0) + 1) / state.scene.edge
+    return _box_in(state.scene, pages)
+
+
+def _box_in(scene: Scene, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    places = to_xyz(pages.astype(np.uint64), scene.page_order).astype(np.float64)
+    return places.min(axis=0) / scene.edge, (places.max(axis=0) + 1) / scene.edge
 
 
 def place_at(

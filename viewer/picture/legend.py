@@ -88,8 +88,10 @@ def legend_classes(scene: Scene) -> list[PageClass]:
     return sorted(present, key=lambda c: (not MATERIALS[c].is_body, c))
 
 
-def find_labels(scene: Scene, picked: npt.NDArray[np.int64]) -> list[Label]:
+def find_labels(scene: Scene, picked: npt.NDArray[np.int64], *, beside_legend: bool = True) -> list[Label]:
     """Labels for the largest things in `picked` (see `Renderer.pick_pages`), in a picture of the same size.
+
+    `beside_legend` keeps them out of where the legend is, if the picture is large enough for one.
 
     What a thing is depends on what colours mean: a class, an owner, a kind of difference of a class and owner; where
     they are values, a class and owner. A label stands on a pixel of what it names.
@@ -99,7 +101,7 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64]) -> list[Label]:
     entries = scene.page_map.entries[np.maximum(picked, 0)]
     is_free = picked >= 0
     height, width = picked.shape
-    if has_legend(width, height):
+    if beside_legend and has_legend(width, height):
         is_free[:, : round((LEGEND_WIDTH + 60) * height / 720)] = False  # no label under the legend
     things = _things(scene, picked, entries)
     numbers, counts = np.unique(things[is_free], return_counts=True)
