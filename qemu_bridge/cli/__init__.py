@@ -42,6 +42,7 @@ _MODULES = {
     "ask": ("ask",),
     "trace": ("trace",),
     "gpu": ("gpu",),
+    "serve": ("serve",),
     "guest_images": ("image",),
     "setup": ("doctor", "completion"),
 }
@@ -68,6 +69,7 @@ _GROUPS = {
     "pictures": ("view", "viewers", "highlight", "fly-to", "snap", "record-video"),
     "execution": ("trace",),
     "kernels": ("gpu",),
+    "services": ("serve",),
     "setting up": ("image", "doctor", "completion", "call"),
 }
 """The verbs as the help groups them."""

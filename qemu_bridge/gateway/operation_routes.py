@@ -1,0 +1,114 @@
+"""Routes for all operations, made from the operation table: ``/api/machines/NAME/OPERATION``.
+
+What only reads and answers at once is a GET with the arguments in the query, where a list or a record is JSON; all else is a POST
+with the arguments as a JSON object, the same as in the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ..errors import UsageError
+from ..host.tasks import TaskSet
+from ..wire.json_text import encode_json
+from ..wire.messages import argument_from_text, decode_arguments
+from ..wire.operations import Cost, Operation, iter_operations
+from .access import Access
+from .answers import failure, json_response
+from .machines import Machines
+from .paths import place_paths
+from .schema import describe, is_read_by_get
+
+MAX_BODY = 1 << 20
+"""Most bytes of the arguments of one request."""
+T = TypeVar("T")
+
+
+def operation_router(machines: Machines, access: Access) -> APIRouter:
+    """A router with one route for each row of the operation table."""
+    router = APIRouter(prefix="/api/machines/{name}", tags=["operations"])
+    for operation in iter_operations():
+        summary, _, _ = operation.doc.strip().partition("\n\n")
+        router.add_api_route(
+            f"/{operation.name}",
+            _endpoint(operation, machines, access),
+            methods=["GET" if is_read_by_get(operation) else "POST"],
+            operation_id=operation.name,
+            summary=" ".join(summary.split())[:120],
+            description=operation.doc.strip(),
+            response_class=Response,
+            openapi_extra=describe(operation),
+        )
+    return router
+
+
+def _endpoint(
+    operation: Operation[..., Any], machines: Machines, access: Access
+) -> Callable[[Request, str], Awaitable[Response]]:
+    refusal = access.refuses(operation)
+    read_arguments = _from_query if is_read_by_get(operation) else _from_body
+
+    async def endpoint(request: Request, name: str) -> Response:
+        if refusal:
+            return failure(403, "NotAllowed", refusal)
+        text = await read_arguments(operation, request)
+        arguments = place_paths(name, operation, decode_arguments(operation, text))
+        asked = machines.ask(name, operation, arguments)
+        return json_response(
+            await (unless_gone(request, asked, machines.ending) if operation.cost is Cost.JOB else asked)
+        )
+
+    return endpoint
+
+
+async def _from_query(operation: Operation[..., Any], request: Request) -> bytes:
+    pairs = request.query_params.multi_items()
+    if not pairs:
+        return b"{}"
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise UsageError("an argument is given twice; give each once, a list as JSON")
+    return encode_json({key: argument_from_text(operation, key, text) for key, text in pairs})
+
+
+async def _from_body(operation: Operation[..., Any], request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise UsageError(f"the arguments of {operation.name} are larger than {MAX_BODY} bytes; send less")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json":
+        raise UsageError(f"the arguments are {kind or 'of no type'}; send one JSON object as application/json")
+    return bytes(body) or b"{}"
+
+
+async def unless_gone(request: Request, work: Awaitable[T], ending: asyncio.Event) -> T:
+    """The result of `work`, which is cancelled when the client of `request` goes away, or the service is `ending`.
+
+    The body of the request must have been read.
+    """
+    tasks = TaskSet()
+    working = tasks.start(_result_of(work), "request")
+    gone, end = tasks.start(_disconnect(request), "disconnect"), tasks.start(ending.wait(), "end")
+    try:
+        await asyncio.wait([working, gone, end], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        await tasks.cancel_all()
+
+
+async def _result_of(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,374 @@
+// The page: machines, the live picture, and tables about what is chosen. All text goes in as text, never as HTML.
+
+import { LivePicture } from "./live.js";
+import { followEvents, get, post, setToken, takeToken } from "./service.js";
+
+const MOST_ROWS = 300;
+const MOST_EVENTS = 200;
+const REFRESH_MS = 3000;
+const RECORDING = "page.gbt";
+const $ = (id) => document.getElementById(id);
+
+let machine = "";
+let mayControl = false;
+let following = null;
+
+const picture = new LivePicture($("live"), $("words"), {
+  ready: ({ title }) => { $("wait").hidden = true; document.title = `${title} – Glass Box`; },
+  picked: showPicked,
+  legend: showLegend,
+  problem: ({ message, is_end }) => { if (is_end) wait(message); else complain(message); },
+  end: () => wait("The picture has ended. Choose the machine again, or wait for its return."),
+});
+
+// --- small things ---------------------------------------------------------------------------------------------
+
+const operation = (name) => `api/machines/${encodeURIComponent(machine)}/${name}`;
+
+function complain(message) {
+  $("problem").textContent = message;
+  $("problem").hidden = !message;
+}
+
+function wait(message) {
+  $("wait").textContent = message;
+  $("wait").hidden = false;
+}
+
+/** Do what a user asked for; an error becomes a sentence, a missing token a question. */
+async function attempt(action) {
+  try {
+    complain("");
+    await action();
+  } catch (error) {
+    if (error.status === 401) $("ask-token").showModal();
+    else if (error.name !== "AbortError") complain(error.message);
+  }
+}
+
+const inWords = (bytes) => (bytes >= 1 << 20 ? `${(bytes / (1 << 20)).toFixed(1)} MiB` : `${(bytes / 1024).toFixed(bytes % 1024 ? 1 : 0)} KiB`);
+
+/** A table of rows of cells: text, numbers, or [text, action] for what can be pressed; without columns that are empty. */
+function table(headings, rows, caption) {
+  const isFilled = headings.map((_, column) => rows.some((row) => (row[column] ?? "") !== ""));
+  if (rows.length) {
+    headings = headings.filter((_, column) => isFilled[column]);
+    rows = rows.map((row) => row.filter((_, column) => isFilled[column]));
+  }
+  const box = document.createElement("div");
+  box.className = "scroll";
+  const made = box.appendChild(document.createElement("table"));
+  made.setAttribute("aria-label", caption);
+  const head = made.createTHead().insertRow();
+  for (const heading of headings) {
+    const cell = head.appendChild(document.createElement("th"));
+    cell.scope = "col";
+    cell.textContent = heading;
+  }
+  const body = made.createTBody();
+  for (const row of rows.slice(0, MOST_ROWS)) {
+    const line = body.insertRow();
+    for (const value of row) {
+      const cell = line.insertCell();
+      if (Array.isArray(value)) {
+        const button = cell.appendChild(document.createElement("button"));
+        button.textContent = value[0];
+        button.addEventListener("click", () => attempt(value[1]));
+      } else {
+        cell.textContent = value ?? "–";
+        if (typeof value === "number") cell.className = "number";
+      }
+    }
+  }
+  if (rows.length > MOST_ROWS) {
+    const more = box.appendChild(document.createElement("p"));
+    more.className = "quiet";
+    more.textContent = `${rows.length - MOST_ROWS} more rows are not shown.`;
+  }
+  return box;
+}
+
+function facts(list, pairs) {
+  list.replaceChildren();
+  for (const [name, value] of pairs) {
+    if (value === null || value === undefined || value === "") continue;
+    list.appendChild(document.createElement("dt")).textContent = name;
+    list.appendChild(document.createElement("dd")).textContent = value;
+  }
+}
+
+function options(select, values, chosen) {
+  select.replaceChildren(...values.map(([value, label]) => new Option(label, value, false, value === chosen)));
+}
+
+// --- tabs -----------------------------------------------------------------------------------------------------
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+const opened = { processes: showProcesses, overlays: showOverlays, trace: showRecordings };
+
+function openTab(name, focus = false) {
+  for (const tab of tabs) {
+    const isChosen = tab.getAttribute("aria-controls") === name;
+    tab.setAttribute("aria-selected", isChosen);
+    tab.tabIndex = isChosen ? 0 : -1;
+    $(tab.getAttribute("aria-controls")).hidden = !isChosen;
+    if (isChosen && focus) tab.focus();
+  }
+  if (machine && opened[name]) attempt(opened[name]);
+}
+
+tabs.forEach((tab, number) => {
+  tab.addEventListener("click", () => openTab(tab.getAttribute("aria-controls")));
+  tab.addEventListener("keydown", ({ key }) => {
+    const to = { ArrowRight: number + 1, ArrowLeft: number - 1, Home: 0, End: tabs.length - 1 }[key];
+    if (to !== undefined) openTab(tabs.at(to % tabs.length).getAttribute("aria-controls"), true);
+  });
+});
+
+// --- machines -------------------------------------------------------------------------------------------------
+
+let machines = [];
+
+async function listMachines() {
+  machines = await get("api/machines");
+  const known = machines.some((each) => each.name === machine);
+  options($("machine"), machines.map((each) => [each.name, each.name]), machine);
+  if (!known) await choose(machines[0]?.name ?? "");
+  showState();
+}
+
+function showState() {
+  const found = machines.find((each) => each.name === machine);
+  const state = found?.runstate ?? "";
+  $("state").textContent = found ? found.error ?? `${state}, ${inWords(found.ram_bytes)}, ${found.image || found.machine}` : "";
+  $("pause").hidden = !mayControl || state !== "running";
+  $("resume").hidden = !mayControl || state !== "paused";
+}
+
+async function choose(name) {
+  machine = name;
+  following?.abort();
+  $("event-list").replaceChildren();
+  $("byte-facts").replaceChildren();
+  $("byte-mappings").replaceChildren();
+  $("byte-hint").hidden = false;
+  wait(name ? "Loading the memory …" : "No machine runs. Start one with 'glassbox start demo'.");
+  picture.show(name);
+  if (!name) return;
+  following = new AbortController();
+  followEvents(name, takeEvent, following.signal).catch(() => {});
+  openTab(tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.getAttribute("aria-controls") ?? "byte");
+}
+
+function takeEvent(event) {
+  const { event: kind, machine: _, time, ...rest } = event;
+  const line = document.createElement("li");
+  line.textContent = `${new Date(1000 * time).toLocaleTimeString()} ${kind} ${JSON.stringify(rest)}`;
+  $("event-list").append(line);
+  while ($("event-list").children.length > MOST_EVENTS) $("event-list").firstChild.remove();
+  const found = machines.find((each) => each.name === machine);
+  if (kind === "runstate" && found) found.runstate = event.runstate;
+  showState();
+  if (kind === "exited") wait(`The machine has ended: ${event.reason}`);
+}
+
+// --- whose is this byte? --------------------------------------------------------------------------------------
+
+async function showPicked(picked) {
+  if (picked.ram_offset === undefined || picked.ram_offset === null) {
+    $("byte-hint").hidden = false;
+    $("byte-hint").textContent = "There is nothing. Click on a brick.";
+    $("byte-facts").replaceChildren();
+    $("byte-mappings").replaceChildren();
+    openTab("byte");
+    return;
+  }
+  await attempt(() => identify(picked.physical, picked.content));
+}
+
+async function identify(place, content = "", query = {}) {
+  const { value, grade } = await get(operation("identify"), { place, ...query });
+  openTab("byte");
+  $("byte-hint").hidden = true;
+  const symbol = value.symbol;
+  facts($("byte-facts"), [
+    ["It is", value.page_class],
+    ["Owner", value.owners.map((owner) => (owner.pid ? `${owner.name} (${owner.pid})` : owner.name || owner.kind)).join(", ")],
+    ["Symbol", symbol && `${symbol.module ? `${symbol.module}:` : ""}${symbol.name}+${symbol.offset}`],
+    ["Slab object", value.slab && `${value.slab.cache} at ${value.slab.start}, byte ${value.slab.offset} of ${value.slab.size}`],
+    ["File", value.file && `${value.file} at byte ${value.file_offset}`],
+    ["Physical", value.physical],
+    ["Kernel address", value.kernel_address],
+    ["Page frame", `0x${value.frame.toString(16)}`],
+    ["RAM offset", `0x${value.ram_offset.toString(16)}`],
+    ["Bytes around", content.replace(/../g, "$& ")],
+    ["Read while", grade],
+    ["Not known", value.skipped.join("; ")],
+  ]);
+  const rows = value.mappings.map((each) => [each.pid, [each.name, () => find(`pid:${each.pid}`)], each.virtual, each.permissions, each.area]);
+  $("byte-mappings").replaceChildren(rows.length ? table(["pid", "process", "virtual", "access", "area"], rows, "Who maps it") : "");
+  return value;
+}
+
+// --- search ---------------------------------------------------------------------------------------------------
+
+async function find(text) {
+  $("query").value = text;
+  if (/^(0x[0-9a-f]+|va:|\d+$)/i.test(text) && !/[&+]/.test(text.slice(1))) {
+    const place = await identify(text);
+    picture.send({ do: "select", ram_offset: place.ram_offset });
+    return;
+  }
+  openTab("found");
+  try {
+    await showTarget(text);
+  } catch (error) {
+    const { value } = await get(operation("find_symbols"), { part: text });
+    if (!value.length) throw error;
+    $("found-summary").textContent = `${value.length} symbols are like ${text}.`;
+    const go = (symbol) => async () => {
+      const place = await identify(symbol.name);
+      picture.send({ do: "select", ram_offset: place.ram_offset });
+    };
+    const rows = value.map((symbol) => [[symbol.name, go(symbol)], symbol.address, symbol.symbol_type, symbol.module]);
+    $("found-table").replaceChildren(table(["symbol", "address", "type", "module"], rows, "Symbols"));
+  }
+}
+
+async function showTarget(target) {
+  const { value, skipped } = await get(operation("resolve"), { target });
+  picture.send({ do: "show", target });
+  const parts = value.ranges.length;
+  $("found-summary").textContent = [`${target}: ${inWords(value.total_bytes)} in ${parts} ranges.`, ...skipped].join(" ");
+  const go = (range) => async () => {
+    await identify(range.physical);
+    picture.send({ do: "select", ram_offset: range.ram_offset });
+  };
+  const rows = value.ranges.map((range) => [[range.physical, go(range)], inWords(range.size), range.page_class, range.owner]);
+  $("found-table").replaceChildren(table(["physical", "size", "class", "owner"], rows, `Memory of ${target}`));
+}
+
+$("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = $("query").value.trim();
+  if (text && machine) attempt(() => find(text));
+});
+$("clear").addEventListener("click", () => {
+  $("query").value = "";
+  picture.send({ do: "show", target: "" });
+  picture.send({ do: "select", ram_offset: null });
+});
+let completing = 0;
+$("query").addEventListener("input", () => {
+  clearTimeout(completing);
+  const prefix = $("query").value;
+  completing = setTimeout(async () => {
+    if (!machine || !prefix) return;
+    const found = await get(operation("targets"), { prefix }).catch(() => null);
+    if (found && $("query").value === prefix) options($("targets"), found.value.slice(0, 30).map((each) => [each, each]));
+  }, 150);
+});
+$("mode").addEventListener("change", () => picture.send({ do: "look", view: `mode=${$("mode").value}` }));
+
+function showLegend({ title, colours, shown, shown_bytes }) {
+  $("legend-title").textContent = title;
+  const rows = [...colours];
+  if (shown) rows.push({ label: shown, colour: "#ffe861", size_bytes: shown_bytes });
+  $("colours").replaceChildren(...rows.map(({ label, colour, size_bytes }) => {
+    const row = document.createElement("li");
+    row.appendChild(document.createElement("i")).style.background = colour;
+    row.append(label);
+    if (size_bytes !== null) row.appendChild(document.createElement("b")).textContent = inWords(size_bytes);
+    return row;
+  }));
+}
+
+// --- processes, overlays, trace -------------------------------------------------------------------------------
+
+async function showProcesses() {
+  const { value } = await get(operation("ps"));
+  const part = $("process-filter").value.toLowerCase();
+  const wanted = value.filter((each) => `${each.pid} ${each.name} ${each.command_line}`.toLowerCase().includes(part));
+  const rows = wanted.map((each) => [
+    each.pid,
+    each.page_table === null ? each.name : [each.name, () => find(`pid:${each.pid}`)],
+    each.state, each.uid, inWords(4096 * each.resident_pages), each.command_line,
+  ]);
+  $("process-table").replaceChildren(table(["pid", "name", "state", "uid", "resident", "command line"], rows, "Processes"));
+}
+$("process-filter").addEventListener("input", () => attempt(showProcesses));
+
+async function showOverlays() {
+  const chosen = $("overlay").value;
+  const { value } = await get(operation("overlays"));
+  options($("overlay"), value.map((each) => [each.name, `${each.name}: ${each.summary}`]), chosen || value[0]?.name);
+  await showOverlay();
+}
+
+async function showOverlay() {
+  const { value } = await get(operation("overlay"), { overlay: $("overlay").value });
+  const names = value.columns.map((column) => column.split(":")[0]);
+  const cell = (entry) => (entry !== null && typeof entry === "object" ? JSON.stringify(entry) : entry);
+  $("overlay-summary").textContent = [`${value.rows.length} rows.`, ...value.skipped].join(" ");
+  $("overlay-table").replaceChildren(table(names, value.rows.map((row) => names.map((name) => cell(row[name]))), value.name));
+}
+$("overlay").addEventListener("change", () => attempt(showOverlay));
+
+async function showRecordings(chosen = $("recording").value) {
+  $("record").hidden = !mayControl;
+  const files = (await get(operation("files"))).filter((file) => file.name.endsWith(".gbt"));
+  options($("recording"), files.map((file) => [file.name, `${file.name}, ${inWords(file.size_bytes)}`]), chosen || files[0]?.name);
+  if (files.length) await showTop();
+  else {
+    $("trace-table").replaceChildren();
+    $("trace-summary").textContent = mayControl
+      ? "Record what the machine executes, and see what is executed most."
+      : "There is no recording, and this service may not make one; start it with 'glassbox serve --allow-control'.";
+  }
+}
+
+async function showTop() {
+  $("trace-summary").textContent = "Counting …";
+  const top = await post(operation("trace_top"), { file: $("recording").value, options: { count: 20 } });
+  const share = (value) => `${(100 * value).toFixed(1)} %`;
+  $("trace-summary").textContent = `${top.instructions.toLocaleString()} instructions.`;
+  const place = ({ code: [first] }) => first.symbol || first.address;
+  const blocks = top.blocks.map((each) => [share(each.share), place(each), each.process, each.executions]);
+  const processes = top.processes.map((each) => [share(each.share), each.process, each.instructions]);
+  $("trace-table").replaceChildren(
+    table(["share", "process", "instructions"], processes, "Processes of the trace"),
+    table(["share", "block", "mostly of", "executions"], blocks, "Blocks of the trace"),
+  );
+}
+$("recording").addEventListener("change", () => attempt(showTop));
+$("record").addEventListener("click", () => attempt(async () => {
+  $("record").disabled = true;
+  $("trace-summary").textContent = "Recording …";
+  try {
+    await post(operation("trace_record"), { output: RECORDING, options: { seconds: 2, force: true } });
+    await showRecordings(RECORDING);
+  } finally {
+    $("record").disabled = false;
+  }
+}));
+
+// --- beginning ------------------------------------------------------------------------------------------------
+
+for (const name of ["pause", "resume"]) $(name).addEventListener("click", () => attempt(() => post(operation(name))));
+$("machine").addEventListener("change", () => attempt(() => choose($("machine").value)));
+$("ask-token").addEventListener("close", () => {
+  setToken($("token").value);
+  attempt(begin);
+});
+
+async function begin() {
+  mayControl = (await get("api/permissions")).includes("control");
+  await listMachines();
+}
+
+takeToken();
+openTab("byte");
+await attempt(begin);
+setInterval(() => {
+  if (!document.hidden && !$("ask-token").open) attempt(listMachines);
+}, REFRESH_MS);

@@ -1,0 +1,95 @@
+"""The OpenAPI description of operations: their arguments, results and errors as JSON schemas, from the operation table."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ..wire.document import mark_addresses
+from ..wire.event_records import AnyEvent
+from ..wire.operations import Cost, Operation, Permission, iter_operations
+from ..wire.records import Blob, Status
+from .access import required_permission
+
+_REFERENCE = "#/components/schemas/{name}"
+_PLACE = "qemu_bridge.wire.records."
+Schema = dict[str, Any]
+
+
+def is_read_by_get(operation: Operation[..., Any]) -> bool:
+    """Whether `operation` is asked by GET with its arguments in the query: it changes nothing, and answers at once."""
+    return operation.permission is Permission.READ and operation.cost is not Cost.JOB
+
+
+def describe(operation: Operation[..., Any]) -> Schema:
+    """What OpenAPI says of `operation`, beside path and method."""
+    result, arguments = (_named_schemas()[0][kind, operation.name] for kind in ("result", "arguments"))
+    needed = required_permission(operation)
+    found: Schema = {
+        "x-permission": needed.value,
+        "x-cost": operation.cost.value,
+        "responses": {
+            "200": {"description": "The result.", "content": {"application/json": {"schema": result}}},
+            "400": _failure("An argument is wrong; the sentence says which and what is right."),
+            "404": _failure("No machine of that name runs."),
+        },
+    }
+    if needed is not Permission.READ:
+        found["responses"]["403"] = _failure(f"The service was started without --allow-{needed.value}.")
+    if is_read_by_get(operation):
+        record = _named_schemas()[1][operation.arguments.__name__]
+        found["parameters"] = [_parameter(name, schema, record) for name, schema in record["properties"].items()]
+    elif msgspec.structs.fields(operation.arguments):
+        required = any(field.required for field in msgspec.structs.fields(operation.arguments))
+        found["requestBody"] = {"required": required, "content": {"application/json": {"schema": arguments}}}
+    return found
+
+
+def components() -> dict[str, Schema]:
+    """The schemas that `describe` refers to, by name."""
+    return _named_schemas()[1]
+
+
+def reference(kind: str) -> Schema:
+    """The schema of the record called `kind`."""
+    return {"$ref": _REFERENCE.format(name=kind)}
+
+
+def _parameter(name: str, schema: Schema, record: Schema) -> Schema:
+    found: Schema = {"name": name, "in": "query", "required": name in record.get("required", ())}
+    named = components().get(schema.get("$ref", "").rpartition("/")[2], schema)
+    is_plain = "enum" in named or "anyOf" in named or named.get("type") in ("string", "integer", "number", "boolean")
+    # A list or a record in a query is JSON.
+    return found | ({"schema": schema} if is_plain else {"content": {"application/json": {"schema": schema}}})
+
+
+def _failure(description: str) -> Schema:
+    return {"description": description, "content": {"application/json": {"schema": reference("Error")}}}
+
+
+@cache
+def _named_schemas() -> tuple[dict[tuple[str, str], Schema], dict[str, Schema]]:
+    keys, kinds = [], []
+    for operation in iter_operations():
+        keys += [("result", operation.name), ("arguments", operation.name)]
+        kinds += [operation.result, operation.arguments]
+    found, named = msgspec.json.schema_components(
+        [*kinds, Status, AnyEvent], schema_hook=_hexadecimal, ref_template=_REFERENCE
+    )
+    text = {"type": "string"}
+    error = {"type": "object", "properties": {"kind": text, "message": text}, "required": ["kind", "message"]}
+    named = dict(named) | {"Error": {"type": "object", "properties": {"error": error}, "required": ["error"]}}
+    # Of generic records msgspec's names tell where they are defined, which is nobody's business.
+    whole: Schema = msgspec.json.decode(
+        msgspec.json.encode({"found": found, "named": named}).replace(_PLACE.encode(), b"")
+    )
+    mark_addresses(whole)
+    return dict(zip(keys, whole["found"], strict=False)), whole["named"]
+
+
+def _hexadecimal(kind: type) -> Schema:
+    if kind is Blob:
+        return {"type": "string", "pattern": "^([0-9a-f]{2})*$", "description": "bytes in hexadecimal"}
+    raise NotImplementedError(kind)
