@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -15,6 +17,12 @@ from .state import MachineState
 from .viewers import Viewers
 
 _SUBSCRIBED, _UNSUBSCRIBED = b"\x01", b"\x00"
+MAX_SUBSCRIPTION_BYTES = 4096
+"""A subscriber that sends more is disconnected by ZeroMQ."""
+MOST_UNREAD = 1000
+"""Events that wait for one subscriber that does not read; it loses later ones, and nobody else does."""
+_MOST_AT_ONCE, _WELCOME_S = 10_000, 0.02
+"""Subscriptions within this time are answered by one event: every subscriber gets it."""
 
 
 class EventPublisher:
@@ -22,6 +30,8 @@ class EventPublisher:
 
     def __init__(self, socket: zmq.asyncio.Socket, name: str, state: MachineState, viewers: Viewers) -> None:
         socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+        socket.setsockopt(zmq.SNDHWM, MOST_UNREAD)
         self._socket = socket
         self._name = name
         self._state = state
@@ -52,13 +62,21 @@ class EventPublisher:
     async def welcome_subscribers(self) -> None:
         """Send each new subscriber the current state, and note which viewers come and go, until cancelled."""
         while True:
-            message = await self._socket.recv()
-            kind, topic = message[:1], message[1:]
-            if kind not in (_SUBSCRIBED, _UNSUBSCRIBED):
-                continue
-            is_viewer = self._viewers.note(topic, kind == _SUBSCRIBED)
-            if kind == _SUBSCRIBED and not is_viewer:
+            wants_state = self._note(await self._socket.recv())
+            with contextlib.suppress(zmq.Again):
+                for _ in range(_MOST_AT_ONCE):
+                    wants_state |= self._note(await self._socket.recv(zmq.NOBLOCK))
+            if wants_state:
                 await self.runstate()
+                await asyncio.sleep(_WELCOME_S)
+
+    def _note(self, message: bytes) -> bool:
+        """Note whom a subscription is of; return whether it is of somebody new who wants to know the state."""
+        kind, topic = message[:1], message[1:]
+        if kind not in (_SUBSCRIBED, _UNSUBSCRIBED):
+            return False
+        is_viewer = self._viewers.note(topic, kind == _SUBSCRIBED)
+        return kind == _SUBSCRIBED and not is_viewer
 
     async def _publish(self, event: Event) -> None:
         topic = str(event.__struct_config__.tag).encode()

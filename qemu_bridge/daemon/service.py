@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +30,7 @@ from ..machine.config import MachineConfig
 from ..wire import connection as connections
 from ..wire import messages
 from ..wire.connection import Connection
-from ..wire.operations import Cost, Operation
+from ..wire.operations import Cost, Operation, Permission
 from .backends.backend import Backend
 from .control import CLIENT, Control
 from .events import EventPublisher
@@ -37,6 +38,7 @@ from .jobs import Jobs
 from .listener import Listener, end_when_unused
 from .presence import Presence
 from .served import ServedMachine
+from .turns import Turns
 from .vcpus import Vcpus
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,10 @@ _LONGEST_LINE = 256
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
 MAX_REQUEST_BYTES = 16 << 20
 """A client that sends more is disconnected by ZeroMQ."""
+MOST_UNANSWERED = 1024
+"""Requests of one client that are being answered; more are refused."""
+MOST_UNREAD = 128
+"""Replies to one client that wait here until it reads; more are dropped. Another thousand wait at the client's end."""
 LOG_LIMIT = 16 << 20
 """Limit of the daemon's own log in bytes, which QEMU and the plugin write to as well: it starts over when full."""
 _LOG_PERIOD_S = 5.0
@@ -74,6 +80,8 @@ class Service:
         self._jobs = Jobs(self._machine)
         self._functions = Control(self._machine, self._end, self._jobs)
         self._tasks = TaskSet()
+        self._turns = Turns()
+        self._unanswered: Counter[bytes] = Counter()
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
         """Serve until the machine ends or a client stops it. `on_running` is called once the service answers."""
@@ -81,6 +89,7 @@ class Service:
         context = zmq.asyncio.Context()
         self._control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        self._control.setsockopt(zmq.SNDHWM, MOST_UNREAD)
         self._events = machine.events = EventPublisher(events, machine.config.name, machine.state, machine.viewers)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,7 +145,10 @@ class Service:
     async def _serve(self) -> None:
         while True:
             identity, *frames = await self._control.recv_multipart()
+            self._unanswered[identity] += 1
             self._tasks.start(self._answer(identity, frames), "request")
+            # Receiving does not give way while there is something to receive: under a flood nothing would be answered.
+            await asyncio.sleep(0)
 
     async def _answer(self, identity: bytes, frames: list[bytes]) -> None:
         """Answer one request. A client's mistake is reported to it; a fault of the daemon is logged with its traceback."""
@@ -144,6 +156,10 @@ class Service:
         number: int | str | None = None
         blobs: list[bytes] = []
         try:
+            if self._unanswered[identity] > MOST_UNANSWERED:
+                raise MachineError(
+                    f"{MOST_UNANSWERED} requests of this client are unanswered; wait for some of them, and ask again"
+                )
             request, operation = messages.decode_request(frame)
             number = request.id
             result, blobs = await self._execute(identity, request, operation)
@@ -155,6 +171,10 @@ class Service:
             logger.exception("request %s failed", frame[:200])
             sentence = f"the daemon failed ({type(error).__name__}: {error}); see {self._machine.connection.log_path}"
             reply = messages.encode_failure(number, MachineError(sentence))
+        finally:
+            self._unanswered[identity] -= 1
+            if not self._unanswered[identity]:
+                del self._unanswered[identity]
         await self._control.send_multipart([identity, reply, *blobs])
 
     async def _execute(
@@ -162,7 +182,9 @@ class Service:
     ) -> tuple[bytes, list[bytes]]:
         machine = self._machine
         if operation.cost is Cost.QUERY:
-            return await machine.worker.ask(operation, bytes(request.arguments), machine.state.grade, machine.epoch)
+            return await machine.worker.ask(
+                operation, bytes(request.arguments), machine.state.grade, machine.epoch, client=identity
+            )
         arguments = messages.decode_arguments(operation, request.arguments)
         if operation.cost is Cost.JOB:
 
@@ -171,7 +193,10 @@ class Service:
 
             return await self._jobs.run(operation, bytes(request.arguments), (identity, request.id), report), []
         CLIENT.set(identity)
-        return messages.encode_result(await getattr(self._functions, operation.name)(**arguments))
+        # Who asks for the state in a flood waits for itself. What waits for the guest or changes it is not held up by anything.
+        is_reading = operation.permission is Permission.READ and "timeout_s" not in arguments
+        async with self._turns.of(identity) if is_reading else contextlib.nullcontext():
+            return messages.encode_result(await getattr(self._functions, operation.name)(**arguments))
 
     # --- what happens by itself --------------------------------------------------------------------------
 

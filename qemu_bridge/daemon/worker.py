@@ -24,6 +24,7 @@ from ..errors import MachineError, MachineGoneError
 from ..memory.addresses import RamLayout
 from ..wire.operations import Operation
 from ..wire.records import Grade
+from .turns import Turns
 from .worker_process import LENGTH, Question, Reply, Setup
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._ended: list[asyncio.subprocess.Process] = []
         self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._resets = 0
         self._is_closed = False
         self._idle_s = idle_s
@@ -78,21 +80,31 @@ class Worker:
         grade: Grade = Grade.LIVE,
         epoch: int = 0,
         timeout_s: float = QUERY_TIMEOUT_S,
+        client: bytes = b"",
     ) -> tuple[bytes, list[bytes]]:
         """The answer as (JSON, frames); raises the error that the worker reports, `MachineError` after `timeout_s`.
 
-        A question that a reset of the guest interrupts is asked again, some times.
+        Each `client` has one question in the queue, its others wait behind that one. A question that a reset of the guest
+        interrupts is asked again, some times.
         """
-        try:
-            async with asyncio.timeout(self.queue_timeout_s):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise MachineError(
-                f"{operation.name} waited {self.queue_timeout_s:g} s in the queue and was dropped; ask again"
-            ) from None
+        async with contextlib.AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(self.queue_timeout_s):
+                    await turn.enter_async_context(self._turns.of(client))
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise MachineError(
+                    f"{operation.name} waited {self.queue_timeout_s:g} s in the queue and was dropped; ask again"
+                ) from None
+            return await self._ask_now(operation, Question(operation.name, bytes(arguments), grade, epoch), timeout_s)
+
+    async def _ask_now(
+        self, operation: Operation[..., Any], asked: Question, timeout_s: float
+    ) -> tuple[bytes, list[bytes]]:
+        # The caller has acquired the turn.
         self._stop_resting()
         try:
-            question = msgspec.msgpack.encode(Question(operation.name, bytes(arguments), grade, epoch))
+            question = msgspec.msgpack.encode(asked)
             async with asyncio.timeout(timeout_s):
                 reply = await self._exchange_despite_resets(operation.name, question)
         except TimeoutError:

@@ -81,6 +81,8 @@ def main() -> int:
         reply = msgspec.msgpack.encode(msgspec.structs.replace(found, kernel_note=answer.kernel_note))
         sink.write(LENGTH.pack(len(reply)) + reply)
         sink.flush()
+        # An answer may have megabytes, and the next question may come late.
+        del found, reply
     return 0
 
 

@@ -10,7 +10,7 @@ import zmq
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.image import RamImage
-from qemu_bridge.daemon.service import Service, limit_log
+from qemu_bridge.daemon.service import MOST_UNANSWERED, Service, limit_log
 from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.memory.addresses import RamLayout
@@ -190,6 +190,19 @@ def test_a_clients_mistake_is_not_logged_as_a_fault(service, caplog):
         reply["error"]["kind"] == "UsageError" and "command: expected str | array, got int" in reply["error"]["message"]
     )
     assert "Traceback" not in caplog.text
+
+
+def test_a_client_with_too_many_unanswered_requests_is_refused_and_the_others_are_not(service):
+    frame = json.dumps(
+        {"protocol": PROTOCOL_VERSION, "id": 5, "operation": "cancel", "arguments": {"request": 1}}
+    ).encode()
+    service._unanswered[b"greedy"] = MOST_UNANSWERED + 1
+    service._unanswered[b"modest"] = 1
+    asyncio.run(service._answer(b"greedy", [frame]))
+    asyncio.run(service._answer(b"modest", [frame]))
+    greedy, modest = (json.loads(text) for _, text in service._control.sent)
+    assert (greedy["id"], greedy["ok"]) == (5, False) and "are unanswered" in greedy["error"]["message"]
+    assert modest["ok"] and dict(service._unanswered) == {b"greedy": MOST_UNANSWERED}
 
 
 def test_a_log_that_is_full_starts_over_and_its_writers_go_on(tmp_path):
