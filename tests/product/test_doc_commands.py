@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {
+    "node docs/clients/node.js": "it is named from the checkout; tests/product/test_other_languages.py runs it",
     "./bootstrap": "it runs these tests",
     "export": "it sets this shell up",
     "just": "it runs these tests, or the benchmarks",
