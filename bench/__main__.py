@@ -21,6 +21,7 @@ BENCHMARKS = (
     "boot",
     "ram",
     "names",
+    "machines",
     "pages",
     "page_map",
     "skilling",

@@ -25,7 +25,7 @@ from .. import __version__
 from ..errors import EXIT_FAILED, EXIT_USAGE, GlassBoxError
 from .options import Verbs, add_talk, bold, complain, set_talk
 
-__all__ = ["TAKE_THE_REST", "main", "make_parser"]
+__all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 
 _MODULES = {
     "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
@@ -47,7 +47,7 @@ _MODULES = {
     "setup": ("doctor", "completion"),
 }
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
-_GROUPS = {
+GROUPS = {
     "machines": (
         "run",
         "start",
@@ -119,7 +119,7 @@ def _overview() -> list[str]:
 def _verb_summaries(parser: argparse.ArgumentParser) -> Iterator[str]:
     actions = next(action for action in parser._actions if action.dest == "verb")
     parsers = cast(dict[str, argparse.ArgumentParser], actions.choices)
-    for title, verbs in _GROUPS.items():
+    for title, verbs in GROUPS.items():
         yield bold(title, sys.stdout)
         for verb in verbs:
             summary = parsers[verb].description if verb in parsers else ""
@@ -131,13 +131,13 @@ def _short_help() -> str:
     """What ``glassbox`` alone says."""
     groups = [
         textwrap.fill(", ".join(verbs), _WIDTH, initial_indent=f"  {title:14}", subsequent_indent=" " * 16)
-        for title, verbs in _GROUPS.items()
+        for title, verbs in GROUPS.items()
     ]
     return "\n".join([*_overview(), "", *groups, "", "'glassbox --help' says what each does."])
 
 
 def _complain_of_verb(word: str) -> int:
-    known = [verb for verbs in _GROUPS.values() for verb in verbs]
+    known = [verb for verbs in GROUPS.values() for verb in verbs]
     close = difflib.get_close_matches(word, known, 3) or [verb for verb in known if verb.startswith(word)]
     hint = f"did you mean {' or '.join(close)}?" if close else "'glassbox --help' lists them"
     complain(f"there is no verb {word!r}; {hint}")

@@ -57,6 +57,9 @@ def add_verbs(verbs: Verbs) -> None:
     )
     parser.add_argument("--wait", action="store_true", help="wait until the guest's user space is up")
     parser.add_argument(
+        "--foreground", action="store_true", help="stay until the machine ends; Ctrl-C or SIGTERM stops it"
+    )
+    parser.add_argument(
         "--count", type=int, metavar="N", help=f"start NAME-1 to NAME-N at once, {MOST_AT_ONCE} at most"
     )
     parser = add_verb(verbs, "status", status, "glassbox status")
@@ -130,7 +133,7 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     return config
 
 
-def start(options: argparse.Namespace) -> None:
+def start(options: argparse.Namespace) -> int | None:
     """Start a machine: its daemon, and QEMU with its RAM in a shared file."""
     from ..machine.launch import launch, waiting_daemon
     from ..wire import connection
@@ -150,7 +153,13 @@ def start(options: argparse.Namespace) -> None:
         names = [config.name]
     if options.wait:
         _wait_ready(names)
-    print_lines("\n".join(names))
+    print_lines("\n".join(names), at_once=True)
+    if options.foreground:
+        # Loaded for those who stay.
+        from .foreground import stay
+
+        return stay(names[0])
+    return None
 
 
 def _start_several(options: argparse.Namespace) -> list[str]:
@@ -163,8 +172,8 @@ def _start_several(options: argparse.Namespace) -> list[str]:
 
     if not 1 <= options.count <= MOST_AT_ONCE:
         raise UsageError(f"--count {options.count} is out of range; give 1 to {MOST_AT_ONCE}")
-    if options.trace_from_boot:
-        raise UsageError("--trace-from-boot records one machine; leave out --count")
+    if options.trace_from_boot or options.foreground:
+        raise UsageError("--trace-from-boot and --foreground are for one machine; leave out --count")
     connection.prune()
     first = make_config(options, f"{options.name or options.image}-1")
     names = [f"{first.name[:-1]}{number}" for number in range(1, options.count + 1)]

@@ -13,6 +13,7 @@ from .options import (
     add_json,
     add_name,
     add_verb,
+    complete_by,
     connect,
     print_lines,
     print_rows,
@@ -32,7 +33,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "maps", maps, "glassbox maps demo 1")
     add_name(parser)
     argument = parser.add_argument("pid", metavar="PID", type=int, help="a process of 'glassbox ps'")
-    argument.complete = {"bash": COMPLETE_PID}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_PID)
     add_json(parser)
     parser = add_verb(verbs, "modules", modules, "glassbox modules demo")
     add_name(parser)
@@ -42,7 +43,7 @@ def add_verbs(verbs: Verbs) -> None:
     argument = parser.add_argument(
         "symbol", metavar="SYMBOL|ADDRESS", help="a symbol of the kernel or a module, or a kernel virtual address"
     )
-    argument.complete = {"bash": COMPLETE_SYMBOL}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_SYMBOL)
     add_json(parser)
 
 

@@ -76,7 +76,12 @@ def set_talk(options: argparse.Namespace) -> None:
 def add_name(parser: argparse.ArgumentParser) -> None:
     """The positional NAME of a running machine or folder of a capture; `setup.completion` says how shells complete it."""
     argument = parser.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
-    argument.complete = dict.fromkeys(("bash", "zsh"), COMPLETE_NAME)  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_NAME)
+
+
+def complete_by(argument: argparse.Action, function: str) -> None:
+    """Have shells complete `argument` by their `function`, one of those above."""
+    argument.complete = {"bash": function, "zsh": function, "fish": f"({function})"}  # type: ignore[attr-defined]
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from .options import (
     add_json,
     add_name,
     add_verb,
+    complete_by,
     connect,
     print_json,
     print_lines,
@@ -32,7 +33,7 @@ def add_verbs(verbs: Verbs) -> None:
         default="list",
         help="which one; 'list' names them (default: %(default)s)",
     )
-    argument.complete = {"bash": COMPLETE_OVERLAY}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_OVERLAY)
     parser.add_argument(
         "--where",
         action="append",

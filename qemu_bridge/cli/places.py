@@ -13,6 +13,7 @@ from .options import (
     add_json,
     add_name,
     add_verb,
+    complete_by,
     connect,
     print_json,
     print_lines,
@@ -42,7 +43,7 @@ def add_verbs(verbs: Verbs) -> None:
     )
     add_name(parser)
     argument = parser.add_argument("target", metavar="TARGET", help="which memory: see docs/targets.md")
-    argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_TARGET)
     parser.add_argument("--pages", action="store_true", help="one row a page, with its owner")
     parser.add_argument("--total", action="store_true", help="print only how much it is")
     add_json(parser)

@@ -24,7 +24,7 @@ from .options import (
     print_lines,
 )
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 # Connection files name the running machines; asking the daemons would take longer than a user waits for a tab.
 _LIST_MACHINES = (
@@ -36,9 +36,37 @@ _COMPLETE_TARGET = f"""COMP_WORDBREAKS="${{COMP_WORDBREAKS//:}}"
 {COMPLETE_PID}() {{ {COMPLETE_TARGET} "pid:$1" | sed "s/^pid://"; }}
 {COMPLETE_SYMBOL}() {{ {COMPLETE_TARGET} "sym:$1" | sed "s/^sym://"; }}
 {COMPLETE_OVERLAY}() {{ compgen -W "list $(glassbox overlay "${{COMP_WORDS[2]}}" 2>/dev/null | sed "1d;s/ .*//")" -- "$1"; }}"""
+# Words of a verb's own begin in zsh at the verb; in fish the line begins with the command.
+_ZSH = f"""{COMPLETE_NAME}() {{ compadd -- $({_LIST_MACHINES}) }}
+{COMPLETE_TARGET}() {{ compadd -- $(glassbox targets "${{words[2]}}" "$PREFIX" 2>/dev/null) }}
+{COMPLETE_PID}() {{ compadd -- $(glassbox targets "${{words[2]}}" "pid:$PREFIX" 2>/dev/null | sed "s/^pid://") }}
+{COMPLETE_SYMBOL}() {{ compadd -- $(glassbox targets "${{words[2]}}" "sym:$PREFIX" 2>/dev/null | sed "s/^sym://") }}
+{COMPLETE_OVERLAY}() {{ compadd -- list $(glassbox overlay "${{words[2]}}" 2>/dev/null | sed "1d;s/ .*//") }}"""
+_FISH = f"""function _glassbox_targets_of
+  set -l words (commandline -opc | string match -v -- "-*")
+  glassbox targets $words[3] $argv[1](commandline -ct) 2>/dev/null | string replace -r -- "^$argv[1]" ""
+end
+function {COMPLETE_NAME}
+  sh -c '{_LIST_MACHINES.replace("'", "")}'
+end
+function {COMPLETE_TARGET}
+  _glassbox_targets_of ""
+end
+function {COMPLETE_PID}
+  _glassbox_targets_of pid:
+end
+function {COMPLETE_SYMBOL}
+  _glassbox_targets_of sym:
+end
+function {COMPLETE_OVERLAY}
+  set -l words (commandline -opc | string match -v -- "-*")
+  echo list
+  glassbox overlay $words[3] 2>/dev/null | sed "1d;s/ .*//"
+end"""
 _PREAMBLE = {
     "bash": f'{COMPLETE_NAME}() {{ compgen -W "$({_LIST_MACHINES})" -- "$1"; }}\n{_COMPLETE_TARGET}',
-    "zsh": f"{COMPLETE_NAME}() {{ compadd -- $({_LIST_MACHINES}) }}",
+    "zsh": _ZSH,
+    "fish": _FISH,
 }
 
 

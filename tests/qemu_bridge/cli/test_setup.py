@@ -1,8 +1,14 @@
 """Verbs about this installation: doctor, completion."""
 
 import json
+import os
+import pty
+import re
+import select
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from support import glassbox
@@ -13,7 +19,7 @@ from qemu_bridge.errors import GlassBoxError, HostError
 guest = pytest.mark.guest
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])
 def test_a_completion_script_knows_the_verbs(shell):
     answer = glassbox("completion", shell)
     assert answer.returncode == 0 and "modules" in answer.stdout
@@ -46,6 +52,76 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         program = script + ask.format(words=words, index=index)
         answer = subprocess.run(["bash"], input=program, capture_output=True, text=True, check=False)
         assert expected in answer.stdout.split(), answer
+
+
+ASKED = (
+    ("glassbox mod", "modules"),
+    ("glassbox ps ses", "session"),
+    ("glassbox overlay session sock", "sockets"),
+    ("glassbox maps session 1", "1"),
+    ("glassbox sym session fat_sca", "fat_scan"),
+    ("glassbox resolve session module:fa", "module:fat"),
+)
+"""What is typed before the tab, and the word that has to come of it."""
+
+
+@pytest.fixture
+def shell_folder(tmp_path):
+    """A folder with the command itself, as it is called in a checkout that nothing was installed from."""
+    command = tmp_path / "bin" / "glassbox"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m qemu_bridge.cli "$@"\n')
+    command.chmod(0o755)
+    return tmp_path
+
+
+@guest
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+def test_fish_completes_verbs_machines_and_what_is_in_them(machine, shell_folder):
+    (shell_folder / "glassbox.fish").write_text(glassbox("completion", "fish").stdout)
+    environment = os.environ | {"PATH": f"{shell_folder / 'bin'}:{os.environ['PATH']}", "HOME": str(shell_folder)}
+    for typed, expected in ASKED:
+        program = f"source {shell_folder / 'glassbox.fish'}; complete -C '{typed}'"
+        answer = subprocess.run(
+            ["fish", "--no-config", "-c", program], capture_output=True, text=True, env=environment, check=True
+        )
+        assert expected in [line.split("\t")[0] for line in answer.stdout.splitlines()], (typed, answer)
+
+
+@guest
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_completes_verbs_machines_and_what_is_in_them(machine, shell_folder):
+    (shell_folder / "_glassbox").write_text(glassbox("completion", "zsh").stdout)
+    (shell_folder / ".zshrc").write_text(
+        f"fpath=({shell_folder} $fpath); PROMPT='READY>'; LISTMAX=9999; autoload -Uz compinit; compinit -u -d {shell_folder}/dump\n"
+    )
+    environment = os.environ | {"PATH": f"{shell_folder / 'bin'}:{os.environ['PATH']}", "ZDOTDIR": str(shell_folder)}
+    own, its = pty.openpty()
+    shown = b""
+
+    def read_until(words):
+        nonlocal shown
+        deadline = time.monotonic() + 120
+        while words not in re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]|[\r\x08]", b"", shown):
+            assert time.monotonic() < deadline, shown
+            if select.select([own], [], [], 1.0)[0]:
+                shown += os.read(own, 1 << 16)
+
+    with subprocess.Popen(
+        ["zsh", "-i"], stdin=its, stdout=its, stderr=its, env=environment | {"TERM": "vt100"}, start_new_session=True
+    ) as zsh:
+        try:
+            read_until(b"READY>")
+            for typed, expected in ASKED:
+                shown = b""
+                os.write(own, typed.encode() + b"\t")
+                read_until(expected.encode())
+                # An empty line for the next one.
+                os.write(own, b"\x15")
+        finally:
+            zsh.kill()
+    os.close(own)
+    os.close(its)
 
 
 def test_doctor_has_a_row_a_check_and_its_status_is_the_verdict(image, command):

@@ -1,0 +1,37 @@
+"""``start NAME --foreground``: stay until the machine ends, as a service of systemd does, which is told when it is up."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from ..errors import EXIT_FAILED
+from .options import complain, end_tidily, say
+
+
+def stay(name: str) -> int:
+    """Wait until machine `name` ends, and return the exit status; Ctrl-C or SIGTERM stops the machine."""
+    from ..client import Client
+    from ..wire.event_records import ExitedEvent
+
+    end_tidily()
+    with Client.connect(name) as client:
+        notify("READY=1")
+        try:
+            for event in client.events():
+                if isinstance(event, ExitedEvent):
+                    tell = complain if event.status else say
+                    tell(f"{name} has ended: {event.reason}")
+                    return EXIT_FAILED if event.status else 0
+        except KeyboardInterrupt:
+            notify("STOPPING=1")
+            client.stop()
+    return 0
+
+
+def notify(state: str) -> None:
+    """Tell systemd the service's state (sd_notify(3)), if it started this process."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith(("/", "@")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sink:
+            sink.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
