@@ -13,6 +13,7 @@ from .options import (
     add_json,
     add_name,
     add_verb,
+    complete_by,
     connect,
     print_json,
     print_rows,
@@ -39,7 +40,7 @@ def add_verbs(verbs: Verbs) -> None:
         default="",
         help="which memory: see docs/targets.md; without one, nothing",
     )
-    argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_TARGET)
     parser.add_argument("--no-fly", action="store_true", help="leave the camera where it is")
     _add_session(parser)
     parser = add_verb(
@@ -49,7 +50,7 @@ def add_verbs(verbs: Verbs) -> None:
     argument = parser.add_argument(
         "place", metavar="PLACE", help="an address, a symbol, a target (docs/targets.md), or a view as NAME=VALUE,... "
     )
-    argument.complete = {"bash": COMPLETE_TARGET}  # type: ignore[attr-defined]
+    complete_by(argument, COMPLETE_TARGET)
     _add_session(parser)
 
 
