@@ -22,8 +22,10 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 from .. import __version__
-from ..errors import EXIT_FAILED, EXIT_USAGE, GlassBoxError
+from ..errors import EXIT_FAILED, EXIT_USAGE, GlassBoxError, UsageError
+from ..host import settings
 from .options import Verbs, add_talk, bold, complain, set_talk
+from .pager import paged
 
 __all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 
@@ -44,7 +46,7 @@ _MODULES = {
     "gpu": ("gpu",),
     "serve": ("serve",),
     "guest_images": ("image",),
-    "setup": ("doctor", "completion"),
+    "setup": ("doctor", "config", "completion"),
 }
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
 GROUPS = {
@@ -70,7 +72,7 @@ GROUPS = {
     "execution": ("trace",),
     "kernels": ("gpu",),
     "services": ("serve",),
-    "setting up": ("image", "doctor", "completion", "call"),
+    "setting up": ("image", "doctor", "config", "completion", "call"),
 }
 """The verbs as the help groups them."""
 _WIDTH = 80
@@ -165,9 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         sys.stdout.write(_short_help() + "\n")
         return 0
-    verb = next((word for word in words if word not in ("-q", "-v", "--quiet", "--verbose")), "")
+    verb = next((word for word in words if word not in ("-q", "-v", "--quiet", "--verbose", "--log-json")), "")
     if not verb.startswith("-") and not any(verb in verbs for verbs in _MODULES.values()):
         return _complain_of_verb(verb)
+    try:
+        settings.apply()
+    except UsageError as error:
+        complain(str(error))
+        return EXIT_USAGE
     # Everything after a lone "--" goes to QEMU or to the guest unparsed.
     split = words.index("--") if "--" in words and verb in TAKE_THE_REST else len(words)
     # The script of a shell's completion is made from all verbs.
@@ -178,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.rest = words[split + 1 :]
     try:
         release()
-        status = options.function(options) or 0
+        with paged(verb):
+            status = options.function(options) or 0
         sys.stdout.flush()
         return status
     except GlassBoxError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BusyNameError, GlassBoxError, MachineError, MachineGoneError, UsageError
+from ..host.settings import value_of
 from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
 from .options import (
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from ..machine.config import MachineConfig
     from ..wire.records import Status
 
-DEFAULT_IMAGE = "alpine"
-DEFAULT_MEMORY = "128M"
 STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "vcpus", "ram_bytes", "touched_bytes"),
     *("cpu_s", "uptime_s", "trace", "epochs_per_s", "qemu_pid"),
@@ -91,10 +90,10 @@ def add_verbs(verbs: Verbs) -> None:
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """What to boot and on what; shared by ``start`` and ``run``."""
     parser.add_argument(
-        "--image", default=DEFAULT_IMAGE, help="a guest image of 'glassbox image list' (default: %(default)s)"
+        "--image", default=value_of("image"), help="a guest image of 'glassbox image list' (default: %(default)s)"
     )
-    parser.add_argument("--memory", default=DEFAULT_MEMORY, metavar="SIZE", help="guest RAM (default: %(default)s)")
-    parser.add_argument("--smp", type=int, default=1, metavar="N", help="vCPUs (default: %(default)s)")
+    parser.add_argument("--memory", default=value_of("memory"), metavar="SIZE", help="guest RAM (default: %(default)s)")
+    parser.add_argument("--smp", type=int, default=value_of("smp"), metavar="N", help="vCPUs (default: %(default)s)")
     parser.add_argument("--machine", choices=MACHINES, default="pc", help="QEMU machine type (default: %(default)s)")
     parser.add_argument("--accel", choices=ACCELERATORS, default="tcg", help="how vCPUs run (default: %(default)s)")
     parser.add_argument("--kernel", type=Path, metavar="FILE", help="boot this kernel instead of the image's")

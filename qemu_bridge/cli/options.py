@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..host.interrupts import END_SIGNALS
 from ..host.printable import printable as printable
 from ..host.printable import printable_json, printable_lines
+from ..host.settings import value_of
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -57,10 +59,13 @@ def add_verb(
 
 
 def add_talk(parser: argparse.ArgumentParser) -> None:
-    """The flags ``-q`` and ``-v``, which work before and behind the verb."""
+    """The flags ``-q``, ``-v`` and ``--log-json``, which work before and behind the verb."""
     talk = parser.add_mutually_exclusive_group()
     talk.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help="say errors only")
     talk.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say what is done")
+    parser.add_argument(
+        "--log-json", action="store_true", default=argparse.SUPPRESS, help="messages as a JSON object a line"
+    )
 
 
 def set_talk(options: argparse.Namespace) -> None:
@@ -69,8 +74,14 @@ def set_talk(options: argparse.Namespace) -> None:
     for log in (_talk, logging.getLogger("qemu_bridge")):
         log.setLevel(logging.ERROR if quiet else logging.INFO)
     if getattr(options, "verbose", False):
-        logging.basicConfig(format="glassbox: %(name)s: %(message)s", level=logging.WARNING)
         logging.getLogger("qemu_bridge").setLevel(logging.DEBUG)
+    if getattr(options, "log_json", False):
+        os.environ["GLASSBOX_LOG_JSON"] = "1"  # what is started says it that way too
+    if getattr(options, "verbose", False) or value_of("log_json"):
+        # Loaded for those who want it.
+        from ..host.logs import log_to_stderr
+
+        log_to_stderr(logging.WARNING, "glassbox: %(name)s: %(message)s")
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
@@ -117,15 +128,21 @@ def say(message: str) -> None:
     Text of a guest or a capture cannot send control sequences to the terminal.
     """
     if _talk.isEnabledFor(logging.INFO):
-        _print_message(message, "glassbox:")
+        _print_message(message, "glassbox:", "info")
 
 
 def complain(message: str) -> None:
     """Print an error, or what is left out of an answer, to standard error, whatever the flags are."""
-    _print_message(message, _styled("glassbox:", _RED, sys.stderr))
+    _print_message(message, _styled("glassbox:", _RED, sys.stderr), "error")
 
 
-def _print_message(message: str, mark: str) -> None:
+def _print_message(message: str, mark: str, level: str) -> None:
+    if value_of("log_json"):
+        # Loaded for those who want it.
+        from ..host.logs import encode
+
+        print(json.dumps(encode(level, "glassbox", message)), file=sys.stderr, flush=True)
+        return
     print(f"{mark} {printable_lines(message)}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The verbs doctor and completion."""
+"""The verbs doctor, config and completion."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 
 from ..errors import GlassBoxError
+from ..host.settings import iter_effective, settings_path, value_of
 from ..memory.addresses import parse_size
-from .machine import DEFAULT_MEMORY
 from .options import (
     COMPLETE_NAME,
     COMPLETE_OVERLAY,
@@ -22,6 +22,8 @@ from .options import (
     add_verb,
     print_json,
     print_lines,
+    print_table,
+    say,
 )
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
@@ -73,6 +75,7 @@ _PREAMBLE = {
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     add_json(add_verb(verbs, "doctor", doctor, "glassbox doctor"))
+    add_json(add_verb(verbs, "config", config, "glassbox config"))
     parser = add_verb(
         verbs,
         "completion",
@@ -82,8 +85,18 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument("shell", choices=SHELLS, help="which shell to complete for")
 
 
+def config(options: argparse.Namespace) -> None:
+    """Print every setting with its value and where that comes from: a variable, the file, or the default."""
+    rows = list(iter_effective())
+    if options.json:
+        print_json([{name: getattr(row, name) for name in ("name", "value", "origin", "doc")} for row in rows])
+        return
+    print_table([[row.name, str(row.value) or "-", row.origin] for row in rows], ("setting", "value", "origin"))
+    say(f"the file is {settings_path()}{'' if settings_path().exists() else ', which does not exist'}")
+
+
 def doctor(options: argparse.Namespace) -> int:
-    """Check this host for QEMU, Vulkan, shared memory and images; exit status 1 if something is missing."""
+    """Check this host for QEMU, its trace plugin, Vulkan, shared memory, images; exit status 1 if something is missing."""
     findings = [_check(name, check) for name, check in CHECKS.items()]
     if options.json:
         print_json(findings)
@@ -104,7 +117,9 @@ def _check(name: str, check: Callable[[], str]) -> dict[str, object]:
     try:
         return {"name": name, "ok": True, "detail": check()}
     except (GlassBoxError, OSError) as error:
-        return {"name": name, "ok": False, "detail": str(error)}
+        detail = str(error)
+        advice = _ADVICE.get(name, "")
+        return {"name": name, "ok": False, "detail": detail if ";" in detail or not advice else f"{detail}; {advice}"}
 
 
 def _qemu() -> str:
@@ -112,6 +127,30 @@ def _qemu() -> str:
 
     path = find_qemu()
     return f"{path}, release {'.'.join(map(str, qemu_release(path)))}"
+
+
+def _plugin() -> str:
+    from ..machine.config import MachineConfig, find_plugin, find_qemu
+
+    return str(find_plugin(find_qemu(), MachineConfig("doctor")))
+
+
+def _open_files() -> str:
+    from ..daemon.__main__ import raise_descriptor_limit
+    from ..daemon.listener import connection_limit
+
+    raise_descriptor_limit()
+    return f"enough for {connection_limit()} connections to each socket of a daemon"
+
+
+def _extras() -> str:
+    import importlib.util
+
+    names = {"textual": "top", "jupyter_rfb": "notebook"}
+    missing = [extra for package, extra in names.items() if importlib.util.find_spec(package) is None]
+    return (
+        f"not installed: {', '.join(missing)}; 'pip install glassbox-qemu[{','.join(missing)}]'" if missing else "all"
+    )
 
 
 def _graphics() -> str:
@@ -140,7 +179,7 @@ def _ram() -> str:
     from ..wire import connection
 
     folder = connection.ram_folder()
-    check_ram_space(folder, parse_size(DEFAULT_MEMORY))
+    check_ram_space(folder, parse_size(str(value_of("memory"))))
     return f"{folder}, {shutil.disk_usage(folder).free >> 20} MiB free"
 
 
@@ -165,10 +204,24 @@ def _runtime_folder() -> str:
 
 CHECKS: dict[str, Callable[[], str]] = {
     "qemu": _qemu,
+    "trace plugin": _plugin,
     "graphics": _graphics,
     "packages": _packages,
     "shared memory": _ram,
     "dirty pages": _dirty,
     "images": _images,
     "runtime folder": _runtime_folder,
+    "open files": _open_files,
+    "extras": _extras,
 }
+_ADVICE = {
+    "qemu": "install qemu-system-x86 9.2 or later, or point GLASSBOX_QEMU at it",
+    "trace plugin": "install a C compiler and libglib2.0-dev; machines run without it, but cannot be traced",
+    "graphics": "install mesa-vulkan-drivers; everything but pictures works without",
+    "packages": "install glassbox-qemu into an environment of its own",
+    "shared memory": "mount a larger tmpfs, in a container with --shm-size=2g, or set GLASSBOX_RAM_DIR",
+    "images": "build one with 'glassbox image build alpine'",
+    "runtime folder": "set XDG_RUNTIME_DIR to a folder of yours",
+    "open files": "raise the limit of open files (ulimit -Hn)",
+}
+"""The way out where the reason itself names none."""

@@ -148,11 +148,11 @@ def _serve(
 ) -> None:
     # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
-    import logging
 
+    from ..host.logs import log_to_stderr
     from .service import Service
 
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     asyncio.run(Service(config, backend, connection, lock, _limit_end).run(on_running))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import MachineError
+from ..host.settings import value_of
 from ..machine.config import MachineConfig
 from ..memory.soft_dirty import host_has_soft_dirty
 from ..wire.connection import Connection
@@ -51,7 +52,11 @@ class ServedMachine:
         self.viewers = Viewers(config.name)
         self.state = MachineState(config.name, backend.is_static, ready=not backend.signals_ready)
         self.worker = Worker(
-            Path(connection.ram_path), connection.layout, Path(connection.page_map_path), backend.symbols
+            Path(connection.ram_path),
+            connection.layout,
+            Path(connection.page_map_path),
+            backend.symbols,
+            float(value_of("worker_idle_s")),
         )
 
     @cached_property

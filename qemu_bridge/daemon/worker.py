@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 QUERY_TIMEOUT_S = 30.0
 _QUEUE_TIMEOUT_S = 25.0
 IDLE_S = 60.0
-"""Seconds after its last answer in which a worker stays: a viewer and a script that polls keep theirs."""
+"""Seconds after its last answer in which a worker stays, unless the setting ``worker_idle_s`` says others."""
 _MOST_RESETS = 4
 _END_S = 3.0
 """Seconds that a killed process has until it is given up: it may wait for a disk, or a child of its own may hold its pipes."""

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ..errors import GlassBoxError, GuestError, MachineError, UsageError
+from ..host.logs import log_to_stderr
 from ..host.parent import die_with_parent
 from ..memory.addresses import PhysicalAddress, RamLayout, RamOffset, RamRegion
 from ..wire import messages
@@ -71,7 +72,7 @@ def main() -> int:
     # What an overlay starts must not read the questions.
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     setup = msgspec.msgpack.decode(_read(source), type=Setup)
     die_with_parent(setup.parent_pid)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

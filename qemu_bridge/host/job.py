@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from ..errors import GlassBoxError, UsageError
+from .logs import log_to_stderr
 from .parent import die_with_parent
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def run_job(
 
     `encode` gives the JSON of a result.
     """
-    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.WARNING)
+    log_to_stderr(logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     job = Job()

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import os
 import re
 import subprocess
@@ -145,3 +146,10 @@ def test_an_output_that_cannot_be_written_is_one_line(machine, environment, targ
 def test_words_behind_two_dashes_are_not_dropped(machine):
     assert glassbox("ps", machine.name, "--", "garbage").returncode == 2
     assert glassbox("find", machine.name, "--", "-no-such-word-").returncode in (0, 1)
+
+
+@pytest.mark.parametrize("words", [["--log-json", "ps", "nobody"], ["ps", "nobody", "--log-json"]], ids=" ".join)
+def test_messages_are_an_object_a_line_where_that_is_asked_for(words):
+    answer = glassbox(*words)
+    row = json.loads(answer.stderr)
+    assert answer.returncode == 2 and row["level"] == "error" and "no machine named 'nobody'" in row["message"]

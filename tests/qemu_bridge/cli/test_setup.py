@@ -13,8 +13,9 @@ import time
 import pytest
 from support import glassbox
 
-from qemu_bridge.cli.setup import CHECKS
+from qemu_bridge.cli.setup import _ADVICE, CHECKS
 from qemu_bridge.errors import GlassBoxError, HostError
+from qemu_bridge.host.settings import SETTINGS, settings_path
 
 guest = pytest.mark.guest
 
@@ -151,3 +152,33 @@ def test_a_package_of_another_distribution_is_reported(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"viewer": ["glassbox-qemu", "other"]})
     with pytest.raises(GlassBoxError, match="'viewer' also comes from other"):
         CHECKS["packages"]()
+
+
+def test_every_reason_of_the_doctor_ends_with_a_way_out(command, monkeypatch):
+    def fail():
+        raise PermissionError(13, "not yours")
+
+    monkeypatch.setattr("qemu_bridge.cli.setup.CHECKS", dict.fromkeys(_ADVICE, fail))
+    lines = command("doctor").out.splitlines()
+    assert len(lines) == len(_ADVICE) and all(" not yours; " in line for line in lines)
+    assert set(_ADVICE) | {"dirty pages", "extras"} == set(CHECKS)
+
+
+def test_config_prints_every_setting_with_its_origin(command, monkeypatch):
+    monkeypatch.setenv("GLASSBOX_SMP", "3")
+    rows = {row["name"]: row for row in json.loads(command("config", "--json").out)}
+    assert set(rows) == {row.name for row in SETTINGS} and all(row["doc"] for row in rows.values())
+    assert (rows["smp"]["value"], rows["smp"]["origin"]) == (3, "GLASSBOX_SMP")
+    shown = command("config")
+    assert ["smp", "3", "GLASSBOX_SMP"] in [line.split() for line in shown.out.splitlines()]
+    assert str(settings_path()) in shown.err
+
+
+def test_a_file_of_settings_that_is_wrong_is_one_line(command):
+    settings_path().parent.mkdir(parents=True, exist_ok=True)
+    settings_path().write_text("memori = 3")
+    try:
+        answer = command("status")
+    finally:
+        settings_path().unlink()
+    assert answer.status == 2 and "no setting 'memori'" in answer.err and answer.err.count("\n") == 1
