@@ -136,8 +136,7 @@ def _plugin() -> str:
 
 
 def _open_files() -> str:
-    from ..daemon.__main__ import raise_descriptor_limit
-    from ..daemon.listener import connection_limit
+    from ..daemon.descriptors import connection_limit, raise_descriptor_limit
 
     raise_descriptor_limit()
     return f"enough for {connection_limit()} connections to each socket of a daemon"
@@ -146,7 +145,7 @@ def _open_files() -> str:
 def _extras() -> str:
     import importlib.util
 
-    names = {"textual": "top", "jupyter_rfb": "notebook"}
+    names = {"textual": "top", "fastapi": "serve", "jupyter_rfb": "notebook"}
     missing = [extra for package, extra in names.items() if importlib.util.find_spec(package) is None]
     return (
         f"not installed: {', '.join(missing)}; 'pip install glassbox-qemu[{','.join(missing)}]'" if missing else "all"
