@@ -48,18 +48,20 @@ class Access:
         token: what every request for data carries; None where the permissions of a unix socket decide alone.
         hosts: names that requests may be addressed to, lower case, without port.
         allowed: what operations may do.
+        program: the command that serves, and that printed address and token.
     """
 
     token: str | None
     hosts: frozenset[str] = LOOPBACK
     allowed: frozenset[Permission] = frozenset({Permission.READ})
+    program: str = "glassbox serve"
 
     def refuses(self, operation: Operation[..., object]) -> str:
         """Why `operation` may not be called, with the way out; empty if it may."""
         needed = required_permission(operation)
         if needed in self.allowed:
             return ""
-        return f"{operation.name} needs the permission {needed.value!r}; start the service with 'glassbox serve --allow-{needed.value}'"
+        return f"{operation.name} needs the permission {needed.value!r}; start the service with '{self.program} --allow-{needed.value}'"
 
 
 def required_permission(operation: Operation[..., object]) -> Permission:
@@ -105,7 +107,11 @@ class Gate:
         headers = _Headers(scope)
         host = headers.only(b"host")
         if host is None or _host_name(host) not in self._access.hosts:
-            return 421, "WrongHost", "this service has another name; use the address that 'glassbox serve' printed"
+            return (
+                421,
+                "WrongHost",
+                f"this service has another name; use the address that {self._access.program!r} printed",
+            )
         origin = headers.only(b"origin", missing=None)
         if headers.has(b"origin") and (origin is None or origin.partition("://")[2].lower() != host.lower()):
             return 403, "WrongOrigin", "pages of other sites may not use this service"
@@ -113,7 +119,7 @@ class Gate:
             return 403, "WrongOrigin", "pages of other sites may not use this service"
         if self._token is None or scope["path"] in self._open_paths or self._has_token(scope, headers):
             return None
-        return 401, "NoToken", "send the token as 'Authorization: Bearer TOKEN'; 'glassbox serve' printed it"
+        return 401, "NoToken", f"send the token as 'Authorization: Bearer TOKEN'; {self._access.program!r} printed it"
 
     def _has_token(self, scope: Scope, headers: _Headers) -> bool:
         assert self._token is not None

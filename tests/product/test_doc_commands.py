@@ -33,6 +33,7 @@ NOT_RUN = {
     "curl": "it needs the service; tests/qemu_bridge/gateway/test_service.py runs these commands",
     "ssh": "it needs another host",
     "(umask": "it is for the service, which is not run",
+    "glassbox mcp": "it serves until its client leaves; tests/qemu_bridge/gateway/mcp_server does",
     "glassbox start fast --accel kvm": "it needs KVM",
     "qemu-system-x86_64": "its arguments end with an ellipsis; tests/qemu_bridge/cli/test_attach.py starts one",
     "glassbox attach mine": "the QEMU before it is not run",
