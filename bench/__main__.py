@@ -22,6 +22,7 @@ BENCHMARKS = (
     "ram",
     "names",
     "machines",
+    "gateway",
     "pages",
     "page_map",
     "skilling",

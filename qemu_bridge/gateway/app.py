@@ -35,7 +35,7 @@ from .answers import answer_error, answer_http_error, answer_nobody, failure, js
 from .event_stream import stream_events
 from .live_picture import LivePictures
 from .machines import Machines
-from .operation_routes import operation_router
+from .operation_routes import describe_routes, operation_route
 from .pictures import draw_png
 
 _ABOUT = "Every operation on the running machines of one user; docs/serve.md says how to call them."
@@ -64,9 +64,9 @@ def make_app(access: Access, machines: Machines) -> Gate:
     app.add_exception_handler(ClientDisconnect, answer_nobody)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.router.routes.insert(0, operation_route(machines, access))
     _add_bulk(app, machines, access)
     _add_pictures(app, machines)
-    app.include_router(operation_router(machines, access))
     for path, asset in page.assets().items():
         app.add_route(path, _sends(asset), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_route("/openapi.json", lambda _: json_response(encode_json(app.openapi())), include_in_schema=False)
@@ -151,6 +151,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         parts = found.setdefault("components", {})
+        found["paths"] |= describe_routes()
         parts["schemas"] = schema.components()
         for path in found["paths"].values():
             for method in path.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
@@ -20,6 +21,8 @@ STATUS_TIMEOUT_S = 3.0
 """How long the list of machines waits for one that does not answer."""
 
 _Version = tuple[int, int]
+Moment = Callable[[], float | None] | None
+_MOST_KEPT, _MOST_KEPT_BYTES = 64, 1 << 18
 
 
 class Machines:
@@ -32,13 +35,15 @@ class Machines:
     def __init__(self) -> None:
         self.ending = asyncio.Event()
         self._clients: dict[str, tuple[_Version, AsyncClient]] = {}
+        self._paths: dict[str, str] = {}
         self._shared = SharedAnswers()
         self._tasks = TaskSet()
 
     def client(self, name: str) -> AsyncClient:
         """The client of machine `name`; `UnknownMachineError` if there is none, `UsageError` for a name that none can have."""
-        version = _file_version(connection.validate_name(name))
         known = self._clients.get(name)
+        path = self._paths.get(name) or f"{connection.runtime_folder()}/{connection.validate_name(name)}.json"
+        version = _file_version(path)
         if known is not None and known[0] == version:
             return known[1]
         # Not by `AsyncClient.connect`, which opens captures: whoever is on the network names no folders.
@@ -47,7 +52,7 @@ class Machines:
         if client.connection.daemon_pid != found.daemon_pid:
             self._tasks.start(client.close(), "close")
             client = AsyncClient(found)
-        self._clients[name] = (version, client)
+        self._clients[name], self._paths[name] = (version, client), path
         return client
 
     async def ask(self, name: str, operation: Operation[..., Any], arguments: dict[str, Any]) -> bytes:
@@ -55,8 +60,10 @@ class Machines:
         client = self.client(name)
         if operation.cost is not Cost.QUERY or operation.permission is not Permission.READ:
             return await _ask(client, operation, arguments)
-        key = (id(client), operation.name, encode_json(arguments))
-        return await self._shared.ask(key, lambda: _ask(client, operation, arguments))
+        key = (name, client.connection.daemon_pid, operation.name, encode_json(arguments))
+        # Of the page map a new generation is published, whether the guest wrote anything or not.
+        moment = None if operation is Operations.refresh_page_map else client.cpu_seconds
+        return await self._shared.ask(key, lambda: _ask(client, operation, arguments), moment)
 
     async def list_status(self) -> list[Any]:
         """The `Status` of every running machine, by name; of one that does not answer its name and why."""
@@ -82,10 +89,10 @@ class Machines:
         self._clients.clear()
 
 
-def _file_version(name: str) -> _Version:
+def _file_version(path: str) -> _Version:
     # A daemon replaces its connection file whenever that changes, so this is a look instead of a read.
     try:
-        found = os.stat(connection.runtime_folder() / f"{name}.json")
+        found = os.stat(path)
     except FileNotFoundError:
         return (0, 0)
     return (found.st_ino, found.st_mtime_ns)
@@ -113,35 +120,54 @@ def _with_bytes(text: bytes, frames: list[bytes]) -> bytes:
 
 
 class SharedAnswers:
-    """Equal questions that wait at the same time are asked once.
+    """Equal questions that wait at the same time are asked once, and an answer is given again while nothing can have changed.
 
-    A question joins an equal one that still waits to be sent, never one under way: no answer is older than its question.
+    A question joins an equal one that still waits to be sent, never one under way: no answer is older than its question. QEMU's
+    processor time tells whether the guest may have written: while it stands still the last answer is that of now.
     """
 
     def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
         self._next: dict[Hashable, asyncio.Task[bytes | GlassBoxError]] = {}
         self._under_way: dict[Hashable, asyncio.Lock] = {}
         self._tasks = TaskSet()
 
-    async def ask(self, key: Hashable, send: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `send` returns, or raises; called once for all who ask about `key` until it is their turn."""
+    async def ask(self, key: Hashable, send: Callable[[], Awaitable[bytes]], moment: Moment = None) -> bytes:
+        """What `send` returns, or raises; called once for all who ask about `key` until it is their turn.
+
+        `moment` tells a time that stands still while nothing changes; None, or what returns None, if there is none.
+        """
+        kept = self._kept.get(key)
+        if kept is not None and moment is not None and kept[0] == moment():
+            self._kept.move_to_end(key)
+            return kept[1]
         task = self._next.get(key)
         if task is None:
-            task = self._next[key] = self._tasks.start(self._turn(key, send), "question")
+            task = self._next[key] = self._tasks.start(self._turn(key, send, moment), "question")
         # One who gives up does not take the answer from the others.
         answer = await asyncio.shield(task)
         if isinstance(answer, GlassBoxError):
             raise answer
         return answer
 
-    async def _turn(self, key: Hashable, send: Callable[[], Awaitable[bytes]]) -> bytes | GlassBoxError:
+    async def _turn(self, key: Hashable, send: Callable[[], Awaitable[bytes]], moment: Moment) -> bytes | GlassBoxError:
         lock = self._under_way.setdefault(key, asyncio.Lock())
         try:
             async with lock:
                 del self._next[key]
-                return await send()
+                began = None if moment is None else moment()
+                answer = await send()
+                self._keep(key, began, answer)
+                return answer
         except GlassBoxError as error:
             return error
         finally:
             if not lock.locked() and key not in self._next:
                 self._under_way.pop(key, None)
+
+    def _keep(self, key: Hashable, began: float | None, answer: bytes) -> None:
+        self._kept.pop(key, None)
+        if began is not None and len(answer) <= _MOST_KEPT_BYTES:
+            self._kept[key] = (began, answer)
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)

@@ -1,7 +1,7 @@
 """Routes for all operations, made from the operation table: ``/api/machines/NAME/OPERATION``.
 
-What only reads and answers at once is a GET with the arguments in the query, where a list or a record is JSON; all else is a POST
-with the arguments as a JSON object, the same as in the protocol.
+A question, and a state that needs no arguments, is a GET with the arguments in the query, where a list or a record is JSON; all else is
+a POST with the arguments as a JSON object, the same as in the protocol.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from ..errors import UsageError
 from ..host.tasks import TaskSet
 from ..wire.json_text import encode_json
 from ..wire.messages import argument_from_text, decode_arguments
-from ..wire.operations import Cost, Operation, iter_operations
+from ..wire.operations import BY_NAME, Cost, Operation, iter_operations
 from .access import Access
 from .answers import failure, json_response
 from .machines import Machines
@@ -30,22 +32,57 @@ MAX_BODY = 1 << 20
 T = TypeVar("T")
 
 
-def operation_router(machines: Machines, access: Access) -> APIRouter:
-    """A router with one route for each row of the operation table."""
-    router = APIRouter(prefix="/api/machines/{name}", tags=["operations"])
-    for operation in iter_operations():
-        summary, _, _ = operation.doc.strip().partition("\n\n")
-        router.add_api_route(
-            f"/{operation.name}",
-            _endpoint(operation, machines, access),
-            methods=["GET" if is_read_by_get(operation) else "POST"],
-            operation_id=operation.name,
-            summary=" ".join(summary.split())[:120],
-            description=operation.doc.strip(),
-            response_class=Response,
-            openapi_extra=describe(operation),
-        )
-    return router
+class _OperationName(Convertor[str]):
+    """What an operation is called in a path."""
+
+    regex = "|".join(BY_NAME)
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("operation", _OperationName())
+
+
+def operation_route(machines: Machines, access: Access) -> Route:
+    """The route of all rows of the operation table: which one is looked up, as going through a route for each would take longer."""
+    endpoints = {operation.name: _endpoint(operation, machines, access) for operation in iter_operations()}
+
+    async def endpoint(request: Request) -> Response:
+        name = request.path_params["operation"]
+        method = _method(BY_NAME[name])
+        if request.method != method:
+            raise HTTPException(405, headers={"allow": method})
+        return await endpoints[name](request, request.path_params["name"])
+
+    return Route("/api/machines/{name}/{operation:operation}", endpoint, methods=["GET", "POST"])
+
+
+def describe_routes() -> dict[str, Any]:
+    """What OpenAPI says of every operation, by path."""
+    return {
+        f"/api/machines/{{name}}/{row.name}": {_method(row).lower(): _description(row)} for row in iter_operations()
+    }
+
+
+def _method(operation: Operation[..., Any]) -> str:
+    return "GET" if is_read_by_get(operation) else "POST"
+
+
+def _description(operation: Operation[..., Any]) -> dict[str, Any]:
+    summary, _, _ = operation.doc.strip().partition("\n\n")
+    machine = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    found = describe(operation)
+    return found | {
+        "operationId": operation.name,
+        "tags": ["operations"],
+        "summary": " ".join(summary.split())[:120],
+        "description": operation.doc.strip(),
+        "parameters": [machine, *found.get("parameters", ())],
+    }
 
 
 def _endpoint(

@@ -19,8 +19,12 @@ Schema = dict[str, Any]
 
 
 def is_read_by_get(operation: Operation[..., Any]) -> bool:
-    """Whether `operation` is asked by GET with its arguments in the query: it changes nothing, and answers at once."""
-    return operation.permission is Permission.READ and operation.cost is not Cost.JOB
+    """Whether `operation` is asked by GET with its arguments in the query: a question, or a state that needs no arguments.
+
+    What is told something at once, such as what viewers are to show, changes something, though nothing in the guest.
+    """
+    is_state = operation.cost is Cost.INSTANT and not operation.arguments.__struct_fields__
+    return operation.permission is Permission.READ and (operation.cost is Cost.QUERY or is_state)
 
 
 def describe(operation: Operation[..., Any]) -> Schema:

@@ -7,6 +7,7 @@ drawn once; at rest they are refined, and then nothing is drawn until the guest'
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -15,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 import numpy as np
@@ -26,6 +27,7 @@ from PIL import Image
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress
 from qemu_bridge.wire import live_records as wire
+from qemu_bridge.wire.event_records import ViewerEvent
 from qemu_bridge.wire.json_text import encode_json
 
 from ..picture.legend import find_labels, legend_classes
@@ -48,6 +50,9 @@ from .pick import pick_at
 from .refresh_policy import RefreshPolicy
 from .resolution_scaler import ResolutionScaler
 
+if TYPE_CHECKING:
+    from qemu_bridge.client import Client
+
 _BYTES_A_STEP = 4 << 20
 _SENT_AT = (1, 4, 12, PASSES)
 """After how many passes a picture at rest is sent."""
@@ -65,7 +70,7 @@ class LivePicture:
     def __init__(self, source: Source, send: Send) -> None:
         """Load all of `source`; `GraphicsError` without an adapter."""
         self._source, self._send = source, send
-        self._commands: deque[wire.AnyCommand | None] = deque()
+        self._commands: deque[wire.AnyCommand | ViewerEvent | None] = deque()
         self._wake = threading.Event()
         self._scene = load_scene(source)
         self._renderer = Renderer(self._scene)
@@ -82,9 +87,13 @@ class LivePicture:
         self._frame_s = 0.0
         self._last_frame = self._last_motion = time.monotonic()
         self._said: dict[type, bytes] = {}
+        self._session: int | None = None
+        self._told, self._problem = 0, ""
+        self._reported: tuple[str, str, int] | None = None
+        self._is_ended = False
 
-    def put(self, command: wire.AnyCommand | None) -> None:
-        """Take a command, from any thread; None ends the picture."""
+    def put(self, command: wire.AnyCommand | ViewerEvent | None) -> None:
+        """Take a command, or what another program tells viewers, from any thread; None ends the picture."""
         self._commands.append(command)
         self._wake.set()
 
@@ -92,6 +101,8 @@ class LivePicture:
         """Draw until there is None among the commands, or the machine ends, which raises `MachineGoneError`."""
         self._say(wire.Ready(self._source.title))
         self._watcher.start()
+        if self._source.connect is not None:
+            threading.Thread(target=self._join, args=(self._source.connect,), name="viewer-events", daemon=True).start()
         try:
             while self._obey():
                 if self._watcher.error is not None:
@@ -102,7 +113,39 @@ class LivePicture:
                     self._wake.wait(pause_s)
                 self._wake.clear()
         finally:
+            self._is_ended = True
             self._watcher.stop()
+
+    # --- what other programs ask of viewers --------------------------------------------------------------------
+
+    def _join(self, connect: Callable[[], Client]) -> None:
+        with contextlib.suppress(GlassBoxError, OSError), connect() as client:
+            self._session = client.viewer_join(os.getpid())
+            for event in client.events(self._session, lambda: self._is_ended):
+                if isinstance(event, ViewerEvent) and self._session in event.sessions:
+                    self.put(event)
+
+    def _do_told(self, event: ViewerEvent) -> None:
+        self._told, self._problem = event.number, ""
+        try:
+            if event.view:
+                self._look(event.view)
+            elif event.place is not None:
+                self._select(event.place, event.fly)
+            elif event.target is not None:
+                self._show(event.target, event.fly)
+        except GlassBoxError as error:
+            self._problem = str(error)
+            raise
+
+    def _report(self) -> None:
+        """Tell the daemon what is shown, if that is news."""
+        shown = (format_view(self._view), self._problem, self._told)
+        if self._session is None or self._source.connect is None or shown == self._reported:
+            return
+        self._reported = shown
+        with contextlib.suppress(GlassBoxError), self._source.connect() as client:
+            client.viewer_report(self._session, *shown)
 
     # --- commands --------------------------------------------------------------------------------------------
 
@@ -115,7 +158,10 @@ class LivePicture:
             if not isinstance(command, wire.Drawn):
                 self._policy.reset()
             try:
-                self._do(command)
+                if isinstance(command, ViewerEvent):
+                    self._do_told(command)
+                else:
+                    self._do(command)
             except GlassBoxError as error:
                 self._say(wire.Problem(str(error)))
         return True
@@ -302,7 +348,8 @@ class LivePicture:
         self._send(wire.MESSAGE, text)
 
     def _say_words(self, size: tuple[int, int]) -> None:
-        """Names of what is seen, and what colours mean."""
+        """Names of what is seen, and what colours mean; the daemon hears where the camera came to rest."""
+        self._report()
         self._say(self._legend())
         labels = find_labels(self._scene, self._renderer.pick_pages(self._camera.camera, size), beside_legend=False)
         width, height = size
@@ -329,9 +376,13 @@ class LivePicture:
             ]
         if (glowing := glow_bytes(scene)) is not None:
             rows.append(wire.Colour(GLOW, _hex(GLOW_COLOUR), glowing))
-        view = View(self._camera.goal, look=look, pin=self._pin, glow=self._glow)
         title, pages = scene.highlighted
-        return wire.Legend(look.mode.label, tuple(rows), format_view(view), title, pages * PAGE_SIZE)
+        return wire.Legend(look.mode.label, tuple(rows), format_view(self._view), title, pages * PAGE_SIZE)
+
+    @property
+    def _view(self) -> View:
+        """The view at the end of the present camera move."""
+        return View(self._camera.goal, look=self._scene.look, pin=self._pin, glow=self._glow)
 
 
 def _hex(colour: Rgb) -> str:

@@ -83,9 +83,18 @@ def test_a_picture_is_turned_picked_and_gone_with_its_window(reader, machine):
                 await looker.send(**wrong)
                 assert not (await looker.hear("problem"))["is_end"]
             assert len(drawing_processes(reader)) == 1
+            await asyncio.to_thread(highlight, machine, "kernel.rodata")
+            while (legend := await looker.hear("legend"))["shown"] != "kernel.rodata":
+                pass
 
     asyncio.run(look())
     wait_until(lambda: not drawing_processes(reader))
+
+
+def highlight(machine, target):
+    """As another program does, once the picture has joined the viewers."""
+    wait_until(lambda: machine.client.viewers())
+    assert machine.client.highlight(target).value.sessions
 
 
 def test_no_token_and_other_pages_get_no_picture(reader, machine):

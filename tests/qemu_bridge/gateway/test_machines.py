@@ -39,6 +39,38 @@ def test_questions_that_wait_are_asked_once_and_none_joins_one_under_way():
     asyncio.run(run())
 
 
+def test_an_answer_is_given_again_only_while_nothing_can_have_changed():
+    async def run():
+        shared, clock, sent = SharedAnswers(), [1.0], []
+
+        async def send():
+            sent.append(clock[0])
+            clock[0] += moved
+            return str(len(sent)).encode()
+
+        async def ask(key="ps", moment=lambda: clock[0]):
+            return await shared.ask(key, send, moment)
+
+        moved = 0.0
+        assert [await ask(), await ask(), await ask("maps"), await ask()] == [b"1", b"1", b"2", b"1"]
+        clock[0] = 2.0
+        assert await ask() == b"3"
+        # The guest ran while it was looked at: what was seen is of no moment that comes again.
+        clock[0], moved = 3.0, 0.5
+        assert [await ask(), await ask()] == [b"4", b"5"]
+        moved = 0.0
+        assert [await ask(moment=None), await ask(moment=lambda: None), await ask(moment=lambda: None)] == [
+            b"6",
+            b"7",
+            b"8",
+        ]
+        for number in range(200):
+            await ask(number)
+        assert len(shared._kept) <= 64
+
+    asyncio.run(run())
+
+
 def test_one_who_gives_up_leaves_the_answer_to_the_others_and_errors_reach_all():
     async def run():
         shared = SharedAnswers()

@@ -18,8 +18,20 @@ def test_arguments_are_described_where_they_are_sent(name):
 
 
 def test_what_changes_something_is_never_asked_by_get():
-    assert is_read_by_get(BY_NAME["ps"]) and is_read_by_get(BY_NAME["dirty"])
-    for name in ("pause", "stop", "exec", "qmp", "snap", "capture", "trace_record", "heat_watch"):
+    assert all(is_read_by_get(BY_NAME[name]) for name in ("ps", "status", "read_memory", "overlay"))
+    for name in (
+        "dirty",
+        "highlight",
+        "viewer_join",
+        "pause",
+        "stop",
+        "exec",
+        "qmp",
+        "snap",
+        "capture",
+        "trace_record",
+        "heat_watch",
+    ):
         assert not is_read_by_get(BY_NAME[name])
 
 

@@ -11,10 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from serving import Service, serving
 
 from qemu_bridge.gateway.service import Serving
 
-from .conftest import Service, serving
 from .test_listen import TOKEN, pair, token_file
 
 pytestmark = pytest.mark.guest

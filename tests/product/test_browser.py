@@ -1,0 +1,235 @@
+"""The page in a real browser, as somebody uses it: with pointer, with keys alone, narrow, wide, light and dark."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from contextlib import contextmanager
+
+import pytest
+from serving import Service, serving
+from support import OUT, wait_until
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [pytest.mark.guest, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium without a window."""
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def controlled(machine):
+    """A service that may control the session's machine."""
+    with serving("--listen", "127.0.0.1:0", "--allow-control") as found:
+        yield Service(*found)
+
+
+@contextmanager
+def opened(browser, service, width=1440, height=900, scheme="light", at="", token=True):
+    """A tab with the page; no error of its scripts and no request to another host is allowed."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE_MS)
+    tab = context.new_page()
+    errors, hosts = [], set()
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
+    tab.goto(service.url + at + (f"#token={service.token}" if token else ""))
+    try:
+        yield tab
+        assert hosts == {f"{service.host}:{service.port}"}
+        # Chromium itself reports answers with an error's status; that is no error of the page.
+        assert not [error for error in errors if "the server responded with a status of" not in error]
+    finally:
+        context.close()
+
+
+def picture_is_live(tab):
+    tab.locator("#live[data-state=live]").wait_for()
+
+
+def pictures(tab):
+    return int(tab.locator("#live").get_attribute("data-pictures"))
+
+
+def fits(tab):
+    """Whether nothing sticks out to the right."""
+    return tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
+    with opened(browser, controlled) as tab:
+        picture_is_live(tab)
+        assert "token" not in tab.url, "it is in no bookmark"
+        tab.locator("#words span").first.wait_for()
+        tab.screenshot(path=OUT / "page.png")
+        box = tab.locator("#live").bounding_box()
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        before = pictures(tab)
+        tab.mouse.move(*middle)
+        tab.mouse.down()
+        tab.mouse.move(middle[0] + 90, middle[1] + 20, steps=6)
+        tab.mouse.up()
+        wait_until(lambda: pictures(tab) > before + 3)
+        tab.mouse.click(*middle)
+        physical = tab.locator("#byte-facts dt:text-is('Physical') + dd").inner_text()
+        place = machine.client.identify(physical).value
+        assert tab.locator("#byte-facts dd").first.inner_text() == place.page_class
+        tab.fill("#query", "pid:1")
+        tab.press("#query", "Enter")
+        tab.locator("#colours li", has_text="pid:1").wait_for()
+        assert (
+            f"{len(machine.client.resolve('pid:1').value.ranges)} ranges" in tab.locator("#found-summary").inner_text()
+        )
+        tab.fill("#query", "init_task")
+        tab.click("text=Find")
+        tab.locator("#found-table button", has_text="init_task").first.click()
+        assert tab.locator("#byte-facts dd", has_text="init_task+0").count() == 1
+        tab.click("#tab-processes")
+        tab.locator("#process-table td", has_text="init").first.wait_for()
+        tab.click("#tab-overlays")
+        tab.select_option("#overlay", "modules")
+        tab.locator("#overlay-table table[aria-label=modules]").wait_for()
+        tab.click("#tab-trace")
+        tab.click("#record")
+        tab.locator("#trace-table td").first.wait_for()
+        tab.screenshot(path=OUT / "page-trace.png")
+
+
+@pytest.mark.long
+def test_somebody_uses_keys_alone(browser, controlled, machine):
+    with opened(browser, controlled, scheme="dark") as tab:
+        picture_is_live(tab)
+        for _ in range(40):
+            tab.keyboard.press("Tab")
+            if tab.evaluate("document.activeElement.id") == "live":
+                break
+        assert tab.evaluate("document.activeElement.id") == "live"
+        assert tab.locator("#cross").is_visible(), "where Enter selects is shown"
+        before = pictures(tab)
+        tab.keyboard.down("ArrowLeft")
+        wait_until(lambda: pictures(tab) > before + 2)
+        tab.keyboard.up("ArrowLeft")
+        tab.keyboard.press("h")
+        tab.keyboard.press("+")
+        tab.keyboard.press("Enter")
+        tab.locator("#byte-facts dd, #byte-hint:text('There is nothing')").first.wait_for()
+        tab.focus("#tab-byte")
+        for name in ("processes", "found", "overlays", "trace", "events", "byte"):
+            tab.keyboard.press("ArrowRight")
+            assert tab.evaluate("document.activeElement.id") == f"tab-{name}" and tab.locator(f"#{name}").is_visible()
+        tab.click("#pause")
+        tab.locator("#resume").wait_for()
+        assert machine.client.status().runstate == "paused"
+        tab.click("#resume")
+        tab.locator("#pause").wait_for()
+        tab.click("#tab-events")
+        assert tab.locator("#event-list li", has_text="paused").count() == 1
+        tab.screenshot(path=OUT / "page-dark.png")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("width", "height"), [(400, 800), (3840, 2160)])
+def test_it_is_readable_narrow_and_wide(browser, controlled, width, height):
+    with opened(browser, controlled, width, height, "dark" if width > 400 else "light") as tab:
+        picture_is_live(tab)
+        tab.click("#tab-processes")
+        tab.locator("#process-table td").first.wait_for()
+        assert fits(tab)
+        size = float(
+            tab.evaluate("getComputedStyle(document.querySelector('#process-table td')).fontSize").removesuffix("px")
+        )
+        assert size >= (12.5 if width == 400 else 18)
+        tab.locator("#words span").first.wait_for()
+        tab.screenshot(path=OUT / f"page-{width}.png", full_page=width == 400)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(browser, controlled, scheme):
+    with opened(browser, controlled, scheme=scheme) as tab:
+        tab.locator("#machine option").first.wait_for(state="attached")
+        ratios = tab.evaluate(CONTRAST)
+        assert ratios and min(ratio for _, ratio in ratios) >= 4.5, sorted(ratios, key=lambda pair: pair[1])[:5]
+
+
+CONTRAST = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const found = parse(getComputedStyle(node).backgroundColor);
+      if (found.length < 4 || found[3] > 0.9) return found;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("body *")].filter((node) => node.checkVisibility()
+      && [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())).map((node) => {
+    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    return [node.id || node.tagName, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+  });
+}"""
+
+
+@pytest.mark.long
+def test_without_the_token_it_asks_for_it(browser, controlled, machine):
+    with opened(browser, controlled, token=False) as tab:
+        tab.fill("#token", "wrong-token")
+        tab.click("#ask-token button")
+        tab.locator("#token").wait_for()
+        tab.fill("#token", controlled.token)
+        tab.click("#ask-token button")
+        picture_is_live(tab)
+
+
+@pytest.mark.long
+def test_text_of_a_guest_is_text(browser, controlled, machine):
+    name = "<img src=x onerror=alert(1)>"
+    machine.exec(f"mkdir -p /tmp/x; cp /bin/sleep '/tmp/x/{name[:12]}' || cp /bin/busybox /tmp/x/sleep")
+    machine.exec(f"(exec -a '{name}' sleep 300 >/dev/null 2>&1 </dev/null &)")
+    try:
+        with opened(browser, controlled) as tab:
+            tab.click("#tab-processes")
+            tab.locator("#process-table td", has_text="onerror").first.wait_for()
+            assert tab.locator("#process-table img").count() == 0
+    finally:
+        machine.client.exec("pkill -f onerror; rm -rf /tmp/x")
+
+
+@pytest.mark.long
+def test_all_operations_can_be_tried_out_without_another_host(browser, controlled):
+    with opened(browser, controlled, at="docs") as tab:
+        tab.locator("#operations-operations-ps").scroll_into_view_if_needed()
+        tab.click("#operations-operations-ps button.opblock-summary-control")
+        tab.click("#operations-operations-ps button.try-out__btn")
+        tab.fill("#operations-operations-ps input[placeholder=name]", "session")
+        tab.click("#operations-operations-ps button.execute")
+        tab.locator(
+            "#operations-operations-ps .live-responses-table .response-col_status", has_text="200"
+        ).first.wait_for()
+        tab.screenshot(path=OUT / "page-docs.png")
+
+
+def test_a_page_of_another_site_gets_nothing(browser, controlled, machine):
+    """Its scripts run in the same browser, know the address and even the token."""
+    context = browser.new_context()
+    tab = context.new_page()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other_url = f"http://localhost:{other.getsockname()[1]}/"
+    tab.route(other_url, lambda route: route.fulfill(body="<h1>hello</h1>", content_type="text/html"))
+    tab.goto(other_url)
+    own, path = controlled.url, f"api/machines/{machine.name}"
+    ask = "([url, token]) => fetch(url, token && {headers: {authorization: `Bearer ${token}`}}).then(() => 'read', () => 'refused')"
+    assert tab.evaluate(ask, [f"{own}{path}/ps", controlled.token]) == "refused"
+    assert tab.evaluate(ask, [f"{own}{path}/ps", None]) == "refused"
+    look = "([url, token]) => new Promise((done) => { const s = new WebSocket(url, ['glassbox', `glassbox.token.${token}`]); s.onopen = () => done('read'); s.onerror = () => done('refused'); })"
+    assert tab.evaluate(look, [f"{own}{path}/live".replace("http", "ws"), controlled.token]) == "refused"
+    context.close()
