@@ -82,7 +82,7 @@ class Typist:
             return line in self.lines()[self._seen :]
 
         try:
-            wait_until(is_there, 60)
+            wait_until(is_there)
         except AssertionError:
             raise AssertionError(f"never told {line!r}: {self.lines()[-12:]}") from None
         self._seen += self.lines()[self._seen :].index(line) + 1

@@ -35,7 +35,7 @@ class Foreign:
 
     def end(self, number=signal.SIGKILL):
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(timeout=120)
 
 
 @contextlib.contextmanager

@@ -79,6 +79,6 @@ def serving(*words):
             yield process, json.loads(line)
         finally:
             process.terminate()
-            errors = process.communicate(timeout=60)[1]
+            errors = process.communicate(timeout=120)[1]
         # Not a traceback, whatever the tests sent.
         assert process.returncode == 0 and "Traceback" not in errors, errors

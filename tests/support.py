@@ -95,7 +95,7 @@ class Machine:
         # Imported here: Volatility takes a second to load, and few tests use it.
         from qemu_bridge.kernel.volatility_adapter import VolatilityAdapter
 
-        return VolatilityAdapter(self.ram, self.kernel)
+        return VolatilityAdapter(self.ram, self.kernel, query_time_s=120.0)
 
     def exec(self, command: str, timeout_s: float = 120.0) -> bytes:
         """Output of a shell command run as root in the guest, which must succeed."""
@@ -185,7 +185,7 @@ def shared_files(name):
     return list(connection.ram_folder().glob(f"{connection.shared_prefix()}{name}-*"))
 
 
-def wait_until(condition, timeout_s=60.0):
+def wait_until(condition, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -135,7 +135,7 @@ def reader(tmp_path: Path, image: BuiltImage) -> Iterator[Reader]:
         if each.name not in before:
             stop(each.name)
     for stream in found.streams:
-        assert stream.wait(30) == 0
+        assert stream.wait(timeout=120) == 0
 
 
 def read(path: Path, reader: Reader, image: BuiltImage, with_slow: bool) -> None:

@@ -107,10 +107,10 @@ def kill_during(house: House, operation: str, victim: str, delay_s: float, outpu
     answer = glassbox("status", NAME, **house.environment)
     if answer.returncode == 0:
         # Only what serves the machine may be there; the guest runs, answers, and can be stopped.
-        wait_until(lambda: "runstate        running" in glassbox("status", NAME, **house.environment).stdout, 60)
+        wait_until(lambda: "runstate        running" in glassbox("status", NAME, **house.environment).stdout)
         assert glassbox("ps", NAME, **house.environment).returncode in (0, 1), context
         assert glassbox("stop", NAME, **house.environment).returncode == 0, context
-    wait_until(lambda: not house.processes(), 30)
+    wait_until(lambda: not house.processes())
     glassbox("status", **house.environment)
     assert not house.files(), context
     drafts = [path.name for path in output.iterdir() if path.name.startswith(".")]

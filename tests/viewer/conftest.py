@@ -123,7 +123,7 @@ class Screen:
             shown = np.asarray(self.window.canvas.draw())
         return shown[..., :3].copy()
 
-    def draw_until(self, condition: Callable[[], object], limit_s: float = 20) -> npt.NDArray[np.uint8]:
+    def draw_until(self, condition: Callable[[], object], limit_s: float = 120) -> npt.NDArray[np.uint8]:
         """Draw until `condition` holds; fail if it does not in `limit_s` seconds."""
         deadline = time.monotonic() + limit_s
         while not condition():

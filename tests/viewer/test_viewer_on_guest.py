@@ -84,7 +84,7 @@ def test_what_a_program_writes_shows_within_two_frames(machine, device):
 
     watcher.start()
     try:
-        wait_until(lambda: not (frame() or watcher.backlog() or not watcher.is_following), 60)
+        wait_until(lambda: not (frame() or watcher.backlog() or not watcher.is_following))
         machine.exec("head -c 262144 /dev/zero | tr '\\000' 'Q' > /tmp/pattern")
         with machine.paused():
             resident = np.flatnonzero(machine.ram.resident_pages())
@@ -108,7 +108,7 @@ def test_what_a_guest_wrote_glows_white_and_fades_while_it_runs_on(machine, open
     with MachineSource(machine.name) as source:
         screen = open_screen(source)
         following = lambda: screen.state.watcher.is_following and not screen.state.watcher.backlog()  # noqa: E731
-        screen.draw_until(following, 120)
+        screen.draw_until(following)
 
         def count_of_white():
             return int(np.count_nonzero(screen.draw()[28:-28, 240:].min(axis=2) > 215))
@@ -121,8 +121,8 @@ def test_what_a_guest_wrote_glows_white_and_fades_while_it_runs_on(machine, open
                 return count_of_white() > before + 3000
 
             # On a busy machine a glow may be over before a frame is drawn: written again until one shows it.
-            screen.draw_until(glows_after_a_write, 120)
-            screen.draw_until(lambda: count_of_white() < before + 1000, 120)
+            screen.draw_until(glows_after_a_write)
+            screen.draw_until(lambda: count_of_white() < before + 1000)
         finally:
             machine.exec("rm /tmp/glow")
             screen.window.stop()
@@ -173,10 +173,10 @@ def test_run_does_the_whole_job_and_cleans_up(tmp_path):
 def test_run_cleans_up_when_it_is_told_to_end(number, tmp_path):
     command = [sys.executable, "-m", "qemu_bridge.cli", "run", "-o", str(tmp_path), "--no-window"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: "demo" in glassbox("status").stdout, 60)
+    wait_until(lambda: "demo" in glassbox("status").stdout)
     time.sleep(1)
     running.send_signal(number)
-    _, talk = running.communicate(timeout=60)
+    _, talk = running.communicate(timeout=120)
     assert "Traceback" not in talk and running.returncode == 130
     assert "demo" not in glassbox("status").stdout
 
@@ -216,7 +216,7 @@ class Screen:
 def test_a_window_follows_the_guest_until_it_ends(image, tmp_path, display):
     with booted("watched", image) as found, Screen("watched", display) as screen:
         found.client.pause()
-        wait_until(lambda: "idle" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title())
         before = screen.grab(tmp_path / "before.png")
         assert count_of_class(before, PageClass.KERNEL_TEXT) > 300
         found.client.resume()
@@ -224,15 +224,15 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path, display):
         found.exec("dd if=/dev/urandom of=/tmp/filler bs=1M count=24 2>/dev/null")
         found.client.pause()
         time.sleep(3)
-        wait_until(lambda: "idle" in screen.title(), 60)
+        wait_until(lambda: "idle" in screen.title())
         after = screen.grab(tmp_path / "after.png")
         changed = np.abs(after - before).max(axis=2) > 12
         assert np.count_nonzero(changed[:, 250:]) > 2000
         found.client.stop()
-        wait_until(lambda: "machine gone" in screen.title(), 30)
+        wait_until(lambda: "machine gone" in screen.title())
         assert screen.viewer.poll() is None
         screen.press("q")
-        assert screen.viewer.wait(20) == 0
+        assert screen.viewer.wait(timeout=120) == 0
 
 
 @needs_display
@@ -244,12 +244,12 @@ def test_two_windows_on_one_machine_and_one_killed(machine, display):
         Screen(machine.name, other) as second,
     ):
         for screen in (first, second):
-            wait_until(lambda screen=screen: "Glass Box" in screen.title(), 60)
+            wait_until(lambda screen=screen: "Glass Box" in screen.title())
         first.viewer.kill()
         first.viewer.wait()
         assert machine.client.status().runstate == "running"
         second.press("q")
-        assert second.viewer.wait(20) == 0, second.viewer.stderr.read()
+        assert second.viewer.wait(timeout=120) == 0, second.viewer.stderr.read()
 
 
 def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
@@ -258,7 +258,7 @@ def test_a_machine_that_dies_while_it_is_drawn_is_one_line(image, tmp_path):
         snapping = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         time.sleep(0.5)
         os.kill(found.client.status().qemu_pid, 9)
-        _, talk = snapping.communicate(timeout=60)
+        _, talk = snapping.communicate(timeout=120)
         assert "Traceback" not in talk
         assert snapping.returncode == 0 or (snapping.returncode in (1, 2) and len(talk.strip().splitlines()) == 1), talk
         with pytest.raises(MachineError):

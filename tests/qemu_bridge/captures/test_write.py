@@ -98,9 +98,9 @@ def test_a_guest_runs_on_when_its_capture_is_ended(machine, tmp_path):
     command = [sys.executable, "-m", "qemu_bridge.cli", "capture", machine.name, "-o", str(tmp_path / "half")]
     ending = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with Client.connect(machine.name) as client:
-        wait_until(lambda: client.status().runstate == "paused" or ending.poll() is not None, 30)
+        wait_until(lambda: client.status().runstate == "paused" or ending.poll() is not None)
         ending.send_signal(signal.SIGTERM)
-        _, talk = ending.communicate(timeout=60)
+        _, talk = ending.communicate(timeout=120)
         assert "Traceback" not in talk and client.status().runstate == "running"
     assert ending.returncode == 0 or list(tmp_path.iterdir()) == []
 

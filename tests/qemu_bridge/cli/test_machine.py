@@ -139,7 +139,7 @@ def test_events_are_an_object_a_line_the_present_state_first_and_the_end_last(vi
         first = json.loads(listening.stdout.readline())
         victim.stop()
         last = [json.loads(line) for line in listening.stdout][-1]
-        assert listening.wait(20) == 0
+        assert listening.wait(timeout=120) == 0
     assert (first["event"], first["machine"], first["runstate"]) == ("runstate", "victim", "paused")
     assert last["event"] == "exited"
 
@@ -158,7 +158,7 @@ def test_a_console_is_followed_until_the_machine_ends_and_read_afterwards(victim
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as following:
         wait_until(lambda: "console.log" in " ".join(open_files(following.pid)))
         victim.stop()
-        assert following.wait(20) == 0
+        assert following.wait(timeout=120) == 0
     assert glassbox("console", victim.name).returncode == 0
     assert command("console", "never-was").status == 2
 
@@ -206,7 +206,7 @@ def test_ctrl_c_during_exec_leaves_the_shell_usable(machine):
     with subprocess.Popen([*command, line], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until(lambda: any("usleep" in one.command_line for one in machine.client.ps()))
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
+        assert process.communicate(timeout=120) == (b"", b"") and process.returncode == 130
     assert machine.client.exec("rm /tmp/begun; echo one; echo two >&2") == ExecResult(0, Blob(b"one\n"), Blob(b"two\n"))
 
 

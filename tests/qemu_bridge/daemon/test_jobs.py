@@ -63,7 +63,7 @@ def test_a_client_killed_at_any_moment_leaves_the_guest_as_it_was(machine, tmp_p
         time.sleep(dice.uniform(0.0, 1.5))
         client.kill()
         client.wait()
-        wait_until(lambda: is_settled(machine), 60)
+        wait_until(lambda: is_settled(machine))
     # What was begun is finished by the daemon or is not there: no draft stays.
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     for path in tmp_path.iterdir():
@@ -74,12 +74,12 @@ def test_a_job_killed_at_any_moment_leaves_the_guest_running_and_no_files(machin
     dice = random.Random(SEED)
     for number in range(KILLS):
         client = capturing(machine, tmp_path / f"at{number}")
-        wait_until(lambda client=client: job_processes(machine) or client.poll() is not None, 60)
+        wait_until(lambda client=client: job_processes(machine) or client.poll() is not None)
         time.sleep(dice.uniform(0.0, 1.0))
         for pid in job_processes(machine):
             os.kill(pid, signal.SIGKILL)
         assert client.wait(60) in (0, 1)
-        wait_until(lambda: is_settled(machine), 60)
+        wait_until(lambda: is_settled(machine))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -102,7 +102,7 @@ def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path):
         socket.connect(machine.client.connection.control)
         arguments = {"output": str(tmp_path / "never")}
         socket.send_json({"protocol": PROTOCOL_VERSION, "id": 5, "operation": "capture", "arguments": arguments})
-        wait_until(lambda: job_processes(machine), 60)
+        wait_until(lambda: job_processes(machine))
         message = {"protocol": PROTOCOL_VERSION, "id": 6, "operation": "cancel", "arguments": {"request": 5}}
         socket.send_json(message)
         replies = {}
@@ -112,7 +112,7 @@ def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path):
             if "progress" not in reply:
                 replies[reply["id"]] = reply
     assert replies[6]["result"] is True and replies[5]["ok"] is False
-    wait_until(lambda: is_settled(machine), 60)
+    wait_until(lambda: is_settled(machine))
     assert list(tmp_path.iterdir()) == []
     assert machine.client.cancel(5) is False
 
@@ -190,7 +190,7 @@ def test_capture_gives_the_same_from_python_from_the_command_line_and_over_the_w
 def test_a_machine_that_ends_takes_its_jobs_with_it(image, tmp_path):
     with booted("brief", image) as brief:
         client = capturing(brief, tmp_path / "late")
-        wait_until(lambda: job_processes(brief) or client.poll() is not None, 60)
+        wait_until(lambda: job_processes(brief) or client.poll() is not None)
         jobs = job_processes(brief)
         brief.client.stop()
         client.wait(60)
@@ -223,7 +223,7 @@ def test_a_recording_keeps_its_index_when_the_machine_ends(image, tmp_path):
 
         thread = threading.Thread(target=record)
         thread.start()
-        wait_until(lambda: brief.client.trace_status().state in ("armed", "waiting"), 60)
+        wait_until(lambda: brief.client.trace_status().state in ("armed", "waiting"))
         brief.exec("true")
         with Client.connect("brief") as other:
             other.stop()
@@ -243,7 +243,7 @@ def test_a_video_that_is_killed_leaves_no_half_file(machine, tmp_path):
 
     thread = threading.Thread(target=record)
     thread.start()
-    wait_until(lambda: list(tmp_path.glob(".x.mp4.*.partial")), 60)
+    wait_until(lambda: list(tmp_path.glob(".x.mp4.*.partial")))
     (pid,) = {int(path.name.split(".")[3]) for path in tmp_path.glob(".x.mp4.*.partial")}
     os.kill(pid, signal.SIGKILL)
     thread.join(60)
@@ -253,7 +253,7 @@ def test_a_video_that_is_killed_leaves_no_half_file(machine, tmp_path):
 def test_what_a_client_asks_while_a_job_holds_the_guest_comes_afterwards(machine, tmp_path):
     thread = threading.Thread(target=machine.client.capture, args=(str(tmp_path / "one"),))
     thread.start()
-    wait_until(lambda: machine.client.status().runstate is Runstate.PAUSED or not thread.is_alive(), 60)
+    wait_until(lambda: machine.client.status().runstate is Runstate.PAUSED or not thread.is_alive())
     machine.client.resume()
     machine.client.pause()
     thread.join(60)

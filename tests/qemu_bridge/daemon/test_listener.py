@@ -1,59 +1,23 @@
 """However many connect, the daemon and its guest live and those that were connected are served."""
 
 import asyncio
-import contextlib
 import os
-import resource
-import subprocess
-import sys
 
 import pytest
 import zmq
 import zmq.asyncio
+from flood import flood
 from support import glassbox, wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.descriptors import (
     BACKLOG,
-    FEWEST_CONNECTIONS,
-    LISTENERS,
     MOST_CONNECTIONS,
     MOST_UNCOUNTED,
-    OTHER_DESCRIPTORS,
     connection_limit,
 )
 from qemu_bridge.daemon.listener import Listener, end_when_unused
-from qemu_bridge.errors import EXIT_FAILED
 from qemu_bridge.host.tasks import TaskSet
-
-FLOOD = """
-import resource, socket, sys, time
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-held = []
-for _ in range(int(sys.argv[2])):
-    one = socket.socket(socket.AF_UNIX)
-    one.setblocking(False)
-    try:
-        one.connect(sys.argv[1])
-        held.append(one)
-    except OSError:
-        time.sleep(0.001)
-print(len(held), flush=True)
-sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def flood(address, count):
-    """So many idle connections from another process, as far as they are taken."""
-    words = [sys.executable, "-c", FLOOD, address.removeprefix("ipc://"), str(count)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-            process.wait(20)
 
 
 @pytest.mark.guest
@@ -66,32 +30,6 @@ def test_more_connections_than_there_is_room_for_harm_neither_daemon_nor_guest(s
     wait_until(lambda: glassbox("status", machine.name).returncode == 0)
     with Client.connect(machine.name) as another:
         assert another.ps()
-
-
-FEW = LISTENERS * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
-
-
-def attach_with_descriptors(count, image):
-    words = [sys.executable, "-m", "qemu_bridge.cli", "attach", "mine", "--ram", str(image)]
-    script = f'ulimit -n {count}; exec "$0" "$@"'
-    return subprocess.run(["bash", "-c", script, *words], check=False, capture_output=True, text=True)
-
-
-def test_few_descriptors_are_enough_to_live(tmp_path):
-    """The limit cannot be raised beyond what the system allows."""
-    image = tmp_path / "image"
-    image.write_bytes(bytes(3 << 12))
-    answer = attach_with_descriptors(FEW - 1, image)
-    assert answer.returncode == EXIT_FAILED and f"a daemon needs {FEW}" in answer.stderr and "ulimit" in answer.stderr
-    assert attach_with_descriptors(FEW, image).returncode == 0
-    with Client.connect("mine") as client:
-        try:
-            assert client.status().origin == "image"
-            for _ in range(3):
-                with flood(client.connection.control, 3 * FEWEST_CONNECTIONS):
-                    assert client.status().origin == "image"
-        finally:
-            wait_until(lambda: glassbox("stop", "mine").returncode == 0)
 
 
 def test_a_listener_that_cannot_count_takes_no_more_than_there_is_room_for(tmp_path):
@@ -151,17 +89,6 @@ def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path
             await tasks.cancel_all()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
-
-
-def test_the_limit_follows_what_the_system_allows(monkeypatch):
-    for soft, limit in (
-        (resource.RLIM_INFINITY, MOST_CONNECTIONS),
-        (FEW, FEWEST_CONNECTIONS),
-        (FEW + 20, FEWEST_CONNECTIONS + 10),
-        (1 << 20, MOST_CONNECTIONS),
-    ):
-        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
-        assert connection_limit() == limit
 
 
 def test_idle_time_counts_only_without_connections():

@@ -51,7 +51,7 @@ def test_it_answers_as_long_as_it_is_asked_and_ends_with_its_input(process):
         reply = ask(process, "ps")
         assert reply.kind == "NotBootedError" and reply.message
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(timeout=120) == 0
 
 
 def test_memory_that_has_no_kernel_is_read_all_the_same(process):
@@ -66,7 +66,7 @@ def test_a_wrong_argument_is_an_error_that_travels(process):
 
 def test_it_ends_at_once_under_a_parent_that_is_not_its_own(tmp_path):
     with start(tmp_path, parent_pid=1) as process:
-        assert process.wait(30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def test_it_dies_with_its_parent(tmp_path):

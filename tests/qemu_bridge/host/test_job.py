@@ -55,7 +55,7 @@ def start():
 def test_a_job_asks_for_a_pause_tells_how_far_it_is_and_ends_with_its_result(start):
     process = start("count")
     process.stdin.write(b"true\ntrue\n")
-    output, log = process.communicate(timeout=30)
+    output, log = process.communicate(timeout=120)
     assert [json.loads(line) for line in output.splitlines()] == [
         {"ask": "pause"},
         {"progress": [1, 2]},
@@ -71,7 +71,7 @@ def test_a_job_asks_for_a_pause_tells_how_far_it_is_and_ends_with_its_result(sta
 )
 def test_an_error_is_the_last_message(start, name, status, kind, message):
     process = start(name)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     last = json.loads(output.splitlines()[-1])
     assert (last["ok"], last["kind"]) == (False, kind) and message in last["message"]
     assert process.returncode == status
@@ -81,5 +81,5 @@ def test_a_terminated_job_says_that_it_was_cancelled(start):
     process = start("wait")
     assert json.loads(process.stdout.readline()) == {"progress": [0, 1]}
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert "was cancelled" in json.loads(output)["message"] and process.returncode == 130

@@ -51,7 +51,7 @@ def grown(image):
         monitor = machine.client.qmp
         monitor("object-add", {"qom-type": "memory-backend-ram", "id": "more", "size": 128 * MIB})
         monitor("device_add", {"driver": "pc-dimm", "id": "dimm", "memdev": "more"})
-        wait_until(lambda: machine.exec("grep -c RAM /proc/iomem").strip() == b"3", 60)
+        wait_until(lambda: machine.exec("grep -c RAM /proc/iomem").strip() == b"3")
         machine.exec(
             "cd /sys/devices/system/memory; for m in memory*/state; do echo online >$m; done 2>/dev/null; true"
         )

@@ -38,7 +38,7 @@ def test_changed_memory_is_drawn_and_the_picture_rests_again(screen):
     pages = np.flatnonzero(screen.state.source.ram.touched)
     memory[pages] = 255
     screen.draw_until(lambda: not screen.state.is_idle)
-    after = screen.draw_until(lambda: screen.state.is_idle, 30)
+    after = screen.draw_until(lambda: screen.state.is_idle)
     assert np.abs(before.astype(int) - after).max() > 60
 
 
@@ -56,9 +56,9 @@ def test_the_glow_of_writes_is_white_and_fades_while_others_are_written(screen):
         memory[pages] ^= 1
         return (screen.draw().min(axis=2) > 215)[shows_text].mean()
 
-    screen.draw_until(lambda: share_of_glow(text) > 0.7, 60)
+    screen.draw_until(lambda: share_of_glow(text) > 0.7)
     Image.fromarray(screen.draw()).save(OUT / "glow.png")
-    screen.draw_until(lambda: share_of_glow(stack[:1]) < 0.1, 60)
+    screen.draw_until(lambda: share_of_glow(stack[:1]) < 0.1)
     assert stack[0] in screen.state.scene.page_style.heat.hot
 
 
@@ -108,7 +108,7 @@ def test_of_a_page_that_changes_only_its_part_of_the_picture_is_drawn(screen, mo
     monkeypatch.setattr(Renderer, "draw_pass", spy)
     source.ram.memory[page] ^= 0xFF
     screen.draw_until(lambda: not screen.state.is_idle)
-    after = screen.draw_until(lambda: screen.state.is_idle, 30)
+    after = screen.draw_until(lambda: screen.state.is_idle)
     width, height = screen.window.surface.size
     drawn = np.zeros((height, width), np.bool_)
     for part in parts:

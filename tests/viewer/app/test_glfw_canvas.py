@@ -67,7 +67,7 @@ def test_escape_closes_what_is_open_and_never_the_window(typist):
     somebody.act("key", "Escape")
     somebody.wait_for("palette False ''")
     somebody.act("key", "q")
-    assert somebody.process.wait(30) == 0
+    assert somebody.process.wait(timeout=120) == 0
     assert "Traceback" not in somebody.log.read_text()
 
 

@@ -18,7 +18,7 @@ def shown(machine, open_screen):
     """A window on the guest, and a function that draws until it has done what it was told."""
     with MachineSource(machine.name) as source:
         screen = open_screen(source)
-        screen.draw_until(machine.client.viewers, 60)
+        screen.draw_until(machine.client.viewers)
         (opened,) = machine.client.viewers()
 
         def row():
@@ -26,7 +26,7 @@ def shown(machine, open_screen):
 
         def arrive(answer):
             assert answer.value.sessions == (opened.session,)
-            screen.draw_until(lambda: row().done >= answer.value.number, 120)
+            screen.draw_until(lambda: row().done >= answer.value.number)
             return row()
 
         yield screen, arrive
@@ -80,6 +80,6 @@ def test_a_script_waits_until_the_camera_rests(shown, machine):
     told = machine.client.fly_to(view="yaw=99").value
     with pytest.raises(MachineError, match="did not get there"):
         machine.client.wait_for_viewers(told, timeout_s=0)
-    screen.draw_until(lambda: machine.client.viewers()[0].done == told.number, 60)
+    screen.draw_until(lambda: machine.client.viewers()[0].done == told.number)
     (row,) = machine.client.wait_for_viewers(told)
     assert "yaw=99" in row.view

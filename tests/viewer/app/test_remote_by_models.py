@@ -42,11 +42,11 @@ def test_the_memory_that_a_model_asks_for_stands_in_the_middle_of_the_picture(
 ):
     with MachineSource(machine.name) as source:
         screen = open_screen(source)
-        screen.draw_until(machine.client.viewers, 60)
+        screen.draw_until(machine.client.viewers)
         answers = []
         asking = threading.Thread(target=ask, args=(machine.name, tool, arguments, answers))
         asking.start()
-        screen.draw_until(lambda: not asking.is_alive(), 120)
+        screen.draw_until(lambda: not asking.is_alive())
         asking.join()
         (answer,) = answers
         assert not answer.is_error and '"has_arrived":true' in answer.content[0].text

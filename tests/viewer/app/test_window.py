@@ -122,7 +122,7 @@ def test_keys_and_mouse_change_the_view_and_q_closes(window, expected, pictures)
     window.act("key", "1", "key", "r", "mousemove", "700", "520")
     window.wait_for(lambda shown: pictures.rmse(shown, expected) <= 0.03)
     window.act("key", "q")
-    assert window.process.wait(timeout=30) == 0
+    assert window.process.wait(timeout=120) == 0
     output = window.log.read_text()
     assert "Traceback" not in output and "ERROR" not in output
     assert not list(window.log.parent.glob("*unused*"))

@@ -118,8 +118,8 @@ def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
             window.see()
 
         window.do("key", "s")
-        wait_until(lambda: list(tmp_path.glob("glassbox-synthetic-*.png")), 30)
-        wait_until(lambda: "wrote glassbox-synthetic" in window.log.read_text(), 30)
+        wait_until(lambda: list(tmp_path.glob("glassbox-synthetic-*.png")))
+        wait_until(lambda: "wrote glassbox-synthetic" in window.log.read_text())
         [path] = tmp_path.glob("glassbox-synthetic-*.png")
         with Image.open(path) as shot:
             assert shot.size == SIZE
@@ -159,7 +159,7 @@ def test_the_wheel_over_the_process_table_scrolls_rows_and_moves_no_eye(machine,
             assert not difference(window.see(), top)[120:440, SIZE[0] // 2 : -60].any()
             # A row is hit where it shows: the pages of its process glow.
             window.do("mousemove", "700", "226", "click", "1")
-            wait_until(lambda: difference(window.see(), top)[:, : SIZE[0] // 2].any(), 30)
+            wait_until(lambda: difference(window.see(), top)[:, : SIZE[0] // 2].any())
             Image.fromarray(window.see().astype(np.uint8)).save(OUT / "hidpi-row.png")
     finally:
         machine.client.resume()

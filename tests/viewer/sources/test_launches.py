@@ -45,9 +45,9 @@ def test_launches_of_another_process_are_listed_newest_first(runtime):
     watch.start()
     try:
         folder = runtime_folder() / "launches"
-        wait_until(lambda: folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()), 60)
+        wait_until(lambda: folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()))
         subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=120)
-        wait_until(lambda: launches.seen == 3, 60)
+        wait_until(lambda: launches.seen == 3)
         assert woken.wait(60)
         assert [found.number for found in launches.events] == [3, 2, 1] and launches.lost == 0
         assert launches.shown().kernel == "saxpy" and not launches.problem
@@ -61,7 +61,7 @@ def test_where_nothing_can_be_heard_the_list_says_why(runtime):
     launches = LaunchList()
     watch = LaunchWatch(launches, lambda: None)
     watch.start()
-    wait_until(lambda: launches.problem, 60)
+    wait_until(lambda: launches.problem)
     assert "is not a folder of yours" in launches.problem
     watch.stop()
 

@@ -16,7 +16,7 @@ def guest(image, tmp_path):
     serial = tmp_path / "serial.log"
     words = ("-kernel", str(image.kernel), "-initrd", str(image.initrd), "-append", image.command_line)
     with foreign(tmp_path, *shared(tmp_path, "128M"), *words, "-serial", f"file:{serial}") as found:
-        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes(), 60.0)
+        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes())
         yield found
 
 

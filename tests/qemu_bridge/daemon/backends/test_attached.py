@@ -59,7 +59,7 @@ def test_a_foreign_guest_of_several_vcpus_with_kaslr_is_read(machine_type, size,
     serial = tmp_path / "serial.log"
     words = ("-kernel", str(image.bzimage), "-initrd", str(image.initrd), "-append", image.command_line, "-smp", "3")
     with foreign(tmp_path, *shared(tmp_path, size, machine_type), *words, "-serial", f"file:{serial}") as qemu:
-        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes(), 60.0)
+        wait_until(lambda: serial.exists() and b"glassbox: ready" in serial.read_bytes())
         launch.attach("mine", qmp=qemu.qmp)
         with Client.connect("mine") as client:
             status = client.status()

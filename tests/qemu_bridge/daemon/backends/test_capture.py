@@ -108,7 +108,7 @@ def test_sigterm_ends_its_daemon_in_the_middle_of_questions_whatever_became_of_t
                 if blow is not None:
                     client.send_signal(blow)
                 os.kill(daemon, signal.SIGTERM)
-                wait_until(lambda daemon=daemon: not is_running(daemon), 60)
+                wait_until(lambda daemon=daemon: not is_running(daemon))
             finally:
                 client.kill()
         # A daemon that ended in order removes its log; one that failed on the way leaves it, and its files. Another one may have

@@ -59,7 +59,7 @@ class FakeMachine(FakeKernel):
     def trace_disarm(self):
         self.disarmed.set()
         if self._thread.ident:
-            self.done.wait(20)
+            self.done.wait(timeout=120)
 
     def trace_status(self):
         raise MachineError("no plugin: QEMU is too old; install 9.2")
