@@ -92,7 +92,7 @@ def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
         tab.fill("#query", "init_task")
         tab.click("text=Find")
         tab.locator("#found-table button", has_text="init_task").first.click()
-        assert tab.locator("#byte-facts dd", has_text="init_task+0").count() == 1
+        tab.locator("#byte-facts dd", has_text="init_task+0").wait_for()
         tab.click("#tab-processes")
         tab.locator("#process-table td", has_text="init").first.wait_for()
         tab.click("#tab-overlays")
@@ -132,7 +132,7 @@ def test_somebody_uses_keys_alone(browser, controlled, machine):
         tab.click("#resume")
         tab.locator("#pause").wait_for()
         tab.click("#tab-events")
-        assert tab.locator("#event-list li", has_text="paused").count() == 1
+        tab.locator("#event-list li", has_text="paused").first.wait_for()
         tab.screenshot(path=OUT / "page-dark.png")
 
 

@@ -289,10 +289,12 @@ async function showProcesses() {
   const { value } = await get(operation("ps"));
   const part = $("process-filter").value.toLowerCase();
   const wanted = value.filter((each) => `${each.pid} ${each.name} ${each.command_line}`.toLowerCase().includes(part));
+  // Processes first: kernel threads have no memory of their own.
+  wanted.sort((one, other) => (one.page_table === null) - (other.page_table === null) || one.pid - other.pid);
   const rows = wanted.map((each) => [
     each.pid,
     each.page_table === null ? each.name : [each.name, () => find(`pid:${each.pid}`)],
-    each.state, each.uid, inWords(4096 * each.resident_pages), each.command_line,
+    each.state, each.uid, each.page_table === null ? "" : inWords(4096 * each.resident_pages), each.command_line,
   ]);
   $("process-table").replaceChildren(table(["pid", "name", "state", "uid", "resident", "command line"], rows, "Processes"));
 }
