@@ -77,8 +77,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         or (reading.has("map") and not reading.has("highlight", "go"))
     ):
         return None
-    if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not _names_memory(
-        reading
+    if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not (
+        _names_memory(reading) or _is_used(reading)
     ):
         return None
     is_asked_whether = reading.asks_whether and not reading.has(*_LOOK, "where")
@@ -86,6 +86,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if not isinstance(found, tuple):
         return found
     target, says = found
+    if reading.asks_which and reading.items <= {"kernel", "use"}:
+        return None  # which release it is
     if _is_a_table(reading) or (is_asked_whether and reading.has("module")):
         return None
     counts_pages = reading.has("page", "memory") or any("page" in token.text.lower() for token in reading.tokens)
@@ -93,7 +95,13 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if types and reading.has("size", "count") and not reading.has("slab", "memory", "use", "page"):
         layout = call("type_layout", f"layout of struct {types[0]}", name=types[0])
         return Unsure("a struct and a slab cache are called so", (layout, how_much(target, says)))
-    if reading.has("size") or (reading.has("count") and counts_pages) or is_asked_whether:
+    takes_memory = (
+        reading.has("use")
+        and not reading.has(*_LOOK, "where", "dump", "page", "range")
+        and reading.has("owner", "name")
+        and not reading.has("file", "process")
+    )
+    if reading.has("size") or (reading.has("count") and counts_pages) or is_asked_whether or takes_memory:
         return how_much(target, says)
     if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
         return None
@@ -121,6 +129,11 @@ def how_much(target: str, says: str) -> Request:
 def _names_memory(reading: Reading) -> bool:
     """A part of a process, or of the kernel, named without a verb: ``crond's heap``."""
     return reading.has(*PARTS, *(concept for concept in ALONE if concept not in ("module", "slab", "cache")))
+
+
+def _is_used(reading: Reading) -> bool:
+    """What something occupies: ``what does module fat occupy``."""
+    return reading.has("use") and reading.has("name", "owner") and not reading.has("process", "file", "path", "cache")
 
 
 def _is_a_table(reading: Reading) -> bool:
@@ -176,6 +189,8 @@ def _union(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
         except UsageError as error:
             return Unsure(str(error))
         found.append((text, text))
+    if any(path.startswith(("/proc/", "/sys/")) for path in reading.texts("path")):
+        return None  # no file there has pages in memory
     found += [(f"file:{_file_name(path)}", f"file {path}") for path in reading.texts("path")]
     if reading.unclear:
         token, names = reading.unclear[0]
@@ -190,7 +205,7 @@ def _union(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
         if not reading.pids(owner):
             return Unsure(f"there is no {owner} in this guest", (verb("ps", "all processes"),))
     if reading.owners:
-        if set(others) - {"cache"} or (named and not _is_part_of_kind(reading)):
+        if set(others) - {"cache", "all"} or (named and not _is_part_of_kind(reading)):
             return None
         each = _of_each_owner(reading)
         return found + each if each is not None else Unsure("which part of which process is not clear")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from .reading import Owner, Reading
@@ -23,7 +24,8 @@ def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
            "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "cpu", "status", "find", "start", "last"}  # fmt: skip
-    if not reading.items <= may | {"process"}:
+    # To run something is not to ask what runs.
+    if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
     if not reading.has(
         "process", *STATES, "pid", "child", "parent", "command_line", "kernel_thread", "owner", "running", "most", "hog"
@@ -100,7 +102,11 @@ def _family(reading: Reading) -> Meaning | None:
             )
         return _children(parents[0].pid, parents[0].name, count=reading.has("count"))
     is_parent = reading.within({"parent", "owner"}, {*_AROUND, "process", "pid", "identify"})
-    is_parent |= reading.within({"start", "owner"}, {"process"}) and reading.tokens[-1].kind in ("name", "pid")
+    is_parent |= (
+        reading.asks_which
+        and reading.within({"start", "owner"}, {"process"})
+        and reading.tokens[-1].kind in ("name", "pid")
+    )
     if is_parent and len(reading.owners) == 1:
         known = reading.pids(reading.owners[0])
         if len({each.parent_pid for each in known}) == 1:
@@ -120,6 +126,7 @@ def _top(reading: Reading) -> Meaning | None:
     # What takes memory is a process, unless something else is named.
     by_memory |= reading.within({"memory"}, {*_AROUND, "most", "hog", "use", "limit"}) and reading.has("use", "hog")
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
+    by_memory |= reading.question.strip().lower() == "top"
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
     by_threads = reading.within({"process", "thread"}, {*_AROUND, *extremes, "limit", "use"})
     by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
@@ -127,7 +134,9 @@ def _top(reading: Reading) -> Meaning | None:
     )
     if not (by_memory or by_threads or by_age) or not (reading.has(*extremes, "use") or by_age):
         return None
-    is_one = not reading.is_plural("process") and not reading.is_plural("hog") and reading.has("process", "use")
+    is_one = not reading.is_plural("process") and (
+        reading.has("process") or (reading.has("use") and not reading.has("hog"))
+    )
     first = reading.number("limit") or (1 if is_one and not reading.has("sort") else _TOP)
     who = "the process" if first == 1 else f"the {first} processes"
     if by_age:
@@ -180,12 +189,19 @@ def memory_map(reading: Reading) -> Meaning | None:
         return _each(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
         )
+    if reading.within({"map", "file", "owner"}, around) and len(reading.owners) == 1:
+        return _each(
+            reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
+        )
     if reading.within({"map"}, {*_AROUND, "memory", "process", "count"}) and not reading.has("memory"):
         return overlay(
             "areas",
             f"{'how many ' if reading.has('count') else ''}memory areas of all processes",
             count=reading.has("count"),
         )
+    proc = [each for path in reading.texts("path") if (each := re.fullmatch("/proc/([0-9]+)/s?maps", path))]
+    if reading.within({"path"}, {"show", "read"}) and proc:
+        return verb("maps", f"memory map of process {proc[0][1]}", proc[0][1], pid=int(proc[0][1]))
     files = [*reading.texts("path"), *reading.named("file")]
     if (
         reading.has("map", "use")
@@ -230,7 +246,19 @@ def open_files(reading: Reading) -> Meaning | None:
         "like",
     }
     is_about = reading.has("open_file") or (reading.has("open") and reading.has("file", "path", "name"))
-    is_about = is_about or reading.within({"open", "owner"}, _AROUND)
+    is_about = is_about or reading.within({"open", "owner"}, _AROUND) or reading.within({"file", "owner", "change"})
+    if reading.is_wish("open") and not reading.has("open_file"):
+        return None
+    paths = reading.texts("path")
+    if reading.within({"use", "path"}, {"process", "running"}) and len(paths) == 1 and not _is_program(paths[0]):
+        return overlay("open-files", f"who has {paths[0]} open", where=(("path", paths[0]),))
+    if reading.within({"file", "owner", "change"}):
+        return _table(
+            Reading([token for token in reading.tokens if token.concept != "change"], reading.names),
+            "open-files",
+            "open files",
+            "pid",
+        )
     is_about = is_about or (
         reading.within({"file", "owner", "use"}, _AROUND | {"process", "open"}) and not _is_library(reading)
     )
@@ -247,6 +275,11 @@ def open_files(reading: Reading) -> Meaning | None:
     if files or reading.has("name"):
         return None
     return _table(reading, "open-files", "open files", "pid")
+
+
+def _is_program(path: str) -> bool:
+    """Whether the file at `path` is one that processes map, not one that they write."""
+    return any(part in ("bin", "sbin", "lib", "lib64", "usr") for part in path.split("/"))
 
 
 def _is_library(reading: Reading) -> bool:
@@ -267,7 +300,7 @@ def sockets(reading: Reading) -> Meaning | None:
     }
     around = {*_AROUND, *protocols, "listen", "established", "port", "port_number", "process", "owner", "count", "use", "open", "socket",
               "open_file", "identify", "number", "remote_port", "remote_number"}  # fmt: skip
-    about = {"socket", "port", "port_number", "remote_port", "listen", *protocols}
+    about = {"socket", "established", "port", "port_number", "remote_port", "listen", *protocols}
     if not reading.has(*about) or not reading.items <= around or reading.unclear or reading.has("open_file", "number"):
         return None
     chosen = [concept for concept in protocols if reading.has(concept)]
@@ -305,8 +338,27 @@ def sockets(reading: Reading) -> Meaning | None:
 
 def stack_traces(reading: Reading) -> Meaning | None:
     """Where threads sleep in the kernel."""
-    around = {*_AROUND, "owner", "kernel", "process", "thread", "stack", "kernel_stack", "where", "sleeping", "why"}
-    is_about = reading.has("stack_trace") or (reading.has("doing") and reading.has("owner", "process", "thread"))
+    around = {
+        *_AROUND,
+        "owner",
+        "kernel",
+        "process",
+        "thread",
+        "stack",
+        "kernel_stack",
+        "where",
+        "sleeping",
+        "why",
+        "symbol",
+    }
+    is_about = (
+        reading.has("stack_trace")
+        or (
+            reading.within({"sleeping", "owner"}, {"where", "why", "kernel", "process", "thread"})
+            and reading.has("where", "why")
+        )
+        or (reading.has("doing") and reading.has("owner", "process", "thread"))
+    )
     if (
         not is_about
         or not reading.items <= around | {"stack_trace", "doing"}

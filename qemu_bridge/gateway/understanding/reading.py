@@ -43,12 +43,12 @@ class Reading:
 
     Attributes:
         tokens: in their order.
-        first_word: of the question, whether it says something or not.
+        question: all of it, as it was asked.
         items: what there is to account for: concepts, and kinds of tokens that are no concepts; a name that may be a process is ``owner``.
     """
 
-    def __init__(self, tokens: Sequence[Token], names: Names, first_word: str = "") -> None:
-        self.tokens, self.names, self.first_word = tuple(tokens), names, first_word
+    def __init__(self, tokens: Sequence[Token], names: Names, question: str = "") -> None:
+        self.tokens, self.names, self.question = tuple(tokens), names, question
         self.items = frozenset(token.concept if token.kind == "concept" else _item(token) for token in tokens)
 
     def has(self, *items: str) -> bool:
@@ -62,12 +62,27 @@ class Reading:
 
     def without(self, token: Token) -> Reading:
         """The question without one of its tokens."""
-        return Reading([each for each in self.tokens if each is not token], self.names, self.first_word)
+        return Reading([each for each in self.tokens if each is not token], self.names, self.question)
 
     @property
     def asks_whether(self) -> bool:
         """Whether yes or no is an answer: ``is there``, ``are there any``."""
-        return self.first_word in ("is", "are", "does", "do", "any", "has", "have", "was")
+        return self._first_word in ("is", "are", "does", "do", "any", "has", "have", "was")
+
+    def is_wish(self, *verbs: str) -> bool:
+        """Whether it begins with one of `verbs`: something is to be done."""
+        return self._first_word in verbs
+
+    @cached_property
+    def _first_word(self) -> str:
+        return next(iter(self.question.lower().split()), "").strip("'\",.!?")
+
+    @property
+    def asks_which(self) -> bool:
+        """Whether it asks what something is."""
+        return any(
+            word in ("what", "which", "what's", "who", "who's", "whose") for word in self.question.lower().split()
+        )
 
     def is_plural(self, concept: str) -> bool:
         """Whether a concept's word is a plural."""

@@ -75,6 +75,7 @@ class Token:
         number: of a number.
         matches: what a name may mean.
         is_plural: whether a concept's word is a plural.
+        is_owner: whether a word has a possessive ending.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Token:
     number: int = 0
     matches: tuple[Match, ...] = ()
     is_plural: bool = False
+    is_owner: bool = False
 
 
 def read_tokens(text: str, names: Names) -> list[Token]:
@@ -122,7 +124,7 @@ def _split_possessives(words: Iterator[Token]) -> list[Token]:
         text = word.text.replace("’", "'") if word.kind == "word" else word.text
         if word.kind == "word" and not text.lower().endswith("n't"):
             text = re.sub(r"('s|s'|'re|'ll|'d|'ve|'m)$", lambda end: "s" if end[0] == "s'" else "", text)
-        found.append(replace(word, text=text))
+        found.append(replace(word, text=text, is_owner=text != word.text))
     return found
 
 
@@ -199,7 +201,8 @@ def _find_concepts(words: Sequence[Token]) -> Iterator[Token]:
 def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]:
     for length in range(min(_LONGEST, len(words) - at), 0, -1):
         part = words[at : at + length]
-        if any(word.kind != "word" for word in part):
+        # init's code is not the kernel's init code.
+        if any(word.kind != "word" or (word.is_owner and word.text == "init") for word in part):
             continue
         lower = tuple(word.text.lower() for word in part)
         concept = _EXACT.get(lower) or _STEMMED.get(tuple(map(stem, lower)))

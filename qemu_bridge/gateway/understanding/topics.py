@@ -67,11 +67,10 @@ def machines(reading: Reading) -> Meaning | None:
 def kernel_version(reading: Reading) -> Meaning | None:
     """Release, build id and KASLR offset."""
     around = {*_AROUND, "kernel", "address", "size", "use", "identify"}
-    return (
-        call("kernel", "the kernel's release, build id and KASLR offset")
-        if reading.within({"kernel_version"}, around)
-        else None
-    )
+    is_which = reading.asks_which and reading.within({"kernel"}, {"running", "use"})
+    if reading.within({"kernel_version"}, around) or is_which:
+        return call("kernel", "the kernel's release, build id and KASLR offset")
+    return None
 
 
 def modules(reading: Reading) -> Meaning | None:
@@ -97,7 +96,7 @@ def modules(reading: Reading) -> Meaning | None:
     extreme = reading.has("most", "least", "sort")
     if reading.has("name"):
         is_about_row = reading.has("loaded", "like", "running") or reading.asks_whether
-        if len(named) != 1 or not is_about_row or reading.has("count", "size", "most", "memory", "use"):
+        if len(named) != 1 or not is_about_row or reading.has("count", "size", "most", "memory"):
             return None
         return overlay("modules", f"module {named[0]}", where=(("name", named[0]),))
     if reading.has("highlight", "go", "memory") and not extreme:
@@ -182,6 +181,8 @@ def files(reading: Reading) -> Meaning | None:
         return None
     if reading.has("most", "least", "sort") and reading.has("file", "cache"):
         return _extreme(reading, "page-cache", "file" if reading.has("file") else "cache", "pages", "files by memory")
+    if reading.within({"use", "cache"}, _AROUND):
+        return overlay("page-cache", "files by memory, the greatest first", sort="pages", reverse=True)
     if reading.texts("pattern"):
         pattern = reading.texts("pattern")[0]
         return overlay("page-cache", f"files in memory like {pattern}", where=(("path", f"*{pattern}"),))
@@ -347,7 +348,7 @@ def symbols(reading: Reading) -> Meaning | None:
 def bare_symbol(reading: Reading) -> Meaning | None:
     """``what is init_task``."""
     word = reading.symbols[0] if len(reading.symbols) == 1 else ""
-    if reading.within({"unknown"}) and "_" in word:
+    if reading.within({"unknown"}) and ("_" in word or reading.asks_which):
         if reading.names.is_symbol(word):
             return verb("identify", f"what is at {word}", word, place=word)
         if reading.names.is_type(word):
@@ -513,7 +514,7 @@ def changes(reading: Reading) -> Meaning | None:
             else None
         )
     if reading.has("capture", "path"):
-        return _compare(reading)
+        return _compare(reading) if reading.has("since", "compare", "last") else None
     if reading.has("owner", "kernel", "heap", "stack", "compare", "process", "status"):
         return None if not reading.has("change") else Unsure("since when is not said; name a capture", _since(reading))
     if reading.has("page", "memory") and not reading.has("since", "last"):
@@ -647,7 +648,7 @@ def pictures(reading: Reading) -> Meaning | None:
 
 def viewers(reading: Reading) -> Meaning | None:
     """The open viewers, or a new one."""
-    around = {"show", "open", "count", "running", "all", "status", "where", "go", "use"}
+    around = {"show", "open", "count", "running", "all", "status", "where", "go", "use", "established"}
     if not reading.has("viewer") or not reading.items <= around | {"viewer", "start"}:
         return None
     if reading.has("start") or (
@@ -681,8 +682,11 @@ def tracing(reading: Reading) -> Meaning | None:
         "pause",
         "change",
     }
-    if not reading.has("trace") or not reading.items <= around - {"change"}:
+    is_execution = reading.has("mode_execution") and reading.has("take", "start") and not reading.has("show")
+    if not (reading.has("trace") or is_execution) or not reading.items <= (around - {"change"}) | {"mode_execution"}:
         return None
+    if reading.asks_whether:
+        return call("trace_status", "whether and how execution is traced")
     if reading.has("stop", "pause"):
         return call("trace_disarm", "stop tracing")
     is_verb = any(token.concept == "trace" and token.text.lower() == "trace" for token in reading.tokens)

@@ -11,6 +11,7 @@ from .tokens import read_tokens
 from .topics import TOPICS
 
 MOST_LETTERS = 400
+_LOOKED_FOR = ("quoted", "unknown", "pattern")
 _MOST_ALTERNATIVES = 4
 
 EXAMPLES = (
@@ -43,10 +44,13 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
+    if not any(token.kind in _LOOKED_FOR or token.concept in ("symbol", "root", "read") for token in tokens):
+        # To find what has a name is to show it.
+        tokens = [token for token in tokens if token.concept != "find"] or tokens
     session = next((token.number for token in tokens if token.kind == "session"), None)
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
-    reading = Reading(tokens, names, text.split()[0].lower().strip("'\",.!?"))
+    reading = Reading(tokens, names, text)
     found = _meanings(reading)
     requests = _distinct(meaning for meaning in found if isinstance(meaning, Request))
     if session is not None:
@@ -72,7 +76,7 @@ def _distinct(requests: Iterable[Request]) -> tuple[Request, ...]:
 def _nearest(reading: Reading) -> Unsure:
     """Why nothing fits, and what would if one word, or those that nobody knows, were not there."""
     unknown = [token for token in reading.tokens if token.kind == "unknown"]
-    known = Reading([token for token in reading.tokens if token.kind != "unknown"], reading.names, reading.first_word)
+    known = Reading([token for token in reading.tokens if token.kind != "unknown"], reading.names, reading.question)
     smaller = [known] if unknown and known.tokens else []
     smaller += [known.without(token) for token in known.tokens if len(known.tokens) > 1]
     alternatives: list[Request] = []

@@ -7,7 +7,7 @@ of a concept is in `topics`.
 from __future__ import annotations
 
 CONCEPTS: dict[str, str] = {
-    "filler": "belonging to, that belong to, which belong to, would like, i like, i'd like, d like, we'd like, how about, at the moment, right now, in the guest, of the guest, each of the",
+    "filler": "look up, in total, all in all, as of now, so far, at present, belonging to, that belong to, which belong to, would like, i like, i'd like, d like, we'd like, how about, at the moment, right now, in the guest, of the guest, each of the",
     # What to do.
     "show": "show, display, see, view, reveal, visualise, visualize, render, point out, point at, bring up, look at, inspect",
     "highlight": "highlight, light up, mark, emphasise, emphasize, glow, hilight, hilite, highlite, colour in, stand out, select",
@@ -15,18 +15,18 @@ CONCEPTS: dict[str, str] = {
     "where": "where, locate, location, whereabouts, find where, in which place",
     "count": "how many, count, number of, total number of, how often, amount of processes",
     "size": "memory usage, memory footprint, memory consumption, memory use, usage, ram usage, ram use, rss, resident set size, consumption, resident memory, resident set, how heavy, how much, how big, how large, size, footprint, amount of, sum, total size, how much space, how much room",
-    "clear": "clear, remove, unhighlight, reset, turn off, switch off, hide, drop, dehighlight, cancel",
+    "clear": "get rid of, rid of, clear, remove, unhighlight, reset, turn off, switch off, hide, drop, dehighlight, cancel",
     "identify": "who owns, owner of, owner, whose, identify, belong to, belong, own, lives at, live at, stored at, resides at, located at, sits at, is at, at address, what is behind, holds",
     "find": "find, scan, scan for, appear, occur, appears in, found in, search for, search, look for, grep for, grep, scan for, occurrences of, occurrence, contains the string, seek",
-    "read": "hexdump, hex dump, hex-dump, xxd, peek at, peek, examine, read, bytes, raw bytes, contents of memory, bytes at, content of memory, contents, content",
+    "read": "cat, hexdump, hex dump, hex-dump, xxd, peek at, peek, examine, read, bytes, raw bytes, contents of memory, bytes at, content of memory, contents, content",
     "dump": "dump",
     "translate": "translate, physical address, virtual address, resolve, virtual to physical, physical to virtual, v2p, virt to phys, va to pa, virtual addr, physical addr, phys addr",
     "compare": "compare, diff, difference between, difference, differences, differ, differ from, different, different from, what is different",
-    "change": "change, changed, changes, modified, dirty, dirtied, written, touched, got written, new since, updated, altered, writes to",
+    "change": "change, changed, changes, modified, dirty, dirtied, written, touched, got written, new since, updated, altered, happened, happen, writes to",
     "capture": "capture, checkpoint, snapshot, save point, savepoint, saved state, restore point",
     "take": "take, make, create, save, write out, store, record, start recording",
-    "pause": "pause, freeze, suspend, stop the cpus, stop the vcpus, stop the cpu, hold",
-    "resume": "resume, continue, unpause, unfreeze, thaw, go on, let it run, carry on, keep going, cont",
+    "pause": "pause, freeze, suspend, stop the cpus, stop the vcpus, stop the cpu, hold the vm, hold the machine, hold the guest, hold it",
+    "resume": "resume, continue, unpause, unfreeze, thaw, go on, let it run, carry on, keep going, cont, wake up, wake it up, wake, start again, let it run again, let it go",
     "shutdown": "shut down, shutdown, power off, poweroff, turn off the machine, stop the machine, stop the vm, stop the guest, terminate, stop this machine, stop it, kill the machine, kill the vm, kill the guest, stop demo, end the machine, quit the machine",
     "stop": "stop, end, halt, disable, disarm, deactivate",
     "start": "start, begin, enable, arm, activate",
@@ -36,7 +36,7 @@ CONCEPTS: dict[str, str] = {
     "run": "execute, exec, run command, run the command",
     "open": "open",
     # Things.
-    "process": "process, proc, task, program, application, app, daemon, server, process tree, pstree, task tree, service, ps, procs, processus, running programs, job, executable, pids",
+    "process": "process, proc, task, program, application, app, daemon, server, process table, process list, task list, process tree, pstree, task tree, service, ps, procs, processus, running programs, job, executable, pids",
     "kernel_thread": "kernel thread, kthread, kernel threads, kernel worker, kworkers, kthreads",
     "thread": "thread, lwp",
     "file": "file, document, library, shared library, shared object, libraries, so file",
@@ -60,7 +60,7 @@ CONCEPTS: dict[str, str] = {
     "slab": "slab, slab cache, slabs, kmem cache, slab allocator, slabinfo, object cache, slub, slabtop, kernel object cache",
     "object": "object, objects, allocation, instance",
     "mount": "mount, mounted, mount point, mountpoint, file system, filesystem, mounted file system, mounted filesystem, volume, df",
-    "log": "dmesg, kernel log, kernel messages, kernel message, boot message, boot messages, boot log, printk, kernel ring buffer, ring buffer, klog, system log, log of the kernel, messages of the kernel, messages from the kernel, kernel output, log, syslog messages, logs",
+    "log": "dmesg, kernel log, kernel messages, kernel message, boot message, boot messages, boot log, printk, kernel ring buffer, ring buffer, klog, system log, log of the kernel, messages of the kernel, messages from the kernel, kernel output, log, syslog messages, logs, log message, messages, message",
     "error": "error, errors, failure, failed, err",
     "warning": "warning, warnings, warn",
     "console": "console, serial console, console output, console log, terminal output, serial output, serial log, tty output, boot console",
@@ -68,9 +68,9 @@ CONCEPTS: dict[str, str] = {
     "doing": "doing, blocked in, blocked on, sleeping in, waiting for, waiting on, stuck in, stuck, hanging, hung, waits for, blocked, up to, wait for, wait, hang, sleep in, waiting in, wchan",
     "symbol": "symbol, function, global variable, kernel function, kernel symbol, kallsyms, variable, routine",
     "address": "address, addr, addresses",
-    "struct": "struct, structure, type, layout of struct, fields of struct, members of struct, offset of, offset, sizeof, fields, members, layout, definition, definition of, field, member, pahole",
-    "status": "status, state of the machine, machine state, state of the guest, state of the vm, uptime, how long, alive, up, info about the machine, machine info, vm info, guest info, vcpus, cpus, number of cpus, how many cpus, how many vcpus, how many cores, ram size, size of ram, size of the ram, machine status, vm status, how is the machine, how is it going, healthy, runstate, powered on, paused, frozen, status of the machine, total memory, total ram, installed ram, installed memory, memory size, amount of ram, amount of memory, how much ram, runs",
-    "kernel_version": "kernel version, kernel release, version of the kernel, version of linux, linux version, uname, kaslr, kaslr offset, kaslr slide, build id, which kernel, what kernel, release of the kernel, os version, kernel build, kernel info, operating system",
+    "struct": "struct, structure, type, layout of struct, fields of struct, members of struct, offset of, offset, sizeof, fields, members, layout, definition, definition of, laid out, field, member, pahole",
+    "status": "status, state of the machine, machine state, state of the guest, state of the vm, uptime, how long, up, which image, what image, image name, info about the machine, machine info, vm info, guest info, vcpus, cpus, number of cpus, how many cpus, how many vcpus, how many cores, ram size, size of ram, size of the ram, machine status, vm status, how is the machine, how is it going, healthy, runstate, powered on, paused, frozen, status of the machine, total memory, total ram, installed ram, installed memory, memory size, amount of ram, amount of memory, how much ram, runs",
+    "kernel_version": "kernel version, kernel release, version of the kernel, version of linux, linux version, uname, kaslr, kaslr offset, kaslr slide, build id, release of the kernel, os version, kernel build, kernel info, operating system",
     "machines": "machines, guests, vms, all machines, virtual machines",
     "viewer": "viewer, viewer session, viewer window, window, viewers, open viewer, open viewers, viewer sessions, sessions, session, open window, open windows, windows",
     "table": "overlays, overlay, tables, which tables, kinds of tables",
@@ -79,16 +79,16 @@ CONCEPTS: dict[str, str] = {
     "event": "events, event stream, live events",
     "epoch": "epoch",
     "since": "since, after, from",
-    "last": "last, latest, most recent, newest, previous, recent, final",
+    "last": "last, tail, latest, most recent, newest, previous, recent, final",
     "trace": "trace, tracing, tracer, execution trace, instruction trace, trace plugin, trace recording",
-    "hot": "hot, hottest, hotspot, hot spot, most executed, most time, cpu time, time is spent, busiest code, hot code, hot functions, profile, where time goes, bottleneck, spends its time, spend time",
+    "hot": "hot, hottest, hotspot, hot spot, most executed, most time, cpu time, time is spent, is the time spent, time spent, spent, busiest code, hot code, hot functions, profile, where time goes, bottleneck, spends its time, spend time",
     "second": "second, seconds, secs, sec",
     "cpu": "cpu time, processor",
     # Memory.
     "memory": "memory, ram, mem, physical memory, guest memory, main memory",
-    "use": "use, used, using, use up, using up, consume, occupy, take up, takes up, taking up, need, taken, allocated, hold",
+    "use": "takes, taking, hold, holds, held, occupies, use, used, using, use up, using up, consume, occupy, take up, takes up, taking up, need, taken, allocated, hold",
     "hog": "eat, eat up, hog, hogging, hogger, consumer, gobble, gobble up, memory hog, memory eater, user of memory, users of memory, memory user",
-    "sort": "sorted by, sort by, ordered by, order by, ranked by, rank by, in order of, sorted, sort, descending",
+    "sort": "sorted by, sort by, ordered by, order by, ranked by, rank by, rank, in order of, sorted, sort, descending",
     "frame": "page frame, frame number, page frame number, pfn, physical frame, physical page number, page number",
     "page": "page, pages, physical page, brick",
     "range": "range, ranges, physical ranges, physical range, extents",
@@ -135,7 +135,7 @@ CONCEPTS: dict[str, str] = {
     "user": "user, uid, user id",
     "pid": "pid, process id, process number, process identifier, pid of",
     "command_line": "command line, cmdline, argv, arguments, command-line, commandline, started with",
-    "running": "running, active, run",
+    "running": "running, active, run, alive",
     "and": "and, plus, as well as, along with, together with",
     "except": "except, without, but not, minus, excluding, other than, apart from, except for",
     "not": "not, no, never, don't, isn't, aren't, dont, none, neither, nor, doesn't, can't, cannot, won't, unless, didn't, wasn't, non",
@@ -162,7 +162,7 @@ FILLERS = frozenset(
     provide some any all every each also too only really exactly actually quickly guest machine vm system box virtual computer os host
     moment time go happening exist exists existing existed present got gets getting kept belonging belongs owned various different around as or about against versus vs toward towards about
     information info details detail overview data stuff things thing something summary describe description explain explanation quick look question
-    defined string phrase substring literal somewhere anywhere
+    defined string phrase substring literal somewhere anywhere left aux still again total altogether overall
     available visible anything anyone anybody somebody someone everyone line lines entry entries row rows record records live lives living reside resides house housed
     available visible complete full entire whole single current respective related associated s re ve ll d m t via per using used uses use
     wonder wondering curious interested tool glassbox glass window's up come comes coming part parts kind kinds sort ask asking possible yes hmm um uh
@@ -178,7 +178,7 @@ COMMON_WORDS = frozenset(
     rename reboot restart restarted reload install uninstall upgrade update fork signal send attach detach debug break breakpoint
     breakpoints step steps password passwords secret secrets key keys user users login logins weather joke poem song story money lunch dinner pizza
     tomorrow yesterday why when because date clean cleaner clear faster fast slow slower speed temperature disk disks drive drives
-    battery keyboard mouse monitor printer email mail web page's browser cat cats dog dogs sky blue green red life love time times
+    battery keyboard mouse monitor printer email mail web page's browser dog dogs sky blue green red life love time times
     packet packets route routes routing table's firewall interrupt interrupts irq irqs timer timers swap swapped swapping cgroup cgroups
     container containers namespace namespaces semaphore mutex deadlock leak leaks leaking leaked corruption corrupted overflow malware rootkit virus
     hacked attacker exploit vulnerable vulnerability safe secure security bug bugs wrong broken good bad better best nice cool stupid hack sense

@@ -7,7 +7,7 @@ from qemu_bridge.gateway.understanding.tokens import read_tokens
 
 
 def read(text, names):
-    return Reading(read_tokens(text, names), names, text.split()[0])
+    return Reading(read_tokens(text, names), names, text)
 
 
 def test_a_topic_has_to_account_for_everything(names):
