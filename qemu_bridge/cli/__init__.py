@@ -47,6 +47,7 @@ _MODULES = {
     "gpu": ("gpu",),
     "serve": ("serve",),
     "guest_images": ("image",),
+    "keys": ("keys",),
     "setup": ("doctor", "config", "completion"),
 }
 """The modules in the order of the help, and their verbs: only the module of the verb that is typed is loaded."""
@@ -73,6 +74,7 @@ GROUPS = {
     "execution": ("trace",),
     "kernels": ("gpu",),
     "services": ("serve",),
+    "other hosts": ("keys",),
     "setting up": ("image", "doctor", "config", "completion", "call"),
 }
 """The verbs as the help groups them."""

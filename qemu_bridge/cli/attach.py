@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import Verbs, add_verb, print_lines
+from .options import Verbs, add_listen, add_verb, print_lines
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -15,6 +15,7 @@ def add_verbs(verbs: Verbs) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--qmp", type=Path, metavar="SOCK", help="the QMP socket of a QEMU whose RAM is a shared file")
     source.add_argument("--ram", type=Path, metavar="FILE", help="a raw image of guest RAM, and nothing else")
+    add_listen(parser)
     parser.add_argument(
         "--layout",
         "--machine",
@@ -31,5 +32,5 @@ def attach(options: argparse.Namespace) -> None:
     from ..wire import connection
 
     connection.prune()
-    launch.attach(options.name, options.qmp, options.ram, options.layout)
+    launch.attach(options.name, options.qmp, options.ram, options.layout, listen=options.listen)
     print_lines(options.name)

@@ -19,6 +19,7 @@ from ..memory.addresses import parse_size
 from .options import (
     Verbs,
     add_json,
+    add_listen,
     add_name,
     add_verb,
     complain,
@@ -51,6 +52,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = add_verb(verbs, "start", start, "glassbox start demo --memory 256M -- -device virtio-rng-pci")
     parser.add_argument("name", metavar="NAME", nargs="?", help="name of the machine (default: the image's name)")
     add_machine_options(parser)
+    add_listen(parser)
     parser.add_argument(
         "--trace-from-boot", type=Path, metavar="FILE", help="record every block from the first instruction on"
     )
@@ -141,6 +143,8 @@ def start(options: argparse.Namespace) -> int | None:
         names = _start_several(options)
     elif options.trace_from_boot:
         connection.prune()
+        if options.listen:
+            raise UsageError("--listen cannot be joined with --trace-from-boot; leave out one of them")
         config = make_config(options, options.name)
         start_recorder(config, options.trace_from_boot)
         names = [config.name]
@@ -148,7 +152,7 @@ def start(options: argparse.Namespace) -> int | None:
         with waiting_daemon() as daemon:
             connection.prune()
             config = make_config(options, options.name)
-            launch(config, daemon)
+            launch(config, daemon, listen=options.listen)
         names = [config.name]
     if options.wait:
         _wait_ready(names)
@@ -173,6 +177,8 @@ def _start_several(options: argparse.Namespace) -> list[str]:
         raise UsageError(f"--count {options.count} is out of range; give 1 to {MOST_AT_ONCE}")
     if options.trace_from_boot or options.foreground:
         raise UsageError("--trace-from-boot and --foreground are for one machine; leave out --count")
+    if options.listen:
+        raise UsageError("--listen serves one machine at a port; leave out --count")
     connection.prune()
     first = make_config(options, f"{options.name or options.image}-1")
     names = [f"{first.name[:-1]}{number}" for number in range(1, options.count + 1)]

@@ -100,6 +100,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
+def add_listen(parser: argparse.ArgumentParser) -> None:
+    """The option ``--listen``."""
+    parser.add_argument(
+        "--listen",
+        default="",
+        metavar="tcp://ADDRESS:PORT",
+        help="serve clients on other hosts too, those of 'glassbox keys allow' only (docs/remote.md)",
+    )
+
+
 def connect(options: argparse.Namespace) -> Client:
     """The client of machine or capture ``options.name``, after cleaning up after killed daemons."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.

@@ -20,16 +20,18 @@ from ..errors import GlassBoxError, MachineError, UsageError
 from ..host.processes import cpu_seconds, private_bytes
 from ..memory.addresses import RamOffset, merge_ranges
 from ..memory.sparse import data_bytes
+from ..wire.connection import Connection
 from ..wire.json_text import encode_json
 from ..wire.operations import Operation, Operations
 from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, TraceStatus
 from ..wire.viewer_records import ViewerSession, ViewersTold
+from .doors import Requester
 from .jobs import Jobs
 from .served import ServedMachine
 
-CLIENT: ContextVar[bytes] = ContextVar("client")
-"""The socket identity of the client whose request is being answered."""
+CLIENT: ContextVar[Requester] = ContextVar("client")
+"""Whose request is being answered."""
 _RATE_S = 10.0
 """Seconds over which the rate of epochs is counted."""
 _MOST_EPOCHS = 10_000
@@ -99,6 +101,10 @@ class Control:
             daemon_cpu_s=round(sum(os.times()[:4]) + (0 if worker is None else cpu_seconds(worker) or 0), 3),
             daemon_bytes=sum(map(private_bytes, own)),
         )
+
+    async def describe(self) -> Connection:
+        """The content of the connection file."""
+        return self._machine.connection
 
     def _trace_state(self) -> TraceState:
         if not self._machine.connection.trace_path:

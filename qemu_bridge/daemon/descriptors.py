@@ -26,7 +26,7 @@ OTHER_DESCRIPTORS = 512
 """What the rest of a daemon has open at most: RAM, logs, rings, captures, the monitor."""
 
 LISTENERS = 2
-"""In one daemon: control and events."""
+"""In one daemon: control and events; twice as many where it listens for other hosts too."""
 
 
 def raise_descriptor_limit() -> None:
@@ -36,14 +36,14 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def connection_limit() -> int:
-    """How many connections one listener takes; `HostError` if the system allows too few descriptors for a daemon."""
+def connection_limit(listeners: int = LISTENERS) -> int:
+    """How many connections each of so many listeners takes; `HostError` if the system allows too few descriptors for a daemon."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
-    limit = (soft - OTHER_DESCRIPTORS) // LISTENERS - MOST_UNCOUNTED
+    limit = (soft - OTHER_DESCRIPTORS) // listeners - MOST_UNCOUNTED
     if limit < FEWEST_CONNECTIONS:
-        needed = LISTENERS * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
+        needed = listeners * (FEWEST_CONNECTIONS + MOST_UNCOUNTED) + OTHER_DESCRIPTORS
         raise HostError(
             f"{soft} open files are allowed here and a daemon needs {needed}; raise the limit (`ulimit -Hn`)"
         )

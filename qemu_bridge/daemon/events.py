@@ -1,4 +1,4 @@
-"""The events socket: publishes every change to all clients, and the current state to a new subscriber."""
+"""The events sockets: publish every change to all clients, and the current state to a new subscriber."""
 
 from __future__ import annotations
 
@@ -26,20 +26,39 @@ _MOST_AT_ONCE, _WELCOME_S = 10_000, 0.02
 
 
 class EventPublisher:
-    """Publishes the events of one machine on an XPUB socket."""
+    """Publishes the events of one machine on XPUB sockets."""
 
-    def __init__(self, socket: zmq.asyncio.Socket, name: str, state: MachineState, viewers: Viewers) -> None:
-        socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
-        socket.setsockopt(zmq.SNDHWM, MOST_UNREAD)
-        self._socket = socket
+    def __init__(self, name: str, state: MachineState, viewers: Viewers) -> None:
+        self._sockets: list[zmq.asyncio.Socket] = []
         self._name = name
         self._state = state
         self._viewers = viewers
 
+    def add(self, socket: zmq.asyncio.Socket) -> None:
+        """Publish on `socket` too, which is not bound yet."""
+        socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
+        socket.setsockopt(zmq.SNDHWM, MOST_UNREAD)
+        self._sockets.append(socket)
+
+    async def welcome_subscribers(self, socket: zmq.asyncio.Socket) -> None:
+        """Send each new subscriber of `socket` the current state, and note which viewers come and go, until cancelled."""
+        while True:
+            wants_state = self._note(await socket.recv())
+            with contextlib.suppress(zmq.Again):
+                for _ in range(_MOST_AT_ONCE):
+                    wants_state |= self._note(await socket.recv(zmq.NOBLOCK))
+            if wants_state:
+                await self._publish(self._current(), socket)
+                await asyncio.sleep(_WELCOME_S)
+
+    def remove(self, socket: zmq.asyncio.Socket) -> None:
+        """Publish on `socket` no more."""
+        self._sockets.remove(socket)
+
     async def runstate(self) -> None:
         """The vCPUs started or stopped."""
-        await self._publish(RunstateEvent(self._name, time.time(), self._state.runstate, self._state.ready))
+        await self._publish(self._current())
 
     async def ready(self) -> None:
         """User space is up."""
@@ -59,17 +78,6 @@ class EventPublisher:
         """The machine has ended."""
         await self._publish(ExitedEvent(self._name, time.time(), reason, status))
 
-    async def welcome_subscribers(self) -> None:
-        """Send each new subscriber the current state, and note which viewers come and go, until cancelled."""
-        while True:
-            wants_state = self._note(await self._socket.recv())
-            with contextlib.suppress(zmq.Again):
-                for _ in range(_MOST_AT_ONCE):
-                    wants_state |= self._note(await self._socket.recv(zmq.NOBLOCK))
-            if wants_state:
-                await self.runstate()
-                await asyncio.sleep(_WELCOME_S)
-
     def _note(self, message: bytes) -> bool:
         """Note whom a subscription is of; return whether it is of somebody new who wants to know the state."""
         kind, topic = message[:1], message[1:]
@@ -78,6 +86,10 @@ class EventPublisher:
         is_viewer = self._viewers.note(topic, kind == _SUBSCRIBED)
         return kind == _SUBSCRIBED and not is_viewer
 
-    async def _publish(self, event: Event) -> None:
+    def _current(self) -> RunstateEvent:
+        return RunstateEvent(self._name, time.time(), self._state.runstate, self._state.ready)
+
+    async def _publish(self, event: Event, *sockets: zmq.asyncio.Socket) -> None:
         topic = str(event.__struct_config__.tag).encode()
-        await self._socket.send_multipart([topic, msgspec.json.encode(event)])
+        for socket in sockets or list(self._sockets):
+            await socket.send_multipart([topic, msgspec.json.encode(event)])

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,12 +23,32 @@ from ..wire.connection import Connection
 from ..wire.records import Origin
 from .backends.backend import Backend
 from .backends.started import StartedQemu
+from .descriptors import LISTENERS, connection_limit
+
+if TYPE_CHECKING:
+    from .remote import RemoteFront
 
 END_LIMIT_S = 30.0
 """Seconds that a daemon has from being told to end until it must have ended."""
 
 
-def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origin = Origin.STARTED) -> Connection:
+def _listen(address: str) -> RemoteFront | None:
+    """What serves other hosts at `address`; None for an empty one."""
+    if not address:
+        return None
+    # Imported here: few machines are served to other hosts.
+    from .remote import RemoteFront
+
+    return RemoteFront(address, connection_limit(2 * LISTENERS))
+
+
+def _describe(
+    config: MachineConfig,
+    ram: Path,
+    layout: RamLayout,
+    origin: Origin = Origin.STARTED,
+    remote: RemoteFront | None = None,
+) -> Connection:
     runtime = connections.runtime_folder()
     state = connections.state_folder(config.name)
     pages = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.pages"
@@ -49,6 +70,8 @@ def _describe(config: MachineConfig, ram: Path, layout: RamLayout, origin: Origi
         image_id=config.image_id,
         origin=origin,
         started_at=time.time(),
+        listen=remote.address if remote is not None else "",
+        listen_events=remote.events_address if remote is not None else "",
     )
 
 
@@ -61,13 +84,14 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     config = request.config
     layout = RamLayout.from_rule(config.machine, config.memory)
     check_ram_space(connections.ram_folder(), config.memory)
+    remote = _listen(request.listen)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
     connections.forget_exit(config.name)
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
     trace = ram.with_suffix(".trace") if request.plugin else None
     connection = msgspec.structs.replace(
-        _describe(config, ram, layout), trace_path=str(trace or ""), no_trace=request.no_plugin
+        _describe(config, ram, layout, remote=remote), trace_path=str(trace or ""), no_trace=request.no_plugin
     )
     # Old logs may be cleared only once the name is locked.
     os.ftruncate(2, 0)
@@ -93,7 +117,7 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             argv=tuple(process.argv),
         )
         connections.write_connection(connection)
-        _serve(config, process, connection, lock, on_running)
+        _serve(config, process, connection, lock, on_running, remote)
     finally:
         if process is not None and process.process.poll() is None:
             process.process.kill()
@@ -118,6 +142,7 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
     # Imported here: a daemon that starts a machine needs neither captures nor NumPy.
     from .backends.find import find_backend
 
+    remote = _listen(request.listen)
     lock = connections.acquire_lock(request.name)
     connections.sweep(request.name)
     connections.forget_exit(request.name)
@@ -125,13 +150,13 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
     try:
         backend, config, ram, layout = find_backend(request)
         connection = msgspec.structs.replace(
-            _describe(config, ram, layout, backend.origin), state="running", qmp_path=str(request.qmp or "")
+            _describe(config, ram, layout, backend.origin, remote), state="running", qmp_path=str(request.qmp or "")
         )
         os.ftruncate(2, 0)
         connections.write_connection(connection)
         os.close(os.open(connection.page_map_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         paths = connection.shared_files
-        _serve(config, backend, connection, lock, on_running)
+        _serve(config, backend, connection, lock, on_running, remote)
         if backend.origin is Origin.CAPTURE:
             # Its name is made up from its path: nobody looks for its log once it was closed well.
             shutil.rmtree(connections.state_path(request.name), ignore_errors=True)
@@ -145,6 +170,7 @@ def _serve(
     connection: Connection,
     lock: int,
     on_running: Callable[[Connection], None],
+    remote: RemoteFront | None,
 ) -> None:
     # Imported while the guest boots: event loop, ZeroMQ and QMP take a tenth of a boot.
     import asyncio
@@ -153,7 +179,7 @@ def _serve(
     from .service import Service
 
     log_to_stderr()
-    asyncio.run(Service(config, backend, connection, lock, _limit_end).run(on_running))
+    asyncio.run(Service(config, backend, connection, lock, _limit_end, remote).run(on_running))
 
 
 def _limit_end() -> None:

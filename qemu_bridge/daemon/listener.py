@@ -1,4 +1,4 @@
-"""A ZeroMQ socket that listens on a path and takes a bounded number of connections.
+"""A ZeroMQ socket that listens on a path, or on a TCP port, and takes a bounded number of connections.
 
 libzmq ends the process when it cannot get a descriptor for one connection more (``ipc_listener.cpp``), and its daemon takes the
 guest with it. So the daemon raises the limit of descriptors to what the system allows, and a listener that counts as many
@@ -7,13 +7,19 @@ comes back when some of them have left.
 
 libzmq accepts in a thread of its own and may be ahead of the count, but not by more than `MOST_UNCOUNTED`: it waits when that
 many of its events are unread. Room for them is kept free, so no number of clients and no delay exhausts the descriptors.
+
+A port cannot be moved, and `unbind` ends the connections too. So the listening socket of TCP is ours, and while there are too
+many connections a filter in the kernel drops what asks for another (socket(7), SO_ATTACH_FILTER): it asks again by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
+import socket as sockets
+import struct
 from collections.abc import Callable
 
 import zmq
@@ -37,13 +43,20 @@ class Listener:
     """
 
     def __init__(
-        self, socket: zmq.asyncio.Socket, address: str, changed: Callable[[int], None] = lambda count: None
+        self,
+        socket: zmq.asyncio.Socket,
+        address: str,
+        changed: Callable[[int], None] = lambda count: None,
+        limit: int | None = None,
     ) -> None:
-        """Bind; `changed` is called with the number of connections whenever that changes."""
+        """Bind; `changed` is called with the number of connections whenever that changes.
+
+        It takes `limit` of them; by default what fits a daemon with two listeners.
+        """
         self._path = address.removeprefix("ipc://")
         self._aside = self._path + ".full"
         self._changed = changed
-        self._limit = connection_limit()
+        self._limit = connection_limit() if limit is None else limit
         self.connected, self.is_closed = 0, False
         # Before a client can connect: of an earlier one only the disconnect would be seen.
         self._monitor = socket.context.socket(zmq.PAIR)
@@ -74,14 +87,20 @@ class Listener:
                     self._changed(self.connected)
             finally:
                 if self.is_closed:
-                    self._move(self._aside, self._path)
+                    self._open()
 
     def _open_or_close(self) -> None:
         if not self.is_closed and self.connected >= self._limit:
-            logger.warning("%s has %d connections and takes no more until some end", self._path, self.connected)
-            self.is_closed = self._move(self._path, self._aside)
+            logger.warning("%s has %d connections and takes no more until some end", self._address, self.connected)
+            self.is_closed = self._close()
         elif self.is_closed and self.connected < self._limit * 3 // 4:
-            self.is_closed = not self._move(self._aside, self._path)
+            self.is_closed = not self._open()
+
+    def _close(self) -> bool:
+        return self._move(self._path, self._aside)
+
+    def _open(self) -> bool:
+        return self._move(self._aside, self._path)
 
     @staticmethod
     def _move(source: str, destination: str) -> bool:
@@ -91,6 +110,57 @@ class Listener:
             logger.warning("%s: %s", source, error)
             return False
         return True
+
+
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27  # include/uapi/asm-generic/socket.h
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""The filter of one instruction: return 0, keep no byte (BPF_RET | BPF_K)."""
+
+
+class TcpListener(Listener):
+    """`socket` on the listening TCP socket `listening`, which stays the caller's and outlives it."""
+
+    def __init__(self, socket: zmq.asyncio.Socket, listening: sockets.socket, limit: int | None = None) -> None:
+        """Bind."""
+        self._listening = listening
+        listening.setblocking(False)
+        # libzmq closes the descriptor that it gets.
+        socket.set(zmq.USE_FD, os.dup(listening.fileno()))
+        super().__init__(socket, tcp_address(listening), limit=limit)
+
+    def restore(self) -> None:
+        """A port cannot be removed."""
+
+    def _close(self) -> bool:
+        program = ctypes.create_string_buffer(_DROP_ALL, len(_DROP_ALL))
+        self._listening.setsockopt(
+            sockets.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program))
+        )
+        return True
+
+    def _open(self) -> bool:
+        self._listening.setsockopt(sockets.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        return True
+
+
+def listen_at(host: str, port: int) -> sockets.socket:
+    """A TCP socket that listens at an IP address and port, 0 for a free one; `OSError` where it cannot."""
+    family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+    listening = sockets.socket(family)
+    try:
+        listening.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def tcp_address(listening: sockets.socket) -> str:
+    """Where a socket listens: ``tcp://ADDRESS:PORT``."""
+    host, port = listening.getsockname()[:2]
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
 async def end_when_unused(counts: asyncio.Queue[int], idle_s: float) -> None:

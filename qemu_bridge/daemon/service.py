@@ -1,6 +1,6 @@
 """The service of one machine: dispatches requests by the operation table and publishes events.
 
-Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md):
+Two sockets, both ``ipc://`` in the runtime folder (docs/protocol.md), and two more for other hosts where it listens (`remote`):
 
 * control (ROUTER): requests and their replies;
 * events (XPUB): changes, to all subscribers; a new subscriber first gets the current state.
@@ -33,10 +33,13 @@ from ..wire.connection import Connection
 from ..wire.operations import Cost, Operation, Permission
 from .backends.backend import Backend
 from .control import CLIENT, Control
+from .descriptors import LISTENERS, connection_limit
+from .doors import Door, Requester
 from .events import EventPublisher
 from .jobs import Jobs
 from .listener import Listener, end_when_unused
 from .presence import Presence
+from .remote import RemoteFront
 from .served import ServedMachine
 from .turns import Turns
 from .vcpus import Vcpus
@@ -48,12 +51,8 @@ _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]{1,200})[\r\n]")
 _LONGEST_LINE = 256
 """Bytes of the console kept for a line whose end comes later."""
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
-MAX_REQUEST_BYTES = 16 << 20
-"""A client that sends more is disconnected by ZeroMQ."""
 MOST_UNANSWERED = 1024
 """Requests of one client that are being answered; more are refused."""
-MOST_UNREAD = 128
-"""Replies to one client that wait here until it reads; more are dropped. Another thousand wait at the client's end."""
 LOG_LIMIT = 16 << 20
 """Limit of the daemon's own log in bytes, which QEMU and the plugin write to as well: it starts over when full."""
 _LOG_PERIOD_S = 5.0
@@ -71,10 +70,15 @@ class Service:
         connection: Connection,
         lock: int,
         on_end: Callable[[], None] = lambda: None,
+        remote: RemoteFront | None = None,
     ) -> None:
-        """Serve `backend`; `lock` is the descriptor of the machine's lock. `on_end` is called when it begins to end."""
+        """Serve `backend`, to other hosts by `remote`; `lock` is the descriptor of the machine's lock.
+
+        `on_end` is called when it begins to end.
+        """
         self._lock = lock
         self._on_end = on_end
+        self._remote = remote
         self._machine = ServedMachine(config, backend, connection)
         self._stopping = asyncio.Event()
         self._jobs = Jobs(self._machine)
@@ -87,18 +91,19 @@ class Service:
         """Serve until the machine ends or a client stops it. `on_running` is called once the service answers."""
         machine, backend = self._machine, self._machine.backend
         context = zmq.asyncio.Context()
-        self._control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
-        self._control.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
-        self._control.setsockopt(zmq.SNDHWM, MOST_UNREAD)
-        self._events = machine.events = EventPublisher(events, machine.config.name, machine.state, machine.viewers)
+        control, events = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
+        door = Door(control)
+        self._events = machine.events = EventPublisher(machine.config.name, machine.state, machine.viewers)
+        self._events.add(events)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         try:
             counts: asyncio.Queue[int] = asyncio.Queue()
+            limit = connection_limit(LISTENERS if self._remote is None else 2 * LISTENERS)
             listeners = (
-                Listener(self._control, machine.connection.control, counts.put_nowait),
-                Listener(events, machine.connection.events),
+                Listener(control, machine.connection.control, counts.put_nowait, limit),
+                Listener(events, machine.connection.events, limit=limit),
             )
             for listener in listeners:
                 self._tasks.start(listener.run(), "connections")
@@ -108,7 +113,7 @@ class Service:
                 machine.vcpus = Vcpus(machine, machine.state, self._events.runstate)
                 await backend.check_layout(machine.monitor, machine.connection.layout)
                 machine.state.set_running(bool((await machine.monitor.execute("query-status")).get("running")))
-                self._start_serving()
+                self._start_serving(door, events)
                 self._tasks.start(Presence(machine.connection, self._lock, listeners).run(), "presence")
                 on_running(machine.connection)
                 ended = self._tasks.start(backend.wait(), "ended")
@@ -132,37 +137,40 @@ class Service:
         self._on_end()
         self._stopping.set()
 
-    def _start_serving(self) -> None:
+    def _start_serving(self, door: Door, events: zmq.asyncio.Socket) -> None:
         self._tasks.start(self._relay_events(), "events")
-        self._tasks.start(self._events.welcome_subscribers(), "subscribers")
-        self._tasks.start(self._serve(), "control")
+        self._tasks.start(self._events.welcome_subscribers(events), "subscribers")
+        self._tasks.start(self._serve(door), "control")
+        if self._remote is not None:
+            self._tasks.start(self._remote.run(self._serve, self._events), "other hosts")
         self._tasks.start(self._limit_log(), "log")
         if self._machine.backend.signals_ready:
             self._tasks.start(self._watch_console(), "console")
 
     # --- requests ----------------------------------------------------------------------------------------
 
-    async def _serve(self) -> None:
+    async def _serve(self, door: Door) -> None:
         while True:
-            identity, *frames = await self._control.recv_multipart()
-            self._unanswered[identity] += 1
-            self._tasks.start(self._answer(identity, frames), "request")
+            requester, frame = await door.receive()
+            self._unanswered[requester.client] += 1
+            self._tasks.start(self._answer(requester, frame), "request")
             # Receiving does not give way while there is something to receive: under a flood nothing would be answered.
             await asyncio.sleep(0)
 
-    async def _answer(self, identity: bytes, frames: list[bytes]) -> None:
+    async def _answer(self, requester: Requester, frame: bytes) -> None:
         """Answer one request. A client's mistake is reported to it; a fault of the daemon is logged with its traceback."""
-        frame = frames[0] if frames else b""
+        client = requester.client
         number: int | str | None = None
         blobs: list[bytes] = []
         try:
-            if self._unanswered[identity] > MOST_UNANSWERED:
+            if self._unanswered[client] > MOST_UNANSWERED:
                 raise MachineError(
                     f"{MOST_UNANSWERED} requests of this client are unanswered; wait for some of them, and ask again"
                 )
             request, operation = messages.decode_request(frame)
             number = request.id
-            result, blobs = await self._execute(identity, request, operation)
+            requester.check(operation)
+            result, blobs = await self._execute(requester, request, operation)
             reply = messages.encode_reply(number, result)
         except GlassBoxError as error:
             number = messages.decode_id(frame) if number is None else number
@@ -172,30 +180,30 @@ class Service:
             sentence = f"the daemon failed ({type(error).__name__}: {error}); see {self._machine.connection.log_path}"
             reply = messages.encode_failure(number, MachineError(sentence))
         finally:
-            self._unanswered[identity] -= 1
-            if not self._unanswered[identity]:
-                del self._unanswered[identity]
-        await self._control.send_multipart([identity, reply, *blobs])
+            self._unanswered[client] -= 1
+            if not self._unanswered[client]:
+                del self._unanswered[client]
+        await requester.send(reply, *blobs)
 
     async def _execute(
-        self, identity: bytes, request: messages.Request, operation: Operation[..., Any]
+        self, requester: Requester, request: messages.Request, operation: Operation[..., Any]
     ) -> tuple[bytes, list[bytes]]:
         machine = self._machine
         if operation.cost is Cost.QUERY:
             return await machine.worker.ask(
-                operation, bytes(request.arguments), machine.state.grade, machine.epoch, client=identity
+                operation, bytes(request.arguments), machine.state.grade, machine.epoch, client=requester.client
             )
         arguments = messages.decode_arguments(operation, request.arguments)
         if operation.cost is Cost.JOB:
 
             async def report(done: int, total: int) -> None:
-                await self._control.send_multipart([identity, messages.encode_progress(request.id, done, total)])
+                await requester.send(messages.encode_progress(request.id, done, total))
 
-            return await self._jobs.run(operation, bytes(request.arguments), (identity, request.id), report), []
-        CLIENT.set(identity)
+            return await self._jobs.run(operation, bytes(request.arguments), (requester, request.id), report), []
+        CLIENT.set(requester)
         # Who asks for the state in a flood waits for itself. What waits for the guest or changes it is not held up by anything.
         is_reading = operation.permission is Permission.READ and "timeout_s" not in arguments
-        async with self._turns.of(identity) if is_reading else contextlib.nullcontext():
+        async with self._turns.of(requester.client) if is_reading else contextlib.nullcontext():
             return messages.encode_result(await getattr(self._functions, operation.name)(**arguments))
 
     # --- what happens by itself --------------------------------------------------------------------------

@@ -7,9 +7,7 @@ begins with a dot, so none leads elsewhere.
 
 from __future__ import annotations
 
-import functools
 import re
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ from ..errors import UsageError
 from ..host.folders import own_folder
 from ..wire import connection
 from ..wire.operations import Operation
-from ..wire.records import PATH
+from ..wire.records import path_fields
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _OUTPUT = "output"
-Fields = tuple[tuple[str, ...], ...]
 
 
 def files_folder(machine: str) -> Path:
@@ -51,19 +48,6 @@ def place_paths(machine: str, operation: Operation[..., Any], arguments: dict[st
 def writes_a_file(operation: Operation[..., Any]) -> bool:
     """Whether `operation` leaves a file on the host."""
     return any(field[-1] == _OUTPUT for field in path_fields(operation.arguments))
-
-
-@functools.cache
-def path_fields(record: type[msgspec.Struct]) -> Fields:
-    """Which fields of `record`, and of records in it, hold paths: the names that lead to each."""
-    found: list[tuple[str, ...]] = []
-    for field in msgspec.structs.fields(record):
-        for kind in (field.type, *typing.get_args(field.type)):
-            if PATH in getattr(kind, "__metadata__", ()):
-                found.append((field.name,))
-            elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-                found += [(field.name, *rest) for rest in path_fields(kind)]
-    return tuple(dict.fromkeys(found))
 
 
 def _change(arguments: dict[str, Any], field: tuple[str, ...], machine: str) -> dict[str, Any]:

@@ -19,6 +19,11 @@ def cache_folder(name: str) -> Path:
     return (base_folder("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassbox" / name
 
 
+def config_folder() -> Path:
+    """``$XDG_CONFIG_HOME/glassbox``, ``~/.config/glassbox`` where that is not set; it may not exist yet."""
+    return (base_folder("XDG_CONFIG_HOME") or Path.home() / ".config") / "glassbox"
+
+
 def runtime_path() -> Path:
     """The folder of connection files and sockets; it may not exist yet, or not be ours."""
     base = base_folder("XDG_RUNTIME_DIR")

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from ..errors import ImageError, UsageError
+from ..host.folders import config_folder
 
 Table: TypeAlias = Mapping[str, object]
 """A table of a TOML file."""
@@ -100,8 +101,7 @@ def shipped_folder() -> Path:
 
 def recipe_folders() -> tuple[Path, ...]:
     """Folders that hold recipes, the user's own first."""
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return config / "glassbox" / "images", shipped_folder()
+    return config_folder() / "images", shipped_folder()
 
 
 def chosen_kernel() -> Path | None:

@@ -20,6 +20,7 @@ import msgspec
 
 from ..errors import GlassBoxError, NoTypesError, UsageError
 from ..memory.addresses import PhysicalAddress, VirtualAddress
+from ..wire.operations import MAX_READ_PAGES
 from ..wire.records import (
     Answer,
     Blob,
@@ -275,6 +276,15 @@ class Questions:
         """Bring the page map up to date and publish it."""
         page_map = self.newest_page_map(self._grade, complete=complete)
         return self._answer(self._page_map_file.publish(page_map), page_map.skipped)
+
+    def read_page_map(self, generation: int, first_page: int, page_count: int) -> Answer[Blob]:
+        """Entries of the page map that was published last."""
+        if first_page < 0 or not 0 <= page_count <= MAX_READ_PAGES:
+            raise UsageError(
+                f"{page_count} pages from {first_page} on cannot be read; ask for {MAX_READ_PAGES} at a time"
+            )
+        entries = self._page_map_file.read_entries(generation, slice(first_page, first_page + page_count))
+        return self._answer(Blob(entries.tobytes()))
 
     def newest_page_map(self, grade: Grade, *, complete: bool = False) -> PageMap:
         """The page map of this moment, with all that share a page."""

@@ -63,16 +63,20 @@ def waiting_daemon() -> Iterator[WaitingDaemon]:
             threading.Thread(target=daemon.wait, name="daemon", daemon=True).start()
 
 
-def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None) -> None:
+def launch(
+    config: MachineConfig, daemon: WaitingDaemon | None = None, trace: ArmOptions | None = None, *, listen: str = ""
+) -> None:
     """Start the machine of `config` in `daemon`, else in a new one; returns when QEMU runs and answers.
 
     The trace plugin is loaded, disarmed; if it is unavailable the machine runs without it and a warning is logged.
-    With `trace` it is armed before the first instruction, and this process is the reader that the guest waits for. Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
+    With `trace` it is armed before the first instruction, and this process is the reader that the guest waits for.
+    With `listen`, ``tcp://ADDRESS:PORT``, clients on other hosts are served there too (docs/remote.md).
+    Raises what the daemon reports: `BusyNameError`, `UsageError`, `HostError`, `MachineError`; with `trace` also
     `HostError` when there is no plugin.
     """
     if daemon is None:
         with waiting_daemon() as new:
-            return launch(config, new, trace)
+            return launch(config, new, trace, listen=listen)
     config.validate()
     connection.validate_name(config.name)
     qemu, plugin, no_plugin = find_qemu(), None, ""
@@ -89,17 +93,17 @@ def launch(config: MachineConfig, daemon: WaitingDaemon | None = None, trace: Ar
     # The daemon lives in another folder.
     kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
     config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
-    return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid()))
+    return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen))
 
 
 _OPENING_TIME_S = 20.0
 
 
-def attach(name: str, qmp: Path | None = None, ram: Path | None = None, layout: str = "") -> None:
+def attach(name: str, qmp: Path | None = None, ram: Path | None = None, layout: str = "", *, listen: str = "") -> None:
     """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
 
     `qmp` is that QEMU's QMP socket; `layout` says where the RAM of an image lies (`addresses.parse_layout`); it is found from
-    the kernel in it when empty.
+    the kernel in it when empty. `listen` is as in `launch`.
     Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
     """
     connection.validate_name(name)
@@ -107,7 +111,7 @@ def attach(name: str, qmp: Path | None = None, ram: Path | None = None, layout: 
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
     paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
     with waiting_daemon() as daemon:
-        _hand_over(daemon, AttachRequest(name, layout=layout, **paths))
+        _hand_over(daemon, AttachRequest(name, layout=layout, listen=listen, **paths))
 
 
 def capture_name(folder: Path) -> str:

@@ -23,6 +23,7 @@ class StartRequest(Record, frozen=True, tag="start"):
     Attributes:
         plugin, no_plugin: the trace plugin to load, or why there is none.
         trace, reader_pid: a window to arm before the first instruction, and the process that will read it.
+        listen: where to serve other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
     """
 
     config: MachineConfig
@@ -31,6 +32,7 @@ class StartRequest(Record, frozen=True, tag="start"):
     no_plugin: str = ""
     trace: ArmOptions | None = None
     reader_pid: int = 0
+    listen: str = ""
 
     @property
     def name(self) -> str:
@@ -42,6 +44,7 @@ class AttachRequest(Record, frozen=True, tag="attach"):
     """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
     `layout` says where the RAM of an image lies (`addresses.parse_layout`); empty: find it from the kernel in the image.
+    `listen` is as in `StartRequest`.
     """
 
     name: str
@@ -49,6 +52,7 @@ class AttachRequest(Record, frozen=True, tag="attach"):
     ram: Path | None = None
     layout: str = ""
     capture: Path | None = None
+    listen: str = ""
 
 
 class StartAnswer(Record, frozen=True):

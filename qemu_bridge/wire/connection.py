@@ -38,6 +38,7 @@ class Connection(Record, frozen=True):
     `origin` is ``started``, ``attached`` (a QEMU that somebody else started), ``image`` (a RAM image) or ``capture``; only
     of ``started`` do RAM and QEMU belong to the daemon.
     `trace_path` is the trace's shared file; where it is empty `no_trace` says why.
+    `listen` and `listen_events` are where control and events are reached from other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Connection(Record, frozen=True):
     argv: tuple[str, ...] = ()
     trace_path: str = ""
     no_trace: str = ""
+    listen: str = ""
+    listen_events: str = ""
 
     @property
     def shared_files(self) -> tuple[str, ...]:

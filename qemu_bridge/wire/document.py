@@ -35,7 +35,7 @@ def operations_table() -> str:
             f"`{row.name}`",
             ", ".join(_argument(row, field) for field in msgspec.structs.fields(row.arguments)) or "none",
             f"`{_type_name(row.result)}`",
-            row.permission.value,
+            row.permission.value + (", from another host write" if row.remote_permission is not row.permission else ""),
             row.cost.value,
             _first_paragraph(row.doc),
         )

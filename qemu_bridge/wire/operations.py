@@ -30,6 +30,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 import msgspec
 
 from .capture_records import Manifest, MemoryDifference
+from .connection import Connection
 from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
@@ -51,6 +52,7 @@ from .records import (
     Symbol,
     TargetMemory,
     TypeLayout,
+    path_fields,
 )
 from .trace_records import ArmOptions, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
 from .viewer_records import ViewerSession, ViewersTold
@@ -61,6 +63,8 @@ R = TypeVar("R")
 MAX_READ_BYTES = 4 << 20
 """Most bytes that one `read_memory` returns, over all its ranges."""
 MAX_READ_RANGES = 4096
+MAX_READ_PAGES = MAX_READ_BYTES // 8
+"""Most entries of the page map that one `read_page_map` returns."""
 TIMEOUT_S = 60.0
 
 
@@ -73,6 +77,11 @@ class Permission(str, Enum):
     """Control the machine: pause, trace, stop it."""
     WRITE = "write"
     """Change the guest's state, or run code in it."""
+
+    def includes(self, other: Permission) -> bool:
+        """Whether who may do this may do `other` too: each permission includes those before it."""
+        order = list(Permission)
+        return order.index(other) <= order.index(self)
 
 
 class Cost(str, Enum):
@@ -121,6 +130,16 @@ class Operation(Generic[P, R]):
         self.permission = permission
         self.cost = cost
         self.program = program
+
+    @cached_property
+    def host_files(self) -> bool:
+        """Whether its arguments name files of the daemon's host."""
+        return bool(path_fields(self.arguments))
+
+    @property
+    def remote_permission(self) -> Permission:
+        """What a client on another host needs: `WRITE` where it names files of the daemon's host, which it could overwrite."""
+        return Permission.WRITE if self.host_files else self.permission
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """The arguments by name, as the request carries them; `TypeError` as from a function that is called wrongly."""
@@ -189,6 +208,15 @@ class Operations:
 
         >>> client.status().runstate
         <Runstate.RUNNING: 'running'>
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def describe() -> Connection:
+        """The machine's connection file, for clients that cannot read it; its paths are of the daemon's host.
+
+        >>> client.describe().regions
+        ((0, 0, 134217728),)
         """
 
     @operation(Permission.CONTROL, Cost.INSTANT)
@@ -280,6 +308,18 @@ class Operations:
         3
         """
 
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def read_page_map(generation: int, first_page: int = 0, page_count: int = MAX_READ_PAGES) -> Answer[Blob]:
+        """Entries of a page map that `refresh_page_map` announced: 8 bytes a page, of `page_count` pages from `first_page` on.
+
+        Fewer where RAM ends. `PageMapOverwrittenError` for one that is no longer the newest: refresh it again.
+        `Client.page_map` calls this for clients on other hosts; those on the same one read the file.
+
+        >>> len(client.read_page_map(client.refresh_page_map().value.generation, page_count=2).value)
+        16
+        """
+
     @operation(Permission.CONTROL, Cost.JOB)
     @staticmethod
     def capture(output: HostPath, live: bool = False, force: bool = False) -> Manifest:
@@ -303,7 +343,7 @@ class Operations:
         'page-cache'
         """
 
-    @operation(Permission.CONTROL, Cost.INSTANT)
+    @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def cancel(request: int | str) -> bool:
         """Cancel a job that this client started, by the id of its request; false if there is none.

@@ -152,10 +152,20 @@ class PageMapFile:
 
         `PageMapOverwrittenError` if a newer generation has been published: ask again.
         """
-        generation = header.generation
-        entries = self._slots[generation & 1].copy()
+        return make_page_map(self.read_entries(header.generation), header, grade, skipped)
+
+    def read_entries(self, generation: int, pages: slice = slice(None)) -> npt.NDArray[np.void]:
+        """A copy of the entries of `pages` in `generation`; `PageMapOverwrittenError` where a newer one has been published."""
+        entries: npt.NDArray[np.void] = self._slots[generation & 1][pages].copy()
         # The slot is safe while its generation is the newest: the writer is then at most at the other slot.
         if self.generation != generation:
             raise PageMapOverwrittenError("the page map was overwritten while it was read; ask again")
-        entries.setflags(write=False)
-        return PageMap(entries, {owner.owner_id: owner for owner in header.owners}, generation, grade, skipped)
+        return entries
+
+
+def make_page_map(
+    entries: npt.NDArray[np.void], header: PageMapHeader, grade: Grade, skipped: tuple[str, ...]
+) -> PageMap:
+    """The page map of `entries`, which become read-only, and of the owners in `header`."""
+    entries.setflags(write=False)
+    return PageMap(entries, {owner.owner_id: owner for owner in header.owners}, header.generation, grade, skipped)

@@ -6,6 +6,8 @@ know, so a record may gain fields without a new version of the protocol (`PROTOC
 
 from __future__ import annotations
 
+import functools
+import typing
 from collections.abc import Iterator
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar
@@ -33,6 +35,19 @@ E = TypeVar("E")
 
 class Record(msgspec.Struct, frozen=True):
     """Base of all records: frozen, slotted, checked when it is decoded."""
+
+
+@functools.cache
+def path_fields(record: type[msgspec.Struct]) -> tuple[tuple[str, ...], ...]:
+    """Which fields of `record`, and of records in it, are a `HostPath`: the names that lead to each."""
+    found: list[tuple[str, ...]] = []
+    for field in msgspec.structs.fields(record):
+        for kind in (field.type, *typing.get_args(field.type)):
+            if PATH in getattr(kind, "__metadata__", ()):
+                found.append((field.name,))
+            elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                found += [(field.name, *rest) for rest in path_fields(kind)]
+    return tuple(dict.fromkeys(found))
 
 
 class Blob(bytes):

@@ -18,8 +18,9 @@ from hostile_clients import announce, connect, frame, is_closed, message, read_m
 from support import wait_until
 
 from qemu_bridge.client import Client
+from qemu_bridge.daemon.doors import MAX_REQUEST_BYTES
 from qemu_bridge.daemon.events import MAX_SUBSCRIPTION_BYTES
-from qemu_bridge.daemon.service import MAX_REQUEST_BYTES, MOST_UNANSWERED
+from qemu_bridge.daemon.service import MOST_UNANSWERED
 
 pytestmark = pytest.mark.guest
 

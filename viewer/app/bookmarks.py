@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qemu_bridge.errors import GlassBoxError, UsageError
+from qemu_bridge.host.folders import config_folder
 
-from .settings import config_folder, read_toml, write_toml
+from .settings import read_toml, write_toml
 
 MOST_BOOKMARKS = 500
 MOST_LETTERS = 80

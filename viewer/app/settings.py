@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.host.folders import config_folder
 
 from ..view.views import Mode
 from .key_names import parse_key
@@ -57,11 +58,6 @@ class Settings:
     def with_panel(self, name: str, is_open: bool) -> Settings:
         """With panel `name` open or closed."""
         return replace(self, panels=tuple(p for p in PANELS if (is_open if p == name else p in self.panels)))
-
-
-def config_folder() -> Path:
-    """``$XDG_CONFIG_HOME/glassbox``, ``~/.config/glassbox`` where that is not set."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "glassbox"
 
 
 def settings_path() -> Path:

@@ -9,6 +9,7 @@ import zmq.asyncio
 
 from qemu_bridge.daemon.events import MOST_UNREAD, EventPublisher
 from qemu_bridge.daemon.state import MachineState
+from qemu_bridge.daemon.viewers import Viewers
 from qemu_bridge.host.tasks import TaskSet
 
 guest = pytest.mark.guest
@@ -64,7 +65,8 @@ def test_who_does_not_read_loses_what_is_beyond_its_backlog_and_others_get_every
     async def run():
         with zmq.asyncio.Context() as context:
             socket = context.socket(zmq.XPUB)
-            events = EventPublisher(socket, "still", MachineState("still", False, True))
+            events = EventPublisher("still", MachineState("still", False, True), Viewers("still"))
+            events.add(socket)
             socket.bind(address)
             slow, good = context.socket(zmq.SUB), context.socket(zmq.SUB)
             slow.rcvhwm = 1
@@ -90,7 +92,8 @@ def test_many_subscriptions_at_once_are_one_event_to_those_that_are_there(tmp_pa
     async def run():
         with zmq.asyncio.Context() as context:
             socket, address = context.socket(zmq.XPUB), f"ipc://{tmp_path}/events"
-            events = EventPublisher(socket, "still", MachineState("still", False, True))
+            events = EventPublisher("still", MachineState("still", False, True), Viewers("still"))
+            events.add(socket)
             socket.bind(address)
             quiet, loud = context.socket(zmq.SUB), context.socket(zmq.SUB)
             loud.sndhwm = 0
@@ -101,7 +104,7 @@ def test_many_subscriptions_at_once_are_one_event_to_those_that_are_there(tmp_pa
                 loud.subscribe(b"topic-%d" % number)
             loud.subscribe(b"runstate")
             tasks = TaskSet()
-            tasks.start(events.welcome_subscribers(), "subscribers")
+            tasks.start(events.welcome_subscribers(socket), "subscribers")
             assert await loud.poll(20_000)
             seen = 0
             while await quiet.poll(200):

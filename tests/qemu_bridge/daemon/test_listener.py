@@ -16,7 +16,7 @@ from qemu_bridge.daemon.descriptors import (
     MOST_UNCOUNTED,
     connection_limit,
 )
-from qemu_bridge.daemon.listener import Listener, end_when_unused
+from qemu_bridge.daemon.listener import Listener, TcpListener, end_when_unused, listen_at, tcp_address
 from qemu_bridge.host.tasks import TaskSet
 
 
@@ -89,6 +89,45 @@ def test_the_file_is_moved_aside_when_there_are_too_many_and_comes_back(tmp_path
             await tasks.cancel_all()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_port_with_too_many_connections_takes_more_when_some_end():
+    async def scenario():
+        context = zmq.asyncio.Context()
+        with listen_at("127.0.0.1", 0) as listening, context, context.socket(zmq.ROUTER) as served:
+            listener = TcpListener(served, listening, limit=4)
+            tasks = TaskSet()
+            tasks.start(listener.run(), "listener")
+            clients = [context.socket(zmq.DEALER) for _ in range(6)]
+            for client in clients[:4]:
+                client.connect(tcp_address(listening))
+                await client.send(b"hello")
+                identity, _ = await served.recv_multipart()
+            while not listener.is_closed:
+                await asyncio.sleep(0.01)
+            for client in clients[4:]:
+                client.connect(tcp_address(listening))
+                await client.send(b"late")
+            # Those that are connected are served as before; those that wait are not.
+            await clients[3].send(b"again")
+            assert await served.recv_multipart() == [identity, b"again"]
+            assert not await served.poll(500) and listener.connected == 4
+            for client in clients[:3]:
+                client.close(0)
+            assert [(await served.recv_multipart())[1] for _ in range(2)] == [b"late", b"late"]
+            assert not listener.is_closed
+            for client in clients[3:]:
+                client.close(0)
+            while listener.connected:
+                await asyncio.sleep(0.01)
+            await tasks.cancel_all()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_port_in_use_is_not_taken():
+    with listen_at("127.0.0.1", 0) as listening, pytest.raises(OSError):
+        listen_at(*listening.getsockname())
 
 
 def test_idle_time_counts_only_without_connections():
