@@ -11,6 +11,23 @@ from .tokens import read_tokens
 from .topics import TOPICS
 
 MOST_LETTERS = 400
+_MEANS_SOMETHING_WITH = {
+    "since": {
+        "change",
+        "compare",
+        "capture",
+        "epoch",
+        "epoch_number",
+        "path",
+        "last",
+        "seconds",
+        "second",
+        "address",
+        "trace",
+    },
+    "read": {"address", "quoted", "unknown", "length", "path", "log", "console", "find", "where", "number"},
+}
+"""Words that say nothing unless one of these is there: warnings *from* the kernel, *contents* of the page cache."""
 _LOOKED_FOR = ("quoted", "unknown", "pattern")
 _MOST_ALTERNATIVES = 4
 
@@ -47,6 +64,12 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     if not any(token.kind in _LOOKED_FOR or token.concept in ("symbol", "root", "read") for token in tokens):
         # To find what has a name is to show it.
         tokens = [token for token in tokens if token.concept != "find"] or tokens
+    concepts = {token.concept or token.kind for token in tokens}
+    for concept, needs in _MEANS_SOMETHING_WITH.items():
+        if not concepts & needs:
+            tokens = [token for token in tokens if token.concept != concept] or tokens
+    if "size" in concepts:
+        tokens = [token for token in tokens if token.concept != "take"]  # how much it takes
     session = next((token.number for token in tokens if token.kind == "session"), None)
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]

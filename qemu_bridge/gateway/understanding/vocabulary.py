@@ -7,11 +7,11 @@ of a concept is in `topics`.
 from __future__ import annotations
 
 CONCEPTS: dict[str, str] = {
-    "filler": "look up, in total, all in all, as of now, so far, at present, belonging to, that belong to, which belong to, would like, i like, i'd like, d like, we'd like, how about, at the moment, right now, in the guest, of the guest, each of the",
+    "filler": "look like, looks like, in state, look up, in total, all in all, as of now, so far, at present, belonging to, that belong to, which belong to, would like, i like, i'd like, d like, we'd like, how about, at the moment, right now, in the guest, of the guest, each of the",
     # What to do.
     "show": "show, display, see, view, reveal, visualise, visualize, render, point out, point at, bring up, look at, inspect",
-    "highlight": "highlight, light up, mark, emphasise, emphasize, glow, hilight, hilite, highlite, colour in, stand out, select",
-    "go": "go to, go, fly to, fly, jump to, jump, zoom to, zoom in on, zoom into, zoom on, zoom, navigate to, navigate, focus on, focus, take me to, take us to, bring me to, move to, move the camera to, camera to, move camera to, point the camera at, center on, centre on, center the view on, centre the view on, center the camera on, center view on, travel to, frame, warp to, teleport to, steer to, move the view to, move me to",
+    "highlight": "highlight, illuminate, accentuate, outline, light up, mark, emphasise, emphasize, glow, hilight, hilite, highlite, colour in, stand out, select",
+    "go": "go to, go, fly to, fly, jump to, jump, zoom to, zoom in on, zoom into, zoom on, zoom, navigate to, navigate, focus on, focus, take me to, take us to, bring me to, bring the camera to, bring the view to, bring us to, put the camera on, aim the camera at, aim at, move to, move the camera to, camera to, move camera to, point the camera at, center on, centre on, center the view on, centre the view on, center the camera on, center view on, travel to, frame, warp to, teleport to, steer to, move the view to, move me to",
     "where": "where, locate, location, whereabouts, find where, in which place",
     "count": "how many, count, number of, total number of, how often, amount of processes",
     "size": "memory usage, memory footprint, memory consumption, memory use, usage, ram usage, ram use, rss, resident set size, consumption, resident memory, resident set, how heavy, how much, how big, how large, size, footprint, amount of, sum, total size, how much space, how much room",
@@ -25,8 +25,8 @@ CONCEPTS: dict[str, str] = {
     "change": "change, changed, changes, modified, dirty, dirtied, written, touched, got written, new since, updated, altered, happened, happen, writes to",
     "capture": "capture, checkpoint, snapshot, save point, savepoint, saved state, restore point",
     "take": "take, make, create, save, write out, store, record, start recording",
-    "pause": "pause, freeze, suspend, stop the cpus, stop the vcpus, stop the cpu, hold the vm, hold the machine, hold the guest, hold it",
-    "resume": "resume, continue, unpause, unfreeze, thaw, go on, let it run, carry on, keep going, cont, wake up, wake it up, wake, start again, let it run again, let it go",
+    "pause": "pause, freeze, suspend, suspend execution, pause execution, halt execution, freeze execution, stop the cpus, stop the vcpus, stop the cpu, hold the vm, hold the machine, hold the guest, hold it",
+    "resume": "resume execution, continue execution, resume, continue, unpause, unfreeze, thaw, go on, let it run, carry on, keep going, cont, wake up, wake it up, wake, start again, let it run again, let it go",
     "shutdown": "shut down, shutdown, power off, poweroff, turn off the machine, stop the machine, stop the vm, stop the guest, terminate, stop this machine, stop it, kill the machine, kill the vm, kill the guest, stop demo, end the machine, quit the machine",
     "stop": "stop, end, halt, disable, disarm, deactivate",
     "start": "start, begin, enable, arm, activate",
@@ -116,14 +116,14 @@ CONCEPTS: dict[str, str] = {
     "shmem": "shmem, shared memory, tmpfs, shared memory pages, posix shared memory, shm, tmpfs pages",
     "huge": "huge page, hugepage, thp, transparent huge page, large page, hugetlb",
     "ksm": "ksm, merged pages, deduplicated pages, same page merging",
-    "shared": "shared by, shared between, shared, share, common to, in common, both map, both use, common, have in common, jointly mapped, overlap",
+    "shared": "shared memory between, memory shared between, shared pages between, shared memory of, shared by, shared between, shared, share, common to, in common, both map, both use, common, have in common, jointly mapped, overlap",
     "all": "all memory, all of memory, all ram, all of ram, entire memory, whole memory, everything, entire ram, whole ram, the whole machine, all of it",
     # How it is to be.
     "most": "most, biggest, largest, highest, top, greatest, hungriest, heaviest, max, maximum, fattest, more than any other, worst, big, hog of, large, bulkiest",
     "least": "least, smallest, fewest, lowest, minimum, min, tiniest",
     "oldest": "oldest, first started, longest running, longest-running, earliest",
     "newest": "youngest, most recently started, started last, started most recently, latest started, last started",
-    "child": "child, children, child process, child processes, spawned by, started by, forked by, subprocess, subprocesses, descendants, descendant, kids",
+    "child": "child, children, child process, child processes, spawned by, started by, forked by, subprocess, subprocesses, descendants, descendant, kids, offspring, forks of",
     "parent": "parent, parent process, ppid, who started, who spawned, who forked, which started",
     "sleeping": "sleeping, asleep, sleep, interruptible",
     "runnable": "runnable, on cpu, on the cpu, on a cpu, currently executing, executing right now, running state, state r, scheduled right now, actively running, on the processor",
@@ -162,7 +162,7 @@ FILLERS = frozenset(
     provide some any all every each also too only really exactly actually quickly guest machine vm system box virtual computer os host
     moment time go happening exist exists existing existed present got gets getting kept belonging belongs owned various different around as or about against versus vs toward towards about
     information info details detail overview data stuff things thing something summary describe description explain explanation quick look question
-    defined string phrase substring literal somewhere anywhere left aux still again total altogether overall
+    defined string phrase substring literal somewhere anywhere left aux state traffic activity still again total altogether overall
     available visible anything anyone anybody somebody someone everyone line lines entry entries row rows record records live lives living reside resides house housed
     available visible complete full entire whole single current respective related associated s re ve ll d m t via per using used uses use
     wonder wondering curious interested tool glassbox glass window's up come comes coming part parts kind kinds sort ask asking possible yes hmm um uh
