@@ -31,6 +31,7 @@ def wheel(tmp_path_factory):
         "qemu_bridge/**/*.py",
         "viewer/**/*.py",
         "viewer/**/*.wgsl",
+        "qemu_bridge/gateway/page/*.*",
         "gpu_device/*.py",
         "tcg_plugin/**/*.py",
         "*/py.typed",
