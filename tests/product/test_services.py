@@ -32,7 +32,7 @@ def test_systemd_finds_no_fault_in_a_unit_nor_in_the_page_that_it_names(unit, tm
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"MANPATH": str(tmp_path)},
+        env=os.environ | {"MANPATH": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
     )
     assert (answer.returncode, answer.stderr) == (0, "")
 
