@@ -24,6 +24,10 @@ test *options: lint
 test-long *options:
     python -m pytest -m long -n auto "$@"
 
+# The short tests on a Debian that has nothing yet, such as `just test-fresh trixie somebody`; needs root and debootstrap.
+test-fresh suite="trixie" user="root" *command:
+    tests/fresh_root "$@"
+
 # Format check, lint and strict types.
 lint:
     ruff format --check .
