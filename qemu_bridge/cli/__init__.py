@@ -32,6 +32,7 @@ __all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 _MODULES = {
     "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
     "top": ("top",),
+    "network": ("flows",),
     "attach": ("attach",),
     "capture": ("capture", "compare"),
     "memory": ("peek", "find", "dirty"),
@@ -58,6 +59,7 @@ GROUPS = {
         "attach",
         "status",
         "top",
+        "flows",
         "pause",
         "resume",
         "stop",

@@ -100,6 +100,9 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accel", choices=ACCELERATORS, default="tcg", help="how vCPUs run (default: %(default)s)")
     parser.add_argument("--kernel", type=Path, metavar="FILE", help="boot this kernel instead of the image's")
     parser.add_argument("--initrd", type=Path, metavar="FILE", help="use this initramfs instead of the image's")
+    parser.add_argument(
+        "--net", default="", metavar="NET", help="put it on network NET, which guests of this host share"
+    )
     parser.add_argument("--append", default="", metavar="WORDS", help="add to the kernel command line")
 
 
@@ -129,6 +132,7 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
         image=image,
         image_id=image_id,
         qemu_args=tuple(options.rest),
+        net=options.net,
     )
     config.validate()
     return config

@@ -100,6 +100,8 @@ class Control:
             epochs_per_s=self._epoch_rate(),
             daemon_cpu_s=round(sum(os.times()[:4]) + (0 if worker is None else cpu_seconds(worker) or 0), 3),
             daemon_bytes=sum(map(private_bytes, own)),
+            net=connection.net,
+            address=connection.address,
         )
 
     async def describe(self) -> Connection:

@@ -5,6 +5,8 @@ This is the composition root: no other module imports all the parts.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import faulthandler
 import os
 import shutil
@@ -28,6 +30,11 @@ from .descriptors import LISTENERS, connection_limit
 if TYPE_CHECKING:
     from .remote import RemoteFront
 
+if TYPE_CHECKING:
+    from ..network.place import Link
+
+ADDRESS_WORD = "glassbox.net="
+"""Of the kernel's command line, followed by the address that the guest's init gives its network card."""
 END_LIMIT_S = 30.0
 """Seconds that a daemon has from being told to end until it must have ended."""
 
@@ -108,7 +115,13 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
         check_ram_space(ram.parent, 0)
         if trace is not None:
             _make_trace(trace, request, ram, layout)
-        process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace)
+        # Our end of the link is closed once QEMU has its own, which goes however QEMU goes.
+        with _network(config) as link:
+            if link is not None:
+                config = _with_address(config, link.place.address)
+                address = link.place.address.partition("/")[0]
+                connection = msgspec.structs.replace(connection, net=config.net, address=address)
+            process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace, link)
         connection = msgspec.structs.replace(
             connection,
             state="running",
@@ -123,6 +136,22 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
             process.process.kill()
             process.process.wait()
         connections.release(config.name, lock, connection.shared_files)
+
+
+def _network(config: MachineConfig) -> contextlib.AbstractContextManager[Link | None]:
+    if not config.net:
+        return contextlib.nullcontext()
+    # Imported here: a machine without a network needs none of it.
+    from ..network.place import join
+
+    return join(config.net, config.name)
+
+
+def _with_address(config: MachineConfig, address: str) -> MachineConfig:
+    """`config` with a kernel command line that tells the guest's init the address of its network card."""
+    if config.kernel is None:
+        return config
+    return dataclasses.replace(config, append=f"{config.append} {ADDRESS_WORD}{address}".strip())
 
 
 def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout) -> None:

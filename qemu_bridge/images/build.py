@@ -151,7 +151,8 @@ def _add_system_files(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
             tree.add_file(path, text.encode())
     tree.add_file("etc/hostname", b"glassbox\n")
     for number, (name, content) in enumerate(kernel.modules.items()):
-        tree.add_file(f"lib/modules/{kernel.release}/glassbox/{number:02}-{name}.ko", content)
+        folder = "glassbox-network" if name in recipe.network_modules else "glassbox"
+        tree.add_file(f"lib/modules/{kernel.release}/{folder}/{number:02}-{name}.ko", content)
 
 
 _ACCOUNTS = {

@@ -94,17 +94,18 @@ def _from_mirror(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
 def _from_package(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
     names = resolve_kernel_packages(recipe.kernel_packages)
     image, found = b"", dict[str, bytes]()
+    wanted = (*recipe.kernel_modules, *recipe.network_modules)
     for name in names:
         package = fetch_package(name, folder, progress)
         progress(f"unpacking the kernel of package {name}")
-        for path, content in iter_package_files(package, lambda path: _is_wanted(path, recipe.kernel_modules)):
+        for path, content in iter_package_files(package, lambda path: _is_wanted(path, wanted)):
             if (match := _MODULE.fullmatch(path)) is not None:
                 found[_module_name(match[1])] = _unpack_module(content, match[2])
             else:
                 image = content
     if not image:
         raise Unavailable(f"package {names[0]} holds no vmlinuz")
-    modules = {name: found[name] for name in map(_module_name, recipe.kernel_modules) if name in found}
+    modules = {name: found[name] for name in map(_module_name, wanted) if name in found}
     return to_kernel(image, f"package {names[0]}", modules)
 
 

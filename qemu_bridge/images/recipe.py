@@ -18,6 +18,7 @@ the folder that comes with Glass Box::
     packages = ["linux-image-cloud-amd64"]      # debian: metapackages, tried in this order
     path = "/boot/vmlinuz"                      # file: on this machine
     modules = ["loop"]                          # loaded at boot where the kernel's package has them
+    network_modules = ["virtio_net"]            # … in a guest that is on a network
 
 The guest's ``init`` is the file beside the recipe, or the one that comes with Glass Box.
 """
@@ -89,6 +90,7 @@ class Recipe:
     kernel_packages: tuple[str, ...]
     kernel_path: str | None
     kernel_modules: tuple[str, ...]
+    network_modules: tuple[str, ...]
     init: bytes
     digest: str
 
@@ -153,6 +155,7 @@ def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:
         kernel_packages=_words(kernel, "packages"),
         kernel_path=_value(kernel, "path", str, None),
         kernel_modules=_words(kernel, "modules"),
+        network_modules=_words(kernel, "network_modules"),
         init=init,
         digest=digest,
     )

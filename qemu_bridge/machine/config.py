@@ -37,7 +37,8 @@ MEMORY_STEP = 8 << 10
 class MachineConfig:
     """What to boot and on what. `memory` is in bytes; `qemu_args` go to QEMU as they are, last.
 
-    `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot.
+    `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot. `net` is the
+    network between guests that it is on; empty: none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class MachineConfig:
     image: str = ""
     image_id: str = ""
     qemu_args: tuple[str, ...] = ()
+    net: str = ""
 
     @property
     def most_vcpus(self) -> int:
@@ -84,6 +86,7 @@ class Endpoints:
     """The RAM file and sockets of one QEMU: paths, and descriptors of connected sockets that it inherits.
 
     `plugin` is the trace plugin's library, `trace` its shared control file (docs/trace.md); both or none.
+    `net_fd` is a stream socket to a switch and `mac` the network card's address on it; both or none.
     """
 
     ram: Path
@@ -94,6 +97,8 @@ class Endpoints:
     errors_fd: int
     plugin: Path | None = None
     trace: Path | None = None
+    net_fd: int | None = None
+    mac: str = ""
 
 
 def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[str]:
@@ -101,7 +106,7 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
 
     The first serial port is the console log, the second the root shell of ``exec``, the fourth the standard error of its
     commands; the third is left to `qemu_args`. There is no network
-    and no display, and QEMU may not spawn programs or gain privileges.
+    but one that `endpoints` brings, and no display, and QEMU may not spawn programs or gain privileges.
     """
     argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
     argv += ["-machine", f"{config.machine},memory-backend={RAM_BACKEND}", "-accel", config.accelerator]
@@ -121,6 +126,10 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     argv += ["-chardev", f"socket,id=errors,fd={endpoints.errors_fd}"]
     argv += ["-device", "isa-serial,chardev=errors,index=3,irq=7"]
     argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+    if endpoints.net_fd is not None:
+        argv += ["-netdev", f"stream,id=net,server=off,addr.type=fd,addr.str={endpoints.net_fd}"]
+        # No option ROM: nothing boots from this card, and its file is in a package of its own.
+        argv += ["-device", f"virtio-net-pci,netdev=net,mac={endpoints.mac},romfile="]
     if endpoints.plugin is not None:
         plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
         argv += ["-plugin", f"file={plugin},control={trace}"]

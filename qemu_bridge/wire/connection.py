@@ -39,6 +39,7 @@ class Connection(Record, frozen=True):
     of ``started`` do RAM and QEMU belong to the daemon.
     `trace_path` is the trace's shared file; where it is empty `no_trace` says why.
     `listen` and `listen_events` are where control and events are reached from other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
+    `net` is the network between guests that the machine is on, `address` its IPv4 address there; empty without one.
     """
 
     name: str
@@ -66,6 +67,8 @@ class Connection(Record, frozen=True):
     no_trace: str = ""
     listen: str = ""
     listen_events: str = ""
+    net: str = ""
+    address: str = ""
 
     @property
     def shared_files(self) -> tuple[str, ...]:

@@ -407,6 +407,7 @@ class Status(Record, frozen=True):
         trace: state of the trace plugin.
         epoch, epochs_per_s: newest epoch of the dirty log, and how many clients took a second over the last ten seconds.
         daemon_cpu_s: processor time of the daemon and what it started, QEMU left out.
+        net, address: the network between guests that it is on and its IPv4 address there; empty without one.
         daemon_bytes: resident memory of the daemon and of the worker that reads RAM, the guest's RAM left out.
     """
 
@@ -433,6 +434,8 @@ class Status(Record, frozen=True):
     epochs_per_s: float = 0.0
     daemon_cpu_s: float = 0.0
     daemon_bytes: int = 0
+    net: str = ""
+    address: str = ""
 
 
 class KernelInfo(Record, frozen=True):

@@ -46,6 +46,7 @@ MEANT = {
     "/srv/alpine": '"${GLASSBOX_IMAGE_MIRROR:-https://dl-cdn.alpinelinux.org/alpine}"',
     "~/linux/arch/x86/boot/bzImage": "bzImage",
     "--seconds 20": "--seconds 1",
+    "-o lab.pcapng --seconds 10": "-o lab.pcapng --seconds 1",
     "--size 1920x1080 --fps 60": "--size 160x90 --fps 4",
     "--size 1600x900": "--size 320x180",
 }
@@ -61,8 +62,8 @@ STATUS = {
     "glassbox trace diff": 1,
 }
 """Exit statuses other than 0, by how a command begins; no window is open."""
-STREAMS = ("glassbox events",)
-"""Commands that end with their machine."""
+STREAMS = ("glassbox events", "glassbox flows lab --follow")
+"""Commands that end with their machine or network."""
 MAKES_FOLDERS = "while :; do mkdir /tmp/one && rmdir /tmp/one; sleep 0.05; done"
 
 

@@ -39,6 +39,7 @@ LAYERS = {
     "pixel_cpu.benchmark": 61,
     "pixel_cpu": 60,
     "qemu_bridge.client": 60,
+    "qemu_bridge.network": 65,
     "qemu_bridge.captures": 70,
     "qemu_bridge.daemon": 80,
     "qemu_bridge.gateway": 80,

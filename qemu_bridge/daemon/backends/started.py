@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from .backend import Shell
 
 if TYPE_CHECKING:
     from ...machine.monitor import Monitor
+    from ...network.place import Link
 
 _QUIT_TIMEOUT_S = 5.0
 
@@ -43,6 +45,7 @@ class StartedQemu:
         console: Path,
         plugin: Path | None = None,
         trace: Path | None = None,
+        link: Link | None = None,
     ) -> None:
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
@@ -50,6 +53,10 @@ class StartedQemu:
         qmp = connection.runtime_folder() / f"{config.name}.qmp"
         descriptors = (monitor_end.fileno(), agent_end.fileno(), errors_end.fileno())
         endpoints = Endpoints(ram, qmp, console, *descriptors, plugin, trace)
+        inherited: tuple[int, ...] = descriptors
+        if link is not None:
+            inherited = (*descriptors, link.socket.fileno())
+            endpoints = replace(endpoints, net_fd=link.socket.fileno(), mac=link.place.mac)
         self.argv = qemu_argv(qemu, config, endpoints)
         self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
@@ -61,7 +68,7 @@ class StartedQemu:
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,
-                pass_fds=descriptors,
+                pass_fds=inherited,
             )
         self.pid: int | None = self.process.pid
         self.started = connection.process_started(self.process.pid)
