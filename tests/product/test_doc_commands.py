@@ -40,7 +40,10 @@ NOT_RUN = {
     "glassbox ps mine": "the same",
 }
 """How commands begin that are not run, and why."""
-SLOW = ("glassbox snap", "glassbox record-video", "glassbox trace top", "glassbox trace cache", "glassbox start big")
+SLOW = (
+    *("glassbox snap", "glassbox record-video", "glassbox trace top", "glassbox trace cache", "glassbox start big"),
+    *("glassbox start a", "glassbox start b", "glassbox exec a", "glassbox flows lab"),
+)
 """How commands begin that only long runs run."""
 MEANT = {
     "/srv/alpine": '"${GLASSBOX_IMAGE_MIRROR:-https://dl-cdn.alpinelinux.org/alpine}"',
