@@ -22,6 +22,7 @@ from ..memory.addresses import RamOffset, merge_ranges
 from ..memory.sparse import data_bytes
 from ..wire.connection import Connection
 from ..wire.json_text import encode_json
+from ..wire.network_records import Flows
 from ..wire.operations import Operation, Operations
 from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, TraceStatus
@@ -149,6 +150,16 @@ class Control:
         await self._machine.state.wait_ready(timeout_s)
         ended = await self._machine.shell.run(command, timeout_s)
         return ExecResult(ended.exit_status, Blob(ended.output), Blob(ended.errors))
+
+    async def flows(self) -> Flows:
+        """What the switch of the machine's network has seen."""
+        # Imported here: a machine without a network needs none of it.
+        from ..network.watch import read_flows
+
+        net = self._machine.connection.net
+        if not net:
+            raise UsageError(f"{self._machine.config.name!r} is on no network; start a machine with --net NAME")
+        return await asyncio.to_thread(read_flows, net)
 
     async def dirty(self, epoch: int) -> Answer[tuple[tuple[int, int], ...]]:
         """Pages changed after `epoch`."""

@@ -31,6 +31,7 @@ import msgspec
 
 from .capture_records import Manifest, MemoryDifference
 from .connection import Connection
+from .network_records import Flows
 from .picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 from .records import (
     Answer,
@@ -267,6 +268,15 @@ class Operations:
 
         >>> client.exec("uname -s").output
         b'Linux\\n'
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def flows() -> Flows:
+        """The flows of the network that the machine is on, oldest first, with the processes at both ends; `UsageError` if it is on none.
+
+        >>> client.flows().flows[0].source.process
+        'nc'
         """
 
     # --- memory ------------------------------------------------------------------------------------------------
