@@ -9,6 +9,7 @@ part of the time, however many flows there are.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ipaddress
 import logging
 import time
@@ -178,7 +179,8 @@ class _Machine:
 
     async def run(self) -> None:
         """Answer for as long as the machine is on the network."""
-        # Imported here: a network on which nothing was sent needs no client.
+        # A network on which nothing was sent needs no client; and frames do not wait for one to be loaded.
+        await asyncio.to_thread(importlib.import_module, "qemu_bridge.client")
         from ..client import AsyncClient
 
         pause_s = _FIRST_PAUSE_S

@@ -7,7 +7,6 @@ One socket takes all: a first line says whether the other side is a machine's QE
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -83,9 +82,7 @@ class Service:
             await asyncio.sleep(_TICK_S)
             for flow in self.flows.close_idle(time.time()):
                 self.tell(flow)
-            if self.switch.ports:
-                self._ends_at = time.monotonic() + END_AFTER_S
-            elif time.monotonic() > self._ends_at:
+            if not self.switch.ports and time.monotonic() > self._ends_at:
                 logger.info("the last machine has left")
                 self._stopping.set()
             self._keep_warm()
@@ -94,6 +91,10 @@ class Service:
                 logger.warning("the socket was removed; it is made again")
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_server(lambda: Connection(self), os.fspath(socket_path(self.name)))
+
+    def left(self) -> None:
+        """A machine has left; if it was the last one the network ends soon."""
+        self._ends_at = time.monotonic() + END_AFTER_S
 
     def watched(self) -> None:
         """A client looks at flows, so others are likely to follow."""
@@ -207,6 +208,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._port is not None:
             logger.info("machine %s has left", self._port.machine)
             service.switch.leave(self._port)
+            service.left()
             service.namer.forget(self._port.machine)
         if hasattr(self, "_timer"):
             self._timer.cancel()
@@ -317,8 +319,7 @@ class Connection(asyncio.BufferedProtocol):
 def listen(name: str) -> socket.socket:
     """A socket that listens for connections to network `name`; the caller holds its lock."""
     path = socket_path(name)
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(os.fspath(path))
     listener.listen(MOST_WATCHERS)

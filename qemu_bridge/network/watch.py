@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -52,7 +53,6 @@ def capture_frames(
     with connection:
         size = len(rest)
         write(rest)
-        connection.settimeout(seconds)
         try:
             for data in _chunks(connection, seconds):
                 write(data)
@@ -67,9 +67,6 @@ def capture_frames(
 
 
 def _chunks(connection: socket.socket, seconds: float | None) -> Iterator[bytes]:
-    # Imported here: who reads flows needs no clock.
-    import time
-
     deadline = None if seconds is None else time.monotonic() + seconds
     while deadline is None or (left := deadline - time.monotonic()) > 0:
         connection.settimeout(None if deadline is None else left)

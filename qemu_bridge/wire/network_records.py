@@ -7,13 +7,8 @@ A network's switch listens on a Unix socket. A client sends one request, a line 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
-
-import msgspec
 
 from .records import Record
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Join(Record, frozen=True, tag="join"):

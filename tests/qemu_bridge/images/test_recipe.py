@@ -16,6 +16,7 @@ def test_the_recipes_that_ship_are_listed_and_load() -> None:
     assert alpine.rootfs is not None and alpine.rootfs.sha512 is not None and len(alpine.mirrors) >= 2
     assert alpine.fallback == "debian-busybox" and debian.rootfs is None and debian.mirrors == ()
     assert alpine.init == debian.init and alpine.init.startswith(b"#!/bin/sh\n")
+    assert alpine.network_modules[-1] == debian.network_modules[-1] == "virtio_net"
     newer = images.load_recipe("alpine-612")
     assert newer.rootfs == alpine.rootfs and newer.kernel_packages != alpine.kernel_packages
 

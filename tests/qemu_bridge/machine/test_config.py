@@ -32,6 +32,15 @@ def test_there_is_a_sandbox_and_no_network():
     assert after(argv, "-nic") == ["none"] and "-nodefaults" in argv
 
 
+def test_a_network_card_is_on_the_socket_of_a_switch_and_on_nothing_else():
+    argv = qemu_argv("qemu", CONFIG, replace(ENDPOINTS, net_fd=9, mac="52:54:00:67:62:01"))
+    assert after(argv, "-netdev") == ["stream,id=net,server=off,addr.type=fd,addr.str=9"] and after(argv, "-nic") == [
+        "none"
+    ]
+    assert "virtio-net-pci,netdev=net,mac=52:54:00:67:62:01,romfile=" in after(argv, "-device")
+    assert not after(qemu_argv("qemu", CONFIG, ENDPOINTS), "-netdev")
+
+
 def test_the_console_is_the_first_serial_port_and_the_agent_the_second_and_its_errors_the_fourth():
     argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
     assert after(argv, "-serial") == ["chardev:console", "chardev:agent"]
