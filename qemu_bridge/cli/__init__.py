@@ -92,6 +92,7 @@ def make_parser(verb: str = "") -> argparse.ArgumentParser:
         description="See a running Linux guest's memory from outside: every page named, live, in 3D.",
         epilog="Start with 'glassbox run'. Every other verb reads 'glassbox VERB NAME ...', NAME being a running machine\nor the folder of a capture.",
     )
+    parser.add_argument("--host", metavar="USER@HOST", help="where NAME runs: behind ssh, or at tcp://ADDRESS:PORT")
     parser.add_argument("--version", action="version", version=f"glassbox {__version__}")
     add_talk(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser)
@@ -111,6 +112,7 @@ class _Parser(argparse.ArgumentParser):
 _OPTIONS = (
     "-q says errors only, -v more. 'glassbox VERB --help' says what a verb takes.",
     "NAME is a running machine or the folder of a capture.",
+    "'--host USER@HOST' before VERB: NAME runs there, and is reached by ssh.",
 )
 
 
@@ -163,6 +165,40 @@ def _spell_out(words: list[str]) -> list[str]:
     return spell_out(words)
 
 
+_ELSEWHERE = frozenset(
+    "ps maps modules sym overlay identify whose resolve where targets peek find dirty call status pause resume stop exec qmp"
+    " events snap view record-video".split()
+)
+"""Verbs that look at a machine on another host as at one on this."""
+
+
+def _take_host(words: list[str]) -> tuple[str, list[str]]:
+    """(host, words): the value of ``--host`` before the verb, empty without one, and the words without it."""
+    for place, word in enumerate(words):
+        if word == "--host" and place + 1 < len(words):
+            return words[place + 1], words[:place] + words[place + 2 :]
+        if word.startswith("--host="):
+            return word.removeprefix("--host="), words[:place] + words[place + 1 :]
+        if not word.startswith("-"):
+            break
+    return "", words
+
+
+def _go_to(host: str, options: argparse.Namespace) -> None:
+    """Let NAME be the one on `host`."""
+    if not host:
+        return
+    from ..wire.endpoints import on_host
+
+    if options.verb not in _ELSEWHERE:
+        raise UsageError(
+            f"{options.verb} works on its own host only; run it there, as by 'ssh {host} glassbox {options.verb} ...'"
+        )
+    if not options.name:
+        raise UsageError(f"which machine on {host}? give its name; 'ssh {host} glassbox status' lists them")
+    options.name = on_host(host, options.name)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status; an error is one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -172,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words:
         sys.stdout.write(_short_help() + "\n")
         return 0
+    host, words = _take_host(words)
     verb = next((word for word in words if word not in ("-q", "-v", "--quiet", "--verbose", "--log-json")), "")
     if not verb.startswith("-") and not any(verb in verbs for verbs in _MODULES.values()):
         return _complain_of_verb(verb)
@@ -189,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.parser = parser
     options.rest = words[split + 1 :]
     try:
+        _go_to(host, options)
         release()
         with paged(verb):
             status = options.function(options) or 0

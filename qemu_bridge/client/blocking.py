@@ -25,6 +25,7 @@ import zmq
 from ..errors import GlassBoxError, MachineError, MachineGoneError
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.endpoints import is_remote
 from ..wire.event_records import AnyEvent, ExitedEvent, viewer_topic
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
@@ -69,8 +70,13 @@ class Client(Operations, LocalMachine):
     def connect(cls, name: str) -> Client:
         """The client of running machine `name`, or of the capture in the folder `name`.
 
+        ``ssh://USER@HOST/NAME`` and ``tcp://ADDRESS:PORT`` are machines on other hosts (docs/remote.md).
         `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
         """
+        if is_remote(name):
+            from .remote import RemoteClient
+
+            return RemoteClient.connect(name)
         return cls(find_machine(name))
 
     def __enter__(self) -> Client:
@@ -86,7 +92,7 @@ class Client(Operations, LocalMachine):
             sockets = list(self._sockets.values())
             self._sockets.clear()
         for socket in sockets:
-            socket.close(linger=0)
+            self._disconnect(socket)
 
     def _forget_sockets(self) -> None:
         # A socket belongs to one thread of one process: a forked child begins without any.
@@ -125,8 +131,8 @@ class Client(Operations, LocalMachine):
                     return call.result(reply, frames)
                 if reply.id == call.number and reply.progress is not None and progress is not None:
                     progress(*reply.progress)
-            elif not self.is_alive():
-                raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
+            elif not self._is_reached(socket):
+                raise self._gone(socket)
         raise MachineError(
             f"the daemon of {self.name!r} did not answer {operation.name} in time; see {self.connection.log_path}"
         )
@@ -140,11 +146,11 @@ class Client(Operations, LocalMachine):
                 if self._is_closed:
                     raise MachineError(f"this client of {self.name!r} is closed; connect another")
                 for thread in [thread for thread in self._sockets if not thread.is_alive()]:
-                    self._sockets.pop(thread).close(linger=0)
+                    self._disconnect(self._sockets.pop(thread))
                 socket = self._threads.socket = shared_context().socket(zmq.DEALER)
                 self._sockets[threading.current_thread()] = socket
             socket.linger = 0
-            socket.connect(self.connection.control)
+            self._connect(socket, self.connection.control)
         return socket
 
     @property
@@ -197,16 +203,18 @@ class Client(Operations, LocalMachine):
     def _events_until(
         self, deadline: float, viewer: int | None = None, is_over: Callable[[], bool] = lambda: False
     ) -> Generator[AnyEvent, None, None]:
-        with shared_context().socket(zmq.SUB) as socket:
+        with contextlib.ExitStack() as stack:
+            socket = shared_context().socket(zmq.SUB)
+            stack.callback(self._disconnect, socket)
             socket.linger = 0
             socket.subscribe(b"")
             if viewer is not None:
                 socket.subscribe(viewer_topic(viewer))
-            socket.connect(self.connection.events)
+            self._connect(socket, self.connection.events)
             while (left_s := deadline - time.monotonic()) > 0 and not is_over():
                 if socket.poll(int(min(left_s * 1e3 + 1, _EVENTS_LIVENESS_MS))):
                     event = decode_event(socket.recv_multipart()[1])
-                elif self.is_alive():
+                elif self._is_reached(socket):
                     continue
                 else:
                     event = ExitedEvent(self.name, time.time(), self._how_it_ended())

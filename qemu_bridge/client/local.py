@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from ..errors import MachineGoneError, PageMapOverwrittenError
+from ..errors import MachineGoneError, PageMapOverwrittenError, UsageError
 from ..host.processes import cpu_seconds
 from ..wire import connection as connections
 from ..wire.connection import Connection
+from ..wire.endpoints import is_remote
 from ..wire.records import Answer, PageMapHeader
 
 # Most commands never read RAM, and NumPy takes longer to load than they take to run.
@@ -37,6 +38,8 @@ def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
 
 def find_machine(name: str) -> Connection:
     """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
+    if is_remote(name):
+        raise UsageError(f"{name} is on another host, where only `Client` looks; use that")
     if connections.is_capture(name):
         # Loaded for a capture only: what starts daemons takes longer to load than most commands to run.
         from ..machine.launch import open_capture
@@ -71,6 +74,22 @@ class LocalMachine:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.name = connection.name
+
+    def _connect(self, socket: zmq.Socket[bytes], address: str) -> None:
+        """Connect a new socket to one of the daemon's."""
+        socket.connect(address)
+
+    def _disconnect(self, socket: zmq.Socket[bytes]) -> None:
+        """Close a socket that `_connect` was called for."""
+        socket.close(linger=0)
+
+    def _is_reached(self, socket: zmq.Socket[bytes]) -> bool:
+        """Whether the daemon can still answer by `socket`."""
+        return self.is_alive()
+
+    def _gone(self, socket: zmq.Socket[bytes]) -> MachineGoneError:
+        """Why nothing more comes by `socket`."""
+        return MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
 
     def is_alive(self) -> bool:
         """Whether its daemon is alive. No round trip."""

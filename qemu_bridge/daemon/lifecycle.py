@@ -28,10 +28,8 @@ from .backends.started import StartedQemu
 from .descriptors import LISTENERS, connection_limit
 
 if TYPE_CHECKING:
-    from .remote import RemoteFront
-
-if TYPE_CHECKING:
     from ..network.place import Link
+    from .remote import RemoteFront
 
 ADDRESS_WORD = "glassbox.net="
 """Of the kernel's command line, followed by the address that the guest's init gives its network card."""

@@ -38,8 +38,6 @@ class GuestRam:
 
     Attributes:
         layout: where the bytes of the file appear in the guest.
-        view: `uint8` array of the whole file, read-only; the guest's own pages, not a copy. Reading a page
-            that was never touched makes the host allocate it, so check `resident_pages` first in a loop.
     """
 
     def __init__(self, path: Path, layout: RamLayout) -> None:
@@ -58,7 +56,7 @@ class GuestRam:
         except BaseException:
             os.close(self._fd)
             raise
-        self.view: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
+        self._view: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
 
     def __repr__(self) -> str:
         return f"GuestRam({str(self.path)!r}, {self.size:#x} bytes)"
@@ -68,6 +66,14 @@ class GuestRam:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def view(self) -> npt.NDArray[np.uint8]:
+        """The whole file, read-only: the guest's own pages, not a copy.
+
+        Reading a page that was never touched makes the host allocate it, so check `resident_pages` first in a loop.
+        """
+        return self._view
 
     @property
     def size(self) -> int:

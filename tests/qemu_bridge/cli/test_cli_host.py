@@ -1,0 +1,26 @@
+"""``--host``: what works elsewhere, and what is said where it does not."""
+
+import pytest
+
+from qemu_bridge.cli import _ELSEWHERE, _MODULES
+
+
+@pytest.mark.parametrize("words", [("--host", "me@box"), ("--host=me@box",), ("-q", "--host", "me@box")])
+def test_a_verb_for_this_host_alone_names_the_way(command, words):
+    done = command(*words, "start", "demo")
+    assert done.status == 2 and "ssh me@box glassbox start" in done.err
+
+
+def test_a_machine_elsewhere_needs_a_name_and_a_sound_host(command):
+    assert "ssh box glassbox status" in command("--host", "box", "status").err
+    for host in ("-oProxyCommand=id", "ftp://box", "tcp://box", "a b"):
+        done = command("--host", host, "ps", "demo")
+        assert done.status == 2 and "ssh://USER@HOST/NAME" in done.err
+
+
+def test_a_word_behind_the_verb_is_the_verbs(command):
+    assert command("ps", "--host", "box").status == 2
+
+
+def test_the_verbs_that_work_elsewhere_exist():
+    assert _ELSEWHERE <= {verb for verbs in _MODULES.values() for verb in verbs}
