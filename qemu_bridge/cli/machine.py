@@ -39,7 +39,7 @@ STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "vcpus", "ram_bytes", "touched_bytes"),
     *("cpu_s", "uptime_s", "trace", "epochs_per_s", "qemu_pid"),
 )
-STATUS_HEADINGS = ("name", "state", "image", "vcpus", "ram", "touched", "cpu", "uptime", "trace", "epoch/s")
+STATUS_HEADINGS = ("name", "state", "image", "ram", "touched", "cpu", "uptime", "trace", "epoch/s")
 MOST_AT_ONCE = 64
 _STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
@@ -247,7 +247,7 @@ def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
     sizes = [f"{size >> 20}M" for size in (row.ram_bytes, row.touched_bytes)]
     state = "booting" if row.runstate == "running" and not row.ready else row.runstate
     times = [None if seconds is None else format_duration(seconds) for seconds in (row.cpu_s, row.uptime_s)]
-    return [row.name, state, row.image, row.vcpus, *sizes, *times, row.trace, f"{row.epochs_per_s:.1f}"]
+    return [row.name, state, row.image, *sizes, *times, row.trace, f"{row.epochs_per_s:.1f}"]
 
 
 def format_duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ import zmq
 
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.image import RamImage
+from qemu_bridge.daemon.doors import Requester
 from qemu_bridge.daemon.service import MOST_UNANSWERED, Service, limit_log
 from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
@@ -141,13 +142,18 @@ def test_many_clients_at_once_each_get_their_own_answer(machine):
 
 
 class Replies:
-    """A control socket that keeps what is sent."""
+    """A door that keeps what is sent."""
 
     def __init__(self):
         self.sent = []
 
-    async def send_multipart(self, frames):
-        self.sent.append([bytes(frame) for frame in frames])
+    async def send(self, identity, *frames):
+        self.sent.append([identity, *map(bytes, frames)])
+
+
+@pytest.fixture
+def replies():
+    return Replies()
 
 
 @pytest.fixture
@@ -160,47 +166,45 @@ def service(tmp_path):
         "still", "running", 1, "ipc://c", "ipc://e", str(ram), regions, str(tmp_path / "pages"), "", "", "/its/daemon.log",
         "pc", "none", origin=Origin.IMAGE,
     )  # fmt: skip
-    made = Service(MachineConfig("still", memory=1 << 20, smp=0, accelerator="none"), RamImage(ram), connection, -1)
-    made._control = Replies()
-    return made
+    return Service(MachineConfig("still", memory=1 << 20, smp=0, accelerator="none"), RamImage(ram), connection, -1)
 
 
 @pytest.mark.parametrize("error", [TypeError("ours"), KeyError("ours"), ValueError("ours"), ZeroDivisionError("ours")])
-def test_a_fault_of_the_daemon_is_its_own_and_logged_with_its_traceback(service, monkeypatch, caplog, error):
+def test_a_fault_of_the_daemon_is_its_own_and_logged_with_its_traceback(service, replies, monkeypatch, caplog, error):
     async def fail():
         raise error
 
     monkeypatch.setattr(service._functions, "pause", fail)
     frame = json.dumps({"protocol": PROTOCOL_VERSION, "id": "x", "operation": "pause"}).encode()
-    asyncio.run(service._answer(b"client", [frame]))
-    ((identity, text),) = service._control.sent
+    asyncio.run(service._answer(Requester(replies, b"client"), frame))
+    ((identity, text),) = replies.sent
     reply = json.loads(text)
     assert (identity, reply["id"], reply["ok"], reply["error"]["kind"]) == (b"client", "x", False, "MachineError")
     assert "the daemon failed" in reply["error"]["message"] and "/its/daemon.log" in reply["error"]["message"]
     assert "Traceback" in caplog.text and type(error).__name__ in caplog.text
 
 
-def test_a_clients_mistake_is_not_logged_as_a_fault(service, caplog):
+def test_a_clients_mistake_is_not_logged_as_a_fault(service, replies, caplog):
     frame = json.dumps(
         {"protocol": PROTOCOL_VERSION, "id": 1, "operation": "exec", "arguments": {"command": 7}}
     ).encode()
-    asyncio.run(service._answer(b"client", [frame]))
-    reply = json.loads(service._control.sent[0][1])
+    asyncio.run(service._answer(Requester(replies, b"client"), frame))
+    reply = json.loads(replies.sent[0][1])
     assert (
         reply["error"]["kind"] == "UsageError" and "command: expected str | array, got int" in reply["error"]["message"]
     )
     assert "Traceback" not in caplog.text
 
 
-def test_a_client_with_too_many_unanswered_requests_is_refused_and_the_others_are_not(service):
+def test_a_client_with_too_many_unanswered_requests_is_refused_and_the_others_are_not(service, replies):
     frame = json.dumps(
         {"protocol": PROTOCOL_VERSION, "id": 5, "operation": "cancel", "arguments": {"request": 1}}
     ).encode()
     service._unanswered[b"greedy"] = MOST_UNANSWERED + 1
     service._unanswered[b"modest"] = 1
-    asyncio.run(service._answer(b"greedy", [frame]))
-    asyncio.run(service._answer(b"modest", [frame]))
-    greedy, modest = (json.loads(text) for _, text in service._control.sent)
+    asyncio.run(service._answer(Requester(replies, b"greedy"), frame))
+    asyncio.run(service._answer(Requester(replies, b"modest"), frame))
+    greedy, modest = (json.loads(text) for _, text in replies.sent)
     assert (greedy["id"], greedy["ok"]) == (5, False) and "are unanswered" in greedy["error"]["message"]
     assert modest["ok"] and dict(service._unanswered) == {b"greedy": MOST_UNANSWERED}
 
