@@ -10,8 +10,10 @@ import pytest
 from qemu_bridge.wire.records import PageClass
 from viewer.picture.offscreen import load_scene
 from viewer.render.raymarch import Renderer
+from viewer.render.scene import Scene
 from viewer.view.camera import FIELD_OF_VIEW, Camera
 from viewer.view.curve import to_index, voxelise
+from viewer.view.grid_order import MAX_COARSENING, MIN_ORDER
 from viewer.view.look import Layer, Look, Slice, Transfer
 from viewer.view.palette import MATERIALS
 
@@ -157,3 +159,10 @@ def test_coarse_voxels_are_named_by_their_first_byte(device, source):
     assert hit.any()
     assert (picks.offsets[hit] % 8 == 0).all()
     assert PageClass.UNTOUCHED not in source.entries["page_class"][picks.pages[hit]]
+
+
+@pytest.mark.parametrize("coarsening", range(MAX_COARSENING + 1))
+def test_shaders_compile_for_every_coarsening(device, coarsening):
+    scene = Scene(device, 1 << 3 * MIN_ORDER + 3 * coarsening, MIN_ORDER)
+    assert scene.pool.coarsening == coarsening
+    assert (Renderer(scene).pick(Camera(), (16, 9)).pages < scene.page_count).all()

@@ -406,7 +406,7 @@ fn march_voxels(ray: Ray, page: Walk) -> Voxel {
         }
         let at = vec3<u32>(walk.at);
         if COARSENING < 2u && block_value(slot, at, 2u) == 0u {
-            let shift = vec3(2u - COARSENING);
+            let shift = vec3(max(2u, COARSENING) - COARSENING);  // without max its constant would be no number where this never runs
             walk = leave(inner, walk, walk.at >> shift << shift, 4 >> COARSENING);
             continue;
         }
