@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from ...errors import UsageError
@@ -63,8 +64,8 @@ PROCESS_CLASSES = {
 _KINDS = {"module": "module", "slab": "slab cache", "file": "file"}
 _THINGS = {"owner", "name", "path", "target_text", "kernel", "process", "file", *PARTS, *ALONE}
 _AROUND = {"memory", "page", "range", "use", "map"}
-_LOOK = {"show", "highlight", "go"}
-_ASK = {"where", "size", "count", "identify", "dump"}
+_LOOK = {"show", "highlight", "go", "colour", "draw"}
+_ASK = {"where", "size", "count", "identify", "dump", "address"}
 
 
 def viewer_or_where(reading: Reading) -> Meaning | None:
@@ -74,6 +75,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if (
         not reading.has(*_THINGS)
         or reading.has("identify")
+        or reading.texts("address")
+        or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
     ):
         return None
@@ -101,13 +104,24 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         and reading.has("owner", "name")
         and not reading.has("file", "process")
     )
-    if reading.has("size") or (reading.has("count") and counts_pages) or is_asked_whether or takes_memory:
+    if (
+        (reading.has("size") and not reading.has("highlight", "go"))
+        or (reading.has("count") and counts_pages)
+        or is_asked_whether
+        or takes_memory
+        or _is_total(reading)
+    ):
         return how_much(target, says)
     if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
         return None
-    if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump"):
-        return show(target, says) if not reading.has("where") else where(target, says)
+    if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address"):
+        return show(target, says) if not reading.has("where", "address") else where(target, says)
     return where(target, says)
+
+
+def _is_total(reading: Reading) -> bool:
+    """``free -m``, as a shell's command, or a total."""
+    return re.search(r"^\s*free( -\w+)*\s*$|\btotal\b", reading.question.lower()) is not None
 
 
 def show(target: str, says: str) -> Request:
@@ -139,7 +153,18 @@ def _is_used(reading: Reading) -> bool:
 def _is_a_table(reading: Reading) -> bool:
     """Modules, slabs, processes and files that are not named, and are not pointed at, are a table's rows."""
     is_named = reading.has("owner", "name", "path", "target_text")
-    is_pointed = reading.has("highlight", "go", "where", "size", "memory", "page", "viewer")
+    is_pointed = reading.has("highlight", "go", "where", "size", "memory", "page", "viewer", "colour")
+    if (
+        (reading.asks_which or reading.within({"cache", "kernel"}))
+        and reading.has("cache")
+        and "file" in reading.question.lower()
+    ):
+        return True
+    is_list = reading.asks_of_each or any(
+        "lib" in token.text.lower() for token in reading.tokens if token.concept == "file"
+    )
+    if is_list and not reading.has("highlight", "go", "path", "name"):
+        is_pointed = is_named = False
     return (
         reading.has("module", "slab", "process", "file") and not is_named and not is_pointed and not reading.has(*PARTS)
     )
@@ -205,11 +230,16 @@ def _union(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
         if not reading.pids(owner):
             return Unsure(f"there is no {owner} in this guest", (verb("ps", "all processes"),))
     if reading.owners:
+        if len(reading.owners) == len(named) == 1 and named[0][0].startswith("file:") and not parts and not others:
+            target, says = reading.owners[0].target, f"memory of {reading.owners[0]}"
+            return [(f"{target} & {named[0][0]}", f"{says} that is {named[0][1]}")]
         if set(others) - {"cache", "all"} or (named and not _is_part_of_kind(reading)):
             return None
         each = _of_each_owner(reading)
         return found + each if each is not None else Unsure("which part of which process is not clear")
     found += named
+    if found and not named and not parts:
+        others = [concept for concept in others if concept != "cache"]
     if named and not parts:
         others = [concept for concept in others if concept not in ("module", "slab", "cache")]
     elif named:
@@ -294,6 +324,8 @@ def _without_owner(reading: Reading, parts: Sequence[str], others: Sequence[str]
             kernel, user = KERNEL_PARTS[part], PROCESS_CLASSES[part]
             return Unsure(f"whose {PARTS[part][1]} is not said", (show(*user), show(*kernel)))
     rest = [concept for concept in others if concept != "kernel" or not found]
+    if "all" in rest and (found or len(rest) > 1):
+        rest.remove("all")
     if of_kernel and (len(rest) > 1 or reading.has("name", "module", "slab")):
         rest.remove("kernel")
     is_sized = reading.has("size", "count", "highlight", "go", "where")

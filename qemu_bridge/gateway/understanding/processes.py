@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from .reading import Owner, Reading
 from .request import Meaning, Request, Unsure, overlay, verb
@@ -23,13 +24,26 @@ _AROUND = {"show", "running", "all", "and"}
 def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
-           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "cpu", "status", "find", "start", "last"}  # fmt: skip
+           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last"}  # fmt: skip
     # To run something is not to ask what runs.
     if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
-    if not reading.has(
-        "process", *STATES, "pid", "child", "parent", "command_line", "kernel_thread", "owner", "running", "most", "hog"
-    ) or reading.has("name", "cpu", "number"):
+    if (
+        not reading.has(
+            "process",
+            *STATES,
+            "pid",
+            "child",
+            "parent",
+            "command_line",
+            "kernel_thread",
+            "owner",
+            "running",
+            "most",
+            "hog",
+        )
+        and not (reading.within({"use", "memory"}) and reading.is_wish("who", "who's", "whos"))
+    ) or reading.has("name", "number"):
         return None
     if reading.unclear:
         token, names = reading.unclear[0]
@@ -49,13 +63,29 @@ def _plain(reading: Reading) -> Meaning | None:
     if reading.within({"running"}, {"show"}) and not reading.asks_whether:
         return verb("ps", "all processes")
     if not reading.within(
-        {"process"}, {*_AROUND, "count", "memory", "use", "pid", "command_line", "size", "identify", "like"}
+        {"process"},
+        {
+            *_AROUND,
+            "count",
+            "memory",
+            "use",
+            "pid",
+            "command_line",
+            "size",
+            "identify",
+            "like",
+            "user",
+            "status",
+            "parent",
+        },
     ):
         return None
     if reading.has("count"):
         return overlay("processes", "how many processes there are", count=True)
     if reading.has("size", "like"):
         return None
+    if reading.has("user", "status", "parent"):
+        return overlay("processes", "all processes, with parent, user and state")
     return verb("ps", "all processes")
 
 
@@ -74,6 +104,7 @@ def _named(reading: Reading) -> Meaning | None:
         "idle",
         "stopped",
         "identify",
+        "about",
         "find",
     }
     if not reading.within({"owner"}, may) or len(reading.owners) != 1:
@@ -81,10 +112,14 @@ def _named(reading: Reading) -> Meaning | None:
     owner = reading.owners[0]
     if reading.has("count"):
         return overlay("processes", f"how many processes are {owner}", where=(owner.where,), count=True)
-    if reading.has("show") and not reading.has("process", "pid", "command_line", "running", "status", "user", "parent"):
+    if reading.has("show") and not reading.has(
+        "process", "pid", "command_line", "running", "status", "user", "parent", "about"
+    ):
         return None  # pointed at in a viewer
     if (
-        not reading.has("process", "running", "pid", "command_line", "like", "user", "parent", "status", *STATES)
+        not reading.has(
+            "process", "running", "pid", "command_line", "like", "user", "parent", "status", "about", *STATES
+        )
         and owner.pid is None
     ):
         return None
@@ -92,6 +127,13 @@ def _named(reading: Reading) -> Meaning | None:
 
 
 def _family(reading: Reading) -> Meaning | None:
+    if reading.question.lower().startswith("whose child") and reading.within({"child", "owner"}):
+        return _family(
+            Reading(
+                [replace(token, concept="parent") if token.concept == "child" else token for token in reading.tokens],
+                reading.names,
+            )
+        )
     are_children = reading.within({"child", "owner"}, {*_AROUND, "process", "count", "pid"})
     are_children |= reading.within({"start", "owner", "process"}) and reading.tokens[-1].concept == "start"
     if are_children and len(reading.owners) == 1:
@@ -125,6 +167,8 @@ def _top(reading: Reading) -> Meaning | None:
     by_memory = reading.within({"process"}, {*_AROUND, *extremes, "memory", "use", "limit", "page", "size"})
     # What takes memory is a process, unless something else is named.
     by_memory |= reading.within({"memory"}, {*_AROUND, "most", "hog", "use", "limit"}) and reading.has("use", "hog")
+    if reading.within({"process", "size"}, {*_AROUND, "memory", "use"}) and not reading.asks_of_each:
+        return None
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
     by_memory |= reading.question.strip().lower() == "top"
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
@@ -132,12 +176,16 @@ def _top(reading: Reading) -> Meaning | None:
     by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
         "newest", "oldest", "last"
     )
-    if not (by_memory or by_threads or by_age) or not (reading.has(*extremes, "use") or by_age):
+    if not (by_memory or by_threads or by_age) or not (
+        reading.has(*extremes, "use") or by_age or reading.within({"process", "size"}, _AROUND | {"memory"})
+    ):
         return None
     is_one = not reading.is_plural("process") and (
         reading.has("process") or (reading.has("use") and not reading.has("hog"))
     )
-    first = reading.number("limit") or (1 if is_one and not reading.has("sort") else _TOP)
+    first = reading.number("limit") or (
+        1 if is_one and not reading.asks_of_each and (not reading.has("sort") or reading.has("most", "least")) else _TOP
+    )
     who = "the process" if first == 1 else f"the {first} processes"
     if by_age:
         word = "oldest" if reading.has("oldest") else "newest"
@@ -151,6 +199,8 @@ def _top(reading: Reading) -> Meaning | None:
 def _by_condition(reading: Reading) -> Meaning | None:
     states = [concept for concept in STATES if reading.has(concept)]
     around = {*_AROUND, *STATES, "process", "count", "root", "user", "uid", "kernel_thread", "thread", "use"}
+    if reading.has("root", "uid"):
+        around.add("identify")  # that belong to root
     if not reading.items <= around or reading.has("use"):
         return None
     where: list[tuple[str, str]] = []
@@ -177,6 +227,8 @@ def _by_condition(reading: Reading) -> Meaning | None:
 
 def threads(reading: Reading) -> Meaning | None:
     """Threads, of all processes or of one."""
+    if reading.within({"when", "owner"}, {*_AROUND, "start", "process", "thread"}):
+        return _table(reading, "threads", "when they started: threads", "pid")
     if not reading.within({"thread"}, {*_AROUND, "owner", "count", "process", "use"}) or reading.unclear:
         return None
     return _table(reading, "threads", "threads", "name")
@@ -184,7 +236,10 @@ def threads(reading: Reading) -> Meaning | None:
 
 def memory_map(reading: Reading) -> Meaning | None:
     """The memory areas of a process, or who maps a file."""
-    around = {*_AROUND, "memory", "process", "use", "range", "page"}
+    around = {*_AROUND, "memory", "process", "use", "range", "page", "dump", "read"}
+    for concept, letters in (("executable_map", "??x?"), ("writable_map", "?w??")):
+        if reading.within({concept, "owner"}, {*around, "map", "count"}) and len(reading.owners) == 1:
+            return _table(reading, "areas", concept.replace("_map", " memory areas"), "pid", ("permissions", letters))
     if reading.within({"map", "owner"}, around) and len(reading.owners) == 1 and not reading.has("page"):
         return _each(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
@@ -208,15 +263,12 @@ def memory_map(reading: Reading) -> Meaning | None:
         and (reading.has("map") or reading.has("process", "identify"))
         and reading.items <= {*around, "map", "path", "name", "file", "identify"}
         and len(files) == 1
+        and (reading.has("map") or _is_program(files[0]))
     ):
         return overlay("areas", f"who maps file {files[0]}", where=(("path", files[0]),))
-    if (
-        reading.within({"file", "owner"}, {*around, "map", "loaded"})
-        and reading.has("map", "loaded", "use")
-        and len(reading.owners) == 1
-    ):
+    if reading.within({"file", "owner"}, {*around, "map", "loaded"}) and len(reading.owners) == 1:
         word = next(token.text.lower() for token in reading.tokens if token.concept == "file")
-        if "librar" in word or "shared" in word or "so " in word:
+        if "lib" in word or "shared" in word or "so " in word:
             return _each(
                 reading,
                 lambda pid, name: overlay(
@@ -250,7 +302,17 @@ def open_files(reading: Reading) -> Meaning | None:
     if reading.is_wish("open") and not reading.has("open_file"):
         return None
     paths = reading.texts("path")
-    if reading.within({"use", "path"}, {"process", "running"}) and len(paths) == 1 and not _is_program(paths[0]):
+    is_used = reading.within({"use", "path"}, {"process", "running", "file"}) or (
+        reading.asks_which
+        and (
+            reading.within({"read", "path"}, {"process"})
+            or (
+                reading.within({"identify", "path"}, {"process", "file"})
+                and re.search(r"\bhold", reading.question.lower())
+            )
+        )
+    )
+    if is_used and len(paths) == 1 and not _is_program(paths[0]):
         return overlay("open-files", f"who has {paths[0]} open", where=(("path", paths[0]),))
     if reading.within({"file", "owner", "change"}):
         return _table(
@@ -283,7 +345,7 @@ def _is_program(path: str) -> bool:
 
 
 def _is_library(reading: Reading) -> bool:
-    return any("librar" in token.text.lower() for token in reading.tokens if token.concept == "file")
+    return any("lib" in token.text.lower() for token in reading.tokens if token.concept == "file")
 
 
 def sockets(reading: Reading) -> Meaning | None:
@@ -357,6 +419,7 @@ def stack_traces(reading: Reading) -> Meaning | None:
             reading.within({"sleeping", "owner"}, {"where", "why", "kernel", "process", "thread"})
             and reading.has("where", "why")
         )
+        or reading.within({"sleeping", "owner", "symbol"}, {"where", "kernel"})
         or (reading.has("doing") and reading.has("owner", "process", "thread"))
     )
     if (
@@ -372,7 +435,7 @@ def stack_traces(reading: Reading) -> Meaning | None:
     return overlay("kernel-stacks", f"where {owner} sleeps in the kernel", where=(owner.where,))
 
 
-def _table(reading: Reading, table: str, what: str, by: str) -> Meaning | None:
+def _table(reading: Reading, table: str, what: str, by: str, *more: tuple[str, str]) -> Meaning | None:
     """Rows of a table with a process's pid, all or those of one process."""
     count = reading.has("count")
     says = f"{'how many ' if count else ''}{what}"
@@ -382,7 +445,9 @@ def _table(reading: Reading, table: str, what: str, by: str) -> Meaning | None:
         return None
     return _each(
         reading,
-        lambda pid, name: overlay(table, f"{says} of process {name} ({pid})", where=(("pid", str(pid)),), count=count),
+        lambda pid, name: overlay(
+            table, f"{says} of process {name} ({pid})", where=(("pid", str(pid)), *more), count=count
+        ),
     )
 
 

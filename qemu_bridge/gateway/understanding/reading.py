@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,16 @@ class Reading:
         return any(
             word in ("what", "which", "what's", "who", "who's", "whose") for word in self.question.lower().split()
         )
+
+    @property
+    def asks_owner(self) -> bool:
+        """Whether it is asked who has something."""
+        return re.search(r"\b(owns?|owner|whose|belongs?)\b", self.question.lower()) is not None
+
+    @property
+    def asks_of_each(self) -> bool:
+        """Whether a row each is wanted, not a sum: ``how big are they``."""
+        return re.search(r"\b(each|they|their|every|sizes)\b", self.question.lower()) is not None
 
     def is_plural(self, concept: str) -> bool:
         """Whether a concept's word is a plural."""

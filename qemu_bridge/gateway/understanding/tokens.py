@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from .names import KINDS, Match, Names, find_exact, find_near
 from .spelling import best_slips
-from .vocabulary import COMMON_WORDS, CONCEPTS, FILLERS
+from .vocabulary import COMMON_WORDS, CONCEPTS, FILLERS, REFUSED
 
 _TERM = (
     r"""\b(?:(?:pid|comm|file|slab|module|sym|class|pa|va):(?:"[^"]*"|'[^']*'|[^\s"'?!;()]+)|kernel\.[a-z]+\b(?!\.))"""
@@ -19,8 +19,8 @@ _SCANNER = re.compile(
       (?P<quoted> "[^"]+" | “[^”]+” | `[^`]+` | (?<![\w'])'[^']+'(?!\w) )
     | (?P<target> \(*TERM\)*(?:\s*[-+&]\s*\(*(?:TERM|free\b|all\b)\)*)* )
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
-    | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.gbt\b )
-    | (?P<number> (?<![\w.-])\d+(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:KiB|MiB|kib|kb|KB|MB|k|K|M)\b)? )
+    | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
+    | (?P<number> (?<![\w.-])\d+(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:KiB|MiB|GiB|kib|kb|KB|MB|GB|k|K|M|G)\b)? )
     | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*\w+\*? )
     | (?P<word> [A-Za-z_.](?:[\w.'’/:+-]*\w)? | \d+[\w.-]*[A-Za-z]\w* )
     """.replace("TERM", _TERM),
@@ -45,7 +45,11 @@ _NAMED_AFTER = {
     "frame": "frame_number",
     "epoch": "epoch_number",
     "thread": "pid",
+    "page": "frame_number",
+    "map": "pid",
 }
+_PLACED_AFTER = ("at", "offset", "byte", "address", "location", "physical", "virtual", "from")
+"""Words before a number that make it an address, if it can be one."""
 _COUNTS_BEFORE = {"most", "least", "last", "first"}
 _WORD_NUMBERS = {
     **dict(zip("two three four five six seven eight nine ten".split(), range(2, 11), strict=True)),
@@ -114,7 +118,7 @@ def _to_number(text: str) -> int:
     digits = re.match(r"\d+", text)
     assert digits is not None
     unit = text[digits.end() :].strip()[:1].upper()
-    return int(digits[0]) << {"K": 10, "M": 20}.get(unit, 0)
+    return int(digits[0]) << {"K": 10, "M": 20, "G": 30}.get(unit, 0)
 
 
 def _split_possessives(words: Iterator[Token]) -> list[Token]:
@@ -153,7 +157,9 @@ def stem(word: str) -> str:
 
 
 _PHRASES = [
-    (tuple(phrase.split()), concept) for concept, row in CONCEPTS.items() for phrase in map(str.strip, row.split(","))
+    (tuple(phrase.split()), concept)
+    for concept, row in (*CONCEPTS.items(), *((f"no_{name}", row[0]) for name, row in REFUSED.items()))
+    for phrase in map(str.strip, row.split(","))
 ]
 _EXACT: dict[tuple[str, ...], str] = {}
 _STEMMED: dict[tuple[str, ...], str] = {}
@@ -166,7 +172,14 @@ _PHRASE_WORDS = {word for words, _ in _PHRASES for word in words}
 _PHRASE_STEMS = {stem(word) for word in _PHRASE_WORDS}
 _FILLER_STEMS = {stem(word) for word in FILLERS}
 _COMMON = COMMON_WORDS | FILLERS
-_CORRECTIONS = sorted({word for word in _PHRASE_WORDS | FILLERS if len(word) >= 4 and word.isalpha()})
+_CORRECTIONS = sorted(
+    {
+        word
+        for row in CONCEPTS.values()
+        for word in {*row.replace(",", " ").split()} | FILLERS
+        if len(word) >= 4 and word.isalpha()
+    }
+)
 
 
 def _mend(word: str, names: Names) -> str:
@@ -266,8 +279,14 @@ def _attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
         if token.concept == "pid" and (after := _neighbour(tokens, at, 1)) is not None and after.kind == "number":
             yield replace(token, kind="filler", concept="")
             continue
+        if token.text.lower() == "first" and at + 1 < len(tokens) and tokens[at + 1].kind == "number":
+            yield replace(token, kind="filler")
+            continue
         if token.kind != "number":
             yield token
+            continue
+        if at and tokens[at - 1].text.lower().split()[-1] in _PLACED_AFTER and token.number >= 4096:
+            yield replace(token, kind="address", text=f"{token.number:#x}")
             continue
         before = _neighbour(tokens, at, -1)
         after = _neighbour(tokens, at, 1)
@@ -275,7 +294,7 @@ def _attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
             yield replace(token, kind=_NAMED_AFTER[before.concept])
         elif after is not None and after.concept == "second":
             yield replace(token, kind="seconds")
-        elif (after is not None and after.text.lower() in ("bytes", "byte", "b", "words")) or (
+        elif (after is not None and after.text.lower().split()[0] in ("bytes", "byte", "b", "words")) or (
             token.text[0].isdigit() and not token.text.isdigit()
         ):
             yield replace(token, kind="length")

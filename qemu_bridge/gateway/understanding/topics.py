@@ -30,7 +30,6 @@ def status(reading: Reading) -> Meaning | None:
         "size",
         "count",
         "use",
-        "cpu",
         "up",
         "since",
         "change",
@@ -89,13 +88,17 @@ def modules(reading: Reading) -> Meaning | None:
         "size",
         "name",
         "like",
+        "about",
+        "and",
     }
     if not reading.within({"module"}, around) and not reading.within({"name", "loaded"}, _AROUND):
         return None
+    if reading.is_wish("load", "insert"):
+        return None  # it would be done in the guest
     named = reading.named("module")
     extreme = reading.has("most", "least", "sort")
     if reading.has("name"):
-        is_about_row = reading.has("loaded", "like", "running") or reading.asks_whether
+        is_about_row = reading.has("loaded", "like", "running", "about") or reading.asks_whether
         if len(named) != 1 or not is_about_row or reading.has("count", "size", "most", "memory"):
             return None
         return overlay("modules", f"module {named[0]}", where=(("name", named[0]),))
@@ -105,12 +108,16 @@ def modules(reading: Reading) -> Meaning | None:
         return _extreme(reading, "modules", "module", "size", "modules by size")
     if reading.has("count"):
         return overlay("modules", "how many modules are loaded", count=True)
+    is_in_use = reading.within({"use", "module"}, {*_AROUND, "kernel"}) and "in use" in reading.question.lower()
+    if is_in_use or (reading.asks_of_each and not reading.has("like", "limit")):
+        return verb("modules", "loaded kernel modules")
     return None if reading.has("size", "memory", "use", "limit", "like") else verb("modules", "loaded kernel modules")
 
 
 def _extreme(reading: Reading, table: str, concept: str, column: str, what: str) -> Request:
-    first = reading.number("limit") or (None if reading.has("sort") else _TOP if reading.is_plural(concept) else 1)
-    if reading.has("sort") and not reading.has("least"):
+    is_sorted = reading.has("sort") and not reading.has("most")
+    first = reading.number("limit") or (None if is_sorted else _TOP if reading.is_plural(concept) else 1)
+    if is_sorted and not reading.has("least"):
         return overlay(table, f"{what}, the greatest first", sort=column, reverse=True, first=first)
     is_most = reading.has("most")
     says = f"{what}, the {'greatest' if is_most else 'least'} first: {'one' if first == 1 else first}"
@@ -153,7 +160,9 @@ def slabs(reading: Reading) -> Meaning | None:
         return _extreme(reading, "slabs", "slab", "size", "slab caches by size")
     if reading.has("count"):
         return overlay("slabs", "how many slab caches there are", count=True) if not reading.has("object") else None
-    return None if reading.has("memory", "size", "limit", "object", "identify") else overlay("slabs", "slab caches")
+    if reading.has("memory", "size", "limit", "object", "identify") and not reading.asks_of_each:
+        return None
+    return overlay("slabs", "slab caches")
 
 
 def files(reading: Reading) -> Meaning | None:
@@ -176,12 +185,15 @@ def files(reading: Reading) -> Meaning | None:
         "like",
         "pattern",
         "map",
+        *(("kernel",) if reading.has("cache") and "file" in reading.question.lower() else ()),
     }
     if not reading.has("cache", "file") or not reading.items <= around:
         return None
     if reading.has("most", "least", "sort") and reading.has("file", "cache"):
         return _extreme(reading, "page-cache", "file" if reading.has("file") else "cache", "pages", "files by memory")
-    if reading.within({"use", "cache"}, _AROUND):
+    if reading.within({"file", "loaded"}, _AROUND) and "lib" in reading.question.lower():
+        return overlay("areas", "libraries that processes map", where=(("path", "*.so*"),))
+    if reading.within({"use", "cache"}, {*_AROUND, "file"}):
         return overlay("page-cache", "files by memory, the greatest first", sort="pages", reverse=True)
     if reading.texts("pattern"):
         pattern = reading.texts("pattern")[0]
@@ -207,6 +219,8 @@ def mounts(reading: Reading) -> Meaning | None:
     if not reading.within({"mount"}, around) or reading.has("like"):
         return None
     if reading.has("path"):
+        if reading.is_wish("mount"):
+            return None  # it would be done in the guest
         return overlay(
             "mounts", f"what is mounted at {reading.texts('path')[0]}", where=(("point", reading.texts("path")[0]),)
         )
@@ -303,13 +317,14 @@ def events(reading: Reading) -> Meaning | None:
 def symbols(reading: Reading) -> Meaning | None:
     """A symbol's address, or symbols that are like a word."""
     words = reading.symbols
+    rest = [token for token in reading.tokens if token.concept not in ("find", "show", "all")]
     if (
         reading.within({"symbol", "like"}, {item for item in reading.items if item not in ("not", "count", "except")})
-        and len(reading.tokens) == 3
-    ):
-        words = [reading.tokens[-1].text]
-        if reading.tokens[-1].concept not in ("symbol", "like"):
-            return call("find_symbols", f"symbols like {words[0]}", part=words[0])
+        and len(rest) == 3
+    ) or (reading.within({"find", "symbol"}, reading.items) and len(rest) == 2 and not words):
+        part = next((token.text for token in rest if token.concept not in ("symbol", "like")), "")
+        if part:
+            return call("find_symbols", f"symbols like {part}", part=part)
     if len(words) != 1 or (reading.has("address") and reading.texts("address")):
         return None
     word = words[0]
@@ -328,6 +343,8 @@ def symbols(reading: Reading) -> Meaning | None:
         "all",
         "identify",
         "count",
+        "memory",
+        "translate",
     }
     if not reading.items <= around or reading.has("count"):
         return None
@@ -376,6 +393,8 @@ def struct(reading: Reading) -> Meaning | None:
         "where",
         "status",
     }
+    if reading.within({"struct", "memmap"}, {"show"}):
+        return call("type_layout", "layout of struct page", name="page")
     if not reading.has("struct") or not reading.items <= around:
         return None
     if reading.has("like", "all", "pattern") or (
@@ -399,18 +418,25 @@ def identify(reading: Reading) -> Meaning | None:
     """What an address is."""
     around = {"address", "identify", "show", "owner", "page", "memory", "translate", "where", "map", "process", "kernel", "symbol", "use", "file", "slab",
               "object", "read"}  # fmt: skip
+    if reading.asks_whether:
+        around |= {"free", "reserved", "cache", "slab", "anonymous", "zero", "text"}
     frame = reading.number("frame_number")
     if frame is not None and reading.items <= around | {"frame", "frame_number"}:
         return verb("identify", f"what page frame {frame} is", f"{frame << 12:#x}", place=f"{frame << 12:#x}")
     places = reading.texts("address")
-    if len(places) != 1 or not reading.items <= around | {"frame"} or reading.has("read"):
+    if (
+        len(places) != 1
+        or not reading.items <= around | {"frame"}
+        or (reading.has("read") and not reading.has("frame"))
+    ):
         return None
-    if reading.has("frame") or _is_page_number(reading):
+    is_frame = re.search(rf"(frame|number|pfn)\W*{places[0]}\b", reading.question) is not None
+    if is_frame or _is_page_number(reading):
         number = int(places[0], 16)
         choices = [
             verb("identify", f"what page frame {number:#x} is", f"{number << 12:#x}", place=f"{number << 12:#x}")
         ]
-        if not reading.has("frame"):
+        if not is_frame:
             choices.append(verb("identify", f"what is at {number:#x}", places[0], place=places[0]))
         return choices[0] if len(choices) == 1 else Unsure("a page's number, or an address in it", tuple(choices))
     if reading.has("show") and not reading.has("identify", "use", "translate") and not reading.has("symbol"):
@@ -434,6 +460,17 @@ def _is_page_number(reading: Reading) -> bool:
 
 def peek(reading: Reading) -> Meaning | None:
     """Bytes at an address."""
+    symbols = [word for word in reading.symbols if reading.names.is_symbol(word)]
+    if (
+        len(symbols) == 1
+        and reading.within({"unknown"}, {"read", "dump", "length", "memory", "symbol"})
+        and len(reading.tokens) > 1
+    ):
+        known = verb("identify", f"what is at {symbols[0]}", symbols[0], place=symbols[0])
+        reason = "bytes are shown at guest-physical addresses; identify tells the physical address of a symbol"
+        return Unsure(reason, (known,)) if reading.has("read", "dump", "length") else None
+    if reading.asks_owner:
+        return None
     places = reading.texts("address")
     around = {"address", "read", "dump", "show", "memory", "length", "number", "identify", "page", "where", "since"}
     if (
@@ -471,21 +508,36 @@ def find(reading: Reading) -> Meaning | None:
         and reading.has("find", "where", "memory", "identify", "like")
     ):
         return _found(quoted[0])
-    kinds = [token.concept or token.kind for token in reading.tokens]
-    if kinds in (
-        ["find", "unknown"],
-        ["find", "unknown", "memory"],
-        ["find", "root", "memory"],
-        ["find", "error", "memory"],
-    ):
-        return _found(reading.tokens[1].text)
-    if kinds[:3] in (["find", "read", "unknown"], ["where", "read", "unknown"]) and reading.items <= around | {
-        "unknown"
-    }:
-        digits = reading.tokens[2].text
-        if re.fullmatch("([0-9a-fA-F]{2})+", digits) and len(reading.texts("unknown")) == 1:
-            return Request(f"where the bytes {digits} are in RAM", ("find", MACHINE, "--hex", digits), "", {})
+    digits = re.search(r"\b(?:hex|bytes?)\s+((?:[0-9a-f]{2} ?)+)$", reading.question.strip(" .?!").lower())
+    if digits and reading.has("find", "where"):
+        return _found_bytes(digits[1].replace(" ", ""))
+    kinds = [
+        token.concept or token.kind
+        for token in reading.tokens
+        if token.concept not in ("memory", "all", "like", "read", "show")
+    ]
+    in_memory = (
+        reading.has("memory") or re.search(r"\b(strings?|word|phrase|text)\b", reading.question.lower()) is not None
+    )
+    if kinds[:2] == ["find", "text"] and f"text {reading.tokens[-1].text.lower()}" in reading.question.lower():
+        kinds.remove("text")
+    if kinds == ["find", "unknown"] or (in_memory and kinds in (["find", "root"], ["find", "error"], ["find", "name"])):
+        return _found(
+            next(
+                token.text
+                for token in reading.tokens
+                if token.concept in ("root", "error") or token.kind in ("unknown", "name")
+            )
+        )
+    unknown = reading.texts("unknown")
+    if reading.has("find", "where") and reading.within({"read", "unknown"}, around) and len(unknown) == 1:
+        if re.fullmatch("([0-9a-fA-F]{2})+", unknown[0]):
+            return _found_bytes(unknown[0])
     return None
+
+
+def _found_bytes(digits: str) -> Request:
+    return Request(f"where the bytes {digits} are in RAM", ("find", MACHINE, "--hex", digits), "", {})
 
 
 def _found(text: str) -> Request:
@@ -499,7 +551,7 @@ def changes(reading: Reading) -> Meaning | None:
     """What changed: since a capture, since an epoch, or just which pages."""
     around = {"change", "compare", "since", "last", "capture", "path", "epoch", "epoch_number", "memory", "page", "show", "all", "owner", "kernel", "where",
               "number", "count", "seconds", "second", "and", "status", "heap", "stack", "process", "loaded"}  # fmt: skip
-    if not reading.has("change", "compare") or not reading.items <= around or reading.has("number", "count"):
+    if not reading.has("change", "compare") or not reading.items <= around or reading.has("count"):
         return None
     if reading.has("seconds", "second"):
         return Unsure(
@@ -513,6 +565,8 @@ def changes(reading: Reading) -> Meaning | None:
             if not reading.has("capture", "path", "owner")
             else None
         )
+    if reading.has("capture") and reading.has("number"):
+        return Unsure("there is no capture of that number in the working folder; name one", _since(reading))
     if reading.has("capture", "path"):
         return _compare(reading) if reading.has("since", "compare", "last") else None
     if reading.has("owner", "kernel", "heap", "stack", "compare", "process", "status"):
@@ -573,7 +627,11 @@ def capture(reading: Reading) -> Meaning | None:
         or not (reading.has("capture") or reading.within({"take", "memory"}, around))
     ):
         return None
-    if not reading.has("take") and len(reading.tokens) > 2:
+    if (
+        not reading.has("take")
+        and len(reading.tokens) > 2
+        and not (reading.has("path") and reading.is_wish("capture", "checkpoint", "snapshot"))
+    ):
         return None
     if reading.has("unknown", "like") and (
         not reading.has("take") or len(reading.texts("unknown")) != 1 or reading.tokens[-1].kind != "unknown"
@@ -624,7 +682,7 @@ def run_in_guest(reading: Reading) -> Meaning | None:
 
 def pictures(reading: Reading) -> Meaning | None:
     """A picture or a video of RAM."""
-    around = {"take", "memory", "show", "path", "all", "draw", "status", "second", "seconds", "save"}
+    around = {"take", "memory", "show", "path", "all", "draw", "status", "second", "seconds", "save", "like"}
     if reading.within({"draw"}, {"memory", "all", "picture"}) or reading.within(
         {"picture"}, around - {"second", "seconds"}
     ):
@@ -716,7 +774,6 @@ def hottest(reading: Reading) -> Meaning | None:
         "most",
         "kernel",
         "process",
-        "cpu",
         "use",
         "limit",
         "where",
@@ -724,7 +781,7 @@ def hottest(reading: Reading) -> Meaning | None:
         "running",
     }
     if not reading.items <= around or not (
-        reading.has("hot") or reading.within({"cpu", "most"}, around) or reading.within({"trace", "path"}, around)
+        reading.has("hot") or reading.within({"trace", "path"}, around) or reading.within({"most", "symbol", "path"})
     ):
         return None
     paths = [*reading.texts("path"), *reading.names.traces[::-1]]
@@ -759,6 +816,8 @@ def only_a_name(reading: Reading) -> Meaning | None:
     ):
         owner = reading.owners[0]
         row = overlay("processes", f"{owner}: its row of the process table", where=(owner.where,))
+        if reading.asks_whether and reading.within({"owner"}):
+            return row  # is it there?
         known = reading.pids(owner)
         areas = [verb("maps", f"memory map of {owner}", str(known[0].pid), pid=known[0].pid)] if len(known) == 1 else []
         return Unsure(f"what of {owner} is wanted is not said", (row, show(owner.target, f"memory of {owner}"), *areas))

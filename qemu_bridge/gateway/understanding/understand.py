@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...wire.operations import Permission
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .tokens import read_tokens
 from .topics import TOPICS
+from .vocabulary import REFUSED
 
 MOST_LETTERS = 400
 _MEANS_SOMETHING_WITH = {
@@ -28,6 +30,17 @@ _MEANS_SOMETHING_WITH = {
     "read": {"address", "quoted", "unknown", "length", "path", "log", "console", "find", "where", "number"},
 }
 """Words that say nothing unless one of these is there: warnings *from* the kernel, *contents* of the page cache."""
+_MEANS_NOTHING_WITH = {
+    "take": {"size", "most", "least"},  # how much it takes
+    "translate": {"address"},  # the physical address 0x1000
+    "struct": {"address"},
+    "no_summary": {"address", "frame_number"},  # what kind of page is at
+    "table": {"mount", "socket", "module", "slab", "open_file", "thread", "log", "file", "map"},
+    "like": {"address", "frame_number"},  # what page frame 5 contains
+}
+"""Words that say nothing if one of these is there."""
+_LOOKING = ("show", "dump", "read", "identify", "translate", "about")
+"""Verbs that say no more than that something is wanted, where with them nothing is understood."""
 _LOOKED_FOR = ("quoted", "unknown", "pattern")
 _MOST_ALTERNATIVES = 4
 
@@ -68,13 +81,16 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     for concept, needs in _MEANS_SOMETHING_WITH.items():
         if not concepts & needs:
             tokens = [token for token in tokens if token.concept != concept] or tokens
-    if "size" in concepts:
-        tokens = [token for token in tokens if token.concept != "take"]  # how much it takes
+    for concept, beside in _MEANS_NOTHING_WITH.items():
+        if beside & {
+            token.concept or token.kind for token in tokens if token.kind != "concept" or token.concept != "address"
+        }:
+            tokens = [token for token in tokens if token.concept != concept] or tokens
     session = next((token.number for token in tokens if token.kind == "session"), None)
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
     reading = Reading(tokens, names, text)
-    found = _meanings(reading)
+    found = _meanings(reading) or _without_looking(reading)
     requests = _distinct(meaning for meaning in found if isinstance(meaning, Request))
     if session is not None:
         requests = tuple(
@@ -84,12 +100,27 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         return requests[0]
     if requests:
         return Unsure("that may mean several things", requests[:_MOST_ALTERNATIVES])
+    nearest = _nearest(reading)
+    for token in tokens:
+        if token.concept.startswith("no_"):
+            _, reason, question = REFUSED[token.concept.removeprefix("no_")]
+            other = understand(question, names) if question else nearest
+            more = (other,) if isinstance(other, Request) else other.alternatives
+            return Unsure(reason, _distinct([*nearest.alternatives[: _MOST_ALTERNATIVES - 1], *more]))
     unsure = [meaning for meaning in found if isinstance(meaning, Unsure)]
-    return unsure[0] if unsure else _nearest(reading)
+    return unsure[0] if unsure else nearest
 
 
 def _meanings(reading: Reading) -> list[Meaning]:
     return [meaning for topic in TOPICS if (meaning := topic(reading)) is not None]
+
+
+def _without_looking(reading: Reading) -> list[Meaning]:
+    rest = [token for token in reading.tokens if token.concept not in _LOOKING]
+    if not rest or len(rest) == len(reading.tokens):
+        return []
+    found = _meanings(Reading(rest, reading.names, reading.question))
+    return [meaning for meaning in found if isinstance(meaning, Unsure) or meaning.permission is Permission.READ]
 
 
 def _distinct(requests: Iterable[Request]) -> tuple[Request, ...]:
