@@ -19,3 +19,13 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # a module's attribute
 
         return AsyncClient
     raise AttributeError(name)
+
+
+def _connect_elsewhere(name: str) -> Client:
+    # Loaded for a machine on another host only: keys, ssh, a mirror of RAM.
+    from .remote import RemoteClient
+
+    return RemoteClient.connect(name)
+
+
+Client.connect_elsewhere = staticmethod(_connect_elsewhere)
