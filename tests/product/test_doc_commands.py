@@ -35,7 +35,7 @@ NOT_RUN = {
     "glassbox --host": "the same; tests/qemu_bridge/client/test_ssh.py does",
     "glassbox keys": "it names somebody's key; tests/qemu_bridge/cli/test_keys.py does",
     "glassbox start demo --listen": "no host has its address; tests/qemu_bridge/daemon/test_remote.py does",
-    "glassbox ps tcp://": "the same; tests/qemu_bridge/client/test_remote.py does",
+    "glassbox ps tcp:": "the same; tests/qemu_bridge/client/test_remote.py does",
     "(umask": "it is for the service, which is not run",
     "glassbox mcp": "it serves until its client leaves; tests/qemu_bridge/gateway/mcp_server does",
     "glassbox start fast --accel kvm": "it needs KVM",
