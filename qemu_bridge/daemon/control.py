@@ -86,7 +86,7 @@ class Control:
             accelerator=config.accelerator,
             vcpus=config.smp,
             ram_bytes=connection.layout.size,
-            touched_bytes=data_bytes(Path(connection.ram_path)),
+            touched_bytes=data_bytes(Path(connection.ram_path), connection.layout.size),
             dirty_strategy=machine.dirty_strategy,
             uptime_s=round(time.time() - connection.started_at, 3),
             origin=machine.backend.origin,

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from ..errors import MachineGoneError, UsageError
 from .addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress, RamLayout, RamOffset
-from .sparse import iter_data
+from .sparse import cut_short, iter_data
 
 _LONG_PATTERN = 3
 """Bytes from which on the C library's search is faster than Python's; other threads run while it looks."""
@@ -120,7 +120,7 @@ class GuestRam:
         except OSError as error:
             raise MachineGoneError(f"cannot read guest RAM {self.path} ({error.strerror}); is it open?") from None
         if len(content) < length:
-            raise MachineGoneError(f"guest RAM {self.path} was cut short; start the machine again")
+            raise cut_short(self.path)
         return content
 
     def read_u64(self, physical: PhysicalAddress) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import MachineGoneError
 from .addresses import PAGE_SIZE
 
 
@@ -24,11 +25,17 @@ def iter_data(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]
             yield first, start
 
 
-def data_bytes(path: Path) -> int:
-    """Bytes of the pages of the file at `path` that hold data; `OSError` if it cannot be opened."""
+def cut_short(path: Path) -> MachineGoneError:
+    """The error for RAM in a file that has become smaller than it was."""
+    return MachineGoneError(f"guest RAM {path} was cut short; start the machine again")
+
+
+def data_bytes(path: Path, size: int) -> int:
+    """Bytes of the pages that hold data, of a file of `size` bytes; `OSError` if it cannot be opened, `MachineGoneError` if it is shorter."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        size = os.fstat(descriptor).st_size
+        if os.fstat(descriptor).st_size < size:
+            raise cut_short(path)
         return sum(
             -(-end // PAGE_SIZE) * PAGE_SIZE - start // PAGE_SIZE * PAGE_SIZE
             for start, end in iter_data(descriptor, 0, size)

@@ -102,7 +102,7 @@ def test_who_cannot_connect_is_told_why(ram_image):
         allow(new_pair(), "read", "somebody")
         own = keys.revoke_client(keys.clients_path(), "own")
         # libzmq tells the client why, unless the connection ends first.
-        with pytest.raises(MachineGoneError, match="does not (allow this client's key|take this client)"):
+        with pytest.raises(MachineGoneError, match=r"does not (allow this client's key|take this client)"):
             Client.connect(name)
         keys.allow_client(keys.clients_path(), own[0])
     with pytest.raises(MachineGoneError, match="nothing listens there"):
