@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 from support import wait_until
-
-from qemu_bridge.client import Client
-from qemu_bridge.wire.event_records import ViewerEvent
+from viewer_sessions import opened
 
 pytestmark = pytest.mark.guest
 
@@ -17,22 +14,8 @@ pytestmark = pytest.mark.guest
 @pytest.fixture
 def seen(machine):
     """What a viewer is told."""
-    events, is_over = [], threading.Event()
-    with Client.connect(machine.name) as client:
-        session = client.viewer_join(80)
-
-        def collect():
-            for each in client.events(session, is_over.is_set):
-                if isinstance(each, ViewerEvent):
-                    events.append(each)
-
-        thread = threading.Thread(target=collect)
-        thread.start()
-        wait_until(client.viewers)
+    with opened(machine) as (_, events):
         yield events
-        is_over.set()
-        thread.join()
-    wait_until(lambda: not machine.client.viewers())
 
 
 def test_without_a_viewer_the_list_is_empty_and_the_rest_says_what_to_do(machine, command):

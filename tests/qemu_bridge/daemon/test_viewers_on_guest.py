@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-import threading
 
 import pytest
 from support import wait_until
+from viewer_sessions import opened
 
-from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UsageError
-from qemu_bridge.wire.event_records import ViewerEvent
 
 pytestmark = pytest.mark.guest
 
@@ -24,27 +21,6 @@ with Client.connect(sys.argv[1]) as client:
     for event in client.events(viewer=session):
         print(session, flush=True)
 """
-
-
-@contextlib.contextmanager
-def opened(machine):
-    """A viewer's session, and the events that it gets."""
-    events, is_over = [], threading.Event()
-    with Client.connect(machine.name) as client:
-        session = client.viewer_join(80)
-
-        def collect():
-            for each in client.events(session, is_over.is_set):
-                if isinstance(each, ViewerEvent):
-                    events.append(each)
-
-        thread = threading.Thread(target=collect)
-        thread.start()
-        wait_until(lambda: session in [row.session for row in machine.client.viewers()])
-        yield session, events
-        is_over.set()
-        thread.join()
-    wait_until(lambda: session not in [row.session for row in machine.client.viewers()])
 
 
 def test_without_a_viewer_it_is_said_how_to_open_one(machine):
