@@ -14,10 +14,11 @@ def stay(name: str) -> int:
     from ..client import Client
     from ..wire.event_records import ExitedEvent
 
-    end_tidily()
     with Client.connect(name) as client:
-        notify("READY=1")
         try:
+            # In here: systemd may stop the service as soon as it is told that it is up.
+            end_tidily()
+            notify("READY=1")
             for event in client.events():
                 if isinstance(event, ExitedEvent):
                     tell = complain if event.status else say

@@ -1,5 +1,6 @@
 """``start --foreground``: as systemd runs it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -37,30 +38,37 @@ def test_an_abstract_socket_is_a_way_too(monkeypatch):
         assert source.recv(100) == b"READY=1"
 
 
-def start(image, *words):
-    command = [sys.executable, "-m", "qemu_bridge.cli", "start", "service", "--foreground"]
-    command += ["--kernel", str(image.kernel), "--initrd", str(image.initrd), *words, "--", "-S"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@contextlib.contextmanager
+def started(image, name):
+    command = [sys.executable, "-m", "qemu_bridge.cli", "start", name, "--foreground"]
+    command += ["--kernel", str(image.kernel), "--initrd", str(image.initrd), "--", "-S"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            yield service
+        finally:
+            if connection.is_alive(name):
+                with Client.connect(name) as client:
+                    client.stop()
 
 
 @pytest.mark.guest
 def test_systemd_is_told_when_the_machine_runs_and_its_signal_stops_the_machine(image, systemd):
-    with start(image) as service:
+    with started(image, "service") as service:
         assert systemd.recv(100) == b"READY=1" and connection.is_alive("service")
         service.send_signal(signal.SIGTERM)
-        assert service.wait(60) == 0 and service.stdout.read() == "service\n"
-    assert systemd.recv(100) == b"STOPPING=1" and not connection.is_alive("service")
+        assert service.wait(120) == 0 and service.stdout.read() == "service\n"
+        assert systemd.recv(100) == b"STOPPING=1" and not connection.is_alive("service")
 
 
 @pytest.mark.guest
 def test_a_machine_that_dies_is_a_failure_and_one_that_is_stopped_is_none(image, systemd):
-    with start(image) as service:
+    with started(image, "killed") as service:
         assert systemd.recv(100) == b"READY=1"
-        with Client.connect("service") as client:
+        with Client.connect("killed") as client:
             os.kill(client.status().qemu_pid, signal.SIGKILL)
-        assert service.wait(60) == 1 and "QEMU was killed by SIGKILL" in service.stderr.read()
-    with start(image) as service:
+        assert service.wait(120) == 1 and "QEMU was killed by SIGKILL" in service.stderr.read()
+    with started(image, "stopped") as service:
         assert systemd.recv(100) == b"READY=1"
-        with Client.connect("service") as client:
+        with Client.connect("stopped") as client:
             client.stop()
-        assert service.wait(60) == 0
+        assert service.wait(120) == 0

@@ -41,12 +41,21 @@ def ram_image(tmp_path):
     return path
 
 
+def owner_names(page_map):
+    """The owner of each page by name: each daemon gives out ids of its own, in the order in which it met the owners."""
+    return [
+        (owner.kind, owner.pid, owner.name) for owner in map(page_map.owners.get, page_map.entries["owner_id"].tolist())
+    ]
+
+
 @pytest.mark.guest
 def test_answers_are_those_of_a_client_on_the_host(machine, elsewhere):
     with machine.paused():
         assert elsewhere.ps().value == machine.client.ps().value
         here, there = machine.client.page_map(complete=True).value, elsewhere.page_map(complete=True).value
-        assert np.array_equal(here.entries, there.entries) and here.owners == there.owners
+        for field in ("page_class", "flags"):
+            assert np.array_equal(here.entries[field], there.entries[field])
+        assert owner_names(here) == owner_names(there)
         assert np.array_equal(elsewhere.published_page_map(there.generation).entries, there.entries)
 
 

@@ -101,10 +101,13 @@ def test_what_the_selected_machine_refuses_is_an_event_and_one_that_ends_goes(vi
         await screen.until(lambda: screen.state(machine.name))
         await screen.select(victim.name)
         await screen.until(lambda: "no running Linux kernel" in str(screen.rows("processes")))
+        others = [row[0] for row in screen.rows("machines") if row[0] != victim.name]
         await asyncio.to_thread(victim.stop)
         await screen.until(lambda: screen.state(victim.name) is None and screen.saw("ended: it was stopped"))
         assert screen.app.selected.name == machine.name
-        await screen.until(lambda: "1 machine" in str(screen.app.query_one("#title", Static).content))
+        await screen.until(lambda: [row[0] for row in screen.rows("machines")] == others)
+        count = f"{len(others)} machine{'' if len(others) == 1 else 's'}"
+        await screen.until(lambda: count in str(screen.app.query_one("#title", Static).content))
 
     show(tmp_path, visit)
 

@@ -26,7 +26,9 @@ def read(machines, path):
 
 def test_every_resource_that_is_listed_can_be_read(machines, machine):
     own = [
-        uri for uri, _, about in iter_resources(machines) if about and (machine.name in uri or uri.endswith("machines"))
+        uri
+        for uri, _, about in iter_resources(machines)
+        if about and (f"/{machine.name}/" in uri or uri.endswith("machines"))
     ]
     assert len(own) == 4
     for uri in own:
