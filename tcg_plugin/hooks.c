@@ -212,12 +212,9 @@ void on_syscall(unsigned vcpu, void *gate_and_type)
 void on_exception(unsigned vcpu, void *vector_and_mode)
 {
     uintptr_t packed = (uintptr_t)vector_and_mode;
-    uint32_t payload[4];
-    gb_frame frame;
-    if (gb_guest_frame((int)(packed >> 8), (uint8_t)packed, &frame)) {
-        put_64(payload, frame.from_pc);
-        put_64(payload + 2, frame.error);
-        gb_ring_event(&rings[vcpu], GB_EVENT_EXCEPTION, (unsigned)(packed >> 8), payload, 4);
+    uint32_t words[GB_EXCEPTION_WORDS];
+    if (put_exception(words, (int)(packed >> 8), (uint8_t)packed)) {
+        gb_ring_event(&rings[vcpu], GB_EVENT_EXCEPTION, (unsigned)(packed >> 8), words + 1, GB_EXCEPTION_WORDS - 1);
     }
 }
 

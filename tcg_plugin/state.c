@@ -39,6 +39,18 @@ void event_filter(gb_ring *ring, unsigned on, uint64_t root)
     gb_ring_event(ring, GB_EVENT_FILTER, on, payload, 4);
 }
 
+bool put_exception(uint32_t words[GB_EXCEPTION_WORDS], int vector, uint8_t mode)
+{
+    gb_frame frame;
+    if (!gb_guest_frame(vector, mode, &frame)) {
+        return false;
+    }
+    words[0] = GB_EVENT_WORD(GB_EVENT_EXCEPTION, GB_EXCEPTION_WORDS - 1, (unsigned)vector);
+    put_64(words + 1, frame.from_pc);
+    put_64(words + 3, frame.error);
+    return true;
+}
+
 void set_state(uint32_t state)
 {
     __atomic_store_n(&control->state, state, __ATOMIC_RELEASE);

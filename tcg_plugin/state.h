@@ -55,6 +55,10 @@ uint64_t begun_on(unsigned vcpu);
 void event_64(gb_ring *ring, unsigned type, unsigned small, uint64_t value);
 void event_filter(gb_ring *ring, unsigned on, uint64_t root);
 
+/* The event EXCEPTION of the current vCPU, which stands at the handler of `vector`; false if the frame cannot be read. */
+enum { GB_EXCEPTION_WORDS = 5 };
+bool put_exception(uint32_t words[GB_EXCEPTION_WORDS], int vector, uint8_t mode);
+
 /* Report to the daemon: gb_control.state and .error. */
 void set_state(uint32_t state);
 void set_error(const char *sentence);

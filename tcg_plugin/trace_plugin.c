@@ -33,6 +33,7 @@ static void on_idle(GB_OF_VCPU)
             event_64(&rings[vcpu], GB_EVENT_IDLE, 0, gb_time_ns());
         }
         gb_ring_flush(&rings[vcpu]);
+        note_exception(vcpu);
     }
 }
 
@@ -124,6 +125,10 @@ static void on_reset(GB_OF_RESET)
         return;
     }
     if (armed) {
+        if (closing && control->vcpus == 1) {
+            /* Not stopped from outside, so it was not idle; of several vCPUs nobody can ask here where the others stand. */
+            note_exception(0);
+        }
         close_window(stop_reason);
     }
     apply_command();

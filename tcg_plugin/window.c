@@ -2,10 +2,19 @@
 #include "window.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "guest.h"
 #include "state.h"
 
+enum { STOP_WORDS = 5 };
+
 static uint64_t deadline_ns;
+static struct {
+    const uint32_t *cursor; /* where the ring stood: the event is due while it stands there */
+    uint64_t sequence;
+    uint32_t words[GB_EXCEPTION_WORDS];
+} noted[GB_MAX_VCPUS];
 
 static void on_publishing(gb_ring *ring)
 {
@@ -114,14 +123,34 @@ bool arm(void)
     return true;
 }
 
+void note_exception(unsigned vcpu)
+{
+    const gb_ring *ring = &rings[vcpu];
+    if (!opened || !(features & GB_FEATURE_EVENTS) || ring->off || ring->lost_words ||
+        (ring->state != GB_OWNED && ring->state != GB_PARKED)) {
+        return;
+    }
+    uint8_t mode = gb_guest_mode();
+    int vector = gb_gates_find(control->vcpus, gb_guest_register(GB_RIP), mode);
+    noted[vcpu].cursor = vector >= 0 && put_exception(noted[vcpu].words, vector, mode) ? ring->cursor : NULL;
+    noted[vcpu].sequence = ring->sequence;
+}
+
 void close_window(uint32_t reason)
 {
     for (unsigned vcpu = 0; opened && features & GB_FEATURE_BLOCKS && vcpu < control->vcpus; vcpu++) {
-        uint32_t words[5] = {GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, 4, reason)};
-        put_64(words + 1, gb_time_ns());
-        put_64(words + 3, begun_on(vcpu));
-        rings[vcpu].publishing = NULL;
-        rings[vcpu].instructions = begun_on(vcpu);
-        gb_ring_close(&rings[vcpu], words, 5);
+        gb_ring *ring = &rings[vcpu];
+        uint32_t words[GB_EXCEPTION_WORDS + STOP_WORDS], *stop = words;
+        if (noted[vcpu].cursor == ring->cursor && noted[vcpu].sequence == ring->sequence) {
+            memcpy(words, noted[vcpu].words, sizeof noted[vcpu].words);
+            stop += GB_EXCEPTION_WORDS;
+        }
+        noted[vcpu].cursor = NULL;
+        stop[0] = GB_EVENT_WORD(GB_EVENT_WINDOW_STOP, STOP_WORDS - 1, reason);
+        put_64(stop + 1, gb_time_ns());
+        put_64(stop + 3, begun_on(vcpu));
+        ring->publishing = NULL;
+        ring->instructions = begun_on(vcpu);
+        gb_ring_close(ring, words, (unsigned)(stop - words) + STOP_WORDS);
     }
 }

@@ -13,6 +13,12 @@ bool arm(void);
 /* Open the armed window on every vCPU. */
 void open_all_rings(void);
 
+/*
+ * A vCPU stands still; on its own thread. If its last block was left by an exception and the handler has not begun, nobody
+ * else would tell: the event goes into the ring if the window closes before the vCPU goes on.
+ */
+void note_exception(unsigned vcpu);
+
 /* Write WINDOW_STOP with `reason` to every ring. */
 void close_window(uint32_t reason);
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guest_programs import HEADER, compile_program, install
 from support import booted, wait_until
 from trace_consumer import Consumer, begun_instructions, items, u64
 
@@ -120,6 +121,51 @@ def test_a_hundred_windows_under_load_are_all_exact(machine, control):
     assert control.block.window == before + 100
     check_exact(consumer)
     assert {number for vcpu in (0, 1) for number in windows(consumer, vcpu)} == set(range(before + 1, before + 101))
+
+
+FAULTING = (
+    HEADER
+    + """
+enum { MMAP = 9, MADVISE = 28, EXIT = 60, PAGES = 64 };
+void _start(void) {
+    volatile long *place = (volatile long *)ask(MMAP, 0, PAGES * 4096, 3, 2 | 32, -1, 0);
+    for (;;) {
+        for (long page = 0; page < PAGES; page++) {
+            place[page * 512] = page;
+            place[page * 512 + 1] = page + 1;
+        }
+        ask(MADVISE, (long)place, PAGES * 4096, 4 /* MADV_DONTNEED */, 0, 0, 0);
+    }
+}
+"""
+)
+
+
+def test_a_window_that_closes_between_a_fault_and_its_handler_is_exact(tmp_path, machine, control):
+    install(machine, compile_program(tmp_path, FAULTING), "/tmp/faulting")
+    machine.exec("/tmp/faulting > /dev/null 2>&1 & echo $! > /tmp/faulting.pid")
+    handler = machine.kernel.address_of("asm_exc_page_fault")
+
+    def stands_at_handler():
+        machine.client.pause()
+        registers = machine.client.qmp("human-monitor-command", {"command-line": "info registers -a"})
+        found = f"RIP={handler:016x}" in registers
+        if not found:
+            machine.client.resume()
+        return found
+
+    try:
+        with Consumer(control) as consumer:
+            machine.client.trace_arm(ArmOptions(features=EXACT))
+            wait_until(stands_at_handler)
+            machine.client.trace_disarm()
+            # The window of a paused guest closes before its vCPUs go on.
+            machine.client.resume()
+            wait_until(lambda: control.state is State.DISARMED)
+    finally:
+        machine.client.resume()
+        machine.exec("kill $(cat /tmp/faulting.pid)")
+    check_exact(consumer)
 
 
 def test_a_reader_that_stands_still_makes_the_guest_wait_but_not_the_daemon(machine, control, sleeper):
