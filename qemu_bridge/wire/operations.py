@@ -301,7 +301,7 @@ class Operations:
         Addresses are guest-physical, or virtual ones of process `pid`, or of the kernel without one. A range that is
         not completely mapped is None, and `skipped` says where it ends. Clients on the same host map the RAM file instead.
 
-        >>> client.read_memory([(0x1000, 16)])[0]
+        >>> client.read_memory([(0x1000, 16)]).value[0]
         b'\\x00\\x00...'
         """
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from house import House
 from support import glassbox, wait_until
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(3600)]
@@ -36,38 +37,13 @@ VICTIMS = {
 }
 
 
-class House:
-    """Folders of its own for the machine, so that whatever is left in them is left by it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folders = {name: folder / name for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME", "GLASSBOX_RAM_DIR")}
-        for path in self.folders.values():
-            path.mkdir(mode=0o700)
-        self.environment = {name: str(path) for name, path in self.folders.items()}
-        self._mark = f"XDG_RUNTIME_DIR={self.folders['XDG_RUNTIME_DIR']}\0".encode()
-
-    def processes(self) -> dict[int, str]:
-        """Command line of each process that was started in these folders, by number."""
-        found = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, IndexError):
-                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
-                if self._mark in (path / "environ").read_bytes() + b"\0" and state not in "ZX":
-                    found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return found
-
-    def pids_of(self, victim: str) -> list[int]:
-        """The processes that are `victim`."""
-        return [
-            pid
-            for pid, line in self.processes().items()
-            if VICTIMS[victim] in line.split(" -", 2)[0 if victim == "qemu" else 1]
-        ]
-
-    def files(self) -> list[str]:
-        """What is left of the machine; its logs stay until the next machine of that name."""
-        folders = (self.folders["XDG_RUNTIME_DIR"], self.folders["GLASSBOX_RAM_DIR"])
-        return [str(path) for folder in folders for path in folder.rglob("*") if not path.is_dir()]
+def pids_of(house: House, victim: str) -> list[int]:
+    """The processes that are `victim`."""
+    return [
+        pid
+        for pid, line in house.processes().items()
+        if VICTIMS[victim] in line.split(" -", 2)[0 if victim == "qemu" else 1]
+    ]
 
 
 def semaphores() -> set[str]:
@@ -100,7 +76,7 @@ def kill_during(house: House, operation: str, victim: str, delay_s: float, outpu
     )
     # A moment, not a condition: this is what is random.
     time.sleep(delay_s)
-    for pid in house.pids_of(victim):
+    for pid in pids_of(house, victim):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     assert client.wait(120) in (0, 1, 2, -signal.SIGKILL), context

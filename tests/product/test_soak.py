@@ -1,0 +1,168 @@
+"""Guests, two scripts, a viewer and captures for a while: nothing is left behind, and nothing grows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from house import House
+from support import glassbox, needs_display, virtual_display, wait_until
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800), needs_display]
+
+ASKING = """
+import itertools, signal, sys
+from qemu_bridge.client import Client
+
+over = []
+signal.signal(signal.SIGTERM, lambda *_: over.append(True))
+clients = [Client.connect(name) for name in sys.argv[1:]]
+for rounds in itertools.count(1):
+    for client in clients:
+        names = {process.name for process in client.ps().value}
+        assert "init" in names or "busybox" in names, names
+        assert client.page_map().value.entries.size == client.ram.size >> 12
+        client.identify(hex(4096 * (rounds % 20000)))
+        client.resolve("pid:1")
+        client.dirty()
+        (content,) = client.read_memory([(4096 * rounds % client.ram.size, 64)]).value
+        assert len(content) == 64
+    if over:
+        print(rounds)
+        break
+"""
+WATCHING = """
+import signal, sys, threading
+from qemu_bridge.client import Client
+
+over, seen = threading.Event(), []
+signal.signal(signal.SIGTERM, lambda *_: over.set())
+
+def watch(name):
+    with Client.connect(name) as client:
+        for event in client.events(is_over=over.is_set):
+            seen.append(type(event).__name__)
+            del seen[:-1000]
+
+threads = [threading.Thread(target=watch, args=[name]) for name in sys.argv[1:]]
+for thread in threads:
+    thread.start()
+rounds = 0
+while not over.is_set():
+    for name in sys.argv[1:]:
+        with Client.connect(name) as client:
+            assert b"ok" in client.exec("echo ok").output
+            client.pause()
+            client.resume()
+        rounds += 1
+for thread in threads:
+    thread.join()
+assert "RunstateEvent" in seen, seen[-10:]
+print(rounds)
+"""
+
+
+@contextlib.contextmanager
+def in_house(folder: Path):
+    """A house in `folder`; whatever still runs in it after a failure is ended."""
+    house = House(folder)
+    try:
+        yield house
+    finally:
+        for pid in house.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def used(house: House) -> dict[int, tuple[str, int, int]]:
+    """Command line, descriptors, and bytes of memory of its own of each process of `house`; QEMU's is what it translates."""
+    found = {}
+    for pid, line in house.processes().items():
+        with contextlib.suppress(OSError, StopIteration):
+            status = Path(f"/proc/{pid}/status").read_text().splitlines()
+            own = next(int(row.split()[1]) << 10 for row in status if row.startswith("RssAnon"))
+            found[pid] = line, len(os.listdir(f"/proc/{pid}/fd")), 0 if "qemu-system" in line else own
+    return found
+
+
+def grown(before, after, most_bytes: int) -> list[str]:
+    """What has more descriptors or more memory than before; a request that is being served has a few."""
+    return [
+        f"{line[:100]}: {first_files} to {files} descriptors, {first >> 10} to {now >> 10} KiB"
+        for pid, (line, files, now) in after.items()
+        if pid in before
+        for _, first_files, first in [before[pid]]
+        if files > first_files + 8 or now > first + most_bytes
+    ]
+
+
+@contextlib.contextmanager
+def running(house, *words, **environment):
+    """A program beside the guests, that SIGTERM ends with status 0."""
+    command = [sys.executable, *words]
+    with subprocess.Popen(
+        command, env=os.environ | house.environment | environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        assert process.poll() is None, f"{words[:4]} ended by itself with {process.returncode}"
+        process.send_signal(signal.SIGTERM)
+        process.output, _ = process.communicate(timeout=120)
+
+
+def capture_until(deadline: float, house: House, names: list[str], folder: Path) -> int:
+    """Capture one guest after the other until `deadline`; returns how many captures were whole."""
+    count = 0
+    while time.monotonic() < deadline:
+        target = folder / f"capture-{count}"
+        answer = glassbox("capture", names[count % len(names)], "-o", str(target), **house.environment)
+        assert answer.returncode == 0, answer.stderr
+        answer = glassbox("ps", str(target), **house.environment)
+        assert answer.returncode == 0 and "init" in answer.stdout, answer.stderr
+        shutil.rmtree(target)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("guests", "seconds", "most_mib"), [(2, 8, 48), pytest.param(4, 600, 16, marks=pytest.mark.long)]
+)
+def test_guests_scripts_a_viewer_and_captures_leave_nothing_and_grow_nothing(image, guests, seconds, most_mib):
+    with (
+        tempfile.TemporaryDirectory(prefix="gb-", dir="/dev/shm") as folder,
+        virtual_display("800x600") as display,
+        in_house(Path(folder)) as house,
+    ):
+        start = ("start", "soak", "--count", str(guests), "--memory", "96M", "--wait")
+        answer = glassbox(
+            *start, "--kernel", str(image.kernel), "--initrd", str(image.initrd), timeout=400, **house.environment
+        )
+        names = answer.stdout.split()
+        assert answer.returncode == 0 and len(names) == guests, answer.stderr
+        with (
+            running(house, "-c", ASKING, *names) as asking,
+            running(house, "-c", WATCHING, *names) as watching,
+            running(house, "-m", "qemu_bridge.cli", "view", names[0], DISPLAY=display) as viewer,
+        ):
+            with_viewer = ("viewers", names[0], "--json")
+            wait_until(lambda: "session" in glassbox(*with_viewer, **house.environment).stdout)
+            captures = capture_until(time.monotonic() + seconds / 4, house, names, Path(folder))
+            before = used(house)
+            captures += capture_until(time.monotonic() + seconds * 3 / 4, house, names, Path(folder))
+            after = used(house)
+        assert captures >= 2 and int(asking.output) >= 2 and int(watching.output) >= guests
+        assert viewer.returncode == 130
+        for name in names:
+            status = glassbox("status", name, **house.environment).stdout
+            assert "runstate        running" in status, status
+            assert glassbox("stop", name, **house.environment).returncode == 0
+        wait_until(lambda: not house.processes())
+        assert not house.files()
+        assert not grown(before, after, most_mib << 20)
