@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,11 @@ def isolated_folders() -> Iterator[Path]:
         "GLASSBOX_RAM_DIR": shared,
     }
     kept = {key: os.environ.get(key) for key in own}
+    cleaner = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("cleaner.py"), own["XDG_RUNTIME_DIR"], folder, shared],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     os.environ.update({key: str(path) for key, path in own.items()})
     yield folder
     connection.prune()
@@ -67,8 +73,7 @@ def isolated_folders() -> Iterator[Path]:
         os.environ.pop(key, None)
         if value is not None:
             os.environ[key] = value
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(shared, ignore_errors=True)
+    cleaner.communicate(timeout=120)
     assert not left, f"left behind: {left}"
 
 

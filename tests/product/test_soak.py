@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from house import House
+from house import House, kill_all
 from support import glassbox, needs_display, virtual_display, wait_until
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(1800), needs_display]
@@ -77,9 +77,7 @@ def in_house(folder: Path):
     try:
         yield house
     finally:
-        for pid in house.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_all(house.folders["XDG_RUNTIME_DIR"])
 
 
 def used(house: House) -> dict[int, tuple[str, int, int]]:

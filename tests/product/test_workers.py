@@ -1,10 +1,14 @@
 """Tests that follow one another on one guest stay in one process and in their order, however many processes there are."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from house import processes_of
+from support import wait_until
 from workers import group_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,3 +34,22 @@ def test_two_processes_share_files_and_not_tests():
         processes.setdefault(path, set()).add(process)
     assert len(processes) > 3 and len(ran) > 2 * len(processes), answer.stdout + answer.stderr
     assert all(len(used) == 1 for used in processes.values()) and len(set.union(*processes.values())) == 2
+
+
+@pytest.mark.guest
+def test_a_session_that_is_killed_leaves_no_guest(tmp_path):
+    test = tmp_path / "test_killed.py"
+    test.write_text(
+        "def test_stays(machine):\n    print(machine.client.connection.daemon_pid, flush=True)\n    input()\n"
+    )
+    words = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
+    words += ["--rootdir", ROOT, "--confcutdir", ROOT, "-p", "conftest", test]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    with subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as session:
+        daemon = int(session.stdout.readline())
+        runtime = Path(f"/proc/{daemon}/environ").read_text().partition("XDG_RUNTIME_DIR=")[2].partition("\0")[0]
+        assert daemon in processes_of(runtime)
+        session.kill()
+    wait_until(lambda: not processes_of(runtime) and not Path(runtime).parent.exists())
