@@ -79,8 +79,9 @@ def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
         tab.mouse.move(middle[0] + 90, middle[1] + 20, steps=6)
         tab.mouse.up()
         wait_until(lambda: pictures(tab) > before + 3)
-        # What is asked twice is the same only while nothing runs.
+        # What is asked twice is the same only while nothing runs, and once no search for owners is due.
         with machine.paused():
+            machine.client.page_map(complete=True)
             tab.mouse.click(*middle)
             physical = tab.locator("#byte-facts dt:text-is('Physical') + dd").inner_text()
             place = machine.client.identify(physical).value

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from listening import attached, own_keys, trust
 from PIL import Image
-from support import booted, glassbox, virtual_display, wait_until
+from support import OUT, booted, glassbox, virtual_display, wait_until
 
 from qemu_bridge.errors import MachineError, NotBootedError
 from qemu_bridge.wire.records import PageClass
@@ -286,3 +288,27 @@ def test_a_video_that_is_interrupted_keeps_what_was_recorded(machine, tmp_path, 
     assert list(tmp_path.iterdir()) == [film]
     with av.open(str(film)) as file:
         assert sum(1 for _ in file.decode(video=0)) >= 5
+
+
+@needs_display
+@pytest.mark.window
+@pytest.mark.long
+def test_a_window_on_a_machine_elsewhere_follows_its_guest(machine, display, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    own_keys("control")
+    with (
+        attached("elsewhere", qmp=Path(machine.client.connection.qmp_path)) as found,
+        Screen(trust(found), display) as screen,
+    ):
+        with machine.paused():
+            wait_until(lambda: "idle" in screen.title())
+            before = screen.grab(OUT / "elsewhere.png")
+
+        def has_changed():
+            return np.count_nonzero(np.abs(screen.grab(OUT / "elsewhere.png") - before).max(axis=2) > 12) > 2000
+
+        machine.exec("head -c 8388608 /dev/urandom > /tmp/written")
+        wait_until(has_changed)
+        machine.exec("rm /tmp/written")
+        screen.press("q")
+        assert screen.viewer.wait(timeout=120) == 0, screen.viewer.stderr.read()

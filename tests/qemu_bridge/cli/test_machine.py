@@ -96,7 +96,9 @@ def test_a_machine_that_cannot_be_is_refused_before_anything_starts(image, words
 def test_a_table_of_machines_has_the_columns_and_one_machine_a_line_a_field(machine, command):
     table = command("status")
     assert table.out.splitlines()[0].split() == " ".join(STATUS_HEADINGS).upper().split()
-    assert max(map(len, table.out.splitlines())) <= 80
+    # A longer name, such as a capture's, has its width.
+    longest = max(len(line.split()[0]) for line in table.out.splitlines())
+    assert max(map(len, table.out.splitlines())) <= 80 + max(0, longest - 16)
     lines = command("status", machine.name).out.splitlines()
     assert [line.split()[0] for line in lines] == list(Status.__struct_fields__)
     assert any(line.split() == ["runstate", "running"] for line in lines)

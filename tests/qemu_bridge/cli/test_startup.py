@@ -34,7 +34,9 @@ def test_ctrl_c_while_it_loads_ends_it_with_130_and_without_a_traceback(program,
             process.send_signal(signal.SIGINT)
             said = process.stderr.read()
             status = process.wait(60)
-        assert status == INTERRUPTED and "Traceback" not in said, said[-2000:]
+        # Where Ctrl-C comes while Python runs code from a string, as dataclasses do, it ends by that signal whatever the
+        # program returns; a shell calls both 130.
+        assert status in (INTERRUPTED, -signal.SIGINT) and "Traceback" not in said, said[-2000:]
 
 
 def test_a_program_that_only_imports_it_keeps_its_own_ctrl_c():

@@ -46,7 +46,7 @@ class Shown:
         subprocess.run(words, check=True, timeout=30)
         return np.asarray(Image.open(path).convert("RGB"))[BAR : 360 - BAR, :640]
 
-    def wait_for(self, condition, limit_s=30):
+    def wait_for(self, condition, limit_s=120):
         """The first picture of which `condition` holds."""
         deadline = time.monotonic() + limit_s
         while not condition(shown := self.grab()):
