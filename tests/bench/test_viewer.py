@@ -13,6 +13,7 @@ from bench.viewer import Stage
 from gpu_device.device import adapter_name, request_adapter
 
 
+@pytest.mark.long
 def test_what_a_gpu_must_hold_is_measured_frame_by_frame(device, monkeypatch):
     monkeypatch.setattr(gpu, "PICTURE", (160, 90))
     figures = {

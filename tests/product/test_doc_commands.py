@@ -167,11 +167,15 @@ def test_what_is_not_run_is_there_and_has_a_reason():
             assert any(begins(command, [start]) for command in every), start
 
 
+IN_SHORT_RUNS = ("README.md", "tutorial.md", "captures.md", "targets.md", "ask.md")
+"""Documents whose commands short runs try; long runs try all."""
 WITH_COMMANDS = [path for path in DOCS if any(not begins(command, NOT_RUN) for command in commands(path))]
 
 
 @pytest.mark.guest
-@pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in WITH_COMMANDS if path.name in IN_SHORT_RUNS], ids=lambda path: path.name
+)
 def test_every_command_of_a_document_works(path, reader, image):
     read(path, reader, image, with_slow=False)
 

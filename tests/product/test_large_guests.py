@@ -61,7 +61,9 @@ def told_frames(machine, pid):
     return entries & np.uint64((1 << 55) - 1)
 
 
-@pytest.mark.parametrize("machine_type, smp, kaslr", [("q35", 4, False), ("pc", 2, True)])
+@pytest.mark.parametrize(
+    "machine_type, smp, kaslr", [("q35", 4, False), pytest.param("pc", 2, True, marks=pytest.mark.long)]
+)
 def test_a_guest_with_ram_above_4_gib(machine_type, smp, kaslr, image, filler, tmp_path):
     if kaslr and image.bzimage is None:
         pytest.skip("this image has no bzImage")

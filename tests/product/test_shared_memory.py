@@ -110,6 +110,7 @@ glassbox stop tight
 """
 
 
+@pytest.mark.long
 def test_without_shared_memory_the_advised_folder_is_enough_for_everything(inside, image, tmp_path):
     ram = tmp_path / "ram"
     ram.mkdir()

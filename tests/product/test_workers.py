@@ -25,6 +25,7 @@ def test_tests_of_a_file_or_of_a_kernel_are_one_group():
     )
 
 
+@pytest.mark.long
 def test_two_processes_share_files_and_not_tests():
     words = [sys.executable, "-m", "pytest", "-v", "-n", "2", "-p", "no:cacheprovider", "-m", "not guest", FOLDER]
     answer = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)

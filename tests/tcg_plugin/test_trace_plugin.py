@@ -86,6 +86,7 @@ def test_a_window_is_what_qemus_own_log_says(machine, control, tmp_path):
     assert len(ours) == len(theirs)
 
 
+@pytest.mark.long
 def test_a_boot_from_the_first_instruction_is_exact_with_icount(image):
     options = ArmOptions(features=Feature.BLOCKS | Feature.EVENTS | Feature.VERIFY, limit_instructions=15_000_000)
     config = MachineConfig(

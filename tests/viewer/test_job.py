@@ -53,6 +53,7 @@ def test_python_the_command_line_and_a_job_draw_the_same(machine, tmp_path):
 
 
 @pytest.mark.guest
+@pytest.mark.long
 def test_python_the_command_line_and_the_wire_record_the_same_video(machine, tmp_path):
     options = VideoOptions(str(tmp_path / "python.mp4"), 160, 90, 5, "1 hold")
     script = tmp_path / "script"

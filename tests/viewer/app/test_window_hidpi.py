@@ -140,6 +140,7 @@ def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
 
 
 @pytest.mark.guest
+@pytest.mark.long
 def test_the_wheel_over_the_process_table_scrolls_rows_and_moves_no_eye(machine, dense_display, tmp_path):
     machine.client.pause()
     command = ["-m", "viewer", "view", machine.name, "--size", "480x270"]

@@ -84,7 +84,10 @@ def count(picture, tint, tolerance=40):
     return int((np.abs(picture - np.array(tint)).max(axis=2) < tolerance).sum())
 
 
-@pytest.mark.parametrize(("name", "size", "scale"), [("display", (800, 600), 1), ("dense_display", (700, 450), 2)])
+@pytest.mark.parametrize(
+    ("name", "size", "scale"),
+    [("display", (800, 600), 1), pytest.param("dense_display", (700, 450), 2, marks=pytest.mark.long)],
+)
 def test_a_launch_of_another_program_shows_with_its_counters_and_its_trap(request, name, size, scale):
     display = request.getfixturevalue(name)
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:

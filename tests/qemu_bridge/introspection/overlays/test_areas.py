@@ -120,6 +120,7 @@ def upload(machine, program) -> None:
     machine.exec("base64 -d /tmp/b64 | gunzip >/tmp/maps && chmod +x /tmp/maps")
 
 
+@pytest.mark.long
 def test_a_thousand_queries_leave_nothing_behind(machine):
     def ask(times):
         for _ in range(times):

@@ -194,6 +194,7 @@ def test_loading_again_comes_from_the_cache(machine):
 
 
 @pytest.mark.guest
+@pytest.mark.long
 def test_volatilitys_own_command_line_agrees(machine, tmp_path):
     """On a copy of RAM with the symbol file that was made for it."""
     with machine.paused():

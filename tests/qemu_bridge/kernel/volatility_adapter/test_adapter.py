@@ -71,6 +71,7 @@ def test_a_query_out_of_time_says_so(machine):
         VolatilityAdapter(machine.ram, machine.kernel, query_time_s=0.0).run("linux.pslist.PsList")
 
 
+@pytest.mark.long
 def test_many_queries_leave_nothing_behind(machine):
     """Volatility itself keeps a layer and configuration for every process that it looks into."""
     volatility = machine.volatility

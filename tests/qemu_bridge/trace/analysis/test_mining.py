@@ -110,6 +110,7 @@ def test_code_of_a_hot_block_is_at_hand(program, tmp_path):
         assert table.ids[number] == block.id and table.code(number)[:10] == b"\x90" * 10
 
 
+@pytest.mark.long
 def test_counting_spills_within_its_limit(program, tmp_path):
     with mine(record_words(tmp_path, program, pieces_of(program.walk(900))), workers=1, memory_mb=64) as found:
         rows = 2_000_000
