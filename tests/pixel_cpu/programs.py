@@ -20,7 +20,7 @@ import copy
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -670,16 +670,36 @@ def assert_same_outcome(found: Outcome, wanted: Outcome) -> None:
     assert list(found.printed) == list(wanted.printed), f"printed {found.printed}, not {wanted.printed}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the reference makes of a launch: the arrays afterwards, and the outcome."""
+
+    buffers: Mapping[str, np.ndarray]
+    outcome: Outcome
+
+
+def answer(module: Module, launch: Launch, kernel: str = "main") -> Answer:
+    """The reference's answer to a launch, whose own arrays stay as they are."""
+    check(module.kernels[kernel], launch)
+    own = copy_of(launch)
+    outcome = Executor(module, kernel).run(own)
+    return Answer(own.buffers, outcome)
+
+
+def assert_gives(executable: Executable, launch: Launch, wanted: Answer) -> Outcome:
+    """Run a candidate on a copy of a launch and assert that it gives the reference's answer; gives the candidate's outcome."""
+    own = copy_of(launch)
+    found = executable.run(own)
+    for name, array in wanted.buffers.items():
+        assert_same_arrays(own.buffers[name], array, name)
+    assert_same_outcome(found, wanted.outcome)
+    return found
+
+
 def compare(make: Make, module: Module, launch: Launch, kernel: str = "main") -> Outcome:
     """Run the reference and a candidate on copies of a launch and assert that they agree; gives the candidate's outcome."""
-    check(module.kernels[kernel], launch)
-    ours, theirs = copy_of(launch), copy_of(launch)
-    wanted = Executor(module, kernel).run(ours)
-    found = make(module, kernel).run(theirs)
-    for name, array in ours.buffers.items():
-        assert_same_arrays(theirs.buffers[name], array, name)
-    assert_same_outcome(found, wanted)
-    return found
+    wanted = answer(module, launch, kernel)
+    return assert_gives(make(module, kernel), launch, wanted)
 
 
 def check_seeds(make: Make, seeds: Iterable[int], options: Options = Options(), *, shrink: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
 from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
-from .compiler import find_compiler, load, machine
-from .plan import plan
-from .source import FOLDER, is_alone, number_sites, source
+from .compiler import LONG_SOURCE, find_compiler, load, machine
+from .plan import Plan, plan
+from .source import FOLDER, Part, is_alone, number_sites, part, source
 from .timeline import COUNTS, Recorder
 
 MAX_FUEL = 1 << 61
+BATCH_BYTES = LONG_SOURCE // 2
+"""Bytes of C of kernels that are compiled together; the rest of `LONG_SOURCE` is for the prelude and the helpers."""
 _NO_LANE = (1 << 32) - 1
 _HOST = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint64))
 
@@ -100,8 +102,52 @@ def compile_kernel(
     `counts`: launches count what they do, more slowly; groups are counted in chunks. `timeline`: they record what their threads
     did when, and count. `level` is the C compiler's. Raises `DeviceError` where there is no compiler.
     """
-    found = prune(inline(module, module.kernels[kernel]))
-    return LaneKernel(found, scalar=scalar, registers=registers, counts=counts, timeline=timeline, level=level)
+    kernels = [(module, kernel)]
+    return compile_kernels(kernels, scalar=scalar, registers=registers, counts=counts, timeline=timeline, level=level)[
+        0
+    ]
+
+
+def compile_kernels(
+    kernels: Iterable[tuple[Module, str]],
+    *,
+    scalar: bool | None = None,
+    registers: int | None = None,
+    counts: bool = False,
+    timeline: bool = False,
+    level: str = "-O3",
+) -> list[LaneKernel]:
+    """Make many kernels of verified modules ready, with few calls of the compiler; else as `compile_kernel`.
+
+    ``compile_kernels((module, name) for name in module.kernels)``. Where one of them does not compile, none does.
+    """
+    own = machine()
+    found = [prune(inline(module, module.kernels[name])) for module, name in kernels]
+    plans = [plan(each, own.width, own.vector_registers, scalar=scalar, registers=registers) for each in found]
+    parts = [part(each, how, counts=counts or timeline) for each, how in zip(found, plans, strict=True)]
+    made: dict[int, LaneKernel] = {}
+    for places in _batches(parts):
+        text = source([parts[place] for place in places])
+        library = load(text, level)
+        for number, place in enumerate(places):
+            made[place] = LaneKernel(
+                found[place], plans[place], text, library, number, counts=counts or timeline, timeline=timeline
+            )
+    return [made[place] for place in range(len(found))]
+
+
+def _batches(parts: Sequence[Part]) -> Iterable[list[int]]:
+    """Places of parts that are compiled together: they have one prelude, and no more text than is compiled without hurry."""
+    alike: dict[tuple[int, int], list[list[int]]] = {}
+    room: dict[tuple[int, int], int] = {}
+    for place, each in enumerate(parts):
+        key, size = (each.width, each.registers), len(each.text)
+        if room.get(key, 0) < size:
+            alike.setdefault(key, []).append([])
+            room[key] = BATCH_BYTES
+        alike[key][-1].append(place)
+        room[key] -= size
+    return [batch for batches in alike.values() for batch in batches]
 
 
 def describe() -> str:
@@ -126,19 +172,21 @@ class LaneKernel:
     """
 
     def __init__(
-        self, kernel: Kernel, *, scalar: bool | None, registers: int | None, counts: bool, timeline: bool, level: str
+        self,
+        kernel: Kernel,
+        plan: Plan,
+        text: str,
+        library: ctypes.CDLL,
+        number: int,
+        *,
+        counts: bool,
+        timeline: bool,
     ) -> None:
-        self.kernel = kernel
-        counts = counts or timeline
-        own = machine()
-        self.plan = plan(kernel, own.width, own.vector_registers, scalar=scalar, registers=registers)
-        self.source = source(kernel, self.plan, counts=counts)
-        self.backend = (
-            "lane-c scalar" if self.plan.width == 1 else f"lane-c {own.name} {self.plan.width}x{self.plan.registers}"
-        )
-        self._library = load(self.source, level)
-        self._function = ctypes.cast(self._library.gb_kernel, ctypes.c_void_p).value
-        self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(self._library, "gb_info")[3])
+        self.kernel, self.plan, self.source = kernel, plan, text
+        self.backend = "lane-c scalar" if plan.width == 1 else f"lane-c {machine().name} {plan.width}x{plan.registers}"
+        self._library = library
+        self._function = ctypes.cast(library[f"gb_kernel{number}"], ctypes.c_void_p).value
+        self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(library, f"gb_info{number}")[3])
         self._sites: list[Op] = list(number_sites(kernel))
         self._counts = counts
         self._is_recorded = timeline

@@ -1,7 +1,9 @@
-"""The whole C text of a kernel."""
+"""The whole C text of kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from .group import Group
 from .plan import Plan
 
 FOLDER = Path(__file__).parent
+_OWN = ("gb_kernel", "gb_info", "gb_record")
+"""Names in the C of a kernel that get its number."""
+_OWN_SIZES = ("WORKGROUP_BYTES", "PRIVATE_BYTES")
 
 
 @cache
@@ -31,8 +36,30 @@ def is_alone(kernel: Kernel) -> bool:
     return any(op.name in ("print", "host_call") for op in walk(kernel.body))
 
 
-def source(kernel: Kernel, plan: Plan, *, counts: bool = False) -> str:
-    """C of a kernel without calls: ``gb_kernel`` runs groups or chunks, ``gb_info`` says how it was made."""
+@dataclass(frozen=True)
+class Part:
+    """C of one kernel: what it adds to the prelude of its width and registers, and the helpers that it shares with others."""
+
+    width: int
+    registers: int
+    helpers: dict[str, str]
+    text: str
+
+
+def source(parts: Sequence[Part]) -> str:
+    """C of kernels of one width and number of registers: ``gb_kernel0`` runs groups or chunks of the first, ``gb_info0`` says how it was made."""
+    helpers: dict[str, str] = {}
+    for each in parts:
+        helpers |= each.helpers
+    lines = [f"#define W {parts[0].width}", f"#define R {parts[0].registers}", prelude(), *helpers.values()]
+    for number, each in enumerate(parts):
+        lines += [f"#define {name} {name}{number}" for name in _OWN]
+        lines += [each.text, *(f"#undef {name}" for name in (*_OWN, *_OWN_SIZES))]
+    return "\n".join(lines) + "\n"
+
+
+def part(kernel: Kernel, plan: Plan, *, counts: bool = False) -> Part:
+    """C of a kernel without calls, for `source`."""
     emitter = Emitter(kernel, plan.width, plan.registers, number_sites(kernel), counts)
     group = Group(emitter) if emitter.has_barriers else None
     _head(emitter)
@@ -62,17 +89,14 @@ def source(kernel: Kernel, plan: Plan, *, counts: bool = False) -> str:
     private = size_of(emitter, Space.PRIVATE)
     workgroup = size_of(emitter, Space.WORKGROUP)
     record = "sizeof(gb_record)" if group else "0"
-    parts = [
-        f"#define W {plan.width}",
-        f"#define R {plan.registers}",
-        prelude(),
-        f"enum {{ WORKGROUP_BYTES = {workgroup}, PRIVATE_BYTES = {private} }};",
-        *emitter.forms.helpers.values(),
+    lines = [
+        f"#define WORKGROUP_BYTES {workgroup}",
+        f"#define PRIVATE_BYTES {private}",
         f"{group.record()}" if group else "",
         f"const uint64_t gb_info[4] = {{W, R, {int(plan.is_flat)}, WORKGROUP_BYTES + {record} + {chunks}ull * PRIVATE_BYTES}};",
         *emitter.lines,
     ]
-    return "\n".join(parts) + "\n"
+    return Part(plan.width, plan.registers, emitter.forms.helpers, "\n".join(lines))
 
 
 def _head(e: Emitter) -> None:

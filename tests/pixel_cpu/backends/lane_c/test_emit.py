@@ -8,7 +8,7 @@ import capstone
 import numpy as np
 import pytest
 from lane_kernels import COLLATZ, SAXPY, module, same_as_reference, saxpy_launch
-from programs import NO_FLOATS, Options, check_seeds, small_options
+from programs import Options, check_seeds, small_options
 
 from pixel_cpu.backends.lane_c import compile_kernel, compiler, executable
 from pixel_cpu.backends.lane_c.compiler import Machine, build, machine
@@ -50,20 +50,6 @@ def test_other_widths_and_the_portable_gathers(monkeypatch, width, processor):
     check_seeds(
         lambda found, name: compile_kernel(found, name, scalar=False, level="-O1"), [500], Options(statements=50)
     )
-
-
-@pytest.mark.long
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize("part", range(20))
-def test_many_random_programs(part):
-    def make(found, name, seed):
-        registers = None if seed % 2 else 1 + seed // 2 % 4
-        level = "-O1" if seed % 4 == 0 else "-O0"  # what is optimised takes twice as long to compile
-        return compile_kernel(found, name, scalar=seed % 5 == 4, registers=registers, level=level)
-
-    for seed in range(1000 * part, 1000 * (part + 1)):
-        options = small_options(seed) if seed % 4 else NO_FLOATS if seed % 3 else Options()
-        check_seeds(lambda found, name, seed=seed: make(found, name, seed), [seed], options)
 
 
 def test_a_lane_burns_its_own_fuel():

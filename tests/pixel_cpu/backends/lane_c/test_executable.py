@@ -10,12 +10,12 @@ import time
 import numpy as np
 import pytest
 from lane_kernels import COLLATZ, REVERSE, SAXPY, module, saxpy_launch
-from programs import copy_of
+from programs import compare, copy_of, random_case, small_options
 
-from pixel_cpu.backends.lane_c import compile_kernel, describe
+from pixel_cpu.backends.lane_c import compile_kernel, compile_kernels, describe
 from pixel_cpu.backends.lane_c.compiler import load
-from pixel_cpu.backends.lane_c.executable import LaunchRecord
-from pixel_cpu.backends.lane_c.source import prelude
+from pixel_cpu.backends.lane_c.executable import LaunchRecord, _batches
+from pixel_cpu.backends.lane_c.source import Part, prelude
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.reference import Executor
 
@@ -27,6 +27,20 @@ def test_the_variant_is_named():
     assert compile_kernel(module(SAXPY), "main", scalar=True, level="-O1").backend == "lane-c scalar"
     assert compile_kernel(module(SAXPY), "main", scalar=False, registers=2, level="-O1").backend.endswith("x2")
     assert "lanes in a vector" in describe()
+
+
+def test_kernels_compiled_together_are_what_they_are_alone():
+    cases = [random_case(seed, small_options(seed)) for seed in range(6)]
+    kernels = compile_kernels([(case.module, case.kernel) for case in cases], level="-O0")
+    assert len({kernel.source for kernel in kernels}) < len(cases)
+    for case, kernel in zip(cases, kernels, strict=True):
+        compare(lambda *_, kernel=kernel: kernel, case.module, case.launch)
+
+
+def test_a_batch_of_kernels_is_compiled_without_hurry():
+    parts = [Part(8, 1, {}, "x" * size) for size in (30_000, 30_000, 200_000, 10, 10)] + [Part(1, 1, {}, "x")]
+    assert list(_batches(parts)) == [[0], [1], [2], [3, 4], [5]]
+    assert not compile_kernels([])
 
 
 def test_the_record_of_a_launch_is_that_of_the_header():

@@ -6,7 +6,7 @@ from programs import random_case
 
 from pixel_cpu.backends.lane_c import compile_kernel
 from pixel_cpu.backends.lane_c.plan import plan
-from pixel_cpu.backends.lane_c.source import is_alone, source
+from pixel_cpu.backends.lane_c.source import is_alone, part, source
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.errors import IrError
 from pixel_cpu.ir.builder import Builder
@@ -38,5 +38,5 @@ def test_a_program_makes_one_text():
         for _ in range(2):
             case = random_case(seed)
             kernel = inline(case.module, case.module.kernels[case.kernel])
-            texts.append(source(kernel, plan(kernel, 8, 16)))
+            texts.append(source([part(kernel, plan(kernel, 8, 16))]))
         assert texts[0] == texts[1]

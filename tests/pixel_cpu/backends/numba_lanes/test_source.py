@@ -34,14 +34,6 @@ def test_random_programs(seed):
     check_seeds(compile_kernel, [seed], small_options(seed))
 
 
-@pytest.mark.long
-@pytest.mark.timeout(14_400)
-@pytest.mark.parametrize("part", range(100))
-def test_many_random_programs(part):
-    for seed in range(200 * part, 200 * (part + 1)):
-        check_seeds(compile_kernel, [seed], small_options(seed))
-
-
 @pytest.mark.parametrize(
     ("kind", "shape"),
     [

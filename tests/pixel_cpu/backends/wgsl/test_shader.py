@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from lane_kernels import PARTING
-from programs import EXACT_FLOAT, NO_FLOATS, NO_WIDE, Case, Options, check_seeds, compare, random_case
+from programs import EXACT_FLOAT, NO_FLOATS, NO_WIDE, Options, check_seeds, compare
 from scalar import Interpreter
 
 from pixel_cpu.backends.launch import Executable, Launch
 from pixel_cpu.backends.wgsl.executable import compile_kernel
-from pixel_cpu.errors import DeviceError
 from pixel_cpu.ir.model import Module
 from pixel_cpu.ir.text import read
 from pixel_cpu.ir.verifier import verify
@@ -20,15 +19,6 @@ from pixel_cpu.ir.verifier import verify
 FLOATS = tuple(name for name in EXACT_FLOAT if name != "fma")
 """WGSL's fma may round twice."""
 SMALL = {"statements": 15, "host_calls": False, "float_operations": FLOATS}
-
-
-def without_wide_atomics(case: Case) -> bool:
-    """Whether a program in pairs mode asks for nothing that 64-bit words would be needed for."""
-    try:
-        compile_kernel(case.module, "main", pairs=True)
-    except DeviceError:
-        return False
-    return True
 
 
 def make(**options: object) -> object:
@@ -54,15 +44,3 @@ def test_random_programs_give_what_the_reference_gives(options, seeds, pairs, ma
 def test_lanes_leave_a_block_one_by_one_after_its_last_barrier(make_kernel):
     x = np.arange(50, dtype=np.uint32)
     compare(make_kernel, verify(read(PARTING)), Launch(50, 16, {}, {"x": x, "y": np.zeros(50, np.uint32)}))
-
-
-@pytest.mark.long
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize("machine", [None, True])
-@pytest.mark.parametrize("pairs", [False, True])
-def test_many_random_programs(machine, pairs):
-    options = replace(NO_FLOATS if pairs else Options(), **SMALL)
-    seeds = range(1000, 1400)
-    if pairs:
-        seeds = [seed for seed in seeds if without_wide_atomics(random_case(seed, options))]
-    check_seeds(make(pairs=pairs, machine=machine), seeds, options)
