@@ -12,7 +12,7 @@ import pytest
 from agreement import check_range, options_of
 from programs import random_case
 
-from pixel_cpu.backends.lane_c.executable import LaneKernel
+from pixel_cpu.backends.reference import Executor
 from pixel_cpu.ir.types import Type
 
 PROGRAMS = 20_000
@@ -45,21 +45,32 @@ def run_range(folder, *options):
     assert not found.returncode, found.stdout + found.stderr
 
 
-def test_a_back_end_that_differs_is_told_with_its_program(monkeypatch):
-    run = LaneKernel.run
+class Wrong(Executor):
+    """An executor whose first bool is the other one."""
 
-    def wrong(self, launch):
-        outcome = run(self, launch)
-        if "out_bool" in launch.buffers:
-            launch.buffers["out_bool"][:1] ^= True
+    def run(self, launch):
+        outcome = super().run(launch)
+        launch.buffers["out_bool"][:1] ^= True
         return outcome
 
-    monkeypatch.setattr(LaneKernel, "run", wrong)
+
+def test_a_back_end_that_differs_is_told_with_its_program(monkeypatch):
+    monkeypatch.setattr(agreement, "compile_kernels", lambda kernels, **_: [Wrong(*each) for each in kernels])
     tally = check_range(range(3, 5), wgsl_every=1000, numba_every=1000)
     assert tally.programs == {"reference": 2, "lane C": 2, "WGSL": 0, "Numba": 0}
     assert len(tally.failures) == 2 and "2 failed" in str(tally)
     assert tally.failures[0].startswith("seed 3 on lane C: AssertionError: out_bool[0] is ")
     assert "; seed 3: 1 lanes" in tally.failures[0] and tally.failures[0].count("\n") < 60
+
+
+def test_a_program_that_fails_only_beside_others_is_told_whole(monkeypatch):
+    def together(kernels, **_):
+        kernels = list(kernels)
+        return [(Wrong if len(kernels) > 1 else Executor)(*each) for each in kernels]
+
+    monkeypatch.setattr(agreement, "compile_kernels", together)
+    tally = check_range(range(3, 5), wgsl_every=1000, numba_every=1000)
+    assert "only beside others" in tally.failures[0] and random_case(3, options_of(3)).text in tally.failures[0]
 
 
 def test_programs_differ_in_types_and_size():
