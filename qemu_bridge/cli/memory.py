@@ -6,10 +6,14 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset, format_address, parse_address, parse_size
 from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_lines, say
+
+if TYPE_CHECKING:
+    from ..client import Client
 
 _ROW = 16
 _CONTEXT = 32
@@ -19,7 +23,11 @@ def add_verbs(verbs: Verbs) -> None:
     """Add this module's verbs to the parser."""
     parser = add_verb(verbs, "peek", peek, "glassbox peek demo 0x1000000 64")
     add_name(parser)
-    parser.add_argument("physical", metavar="PA", help="guest-physical address: 0x1f000, 126976 or 124K")
+    parser.add_argument(
+        "place",
+        metavar="PLACE",
+        help="a physical address (0x1f000, 126976 or 124K), a symbol (+offset), or va:ADDRESS[@pid:N]",
+    )
     parser.add_argument(
         "length", metavar="LENGTH", nargs="?", default="256", help="bytes to show (default: %(default)s)"
     )
@@ -53,16 +61,43 @@ def add_pattern(parser: argparse.ArgumentParser, purpose: str) -> None:
 
 
 def peek(options: argparse.Namespace) -> None:
-    """Show guest RAM at a physical address."""
-    physical, length = PhysicalAddress(parse_address(options.physical)), parse_size(options.length)
-    with connect(options) as client:
-        content = client.ram.read(physical, length)
+    """Show guest RAM at a physical address, or guest memory at a virtual one or a symbol."""
+    length = parse_size(options.length)
+    if options.place[:1].isdigit():
+        start, space = parse_address(options.place), "physical"
+        with connect(options) as client:
+            content = client.ram.read(PhysicalAddress(start), length)
+    else:
+        space = "virtual"
+        with connect(options) as client:
+            start, content = _read_place(client, options.place, length)
     if options.raw:
         sys.stdout.buffer.write(content)
     elif options.json:
-        print_json({"physical": format_address(physical), "length": length, "hex": content.hex()})
+        print_json({space: format_address(start), "length": length, "hex": content.hex()})
     else:
-        print_lines("\n".join(hex_dump(physical, content)))
+        print_lines("\n".join(hex_dump(start, content)))
+
+
+def _read_place(client: Client, text: str, length: int) -> tuple[int, bytes]:
+    """(address, bytes) at a symbol or an address that is written as a place; `UsageError` where they are not all there."""
+    from ..introspection.targets.grammar import SymbolPlace
+    from ..introspection.targets.parse import parse_place
+    from ..wire.operations import MAX_READ_BYTES
+    from ..wire.records import MemorySpace
+
+    place = parse_place(text)
+    if length > MAX_READ_BYTES:
+        raise UsageError(f"{length} bytes are too many at once; read {MAX_READ_BYTES} at a time")
+    if isinstance(place, SymbolPlace):
+        start, pid, space = client.sym(place.name).value[0].address + place.offset, None, MemorySpace.VIRTUAL
+    else:
+        start, pid = place.start, place.pid
+        space = MemorySpace.VIRTUAL if place.is_virtual else MemorySpace.PHYSICAL
+    (content,) = client.read_memory(((start, length),), space, pid).value
+    if content is None:
+        raise UsageError(f"not all of {length} bytes at {text} are in memory; 'glassbox identify' tells what is there")
+    return start, bytes(content)
 
 
 def find(options: argparse.Namespace) -> int:
@@ -103,12 +138,12 @@ def dirty(options: argparse.Namespace) -> None:
     say(f"{sum(size for _, size in spans) >> 10} KiB in {len(spans)} ranges; continue with --since {epoch}")
 
 
-def hex_dump(physical: int, content: bytes) -> Iterator[str]:
+def hex_dump(start: int, content: bytes) -> Iterator[str]:
     """Yield a line per 16 bytes: address, bytes, text."""
-    for start in range(0, len(content), _ROW):
-        row = content[start : start + _ROW]
+    for offset in range(0, len(content), _ROW):
+        row = content[offset : offset + _ROW]
         left, right = row[:8].hex(" "), row[8:].hex(" ")
-        yield f"{physical + start:#014x}  {left:23}  {right:23}  |{_printable(row)}|"
+        yield f"{start + offset:#014x}  {left:23}  {right:23}  |{_printable(row)}|"
 
 
 def _printable(content: bytes) -> str:

@@ -46,6 +46,9 @@ def add_verbs(verbs: Verbs) -> None:
     complete_by(argument, COMPLETE_TARGET)
     parser.add_argument("--pages", action="store_true", help="one row a page, with its owner")
     parser.add_argument("--total", action="store_true", help="print only how much it is")
+    parser.add_argument(
+        "--by-class", action="store_true", help="how much it is of each class of pages, the greatest first"
+    )
     add_json(parser)
     parser = add_verb(verbs, "targets", targets, "glassbox targets demo pid:1/")
     add_name(parser)
@@ -66,11 +69,22 @@ def identify(options: argparse.Namespace) -> None:
 
 def resolve(options: argparse.Namespace) -> int:
     """List the physical ranges of a target; exit status 1 when it has no memory."""
+    from ..gateway.rows import sum_by_class
+
     with connect(options) as client:
         answer = client.resolve(options.target, options.pages)
     memory = answer.value
     say_skipped(answer)
-    if options.total:
+    if options.by_class:
+        classes = sum_by_class(memory.ranges)
+        print_json(classes) if options.json else print_table(
+            [
+                (format_size(each["size"]), f"{each['size'] / memory.total_bytes:.1%}", each["page_class"])
+                for each in classes
+            ],
+            ("size", "share", "class"),
+        )
+    elif options.total:
         pages = memory.total_bytes >> PAGE_SHIFT
         total = {"total_bytes": memory.total_bytes, "pages": pages, "grade": memory.grade}
         print_json(total) if options.json else print_lines(
@@ -80,7 +94,7 @@ def resolve(options: argparse.Namespace) -> int:
         print_json(memory)
     elif memory.ranges:
         print_table(*describe_memory(memory, options.pages))
-    if not options.json and not options.total:
+    if not options.json and not options.total and not options.by_class:
         size = f"{memory.total_bytes >> 10} KiB" if memory.total_bytes % 1024 == 0 else f"{memory.total_bytes} bytes"
         ranges = "1 range" if len(memory.ranges) == 1 else f"{len(memory.ranges)} ranges"
         say(f"{size} in {ranges} ({memory.grade}, page map {memory.generation})")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ...errors import UsageError
 from ...introspection.targets.format import quote_name
 from ...introspection.targets.parse import parse_target
+from .names import StaticNames
 from .reading import Owner, Reading
 from .request import MACHINE, Meaning, Request, Unsure, call, verb
-from .tokens import Token
+from .token import Token
 
 PARTS = {
     "heap": ("heap", "heap"),
@@ -65,23 +67,25 @@ _KINDS = {"module": "module", "slab": "slab cache", "file": "file"}
 _THINGS = {"owner", "name", "path", "target_text", "kernel", "process", "file", *PARTS, *ALONE}
 _AROUND = {"memory", "page", "range", "use", "map"}
 _LOOK = {"show", "highlight", "go", "colour", "draw"}
+_SUMMED = ("memory", "page", "size", "count", "show", "use", "all", "most", "sort", "into", "dump", "draw")
 _ASK = {"where", "size", "count", "identify", "dump", "address"}
 
 
 def viewer_or_where(reading: Reading) -> Meaning | None:
     """Show memory in the viewers, or say where or how much it is."""
-    if not reading.items <= _THINGS | _AROUND | _LOOK | _ASK | {"and", "shared", "except", "all", "loaded", "viewer"}:
+    said = {item.removeprefix("not ") for item in reading.items}
+    if not said <= _THINGS | _AROUND | _LOOK | _ASK | {"and", "shared", "all", "loaded", "viewer"}:
         return None
     if (
-        not reading.has(*_THINGS)
-        or reading.has("identify")
+        not (reading.has(*_THINGS) or _is_without(reading))
+        or (reading.has("identify") and not _is_without(reading))
         or reading.texts("address")
         or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
     ):
         return None
     if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not (
-        _names_memory(reading) or _is_used(reading)
+        _names_memory(reading) or _is_used(reading) or _is_without(reading)
     ):
         return None
     is_asked_whether = reading.asks_whether and not reading.has(*_LOOK, "where")
@@ -89,6 +93,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if not isinstance(found, tuple):
         return found
     target, says = found
+    if reading.asks_users and reading.named("module") and not reading.has("memory", "size", "page"):
+        return None  # which modules need it
     if reading.asks_which and reading.items <= {"kernel", "use"}:
         return None  # which release it is
     if _is_a_table(reading) or (is_asked_whether and reading.has("module")):
@@ -117,6 +123,33 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address"):
         return show(target, says) if not reading.has("where", "address") else where(target, says)
     return where(target, says)
+
+
+def by_class(reading: Reading) -> Meaning | None:
+    """How much memory of each class of pages there is, in all of RAM or in what is named."""
+    is_sum = reading.has("size", "count", "use", "sort") or reading.within({"mode_class", "memory"})
+    is_about = reading.has("by_class") or (reading.has("mode_class") and is_sum)
+    rest = [token for token in reading.tokens if token.concept not in ("by_class", "mode_class", *_SUMMED)]
+    if not is_about or any(token.is_negated for token in reading.tokens):
+        return None
+    found: tuple[str, str] | Unsure | None = ALONE["all"]
+    if rest:
+        wanted = Reading(rest, reading.names, reading.question)
+        found = memory_of(wanted) if wanted.items <= _THINGS | {"and", "shared"} else None
+    if not isinstance(found, tuple):
+        return found
+    target, says = found
+    words = ("resolve", MACHINE, target, "--by-class")
+    return Request(f"how much memory of each class of pages: {says}", words, "resolve", {"target": target})
+
+
+def _is_without(reading: Reading) -> bool:
+    """Memory that is not of something, or not something: ``crond without its stack``."""
+    return any(token.is_negated and _plain(token) in _THINGS | {"shared"} for token in reading.tokens)
+
+
+def _plain(token: Token) -> str:
+    return next(iter(Reading([replace(token, is_negated=False)], StaticNames()).items))
 
 
 def _is_total(reading: Reading) -> bool:
@@ -172,8 +205,7 @@ def _is_a_table(reading: Reading) -> bool:
 
 def memory_of(reading: Reading) -> tuple[str, str] | Unsure | None:
     """(target, in words) of the memory that a question names; None where it names none."""
-    tokens = reading.tokens
-    cut = next((at for at, token in enumerate(tokens) if token.concept == "except"), None)
+    cut = next((at for at, token in enumerate(reading.tokens) if token.is_negated), None)
     if cut is not None:
         return _difference(reading, cut)
     found = _union(reading)
@@ -189,10 +221,22 @@ def memory_of(reading: Reading) -> tuple[str, str] | Unsure | None:
 
 
 def _difference(reading: Reading, cut: int) -> tuple[str, str] | Unsure | None:
-    left, right = (Reading(part, reading.names) for part in (reading.tokens[:cut], reading.tokens[cut + 1 :]))
+    """What is before the first token that is negated, without it and all that follows."""
+    tokens = [replace(token, is_negated=False) for token in reading.tokens if token.concept != "shared"]
+    cut -= sum(token.concept == "shared" for token in reading.tokens[:cut])
+    left, right = (Reading(part, reading.names, reading.question) for part in (tokens[:cut], tokens[cut:]))
+    part = next((token for token in left.tokens if token.concept in PARTS), None)
+    if part is not None and not left.owners and right.owners and not right.has(*PARTS):
+        right = Reading([part, *right.tokens], reading.names, reading.question)
     if not right.owners and right.has(*PARTS) and left.owners:
-        right = Reading([*_owner_tokens(left), *right.tokens], reading.names)
-    sides = [_union(left), _union(right)]
+        right = Reading([*_owner_tokens(left), *right.tokens], reading.names, reading.question)
+    if right.within({"process"}, _AROUND | {"all"}):
+        right_side: list[tuple[str, str]] | Unsure | None = [("class:process-*", "memory of all processes")]
+    else:
+        right_side = _union(right)
+    sides = [_union(left), right_side]
+    if sides[0] is None and left.has("memory", "page") and not left.has(*_THINGS) and not reading.has("shared"):
+        sides[0] = [ALONE["all"]]  # memory that is not free
     for side in sides:
         if side is None or isinstance(side, Unsure):
             return side
@@ -207,6 +251,25 @@ def _owner_tokens(reading: Reading) -> Iterator[Token]:
 
 
 def _union(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
+    pieces = _split_at_and(reading)
+    if len(pieces) > 1 and not reading.owners and not reading.has("name", "path", "target_text"):
+        found = [_thing(piece) for piece in pieces]
+        if all(isinstance(each, list) for each in found):
+            return [pair for each in found if isinstance(each, list) for pair in each]
+    return _thing(reading)
+
+
+def _split_at_and(reading: Reading) -> list[Reading]:
+    pieces: list[list[Token]] = [[]]
+    for token in reading.tokens:
+        if token.concept == "and":
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return [Reading(piece, reading.names, reading.question) for piece in pieces if piece]
+
+
+def _thing(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
     found: list[tuple[str, str]] = []
     for text in reading.texts("target"):
         try:
@@ -263,13 +326,7 @@ def _of_each_owner(reading: Reading) -> list[tuple[str, str]] | None:
     parts = [token.concept for token in reading.tokens if token.concept in PARTS]
     if len(reading.owners) < 2 or len(set(parts)) < 2:
         return _of_owners(reading.owners, list(dict.fromkeys(parts)))
-    pieces: list[list[Token]] = [[]]
-    for token in reading.tokens:
-        if token.concept == "and":
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    read = [Reading(piece, reading.names) for piece in pieces]
+    read = _split_at_and(reading)
     if all(len(piece.owners) == 1 and piece.has(*PARTS) for piece in read):
         return [
             pair for piece in read for pair in _of_owners(piece.owners, [part for part in PARTS if piece.has(part)])
@@ -332,75 +389,3 @@ def _without_owner(reading: Reading, parts: Sequence[str], others: Sequence[str]
     if reading.has("process") and reading.has("memory", "page") and is_sized and not found and not rest:
         return [("class:process-*", "memory of all processes")]
     return found + [ALONE[concept] for concept in rest]
-
-
-def go_to_byte(reading: Reading) -> Meaning | None:
-    """Fly to an address or a symbol."""
-    if not reading.has("go", "highlight", "show"):
-        return None
-    around = {"show", "go", "highlight", "memory", "address", "page", "symbol", "struct"}
-    is_dump = reading.has("show") and reading.has("memory")
-    if any(token.text.lower() == "frame" for token in reading.tokens):
-        return None  # to frame it, or a page frame's number
-    if not is_dump and reading.within({"address"}, around) and reading.texts("address"):
-        return _fly(reading.texts("address")[0])
-    if (
-        reading.within({"unknown"}, around)
-        and len(reading.symbols) == 1
-        and reading.names.is_symbol(reading.symbols[0])
-    ):
-        return _fly(reading.symbols[0])
-    return None
-
-
-def _fly(place: str) -> Request:
-    place = place_of(place)
-    return verb("fly-to", f"go to {place} in the viewers", place, operation="fly_to", place=place)
-
-
-def place_of(text: str) -> str:
-    """An address as a place: one that only a kernel has is virtual."""
-    if not text[:1].isdigit() and not text.startswith("ffff"):
-        return text
-    number = int(text, 16) if not text.lower().startswith("0x") else int(text, 0)
-    return f"va:{number:#x}" if number >= 1 << 47 else f"{number:#x}"
-
-
-def clear_highlight(reading: Reading) -> Meaning | None:
-    """Let nothing stand out."""
-    is_one_word = any(token.concept == "clear" and "highlight" in token.text.lower() for token in reading.tokens)
-    if (
-        (is_one_word and reading.within({"clear"}, {"all", "memory"}))
-        or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory"})
-        or reading.within({"stop", "highlight"})
-    ):
-        return verb("highlight", "let nothing stand out in the viewers", target="")
-    return None
-
-
-def colouring(reading: Reading) -> Meaning | None:
-    """Change what colours mean."""
-    modes = [item for item in reading.items if item.startswith("mode_")]
-    owner = reading.has("process", "identify")
-    is_mode = reading.has("mode_entropy", "mode_age", "mode_execution") and reading.has("show", "set")
-    if not (reading.has("colour") or is_mode) or not reading.items <= {
-        "colour",
-        "set",
-        "show",
-        "page",
-        "memory",
-        "process",
-        "identify",
-        "all",
-        "view",
-        "change",
-        "viewer",
-        *modes,
-    }:
-        return None
-    if len(modes) + (owner and not modes) != 1:
-        return None
-    mode = modes[0].removeprefix("mode_") if modes else "owner"
-    return verb(
-        "fly-to", f"colour memory by {mode} in the viewers", f"mode={mode}", operation="fly_to", view=f"mode={mode}"
-    )

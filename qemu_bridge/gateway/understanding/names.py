@@ -230,7 +230,10 @@ def _is_daemon_of(word: str, name: str, kind: str) -> bool:
 
 
 def _begins_with(word: str, name: str, kind: str) -> bool:
-    return len(word) >= _LEAST_PREFIX and 2 * len(word) >= len(name) and name.lower().startswith(word)
+    if len(word) < _LEAST_PREFIX or not name.lower().startswith(word):
+        return False
+    # Half of it, or all before a dash: ld-musl.
+    return 2 * len(word) >= len(name) or name[len(word)] in "-._"
 
 
 def _is_misspelt(word: str, name: str, kind: str) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
 
+from .process_rows import process_rows
 from .reading import Owner, Reading
 from .request import Meaning, Request, Unsure, overlay, verb
 
@@ -151,6 +150,8 @@ def _family(reading: Reading) -> Meaning | None:
     )
     if is_parent and len(reading.owners) == 1:
         known = reading.pids(reading.owners[0])
+        if not known:
+            return Unsure(f"there is no {reading.owners[0]} in this guest", (verb("ps", "all processes"),))
         if len({each.parent_pid for each in known}) == 1:
             where = (("pid", str(known[0].parent_pid)),)
             return overlay("processes", f"the parent of {reading.owners[0]}", where=where)
@@ -163,8 +164,12 @@ def _children(pid: int, name: str, count: bool = False) -> Request:
 
 
 def _top(reading: Reading) -> Meaning | None:
-    extremes = {"most", "least", "sort", "hog"}
-    by_memory = reading.within({"process"}, {*_AROUND, *extremes, "memory", "use", "limit", "page", "size"})
+    """Those that take the most memory, or started last; what is sorted, and by what, is in `table_questions`."""
+    if reading.has("sort") and not reading.has("hog"):
+        return None
+    by_memory = reading.within(
+        {"process"}, {*_AROUND, "most", "least", "hog", "memory", "use", "limit", "page", "size"}
+    )
     # What takes memory is a process, unless something else is named.
     by_memory |= reading.within({"memory"}, {*_AROUND, "most", "hog", "use", "limit"}) and reading.has("use", "hog")
     if reading.within({"process", "size"}, {*_AROUND, "memory", "use"}) and not reading.asks_of_each:
@@ -172,28 +177,23 @@ def _top(reading: Reading) -> Meaning | None:
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
     by_memory |= reading.question.strip().lower() == "top"
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
-    by_threads = reading.within({"process", "thread"}, {*_AROUND, *extremes, "limit", "use"})
     by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
         "newest", "oldest", "last"
     )
-    if not (by_memory or by_threads or by_age) or not (
-        reading.has(*extremes, "use") or by_age or reading.within({"process", "size"}, _AROUND | {"memory"})
-    ):
+    is_asked_of_all = reading.within({"process", "size"}, _AROUND | {"memory"})
+    if not (by_memory and (reading.has("most", "least", "hog", "use") or is_asked_of_all)) and not by_age:
         return None
     is_one = not reading.is_plural("process") and (
         reading.has("process") or (reading.has("use") and not reading.has("hog"))
     )
-    first = reading.number("limit") or (
-        1 if is_one and not reading.asks_of_each and (not reading.has("sort") or reading.has("most", "least")) else _TOP
-    )
-    who = "the process" if first == 1 else f"the {first} processes"
+    first = reading.number("limit") or (1 if is_one and not reading.asks_of_each else _TOP)
     if by_age:
         word = "oldest" if reading.has("oldest") else "newest"
         says = f"the {word} process" if first == 1 else f"the {first} {word} processes"
         return overlay("threads", says, sort="started_ns", reverse=word == "newest", first=first)
-    column, what = ("thread_count", "threads") if by_threads else ("resident_pages", "memory")
-    says = f"{who} with the {'least' if reading.has('least') else 'most'} {what}"
-    return overlay("processes", says, sort=column, reverse=not reading.has("least"), first=first)
+    who = "the process" if first == 1 else f"the {first} processes"
+    says = f"{who} with the {'least' if reading.has('least') else 'most'} memory"
+    return overlay("processes", says, sort="resident_pages", reverse=not reading.has("least"), first=first)
 
 
 def _by_condition(reading: Reading) -> Meaning | None:
@@ -228,174 +228,10 @@ def _by_condition(reading: Reading) -> Meaning | None:
 def threads(reading: Reading) -> Meaning | None:
     """Threads, of all processes or of one."""
     if reading.within({"when", "owner"}, {*_AROUND, "start", "process", "thread"}):
-        return _table(reading, "threads", "when they started: threads", "pid")
+        return process_rows(reading, "threads", "when they started: threads", "pid")
     if not reading.within({"thread"}, {*_AROUND, "owner", "count", "process", "use"}) or reading.unclear:
         return None
-    return _table(reading, "threads", "threads", "name")
-
-
-def memory_map(reading: Reading) -> Meaning | None:
-    """The memory areas of a process, or who maps a file."""
-    around = {*_AROUND, "memory", "process", "use", "range", "page", "dump", "read"}
-    for concept, letters in (("executable_map", "??x?"), ("writable_map", "?w??")):
-        if reading.within({concept, "owner"}, {*around, "map", "count"}) and len(reading.owners) == 1:
-            return _table(reading, "areas", concept.replace("_map", " memory areas"), "pid", ("permissions", letters))
-    if reading.within({"map", "owner"}, around) and len(reading.owners) == 1 and not reading.has("page"):
-        return _each(
-            reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
-        )
-    if reading.within({"map", "file", "owner"}, around) and len(reading.owners) == 1:
-        return _each(
-            reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
-        )
-    if reading.within({"map"}, {*_AROUND, "memory", "process", "count"}) and not reading.has("memory"):
-        return overlay(
-            "areas",
-            f"{'how many ' if reading.has('count') else ''}memory areas of all processes",
-            count=reading.has("count"),
-        )
-    proc = [each for path in reading.texts("path") if (each := re.fullmatch("/proc/([0-9]+)/s?maps", path))]
-    if reading.within({"path"}, {"show", "read"}) and proc:
-        return verb("maps", f"memory map of process {proc[0][1]}", proc[0][1], pid=int(proc[0][1]))
-    files = [*reading.texts("path"), *reading.named("file")]
-    if (
-        reading.has("map", "use")
-        and (reading.has("map") or reading.has("process", "identify"))
-        and reading.items <= {*around, "map", "path", "name", "file", "identify"}
-        and len(files) == 1
-        and (reading.has("map") or _is_program(files[0]))
-    ):
-        return overlay("areas", f"who maps file {files[0]}", where=(("path", files[0]),))
-    if reading.within({"file", "owner"}, {*around, "map", "loaded"}) and len(reading.owners) == 1:
-        word = next(token.text.lower() for token in reading.tokens if token.concept == "file")
-        if "lib" in word or "shared" in word or "so " in word:
-            return _each(
-                reading,
-                lambda pid, name: overlay(
-                    "areas", f"libraries that process {name} ({pid}) maps", where=(("pid", str(pid)), ("path", "*.so*"))
-                ),
-            )
-    return None
-
-
-def open_files(reading: Reading) -> Meaning | None:
-    """Open files: all, of a process, or who has a file open."""
-    around = {
-        *_AROUND,
-        "process",
-        "use",
-        "count",
-        "owner",
-        "file",
-        "identify",
-        "most",
-        "path",
-        "name",
-        "socket",
-        "has",
-        "open",
-        "and",
-        "like",
-    }
-    is_about = reading.has("open_file") or (reading.has("open") and reading.has("file", "path", "name"))
-    is_about = is_about or reading.within({"open", "owner"}, _AROUND) or reading.within({"file", "owner", "change"})
-    if reading.is_wish("open") and not reading.has("open_file"):
-        return None
-    paths = reading.texts("path")
-    is_used = reading.within({"use", "path"}, {"process", "running", "file"}) or (
-        reading.asks_which
-        and (
-            reading.within({"read", "path"}, {"process"})
-            or (
-                reading.within({"identify", "path"}, {"process", "file"})
-                and re.search(r"\bhold", reading.question.lower())
-            )
-        )
-    )
-    if is_used and len(paths) == 1 and not _is_program(paths[0]):
-        return overlay("open-files", f"who has {paths[0]} open", where=(("path", paths[0]),))
-    if reading.within({"file", "owner", "change"}):
-        return _table(
-            Reading([token for token in reading.tokens if token.concept != "change"], reading.names),
-            "open-files",
-            "open files",
-            "pid",
-        )
-    is_about = is_about or (
-        reading.within({"file", "owner", "use"}, _AROUND | {"process", "open"}) and not _is_library(reading)
-    )
-    if (
-        not is_about
-        or not reading.items <= around | {"open_file"}
-        or reading.has("most", "socket", "like")
-        or reading.unclear
-    ):
-        return None
-    files = [*reading.texts("path"), *([] if reading.owners else reading.named("file"))]
-    if len(files) == 1 and not reading.owners:
-        return overlay("open-files", f"who has {files[0]} open", where=(("path", files[0]),))
-    if files or reading.has("name"):
-        return None
-    return _table(reading, "open-files", "open files", "pid")
-
-
-def _is_program(path: str) -> bool:
-    """Whether the file at `path` is one that processes map, not one that they write."""
-    return any(part in ("bin", "sbin", "lib", "lib64", "usr") for part in path.split("/"))
-
-
-def _is_library(reading: Reading) -> bool:
-    return any("lib" in token.text.lower() for token in reading.tokens if token.concept == "file")
-
-
-def sockets(reading: Reading) -> Meaning | None:
-    """Sockets: by protocol, state, port and process."""
-    protocols = {
-        "tcp": "tcp*",
-        "udp": "udp*",
-        "tcp6": "tcp6",
-        "udp6": "udp6",
-        "unix": "unix*",
-        "netlink": "netlink*",
-        "raw_socket": "raw*",
-        "packet_socket": "packet*",
-    }
-    around = {*_AROUND, *protocols, "listen", "established", "port", "port_number", "process", "owner", "count", "use", "open", "socket",
-              "open_file", "identify", "number", "remote_port", "remote_number"}  # fmt: skip
-    about = {"socket", "established", "port", "port_number", "remote_port", "listen", *protocols}
-    if not reading.has(*about) or not reading.items <= around or reading.unclear or reading.has("open_file", "number"):
-        return None
-    chosen = [concept for concept in protocols if reading.has(concept)]
-    where = [("protocol", protocols[concept]) for concept in chosen]
-    words = [concept.replace("_socket", "").upper() for concept in chosen]
-    if len(chosen) > 1 or len(reading.owners) > 1:
-        return None
-    is_open_port = reading.has("port") and reading.has("open") and not chosen
-    if reading.has("listen") or (is_open_port and reading.number("port_number") is None):
-        where.append(("state", "LISTEN"))
-        words.append("listening")
-    if reading.has("established"):
-        where.append(("state", "ESTABLISHED"))
-        words.append("established")
-    remote = reading.number("remote_number")
-    if remote is not None:
-        where.append(("remote", f"*:{remote}"))
-        words.append(f"to port {remote}")
-    elif reading.has("remote_port"):
-        return None
-    port = reading.number("port_number")
-    if port is not None:
-        where.append(("local", f"*:{port}"))
-        words.append(f"on port {port}")
-
-    def made(more: tuple[tuple[str, str], ...] = (), of: str = "") -> Request:
-        count = reading.has("count")
-        says = f"{'how many ' if count else ''}sockets{': ' if words else ''}{', '.join(words)}{of}"
-        return overlay("sockets", says, where=(*where, *more), count=count)
-
-    if reading.owners:
-        return _each(reading, lambda pid, name: made((("pids", str(pid)),), f" of process {name} ({pid})"))
-    return made()
+    return process_rows(reading, "threads", "threads", "name")
 
 
 def stack_traces(reading: Reading) -> Meaning | None:
@@ -433,33 +269,3 @@ def stack_traces(reading: Reading) -> Meaning | None:
         return overlay("kernel-stacks", "kernel stack traces of all sleeping threads")
     owner = reading.owners[0]
     return overlay("kernel-stacks", f"where {owner} sleeps in the kernel", where=(owner.where,))
-
-
-def _table(reading: Reading, table: str, what: str, by: str, *more: tuple[str, str]) -> Meaning | None:
-    """Rows of a table with a process's pid, all or those of one process."""
-    count = reading.has("count")
-    says = f"{'how many ' if count else ''}{what}"
-    if not reading.owners:
-        return overlay(table, f"{says} of all processes", count=count)
-    if len(reading.owners) > 1:
-        return None
-    return _each(
-        reading,
-        lambda pid, name: overlay(
-            table, f"{says} of process {name} ({pid})", where=(("pid", str(pid)), *more), count=count
-        ),
-    )
-
-
-def _each(reading: Reading, make: Callable[[int, str], Request]) -> Meaning:
-    """What `make` makes of the one process that is named; of several of that name, alternatives."""
-    owner = reading.owners[0]
-    known = reading.pids(owner)
-    if not known:
-        return Unsure(f"there is no {owner} in this guest", (verb("ps", "all processes"),))
-    if len(known) == 1:
-        name = known[0].name + (f", for {owner.said!r}" if owner.said not in ("", known[0].name) else "")
-        return make(known[0].pid, name)
-    return Unsure(
-        f"{len(known)} processes are called {owner.name!r}", tuple(make(each.pid, each.name) for each in known[:4])
-    )

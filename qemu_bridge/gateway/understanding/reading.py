@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .names import KnownProcess, Names
-from .tokens import Token
+from .token import Token
 
 _OWNER_KINDS = ("pid",)
 
@@ -45,12 +45,13 @@ class Reading:
     Attributes:
         tokens: in their order.
         question: all of it, as it was asked.
-        items: what there is to account for: concepts, and kinds of tokens that are no concepts; a name that may be a process is ``owner``.
+        items: what there is to account for: concepts, and kinds of tokens that are no concepts; a name that may be a process is ``owner``;
+            what is negated has ``not`` before it.
     """
 
     def __init__(self, tokens: Sequence[Token], names: Names, question: str = "") -> None:
         self.tokens, self.names, self.question = tuple(tokens), names, question
-        self.items = frozenset(token.concept if token.kind == "concept" else _item(token) for token in tokens)
+        self.items = frozenset(map(_item, tokens))
 
     def has(self, *items: str) -> bool:
         """Whether one of `items` is there."""
@@ -83,6 +84,25 @@ class Reading:
         """Whether it asks what something is."""
         return any(
             word in ("what", "which", "what's", "who", "who's", "whose") for word in self.question.lower().split()
+        )
+
+    @property
+    def asks_meaning(self) -> bool:
+        """Whether it is asked what a word means: ``what is a page table``."""
+        return (
+            re.match(
+                r"\W*(what|whats|what's)( is| are|'s)? an? |\W*(define|definition of)\b|.*\bwhat do(es)? .* mean\W*$",
+                self.question.lower(),
+            )
+            is not None
+        )
+
+    @property
+    def asks_users(self) -> bool:
+        """Whether it is asked what needs something: ``used by``."""
+        return (
+            re.search(r"\bused by\b|\b(who|what|which \w+) uses?\b|\bdepend|\bneeded by\b", self.question.lower())
+            is not None
         )
 
     @property
@@ -148,6 +168,12 @@ class Reading:
 
 
 def _item(token: Token) -> str:
+    return f"not {_plain_item(token)}" if token.is_negated else _plain_item(token)
+
+
+def _plain_item(token: Token) -> str:
+    if token.kind == "concept":
+        return "size" if token.concept == "resident" else token.concept
     if token.kind == "target":
         return "target_text"
     if token.kind != "name":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...wire.operations import BY_NAME, Permission
-from ..rows import EVERYTHING, Shape
+from ..rows import EVERYTHING, Condition, Shape
 
 MACHINE = "{machine}"
 """Stands for the machine's name in `Request.words`."""
@@ -40,6 +40,15 @@ class Request:
         return shlex.join(self.command(machine))
 
     @property
+    def meaning(self) -> tuple[str, ...]:
+        """Words that are the same for requests with the same answer: conditions have no order."""
+        conditions = [f"--where {condition}" for condition in self.shape.where]
+        return (
+            *sorted(conditions),
+            *(word for word in self.words if word != "--where" and f"--where {word}" not in conditions),
+        )
+
+    @property
     def permission(self) -> Permission:
         """What the operation may do; `READ` for what a client does by itself."""
         row = BY_NAME.get(self.operation)
@@ -57,9 +66,10 @@ class Unsure:
 Meaning = Request | Unsure
 
 
-def overlay(name: str, says: str, **shape: Any) -> Request:  # noqa: ANN401  # fields of Shape
-    """Rows of an overlay."""
-    wanted = Shape(**shape)
+def overlay(name: str, says: str, where: Sequence[tuple[str, str] | Condition] = (), **shape: Any) -> Request:  # noqa: ANN401  # fields of Shape
+    """Rows of an overlay; of a condition in `where` that is a pair of column and value, the row's field has to fit the value."""
+    conditions = tuple(each if isinstance(each, Condition) else Condition(*each) for each in where)
+    wanted = Shape(conditions, **shape)
     return Request(says, ("overlay", MACHINE, name, *wanted.to_words()), "overlay", {"overlay": name}, wanted)
 
 

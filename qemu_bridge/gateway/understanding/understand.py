@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ...wire.operations import Permission
@@ -9,7 +10,7 @@ from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .tokens import read_tokens
-from .topics import TOPICS
+from .topics import TOPICS, TOPICS_WITH_NEGATION
 from .vocabulary import REFUSED
 
 MOST_LETTERS = 400
@@ -34,7 +35,7 @@ _MEANS_NOTHING_WITH = {
     "take": {"size", "most", "least"},  # how much it takes
     "translate": {"address"},  # the physical address 0x1000
     "struct": {"address"},
-    "no_summary": {"address", "frame_number"},  # what kind of page is at
+    "by_class": {"address", "frame_number"},  # what kind of page is at
     "table": {"mount", "socket", "module", "slab", "open_file", "thread", "log", "file", "map"},
     "like": {"address", "frame_number"},  # what page frame 5 contains
 }
@@ -43,6 +44,13 @@ _LOOKING = ("show", "dump", "read", "identify", "translate", "about")
 """Verbs that say no more than that something is wanted, where with them nothing is understood."""
 _LOOKED_FOR = ("quoted", "unknown", "pattern")
 _MOST_ALTERNATIVES = 4
+_MANY = ("a lot of", "lots of", "plenty of")
+_REASON = re.compile(
+    r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
+    r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
+    re.IGNORECASE,
+)
+"""Why something is asked, behind what is asked: because I wonder, before I break it."""
 
 EXAMPLES = (
     "what processes are running?",
@@ -71,6 +79,7 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
+    text = _REASON.sub(" ", text)
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
@@ -86,6 +95,9 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
             token.concept or token.kind for token in tokens if token.kind != "concept" or token.concept != "address"
         }:
             tokens = [token for token in tokens if token.concept != concept] or tokens
+    if any(token.text.lower() in _MANY for token in tokens) and any(token.kind in ("name", "pid") for token in tokens):
+        # Whether something has a lot of them is answered by those that it has.
+        tokens = [token for token in tokens if token.text.lower() not in _MANY]
     session = next((token.number for token in tokens if token.kind == "session"), None)
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
@@ -96,6 +108,8 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         requests = tuple(
             to_session(request, session) for request in requests if request.operation in ("highlight", "fly_to")
         )
+    if requests and reading.asks_meaning and not _is_about_one(reading):
+        return Unsure("words are explained in docs/concepts.md, not here", requests[:_MOST_ALTERNATIVES])
     if len(requests) == 1:
         return requests[0]
     if requests:
@@ -111,8 +125,15 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     return unsure[0] if unsure else nearest
 
 
+def _is_about_one(reading: Reading) -> bool:
+    """Whether something of the guest is named, so that no word's meaning is asked for."""
+    return reading.has("owner", "name", "path", "address", "pid", "unknown", "quantity", "number")
+
+
 def _meanings(reading: Reading) -> list[Meaning]:
-    return [meaning for topic in TOPICS if (meaning := topic(reading)) is not None]
+    has_negated = any(token.is_negated for token in reading.tokens)
+    topics = TOPICS_WITH_NEGATION if has_negated else TOPICS
+    return [meaning for topic in topics if (meaning := topic(reading)) is not None]
 
 
 def _without_looking(reading: Reading) -> list[Meaning]:
@@ -124,7 +145,10 @@ def _without_looking(reading: Reading) -> list[Meaning]:
 
 
 def _distinct(requests: Iterable[Request]) -> tuple[Request, ...]:
-    return tuple({request.words: request for request in requests}.values())
+    found: dict[tuple[str, ...], Request] = {}
+    for request in requests:
+        found.setdefault(request.meaning, request)
+    return tuple(found.values())
 
 
 def _nearest(reading: Reading) -> Unsure:

@@ -41,7 +41,23 @@ def test_peek_shows_what_ram_holds(machine):
 
 
 @guest
-@pytest.mark.parametrize("place", ["0xfffffffff", "0x" + "f" * 30, "nonsense", "128M"])
+def test_peek_reads_symbols_and_virtual_addresses(machine):
+    symbol = machine.client.sym("linux_banner").value[0]
+    at_symbol = glassbox("peek", machine.name, "linux_banner", "16").stdout
+    assert (
+        at_symbol == glassbox("peek", machine.name, f"va:{symbol.address:#x}", "16").stdout
+        and "Linux version" in at_symbol
+    )
+    area = next(row for row in machine.client.maps(1).value if row.permissions.startswith("r") and row.path)
+    (content,) = machine.client.read_memory(((area.start, 4),), "virtual", 1).value
+    shown = json.loads(glassbox("peek", machine.name, f"va:{area.start:#x}@pid:1", "4", "--json").stdout)
+    assert shown == {"virtual": hex(area.start), "length": 4, "hex": content.hex()} and content == b"\x7fELF"
+
+
+@guest
+@pytest.mark.parametrize(
+    "place", ["va:0x10@pid:1", "no_such_symbol", "0xfffffffff", "0x" + "f" * 30, "nonsense", "128M"]
+)
 def test_peek_outside_ram_is_one_line(machine, place):
     answer = glassbox("peek", machine.name, place)
     assert answer.returncode == 2 and len(answer.stderr.splitlines()) == 1

@@ -133,3 +133,16 @@ def test_only_how_much_a_target_is(machine, command):
         shown, found = (command("resolve", machine.name, "pid:1/heap", "--total", *more) for more in ((), ("--json",)))
     total = json.loads(found.out)
     assert shown.out.startswith(f"{total['total_bytes']} bytes (") and total["pages"] == total["total_bytes"] // PAGE
+
+
+@pytest.mark.guest
+def test_memory_is_summed_up_by_class(machine, command):
+    with machine.paused():
+        classes = json.loads(command("resolve", machine.name, "all", "--by-class", "--json").out)
+        total = json.loads(command("resolve", machine.name, "all", "--total", "--json").out)["total_bytes"]
+        free = json.loads(command("resolve", machine.name, "free", "--total", "--json").out)["total_bytes"]
+    sizes = {row["page_class"]: row["size"] for row in classes}
+    assert sum(sizes.values()) == total and list(sizes.values()) == sorted(sizes.values(), reverse=True)
+    assert sizes["free"] == free
+    shown = command("resolve", machine.name, "all", "--by-class").out.splitlines()
+    assert shown[0].split() == ["SIZE", "SHARE", "CLASS"] and len(shown) == 1 + len(sizes)

@@ -17,7 +17,16 @@ import pytest
         ("crond's memory except its stack", "highlight demo 'comm:crond - comm:crond/stack'"),
         ("kernel stack", "highlight demo kernel.stack"),
         ("how big is module fat", "resolve demo module:fat --total"),
-        ("go to 0xffffffff81000000", "fly-to demo va:0xffffffff81000000"),
+        ("crond !stack", "highlight demo 'comm:crond - comm:crond/stack'"),
+        ("what crond has but init hasn't", "highlight demo 'comm:crond - comm:init'"),
+        ("memory of crond that it doesn't share with init", "highlight demo 'comm:crond - comm:init'"),
+        ("show everything that is neither free nor kernel", "highlight demo 'all - (free + kernel)'"),
+        ("page tables of everything but init", "highlight demo 'class:page-table - comm:init/pagetables'"),
+        ("which memory belongs to no process", "highlight demo 'all - class:process-*'"),
+        ("highlight the kernel and free memory", "highlight demo 'kernel + free'"),
+        ("how much memory do kernel stacks take", "resolve demo kernel.stack --total"),
+        ("memory by class", "resolve demo all --by-class"),
+        ("break down crond's memory by class", "resolve demo comm:crond --by-class"),
     ],
 )
 def test_a_question_means_a_command(question, command, asked):

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from asked_questions import FOLDER, read_questions, score
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,11 @@ ROWS = [
     for line in (Path(__file__).parents[3] / "references/questions.txt").read_text().splitlines()
     if line and not line.startswith("#")
 ]
+FIRST_TRY = {"fresh-1": 34, "fresh-2": 30, "fresh-3": 28, "fresh-4": 45}
+"""Lists of 60 questions that were written before anything was changed for them, and how many were understood as meant then.
+
+The first three are full of comparison and negation, which were not known yet. What is understood of each now is tested.
+"""
 UNDERSTOOD = [row for row in ROWS if row[1]]
 READ = {
     "ps", "maps", "modules", "sym", "overlay", "resolve", "identify", "peek", "find", "dirty", "compare", "status", "console", "snap",
@@ -32,6 +38,23 @@ def test_there_are_enough_questions_to_mean_something():
 @pytest.mark.parametrize(("question", "command"), ROWS, ids=lambda text: text or "-")
 def test_a_question_means_this_command_or_none(question, command, asked):
     assert (asked(question) or "") == command
+
+
+@pytest.mark.parametrize("name", FIRST_TRY)
+def test_a_list_is_understood_as_meant_and_nothing_is_guessed_in_silence(name, names):
+    rows = read_questions(FOLDER / f"{name}.txt")
+    found = score(rows, names)
+    assert len(rows) == 60 and not found.wrong
+    assert len(found.as_meant) >= 57, found.unsure
+
+
+def test_a_word_is_not_explained_by_showing_it(names):
+    unsure = understand("what is a page table?", names)
+    assert "explained" in unsure.reason and unsure.alternatives[0].words[-1] == "class:page-table"
+
+
+def test_a_reason_is_no_part_of_a_question(asked):
+    assert asked("list the processes because I am curious") == "ps demo"
 
 
 def test_every_command_is_one_that_the_command_line_takes_and_every_operation_is_in_the_table(names):

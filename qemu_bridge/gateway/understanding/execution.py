@@ -1,0 +1,89 @@
+"""Topics about execution: recording a trace, and what is hot in one."""
+
+from __future__ import annotations
+
+from .reading import Reading
+from .request import MACHINE, Meaning, Request, Unsure, call, verb
+
+
+def tracing(reading: Reading) -> Meaning | None:
+    """Tracing: its state, a recording, its end."""
+    around = {
+        "trace",
+        "take",
+        "start",
+        "stop",
+        "status",
+        "running",
+        "show",
+        "second",
+        "seconds",
+        "path",
+        "doing",
+        "pause",
+        "change",
+        "and",
+    }
+    is_execution = reading.has("mode_execution") and reading.has("take", "start") and not reading.has("show")
+    if not (reading.has("trace") or is_execution) or not reading.items <= (around - {"change"}) | {"mode_execution"}:
+        return None
+    if reading.asks_whether:
+        return call("trace_status", "whether and how execution is traced")
+    if reading.has("stop", "pause"):
+        return call("trace_disarm", "stop tracing")
+    is_verb = any(token.concept == "trace" and token.text.lower() == "trace" for token in reading.tokens)
+    is_recording = reading.has("take", "start", "seconds") or (
+        is_verb and not reading.has("status", "running", "show", "doing")
+    )
+    if not is_recording or reading.has("status"):
+        return call("trace_status", "whether and how execution is traced")
+    output, seconds = next(iter(reading.texts("path")), "trace.gbt"), reading.number("seconds") or 5
+    words = ("-o", output, "--seconds", str(seconds))
+    arguments = {"output": output, "options": {"seconds": seconds}}
+    return verb(
+        "trace", f"record what is executed for {seconds} s into {output}", *words, operation="trace_record", **arguments
+    )
+
+
+def hottest(reading: Reading) -> Meaning | None:
+    """The hottest code of a trace file."""
+    around = {
+        "hot",
+        "trace",
+        "symbol",
+        "text",
+        "show",
+        "path",
+        "last",
+        "most",
+        "kernel",
+        "process",
+        "use",
+        "limit",
+        "where",
+        "all",
+        "running",
+    }
+    if not reading.items <= around or not (
+        reading.has("hot") or reading.within({"trace", "path"}, around) or reading.within({"most", "symbol", "path"})
+    ):
+        return None
+    paths = [*reading.texts("path"), *reading.names.traces[::-1]]
+    record = verb(
+        "trace",
+        "record what is executed for 5 s into trace.gbt",
+        "-o",
+        "trace.gbt",
+        "--seconds",
+        "5",
+        operation="trace_record",
+        output="trace.gbt",
+        options={"seconds": 5},
+    )
+    if not paths:
+        return Unsure(
+            "what is hot is counted in a trace, and there is no trace file in the working folder; record one, then ask again",
+            (record,),
+        )
+    words = ("trace", "top", paths[0], "--symbols", MACHINE)
+    return Request(f"the hottest code, paths and processes of {paths[0]}", words, "trace_top", {"file": paths[0]})

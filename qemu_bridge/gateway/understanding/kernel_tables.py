@@ -1,0 +1,233 @@
+"""Topics about tables of the kernel's as a whole: modules, slab caches, files in memory, mounts, the log; its version."""
+
+from __future__ import annotations
+
+from .reading import Reading
+from .request import Meaning, Request, Unsure, call, overlay, verb
+
+_AROUND = {"show", "all", "running"}
+_TOP = 10
+
+
+def kernel_version(reading: Reading) -> Meaning | None:
+    """Release, build id and KASLR offset."""
+    around = {*_AROUND, "kernel", "address", "size", "use", "identify"}
+    is_which = reading.asks_which and reading.within({"kernel"}, {"running", "use"})
+    if reading.within({"kernel_version"}, around) or is_which:
+        return call("kernel", "the kernel's release, build id and KASLR offset")
+    return None
+
+
+def modules(reading: Reading) -> Meaning | None:
+    """Kernel modules."""
+    around = {
+        *_AROUND,
+        "depend",
+        "loaded",
+        "count",
+        "kernel",
+        "most",
+        "least",
+        "sort",
+        "limit",
+        "memory",
+        "use",
+        "size",
+        "name",
+        "like",
+        "about",
+        "and",
+    }
+    is_used = (
+        reading.within({"name"}, _AROUND | {"use", "depend"}) and reading.asks_users and bool(reading.named("module"))
+    )
+    if not reading.within({"module"}, around) and not reading.within({"name", "loaded"}, _AROUND) and not is_used:
+        return None
+    if reading.is_wish("load", "insert"):
+        return None  # it would be done in the guest
+    named = reading.named("module")
+    extreme = reading.has("most", "least", "sort")
+    if reading.has("name"):
+        is_about_row = reading.has("loaded", "like", "running", "about") or reading.asks_whether or reading.asks_users
+        is_about_row = is_about_row or reading.has("depend")
+        is_sum = reading.has("count") and not reading.has("depend")
+        if len(named) != 1 or not is_about_row or is_sum or reading.has("size", "most", "memory"):
+            return None
+        return overlay("modules", f"module {named[0]}", where=(("name", named[0]),))
+    if reading.has("highlight", "go", "memory") and not extreme:
+        return None
+    if extreme:
+        return _extreme(reading, "modules", "module", "size", "modules by size")
+    if reading.has("count"):
+        return overlay("modules", "how many modules are loaded", count=True)
+    is_in_use = reading.within({"use", "module"}, {*_AROUND, "kernel"}) and "in use" in reading.question.lower()
+    if is_in_use or (reading.asks_of_each and not reading.has("like", "limit")):
+        return verb("modules", "loaded kernel modules")
+    return None if reading.has("size", "memory", "use", "limit", "like") else verb("modules", "loaded kernel modules")
+
+
+def _extreme(reading: Reading, table: str, concept: str, column: str, what: str) -> Request:
+    is_sorted = reading.has("sort") and not reading.has("most")
+    first = reading.number("limit") or (None if is_sorted else _TOP if reading.is_plural(concept) else 1)
+    if is_sorted and not reading.has("least"):
+        return overlay(table, f"{what}, the greatest first", sort=column, reverse=True, first=first)
+    is_most = reading.has("most")
+    says = f"{what}, the {'greatest' if is_most else 'least'} first: {'one' if first == 1 else first}"
+    return overlay(table, says, sort=column, reverse=is_most, first=first)
+
+
+def slabs(reading: Reading) -> Meaning | None:
+    """Slab caches."""
+    around = {
+        *_AROUND,
+        "cache",
+        "count",
+        "object",
+        "most",
+        "least",
+        "sort",
+        "memory",
+        "use",
+        "limit",
+        "kernel",
+        "name",
+        "size",
+        "identify",
+    }
+    if not any(reading.within({concept}, around) for concept in ("slab", "object")) and not reading.within(
+        {"count", "name"}, around
+    ):
+        return None
+    named = reading.named("slab")
+    if reading.has("name"):
+        is_about_row = (
+            reading.has("object", "count") or (reading.has("slab") and reading.asks_which)
+        ) and not reading.has("memory", "most", "least")
+        return (
+            overlay("slabs", f"slab cache {named[0]}: its objects and slabs", where=(("name", named[0]),))
+            if len(named) == 1 and is_about_row
+            else None
+        )
+    if reading.has("most", "least", "sort"):
+        if reading.has("object"):
+            return _extreme(reading, "slabs", "slab", "active_objects", "slab caches by objects")
+        return _extreme(reading, "slabs", "slab", "size", "slab caches by size")
+    if reading.has("count"):
+        return overlay("slabs", "how many slab caches there are", count=True) if not reading.has("object") else None
+    if reading.has("memory", "size", "limit", "object", "identify") and not reading.asks_of_each:
+        return None
+    return overlay("slabs", "slab caches")
+
+
+def files(reading: Reading) -> Meaning | None:
+    """Files with pages in memory."""
+    around = {
+        *_AROUND,
+        "cache",
+        "file",
+        "memory",
+        "use",
+        "most",
+        "least",
+        "sort",
+        "hog",
+        "limit",
+        "count",
+        "page",
+        "size",
+        "loaded",
+        "like",
+        "pattern",
+        "map",
+        *(("kernel",) if reading.has("cache") and "file" in reading.question.lower() else ()),
+    }
+    if not reading.has("cache", "file") or not reading.items <= around:
+        return None
+    if reading.has("most", "least", "sort") and reading.has("file", "cache"):
+        return _extreme(reading, "page-cache", "file" if reading.has("file") else "cache", "pages", "files by memory")
+    if reading.within({"file", "loaded"}, _AROUND) and "lib" in reading.question.lower():
+        return overlay("areas", "libraries that processes map", where=(("path", "*.so*"),))
+    if reading.within({"use", "cache"}, {*_AROUND, "file"}):
+        return overlay("page-cache", "files by memory, the greatest first", sort="pages", reverse=True)
+    if reading.texts("pattern"):
+        pattern = reading.texts("pattern")[0]
+        return overlay("page-cache", f"files in memory like {pattern}", where=(("path", f"*{pattern}"),))
+    if reading.has("count") and not reading.has("page", "size", "use"):
+        return overlay("page-cache", "how many files are in memory", count=True)
+    if reading.has("size", "count", "page", "use", "hog", "like", "map", "limit"):
+        return None
+    if reading.has("file") and not reading.has("memory", "cache", "loaded"):
+        # Of files on a disk nothing is in RAM.
+        return Unsure(
+            "which files is not said: in memory, or open",
+            (overlay("page-cache", "files in memory"), overlay("open-files", "open files of all processes")),
+        )
+    if reading.has("show") and not reading.has("file") and not any("file" in token.text for token in reading.tokens):
+        return None  # the page cache as memory, in a viewer
+    return overlay("page-cache", "files in memory")
+
+
+def mounts(reading: Reading) -> Meaning | None:
+    """Mounted file systems."""
+    around = {*_AROUND, "file", "where", "count", "like", "root", "path"}
+    if not reading.within({"mount"}, around) or reading.has("like"):
+        return None
+    if reading.has("path"):
+        if reading.is_wish("mount"):
+            return None  # it would be done in the guest
+        return overlay(
+            "mounts", f"what is mounted at {reading.texts('path')[0]}", where=(("point", reading.texts("path")[0]),)
+        )
+    return overlay(
+        "mounts", f"{'how many ' if reading.has('count') else ''}mounted file systems", count=reading.has("count")
+    )
+
+
+def log(reading: Reading) -> Meaning | None:
+    """The kernel's log."""
+    around = {
+        *_AROUND,
+        "kernel",
+        "last",
+        "most",
+        "limit",
+        "count",
+        "error",
+        "warning",
+        "number",
+        "read",
+        "dump",
+        "since",
+        "newest",
+        "console",
+        "quoted",
+        "like",
+    }
+    if not reading.within({"log"}, around):
+        if not reading.within({"kernel"}, {*_AROUND, "error", "warning", "count"}) or not reading.has(
+            "error", "warning"
+        ):
+            return None
+    if reading.has("quoted") or reading.has("like"):
+        return (
+            None
+            if len(reading.texts("quoted")) != 1
+            else overlay(
+                "dmesg",
+                f"kernel messages with {reading.texts('quoted')[0]!r}",
+                where=(("text", f"*{reading.texts('quoted')[0]}*"),),
+            )
+        )
+    if reading.has("console") and not reading.has("log"):
+        return None
+    where: tuple[tuple[str, str], ...] = ()
+    says = "the kernel's log"
+    if reading.has("error", "warning"):
+        level = "err" if reading.has("error") else "warning"
+        where, says = (("level", level),), f"kernel messages of level {level}"
+    if reading.has("last", "most", "newest", "limit", "number"):
+        last = reading.number("limit") or reading.number("number") or _TOP
+        return overlay("dmesg", f"the last {last} of {says}", where=where, last=last)
+    return overlay(
+        "dmesg", f"{'how many lines: ' if reading.has('count') else ''}{says}", where=where, count=reading.has("count")
+    )

@@ -1,0 +1,88 @@
+"""Topics about pictures, videos and the open viewers: which there are, what their colours mean, nothing highlighted."""
+
+from __future__ import annotations
+
+from .reading import Reading
+from .request import Meaning, verb
+
+
+def pictures(reading: Reading) -> Meaning | None:
+    """A picture or a video of RAM."""
+    around = {"take", "memory", "show", "path", "all", "draw", "status", "second", "seconds", "save", "like", "file"}
+    if reading.within({"draw"}, {"memory", "all", "picture"}) or reading.within(
+        {"picture"}, around - {"second", "seconds"}
+    ):
+        output = next(iter(reading.texts("path")), "memory.png")
+        return verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
+    if reading.within({"video"}, around):
+        output, seconds = next(iter(reading.texts("path")), "memory.mp4"), reading.number("seconds") or 10
+        options = {"output": output, "seconds": seconds}
+        return verb(
+            "record-video",
+            f"record {seconds} s of RAM into {output}",
+            "-o",
+            output,
+            "--seconds",
+            str(seconds),
+            operation="record_video",
+            options=options,
+        )
+    return None
+
+
+def viewers(reading: Reading) -> Meaning | None:
+    """The open viewers, or a new one."""
+    around = {"show", "open", "count", "running", "all", "status", "where", "go", "use", "established"}
+    if not reading.has("viewer") or not reading.items <= around | {"viewer", "start"}:
+        return None
+    if reading.has("start") or (
+        reading.has("open") and not reading.is_plural("viewer") and reading.tokens[0].concept == "open"
+    ):
+        return verb("view", "open a viewer", operation="")
+    return (
+        verb("viewers", "the open viewers, and what each shows")
+        if not reading.has("count", "go")
+        else verb("viewers", "the open viewers")
+    )
+
+
+def clear_highlight(reading: Reading) -> Meaning | None:
+    """Let nothing stand out."""
+    is_one_word = any(token.concept == "clear" and "highlight" in token.text.lower() for token in reading.tokens)
+    if (
+        (is_one_word and reading.within({"clear"}, {"all", "memory"}))
+        or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory"})
+        or reading.within({"stop", "highlight"})
+    ):
+        return verb("highlight", "let nothing stand out in the viewers", target="")
+    return None
+
+
+def colouring(reading: Reading) -> Meaning | None:
+    """Change what colours mean."""
+    modes = [item for item in reading.items if item.startswith("mode_")]
+    owner = reading.has("process", "identify")
+    is_mode = reading.has("mode_entropy", "mode_age", "mode_execution") and reading.has("show", "set")
+    if not (reading.has("colour") or is_mode) or not reading.items <= {
+        "colour",
+        "set",
+        "take",
+        "since",
+        "show",
+        "page",
+        "memory",
+        "process",
+        "identify",
+        "all",
+        "view",
+        "change",
+        "viewer",
+        *modes,
+    }:
+        return None
+    if len(modes) + (owner and not modes) != 1:
+        return None
+    mode = modes[0].removeprefix("mode_") if modes else "owner"
+    return verb(
+        "fly-to", f"colour memory by {mode} in the viewers", f"mode={mode}", operation="fly_to", view=f"mode={mode}"
+    )

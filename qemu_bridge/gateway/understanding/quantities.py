@@ -1,0 +1,142 @@
+"""What numbers mean: the number of something (``pid 97``), so many of something (``top 5``), or what something is compared with (``more than 4``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from .token import Token
+
+OPERATORS = {"greater": ">", "less": "<", "at_least": ">=", "at_most": "<=", "equals": "=", "differs": "!="}
+"""The operator that a concept stands for."""
+NEGATED = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "=": "!=", "!=": "="}
+"""The operator that holds where another does not."""
+PAGE = 4096
+_NAMED_AFTER = {
+    "pid": "pid",
+    "process": "pid",
+    "user": "uid",
+    "port": "port_number",
+    "viewer": "session",
+    "remote_port": "remote_number",
+    "listen": "port_number",
+    "frame": "frame_number",
+    "epoch": "epoch_number",
+    "thread": "pid",
+    "page": "frame_number",
+    "map": "pid",
+    "open_file": "pid",
+}
+"""What a number after a concept is the number of."""
+_PARTS_FROM_NUMBER = ("have", "has", "having", "with", "using", "than", "at", "over", "under")
+"""Words behind which a number is no name of what stands before them: processes with 3 threads."""
+_PLACED_AFTER = ("at", "offset", "byte", "address", "location", "physical", "virtual", "from")
+"""Words before a number that make it an address, if it can be one."""
+_COUNTS_BEFORE = ("most", "least", "last", "first")
+_COUNTS_AFTER = ("most", "least", "last", "newest", "oldest", "log", "process", "file", "module", "slab", "hot")
+_ONLY_BEFORE_NUMBERS = ("over", "under", "above", "below", "beyond", "beneath", "exactly", "precisely")
+"""Words that compare only with a number: over 4, but over to the heap."""
+_PLACES_BEFORE_PATHS = ("under", "below", "beneath", "inside", "within", "underneath")
+
+
+def read_quantities(tokens: Sequence[Token]) -> list[Token]:
+    """`tokens` with each comparison and its number as one token of kind ``quantity``.
+
+    What compares is before the number (``more than 4``), or behind it (``4 or more``).
+    """
+    found: list[Token] = []
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        operator = OPERATORS.get(token.concept, "")
+        number = _number_behind(tokens, at) if operator else None
+        if number is not None:
+            found.append(_quantity(tokens[number], operator, f"{token.text} {tokens[number].text}"))
+            at = number + 1
+            if at < len(tokens) and tokens[at].text.lower() in ("bytes", "byte"):
+                found[-1] = replace(found[-1], has_unit=True)
+                at += 1
+            if tokens[number].kind == "filler" and at < len(tokens) and tokens[at].concept == "page":
+                # Larger than a page.
+                found[-1] = replace(found[-1], number=PAGE, has_unit=True)
+                at += 1
+        elif operator and found and found[-1].kind == "number" and token.concept in ("at_least", "at_most"):
+            found[-1] = _quantity(found[-1], operator, f"{found[-1].text} {token.text}")
+            at += 1
+        elif operator and token.text.lower() in _ONLY_BEFORE_NUMBERS:
+            is_place = at + 1 < len(tokens) and tokens[at + 1].kind == "path"
+            found.append(replace(token, concept="below") if is_place else replace(token, kind="filler", concept=""))
+            at += 1
+        else:
+            is_place = (
+                token.text.lower() in _PLACES_BEFORE_PATHS and at + 1 < len(tokens) and tokens[at + 1].kind == "path"
+            )
+            found.append(replace(token, kind="concept", concept="below") if is_place else token)
+            at += 1
+    return found
+
+
+def _number_behind(tokens: Sequence[Token], at: int) -> int | None:
+    """Where the number is that the comparison at `at` compares with: behind it, but for words that say nothing."""
+    at += 1
+    while at < len(tokens) and tokens[at].kind == "filler" and tokens[at].text.lower() not in ("one", "a", "an"):
+        at += 1
+    if at >= len(tokens):
+        return None
+    is_one_page = tokens[at].text.lower() in ("one", "a", "an") and tokens[at].kind == "filler"
+    return at if tokens[at].kind == "number" or is_one_page else None
+
+
+def _quantity(number: Token, operator: str, text: str) -> Token:
+    value = number.number if number.kind == "number" else 1
+    return Token("quantity", text, number=value, operator=operator, has_unit=number.has_unit)
+
+
+def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Numbers with the meaning that the word before or after them gives them; ``pid`` before one says no more than that."""
+    for at, token in enumerate(tokens):
+        if token.concept == "pid" and (after := _neighbour(tokens, at, 1)) is not None and after.kind == "number":
+            yield replace(token, kind="filler", concept="")
+            continue
+        if token.text.lower() in ("cpu", "on cpu") and at + 1 < len(tokens) and tokens[at + 1].kind == "number":
+            continue
+        if at and token.kind == "number" and tokens[at - 1].text.lower() in ("cpu", "on cpu"):
+            yield replace(token, kind="cpu_number")
+            continue
+        if token.text.lower() == "first" and at + 1 < len(tokens) and tokens[at + 1].kind == "number":
+            yield replace(token, kind="filler")
+            continue
+        if token.kind != "number":
+            yield token
+            continue
+        if at and tokens[at - 1].text.lower().split()[-1] in _PLACED_AFTER and token.number >= PAGE:
+            yield replace(token, kind="address", text=f"{token.number:#x}")
+            continue
+        before = _neighbour(tokens, at, -1)
+        after = _neighbour(tokens, at, 1)
+        if before is not None and before.concept in _NAMED_AFTER and not token.has_unit and not _is_parted(tokens, at):
+            yield replace(token, kind=_NAMED_AFTER[before.concept])
+        elif after is not None and after.concept == "second":
+            yield replace(token, kind="seconds")
+        elif (after is not None and after.text.lower().split()[0] in ("bytes", "byte", "b", "words")) or token.has_unit:
+            yield replace(token, kind="length")
+        elif (before is not None and (before.concept in _COUNTS_BEFORE or before.text.lower() == "first")) or (
+            after is not None and after.concept in _COUNTS_AFTER
+        ):
+            yield replace(token, kind="limit")
+        else:
+            yield token
+
+
+def _is_parted(tokens: Sequence[Token], at: int) -> bool:
+    return at > 0 and tokens[at - 1].kind == "filler" and tokens[at - 1].text.lower().split()[-1] in _PARTS_FROM_NUMBER
+
+
+def _neighbour(tokens: Sequence[Token], at: int, step: int) -> Token | None:
+    """The next token that is no filler, except ``first`` and units."""
+    at += step
+    while 0 <= at < len(tokens):
+        if tokens[at].kind != "filler" or tokens[at].text.lower() in ("first", "bytes", "byte"):
+            return tokens[at]
+        at += step
+    return None

@@ -1,0 +1,106 @@
+"""Topics about names of the kernel: symbols and their addresses, structs and their fields."""
+
+from __future__ import annotations
+
+from .reading import Reading
+from .request import Meaning, call, verb
+
+
+def symbols(reading: Reading) -> Meaning | None:
+    """A symbol's address, or symbols that are like a word."""
+    words = reading.symbols
+    rest = [token for token in reading.tokens if token.concept not in ("find", "show", "all")]
+    if (
+        reading.within({"symbol", "like"}, {item for item in reading.items if item not in ("not", "count", "except")})
+        and len(rest) == 3
+    ) or (reading.within({"find", "symbol"}, reading.items) and len(rest) == 2 and not words):
+        part = next((token.text for token in rest if token.concept not in ("symbol", "like")), "")
+        if part:
+            return call("find_symbols", f"symbols like {part}", part=part)
+    if len(words) != 1 or (reading.has("address") and reading.texts("address")):
+        return None
+    word = words[0]
+    around = {
+        "show",
+        "symbol",
+        "address",
+        "where",
+        "unknown",
+        "name",
+        "owner",
+        "pattern",
+        "kernel",
+        "find",
+        "like",
+        "all",
+        "identify",
+        "count",
+        "memory",
+        "translate",
+    }
+    if not reading.items <= around or reading.has("count"):
+        return None
+    is_like = reading.has("like", "find", "pattern") or reading.is_plural("symbol")
+    if is_like and reading.has("symbol"):
+        return call("find_symbols", f"symbols like {word}", part=word)
+    if (
+        reading.has("symbol", "address", "where", "identify")
+        and reading.names.is_symbol(word)
+        and not (reading.has("show") and not reading.has("symbol", "address", "where"))
+    ):
+        if reading.has("identify") and not reading.has("address", "where"):
+            return verb("identify", f"what is at {word}", word, place=word)
+        return verb("sym", f"symbol {word}", word, symbol=word)
+    return None
+
+
+def bare_symbol(reading: Reading) -> Meaning | None:
+    """``what is init_task``."""
+    word = reading.symbols[0] if len(reading.symbols) == 1 else ""
+    if reading.within({"unknown"}) and ("_" in word or reading.asks_which):
+        if reading.names.is_symbol(word):
+            return verb("identify", f"what is at {word}", word, place=word)
+        if reading.names.is_type(word):
+            return call("type_layout", f"layout of struct {word}", name=word)
+    return None
+
+
+def struct(reading: Reading) -> Meaning | None:
+    """The layout of a kernel type."""
+    words = reading.symbols
+    around = {
+        "show",
+        "struct",
+        "unknown",
+        "name",
+        "owner",
+        "kernel",
+        "size",
+        "map",
+        "like",
+        "page",
+        "all",
+        "pattern",
+        "pid",
+        "where",
+        "status",
+    }
+    if reading.within({"struct", "memmap"}, {"show"}):
+        return call("type_layout", "layout of struct page", name="page")
+    if not reading.has("struct") or not reading.items <= around:
+        return None
+    if reading.has("like", "all", "pattern") or (
+        reading.is_plural("struct") and not any(reading.names.is_type(word) for word in words)
+    ):
+        word = words[0].strip("*") if len(words) == 1 else ""
+        return (
+            call("type_names", f"structs like {word}", part=word)
+            if word and reading.has("like", "pattern", "struct")
+            else None
+        )
+    types = [word for word in words if reading.names.is_type(word)]
+    types = types or (["page"] if reading.has("page") and not words else [])
+    is_field = any(token.text.lower().startswith("offset") for token in reading.tokens)
+    if len(types) != 1 or (len(words) > 1 and not is_field):
+        return None
+    return call("type_layout", f"layout of struct {types[0]}", name=types[0])
