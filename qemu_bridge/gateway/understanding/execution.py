@@ -23,6 +23,8 @@ def tracing(reading: Reading) -> Meaning | None:
         "pause",
         "change",
         "and",
+        "owner",
+        "kernel",
     }
     is_execution = reading.has("mode_execution") and reading.has("take", "start") and not reading.has("show")
     if not (reading.has("trace") or is_execution) or not reading.items <= (around - {"change"}) | {"mode_execution"}:
@@ -37,12 +39,25 @@ def tracing(reading: Reading) -> Meaning | None:
     )
     if not is_recording or reading.has("status"):
         return call("trace_status", "whether and how execution is traced")
-    output, seconds = next(iter(reading.texts("path")), "trace.gbt"), reading.number("seconds") or 5
-    words = ("-o", output, "--seconds", str(seconds))
-    arguments = {"output": output, "options": {"seconds": seconds}}
-    return verb(
-        "trace", f"record what is executed for {seconds} s into {output}", *words, operation="trace_record", **arguments
-    )
+    return _record(reading)
+
+
+def _record(reading: Reading) -> Meaning | None:
+    """Record all that is executed, or what the kernel or a process executes."""
+    output, seconds = next(iter(reading.texts("path")), "trace.gbt"), next(iter(reading.texts("seconds")), "5")
+    words, whose = ["-o", output, "--seconds", seconds], ""
+    options: dict[str, object] = {"seconds": float(seconds) if "." in seconds else int(seconds)}
+    known = [process for owner in reading.owners for process in reading.pids(owner)]
+    if reading.has("owner") and (len(known) != 1 or len(reading.owners) != 1 or reading.has("kernel")):
+        return None
+    if known:
+        words += ["--pid", str(known[0].pid)]
+        options["pids"], whose = (known[0].pid,), f" by process {known[0].name} ({known[0].pid})"
+    elif reading.has("kernel"):
+        words += ["--only", "kernel"]
+        options["only"], whose = "kernel", " by the kernel"
+    says = f"record what is executed{whose} for {seconds} s into {output}"
+    return verb("trace", says, *words, operation="trace_record", output=output, options=options)
 
 
 def hottest(reading: Reading) -> Meaning | None:
@@ -85,5 +100,7 @@ def hottest(reading: Reading) -> Meaning | None:
             "what is hot is counted in a trace, and there is no trace file in the working folder; record one, then ask again",
             (record,),
         )
-    words = ("trace", "top", paths[0], "--symbols", MACHINE)
-    return Request(f"the hottest code, paths and processes of {paths[0]}", words, "trace_top", {"file": paths[0]})
+    words = ("trace", "top", paths[0], "--symbols", MACHINE, *(("--kernel",) if reading.has("kernel") else ()))
+    says = f"the hottest {'kernel ' if reading.has('kernel') else ''}code, paths and processes of {paths[0]}"
+    options = {"options": {"ring": 0}} if reading.has("kernel") else {}
+    return Request(says, words, "trace_top", {"file": paths[0], **options})

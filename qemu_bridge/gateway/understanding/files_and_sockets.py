@@ -77,7 +77,12 @@ def open_files(reading: Reading) -> Meaning | None:
         "like",
     }
     is_about = reading.has("open_file") or (reading.has("open") and reading.has("file", "path", "name"))
-    is_about = is_about or reading.within({"open", "owner"}, _AROUND) or reading.within({"file", "owner", "change"})
+    is_about = (
+        is_about
+        or reading.within({"open", "owner"}, _AROUND)
+        or reading.within({"file", "owner", "change"})
+        or reading.within({"file", "owner", "read"})
+    )
     if reading.is_wish("open") and not reading.has("open_file"):
         return None
     paths = reading.texts("path")
@@ -93,9 +98,9 @@ def open_files(reading: Reading) -> Meaning | None:
     )
     if is_used and len(paths) == 1 and not _is_program(paths[0]):
         return overlay("open-files", f"who has {paths[0]} open", where=(("path", paths[0]),))
-    if reading.within({"file", "owner", "change"}):
+    if reading.within({"file", "owner", "change"}) or reading.within({"file", "owner", "read"}):
         return process_rows(
-            Reading([token for token in reading.tokens if token.concept != "change"], reading.names),
+            Reading([token for token in reading.tokens if token.concept not in ("change", "read")], reading.names),
             "open-files",
             "open files",
             "pid",
@@ -142,7 +147,13 @@ def sockets(reading: Reading) -> Meaning | None:
     around = {*_AROUND, *protocols, "listen", "established", "port", "port_number", "process", "owner", "count", "use", "open", "socket",
               "open_file", "identify", "number", "remote_port", "remote_number"}  # fmt: skip
     about = {"socket", "established", "port", "port_number", "remote_port", "listen", *protocols}
-    if not reading.has(*about) or not reading.items <= around or reading.unclear or reading.has("open_file", "number"):
+    if (
+        not reading.has(*about)
+        or not reading.items <= around
+        or reading.unclear
+        or reading.has("open_file", "number")
+        or (reading.has("unix") and reading.has("established"))
+    ):
         return None
     chosen = [concept for concept in protocols if reading.has(concept)]
     where = [("protocol", protocols[concept]) for concept in chosen]

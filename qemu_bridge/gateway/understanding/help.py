@@ -18,6 +18,13 @@ def help_(reading: Reading) -> Meaning | None:
     )
 
 
+def flows(reading: Reading) -> Meaning | None:
+    """What the guests of the machine's network send each other."""
+    if not reading.within({"flow"}, _AROUND | {"socket"}):
+        return None
+    return call("flows", "the flows of the machine's network, with the processes at both ends")
+
+
 def tables(reading: Reading) -> Meaning | None:
     """Which overlays there are."""
     return (
@@ -48,6 +55,11 @@ def only_a_name(reading: Reading) -> Meaning | None:
         known = reading.pids(owner)
         areas = [verb("maps", f"memory map of {owner}", str(known[0].pid), pid=known[0].pid)] if len(known) == 1 else []
         return Unsure(f"what of {owner} is wanted is not said", (row, show(owner.target, f"memory of {owner}"), *areas))
+    kind = next((kind for kind in ("slab", "module") if reading.has(kind) and reading.named(kind)), "")
+    is_wish = reading.is_wish("load", "unload", "insert", "remove", "free")
+    if kind and not is_wish and reading.within({"name", kind}):
+        name = reading.named(kind)[0]
+        return overlay(f"{kind}s", f"{kind} {name}", where=(("name", name),))
     if reading.within({"name"}, around) or reading.within({"path"}, around):
         found = memory_of(reading)
         if isinstance(found, tuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .reading import Reading
 from .request import Meaning, Request, Unsure, call, overlay, verb
 
@@ -11,7 +13,7 @@ _TOP = 10
 
 def kernel_version(reading: Reading) -> Meaning | None:
     """Release, build id and KASLR offset."""
-    around = {*_AROUND, "kernel", "address", "size", "use", "identify"}
+    around = {*_AROUND, "kernel", "address", "size", "use", "identify", "start"}
     is_which = reading.asks_which and reading.within({"kernel"}, {"running", "use"})
     if reading.within({"kernel_version"}, around) or is_which:
         return call("kernel", "the kernel's release, build id and KASLR offset")
@@ -26,9 +28,6 @@ def modules(reading: Reading) -> Meaning | None:
         "loaded",
         "count",
         "kernel",
-        "most",
-        "least",
-        "sort",
         "limit",
         "memory",
         "use",
@@ -46,34 +45,21 @@ def modules(reading: Reading) -> Meaning | None:
     if reading.is_wish("load", "insert"):
         return None  # it would be done in the guest
     named = reading.named("module")
-    extreme = reading.has("most", "least", "sort")
     if reading.has("name"):
         is_about_row = reading.has("loaded", "like", "running", "about") or reading.asks_whether or reading.asks_users
         is_about_row = is_about_row or reading.has("depend")
         is_sum = reading.has("count") and not reading.has("depend")
-        if len(named) != 1 or not is_about_row or is_sum or reading.has("size", "most", "memory"):
+        if len(named) != 1 or not is_about_row or is_sum or reading.has("size", "memory"):
             return None
         return overlay("modules", f"module {named[0]}", where=(("name", named[0]),))
-    if reading.has("highlight", "go", "memory") and not extreme:
+    if reading.has("highlight", "go", "memory"):
         return None
-    if extreme:
-        return _extreme(reading, "modules", "module", "size", "modules by size")
     if reading.has("count"):
         return overlay("modules", "how many modules are loaded", count=True)
     is_in_use = reading.within({"use", "module"}, {*_AROUND, "kernel"}) and "in use" in reading.question.lower()
     if is_in_use or (reading.asks_of_each and not reading.has("like", "limit")):
         return verb("modules", "loaded kernel modules")
     return None if reading.has("size", "memory", "use", "limit", "like") else verb("modules", "loaded kernel modules")
-
-
-def _extreme(reading: Reading, table: str, concept: str, column: str, what: str) -> Request:
-    is_sorted = reading.has("sort") and not reading.has("most")
-    first = reading.number("limit") or (None if is_sorted else _TOP if reading.is_plural(concept) else 1)
-    if is_sorted and not reading.has("least"):
-        return overlay(table, f"{what}, the greatest first", sort=column, reverse=True, first=first)
-    is_most = reading.has("most")
-    says = f"{what}, the {'greatest' if is_most else 'least'} first: {'one' if first == 1 else first}"
-    return overlay(table, says, sort=column, reverse=is_most, first=first)
 
 
 def slabs(reading: Reading) -> Meaning | None:
@@ -83,9 +69,6 @@ def slabs(reading: Reading) -> Meaning | None:
         "cache",
         "count",
         "object",
-        "most",
-        "least",
-        "sort",
         "memory",
         "use",
         "limit",
@@ -102,16 +85,12 @@ def slabs(reading: Reading) -> Meaning | None:
     if reading.has("name"):
         is_about_row = (
             reading.has("object", "count") or (reading.has("slab") and reading.asks_which)
-        ) and not reading.has("memory", "most", "least")
+        ) and not reading.has("memory")
         return (
             overlay("slabs", f"slab cache {named[0]}: its objects and slabs", where=(("name", named[0]),))
             if len(named) == 1 and is_about_row
             else None
         )
-    if reading.has("most", "least", "sort"):
-        if reading.has("object"):
-            return _extreme(reading, "slabs", "slab", "active_objects", "slab caches by objects")
-        return _extreme(reading, "slabs", "slab", "size", "slab caches by size")
     if reading.has("count"):
         return overlay("slabs", "how many slab caches there are", count=True) if not reading.has("object") else None
     if reading.has("memory", "size", "limit", "object", "identify") and not reading.asks_of_each:
@@ -127,9 +106,6 @@ def files(reading: Reading) -> Meaning | None:
         "file",
         "memory",
         "use",
-        "most",
-        "least",
-        "sort",
         "hog",
         "limit",
         "count",
@@ -143,8 +119,6 @@ def files(reading: Reading) -> Meaning | None:
     }
     if not reading.has("cache", "file") or not reading.items <= around:
         return None
-    if reading.has("most", "least", "sort") and reading.has("file", "cache"):
-        return _extreme(reading, "page-cache", "file" if reading.has("file") else "cache", "pages", "files by memory")
     if reading.within({"file", "loaded"}, _AROUND) and "lib" in reading.question.lower():
         return overlay("areas", "libraries that processes map", where=(("path", "*.so*"),))
     if reading.within({"use", "cache"}, {*_AROUND, "file"}):
@@ -202,6 +176,9 @@ def log(reading: Reading) -> Meaning | None:
         "console",
         "quoted",
         "like",
+        "find",
+        "string",
+        "oldest",
     }
     if not reading.within({"log"}, around):
         if not reading.within({"kernel"}, {*_AROUND, "error", "warning", "count"}) or not reading.has(
@@ -225,8 +202,11 @@ def log(reading: Reading) -> Meaning | None:
     if reading.has("error", "warning"):
         level = "err" if reading.has("error") else "warning"
         where, says = (("level", level),), f"kernel messages of level {level}"
-    if reading.has("last", "most", "newest", "limit", "number"):
-        last = reading.number("limit") or reading.number("number") or _TOP
+    if reading.has("last", "most", "newest", "oldest", "limit", "number"):
+        is_one = any(token.concept == "log" and token.text.lower().endswith("message") for token in reading.tokens)
+        last = reading.number("limit") or reading.number("number") or (1 if is_one else _TOP)
+        if re.search(r"\b(first|earliest|oldest)\b", reading.question.lower()):
+            return overlay("dmesg", f"the first {last} of {says}", where=where, first=last)
         return overlay("dmesg", f"the last {last} of {says}", where=where, last=last)
     return overlay(
         "dmesg", f"{'how many lines: ' if reading.has('count') else ''}{says}", where=where, count=reading.has("count")

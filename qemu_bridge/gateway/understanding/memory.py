@@ -82,6 +82,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         or reading.texts("address")
         or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
+        or (reading.has("colour") and reading.asks_which)
     ):
         return None
     if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not (
@@ -235,6 +236,8 @@ def _difference(reading: Reading, cut: int) -> tuple[str, str] | Unsure | None:
     else:
         right_side = _union(right)
     sides = [_union(left), right_side]
+    if sides[0] is None and left.has("process") and not left.has(*(_THINGS - {"process", "all"})):
+        sides[0] = [("class:process-*", "memory of all processes")]
     if sides[0] is None and left.has("memory", "page") and not left.has(*_THINGS) and not reading.has("shared"):
         sides[0] = [ALONE["all"]]  # memory that is not free
     for side in sides:
@@ -289,6 +292,14 @@ def _thing(reading: Reading) -> list[tuple[str, str]] | Unsure | None:
     named = _named(reading)
     if isinstance(named, Unsure):
         return named
+    if (
+        len(reading.owners) == len(reading.texts("path")) == 1
+        and len(found) == 1
+        and not parts
+        and not reading.has("and")
+    ):
+        owner = reading.owners[0]
+        return [(f"{owner.target} & {found[0][0]}", f"memory of {owner} that is {found[0][1]}")]
     for owner in reading.owners:
         if not reading.pids(owner):
             return Unsure(f"there is no {owner} in this guest", (verb("ps", "all processes"),))
@@ -325,7 +336,12 @@ def _of_each_owner(reading: Reading) -> list[tuple[str, str]] | None:
     """``the heap of a and the stack of b`` are two; ``heap and stack of a and b`` are four; None where it is not clear which."""
     parts = [token.concept for token in reading.tokens if token.concept in PARTS]
     if len(reading.owners) < 2 or len(set(parts)) < 2:
-        return _of_owners(reading.owners, list(dict.fromkeys(parts)))
+        whole = (
+            _of_owners(reading.owners, ())
+            if re.search(r"\band (its|their)\b", reading.question.lower()) and len(reading.owners) == 1 and parts
+            else []
+        )
+        return [*whole, *_of_owners(reading.owners, list(dict.fromkeys(parts)))]
     read = _split_at_and(reading)
     if all(len(piece.owners) == 1 and piece.has(*PARTS) for piece in read):
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count as count_up
 
-from .memory import memory_of
+from .memory import ALONE, PARTS, memory_of
 from .reading import Reading
 from .request import MACHINE, Meaning, Request, Unsure, verb
 
@@ -12,7 +12,7 @@ from .request import MACHINE, Meaning, Request, Unsure, verb
 def changes(reading: Reading) -> Meaning | None:
     """What changed: since a capture, since an epoch, or just which pages."""
     around = {"change", "compare", "since", "last", "capture", "path", "epoch", "epoch_number", "memory", "page", "show", "all", "owner", "kernel", "where",
-              "number", "count", "seconds", "second", "and", "status", "heap", "stack", "process", "loaded"}  # fmt: skip
+              "number", "count", "seconds", "second", "and", "status", "heap", "stack", "process", "loaded", "like", *(set(PARTS) | set(ALONE)) - {"all"}}  # fmt: skip
     if not reading.has("change", "compare") or not reading.items <= around or reading.has("count"):
         return None
     if reading.has("seconds", "second"):
@@ -46,12 +46,12 @@ def _since(reading: Reading) -> tuple[Request, ...]:
 
 def _compare(reading: Reading) -> Meaning:
     target = ""
-    if reading.has("owner", "kernel"):
+    if reading.has("owner", *(set(PARTS) | set(ALONE)) - {"all"}):
         wanted = Reading(
             [
                 token
                 for token in reading.tokens
-                if token.kind in ("name", "pid") or token.concept in ("kernel", "heap", "stack")
+                if token.kind in ("name", "pid") or (token.concept in {*PARTS, *ALONE} and token.concept != "all")
             ],
             reading.names,
         )
@@ -81,7 +81,17 @@ def _compared(before: str, says: str, target: str) -> Request:
 
 
 def capture(reading: Reading) -> Meaning | None:
-    """Keep a moment."""
+    """Keep a moment; which there are already is no question for the machine."""
+    if reading.is_plural("capture") or reading.asks_which or reading.is_wish("list", "show", "display"):
+        if not reading.within({"capture"}, {"show", "all", "take", "last", "open", "count"}):
+            return None
+        newest = reading.names.captures[-1:]
+        reason = (
+            f"captures are folders; the newest of this machine here is {newest[0]}"
+            if newest
+            else "there is no capture of this machine in the working folder"
+        )
+        return Unsure(reason, _since(reading) if newest else (_capture(reading),))
     around = {"capture", "take", "memory", "path", "status", "all", "unknown", "like"}
     if (
         not reading.items <= around

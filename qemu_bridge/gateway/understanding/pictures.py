@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .reading import Reading
 from .request import Meaning, verb
 
@@ -15,15 +17,15 @@ def pictures(reading: Reading) -> Meaning | None:
         output = next(iter(reading.texts("path")), "memory.png")
         return verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
     if reading.within({"video"}, around):
-        output, seconds = next(iter(reading.texts("path")), "memory.mp4"), reading.number("seconds") or 10
-        options = {"output": output, "seconds": seconds}
+        output, seconds = next(iter(reading.texts("path")), "memory.mp4"), next(iter(reading.texts("seconds")), "10")
+        options = {"output": output, "seconds": float(seconds)}
         return verb(
             "record-video",
             f"record {seconds} s of RAM into {output}",
             "-o",
             output,
             "--seconds",
-            str(seconds),
+            seconds,
             operation="record_video",
             options=options,
         )
@@ -33,6 +35,8 @@ def pictures(reading: Reading) -> Meaning | None:
 def viewers(reading: Reading) -> Meaning | None:
     """The open viewers, or a new one."""
     around = {"show", "open", "count", "running", "all", "status", "where", "go", "use", "established"}
+    if re.search(r"\b(show|see|display) (me )?(it|this|that)\b|\bin (the|my|a) viewers?\b", reading.question.lower()):
+        return None  # that is to be shown there
     if not reading.has("viewer") or not reading.items <= around | {"viewer", "start"}:
         return None
     if reading.has("start") or (

@@ -59,9 +59,28 @@ def peek(reading: Reading) -> Meaning | None:
     """Bytes at an address, physical or virtual, or at a symbol."""
     targets = [text for text in reading.texts("target") if text.startswith(("va:", "pa:")) and "+" not in text]
     symbols = [word for word in reading.symbols if reading.names.is_symbol(word)]
+    ends = reading.texts("address")
+    if (
+        len(ends) == 2
+        and reading.has("read", "dump", "show")
+        and reading.items <= {"address", "read", "dump", "show", "memory", "since", "and"}
+    ):
+        start, end = (int(text, 16) for text in ends)
+        is_span = re.search(
+            r"(from|between)\s+\S+\s+(up )?(to|and|until)\s|\S\s*(-|to|\.\.)\s*0x", reading.question.lower()
+        )
+        return (
+            _peeked(
+                Reading([token for token in reading.tokens if token.text == ends[0]], reading.names),
+                ends[0],
+                end - start,
+            )
+            if is_span and start < end
+            else None
+        )
     places = [*reading.texts("address"), *targets, *symbols]
     around = {"address", "target_text", "unknown", "read", "dump", "show", "memory", "length", "number", "identify", "page", "where", "since",
-              "translate", "symbol", "owner", "all"}  # fmt: skip
+              "translate", "symbol", "owner", "all", "map", "process"}  # fmt: skip
     if (
         reading.asks_owner
         or len(places) != 1
@@ -108,6 +127,11 @@ def _peeked(reading: Reading, place: str, length: int) -> Meaning | None:
 def find(reading: Reading) -> Meaning | None:
     """Places in RAM that hold some text, or bytes."""
     quoted = reading.texts("quoted")
+    if quoted and reading.has("find", "string") and reading.has("capture"):
+        # In the memory image: that is where everything is looked for.
+        reading = Reading(
+            [token for token in reading.tokens if token.concept != "capture"], reading.names, reading.question
+        )
     around = {
         "find",
         "where",

@@ -23,7 +23,7 @@ _AROUND = {"show", "running", "all", "and"}
 def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
-           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last"}  # fmt: skip
+           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing"}  # fmt: skip
     # To run something is not to ask what runs.
     if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
@@ -40,6 +40,7 @@ def processes(reading: Reading) -> Meaning | None:
             "running",
             "most",
             "hog",
+            "doing",
         )
         and not (reading.within({"use", "memory"}) and reading.is_wish("who", "who's", "whos"))
     ) or reading.has("name", "number"):
@@ -59,6 +60,8 @@ def _one(owner: Owner) -> Request:
 
 
 def _plain(reading: Reading) -> Meaning | None:
+    if reading.within({"doing"}) and reading.asks_which:
+        return verb("ps", "all processes")
     if reading.within({"running"}, {"show"}) and not reading.asks_whether:
         return verb("ps", "all processes")
     if not reading.within(
@@ -108,6 +111,8 @@ def _named(reading: Reading) -> Meaning | None:
     }
     if not reading.within({"owner"}, may) or len(reading.owners) != 1:
         return None
+    if reading.has("command_line") and reading.has("like"):
+        return None  # what a command line contains
     owner = reading.owners[0]
     if reading.has("count"):
         return overlay("processes", f"how many processes are {owner}", where=(owner.where,), count=True)
@@ -171,7 +176,9 @@ def _top(reading: Reading) -> Meaning | None:
         {"process"}, {*_AROUND, "most", "least", "hog", "memory", "use", "limit", "page", "size"}
     )
     # What takes memory is a process, unless something else is named.
-    by_memory |= reading.within({"memory"}, {*_AROUND, "most", "hog", "use", "limit"}) and reading.has("use", "hog")
+    by_memory |= reading.within({"memory"}, {*_AROUND, "most", "hog", "use", "limit"}) and (
+        reading.has("use", "hog") or reading.within({"most", "limit", "memory"}, _AROUND)
+    )
     if reading.within({"process", "size"}, {*_AROUND, "memory", "use"}) and not reading.asks_of_each:
         return None
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
@@ -256,11 +263,12 @@ def stack_traces(reading: Reading) -> Meaning | None:
             and reading.has("where", "why")
         )
         or reading.within({"sleeping", "owner", "symbol"}, {"where", "kernel"})
+        or (reading.question.lower().find("what make") >= 0 and reading.within({"take", "owner"}, {"show", "process"}))
         or (reading.has("doing") and reading.has("owner", "process", "thread"))
     )
     if (
         not is_about
-        or not reading.items <= around | {"stack_trace", "doing"}
+        or not reading.items <= around | {"stack_trace", "doing", "take"}
         or reading.unclear
         or len(reading.owners) > 1
     ):

@@ -14,6 +14,7 @@ NEGATED = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "=": "!=", "!=": "="}
 PAGE = 4096
 _NAMED_AFTER = {
     "pid": "pid",
+    "child": "pid",
     "process": "pid",
     "user": "uid",
     "port": "port_number",
@@ -36,6 +37,8 @@ _COUNTS_BEFORE = ("most", "least", "last", "first")
 _COUNTS_AFTER = ("most", "least", "last", "newest", "oldest", "log", "process", "file", "module", "slab", "hot")
 _ONLY_BEFORE_NUMBERS = ("over", "under", "above", "below", "beyond", "beneath", "exactly", "precisely")
 """Words that compare only with a number: over 4, but over to the heap."""
+_DESCRIPTORS = ("fd", "descriptor", "file descriptor", "handle", "file handle")
+_IN_FOLDERS = ("file", "cache", "open_file")
 _PLACES_BEFORE_PATHS = ("under", "below", "beneath", "inside", "within", "underneath")
 
 
@@ -63,6 +66,9 @@ def read_quantities(tokens: Sequence[Token]) -> list[Token]:
         elif operator and found and found[-1].kind == "number" and token.concept in ("at_least", "at_most"):
             found[-1] = _quantity(found[-1], operator, f"{found[-1].text} {token.text}")
             at += 1
+        elif _is_folder(tokens, at):
+            found.append(replace(token, kind="concept", concept="below"))
+            at += 1
         elif operator and token.text.lower() in _ONLY_BEFORE_NUMBERS:
             is_place = at + 1 < len(tokens) and tokens[at + 1].kind == "path"
             found.append(replace(token, concept="below") if is_place else replace(token, kind="filler", concept=""))
@@ -74,6 +80,14 @@ def read_quantities(tokens: Sequence[Token]) -> list[Token]:
             found.append(replace(token, kind="concept", concept="below") if is_place else token)
             at += 1
     return found
+
+
+def _is_folder(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a word stands between files and the folder that they are in: files in /etc."""
+    is_between = (
+        tokens[at].text.lower() in ("in", "from", "of", "on") and at + 1 < len(tokens) and tokens[at + 1].kind == "path"
+    )
+    return is_between and any(token.concept in _IN_FOLDERS and token.is_plural for token in tokens[:at])
 
 
 def _number_behind(tokens: Sequence[Token], at: int) -> int | None:
@@ -114,10 +128,14 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
             continue
         before = _neighbour(tokens, at, -1)
         after = _neighbour(tokens, at, 1)
-        if before is not None and before.concept in _NAMED_AFTER and not token.has_unit and not _is_parted(tokens, at):
+        if before is not None and before.text.lower() in _DESCRIPTORS:
+            yield replace(token, kind="descriptor")
+        elif (
+            before is not None and before.concept in _NAMED_AFTER and not token.has_unit and not _is_parted(tokens, at)
+        ):
             yield replace(token, kind=_NAMED_AFTER[before.concept])
         elif after is not None and after.concept == "second":
-            yield replace(token, kind="seconds")
+            yield replace(token, kind="seconds", text=str(token.number))
         elif (after is not None and after.text.lower().split()[0] in ("bytes", "byte", "b", "words")) or token.has_unit:
             yield replace(token, kind="length")
         elif (before is not None and (before.concept in _COUNTS_BEFORE or before.text.lower() == "first")) or (

@@ -98,6 +98,16 @@ class Reading:
         )
 
     @property
+    def asks_one(self) -> bool:
+        """Whether one is wanted of several: ``which of the modules is the largest``."""
+        return (
+            re.search(
+                r"\bwhich (one )?of\b|\bwhich one\b|\bone\W*$|\b(is|'s) the (most|\w+est)\b", self.question.lower()
+            )
+            is not None
+        )
+
+    @property
     def asks_users(self) -> bool:
         """Whether it is asked what needs something: ``used by``."""
         return (
@@ -138,7 +148,7 @@ class Reading:
                 matched = _process_names(token)
                 if len(matched) == 1:
                     found.append(Owner(matched[0], said=token.text))
-        return found
+        return list(dict.fromkeys(found))
 
     @cached_property
     def unclear(self) -> list[tuple[Token, tuple[str, ...]]]:

@@ -23,6 +23,7 @@ _SCANNER = re.compile(
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
+    | (?P<seconds> (?<![\w.-])(?:(?P<time>\d+(?:\.\d+)?)\s?(?P<scale>ms|milliseconds?|msecs?|s|secs?|seconds?|mins?|minutes?)|half\ a\ second|a\ second|one\ second|a\ minute|one\ minute|half\ a\ minute)\b )
     | (?P<number> (?<![\w.-])\d+(?:\.\d+)?(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:(?i:UNIT)|k|K|m\b(?=\W*$)|M|G)\b)? )
     | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*\w+\*? )
     | (?P<sign> [<>!=]=|[<>]|=(?=\s*[\w"'/]) )
@@ -58,6 +59,8 @@ def scan(text: str) -> Iterator[Token]:
         if found["share"]:
             number = _to_number(f"1 {found['unit']}")
             yield Token("number", written, number=number // 2 if found["half"] else number, has_unit=True)
+        elif kind == "seconds":
+            yield Token(kind, f"{_to_seconds(written, found['time'], found['scale']):g}")
         elif kind == "quoted":
             yield Token(kind, written[1:-1])
         elif kind == "number":
@@ -83,6 +86,13 @@ def _to_number(text: str) -> int:
         if "." in digits[0]
         else int(digits[0]) << {"K": 10, "M": 20, "G": 30}.get(unit, 0)
     )
+
+
+def _to_seconds(text: str, time: str | None, scale: str | None) -> float:
+    unit = 60.0 if "min" in text else 1.0
+    if time is None or scale is None:
+        return unit / 2 if text.startswith("half") else unit
+    return float(time) * (0.001 if scale.startswith("m") and "min" not in scale else unit)
 
 
 def split_possessives(words: Iterator[Token]) -> list[Token]:

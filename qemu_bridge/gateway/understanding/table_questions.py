@@ -19,6 +19,10 @@ from .token import Token
 TOP = 10
 """How many rows are shown of the greatest, if that is not said."""
 _AROUND = frozenset({"show", "running", "all", "and", "use", "has"})
+_ORDER = {"most", "least", "sort", "limit", "count", "ascending", "descending", "by_name"}
+_EXTENTS = ("largest", "biggest", "smallest", "big", "large", "greatest", "tiniest", "heaviest")
+_COUNTED = ("object", "thread")
+"""Columns that count things which have a size of their own: the largest objects are not the most."""
 _FIRST_NOUNS = {"processes": "thread", "threads": "process"}
 """A noun that says, where it comes first, that another table is asked about."""
 
@@ -65,7 +69,7 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
     ):
         return None
     rows = _Rows()
-    for read in (_quantities, _relations, _owners, _texts, _numbers, _conditions):
+    for read in (_quantities, _relations, _texts, _owners, _numbers, _conditions):
         read(table, reading, rows)
     return _shaped(table, reading, rows)
 
@@ -155,6 +159,8 @@ def _numbers(table: Table, reading: Reading, rows: _Rows) -> None:
         number = str(token.number)
         if token.kind == "uid" and any(column.name == "uid" for column in table.columns.values()):
             rows.add(Condition("uid", number), f"of user {number}", token.is_negated, at)
+        elif token.kind == "descriptor" and table.overlay == "open-files":
+            rows.add(Condition("descriptor", number), f"descriptor {number}", token.is_negated, at)
         elif token.kind == "cpu_number" and "cpu" in table.columns:
             rows.add(Condition("cpu", number), f"on CPU {number}", token.is_negated, at)
         elif token.kind in ("port_number", "remote_number") and table.overlay == "sockets":
@@ -231,17 +237,23 @@ def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
                 Condition(table.text, _path_pattern(table, token.text)), f"like {token.text}", token.is_negated, at
             )
             rows.used |= {like} if like is not None else set()
-        elif table.overlay == "mounts" and (token.concept == "filesystem" or token.text.lower() == "tmpfs"):
+        elif table.overlay == "mounts" and (token.concept == "filesystem" or token.text.lower() in ("tmpfs", "proc")):
             rows.add(Condition("filesystem", token.text.lower()), f"of type {token.text.lower()}", token.is_negated, at)
         elif token.kind == "name" and (name := _name_of_kind(reading, token, table.kind)):
             rows.add(Condition(table.text, name), name, token.is_negated, at, is_name=True)
-        elif like is not None and like < at and token.kind in ("unknown", "quoted", "name"):
+        elif like is not None and like == at - 1 and _is_text(reading, token):
             command_line = next((i for i, each in enumerate(reading.tokens) if each.concept == "command_line"), None)
             column = "command_line" if command_line is not None and table.overlay == "processes" else table.text
             value = _like(reading.tokens[like].text.lower(), token.text)
             is_negated = token.is_negated or reading.tokens[like].is_negated
             rows.add(Condition(column, value), f"{column.replace('_', ' ')} like {value}", is_negated, at, like)
             rows.used |= {command_line} if command_line is not None else set()
+
+
+def _is_text(reading: Reading, token: Token) -> bool:
+    """Whether a word behind ``called`` or ``containing`` is a text, not just the name of a process that is called so."""
+    said = next(each.text.lower() for each in reading.tokens if each.concept == "like")
+    return token.kind in ("unknown", "quoted") or (token.kind == "name" and said not in ("called", "named", "name"))
 
 
 def _path_pattern(table: Table, text: str) -> str:
@@ -272,6 +284,8 @@ def _conditions(table: Table, reading: Reading, rows: _Rows) -> None:
         if token.concept in table.around | _AROUND and not token.is_negated:
             continue
         condition, words = table.conditions[token.concept]
+        if token.concept == "established" and reading.has("unix"):
+            condition = Condition("state", "CONNECTED")  # so UNIX sockets call it
         rows.add(condition, words, token.is_negated, at)
 
 
@@ -281,7 +295,8 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
     rest = {token.concept or token.kind for token in left} - table.nouns
     if any(token.is_negated for token in left) or _contradicts(rows):
         return None
-    is_extreme, is_sorted = bool(rest & {"most", "least"}), "sort" in rest
+    is_extreme = bool(rest & {"most", "least"})
+    is_sorted = bool(rest & {"sort", "ascending", "descending", "by_name"})
     is_count = "count" in rest and not is_sorted
     nouns = [token.concept for token in left if token.concept in table.nouns]
     columns = [token.concept for token in left if token.concept in table.columns and token.concept not in nouns[:1]]
@@ -292,8 +307,10 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
     column = _order(table, reading, columns) if is_extreme or is_sorted else None
     if (is_extreme or is_sorted) and (column is None or is_count):
         return None
-    around = _AROUND | table.around | ({"most", "least", "sort", "limit", "count"} if column else {"count"})
-    around |= set(table.columns) if column or (rows.where and table.size in columns) else set()
+    around = _AROUND | table.around | (_ORDER if column else {"count"})
+    around |= {"user"} if any(condition.column == "uid" for condition in rows.where) else set()
+    is_measured = column is not None or any(token.kind == "quantity" for token in reading.tokens)
+    around |= set(table.columns) if is_measured else set()
     if not rest <= around or not (column or rows.has_more_than_names):
         return None
     if {"uid", "user"} & rest and not any(condition.column == "uid" for condition in rows.where) and not column:
@@ -311,25 +328,30 @@ def _contradicts(rows: _Rows) -> bool:
 
 def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
     """The column that rows are sorted by."""
+    if reading.has("by_name"):
+        return Column(table.text, "") if table.text in ("name", "path") and not reading.has("most", "least") else None
     words = " ".join(token.text.lower() for token in reading.tokens if token.concept == "sort")
     named = [concept for concept in columns if concept not in ("size", "memory")]
     if len(named) == 1:
-        return table.columns[named[0]]
+        is_of_size = reading.has("most", "least") and any(token.text.lower() in _EXTENTS for token in reading.tokens)
+        return table.columns.get(f"{named[0]}_size") if is_of_size and named[0] in _COUNTED else table.columns[named[0]]
     if named:
         return None
     rank = table.columns.get(table.rank or table.size)
-    return rank if columns or reading.has("most", "least") or " by" in f" {words}" else None
+    return rank if columns or reading.has("most", "least", "ascending", "descending") or " by" in f" {words}" else None
 
 
 def _request(table: Table, reading: Reading, rows: _Rows, column: Column | None, is_count: bool) -> Request:
     says = f"{'how many ' if is_count else ''}{table.says}" + (": " if rows.says else "") + ", ".join(rows.says)
     if column is None:
         return overlay(table.overlay, says, where=rows.where, count=is_count)
-    is_least = reading.has("least")
-    is_sorted = reading.has("sort") and not reading.has("most")
+    is_least = reading.has("least", "ascending")
+    is_sorted = reading.has("sort", "ascending", "descending", "by_name") and not reading.has("most", "least")
     noun = next((concept for concept in table.nouns if reading.has(concept)), "")
-    first = reading.number("limit") or (None if is_sorted else TOP if reading.is_plural(noun) else 1)
-    is_reverse = not is_least and (bool(column.unit) or reading.has("most"))
+    first = reading.number("limit") or (
+        None if is_sorted else TOP if reading.is_plural(noun) and not reading.asks_one else 1
+    )
+    is_reverse = not is_least and (bool(column.unit) or reading.has("most", "descending"))
     says += f", by {column.name.replace('_', ' ')}, the {'greatest' if is_reverse else 'least'} first"
     says += "" if first is None else f": {'one' if first == 1 else first}"
     return overlay(table.overlay, says, where=rows.where, sort=column.name, reverse=is_reverse, first=first)

@@ -209,7 +209,7 @@ TABLES = (
         path="path",
         kind="file",
         around=frozenset({"file", "process", "open", "identify", "use"}),
-        implies=frozenset({"write_access", "read_access", "deleted"}),
+        implies=frozenset({"write_access", "read_access", "deleted", "pipe"}),
     ),
     Table(
         "sockets",

@@ -23,8 +23,9 @@ _KIND_WORDS = {
     "kernel_thread": "process",
 }
 _PREPOSITIONS = ("before", "after", "since", "now", "then", "last", "first")
-"""Words that are a capture's name only where nothing follows that they may stand for: compare with before, but before I go."""
-_CALLED = ("called", "named", "containing", "starting with", "beginning with")
+"""Words that are no capture's name where a subject follows: compare with before, but before I go."""
+_SUBJECTS = ("i", "we", "you", "he", "she", "it", "they", "the", "a", "an", "my", "our", "this", "that")
+_CALLED = ("called", "named", "containing", "starting with", "beginning with", "like", "matching", "similar to")
 """Behind these a word is a name, whatever it means elsewhere."""
 _IRREGULAR = {
     "use": "us",
@@ -44,7 +45,31 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     tokens = read_quantities(list(_find_names(list(_find_concepts(words)), names)))
     tokens = mark_negated(_find_choices(list(attach_numbers(tokens))))
     tokens = [token for token in tokens if token.kind != "filler"]
+    # The syslog file /var/log/messages: the path says which.
+    tokens = [
+        token
+        for at, token in enumerate(tokens)
+        if (token.kind != "name" and token.concept != "log")
+        or [each.concept or each.kind for each in tokens[at + 1 : at + 3]] != ["file", "path"]
+    ]
+    # Whose name starts with: what is said last counts.
+    tokens = [
+        token
+        for at, token in enumerate(tokens)
+        if token.concept != "like" or tokens[at + 1 : at + 2] == [] or tokens[at + 1].concept != "like"
+    ]
+    if tokens and tokens[-1].text.lower() in ("called", "named", "like") and not tokens[-1].is_negated:
+        tokens.pop()  # what are they called
     # What joins nothing says nothing: and take a picture.
+    if (
+        len(tokens) > 1
+        and tokens[-1].text.lower() == "first"
+        and any(token.concept in ("most", "least") for token in tokens)
+    ):
+        # The smallest modules first: an order, not a choice.
+        extreme = next(token.concept for token in tokens if token.concept in ("most", "least"))
+        order = {"most": "descending", "least": "ascending"}[extreme]
+        tokens = [token for token in tokens[:-1] if token.concept != extreme] + [Token("concept", "first", order)]
     while tokens and tokens[0].concept in ("and", "or"):
         tokens.pop(0)
     while tokens and tokens[-1].concept in ("and", "or"):
@@ -111,12 +136,13 @@ _PHRASE_WORDS = {word for words, _ in _PHRASES for word in words}
 _PHRASE_STEMS = {stem(word) for word in _PHRASE_WORDS}
 _FILLER_STEMS = {stem(word) for word in FILLERS}
 _COMMON = COMMON_WORDS | FILLERS
+_LONG_FILLERS = {word for word in FILLERS if len(word) > 4}
 _CORRECTIONS = sorted(
     {
         word
         for concept, row in CONCEPTS.items()
         if concept != "filesystem"
-        for word in {*row.replace(",", " ").split()} | FILLERS
+        for word in {*row.replace(",", " ").split()} | _LONG_FILLERS
         if len(word) >= 4 and word.isalpha()
     }
 )
@@ -163,6 +189,8 @@ def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]
             return Token("filler", " ".join(lower)), length
         if lower == ("by", "process") and at + length < len(words) and words[at + length].kind == "number":
             continue  # mapped by process 98, not coloured by process
+        if lower == ("frame",) and at + 1 < len(words) and words[at + 1].kind in ("number", "address"):
+            concept = "frame"
         if concept is not None and (concept not in _EXACT_ONLY or lower in _EXACT):
             is_plural = any(
                 each.endswith("s") and not each.endswith(("ss", "us")) and stem(each) != each for each in lower
@@ -176,7 +204,13 @@ def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]
 
 def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
     for at, token in enumerate(tokens):
-        if token.kind == "concept" and at and tokens[at - 1].text.lower() in _CALLED and " " not in token.text:
+        if (
+            token.kind == "concept"
+            and at
+            and tokens[at - 1].concept == "like"
+            and tokens[at - 1].text.lower() in _CALLED
+            and " " not in token.text
+        ):
             yield _name_or_unknown(tokens, at, names)
         elif token.kind == "concept":
             yield _name_in_context(tokens, at, names) or token
@@ -206,7 +240,7 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     if exact:
         return Token("name", token.text, matches=tuple(exact))
     after = tokens[at + 1].text.lower() if at + 1 < len(tokens) else ""
-    is_preposition = lower in _PREPOSITIONS and after not in ("", "and", "to", "with", "versus", "vs", "now", "against")
+    is_preposition = lower in _PREPOSITIONS and after in _SUBJECTS
     kept = (
         []
         if is_preposition
@@ -214,7 +248,7 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     )
     if kept:
         return Token("path", kept[-1])
-    if lower in FILLERS or stem(lower) in _FILLER_STEMS:
+    if lower in FILLERS or stem(lower) in _FILLER_STEMS or (lower.endswith("ly") and len(lower) > 5):
         return Token("filler", token.text)
     near = [] if lower in COMMON_WORDS else find_near(names, token.text, kinds) or find_near(names, token.text)
     return Token("name", token.text, matches=tuple(near)) if near else Token("unknown", token.text)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from .execution import hottest, tracing
 from .files_and_sockets import memory_map, open_files, sockets
-from .help import help_, only_a_name, tables, targets
+from .help import flows, help_, only_a_name, tables, targets
 from .kernel_tables import files, kernel_version, log, modules, mounts, slabs
 from .machine import console, control, events, machines, run_in_guest, status
 from .memory import by_class, viewer_or_where
@@ -59,6 +59,7 @@ TOPICS: tuple[Topic, ...] = (
     tables,
     targets,
     events,
+    flows,
     symbols,
     bare_symbol,
     struct,

@@ -9,6 +9,7 @@ from ...wire.operations import Permission
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
+from .shell import to_words
 from .tokens import read_tokens
 from .topics import TOPICS, TOPICS_WITH_NEGATION
 from .vocabulary import REFUSED
@@ -42,9 +43,15 @@ _MEANS_NOTHING_WITH = {
 """Words that say nothing if one of these is there."""
 _LOOKING = ("show", "dump", "read", "identify", "translate", "about")
 """Verbs that say no more than that something is wanted, where with them nothing is understood."""
+_LIGHT = (*_LOOKING, "take", "use", "running", "loaded", "set")
+"""Words that say little beside others, where with them nothing is understood."""
 _LOOKED_FOR = ("quoted", "unknown", "pattern")
 _MOST_ALTERNATIVES = 4
 _MANY = ("a lot of", "lots of", "plenty of")
+_JOINED = re.compile(
+    r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
+)
+"""A word and its number that were written as one: top5, pid97."""
 _REASON = re.compile(
     r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
     r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
@@ -79,7 +86,7 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
-    text = _REASON.sub(" ", text)
+    text = _JOINED.sub(r"\1 \2", to_words(text) or _REASON.sub(" ", text))
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
@@ -95,14 +102,17 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
             token.concept or token.kind for token in tokens if token.kind != "concept" or token.concept != "address"
         }:
             tokens = [token for token in tokens if token.concept != concept] or tokens
-    if any(token.text.lower() in _MANY for token in tokens) and any(token.kind in ("name", "pid") for token in tokens):
+    is_named = any(token.kind in ("name", "pid") for token in tokens)
+    if any(token.text.lower() in _MANY for token in tokens) and (
+        is_named or not any(token.concept == "process" for token in tokens)
+    ):
         # Whether something has a lot of them is answered by those that it has.
         tokens = [token for token in tokens if token.text.lower() not in _MANY]
     session = next((token.number for token in tokens if token.kind == "session"), None)
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
     reading = Reading(tokens, names, text)
-    found = _meanings(reading) or _without_looking(reading)
+    found = _meanings(reading) or _without(reading, _LOOKING) or _without(reading, _LIGHT)
     requests = _distinct(meaning for meaning in found if isinstance(meaning, Request))
     if session is not None:
         requests = tuple(
@@ -136,8 +146,9 @@ def _meanings(reading: Reading) -> list[Meaning]:
     return [meaning for topic in topics if (meaning := topic(reading)) is not None]
 
 
-def _without_looking(reading: Reading) -> list[Meaning]:
-    rest = [token for token in reading.tokens if token.concept not in _LOOKING]
+def _without(reading: Reading, concepts: tuple[str, ...]) -> list[Meaning]:
+    """What is meant if words that may say little say nothing."""
+    rest = [token for token in reading.tokens if token.concept not in concepts or token.is_negated]
     if not rest or len(rest) == len(reading.tokens):
         return []
     found = _meanings(Reading(rest, reading.names, reading.question))
