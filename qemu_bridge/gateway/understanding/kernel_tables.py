@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .reading import Reading
-from .request import Meaning, Request, Unsure, call, overlay, verb
+from .request import Meaning, Unsure, call, overlay, verb
 
 _AROUND = {"show", "all", "running"}
 _TOP = 10
