@@ -17,7 +17,7 @@ from support import wait_until
 
 pytestmark = [pytest.mark.guest, pytest.mark.long]
 
-DOCS = Path(__file__).parents[3] / "docs" / "serve.md"
+DOCS = Path(__file__).parents[2] / "docs" / "serve.md"
 NAME = "box.example.org"
 
 
