@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import Random
 
 import numpy as np
 from programs import Make, compare, edges
@@ -19,6 +20,8 @@ from pixel_cpu.ir.verifier import verify
 
 MOST = 3000
 """Combinations of operands that one operation is tried on."""
+CONSTANTS = 12
+"""Combinations of constants that one operation is tried on."""
 
 
 def rows(kind: Type) -> dict[tuple[Type, ...], list[tuple[str, Type]]]:
@@ -82,6 +85,45 @@ def check_kind(make: Make, kind: Type, bound: Callable[[Operation], float] = lam
             at = int(np.argmax(wrong))
             assert not wrong.any(), (
                 f"{name} {kind!r} -> {result!r} of {[array[at] for array in inputs]} is {found[at]!r}, not {wanted[at]!r}"
+            )
+
+
+def check_constants(
+    make: Make, kind: Type, bound: Callable[[Operation], float] = lambda row: row.c_ulp, names: Sequence[str] = ()
+) -> None:
+    """Assert that the operations over constants of a type, which compilers work out themselves, give the reference's values.
+
+    All operations, or those of `names`, over `CONSTANTS` combinations of edge values.
+    """
+    for kinds, found in rows(kind).items():
+        for name, result in found:
+            if names and name not in names:
+                continue
+            own = Random(name)
+            combinations = [[own.choice(edges(each)) for each in kinds] for _ in range(CONSTANTS)]
+            inputs = [
+                np.array(column, each.dtype)
+                for column, each in zip(zip(*combinations, strict=True), kinds, strict=True)
+            ]
+            wanted = evaluate(name, inputs, result, kind)
+            output = Memory("out", Space.BUFFER, result)
+            body = Region()
+            build = Builder(body)
+            for place, operands in enumerate(combinations):
+                values = [build.const(each, operand) for each, operand in zip(kinds, operands, strict=True)]
+                build.store(output, build.const(Type.U32, place), build.value(name, *values, type=result))
+            build.end("return")
+            module = verify(Module({"main": Kernel("main", (), (output,), body, 1)}))
+            # What is not written does not look like a result.
+            got = np.where(wanted == 77, 78, 77).astype(result.dtype)
+            if result is Type.BOOL:
+                got = ~wanted
+            make(module, "main").run(check(module.kernels["main"], Launch(1, 1, {}, {"out": got})))
+            apart = ulps_apart(got, wanted) if result.is_float else np.asarray(got != wanted)
+            wrong = apart > (bound(OPERATIONS[name]) if result.is_float else 0)
+            at = int(np.argmax(wrong))
+            assert not wrong.any(), (
+                f"{name} {kind!r} -> {result!r} of constants {combinations[at]} is {got[at]!r}, not {wanted[at]!r}"
             )
 
 

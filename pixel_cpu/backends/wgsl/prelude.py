@@ -101,6 +101,8 @@ def _conversion(kind: Type, result: Type, pairs: bool) -> str:
             return f"return !(a == {kind.value}(0));"
         return "return (a.x | a.y) != 0u;" if pairs and kind in WIDE else f"return a != {held(kind, pairs)}(0);"
     if kind is Type.BOOL:
+        if result.is_float:
+            return f"return gb_bits_{r}(select(u{result.bits}(0), bitcast<u{result.bits}>({w}(1)), a));"
         one = "vec2<u32>(1u, 0u)" if pairs and result in WIDE else f"{w}(1)"
         return f"return select({zero(result, pairs)}, {one}, a);"
     if kind.is_float and result.is_float:
@@ -110,7 +112,7 @@ def _conversion(kind: Type, result: Type, pairs: bool) -> str:
         return _truncation(kind, result)
     if result.is_float:
         if kind not in WIDE:
-            return f"return {r}(a);"
+            return f"return gb_bits_{r}(bitcast<u{result.bits}>({r}(a)));"  # what a constant becomes is hidden as well
         if result is Type.F64:
             t = kind.value
             high = f"f64(bitcast<i32>(gb_{t}_high(a)))" if kind.is_signed else f"f64(gb_{t}_high(a))"

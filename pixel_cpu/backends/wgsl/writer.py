@@ -108,12 +108,20 @@ class Writer:
         return self.names[value]
 
     def constant(self, literal: int | float | bool, kind: Type) -> str:
-        """An expression for a literal; a variable holds its bits, as naga would fold what it sees and refuse the result."""
+        """An expression for a literal; a variable holds its bits, as naga would fold what it sees and refuse the result.
+
+        No driver sees a float: a quotient by zero would be undefined, and the sign of a product with zero lost. What is hidden twice is
+        seen, so that the operations of the table hide their results alone.
+        """
         if kind is Type.BOOL:
             return "true" if literal else "false"
         bits = to_bits(literal, kind, 32)
         words = [self._bits(bits & 0xFFFFFFFF)] + ([self._bits(bits >> 32)] if kind.bits == 64 else [])
         self.held(kind)
+        if kind is Type.F32:
+            return f"gb_bits_f32({words[0]})"
+        if kind is Type.F64:
+            return f"gb_bits_f64(gb_pack_u64({words[0]}, {words[1]}))"
         if len(words) == 2:
             return f"gb_pack_{kind.value}({words[0]}, {words[1]})"
         return words[0] if held(kind, self.pairs) == "u32" else f"bitcast<{held(kind, self.pairs)}>({words[0]})"
@@ -221,7 +229,7 @@ class Writer:
         elif OPERATIONS[name].effect == "id":
             text = {
                 "global_id": "gb_lane",
-                "local_id": "gb_local",
+                "local_id": "gb_local" if self.group > 1 else "gb_p.zero",
                 "group_id": "gb_group",
                 "group_size": f"({self.group}u + gb_p.zero)",
                 "group_count": "gb_p.groups",
