@@ -31,11 +31,13 @@ def test_random_programs(seed):
     )
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_small_random_programs(part):
+@pytest.mark.parametrize(("part", "registers"), [(0, None), (1, 1), (2, 2), (3, 0)])
+def test_small_random_programs(part, registers):
     for seed in range(1000 + 10 * part, 1010 + 10 * part):
         check_seeds(
-            lambda found, name, part=part: compile_kernel(found, name, scalar=part == 3, level="-O0"),
+            lambda found, name: compile_kernel(
+                found, name, scalar=registers == 0, registers=registers or None, level="-O0"
+            ),
             [seed],
             small_options(seed),
         )

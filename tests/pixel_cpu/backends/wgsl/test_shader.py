@@ -49,8 +49,7 @@ def test_lanes_leave_a_block_one_by_one_after_its_last_barrier(make_kernel):
     compare(make_kernel, verify(read(PARTING)), Launch(50, 16, {}, {"x": x, "y": np.zeros(50, np.uint32)}))
 
 
-@pytest.mark.parametrize("kind", [Type.F32, Type.F64])
-@pytest.mark.parametrize("machine", [None, True])
+@pytest.mark.parametrize(("kind", "machine"), [(Type.F32, None), (Type.F64, True)])
 def test_a_driver_does_not_work_out_what_is_divided_by_zero(kind, machine):
     """Mesa leaves out a store of such a quotient; in groups of one lane it knows the local id too."""
     text = f"""
