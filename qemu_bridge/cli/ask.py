@@ -15,8 +15,6 @@ from .options import Verbs, add_json, add_name, add_verb, complain, connect, pri
 if TYPE_CHECKING:
     from ..gateway.understanding import Request, Unsure
 
-_NO_VIEWER = "no viewer is open, so this is where it is; 'glassbox view {name}' opens one"
-
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verb to the parser."""
@@ -32,6 +30,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 def ask(options: argparse.Namespace) -> int:
     """Answer a question in words: say what it is understood as, and the command that asks the same; exit status 2 when it is not certain."""
+    from ..gateway.asking import NO_VIEWER, describe, where_instead
     from ..gateway.understanding import EXAMPLES, GuestNames, Request, understand
 
     if options.examples:
@@ -45,11 +44,9 @@ def ask(options: argparse.Namespace) -> int:
         has_viewers = isinstance(meaning, Request) and meaning.operation == "highlight" and bool(client.viewers())
     if not isinstance(meaning, Request):
         return _tell_unsure(options, meaning)
-    words = list(meaning.command(options.name)[1:])
-    note = ""
-    if meaning.operation == "highlight" and meaning.arguments["target"] and not has_viewers and not options.dry_run:
-        words = ["resolve", options.name, meaning.arguments["target"]]
-        note = _NO_VIEWER.format(name=options.name)
+    done = meaning if has_viewers or options.dry_run else where_instead(meaning)
+    words = list(done.command(options.name)[1:])
+    note = "" if done is meaning else f"{NO_VIEWER}; 'glassbox view {options.name}' opens one"
     flag = _missing_permission(options, meaning)
     if not options.json:
         say(f"understood as: {meaning.says}")
@@ -58,12 +55,12 @@ def ask(options: argparse.Namespace) -> int:
             say(note)
     if flag and not options.dry_run:
         if options.json:
-            print_json({**_described(options, meaning), "answer": None, "note": f"it needs {flag}"})
+            print_json({**describe(meaning, options.name), "answer": None, "note": f"it needs {flag}"})
         complain(f"this changes the machine, so nothing was done; run that command, or ask again with {flag}")
         return EXIT_USAGE
     if options.dry_run:
         if options.json:
-            print_json({**_described(options, meaning), "answer": None, "note": "dry run"})
+            print_json({**describe(meaning, options.name), "answer": None, "note": "dry run"})
         return 0
     return _answer(options, meaning, words, note)
 
@@ -77,6 +74,7 @@ def _missing_permission(options: argparse.Namespace, request: Request) -> str:
 
 def _answer(options: argparse.Namespace, request: Request, words: Sequence[str], note: str) -> int:
     # The very command that was told, in this process: the answer is its answer.
+    from ..gateway.asking import describe
     from . import main
 
     if not options.json:
@@ -89,7 +87,7 @@ def _answer(options: argparse.Namespace, request: Request, words: Sequence[str],
         answer = json.loads(text)
     except ValueError:
         answer = text or None
-    print_json({**_described(options, request), "answer": answer, "note": note})
+    print_json({**describe(request, options.name), "answer": answer, "note": note})
     return status
 
 
@@ -102,19 +100,11 @@ def _takes_json(words: Sequence[str]) -> bool:
     return any("--json" in option.option_strings for option in choices[words[0]]._actions)
 
 
-def _described(options: argparse.Namespace, request: Request) -> dict[str, object]:
-    return {
-        "understood": request.says,
-        "command": request.command_text(options.name),
-        "operation": request.operation,
-        "arguments": dict(request.arguments),
-    }
-
-
 def _tell_unsure(options: argparse.Namespace, unsure: Unsure) -> int:
+    from ..gateway.asking import describe_unsure
+
     if options.json:
-        choices = [_described(options, request) for request in unsure.alternatives]
-        print_json({"understood": None, "reason": unsure.reason, "alternatives": choices})
+        print_json(describe_unsure(unsure, options.name))
         return EXIT_USAGE
     complain(f"not sure what is asked: {unsure.reason}")
     for request in unsure.alternatives:

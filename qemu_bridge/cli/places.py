@@ -76,7 +76,7 @@ def resolve(options: argparse.Namespace) -> int:
     memory = answer.value
     say_skipped(answer)
     if options.by_class:
-        classes = sum_by_class(memory.ranges)
+        classes = sum_by_class((each.page_class, each.size) for each in memory.ranges)
         print_json(classes) if options.json else print_table(
             [
                 (format_size(each["size"]), f"{each['size'] / memory.total_bytes:.1%}", each["page_class"])

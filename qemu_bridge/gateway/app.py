@@ -7,6 +7,7 @@
     /openapi.json                       the same for programs
     /api/machines                       the state of all machines
     /api/machines/NAME/OPERATION        every operation of the table
+    /api/machines/NAME/ask              a question in words
     /api/machines/NAME/ram              bytes, with ranges; also page-map and files
     /api/machines/NAME/events           Server-Sent Events
     /api/machines/NAME/snap.png         a picture
@@ -19,6 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
@@ -32,6 +34,7 @@ from ..wire.operations import Permission
 from . import memory_routes, page, schema
 from .access import Access, Gate
 from .answers import answer_error, answer_http_error, answer_nobody, failure, json_response
+from .ask_route import Question, answer_question
 from .event_stream import stream_events
 from .live_picture import LivePictures
 from .machines import Machines
@@ -65,12 +68,25 @@ def make_app(access: Access, machines: Machines) -> Gate:
     app.add_exception_handler(HTTPException, answer_http_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.router.routes.insert(0, operation_route(machines, access))
+    _add_ask(app, machines, access)
     _add_bulk(app, machines, access)
     _add_pictures(app, machines)
     for path, asset in page.assets().items():
         app.add_route(path, _sends(asset), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_route("/openapi.json", lambda _: json_response(encode_json(app.openapi())), include_in_schema=False)
     return Gate(app, access, page.assets())
+
+
+def _add_ask(app: FastAPI, machines: Machines, access: Access) -> None:
+    body = {
+        "required": True,
+        "content": {"application/json": {"schema": msgspec.json.schema(Question)["$defs"]["Question"]}},
+    }
+
+    @app.post(f"{_ONE}/ask", tags=["machines"], response_class=Response, openapi_extra={"requestBody": body})
+    async def ask(request: Request, name: str) -> Response:
+        """Answer a question in words (docs/ask.md): what it is understood as, the command that asks the same, and the answer."""
+        return await answer_question(request, machines, access, name)
 
 
 def _add_bulk(app: FastAPI, machines: Machines, access: Access) -> None:

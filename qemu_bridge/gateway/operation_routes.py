@@ -114,11 +114,16 @@ async def _from_query(operation: Operation[..., Any], request: Request) -> bytes
 
 
 async def _from_body(operation: Operation[..., Any], request: Request) -> bytes:
+    return await read_body(request, operation.name)
+
+
+async def read_body(request: Request, name: str) -> bytes:
+    """The arguments of `name` in the body of `request`, a JSON object; `UsageError` for what is too large or of another type."""
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise UsageError(f"the arguments of {operation.name} are larger than {MAX_BODY} bytes; send less")
+            raise UsageError(f"the arguments of {name} are larger than {MAX_BODY} bytes; send less")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         raise UsageError(f"the arguments are {kind or 'of no type'}; send one JSON object as application/json")

@@ -11,14 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UsageError
 from ..host.wildcards import wildcard_expression
 from ..memory.addresses import parse_size
-
-if TYPE_CHECKING:
-    from ..wire.records import TargetRange
 
 Row = dict[str, Any]
 _CONDITION = re.compile(r"\s*([^\s=!<>]+)\s*(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
@@ -116,11 +113,11 @@ def shape_rows(rows: Sequence[Row], shape: Shape, columns: Sequence[str] = ()) -
     return chosen if shape.last is None else chosen[len(chosen) - min(shape.last, len(chosen)) :]
 
 
-def sum_by_class(ranges: Iterable[TargetRange]) -> list[Row]:
-    """How much memory of each class `ranges` are: ``page_class`` and ``size`` in bytes, the greatest first."""
+def sum_by_class(ranges: Iterable[tuple[str, int]]) -> list[Row]:
+    """How much memory of each class ranges are, of which class and size in bytes are given: rows with ``page_class`` and ``size``, the greatest first."""
     sums: Counter[str] = Counter()
-    for each in ranges:
-        sums[each.page_class] += each.size
+    for name, size in ranges:
+        sums[name] += size
     return [{"page_class": name, "size": size} for name, size in sums.most_common()]
 
 

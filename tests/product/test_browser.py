@@ -106,6 +106,25 @@ def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
         tab.screenshot(path=OUT / "page-trace.png")
 
 
+def test_somebody_asks_in_words(browser, controlled, machine):
+    with opened(browser, controlled) as tab:
+        picture_is_live(tab)
+        tab.fill("#query", "which processes are not root's?")
+        tab.press("#query", "Enter")
+        tab.locator("#found-summary", has_text="--where 'uid!=0'").wait_for()
+        tab.fill("#query", "the 5 largest slab caches")
+        tab.press("#query", "Enter")
+        tab.locator("#found-table tbody tr").nth(4).wait_for()
+        tab.screenshot(path=OUT / "page-ask.png")
+        tab.fill("#query", "show me crond's page tables")
+        tab.press("#query", "Enter")
+        tab.locator("#colours li", has_text="comm:crond/pagetables").wait_for()
+        tab.fill("#query", "show the fancy processes")
+        tab.press("#query", "Enter")
+        tab.locator("#found-table td", has_text=f"glassbox ps {machine.name}").wait_for()
+        tab.screenshot(path=OUT / "page-unsure.png")
+
+
 @pytest.mark.long
 def test_somebody_uses_keys_alone(browser, controlled, machine):
     with opened(browser, controlled, scheme="dark") as tab:

@@ -22,7 +22,7 @@ from ...wire.operations import Operation, Operations, Permission, iter_operation
 from ...wire.picture_records import SnapOptions
 from ...wire.viewer_records import ViewersTold
 from ..access import required_permission
-from ..rows import shape_rows
+from ..asking import OF_A_SHELL, describe, describe_unsure, own_answer, shape_answer
 from ..understanding import GuestNames, Request, understand
 from .machines import Machines
 from .pages import LIMIT, MOST_ROWS, cut_to_page
@@ -194,35 +194,24 @@ def _ask(machines: Machines, arguments: Arguments, allowed: frozenset[Permission
     client = machines.client(machine)
     meaning = understand(question, GuestNames(client), client.name)
     if not isinstance(meaning, Request):
-        choices = [_described(request, client.name) for request in meaning.alternatives]
-        return {"understood": None, "reason": meaning.reason, "alternatives": choices}
-    described = _described(meaning, client.name)
+        unsure: dict[str, Any] = to_builtins(describe_unsure(meaning, client.name))
+        return unsure
+    described: dict[str, Any] = to_builtins(describe(meaning, client.name))
     if not meaning.operation or meaning.operation in ("snap", "record_video"):
-        return described | {"answer": None, "note": "this is a command of the user's shell, or another tool"}
+        note = "" if own_answer(meaning) else f"{OF_A_SHELL}, in the user's shell, or by another tool"
+        return described | {"answer": own_answer(meaning), "note": note}
     if meaning.permission not in allowed:
         return described | {
             "answer": None,
             "note": f"this server may not {meaning.permission.value}; ask the user to run the command",
         }
     row: Operation[..., Any] = getattr(Operations, meaning.operation)
-    if meaning.operation == "overlay":
-        table = client.overlay(**meaning.arguments)
-        rows = shape_rows(table.value.rows, meaning.shape, table.value.columns)
-        answer: Any = (
-            len(rows) if meaning.shape.count else to_builtins(msgspec.structs.replace(table.value, rows=tuple(rows)))
-        )
+    if meaning.operation in ("overlay", "resolve", "read_memory"):
+        checked = decode_arguments(row, encode_json(dict(meaning.arguments)))
+        answer: Any = shape_answer(meaning, to_builtins(client.call(row, checked)))
     else:
         answer = _run(row, machines, {**meaning.arguments, "machine": client.name, "offset": offset, "limit": limit})
     return cut_to_page(described | {"answer": answer}, offset, limit)
-
-
-def _described(request: Request, machine: str) -> dict[str, Any]:
-    return {
-        "understood": request.says,
-        "operation": request.operation,
-        "arguments": to_builtins(dict(request.arguments)),
-        "command": request.command_text(machine),
-    }
 
 
 def _snap_tool() -> Tool:

@@ -220,6 +220,7 @@ async function find(text) {
     return;
   }
   openTab("found");
+  if (/[a-z] |\?$/i.test(text) && !/[&+:]/.test(text)) return ask(text);
   try {
     await showTarget(text);
   } catch (error) {
@@ -233,6 +234,31 @@ async function find(text) {
     const rows = value.map((symbol) => [[symbol.name, go(symbol)], symbol.address, symbol.symbol_type, symbol.module]);
     $("found-table").replaceChildren(table(["symbol", "address", "type", "module"], rows, "Symbols"));
   }
+}
+
+async function ask(question) {
+  const { understood, command, operation: name, arguments: given, answer, note, reason, alternatives } = await post(operation("ask"), { question });
+  if (!understood) {
+    $("found-summary").textContent = `Not sure what is asked: ${reason}.`;
+    const rows = alternatives.map((each) => [each.understood, each.command]);
+    $("found-table").replaceChildren(rows.length ? table(["it may mean", "command"], rows, "What may have been meant") : "");
+    return;
+  }
+  if (name === "highlight") picture.send({ do: "show", target: given.target });
+  $("found-summary").textContent = [`${understood}: ${command}`, note].filter(Boolean).join(" · ");
+  $("found-table").replaceChildren(answered(answer));
+}
+
+// Rows as a table, all else as it is.
+function answered(answer) {
+  const rows = Array.isArray(answer) ? answer : answer?.rows ?? answer?.ranges;
+  if (rows?.length && typeof rows[0] === "object") {
+    const columns = answer.columns?.map((each) => each.split(":")[0]) ?? Object.keys(rows[0]);
+    return table(columns, rows.map((row) => columns.map((column) => String(row[column]))), "Answer");
+  }
+  const text = document.createElement("pre");
+  text.textContent = answer === null ? "" : typeof answer === "string" ? answer : JSON.stringify(answer, null, 2);
+  return text;
 }
 
 async function showTarget(target) {

@@ -95,6 +95,10 @@ class Names(Protocol):
         """Whether the kernel has a struct or union of that name."""
         ...
 
+    def symbol_address(self, name: str) -> int | None:
+        """The address of a symbol; None if it is not known."""
+        ...
+
 
 @dataclass(frozen=True)
 class StaticNames:
@@ -117,13 +121,17 @@ class StaticNames:
         """Whether it was written down as one."""
         return name in self.types
 
+    def symbol_address(self, name: str) -> int | None:
+        """None: addresses are not written down."""
+        return None
+
 
 class GuestNames:
     """Names of a running machine or a capture, asked for when they are needed."""
 
-    def __init__(self, client: Client, folder: Path = Path()) -> None:
-        """`folder` is where captures and traces are looked for."""
-        self._client, self._folder = client, folder
+    def __init__(self, client: Client, folder: Path = Path(), *, are_bare: bool = False) -> None:
+        """`folder` is where captures and traces are looked for; their names `are_bare` if they are told without it."""
+        self._client, self._folder, self._are_bare = client, folder, are_bare
 
     @cached_property
     def processes(self) -> Sequence[KnownProcess]:
@@ -157,13 +165,16 @@ class GuestNames:
             except (GlassBoxError, OSError):
                 continue
             if manifest.name == self._client.name:
-                found.append((manifest.taken_at, str(path.parent)))
+                found.append((manifest.taken_at, self._told(path.parent)))
         return tuple(path for _, path in sorted(found))
 
     @cached_property
     def traces(self) -> Sequence[str]:
         """Trace files in the folder."""
-        return tuple(map(str, sorted(self._folder.glob("*.gbt"), key=lambda path: path.stat().st_mtime)))
+        return tuple(map(self._told, sorted(self._folder.glob("*.gbt"), key=lambda path: path.stat().st_mtime)))
+
+    def _told(self, path: Path) -> str:
+        return path.name if self._are_bare else str(path)
 
     def is_symbol(self, name: str) -> bool:
         """Whether the kernel or a module has a symbol of that name."""
@@ -178,6 +189,14 @@ class GuestNames:
             return bool(self._client.type_layout(name).value.size)
         except UsageError:
             return False
+
+    def symbol_address(self, name: str) -> int | None:
+        """The address of the first symbol of that name; None if there is none."""
+        try:
+            found = self._client.sym(name).value
+        except UsageError:
+            return None
+        return found[0].address if found else None
 
 
 def names_of(names: Names, kind: str) -> tuple[str, ...]:

@@ -114,8 +114,10 @@ def _peeked(reading: Reading, place: str, length: int) -> Meaning | None:
         place = f"va:{int(place, 16):#x}" if is_virtual else place_of(place)
     says = f"{length} bytes at {place}"
     if reading.names.is_symbol(place):
-        # The bytes of a symbol are told by the verb alone: the operation takes addresses.
-        return Request(says, ("peek", MACHINE, place, str(length)), "", {})
+        # The operation takes addresses.
+        address = reading.names.symbol_address(place)
+        read: dict[str, object] = {"ranges": ((address, length),), "space": "virtual"} if address is not None else {}
+        return Request(says, ("peek", MACHINE, place, str(length)), "read_memory" if read else "", read)
     if not place.startswith("va:"):
         start = int(place.removeprefix("pa:"), 0)
         return verb("peek", says, place, str(length), operation="read_memory", ranges=((start, length),))

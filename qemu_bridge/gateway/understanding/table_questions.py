@@ -352,6 +352,8 @@ def _request(table: Table, reading: Reading, rows: _Rows, column: Column | None,
         None if is_sorted else TOP if reading.is_plural(noun) and not reading.asks_one else 1
     )
     is_reverse = not is_least and (bool(column.unit) or reading.has("most", "descending"))
-    says += f", by {column.name.replace('_', ' ')}, the {'greatest' if is_reverse else 'least'} first"
-    says += "" if first is None else f": {'one' if first == 1 else first}"
+    which = ("greatest" if is_reverse else "least") if column.unit else "last" if is_reverse else "first"
+    says += f", by {column.name.replace('_', ' ')}: the {which} " + (
+        "first" if first is None else "one" if first == 1 else f"{first}"
+    )
     return overlay(table.overlay, says, where=rows.where, sort=column.name, reverse=is_reverse, first=first)

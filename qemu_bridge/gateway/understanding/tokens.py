@@ -27,6 +27,25 @@ _PREPOSITIONS = ("before", "after", "since", "now", "then", "last", "first")
 _SUBJECTS = ("i", "we", "you", "he", "she", "it", "they", "the", "a", "an", "my", "our", "this", "that")
 _CALLED = ("called", "named", "containing", "starting with", "beginning with", "like", "matching", "similar to")
 """Behind these a word is a name, whatever it means elsewhere."""
+_NEVER_NAMES = (
+    "the",
+    "a",
+    "an",
+    "it",
+    "now",
+    "please",
+    "something",
+    "anything",
+    "again",
+    "that",
+    "this",
+    "word",
+    "in",
+    "with",
+    "and",
+    "or",
+    "of",
+)
 _IRREGULAR = {
     "use": "us",
     "used": "us",
@@ -248,6 +267,8 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     )
     if kept:
         return Token("path", kept[-1])
+    if at and tokens[at - 1].text.lower() in _CALLED and lower not in _NEVER_NAMES:
+        return Token("unknown", token.text)
     if lower in FILLERS or stem(lower) in _FILLER_STEMS or (lower.endswith("ly") and len(lower) > 5):
         return Token("filler", token.text)
     near = [] if lower in COMMON_WORDS else find_near(names, token.text, kinds) or find_near(names, token.text)
