@@ -6,7 +6,7 @@ import re
 
 from .process_rows import each_process, process_rows
 from .reading import Reading
-from .request import Meaning, Request, overlay, verb
+from .request import Meaning, Request, Unsure, overlay, verb
 
 _AROUND = {"show", "running", "all", "and"}
 
@@ -168,6 +168,13 @@ def sockets(reading: Reading) -> Meaning | None:
         where.append(("state", "ESTABLISHED"))
         words.append("established")
     remote = reading.number("remote_number")
+    if remote is not None and reading.question.lower().lstrip().find("who") >= 0:
+        # Who is connected to a port may be here, or at the other end.
+        ends = [
+            overlay("sockets", f"sockets {words} port {remote}", where=((column, f"*:{remote}"),))
+            for column, words in (("local", "on"), ("remote", "to"))
+        ]
+        return Unsure("a port of this machine, or one elsewhere", tuple(ends))
     if remote is not None:
         where.append(("remote", f"*:{remote}"))
         words.append(f"to port {remote}")

@@ -181,7 +181,7 @@ def log(reading: Reading) -> Meaning | None:
         "oldest",
     }
     if not reading.within({"log"}, around):
-        if not reading.within({"kernel"}, {*_AROUND, "error", "warning", "count"}) or not reading.has(
+        if not reading.within({"kernel"}, {*_AROUND, "error", "warning", "count", "last", "since"}) or not reading.has(
             "error", "warning"
         ):
             return None

@@ -24,6 +24,7 @@ def status(reading: Reading) -> Meaning | None:
         "change",
         "status",
         "doing",
+        "when",
     }
     if reading.within({"status"}, around - {"change"}):
         return verb("status", "the machine's state, memory and uptime")
@@ -77,6 +78,8 @@ def control(reading: Reading) -> Meaning | None:
         ("resume", "resume", "continue the vCPUs"),
         ("shutdown", "stop", "end the machine"),
     ):
+        if reading.within({concept}, {"running", "all"}) and reading.asks_state:
+            return verb("status", "the machine's state, memory and uptime")
         if reading.within({concept}, {"running", "all"}):
             return verb(name, says)
     if reading.within({"stop"}):

@@ -83,6 +83,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
         or (reading.has("colour") and reading.asks_which)
+        or re.search(r"\bonly \S+ (uses?|maps?|has|holds?|owns?|needs?)\b", reading.question.lower())
     ):
         return None
     if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not (
@@ -122,7 +123,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
         return None
     if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address"):
-        return show(target, says) if not reading.has("where", "address") else where(target, says)
+        is_where = reading.has("where", "address") and not reading.has("go", "highlight")
+        return where(target, says) if is_where else show(target, says)
     return where(target, says)
 
 
@@ -212,7 +214,8 @@ def memory_of(reading: Reading) -> tuple[str, str] | Unsure | None:
     found = _union(reading)
     if isinstance(found, Unsure) or found is None:
         return found
-    if reading.has("shared") and len(reading.owners) >= 2:
+    are_both = re.search(r"\bboth\b.*\b(use|have|map|need|contain|see|share)\b", reading.question.lower()) is not None
+    if (reading.has("shared") or are_both) and len(reading.owners) >= 2:
         return " & ".join(target for target, _ in found), "memory that " + " and ".join(
             map(str, reading.owners)
         ) + " share"

@@ -13,6 +13,24 @@ from .token import Token
 
 _LIGHT = frozenset("identify use running like open show start memory page user has all map_of doing have".split())
 """Concepts that say little between ``not`` and what it negates: not *owned by* root. Where nothing follows, one of them is negated itself."""
+_COGNITION = (
+    "know",
+    "remember",
+    "recall",
+    "understand",
+    "see",
+    "find",
+    "tell",
+    "sure",
+    "certain",
+    "figure",
+    "mind",
+    "think",
+    "get",
+    "realise",
+    "realize",
+)
+"""Behind a negation: it is the one who asks who does not, and nothing is negated."""
 _ALL_BUT = ("all", "everything", "anything", "everyone", "anybody", "anyone", "every", "nothing", "none")
 
 
@@ -22,6 +40,16 @@ def mark_negated(tokens: Sequence[Token]) -> list[Token]:
     gone: set[int] = set()
     for at, token in enumerate(found):
         if at in gone:
+            continue
+        if (
+            token.concept == "except"
+            and at
+            and found[at - 1].text.lower() in ("all", "everything")
+            and found[at - 1].kind == "filler"
+        ):
+            found[at - 1] = replace(found[at - 1], kind="concept", concept="all")
+        if token.concept == "not" and at + 1 < len(found) and found[at + 1].text.lower() in _COGNITION:
+            gone.add(at)  # I don't know which
             continue
         if token.concept == "not":
             marked = _negated_by_not(found, at)

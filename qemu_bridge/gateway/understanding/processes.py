@@ -23,7 +23,7 @@ _AROUND = {"show", "running", "all", "and"}
 def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
-           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing"}  # fmt: skip
+           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing", "ended", "or"}  # fmt: skip
     # To run something is not to ask what runs.
     if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
@@ -42,7 +42,9 @@ def processes(reading: Reading) -> Meaning | None:
             "hog",
             "doing",
         )
-        and not (reading.within({"use", "memory"}) and reading.is_wish("who", "who's", "whos"))
+        and not (
+            reading.within({"use", "memory"}) and reading.is_wish("who", "who's", "whos", "what", "what's", "whats")
+        )
     ) or reading.has("name", "number"):
         return None
     if reading.unclear:
@@ -109,8 +111,14 @@ def _named(reading: Reading) -> Meaning | None:
         "about",
         "find",
     }
+    if reading.asks_whether or reading.has("running"):
+        may |= {"ended", "or"}
     if not reading.within({"owner"}, may) or len(reading.owners) != 1:
         return None
+    if reading.asks_what_it_does or (reading.has("or") and not reading.has("ended")):
+        return None
+    if reading.has("ended"):
+        return _one(reading.owners[0])
     if reading.has("command_line") and reading.has("like"):
         return None  # what a command line contains
     owner = reading.owners[0]
@@ -182,6 +190,7 @@ def _top(reading: Reading) -> Meaning | None:
     if reading.within({"process", "size"}, {*_AROUND, "memory", "use"}) and not reading.asks_of_each:
         return None
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
+    by_memory |= reading.within({"use", "memory"}) and reading.asks_which
     by_memory |= reading.question.strip().lower() == "top"
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
     by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
@@ -264,6 +273,7 @@ def stack_traces(reading: Reading) -> Meaning | None:
         )
         or reading.within({"sleeping", "owner", "symbol"}, {"where", "kernel"})
         or (reading.question.lower().find("what make") >= 0 and reading.within({"take", "owner"}, {"show", "process"}))
+        or (reading.asks_what_it_does and reading.is_about_now and reading.within({"owner"}, {"process"}))
         or (reading.has("doing") and reading.has("owner", "process", "thread"))
     )
     if (

@@ -23,6 +23,7 @@ _NAMED_AFTER = {
     "listen": "port_number",
     "frame": "frame_number",
     "epoch": "epoch_number",
+    "since": "epoch_number",
     "thread": "pid",
     "page": "frame_number",
     "map": "pid",
@@ -53,7 +54,10 @@ def read_quantities(tokens: Sequence[Token]) -> list[Token]:
         token = tokens[at]
         operator = OPERATORS.get(token.concept, "")
         number = _number_behind(tokens, at) if operator else None
-        if number is not None:
+        if token.text.lower() in ("negative", "positive") and token.kind != "concept":
+            found.append(Token("quantity", token.text, operator="<" if token.text.lower() == "negative" else ">"))
+            at += 1
+        elif number is not None:
             found.append(_quantity(tokens[number], operator, f"{token.text} {tokens[number].text}"))
             at = number + 1
             if at < len(tokens) and tokens[at].text.lower() in ("bytes", "byte"):
@@ -128,7 +132,14 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
             continue
         before = _neighbour(tokens, at, -1)
         after = _neighbour(tokens, at, 1)
-        if before is not None and before.text.lower() in _DESCRIPTORS:
+        if (
+            before is not None
+            and before.concept == "file"
+            and before.text.lower().startswith("lib")
+            and not token.has_unit
+        ):
+            yield replace(token, kind="pid")
+        elif before is not None and before.text.lower() in _DESCRIPTORS:
             yield replace(token, kind="descriptor")
         elif (
             before is not None and before.concept in _NAMED_AFTER and not token.has_unit and not _is_parted(tokens, at)

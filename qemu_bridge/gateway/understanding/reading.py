@@ -69,7 +69,7 @@ class Reading:
     @property
     def asks_whether(self) -> bool:
         """Whether yes or no is an answer: ``is there``, ``are there any``."""
-        return self._first_word in ("is", "are", "does", "do", "any", "has", "have", "was")
+        return self._first_word in ("is", "are", "does", "do", "any", "has", "have", "was", "were", "did")
 
     def is_wish(self, *verbs: str) -> bool:
         """Whether it begins with one of `verbs`: something is to be done."""
@@ -88,12 +88,36 @@ class Reading:
 
     @property
     def asks_meaning(self) -> bool:
-        """Whether it is asked what a word means: ``what is a page table``."""
+        """Whether it is asked what a word means: ``what is a page table``, ``what are zombies``."""
+        is_plural = len(self.tokens) == 1 and self.tokens[0].is_plural
+        if is_plural and re.match(r"\W*what are \w+( \w+)?\W*$", self.question.lower()):
+            return True
         return (
             re.match(
                 r"\W*(what|whats|what's)( is| are|'s)? an? |\W*(define|definition of)\b|.*\bwhat do(es)? .* mean\W*$",
                 self.question.lower(),
             )
+            is not None
+        )
+
+    @property
+    def asks_state(self) -> bool:
+        """Whether it is asked if something is so: ``is it paused``, and not whether it may be done."""
+        return (
+            re.match(r"\W*(is|was|are|were)\b(?!.*\b(possible|way|ok|okay|allowed)\b)", self.question.lower())
+            is not None
+        )
+
+    @property
+    def asks_what_it_does(self) -> bool:
+        """Whether it is asked what something does: ``what does crond do``."""
+        return re.search(r"\bwhat (does|do|did|is|are)\b.*\bdo(ing)?\b", self.question.lower()) is not None
+
+    @property
+    def is_about_now(self) -> bool:
+        """Whether this moment is spoken of."""
+        return (
+            re.search(r"\b(now|currently|at the moment|presently|this moment|just now|today)\b", self.question.lower())
             is not None
         )
 
@@ -111,7 +135,10 @@ class Reading:
     def asks_users(self) -> bool:
         """Whether it is asked what needs something: ``used by``."""
         return (
-            re.search(r"\bused by\b|\b(who|what|which \w+) uses?\b|\bdepend|\bneeded by\b", self.question.lower())
+            re.search(
+                r"\bused by\b|\b(who|what|which \w+|any(body|one|thing)|some(body|one|thing)|else) (uses?|needs?|is using)\b|\bdepend|\bneeded by\b",
+                self.question.lower(),
+            )
             is not None
         )
 
@@ -123,7 +150,13 @@ class Reading:
     @property
     def asks_of_each(self) -> bool:
         """Whether a row each is wanted, not a sum: ``how big are they``."""
-        return re.search(r"\b(each|they|their|every|sizes)\b", self.question.lower()) is not None
+        return (
+            re.search(
+                r"\b(each|they|their|every|sizes)\b|\bwhich\b(?!.*\b(most|biggest|largest)\b).*\bhow (much|many)\b",
+                self.question.lower(),
+            )
+            is not None
+        )
 
     def is_plural(self, concept: str) -> bool:
         """Whether a concept's word is a plural."""

@@ -23,12 +23,13 @@ _SCANNER = re.compile(
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
+    | (?P<ip> (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b )
     | (?P<seconds> (?<![\w.-])(?:(?P<time>\d+(?:\.\d+)?)\s?(?P<scale>ms|milliseconds?|msecs?|s|secs?|seconds?|mins?|minutes?)|half\ a\ second|a\ second|one\ second|a\ minute|one\ minute|half\ a\ minute)\b )
     | (?P<number> (?<![\w.-])\d+(?:\.\d+)?(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:(?i:UNIT)|k|K|m\b(?=\W*$)|M|G)\b)? )
-    | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*\w+\*? )
+    | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*[\w.]*\w\*? )
     | (?P<sign> [<>!=]=|[<>]|=(?=\s*[\w"'/]) )
     | (?P<not> !(?=\w) | \b[nN]on-(?=\w) )
-    | (?P<word> [A-Za-z_.](?:[\w.'’/:+-]*\w)? | \d+[\w.-]*[A-Za-z]\w* )
+    | (?P<word> (?:[A-Za-z_]|\.(?=\w))(?:[\w.'’/:+-]*\w)? | \d+[\w.-]*[A-Za-z]\w* )
     """.replace("TERM", _TERM).replace("UNIT", _UNIT),
     re.VERBOSE,
 )

@@ -75,6 +75,8 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
 
 
 def _is_named(table: Table, reading: Reading) -> bool:
+    if table.overlay == "processes" and reading.within({"quantity"}, {"memory", "size", "show", "thread"}):
+        return True  # memory >= 1M
     concepts = [token.concept or token.kind for token in reading.tokens]
     other = _FIRST_NOUNS.get(table.overlay)
     nouns = [at for at, concept in enumerate(concepts) if concept in table.nouns and not reading.tokens[at].is_negated]
@@ -161,8 +163,21 @@ def _numbers(table: Table, reading: Reading, rows: _Rows) -> None:
             rows.add(Condition("uid", number), f"of user {number}", token.is_negated, at)
         elif token.kind == "descriptor" and table.overlay == "open-files":
             rows.add(Condition("descriptor", number), f"descriptor {number}", token.is_negated, at)
+        elif token.kind == "ip" and table.overlay == "sockets":
+            is_here = re.search(
+                r"\b(on|at|bound to|local)( address)?$", reading.question.lower().split(token.text)[0].strip()
+            )
+            value = token.text if ":" in token.text else f"{token.text}:*"
+            rows.add(
+                Condition("local" if is_here else "remote", value),
+                f"{'on' if is_here else 'with'} {token.text}",
+                token.is_negated,
+                at,
+            )
         elif token.kind == "cpu_number" and "cpu" in table.columns:
             rows.add(Condition("cpu", number), f"on CPU {number}", token.is_negated, at)
+        elif token.kind == "remote_number" and "who" in reading.question.lower():
+            continue  # at which end is not said
         elif token.kind in ("port_number", "remote_number") and table.overlay == "sockets":
             column, words = ("local", "on") if token.kind == "port_number" else ("remote", "to")
             rows.add(Condition(column, f"*:{number}"), f"{words} port {number}", token.is_negated, at)
@@ -216,7 +231,7 @@ def _owner(reading: Reading, token: Token) -> Owner | None:
 
 def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
     """Names, paths, and what they are like."""
-    like = next((at for at, token in enumerate(reading.tokens) if token.concept == "like"), None)
+    like = next((at for at, token in enumerate(reading.tokens) if token.concept in ("like", "string")), None)
     for at, token in enumerate(reading.tokens):
         if at in rows.used:
             continue
@@ -232,6 +247,9 @@ def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
                 *((at - 1,) if below else ()),
                 is_name=not below,
             )
+        elif table.overlay == "areas" and token.kind == "unknown" and re.fullmatch("[r-][w-][x-][ps-]?", token.text):
+            letters = token.text.replace("-", "?").ljust(4, "?")
+            rows.add(Condition("permissions", letters), token.text, token.is_negated, at)
         elif token.kind == "pattern":
             rows.add(
                 Condition(table.text, _path_pattern(table, token.text)), f"like {token.text}", token.is_negated, at
@@ -252,7 +270,7 @@ def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
 
 def _is_text(reading: Reading, token: Token) -> bool:
     """Whether a word behind ``called`` or ``containing`` is a text, not just the name of a process that is called so."""
-    said = next(each.text.lower() for each in reading.tokens if each.concept == "like")
+    said = next(each.text.lower() for each in reading.tokens if each.concept in ("like", "string"))
     return token.kind in ("unknown", "quoted") or (token.kind == "name" and said not in ("called", "named", "name"))
 
 
@@ -279,6 +297,11 @@ def _like(said: str, text: str) -> str:
 
 def _conditions(table: Table, reading: Reading, rows: _Rows) -> None:
     for at, token in enumerate(reading.tokens):
+        is_counted = token.concept in table.columns and table.columns[token.concept].unit not in ("", "bytes")
+        if at not in rows.used and token.is_negated and is_counted and token.concept not in table.nouns:
+            name = table.columns[token.concept].name
+            rows.add(Condition(name, "0"), f"no {token.text}", False, at)
+            continue
         if at in rows.used or token.concept not in table.conditions:
             continue
         if token.concept in table.around | _AROUND and not token.is_negated:
@@ -295,6 +318,14 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
     rest = {token.concept or token.kind for token in left} - table.nouns
     if any(token.is_negated for token in left) or _contradicts(rows):
         return None
+    if (
+        table.overlay == "processes"
+        and reading.asks_whether
+        and reading.owners
+        and not reading.has("child", "parent")
+        and not any(token.is_negated for token in reading.tokens)
+    ):
+        return None  # its row tells whether it is so
     is_extreme = bool(rest & {"most", "least"})
     is_sorted = bool(rest & {"sort", "ascending", "descending", "by_name"})
     is_count = "count" in rest and not is_sorted
@@ -333,7 +364,11 @@ def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
     words = " ".join(token.text.lower() for token in reading.tokens if token.concept == "sort")
     named = [concept for concept in columns if concept not in ("size", "memory")]
     if len(named) == 1:
-        is_of_size = reading.has("most", "least") and any(token.text.lower() in _EXTENTS for token in reading.tokens)
+        is_of_size = (
+            reading.has("most", "least")
+            and not reading.has("sort", "count")
+            and any(token.text.lower() in _EXTENTS for token in reading.tokens)
+        )
         return table.columns.get(f"{named[0]}_size") if is_of_size and named[0] in _COUNTED else table.columns[named[0]]
     if named:
         return None

@@ -111,7 +111,7 @@ TABLES = (
         "processes",
         "processes",
         frozenset({"process"}),
-        {**STATES, **_ROOT, **_KERNEL_THREAD},
+        {**STATES, **_ROOT, **_KERNEL_THREAD, "kernel": _is("parent_pid", "2", "of the kernel")},
         {
             "thread": Column("thread_count", "threads"),
             "memory": Column("resident_pages", "pages"),
@@ -219,7 +219,7 @@ TABLES = (
         {"user": Column("uid", "")},
         owner="pids",
         text="local",
-        around=frozenset({"process", "open", "identify", "port", "socket"}),
+        around=frozenset({"process", "open", "identify", "port", "socket", "where"}),
         implies=frozenset({*_PROTOCOLS, *_TCP_STATES, "port_number", "remote_number"}),
     ),
     Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,14 @@ _SUBJECTS = ("i", "we", "you", "he", "she", "it", "they", "the", "a", "an", "my"
 _CALLED = ("called", "named", "containing", "starting with", "beginning with", "like", "matching", "similar to")
 """Behind these a word is a name, whatever it means elsewhere."""
 _NEVER_NAMES = (
+    "is",
+    "are",
+    "was",
+    "were",
+    "does",
+    "do",
+    "has",
+    "have",
     "the",
     "a",
     "an",
@@ -54,6 +63,7 @@ _IRREGULAR = {
     "usage": "usage",
     "data": "data",
     "children": "child",
+    "proces": "process",
 }
 
 
@@ -62,7 +72,7 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     words = split_possessives(scan(text))
     words = [replace(word, text=_mend(word.text, names)) if word.kind == "word" else word for word in words]
     tokens = read_quantities(list(_find_names(list(_find_concepts(words)), names)))
-    tokens = mark_negated(_find_choices(list(attach_numbers(tokens))))
+    tokens = mark_negated(_find_choices(_find_orders(list(attach_numbers(tokens)))))
     tokens = [token for token in tokens if token.kind != "filler"]
     # The syslog file /var/log/messages: the path says which.
     tokens = [
@@ -110,6 +120,23 @@ def _find_choices(tokens: list[Token]) -> list[Token]:
     ]
 
 
+_ORDERED_BY = ("memory", "size", "resident", "thread", "object", "object_size", "page", "pid", "nice")
+
+
+def _find_orders(tokens: list[Token]) -> list[Token]:
+    """``by`` before a column says what rows are sorted by: processes by mem."""
+    return [
+        replace(token, kind="concept", concept="sort")
+        if token.text.lower() == "by"
+        and token.kind == "filler"
+        and 0 < at < len(tokens) - 1
+        and tokens[at + 1].concept in _ORDERED_BY
+        and tokens[at - 1].concept != "use"
+        else token
+        for at, token in enumerate(tokens)
+    ]
+
+
 def _says(tokens: Sequence[Token]) -> bool:
     return any(token.kind != "filler" for token in tokens)
 
@@ -130,7 +157,7 @@ def stem(word: str) -> str:
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
     for ending in ("ing", "ed"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("eed"):
             word = word[: -len(ending)]
             if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "slz":
                 word = word[:-1]
@@ -146,8 +173,10 @@ _PHRASES = [
 _EXACT: dict[tuple[str, ...], str] = {}
 _STEMMED: dict[tuple[str, ...], str] = {}
 for _words, _concept in _PHRASES:
-    _EXACT.setdefault(_words, _concept)
-    _STEMMED.setdefault(tuple(map(stem, _words)), _concept)
+    # As two words, or joined by a hyphen: per cpu memory, per-cpu memory.
+    for _form in (_words, (f"{_words[0]}-{_words[1]}", *_words[2:])) if len(_words) > 1 else (_words,):
+        _EXACT.setdefault(_form, _concept)
+        _STEMMED.setdefault(tuple(map(stem, _form)), _concept)
 _EXACT_ONLY = ("machines", "deleted")
 """Concepts whose words mean them in no other form: deleted files, but delete the files."""
 _LONGEST = max(len(words) for words, _ in _PHRASES)
@@ -170,6 +199,9 @@ _CORRECTIONS = sorted(
 def _mend(word: str, names: Names) -> str:
     """`word` without a slip of the pen, if it can be one for a word of the vocabulary alone."""
     lower = word.lower()
+    short = re.sub(r"(.)\1+$|(.)\2{2,}", r"\1\2", lower)
+    if lower not in _COMMON and lower not in _PHRASE_WORDS and short in FILLERS:
+        return short  # soo, pleeease
     if lower in _PHRASE_WORDS or lower in _COMMON or stem(lower) in _PHRASE_STEMS or not word.isalpha():
         return word
     if find_exact(names, word):
@@ -212,7 +244,8 @@ def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]
             concept = "frame"
         if concept is not None and (concept not in _EXACT_ONLY or lower in _EXACT):
             is_plural = any(
-                each.endswith("s") and not each.endswith(("ss", "us")) and stem(each) != each for each in lower
+                each.endswith("s") and not each.endswith(("ss", "us")) and stem(each) != each and each != "proces"
+                for each in lower
             )
             return Token("concept", " ".join(word.text for word in part), concept, is_plural=is_plural), length
     return None, 1

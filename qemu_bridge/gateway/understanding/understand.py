@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ...wire.operations import Permission
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .shell import to_words
+from .token import Token
 from .tokens import read_tokens
 from .topics import TOPICS, TOPICS_WITH_NEGATION
-from .vocabulary import REFUSED
+from .vocabulary import COMMON_WORDS, REFUSED
 
 MOST_LETTERS = 400
 _MEANS_SOMETHING_WITH = {
@@ -52,6 +54,9 @@ _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
 )
 """A word and its number that were written as one: top5, pid97."""
+_CLAUSE = re.compile(r"[,;:!?.]+\s+(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)|\s+[-–—]+\s+(?=[^0-9(]*$)")
+"""What parts clauses, outside of quotes."""
+_LONGEST_ASIDE = 6
 _REASON = re.compile(
     r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
     r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
@@ -86,6 +91,7 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
+    text = _without_asides(text, names)
     text = _JOINED.sub(r"\1 \2", to_words(text) or _REASON.sub(" ", text))
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
@@ -102,6 +108,12 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
             token.concept or token.kind for token in tokens if token.kind != "concept" or token.concept != "address"
         }:
             tokens = [token for token in tokens if token.concept != concept] or tokens
+    if any(token.kind in ("name", "pid") for token in tokens):
+        # What one process eats is how much it uses.
+        tokens = [
+            replace(token, concept="use") if token.concept == "hog" and " " not in token.text else token
+            for token in tokens
+        ]
     is_named = any(token.kind in ("name", "pid") for token in tokens)
     if any(token.text.lower() in _MANY for token in tokens) and (
         is_named or not any(token.concept == "process" for token in tokens)
@@ -120,6 +132,8 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         )
     if requests and reading.asks_meaning and not _is_about_one(reading):
         return Unsure("words are explained in docs/concepts.md, not here", requests[:_MOST_ALTERNATIVES])
+    if len(requests) == 1 and requests[0].permission is not Permission.READ and reading.asks_state:
+        return Unsure("whether something is so is no wish to change it", requests)
     if len(requests) == 1:
         return requests[0]
     if requests:
@@ -135,6 +149,24 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     return unsure[0] if unsure else nearest
 
 
+def _without_asides(text: str, names: Names) -> str:
+    """`text` without clauses in which nothing is understood at all, such as greetings, where others have something."""
+    clauses = _CLAUSE.split(text)
+    if len(clauses) == 1:
+        return text
+    read = [[] if clause is None else read_tokens(clause, names) for clause in clauses]
+    if not any(token.kind != "unknown" for tokens in read for token in tokens):
+        return text
+    return ", ".join(
+        clause for clause, tokens in zip(clauses, read, strict=True) if not tokens or not _is_aside(clause, tokens)
+    )
+
+
+def _is_aside(clause: str, tokens: Sequence[Token]) -> bool:
+    is_short = len(clause.split()) <= _LONGEST_ASIDE
+    return is_short and all(token.kind == "unknown" and token.text.lower() not in COMMON_WORDS for token in tokens)
+
+
 def _is_about_one(reading: Reading) -> bool:
     """Whether something of the guest is named, so that no word's meaning is asked for."""
     return reading.has("owner", "name", "path", "address", "pid", "unknown", "quantity", "number")
@@ -148,7 +180,21 @@ def _meanings(reading: Reading) -> list[Meaning]:
 
 def _without(reading: Reading, concepts: tuple[str, ...]) -> list[Meaning]:
     """What is meant if words that may say little say nothing."""
-    rest = [token for token in reading.tokens if token.concept not in concepts or token.is_negated]
+    first = reading.tokens[0] if reading.tokens else None
+    wish = first if first is not None and first.concept == "take" and reading.is_wish(first.text.lower()) else None
+    hexdump = next(
+        (
+            token
+            for token in reading.tokens
+            if token.concept == "read" and token.text.lower().startswith(("hex", "xxd", "hd", "od"))
+        ),
+        None,
+    )
+    rest = [
+        token
+        for token in reading.tokens
+        if token.concept not in concepts or token.is_negated or token in (wish, hexdump)
+    ]
     if not rest or len(rest) == len(reading.tokens):
         return []
     found = _meanings(Reading(rest, reading.names, reading.question))

@@ -7,6 +7,9 @@ import json
 import pytest
 from support import glassbox
 
+from qemu_bridge.client import Client
+from qemu_bridge.gateway.paths import file_path
+
 pytestmark = pytest.mark.guest
 
 
@@ -72,7 +75,9 @@ def test_what_is_kept_lies_in_the_machines_own_folder(service, machine):
     assert found["arguments"] == {"output": "asked"} and found["answer"]["name"] == machine.name
     assert "asked" in [row["name"] for row in service.get(f"/api/machines/{machine.name}/files").json()]
     compared = ask(service, machine, "what changed since the last checkpoint?").json()
-    assert compared["arguments"]["before"] == "asked" and "answer" in compared
+    assert compared["arguments"]["before"] == "asked" and "differing_pages" in compared["answer"]
+    with Client.connect(str(file_path(machine.name, "asked"))) as kept:
+        kept.stop()  # the daemon that compared with it
 
 
 @pytest.mark.parametrize("body", [{}, {"question": ""}, {"question": 5}, {"question": "ps", "shell": "sh"}, b"no", []])
