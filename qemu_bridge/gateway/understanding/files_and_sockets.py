@@ -39,7 +39,7 @@ def memory_map(reading: Reading) -> Meaning | None:
     files = [*reading.texts("path"), *reading.named("file")]
     if (
         reading.has("map", "use")
-        and (reading.has("map") or reading.has("process", "identify"))
+        and (reading.has("map", "process", "identify") or "users of" in reading.question.lower())
         and reading.items <= {*around, "map", "path", "name", "file", "identify"}
         and len(files) == 1
         and (reading.has("map") or _is_program(files[0]))

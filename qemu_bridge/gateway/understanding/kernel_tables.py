@@ -203,7 +203,10 @@ def log(reading: Reading) -> Meaning | None:
         level = "err" if reading.has("error") else "warning"
         where, says = (("level", level),), f"kernel messages of level {level}"
     if reading.has("last", "most", "newest", "oldest", "limit", "number"):
-        is_one = any(token.concept == "log" and token.text.lower().endswith("message") for token in reading.tokens)
+        is_one = any(
+            token.concept == "log" and re.search(r"\b(message|line|entry)\b", token.text.lower())
+            for token in reading.tokens
+        )
         last = reading.number("limit") or reading.number("number") or (1 if is_one else _TOP)
         if re.search(r"\b(first|earliest|oldest)\b", reading.question.lower()):
             return overlay("dmesg", f"the first {last} of {says}", where=where, first=last)

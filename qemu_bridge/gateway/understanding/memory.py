@@ -95,6 +95,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if not isinstance(found, tuple):
         return found
     target, says = found
+    if "users of" in reading.question.lower() and reading.has("path", "name"):
+        return None  # who maps it
     if reading.asks_users and reading.named("module") and not reading.has("memory", "size", "page"):
         return None  # which modules need it
     if reading.asks_which and reading.items <= {"kernel", "use"}:

@@ -10,7 +10,21 @@ from .request import Meaning, verb
 
 def pictures(reading: Reading) -> Meaning | None:
     """A picture or a video of RAM."""
-    around = {"take", "memory", "show", "path", "all", "draw", "status", "second", "seconds", "save", "like", "file"}
+    around = {
+        "take",
+        "memory",
+        "show",
+        "path",
+        "all",
+        "draw",
+        "status",
+        "second",
+        "seconds",
+        "save",
+        "like",
+        "file",
+        "and",
+    }
     if reading.within({"draw"}, {"memory", "all", "picture"}) or reading.within(
         {"picture"}, around - {"second", "seconds"}
     ):

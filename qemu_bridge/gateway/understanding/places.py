@@ -80,7 +80,7 @@ def peek(reading: Reading) -> Meaning | None:
         )
     places = [*reading.texts("address"), *targets, *symbols]
     around = {"address", "target_text", "unknown", "read", "dump", "show", "memory", "length", "number", "identify", "page", "where", "since",
-              "translate", "symbol", "owner", "all", "map", "process"}  # fmt: skip
+              "translate", "symbol", "owner", "all", "map", "process", "kernel"}  # fmt: skip
     if (
         reading.asks_owner
         or len(places) != 1

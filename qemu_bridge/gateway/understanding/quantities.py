@@ -149,6 +149,8 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
             yield replace(token, kind="seconds", text=str(token.number))
         elif (after is not None and after.text.lower().split()[0] in ("bytes", "byte", "b", "words")) or token.has_unit:
             yield replace(token, kind="length")
+        elif at == len(tokens) - 1 and any(each.concept in ("most", "least") for each in tokens):
+            yield replace(token, kind="limit")  # biggest files 3
         elif (before is not None and (before.concept in _COUNTS_BEFORE or before.text.lower() == "first")) or (
             after is not None and after.concept in _COUNTS_AFTER
         ):

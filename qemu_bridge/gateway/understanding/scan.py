@@ -19,7 +19,7 @@ _UNIT = r"(?:[kmg]i?b|kilobytes?|megabytes?|gigabytes?|kibibytes?|mebibytes?|gib
 _SCANNER = re.compile(
     r"""
       (?P<quoted> "[^"]+" | “[^”]+” | `[^`]+` | (?<![\w'])'[^']+'(?!\w) )
-    | (?P<target> \(*TERM\)*(?:\s*[-+&]\s*\(*(?:TERM|free\b|all\b)\)*)* )
+    | (?P<target> \(*(?:TERM|\b(?:all|free)\b(?=\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)))\)*(?:\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)\)*)* )
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )

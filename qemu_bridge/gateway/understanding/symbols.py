@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .reading import Reading
 from .request import Meaning, call, verb
 
@@ -57,7 +59,11 @@ def symbols(reading: Reading) -> Meaning | None:
 def bare_symbol(reading: Reading) -> Meaning | None:
     """``what is init_task``."""
     word = reading.symbols[0] if len(reading.symbols) == 1 else ""
-    if reading.within({"unknown"}) and ("_" in word or reading.asks_which):
+    if reading.within({"unknown", "size"}) and reading.names.is_type(word) and not reading.names.is_symbol(word):
+        return call("type_layout", f"layout of struct {word}", name=word)
+    if reading.within({"unknown"}) and (
+        "_" in word or reading.asks_which or re.search(r"\blook(ing)? ?up\b", reading.question.lower())
+    ):
         if reading.names.is_symbol(word):
             return verb("identify", f"what is at {word}", word, place=word)
         if reading.names.is_type(word):

@@ -68,6 +68,9 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
         or reading.is_wish("run", "start", "launch", "execute", "load", "mount")
     ):
         return None
+    is_one = not any(reading.is_plural(noun) for noun in table.nouns)
+    if reading.asks_state and reading.has("quantity") and is_one and not reading.asks_which:
+        return None  # is the page cache larger than 1M: a total, not rows
     rows = _Rows()
     for read in (_quantities, _relations, _texts, _owners, _numbers, _conditions):
         read(table, reading, rows)
@@ -257,8 +260,6 @@ def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
             rows.used |= {like} if like is not None else set()
         elif table.overlay == "mounts" and (token.concept == "filesystem" or token.text.lower() in ("tmpfs", "proc")):
             rows.add(Condition("filesystem", token.text.lower()), f"of type {token.text.lower()}", token.is_negated, at)
-        elif token.kind == "name" and (name := _name_of_kind(reading, token, table.kind)):
-            rows.add(Condition(table.text, name), name, token.is_negated, at, is_name=True)
         elif like is not None and like == at - 1 and _is_text(reading, token):
             command_line = next((i for i, each in enumerate(reading.tokens) if each.concept == "command_line"), None)
             column = "command_line" if command_line is not None and table.overlay == "processes" else table.text
@@ -266,12 +267,16 @@ def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
             is_negated = token.is_negated or reading.tokens[like].is_negated
             rows.add(Condition(column, value), f"{column.replace('_', ' ')} like {value}", is_negated, at, like)
             rows.used |= {command_line} if command_line is not None else set()
+        elif token.kind == "name" and (name := _name_of_kind(reading, token, table.kind)):
+            rows.add(Condition(table.text, name), name, token.is_negated, at, is_name=True)
 
 
 def _is_text(reading: Reading, token: Token) -> bool:
     """Whether a word behind ``called`` or ``containing`` is a text, not just the name of a process that is called so."""
     said = next(each.text.lower() for each in reading.tokens if each.concept in ("like", "string"))
-    return token.kind in ("unknown", "quoted") or (token.kind == "name" and said not in ("called", "named", "name"))
+    return token.kind in ("unknown", "quoted") or (
+        token.kind == "name" and said not in ("called", "named", "name", "with the name")
+    )
 
 
 def _path_pattern(table: Table, text: str) -> str:
@@ -289,7 +294,7 @@ def _like(said: str, text: str) -> str:
         return f"{text}*"
     if "end" in said:
         return f"*{text}"
-    return f"{text}*" if said in ("called", "named", "name") else f"*{text}*"
+    return f"{text}*" if said in ("called", "named", "name", "with the name") else f"*{text}*"
 
 
 # --- adjectives, order, and the rest ---------------------------------------------------------------------------------
@@ -382,10 +387,8 @@ def _request(table: Table, reading: Reading, rows: _Rows, column: Column | None,
         return overlay(table.overlay, says, where=rows.where, count=is_count)
     is_least = reading.has("least", "ascending")
     is_sorted = reading.has("sort", "ascending", "descending", "by_name") and not reading.has("most", "least")
-    noun = next((concept for concept in table.nouns if reading.has(concept)), "")
-    first = reading.number("limit") or (
-        None if is_sorted else TOP if reading.is_plural(noun) and not reading.asks_one else 1
-    )
+    is_plural = any(reading.is_plural(noun) for noun in table.nouns)
+    first = reading.number("limit") or (None if is_sorted else TOP if is_plural and not reading.asks_one else 1)
     is_reverse = not is_least and (bool(column.unit) or reading.has("most", "descending"))
     which = ("greatest" if is_reverse else "least") if column.unit else "last" if is_reverse else "first"
     says += f", by {column.name.replace('_', ' ')}: the {which} " + (

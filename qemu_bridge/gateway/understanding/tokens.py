@@ -176,7 +176,8 @@ for _words, _concept in _PHRASES:
     # As two words, or joined by a hyphen: per cpu memory, per-cpu memory.
     for _form in (_words, (f"{_words[0]}-{_words[1]}", *_words[2:])) if len(_words) > 1 else (_words,):
         _EXACT.setdefault(_form, _concept)
-        _STEMMED.setdefault(tuple(map(stem, _form)), _concept)
+        if _form != ("runs",):  # how long it runs; running is what runs
+            _STEMMED.setdefault(tuple(map(stem, _form)), _concept)
 _EXACT_ONLY = ("machines", "deleted")
 """Concepts whose words mean them in no other form: deleted files, but delete the files."""
 _LONGEST = max(len(words) for words, _ in _PHRASES)
@@ -185,6 +186,14 @@ _PHRASE_STEMS = {stem(word) for word in _PHRASE_WORDS}
 _FILLER_STEMS = {stem(word) for word in FILLERS}
 _COMMON = COMMON_WORDS | FILLERS
 _LONG_FILLERS = {word for word in FILLERS if len(word) > 4}
+_SINGLE_WORDS = sorted(
+    {
+        words[0]
+        for words, concept in _PHRASES
+        if len(words) == 1 and concept != "filesystem" and len(words[0]) > 3 and words[0].isalpha()
+    }
+    | _LONG_FILLERS
+)
 _CORRECTIONS = sorted(
     {
         word
@@ -206,9 +215,10 @@ def _mend(word: str, names: Names) -> str:
         return word
     if find_exact(names, word):
         return word
-    near = best_slips(lower, _CORRECTIONS)
+    # A word that means something by itself is likelier than one of a phrase.
+    near = best_slips(lower, _SINGLE_WORDS) or best_slips(lower, _CORRECTIONS)
     if not near and lower.endswith("s"):
-        near = best_slips(lower[:-1], _CORRECTIONS)
+        near = best_slips(lower[:-1], _SINGLE_WORDS) or best_slips(lower[:-1], _CORRECTIONS)
     if not near or find_near(names, word):
         return word
     # Several are as near: they have to mean one thing.
@@ -300,7 +310,8 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     )
     if kept:
         return Token("path", kept[-1])
-    if at and tokens[at - 1].text.lower() in _CALLED and lower not in _NEVER_NAMES:
+    is_literal = at > 0 and (tokens[at - 1].text.lower() in _CALLED or tokens[at - 1].concept == "string")
+    if is_literal and lower not in _NEVER_NAMES:
         return Token("unknown", token.text)
     if lower in FILLERS or stem(lower) in _FILLER_STEMS or (lower.endswith("ly") and len(lower) > 5):
         return Token("filler", token.text)

@@ -54,7 +54,7 @@ _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
 )
 """A word and its number that were written as one: top5, pid97."""
-_CLAUSE = re.compile(r"[,;:!?.]+\s+(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)|\s+[-–—]+\s+(?=[^0-9(]*$)")
+_CLAUSE = re.compile(r"[,;:!?.]+\s+(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)|\s+[–—]+\s+")
 """What parts clauses, outside of quotes."""
 _LONGEST_ASIDE = 6
 _REASON = re.compile(
