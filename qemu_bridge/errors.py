@@ -13,6 +13,7 @@ it without a traceback. A class exists only where someone catches it::
     │   └── GraphicsError                no Vulkan adapter, or one that is too small
     ├── MachineError                     QEMU or the daemon refused, died or did not answer
     │   ├── MachineGoneError             the machine has ended
+    │   ├── JobCancelledError            a job was cancelled, by its client or by another
     │   └── PageMapOverwrittenError      a newer one was published meanwhile
     ├── TraceError                       a trace file is damaged or not a trace
     └── GuestError                       guest RAM cannot be interpreted
@@ -38,7 +39,7 @@ class GlassBoxError(Exception):
 
 
 class UsageError(GlassBoxError, ValueError):
-    """An invalid argument: a size of zero, an invalid regular expression."""
+    """A mistake of the caller: a request or an argument that cannot be. The same request will fail again."""
 
     exit_status = EXIT_USAGE
 
@@ -56,7 +57,7 @@ class BusyNameError(GlassBoxError):
 
 
 class HostError(GlassBoxError):
-    """The host lacks something: QEMU, a compiler, a mirror."""
+    """The host lacks something: QEMU, a compiler, a mirror, room on a disk."""
 
 
 class ImageError(HostError):
@@ -68,11 +69,15 @@ class GraphicsError(HostError):
 
 
 class MachineError(GlassBoxError):
-    """QEMU or the daemon refused a request, or did not answer in time."""
+    """QEMU or the daemon refused a request, failed, or did not answer in time."""
 
 
 class MachineGoneError(MachineError):
     """The machine ended during a request."""
+
+
+class JobCancelledError(MachineError):
+    """A job was cancelled before it was done; what it had written is removed."""
 
 
 class PageMapOverwrittenError(MachineError):
@@ -84,11 +89,11 @@ class TraceError(GlassBoxError):
 
 
 class GuestError(GlassBoxError):
-    """Guest RAM does not contain what was looked for."""
+    """Guest RAM does not contain what was looked for, or cannot be understood."""
 
 
 class NotBootedError(GuestError):
-    """No kernel has booted yet."""
+    """No kernel has booted yet; ask again."""
 
 
 class LayoutError(GuestError):

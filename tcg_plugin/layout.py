@@ -50,7 +50,7 @@ class Mode(IntEnum):
 
 
 class Feature(IntFlag):
-    """What is recorded."""
+    """What is recorded: executed blocks; events (page-table switches, system calls, exceptions); addresses of loads and stores; their values; registers; a count to verify with; heat."""
 
     BLOCKS = 1
     EVENTS = 2
@@ -62,7 +62,7 @@ class Feature(IntFlag):
 
 
 class Scope(IntFlag):
-    """Of which rings of privilege."""
+    """Of which code: of ring 0, or of the others."""
 
     KERNEL = 1
     USER = 2

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
 
     `UsageError` for machines with different RAM layouts, or an invalid target.
     """
+    begun = time.perf_counter()
     change = compare_pages(before.ram, after.ram)
     skipped: list[str] = []
     wanted = np.full(len(change), not target, np.bool_)
@@ -66,7 +68,7 @@ def compare(before: Client, after: Client, target: str = "", pages: bool = False
     )
     # A sentence of both moments is said once.
     notes = dict.fromkeys((*earlier.skipped, *later.skipped, *skipped))
-    return Answer(difference, later.grade, later.epoch, tuple(notes))
+    return Answer(difference, later.grade, later.epoch, tuple(notes), time.perf_counter() - begun)
 
 
 def changed_ranges(change: npt.NDArray[np.uint8]) -> list[ChangedRange]:
@@ -76,11 +78,6 @@ def changed_ranges(change: npt.NDArray[np.uint8]) -> list[ChangedRange]:
         for kind in (Change.CHANGED, Change.APPEARED, Change.GONE)
         for first, end in merge_ranges(np.flatnonzero(change == kind).tolist())
     ]
-
-
-def class_name(page_class: PageClass) -> str:
-    """A class as targets and tables write it: ``page-cache``."""
-    return page_class.name.lower().replace("_", "-")
 
 
 def compare_pages(before: GuestRam, after: GuestRam) -> npt.NDArray[np.uint8]:
@@ -126,7 +123,7 @@ def by_class(change: npt.NDArray[np.uint8], before: PageMap, after: PageMap) -> 
     counts = np.bincount(page_class.astype(np.int64) * len(Change) + change, minlength=256 * len(Change))
     rows = [
         ClassDifference(
-            class_name(PageClass(number)), int(row[Change.CHANGED]), int(row[Change.APPEARED]), int(row[Change.GONE])
+            PageClass(number).word, int(row[Change.CHANGED]), int(row[Change.APPEARED]), int(row[Change.GONE])
         )
         for number, row in enumerate(counts.reshape(256, -1))
         if row[1:].any()

@@ -43,8 +43,6 @@ STATUS_HEADINGS = ("name", "state", "image", "ram", "touched", "cpu", "uptime", 
 MOST_AT_ONCE = 64
 _STATUS_TIMEOUT_S = 3.0
 _FOLLOW_POLL_S = 0.1
-_KILLED = (124, 137, 143)
-"""Exit statuses of a command that ``timeout`` ended: its own, and those of its signals."""
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -331,17 +329,15 @@ def execute(options: argparse.Namespace) -> int:
     if not words:
         raise UsageError("no command to run; put it after the name, as in 'glassbox exec demo uname -a'")
     with connect(options) as client:
-        begun = time.monotonic()
         result = client.exec(words if len(words) > 1 else words[0], options.timeout)
-        took_s = time.monotonic() - begun
     if options.json:
         texts = {name: getattr(result, name).decode(errors="backslashreplace") for name in ("output", "errors")}
-        print_json({"exit_status": result.exit_status} | texts)
+        print_json({"exit_status": result.exit_status, "timed_out": result.timed_out} | texts)
     else:
         for stream, text in ((sys.stdout, result.output), (sys.stderr, result.errors)):
             stream.buffer.write(text)
             stream.flush()
-    if result.exit_status in _KILLED and took_s >= options.timeout:
+    if result.timed_out:
         complain(f"the command was killed after {options.timeout:g} s; give --timeout more")
     return result.exit_status
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_PROCESSES = 10
 _MOST_LINES = 12
-"""Instructions of a path that the table shows; --json shows all."""
+"""Instructions of a path that the table shows; --json shows more."""
 
 
 def add_verbs(actions: Verbs) -> None:
@@ -105,10 +105,10 @@ def _print(found: TopResult) -> None:
 def _print_item(number: int, item: TopBlock | TopPath, times: int, more: str = "") -> None:
     owner = item.process or f"root {item.root:#x}"
     who = f"kernel, on the page table of {owner}" if item.ring == 0 and item.process else owner
-    head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {len(item.code)} instructions{more}"
+    head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {item.length} instructions{more}"
     print_lines(f"{head}, ring {item.ring}, {who}")
     for line in item.code[:_MOST_LINES]:
         mark = "@" if getattr(line, "is_looped", False) else " "
         print_lines(f"     {mark} {line.address:16x}  {line.text:48} {line.symbol}".rstrip())
-    if len(item.code) > _MOST_LINES:
-        print_lines(f"       … {len(item.code) - _MOST_LINES} more")
+    if item.length > _MOST_LINES:
+        print_lines(f"       … {item.length - _MOST_LINES} more")

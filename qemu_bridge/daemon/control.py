@@ -149,7 +149,7 @@ class Control:
             raise MachineError(f"machine {self._machine.config.name!r} is paused, so it runs nothing; resume it first")
         await self._machine.state.wait_ready(timeout_s)
         ended = await self._machine.shell.run(command, timeout_s)
-        return ExecResult(ended.exit_status, Blob(ended.output), Blob(ended.errors))
+        return ExecResult(ended.exit_status, Blob(ended.output), Blob(ended.errors), ended.timed_out)
 
     async def flows(self) -> Flows:
         """What the switch of the machine's network has seen."""

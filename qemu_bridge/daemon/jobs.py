@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from .. import errors
-from ..errors import MachineError, MachineGoneError
+from ..errors import JobCancelledError, MachineError, MachineGoneError
 from ..host.job import JobMessage, JobRequest
 from ..wire.operations import Operation
 from .served import ServedMachine
@@ -39,47 +39,56 @@ class Jobs:
 
     def __init__(self, machine: ServedMachine) -> None:
         self._machine = machine
-        self._running: dict[object, asyncio.subprocess.Process] = {}
+        self._running: dict[object, asyncio.subprocess.Process | None] = {}
+        """By key; None while the process is being started."""
+        self._cancelled: set[object] = set()
         self._count = 0
         self._is_closed = False
 
     async def run(self, operation: Operation[..., Any], arguments: bytes, key: object, progress: Progress) -> bytes:
         """Run a job and return its result as JSON; `key` identifies it to `cancel`.
 
-        Raises the error that the job reports, `MachineError` when its process dies or too many jobs are running.
+        Raises the error that the job reports, `JobCancelledError` when it was cancelled, `MachineError` when its process dies
+        or too many jobs are running.
         """
         if self._count >= MOST_JOBS:
             raise MachineError(f"{MOST_JOBS} jobs of this machine are running already; wait for one to end")
         self._count += 1
+        self._running[key] = None
         try:
             process = self._running[key] = await self._start(operation)
             try:
                 if self._is_closed:
                     raise MachineGoneError(f"the machine ended before {operation.name} began")
-                return await self._watch(operation.name, process, arguments, progress)
+                if key in self._cancelled:
+                    raise JobCancelledError(f"{operation.name} was cancelled before it began")
+                return await self._watch(operation.name, process, arguments, progress, key)
             finally:
-                self._running.pop(key, None)
                 end(process)
                 await finish(process)
         finally:
+            self._running.pop(key, None)
+            self._cancelled.discard(key)
             self._count -= 1
 
     def cancel(self, key: object) -> bool:
         """Interrupt the job that `key` identifies, as Ctrl-C would; False if there is none."""
-        process = self._running.get(key)
-        if process is not None:
+        if key not in self._running:
+            return False
+        self._cancelled.add(key)
+        if (process := self._running[key]) is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        return process is not None
+        return True
 
     async def close(self) -> None:
         """End what still runs, and start no more: a job may finish its file first, but not for long."""
         self._is_closed = True
-        for process in self._running.values():
+        for process in filter(None, self._running.values()):
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
         await self._wait()
-        for process in self._running.values():
+        for process in filter(None, self._running.values()):
             end(process)
         await self._wait()
 
@@ -94,7 +103,7 @@ class Jobs:
         return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=_LINE_LIMIT)
 
     async def _watch(
-        self, name: str, process: asyncio.subprocess.Process, arguments: bytes, progress: Progress
+        self, name: str, process: asyncio.subprocess.Process, arguments: bytes, progress: Progress, key: object
     ) -> bytes:
         assert process.stdin is not None and process.stdout is not None
         request = JobRequest(self._machine.config.name, msgspec.Raw(arguments), os.getpid())
@@ -120,6 +129,8 @@ class Jobs:
             finally:
                 if draft:
                     await asyncio.to_thread(_remove, Path(draft))
+        if key in self._cancelled:  # before it could say so itself
+            raise JobCancelledError(f"{name} was cancelled; its files were removed")
         raise MachineError(f"the process of job {name} was killed; run it again")
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import zmq
 import zmq.asyncio
 
@@ -31,6 +32,7 @@ from ..wire import connection as connections
 from ..wire import messages
 from ..wire.connection import Connection
 from ..wire.operations import Cost, Operation, Permission
+from ..wire.records import Answer
 from .backends.backend import Backend
 from .control import CLIENT, Control
 from .descriptors import LISTENERS, connection_limit
@@ -204,7 +206,11 @@ class Service:
         # Who asks for the state in a flood waits for itself. What waits for the guest or changes it is not held up by anything.
         is_reading = operation.permission is Permission.READ and "timeout_s" not in arguments
         async with self._turns.of(requester.client) if is_reading else contextlib.nullcontext():
-            return messages.encode_result(await getattr(self._functions, operation.name)(**arguments))
+            begun = time.perf_counter()
+            result = await getattr(self._functions, operation.name)(**arguments)
+            if isinstance(result, Answer):
+                result = msgspec.structs.replace(result, elapsed_s=time.perf_counter() - begun)
+            return messages.encode_result(result)
 
     # --- what happens by itself --------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ..errors import GlassBoxError, UsageError
+from ..errors import GlassBoxError, JobCancelledError, UsageError
 from .logs import log_to_stderr
 from .parent import die_with_parent
 
@@ -125,7 +125,11 @@ def run_job(
         job.send(JobMessage(ok=False, kind=type(error).__name__, message=str(error)))
         return error.exit_status
     except KeyboardInterrupt:
-        job.send(JobMessage(ok=False, kind="MachineError", message=f"{name} was cancelled; its files were removed"))
+        job.send(
+            JobMessage(
+                ok=False, kind=JobCancelledError.__name__, message=f"{name} was cancelled; its files were removed"
+            )
+        )
         return 130
     except Exception as error:
         logger.exception("%s failed", name)

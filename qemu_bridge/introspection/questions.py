@@ -283,6 +283,11 @@ class Questions:
             raise UsageError(
                 f"{page_count} pages from {first_page} on cannot be read; ask for {MAX_READ_PAGES} at a time"
             )
+        newest = self._page_map_file.generation
+        if not 0 < generation <= newest:
+            raise UsageError(
+                f"there was no page map {generation} yet; the newest is {newest}, refresh_page_map makes one"
+            )
         entries = self._page_map_file.read_entries(generation, slice(first_page, first_page + page_count))
         return self._answer(Blob(entries.tobytes()))
 

@@ -15,6 +15,7 @@ import base64
 import secrets
 import shlex
 import socket
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ OUTPUT_LIMIT = 256 << 20
 """Bytes that a command may write to each stream."""
 LONGEST_S = 86400.0
 _GRACE_S = 5.0
+_KILLED = (124, 137, 143)
+"""Exit statuses of ``timeout`` where it killed the command: of coreutils, of SIGKILL, of BusyBox."""
+_CLOCK_S = 0.1
+"""How much faster the guest's clock may be than the host's."""
 _ERROR_PORT = "/dev/ttyS3"
 
 # Runs in a shell of its own: open the port of errors, begin, run, end. `timeout` remarks on its own standard error that it kills.
@@ -36,11 +41,12 @@ printf '%s> %d %d\\n' {nonce} $? $a; [ $a = 0 ] || printf '%s>' {nonce} >&3 )
 
 
 class Ended(NamedTuple):
-    """What a command wrote to standard output and to standard error, and its exit status."""
+    """What a command wrote to standard output and to standard error, its exit status, and whether the guest had to kill it."""
 
     output: bytes
     errors: bytes
     exit_status: int
+    timed_out: bool = False
 
 
 class Agent:
@@ -55,7 +61,7 @@ class Agent:
     async def run(self, command: str | Sequence[str], timeout_s: float) -> Ended:
         """Run `command`, a shell line or words to be quoted.
 
-        After `timeout_s` the guest kills the command (status 143); `MachineError` if the guest does not report even that, or
+        After `timeout_s`, in whole seconds, the guest kills the command: `Ended.timed_out`. `MachineError` if the guest does not report even that, or
         if a stream is longer than `OUTPUT_LIMIT`.
         """
         if not 0 < timeout_s <= LONGEST_S:
@@ -67,7 +73,11 @@ class Agent:
                 (output, writer), (errors, _) = await self._open()
                 writer.write(_wrap(line, timeout_s, nonce))
                 await writer.drain()
-                return await _collect(output, errors, nonce.encode())
+                begun = time.monotonic()
+                ended = await _collect(output, errors, nonce.encode())
+                # A command may end with such a status on its own, but then it has not used up its time.
+                is_late = time.monotonic() - begun >= _limit(timeout_s) - _CLOCK_S
+                return ended._replace(timed_out=is_late and ended.exit_status in _KILLED)
         except TimeoutError:
             busy = "it still runs an earlier one" if self._lock.locked() else "is it booted, paused or stuck?"
             raise MachineError(
@@ -111,5 +121,8 @@ async def _read_to(stream: asyncio.StreamReader, mark: bytes) -> bytes | None:
 
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
     command = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
-    limit = max(1, round(timeout_s))
-    return _SCRIPT.format(port=_ERROR_PORT, nonce=nonce, limit=limit, command=command).encode()
+    return _SCRIPT.format(port=_ERROR_PORT, nonce=nonce, limit=_limit(timeout_s), command=command).encode()
+
+
+def _limit(timeout_s: float) -> int:
+    return max(1, round(timeout_s))

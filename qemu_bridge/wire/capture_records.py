@@ -39,7 +39,7 @@ class Manifest(Record, frozen=True):
 
 
 class ClassDifference(Record, frozen=True):
-    """How many pages of a class changed, appeared or are gone between two moments.
+    """How many pages of a class changed, appeared or are gone between two moments, as in `ChangedRange`.
 
     `page_class` is the class at the second moment; of pages that are gone, the class at the first.
     """
@@ -51,7 +51,13 @@ class ClassDifference(Record, frozen=True):
 
 
 class ChangedRange(Record, frozen=True):
-    """Adjacent pages with the same change: RAM file offsets of the first and last byte, and the number of pages."""
+    """Adjacent pages with the same change.
+
+    Attributes:
+        first, last: offsets in the RAM file of the first and of the last byte.
+        pages: their number.
+        change: ``changed``, ``appeared`` (it held only zeros before) or ``gone`` (it holds only zeros now).
+    """
 
     first: int
     last: int
@@ -60,7 +66,14 @@ class ChangedRange(Record, frozen=True):
 
 
 class MemoryDifference(Record, frozen=True):
-    """The difference between two moments of a machine's memory: counts by class, owners that appeared or are gone, and ranges."""
+    """The difference between two moments of a machine's memory.
+
+    Attributes:
+        pages, differing_pages: of the RAM file, and how many of them differ.
+        classes: counts by class, most first.
+        owners_appeared, owners_gone: owners of pages at the second moment only, and at the first only.
+        ranges: all that differ, with `pages` of `compare`: changed ones first, then appeared, then gone.
+    """
 
     pages: int
     differing_pages: int

@@ -35,11 +35,25 @@ _UNIX_PATH_LIMIT = 107
 class Connection(Record, frozen=True):
     """The content of a machine's connection file; paths are absolute, addresses guest-physical.
 
-    `origin` is ``started``, ``attached`` (a QEMU that somebody else started), ``image`` (a RAM image) or ``capture``; only
-    of ``started`` do RAM and QEMU belong to the daemon.
-    `trace_path` is the trace's shared file; where it is empty `no_trace` says why.
-    `listen` and `listen_events` are where control and events are reached from other hosts, ``tcp://ADDRESS:PORT``; empty for nowhere.
-    `net` is the network between guests that the machine is on, `address` its IPv4 address there; empty without one.
+    Attributes:
+        name, state: the machine's name; ``starting`` or ``running``.
+        daemon_pid: process id of the daemon.
+        control, events: ZeroMQ endpoints.
+        ram_path: the RAM file.
+        regions: where its bytes are in the guest: rows of guest-physical start, file offset, size in bytes.
+        page_map_path: the page map; the path is fixed, the file is empty until the first `refresh_page_map`.
+        qmp_path: a QMP socket for scripts, one client at a time. Of an attached machine the socket that the daemon uses; empty for an image.
+        console_path, log_path: the guest's console log (empty unless ``started``), and the daemon's log.
+        machine, accelerator: QEMU's machine type and accelerator.
+        image, image_id: what was started: the guest image's name, and a hash of its content.
+        qemu_pid, qemu_started: QEMU's process id, 0 unless ``started``; its start in clock ticks since boot, as pids are reused.
+        started_at: seconds since 1970.
+        origin: the backend; only of ``started`` are RAM and QEMU removed with the daemon.
+        protocol: version of the protocol.
+        argv: QEMU's command line.
+        trace_path, no_trace: the trace's shared file (docs/trace.md); if it is empty, why.
+        listen, listen_events: control and events for other hosts, ``tcp://ADDRESS:PORT``; empty where the machine does not listen.
+        net, address: the network between guests that the machine is on, and its IPv4 address there; empty without one.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Generates parts of docs/protocol.md from the code: the operation table, the records, the page classes.
+"""Generates parts of docs/protocol.md from the code: the connection file, kinds of errors, operations, records, page classes.
 
 ``python -m qemu_bridge.wire.document FILE`` updates FILE; ``--check`` only reports whether it is current. ``--schema`` prints
 JSON schemas of every operation's arguments and result, for client generators.
@@ -7,64 +7,148 @@ JSON schemas of every operation's arguments and result, for client generators.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import re
 import sys
-import types
 import typing
 from collections.abc import Iterator, Sequence
-from enum import Enum
+from enum import Enum, Flag, IntEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ..errors import GlassBoxError
+from .connection import Connection
 from .event_records import AnyEvent
-from .json_text import is_address
-from .operations import BY_NAME, Operation, iter_operations
-from .records import ADDRESS_PATTERN, Answer, Blob, PageClass
+from .json_text import encode_json
+from .operations import BY_NAME, iter_operations
+from .records import ADDRESS_PATTERN, Blob, PageClass
+from .type_names import type_name
 
 _PART = re.compile(r"(<!-- (\w+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def operations_table() -> str:
-    """A row for each operation."""
+    """A row for each operation, and below them what else there is to say about some."""
     lines = ["| operation | arguments | result | permission | cost | effect |", "|---|---|---|---|---|---|"]
+    notes = []
     for row in iter_operations():
+        effect, *more = _paragraphs(row.doc)
         cells = (
             f"`{row.name}`",
-            ", ".join(_argument(row, field) for field in msgspec.structs.fields(row.arguments)) or "none",
-            f"`{_type_name(row.result)}`",
+            ", ".join(_argument(field) for field in msgspec.structs.fields(row.arguments)) or "none",
+            f"`{type_name(row.result)}`",
             row.permission.value + (", from another host write" if row.remote_permission is not row.permission else ""),
             row.cost.value,
-            _first_paragraph(row.doc),
+            effect,
         )
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(_row(*cells))
+        notes += [f"- `{row.name}`: {' '.join(more)}"] if more else []
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def kinds_table() -> str:
+    """A row for each kind of error, below the kind that it belongs to."""
+    rows = [
+        _row(
+            f"`{kind.__name__}`",
+            f"`{parent.__name__}`" if (parent := _parent(kind)) else "",
+            *_paragraphs(kind.__doc__),
+        )
+        for kind in _error_kinds(GlassBoxError)
+    ]
+    return "\n".join(["| kind | is also a | when |", "|---|---|---|", *rows, ""])
+
+
+def _error_kinds(kind: type[GlassBoxError]) -> Iterator[type[GlassBoxError]]:
+    for below in kind.__subclasses__():
+        if below.__module__ == GlassBoxError.__module__:
+            yield below
+            yield from _error_kinds(below)
+
+
+def _parent(kind: type[GlassBoxError]) -> type | None:
+    return None if kind.__base__ is GlassBoxError else kind.__base__
+
+
+def connection_table() -> str:
+    """A row for each field of the connection file."""
+    return "\n".join([*_fields_table(Connection), ""])
 
 
 def records_list() -> str:
-    """Every record of results, arguments and events: its fields, their types and meaning."""
+    """Every record of results, arguments and events but the connection file: its fields, their types and meaning."""
+    given = _reachable(_argument_types())
     parts = []
-    for kind in sorted(all_records(), key=lambda kind: kind.__name__):
+    for kind in sorted(all_records() - {Connection}, key=lambda kind: kind.__name__):
         if issubclass(kind, Enum):
-            values = ", ".join(f"`{json.dumps(member.value)}`" for member in kind)
-            parts.append(f"**`{kind.__name__}`**: {_first_paragraph(kind.__doc__ or '')} One of {values}.\n")
+            parts.append(f"**`{kind.__name__}`**: {_paragraphs(kind.__doc__)[0]} {_values(kind)}\n")
             continue
-        rows = [f"| `{field.name}` | `{_type_name(field.type)}` |" for field in msgspec.structs.fields(kind)]
+        head, _, tail = _sections(kind)
         tag = kind.__struct_config__.tag
-        about = _clean(kind.__doc__ or "") + (f"\n\n`event` is `{json.dumps(tag)}`." if tag else "")
-        parts.append("\n".join([f"**`{kind.__name__}`**: {about}\n", "| field | type |", "|---|---|", *rows, ""]))
+        tagged = f" `event` is `{json.dumps(tag)}`." if tag else ""
+        parts.append(f"**`{kind.__name__}`**: {head}{tagged}\n")
+        parts.append("\n".join([*_fields_table(kind, with_defaults=kind in given), ""]))
+        parts += [f"{tail}\n"] if tail else []
     return "\n".join(parts)
+
+
+def _values(kind: type[Enum]) -> str:
+    named = ", ".join(f"{member.value} {member.name.lower()}" for member in kind)
+    if issubclass(kind, Flag):
+        return f"A sum of {named}."
+    if issubclass(kind, IntEnum):
+        return f"One of {named}."
+    return f"One of {', '.join(f'`{json.dumps(member.value)}`' for member in kind)}."
+
+
+def _fields_table(kind: type[msgspec.Struct], *, with_defaults: bool = False) -> list[str]:
+    """The table of a record's fields; those that its docstring explains together share a row. One line where there is only a type."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    meanings = dict(_sections(kind)[1])
+    if not meanings and not with_defaults:
+        return [", ".join(f"`{name}`: {type_name(field.type)}" for name, field in fields.items())]
+    groups = {name: names for names in meanings for name in names}
+    titles = ["field", "type", *(["default"] if with_defaults else []), *(["meaning"] if meanings else [])]
+    rows, seen = [], set()
+    for name in fields:
+        names = [each for each in groups.get(name, (name,)) if each in fields]
+        if name in seen:
+            continue
+        seen.update(names)
+        chosen = [fields[each] for each in names]
+        cells = [
+            ", ".join(f"`{each}`" for each in names),
+            ", ".join(dict.fromkeys(f"`{type_name(field.type)}`" for field in chosen)),
+        ]
+        cells += [", ".join(dict.fromkeys(map(_default, chosen)))] if with_defaults else []
+        cells += [meanings.get(groups.get(name, ()), "")] if meanings else []
+        rows.append(_row(*cells))
+    return [_row(*titles), "|" + "---|" * len(titles), *rows]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "required"
+    value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return f"`{encode_json(value).decode()}`"
 
 
 def page_classes_table() -> str:
     """A row for each page class, with its number in the page map's file."""
-    rows = [f"| {page_class.value} | {page_class.label} |" for page_class in PageClass]
+    rows = [f"| {page_class.value} | `{page_class.word}` |" for page_class in PageClass]
     return "\n".join(["| number | class |", "|---|---|", *rows, ""])
 
 
-PARTS = {"operations": operations_table, "records": records_list, "page_classes": page_classes_table}
+PARTS = {
+    "connection": connection_table,
+    "kinds": kinds_table,
+    "operations": operations_table,
+    "records": records_list,
+    "page_classes": page_classes_table,
+}
 
 
 def bring_up_to_date(text: str) -> str:
@@ -110,20 +194,25 @@ def _blob_schema(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
-def _argument(row: Operation[..., Any], field: msgspec.structs.FieldInfo) -> str:
-    text = f"`{field.name}`: {_type_name(field.type)}"
+def _argument(field: msgspec.structs.FieldInfo) -> str:
+    text = f"`{field.name}`: {type_name(field.type)}"
     if field.required:
         return text
     is_record = isinstance(field.default, msgspec.Struct)
-    return text + (" (all by default)" if is_record else f" = `{json.dumps(field.default)}`")
+    return text + (" = `{}`" if is_record else f" = `{json.dumps(field.default)}`")
+
+
+def _argument_types() -> list[Any]:
+    return [field.type for row in iter_operations() for field in msgspec.structs.fields(row.arguments)]
 
 
 def all_records() -> set[Any]:
     """All records and enumerations reachable from results, arguments and events."""
+    return _reachable([AnyEvent, *_argument_types(), *(row.result for row in iter_operations())])
+
+
+def _reachable(waiting: list[Any]) -> set[Any]:
     found: set[Any] = set()
-    waiting: list[Any] = [AnyEvent]
-    for row in iter_operations():
-        waiting += [row.result, *(field.type for field in msgspec.structs.fields(row.arguments))]
     while waiting:
         kind = waiting.pop()
         waiting += typing.get_args(kind)
@@ -138,41 +227,29 @@ def all_records() -> set[Any]:
     return found
 
 
-def _type_name(kind: Any) -> str:  # noqa: ANN401  # a type expression
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if kind is type(None) or kind is None:
-        return "null"
-    if kind is Any:
-        return "any JSON"
-    if origin in (typing.Union, types.UnionType):
-        return " | ".join(map(_type_name, inner))
-    if origin is tuple:
-        return f"[{_type_name(inner[0])}, …]" if inner[-1] is ... else f"[{', '.join(map(_type_name, inner))}]"
-    if is_address(kind):
-        return "address"
-    if origin is typing.Annotated:
-        return _type_name(inner[0])
-    if origin is list:
-        return f"[{_type_name(inner[0])}, …]"
-    if origin is dict:
-        return f"object of {_type_name(inner[1])}"
-    if origin is Answer:
-        return f"Answer[{_type_name(inner[0])}]"
-    if isinstance(kind, typing.TypeVar):
-        return kind.__name__
-    names = {str: "string", int: "integer", float: "number", bool: "boolean", Blob: "frame"}
-    # A NewType of an integer travels as one.
-    return names.get(kind) or names.get(getattr(kind, "__supertype__", None)) or kind.__name__  # type: ignore[arg-type]
+def _sections(kind: type) -> tuple[str, list[tuple[tuple[str, ...], str]], str]:
+    """A record's docstring: what it is, (fields, their meaning), and what is below them."""
+    head, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
+    lines, _, tail = rest.partition("\n\n")
+    entries = [" ".join(entry.split()) for entry in re.split(r"\n {4}(?! )", "\n" + lines) if entry.strip()]
+    pairs = [entry.partition(": ") for entry in entries]
+    meanings = [(tuple(names.split(", ")), _for_the_wire(text)) for names, _, text in pairs]
+    return " ".join(_paragraphs(head)), meanings, " ".join(_paragraphs(tail))
 
 
-def _clean(doc: str) -> str:
-    lines = [line.strip() for line in doc.strip().split("\n")]
-    text = "\n".join(lines).replace("Attributes:\n", "\n")
-    return re.sub(r"^(\w[\w, ]*): ", r"- `\1`: ", text, flags=re.MULTILINE) if "\n" in text else text
+def _paragraphs(doc: str | None) -> list[str]:
+    """The paragraphs of a docstring, without its example."""
+    paragraphs = [" ".join(part.split()) for part in (doc or "").partition(">>>")[0].split("\n\n")]
+    return [_for_the_wire(part) for part in paragraphs if part]
 
 
-def _first_paragraph(doc: str) -> str:
-    return " ".join(doc.strip().split("\n\n")[0].split()).replace("``", "`")
+def _for_the_wire(text: str) -> str:
+    # A docstring speaks Python; the document speaks JSON.
+    return re.sub(r"\bNone\b", "null", text.replace("``", "`"))
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -33,7 +33,7 @@ class Event(Record, frozen=True, tag_field="event"):
 
 
 class RunstateEvent(Event, frozen=True, tag="runstate"):
-    """The vCPUs started or stopped. A new subscriber gets the current state first."""
+    """The vCPUs started or stopped: `runstate` is ``running`` or ``paused``, `status` has QEMU's own word. A new subscriber gets the current state first."""
 
     runstate: Runstate
     ready: bool

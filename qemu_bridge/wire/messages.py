@@ -18,6 +18,7 @@ from ..errors import GlassBoxError, MachineError, UsageError
 from .json_text import decode_json, encode_json
 from .operations import BY_NAME, Operation
 from .records import PROTOCOL_VERSION, Blob
+from .type_names import problem_of
 
 R = TypeVar("R")
 
@@ -26,7 +27,7 @@ _SEE = "see docs/protocol.md"
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A client's request. `id`, any string or number, is repeated in the reply."""
+    """A client's request. `id`, an integer or a string, is repeated in the reply."""
 
     id: int | str
     operation: str
@@ -66,7 +67,7 @@ def decode_request(frame: bytes) -> tuple[Request, Operation[..., Any]]:
     try:
         request = msgspec.json.decode(frame, type=Request)
     except msgspec.ValidationError as error:
-        raise UsageError(f"invalid request: {_describe(error)}; {_SEE}") from None
+        raise UsageError(f"invalid request: {problem_of(error, Request)}; {_SEE}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"invalid request: {error}; send one JSON object, {_SEE}") from None
     if request.protocol != PROTOCOL_VERSION:
@@ -92,7 +93,9 @@ def decode_arguments(operation: Operation[..., Any], text: bytes | msgspec.Raw) 
     try:
         record = decode_json(text, operation.arguments)
     except msgspec.ValidationError as error:
-        raise UsageError(f"invalid arguments of {operation.name}: {_describe(error)}; {_SEE}") from None
+        raise UsageError(
+            f"invalid arguments of {operation.name}: {problem_of(error, operation.arguments)}; {_SEE}"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"invalid arguments of {operation.name}: {error}; {_SEE}") from None
     return {name: getattr(record, name) for name in record.__struct_fields__}
@@ -196,11 +199,3 @@ def decode_reply(frame: bytes) -> Reply:
         raise MachineError(
             f"the daemon's reply is damaged ({error}); use the release that started the machine"
         ) from None
-
-
-def _describe(error: msgspec.ValidationError) -> str:
-    # "Expected `int`, got `str` - at `$.pid`" with the field first, as people say it.
-    problem, _, place = str(error).partition(" - at ")
-    problem = (problem[:1].lower() + problem[1:]).replace("`", "").removeprefix("object ")
-    field = place.strip("`").removeprefix("$").removeprefix(".")
-    return f"{field}: {problem}" if field else problem

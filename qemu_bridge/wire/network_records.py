@@ -60,8 +60,10 @@ class PortStatus(Record, frozen=True):
     """A machine on a network, and what its port carried since it joined.
 
     Attributes:
-        sent_frames, sent_bytes: by the guest. received_frames, received_bytes: by the guest's QEMU.
-        dropped: frames for the guest that its QEMU did not take in time. malformed: frames of the guest too short for Ethernet.
+        sent_frames, sent_bytes: by the guest.
+        received_frames, received_bytes: by the guest's QEMU.
+        dropped: frames for the guest that its QEMU did not take in time.
+        malformed: frames of the guest too short for Ethernet.
     """
 
     machine: str
@@ -102,9 +104,14 @@ class Naming(str, Enum):
 
 
 class FlowEnd(Record, frozen=True):
-    """One end of a flow: machine, network address, port (of ICMP the identifier), and the process with its other pids.
+    """One end of a flow.
 
-    `machine` is empty for a multicast address and for one that no machine on the network has.
+    Attributes:
+        machine: that has the address; empty for a multicast address and for one that no machine on the network has.
+        address, port: on the network; of ICMP the port is the identifier.
+        naming: how the process was found.
+        process, pids: name of the process, and all processes that have the socket.
+        frames, bytes: that this end sent.
     """
 
     machine: str
@@ -123,7 +130,8 @@ class Call(Record, frozen=True):
     Attributes:
         time: when the request began, seconds since 1970, as the switch saw it.
         request_bytes, reply_bytes: of payload.
-        latency_s: from the request's last byte to the reply's first. duration_s: from the request's first to the reply's last.
+        latency_s: from the request's last byte to the reply's first.
+        duration_s: from the request's first to the reply's last.
     """
 
     time: float
@@ -142,7 +150,8 @@ class Flow(Record, frozen=True):
         source, destination: who sent first, and to whom; `frames` and `bytes` count what that end sent, Ethernet headers included.
         state: open or closed.
         started, last: times of the first and the newest frame, seconds since 1970.
-        call_count: requests that were answered. calls: the newest of them.
+        call_count: requests that were answered.
+        calls: the newest of them.
         latency_p50_s, latency_p99_s: over the newest calls; None without one.
         retransmitted: TCP segments whose bytes had been seen before.
     """

@@ -25,7 +25,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterator
 from enum import Enum
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Annotated, Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -67,6 +67,8 @@ MAX_READ_RANGES = 4096
 MAX_READ_PAGES = MAX_READ_BYTES // 8
 """Most entries of the page map that one `read_page_map` returns."""
 TIMEOUT_S = 60.0
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Permission(str, Enum):
@@ -246,7 +248,7 @@ class Operations:
 
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
-    def wait_ready(timeout_s: float = TIMEOUT_S) -> None:
+    def wait_ready(timeout_s: Seconds = TIMEOUT_S) -> None:
         """Wait until the guest's user space is up; `MachineError` after `timeout_s` seconds.
 
         >>> client.wait_ready(timeout_s=120)
@@ -265,6 +267,8 @@ class Operations:
     @staticmethod
     def exec(command: str | list[str], timeout_s: float = TIMEOUT_S) -> ExecResult:
         """Run a shell line, or words, as root in the guest; `MachineError` without a shell or an answer.
+
+        One command runs at a time, others wait. After `timeout_s`, in whole seconds from 1 on, the guest kills it: the reply is a result, with `timed_out`.
 
         >>> client.exec("uname -s").output
         b'Linux\\n'
@@ -287,6 +291,8 @@ class Operations:
         """Pages changed after `epoch`, and the epoch for the next call. Epoch 0 returns every page touched so far;
         `UsageError` for an epoch that no call has returned yet.
 
+        Ranges [first, end) of numbers of pages of the RAM file, ascending. The first call looks at all RAM, which may take seconds.
+
         >>> client.dirty(epoch=client.dirty().epoch).value
         ((4096, 4103), (12610, 12611))
         """
@@ -299,7 +305,8 @@ class Operations:
         """The bytes of each (address, size) of `ranges`; at most 4 MiB and 4096 ranges a call.
 
         Addresses are guest-physical, or virtual ones of process `pid`, or of the kernel without one. A range that is
-        not completely mapped is None, and `skipped` says where it ends. Clients on the same host map the RAM file instead.
+        not completely there is None, and `skipped` says where it ends; a size of 0 gives no bytes wherever it is.
+        Clients on the same host map the RAM file instead.
 
         >>> client.read_memory([(0x1000, 16)]).value[0]
         b'\\x00\\x00...'
@@ -311,8 +318,7 @@ class Operations:
         """Bring the page map up to date and publish it as the next generation of its shared file.
 
         Paths of files may be 10 s old, and new kernel pages may wait 5 s for the search for their owner; `complete` looks
-        both up now, which takes some milliseconds more.
-        `Client.page_map` calls this and reads the file.
+        both up now, which takes some milliseconds more. Every question about pages or targets publishes a generation too.
 
         >>> client.refresh_page_map().value.generation
         3
@@ -323,8 +329,8 @@ class Operations:
     def read_page_map(generation: int, first_page: int = 0, page_count: int = MAX_READ_PAGES) -> Answer[Blob]:
         """Entries of a page map that `refresh_page_map` announced: 8 bytes a page, of `page_count` pages from `first_page` on.
 
-        Fewer where RAM ends. `PageMapOverwrittenError` for one that is no longer the newest: refresh it again.
-        `Client.page_map` calls this for clients on other hosts; those on the same one read the file.
+        Fewer where RAM ends, none behind it. `PageMapOverwrittenError` for a generation that is no longer the newest: refresh it
+        again; `UsageError` for one that was never announced. Clients on the same host read the file.
 
         >>> len(client.read_page_map(client.refresh_page_map().value.generation, page_count=2).value)
         16
@@ -347,7 +353,8 @@ class Operations:
     def compare(before: HostPath, target: str = "", pages: bool = False) -> Answer[MemoryDifference]:
         """Compare this machine's memory with that of `before`, an earlier capture or another machine.
 
-        `target` limits it to one target's memory; `pages` adds the ranges that differ.
+        `before` is an absolute path on the daemon's host, or a name. `target` limits it to one target's memory; `pages` adds the
+        ranges that differ. The guest is not paused: pause it for two moments rather than a moment and a while.
 
         >>> client.compare("/tmp/before").value.classes[0].page_class
         'page-cache'
@@ -357,6 +364,8 @@ class Operations:
     @staticmethod
     def cancel(request: int | str) -> bool:
         """Cancel a job that this client started, by the id of its request; false if there is none.
+
+        The job's own reply is then a `JobCancelledError`, or its result where it was done, as of `trace_record`, which ends and keeps its file.
 
         >>> client.cancel(12)
         False
@@ -405,7 +414,8 @@ class Operations:
     def sym(symbol: str) -> Answer[tuple[Symbol, ...]]:
         """The symbols of kernel and modules named `symbol`, or the symbol that covers it if it is an address.
 
-        `UsageError` with similar names for an unknown name; an empty answer for an address that no symbol covers.
+        An address begins with a digit, and is hex with ``0x``. `UsageError` with similar names for an unknown name; an empty
+        answer for an address that no symbol covers.
 
         >>> hex(client.sym("init_task")[0].address)
         '0xffffffff82a17a00'
@@ -424,7 +434,7 @@ class Operations:
 
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
-    def type_layout(name: str, depth: int = 1) -> Answer[TypeLayout]:
+    def type_layout(name: str, depth: Count = 1) -> Answer[TypeLayout]:
         """The layout of the kernel's struct or union `name`, with inner structs expanded `depth` levels.
 
         `UsageError` if there is no such type.
@@ -449,10 +459,11 @@ class Operations:
     def identify(place: str, pid: int | None = None) -> Answer[Place]:
         """Identify the byte at `place`: class, owner, symbol, object, mappings. A place is ``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``.
 
-        With `pid` a number is a virtual address of that process. `UsageError` if no RAM is there.
+        A bare number is a guest-physical address, hex with ``0x``, else decimal; with `pid`, which takes no other place, a virtual one of
+        that process. `UsageError` if no RAM is there.
 
         >>> client.identify("init_task").value.page_class
-        'kernel data'
+        'kernel-data'
         """
 
     @operation(Permission.READ, Cost.QUERY)
@@ -544,8 +555,8 @@ class Operations:
         """Fly the camera of every open viewer, or of viewer `session`, to `place` or to `view`.
 
         A place is one byte, which is selected (``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``), or a target, which stands
-        out. A view is the text of one (docs/viewer.md). `UsageError` unless one of the two is given and is right; a wrong view is
-        told as `problem` of the session.
+        out. A view is the text of one (docs/viewer.md). `UsageError` unless one of the two is given, and for a wrong place; a view
+        is read by the viewer, and a wrong one is told as `problem` of its session.
 
         >>> client.fly_to("init_task").value.total_bytes
         1
@@ -554,7 +565,7 @@ class Operations:
     @operation(Permission.READ, Cost.INSTANT)
     @staticmethod
     def viewer_join(pid: int) -> int:
-        """Join as a viewer in process `pid`, and get its session. A viewer calls it, and subscribes to its topic (docs/protocol.md).
+        """Join as a viewer in process `pid`, and get its session. A viewer calls it, then subscribes to its topic.
 
         >>> client.viewer_join(os.getpid())
         1
@@ -584,7 +595,8 @@ class Operations:
     def trace_arm(options: ArmOptions, reader_pid: int) -> TraceStatus:
         """Arm the trace: open a window; returns the new `trace_status`.
 
-        Process `reader_pid` drains the rings; the guest waits for it, and the window closes when it dies.
+        Process `reader_pid` on the daemon's host drains the rings of the shared file; in lossless mode the guest waits for it, and the
+        window closes when it dies. To record into a file use `trace_record`.
         `UsageError` for invalid options, `MachineError` without a plugin or if a window is open.
 
         >>> client.trace_arm(ArmOptions(), os.getpid()).state
@@ -605,7 +617,8 @@ class Operations:
     def trace_record(output: HostPath, options: RecordOptions = RecordOptions()) -> RecordResult:  # noqa: B008  # frozen
         """Record what the machine executes into the file `output`, an absolute path on the daemon's host.
 
-        It ends at a limit of `options`, by `cancel`, or when the machine ends; the file gets its index in every case.
+        `options` give an end: `seconds`, `instructions` or `until`. It also ends by `cancel`, or with the machine; the file gets its
+        index in every case.
         `UsageError` for places and processes that do not exist, `MachineError` without a plugin or if a window is open.
 
         >>> client.trace_record("/tmp/demo.gbt", RecordOptions(seconds=5)).end
@@ -628,7 +641,7 @@ class Operations:
     def heat_watch(reader_pid: int) -> HeatWatch:
         """Start counting heat for a watcher in process `reader_pid`; `MachineError` without a plugin.
 
-        Any number of watchers may exist. `Client.heat` calls this and maps the counters.
+        Any number of watchers may exist; a watch ends with its process, too.
 
         >>> client.heat_watch(os.getpid()).watcher
         1
@@ -637,7 +650,7 @@ class Operations:
     @operation(Permission.CONTROL, Cost.INSTANT)
     @staticmethod
     def heat_unwatch(watcher: int) -> None:
-        """End a watch; counting ends with the last watch.
+        """End a watch, if it has not ended yet; counting ends with the last watch.
 
         >>> client.heat_unwatch(1)
         """

@@ -30,8 +30,8 @@ class SnapOptions(Record, frozen=True):
     Attributes:
         output: path of the PNG.
         width, height: in pixels, 16 to 8192.
-        at: text of a view (`viewer.view.views`); empty for the view that shows most.
-        against: folder of a capture to compare with; None for none.
+        at: the text of a view (docs/viewer.md); empty for the view that shows most.
+        against: a capture's folder or a machine's name to compare with; None for none.
         order: of the voxel grid, 6 to 10; None for the finest that fits.
     """
 
@@ -72,10 +72,10 @@ class VideoOptions(Record, frozen=True):
         output: path of the MP4.
         width, height: in pixels, even, 16 to 8192.
         fps: frames a second, 1 to 120.
-        script: the shots as text (`viewer.picture.script`); None to hold the first view for `seconds`.
+        script: the text of the shots (docs/viewer.md); None to hold the first view for `seconds`.
         seconds: how long without a script.
-        at: text of the view to begin with; empty for the view that shows most.
-        against: folder of a capture to compare with; None for none.
+        at: the text of the view to begin with; empty for the view that shows most.
+        against: a capture's folder or a machine's name to compare with; None for none.
         order: of the voxel grid, 6 to 10; None for the finest that fits.
     """
 

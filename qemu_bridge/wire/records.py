@@ -106,9 +106,9 @@ class Answer(Record, Generic[T], frozen=True):
         epoch: the dirty log's epoch when RAM was read: pass it to `dirty` to learn what changed since. 0 before the first `dirty`.
         skipped: one sentence for each thing that could not be read; empty when the answer is complete.
         elapsed_s: seconds that answering took, without time in the queue.
-
-    An answer whose value is a tuple can be iterated, counted and indexed like it. A notebook shows it as a table.
     """
+
+    # In Python an answer whose value is a tuple is iterated, counted and indexed like it, and a notebook shows it as a table.
 
     value: T
     grade: Grade = Grade.LIVE
@@ -173,15 +173,24 @@ class PageClass(IntEnum):
 
     @property
     def label(self) -> str:
-        """The class in words: ``kernel text``."""
+        """The class in words, for people: ``kernel text``."""
         return self.name.lower().replace("_", " ")
+
+    @property
+    def word(self) -> str:
+        """The class in records and targets: ``kernel-text``."""
+        return self.label.replace(" ", "-")
 
 
 class Owner(Record, frozen=True):
     """The owner of pages.
 
-    `kind` is nobody (no owner), kernel, process, page-table, stack, slab, file, module or reason; `pid` is 0 where the owner is
-    no process; `detail` has the device and inode of a file, or why a page is unknown.
+    Attributes:
+        owner_id: in the entries of one generation of the page map; 0 in a `MemoryDifference`.
+        pid: 0 where the owner is no process.
+        name: of the process, file, slab cache, module or symbol.
+        kind: ``nobody`` (no owner), ``kernel``, ``process``, ``page-table``, ``stack``, ``slab``, ``file``, ``module`` or ``reason``.
+        detail: device and inode of a file, or why a page is unknown.
     """
 
     owner_id: int
@@ -194,8 +203,12 @@ class Owner(Record, frozen=True):
 class Process(Record, frozen=True):
     """One thread group of the guest.
 
-    `page_table` is the physical address of its top page table, None for a kernel thread. `resident_pages` are in RAM, as
-    ``/proc/PID/statm`` counts them; `swapped_pages` are on a swap device.
+    Attributes:
+        pid, parent_pid, uid: as ``/proc/PID/status`` shows them.
+        state: the letter of ``ps``.
+        page_table: physical address of its top page table, None for a kernel thread.
+        resident_pages: in RAM, as ``/proc/PID/statm`` counts them.
+        swapped_pages: on a swap device.
     """
 
     pid: int
@@ -233,9 +246,12 @@ class Module(Record, frozen=True):
 
 
 class Symbol(Record, frozen=True):
-    """A kernel symbol; `symbol_type` is the letter of ``/proc/kallsyms``, `offset` the distance of the address asked for from it.
+    """A symbol of the kernel or of a module.
 
-    `module` is the module that defines it, empty for the kernel image.
+    Attributes:
+        symbol_type: the letter of ``/proc/kallsyms``.
+        offset: distance of the address asked for from it.
+        module: the module that defines it, empty for the kernel image.
     """
 
     name: str
@@ -360,7 +376,7 @@ class TypeLayout(Record, frozen=True):
 
 
 class OverlayInfo(Record, frozen=True):
-    """One available overlay; `origin` is ``built in``, a distribution's entry point, or a file."""
+    """One available overlay; `origin` is ``built in``, the name of a Python distribution, or a file."""
 
     name: str
     summary: str
@@ -369,9 +385,13 @@ class OverlayInfo(Record, frozen=True):
 
 
 class OverlayTable(Record, frozen=True):
-    """The rows of an overlay. A column is a field's name, optionally with a colon and a format (``:#x``).
+    """The rows of an overlay.
 
-    `skipped` has one sentence for each thing that is missing; empty when `complete`.
+    Attributes:
+        columns: those to show: a field's name, optionally with a colon and a format (``address:#x``); ``x`` marks an address.
+        rows: all fields of each (docs/overlays.md).
+        complete: whether nothing is missing.
+        skipped: one sentence for each thing that is missing.
     """
 
     name: str
@@ -447,22 +467,29 @@ class KernelInfo(Record, frozen=True):
 
 
 class ExecResult(Record, frozen=True):
-    """What a command in the guest wrote to standard output and, apart from it, to standard error; and its exit status."""
+    """What a command in the guest wrote, and how it ended.
+
+    Attributes:
+        exit_status: of the command; 127 where there is none of that name, 128 and its number for a signal.
+        output, errors: its standard output and standard error; of a guest without a fourth serial port both are in `output`.
+        timed_out: it ran into `timeout_s`, and the guest killed it; the status is then 143, 124 or 137.
+    """
 
     exit_status: int
     output: Blob
     errors: Blob
+    timed_out: bool = False
 
 
 class PageMapHeader(Record, frozen=True):
-    """The page map's newest generation: its number and its owners. The entries are in the shared file."""
+    """A generation of the page map: its number, and the owners that its entries name. The entries are in the shared file."""
 
     generation: int
     owners: tuple[Owner, ...]
 
 
 class HeatWatch(Record, frozen=True):
-    """A watch on heat: its number, and the shared file that holds the counters."""
+    """A watch on heat: its number, and the trace's shared file, which holds the counters."""
 
     watcher: int
     path: str

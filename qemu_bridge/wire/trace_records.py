@@ -21,12 +21,18 @@ MEMORY_MB = 512
 class ArmOptions(Record, frozen=True):
     """What a window of the trace records, and when it opens and closes.
 
-    `ranges` are half-open ranges of linear addresses in which a block must start; `roots` page-table roots (CR3), of
-    which one must be loaded; `points` linear addresses of blocks at whose start registers are recorded.
-    `root_free_address` is the guest's function that frees a root, and `direct_map_base` where the kernel maps
-    guest-physical 0: a root that was freed is no longer followed, and with the last one the window closes; 0: as long
-    as the window is open, whoever gets the page. The window opens when `trigger_address` is executed for the `trigger_hits`-th time, or after `start_instructions`; it closes
-    after `limit_instructions` or `limit_s` seconds; 0 means at once for a start and never for a limit.
+    Attributes:
+        features: what is recorded; with blocks or heat.
+        mode: what happens when a ring is full.
+        scope: of which code.
+        chunk_bytes, chunks: of each vCPU's ring: a multiple of 64 from 1024 up, 2 or more, and 64 MiB in all.
+        ranges: half-open ranges of linear addresses in which a block must start; at most 32, as of the next two.
+        roots: page-table roots (CR3), of which one must be loaded.
+        points: linear addresses of blocks at whose start registers are recorded.
+        root_free_address, direct_map_base: the guest's function that frees a root, and where the kernel maps guest-physical 0: a root that was freed is no longer followed, and with the last one the window closes. 0: roots are followed as long as the window is open.
+        trigger_address, trigger_hits: the window opens when the address is executed for the `trigger_hits`-th time; 0: at once.
+        start_instructions: the window opens when a vCPU has executed so many; 0: at once.
+        limit_instructions, limit_s: the window closes when a vCPU has executed so many, or after so many seconds; 0: never.
     """
 
     features: Feature = Feature.BLOCKS | Feature.EVENTS
@@ -67,8 +73,10 @@ class ArmOptions(Record, frozen=True):
 class VcpuRing(Record, frozen=True):
     """The ring of one vCPU. Chunks are counted since the machine started, over all windows.
 
-    `waits` and `wait_s` say how often and how long the vCPU waited for a free chunk; lost chunks and words were dropped in
-    lossy mode.
+    Attributes:
+        published_chunks, read_chunks: by the vCPU, and by the reader.
+        waits, wait_s: how often and how long the vCPU waited for a free chunk.
+        lost_chunks, lost_words: dropped in lossy mode.
     """
 
     published_chunks: int
@@ -82,9 +90,17 @@ class VcpuRing(Record, frozen=True):
 class TraceStatus(Record, frozen=True):
     """State of a machine's trace: the plugin's state and what is recorded.
 
-    `acknowledged` is false while the plugin has not acted on the last command, as in a paused machine. `mode` and
-    `features` are numbers of `tcg_plugin.layout.Mode` and `Feature`; `heat` says whether heat is counted; `ids` and
-    `translations` count block ids and translated blocks; `vcpus` has a row for each vCPU.
+    Attributes:
+        acknowledged: false while the plugin has not acted on the last command, as in a paused machine.
+        error: why the plugin closed the window, or refused it.
+        path: the shared file.
+        plugin_api: QEMU's version of the plugin interface.
+        window: how many windows were opened so far.
+        mode, features: of the window, as in `ArmOptions`.
+        heat: whether heat is counted.
+        reader_pid: who drains the rings.
+        ids, translations: numbers of block ids and of translated blocks.
+        vcpus: a row for each vCPU.
     """
 
     state: TraceState
@@ -110,12 +126,12 @@ class Privilege(StrEnum):
 
 
 class RecordOptions(Record, frozen=True):
-    """What a recording contains, and when it begins and ends. A *place* is ``sym:NAME``, a name or an address such as ``0x401000``.
+    """What a recording contains, and when it begins and ends; it needs an end. A *place* is ``sym:NAME``, a name or an address such as ``0x401000``.
 
     Attributes:
-        seconds: end this long after the window opened; None: no limit.
-        instructions: end after so many instructions on one vCPU; None: no limit.
-        until: a place; end soon after a block that starts there was executed.
+        seconds: an end: this long after the window opened; None: no limit.
+        instructions: an end: so many instructions on one vCPU; None: no limit.
+        until: an end: a place; soon after a block that starts there was executed.
         start_at: ``PLACE`` or ``PLACE:N``; begin when it is executed, for the Nth time.
         after: begin when a vCPU has executed so many instructions.
         memory: record the addresses of loads and stores.
@@ -126,7 +142,7 @@ class RecordOptions(Record, frozen=True):
         ranges: only blocks that start in one of these ranges, ``PLACE-PLACE`` or ``PLACE+BYTES``.
         ring_bytes: size of each vCPU's ring, 4 KiB to 64 MiB; None: 4 MiB.
         lossy: drop and count chunks when the recorder is too slow, instead of making the guest wait.
-        verify: have QEMU count every instruction, for `check_trace`.
+        verify: have QEMU count every instruction, so that the trace can be checked.
         force: replace a trace that exists at the output; nothing else is ever overwritten.
     """
 
@@ -227,12 +243,13 @@ class TopOptions(Record, frozen=True):
 
     Attributes:
         count: blocks and paths that are listed.
-        pid: only this process, which the `Naming` must know.
+        pid: only this process, which this machine must know.
         root: only this page-table root (CR3).
         ring: only paths and blocks of this ring of privilege: 0 kernel, 3 user.
         by: order of paths.
         workers: threads that count; None: as many as there are cores.
         memory_mb: MiB of RAM for the counts.
+        code_lines: instructions that are listed of each block and path, from its start.
     """
 
     count: int = 10
@@ -242,9 +259,12 @@ class TopOptions(Record, frozen=True):
     by: PathOrder = PathOrder.OWN
     workers: int | None = None
     memory_mb: int = MEMORY_MB
+    code_lines: int = 64
 
     def validate(self) -> None:
         """Raise `UsageError` for counts below 1."""
+        if self.code_lines < 0:
+            raise UsageError("code_lines counts from 0; give a larger number")
         if self.count < 1 or (self.workers is not None and self.workers < 1):
             raise UsageError("count and workers count from 1; give larger numbers")
 
@@ -278,7 +298,7 @@ class TopProcess(Record, frozen=True):
 
 
 class TopBlock(Record, frozen=True):
-    """A block, how often it was executed, and the process that executed it most."""
+    """A block, how often it was executed, and the process that executed it most; `length` instructions, listed in `code`."""
 
     instructions: int
     share: float
@@ -287,10 +307,11 @@ class TopBlock(Record, frozen=True):
     process: str
     executions: int
     code: tuple[CodeLine, ...]
+    length: int = 0
 
 
 class TopPath(Record, frozen=True):
-    """A cyclic path: instructions of its own, and `total` with those of the loops inside it."""
+    """A cyclic path: instructions of its own, and `total` with those of the loops inside it; `length` instructions a round."""
 
     instructions: int
     share: float
@@ -301,10 +322,11 @@ class TopPath(Record, frozen=True):
     total: int
     total_share: float
     code: tuple[PathLine, ...]
+    length: int = 0
 
 
 class TopResult(Record, frozen=True):
-    """Result of `top`, most instructions first. `is_complete` is false for a truncated trace."""
+    """What a trace executed most, first. `is_complete` is false for a truncated trace."""
 
     file: str
     instructions: int

@@ -60,7 +60,7 @@ def test_every_link_and_picture_is_there():
 def test_the_protocol_document_is_current_and_knows_every_operation_and_event():
     text = (ROOT / "docs/protocol.md").read_text()
     assert document.bring_up_to_date(text) == text, "run 'just docs'"
-    assert list(document.iter_parts(text)) == ["operations", "page_classes", "records"]
+    assert list(document.iter_parts(text)) == ["connection", "kinds", "operations", "page_classes", "records"]
     assert all(f"| `{name}` |" in text for name in BY_NAME)
     assert all(f"| `{kind.__struct_config__.tag}` |" in text for kind in get_args(AnyEvent))
     assert f"# The protocol, version {PROTOCOL_VERSION}\n" in text

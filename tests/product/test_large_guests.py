@@ -115,7 +115,7 @@ def check_image(path, machine_type, names):
             assert client.status().machine == machine_type
             assert [process.name for process in client.ps()] == names
             started = time.monotonic()
-            assert client.identify("init_task").value.page_class == "kernel data"
+            assert client.identify("init_task").value.page_class == "kernel-data"
             assert client.page_map().value.counts()[PageClass.SLAB] and time.monotonic() - started < 20
         finally:
             client.stop()

@@ -51,7 +51,7 @@ def test_a_job_is_waited_for_to_its_end(machine, tmp_path):
 
 def test_a_refusal_is_the_daemons_sentence_and_status_1(machine):
     status, error = ask(machine, "maps", pid="x")
-    assert status == 1 and error["kind"] == "UsageError" and "pid: expected int, got str" in error["message"]
+    assert status == 1 and error["kind"] == "UsageError" and "pid: expected integer, got string" in error["message"]
 
 
 def test_it_finds_machines_where_there_is_no_runtime_folder(machine, monkeypatch):

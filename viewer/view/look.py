@@ -246,18 +246,14 @@ def _parse_mode(value: str) -> Mode:
         ) from None
 
 
-def _class_name(page_class: PageClass) -> str:
-    return page_class.name.lower().replace("_", "-")
-
-
 def _names(classes: frozenset[PageClass]) -> str:
     if classes == frozenset(PageClass):
         return "all"
-    return "+".join(_class_name(page_class) for page_class in sorted(classes)) or "none"
+    return "+".join(page_class.word for page_class in sorted(classes)) or "none"
 
 
 def _parse_classes(value: str) -> frozenset[PageClass]:
-    known = {_class_name(page_class): page_class for page_class in PageClass}
+    known = {page_class.word: page_class for page_class in PageClass}
     if value == "all":
         return frozenset(PageClass)
     names = [] if value in ("", "none") else value.split("+")

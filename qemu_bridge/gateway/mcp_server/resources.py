@@ -29,7 +29,7 @@ def page_map(machines: Machines, name: str) -> dict[str, Any]:
     answer = machines.client(name).page_map()
     counts = answer.value.counts()
     classes = [
-        {"class": PageClass(each).label, "pages": pages, "bytes": pages * PAGE_SIZE}
+        {"class": PageClass(each).word, "pages": pages, "bytes": pages * PAGE_SIZE}
         for each, pages in counts.items()
         if pages
     ]

@@ -38,7 +38,7 @@ KERNEL_PARTS = (
     *("pagetables", "slab", "vmalloc", "modules", "pages"),
 )
 PROCESS_PARTS = ("heap", "stack", "text", "anonymous", "file", "pagetables", "kernelstack")
-CLASSES = {page_class.label.replace(" ", "-"): page_class for page_class in PageClass}
+CLASSES = {page_class.word: page_class for page_class in PageClass}
 NAME_KINDS = ("comm", "file", "slab", "module", "sym", "class")
 KINDS = ("pid", *NAME_KINDS, "pa", "va")
 WORDS = ("kernel", "free", "all")

@@ -2,7 +2,7 @@
 
 >>> place = identify_place(parse_place("init_task"), sources)
 >>> place.page_class, place.symbol.name, hex(place.physical)
-('kernel data', 'init_task', '0x261a9c0')
+('kernel-data', 'init_task', '0x261a9c0')
 
 Class, owner and sharers come from the page map; at which addresses the sharers see the byte, from their page tables.
 """
@@ -20,7 +20,7 @@ from ...wire.page_map import FLAG_HUGE, ORDER_SHIFT
 from ...wire.records import Owner, PageClass, Place, PlaceMapping, Process
 from .grammar import Span, SymbolPlace
 from .hints import suggest
-from .resolve import class_label
+from .resolve import class_word
 from .sources import Sources, skipped
 
 MAX_PLACE_MAPPINGS = 1024
@@ -56,7 +56,7 @@ def identify_place(place: Span | SymbolPlace, sources: Sources) -> Place:
         virtual=virtual,
         kernel_address=kernel_address,
         touched=number != PageClass.UNTOUCHED,
-        page_class=class_label(number),
+        page_class=class_word(number),
         order=flags >> ORDER_SHIFT if has_order else None,
         owners=_owners(owner, mappers),
         mappings=tuple(mappings),

@@ -103,14 +103,14 @@ def describe_ranges(found: Ranges, sources: Sources, by_page: bool = False) -> l
         entry = entries[start >> PAGE_SHIFT]
         owner = owners.get(int(entry["owner_id"])) if by_page else None
         physical = sources.layout.to_physical(RamOffset(start))
-        page_class = class_label(int(entry["page_class"]))
+        page_class = class_word(int(entry["page_class"]))
         rows.append(TargetRange(physical, RamOffset(start), end - start, page_class, owner_label(owner)))
     return rows
 
 
-def class_label(number: int) -> str:
-    """The label of a class, also for a number that no class has."""
-    return PageClass(number).label if number < len(PageClass) else f"class {number}"
+def class_word(number: int) -> str:
+    """A class as records spell it, also for a number that no class has."""
+    return PageClass(number).word if number < len(PageClass) else f"class-{number}"
 
 
 def owner_label(owner: Owner | None) -> str:

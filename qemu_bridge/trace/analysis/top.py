@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from ...wire.trace_records import CodeLine, PathLine, TopBlock, TopOptions, TopPath, TopProcess, TopResult
@@ -55,15 +56,15 @@ class _Result:
             blocks_executed=found.blocks_executed,
             is_complete=found.is_complete,
             processes=tuple(self._process(*row) for row in found.roots() if root in (None, row[0])),
-            blocks=tuple(map(self._block, blocks)),
-            paths=tuple(map(self._path, paths)),
+            blocks=tuple(self._block(block, options.code_lines) for block in blocks),
+            paths=tuple(self._path(path, options.code_lines) for path in paths),
         )
 
     def _process(self, root: int, instructions: int, in_user_code: int) -> TopProcess:
         name = self._naming.process(root)
         return TopProcess(root, name, instructions, instructions / self._total, in_user_code)
 
-    def _block(self, block: HotBlock) -> TopBlock:
+    def _block(self, block: HotBlock, most: int) -> TopBlock:
         return TopBlock(
             instructions=block.instructions,
             share=block.instructions / self._total,
@@ -71,10 +72,20 @@ class _Result:
             root=block.root,
             process=self._naming.process(block.root),
             executions=block.executions,
-            code=tuple(CodeLine(*line) for line in self._lines(block.id)),
+            code=tuple(CodeLine(*line) for line in self._lines(block.id)[:most]),
+            length=self._length(block.id),
         )
 
-    def _path(self, path: HotPath) -> TopPath:
+    def _path_lines(self, path: HotPath) -> Iterator[PathLine]:
+        for place, block_id in enumerate(path.ids):
+            for number, line in enumerate(self._lines(block_id)):
+                yield PathLine(*line, is_looped=not number and place in path.loops)
+
+    def _length(self, block_id: int) -> int:
+        table, number = self._tables[block_id]
+        return len(table.lengths(number))
+
+    def _path(self, path: HotPath, most: int) -> TopPath:
         return TopPath(
             instructions=path.instructions,
             share=path.instructions / self._total,
@@ -84,11 +95,8 @@ class _Result:
             rounds=path.rounds,
             total=path.total,
             total_share=path.total / self._total,
-            code=tuple(
-                PathLine(*line, is_looped=not number and place in path.loops)
-                for place, block_id in enumerate(path.ids)
-                for number, line in enumerate(self._lines(block_id))
-            ),
+            code=tuple(islice(self._path_lines(path), most)),
+            length=sum(map(self._length, path.ids)),
         )
 
     def _lines(self, block_id: int) -> list[tuple[int, str, str]]:

@@ -56,7 +56,7 @@ def test_bytes_are_hexadecimal(machine, command):
     [
         (("levitate",), "no operation 'levitate'"),
         (("maps", "1"), "KEY=VALUE"),
-        (("maps", "pid=one"), "pid: expected int, got str"),
+        (("maps", "pid=one"), "pid: expected integer, got string"),
         (("maps",), "pid"),
         (("sym", "symbol=" + os.fsdecode(b"\xff")), "Unicode"),
     ],

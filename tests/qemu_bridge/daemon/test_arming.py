@@ -270,7 +270,7 @@ def test_what_cannot_be_is_refused_in_words(machine, control):
         machine.client.trace_arm(ArmOptions(chunk_bytes=100))
     with pytest.raises(UsageError, match="64 MiB"):
         machine.client.trace_arm(ArmOptions(chunks=1))
-    with pytest.raises(UsageError, match=r"options\.chunks: expected int, got str"):
+    with pytest.raises(UsageError, match=r"options\.chunks: expected integer, got string"):
         machine.client.call(Operations.trace_arm, {"options": {"chunks": "many"}, "reader_pid": 1})
     machine.client.trace_arm(ArmOptions(mode=Mode.LOSSY))
     with pytest.raises(MachineError, match="recorded already"):

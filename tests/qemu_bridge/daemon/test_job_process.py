@@ -25,7 +25,7 @@ def test_every_job_is_an_operation_of_that_cost():
 @pytest.mark.parametrize("name", JOBS)
 def test_arguments_are_checked_before_anything_is_done(name):
     status, lines = run(name, {"name": "nobody", "options": {"output": 7, "before": 7, "file": 7}})
-    assert status == 2 and lines[-1]["kind"] == "UsageError" and "expected str, got int" in lines[-1]["message"]
+    assert status == 2 and lines[-1]["kind"] == "UsageError" and "expected string, got integer" in lines[-1]["message"]
 
 
 def test_an_unknown_machine_is_said():

@@ -96,13 +96,15 @@ def test_progress_is_told_while_a_job_goes_on(machine, tmp_path):
     assert told[-1][0] == told[-1][1] > 1 << 20 and [done for done, _ in told] == sorted(done for done, _ in told)
 
 
-def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path):
+@pytest.mark.parametrize("when", ["at once", "when it runs"])
+def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path, when):
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.connect(machine.client.connection.control)
         arguments = {"output": str(tmp_path / "never")}
         socket.send_json({"protocol": PROTOCOL_VERSION, "id": 5, "operation": "capture", "arguments": arguments})
-        wait_until(lambda: job_processes(machine))
+        if when == "when it runs":
+            wait_until(lambda: job_processes(machine))
         message = {"protocol": PROTOCOL_VERSION, "id": 6, "operation": "cancel", "arguments": {"request": 5}}
         socket.send_json(message)
         replies = {}
@@ -111,7 +113,7 @@ def test_a_cancelled_job_ends_and_leaves_nothing(machine, tmp_path):
             reply = json.loads(socket.recv_multipart()[0])
             if "progress" not in reply:
                 replies[reply["id"]] = reply
-    assert replies[6]["result"] is True and replies[5]["ok"] is False
+    assert replies[6]["result"] is True and replies[5]["error"]["kind"] == "JobCancelledError"
     wait_until(lambda: is_settled(machine))
     assert list(tmp_path.iterdir()) == []
     assert machine.client.cancel(5) is False
@@ -121,7 +123,7 @@ def test_errors_of_a_job_are_those_of_the_operation(machine, tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(UsageError, match="exists already"):
         machine.client.capture(str(tmp_path / "taken"))
-    with pytest.raises(UsageError, match="live: expected bool, got str"):
+    with pytest.raises(UsageError, match="live: expected boolean, got string"):
         machine.client.capture(str(tmp_path / "new"), live="yes")
 
 

@@ -92,11 +92,11 @@ def test_an_unknown_operation_names_those_there_are(machine):
 
 
 def test_a_wrong_argument_is_named_with_the_type_wanted_and_the_type_given(machine):
-    for arguments, words in (({"pid": "x"}, "pid: expected int, got str"), ({}, "missing required field pid")):
+    for arguments, words in (({"pid": "x"}, "pid: expected integer, got string"), ({}, "missing required field pid")):
         message = ask(machine, operation="maps", arguments=arguments)["error"]["message"]
         assert f"invalid arguments of maps: {words}" in message
     wrong = ask(machine, operation="wait_ready", arguments={"timeout_s": "soon"})["error"]["message"]
-    assert "timeout_s: expected float, got str" in wrong
+    assert "timeout_s: expected number ≥ 0, got string" in wrong
 
 
 def test_fields_that_are_not_known_are_passed_over(machine):
@@ -191,7 +191,8 @@ def test_a_clients_mistake_is_not_logged_as_a_fault(service, replies, caplog):
     asyncio.run(service._answer(Requester(replies, b"client"), frame))
     reply = json.loads(replies.sent[0][1])
     assert (
-        reply["error"]["kind"] == "UsageError" and "command: expected str | array, got int" in reply["error"]["message"]
+        reply["error"]["kind"] == "UsageError"
+        and "command: expected string | [string, …], got integer" in reply["error"]["message"]
     )
     assert "Traceback" not in caplog.text
 

@@ -209,7 +209,7 @@ def test_wrong_questions_are_errors_that_travel(machine, tmp_path):
             for arguments in ({"pid": 999999}, {"pid": -1}):
                 with pytest.raises(UsageError):
                     await ask(worker, "maps", **arguments)
-            with pytest.raises(UsageError, match="pid: expected int, got str"):
+            with pytest.raises(UsageError, match="pid: expected integer, got string"):
                 await ask(worker, "maps", pid="x")
         finally:
             await worker.close()

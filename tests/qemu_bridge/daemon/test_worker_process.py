@@ -61,7 +61,7 @@ def test_memory_that_has_no_kernel_is_read_all_the_same(process):
 
 def test_a_wrong_argument_is_an_error_that_travels(process):
     reply = ask(process, "maps", b'{"pid": "x"}')
-    assert reply.kind == "UsageError" and "pid: expected int, got str" in reply.message
+    assert reply.kind == "UsageError" and "pid: expected integer, got string" in reply.message
 
 
 def test_it_ends_at_once_under_a_parent_that_is_not_its_own(tmp_path):

@@ -76,7 +76,7 @@ def test_a_picture_is_turned_picked_and_gone_with_its_window(reader, machine):
             await looker.send(do="pick", x=0.5, y=0.5)
             picked = await looker.hear("picked")
             place = machine.client.identify(picked["physical"]).value
-            assert place.ram_offset == picked["ram_offset"] and place.page_class.split()[0] in picked["what"]
+            assert place.ram_offset == picked["ram_offset"] and place.page_class.split("-")[0] in picked["what"]
             await looker.send(do="drag", right=0.3, down=0.1)
             await looker.send(do="look", view="mode=owner")
             while (legend := await looker.hear("legend"))["title"] != "owner":

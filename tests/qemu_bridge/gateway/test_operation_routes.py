@@ -94,7 +94,7 @@ def test_the_machine_is_controlled_and_null_says_that_it_is_done(service, machin
     ("path", "says"),
     [
         ("maps", "missing required field pid"),
-        ("maps?pid=one", "pid: expected int, got str"),
+        ("maps?pid=one", "pid: expected integer, got string"),
         ("maps?pid=1&pid=2", "given twice"),
         ("maps?pid=1&x=2", "there is no argument 'x'"),
         ("read_memory?ranges=[", "ranges: expected array"),

@@ -82,4 +82,5 @@ def test_a_terminated_job_says_that_it_was_cancelled(start):
     assert json.loads(process.stdout.readline()) == {"progress": [0, 1]}
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
-    assert "was cancelled" in json.loads(output)["message"] and process.returncode == 130
+    last = json.loads(output)
+    assert last["kind"] == "JobCancelledError" and "was cancelled" in last["message"] and process.returncode == 130

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qemu_bridge.errors import UsageError
+from qemu_bridge.errors import PageMapOverwrittenError, UsageError
 from qemu_bridge.introspection.questions import Questions
 from qemu_bridge.memory.addresses import PhysicalAddress, VirtualAddress
 from qemu_bridge.wire.operations import MAX_READ_BYTES, MAX_READ_RANGES
@@ -23,10 +23,10 @@ def test_an_answer_carries_grade_and_epoch_of_what_it_was_asked_about(questions)
 
 
 def test_physical_memory_is_read_in_pieces_of_any_size(machine, questions):
-    ranges = ((0x1000, 16), (0x2FFFFF0, 32), (0, 0))
+    ranges = ((0x1000, 16), (0x2FFFFF0, 32), (0, 0), (1 << 50, 0))
     with machine.paused():
         answer = questions.read_memory(ranges, MemorySpace.PHYSICAL, None)
-        expected = [machine.ram.read(PhysicalAddress(address), size) for address, size in ranges]
+        expected = [machine.ram.read(PhysicalAddress(address), size) if size else b"" for address, size in ranges]
     assert list(answer.value) == expected and answer.is_complete
 
 
@@ -64,3 +64,15 @@ def test_a_range_that_is_not_wholly_there_is_none_and_the_others_are_read(machin
 def test_more_than_a_call_may_read_is_refused_before_anything_is_read(questions, ranges, space, pid):
     with pytest.raises(UsageError):
         questions.read_memory(ranges, space, pid)
+
+
+def test_a_page_map_is_read_by_its_generation_and_only_while_it_is_the_newest(machine, questions):
+    newest = questions.refresh_page_map().value.generation
+    assert len(questions.read_page_map(newest, machine.ram.page_count - 1, 9).value) == 8
+    assert questions.read_page_map(newest, machine.ram.page_count, 9).value == b""
+    for never in (0, -1, newest + 1):
+        with pytest.raises(UsageError, match=f"the newest is {newest}"):
+            questions.read_page_map(never, 0, 1)
+    questions.refresh_page_map()
+    with pytest.raises(PageMapOverwrittenError):
+        questions.read_page_map(newest, 0, 1)

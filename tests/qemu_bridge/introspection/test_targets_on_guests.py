@@ -131,7 +131,7 @@ def test_a_process_is_the_sum_of_its_parts(machine):
 
 def test_page_tables_of_a_process_are_so_in_the_page_map_too(machine):
     found = machine.client.resolve(f"pid:{sleeper(machine)}/pagetables").value
-    assert found.total_bytes >= 4 * PAGE_SIZE and {row.page_class for row in found.ranges} == {"page table"}
+    assert found.total_bytes >= 4 * PAGE_SIZE and {row.page_class for row in found.ranges} == {"page-table"}
 
 
 def test_symbols_lie_where_kallsyms_and_the_page_tables_say(machine, guest_symbols, sources):
@@ -147,7 +147,7 @@ def test_symbols_lie_where_kallsyms_and_the_page_tables_say(machine, guest_symbo
         assert any(start <= sources.layout.to_offset(physical) < end for start, end in found.tolist()), name
         place = identify_place(SymbolPlace(name, 0), sources)
         assert place.physical == physical and place.virtual == virtual
-        if place.page_class == "kernel text":
+        if place.page_class == "kernel-text":
             assert place.symbol is not None and place.symbol.address == virtual and place.kernel_address == virtual
         checked += 1
     assert checked > 100
@@ -172,7 +172,7 @@ def test_symbols_of_modules_lie_where_the_guest_says_and_lead_back(each_machine)
 def test_a_symbol_of_every_cpu_is_found_on_every_cpu(machine, sources):
     name = "cpu_number" if machine.kernel.kallsyms.address_of("cpu_number") is not None else "pcpu_hot"
     found = describe_ranges(resolve_target(parse_target(f"sym:{name}"), sources), sources)
-    assert len(found) >= 1 and {row.page_class for row in found} == {"per cpu"}
+    assert len(found) >= 1 and {row.page_class for row in found} == {"per-cpu"}
 
 
 def test_the_pages_of_a_file_hold_its_bytes(machine):
@@ -202,7 +202,7 @@ def test_where_and_whose_agree_for_hundreds_of_pages(machine, sources):
     for page in chosen:
         place = identify_place(parse_place(f"pa:{page << 12:#x}"), sources)
         # One sentence for all of it: in its class, with each of its owners, at each address that leads to it.
-        terms = [f"class:{place.page_class.replace(' ', '-')}"]
+        terms = [f"class:{place.page_class}"]
         terms += [
             f"{owner.kind}:{quote_name(owner.name)}"
             for owner in place.owners
@@ -270,7 +270,7 @@ def test_a_question_without_time_is_answered_in_part(machine):
     hurried = GuestSources(machine.ram, machine.kernel, machine.context, page_map, query_time_s=0.0)
     page = machine.client.resolve("pid:1/text").value.ranges[0]
     place = identify_place(parse_place(f"{page.physical:#x}"), hurried)
-    assert place.page_class == "process text" and any("time ran out" in sentence for sentence in place.skipped)
+    assert place.page_class == "process-text" and any("time ran out" in sentence for sentence in place.skipped)
 
 
 def test_wrong_words_travel_as_one_line(machine):
@@ -294,7 +294,7 @@ def test_the_command_line_says_the_same(machine):
     table = glassbox("where", machine.name, "sym:init_task")
     assert table.stdout.splitlines()[0].split() == ["FIRST", "LAST", "SIZE", "CLASS"] and table.returncode == 0
     text = glassbox("whose", machine.name, "init_task")
-    assert "symbol    init_task+0x0" in text.stdout and "kernel data" in text.stdout
+    assert "symbol    init_task+0x0" in text.stdout and "kernel-data" in text.stdout
     nothing = glassbox("where", machine.name, "free & kernel.text")
     assert nothing.returncode == 1 and not nothing.stdout and "0 KiB in 0 ranges" in nothing.stderr
     wrong = glassbox("where", machine.name, "pid:1/heep")

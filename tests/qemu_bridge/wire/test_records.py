@@ -58,4 +58,4 @@ def test_page_classes_keep_their_numbers():
         "HUGE_PAGE": 26,
         "KERNEL_PAGES": 27,
     }
-    assert PageClass.KERNEL_TEXT.label == "kernel text"
+    assert (PageClass.KERNEL_TEXT.label, PageClass.KERNEL_TEXT.word) == ("kernel text", "kernel-text")

@@ -179,7 +179,7 @@ def test_what_an_unknown_kernel_lacks_takes_nothing_else_with_it(lost, unknown, 
         assert (
             page_map.skipped
             and client.sym("init_task")
-            and client.identify("init_task").value.page_class == "kernel data"
+            and client.identify("init_task").value.page_class == "kernel-data"
         )
         asks = {
             "ps": client.ps,

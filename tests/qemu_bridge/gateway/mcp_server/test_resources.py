@@ -38,7 +38,7 @@ def test_every_resource_that_is_listed_can_be_read(machines, machine):
 def test_a_page_map_accounts_for_every_page_of_ram(machines, machine):
     found = read(machines, f"{machine.name}/page-map")
     assert sum(row["bytes"] for row in found["classes"]) == machine.ram.size
-    assert {"kernel text", "page table"} <= {row["class"] for row in found["classes"]}
+    assert {"kernel-text", "page-table"} <= {row["class"] for row in found["classes"]}
     assert any(owner["name"] == "init" or "busybox" in owner["name"] for owner in found["largest_owners"])
 
 

@@ -66,7 +66,7 @@ def test_bytes_and_addresses_are_hexadecimal(machines):
 @pytest.mark.parametrize(
     ("name", "arguments", "sentence"),
     [
-        ("maps", {"pid": "one"}, "pid: expected int"),
+        ("maps", {"pid": "one"}, "pid: expected integer"),
         ("maps", {"pid": 1, "bogus": 2}, "takes no bogus; it takes pid"),
         ("ps", {"offset": -1}, "offset"),
         ("ps", {"machine": "nosuch"}, "nosuch"),

@@ -25,7 +25,7 @@ from qemu_bridge.wire.records import Place
 def test_where_and_whose_agree_on_any_page_map(sources, page):
     place = identify_place(parse_place(f"pa:{page << 12:#x}"), sources)
     assert msgspec.json.decode(msgspec.json.encode(place), type=Place) == place
-    label = place.page_class.replace(" ", "-")
+    label = place.page_class
     if label in CLASSES:
         rows = describe_ranges(
             resolve_target(parse_target(f"class:{label} & pa:{place.physical:#x}"), sources), sources, by_page=True
@@ -39,7 +39,7 @@ def test_where_and_whose_agree_on_any_page_map(sources, page):
 
 def test_a_place_lists_every_way_to_it(mapped):
     place = identify_place(parse_place("0x400123", 1), mapped)
-    assert (place.physical, place.virtual, place.page_class) == ((40 << 12) + 0x123, 0x400123, "process text")
+    assert (place.physical, place.virtual, place.page_class) == ((40 << 12) + 0x123, 0x400123, "process-text")
     assert [(row.virtual, row.area, row.permissions) for row in place.mappings] == [
         (0x400123, "/bin/sh", "r-xp"),
         (0x7FF000000123, "", "rw-p"),

@@ -136,6 +136,16 @@ def test_python_and_the_command_line_give_the_same(tmp_path):
     assert [each.done for each in seen] == list(range(1, seen[-1].frames + 1))
 
 
+def test_as_much_code_is_listed_as_is_asked_for(tmp_path):
+    program = Program()
+    path = record_words(tmp_path / "trace", program, pieces_of(program.walk(3000)), 700)
+    whole, short = (top(path, TopOptions(code_lines=lines)) for lines in (100_000, 3))
+    for own, other in zip(whole.blocks + whole.paths, short.blocks + short.paths, strict=True):
+        assert own.length == len(own.code) == other.length and other.code == own.code[:3]
+    with pytest.raises(UsageError, match="code_lines"):
+        top(path, TopOptions(code_lines=-1))
+
+
 def test_a_process_is_chosen_by_what_the_naming_knows(tmp_path):
     program = Program()
     path = record_words(tmp_path / "trace", program, pieces_of(program.walk(500)))
