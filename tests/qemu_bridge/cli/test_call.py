@@ -48,7 +48,7 @@ def test_bytes_are_hexadecimal(machine, command):
     assert answer.status == 0, answer.err
     assert json.loads(answer.out)["value"] == [machine.ram.read(PhysicalAddress(place), 16).hex()]
     done = json.loads(command("call", machine.name, "exec", "command=echo hi; exit 3").out)
-    assert done == {"exit_status": 3, "output": b"hi\n".hex(), "errors": ""}
+    assert done == {"exit_status": 3, "output": b"hi\n".hex(), "errors": "", "timed_out": False}
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_exec_writes_each_stream_to_its_own_and_json_shows_them_apart(machine):
     assert (done.returncode, done.stdout, done.stderr) == (5, b"a\n", b"b\xff")
     answer = glassbox("exec", machine.name, "--json", "--timeout", "60", *words)
     assert answer.returncode == 5
-    assert json.loads(answer.stdout) == {"exit_status": 5, "output": "a\n", "errors": "b\\xff"}
+    assert json.loads(answer.stdout) == {"exit_status": 5, "timed_out": False, "output": "a\n", "errors": "b\\xff"}
 
 
 @guest

@@ -77,7 +77,7 @@ def test_lists_are_json_and_bytes_hexadecimal(service, machine):
         expected = machine.client.read_memory([(0x1000000, 16), (0x1000010, 16)])
     assert answer["value"] == [part.hex() for part in expected]
     done = service.post(f"/api/machines/{machine.name}/exec", {"command": "echo hi; exit 3"}).json()
-    assert done == {"exit_status": 3, "output": b"hi\n".hex(), "errors": ""}
+    assert done == {"exit_status": 3, "output": b"hi\n".hex(), "errors": "", "timed_out": False}
 
 
 def test_the_machine_is_controlled_and_null_says_that_it_is_done(service, machine):
@@ -97,7 +97,7 @@ def test_the_machine_is_controlled_and_null_says_that_it_is_done(service, machin
         ("maps?pid=one", "pid: expected integer, got string"),
         ("maps?pid=1&pid=2", "given twice"),
         ("maps?pid=1&x=2", "there is no argument 'x'"),
-        ("read_memory?ranges=[", "ranges: expected array"),
+        ("read_memory?ranges=[", "ranges: expected [[address, integer], …], got string"),
         ("identify?place=%ff", "no symbol"),
         ("read_memory?ranges=" + quote(json.dumps([["0x0", 1 << 30]])), "4 MiB"),
     ],
