@@ -42,11 +42,11 @@ def _snap(options: argparse.Namespace) -> None:
     from qemu_bridge.wire.picture_records import SnapOptions
 
     from .picture.size import parse_picture_size
-    from .picture.snap import snap_machine
+    from .picture.snap import snap_machines
 
     width, height = parse_picture_size(options.size)
     wanted = SnapOptions(options.output, width, height, options.at, options.against, options.order)
-    result = snap_machine(options.name, wanted, _show_progress("step"))
+    result = snap_machines((options.name, *options.others), wanted, _show_progress("step"))
     if options.json:
         print(msgspec.json.encode(result).decode())
 
@@ -56,7 +56,7 @@ def _record_video(options: argparse.Namespace) -> None:
 
     from .picture.script import read_script
     from .picture.size import parse_picture_size
-    from .picture.video import record_machine
+    from .picture.video import record_machines
 
     width, height = parse_picture_size(options.size)
     wanted = VideoOptions(
@@ -70,7 +70,7 @@ def _record_video(options: argparse.Namespace) -> None:
         options.against,
         options.order,
     )
-    result = record_machine(options.name, wanted, _show_progress("frame"))
+    result = record_machines((options.name, *options.others), wanted, _show_progress("frame"))
     if options.json:
         print(msgspec.json.encode(result).decode())
 
@@ -79,10 +79,10 @@ def _view(options: argparse.Namespace) -> None:
     from .app.window import open_window
     from .picture.size import parse_picture_size
     from .sources.comparison import with_difference
-    from .sources.machine import MachineSource
+    from .sources.machine import open_machines
 
     size = parse_picture_size(options.size)
-    source = MachineSource(options.name, options.against)
+    source, *others = open_machines((options.name, *options.others), options.against)
     at = options.at if source.comparison is None else with_difference(options.at)
     open_window(
         source,
@@ -92,6 +92,7 @@ def _view(options: argparse.Namespace) -> None:
         size=size,
         view=at or None,
         order=options.order,
+        others=others,
     )
 
 

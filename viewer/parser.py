@@ -85,13 +85,18 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
         _JSON,
     ),
 }
-"""The options of each verb; all take the NAME of a machine or of a capture's folder before them."""
+"""The options of each verb; all take the NAME of a machine or of a capture's folder before them, or several."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, verb: str) -> None:
     """Add the options of `verb` to its parser."""
     for argument in ARGUMENTS[verb]:
         parser.add_argument(*argument.flags, **argument.keywords)
+
+
+def add_others(parser: argparse.ArgumentParser) -> argparse.Action:
+    """Add the names of more machines, behind the first."""
+    return parser.add_argument("others", metavar="NAME", nargs="*", help="more of them, to stand beside it")
 
 
 def spell(verb: str, options: argparse.Namespace) -> list[str]:
@@ -118,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         child = verbs.add_parser(verb, help=summary)
         child.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
+        add_others(child)
         add_arguments(child, verb)
     verbs.add_parser("adapter", help="print which graphics adapter draws")
     live = verbs.add_parser(

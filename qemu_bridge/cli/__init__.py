@@ -197,6 +197,8 @@ def _go_to(host: str, options: argparse.Namespace) -> None:
     if not options.name:
         raise UsageError(f"which machine on {host}? give its name; 'ssh {host} glassbox status' lists them")
     options.name = on_host(host, options.name)
+    if others := getattr(options, "others", None):
+        options.others = [on_host(host, name) for name in others]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

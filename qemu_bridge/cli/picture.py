@@ -13,13 +13,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from viewer.parser import add_arguments, spell
+from viewer.parser import add_arguments, add_others, spell
 
 from ..errors import BusyNameError, GlassBoxError
 from ..host.interrupts import END_SIGNALS
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
-from .options import Verbs, add_name, add_verb, end_tidily, format_table, print_table, say
+from .options import (
+    COMPLETE_NAME,
+    Verbs,
+    add_name,
+    add_verb,
+    complete_by,
+    end_tidily,
+    format_table,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -32,6 +42,7 @@ def add_verbs(verbs: Verbs) -> None:
     for verb, function, example in _DRAWING:
         parser = add_verb(verbs, verb, function, example)
         add_name(parser)
+        complete_by(add_others(parser), COMPLETE_NAME)
         add_arguments(parser, verb)
     parser = add_verb(verbs, "run", run, "glassbox run")
     parser.add_argument(
@@ -47,17 +58,17 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def snap(options: argparse.Namespace) -> int:
-    """Draw a machine's RAM into a PNG; needs no display."""
+    """Draw the RAM of a machine, or of several side by side, into a PNG; needs no display."""
     return _draw("snap", options)
 
 
 def view(options: argparse.Namespace) -> int:
-    """Open a window on a machine's RAM that follows it while it runs."""
+    """Open a window on the RAM of a machine, or of several side by side, that follows them while they run."""
     return _draw("view", options)
 
 
 def record_video(options: argparse.Namespace) -> int:
-    """Write a video of a machine's RAM along a script of views, or of one view for some seconds; needs no display."""
+    """Write a video of the RAM of one machine or several along a script of views, or of one view for some seconds; needs no display."""
     return _draw("record-video", options)
 
 
@@ -73,7 +84,7 @@ def _draw(verb: str, options: argparse.Namespace) -> int:
     from ..wire import connection
 
     connection.prune()
-    return _viewer([verb, options.name, *spell(verb, options)])
+    return _viewer([verb, options.name, *options.others, *spell(verb, options)])
 
 
 def run(options: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ LAYERS = {
 """A row for each package: it may import what has a lower number, and itself."""
 
 PACKAGES = sorted({row.split(".")[0] for row in LAYERS})
-VIEWER_MAY_USE = ("client", "wire", "memory", "captures", "errors", "host")
+VIEWER_MAY_USE = ("client", "wire", "memory", "captures", "network", "errors", "host")
 """Of the bridge: what stands behind a machine is the daemon's business."""
 
 

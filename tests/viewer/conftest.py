@@ -20,7 +20,7 @@ from viewer.app.bookmarks import Bookmarks
 from viewer.app.camera_controller import CameraController
 from viewer.app.notebook import show_on, window_of
 from viewer.app.settings import Settings
-from viewer.app.state import ViewerState
+from viewer.app.state import ShownMachine, ViewerState
 from viewer.app.window import Window
 from viewer.picture.offscreen import choose_camera, load_scene
 from viewer.render.raymarch import Renderer
@@ -74,16 +74,8 @@ def state(device, source, tmp_path) -> ViewerState:
     scene = load_scene(source, device)
     controller = CameraController(choose_camera(Renderer(scene)))
     watcher, queries = MemoryWatcher(source, lambda: None), Queries(None, lambda: None)
-    return ViewerState(
-        source,
-        scene,
-        watcher,
-        controller,
-        queries,
-        Settings(),
-        Bookmarks("synthetic", tmp_path / "b.toml"),
-        lambda: None,
-    )
+    machine = ShownMachine(source, scene, watcher, queries)
+    return ViewerState([machine], controller, Settings(), Bookmarks("synthetic", tmp_path / "b.toml"), lambda: None)
 
 
 class Turns:
@@ -145,16 +137,17 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def open_screen(tmp_path_factory) -> Iterator[Callable[[Source], Screen]]:
+def open_screen(tmp_path_factory) -> Iterator[Callable[..., Screen]]:
     """Opens windows with the panels of a first start; they close at the end of the file."""
     from rendercanvas.offscreen import RenderCanvas
 
     canvases = []
 
-    def open_one(source: Source) -> Screen:
+    def open_one(source: Source, *others: Source) -> Screen:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-            canvases.append(show_on(RenderCanvas(size=(800, 500)), Turns(), source, (800, 500)))
+            canvas = RenderCanvas(size=(800, 500))
+            canvases.append(show_on(canvas, Turns(), source, (800, 500), others=others))
         return Screen(window_of(canvases[-1]))
 
     yield open_one

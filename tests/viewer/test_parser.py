@@ -27,7 +27,7 @@ def test_what_is_spelled_again_means_the_same(verb, words):
     add_arguments(parser, verb)
     options = parser.parse_args(words)
     again = build_parser().parse_args([verb, "demo", *spell(verb, options)])
-    assert {**vars(options), "verb": verb, "name": "demo"} == vars(again)
+    assert {**vars(options), "verb": verb, "name": "demo", "others": []} == vars(again)
 
 
 def test_the_old_spelling_of_the_view_still_works_and_help_says_so():

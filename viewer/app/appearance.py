@@ -15,14 +15,16 @@ from .state import ViewerState
 def set_look(state: ViewerState, look: Look) -> None:
     """Draw as `look` says."""
     navigation.mark(state, "look")
-    state.scene.set_look(look)
+    for scene in state.scenes:
+        scene.set_look(look)
     state.wake()
 
 
 def toggle(state: ViewerState, classes: Iterable[PageClass]) -> None:
     """Show those of `classes` that are hidden and hide those that show."""
     navigation.mark(state, "layers")
-    state.scene.toggle(classes)
+    for scene in state.scenes:
+        scene.toggle(classes)
     state.wake()
 
 

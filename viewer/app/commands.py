@@ -100,7 +100,8 @@ def _scale(factor: float) -> Callable[[ViewerState], None]:
 
 
 def _freeze(state: ViewerState) -> None:
-    state.notify("the picture is frozen; space resumes it" if state.watcher.toggle_pause() else "the picture is live")
+    is_frozen = [machine.watcher.toggle_pause() for machine in state.machines]
+    state.notify("the picture is frozen; space resumes it" if is_frozen[0] else "the picture is live")
 
 
 def _guest(verb: str, done: str) -> Callable[[ViewerState], None]:

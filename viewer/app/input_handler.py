@@ -79,7 +79,8 @@ class InputHandler:
             # ImGui looks whether Control or Shift is held when it draws, by when it may be released again.
             self._frames_to_focus = max(self._frames_to_focus, 1)
         self._schedule.add_event()
-        self._state.watcher.scan_soon()
+        for machine in self._state.machines:
+            machine.watcher.scan_soon()
 
     def _takes_first(self, kind: str, event: dict[str, Any]) -> bool:
         """Whether ImGui is not to have a keyboard event."""
@@ -175,9 +176,11 @@ class InputHandler:
 
     def _click(self, here: tuple[float, float]) -> None:
         picked = self._pick(self._point_at(here))
-        selection.select(self._state, None if picked is None else picked.page * PAGE_SIZE + picked.offset)
-        if picked is not None:
-            log.info("%s", "; ".join(pick_lines(picked)))
+        if picked is None:
+            selection.select(self._state, None)
+            return
+        selection.select(self._state, picked.page * PAGE_SIZE + picked.offset, picked.machine)
+        log.info("%s", "; ".join(pick_lines(picked)))
 
     def _on_wheel(self, event: dict[str, Any]) -> None:
         here = (float(event["x"]), float(event["y"]))
@@ -225,7 +228,7 @@ class InputHandler:
             state.is_help_open = False
         elif state.pin is not None:
             selection.select(state, None)
-        elif state.highlight is not None:
+        elif any(machine.highlight is not None for machine in state.machines):
             glow.clear_highlight(state)
         else:
             keys = self._commands.key_names("close")

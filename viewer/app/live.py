@@ -210,7 +210,7 @@ class LivePicture:
             return
         width, height = self._size
         pixel = (min(int(x * width), width - 1), min(int(y * height), height - 1))
-        found = pick_at(self._renderer, self._source.ram, self._camera.camera, self._size, pixel)
+        found = pick_at(self._renderer, [self._source.ram], self._camera.camera, self._size, pixel)
         if found is None:
             self._select(None, fly=False)
             self._say(wire.Picked())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
 
-from ..render.scene import Scene
+from ..render.scene import Scene, box_around
 from ..view.camera import MIN_DISTANCE, Camera
-from ..view.curve import to_xyz
 from ..view.views import Mode, View, format_view, parse_view
 from . import glow, selection
 from .pick import PickResult
@@ -29,19 +30,29 @@ def mark(state: ViewerState, kind: str) -> None:
 
 def show_view(state: ViewerState, view: View) -> None:
     """Fly to `view`, and show and select what it names."""
-    state.scene.set_look(view.look)
+    machine = _number_of(state, view.machine)
+    for scene in state.scenes:
+        scene.set_look(view.look)
     state.controller.mode = view.mode
     state.controller.fly_to(view.camera)
-    if view.pin != state.pin:
-        selection.select(state, view.pin)
+    if view.pin != state.pin or (view.pin is not None and machine != state.active_number):
+        selection.select(state, view.pin, None if view.pin is None else machine)
     if view.glow != state.view.glow:
         _show_glow(state, view.glow)
     state.wake()
 
 
+def _number_of(state: ViewerState, name: str) -> int:
+    if not name:
+        return 0
+    if name not in state.names:
+        raise UsageError(f"machine={name} is not in this picture; it has {', '.join(state.names)}")
+    return state.names.index(name)
+
+
 def _show_glow(state: ViewerState, target: str) -> None:
     if target:
-        glow.highlight_target(state, target, target, fly=False)
+        glow.highlight_everywhere(state, target)
     else:
         glow.clear_highlight(state)
 
@@ -87,7 +98,7 @@ def follow_content(state: ViewerState) -> None:
     controller = state.controller
     if state.is_home_chosen or controller.goal != controller.home:
         return
-    wanted = controller.home.framing(*state.scene.content_box(), state.free_aspect)
+    wanted = controller.home.framing(*state.content_box(), state.free_aspect)
     if wanted.distance > _OUTGROWN * controller.home.distance:
         _refit_home(state)
 
@@ -98,7 +109,7 @@ def _refit_home(state: ViewerState) -> None:
         return
     is_shown, controller.home = (
         controller.goal == controller.home,
-        controller.home.framing(*state.scene.content_box(), state.free_aspect),
+        controller.home.framing(*state.content_box(), state.free_aspect),
     )
     if is_shown:
         controller.fly_to(controller.home)
@@ -135,25 +146,35 @@ def frame(state: ViewerState) -> None:
     """Frame the selected byte's page, or what is highlighted, or all that shows."""
     if state.pin is not None:
         frame_pages(state, np.array([state.pin >> PAGE_SHIFT]))
-    elif state.highlight is not None:
-        frame_pages(state, state.highlight.pages)
+    elif found := [(each.scene, each.highlight.pages) for each in state.machines if each.highlight is not None]:
+        frame_found(state, found)
     else:
         mark(state, "frame")
-        state.controller.fly_to(state.controller.goal.framing(*state.scene.content_box(), state.free_aspect))
+        state.controller.fly_to(state.controller.goal.framing(*state.content_box(), state.free_aspect))
         state.wake()
 
 
 def frame_pages(state: ViewerState, pages: npt.NDArray[np.int64]) -> None:
-    """Fly to where `pages` fill what the panels leave of the picture; a few leave their neighbours in sight."""
+    """Fly to where `pages` of the active machine fill what the panels leave of the picture; a few leave their neighbours in sight."""
+    frame_found(state, [(state.scene, pages)])
+
+
+def frame_found(state: ViewerState, found: Sequence[tuple[Scene, npt.NDArray[np.int64]]]) -> None:
+    """Fly to where pages of one machine or several are all seen, as `frame_pages` does."""
     mark(state, "frame")
-    state.controller.fly_to(framing_pages(state.scene, state.controller.goal, pages, state.free_aspect))
+    state.controller.fly_to(framing_found(found, state.controller.goal, state.free_aspect))
     state.wake()
 
 
 def framing_pages(scene: Scene, camera: Camera, pages: npt.NDArray[np.int64], aspect: float) -> Camera:
     """`camera` where `pages` fill a picture of this width / height; a few leave their neighbours in sight."""
-    low, high = _box_in(scene, pages)
-    wide = np.maximum((high - low) / 2, 2.0 / scene.edge)
+    return framing_found([(scene, pages)], camera, aspect)
+
+
+def framing_found(found: Sequence[tuple[Scene, npt.NDArray[np.int64]]], camera: Camera, aspect: float) -> Camera:
+    """`framing_pages` for pages of each of some scenes of one picture."""
+    low, high = box_around(scene.box_of(pages) for scene, pages in found)
+    wide = np.maximum((high - low) / 2, 2.0 / found[0][0].unit)
     middle = (low + high) / 2
     goal = camera.framing(middle - wide, middle + wide, aspect)
     return replace(goal, distance=max(goal.distance, 2 * MIN_DISTANCE))
@@ -181,13 +202,8 @@ def is_in_sight(state: ViewerState) -> bool:
 
 
 def box_of(state: ViewerState, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The box around `pages`, in edges of the cube."""
-    return _box_in(state.scene, pages)
-
-
-def _box_in(scene: Scene, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    places = to_xyz(pages.astype(np.uint64), scene.page_order).astype(np.float64)
-    return places.min(axis=0) / scene.edge, (places.max(axis=0) + 1) / scene.edge
+    """The box around `pages` of the active machine."""
+    return state.scene.box_of(pages)
 
 
 def place_at(
@@ -195,7 +211,7 @@ def place_at(
 ) -> npt.NDArray[np.float64]:
     """Where in the cube the pointer is at (x, y) of the picture, each -1 to 1: in the page that was picked, else in the target's plane."""
     if picked is not None:
-        low, high = box_of(state, np.array([picked.page]))
+        low, high = state.machines[picked.machine].scene.box_of(np.array([picked.page]))
         return (low + high) / 2
     return state.controller.camera.at(x - shift[0], y - shift[1], state.aspect)
 

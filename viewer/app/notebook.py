@@ -13,11 +13,12 @@ package ``jupyter_rfb``, which comes with the extra ``notebook``.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qemu_bridge.errors import UsageError
 
-from ..sources.machine import MachineSource
+from ..sources.machine import open_machines
 from ..sources.source import Source
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ _windows: weakref.WeakKeyDictionary[Any, Window] = weakref.WeakKeyDictionary()
 """A canvas keeps its window, which the cell does not name."""
 
 
-def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, against: str | None = None) -> Any:  # noqa: ANN401  # a widget
-    """The canvas of a window on machine, or capture, `name`; as the last value of a cell it is shown.
+def show(
+    name: str, *others: str, size: tuple[int, int] = _SIZE, at: str | None = None, against: str | None = None
+) -> Any:  # noqa: ANN401  # a widget
+    """The canvas of a window on machine, or capture, `name`, and `others` beside it; as the last value of a cell it is shown.
 
     `size` is (width, height) in pixels of the page, `at` the text of a view, `against` a capture to compare with.
     Raises `UsageError` where ``jupyter_rfb`` is not installed, and what `viewer.app.window.open_window` raises.
@@ -48,9 +51,9 @@ def show(name: str, size: tuple[int, int] = _SIZE, at: str | None = None, agains
             for each in with_characters(event):
                 super().handle_event(each)
 
-    source = MachineSource(name, against)
+    source, *beside = open_machines((name, *others), against)
     canvas = NotebookCanvas(size=size, update_mode="ondemand", max_fps=30)
-    return show_on(canvas, loop, source, size, at)
+    return show_on(canvas, loop, source, size, at, beside)
 
 
 def with_characters(event: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,14 +70,24 @@ def with_characters(event: dict[str, Any]) -> list[dict[str, Any]]:
     return [event, {"event_type": "char", "data": event["key"], "modifiers": event["modifiers"]}]
 
 
-def show_on(canvas: Any, loop: Any, source: Source, size: tuple[int, int], at: str | None = None) -> Any:  # noqa: ANN401  # of rendercanvas
-    """Begin to draw `source` on a canvas whose loop runs by itself; return the canvas. It ends when that is closed."""
+def show_on(
+    canvas: Any,  # noqa: ANN401  # of rendercanvas
+    loop: Any,  # noqa: ANN401
+    source: Source,
+    size: tuple[int, int],
+    at: str | None = None,
+    others: Sequence[Source] = (),
+) -> Any:  # noqa: ANN401
+    """Begin to draw `source`, and `others` beside it, on a canvas whose loop runs by itself; return the canvas.
+
+    It ends when that is closed.
+    """
     from ..sources.comparison import with_difference
     from .window import Window
 
     if source.comparison is not None:
         at = with_difference(at or "")
-    window = Window(source, size, at, None, (canvas, loop))
+    window = Window(source, size, at, None, (canvas, loop), others)
     _windows[canvas] = window
     canvas.add_event_handler(lambda _: window.stop(), "close")
     window.start()

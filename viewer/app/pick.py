@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ class PickResult:
         owner: of the page, None for none.
         is_shared: whether more than one process maps it.
         content: the aligned 16 bytes it is one of.
+        machine: which of the machines that are drawn it is in.
+        name: that machine's name where there are several.
     """
 
     page: int
@@ -46,17 +49,26 @@ class PickResult:
     owner: Owner | None
     is_shared: bool
     content: bytes
+    machine: int = 0
+    name: str = ""
 
 
 def pick_at(
-    renderer: Renderer, ram: Ram, camera: Camera, size: tuple[int, int], pixel: tuple[int, int]
+    renderer: Renderer, rams: Sequence[Ram], camera: Camera, size: tuple[int, int], pixel: tuple[int, int]
 ) -> PickResult | None:
-    """The byte that a pixel (x, y) of a picture of `size` shows; None for empty space, empty glass or a place outside."""
+    """The byte that a pixel (x, y) of a picture of `size` shows; None for empty space, empty glass or a place outside.
+
+    `rams` has the RAM of each of the renderer's scenes.
+    """
     if not (0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1]):
         return None
     picks = renderer.pick(camera, size, pixel, (1, 1))
-    page = int(picks.pages[0, 0])
-    return describe_byte(renderer.scene, ram, page, int(picks.offsets[0, 0])) if page >= 0 else None
+    page, machine = int(picks.pages[0, 0]), int(picks.scenes[0, 0])
+    if page < 0:
+        return None
+    return replace(
+        describe_byte(renderer.scenes[machine], rams[machine], page, int(picks.offsets[0, 0])), machine=machine
+    )
 
 
 def describe_byte(scene: Scene, ram: Ram, page: int, offset: int) -> PickResult:
@@ -86,6 +98,7 @@ def _to_physical(ram: Ram, place: int) -> int | None:
 def pick_lines(picked: PickResult) -> list[str]:
     """A byte in four lines: kind and owner, page and address, bytes, characters."""
     kind = describe_pages(picked.page_class, picked.owner) + (" and others" if picked.is_shared else "")
+    kind = f"{picked.name}: {kind}" if picked.name else kind
     place = (picked.page << PAGE_SHIFT) + picked.offset
     address = f"RAM offset {place:#x}" if picked.physical is None else f"physical {picked.physical:#x}"
     characters = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in picked.content)

@@ -21,7 +21,7 @@ from ..sources.targets import pages_of
 from ..view.views import View, format_view, parse_view
 from . import glow, navigation
 from .glow import FoundPages
-from .state import ViewerState
+from .state import ShownMachine, ViewerState
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
@@ -32,11 +32,11 @@ _REPORT: Topic[None] = Topic("report")
 
 
 class RemoteControl:
-    """Does what a window is told to, and tells the daemon what it shows when its camera has come to rest."""
+    """Does what a window is told to about one machine, and tells its daemon what is shown when the camera has come to rest."""
 
-    def __init__(self, state: ViewerState, show: Callable[[FoundPages], None]) -> None:
-        """`show` highlights what was found, as after a search."""
-        self._state, self._show = state, show
+    def __init__(self, state: ViewerState, machine: ShownMachine, show: Callable[[FoundPages], None]) -> None:
+        """`show` highlights what was found in `machine`, as after a search."""
+        self._state, self._machine, self._show = state, machine, show
         self._session: int | None = None
         self._asked = self._done = 0
         self._problem = ""
@@ -53,7 +53,7 @@ class RemoteControl:
         if self._session not in event.sessions:
             return
         self._asked = event.number
-        present, count = self._state.view, self._state.scene.page_count
+        present, count = self._state.view, self._machine.scene.page_count
 
         def prepare(client: Client) -> Callable[[], None]:
             try:
@@ -62,7 +62,7 @@ class RemoteControl:
                 return partial(self._finish, event.number, str(error))
             return partial(self._do, event.number, action)
 
-        self._state.queries.ask(TOLD, prepare, event.number)
+        self._machine.queries.ask(TOLD, prepare, event.number)
 
     def _prepare(self, event: ViewerEvent, client: Client, present: View, page_count: int) -> Callable[[], None]:
         if event.view:
@@ -73,7 +73,7 @@ class RemoteControl:
         if event.target:
             pages = pages_of(client.resolve(event.target).value, page_count)
             return partial(self._show, FoundPages(event.target, pages, event.fly, event.target))
-        return partial(glow.clear_highlight, self._state)
+        return partial(glow.clear_highlight, self._state, self._machine)
 
     def _show_view(self, view: View) -> None:
         navigation.mark(self._state, "remote")
@@ -97,4 +97,4 @@ class RemoteControl:
         shown = (format_view(state.view), self._problem, self._done)
         if shown != self._reported:
             self._reported = shown
-            state.queries.ask(_REPORT, lambda client: client.viewer_report(session, *shown))
+            self._machine.queries.ask(_REPORT, lambda client: client.viewer_report(session, *shown))

@@ -10,7 +10,9 @@ import wgpu
 
 from qemu_bridge.errors import GlassBoxError
 
-from ..picture.legend import draw_overlay, find_labels, legend_shift
+from ..picture.arcs import place_arcs
+from ..picture.legend import draw_overlay, find_all_labels, legend_shift, name_labels
+from ..picture.offscreen import title_of
 from ..picture.output import write_picture
 from ..picture.size import parse_picture_size
 from ..render.raymarch import PASSES, Renderer
@@ -28,14 +30,20 @@ class PendingScreenshot:
 
     def __init__(self, state: ViewerState, size: tuple[int, int], path: Path) -> None:
         self.path, self.size, self._camera = path, size, state.controller.camera
-        self._renderer = Renderer(state.scene)
+        scenes, with_labels = state.scenes, state.is_open("labels")
+        self._renderer = Renderer(*scenes)
         self._renderer.shift = legend_shift(*size)
-        labels = (
-            find_labels(state.scene, self._renderer.pick_pages(self._camera, size)) if state.is_open("labels") else []
-        )
+        labels = find_all_labels(scenes, self._renderer.pick(self._camera, size)) if with_labels else []
         self._renderer.set_overlay(
             draw_overlay(
-                size, state.scene, state.source.title, labels, camera=self._camera if state.is_open("labels") else None
+                size,
+                scenes[0],
+                title_of([machine.source for machine in state.machines]),
+                labels,
+                camera=self._camera if with_labels else None,
+                others=scenes[1:],
+                names=name_labels(scenes, self._camera, size, self._renderer.shift),
+                arcs=place_arcs(scenes, state.arcs, self._camera, size, self._renderer.shift),
             )
         )
 
@@ -67,7 +75,7 @@ class Screenshots:
         """Write a picture of the view, without panels, of the size that the settings say, or of ``WxH``."""
         state = self._state
         wanted = wanted or state.settings.screenshot
-        path = Path(time.strftime(f"glassbox-{state.name}-%Y%m%d-%H%M%S.png"))
+        path = Path(time.strftime(f"glassbox-{'-'.join(state.names)}-%Y%m%d-%H%M%S.png"))
 
         def begin() -> None:
             size = self._surface.size if wanted == "window" else parse_picture_size(wanted)
@@ -104,7 +112,7 @@ class Screenshots:
 
     def save_window(self, path: Path | None = None) -> None:
         """Write what the window shows, panels and all, as PNG to `path`, or to a file named by the time."""
-        path = path or Path(time.strftime(f"glassbox-{self._state.name}-window-%Y%m%d-%H%M%S.png"))
+        path = path or Path(time.strftime(f"glassbox-{'-'.join(self._state.names)}-window-%Y%m%d-%H%M%S.png"))
         size, renderer = self._surface.size, self._surface.renderer
         if renderer.passes == 0:
             renderer.draw_pass(self._state.controller.camera, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +27,17 @@ TYPE: Topic[TypeLayout | None] = Topic("type")
 """The struct to read the pinned byte as; the key is the names asked for and the size."""
 
 
-def select(state: ViewerState, offset: int | None) -> None:
-    """Pin the byte at `offset` of the RAM file, or nothing, and ask what it is."""
+def activate(state: ViewerState, machine: int) -> None:
+    """Let panels be about another of the window's machines, by its number; what was selected in the one before is not any more."""
+    if machine != state.active_number:
+        state.active_number, state.pin, state.pid, state.mapping_pid = machine, None, 0, 0
+        state.wake()
+
+
+def select(state: ViewerState, offset: int | None, machine: int | None = None) -> None:
+    """Pin the byte at `offset` of a machine's RAM file, or nothing, and ask what it is; of the active machine unless one is given."""
+    if machine is not None:
+        activate(state, machine)
     if offset is not None and not 0 <= offset < len(state.source.ram.view):
         state.notify(f"RAM has no byte {offset:#x}; it ends at {len(state.source.ram.view):#x}", is_problem=True)
         return
@@ -36,7 +46,7 @@ def select(state: ViewerState, offset: int | None) -> None:
         state.pid = 0
         state.wake()
         return
-    picked = describe_byte(state.scene, state.source.ram, *divmod(offset, PAGE_SIZE))
+    picked = describe(state, state.active_number, offset)
     state.pid = picked.owner.pid if picked.owner is not None else 0
     state.open_panel("details")
     state.tab = "Inspector"
@@ -48,7 +58,14 @@ def pinned(state: ViewerState) -> PickResult | None:
     """What is known now of the pinned byte; None where there is none."""
     if state.pin is None:
         return None
-    return describe_byte(state.scene, state.source.ram, *divmod(state.pin, PAGE_SIZE))
+    return describe(state, state.active_number, state.pin)
+
+
+def describe(state: ViewerState, machine: int, offset: int) -> PickResult:
+    """What is known now of a byte of one of the window's machines, whose name is said where there are several."""
+    shown = state.machines[machine]
+    picked = describe_byte(shown.scene, shown.source.ram, *divmod(offset, PAGE_SIZE))
+    return picked if len(state.machines) == 1 else replace(picked, machine=machine, name=shown.name)
 
 
 def ask_place(state: ViewerState) -> None:

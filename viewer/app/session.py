@@ -1,4 +1,4 @@
-"""The window's connection to its machine: changed memory, results of queries, events, its end and return.
+"""The window's connection to one of its machines: changed memory, results of queries, events, its end and return.
 
 Everything slow runs on a thread of its own (`viewer.sources.watcher`, `viewer.sources.queries`, `viewer.sources.execution`,
 and two here). Their results are applied at the start of a frame, so the state changes on the thread that draws only.
@@ -24,7 +24,7 @@ from qemu_bridge.wire.event_records import ExitedEvent, RunstateEvent, ViewerEve
 from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import Place, Runstate
 
-from ..render.scene import Scene
+from ..render.scene import Scene, stand_side_by_side
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
 from ..sources.launches import LaunchWatch
@@ -37,7 +37,7 @@ from .glow import FoundPages
 from .refresh_policy import NEW_PAGES
 from .remote import TOLD, RemoteControl
 from .schedule import Schedule
-from .state import RUNSTATE, ViewerState
+from .state import RUNSTATE, ShownMachine, ViewerState
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
@@ -52,24 +52,35 @@ RETRY_S = 1.0
 
 
 class Session:
-    """Keeps the viewer's state up to date with its source."""
+    """Keeps one machine of the viewer's state up to date with its source."""
 
-    def __init__(self, state: ViewerState, schedule: Schedule, order: int | None, renew: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: ViewerState,
+        machine: ShownMachine,
+        schedule: Schedule,
+        order: int | None,
+        renew: Callable[[], None],
+    ) -> None:
         """`order` is that of the voxel grid; `renew` is called when the machine has returned and the scene is another."""
         self._state, self._schedule, self._order, self._renew = state, schedule, order, renew
+        self._machine = machine
         self._execution: ExecutionWatch | None = None
-        self._launches = LaunchWatch(state.launches, self._show_launches)
+        # Launches are the host's: one session lists them.
+        is_first = machine is state.machines[0]
+        self._launches = LaunchWatch(state.launches, self._show_launches) if is_first else None
         self._seen: dict[str, float] = {}
         self._is_reconnecting = self._is_stopped = False
-        self._remote = RemoteControl(state, self._apply_highlight)
-        schedule.has_many_changes = lambda: state.watcher.backlog() >= NEW_PAGES
+        self._remote = RemoteControl(state, machine, self._apply_highlight)
+        schedule.has_many_changes = lambda: state.backlog >= NEW_PAGES
         self._attach_comparison()
 
     def start(self) -> None:
         """Begin to watch."""
-        self._state.watcher.start()
-        self._state.queries.start()
-        self._launches.start()
+        self._machine.watcher.start()
+        self._machine.queries.start()
+        if self._launches is not None:
+            self._launches.start()
         self._watch_events()
 
     def stop(self) -> None:
@@ -77,34 +88,37 @@ class Session:
         self._is_stopped = True
         if self._execution is not None:
             self._execution.stop()
-        self._launches.stop()
+        if self._launches is not None:
+            self._launches.stop()
         self.stop_watching()
 
     def stop_watching(self) -> None:
         """End the watcher and the queries, until `rebuild`."""
-        self._state.watcher.stop()
-        self._state.queries.stop()
+        self._machine.watcher.stop()
+        self._machine.queries.stop()
 
     def rebuild(self, device: wgpu.GPUDevice, page_map: PageMap) -> None:
-        """A new scene, watcher and queries for the state's source; views and choices stay."""
-        state = self._state
-        look = state.scene.look
-        state.scene = Scene(device, len(state.source.ram.view), self._order)
-        state.scene.set_look(look)
-        state.scene.set_executions(None if self._execution is None else self._execution.counts)
+        """A new scene, watcher and queries for the machine's source; views and choices stay."""
+        state, machine = self._state, self._machine
+        look, ram_size = machine.scene.look, len(machine.source.ram.view)
+        machine.scene = Scene(device, ram_size, self._order)
+        stand_side_by_side(state.scenes, state.names)
+        machine.scene.set_look(look)
+        machine.scene.set_executions(None if self._execution is None else self._execution.counts)
         self._attach_comparison()
-        state.scene.set_page_map(page_map)
-        state.highlight, state.hover = None, None
-        state.pin = state.pin if state.pin is not None and state.pin < len(state.source.ram.view) else None
-        state.watcher = MemoryWatcher(state.source, self._schedule.wake)
-        state.queries = Queries(state.source.connect, self._schedule.show_answer)
-        state.watcher.start()
-        state.queries.start()
+        machine.scene.set_page_map(page_map)
+        machine.highlight, state.hover = None, None
+        if machine is state.active and state.pin is not None and state.pin >= ram_size:
+            state.pin = None
+        machine.watcher = MemoryWatcher(machine.source, self._schedule.wake)
+        machine.queries = Queries(machine.source.connect, self._schedule.show_answer)
+        machine.watcher.start()
+        machine.queries.start()
 
     def _attach_comparison(self) -> None:
-        comparison = self._state.source.comparison
+        comparison = self._machine.source.comparison
         if comparison is not None:
-            self._state.scene.set_difference(comparison.kinds)
+            self._machine.scene.set_difference(comparison.kinds)
 
     # --- changes and results --------------------------------------------------------------------------------
 
@@ -113,26 +127,26 @@ class Session:
 
         None where pages changed their class or owner: then any part of the picture may change.
         """
-        state = self._state
+        machine = self._machine
         if self._execution is not None and self._execution.problem:
-            state.notify(self._execution.problem, is_problem=True)
+            self._state.notify(self._execution.problem, is_problem=True)
             self.toggle_execution()
         # Pages first, then the table over them: a page is never shown as something it was before.
-        pages, written = state.watcher.take_changes(PAGES_PER_FRAME << PAGE_SHIFT)
+        pages, written = machine.watcher.take_changes(PAGES_PER_FRAME << PAGE_SHIFT)
         now = time.monotonic()
-        touched = state.watcher.touched(pages)
-        if state.source.comparison is not None:
-            state.scene.update_difference(state.source.comparison.update(pages, touched))
-        state.scene.clear_pages(pages[~touched])
+        touched = machine.watcher.touched(pages)
+        if machine.source.comparison is not None:
+            machine.scene.update_difference(machine.source.comparison.update(pages, touched))
+        machine.scene.clear_pages(pages[~touched])
         pages, written = pages[touched], written[touched]
-        self._schedule.refresh_policy.note_writes(state.scene.page_style.heat.written_s[pages[written]], now)
-        state.scene.update_pages(state.source.ram.view, pages, written, now)
-        page_map = state.watcher.take_page_map()
-        is_new_map = page_map is not None and state.scene.set_page_map(page_map)
-        if is_new_map and state.queries.is_available and "Linux" not in state.source.title:
-            state.queries.ask(_TITLE, lambda _: state.source.refresh_title())
-        state.scene.advance(state.source.ram.view, now)
-        stale = state.scene.take_stale()
+        self._schedule.refresh_policy.note_writes(machine.scene.page_style.heat.written_s[pages[written]], now)
+        machine.scene.update_pages(machine.source.ram.view, pages, written, now)
+        page_map = machine.watcher.take_page_map()
+        is_new_map = page_map is not None and machine.scene.set_page_map(page_map)
+        if is_new_map and machine.queries.is_available and "Linux" not in machine.source.title:
+            machine.queries.ask(_TITLE, lambda _: machine.source.refresh_title())
+        machine.scene.advance(machine.source.ram.view, now)
+        stale = machine.scene.take_stale()
         return None if is_new_map else stale
 
     def apply_results(self) -> None:
@@ -143,56 +157,62 @@ class Session:
         self._apply(TOLD, lambda do: do())
 
     def _apply(self, topic: Topic[T], apply: Callable[[T], None]) -> None:
-        answer = self._state.queries.result(topic)
+        answer = self._machine.queries.result(topic)
         if answer is None or self._seen.get(topic) == answer.time_s:
             return
         self._seen[topic] = answer.time_s
         if answer.value is not None:
             apply(answer.value)
         elif answer.error:
-            self._state.notify(answer.error, is_problem=True)
+            self._state.notify(self._state.tell(self._machine, answer.error), is_problem=True)
 
     def _apply_highlight(self, found: FoundPages) -> None:
-        highlighting.highlight_pages(self._state, found.title, found.pages, fly=found.fly, target=found.target)
-        if found.pin is not None:
-            selection.select(self._state, found.pin)
+        # Of what is found in several machines, that in the active one is selected.
+        state, machine = self._state, self._machine
+        is_active, pin = machine is state.active, found.pin
+        highlighting.highlight_pages(
+            state, found.title, found.pages, fly=found.fly, target=found.target, machine=machine
+        )
+        if pin is not None and is_active:
+            selection.select(state, pin)
         if found.hits is not None:
-            hits.show(self._state, found.hits, choose_first=found.pin is None and len(found.hits.offsets) == 1)
-            self._state.open_panel("details")
-            self._state.tab = "Hits"
-        elif found.pin is None and len(found.pages) == 1:
-            selection.select(self._state, int(found.pages[0]) << PAGE_SHIFT)
+            is_only = is_active and pin is None and len(found.hits.offsets) == 1
+            hits.add(state, state.machines.index(machine), found.hits, choose_first=is_only)
+            state.open_panel("details")
+            state.tab = "Hits"
+        elif pin is None and len(found.pages) == 1 and is_active:
+            selection.select(state, int(found.pages[0]) << PAGE_SHIFT)
 
     def _apply_place(self, place: Place) -> None:
         navigation.mark(self._state, "follow")
-        selection.select(self._state, int(place.ram_offset))
+        selection.select(self._state, int(place.ram_offset), self._state.machines.index(self._machine))
         if not navigation.is_in_sight(self._state):
             navigation.frame(self._state)
 
     def _apply_runstate(self, runstate: Runstate) -> None:
-        self._state.runstate = runstate
+        self._machine.runstate = runstate
 
     # --- execution ---------------------------------------------------------------------------------------
 
     def toggle_execution(self) -> None:
         """Start or stop counting executed blocks, and show where they are."""
-        state = self._state
+        state, machine = self._state, self._machine
         if self._execution is not None:
             self._execution.stop()
             self._execution = None
-            state.scene.set_executions(None)
-            state.writers = None
+            machine.scene.set_executions(None)
+            machine.writers = None
             appearance.set_look(state, replace(state.scene.look, mode=Mode.CLASS))
             return
-        connect = state.source.connect
+        connect = machine.source.connect
         if connect is None:
             state.notify("execution can be watched in a running machine only; open one", is_problem=True)
             return
-        self._execution = ExecutionWatch(connect, state.scene.page_count, self._schedule.wake)
+        self._execution = ExecutionWatch(connect, machine.scene.page_count, self._schedule.wake)
         watch = self._execution
         watch.start()
-        state.writers = lambda offset: watch.writers(state.queries, offset)
-        state.scene.set_executions(self._execution.counts)
+        machine.writers = lambda offset: watch.writers(machine.queries, offset)
+        machine.scene.set_executions(self._execution.counts)
         appearance.set_look(state, replace(state.scene.look, mode=Mode.EXECUTION))
         state.notify("execution is counted; the guest runs slower meanwhile")
 
@@ -206,7 +226,7 @@ class Session:
     # --- events, end and return --------------------------------------------------------------------------
 
     def _watch_events(self) -> None:
-        connect = self._state.source.connect
+        connect = self._machine.source.connect
         if connect is not None:
             threading.Thread(target=self._relay_events, args=(connect,), name="viewer-events", daemon=True).start()
 
@@ -220,9 +240,9 @@ class Session:
                     self._schedule.call_soon(partial(self._remote.obey, event))
                     continue
                 if isinstance(event, RunstateEvent):
-                    self._state.runstate = event.runstate
+                    self._machine.runstate = event.runstate
                 elif isinstance(event, ExitedEvent):
-                    self._state.runstate = None
+                    self._machine.runstate = None
                 else:
                     continue
                 self._schedule.call_soon(self._follow_runstate)
@@ -231,18 +251,20 @@ class Session:
         # The memory of a paused guest need not be watched.
         self._schedule.refresh_policy.reset()
         self._schedule.show_changes()
-        self._state.watcher.set_guest_paused(self._state.runstate is Runstate.PAUSED)
+        self._machine.watcher.set_guest_paused(self._machine.runstate is Runstate.PAUSED)
 
     def check_machine(self) -> None:
         """Report what is shown; where the machine has ended, say so and wait on a thread for its return."""
         self._remote.report()
-        state = self._state
-        if state.watcher.error is None or self._is_reconnecting or state.source.reopen is None:
+        state, machine = self._state, self._machine
+        if machine.watcher.error is None or self._is_reconnecting or machine.source.reopen is None:
             return
         self._is_reconnecting = True
-        state.notify(f"{state.watcher.error}; waiting for it to return", is_problem=True)
+        # One machine alone keeps its last picture; of several it is to be seen which one it is.
+        machine.scene.is_ended = len(state.machines) > 1
+        state.notify(f"{machine.watcher.error}; waiting for it to return", is_problem=True)
         threading.Thread(
-            target=self._reconnect, args=(state.source.reopen,), name="viewer-reconnect", daemon=True
+            target=self._reconnect, args=(machine.source.reopen,), name="viewer-reconnect", daemon=True
         ).start()
 
     def _reconnect(self, reopen: Callable[[], Source]) -> None:
@@ -261,13 +283,13 @@ class Session:
             return
         self._is_reconnecting = False
         self.stop_watching()
-        state = self._state
-        state.source = source
+        state, machine = self._state, self._machine
+        machine.source = source
 
         def build() -> None:
-            self.rebuild(state.scene.device, page_map)
+            self.rebuild(machine.scene.device, page_map)
             self._renew()
-            state.notify(f"{state.name} is running again")
+            state.notify(f"{machine.name} is running again")
 
         state.attempt(build)
         self._watch_events()

@@ -1,5 +1,7 @@
 """The state that the window and its panels share: what is shown, what is selected, what was asked.
 
+A window shows one machine or several. One of them is *active*: what is selected is a byte of it, and panels are about it.
+
 This is the record. What changes it are functions over it, a module for each concern: `viewer.app.navigation` (where one
 looks from), `viewer.app.selection` (the pinned byte), `viewer.app.highlighting` (pages that stand out) and
 `viewer.app.appearance` (which classes show, and how). Panels call these, and never each other. Nothing here draws.
@@ -21,10 +23,11 @@ from qemu_bridge.wire.records import Runstate
 
 from ..picture.legend_entries import LegendEntryCache
 from ..render.histogram import ByteHistogram
-from ..render.scene import Scene
+from ..render.scene import Scene, box_around
+from ..sources.flows import Arc
 from ..sources.launches import LaunchList
 from ..sources.queries import Queries, Topic
-from ..sources.source import Source
+from ..sources.source import Source, name_of
 from ..sources.watcher import MemoryWatcher
 from ..view.views import View
 from .bookmarks import Bookmarks
@@ -60,17 +63,23 @@ class PageGroup:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Places in the RAM file that a query found.
+    """Places in RAM files that a query found.
 
     Attributes:
         query: what was looked for.
-        offsets: of the first byte of each, ascending.
+        offsets: of the first byte of each, ascending in each machine.
         is_complete: whether these are all.
+        machines: which of the window's machines each is in, ascending; empty where all are in the first.
     """
 
     query: str
     offsets: npt.NDArray[np.int64]
     is_complete: bool = True
+    machines: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def machine_of(self, number: int) -> int:
+        """Which machine a hit is in."""
+        return int(self.machines[number]) if len(self.machines) else 0
 
 
 @dataclass(slots=True)
@@ -90,12 +99,38 @@ class CommandPalette:
 
 
 @dataclass
+class ShownMachine:
+    """One of the machines of a window.
+
+    Attributes:
+        source, scene, watcher, queries: where it comes from, how it is drawn, what follows it, what asks its daemon.
+        highlight: its pages that stand out, None for none.
+        runstate: as QEMU names it; None where it is not known.
+        writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
+    """
+
+    source: Source
+    scene: Scene
+    watcher: MemoryWatcher
+    queries: Queries
+    highlight: PageGroup | None = None
+    runstate: Runstate | None = None
+    writers: Callable[[int], list[str]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The machine's name."""
+        return name_of(self.source)
+
+
+@dataclass
 class ViewerState:
     """Everything a panel may read.
 
     Attributes:
+        machines: what is shown, one machine or more, side by side.
+        active_number: which of them is active.
         pin: the selected byte's offset in the RAM file, None for none.
-        highlight: pages that stand out, None for none.
         hits, hit: what the last search found, and which of it is chosen, -1 for none.
         pid: the selected process, 0 for none.
         aspect, free_aspect: width / height of the picture, and of what panels leave of it.
@@ -103,24 +138,20 @@ class ViewerState:
         is_home_chosen: whether the user named the first view, so that it is not fitted to the window.
         is_dragging: whether a button is held on the picture.
         hover: what is under the cursor.
-        runstate: of the machine, as QEMU names it; empty where it is not known.
         rebinding: the command that gets the next key that is pressed; empty for none.
         table_views: how the table of each name is filtered and sorted.
         progress: of what takes longer, in words; empty for nothing.
-        in_view: pages that show in the picture, ascending, as it last stood still while the map was open.
-        writers: names the last writers of a byte's page, given its RAM offset; None while execution is not watched.
+        arcs: what machines send each other, as it is news.
+        in_view: pages of the active machine that show in the picture, ascending, as it last stood still while the map was open.
     """
 
-    source: Source
-    scene: Scene
-    watcher: MemoryWatcher
+    machines: list[ShownMachine]
     controller: CameraController
-    queries: Queries
     settings: Settings
     bookmarks: Bookmarks
     wake: Callable[[], None]
+    active_number: int = 0
     pin: int | None = None
-    highlight: PageGroup | None = None
     hits: Hits | None = None
     hit: int = -1
     pid: int = 0
@@ -137,8 +168,6 @@ class ViewerState:
     rebinding: str = ""
     command_palette: CommandPalette = field(default_factory=CommandPalette)
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=_MESSAGES))
-    runstate: Runstate | None = None
-    writers: Callable[[int], list[str]] | None = None
     clipboard: Callable[[str], None] = lambda text: None
     aspect: float = 1.6
     free_aspect: float = 1.6
@@ -150,24 +179,94 @@ class ViewerState:
     histogram: ByteHistogram = field(default_factory=ByteHistogram)
     legend_cache: LegendEntryCache = field(default_factory=LegendEntryCache)
     launches: LaunchList = field(default_factory=LaunchList)
+    arcs: list[Arc] = field(default_factory=list)
     is_dirty_settings: bool = False
 
     @property
+    def active(self) -> ShownMachine:
+        """The active machine."""
+        return self.machines[self.active_number]
+
+    @property
+    def source(self) -> Source:
+        """Where the active machine comes from."""
+        return self.active.source
+
+    @property
+    def scene(self) -> Scene:
+        """How it is drawn."""
+        return self.active.scene
+
+    @property
+    def watcher(self) -> MemoryWatcher:
+        """What follows its memory."""
+        return self.active.watcher
+
+    @property
+    def queries(self) -> Queries:
+        """What asks its daemon."""
+        return self.active.queries
+
+    @property
+    def highlight(self) -> PageGroup | None:
+        """Its pages that stand out, None for none."""
+        return self.active.highlight
+
+    @property
+    def runstate(self) -> Runstate | None:
+        """Its runstate; None where it is not known."""
+        return self.active.runstate
+
+    @property
+    def writers(self) -> Callable[[int], list[str]] | None:
+        """Names the last writers of a byte's page of it; None while execution is not watched."""
+        return self.active.writers
+
+    @property
     def name(self) -> str:
-        """The machine's name."""
-        return self.source.title.partition(" · ")[0]
+        """The active machine's name."""
+        return self.active.name
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all machines."""
+        return [machine.name for machine in self.machines]
+
+    @property
+    def scenes(self) -> list[Scene]:
+        """The scenes of all machines."""
+        return [machine.scene for machine in self.machines]
+
+    @property
+    def others(self) -> list[Scene]:
+        """The scenes of the machines that are not active."""
+        return [machine.scene for machine in self.machines if machine is not self.active]
+
+    @property
+    def backlog(self) -> int:
+        """Changed pages of all machines that are not drawn yet."""
+        return sum(machine.watcher.backlog() for machine in self.machines)
+
+    def content_box(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The box around nearly all that catches the eye."""
+        return box_around(scene.content_box() for scene in self.scenes)
 
     @property
     def view(self) -> View:
         """The view at the end of the present camera move."""
-        glow = self.highlight.target if self.highlight is not None else ""
-        return View(self.controller.goal, self.controller.mode, self.scene.look, self.pin, glow)
+        glow = next((each.highlight.target for each in self.machines if each.highlight is not None), "")
+        machine = self.name if self.pin is not None and self.active_number else ""
+        return View(self.controller.goal, self.controller.mode, self.scene.look, self.pin, glow, machine)
 
     def notify(self, text: str, is_problem: bool = False) -> None:
         """Tell the user, in the window and in the log."""
         self.messages.append(Message(text, time.monotonic(), is_problem))
         log.log(logging.WARNING if is_problem else logging.INFO, "%s", text)
         self.wake()
+
+    def tell(self, machine: ShownMachine, text: str) -> str:
+        """What is said of one machine: where there are several its name stands before it."""
+        return f"{machine.name}: {text}" if len(self.machines) > 1 else text
 
     def recent_messages(self, now_s: float) -> list[Message]:
         """Messages that are still shown."""

@@ -53,25 +53,25 @@ def _start_glfw() -> str:
 
 
 class Surface:
-    """A canvas with the renderer of a scene.
+    """A canvas with the renderer of one scene or several.
 
     Attributes:
         canvas: of rendercanvas.
         format: of its textures.
-        renderer: draws the scene; another one after `attach`.
+        renderer: draws the scenes; another one after `attach`.
     """
 
-    def __init__(self, canvas: Any, scene: Scene) -> None:  # noqa: ANN401  # of rendercanvas, which has no types
+    def __init__(self, canvas: Any, *scenes: Scene) -> None:  # noqa: ANN401  # of rendercanvas, which has no types
         self.canvas = canvas
         self._context = canvas.get_wgpu_context()
         # A window's is bgra8unorm, that of a picture sent elsewhere rgba8unorm; colours are encoded by the shader.
-        self.format = str(self._context.get_preferred_format(scene.device.adapter)).removesuffix("-srgb")
-        self.attach(scene)
+        self.format = str(self._context.get_preferred_format(scenes[0].device.adapter)).removesuffix("-srgb")
+        self.attach(*scenes)
 
-    def attach(self, scene: Scene) -> None:
-        """Draw `scene` from here on, on its device."""
-        self._context.configure(device=scene.device, format=self.format)
-        self.renderer = Renderer(scene, self.format)
+    def attach(self, *scenes: Scene) -> None:
+        """Draw `scenes` from here on, on their device."""
+        self._context.configure(device=scenes[0].device, format=self.format)
+        self.renderer = Renderer(*scenes, target_format=self.format)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ import wgpu
 from gpu_device.device import request_device
 
 from ..picture.offscreen import choose_camera
-from ..render.scene import Scene
+from ..render.scene import Scene, stand_side_by_side
+from ..sources.flows import FlowWatch
 from ..sources.queries import Queries
-from ..sources.source import Source, read_page_map
+from ..sources.source import Source, name_of, read_page_map
 from ..sources.watcher import MemoryWatcher
 from ..view.views import Mode, View, parse_view
 from . import navigation
@@ -38,7 +39,7 @@ from .schedule import Schedule
 from .screenshot import Screenshots
 from .session import Session
 from .settings import load_settings, save_settings, settings_path
-from .state import ViewerState
+from .state import ShownMachine, ViewerState
 from .surface import Surface, open_canvas
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,12 @@ _MOST_LOSSES = 3
 
 
 class Window:
-    """One open window on a source.
+    """One open window on a source, or on several side by side.
 
     Attributes:
         state: what it shows and what is selected.
+        sessions: the connection to each of its machines.
+        flows: what they send each other.
         canvas, loop: of rendercanvas.
         has_lost_device: whether the graphics device had to be re-created.
     """
@@ -62,20 +65,31 @@ class Window:
         view: str | None,
         order: int | None,
         canvas: tuple[Any, Any] | None = None,
+        others: Sequence[Source] = (),
     ) -> None:
-        """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given."""
+        """`canvas` is any canvas of rendercanvas with its event loop; a window of the desktop unless one is given.
+
+        `others` stand beside `source`.
+        """
         self.has_lost_device = False
         self._losses = 0
         self._on_drawn: Callable[[], None] = lambda: None
         self._screenshot_at_end: Path | None = None
-        name = source.title.partition(" · ")[0]
-        scene = Scene(request_device(), len(source.ram.view), order)
-        scene.set_page_map(read_page_map(source))
-        self.canvas, self.loop = canvas or open_canvas(f"Glass Box - {name}", size)
+        sources, device = (source, *others), request_device()
+        scenes = [Scene(device, len(each.ram.view), order) for each in sources]
+        for each, scene in zip(sources, scenes, strict=True):
+            scene.set_page_map(read_page_map(each))
+        stand_side_by_side(scenes, [name_of(each) for each in sources])
+        names = ", ".join(map(name_of, sources))
+        self.canvas, self.loop = canvas or open_canvas(f"Glass Box - {names}", size)
         self.schedule = Schedule(self.canvas, self.loop)
-        self.surface = Surface(self.canvas, scene)
-        self.state = self._make_state(source, scene, name)
-        self.session = Session(self.state, self.schedule, order, lambda: self.frames.reset())
+        self.surface = Surface(self.canvas, *scenes)
+        self.state = self._make_state(sources, scenes, names)
+        self.sessions = [
+            Session(self.state, machine, self.schedule, order, lambda: self.frames.reset())
+            for machine in self.state.machines
+        ]
+        self.flows = FlowWatch(self.state.names, self.schedule.wake)
         self.commands = Commands(self._own_commands(), self.state.settings.keys)
         for sentence in self.commands.problems:
             self.state.notify(sentence, is_problem=True)
@@ -83,23 +97,31 @@ class Window:
         navigation.fit_home(self.state, self.gui.layout().free_aspect)
         self.state.controller.settle()
         self.screenshots = Screenshots(self.state, self.surface, self.gui)
-        self.frames = FrameLoop(self.state, self.surface, self.gui, self.session, self.screenshots, self.schedule)
+        self.frames = FrameLoop(
+            self.state, self.surface, self.gui, self.sessions, self.screenshots, self.schedule, self.flows
+        )
         self.input = InputHandler(self.canvas, self.state, self.gui, self.commands, self.schedule, self.frames.pick)
         self._use_clipboard()
         self._start_view(view)
 
-    def _make_state(self, source: Source, scene: Scene, name: str) -> ViewerState:
+    @property
+    def session(self) -> Session:
+        """The connection to the active machine."""
+        return self.sessions[self.state.active_number]
+
+    def _make_state(self, sources: Sequence[Source], scenes: Sequence[Scene], names: str) -> ViewerState:
         wake = self.schedule.wake
         self._settings_path = settings_path()
         settings, problems = load_settings(self._settings_path)
-        bookmarks = Bookmarks(name, bookmarks_path())
+        bookmarks = Bookmarks(names, bookmarks_path())
         controller = CameraController(
             choose_camera(self.surface.renderer), Mode.FLY if settings.mode == Mode.FLY else Mode.ORBIT
         )
-        queries = Queries(source.connect, wake)
-        state = ViewerState(
-            source, scene, MemoryWatcher(source, wake), controller, queries, settings, bookmarks, self.schedule.request
-        )
+        machines = [
+            ShownMachine(source, scene, MemoryWatcher(source, wake), Queries(source.connect, wake))
+            for source, scene in zip(sources, scenes, strict=True)
+        ]
+        state = ViewerState(machines, controller, settings, bookmarks, self.schedule.request)
         for sentence in problems + ([bookmarks.problem] if bookmarks.problem else []):
             state.notify(sentence, is_problem=True)
         return state
@@ -151,11 +173,16 @@ class Window:
     def start(self) -> None:
         """Begin to watch and to draw, on an event loop that the caller runs."""
         self.canvas.request_draw(self._draw)
-        self.session.start()
+        for session in self.sessions:
+            session.start()
+        if len(self.sessions) > 1:
+            self.flows.start()
 
     def stop(self) -> None:
         """End the threads and keep the settings."""
-        self.session.stop()
+        for session in self.sessions:
+            session.stop()
+        self.flows.stop()
         self._keep_settings()
 
     def _finish(self) -> None:
@@ -181,7 +208,8 @@ class Window:
         self._on_drawn()
         self.input.release_keyboard()
         self._keep_settings()
-        self.session.check_machine()
+        for session in self.sessions:
+            session.check_machine()
         if self.frames.stop_after is not None and self.frames.count >= self.frames.stop_after:
             self.loop.call_soon(self._finish)
 
@@ -194,10 +222,13 @@ class Window:
             log.error("the graphics device keeps failing; close other programs that use it, then open the window again")
             self.canvas.close()
             return
-        self.session.stop_watching()
+        for session in self.sessions:
+            session.stop_watching()
 
         def build() -> None:
-            self.session.rebuild(request_device(), read_page_map(self.state.source))
+            device = request_device()
+            for session, machine in zip(self.sessions, self.state.machines, strict=True):
+                session.rebuild(device, read_page_map(machine.source))
             self.screenshots.drop()
             self.gui.detach()
             self.gui.attach()
@@ -217,14 +248,15 @@ def open_window(
     size: tuple[int, int] = (1280, 720),
     view: str | None = None,
     order: int | None = None,
+    others: Sequence[Source] = (),
 ) -> None:
-    """Show `source` in a window until the user closes it.
+    """Show `source`, and `others` beside it, in a window until the user closes it.
 
     `view` is the text of a view (`viewer.view.views`). `frames` and `after_s` (seconds) close the window by themselves, and
     then `screenshot` gets what it last showed. Raises `GraphicsError` without a display or adapter, `UsageError` for a
     wrong view, and what `source` raises if its machine is gone already.
     """
-    window = Window(source, size, view, order)
+    window = Window(source, size, view, order, others=others)
     window.run(frames, after_s, screenshot)
     if window.has_lost_device:
         leave()

@@ -7,6 +7,7 @@ in a window and offscreen. Sizes are for a picture 720 pixels high and grow with
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,12 +17,17 @@ from PIL import Image, ImageDraw
 from qemu_bridge.memory.addresses import PAGE_SIZE, format_size
 from qemu_bridge.wire.records import PageClass
 
+from ..render.raymarch import Picks
 from ..render.scene import Scene
+from ..view.arcs import COLOUR as ARC_COLOUR
+from ..view.arcs import arrow_head
 from ..view.camera import Camera
 from ..view.curve_guide import CurveGuide, curve_guide
 from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
 from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, MATERIALS, Rgb, colour_of
+from ..view.placement import outline_in_picture
+from .arcs import PlacedArc
 from .fonts import load_font
 from .legend_entries import CHANGES, GLOW, describe_layers, explain, glow_bytes, legend_entries, scale_ticks
 
@@ -68,11 +74,21 @@ def has_legend(width: int, height: int) -> bool:
     return height >= 300 and width >= 1.2 * height
 
 
-def caption(scene: Scene) -> str:
-    """What a voxel and a brick are, and how many voxels the box of RAM has along each edge."""
-    pool = scene.pool
+def caption(*scenes: Scene) -> str:
+    """What a voxel and a brick are, and how many voxels the box of RAM has along each edge; what differs is left out."""
+    pool, brick = scenes[0].pool, "1 brick = 1 page of 4 KiB"
     voxel = "1 byte" if pool.coarsening == 0 else f"{8**pool.coarsening} bytes (the largest)"
-    return f"1 voxel = {voxel}  ·  1 brick = 1 page of 4 KiB  ·  3D Hilbert curve of order {pool.order}, {voxels(scene)} voxels"
+    if any(scene.pool.coarsening != pool.coarsening for scene in scenes):
+        return brick
+    parts = [f"1 voxel = {voxel}", brick]
+    if are_alike(scenes):
+        parts.append(f"3D Hilbert curve of order {pool.order}, {voxels(scenes[0])} voxels")
+    return "  ·  ".join(parts)
+
+
+def are_alike(scenes: Sequence[Scene]) -> bool:
+    """Whether all are of machines with as much RAM, drawn as finely: what is said of one cube is true of each."""
+    return len({(scene.page_count, scene.pool.order) for scene in scenes}) == 1
 
 
 def voxels(scene: Scene) -> str:
@@ -81,11 +97,36 @@ def voxels(scene: Scene) -> str:
     return " x ".join(str(pages * along) for pages in scene.extent)
 
 
-def legend_classes(scene: Scene) -> list[PageClass]:
+def count_pages(*scenes: Scene) -> Counter[PageClass]:
+    """Pages of each class in all `scenes`."""
+    return sum((Counter(scene.page_map.counts()) for scene in scenes if scene.page_map is not None), Counter())
+
+
+def legend_classes(*scenes: Scene) -> list[PageClass]:
     """The classes that the legend lists, from the top: what is there, glass last."""
-    counts = scene.page_map.counts() if scene.page_map is not None else {}
-    present = (c for c in counts if c != PageClass.UNTOUCHED)
+    present = (c for c in count_pages(*scenes) if c != PageClass.UNTOUCHED)
     return sorted(present, key=lambda c: (not MATERIALS[c].is_body, c))
+
+
+def find_all_labels(scenes: Sequence[Scene], picks: Picks, *, beside_legend: bool = True) -> list[Label]:
+    """`find_labels` for each of a renderer's `scenes`; of several only what is large enough to carry its name."""
+    found = (
+        find_labels(scene, picks.pages_of(number), beside_legend=beside_legend) for number, scene in enumerate(scenes)
+    )
+    return [label for labels in found for label in labels if label.is_block or len(scenes) == 1]
+
+
+def name_labels(
+    scenes: Sequence[Scene], camera: Camera, size: tuple[int, int], shift: tuple[float, float]
+) -> list[Label]:
+    """The name of each machine over its cube, in a picture of `size`; none for one alone, nor where the eye is inside."""
+    labels = []
+    for scene in scenes:
+        box = outline_in_picture(camera, *scene.content_box(), size, shift) if scene.name else None
+        if box is not None:
+            colour = QUIET if scene.is_ended else TEXT
+            labels.append(Label(scene.name + " (ended)" * scene.is_ended, colour, (box[0] + box[2]) / 2, box[1], True))
+    return labels
 
 
 def find_labels(scene: Scene, picked: npt.NDArray[np.int64], *, beside_legend: bool = True) -> list[Label]:
@@ -181,12 +222,26 @@ class _Pen:
         return np.round(quarter).astype(np.uint8)
 
     def text(
-        self, x: float, y: float, words: str, size: float, colour: Rgb = TEXT, anchor: str = "ls", halo: float = 0
+        self,
+        x: float,
+        y: float,
+        words: str,
+        size: float,
+        colour: Rgb = TEXT,
+        anchor: str = "ls",
+        halo: float = 0,
+        alpha: int = 255,
     ) -> None:
         font = load_font(max(round(size * self.scale), 8), words)
         stroke = round(halo * self.scale)
         self.draw.text(
-            (x, y), words, fill=colour, font=font, anchor=anchor, stroke_width=stroke, stroke_fill=(*HALO, 200)
+            (x, y),
+            words,
+            fill=(*colour, alpha),
+            font=font,
+            anchor=anchor,
+            stroke_width=stroke,
+            stroke_fill=(*HALO, 200 * alpha // 255),
         )
 
     def box(self, x: float, y: float, words: str, size: float, anchor: str) -> Box:
@@ -231,26 +286,47 @@ def draw_overlay(
     *,
     with_keys: bool = False,
     camera: Camera | None = None,
+    others: Sequence[Scene] = (),
+    names: Sequence[Label] = (),
+    arcs: Sequence[PlacedArc] = (),
 ) -> npt.NDArray[np.uint8]:
     """The overlay: premultiplied RGBA, `uint8` of shape (height, width, 4), transparent where there is no text.
 
     `title` is ``name · RAM size · kernel``: what stands before the first dot is the headline. `with_keys` adds
-    the digit that toggles a class, `camera` a guide to how addresses run in its picture.
+    the digit that toggles a class, `camera` a guide to how addresses run in its picture. `others` are in the same picture and
+    look alike; `names` are those of machines, as `name_labels` places them, `arcs` what these send each other.
     """
     width, height = size
-    pen = _Pen(size, height)
+    pen, scenes = _Pen(size, height), (scene, *others)
+    for arc in arcs:
+        _draw_arc(pen, arc)
+    for name in names:
+        pen.text(2 * name.x, 2 * name.y - 10 * pen.scale, name.text, 20, name.colour, "ms", halo=3)
     _draw_labels(pen, labels, 2)
-    if camera is not None and has_legend(width, height):
-        _draw_guide(pen, scene, camera)
     if has_legend(width, height):
+        if camera is not None and are_alike(scenes):
+            _draw_guide(pen, scene, camera)
         pen.shade_left((LEGEND_WIDTH + 90) * pen.scale)
         _draw_title(pen, title)
         if scene.look.mode is Mode.CLASS:
-            _draw_classes(pen, scene, with_keys)
+            _draw_classes(pen, scenes, with_keys)
         else:
-            _draw_legend_entries(pen, scene)
-        pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(scene), 12.5, QUIET, halo=2)
+            _draw_legend_entries(pen, scenes)
+        pen.text(28 * pen.scale, 2 * height - 24 * pen.scale, caption(*scenes), 12.5, QUIET, halo=2)
     return pen.reduced()
+
+
+def _draw_arc(pen: _Pen, arc: PlacedArc) -> None:
+    alpha = round(255 * arc.strength)
+    path = [(2 * x, 2 * y) for x, y in arc.path.tolist()]
+    for colour, extra in (((*HALO, alpha // 2), 2), ((*ARC_COLOUR, alpha), 0)):
+        pen.draw.line(path, fill=colour, width=max(round((arc.width + extra) * pen.scale), 1), joint="curve")
+    head = 2 * arrow_head(arc.path, (10 + 2.5 * arc.width) * pen.scale / 2)
+    pen.draw.polygon([(x, y) for x, y in head.tolist()], fill=(*ARC_COLOUR, alpha))
+    x, y = (2 * part for part in arc.top)
+    for number, words in enumerate(arc.words):
+        up = -(number + 1.5) if arc.is_below else len(arc.words) - number - 0.4
+        pen.text(x, y - 17 * up * pen.scale, words, 13, ARC_COLOUR, "ms", halo=2, alpha=alpha)
 
 
 def draw_guide(size: tuple[int, int], scene: Scene, camera: Camera) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
@@ -303,9 +379,9 @@ def _draw_title(pen: _Pen, title: str) -> None:
         pen.text(left, (84 + 19 * line) * pen.scale, words, 14, QUIET)
 
 
-def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
-    counts = scene.page_map.counts() if scene.page_map is not None else {}
-    order = legend_classes(scene)
+def _draw_classes(pen: _Pen, scenes: Sequence[Scene], with_keys: bool) -> None:
+    scene, counts = scenes[0], count_pages(*scenes)
+    order = legend_classes(*scenes)
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
     # Between the heading and the line at the foot, closer together where there are many.
     row = min(26 * pen.scale, (pen.image.height - 180 * pen.scale) / (len(order) + 1))
@@ -327,15 +403,18 @@ def _draw_classes(pen: _Pen, scene: Scene, with_keys: bool) -> None:
         pen.text(left + 26 * pen.scale, y, "never touched", 13, QUIET)
         pen.text(right, y, format_bytes(untouched * PAGE_SIZE), 13, QUIET, "rs")
         y += row
-    _draw_glow(pen, scene, y)
+    _draw_glow(pen, scenes, y)
 
 
-def _draw_glow(pen: _Pen, scene: Scene, y: float) -> None:
+def _draw_glow(pen: _Pen, scenes: Sequence[Scene], y: float) -> None:
     """What stands out beside the colours of the mode: what is highlighted, and what was just written."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
-    title, pages = scene.highlighted
-    rows = [(shorten(title, _MOST_LETTERS), HIGHLIGHT_COLOUR, pages * PAGE_SIZE)] if title else []
-    if (glowing := glow_bytes(scene)) is not None:
+    highlighted = Counter[str]()
+    for scene in scenes:
+        title, pages = scene.highlighted
+        highlighted.update({title: pages * PAGE_SIZE} if title else {})
+    rows = [(shorten(title, _MOST_LETTERS), HIGHLIGHT_COLOUR, size) for title, size in highlighted.items()]
+    if (glowing := glow_bytes(*scenes)) is not None:
         rows.append((GLOW, GLOW_COLOUR, glowing))
     for words, colour, size_bytes in rows:
         pen.cube(left + 8 * pen.scale, y - 5 * pen.scale, 8, colour)
@@ -344,10 +423,10 @@ def _draw_glow(pen: _Pen, scene: Scene, y: float) -> None:
         y += 26 * pen.scale
 
 
-def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
+def _draw_legend_entries(pen: _Pen, scenes: Sequence[Scene]) -> None:
     """The legend of a mode: entries with sizes, or a colour scale with ticks."""
     left, right = 28 * pen.scale, (LEGEND_WIDTH + 8) * pen.scale
-    rows, look = legend_entries(scene), scene.look
+    rows, look = legend_entries(*scenes), scenes[0].look
     ticks = scale_ticks(look.mode, look.transfer)
     height = 26 * len(rows) if rows else _SCALE_HEIGHT if ticks else 0
     y = (pen.image.height + 62 * pen.scale - height * pen.scale) / 2
@@ -359,19 +438,19 @@ def _draw_legend_entries(pen: _Pen, scene: Scene) -> None:
             pen.text(left + 26 * pen.scale, y, shorten(row.label, _MOST_LETTERS), 14)
             pen.text(right, y, format_bytes(row.size_bytes), 13, QUIET, "rs")
     elif ticks:
-        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, value_ramp(scene.look))
+        pen.scale_bar(left, y, 16, _SCALE_HEIGHT, value_ramp(look))
         for value, words in ticks:
             at = y + (1 - value / 255) * _SCALE_HEIGHT * pen.scale
             pen.text(left + 28 * pen.scale, at, words, 14, anchor="lm")
     y += (height * (not rows) + 34) * pen.scale
-    for sentence in explain(scene):
+    for sentence in explain(*scenes):
         for line in textwrap.wrap(sentence, 32):
             pen.text(left, y, line, 14, WARN)
             y += 20 * pen.scale
     if layers := describe_layers(look.hidden, look.isolated):
         pen.text(left, y, shorten(layers, 2 * _MOST_LETTERS), 13, QUIET)
         y += 26 * pen.scale
-    _draw_glow(pen, scene, y)
+    _draw_glow(pen, scenes, y)
 
 
 def shorten(words: str, most: int) -> str:

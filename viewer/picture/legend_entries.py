@@ -6,6 +6,7 @@ Owners and kinds of difference have an entry each, with a size (`legend_entries`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,11 @@ from ..render.scene import Scene
 from ..sources.heat import AGE_RANGE_S
 from ..view.labels import describe_owner
 from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
-from ..view.palette import DIFFERENCE_COLOURS, Rgb
+from ..view.palette import DIFFERENCE_COLOURS, EQUAL_COLOURS, MOST_HOLDERS, Rgb
 
 MOST_OWNERS = 14
 GLOW = "just written"
+HOLDERS = ("in one machine only", "in 2 machines", "in 3 machines", "in 4")
 CHANGES = ("same", "changed", "appeared", "gone")
 _TICKS = {
     Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
@@ -49,8 +51,12 @@ def scale_ticks(mode: Mode, transfer: Transfer) -> tuple[tuple[int, str], ...]:
     return _TICKS.get(mode, ())
 
 
-def legend_entries(scene: Scene) -> list[LegendEntry]:
-    """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes."""
+def legend_entries(*scenes: Scene) -> list[LegendEntry]:
+    """What the colours of owners or of a difference stand for, of the classes that show; empty in other modes.
+
+    Of several machines in one picture each has owners of its own, and colours for them.
+    """
+    scene = scenes[0]
     if scene.page_map is None:
         return []
     if scene.look.mode is Mode.DIFFERENCE and scene.page_style.difference is not None:
@@ -61,23 +67,47 @@ def legend_entries(scene: Scene) -> list[LegendEntry]:
         counts = np.bincount(kinds[shows | (kinds == 3)], minlength=4)
         rows = zip(CHANGES, DIFFERENCE_COLOURS, counts.tolist(), strict=False)
         return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
-    return _owners(scene) if scene.look.mode is Mode.OWNER else []
+    if scene.look.mode is Mode.EQUAL:
+        return _equal(scenes)
+    if scene.look.mode is not Mode.OWNER:
+        return []
+    return [row for each in scenes for row in _owners(each, max(MOST_OWNERS // len(scenes), 1))]
 
 
-def glow_bytes(scene: Scene) -> int | None:
+def _equal(scenes: Sequence[Scene]) -> list[LegendEntry]:
+    counts = np.zeros(MOST_HOLDERS + 1, np.int64)
+    for scene in scenes:
+        if scene.page_style.holders is not None:
+            counts += np.bincount(np.minimum(scene.page_style.holders, MOST_HOLDERS), minlength=len(counts))
+    most = min(len(scenes), MOST_HOLDERS) if len(scenes) > 1 else MOST_HOLDERS
+    return [
+        LegendEntry(
+            words + (" or more" if number == MOST_HOLDERS and len(scenes) != MOST_HOLDERS else ""), colour, size
+        )
+        for number, words, colour, size in zip(
+            range(1, most + 1), HOLDERS, EQUAL_COLOURS, (counts[1:] * PAGE_SIZE).tolist(), strict=False
+        )
+    ]
+
+
+def glow_bytes(*scenes: Scene) -> int | None:
     """How many bytes of RAM glow as they were just written; None where nothing would: it is off, or nothing is watched."""
-    heat = scene.page_style.heat
-    if not scene.look.heat or scene.look.mode.is_activity or not heat.has_writes:
+    look, heats = scenes[0].look, [scene.page_style.heat for scene in scenes]
+    if not look.heat or look.mode.is_activity or not any(heat.has_writes for heat in heats):
         return None
-    return len(heat.hot) * PAGE_SIZE
+    return sum(len(heat.hot) for heat in heats) * PAGE_SIZE
 
 
-def explain(scene: Scene) -> tuple[str, str]:
+def explain(scene: Scene, *others: Scene) -> tuple[str, str]:
     """Why the colouring has nothing to show yet, and the way on; both empty where it has."""
     style = scene.page_style
     match scene.look.mode:
         case Mode.DIFFERENCE if style.difference is None:
             return "Nothing to compare with.", "Name a capture of this machine: --against FOLDER."
+        case Mode.EQUAL if not others:
+            return "There is one machine only.", "Name more of them: glassbox view ONE OTHER."
+        case Mode.EQUAL if missing := sum(each.page_style.digests.stale_count for each in (scene, *others)):
+            return "Pages are compared.", f"{missing} are left."
         case Mode.EXECUTION if style.executions is None:
             return "Execution is not watched.", "Press g in a window to watch it; the guest runs slower meanwhile."
         case Mode.AGE | Mode.WRITES if not style.heat.has_writes:
@@ -95,27 +125,27 @@ class LegendEntryCache:
         self._key: object = None
         self._rows: list[LegendEntry] = []
 
-    def rows(self, scene: Scene) -> list[LegendEntry]:
+    def rows(self, *scenes: Scene) -> list[LegendEntry]:
         """`legend_entries` of now."""
-        key = (scene, scene.content_revision, scene.look)
+        key = [(scene, scene.content_revision, scene.look, id(scene.page_style.holders)) for scene in scenes]
         if key != self._key:
-            self._key, self._rows = key, legend_entries(scene)
+            self._key, self._rows = key, legend_entries(*scenes)
         return self._rows
 
 
-def _owners(scene: Scene) -> list[LegendEntry]:
+def _owners(scene: Scene, most: int) -> list[LegendEntry]:
     assert scene.page_map is not None
     ids, counts = scene.count_owners()
     order = np.argsort(-counts, kind="stable")
-    steps = value_ramp(scene.look)
+    steps, beginning = value_ramp(scene.look), f"{scene.name}: " if scene.name else ""
     shades = scene.page_style.owner_slots.values(ids)
     rows = []
-    for place in order[:MOST_OWNERS].tolist():
+    for place in order[:most].tolist():
         red, green, blue = steps[int(shades[place])].tolist()
-        words = describe_owner(scene.page_map.owners.get(int(ids[place])))
+        words = beginning + describe_owner(scene.page_map.owners.get(int(ids[place])))
         rows.append(LegendEntry(words, (red, green, blue), int(counts[place]) * PAGE_SIZE))
-    if rest := order[MOST_OWNERS:].tolist():
-        rows.append(LegendEntry(f"{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
+    if rest := order[most:].tolist():
+        rows.append(LegendEntry(f"{beginning}{len(rest)} more", (104, 110, 120), int(counts[rest].sum()) * PAGE_SIZE))
     return rows
 
 

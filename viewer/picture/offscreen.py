@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,22 @@ from gpu_device.device import request_device
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE
 
+from ..render.equal_pages import EqualPages
 from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
-from ..render.scene import Scene
-from ..sources.source import Ram, Source, read_page_map
+from ..render.scene import Scene, box_around, stand_side_by_side
+from ..sources.flows import Arc
+from ..sources.source import Ram, Source, name_of, read_page_map
 from ..sources.targets import find_pages
 from ..view.camera import Camera, default_camera
 from ..view.look import Mode
 from ..view.views import View
-from .legend import draw_overlay, find_labels, free_aspect, legend_shift
+from .arcs import place_arcs
+from .legend import draw_overlay, find_all_labels, free_aspect, legend_shift, name_labels
 
 log = logging.getLogger(__name__)
+
+_FRONT = Camera(yaw=18.0)
 
 
 def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None) -> Scene:
@@ -39,11 +44,28 @@ def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int 
     return scene
 
 
+def load_scenes(sources: Sequence[Source], order: int | None = None) -> list[Scene]:
+    """A scene for each of `sources`, side by side, on one device."""
+    device = request_device()
+    scenes = [load_scene(source, device, order) for source in sources]
+    stand_side_by_side(scenes, [name_of(source) for source in sources])
+    return scenes
+
+
+def title_of(sources: Sequence[Source]) -> str:
+    """The title of a picture of `sources`: their names, and after dots what is true of all of them."""
+    names, rests = [name_of(source) for source in sources], [source.title.split(" · ")[1:] for source in sources]
+    shared = [part for part in rests[0] if all(part in rest for rest in rests)]
+    return " · ".join([", ".join(names), *shared])
+
+
 def choose_camera(renderer: Renderer, aspect: float = 1.6) -> Camera:
     """The view from above a corner that shows the most: every class counts, by the share of its pages in sight.
 
-    What catches the eye fills the middle of a picture of this width / height. Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
+    Several machines are seen from the front, where they stand beside each other. What catches the eye fills the middle of a picture of this width / height. Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
     """
+    if len(renderer.scenes) > 1:
+        return _FRONT.framing(*box_around(scene.content_box() for scene in renderer.scenes), aspect)
     scene = renderer.scene
     start, box = default_camera(scene.relative_extent), scene.content_box()
     if scene.page_map is None:
@@ -69,18 +91,24 @@ def render_scene(
     passes: int = PASSES,
     with_words: bool = True,
     on_pass: Callable[[int], None] = lambda done: None,
+    others: Sequence[Scene] = (),
+    arcs: Sequence[Arc] = (),
 ) -> npt.NDArray[np.uint8]:
     """The picture of `scene`: sRGB, `uint8` of shape (height, width, 3).
 
     `size` is (width, height) in pixels; `passes` is how often it is refined; `with_words` adds legend and labels; `on_pass` is
-    told after each pass how many are drawn.
+    told after each pass how many are drawn. `others` stand beside it, and `arcs` are drawn between them.
     """
-    renderer = Renderer(scene)
+    scenes = (scene, *others)
+    renderer = Renderer(*scenes)
     camera = camera or choose_camera(renderer, free_aspect(*size))
     if with_words:
         renderer.shift = legend_shift(*size)
-        labels = find_labels(scene, renderer.pick_pages(camera, size)) if scene.look.labels else []
-        renderer.set_overlay(draw_overlay(size, scene, title, labels, camera=camera if scene.look.labels else None))
+        labels = find_all_labels(scenes, renderer.pick(camera, size)) if scene.look.labels else []
+        over = name_labels(scenes, camera, size, renderer.shift)
+        guided, placed = camera if scene.look.labels else None, place_arcs(scenes, arcs, camera, size, renderer.shift)
+        overlay = draw_overlay(size, scene, title, labels, camera=guided, others=others, names=over, arcs=placed)
+        renderer.set_overlay(overlay)
     for done in range(1, passes + 1):
         renderer.draw_pass(camera, size)
         on_pass(done)
@@ -94,8 +122,28 @@ def show_glow(scene: Scene, source: Source, target: str) -> None:
     """Let the memory of `target` stand out, nothing for an empty one; `UsageError` for a wrong one."""
     pages = find_pages(source, target, scene.page_count) if target else np.zeros(0, np.int64)
     if target and not len(pages):
-        log.warning("%s has no memory now; nothing stands out", target)
+        log.warning("%s: %s has no memory now; nothing stands out", name_of(source), target)
     scene.highlight(pages, title=target)
+
+
+def show_glows(scenes: Sequence[Scene], sources: Sequence[Source], target: str) -> None:
+    """`show_glow` in all `scenes`; a machine that does not know the target is named in the log, `UsageError` if none knows it."""
+    errors: list[UsageError] = []
+    for scene, source in zip(scenes, sources, strict=True):
+        try:
+            show_glow(scene, source, target)
+        except UsageError as error:
+            errors.append(error)
+            if len(errors) == len(sources):
+                raise errors[0] from None
+            log.warning("%s: %s", name_of(source), error)
+
+
+def compare_content(scenes: Sequence[Scene], sources: Sequence[Source]) -> None:
+    """Let a look that colours pages which are equal in several machines have its values worked out."""
+    equal, rams = EqualPages(period_s=0), [source.ram.view for source in sources]
+    while equal.update(scenes, rams, 0.0):
+        pass
 
 
 def show_view(scene: Scene, ram: Ram, view: View) -> None:

@@ -7,7 +7,8 @@ machine continues meanwhile, and every frame shows its memory at the time when t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,31 @@ import wgpu
 from qemu_bridge.host.interrupts import noted_interrupts
 from qemu_bridge.wire.picture_records import VideoOptions, VideoResult, validate_fps
 
+from ..render.equal_pages import EqualPages
 from ..render.raymarch import Renderer
 from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene
 from ..sources.comparison import with_difference
-from ..sources.machine import MachineSource
-from ..sources.source import Source
+from ..sources.flows import Arc, FlowWatch
+from ..sources.machine import open_machines
+from ..sources.source import Source, name_of
 from ..sources.watcher import MemoryWatcher
 from ..view.camera import Camera
 from ..view.look import Look
 from ..view.views import View, parse_view
-from .legend import draw_guide, draw_overlay, find_labels, free_aspect, has_legend, legend_shift
+from .arcs import place_arcs
+from .legend import (
+    are_alike,
+    draw_guide,
+    draw_overlay,
+    find_all_labels,
+    free_aspect,
+    has_legend,
+    legend_shift,
+    name_labels,
+)
 from .mp4 import Mp4, validate_video
-from .offscreen import choose_camera, load_scene, show_glow
+from .offscreen import choose_camera, compare_content, load_scenes, show_glows, title_of
 from .script import Shot, camera_at, parse_script
 from .snap import Progress, no_progress
 
@@ -46,53 +59,70 @@ def record_machine(name: str, options: VideoOptions, progress: Progress = no_pro
     >>> record_machine("demo", VideoOptions("demo.mp4", seconds=2)).frames
     60
     """
-    with MachineSource(name, options.against) as source:
-        return record_video(source, options, progress)
+    return record_machines((name,), options, progress)
 
 
-def record_video(source: Source, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
+def record_machines(names: Sequence[str], options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
+    """`record_video` of one machine or more, side by side; `UnknownMachineError` if one is not there."""
+    with ExitStack() as stack:
+        sources = [stack.enter_context(source) for source in open_machines(names, options.against)]
+        return record_video(sources[0], options, progress, sources[1:])
+
+
+def record_video(
+    source: Source, options: VideoOptions, progress: Progress = no_progress, others: Sequence[Source] = ()
+) -> VideoResult:
     """Write a video of `source`; its comparison, if it has one, is drawn unless `options.at` names another colouring.
 
-    Raises `UsageError` for a wrong view or script, `GraphicsError` without an adapter, and `GlassBoxError` where the file
+    `others` stand beside it. Raises `UsageError` for a wrong view or script, `GraphicsError` without an adapter, and `GlassBoxError` where the file
     cannot be written. Ctrl-C keeps what was recorded.
     """
     started_s, size = time.monotonic(), (options.width, options.height)
 
-    def shots(scene: Scene) -> tuple[Shot, ...]:
-        start = View(choose_camera(Renderer(scene), free_aspect(*size)))
+    def shots(*scenes: Scene) -> tuple[Shot, ...]:
+        start = View(choose_camera(Renderer(*scenes), free_aspect(*size)))
         at = options.at if source.comparison is None else with_difference(options.at)
         start = parse_view(at, start) if at else start
         return parse_script(f"{options.seconds} hold" if options.script is None else options.script, start)
 
     frames = record(
-        source, Path(options.output), shots, size=size, fps=options.fps, order=options.order, progress=progress
+        source,
+        Path(options.output),
+        shots,
+        size=size,
+        fps=options.fps,
+        order=options.order,
+        progress=progress,
+        others=others,
     )
-    elapsed_s = time.monotonic() - started_s
-    return VideoResult(options.output, *size, options.fps, frames, frames / options.fps, source.title, elapsed_s)
+    elapsed_s, title = time.monotonic() - started_s, title_of((source, *others))
+    return VideoResult(options.output, *size, options.fps, frames, frames / options.fps, title, elapsed_s)
 
 
 def record(
     source: Source,
     path: Path,
-    shots: Callable[[Scene], tuple[Shot, ...]],
+    shots: Callable[..., tuple[Shot, ...]],
     *,
     size: tuple[int, int] = (1280, 720),
     fps: int = 30,
     order: int | None = None,
     progress: Progress = no_progress,
+    others: Sequence[Source] = (),
 ) -> int:
     """Write the video to `path` and return its number of frames.
 
-    `shots` is called once the scene is loaded, as a first view may depend on its extent; `progress` gets how many frames
-    are done, and of how many.
+    `shots` is called with the scenes once they are loaded, as a first view may depend on their extent; `progress` gets how many
+    frames are done, and of how many. `others` stand beside `source`.
     """
     validate_fps(fps)
     validate_video(path, size)
-    scene = load_scene(source, order=order)
-    way = shots(scene)
+    sources = (source, *others)
+    scenes = load_scenes(sources, order)
+    way = shots(*scenes)
     total = max(round(sum(shot.seconds for shot in way) * fps), 1)
     with noted_interrupts() as is_interrupted, Mp4(path, size, fps) as file:
-        for done, picture in enumerate(_frames(source, scene, way, size, fps, total), 1):
+        for done, picture in enumerate(_frames(sources, scenes, way, size, fps, total), 1):
             file.write(picture)
             progress(done, total)
             if is_interrupted():
@@ -101,40 +131,58 @@ def record(
 
 
 def _frames(
-    source: Source, scene: Scene, shots: tuple[Shot, ...], size: tuple[int, int], fps: int, total: int
+    sources: Sequence[Source],
+    scenes: Sequence[Scene],
+    shots: tuple[Shot, ...],
+    size: tuple[int, int],
+    fps: int,
+    total: int,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the pictures, each of the memory as it is by then."""
-    renderer = Renderer(scene)
+    renderer = Renderer(*scenes)
     renderer.shift = legend_shift(*size)
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
-    target = scene.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
-    watcher = MemoryWatcher(source, lambda: None)
-    watcher.start()
-    words = _Words(renderer, size, source.title)
+    target = renderer.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
+    flows = FlowWatch([name_of(source) for source in sources], lambda: None)
+    watchers = [MemoryWatcher(source, lambda: None) for source in sources]
+    for watcher in watchers:
+        watcher.start()
+    if len(sources) > 1:
+        flows.start()
+    words = _Words(renderer, size, title_of(sources))
+    equal = EqualPages()
     look: Look | None = None
     glow = ""
     before: Camera | None = None
     try:
         for number in range(total):
             view, camera = camera_at(shots, number / fps)
-            if _follow(watcher, scene, source, number / fps):
-                words.is_stale = True
+            for watcher, scene, source in zip(watchers, scenes, sources, strict=True):
+                if _follow(watcher, scene, source, number / fps):
+                    words.is_stale = True
+                if len(scenes) > 1 and watcher.error is not None and not scene.is_ended:
+                    scene.is_ended = words.are_wrong = True
+            equal.update(scenes, [source.ram.view for source in sources], number / fps)
             if view.look != look or view.glow != glow:
                 if view.glow != glow:
-                    show_glow(scene, source, view.glow)
+                    show_glows(scenes, sources, view.glow)
+                for scene in scenes:
+                    scene.set_look(view.look)
+                compare_content(scenes, sources)
                 look, glow = view.look, view.glow
-                scene.set_look(look)
                 words.are_wrong = True
             after = camera_at(shots, (number + 1) / fps)[1]
-            words.update(camera, camera in (before, after), number / fps)
+            words.update(camera, camera in (before, after), number / fps, flows.arcs())
             before = camera
             renderer.restart()
             for _ in range(PASSES):
                 renderer.draw_pass(camera, size)
             renderer.present(target.create_view(), size)
-            yield np.ascontiguousarray(read_texture(scene.device, target, RGBA)[..., :3])
+            yield np.ascontiguousarray(read_texture(renderer.device, target, RGBA)[..., :3])
     finally:
-        watcher.stop()
+        for watcher in watchers:
+            watcher.stop()
+        flows.stop()
 
 
 class _Words:
@@ -149,20 +197,30 @@ class _Words:
         self.is_stale, self.are_wrong = False, True
         self._renderer, self._size, self._title = renderer, size, title
         self._camera: Camera | None = None
-        self._has_labels = False
+        self._has_labels = self._has_arcs = False
         self._drawn_s = 0.0
 
-    def update(self, camera: Camera, is_still: bool, time_s: float) -> None:
-        """Bring the words up to date for a frame at `time_s` seconds; only the guide is drawn for each step of a camera."""
-        scene, size = self._renderer.scene, self._size
-        has_labels = scene.look.labels and is_still
+    def update(self, camera: Camera, is_still: bool, time_s: float, arcs: Sequence[Arc] = ()) -> None:
+        """Bring the words up to date for a frame at `time_s` seconds.
+
+        For each step of a camera the guide is drawn again, and over several machines, whose names go with them, all words.
+        """
+        scenes, size = self._renderer.scenes, self._size
+        has_moved = camera != self._camera
+        has_labels = scenes[0].look.labels and is_still
         is_due = self.is_stale and time_s - self._drawn_s >= _WORDS_S
+        is_due |= len(scenes) > 1 and (has_moved or bool(arcs) or self._has_arcs)
         if is_due or self.are_wrong or has_labels is not self._has_labels:
-            labels = find_labels(scene, self._renderer.pick_pages(camera, size)) if has_labels else []
-            self._renderer.set_overlay(draw_overlay(size, scene, self._title, labels))
+            labels = find_all_labels(scenes, self._renderer.pick(camera, size)) if has_labels else []
+            names = name_labels(scenes, camera, size, self._renderer.shift)
+            placed = place_arcs(scenes, arcs, camera, size, self._renderer.shift)
+            overlay = draw_overlay(size, scenes[0], self._title, labels, others=scenes[1:], names=names, arcs=placed)
+            self._has_arcs = bool(arcs)
+            self._renderer.set_overlay(overlay)
             self._has_labels, self._drawn_s = has_labels, time_s
-        if (self.are_wrong or camera != self._camera) and has_legend(*size):
-            self._renderer.set_box(*(draw_guide(size, scene, camera) if scene.look.labels else (None,)))
+        if (self.are_wrong or has_moved) and has_legend(*size):
+            is_guided = scenes[0].look.labels and are_alike(scenes)
+            self._renderer.set_box(*(draw_guide(size, scenes[0], camera) if is_guided else (None,)))
         self._camera = camera
         self.is_stale, self.are_wrong = self.is_stale and not is_due, False
 

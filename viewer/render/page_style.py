@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import wgpu
 
+from ..sources.content import PageDigests
 from ..sources.heat import EntropyCache, Heat, Pages, scale_counts
 from ..view.look import Look, Mode
 from ..view.owner_slots import OwnerSlots
+from ..view.palette import EQUAL_STEP, MOST_HOLDERS
 
 SELECTED, HIGHLIGHTED, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | HIGHLIGHTED
@@ -30,6 +32,8 @@ class PageStyle:
         owner_slots: which owner has which colour.
         executions: how often each page was executed, `uint32`; None while nothing is counted.
         difference: how each page differs from another capture (`qemu_bridge.captures.compare.compare_pages`); None for no comparison.
+        digests: of what pages hold, where several machines are compared.
+        holders: how many machines of the picture hold the content of each page, `uint8`; None where that is not compared.
         lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or highlighted.
         buffer: the words on the device.
     """
@@ -42,6 +46,8 @@ class PageStyle:
         self.owner_slots = OwnerSlots()
         self.executions: npt.NDArray[np.uint32] | None = None
         self.difference: npt.NDArray[np.uint8] | None = None
+        self.digests = PageDigests(page_count)
+        self.holders: npt.NDArray[np.uint8] | None = None
         self.words = np.zeros(page_count, np.uint32)
         self.lit_in_cell = np.zeros(-(-page_count // 64), np.int16)
         self.marked_in_cell = np.zeros_like(self.lit_in_cell)
@@ -92,7 +98,19 @@ class PageStyle:
         if look.mode is Mode.DIFFERENCE and self.difference is not None:
             inside = pages < len(self.difference)
             nothing[inside] = np.uint8(85) * np.minimum(self.difference[pages[inside]], 3)
+        if look.mode is Mode.EQUAL and self.holders is not None:
+            return np.uint8(EQUAL_STEP) * (np.clip(self.holders[pages], 1, MOST_HOLDERS) - np.uint8(1))
         return nothing
+
+    def mark_changed(self, pages: Pages) -> None:
+        """Note that the bytes of `pages` changed."""
+        self.entropy.mark(pages)
+        self.digests.mark(pages)
+
+    def mark_zero(self, pages: Pages) -> None:
+        """Note that `pages` are zeros."""
+        self.entropy.clear(pages)
+        self.digests.clear(pages)
 
     def update(
         self,

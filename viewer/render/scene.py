@@ -7,7 +7,7 @@ The scene copies from a source onto the graphics device and knows nothing of cam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from ..view import palette
 from ..view.class_masks import body_mask, visible_mask
 from ..view.curve import to_xyz
 from ..view.look import Look, Mode
+from ..view.placement import place_boxes
 from .curve_jobs import CurveJobs
 from .page_style import HIGHLIGHTED, SELECTED, PageStyle
 from .page_table import PageTable
@@ -45,6 +46,24 @@ def extent_in_pages(pages: int, order: int) -> tuple[int, int, int]:
     return x, y, z
 
 
+def stand_side_by_side(scenes: Sequence[Scene], names: Sequence[str]) -> None:
+    """Place `scenes`, those of machines of these `names`, beside each other, a page as large in each; one alone stays as it is."""
+    if len(scenes) == 1:
+        return
+    unit = max(scene.edge for scene in scenes)
+    corners = place_boxes(np.array([scene.extent for scene in scenes]) / unit)
+    for scene, corner, name in zip(scenes, corners, names, strict=True):
+        scene.unit, scene.origin, scene.name = unit, corner, name
+
+
+def box_around(
+    boxes: Iterable[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The box around `boxes`, of which there is at least one."""
+    lows, highs = zip(*boxes, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
 class Scene:
     """The buffers that the ray-marcher reads.
 
@@ -59,6 +78,10 @@ class Scene:
         content_revision: goes up whenever bytes on the device or the page map change.
         page_map: the map drawn last; None before `set_page_map`.
         highlighted: what is highlighted, and how many pages of it; empty and 0 for nothing.
+        unit: pages to a unit of length, in which cameras count; the edge of the cube, or of the largest beside it.
+        origin: where its first corner is, in units; `stand_side_by_side` changes both.
+        name: of its machine, where several stand side by side; empty for one alone.
+        is_ended: whether it is drawn in grey, as its machine has ended.
     """
 
     def __init__(self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None) -> None:
@@ -69,6 +92,8 @@ class Scene:
         self.page_order = self.pool.page_order
         self.page_count = self.pool.page_count
         self.extent = extent_in_pages(self.page_count, self.page_order)
+        self.unit, self.origin = self.edge, np.zeros(3)
+        self.name, self.is_ended = "", False
         self.page_style = PageStyle(device, self.page_count)
         self.look = Look()
         self.revision = self.content_revision = 0
@@ -89,8 +114,21 @@ class Scene:
         x, y, z = self.extent
         return x / self.edge, y / self.edge, z / self.edge
 
+    def to_units(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Places in pages from the cube's first corner, of shape (..., 3), as cameras count them."""
+        return self.origin + places / self.unit
+
+    def box_of(self, pages: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The box around `pages`, in units."""
+        places = to_xyz(pages.astype(np.uint64), self.page_order).astype(np.float64)
+        return self.to_units(places.min(axis=0)), self.to_units(places.max(axis=0) + 1)
+
+    def ram_box(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The box that RAM fills, in units."""
+        return self.origin, self.to_units(np.array(self.extent, np.float64))
+
     def content_box(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The box around nearly all that catches the eye, in edges of the cube: of a large guest most is empty.
+        """The box around nearly all that catches the eye, in units: of a large guest most is empty.
 
         These are the bricks that show and are no empty glass; without any, all that show; without these, the box of RAM.
         """
@@ -104,14 +142,14 @@ class Scene:
                 if not len(pages):
                     pages = np.flatnonzero(np.isin(classes, [int(page_class) for page_class in shown]))
         if not len(pages):
-            return np.zeros(3), np.array(self.relative_extent)
+            return self.ram_box()
         # A sample is enough, and a few pages far off do not count.
         places = to_xyz(pages[:: -(-len(pages) // _SAMPLED_PAGES)].astype(np.uint64), self.page_order).astype(
             np.float64
         )
         low = np.percentile(places, _OUTLIERS, axis=0, method="lower")
         high = np.percentile(places, 100 - _OUTLIERS, axis=0, method="higher")
-        return low / self.edge, (high + 1) / self.edge
+        return self.to_units(low), self.to_units(high + 1)
 
     # --- which classes show ----------------------------------------------------------------------------------
 
@@ -141,7 +179,7 @@ class Scene:
         self.content_revision += 1
         touched = np.flatnonzero(ram.resident_pages())
         wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
-        self.page_style.entropy.mark(wanted[wanted < self.page_count])
+        self.page_style.mark_changed(wanted[wanted < self.page_count])
         return self.pool.update(ram.view, wanted) if len(wanted) else 0
 
     def update_pages(
@@ -155,7 +193,7 @@ class Scene:
             return False
         self.content_revision += 1
         self.pool.update(ram, pages)
-        self.page_style.entropy.mark(pages)
+        self.page_style.mark_changed(pages)
         heated = self.page_style.heat.touch(pages[written], now_s)
         self._now_s = now_s
         seen = pages[self.shows_bytes(pages)]
@@ -168,7 +206,7 @@ class Scene:
             return
         self.content_revision += 1
         self.pool.clear(pages)
-        self.page_style.entropy.clear(pages)
+        self.page_style.mark_zero(pages)
         self._stale[pages] = True
         self._update_style(pages)
 
@@ -257,6 +295,11 @@ class Scene:
     def update_difference(self, pages: Pages) -> None:
         """What `set_difference` was given says something else of `pages` now."""
         self._update_style(pages)
+
+    def set_holders(self, counts: npt.NDArray[np.uint8]) -> None:
+        """How many machines of the picture hold the content of each page, as `viewer.sources.content.count_holders` says it."""
+        self.page_style.holders = counts
+        self._update_style(self._all_pages())
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from qemu_bridge.errors import GuestError
+from qemu_bridge.errors import GuestError, UsageError
 from qemu_bridge.memory.addresses import format_size
 from qemu_bridge.wire.page_map import PageMap
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from qemu_bridge.memory.ram import GuestRam
 
     from .comparison import Comparison
+
+
+def open_machines(names: Sequence[str], against: str | None = None) -> Iterator[MachineSource]:
+    """Yield a source for each name; `UsageError` for one that comes twice, or for several to compare with a capture."""
+    if against is not None and len(names) > 1:
+        raise UsageError("a capture is compared with one machine; name that one alone with --against")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"{twice[0]} is named twice; a machine stands once in a picture")
+    for name in names:
+        yield MachineSource(name, against)
 
 
 class MachineSource:

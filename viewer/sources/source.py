@@ -102,6 +102,11 @@ class MemoryOnlySource:
         return None
 
 
+def name_of(source: Source) -> str:
+    """The machine's name, with which its title begins."""
+    return source.title.partition(" · ")[0]
+
+
 def read_page_map(source: Source) -> PageMap:
     """The source's page map; where the guest cannot be understood (yet), one that only tells touched from untouched.
 

@@ -47,6 +47,7 @@ class Mode(Enum):
     WRITES = "writes"
     EXECUTION = "execution"
     DIFFERENCE = "difference"
+    EQUAL = "equal"
 
     @property
     def label(self) -> str:
@@ -56,7 +57,7 @@ class Mode(Enum):
     @property
     def is_activity(self) -> bool:
         """Whether only pages with a value are solid, and all others are dimmed."""
-        return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE)
+        return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE, Mode.EQUAL)
 
 
 _LABELS = {
@@ -68,6 +69,7 @@ _LABELS = {
     Mode.WRITES: "how often it is written",
     Mode.EXECUTION: "how often it is executed",
     Mode.DIFFERENCE: "difference from the other capture",
+    Mode.EQUAL: "equal in several machines",
 }
 
 
@@ -210,6 +212,8 @@ def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
     """Colours of values 0 to 255 in the look's mode: sRGB, `uint8` of shape (256, 3)."""
     if look.mode is Mode.OWNER:
         return palette.owner_ramp(look.palette)
+    if look.mode is Mode.EQUAL:
+        return palette.equal_ramp()
     return palette.difference_ramp() if look.mode is Mode.DIFFERENCE else palette.ramp(look.palette)
 
 

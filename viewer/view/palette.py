@@ -142,6 +142,11 @@ OWNER_COLOURS: tuple[Rgb, ...] = (
     (140, 20, 75),
 )
 """Of the largest owners: each has a name of its own in plain words, from blue and orange to mint and maroon."""
+MOST_HOLDERS = 4
+"""Machines with the same page that are told apart: what more of them hold has the colour of so many."""
+EQUAL_STEP = 85
+EQUAL_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (80, 190, 255), (255, 200, 40), (255, 250, 225))
+"""Of pages that one machine holds, two, three, and four or more."""
 DIFFERENCE_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (255, 200, 40), (80, 190, 255), (235, 90, 130))
 """Same, changed, appeared, gone."""
 
@@ -198,7 +203,16 @@ def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
 
 def difference_ramp() -> npt.NDArray[np.uint8]:
     """`DIFFERENCE_COLOURS` at values 0, 85, 170 and 255: `uint8` of shape (256, 3)."""
-    return np.asarray(DIFFERENCE_COLOURS, np.uint8)[(np.arange(RAMP_STEPS) + 42) // 85]
+    return _four_steps(DIFFERENCE_COLOURS)
+
+
+def equal_ramp() -> npt.NDArray[np.uint8]:
+    """`EQUAL_COLOURS`, likewise."""
+    return _four_steps(EQUAL_COLOURS)
+
+
+def _four_steps(colours: tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:
+    return np.asarray(colours, np.uint8)[(np.arange(RAMP_STEPS) + 42) // 85]
 
 
 def table(

@@ -5,7 +5,7 @@ report or a bookmark, and leaves out what is as usual::
 
     yaw=35,pitch=24,distance=3.2,target=0.5:0.5:0.5,move=fly,mode=entropy,dim=slab,pin=0x32a7100,glow=comm:sh/stack
 
-``move`` is how one moves, ``pin`` an offset in the RAM file, ``glow`` a target whose memory stands out (docs/targets.md), with
+``move`` is how one moves, ``pin`` an offset in the RAM file, of several machines of that named ``machine`` or of the first, ``glow`` a target whose memory stands out (docs/targets.md), with
 commas and per cent signs as ``%2C`` and ``%25``; all but these and the camera's are the look's.
 """
 
@@ -36,13 +36,17 @@ class Mode(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one looks at; `pin` is the selected byte's offset in the RAM file, `glow` the target that stands out, empty for none."""
+    """What one looks at; `pin` is the selected byte's offset in the RAM file, `glow` the target that stands out, empty for none.
+
+    `machine` is the name of the one, of several, that `pin` is in; empty for the first.
+    """
 
     camera: Camera
     mode: Mode = Mode.ORBIT
     look: Look = PLAIN
     pin: int | None = None
     glow: str = ""
+    machine: str = ""
 
 
 def format_view(view: View) -> str:
@@ -54,9 +58,15 @@ def format_view(view: View) -> str:
         parts.append(look)
     if view.pin is not None:
         parts.append(f"pin={view.pin:#x}")
+    if view.machine:
+        parts.append(f"machine={_quote(view.machine)}")
     if view.glow:
-        parts.append(f"glow={view.glow.replace('%', '%25').replace(',', '%2C')}")
+        parts.append(f"glow={_quote(view.glow)}")
     return ",".join(parts)
+
+
+def _quote(words: str) -> str:
+    return words.replace("%", "%25").replace(",", "%2C")
 
 
 def parse_view(text: str, start: View) -> View:
@@ -66,7 +76,7 @@ def parse_view(text: str, start: View) -> View:
     """
     camera: list[str] = []
     look: list[str] = []
-    mode, pin, glow = Mode.ORBIT, None, ""
+    mode, pin, glow, machine = Mode.ORBIT, None, "", ""
     for pair in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = pair.partition("=")
         if name == "move":
@@ -75,9 +85,11 @@ def parse_view(text: str, start: View) -> View:
             pin = _to_offset(value)
         elif name == "glow":
             glow = unquote(value).strip()
+        elif name == "machine":
+            machine = unquote(value).strip()
         else:
             (look if name in LOOK_KEYS else camera).append(pair)
-    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin, glow)
+    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin, glow, machine)
 
 
 def _to_mode(word: str) -> Mode:

@@ -24,7 +24,7 @@ def test_a_pixel_tells_its_page_owner_and_bytes(renderer, source):
     picks = renderer.pick(Camera(), SIZE)
     entries = source.entries[np.maximum(picks.pages, 0)]
     rows, columns = np.nonzero((picks.pages >= 0) & (entries["page_class"] == PageClass.PROCESS_TEXT))
-    picked = pick_at(renderer, source.ram, Camera(), SIZE, (int(columns[0]), int(rows[0])))
+    picked = pick_at(renderer, [source.ram], Camera(), SIZE, (int(columns[0]), int(rows[0])))
     page, offset = int(picks.pages[rows[0], columns[0]]), int(picks.offsets[rows[0], columns[0]])
     assert (picked.page, picked.offset, picked.page_class) == (page, offset, PageClass.PROCESS_TEXT)
     assert picked.owner == source.owners[int(source.entries["owner_id"][page])]
@@ -35,7 +35,7 @@ def test_a_pixel_tells_its_page_owner_and_bytes(renderer, source):
 
 @pytest.mark.parametrize("pixel", [(0, 0), (-1, 5), (160, 5), (5, 90)])
 def test_air_and_places_outside_show_nothing(renderer, source, pixel):
-    assert pick_at(renderer, source.ram, Camera(), SIZE, pixel) is None
+    assert pick_at(renderer, [source.ram], Camera(), SIZE, pixel) is None
 
 
 def test_addresses_skip_the_hole_below_four_gib(renderer, source):

@@ -21,6 +21,7 @@ from viewer.app.search import MOST_PLACES, Item, ask_place, ask_target, best_ite
 from viewer.app.state import Hits, ViewerState
 from viewer.picture.legend import legend_classes
 from viewer.sources.queries import Topic
+from viewer.sources.source import Ram
 from viewer.sources.targets import pages_of
 
 from .layout import Layout
@@ -197,10 +198,13 @@ def _runner(command: Command, state: ViewerState) -> Callable[[], None]:
 
 
 def go_to(state: ViewerState, query: str) -> None:
-    """Fly to the memory that `query` means, when the answer comes, and highlight it."""
-    count = state.scene.page_count
+    """Fly to the memory that `query` means in each machine, when the answers come, and highlight it."""
     state.notify(f"going to {query}")
+    for machine in state.machines:
+        machine.queries.ask(glow.HIGHLIGHT, _finder(query, machine.scene.page_count), query)
 
+
+def _finder(query: str, count: int) -> Callable[[Client], FoundPages]:
     def ask(client: Client) -> FoundPages:
         place = ask_place(client, query)
         memory = ask_target(client, query) if place is None or not _is_address(query) else None
@@ -213,7 +217,7 @@ def go_to(state: ViewerState, query: str) -> None:
         hits = Hits(query, starts, len(memory.ranges) <= MOST_PLACES)
         return FoundPages(query, pages_of(memory, count), True, query, hits=hits)
 
-    state.queries.ask(glow.HIGHLIGHT, ask, query)
+    return ask
 
 
 def _is_address(query: str) -> bool:
@@ -221,15 +225,19 @@ def _is_address(query: str) -> bool:
 
 
 def find_in_ram(state: ViewerState, query: str) -> None:
-    """Look for bytes in RAM, on the query thread; the pages that hold them are highlighted."""
+    """Look for bytes in the RAM of each machine, on its query thread; the pages that hold them are highlighted."""
     state.notify(f"looking for {query}")
+    for machine in state.machines:
+        machine.queries.ask(glow.HIGHLIGHT, _looker(query, machine.source.ram), query)
 
+
+def _looker(query: str, ram: Ram) -> Callable[[Client], FoundPages]:
     def look(client: Client) -> FoundPages:
-        if not isinstance(ram := state.source.ram, GuestRam):
+        if not isinstance(ram, GuestRam):
             raise UsageError("only the RAM of a machine or a capture is searched; open one")
         found = find_bytes(ram, query)
         places = Hits(query, np.array(found.offsets, np.int64), found.is_complete)
         first = found.offsets[0] if found.offsets else None
         return FoundPages(query, found.pages(), True, pin=None if first is None else int(first), hits=places)
 
-    state.queries.ask(glow.HIGHLIGHT, look, query)
+    return look

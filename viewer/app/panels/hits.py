@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from imgui_bundle import imgui
 
-from qemu_bridge.memory.addresses import PAGE_SIZE
-from viewer.app import hits
-from viewer.app.pick import describe_byte
+from viewer.app import hits, selection
 from viewer.app.state import ViewerState
 
 from .theme import plain, push_mono, quiet
@@ -41,19 +39,20 @@ def draw(state: ViewerState) -> None:
     clipper.begin(len(found.offsets))
     while clipper.step():
         for number in range(clipper.display_start, clipper.display_end):
-            _draw_row(state, number, int(found.offsets[number]))
+            _draw_row(state, number, found.machine_of(number), int(found.offsets[number]))
     imgui.end_table()
 
 
-def _draw_row(state: ViewerState, number: int, offset: int) -> None:
-    if not 0 <= offset < len(state.source.ram.view):
+def _draw_row(state: ViewerState, number: int, machine: int, offset: int) -> None:
+    ram = state.machines[machine].source.ram.view
+    if not 0 <= offset < len(ram):
         return
-    picked = describe_byte(state.scene, state.source.ram, *divmod(offset, PAGE_SIZE))
+    picked = selection.describe(state, machine, offset)
     imgui.table_next_row()
     imgui.table_next_column()
     push_mono()
-    where = f"{offset if picked.physical is None else picked.physical:#x}"
-    if imgui.selectable(f"{where}##{number}", number == state.hit, imgui.SelectableFlags_.span_all_columns)[0]:
+    where = f"{picked.name} {offset if picked.physical is None else picked.physical:#x}".lstrip()
+    if imgui.selectable(f"{plain(where)}##{number}", number == state.hit, imgui.SelectableFlags_.span_all_columns)[0]:
         hits.choose(state, number)
     imgui.pop_font()
     imgui.table_next_column()
@@ -63,6 +62,6 @@ def _draw_row(state: ViewerState, number: int, offset: int) -> None:
     imgui.text(plain(picked.page_class.label + whose + (f" ({owner.pid})" if owner is not None and owner.pid else "")))
     imgui.table_next_column()
     push_mono()
-    content = bytes(state.source.ram.view[offset : offset + _PREVIEW])
+    content = bytes(ram[offset : offset + _PREVIEW])
     imgui.text(plain("".join(chr(byte) if 32 <= byte < 127 else "." for byte in content)))
     imgui.pop_font()

@@ -53,7 +53,7 @@ def _draw_legend_entries(state: ViewerState) -> None:
     """The legend of the mode, where colours are not those of the classes below."""
     look = state.scene.look
     imgui.separator_text(look.mode.label)
-    rows = state.legend_cache.rows(state.scene)
+    rows = state.legend_cache.rows(*(state.scenes if look.mode is Mode.EQUAL else [state.scene]))
     for row in rows:
         _draw_entry(row.label, row.colour, row.size_bytes)
     if not rows and (scale := scale_ticks(look.mode, look.transfer)):

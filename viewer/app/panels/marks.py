@@ -13,7 +13,11 @@ from imgui_bundle import imgui
 from viewer.app import navigation
 from viewer.app.pick import LINE_BYTES, PickResult, pick_lines
 from viewer.app.state import ViewerState
-from viewer.picture.legend import HALO, scene_guide
+from viewer.picture.arcs import place_arcs
+from viewer.picture.legend import HALO, name_labels, scene_guide
+from viewer.render.scene import Scene
+from viewer.view.arcs import COLOUR as ARC_COLOUR
+from viewer.view.arcs import arrow_head
 from viewer.view.curve import to_xyz
 from viewer.view.labels import Box, Label, arrange
 from viewer.view.palette import material
@@ -38,8 +42,11 @@ def draw(
 ) -> None:
     """Draw behind the panels; `labels` have places in physical pixels, `ratio` of them to a logical one."""
     pen = imgui.get_background_draw_list()
-    if state.highlight is not None and with_highlight:
-        _draw_highlight(state, layout, pen)
+    for machine in state.machines:
+        if machine.highlight is not None and with_highlight:
+            _draw_highlight(state, machine.scene, machine.highlight.pages, layout, pen)
+    _draw_arcs(state, layout, pen)
+    _draw_names(state, layout, pen)
     if state.pin is not None:
         _draw_box(state, layout, pen)
     _draw_labels(pen, labels, ratio, layout)
@@ -55,20 +62,56 @@ def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[n
     return np.stack([x, y], axis=-1)
 
 
-def _draw_highlight(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+def _draw_arcs(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    # What machines send each other: from sender to receiver, fainter as it grows older.
+    size, scale = (layout.width, layout.height), state.settings.ui_scale
+    for arc in place_arcs(state.scenes, state.arcs, state.controller.camera, size, layout.shift):
+        ink, width = packed(ARC_COLOUR, arc.strength), arc.width * scale
+        path = [imgui.ImVec2(x, y) for x, y in arc.path.tolist()]
+        for shade, extra in ((packed(HALO, 0.5 * arc.strength), 2), (ink, 0)):
+            for one, other in itertools.pairwise(path):
+                pen.add_line(one, other, shade, width + extra)
+        tip, left_end, right_end = (
+            imgui.ImVec2(x, y) for x, y in arrow_head(arc.path, 9 * scale + 2.5 * width).tolist()
+        )
+        pen.add_triangle_filled(tip, left_end, right_end, ink)
+        line = imgui.get_text_line_height()
+        x, y = arc.top
+        first = y + 8 if arc.is_below else y - len(arc.words) * line - 8
+        for number, words in enumerate(arc.words):
+            extent = imgui.calc_text_size(plain(words))
+            left, top = x - extent.x / 2, first + number * line
+            low, high = imgui.ImVec2(left - _PAD, top), imgui.ImVec2(left + extent.x + _PAD, top + line)
+            pen.add_rect_filled(low, high, packed(HALO, 0.7 * arc.strength))
+            pen.add_text(imgui.ImVec2(left, top), ink, plain(words))
+
+
+def _draw_names(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
+    # Over the cubes, where there are several; that of the active machine is bright.
+    size = (round(layout.width), round(layout.height))
+    for label in name_labels(state.scenes, state.controller.camera, size, layout.shift):
+        extent = imgui.calc_text_size(plain(label.text))
+        left = min(max(label.x - extent.x / 2, layout.left + 4), layout.width - layout.right - extent.x - 4)
+        top = max(label.y - extent.y - 6, layout.bar + 4)
+        low, high = imgui.ImVec2(left - _PAD, top - 1), imgui.ImVec2(left + extent.x + _PAD, top + extent.y + 1)
+        is_active = label.text == state.name
+        pen.add_rect_filled(low, high, packed(HALO, 0.82), 3)
+        pen.add_text(imgui.ImVec2(left, top), packed(TEXT if is_active else QUIET), plain(label.text))
+
+
+def _draw_highlight(
+    state: ViewerState, scene: Scene, pages: npt.NDArray[np.int64], layout: Layout, pen: imgui.ImDrawList
+) -> None:
     # The renderer highlights the pages; a few of them, which other pages may hide, get a dot as well.
-    assert state.highlight is not None
-    pages = state.highlight.pages
     if len(pages) > _MOST_MARKS:
         return
-    edge = state.scene.edge
-    places = (to_xyz(pages.astype(np.uint64), state.scene.page_order).astype(np.float64) + 0.5) / edge
+    places = scene.to_units(to_xyz(pages.astype(np.uint64), scene.page_order).astype(np.float64) + 0.5)
     points = navigation.project(state, places)
     screen = _to_screen(layout, points)
     ink, shade = packed(HIGHLIGHT, 0.85), packed(HALO, 0.45)
     for (x, y), depth in zip(screen.tolist(), points[:, 2].tolist(), strict=True):
         if depth > 0.01 and 0 <= x <= layout.width and 0 <= y <= layout.height:
-            radius = min(max(0.12 * layout.height / (edge * depth * 0.54), 1.5), 5.0)
+            radius = min(max(0.12 * layout.height / (scene.unit * depth * 0.54), 1.5), 5.0)
             pen.add_circle_filled(imgui.ImVec2(x, y), radius + 1, shade, 8)
             pen.add_circle_filled(imgui.ImVec2(x, y), radius, ink, 8)
 

@@ -34,7 +34,7 @@ def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
         imgui.text_colored(colour(TEXT), loading)
         imgui.pop_text_wrap_pos()
         imgui.end()
-    elif explain(state.scene)[0]:
+    elif explain(state.scene, *state.others)[0]:
         _draw_explanation(state, layout, commands)
     if state.is_open("hint"):
         # Beside the guide to addresses, which has the lower right corner, where there is room beside it.
@@ -62,7 +62,7 @@ def _begin(name: str, layout: Layout, height: float, reserved: float = 0.0) -> N
 
 
 def _draw_explanation(state: ViewerState, layout: Layout, commands: Commands) -> None:
-    why, way_on = explain(state.scene)
+    why, way_on = explain(state.scene, *state.others)
     _begin("notice", layout, 1 / 3)
     imgui.text_colored(colour(WARN), why)
     imgui.text_colored(colour(TEXT), way_on)

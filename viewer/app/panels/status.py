@@ -36,9 +36,8 @@ def parts(state: ViewerState) -> list[tuple[str, tuple[int, int, int]]]:
     width, height = state.drawn_size
     rate = "idle" if state.is_idle else f"{state.frames_per_s:.0f} fps"
     found = [runstate(state), (rate, QUIET), (f"{width} x {height}", QUIET), (state.controller.mode.value, QUIET)]
-    backlog = state.watcher.backlog()
-    if backlog >= _MUCH:
-        found.append((f"{backlog} pages pending", WARN))
+    if state.backlog >= _MUCH:
+        found.append((f"{state.backlog} pages pending", WARN))
     if state.progress:
         found.append((state.progress, WARN))
     if state.hits is not None:

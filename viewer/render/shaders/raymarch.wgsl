@@ -37,6 +37,7 @@ struct Palette {
 const FLAG_SHADING = 1u;
 const FLAG_OWNER_EDGES = 2u;
 const FLAG_MARKS = 4u;      // some page is selected or highlighted
+const FLAG_ENDED = 8u;      // in grey
 const MODE_CLASS = 0u;
 const MODE_BYTES = 1u;
 const MODE_VALUE = 2u;      // the page's value on the ramp
@@ -595,24 +596,46 @@ fn mark_behind(ray: Ray, distance: f32) -> vec3<f32> {
     return select(SELECTED_COLOUR, HIGHLIGHT_COLOUR, (style & STYLE_HIGHLIGHTED) != 0u) * 0.13;
 }
 
-@fragment
-fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
-    let direction = pixel_ray(position.xy + view.jitter);
+fn background_at(position: vec2<f32>) -> vec3<f32> {
+    return background((position / view.size * 2.0 - 1.0) * vec2(view.size.x / view.size.y, -1.0) - vec2(view.right.w * view.size.x / view.size.y, view.up.w));
+}
+
+// What a pixel shows of this machine, and how much it hides of what is behind.
+fn see(position: vec2<f32>, behind: vec3<f32>) -> vec4<f32> {
+    let direction = pixel_ray(position + view.jitter);
     let origin = view.eye.xyz;
-    let uv = (position.xy / view.size * 2.0 - 1.0) * vec2(view.size.x / view.size.y, -1.0) - vec2(view.right.w * view.size.x / view.size.y, view.up.w);
-    let behind = background(uv);
-    let hit = march(ray_from(origin, direction), vec2<u32>(position.xy));
+    var hit = march(ray_from(origin, direction), vec2<u32>(position));
+    if (view.flags & FLAG_ENDED) != 0u {
+        hit.colour = vec3(0.6 * dot(hit.colour, vec3(0.2126, 0.7152, 0.0722)));
+    }
     // Depth cue: what is deeper in the box sinks into the background.
     let near = span(origin, 1.0 / direction, vec3(0.0), view.extent.xyz).x;
     let depth = clamp((hit.distance - max(near, 0.0)) / (1.7 * view.eye.w), 0.0, 1.0);
     let fog = select(0.0, 0.55 * depth, hit.is_body);
-    var colour = mix(hit.colour, behind * hit.alpha, fog) + behind * (1.0 - hit.alpha);
+    var colour = mix(hit.colour, behind * hit.alpha, fog);
     if (view.flags & FLAG_MARKS) != 0u {
         colour += mark_behind(ray_from(origin, direction), hit.distance);
     }
     let wire = outline(origin, direction, hit.distance);
-    colour += vec3(0.10, 0.13, 0.18) * wire * (1.0 - 0.6 * hit.alpha);
-    return vec4(colour, 1.0);
+    return vec4(colour + vec3(0.10, 0.13, 0.18) * wire * (1.0 - 0.6 * hit.alpha), hit.alpha);
+}
+
+@fragment
+fn fs_main(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    let behind = background_at(position.xy);
+    let seen = see(position.xy, behind);
+    return vec4(seen.rgb + behind * (1.0 - seen.a), 1.0);
+}
+
+// One of several machines, to be painted over those behind it.
+@fragment
+fn fs_over(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    return see(position.xy, background_at(position.xy));
+}
+
+@fragment
+fn fs_background(@builtin(position) position: vec4<f32>) -> @location(0) vec4<f32> {
+    return vec4(background_at(position.xy), 1.0);
 }
 
 // What a pixel shows, exactly: page number + 1 (0 for air and empty glass), offset in the page, distance.

@@ -25,7 +25,7 @@ def test_the_bar_is_drawn_along_the_bottom(paint, layout, state):
 
 
 def test_it_tells_runstate_rate_resolution_and_what_is_selected(state):
-    state.runstate, state.is_idle, state.drawn_size = Runstate.RUNNING, True, (640, 360)
+    state.active.runstate, state.is_idle, state.drawn_size = Runstate.RUNNING, True, (640, 360)
     assert texts(state)[:4] == ["synthetic: running", "idle", "640 x 360", "orbit"]
     highlighting.highlight_pages(state, "heap", np.array([0x45, 0x46]), fly=False)
     assert texts(state)[-1] == "heap: 2 pages"
