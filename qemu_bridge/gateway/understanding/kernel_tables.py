@@ -13,7 +13,7 @@ _TOP = 10
 
 def kernel_version(reading: Reading) -> Meaning | None:
     """Release, build id and KASLR offset."""
-    around = {*_AROUND, "kernel", "address", "size", "use", "identify", "start"}
+    around = {*_AROUND, "kernel", "address", "size", "use", "identify", "start", "and"}
     is_which = reading.asks_which and reading.within({"kernel"}, {"running", "use"})
     if reading.within({"kernel_version"}, around) or is_which:
         return call("kernel", "the kernel's release, build id and KASLR offset")
@@ -136,7 +136,12 @@ def files(reading: Reading) -> Meaning | None:
             "which files is not said: in memory, or open",
             (overlay("page-cache", "files in memory"), overlay("open-files", "open files of all processes")),
         )
-    if reading.has("show") and not reading.has("file") and not any("file" in token.text for token in reading.tokens):
+    if (
+        reading.has("show")
+        and not reading.asks_contents
+        and not reading.has("file")
+        and not any("file" in token.text for token in reading.tokens)
+    ):
         return None  # the page cache as memory, in a viewer
     return overlay("page-cache", "files in memory")
 

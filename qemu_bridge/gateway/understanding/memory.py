@@ -198,6 +198,8 @@ def _is_a_table(reading: Reading) -> bool:
         and "file" in reading.question.lower()
     ):
         return True
+    if reading.asks_contents and reading.has("cache") and not reading.has("highlight", "go"):
+        return True
     is_list = reading.asks_of_each or any(
         "lib" in token.text.lower() for token in reading.tokens if token.concept == "file"
     )

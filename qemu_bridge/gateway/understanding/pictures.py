@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .reading import Reading
-from .request import Meaning, verb
+from .request import Meaning, Unsure, verb
 
 
 def pictures(reading: Reading) -> Meaning | None:
@@ -29,6 +29,15 @@ def pictures(reading: Reading) -> Meaning | None:
         {"picture"}, around - {"second", "seconds"}
     ):
         output = next(iter(reading.texts("path")), "memory.png")
+        is_image = (
+            any(token.text.lower() == "image" for token in reading.tokens)
+            and reading.has("memory")
+            and not reading.texts("path")
+        )
+        if is_image:
+            kept = verb("capture", "write the machine's memory to image", "-o", "image", output="image")
+            drawn = verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
+            return Unsure("an image of memory may be a picture, or a capture", (drawn, kept))
         return verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
     if reading.within({"video"}, around):
         output, seconds = next(iter(reading.texts("path")), "memory.mp4"), next(iter(reading.texts("seconds")), "10")

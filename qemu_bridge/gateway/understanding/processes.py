@@ -23,7 +23,7 @@ _AROUND = {"show", "running", "all", "and"}
 def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
-           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing", "ended", "or"}  # fmt: skip
+           "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing", "ended", "or", "mode_owner"}  # fmt: skip
     # To run something is not to ask what runs.
     if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
@@ -41,6 +41,7 @@ def processes(reading: Reading) -> Meaning | None:
             "most",
             "hog",
             "doing",
+            "mode_owner",
         )
         and not (
             reading.within({"use", "memory"}) and reading.is_wish("who", "who's", "whos", "what", "what's", "whats")
@@ -192,12 +193,13 @@ def _top(reading: Reading) -> Meaning | None:
     by_memory |= reading.within({"process", "use", "memory"}, _AROUND)
     by_memory |= reading.within({"use", "memory"}) and reading.asks_which
     by_memory |= reading.question.strip().lower() == "top"
+    by_memory |= reading.within({"mode_owner", "memory"}, _AROUND | {"size", "use"})
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
     by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
         "newest", "oldest", "last"
     )
     is_asked_of_all = reading.within({"process", "size"}, _AROUND | {"memory"})
-    if not (by_memory and (reading.has("most", "least", "hog", "use") or is_asked_of_all)) and not by_age:
+    if not (by_memory and (reading.has("most", "least", "hog", "use", "mode_owner") or is_asked_of_all)) and not by_age:
         return None
     is_one = not reading.is_plural("process") and (
         reading.has("process") or (reading.has("use") and not reading.has("hog"))

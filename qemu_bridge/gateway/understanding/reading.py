@@ -10,6 +10,11 @@ from functools import cached_property
 from .names import KnownProcess, Names
 from .token import Token
 
+_ANTECEDENTS = (
+    "owner", "name", "path", "address", "target_text", "unknown", "process", "thread", "module", "slab", "file", "kernel", "status", "symbol", "struct",
+    "machines", "cache", "socket",
+)  # fmt: skip
+"""What ``its`` may stand for."""
 _OWNER_KINDS = ("pid",)
 
 
@@ -130,6 +135,16 @@ class Reading:
             )
             is not None
         )
+
+    @property
+    def lacks_whose(self) -> bool:
+        """Whether ``its`` stands for something that is not in the question."""
+        return re.search(r"\bits\b", self.question.lower()) is not None and not self.has(*_ANTECEDENTS)
+
+    @property
+    def asks_contents(self) -> bool:
+        """Whether it is asked what is in something."""
+        return re.search(r"\bwhat('?s| is| are)? in(side)?\b", self.question.lower()) is not None
 
     @property
     def asks_users(self) -> bool:

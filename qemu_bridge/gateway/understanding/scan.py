@@ -16,9 +16,12 @@ _TERM = (
     r"""\b(?:(?:pid|comm|file|slab|module|sym|class|pa|va):(?:"[^"]*"|'[^']*'|[^\s"'?!;()]+)|kernel\.[a-z]+\b(?!\.))"""
 )
 _UNIT = r"(?:[kmg]i?b|kilobytes?|megabytes?|gigabytes?|kibibytes?|mebibytes?|gibibytes?|kbytes?|mbytes?|gbytes?|megs?|gigs?)"
+_QUOTED = r"""(?: "[^"]+" | “[^”]+” | `[^`]+` | (?<![\w'])'[^']+'(?!\w) )"""
+QUOTED = re.compile(_QUOTED, re.VERBOSE)
+"""A text in quotes, which is taken as it is."""
 _SCANNER = re.compile(
     r"""
-      (?P<quoted> "[^"]+" | “[^”]+” | `[^`]+` | (?<![\w'])'[^']+'(?!\w) )
+      (?P<quoted> QUOTED )
     | (?P<target> \(*(?:TERM|\b(?:all|free)\b(?=\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)))\)*(?:\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)\)*)* )
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
@@ -30,7 +33,9 @@ _SCANNER = re.compile(
     | (?P<sign> [<>!=]=|[<>]|=(?=\s*[\w"'/]) )
     | (?P<not> !(?=\w) | \b[nN]on-(?=\w) )
     | (?P<word> (?:[A-Za-z_]|\.(?=\w))(?:[\w.'’/:+-]*\w)? | \d+[\w.-]*[A-Za-z]\w* )
-    """.replace("TERM", _TERM).replace("UNIT", _UNIT),
+    """.replace("QUOTED", _QUOTED)
+    .replace("TERM", _TERM)
+    .replace("UNIT", _UNIT),
     re.VERBOSE,
 )
 _SIGNS = {

@@ -302,7 +302,9 @@ def _like(said: str, text: str) -> str:
 
 def _conditions(table: Table, reading: Reading, rows: _Rows) -> None:
     for at, token in enumerate(reading.tokens):
-        is_counted = token.concept in table.columns and table.columns[token.concept].unit not in ("", "bytes")
+        is_counted = token.concept in table.columns and (
+            table.columns[token.concept].unit not in ("", "bytes") or token.concept == "parent"
+        )
         if at not in rows.used and token.is_negated and is_counted and token.concept not in table.nouns:
             name = table.columns[token.concept].name
             rows.add(Condition(name, "0"), f"no {token.text}", False, at)

@@ -26,6 +26,7 @@ _KIND_WORDS = {
 _PREPOSITIONS = ("before", "after", "since", "now", "then", "last", "first")
 """Words that are no capture's name where a subject follows: compare with before, but before I go."""
 _SUBJECTS = ("i", "we", "you", "he", "she", "it", "they", "the", "a", "an", "my", "our", "this", "that")
+_ARTICLES = ("the", "a", "an")
 _CALLED = ("called", "named", "containing", "starting with", "beginning with", "like", "matching", "similar to")
 """Behind these a word is a name, whatever it means elsewhere."""
 _NEVER_NAMES = (
@@ -87,7 +88,11 @@ def read_tokens(text: str, names: Names) -> list[Token]:
         for at, token in enumerate(tokens)
         if token.concept != "like" or tokens[at + 1 : at + 2] == [] or tokens[at + 1].concept != "like"
     ]
-    if tokens and tokens[-1].text.lower() in ("called", "named", "like") and not tokens[-1].is_negated:
+    if (
+        tokens
+        and tokens[-1].text.lower() in ("called", "named", "like", "contain", "contains")
+        and not tokens[-1].is_negated
+    ):
         tokens.pop()  # what are they called
     # What joins nothing says nothing: and take a picture.
     if (
@@ -246,6 +251,10 @@ def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]
             continue
         lower = tuple(word.text.lower() for word in part)
         concept = _EXACT.get(lower) or _STEMMED.get(tuple(map(stem, lower)))
+        if concept is None and length > 2 and lower[0] not in _ARTICLES and lower[-1] not in _ARTICLES:
+            # Waiting for the disk, as waiting for disk.
+            short = tuple(word for word in lower if word not in _ARTICLES)
+            concept = (_EXACT.get(short) or _STEMMED.get(tuple(map(stem, short)))) if 2 < len(short) < length else None
         if concept == "filler":
             return Token("filler", " ".join(lower)), length
         if lower == ("by", "process") and at + length < len(words) and words[at + length].kind == "number":
@@ -274,6 +283,13 @@ def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
             and " " not in token.text
         ):
             yield _name_or_unknown(tokens, at, names)
+        elif (
+            token.kind == "concept"
+            and tokens[at + 1 : at + 2]
+            and tokens[at + 1].text.lower().startswith("in ")
+            and tokens[at + 1].concept == "like"
+        ):
+            yield Token("unknown", token.text)  # with task in their name
         elif token.kind == "concept":
             yield _name_in_context(tokens, at, names) or token
         elif token.kind == "word":

@@ -10,6 +10,7 @@ from ...wire.operations import Permission
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
+from .scan import QUOTED
 from .shell import to_words
 from .token import Token
 from .tokens import read_tokens
@@ -54,8 +55,8 @@ _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
 )
 """A word and its number that were written as one: top5, pid97."""
-_CLAUSE = re.compile(r"[,;:!?.]+\s+(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)|\s+[–—]+\s+")
-"""What parts clauses, outside of quotes."""
+_CLAUSE = re.compile(r"[,;:!?.]+\s+|\s+[–—]+\s+")
+"""What parts clauses, where it is not in quotes."""
 _LONGEST_ASIDE = 6
 _REASON = re.compile(
     r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
@@ -130,6 +131,8 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         requests = tuple(
             to_session(request, session) for request in requests if request.operation in ("highlight", "fly_to")
         )
+    if requests and reading.lacks_whose:
+        return Unsure("whose is not said", requests[:_MOST_ALTERNATIVES])
     if requests and reading.asks_meaning and not _is_about_one(reading):
         return Unsure("words are explained in docs/concepts.md, not here", requests[:_MOST_ALTERNATIVES])
     if len(requests) == 1 and requests[0].permission is not Permission.READ and reading.asks_state:
@@ -151,15 +154,25 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
 
 def _without_asides(text: str, names: Names) -> str:
     """`text` without clauses in which nothing is understood at all, such as greetings, where others have something."""
-    clauses = _CLAUSE.split(text)
+    clauses = _split_clauses(text)
     if len(clauses) == 1:
         return text
-    read = [[] if clause is None else read_tokens(clause, names) for clause in clauses]
+    read = [read_tokens(clause, names) for clause in clauses]
     if not any(token.kind != "unknown" for tokens in read for token in tokens):
         return text
     return ", ".join(
         clause for clause, tokens in zip(clauses, read, strict=True) if not tokens or not _is_aside(clause, tokens)
     )
+
+
+def _split_clauses(text: str) -> list[str]:
+    quoted = [found.span() for found in QUOTED.finditer(text)]
+    clauses, start = [], 0
+    for found in _CLAUSE.finditer(text):
+        if not any(first <= found.start() < last for first, last in quoted):
+            clauses.append(text[start : found.start()])
+            start = found.end()
+    return [*clauses, text[start:]]
 
 
 def _is_aside(clause: str, tokens: Sequence[Token]) -> bool:
