@@ -78,7 +78,7 @@ def clear_highlight(reading: Reading) -> Meaning | None:
     is_one_word = any(token.concept == "clear" and "highlight" in token.text.lower() for token in reading.tokens)
     if (
         (is_one_word and reading.within({"clear"}, {"all", "memory"}))
-        or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory"})
+        or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory", "take"})
         or reading.within({"stop", "highlight"})
     ):
         return verb("highlight", "let nothing stand out in the viewers", target="")

@@ -115,6 +115,9 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
             replace(token, concept="use") if token.concept == "hog" and " " not in token.text else token
             for token in tokens
         ]
+    if any(token.kind == "target" for token in tokens):
+        # As the verb of the command line: resolve pid:1/heap.
+        tokens = [replace(token, concept="where") if token.text.lower() == "resolve" else token for token in tokens]
     is_named = any(token.kind in ("name", "pid") for token in tokens)
     if any(token.text.lower() in _MANY for token in tokens) and (
         is_named or not any(token.concept == "process" for token in tokens)
