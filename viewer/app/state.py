@@ -23,7 +23,7 @@ from qemu_bridge.wire.records import Runstate
 
 from ..picture.legend_entries import LegendEntryCache
 from ..render.histogram import ByteHistogram
-from ..render.scene import Scene, box_around
+from ..render.scene import Scene, content_around
 from ..sources.flows import Arc
 from ..sources.launches import LaunchList
 from ..sources.queries import Queries, Topic
@@ -249,7 +249,7 @@ class ViewerState:
 
     def content_box(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The box around nearly all that catches the eye."""
-        return box_around(scene.content_box() for scene in self.scenes)
+        return content_around(self.scenes)
 
     @property
     def view(self) -> View:

@@ -326,7 +326,16 @@ def _draw_arc(pen: _Pen, arc: PlacedArc) -> None:
     x, y = (2 * part for part in arc.top)
     for number, words in enumerate(arc.words):
         up = -(number + 1.5) if arc.is_below else len(arc.words) - number - 0.4
-        pen.text(x, y - 17 * up * pen.scale, words, 13, ARC_COLOUR, "ms", halo=2, alpha=alpha)
+        pen.text(
+            x,
+            max(y - 17 * up * pen.scale, 17 * (number + 1) * pen.scale),
+            words,
+            13,
+            ARC_COLOUR,
+            "ms",
+            halo=2,
+            alpha=alpha,
+        )
 
 
 def draw_guide(size: tuple[int, int], scene: Scene, camera: Camera) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:

@@ -16,7 +16,7 @@ from qemu_bridge.memory.addresses import PAGE_SIZE
 from ..render.equal_pages import EqualPages
 from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
-from ..render.scene import Scene, box_around, stand_side_by_side
+from ..render.scene import Scene, content_around, stand_side_by_side
 from ..sources.flows import Arc
 from ..sources.source import Ram, Source, name_of, read_page_map
 from ..sources.targets import find_pages
@@ -65,7 +65,7 @@ def choose_camera(renderer: Renderer, aspect: float = 1.6) -> Camera:
     Several machines are seen from the front, where they stand beside each other. What catches the eye fills the middle of a picture of this width / height. Eight corners of the compass are tried at low resolution, which takes a fraction of a second.
     """
     if len(renderer.scenes) > 1:
-        return _FRONT.framing(*box_around(scene.content_box() for scene in renderer.scenes), aspect)
+        return _FRONT.framing(*content_around(renderer.scenes), aspect)
     scene = renderer.scene
     start, box = default_camera(scene.relative_extent), scene.content_box()
     if scene.page_map is None:

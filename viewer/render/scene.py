@@ -30,6 +30,7 @@ from .page_table import PageTable
 from .pool import PagePool
 
 _AGE_STEP_S = 0.5
+_ROOM_ABOVE = 0.35
 _SAMPLED_PAGES = 20_000
 _OUTLIERS = 1.0
 """Per cent of pages at each end of an axis that a first view may leave out."""
@@ -54,6 +55,12 @@ def stand_side_by_side(scenes: Sequence[Scene], names: Sequence[str]) -> None:
     corners = place_boxes(np.array([scene.extent for scene in scenes]) / unit)
     for scene, corner, name in zip(scenes, corners, names, strict=True):
         scene.unit, scene.origin, scene.name = unit, corner, name
+
+
+def content_around(scenes: Sequence[Scene]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The box around nearly all that catches the eye; over several machines there is room for their names and for arcs."""
+    low, high = box_around(scene.content_box() for scene in scenes)
+    return low, high + np.array([0.0, _ROOM_ABOVE * (len(scenes) > 1), 0.0])
 
 
 def box_around(

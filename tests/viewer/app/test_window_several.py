@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from support import wait_until
+from support import booted, wait_until
 from synthetic import SyntheticSource
 
 from qemu_bridge.errors import MachineGoneError
@@ -209,6 +210,33 @@ def test_a_search_finds_its_place_in_each_guest(machine, machine_612, open_scree
                 own = state.hits.offsets[state.hits.machines == number]
                 assert all(guest.ram.view[at : at + 14].tobytes() == b"Linux version " for at in own.tolist())
             assert state.messages and screen.window.surface.renderer.scenes[1].name == machine_612.name
+        finally:
+            screen.window.stop()
+
+
+@pytest.mark.guest
+@pytest.mark.long
+def test_a_guest_that_is_stopped_is_grey_until_it_is_started_again(machine, image, open_screen):
+    with (
+        booted("comes", image, memory=96 << 20) as guest,
+        MachineSource(machine.name) as one,
+        contextlib.ExitStack() as ends,
+    ):
+        screen = open_screen(one, ends.enter_context(MachineSource("comes")))
+        state = screen.state
+        try:
+            screen.draw_until(lambda: not state.backlog and all(each.watcher.is_following for each in state.machines))
+            first = state.machines[1].source
+            guest.client.stop()
+            screen.draw_until(lambda: state.machines[1].scene.is_ended)
+            assert state.machines[0].watcher.error is None
+            with booted("comes", image, memory=128 << 20):
+                screen.draw_until(lambda: state.machines[1].source is not first)
+                ends.enter_context(state.machines[1].source)
+                assert not state.machines[1].scene.is_ended and state.scenes[1].page_count == 32768
+                go_to(state, "sym:init_task")
+                screen.draw_until(lambda: all(each.highlight is not None for each in state.machines))
+                screen.window.stop()
         finally:
             screen.window.stop()
 

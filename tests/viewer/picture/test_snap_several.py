@@ -10,37 +10,23 @@ from synthetic import SyntheticSource
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.picture_records import SnapOptions
-from qemu_bridge.wire.records import PageClass
 from viewer.picture.snap import snap, snap_machines
 from viewer.sources.machine import MachineSource
-from viewer.view.palette import MATERIALS
-
-
-def columns_of_class(picture, page_class):
-    """How many pixels of each column have the hue of a class, in some light."""
-    colour = np.array(MATERIALS[page_class].colour, np.float64)
-    norm = np.linalg.norm(picture, axis=2)
-    alike = (picture @ (colour / np.linalg.norm(colour))) / np.maximum(norm, 1)
-    return ((alike > 0.995) & (norm > 80)).sum(axis=0)
 
 
 @pytest.mark.guest
 def test_two_guests_stand_side_by_side_and_what_is_asked_of_all_stands_out_in_each(machine, machine_612, tmp_path):
-    path, size = tmp_path / "two.png", (900, 450)
-    words = ["-o", str(path), "--size", "900x450", "--at", "glow=class:page-table,dim=all", "--json"]
+    path, size = tmp_path / "two.png", (640, 320)
+    words = ["-o", str(path), "--size", "640x320", "--at", "glow=class:page-table,dim=all", "--json"]
     done = glassbox("snap", machine.name, machine_612.name, *words)
     assert done.returncode == 0, done.stderr
     assert f'"{machine.name}, {machine_612.name} · 128 MiB RAM"' in done.stdout
     picture = np.asarray(Image.open(path).convert("RGB")).astype(np.float64)
     assert picture.shape == (size[1], size[0], 3)
     glowing = (picture[..., 0] > 150) & (picture[..., 2] < 110) & (picture[..., 1] > 110)
-    glowing[:, :220] = False  # the legend names it
+    glowing[:, :150] = False  # the legend names it
     x = np.flatnonzero(glowing.sum(axis=0) > 1)
-    assert x.min() < 480 and x.max() > 620, "some in each cube"
-    snap_machines([machine.name, machine_612.name], SnapOptions(str(path), *size))
-    text = columns_of_class(np.asarray(Image.open(path).convert("RGB")).astype(np.float64), PageClass.KERNEL_TEXT)
-    text[:220] = 0
-    assert (text > 30).sum() > 60 and np.flatnonzero(np.diff((text > 5).astype(int)) == 1).size >= 2
+    assert x.min() < 330 and x.max() > 430, "some in each cube"
 
 
 def test_sizes_in_the_legend_are_those_of_all_and_each_machine_has_its_name(tmp_path, device):
@@ -48,13 +34,14 @@ def test_sizes_in_the_legend_are_those_of_all_and_each_machine_has_its_name(tmp_
     for count in (1, 2):
         path = tmp_path / f"{count}.png"
         sources = [SyntheticSource() for _ in range(count)]
-        result = snap(sources[0], SnapOptions(str(path), 1280, 720), others=sources[1:])
+        result = snap(sources[0], SnapOptions(str(path), 640, 360, "labels=0"), others=sources[1:])
         pictures.append(np.asarray(Image.open(path)).astype(int))
     assert result.title == "synthetic, synthetic · 2 MiB RAM · Linux 0.0"
-    rows = np.s_[230:540, 190:262]
-    assert (np.abs(pictures[0] - pictures[1])[rows].max(axis=-1) > 60).sum() > 100
+    rows = np.s_[115:270, 95:131]
+    assert (np.abs(pictures[0] - pictures[1])[rows].max(axis=-1) > 60).sum() > 50
     # Nothing else over the cubes is as bright as a name.
-    assert (pictures[1][60:330, 380:].min(axis=-1) > 200).sum() > 200
+    bright = [(picture[30:160, 190:].min(axis=-1) > 200).sum() for picture in pictures]
+    assert bright[0] == 0 and bright[1] > 25
 
 
 @pytest.mark.parametrize(

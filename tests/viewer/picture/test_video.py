@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+
 import av
 import numpy as np
 import pytest
+from support import wait_until
+from synthetic import SyntheticSource
 
-from qemu_bridge.errors import UsageError
+from qemu_bridge.errors import MachineGoneError, UsageError
 from qemu_bridge.wire.picture_records import VideoOptions, VideoResult
-from viewer.picture.offscreen import load_scene, render_scene
+from viewer.picture.offscreen import load_scene, load_scenes, render_scene
 from viewer.picture.script import Shot
 from viewer.picture.video import record, record_video
+from viewer.render.raymarch import Renderer
 from viewer.view.camera import Camera
 from viewer.view.views import View
 
@@ -42,6 +47,36 @@ def test_a_video_of_one_view_or_of_a_script_tells_what_it_wrote(source, device, 
     assert told == [(done, 5) for done in range(1, 6)] and path.stat().st_size > 0
     scripted = VideoOptions(str(tmp_path / "tour.mp4"), 160, 90, fps=5, script="0 yaw=0\n2 yaw=90")
     assert record_video(source, scripted).frames == 10
+
+
+def test_a_video_of_several_machines_shows_which_of_them_ends(source, device, tmp_path):
+    path, size, ends = tmp_path / "two.mp4", (640, 360), SyntheticSource()
+    camera = Camera(yaw=18, pitch=20, distance=6, target=(1.1, 0.5, 0.5))
+    scenes = load_scenes([source, ends])
+
+    def end():
+        raise MachineGoneError("it has ended")
+
+    second = Renderer(*scenes).pick(camera, size).pages_of(1) >= 0
+
+    def progress(done, total):
+        if done == 3:
+            ends.validate = end
+        if done == 15:
+            # It hears of the end when it reads the page map next.
+            wait_until(lambda: sum(thread.name == "viewer-watcher" for thread in threading.enumerate()) < 2)
+
+    shots = (Shot(View(camera), 0.0), Shot(View(camera), 4.0))
+    record(source, path, lambda *scenes: shots, size=size, fps=5, progress=progress, others=[ends])
+    frames = frames_of(path)
+
+    def spread(frame):
+        inside = frame[second].astype(int)
+        return np.median(inside.max(axis=1) - inside.min(axis=1))
+
+    assert spread(frames[-1]) < 15 < 40 < spread(frames[0])
+    drawn = render_scene(scenes[0], size, camera=camera, title="synthetic", others=scenes[1:])
+    assert np.abs(frames[0].astype(int) - drawn)[second].mean() < 12
 
 
 def frames_of(path):

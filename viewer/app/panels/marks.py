@@ -77,7 +77,7 @@ def _draw_arcs(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> Non
         pen.add_triangle_filled(tip, left_end, right_end, ink)
         line = imgui.get_text_line_height()
         x, y = arc.top
-        first = y + 8 if arc.is_below else y - len(arc.words) * line - 8
+        first = max(y + 8 if arc.is_below else y - len(arc.words) * line - 8, layout.bar + 4)
         for number, words in enumerate(arc.words):
             extent = imgui.calc_text_size(plain(words))
             left, top = x - extent.x / 2, first + number * line
