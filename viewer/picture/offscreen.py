@@ -56,7 +56,8 @@ def title_of(sources: Sequence[Source]) -> str:
     """The title of a picture of `sources`: their names, and after dots what is true of all of them."""
     names, rests = [name_of(source) for source in sources], [source.title.split(" · ")[1:] for source in sources]
     shared = [part for part in rests[0] if all(part in rest for rest in rests)]
-    return " · ".join([", ".join(names), *shared])
+    each = " each" if len(sources) > 1 else ""
+    return " · ".join([", ".join(names), *(part + each * part.endswith("RAM") for part in shared)])
 
 
 def choose_camera(renderer: Renderer, aspect: float = 1.6) -> Camera:

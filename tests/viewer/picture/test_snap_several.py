@@ -20,7 +20,7 @@ def test_two_guests_stand_side_by_side_and_what_is_asked_of_all_stands_out_in_ea
     words = ["-o", str(path), "--size", "640x320", "--at", "glow=class:page-table,dim=all", "--json"]
     done = glassbox("snap", machine.name, machine_612.name, *words)
     assert done.returncode == 0, done.stderr
-    assert f'"{machine.name}, {machine_612.name} · 128 MiB RAM"' in done.stdout
+    assert f'"{machine.name}, {machine_612.name} · 128 MiB RAM each"' in done.stdout
     picture = np.asarray(Image.open(path).convert("RGB")).astype(np.float64)
     assert picture.shape == (size[1], size[0], 3)
     glowing = (picture[..., 0] > 150) & (picture[..., 2] < 110) & (picture[..., 1] > 110)
@@ -36,7 +36,7 @@ def test_sizes_in_the_legend_are_those_of_all_and_each_machine_has_its_name(tmp_
         sources = [SyntheticSource() for _ in range(count)]
         result = snap(sources[0], SnapOptions(str(path), 640, 360, "labels=0"), others=sources[1:])
         pictures.append(np.asarray(Image.open(path)).astype(int))
-    assert result.title == "synthetic, synthetic · 2 MiB RAM · Linux 0.0"
+    assert result.title == "synthetic, synthetic · 2 MiB RAM each · Linux 0.0"
     rows = np.s_[115:270, 95:131]
     assert (np.abs(pictures[0] - pictures[1])[rows].max(axis=-1) > 60).sum() > 50
     # Nothing else over the cubes is as bright as a name.
