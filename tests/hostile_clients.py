@@ -20,7 +20,7 @@ _BATCH = 32
 def connect(endpoint: str, kind: bytes = b"DEALER") -> socket.socket:
     """A connection to `endpoint` (``ipc://…``) as a socket of `kind`, its handshake done."""
     raw = socket.socket(socket.AF_UNIX)
-    raw.settimeout(60)
+    raw.settimeout(120)
     raw.connect(endpoint.removeprefix("ipc://"))
     raw.sendall(_GREETING)
     _read(raw, len(_GREETING))

@@ -33,8 +33,8 @@ def controlled(machine):
 
 
 @contextmanager
-def opened(browser, service, width=1440, height=900, scheme="light", at="", token=True):
-    """A tab with the page; no error of its scripts and no request to another host is allowed."""
+def opened(browser, service, name="", width=1440, height=900, scheme="light", at="", token=True):
+    """A tab with the page, of machine `name`; no error of its scripts and no request to another host is allowed."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
@@ -43,6 +43,9 @@ def opened(browser, service, width=1440, height=900, scheme="light", at="", toke
     tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     tab.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
     tab.goto(service.url + at + (f"#token={service.token}" if token else ""))
+    if name:
+        # Others of the tests may run beside it.
+        tab.select_option("#machine", name)
     try:
         yield tab
         assert hosts == {f"{service.host}:{service.port}"}
@@ -66,7 +69,7 @@ def fits(tab):
 
 
 def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
-    with opened(browser, controlled) as tab:
+    with opened(browser, controlled, machine.name) as tab:
         picture_is_live(tab)
         assert "token" not in tab.url, "it is in no bookmark"
         tab.locator("#words span").first.wait_for()
@@ -107,7 +110,7 @@ def test_somebody_looks_around_with_the_pointer(browser, controlled, machine):
 
 
 def test_somebody_asks_in_words(browser, controlled, machine):
-    with opened(browser, controlled) as tab:
+    with opened(browser, controlled, machine.name) as tab:
         picture_is_live(tab)
         tab.fill("#query", "which processes are not root's?")
         tab.press("#query", "Enter")
@@ -127,7 +130,7 @@ def test_somebody_asks_in_words(browser, controlled, machine):
 
 @pytest.mark.long
 def test_somebody_uses_keys_alone(browser, controlled, machine):
-    with opened(browser, controlled, scheme="dark") as tab:
+    with opened(browser, controlled, machine.name, scheme="dark") as tab:
         picture_is_live(tab)
         for _ in range(40):
             tab.keyboard.press("Tab")
@@ -159,8 +162,8 @@ def test_somebody_uses_keys_alone(browser, controlled, machine):
 
 @pytest.mark.long
 @pytest.mark.parametrize(("width", "height"), [(400, 800), (3840, 2160)])
-def test_it_is_readable_narrow_and_wide(browser, controlled, width, height):
-    with opened(browser, controlled, width, height, "dark" if width > 400 else "light") as tab:
+def test_it_is_readable_narrow_and_wide(browser, controlled, machine, width, height):
+    with opened(browser, controlled, machine.name, width, height, "dark" if width > 400 else "light") as tab:
         picture_is_live(tab)
         tab.click("#tab-processes")
         tab.locator("#process-table td").first.wait_for()
@@ -174,8 +177,8 @@ def test_it_is_readable_narrow_and_wide(browser, controlled, width, height):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_what_is_behind_it(browser, controlled, scheme):
-    with opened(browser, controlled, scheme=scheme) as tab:
+def test_text_stands_out_from_what_is_behind_it(browser, controlled, machine, scheme):
+    with opened(browser, controlled, machine.name, scheme=scheme) as tab:
         tab.locator("#machine option").first.wait_for(state="attached")
         ratios = tab.evaluate(CONTRAST)
         assert ratios and min(ratio for _, ratio in ratios) >= 4.5, sorted(ratios, key=lambda pair: pair[1])[:5]
@@ -217,7 +220,7 @@ def test_text_of_a_guest_is_text(browser, controlled, machine):
     machine.exec(f"mkdir -p /tmp/x; cp /bin/sleep '/tmp/x/{name[:12]}' || cp /bin/busybox /tmp/x/sleep")
     machine.exec(f"(exec -a '{name}' sleep 300 >/dev/null 2>&1 </dev/null &)")
     try:
-        with opened(browser, controlled) as tab:
+        with opened(browser, controlled, machine.name) as tab:
             tab.click("#tab-processes")
             tab.locator("#process-table td", has_text="onerror").first.wait_for()
             assert tab.locator("#process-table img").count() == 0

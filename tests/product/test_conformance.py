@@ -155,11 +155,18 @@ def test_another_language_altogether_is_nobodys_request(words, machine):
 
 def test_clients_that_vanish_in_mid_reply_leave_nothing(machine):
     big = request("read_memory", ranges=[[0x100000, 4 << 20]])
-    with memory_flat(machine), GoodClient(machine.name):
-        for _ in range(12):
-            with connect(machine.client.connection.control) as raw:
-                raw.sendall(frame(big) * 3)
-                raw.recv(1 << 10)
+
+    def vanish() -> None:
+        with GoodClient(machine.name):
+            for _ in range(12):
+                with connect(machine.client.connection.control) as raw:
+                    raw.sendall(frame(big) * 3)
+                    raw.recv(1 << 10)
+
+    # The first time may leave holes between what the C library has got from the kernel, which later times fill.
+    vanish()
+    with memory_flat(machine):
+        vanish()
     assert machine.client.status().runstate == "running"
 
 

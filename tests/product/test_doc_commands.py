@@ -167,7 +167,7 @@ def test_what_is_not_run_is_there_and_has_a_reason():
             assert any(begins(command, [start]) for command in every), start
 
 
-IN_SHORT_RUNS = ("README.md", "tutorial.md", "captures.md", "targets.md", "ask.md")
+IN_SHORT_RUNS = ("README.md", "tutorial.md", "ask.md")
 """Documents whose commands short runs try; long runs try all."""
 WITH_COMMANDS = [path for path in DOCS if any(not begins(command, NOT_RUN) for command in commands(path))]
 

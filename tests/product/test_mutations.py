@@ -156,7 +156,7 @@ def victim(machine):
 
 
 @pytest.mark.parametrize(
-    "seed", [seed if seed < 3 else pytest.param(seed, marks=pytest.mark.long) for seed in range(SEEDS)]
+    "seed", [seed if seed == 1 else pytest.param(seed, marks=pytest.mark.long) for seed in range(SEEDS)]
 )
 def test_a_mutated_guest_is_answered_in_time_in_words_and_left_as_it_is(victim, seed):
     dice = random.Random(seed)

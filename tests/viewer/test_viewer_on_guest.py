@@ -46,7 +46,8 @@ def count_of_class(picture, page_class):
     return int(np.count_nonzero((alike > 0.995) & (norm > 80)))
 
 
-@pytest.mark.parametrize("kind", [PagePool, pytest.param(VoxelGrid, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [PagePool, VoxelGrid])
 def test_every_voxel_of_a_guest_equals_skillings_reference(machine, device, kind):
     grid = kind(device, machine.ram.size)
     with machine.paused():
@@ -239,6 +240,7 @@ def test_a_window_follows_the_guest_until_it_ends(image, tmp_path, display):
 
 @needs_display
 @pytest.mark.window
+@pytest.mark.long
 def test_two_windows_on_one_machine_and_one_killed(machine, display):
     with (
         virtual_display("800x600") as other,

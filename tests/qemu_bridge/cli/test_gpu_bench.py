@@ -37,6 +37,7 @@ def test_a_benchmark_says_what_it_measured(tmp_path):
     assert again.returncode == 2 and "--force" in again.stderr
 
 
+@pytest.mark.long
 def test_a_benchmark_is_json():
     found = json.loads(glassbox("gpu", "bench", "histogram", "--rounds", "1", "--vs-hardware", "--json").stdout)
     (only,) = found["measurements"]

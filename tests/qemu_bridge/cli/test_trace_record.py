@@ -472,6 +472,7 @@ def test_a_killed_recorder_leaves_a_file_and_the_plugin_says_why_it_disarmed(bus
     find_sound(tmp_path / "again.gbt")
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_recording_in_words_and_leaves_whole_frames(busy, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

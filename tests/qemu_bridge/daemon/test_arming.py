@@ -74,7 +74,7 @@ def check_exact(consumer):
     return total
 
 
-@pytest.mark.parametrize("smp", [1, 4])
+@pytest.mark.parametrize("smp", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_a_window_holds_every_instruction_that_began_in_it(smp, image):
     with booted(f"exact-{smp}", image, smp=smp) as machine:
         control = TraceControl(Path(machine.client.connection.trace_path))

@@ -135,6 +135,7 @@ def run_in_background(name, command):
         client.exec(command, 20)
 
 
+@pytest.mark.long
 def test_the_shell_answers_again_after_a_reset_in_the_middle_of_a_command(image):
     with booted("reset", image) as found:
         busy = threading.Thread(target=run_in_background, args=("reset", "sleep 1000"))

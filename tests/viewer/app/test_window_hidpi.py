@@ -91,6 +91,7 @@ def difference(one, other):
     return np.abs(one - other).max(axis=2) > 30
 
 
+@pytest.mark.long
 def test_everything_is_twice_as_large_and_a_click_hits_the_very_pixel(
     dense_display, device, source, pictures, tmp_path
 ):

@@ -52,7 +52,9 @@ def test_a_foreign_guest_is_read_paused_and_left_alone(guest, let_go):
 
 
 @pytest.mark.guest
-@pytest.mark.parametrize(("machine_type", "size"), [("pc", "256M"), ("q35", "4608M")])
+@pytest.mark.parametrize(
+    ("machine_type", "size"), [pytest.param("pc", "256M", marks=pytest.mark.long), ("q35", "4608M")]
+)
 def test_a_foreign_guest_of_several_vcpus_with_kaslr_is_read(machine_type, size, image, tmp_path, let_go):
     if image.bzimage is None:
         pytest.skip("this image has no bzImage, which is what moves the kernel")

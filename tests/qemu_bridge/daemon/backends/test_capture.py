@@ -93,7 +93,11 @@ with Client.connect(sys.argv[1]) as client:
 """A client whose questions and jobs never stop."""
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP, None], ids=["killed", "stopped", "well"])
+@pytest.mark.parametrize(
+    "blow",
+    [pytest.param(signal.SIGKILL, marks=pytest.mark.long), signal.SIGSTOP, pytest.param(None, marks=pytest.mark.long)],
+    ids=["killed", "stopped", "well"],
+)
 def test_sigterm_ends_its_daemon_in_the_middle_of_questions_whatever_became_of_the_client(taken, blow):
     folder, dice = taken[0], random.Random(7)
     name = launch.capture_name(folder)
@@ -116,7 +120,7 @@ def test_sigterm_ends_its_daemon_in_the_middle_of_questions_whatever_became_of_t
         wait_until(lambda: not connection.state_path(name).exists() and not shared_files(name))
 
 
-@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("blow", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_its_daemon_ends_after_a_client_that_is_killed_in_the_middle_of_questions(taken, blow):
     folder = taken[0]
     name = launch.capture_name(folder)

@@ -105,6 +105,7 @@ def test_two_may_watch_and_the_last_ends_it(machine):
     assert not machine.client.trace_status().heat
 
 
+@pytest.mark.long
 def test_heat_goes_on_and_off_while_a_trace_is_recorded_and_the_trace_stays_exact(machine, loop):
     control = TraceControl(Path(machine.client.connection.trace_path))
     with Consumer(control) as consumer:
