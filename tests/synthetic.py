@@ -60,9 +60,8 @@ class SyntheticRam:
 class SyntheticSource(MemoryOnlySource):
     """A source whose page map is made of `RUNS`."""
 
-    title = "synthetic · 2 MiB RAM · Linux 0.0"
-
-    def __init__(self) -> None:
+    def __init__(self, title: str = "synthetic · 2 MiB RAM · Linux 0.0") -> None:
+        self.title = title
         classes = np.concatenate([np.full(count, page_class) for page_class, count in RUNS])
         classes = np.resize(classes, PAGES)
         entries = np.zeros(PAGES, ENTRY)

@@ -80,6 +80,9 @@ class Reading:
         """Whether it begins with one of `verbs`: something is to be done."""
         return self._first_word in verbs
 
+    def _says(self, pattern: str) -> bool:
+        return re.search(pattern, self.question.lower()) is not None
+
     @cached_property
     def _first_word(self) -> str:
         return next(iter(self.question.lower().split()), "").strip("'\",.!?")
@@ -116,61 +119,45 @@ class Reading:
     @property
     def asks_what_it_does(self) -> bool:
         """Whether it is asked what something does: ``what does crond do``."""
-        return re.search(r"\bwhat (does|do|did|is|are)\b.*\bdo(ing)?\b", self.question.lower()) is not None
+        return self._says(r"\bwhat (does|do|did|is|are)\b.*\bdo(ing)?\b")
 
     @property
     def is_about_now(self) -> bool:
         """Whether this moment is spoken of."""
-        return (
-            re.search(r"\b(now|currently|at the moment|presently|this moment|just now|today)\b", self.question.lower())
-            is not None
-        )
+        return self._says(r"\b(now|currently|at the moment|presently|this moment|just now|today)\b")
 
     @property
     def asks_one(self) -> bool:
         """Whether one is wanted of several: ``which of the modules is the largest``."""
-        return (
-            re.search(
-                r"\bwhich (one )?of\b|\bwhich one\b|\bone\W*$|\b(is|'s) the (most|\w+est)\b", self.question.lower()
-            )
-            is not None
-        )
+        return self._says(r"\bwhich (one )?of\b|\bwhich one\b|\bone\W*$|\b(is|'s) the (most|\w+est)\b")
 
     @property
     def lacks_whose(self) -> bool:
         """Whether ``its`` stands for something that is not in the question."""
-        return re.search(r"\bits\b", self.question.lower()) is not None and not self.has(*_ANTECEDENTS)
+        return self._says(r"\bits\b") and not self.has(*_ANTECEDENTS)
 
     @property
     def asks_contents(self) -> bool:
         """Whether it is asked what is in something."""
-        return re.search(r"\bwhat('?s| is| are)? in(side)?\b", self.question.lower()) is not None
+        return self._says(r"\bwhat('?s| is| are)? in(side)?\b")
 
     @property
     def asks_users(self) -> bool:
         """Whether it is asked what needs something: ``used by``."""
-        return (
-            re.search(
-                r"\bused by\b|\b(who|what|which \w+|any(body|one|thing)|some(body|one|thing)|else) (uses?|needs?|is using)\b|\bdepend|\bneeded by\b",
-                self.question.lower(),
-            )
-            is not None
+        return self._says(
+            r"\bused by\b|\b(who|what|which \w+|any(body|one|thing)|some(body|one|thing)|else) (uses?|needs?|is using)\b|\bdepend|\bneeded by\b"
         )
 
     @property
     def asks_owner(self) -> bool:
         """Whether it is asked who has something."""
-        return re.search(r"\b(owns?|owner|whose|belongs?)\b", self.question.lower()) is not None
+        return self._says(r"\b(owns?|owner|whose|belongs?)\b")
 
     @property
     def asks_of_each(self) -> bool:
         """Whether a row each is wanted, not a sum: ``how big are they``."""
-        return (
-            re.search(
-                r"\b(each|they|their|every|sizes)\b|\bwhich\b(?!.*\b(most|biggest|largest)\b).*\bhow (much|many)\b",
-                self.question.lower(),
-            )
-            is not None
+        return self._says(
+            r"\b(each|they|their|every|sizes)\b|\bwhich\b(?!.*\b(most|biggest|largest)\b).*\bhow (much|many)\b"
         )
 
     def is_plural(self, concept: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from .names import KINDS, Names, find_exact, find_near
@@ -113,16 +113,7 @@ def read_tokens(text: str, names: Names) -> list[Token]:
 
 def _find_choices(tokens: list[Token]) -> list[Token]:
     """``or`` between two things is one more that is said; elsewhere it says nothing."""
-    return [
-        replace(token, kind="concept", concept="or")
-        if token.text.lower() == "or"
-        and token.kind == "filler"
-        and 0 < at < len(tokens) - 1
-        and _says(tokens[:at])
-        and _says(tokens[at + 1 :])
-        else token
-        for at, token in enumerate(tokens)
-    ]
+    return _between(tokens, "or", "or", lambda before, after: _says(before) and _says(after))
 
 
 _ORDERED_BY = ("memory", "size", "resident", "thread", "object", "object_size", "page", "pid", "nice")
@@ -130,13 +121,24 @@ _ORDERED_BY = ("memory", "size", "resident", "thread", "object", "object_size", 
 
 def _find_orders(tokens: list[Token]) -> list[Token]:
     """``by`` before a column says what rows are sorted by: processes by mem."""
+    return _between(
+        tokens,
+        "by",
+        "sort",
+        lambda before, after: after[0].concept in _ORDERED_BY and before[-1].concept != "use",
+    )
+
+
+def _between(
+    tokens: list[Token], word: str, concept: str, fits: Callable[[Sequence[Token], Sequence[Token]], bool]
+) -> list[Token]:
+    """The filler `word` between others is `concept` where what stands before and after it fits."""
     return [
-        replace(token, kind="concept", concept="sort")
-        if token.text.lower() == "by"
-        and token.kind == "filler"
+        replace(token, kind="concept", concept=concept)
+        if token.kind == "filler"
+        and token.text.lower() == word
         and 0 < at < len(tokens) - 1
-        and tokens[at + 1].concept in _ORDERED_BY
-        and tokens[at - 1].concept != "use"
+        and fits(tokens[:at], tokens[at + 1 :])
         else token
         for at, token in enumerate(tokens)
     ]

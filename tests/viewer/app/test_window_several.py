@@ -30,9 +30,7 @@ pytestmark = pytest.mark.usefixtures("no_errors")
 
 
 def named(name):
-    source = SyntheticSource()
-    source.title = f"{name} · 2 MiB RAM"
-    return source
+    return SyntheticSource(f"{name} · 2 MiB RAM")
 
 
 @pytest.fixture(scope="module")

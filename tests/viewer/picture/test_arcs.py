@@ -20,9 +20,7 @@ CAMERA, SIZE = Camera(yaw=18, pitch=20, distance=6, target=(1.1, 0.7, 0.5)), (96
 
 
 def named(name):
-    source = SyntheticSource()
-    source.title = f"{name} · 2 MiB RAM"
-    return source
+    return SyntheticSource(f"{name} · 2 MiB RAM")
 
 
 @pytest.fixture(scope="module")
