@@ -55,14 +55,14 @@ class PageDigests:
             return
         zeros = _digest(bytes(PAGE_SIZE))
         for page in stale.tolist():
-            digest = _digest(ram[page * PAGE_SIZE : (page + 1) * PAGE_SIZE])
+            digest = _digest(ram[page * PAGE_SIZE : (page + 1) * PAGE_SIZE].data)
             self.values[page] = NOTHING if digest == zeros else digest
         self._is_stale[stale] = False
         self.revision += 1
 
 
-def _digest(page: bytes | npt.NDArray[np.uint8]) -> int:
-    digest = hashlib.blake2b(page, digest_size=8, key=_KEY).digest()  # type: ignore[arg-type]  # an array is a buffer
+def _digest(page: bytes | memoryview) -> int:
+    digest = hashlib.blake2b(page, digest_size=8, key=_KEY).digest()
     return int.from_bytes(digest, "little") or 1
 
 

@@ -372,12 +372,14 @@ class _Emitter:
             case "trap":
                 self.trap(op)
             case "if" | "switch":
+                self.declare(op)
                 for head, region in zip(self.ways(op, operands[0]), op.regions, strict=True):
                     self.begin(head, op)
                     self.region(region, op.results)
                     self.end()
             case "block" | "loop":
                 region = op.regions[0]
+                self.declare(op)
                 self.move(region.parameters, op.operands)
                 self.loops.append(_Loop(op.label, op.results, region.parameters))
                 self.begin("while True:", op)
@@ -395,6 +397,11 @@ class _Emitter:
             case _:
                 kind = op.operands[1 if op.name == "select" else 0].type
                 self.emit(f"{self.names[op.result]} = {fill_in(op.name, operands, kind, op.result.type)}")
+
+    def declare(self, op: Op) -> None:
+        """Give results of regions a type: Numba knows of none where it drops the way that gives their value, by a constant."""
+        for value in op.results:
+            self.emit(f"{self.names[value]} = {value.type.value}(0)")
 
     def define(self, op: Op, expression: str) -> None:
         self.emit(f"{self.names[op.result]} = {op.result.type.value}({expression})")

@@ -94,6 +94,44 @@ def test_the_lowest_lane_s_trap_is_told():
     assert (outcome.traps, outcome.trap.lane, outcome.trap.reason) == (10, 100, "index 100 outside x[100]")
 
 
+CONSTANT_WAYS = """
+kernel main() group 8 {{
+  buffer @x: u32 read
+  buffer @y: u32
+  %i = global_id : u32
+  %seven = const 7 : u32
+  %eight = const 8 : u32
+  %chosen = const {chosen} : bool
+  %r = {head} : u32 {{
+    {first}
+    block ^around {{
+      %a = load @x %i trap : u32
+      yield
+    }}
+    {last}
+  }}
+  store @y %i, %r trap
+  return
+}}
+"""
+BRANCH = "if %chosen {{\nyield\n}} else {{\n{leave}\n}}"
+
+
+@pytest.mark.parametrize("chosen", ["true", "false"])
+@pytest.mark.parametrize("leave", ["break ^out %seven", "return", pytest.param("trap", marks=pytest.mark.long)])
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(
+    ("head", "end"),
+    [("block ^out", "yield %eight"), ("loop ^out ()", "continue ^out"), ("loop ^out ()", "break ^out %eight")],
+)
+def test_ways_that_a_constant_closes(head, end, is_first, leave, chosen):
+    branch = BRANCH.format(leave=leave)
+    first, last = (branch, end) if is_first else ("", f"{branch}\n{end}")
+    text = CONSTANT_WAYS.format(chosen=chosen, head=head, first=first, last=last)
+    buffers = {"x": np.arange(5, dtype=np.uint32), "y": np.zeros(8, np.uint32)}
+    compare(compile_kernel, module(text), Launch(8, 8, {}, buffers, fuel=5))
+
+
 def nested(count: int) -> str:
     heads = "".join(f"block ^L{place} {{\n" for place in range(count))
     # The innermost leaves for the outermost, over all that are between.
