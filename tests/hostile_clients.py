@@ -46,7 +46,7 @@ def message(*bodies: bytes) -> bytes:
     return b"".join(frame(body, number < len(bodies) - 1) for number, body in enumerate(bodies))
 
 
-def request(operation: str, number: int = 1, **arguments: object) -> bytes:
+def request(operation: str, number: int | str = 1, **arguments: object) -> bytes:
     """A request as docs/protocol.md has it."""
     return json.dumps({"protocol": 3, "id": number, "operation": operation, "arguments": arguments}).encode()
 

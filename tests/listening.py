@@ -62,9 +62,17 @@ def attached(name: str, **source: object) -> Iterator[Connection]:
 class RawClient:
     """A DEALER or SUB socket with these keys or none, and what became of its connection."""
 
-    def __init__(self, address: str, pair: keys.KeyPair | None, daemon: bytes | None, kind: int = zmq.DEALER) -> None:
+    def __init__(
+        self,
+        address: str,
+        pair: keys.KeyPair | None,
+        daemon: bytes | None,
+        kind: int = zmq.DEALER,
+        most_kept: int = 1000,
+    ) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(kind)
+        self._socket.set(zmq.RCVHWM, most_kept)
         self._socket.linger = 0
         self._monitor = self._socket.get_monitor_socket()
         if pair is not None:
@@ -84,9 +92,9 @@ class RawClient:
         self._socket.disable_monitor()
         self._context.destroy(0)
 
-    def send(self, operation: str, **arguments: object) -> None:
+    def send(self, operation: str, number: int = 1, **arguments: object) -> None:
         """Send a request."""
-        message = {"protocol": PROTOCOL_VERSION, "id": 1, "operation": operation, "arguments": arguments}
+        message = {"protocol": PROTOCOL_VERSION, "id": number, "operation": operation, "arguments": arguments}
         self._socket.send(json.dumps(message).encode())
 
     def receive(self, timeout_s: float = 20.0) -> list[bytes] | None:

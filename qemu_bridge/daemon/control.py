@@ -30,6 +30,7 @@ from ..wire.viewer_records import ViewerSession, ViewersTold
 from .doors import Requester
 from .jobs import Jobs
 from .served import ServedMachine
+from .turns import Turns
 
 CLIENT: ContextVar[Requester] = ContextVar("client")
 """Whose request is being answered."""
@@ -69,6 +70,7 @@ class Control:
         self._stop = stop
         self._jobs = jobs
         self._dirty_turn = asyncio.Lock()
+        self._qmp_turns, self._exec_turns = Turns(), Turns()
         self._epochs: deque[float] = deque(maxlen=_MOST_EPOCHS)
 
     async def status(self) -> Status:
@@ -140,7 +142,8 @@ class Control:
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""
-        async with self._machine.bounded_waits():
+        client = CLIENT.get()
+        async with self._qmp_turns.of(client.client, client), self._machine.bounded_waits():
             return await self._machine.monitor.execute(command, arguments or {})
 
     async def exec(self, command: str | list[str], timeout_s: float) -> ExecResult:
@@ -148,7 +151,14 @@ class Control:
         if self._machine.state.grade is Grade.PAUSED and self._machine.vcpus.are_paused:
             raise MachineError(f"machine {self._machine.config.name!r} is paused, so it runs nothing; resume it first")
         await self._machine.state.wait_ready(timeout_s)
-        ended = await self._machine.shell.run(command, timeout_s)
+        client = CLIENT.get()
+        try:
+            async with self._exec_turns.of(client.client, client, timeout_s):
+                ended = await self._machine.shell.run(command, timeout_s)
+        except TimeoutError:
+            raise MachineError(
+                f"earlier commands of this client took {timeout_s:g} s, so this one was not run; wait for them, and ask again"
+            ) from None
         return ExecResult(ended.exit_status, Blob(ended.output), Blob(ended.errors), ended.timed_out)
 
     async def flows(self) -> Flows:

@@ -15,7 +15,6 @@ import os
 import re
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +25,7 @@ import zmq.asyncio
 
 from ..errors import GlassBoxError, MachineError
 from ..host.printable import printable
+from ..host.processes import give_back_memory
 from ..host.tasks import TaskSet
 from ..machine.config import MachineConfig
 from ..wire import connection as connections
@@ -44,6 +44,7 @@ from .presence import Presence
 from .remote import RemoteFront
 from .served import ServedMachine
 from .turns import Turns
+from .unanswered import Unanswered
 from .vcpus import Vcpus
 
 logger = logging.getLogger(__name__)
@@ -53,11 +54,9 @@ _PANIC = re.compile(rb"Kernel panic - not syncing: ([^\r\n]{1,200})[\r\n]")
 _LONGEST_LINE = 256
 """Bytes of the console kept for a line whose end comes later."""
 _CONSOLE_POLL_S, _CONSOLE_IDLE_S = 0.005, 0.5
-MOST_UNANSWERED = 1024
-"""Requests of one client that are being answered; more are refused."""
 LOG_LIMIT = 16 << 20
 """Limit of the daemon's own log in bytes, which QEMU and the plugin write to as well: it starts over when full."""
-_LOG_PERIOD_S = 5.0
+_TIDY_PERIOD_S = 5.0
 CONSOLE_LIMIT = 64 << 20
 """Limit of the console log in bytes: the guest decides how fast it grows, so it starts over when full."""
 
@@ -87,7 +86,7 @@ class Service:
         self._functions = Control(self._machine, self._end, self._jobs)
         self._tasks = TaskSet()
         self._turns = Turns()
-        self._unanswered: Counter[bytes] = Counter()
+        self._unanswered = Unanswered()
 
     async def run(self, on_running: Callable[[Connection], None]) -> None:
         """Serve until the machine ends or a client stops it. `on_running` is called once the service answers."""
@@ -145,7 +144,7 @@ class Service:
         self._tasks.start(self._serve(door), "control")
         if self._remote is not None:
             self._tasks.start(self._remote.run(self._serve, self._events), "other hosts")
-        self._tasks.start(self._limit_log(), "log")
+        self._tasks.start(self._tidy(), "tidying")
         if self._machine.backend.signals_ready:
             self._tasks.start(self._watch_console(), "console")
 
@@ -154,38 +153,34 @@ class Service:
     async def _serve(self, door: Door) -> None:
         while True:
             requester, frame = await door.receive()
-            self._unanswered[requester.client] += 1
             self._tasks.start(self._answer(requester, frame), "request")
             # Receiving does not give way while there is something to receive: under a flood nothing would be answered.
             await asyncio.sleep(0)
 
     async def _answer(self, requester: Requester, frame: bytes) -> None:
-        """Answer one request. A client's mistake is reported to it; a fault of the daemon is logged with its traceback."""
-        client = requester.client
+        """Answer one request, which counts as unanswered until its reply is handed over."""
+        with self._unanswered.counted(requester.client, len(frame)) as refusal:
+            if refusal is None:
+                # Nothing waits between the end of a turn and this, so the next turn knows whether this reply has room.
+                await requester.send(*await self._reply(requester, frame))
+            else:
+                requester.offer(messages.encode_failure(messages.decode_id(frame), refusal))
+
+    async def _reply(self, requester: Requester, frame: bytes) -> list[bytes]:
+        """The reply to a request. A client's mistake is told to it; a fault of the daemon is logged with its traceback."""
         number: int | str | None = None
-        blobs: list[bytes] = []
         try:
-            if self._unanswered[client] > MOST_UNANSWERED:
-                raise MachineError(
-                    f"{MOST_UNANSWERED} requests of this client are unanswered; wait for some of them, and ask again"
-                )
             request, operation = messages.decode_request(frame)
             number = request.id
             requester.check(operation)
             result, blobs = await self._execute(requester, request, operation)
-            reply = messages.encode_reply(number, result)
+            return [messages.encode_reply(number, result), *blobs]
         except GlassBoxError as error:
-            number = messages.decode_id(frame) if number is None else number
-            reply = messages.encode_failure(number, error)
+            return [messages.encode_failure(messages.decode_id(frame) if number is None else number, error)]
         except Exception as error:
             logger.exception("request %s failed", frame[:200])
             sentence = f"the daemon failed ({type(error).__name__}: {error}); see {self._machine.connection.log_path}"
-            reply = messages.encode_failure(number, MachineError(sentence))
-        finally:
-            self._unanswered[client] -= 1
-            if not self._unanswered[client]:
-                del self._unanswered[client]
-        await requester.send(reply, *blobs)
+            return [messages.encode_failure(number, MachineError(sentence))]
 
     async def _execute(
         self, requester: Requester, request: messages.Request, operation: Operation[..., Any]
@@ -193,19 +188,25 @@ class Service:
         machine = self._machine
         if operation.cost is Cost.QUERY:
             return await machine.worker.ask(
-                operation, bytes(request.arguments), machine.state.grade, machine.epoch, client=requester.client
+                operation,
+                bytes(request.arguments),
+                machine.state.grade,
+                machine.epoch,
+                client=requester.client,
+                reader=requester,
             )
         arguments = messages.decode_arguments(operation, request.arguments)
         if operation.cost is Cost.JOB:
 
             async def report(done: int, total: int) -> None:
-                await requester.send(messages.encode_progress(request.id, done, total))
+                requester.offer(messages.encode_progress(request.id, done, total))
 
+            await requester.wait_reading()
             return await self._jobs.run(operation, bytes(request.arguments), (requester, request.id), report), []
         CLIENT.set(requester)
         # Who asks for the state in a flood waits for itself. What waits for the guest or changes it is not held up by anything.
         is_reading = operation.permission is Permission.READ and "timeout_s" not in arguments
-        async with self._turns.of(requester.client) if is_reading else contextlib.nullcontext():
+        async with self._turns.of(requester.client, requester) if is_reading else contextlib.nullcontext():
             begun = time.perf_counter()
             result = await getattr(self._functions, operation.name)(**arguments)
             if isinstance(result, Answer):
@@ -227,10 +228,12 @@ class Service:
                 machine.reset()
             await self._events.qmp(name, dict(cast("Mapping[str, Any]", event.get("data") or {})))
 
-    async def _limit_log(self) -> None:
+    async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(_LOG_PERIOD_S)
+            await asyncio.sleep(_TIDY_PERIOD_S)
             limit_log(Path(self._machine.connection.log_path))
+            # Of replies that were read late the C library would keep the memory.
+            give_back_memory()
 
     async def _watch_console(self) -> None:
         # The guest's init prints one line when user space is up, after every boot; its kernel one when it gives up.

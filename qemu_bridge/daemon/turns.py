@@ -5,6 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Protocol
+
+
+class Reader(Protocol):
+    """Who gets what is made in a turn: a `Requester`."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether nothing that was made for it waits to be sent."""
+
+    async def wait_reading(self) -> None:
+        """Return when nothing waits any more."""
 
 
 class Turns:
@@ -14,8 +26,31 @@ class Turns:
         self._locks: dict[bytes, tuple[asyncio.Lock, int]] = {}
 
     @contextlib.asynccontextmanager
-    async def of(self, client: bytes) -> AsyncIterator[None]:
-        """A context that `client` is in once at a time, in order of asking."""
+    async def of(
+        self, client: bytes, reader: Reader | None = None, timeout_s: float | None = None
+    ) -> AsyncIterator[float | None]:
+        """A context that `client` is in once at a time, in order of asking, and not while something for `reader` waits.
+
+        Its value is what is left of `timeout_s`; while `reader` does not read, that time does not pass. `TimeoutError` when
+        none is left.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            if reader is not None:
+                await reader.wait_reading()
+            begun = loop.time()
+            async with contextlib.AsyncExitStack() as turn:
+                async with asyncio.timeout(timeout_s):
+                    await turn.enter_async_context(self._lock(client))
+                if timeout_s is not None:
+                    timeout_s = max(0.0, timeout_s - (loop.time() - begun))
+                # An answer that was made in a turn before this one may wait since then.
+                if reader is None or reader.is_reading:
+                    yield timeout_s
+                    return
+
+    @contextlib.asynccontextmanager
+    async def _lock(self, client: bytes) -> AsyncIterator[None]:
         lock, users = self._locks.get(client, (None, 0))
         lock = lock or asyncio.Lock()
         self._locks[client] = lock, users + 1

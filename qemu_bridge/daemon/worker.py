@@ -24,7 +24,7 @@ from ..errors import MachineError, MachineGoneError
 from ..memory.addresses import RamLayout
 from ..wire.operations import Operation
 from ..wire.records import Grade
-from .turns import Turns
+from .turns import Reader, Turns
 from .worker_process import LENGTH, Question, Reply, Setup
 
 logger = logging.getLogger(__name__)
@@ -81,16 +81,17 @@ class Worker:
         epoch: int = 0,
         timeout_s: float = QUERY_TIMEOUT_S,
         client: bytes = b"",
+        reader: Reader | None = None,
     ) -> tuple[bytes, list[bytes]]:
         """The answer as (JSON, frames); raises the error that the worker reports, `MachineError` after `timeout_s`.
 
-        Each `client` has one question in the queue, its others wait behind that one. A question that a reset of the guest
-        interrupts is asked again, some times.
+        Each `client` has one question in the queue, its others wait behind that one, and all of them while an answer waits for
+        `reader`. A question that a reset of the guest interrupts is asked again, some times.
         """
         async with contextlib.AsyncExitStack() as turn:
             try:
-                async with asyncio.timeout(self.queue_timeout_s):
-                    await turn.enter_async_context(self._turns.of(client))
+                left_s = await turn.enter_async_context(self._turns.of(client, reader, self.queue_timeout_s))
+                async with asyncio.timeout(left_s):
                     await self._turn.acquire()
             except TimeoutError:
                 raise MachineError(

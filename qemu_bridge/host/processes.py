@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import re
 import time
 from pathlib import Path
@@ -27,3 +29,12 @@ def private_bytes(pid: int) -> int:
     except OSError:
         return 0
     return sum(int(size) for size in _OWN_MEMORY.findall(text)) << 10
+
+
+def give_back_memory() -> None:
+    """Give memory that was freed back to the system, in under a millisecond; without effect unless the C library is glibc.
+
+    By itself it keeps what lies below anything that is still used, hundreds of MiB after large replies.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -21,7 +21,7 @@ from support import wait_until
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.doors import MAX_REQUEST_BYTES, MOST_UNREAD
 from qemu_bridge.daemon.events import MAX_SUBSCRIPTION_BYTES
-from qemu_bridge.daemon.service import MOST_UNANSWERED
+from qemu_bridge.daemon.unanswered import MOST_UNANSWERED
 
 pytestmark = pytest.mark.guest
 
@@ -176,7 +176,7 @@ def test_who_asks_for_all_at_once_is_refused_beyond_a_limit_and_delays_itself_on
     answers: list[dict[str, Any]] = []
     with memory_flat(machine), connect(machine.client.connection.control) as raw:
         sender = threading.Thread(target=lambda: raw.sendall(b"".join(frame(request("ps", n)) for n in range(count))))
-        # Read from the start: of replies that nobody reads the daemon keeps only some.
+        # Read from the start, so that no refusal is missing.
         reader = threading.Thread(
             target=lambda: answers.extend(json.loads(read_message(raw)[0]) for _ in range(count)), daemon=True
         )
@@ -196,7 +196,37 @@ def test_who_asks_for_all_at_once_is_refused_beyond_a_limit_and_delays_itself_on
     assert sorted(answer["id"] for answer in answers) == list(range(count))
 
 
-def test_of_replies_that_nobody_reads_only_so_many_are_kept(machine):
+def test_who_asks_for_all_at_once_and_reads_later_gets_every_reply_and_nobody_else_notices(machine):
+    count, last = MOST_UNANSWERED + 476, "last"
+    ranges = [[0x100000, 1 << 16]]
+    with memory_flat(machine), connect(machine.client.connection.control) as raw:
+        with GoodClient(machine.name) as quiet:
+            wait_until(lambda: len(quiet.times) >= 200)
+        raw.sendall(b"".join(frame(request("read_memory", n, ranges=ranges)) for n in range(count)))
+        with GoodClient(machine.name) as beside:
+            # Clients take turns, so whatever there is room for is answered then; the rest waits.
+            wait_until(lambda: len(beside.times) >= 3 * MOST_UNREAD)
+        for _ in range(TRIES):
+            with GoodClient(machine.name) as waiting:
+                wait_until(lambda: len(waiting.times) >= 200)
+            if p99(waiting.times) <= SLOWER * max(p99(quiet.times), FLOOR_S):
+                break
+        else:
+            pytest.fail(
+                f"p99 {p99(waiting.times) * 1e3:.1f} ms beside replies that wait, {p99(quiet.times) * 1e3:.1f} ms in quiet"
+            )
+        answers = [json.loads(read_message(raw)[0]) for _ in range(MOST_UNANSWERED)]
+        # Refusals may be missing; what was accepted is answered in order, so this is behind all of it.
+        raw.sendall(frame(request("read_memory", last, ranges=ranges)))
+        while (answer := json.loads(read_message(raw)[0]))["id"] != last:
+            answers.append(answer)
+    answered = [answer["id"] for answer in answers if answer["ok"]]
+    refused = [answer for answer in answers if not answer["ok"]]
+    assert answered == sorted(set(answered)) and answered[:MOST_UNANSWERED] == list(range(MOST_UNANSWERED))
+    assert all(answer["id"] >= MOST_UNANSWERED and "are unanswered" in answer["error"]["message"] for answer in refused)
+
+
+def test_of_replies_that_nobody_reads_only_so_many_are_in_memory(machine):
     size, count = 1 << 20, 3 * MOST_UNREAD
     with memory_flat(machine):
         before = machine.client.status().daemon_bytes
@@ -204,13 +234,13 @@ def test_of_replies_that_nobody_reads_only_so_many_are_kept(machine):
             raw.sendall(b"".join(frame(request("read_memory", n, ranges=[[0x100000, size]])) for n in range(count)))
             with Client.connect(machine.name) as other:
                 most = 0
-                # Clients take turns: once so many are answered here, as many are there.
+                # Clients take turns: once so many are answered here, as many are there, or wait.
                 for _ in range(count):
                     other.ps()
                     most = max(most, other.status().daemon_bytes)
-            first = json.loads(read_message(raw)[0])
-    assert first["ok"] and first["id"] == 0
+            numbers = [json.loads(read_message(raw)[0])["id"] for _ in range(count)]
     assert before + 16 * size < most < before + MOST_UNREAD * size + 2 * FLAT_BYTES
+    assert numbers == list(range(count))
 
 
 def test_a_flood_of_subscriptions_is_answered_together(machine):

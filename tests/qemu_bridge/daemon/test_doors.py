@@ -1,12 +1,15 @@
-"""Doors, without a daemon: what a role includes, and whose requests are the same client's."""
+"""Doors, without a daemon: what a role includes, whose requests are the same client's, and clients that do not read."""
 
+import asyncio
 import contextlib
 
 import pytest
 import zmq
+import zmq.asyncio
 
-from qemu_bridge.daemon.doors import Door, Requester
+from qemu_bridge.daemon.doors import MOST_UNREAD, Door, Requester
 from qemu_bridge.errors import UsageError
+from qemu_bridge.host.tasks import TaskSet
 from qemu_bridge.wire.operations import Operations, Permission
 
 
@@ -37,3 +40,75 @@ def test_requests_are_counted_by_key_where_there_is_one(a_door):
     door = a_door()
     assert Requester(door, b"1").client == b"1"
     assert Requester(door, b"1", Permission.READ, "k").client == Requester(door, b"2", Permission.READ, "k").client
+
+
+@contextlib.asynccontextmanager
+async def a_client_of_a_door(path, tasks):
+    """A door with a socket, a client's socket that keeps one message, and the client as the door knows it."""
+    with (
+        zmq.asyncio.Context() as context,
+        context.socket(zmq.ROUTER) as listening,
+        context.socket(zmq.DEALER) as client,
+    ):
+        client.setsockopt(zmq.RCVHWM, 1)
+        listening.linger = client.linger = 0
+        door = Door(listening)
+        listening.bind(f"ipc://{path}")
+        client.connect(f"ipc://{path}")
+        await client.send(b"hello")
+        requester, _ = await door.receive()
+        # As a service does. libzmq lets a peer go when all that it sent is read.
+        receiving = tasks.start(door.receive(), "next")
+        yield client, requester
+        receiving.cancel()
+
+
+async def fill(requester, tasks):
+    """Send more numbered replies of 64 KiB than there is room for; returns the tasks that send them."""
+    sent = [tasks.start(requester.send(b"%d" % number, bytes(1 << 16)), "reply") for number in range(2 * MOST_UNREAD)]
+    while sum(each.done() for each in sent) < MOST_UNREAD:
+        await asyncio.sleep(0.01)
+    assert not all(each.done() for each in sent) and not requester.is_reading
+    return sent
+
+
+def test_replies_wait_for_a_client_that_does_not_read_and_come_all_in_order(tmp_path):
+    async def run():
+        tasks = TaskSet()
+        async with a_client_of_a_door(tmp_path / "door", tasks) as (client, requester):
+            sent = await fill(requester, tasks)
+            free = tasks.start(requester.wait_reading(), "free")
+            requester.offer(b"progress")
+            assert not free.done()
+            read = [int((await client.recv_multipart())[0]) for _ in sent]
+            await asyncio.gather(free, *sent)
+            requester.offer(b"progress again")
+            assert await client.recv_multipart() == [b"progress again"]
+        # What may be dropped was, as there was no room; nothing else.
+        assert read == list(range(len(sent))) and requester.is_reading
+
+    asyncio.run(run())
+
+
+def test_what_waits_for_a_client_that_vanishes_is_dropped(tmp_path):
+    async def run():
+        tasks = TaskSet()
+        async with a_client_of_a_door(tmp_path / "door", tasks) as (client, requester):
+            sent = await fill(requester, tasks)
+            client.close()
+            await asyncio.gather(requester.wait_reading(), *sent)
+            assert requester.is_reading
+            await requester.send(b"to nobody")
+
+    asyncio.run(run())
+
+
+def test_what_waits_at_a_door_that_is_closed_is_dropped(tmp_path):
+    async def run():
+        tasks = TaskSet()
+        async with a_client_of_a_door(tmp_path / "door", tasks) as (_, requester):
+            sent = await fill(requester, tasks)
+            requester.door._socket.close()
+            await asyncio.gather(requester.wait_reading(), *sent)
+
+    asyncio.run(run())

@@ -1,6 +1,7 @@
 """Clients on other hosts, by raw sockets: the right key, a wrong one, a revoked one, none; and what each role may do."""
 
 import contextlib
+import json
 import socket
 
 import pytest
@@ -9,6 +10,7 @@ from listening import ANY_PORT, RawClient, allow, attached, new_pair, own_keys
 from support import glassbox, wait_until
 
 from qemu_bridge.client import Client
+from qemu_bridge.daemon.doors import MOST_UNREAD
 from qemu_bridge.daemon.remote import RemoteFront
 from qemu_bridge.errors import HostError, UsageError
 from qemu_bridge.wire import connection, keys
@@ -42,6 +44,12 @@ def found(image, reader):
         yield found
 
 
+def new_pair_allowed(role):
+    pair = new_pair()
+    allow(pair, role)
+    return pair
+
+
 @pytest.fixture
 def daemon_key(reader):
     return keys.read_pair(keys.DAEMON).public
@@ -52,6 +60,21 @@ def test_the_right_key_is_served(found, reader, daemon_key):
         assert client.ask("status")["result"]["name"] == "listening"
     with RawClient(found.listen_events, reader, daemon_key, zmq.SUB) as subscriber:
         assert subscriber.receive()[0] == b"runstate"
+
+
+def test_who_reads_late_gets_every_reply(found, reader, daemon_key):
+    count, ranges = 3 * MOST_UNREAD, [[0, 3 << 12]] * 8
+    with (
+        RawClient(found.listen, reader, daemon_key, most_kept=1) as client,
+        RawClient(found.listen, new_pair_allowed("read"), daemon_key) as other,
+    ):
+        for number in range(count):
+            client.send("read_memory", number, ranges=ranges)
+        # Clients take turns, so whatever there is room for is answered then.
+        for _ in range(count):
+            assert other.ask("read_memory", ranges=ranges)["ok"]
+        replies = [json.loads(client.receive()[0]) for _ in range(count)]
+    assert [reply["id"] for reply in replies] == list(range(count)) and all(reply["ok"] for reply in replies)
 
 
 @pytest.mark.parametrize("port", ["listen", "listen_events"])
@@ -83,9 +106,7 @@ def test_bytes_that_are_no_zmtp_get_no_word_of_ours(found):
 
 @pytest.mark.parametrize("role", list(Permission))
 def test_a_role_has_its_operations_and_no_others(role, found, reader, daemon_key):
-    pair = new_pair()
-    allow(pair, role.value)
-    with RawClient(found.listen, pair, daemon_key) as client:
+    with RawClient(found.listen, new_pair_allowed(role.value), daemon_key) as client:
         for row in iter_operations():
             if row.name in ("stop", "wait_ready"):
                 continue

@@ -1,6 +1,7 @@
 """The two sockets of a machine: answers, broadcasts, nonsense."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -11,7 +12,8 @@ import zmq
 from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.image import RamImage
 from qemu_bridge.daemon.doors import Requester
-from qemu_bridge.daemon.service import MOST_UNANSWERED, Service, limit_log
+from qemu_bridge.daemon.service import Service, limit_log
+from qemu_bridge.daemon.unanswered import MOST_UNANSWERED
 from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.memory.addresses import RamLayout
@@ -147,7 +149,16 @@ class Replies:
     def __init__(self):
         self.sent = []
 
+    def is_reading(self, identity):
+        return True
+
+    async def wait_reading(self, identity):
+        pass
+
     async def send(self, identity, *frames):
+        self.offer(identity, *frames)
+
+    def offer(self, identity, *frames):
         self.sent.append([identity, *map(bytes, frames)])
 
 
@@ -201,13 +212,14 @@ def test_a_client_with_too_many_unanswered_requests_is_refused_and_the_others_ar
     frame = json.dumps(
         {"protocol": PROTOCOL_VERSION, "id": 5, "operation": "cancel", "arguments": {"request": 1}}
     ).encode()
-    service._unanswered[b"greedy"] = MOST_UNANSWERED + 1
-    service._unanswered[b"modest"] = 1
-    asyncio.run(service._answer(Requester(replies, b"greedy"), frame))
-    asyncio.run(service._answer(Requester(replies, b"modest"), frame))
+    with contextlib.ExitStack() as waiting:
+        for _ in range(MOST_UNANSWERED):
+            waiting.enter_context(service._unanswered.counted(b"greedy", 1))
+        asyncio.run(service._answer(Requester(replies, b"greedy"), frame))
+        asyncio.run(service._answer(Requester(replies, b"modest"), frame))
     greedy, modest = (json.loads(text) for _, text in replies.sent)
     assert (greedy["id"], greedy["ok"]) == (5, False) and "are unanswered" in greedy["error"]["message"]
-    assert modest["ok"] and dict(service._unanswered) == {b"greedy": MOST_UNANSWERED}
+    assert modest["ok"] and len(service._unanswered) == 0
 
 
 def test_a_log_that_is_full_starts_over_and_its_writers_go_on(tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from qemu_bridge.host.processes import cpu_seconds, private_bytes
+from qemu_bridge.host.processes import cpu_seconds, give_back_memory, private_bytes
 
 
 def test_processor_time_is_what_the_process_itself_counts():
@@ -33,3 +33,11 @@ def test_shared_memory_is_not_a_processs_own():
     with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as own:
         own.write(b"x" * size)
         assert private_bytes(os.getpid()) > before + size // 2
+
+
+def test_memory_below_what_is_still_used_is_given_back():
+    blocks = [os.urandom(100_000) for _ in range(500)]
+    del blocks[:-1]
+    before = private_bytes(os.getpid())
+    give_back_memory()
+    assert private_bytes(os.getpid()) < before - (40 << 20) and len(blocks) == 1
