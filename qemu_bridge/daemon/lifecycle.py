@@ -119,6 +119,8 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
                 config = _with_address(config, link.place.address)
                 address = link.place.address.partition("/")[0]
                 connection = msgspec.structs.replace(connection, net=config.net, address=address)
+                # A switch that is started from now on knows that this address is taken.
+                connections.write_connection(connection)
             process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace, link)
         connection = msgspec.structs.replace(
             connection,
@@ -140,9 +142,9 @@ def _network(config: MachineConfig) -> contextlib.AbstractContextManager[Link | 
     if not config.net:
         return contextlib.nullcontext()
     # Imported here: a machine without a network needs none of it.
-    from ..network.place import join
+    from ..network.place import open_link
 
-    return join(config.net, config.name)
+    return open_link(config.net, config.name)
 
 
 def _with_address(config: MachineConfig, address: str) -> MachineConfig:

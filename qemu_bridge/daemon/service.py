@@ -27,7 +27,7 @@ from ..errors import GlassBoxError, MachineError
 from ..host.printable import printable
 from ..host.processes import give_back_memory
 from ..host.tasks import TaskSet
-from ..machine.config import MachineConfig
+from ..machine.config import NETDEV, MachineConfig
 from ..wire import connection as connections
 from ..wire import messages
 from ..wire.connection import Connection
@@ -218,7 +218,7 @@ class Service:
     async def _relay_events(self) -> None:
         machine = self._machine
         async for event in machine.monitor.events():
-            name = str(event["event"])
+            name, data = str(event["event"]), dict(cast("Mapping[str, Any]", event.get("data") or {}))
             if name in ("STOP", "RESUME"):
                 if machine.state.take_suppressed():
                     continue
@@ -226,7 +226,12 @@ class Service:
                 await self._events.runstate()
             elif name == "RESET":
                 machine.reset()
-            await self._events.qmp(name, dict(cast("Mapping[str, Any]", event.get("data") or {})))
+            elif name == "NETDEV_STREAM_DISCONNECTED" and data.get("netdev-id") == NETDEV and machine.connection.net:
+                # Imported here: few machines are on a network, and their switch is hardly ever killed.
+                from .rejoin import rejoin
+
+                self._tasks.start(rejoin(machine.connection), "network")
+            await self._events.qmp(name, data)
 
     async def _tidy(self) -> None:
         while True:

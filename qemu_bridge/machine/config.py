@@ -23,6 +23,8 @@ from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
 from .choices import ACCELERATORS, MACHINES
 
+NETDEV = "net"
+"""The id of the network between guests in QEMU."""
 RAM_BACKEND = "ram"
 _ADVICE = (
     f"install QEMU {'.'.join(map(str, abi.minimum_release()))} or later"
@@ -86,7 +88,7 @@ class Endpoints:
     """The RAM file and sockets of one QEMU: paths, and descriptors of connected sockets that it inherits.
 
     `plugin` is the trace plugin's library, `trace` its shared control file (docs/trace.md); both or none.
-    `net_fd` is a stream socket to a switch and `mac` the network card's address on it; both or none.
+    `net_fd` is a stream socket that listens for a switch and `mac` the network card's address on it; both or none.
     """
 
     ram: Path
@@ -127,9 +129,9 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     argv += ["-device", "isa-serial,chardev=errors,index=3,irq=7"]
     argv += ["-nic", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if endpoints.net_fd is not None:
-        argv += ["-netdev", f"stream,id=net,server=off,addr.type=fd,addr.str={endpoints.net_fd}"]
+        argv += ["-netdev", f"stream,id={NETDEV},server=on,addr.type=fd,addr.str={endpoints.net_fd}"]
         # No option ROM: nothing boots from this card, and its file is in a package of its own.
-        argv += ["-device", f"virtio-net-pci,netdev=net,mac={endpoints.mac},romfile="]
+        argv += ["-device", f"virtio-net-pci,netdev={NETDEV},mac={endpoints.mac},romfile="]
     if endpoints.plugin is not None:
         plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
         argv += ["-plugin", f"file={plugin},control={trace}"]

@@ -1,10 +1,11 @@
 """Where networks are, and how a machine joins one.
 
 ``<runtime>/glassbox/nets`` has ``NAME.socket`` of each network's switch and ``NAME.lock``, which the switch holds for as long as it
-lives. The first machine starts the switch; it ends some seconds after its last machine has gone. A machine's connection
-to it is a socket that QEMU inherits, so however a QEMU ends, its port is free at once.
+lives. The first machine starts the switch; it ends some seconds after its last machine has gone. A machine's QEMU listens on
+a socket that it inherits, and the switch connects to that: however a QEMU ends, its port is free at once, and where a switch
+was killed the next one connects to the same QEMU.
 
->>> with join("lab", "demo") as link:
+>>> with open_link("lab", "demo") as link:
 ...     link.place.address
 '10.77.0.1/24'
 """
@@ -88,7 +89,10 @@ def release(name: str, lock: int) -> None:
 
 @dataclass(slots=True)
 class Link:
-    """A machine's connection to a switch, and its place there; closes the socket as a context."""
+    """A machine's socket, connected to a switch or one that the switch has connected to, and its place there.
+
+    Closes the socket as a context.
+    """
 
     socket: socket.socket
     place: Place
@@ -100,17 +104,47 @@ class Link:
         self.socket.close()
 
 
+def open_link(network: str, machine: str) -> Link:
+    """A socket for `machine`'s QEMU to listen on, to which the switch of `network` has connected; errors as of `join`."""
+    path = link_path(machine)
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(os.fspath(path))
+        listening.listen(1)
+        return Link(listening, connect_link(network, machine))
+    except BaseException:
+        listening.close()
+        raise
+
+
+def connect_link(network: str, machine: str) -> Place:
+    """Have the switch of `network` connect to the socket of `machine`'s QEMU; returns its place, errors as of `join`."""
+    link = _join(network, Join(machine, os.fspath(link_path(machine))))
+    link.socket.close()
+    return link.place
+
+
+def link_path(machine: str) -> Path:
+    """Where the QEMU of `machine` listens for a switch."""
+    return runtime_folder() / f"{machine}.link"
+
+
 def join(network: str, machine: str) -> Link:
-    """Connect `machine` to `network`, whose switch is started where none runs.
+    """Connect `machine`, which needs no QEMU, to `network`, whose switch is started where none runs.
 
     Raises `UsageError` for an invalid name, `MachineError` when the switch refuses or does not answer.
     """
+    return _join(network, Join(machine))
+
+
+def _join(network: str, request: Join) -> Link:
     path = socket_path(network)
     deadline = time.monotonic() + ANSWER_TIME_S
     while time.monotonic() < deadline:
         # One that is just ending does not answer; the next one does.
         with contextlib.suppress(ConnectionError, FileNotFoundError, MachineGoneError):
-            connection, answer, _ = ask(path, Join(machine))
+            connection, answer, _ = ask(path, request)
             if answer.place is not None:
                 return Link(connection, answer.place)
         # Where somebody has the lock, a switch is starting or ending.

@@ -1,7 +1,7 @@
 """The process of a network's switch: connects machines, answers clients, ends when nobody is left.
 
-One socket takes all: a first line says whether the other side is a machine's QEMU, asks one thing, or watches
-(`wire.network_records`). A watcher that does not read in time loses frames, or its connection; the network does not wait for it.
+One socket takes all: a first line says whether the other side is a machine, asks one thing, or watches
+(`wire.network_records`). To a machine's QEMU the switch connects, so that it can do so again after a switch was killed. A watcher that does not read in time loses frames, or its connection; the network does not wait for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import msgspec
 from ..errors import GlassBoxError
 from ..host.tasks import TaskSet
 from ..wire import network_records as records
-from ..wire.network_records import Accepted, AnyRequest, Flows, NetworkStatus, Refused
+from ..wire.connection import iter_connections
+from ..wire.network_records import Accepted, AnyRequest, Flows, Join, NetworkStatus, Place, Refused
 from ..wire.records import Record
 from . import pcapng
 from .flows import FlowTable, LiveFlow
@@ -66,6 +67,10 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        # Machines whose switch was killed have told their guests an address.
+        for found in iter_connections():
+            if found.net == self.name:
+                self.switch.keep(found.name, int(found.address.rpartition(".")[2]))
         server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
         self._tasks.start(self._tick(), "tick")
         try:
@@ -91,6 +96,19 @@ class Service:
                 logger.warning("the socket was removed; it is made again")
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_server(lambda: Connection(self), os.fspath(socket_path(self.name)))
+
+    def connect(self, request: Join, asker: Connection) -> None:
+        """Connect to the socket of a machine, and tell `asker` its place or why not."""
+        self._tasks.start(self._connect(request, asker), "machine")
+
+    async def _connect(self, request: Join, asker: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            _, link = await loop.create_unix_connection(lambda: Connection(self, request.machine), request.socket)
+        except (OSError, ValueError) as error:
+            asker.refuse(f"{request.socket} cannot be connected to ({error}); is {request.machine!r} running?")
+        else:
+            asker.accept(link)
 
     def left(self) -> None:
         """A machine has left; if it was the last one the network ends soon."""
@@ -179,10 +197,11 @@ class Capture:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection: of a machine's QEMU, or of a client."""
+    """One connection: of a machine, or of a client; to the QEMU of `machine` where that is given."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, machine: str = "") -> None:
+        self._service, self._machine = service, machine
+        self._refusal = "the network has too many connections; end a client of it"
         self._rest = b""
         self._port: Port | None = None
         self._capture: Capture | None = None
@@ -197,6 +216,12 @@ class Connection(asyncio.BufferedProtocol):
             return
         service.connections.add(self)
         self._timer = asyncio.get_running_loop().call_later(REQUEST_TIME_S, self._transport.abort)
+        if self._machine:
+            try:
+                self._join(self._machine)
+            except GlassBoxError as error:
+                self._refusal = str(error)
+                self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget all of it."""
@@ -277,11 +302,20 @@ class Connection(asyncio.BufferedProtocol):
             request: AnyRequest = msgspec.json.decode(line, type=AnyRequest)
             self._execute(request)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._refuse(f"not a request ({error}); see docs/protocol.md")
+            self.refuse(f"not a request ({error}); see docs/protocol.md")
         except GlassBoxError as error:
-            self._refuse(str(error))
+            self.refuse(str(error))
 
-    def _refuse(self, reason: str) -> None:
+    def accept(self, link: Connection) -> None:
+        """Tell a client that `link` connects its machine, or why it could not."""
+        if link._port is None:
+            self.refuse(link._refusal)
+        else:
+            self._line(Accepted(link._port.place))
+            self._transport.close()
+
+    def refuse(self, reason: str) -> None:
+        """Tell a client that it does not get what it asked for, and close."""
         self._line(Refused(reason))
         self._transport.close()
 
@@ -292,12 +326,13 @@ class Connection(asyncio.BufferedProtocol):
         service = self._service
         is_watching = isinstance(request, records.Follow | records.Capture)
         if is_watching and len(service.captures) + len(service.followers) >= MOST_WATCHERS:
-            self._refuse(f"{MOST_WATCHERS} clients watch the network already; end one of them")
+            self.refuse(f"{MOST_WATCHERS} clients watch the network already; end one of them")
             return
-        if isinstance(request, records.Join):
-            self._port = service.switch.join(request.machine, self._transport)
-            logger.info("machine %s has joined", request.machine)
-            self._line(Accepted(self._port.place))
+        if isinstance(request, Join):
+            if request.socket:
+                service.connect(request, self)
+            else:
+                self._line(Accepted(self._join(request.machine)))
             return
         self._line(Accepted())
         service.watched()
@@ -310,6 +345,12 @@ class Connection(asyncio.BufferedProtocol):
             is_status = isinstance(request, records.AskNetwork)
             self._line(service.status() if is_status else self._flows())
             self._transport.close()
+
+    def _join(self, machine: str) -> Place:
+        self._timer.cancel()
+        self._port = self._service.switch.join(machine, self._transport)
+        logger.info("machine %s has joined", machine)
+        return self._port.place
 
     def _flows(self) -> Flows:
         table = self._service.flows

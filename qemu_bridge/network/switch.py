@@ -109,6 +109,11 @@ class Switch:
         self._by_address[bytes.fromhex(port.place.mac.replace(":", ""))] = port
         return port
 
+    def keep(self, machine: str, number: int) -> None:
+        """Keep a number for a machine that had it from a switch before this one: its guest knows its address."""
+        if 1 <= number <= MOST_MACHINES:
+            self._numbers[machine] = number
+
     def leave(self, port: Port) -> None:
         """Forget a port; without effect where that has been done."""
         if self.ports.get(port.place.number) is port:

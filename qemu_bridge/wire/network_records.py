@@ -12,9 +12,13 @@ from .records import Record
 
 
 class Join(Record, frozen=True, tag="join"):
-    """Connect `machine`: after `Accepted`, with a `place`, both sides send frames, each after its length (4 bytes, big-endian)."""
+    """Connect `machine`: after `Accepted`, with a `place`, both sides send frames, each after its length (4 bytes, big-endian).
+
+    They do so on this connection, or where `socket` is the path of a Unix socket on one that the switch makes to that.
+    """
 
     machine: str
+    socket: str = ""
 
 
 class AskNetwork(Record, frozen=True, tag="network"):

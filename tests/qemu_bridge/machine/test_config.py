@@ -34,7 +34,7 @@ def test_there_is_a_sandbox_and_no_network():
 
 def test_a_network_card_is_on_the_socket_of_a_switch_and_on_nothing_else():
     argv = qemu_argv("qemu", CONFIG, replace(ENDPOINTS, net_fd=9, mac="52:54:00:67:62:01"))
-    assert after(argv, "-netdev") == ["stream,id=net,server=off,addr.type=fd,addr.str=9"] and after(argv, "-nic") == [
+    assert after(argv, "-netdev") == ["stream,id=net,server=on,addr.type=fd,addr.str=9"] and after(argv, "-nic") == [
         "none"
     ]
     assert "virtio-net-pci,netdev=net,mac=52:54:00:67:62:01,romfile=" in after(argv, "-device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -12,7 +13,8 @@ import sys
 import time
 
 import pytest
-from support import glassbox, wait_until
+from network_samples import on_network
+from support import glassbox, is_running, wait_until
 
 from qemu_bridge.network.watch import read_flows, read_status
 from qemu_bridge.wire.network_records import Naming
@@ -172,3 +174,18 @@ def test_flows_are_listed_by_the_command_line_and_by_each_machine(pair):
     ]
     assert left.client.flows().network == json.loads(glassbox("flows", "lab", "--json").stdout)["network"] == "lab"
     assert flow in left.client.flows().flows
+
+
+def test_guests_reach_each_other_again_after_their_switch_was_killed(pair):
+    left, right = pair
+    status = read_status("lab")
+    os.kill(status.pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(status.pid))
+    # Whoever starts the next switch, the addresses that the guests have are not given to others.
+    with on_network("lab", "newcomer") as (newcomer,):
+        assert newcomer.place.number not in {port.place.number for port in status.ports}
+    wait_until(lambda: b"1 packets received" in left.exec("ping -c 1 -W 1 10.77.0.2; true"))
+    wait_until(lambda: b"1 packets received" in right.exec("ping -c 1 -W 1 10.77.0.1; true"))
+    found = read_status("lab")
+    places = {port.machine: port.place for port in status.ports}
+    assert found.pid != status.pid and {port.machine: port.place for port in found.ports} == places

@@ -142,3 +142,11 @@ def test_a_socket_that_was_removed_is_made_again():
             frame = ethernet(mac_of(1), mac_of(2), b"found again")
             a.socket.sendall(sized(frame))
             assert receive(b) == frame
+
+
+def test_a_machine_at_whose_socket_nobody_listens_is_refused_in_words(tmp_path):
+    with on_network("deaf", "a"), connect("deaf") as connection:
+        connection.sendall(b'{"type":"join","machine":"b","socket":"%s"}\n' % os.fsencode(tmp_path / "none"))
+        answer = read_all(connection)
+        assert b'"type":"refused"' in answer and b"is 'b' running?" in answer
+        assert [port.machine for port in read_status("deaf").ports] == ["a"]

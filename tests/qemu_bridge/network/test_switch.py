@@ -107,3 +107,9 @@ def test_a_machine_has_its_old_number_again_and_a_full_network_refuses_in_words(
         switch.join("late", Output())
     switch.leave(b)
     assert switch.join("late", Output()).place.number == 2
+
+
+def test_a_number_that_is_kept_for_a_machine_is_given_to_no_other():
+    switch = Switch()
+    switch.keep("a", 1), switch.keep("nobody", 251)
+    assert switch.join("b", Output()).place.number == 2 and switch.join("a", Output()).place.number == 1
