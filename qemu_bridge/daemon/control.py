@@ -26,6 +26,7 @@ from ..wire.network_records import Flows
 from ..wire.operations import Operation, Operations
 from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, TraceStatus
+from ..wire.view_text import read_parts
 from ..wire.viewer_records import ViewerSession, ViewersTold
 from .doors import Requester
 from .jobs import Jobs
@@ -193,9 +194,10 @@ class Control:
         """Tell viewers to fly to a byte, a target or a view."""
         if bool(place) == bool(view):
             raise UsageError("fly_to goes to a place or to a view; give one of them")
+        glow = read_parts(view).get("glow", "")
         sessions = self._machine.viewers.choose(session)
         if view:
-            return await self._tell(sessions, _Found(0), view=view)
+            return await self._tell(sessions, await self._size(glow) if glow else _Found(0), view=view)
         byte = await self._byte(place)
         if byte is not None:
             return await self._tell(sessions, _Found(1), place=byte)

@@ -555,8 +555,7 @@ class Operations:
         """Fly the camera of every open viewer, or of viewer `session`, to `place` or to `view`.
 
         A place is one byte, which is selected (``0x1f000``, ``init_task+16``, ``va:0x7f0000000000@pid:1``), or a target, which stands
-        out. A view is the text of one (docs/viewer.md). `UsageError` unless one of the two is given, and for a wrong place; a view
-        is read by the viewer, and a wrong one is told as `problem` of its session.
+        out. A view is the text of one (docs/viewer.md). `UsageError` unless one of the two is given, and for a wrong place or view.
 
         >>> client.fly_to("init_task").value.total_bytes
         1

@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..view.camera import MAX_PITCH, Camera, Flight, fly
+from qemu_bridge.wire.view_text import MAX_PITCH
+
+from ..view.camera import Camera, Flight, fly
 from ..view.views import Mode, View, ViewHistory
 
 TURN_DEGREES = 270.0

@@ -29,6 +29,7 @@ from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress
 from qemu_bridge.wire import live_records as wire
 from qemu_bridge.wire.event_records import ViewerEvent
 from qemu_bridge.wire.json_text import encode_json
+from qemu_bridge.wire.view_text import MAX_DISTANCE, MIN_DISTANCE
 
 from ..picture.legend import find_labels, legend_classes
 from ..picture.legend_entries import GLOW, glow_bytes, legend_entries, scale_ticks
@@ -39,7 +40,6 @@ from ..sources.machine import MachineSource
 from ..sources.source import Source
 from ..sources.targets import find_pages
 from ..sources.watcher import MemoryWatcher
-from ..view.camera import MAX_DISTANCE, MIN_DISTANCE
 from ..view.labels import describe_pages
 from ..view.look import Mode, value_ramp
 from ..view.palette import GLOW_COLOUR, Rgb, colour_of

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT
+from qemu_bridge.wire.view_text import MIN_DISTANCE
 
 from ..render.scene import Scene, box_around
-from ..view.camera import MIN_DISTANCE, Camera
+from ..view.camera import Camera
 from ..view.views import Mode, View, format_view, parse_view
 from . import glow, selection
 from .pick import PickResult

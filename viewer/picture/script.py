@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.view_text import LOOK_PARTS
 
 from ..view.camera import Camera, blend
-from ..view.look import KEYS as LOOK_KEYS
 from ..view.views import View, parse_view
 
 MAX_SECONDS = 3600.0
@@ -73,7 +73,7 @@ def read_script(name: str) -> str:
 def _next_view(text: str, before: View) -> View:
     view = parse_view(text, before)
     names = {pair.partition("=")[0].strip() for pair in text.split(",")}
-    view = view if names & set(LOOK_KEYS) else replace(view, look=before.look)
+    view = view if names & LOOK_PARTS.keys() else replace(view, look=before.look)
     return view if "glow" in names else replace(view, glow=before.glow)
 
 

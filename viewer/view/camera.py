@@ -15,14 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.view_text import CAMERA_PARTS, FARTHEST_TARGET, MAX_DISTANCE, MAX_PITCH, MIN_DISTANCE, read_parts
 
 FIELD_OF_VIEW = 30.0
 """Vertical, in degrees: a long lens, so that parallel bricks look parallel."""
-MAX_PITCH = 89.0
-MIN_DISTANCE, MAX_DISTANCE = 0.02, 20.0
-FARTHEST_TARGET = 8.0
-"""How far from the middle of the cube a target may be: looking around from far off moves it beyond."""
 _DAMPING_RATE_HZ = 14.0
 _FILLED = 0.86
 """Share of a picture that what is framed fills."""
@@ -195,29 +191,4 @@ def parse_camera(text: str, start: Camera) -> Camera:
 
     Raises `UsageError` for an unknown name, a number that is none or not finite, or one outside its range.
     """
-    values: dict[str, float] = {"yaw": start.yaw, "pitch": start.pitch, "distance": start.distance}
-    target = start.target
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, number = pair.partition("=")
-        if name == "target" and equals:
-            parts = number.split(":")
-            if len(parts) != 3:
-                raise UsageError(f"a camera target is three numbers, not {number!r}; write target=0.5:0.5:0.5")
-            x, y, z = (_to_number(part, 0.5 - FARTHEST_TARGET, 0.5 + FARTHEST_TARGET) for part in parts)
-            target = (x, y, z)
-        elif name in values and equals:
-            low, high = {"yaw": (-3600, 3600), "pitch": (-MAX_PITCH, MAX_PITCH)}.get(name, (MIN_DISTANCE, MAX_DISTANCE))
-            values[name] = _to_number(number, low, high)
-        else:
-            raise UsageError(f"{pair!r} is not part of a camera; write yaw=35,pitch=25,distance=1.8,target=0.5:0.5:0.5")
-    return Camera(values["yaw"], values["pitch"], values["distance"], target)
-
-
-def _to_number(text: str, low: float, high: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not low <= number <= high:
-        raise UsageError(f"{text!r} is out of range for a camera; use {low:g} to {high:g}")
-    return number
+    return replace(start, **read_parts(text, CAMERA_PARTS))

@@ -17,21 +17,20 @@ moment (`viewer.render.scene.Scene.select`, `Scene.highlight`).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
+from qemu_bridge.wire.view_text import LOOK_PARTS, check_box, check_transfer, format_numbers, read_parts
 
 from . import palette
 
-MAX_TEXT = 4096
-"""Longest text that `Look.from_text` reads."""
 DEFAULT_HIDDEN = frozenset({PageClass.UNTOUCHED})
 Corner = tuple[float, float, float]
 
@@ -95,11 +94,7 @@ class Transfer:
     opacity: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.low <= self.high <= 255 and 0.1 <= self.gamma <= 10 and 0 <= self.opacity <= 1):
-            raise UsageError(
-                f"{_numbers((self.low, self.high, self.gamma, self.opacity))} is not a transfer function; write "
-                "LOW:HIGH:GAMMA:OPACITY with bytes of 0 to 255, gamma of 0.1 to 10 and opacity of 0 to 1"
-            )
+        check_transfer((self.low, self.high, self.gamma, self.opacity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +105,7 @@ class Slice:
     high: Corner = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not all(0 <= a < b <= 1 for a, b in zip(self.low, self.high, strict=True)):
-            raise UsageError(
-                f"{_numbers((*self.low, *self.high))} is not a box; write X:Y:Z:X:Y:Z, from 0 to 1, the lower corner first"
-            )
+        check_box((*self.low, *self.high))
 
     def in_pages(self, extent: tuple[int, int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(first page, page past the last) along x, y, z of a box of `extent` pages; never less than one page."""
@@ -188,7 +180,10 @@ class Look:
             "dim": (_names(self.dimmed), "none"),
             "only": (_names(self.isolated), "none"),
             "bytes": (_transfer_text(self.transfer), _transfer_text(plain.transfer)),
-            "slice": (_numbers((*self.box.low, *self.box.high)), _numbers((*plain.box.low, *plain.box.high))),
+            "slice": (
+                format_numbers((*self.box.low, *self.box.high)),
+                format_numbers((*plain.box.low, *plain.box.high)),
+            ),
             "shade": (str(int(self.shading)), "1"),
             "edges": (str(int(self.owner_edges)), "0"),
             "heat": (str(int(self.heat)), "1"),
@@ -199,13 +194,20 @@ class Look:
     @classmethod
     def from_text(cls, text: str) -> Look:
         """The look that a text describes; `UsageError` for one that describes none."""
-        if len(text) > MAX_TEXT:
-            raise UsageError(f"a look of {len(text)} characters is too long; use {MAX_TEXT} at most")
-        look = cls()
-        for part in filter(None, (word.strip() for word in text.split(","))):
-            key, _, value = part.partition("=")
-            look = _with_part(look, key.strip(), value.strip())
-        return look
+        return cls.from_parts(read_parts(text, LOOK_PARTS))
+
+    @classmethod
+    def from_parts(cls, parts: Mapping[str, Any]) -> Look:
+        """The look of the parts of a text that are a look's; others are passed over."""
+        values = {field: parts[name] for name, field in _FIELDS.items() if name in parts}
+        if "mode" in parts:
+            values["mode"] = Mode(parts["mode"])
+        if "bytes" in parts:
+            low, high, gamma, opacity = parts["bytes"]
+            values["transfer"] = Transfer(int(low), int(high), gamma, opacity)
+        if "slice" in parts:
+            values["box"] = Slice(parts["slice"][:3], parts["slice"][3:])
+        return cls(**values)
 
 
 def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
@@ -217,37 +219,16 @@ def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
     return palette.difference_ramp() if look.mode is Mode.DIFFERENCE else palette.ramp(look.palette)
 
 
-KEYS = ("mode", "palette", "hide", "dim", "only", "bytes", "slice", "shade", "edges", "heat", "labels")
-"""The keys of a look's text, so that they can stand in one text beside a camera's."""
-_SWITCHES = {"shade": "shading", "edges": "owner_edges", "heat": "heat", "labels": "labels"}
-_LAYERS = {"hide": "hidden", "dim": "dimmed", "only": "isolated"}
-
-
-def _with_part(look: Look, key: str, value: str) -> Look:
-    if key == "mode":
-        return replace(look, mode=_parse_mode(value))
-    if key == "palette":
-        return replace(look, palette=value)
-    if key in _LAYERS:
-        return replace(look, **{_LAYERS[key]: _parse_classes(value)})  # type: ignore[arg-type]
-    if key in _SWITCHES and value in ("0", "1"):
-        return replace(look, **{_SWITCHES[key]: value == "1"})  # type: ignore[arg-type]
-    if key == "bytes":
-        low, high, gamma, opacity = _parse_numbers(key, value, 4)
-        return replace(look, transfer=Transfer(int(low), int(high), gamma, opacity))
-    if key == "slice":
-        box = _parse_numbers(key, value, 6)
-        return replace(look, box=Slice((box[0], box[1], box[2]), (box[3], box[4], box[5])))
-    raise UsageError(f"{key}={value} is not part of a look; write {', '.join(KEYS[:-1])} or {KEYS[-1]}")
-
-
-def _parse_mode(value: str) -> Mode:
-    try:
-        return Mode(value)
-    except ValueError:
-        raise UsageError(
-            f"there is no colouring {value!r}; use one of {', '.join(mode.value for mode in Mode)}"
-        ) from None
+_FIELDS = {
+    "palette": "palette",
+    "hide": "hidden",
+    "dim": "dimmed",
+    "only": "isolated",
+    "shade": "shading",
+    "edges": "owner_edges",
+    "heat": "heat",
+    "labels": "labels",
+}
 
 
 def _names(classes: frozenset[PageClass]) -> str:
@@ -256,30 +237,5 @@ def _names(classes: frozenset[PageClass]) -> str:
     return "+".join(page_class.word for page_class in sorted(classes)) or "none"
 
 
-def _parse_classes(value: str) -> frozenset[PageClass]:
-    known = {page_class.word: page_class for page_class in PageClass}
-    if value == "all":
-        return frozenset(PageClass)
-    names = [] if value in ("", "none") else value.split("+")
-    wrong = [name for name in names if name not in known]
-    if wrong:
-        raise UsageError(f"there is no class {wrong[0]!r}; use {', '.join(known)}, joined by +")
-    return frozenset(known[name] for name in names)
-
-
-def _parse_numbers(key: str, value: str, count: int) -> list[float]:
-    try:
-        numbers = [float(word) for word in value.split(":")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise UsageError(f"{key}={value} needs {count} numbers joined by colons; leave it out for the default")
-    return numbers
-
-
-def _numbers(numbers: Iterable[float]) -> str:
-    return ":".join(f"{number:.4g}" for number in numbers)
-
-
 def _transfer_text(transfer: Transfer) -> str:
-    return _numbers((transfer.low, transfer.high, transfer.gamma, transfer.opacity))
+    return format_numbers((transfer.low, transfer.high, transfer.gamma, transfer.opacity))

@@ -11,14 +11,12 @@ commas and per cent signs as ``%2C`` and ``%25``; all but these and the camera's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from urllib.parse import unquote
 
-from qemu_bridge.errors import UsageError
+from qemu_bridge.wire.view_text import CAMERA_PARTS, read_parts
 
-from .camera import Camera, format_camera, parse_camera
-from .look import KEYS as LOOK_KEYS
+from .camera import Camera, format_camera
 from .look import Look
 
 MOST_STEPS = 200
@@ -74,39 +72,15 @@ def parse_view(text: str, start: View) -> View:
 
     Raises `UsageError` for a word or a value that is none.
     """
-    camera: list[str] = []
-    look: list[str] = []
-    mode, pin, glow, machine = Mode.ORBIT, None, "", ""
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = pair.partition("=")
-        if name == "move":
-            mode = _to_mode(value)
-        elif name == "pin":
-            pin = _to_offset(value)
-        elif name == "glow":
-            glow = unquote(value).strip()
-        elif name == "machine":
-            machine = unquote(value).strip()
-        else:
-            (look if name in LOOK_KEYS else camera).append(pair)
-    return View(parse_camera(",".join(camera), start.camera), mode, Look.from_text(",".join(look)), pin, glow, machine)
-
-
-def _to_mode(word: str) -> Mode:
-    try:
-        return Mode(word)
-    except ValueError:
-        raise UsageError(f"{word!r} is not a camera mode; write move=orbit, move=fly or move=top") from None
-
-
-def _to_offset(word: str) -> int:
-    try:
-        offset = int(word, 0)
-    except ValueError:
-        offset = -1
-    if not 0 <= offset < 1 << 52:
-        raise UsageError(f"{word!r} is not an offset in RAM; write a number such as pin=0x32a7100")
-    return offset
+    parts = read_parts(text)
+    return View(
+        replace(start.camera, **{name: parts[name] for name in CAMERA_PARTS if name in parts}),
+        Mode(parts.get("move", Mode.ORBIT)),
+        Look.from_parts(parts),
+        parts.get("pin"),
+        parts.get("glow", ""),
+        parts.get("machine", ""),
+    )
 
 
 class ViewHistory:

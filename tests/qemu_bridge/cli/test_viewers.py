@@ -52,6 +52,8 @@ def test_a_target_is_highlighted_and_how_much_it_is_is_said(machine, seen, comma
 
 
 def test_a_camera_flies_to_a_symbol_a_target_and_a_view(machine, seen, command):
+    refused = command("fly-to", machine.name, "yaw=35,moed=entropy")
+    assert refused.status == 2 and "'moed=entropy' is not part of a view; write" in refused.err
     for place in ("init_task", "file:/bin/busybox", "yaw=35,mode=entropy"):
         assert command("fly-to", machine.name, place).status == 0
     wait_until(lambda: len(seen) == 3)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
-from viewer.view.camera import MAX_PITCH, Camera, default_camera, format_camera, parse_camera
+from qemu_bridge.wire.view_text import MAX_PITCH
+from viewer.view.camera import Camera, default_camera, format_camera, parse_camera
 
 
 def test_text_sets_what_it_names():

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from qemu_bridge.errors import UsageError
+from qemu_bridge.wire import view_text
 from qemu_bridge.wire.records import PageClass
 from viewer.view.look import Layer, Look, Mode, Slice, Transfer
+from viewer.view.palette import PALETTES
 
 LOOKS = [
     Look(),
@@ -23,6 +25,10 @@ LOOKS = [
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_look_survives_its_text(look):
     assert Look.from_text(look.to_text()) == look
+
+
+def test_its_text_may_name_each_colouring_and_palette():
+    assert [mode.value for mode in Mode] == list(view_text.MODES) and list(PALETTES) == list(view_text.PALETTES)
 
 
 def test_the_default_look_is_an_empty_text():

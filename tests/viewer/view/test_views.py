@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import PageClass
+from qemu_bridge.wire.view_text import MOVES
 from viewer.view.camera import Camera
 from viewer.view.look import Look
 from viewer.view.look import Mode as LookMode
@@ -27,6 +28,10 @@ LOOK = Look(mode=LookMode.ENTROPY, dimmed=frozenset({PageClass.SLAB}))
 )
 def test_a_view_comes_back_from_its_text(view):
     assert parse_view(format_view(view), START) == view
+
+
+def test_its_text_may_name_each_way_to_move():
+    assert [mode.value for mode in Mode] == list(MOVES)
 
 
 def test_a_part_that_is_not_named_is_as_usual():
