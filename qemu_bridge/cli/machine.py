@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 STATUS_COLUMNS = (
     *("name", "runstate", "ready", "image", "vcpus", "ram_bytes", "touched_bytes"),
-    *("cpu_s", "uptime_s", "trace", "epochs_per_s", "qemu_pid"),
+    *("cpu_s", "uptime_s", "trace", "epochs_per_s", "qemu_pid", "origin"),
 )
 STATUS_HEADINGS = ("name", "state", "image", "ram", "touched", "cpu", "uptime", "trace", "epoch/s")
 MOST_AT_ONCE = 64
@@ -63,6 +63,7 @@ def add_verbs(verbs: Verbs) -> None:
     )
     parser = add_verb(verbs, "status", status, "glassbox status")
     parser.add_argument("name", metavar="NAME", nargs="?", help="a running machine (default: all of them)")
+    parser.add_argument("--captures", action="store_true", help="list captures that somebody has open, too")
     add_json(parser)
     for name, function in (("stop", stop), ("pause", pause), ("resume", resume)):
         add_name(add_verb(verbs, name, function))
@@ -224,7 +225,7 @@ def status(options: argparse.Namespace) -> None:
         print_json(found) if options.json else print_lines("\n".join(_status_lines(found)))
         return
     rows: list[Any] = []
-    for each in connection.iter_connections():
+    for each in connection.iter_connections(options.captures):
         with Client(each, timeout_s=_STATUS_TIMEOUT_S) as client:
             try:
                 rows.append(client.status())
@@ -232,7 +233,9 @@ def status(options: argparse.Namespace) -> None:
                 continue
             except MachineError as error:
                 say(str(error))
-                rows.append(dict.fromkeys(STATUS_COLUMNS) | {"name": each.name, "runstate": "no answer"})
+                rows.append(
+                    dict.fromkeys(STATUS_COLUMNS) | {"name": each.name, "runstate": "no answer", "origin": each.origin}
+                )
     if options.json:
         print_json(rows)
     else:
@@ -240,12 +243,17 @@ def status(options: argparse.Namespace) -> None:
 
 
 def _status_cells(row: Status | dict[str, Any]) -> list[Any]:
+    # Imported here: help needs none of it.
+    from ..wire.records import Origin
+
     if isinstance(row, dict):
         return [row["name"], row["runstate"], *[None] * (len(STATUS_HEADINGS) - 2)]
     sizes = [f"{size >> 20}M" for size in (row.ram_bytes, row.touched_bytes)]
     state = "booting" if row.runstate == "running" and not row.ready else row.runstate
+    # A capture is reached by its folder; the name that its daemon has is made up.
+    name, state = (str(Path(row.ram).parent), "capture") if row.origin is Origin.CAPTURE else (row.name, state)
     times = [None if seconds is None else format_duration(seconds) for seconds in (row.cpu_s, row.uptime_s)]
-    return [row.name, state, row.image, *sizes, *times, row.trace, f"{row.epochs_per_s:.1f}"]
+    return [name, state, row.image, *sizes, *times, row.trace, f"{row.epochs_per_s:.1f}"]
 
 
 def format_duration(seconds: float) -> str:

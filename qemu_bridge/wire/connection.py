@@ -257,14 +257,14 @@ def _find_elsewhere(name: str) -> str | None:
     return None
 
 
-def iter_connections() -> list[Connection]:
-    """The connections of all running machines, by name."""
+def iter_connections(captures: bool = False) -> list[Connection]:
+    """The connections of all running machines, by name; with `captures` also of captures that somebody has open."""
     found = []
     for path in sorted(runtime_folder().glob("*.json")):
         if is_alive(path.stem):
             with contextlib.suppress(FileNotFoundError, UsageError):
                 found.append(Connection.from_json(path.read_bytes()))
-    return found
+    return [each for each in found if captures or each.origin is not Origin.CAPTURE]
 
 
 def write_exit(name: str, sentence: str) -> None:

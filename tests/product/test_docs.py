@@ -108,7 +108,7 @@ def run_blocks(name, machine, folder, long, monkeypatch):
         # The machine of the documents is "demo"; files go into the test's folder, recordings are short.
         here = code.replace('"demo"', repr(machine.name)).replace("/tmp/glassbox-", f"{folder}/")
         exec(compile(here.replace("seconds=5", "seconds=0.3"), name, "exec"), {"__name__": "documentation"})
-    for each in connection.iter_connections():
+    for each in connection.iter_connections(captures=True):
         if each.origin == Origin.CAPTURE:
             with Client(each) as client:
                 client.stop()

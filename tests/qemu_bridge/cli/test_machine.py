@@ -14,6 +14,7 @@ import pytest
 from support import glassbox, wait_until
 
 from qemu_bridge.cli.machine import STATUS_HEADINGS, add_machine_options, format_duration, make_config
+from qemu_bridge.client import Client
 from qemu_bridge.errors import UsageError
 from qemu_bridge.wire.records import Blob, ExecResult, Status
 
@@ -61,6 +62,25 @@ def test_status_lists_every_machine(machine):
     assert machine.name in glassbox("status").stdout
     one = json.loads(glassbox("status", machine.name, "--json").stdout)
     assert one["ram_bytes"] == machine.ram.size and one["dirty_strategy"] in ("soft-dirty", "comparison")
+
+
+@guest
+def test_status_lists_captures_where_asked_and_says_what_each_is(machine, tmp_path):
+    folder = tmp_path / "taken"
+    machine.client.capture(str(folder))
+    with Client.connect(str(folder)) as capture:
+        assert "capture" not in glassbox("status").stdout
+        heading, *rows = glassbox("status", "--captures").stdout.splitlines()
+        (row,) = [line.split() for line in rows if line.startswith(str(folder))]
+        assert row[1] == "capture" and heading.startswith("NAME")
+        found = json.loads(glassbox("status", "--captures", "--json").stdout)
+        assert {each["name"]: each["origin"] for each in found}[capture.name] == "capture"
+        assert {each["origin"] for each in json.loads(glassbox("status", "--json").stdout)} <= {
+            "started",
+            "attached",
+            "image",
+        }
+        capture.stop()
 
 
 @guest

@@ -69,7 +69,7 @@ def test_what_is_nowhere_is_refused_and_no_viewer_moves(place, sentence, machine
         with pytest.raises(UsageError, match=sentence):
             machine.client.fly_to(place)
         for view in ("bogus=3", "yaw=far", "mode=loud", "glow=pid:1/heep"):
-            with pytest.raises(UsageError, match="; write|; use|did you mean heap"):
+            with pytest.raises(UsageError, match=r"; write|; use|did you mean heap"):
                 machine.client.fly_to(view=view)
         for both in ({}, {"place": "init_task", "view": "yaw=1"}):
             with pytest.raises(UsageError, match="one of them"):

@@ -12,6 +12,7 @@ from support import glassbox
 from qemu_bridge.errors import BusyNameError, HostError, UnknownMachineError, UsageError
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.connection import Connection
+from qemu_bridge.wire.records import Origin
 
 
 @pytest.fixture
@@ -47,6 +48,8 @@ def test_a_connection_survives_its_file(runtime):
     connection.write_connection(written)
     assert connection.find_connection("demo") == written
     assert connection.iter_connections() == [written]
+    connection.write_connection(describe("demo", runtime, origin=Origin.CAPTURE))
+    assert not connection.iter_connections() and len(connection.iter_connections(captures=True)) == 1
     os.close(lock)
 
 
