@@ -188,11 +188,12 @@ def _go_to(host: str, options: argparse.Namespace) -> None:
     """Let NAME be the one on `host`."""
     if not host:
         return
-    from ..wire.endpoints import on_host
+    from ..wire.endpoints import on_host, parse_remote
 
     if options.verb not in _ELSEWHERE:
+        there = parse_remote(on_host(host, "x")).host.strip("[]") if host.startswith("tcp://") else host
         raise UsageError(
-            f"{options.verb} works on its own host only; run it there, as by 'ssh {host} glassbox {options.verb} ...'"
+            f"{options.verb} works on its own host only; run it there, as by 'ssh {there} glassbox {options.verb} ...'"
         )
     if not options.name:
         raise UsageError(f"which machine on {host}? give its name; 'ssh {host} glassbox status' lists them")

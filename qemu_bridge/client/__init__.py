@@ -17,6 +17,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # a module's attribute
     if name == "AsyncClient":
         from .asynchronous import AsyncClient
 
+        AsyncClient.connect_elsewhere = staticmethod(_connect_elsewhere_asynchronously)
         return AsyncClient
     raise AttributeError(name)
 
@@ -26,6 +27,12 @@ def _connect_elsewhere(name: str) -> Client:
     from .remote import RemoteClient
 
     return RemoteClient.connect(name)
+
+
+def _connect_elsewhere_asynchronously(name: str) -> AsyncClient:
+    from .asynchronous_remote import AsyncRemoteClient
+
+    return AsyncRemoteClient.connect(name)
 
 
 Client.connect_elsewhere = staticmethod(_connect_elsewhere)

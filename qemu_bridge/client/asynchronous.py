@@ -13,8 +13,8 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import zmq
 import zmq.asyncio
@@ -23,6 +23,7 @@ from ..errors import MachineError, MachineGoneError
 from ..host.tasks import TaskSet
 from ..wire import messages
 from ..wire.connection import Connection
+from ..wire.endpoints import is_remote
 from ..wire.event_records import AnyEvent, ExitedEvent, viewer_topic
 from ..wire.operations import TIMEOUT_S, Cost, Operation, Operations
 from ..wire.records import Answer, ExecResult
@@ -44,6 +45,9 @@ R = TypeVar("R")
 class AsyncClient(Operations, LocalMachine):
     """An asynchronous client of one machine's daemon, with a coroutine for each operation. Use it in one event loop."""
 
+    connect_elsewhere: ClassVar[Callable[[str], AsyncClient]]
+    """How `connect` reaches another host; set by the package, as `Client.connect_elsewhere` is."""
+
     def __init__(self, connection: Connection, timeout_s: float = TIMEOUT_S) -> None:
         """A client of the daemon of `connection`; an answer may take `timeout_s`. Use it with ``async with``."""
         super().__init__(connection)
@@ -56,10 +60,13 @@ class AsyncClient(Operations, LocalMachine):
 
     @classmethod
     def connect(cls, name: str) -> AsyncClient:
-        """The client of running machine `name`, or of the capture in the folder `name`.
+        """The client of running machine `name`, of the capture in the folder `name`, or of ``ssh://…``, ``tcp://…`` elsewhere.
 
-        `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture.
+        `UnknownMachineError` if there is no such machine, `UsageError` for a folder that is no capture. Another host is reached
+        with the first call, which raises what `Client.connect` does.
         """
+        if is_remote(name):
+            return cls.connect_elsewhere(name)
         return cls(find_machine(name))
 
     async def __aenter__(self) -> AsyncClient:
@@ -75,13 +82,20 @@ class AsyncClient(Operations, LocalMachine):
             if not future.done():
                 future.set_exception(MachineError(f"this client of {self.name!r} was closed; connect another"))
         if self._control is not None:
-            self._control.close(linger=0)
+            self._disconnect(self._control)
+
+    async def _reach(self) -> zmq.asyncio.Socket:
+        """The socket for requests, connected."""
+        return self._connected()
+
+    async def _learn(self) -> None:
+        """Know where the machine's sockets are."""
 
     def _connected(self) -> zmq.asyncio.Socket:
         if self._control is None:
             self._control = self._context.socket(zmq.DEALER)
             self._control.linger = 0
-            self._control.connect(self.connection.control)
+            self._connect(self._control, self.connection.control)
             self._tasks.start(self._receive(self._control), "replies")
         if self._control.closed:
             raise MachineError(f"this client of {self.name!r} is closed; connect another")
@@ -105,8 +119,12 @@ class AsyncClient(Operations, LocalMachine):
         return bytes(reply.result), frames
 
     async def _exchange(self, call: messages.Call[Any]) -> tuple[messages.Reply, list[bytes]]:
+        return await self._exchange_by(await self._reach(), call)
+
+    async def _exchange_by(
+        self, socket: zmq.asyncio.Socket, call: messages.Call[Any]
+    ) -> tuple[messages.Reply, list[bytes]]:
         operation = call.operation
-        socket = self._connected()
         future: asyncio.Future[tuple[messages.Reply, list[bytes]]] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
         deadline = time.monotonic() + self._timeout_s + call.extra_time_s
@@ -116,8 +134,8 @@ class AsyncClient(Operations, LocalMachine):
                 await asyncio.wait([future], timeout=_LIVENESS_S)
                 if future.done():
                     return future.result()
-                if not self.is_alive():
-                    raise MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
+                if not self._is_reached(socket):
+                    raise self._gone(socket)
         except asyncio.CancelledError:
             # Whoever waited gives up: so does the job.
             if operation.cost is Cost.JOB and not socket.closed:
@@ -171,16 +189,19 @@ class AsyncClient(Operations, LocalMachine):
         return self._events(viewer)
 
     async def _events(self, viewer: int | None = None) -> AsyncGenerator[AnyEvent, None]:
-        with self._context.socket(zmq.SUB) as socket:
+        await self._learn()
+        with contextlib.ExitStack() as stack:
+            socket = self._context.socket(zmq.SUB)
+            stack.callback(self._disconnect, socket)
             socket.linger = 0
             socket.subscribe(b"")
             if viewer is not None:
                 socket.subscribe(viewer_topic(viewer))
-            socket.connect(self.connection.events)
+            self._connect(socket, self.connection.events)
             while True:
                 if await socket.poll(int(_LIVENESS_S * 1e3)):
                     event = decode_event((await socket.recv_multipart())[1])
-                elif self.is_alive():
+                elif self._is_reached(socket):
                     continue
                 else:
                     event = ExitedEvent(self.name, time.time(), self._how_it_ended())

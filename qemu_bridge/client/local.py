@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -39,7 +39,7 @@ def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
 def find_machine(name: str) -> Connection:
     """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
     if is_remote(name):
-        raise UsageError(f"{name} is on another host, where only `Client` looks; use that")
+        raise UsageError(f"{name} is on another host; use `Client.connect` or `AsyncClient.connect`")
     if connections.is_capture(name):
         # Loaded for a capture only: what starts daemons takes longer to load than most commands to run.
         from ..machine.launch import open_capture
@@ -75,19 +75,19 @@ class LocalMachine:
         self.connection = connection
         self.name = connection.name
 
-    def _connect(self, socket: zmq.Socket[bytes], address: str) -> None:
+    def _connect(self, socket: zmq.Socket[Any], address: str) -> None:
         """Connect a new socket to one of the daemon's."""
         socket.connect(address)
 
-    def _disconnect(self, socket: zmq.Socket[bytes]) -> None:
+    def _disconnect(self, socket: zmq.Socket[Any]) -> None:
         """Close a socket that `_connect` was called for."""
         socket.close(linger=0)
 
-    def _is_reached(self, socket: zmq.Socket[bytes]) -> bool:
+    def _is_reached(self, socket: zmq.Socket[Any]) -> bool:
         """Whether the daemon can still answer by `socket`."""
         return self.is_alive()
 
-    def _gone(self, socket: zmq.Socket[bytes]) -> MachineGoneError:
+    def _gone(self, socket: zmq.Socket[Any]) -> MachineGoneError:
         """Why nothing more comes by `socket`."""
         return MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
 

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 from listening import allow, attached, new_pair, own_keys, trust
+from support import glassbox
 
-from qemu_bridge.client import AsyncClient, Client
+from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineGoneError, UnknownMachineError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SIZE, PhysicalAddress
 from qemu_bridge.wire import keys
@@ -118,8 +119,6 @@ def test_who_cannot_connect_is_told_why(ram_image):
             assert client.name == "mine" and client.ram.read(PhysicalAddress(PAGE_SIZE), 4) == b"here"
         with pytest.raises(UnknownMachineError, match="'mine' listens at"):
             Client.connect(f"{found.listen}/other")
-        with pytest.raises(UsageError, match="only `Client`"):
-            AsyncClient.connect(name)
         keys.trust_daemon(place, new_pair().public.hex())
         with pytest.raises(MachineGoneError, match="not the one whose key is known"):
             Client.connect(name)
@@ -134,6 +133,12 @@ def test_who_cannot_connect_is_told_why(ram_image):
         Client.connect(name)
     with pytest.raises(UsageError, match="glassbox keys trust"):
         Client.connect("tcp://127.0.0.1:1")
+
+
+def test_a_verb_that_works_on_its_own_host_only_says_how_to_run_it_there():
+    for place, host in (("192.0.2.1:7000", "192.0.2.1"), ("[2001:db8::1]:7000", "2001:db8::1")):
+        answer = glassbox("--host", f"tcp://{place}", "console", "demo")
+        assert answer.returncode == 2 and f"'ssh {host} glassbox console ...'" in answer.stderr
 
 
 def test_a_machine_that_ends_is_told_to_clients_and_subscribers(ram_image):

@@ -1,5 +1,6 @@
 """A machine behind a real sshd: nothing but ssh and glassbox is there."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,7 +13,7 @@ import pytest
 from ssh_server import needs_sshd, running_sshd
 from support import glassbox, wait_until
 
-from qemu_bridge.client import Client, ssh
+from qemu_bridge.client import AsyncClient, Client, ssh
 from qemu_bridge.errors import MachineError, MachineGoneError, UnknownMachineError
 from qemu_bridge.machine import launch
 from qemu_bridge.memory.addresses import PhysicalAddress
@@ -65,6 +66,22 @@ def test_a_client_reads_state_memory_and_events(place, elsewhere):
         assert client.status().name == client.name == "there" and client.is_alive()
         assert client.ram.read(PhysicalAddress(4090), 16) == bytes(6) + CONTENT[:10]
         assert isinstance(next(client.events()), RunstateEvent)
+
+
+def test_an_asynchronous_client_does_so_too_and_goes_on_when_the_connection_was_cut(place, elsewhere):
+    async def look():
+        async with AsyncClient.connect(f"ssh://{place}/there") as client:
+            assert (await client.status()).name == client.name == "there"
+            ram = await asyncio.to_thread(lambda: client.ram.read(PhysicalAddress(4090), 16))
+            assert ram == bytes(6) + CONTENT[:10] and isinstance(await client.wait_for("paused"), RunstateEvent)
+            ssh.forward(parse_remote(f"ssh://{place}/there")).close()
+            while client.is_alive():
+                await asyncio.sleep(0.01)
+            assert (await client.status()).name == "there"
+        with pytest.raises(UnknownMachineError, match="nobody"):
+            await AsyncClient.connect(f"ssh://{place}/nobody").status()
+
+    asyncio.run(look())
 
 
 def test_clients_of_one_process_share_one_ssh(place, elsewhere):
