@@ -36,33 +36,34 @@ class Turns:
         """
         loop = asyncio.get_running_loop()
         while True:
-            if reader is not None:
+            if reader is not None and not reader.is_reading:
                 await reader.wait_reading()
             begun = loop.time()
-            async with contextlib.AsyncExitStack() as turn:
-                async with asyncio.timeout(timeout_s):
-                    await turn.enter_async_context(self._lock(client))
-                if timeout_s is not None:
-                    timeout_s = max(0.0, timeout_s - (loop.time() - begun))
-                # An answer that was made in a turn before this one may wait since then.
-                if reader is None or reader.is_reading:
-                    yield timeout_s
-                    return
+            lock, users = self._locks.get(client, (None, 0))
+            lock = lock or asyncio.Lock()
+            self._locks[client] = lock, users + 1
+            try:
+                # Most clients ask one thing at a time, and wait for nobody.
+                async with asyncio.timeout(timeout_s) if users and timeout_s is not None else contextlib.nullcontext():
+                    await lock.acquire()
+                try:
+                    if timeout_s is not None:
+                        timeout_s = max(0.0, timeout_s - (loop.time() - begun))
+                    # An answer that was made in a turn before this one may wait since then.
+                    if reader is None or reader.is_reading:
+                        yield timeout_s
+                        return
+                finally:
+                    lock.release()
+            finally:
+                self._forget(client)
 
-    @contextlib.asynccontextmanager
-    async def _lock(self, client: bytes) -> AsyncIterator[None]:
-        lock, users = self._locks.get(client, (None, 0))
-        lock = lock or asyncio.Lock()
-        self._locks[client] = lock, users + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            _, users = self._locks[client]
-            if users == 1:
-                del self._locks[client]
-            else:
-                self._locks[client] = lock, users - 1
+    def _forget(self, client: bytes) -> None:
+        lock, users = self._locks[client]
+        if users == 1:
+            del self._locks[client]
+        else:
+            self._locks[client] = lock, users - 1
 
     def __len__(self) -> int:
         """Clients that are in their turn or wait for it."""
