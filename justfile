@@ -16,6 +16,10 @@ run *options:
 plugin:
     python -m tcg_plugin.build
 
+# Put a private QEMU 11 together from Debian's packages, without root, and say where it is.
+qemu11 *options:
+    @python -m qemu_bridge.machine.debian_qemu "$@"
+
 # Lint, type-check and run the tests that fit in some minutes, a process for each core.
 test *options: lint
     python -m pytest -m "not long" -n auto "$@"

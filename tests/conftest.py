@@ -22,9 +22,10 @@ from workers import ByGuest
 from xdist.remote import Producer
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import ImageError, MachineError
+from qemu_bridge.errors import HostError, ImageError, MachineError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.debian_qemu import find_or_build_private_qemu
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire import connection
@@ -99,6 +100,15 @@ def machine_612(isolated_folders: Path) -> Iterator[Machine]:
         pytest.skip(str(error))
     with booted("session-612", image) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def qemu11() -> str:
+    """The program of the private QEMU 11, put together once a host; skips where Debian's archive cannot be reached."""
+    try:
+        return str(find_or_build_private_qemu(lambda line: None))
+    except HostError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Kernels of many releases for tests: Debian's cloud kernels, out of all its suites, each as an image of the same Alpine.
 
-apt gets a configuration of its own (`APT_CONFIG`), with the mirror that this machine uses and all suites on it, so that
-nothing is installed and the machine's own lists stay as they are.
+apt gets a configuration of its own (`images.suites`), so that nothing is installed and the machine's own lists stay as they are.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import urllib.parse
 from pathlib import Path
 from unittest import mock
 
@@ -17,14 +15,14 @@ import pytest
 
 from qemu_bridge.errors import ImageError
 from qemu_bridge.images import BuiltImage, build_image
+from qemu_bridge.images.fetch import Unavailable
+from qemu_bridge.images.suites import read_suites
 
 RELEASES = ("6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3")
 """Besides 6.1 and 6.12, which have images of their own."""
 IN_SHORT_RUNS = ("6.17", "7.3")
 """Those of them that short runs have too: the ends."""
 _SUITES = ("trixie", "trixie-backports", "sid")
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_PARTS = "lists/partial", "cache/archives/partial"
 
 
 def build_kernel_image(release: str, folder: Path) -> BuiltImage:
@@ -32,7 +30,11 @@ def build_kernel_image(release: str, folder: Path) -> BuiltImage:
 
     apt's lists go to `folder`, the image to the cache.
     """
-    with mock.patch.dict(os.environ, {"APT_CONFIG": str(_apt_configuration(folder))}):
+    try:
+        configuration = read_suites(_SUITES, folder, lambda line: None)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    with mock.patch.dict(os.environ, {"APT_CONFIG": str(configuration)}):
         package = _find_package(release)
         recipe = (Path(__file__).parents[1] / "images" / "alpine-612.toml").read_text()
         recipe = re.sub(r"^packages = .*$", f'packages = ["{package}"]', recipe, flags=re.MULTILINE)
@@ -44,45 +46,6 @@ def build_kernel_image(release: str, folder: Path) -> BuiltImage:
                 return build_image(f"alpine-{release}")
             except ImageError as error:
                 pytest.skip(str(error))
-
-
-def _apt_configuration(folder: Path) -> Path:
-    """The configuration, made and with its lists fetched the first time."""
-    configuration = folder / "apt.conf"
-    if configuration.exists():
-        return configuration
-    mirror = _debian_mirror()
-    if mirror is None or not _KEYRING.exists():
-        pytest.skip("no Debian mirror is known on this machine")
-    for part in _PARTS:
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    (folder / "sources.list").write_text(
-        "".join(f"deb [signed-by={_KEYRING}] {mirror} {suite} main\n" for suite in _SUITES)
-    )
-    (folder / "status").touch()
-    draft = folder / "draft.conf"
-    draft.write_text(
-        f'Dir::State::lists "{folder}/lists";\nDir::Cache "{folder}/cache";\nDir::State::status "{folder}/status";\n'
-        f'Dir::Etc::sourcelist "{folder}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
-        'APT::Architecture "amd64";\nAcquire::Languages "none";\nAcquire::Retries "1";\nAPT::Sandbox::User "root";\n'
-    )
-    done = subprocess.run(
-        ["apt-get", "update", "-qq"], env=os.environ | {"APT_CONFIG": str(draft)}, capture_output=True, text=True,
-        timeout=300, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"apt cannot read the lists of {mirror}: {done.stderr.strip()[-200:]}")
-    return draft.rename(configuration)
-
-
-def _debian_mirror() -> str | None:
-    """The address that this machine fetches Debian from."""
-    for path in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
-        text = path.read_text() if path.is_file() else ""
-        for address in re.findall(r"(https?://\S+/debian)/?(?:\s|$)", re.sub(r"(?m)^\s*#.*$", "", text)):
-            if urllib.parse.urlsplit(address).hostname:
-                return str(address)
-    return None
 
 
 def _find_package(release: str) -> str:

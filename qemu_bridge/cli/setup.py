@@ -123,10 +123,13 @@ def _check(name: str, check: Callable[[], str]) -> dict[str, object]:
 
 
 def _qemu() -> str:
+    from tcg_plugin import abi
+
     from ..machine.config import find_qemu, qemu_release
 
     path = find_qemu()
-    return f"{path}, release {'.'.join(map(str, qemu_release(path)))}"
+    release = qemu_release(path)
+    return f"{path}, release {'.'.join(map(str, release))}, plugin API {abi.plugin_api(release)}"
 
 
 def _plugin() -> str:

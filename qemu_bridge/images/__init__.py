@@ -4,8 +4,8 @@
 >>> image.kernel, image.initrd, image.command_line      # what QEMU's -kernel, -initrd and -append take
 
 `recipe` reads the recipes and `cache` finds what is built. `build` makes what is not: `fetch` gets files from mirrors,
-`packages` from Debian's archive, `kernel` and `providers` find and unpack the kernel, `initramfs` packs the root file
-system.
+`packages` from Debian's archive and `suites` from its other suites, `kernel` and `providers` find and unpack the kernel,
+`initramfs` packs the root file system.
 """
 
 from __future__ import annotations

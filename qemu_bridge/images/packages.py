@@ -58,7 +58,7 @@ def resolve_kernel_packages(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _dependencies(name: str) -> str:
-    return _run_apt("apt-cache", "depends", "--important", name)
+    return run_apt("apt-cache", "depends", "--important", name)
 
 
 def _find_dependency(dependencies: str, kind: str) -> str | None:
@@ -72,7 +72,7 @@ def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:
 
     The cached one serves as long as its hash is that of the version apt would download.
     """
-    row = _run_apt("apt-get", "download", "--print-uris", name)
+    row = run_apt("apt-get", "download", "--print-uris", name)
     match = re.search(r"^'[^']+' (\S+\.deb) (\d+) (SHA512|SHA256):([0-9a-f]+)$", row, re.MULTILINE)
     if match is None:
         raise Unavailable(f"apt offers no package {name}")
@@ -91,24 +91,30 @@ def fetch_package(name: str, folder: Path, progress: Progress) -> bytes:
 
 def _download_package(name: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="glassbox-apt-") as folder:
-        _run_apt("apt-get", "download", "--quiet", name, folder=folder)
+        run_apt("apt-get", "download", "--quiet", name, folder=folder)
         found = list(Path(folder).glob("*.deb"))
         if len(found) != 1 or found[0].stat().st_size > SIZE_LIMIT:
             raise Unavailable(f"apt-get download {name} left no package of at most {SIZE_LIMIT >> 20} MiB")
         return found[0].read_bytes()
 
 
-def _run_apt(tool: str, *arguments: str, folder: str = "/") -> str:
-    """Output of an apt tool; `Unavailable` with its own message when it is missing, fails or hangs."""
+def run_apt(tool: str, *arguments: str, folder: str = "/", configuration: Path | None = None) -> str:
+    """Output of an apt tool; `Unavailable` with its own message when it is missing, fails or hangs.
+
+    `configuration` is that of `suites.read_suites`; None: this machine's own.
+    """
     if shutil.which(tool) is None:
         raise Unavailable(f"{tool} is not on this machine")
     options = ["-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10", "-o", "Acquire::Retries=1"]
     if os.geteuid() == 0:
         # apt's own user could not write to a folder of root, and apt would say so on every call.
         options += ["-o", "APT::Sandbox::User=root"]
+    environment = {**os.environ, "LC_ALL": "C"}
+    if configuration is not None:
+        environment["APT_CONFIG"] = str(configuration)
     try:
         done = subprocess.run(
-            [tool, *options, *arguments], cwd=folder, env={**os.environ, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+            [tool, *options, *arguments], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, errors="replace", timeout=APT_TIMEOUT_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

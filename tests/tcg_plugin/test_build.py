@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -58,12 +59,17 @@ def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):
         build.find_library("glassbox_trace")
 
 
-def test_every_function_the_plugin_wants_is_exported_by_qemu():
+@pytest.mark.parametrize("which", ["of the system", "of just qemu11"])
+def test_every_function_the_plugin_wants_is_exported_by_qemu(which, request):
     def names(path, kind):
         text = subprocess.run(["nm", "-D", path], capture_output=True, text=True, check=True).stdout
         return set(re.findall(rf" {kind} (qemu_plugin_\w+)", text))
 
-    exported = names(find_qemu(), "T")
+    if which == "of the system":
+        program = Path(shutil.which("qemu-system-x86_64") or find_qemu())
+    else:
+        program = Path(request.getfixturevalue("qemu11")).parent / "root/usr/bin/qemu-system-x86_64"
+    exported = names(program, "T")
     for library in sorted(set(abi.PLUGIN_BY_API.values())):
         wanted = names(str(build.find_library(library)), "U")
         assert len(wanted) > 20 and wanted <= exported
