@@ -7,6 +7,11 @@ decides the oldest QEMU that Glass Box starts.
 
 from __future__ import annotations
 
+import functools
+import operator
+
+from .layout import Capability
+
 PLUGIN_API_BY_RELEASE: tuple[tuple[tuple[int, int], int], ...] = (
     ((9, 2), 4),
     ((10, 1), 5),
@@ -22,6 +27,33 @@ PLUGIN_BY_API = {4: "glassbox_trace", 5: "glassbox_trace", 6: "glassbox_trace", 
 
 NEWEST_RELEASE = (11, 1)
 """The newest QEMU whose interface is known; what a later one changes is not."""
+
+
+CAPABILITIES_BY_API: tuple[tuple[int, Capability], ...] = (
+    (4, Capability.READ_REGISTERS),
+    (5, Capability.WRITE_REGISTERS),
+    (5, Capability.WRITE_MEMORY),
+    (6, Capability.SET_PC),
+)
+"""(version, what it brought)."""
+
+
+def capabilities(api: int) -> Capability:
+    """What plugins may do in a QEMU of version `api` of the interface; a plugin that is loaded asks QEMU itself.
+
+    >>> capabilities(5)
+    <Capability.READ_REGISTERS|WRITE_REGISTERS|WRITE_MEMORY: 7>
+    """
+    return functools.reduce(operator.or_, (what for first, what in CAPABILITIES_BY_API if api >= first), Capability(0))
+
+
+def first_release(needed: Capability) -> tuple[int, int]:
+    """The oldest QEMU release whose plugins may do what is `needed`.
+
+    >>> first_release(Capability.SET_PC)
+    (11, 0)
+    """
+    return next(first for first, api in PLUGIN_API_BY_RELEASE if capabilities(api) & needed == needed)
 
 
 def plugin_api(release: tuple[int, int]) -> int:

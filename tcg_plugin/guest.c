@@ -1,5 +1,6 @@
 #include "guest.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,25 @@ static GByteArray *empty_buffer(void)
         buffer = g_byte_array_new();
     }
     return g_byte_array_set_size(buffer, 0);
+}
+
+/* Asked of QEMU itself, by the names that it exports; the version says no more than that. */
+uint32_t gb_guest_capabilities(void)
+{
+    static const struct {
+        const char *function;
+        uint32_t capability;
+    } needed[] = {
+        {"qemu_plugin_read_register", GB_CAPABILITY_READ_REGISTERS},
+        {"qemu_plugin_write_register", GB_CAPABILITY_WRITE_REGISTERS},
+        {"qemu_plugin_write_memory_hwaddr", GB_CAPABILITY_WRITE_MEMORY},
+        {"qemu_plugin_set_pc", GB_CAPABILITY_SET_PC},
+    };
+    uint32_t found = 0;
+    for (unsigned i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        found |= dlsym(RTLD_DEFAULT, needed[i].function) ? needed[i].capability : 0;
+    }
+    return found;
 }
 
 bool gb_guest_find_registers(void)

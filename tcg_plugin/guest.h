@@ -16,6 +16,9 @@ typedef enum {
     GB_REGISTER_COUNT,
 } gb_register;
 
+/* What this QEMU lets a plugin do, as bits GB_CAPABILITY. */
+uint32_t gb_guest_capabilities(void);
+
 /* Find the registers' handles; false if one is missing. Once, on any vCPU's thread. */
 bool gb_guest_find_registers(void);
 

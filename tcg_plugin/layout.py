@@ -61,6 +61,15 @@ class Feature(IntFlag):
     HEAT = 64
 
 
+class Capability(IntFlag):
+    """What plugins may do in a QEMU: read registers, write them, write memory by guest-physical address, set the program counter."""
+
+    READ_REGISTERS = 1
+    WRITE_REGISTERS = 2
+    WRITE_MEMORY = 4
+    SET_PC = 8
+
+
 class Scope(IntFlag):
     """Of which code: of ring 0, or of the others."""
 
@@ -226,7 +235,8 @@ class Control(ctypes.LittleEndianStructure):
         ("translations", c_uint64),
         ("armed_ns", c_uint64),
         ("heat_on", c_uint32),
-        ("pad3", c_uint8 * 212),
+        ("capabilities", c_uint32),
+        ("pad3", c_uint8 * 208),
         ("error", c_char * 256),
         ("pad4", c_uint8 * 1536),
     )

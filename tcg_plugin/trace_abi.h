@@ -63,6 +63,14 @@ enum {
     GB_FEATURE_HEAT = 64,     /* heat for as long as the window is open; alone, no ring is used */
 };
 
+/* gb_control.capabilities: what plugins may do in this QEMU; the version of its interface that brought it */
+enum {
+    GB_CAPABILITY_READ_REGISTERS = 1,  /* before 4 */
+    GB_CAPABILITY_WRITE_REGISTERS = 2, /* 5 */
+    GB_CAPABILITY_WRITE_MEMORY = 4,    /* 5; by guest-physical address */
+    GB_CAPABILITY_SET_PC = 8,          /* 6 */
+};
+
 /* gb_control.scope: which rings of privilege */
 enum { GB_SCOPE_KERNEL = 1, GB_SCOPE_USER = 2 };
 
@@ -120,7 +128,8 @@ typedef struct {
     uint64_t translations;        /* blocks translated while armed */
     uint64_t armed_ns;            /* CLOCK_REALTIME of the last arming */
     uint32_t heat_on;             /* heat is counted */
-    uint8_t pad3[212];
+    uint32_t capabilities;        /* set when the plugin is loaded */
+    uint8_t pad3[208];
     char error[256];              /* at 2304 */
     uint8_t pad4[1536];
 } gb_control;

@@ -182,6 +182,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     plugin_id = id;
     reset_callback = on_reset;
     control = (gb_control *)file;
+    control->capabilities = gb_guest_capabilities();
     if (control->vcpus < (unsigned)info->system.max_vcpus || control->vcpus > GB_MAX_VCPUS) {
         /* The machine is worth more than its trace: it runs, without a hook. */
         snprintf(control->error, sizeof control->error,

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -111,6 +112,14 @@ def qemu11() -> str:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="module", params=["system's", "qemu11"])
+def each_qemu(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Machines that are started meanwhile run on the QEMU of this host, then on the private QEMU 11."""
+    chosen = {"GLASSBOX_QEMU": request.getfixturevalue("qemu11")} if request.param == "qemu11" else {}
+    with mock.patch.dict(os.environ, chosen):
+        yield
+
+
 @pytest.fixture(scope="session")
 def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what apt knows of Debian's other suites."""
@@ -119,12 +128,18 @@ def apt_lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Kernels that no image comes with run all tests in long runs; some of them run those marked `every_kernel` in short ones too."""
+    """Kernels that no image comes with run all tests in long runs; some of them run those marked `every_kernel` in short ones too.
+
+    What is marked `long_on_qemu11` runs on the second QEMU in long runs only.
+    """
     for item in items:
         parameters = getattr(item, "callspec", None)
         guest = parameters.params.get("each_machine") if parameters is not None else None
         is_short = guest in IN_SHORT_RUNS and item.get_closest_marker("every_kernel") is not None
         if guest in RELEASES and not is_short:
+            item.add_marker(pytest.mark.long)
+        is_second = parameters is not None and parameters.params.get("each_qemu") == "qemu11"
+        if is_second and item.get_closest_marker("long_on_qemu11") is not None:
             item.add_marker(pytest.mark.long)
 
 

@@ -126,10 +126,13 @@ def _qemu() -> str:
     from tcg_plugin import abi
 
     from ..machine.config import find_qemu, qemu_release
+    from ..wire.trace_records import capability_names
 
     path = find_qemu()
     release = qemu_release(path)
-    return f"{path}, release {'.'.join(map(str, release))}, plugin API {abi.plugin_api(release)}"
+    api = abi.plugin_api(release)
+    able = ", ".join(capability_names(abi.capabilities(api)))
+    return f"{path}, release {'.'.join(map(str, release))}, plugin API {api}: plugins may {able}"
 
 
 def _plugin() -> str:

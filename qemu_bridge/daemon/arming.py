@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from tcg_plugin.layout import Feature
+from tcg_plugin.layout import Capability, Feature
 
 from ..errors import GlassBoxError, MachineError
 from ..host.tasks import TaskSet
 from ..machine.monitor import Monitor
 from ..trace.recording.control import TraceControl, is_alive
-from ..wire.trace_records import ArmOptions, TraceState, TraceStatus, VcpuRing
+from ..wire.trace_records import ArmOptions, TraceState, TraceStatus, VcpuRing, capability_names
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +149,7 @@ class TraceArming:
             error=self.control.error,
             path=str(self.control.path),
             plugin_api=block.plugin_api,
+            capabilities=capability_names(Capability(block.capabilities)),
             window=block.window,
             mode=block.mode,
             features=block.features,

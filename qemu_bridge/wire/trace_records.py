@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from tcg_plugin import layout
-from tcg_plugin.layout import Feature, Mode, Scope
+from tcg_plugin.layout import Capability, Feature, Mode, Scope
 
 from ..errors import UsageError
 from .records import AnyAddress, Record
@@ -87,6 +87,24 @@ class VcpuRing(Record, frozen=True):
     lost_words: int
 
 
+class PluginCapability(StrEnum):
+    """What plugins may do in a machine's QEMU."""
+
+    READ_REGISTERS = "read registers"
+    WRITE_REGISTERS = "write registers"
+    WRITE_MEMORY = "write memory"
+    SET_PC = "set the program counter"
+
+
+def capability_names(capabilities: Capability) -> tuple[PluginCapability, ...]:
+    """Each of `capabilities` by its name.
+
+    >>> capability_names(Capability.READ_REGISTERS)
+    (<PluginCapability.READ_REGISTERS: 'read registers'>,)
+    """
+    return tuple(PluginCapability[each.name] for each in capabilities if each.name)
+
+
 class TraceStatus(Record, frozen=True):
     """State of a machine's trace: the plugin's state and what is recorded.
 
@@ -95,6 +113,7 @@ class TraceStatus(Record, frozen=True):
         error: why the plugin closed the window, or refused it.
         path: the shared file.
         plugin_api: QEMU's version of the plugin interface.
+        capabilities: what plugins may do in this QEMU.
         window: how many windows were opened so far.
         mode, features: of the window, as in `ArmOptions`.
         heat: whether heat is counted.
@@ -108,6 +127,7 @@ class TraceStatus(Record, frozen=True):
     error: str
     path: str
     plugin_api: int
+    capabilities: tuple[PluginCapability, ...]
     window: int
     mode: int
     features: int

@@ -17,6 +17,7 @@ ENUMS = {
     "GB_STATE_": layout.State,
     "GB_MODE_": layout.Mode,
     "GB_FEATURE_": layout.Feature,
+    "GB_CAPABILITY_": layout.Capability,
     "GB_SCOPE_": layout.Scope,
     "GB_CHUNK_": layout.ChunkFlag,
     "GB_BLOCK_": layout.BlockFlag,

@@ -16,9 +16,9 @@ from qemu_bridge.errors import MachineError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
-from qemu_bridge.wire.trace_records import ArmOptions
-from tcg_plugin import layout
-from tcg_plugin.layout import Event, Feature, Scope, State, Stop
+from qemu_bridge.wire.trace_records import ArmOptions, capability_names
+from tcg_plugin import abi, layout
+from tcg_plugin.layout import Capability, Event, Feature, Scope, State, Stop
 
 pytestmark = pytest.mark.guest
 
@@ -28,7 +28,7 @@ TEXT, BUFFER = 0x401000, 0x600000
 
 
 @pytest.fixture(scope="module")
-def machine(image):
+def machine(image, each_qemu):
     with booted("trace", image) as found:
         yield found
 
@@ -63,6 +63,19 @@ def logged(path):
     return found
 
 
+def test_what_plugins_may_do_is_published_and_what_they_may_not_is_refused_with_the_way_out(machine, control):
+    status = machine.client.trace_status()
+    able = abi.capabilities(status.plugin_api)
+    assert status.capabilities == capability_names(able) and Capability.READ_REGISTERS in able
+    control.require(able, "it")
+    for missing in Capability(15) & ~able:
+        with pytest.raises(
+            MachineError, match=r"it is not possible .* cannot (write|set) .*; start it on QEMU 1\d\.\d or"
+        ):
+            control.require(missing, "it")
+
+
+@pytest.mark.long_on_qemu11
 def test_a_window_is_what_qemus_own_log_says(machine, control, tmp_path):
     log = tmp_path / "exec.log"
     machine.client.pause()

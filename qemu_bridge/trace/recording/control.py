@@ -16,12 +16,12 @@ import mmap
 import os
 from pathlib import Path
 
-from tcg_plugin import layout
-from tcg_plugin.layout import Command, Feature, State
+from tcg_plugin import abi, layout
+from tcg_plugin.layout import Capability, Command, Feature, State
 
 from ...errors import MachineError
 from ...memory.addresses import RamLayout
-from ...wire.trace_records import RING_STRIDE, ArmOptions
+from ...wire.trace_records import RING_STRIDE, ArmOptions, capability_names
 
 DICTIONARY_BYTES = 1 << 20
 _FALLOC_FL_PUNCH = 0x03
@@ -111,6 +111,18 @@ class TraceControl:
         """`MachineError` if the plugin could not begin its work in this machine."""
         if self.error and not self.block.plugin_pid:
             raise MachineError(self.error)
+
+    def require(self, needed: Capability, what: str) -> None:
+        """`MachineError` unless plugins may do what is `needed` in this machine's QEMU; `what` begins the sentence."""
+        self.validate_plugin()
+        missing = needed & ~Capability(self.block.capabilities)
+        if missing:
+            words = " and ".join(capability_names(missing))
+            release = ".".join(map(str, abi.first_release(missing)))
+            raise MachineError(
+                f"{what} is not possible on this machine: plugins of its QEMU (plugin API {self.block.plugin_api}) cannot"
+                f" {words}; start it on QEMU {release} or later: 'just qemu11' makes one for GLASSBOX_QEMU"
+            )
 
     def want(self, options: ArmOptions, reader_pid: int) -> None:
         """Command a window of `options`; the plugin opens it when a vCPU resumes.

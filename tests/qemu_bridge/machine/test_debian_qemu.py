@@ -86,7 +86,9 @@ def test_another_release_is_not_taken_for_it(name, wrong, tmp_path):
 def test_the_doctor_says_which_qemu_and_which_plugin_interface(qemu11, monkeypatch):
     monkeypatch.setenv("GLASSBOX_QEMU", qemu11)
     rows = {row["name"]: row for row in json.loads(glassbox("doctor", "--json").stdout)}
-    assert rows["qemu"]["ok"] and rows["qemu"]["detail"] == f"{qemu11}, release 11.1, plugin API 7"
+    assert rows["qemu"]["ok"] and rows["qemu"]["detail"] == (
+        f"{qemu11}, release 11.1, plugin API 7: plugins may read registers, write registers, write memory, set the program counter"
+    )
     assert rows["trace plugin"]["ok"] and rows["trace plugin"]["detail"].endswith("glassbox_trace_v7.so")
 
 

@@ -12,7 +12,7 @@ from qemu_bridge.trace.recording.control import TraceControl, create
 from qemu_bridge.wire.messages import decode_arguments
 from qemu_bridge.wire.operations import BY_NAME
 from qemu_bridge.wire.trace_records import RING_STRIDE, ArmOptions
-from tcg_plugin.layout import Command, Feature, Mode, Scope, State
+from tcg_plugin.layout import Capability, Command, Feature, Mode, Scope, State
 
 
 @pytest.fixture
@@ -35,6 +35,19 @@ def test_the_file_is_sparse_and_its_parts_follow_each_other(control):
     regions = [(region.physical, region.offset, region.bytes) for region in block.regions[: block.region_count]]
     assert regions == [(0, 0, 3 << 30), (4 << 30, 3 << 30, 2 << 30)]
     assert control.state is State.ABSENT and control.is_acknowledged
+
+
+def test_what_a_qemu_cannot_is_one_sentence_with_the_release_that_can(control):
+    control.block.plugin_api, control.block.capabilities = 4, Capability.READ_REGISTERS
+    control.require(Capability.READ_REGISTERS, "it")
+    with pytest.raises(
+        MachineError, match=r"cannot write registers and set the program counter; .* QEMU 11\.0 or later"
+    ):
+        control.require(Capability.WRITE_REGISTERS | Capability.SET_PC, "running a loop in place")
+    with pytest.raises(
+        MachineError, match=r"^running .* cannot write memory; start it on QEMU 10\.1 or later: 'just qemu11'"
+    ):
+        control.require(Capability.READ_REGISTERS | Capability.WRITE_MEMORY, "running a loop in place")
 
 
 def test_somebody_elses_file_is_not_taken_over(control):
