@@ -51,6 +51,7 @@ CASES: tuple[tuple[str, tuple[str, ...] | Feature | None, str], ...] = (
     ("memory addresses, producer", BLOCKS | Feature.MEMORY, ""),
     ("memory values, producer", BLOCKS | Feature.VALUES, ""),
     ("heat", Feature.HEAT, ""),
+    ("a loop that never runs", Feature.LOOPS, "<= 1.10"),
 )
 """What is measured: options of ``glassbox trace``, features of a window whose reader only frees, or nothing; the bound."""
 _OPEN_S = 30.0

@@ -50,7 +50,7 @@ class Mode(IntEnum):
 
 
 class Feature(IntFlag):
-    """What is recorded: executed blocks; events (page-table switches, system calls, exceptions); addresses of loads and stores; their values; registers; a count to verify with; heat."""
+    """What is recorded: executed blocks; events (page-table switches, system calls, exceptions); addresses of loads and stores; their values; registers; a count to verify with; heat; passes of a loop."""
 
     BLOCKS = 1
     EVENTS = 2
@@ -59,6 +59,7 @@ class Feature(IntFlag):
     REGISTERS = 16
     VERIFY = 32
     HEAT = 64
+    LOOPS = 128
 
 
 class Capability(IntFlag):
@@ -221,7 +222,9 @@ class Control(ctypes.LittleEndianStructure):
         ("root_free_address", c_uint64),
         ("direct_map_base", c_uint64),
         ("heat_wanted", c_uint32),
-        ("pad1", c_uint8 * 140),
+        ("loop_gate", c_uint32),
+        ("loop_head", c_uint64),
+        ("pad1", c_uint8 * 128),
         ("ranges", Range * MAX_RANGES),
         ("roots", c_uint64 * MAX_ROOTS),
         ("points", c_uint64 * MAX_POINTS),
@@ -266,7 +269,10 @@ class VcpuHeader(ctypes.LittleEndianStructure):
         ("initial_cr3", c_uint64),
         ("initial_idt_base", c_uint64),
         ("initial_idt_limit", c_uint64),
-        ("pad3", c_uint8 * 3880),
+        ("loop_passes", c_uint64),
+        ("loop_samples", c_uint64),
+        ("loop_registers", c_uint64 * 16),
+        ("pad3", c_uint8 * 3736),
     )
 
 

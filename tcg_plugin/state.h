@@ -6,7 +6,7 @@
  *   translate      which hooks a block gets when QEMU translates it
  *   hooks          callbacks while the guest runs
  *   locked         what locked instructions load and store
- *   window, memory, heat   opening and closing windows; loads and stores; counters per page
+ *   window, memory, heat, loops   opening and closing windows; loads and stores; counters per page; a loop's head
  *   state          this file
  *   ring, dictionary, guest, values   parts that know nothing of a window
  */

@@ -61,6 +61,7 @@ enum {
     GB_FEATURE_REGISTERS = 16, /* at the blocks in `points` */
     GB_FEATURE_VERIFY = 32,   /* count instructions inline, one by one; mark ambiguous blocks */
     GB_FEATURE_HEAT = 64,     /* heat for as long as the window is open; alone, no ring is used */
+    GB_FEATURE_LOOPS = 128,   /* passes of `loop_head`, and registers there; alone, no ring is used */
 };
 
 /* gb_control.capabilities: what plugins may do in this QEMU; the version of its interface that brought it */
@@ -114,7 +115,9 @@ typedef struct {
     uint64_t root_free_address;  /* the guest's function that frees a root, whose linear address is its second argument */
     uint64_t direct_map_base;    /* linear address of guest-physical 0 in the kernel */
     uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU resumes */
-    uint8_t pad1[140];
+    uint32_t loop_gate;          /* LOOPS: registers are read every so many passes */
+    uint64_t loop_head;          /* LOOPS: linear address at which a block starts */
+    uint8_t pad1[128];
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
@@ -155,7 +158,9 @@ typedef struct {
     uint64_t value_distance;            /* this window reads values in place, so many bytes below the registers; 0: not */
     uint8_t pad2[16];
     uint64_t initial_cr3, initial_idt_base, initial_idt_limit; /* daemon: CR3 and IDT of the vCPU when it armed */
-    uint8_t pad3[3880];
+    uint64_t loop_passes, loop_samples; /* LOOPS, this window: as of the last sample, and in the end; registers were read */
+    uint64_t loop_registers[16];        /* at the last sample, RAX RBX RCX RDX RSI RDI RBP RSP R8..R15 */
+    uint8_t pad3[3736];
 } gb_vcpu;
 
 typedef struct {

@@ -18,6 +18,7 @@
 
 #include "heat.h"
 #include "locked.h"
+#include "loops.h"
 #include "memory.h"
 #include "state.h"
 #include "translate.h"
@@ -72,6 +73,7 @@ static void on_exit_of_qemu(GB_OF_EXIT)
 {
     if (armed) {
         close_window(GB_STOP_EXIT);
+        loops_end();
     }
     armed = false;
     set_state(GB_STATE_ABSENT);
@@ -104,6 +106,7 @@ static void apply_command(void)
         armed = control->command == GB_COMMAND_ARM && arm();
         if (armed) {
             forget_values();
+            loops_begin();
         }
         broken = control->command == GB_COMMAND_ARM && !armed;
     }
@@ -130,6 +133,7 @@ static void on_reset(GB_OF_RESET)
             note_exception(0);
         }
         close_window(stop_reason);
+        loops_end();
     }
     apply_command();
 }
@@ -192,6 +196,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     }
     find_memory_bits();
     find_own_code();
+    loops_prepare();
     begun.score = qemu_plugin_scoreboard_new(2 * sizeof(uint64_t));
     executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
     control->plugin_api = (uint32_t)info->version.cur;

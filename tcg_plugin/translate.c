@@ -5,6 +5,7 @@
 #include "heat.h"
 #include "hooks.h"
 #include "locked.h"
+#include "loops.h"
 #include "memory.h"
 #include "opcode.h"
 
@@ -253,6 +254,9 @@ void on_translation(GB_OF_TRANSLATION)
     }
     if (control->limit_instructions) {
         hook_count(tb, block, on_limit, control->limit_instructions);
+    }
+    if (features & GB_FEATURE_LOOPS) {
+        hook_loop(tb, block->address);
     }
     if (!(features & GB_FEATURE_BLOCKS)) {
         return;

@@ -32,6 +32,7 @@ class ArmOptions(Record, frozen=True):
         root_free_address, direct_map_base: the guest's function that frees a root, and where the kernel maps guest-physical 0: a root that was freed is no longer followed, and with the last one the window closes. 0: roots are followed as long as the window is open.
         trigger_address, trigger_hits: the window opens when the address is executed for the `trigger_hits`-th time; 0: at once.
         start_instructions: the window opens when a vCPU has executed so many; 0: at once.
+        loop_head, loop_gate: with `Feature.LOOPS`: the linear address of a loop's head, and every how many passes registers are read there.
         limit_instructions, limit_s: the window closes when a vCPU has executed so many, or after so many seconds; 0: never.
     """
 
@@ -48,13 +49,17 @@ class ArmOptions(Record, frozen=True):
     trigger_address: AnyAddress = 0
     trigger_hits: int = 0
     start_instructions: int = 0
+    loop_head: AnyAddress = 0
+    loop_gate: int = 64
     limit_instructions: int = 0
     limit_s: float = 0.0
 
     def validate(self) -> None:
         """Raise `UsageError` for options that the plugin would refuse."""
-        if not self.features & (Feature.BLOCKS | Feature.HEAT):
-            raise UsageError("a trace without blocks and heat records nothing; ask for one of them")
+        if not self.features & (Feature.BLOCKS | Feature.HEAT | Feature.LOOPS):
+            raise UsageError("a trace without blocks, heat and loops records nothing; ask for one of them")
+        if not 1 <= self.loop_gate < 1 << 32:
+            raise UsageError(f"a gate of {self.loop_gate} passes is unsupported; give a number from 1 up")
         if self.chunk_bytes < layout.MIN_CHUNK_BYTES or self.chunk_bytes % 64:
             raise UsageError(f"chunks of {self.chunk_bytes} bytes are unsupported; give a multiple of 64 from 1024 up")
         if self.chunks < layout.MIN_CHUNKS or self.chunk_bytes * self.chunks > RING_STRIDE:

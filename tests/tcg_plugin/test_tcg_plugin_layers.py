@@ -11,7 +11,7 @@ LAYERS = {
     "trace_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
     "ring dictionary guest values": 1,
     "state opcode": 2,
-    "window memory heat blocks": 3,
+    "window memory heat loops blocks": 3,
     "locked": 4,
     "hooks": 5,
     "translate": 6,

@@ -12,7 +12,7 @@ from support import booted, wait_until
 from trace_consumer import Consumer, begun_instructions, items, u64
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import MachineError
+from qemu_bridge.errors import MachineError, UsageError
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.guest
 COUNT = 1000
 GOLDEN = 0x9E3779B97F4A7C15
 TEXT, BUFFER = 0x401000, 0x600000
+LOOP = TEXT + 19
+"""Behind three instructions: the loop of COUNT rounds. It is entered from above, so its head begins a block in all but the first."""
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +150,18 @@ def probe(tmp_path_factory):
     return out.read_bytes()
 
 
-def run_probe(machine, control, probe, features, before=None):
-    """The stream of the known program, and the blocks; with `before`, what the guest executes first, of all user code."""
+def upload(machine, probe):
+    """Put the known program into the guest."""
     text = base64.b64encode(probe).decode()
     machine.exec("rm -f /tmp/probe.64")
     for at in range(0, len(text), 1000):
         machine.exec(f"echo {text[at : at + 1000]} >> /tmp/probe.64")
     machine.exec("base64 -d /tmp/probe.64 > /tmp/probe; chmod +x /tmp/probe")
+
+
+def run_probe(machine, control, probe, features, before=None):
+    """The stream of the known program, and the blocks; with `before`, what the guest executes first, of all user code."""
+    upload(machine, probe)
     with Consumer(control) as consumer:
         ranges = [] if before else [(TEXT, TEXT + 0x1000)]
         machine.client.trace_arm(ArmOptions(features=features, scope=Scope.USER, ranges=ranges))
@@ -214,3 +221,35 @@ def test_code_that_changes_itself_is_recorded_as_it_was_when_it_ran(machine, con
             if block.code[0] == 0xB8 and block.count > 1 and block.code[-2:-1] == b"\x75":
                 loaded.append(int.from_bytes(block.code[1:5], "little"))
     assert loaded == list(range(100))
+
+
+def run_loops(machine, control, features, gate, head=LOOP):
+    """(passes, samples, registers at the last sample) of the known program's loop."""
+    machine.client.trace_arm(ArmOptions(features=features, loop_head=head, loop_gate=gate))
+    machine.exec("/tmp/probe")
+    machine.client.trace_disarm()
+    page = control.vcpus[0]
+    return page.loop_passes, page.loop_samples, dict(zip(layout.REGISTERS, page.loop_registers, strict=False))
+
+
+def test_passes_of_a_loop_are_counted_and_its_registers_are_read_at_the_gate(machine, control, probe):
+    upload(machine, probe)
+    passes, samples, registers = run_loops(machine, control, Feature.LOOPS, 10)
+    assert (passes, samples) == (COUNT - 1, (COUNT - 1) // 10)
+    # The tenth pass but nine stands before the round of 990; the last round's values are still there.
+    assert (registers["rcx"], registers["rdx"], registers["rdi"]) == (990, GOLDEN, BUFFER)
+    assert registers["rax"] == registers["rbx"] == GOLDEN * 989 % 2**64
+    assert run_loops(machine, control, Feature.LOOPS, COUNT)[:2] == (COUNT - 1, 0), "the gate is not reached"
+    assert run_loops(machine, control, Feature.LOOPS, 1)[:2] == (COUNT - 1, COUNT - 1)
+    assert run_loops(machine, control, Feature.LOOPS, 1, LOOP + 3)[:2] == (0, 0), "no block begins there"
+
+
+def test_a_loops_head_is_not_hooked_unless_that_is_asked_for(machine, control, probe):
+    upload(machine, probe)
+    before = run_loops(machine, control, Feature.LOOPS, 7)
+    assert run_loops(machine, control, Feature.HEAT, 1) == before
+
+
+def test_a_gate_of_no_passes_is_refused(machine):
+    with pytest.raises(UsageError, match="gate of 0 passes"):
+        machine.client.trace_arm(ArmOptions(features=Feature.LOOPS, loop_head=LOOP, loop_gate=0))

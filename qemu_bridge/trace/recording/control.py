@@ -149,6 +149,7 @@ class TraceControl:
         block.points[: len(options.points)] = list(options.points)
         block.trigger_address, block.trigger_hits = options.trigger_address, options.trigger_hits
         block.start_instructions, block.limit_instructions = options.start_instructions, options.limit_instructions
+        block.loop_head, block.loop_gate = options.loop_head, options.loop_gate
         block.limit_ns = int(options.limit_s * 1e9)
         # A CR3 holds a page number from bit 12 to 51; below are flags and the PCID, and bit 12 is page-table isolation's.
         block.root_mask = ((1 << 52) - 1) & ~0x1FFF
