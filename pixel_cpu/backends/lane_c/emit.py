@@ -27,6 +27,7 @@ from ...ir.uniformity import Shape
 from . import access
 from .chunk import Chunk
 from .forms import SCALAR, is_wide, lanes_of, literal, wrapped
+from .shapes import continues_of, is_left_inside
 
 SELECT_COST = 12
 """Operations of both sides of a branch, at most, for both to be computed without one."""
@@ -43,8 +44,8 @@ class Target:
     """Mask of what stands around it."""
     inner: int
     """Mask of the region."""
-    continues: int = 0
-    """Places that go round again."""
+    is_masked: bool = False
+    """Whether lanes go round again from more than one place, or one after another from a loop inside."""
 
 
 @dataclass
@@ -293,10 +294,10 @@ class Emitter(Chunk):
 
     def split_loop(self, op: Op) -> None:
         left, inner = self.number(), self.number()
-        sites = [found for found in walk(op.regions[0]) if found.name == "continue" and found.label == op.label]
+        is_masked = len(continues_of(op, op.regions[0])) > 1 or is_left_inside(op)
         self.each(f"vi m{left}_# = {{0}}; vi m{inner}_# = m{self.mask}_#; vi a{inner}_# = {{0}};")
         self.emit(f"gb_bits b{left} = 0, b{inner} = b{self.mask}, ab{inner} = 0;")
-        self.targets[op.label] = Target(op, left, True, self.mask, inner, len(sites))
+        self.targets[op.label] = Target(op, left, True, self.mask, inner, is_masked)
         self.emit(f"for (;;) {{ const gb_bits came{left} = b{inner}; (void)came{left};")
         self.count("BRANCHES", "1")
         with self.under(inner, f"again{left}"):
@@ -337,7 +338,7 @@ class Emitter(Chunk):
         target = self.targets[op.label]
         self.burn(op)
         parameters = target.op.regions[0].parameters
-        self.assign(parameters, op.operands, self.mask if target.is_split and target.continues > 1 else None, "n")
+        self.assign(parameters, op.operands, self.mask if target.is_masked else None, "n")
         if not target.is_split or self.mask == target.inner:
             self.emit(f"goto again{target.number};")
             return

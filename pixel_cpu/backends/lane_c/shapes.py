@@ -133,7 +133,7 @@ class Shapes:
         if op in self._split:
             self._lift(op.results)
             for place, parameter in enumerate(parameters):
-                if len({site.operands[place] for site in label.continues}) > 1:
+                if len({site.operands[place] for site in label.continues}) > 1 or is_left_inside(op):
                     self._lift([parameter])
 
     def _shape_of(self, op: Op) -> Shape | None:
@@ -141,3 +141,13 @@ class Shapes:
         shapes = [self._shapes.get(value) for value in op.operands]
         known = [shape for shape in shapes if shape is not None]
         return shape_of(op, known) if len(known) == len(shapes) else None
+
+
+def continues_of(loop: Op, region: Region) -> list[Op]:
+    """The places in a region that go round a loop again."""
+    return [op for op in walk(region) if op.name == "continue" and op.label == loop.label]
+
+
+def is_left_inside(loop: Op) -> bool:
+    """Whether lanes go round a loop again from a loop inside it, and so one after another."""
+    return any(continues_of(loop, op.regions[0]) for op in walk(loop.regions[0]) if op.name == "loop")

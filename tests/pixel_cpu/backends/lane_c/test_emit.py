@@ -124,3 +124,51 @@ def test_vector_instructions_are_there():
     found = {op.mnemonic for op in decoder.disasm(code[0x1000:], 0x1000) if wide in op.op_str}
     assert {"vfmadd213ps", "vfmadd231ps", "vfmadd132ps"} & found and {"vmovups", "vmovaps"} & found, found
     assert kernel.backend.startswith(f"lane-c {machine().name} ")
+
+
+FROM_INSIDE = """
+kernel main() {
+  buffer @y: u32
+  %lane = global_id : u32
+  %zero = const 0 : u32
+  %one = const 1 : u32
+  %three = const 3 : u32
+  %total = loop ^outer (%from: u32 = %zero, %rounds: u32 = %zero) : u32 {
+    %stop = ge %rounds, %three : bool
+    if %stop {
+      break ^outer %from
+    } else {
+      yield
+    }
+    %less = add %rounds, %one : u32
+    %left = loop ^inner (%i: u32 = %from) : u32 {
+      %far = add %lane, %rounds : u32
+      %is_far = gt %i, %far : bool
+      if %is_far {
+        WAY
+      } else {
+        yield
+      }
+      %more = add %i, %one : u32
+      continue ^inner %more
+    }
+    END
+  }
+  store @y %lane, %total trap
+  return
+}
+"""
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize(
+    ("way", "end"),
+    [
+        ("continue ^outer %i, %less", 'trap "unreachable"'),
+        ("break ^inner %i", "continue ^outer %left, %less"),
+        ("break ^outer %i", 'trap "unreachable"'),
+    ],
+)
+def test_lanes_leave_an_inner_loop_one_after_another(scalar, way, end):
+    text = FROM_INSIDE.replace("WAY", way).replace("END", end)
+    same_as_reference(text, Launch(40, 32, {}, {"y": np.zeros(40, np.uint32)}), scalar=scalar)
