@@ -6,7 +6,8 @@ They belong to the tree in `qemu_bridge.errors`::
     ├── UsageError
     │   ├── SourceError       a text that is no kernel: file, line, column, the line itself with a caret
     │   ├── IrError           a program that the verifier refuses: names the operation and the rule
-    │   └── LaunchError       arguments that do not fit the kernel's parameters
+    │   ├── LaunchError       arguments that do not fit the kernel's parameters
+    │   └── LiftError         machine code that has no meaning in the IR: names the instruction and why
     ├── HostError
     │   └── DeviceError       a device that is missing, lacks a feature, or was lost
     └── GlassBoxError
@@ -17,6 +18,7 @@ They belong to the tree in `qemu_bridge.errors`::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from qemu_bridge.errors import GlassBoxError as GlassBoxError
 from qemu_bridge.errors import HostError
@@ -78,6 +80,25 @@ class IrError(UsageError):
 
 class LaunchError(UsageError):
     """Arguments that do not fit a kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPlace:
+    """An instruction of a guest, by linear address and text."""
+
+    address: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.address:#x}: {printable(self.text)}"
+
+
+class LiftError(UsageError):
+    """Machine code that is not lifted: `text` says why, `place` which instruction it is about, if it is about one."""
+
+    def __init__(self, text: str, place: LoopPlace | None = None) -> None:
+        self.text, self.place = text, place
+        super().__init__(f"{place}: {text}" if place else text)
 
 
 class DeviceError(HostError):
