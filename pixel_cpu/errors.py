@@ -8,6 +8,7 @@ They belong to the tree in `qemu_bridge.errors`::
     │   ├── IrError           a program that the verifier refuses: names the operation and the rule
     │   ├── LaunchError       arguments that do not fit the kernel's parameters
     │   └── LiftError         machine code that has no meaning in the IR: names the instruction and why
+    │       └── IrreducibleError  a loop inside that is entered at more than one place
     ├── HostError
     │   └── DeviceError       a device that is missing, lacks a feature, or was lost
     └── GlassBoxError
@@ -99,6 +100,10 @@ class LiftError(UsageError):
     def __init__(self, text: str, place: LoopPlace | None = None) -> None:
         self.text, self.place = text, place
         super().__init__(f"{place}: {text}" if place else text)
+
+
+class IrreducibleError(LiftError):
+    """A loop with a loop inside that is entered at more than one place; `place` is the one that is not around all of it."""
 
 
 class DeviceError(HostError):

@@ -83,15 +83,13 @@ def why_refused(code: bytes, address: int = _AT) -> str:
     try:
         return refusal(decode(address, code)) or ""
     except LiftError as error:
-        if error.place is None:
-            raise
         return error.text
 
 
 def count_forms(found: Mined) -> list[Form]:
     """The forms that a trace executed in 64-bit mode, the most executed first.
 
-    An instruction counts as often as its block began. Raises `LiftError` where pypcode is not installed.
+    An instruction counts as often as its block began. Raises `UsageError` where pypcode is not installed.
     """
     codes = Counter[bytes]()
     executed = dict(found.sql.execute("SELECT id, sum(executions)::UBIGINT FROM blocks GROUP BY id").fetchall())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ...errors import LiftError
+from ...errors import IrreducibleError, LiftError, LoopPlace
 from .pcode import Instruction, PcodeOp, Varnode
 
 Position = tuple[int, int]
@@ -112,7 +112,8 @@ class Flow:
         for node in self.nodes.values():
             for target in node.inner:
                 if self.is_backward(node.place, target) and not self.dominates(target, node.place):
-                    raise LiftError(f"its control flow is irreducible: a loop is entered in its middle, {target[0]:#x}")
+                    place = LoopPlace(target[0], self._instructions[target[0]].text)
+                    raise IrreducibleError("irreducible: a loop inside is entered here and elsewhere", place)
         if self.head not in self.headers:
             raise LiftError("no way leads back to its head")
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...errors import IrError, LiftError, LoopPlace
+from ...errors import IrError, IrreducibleError, LiftError, LoopPlace
 from ...ir.builder import Builder
 from ...ir.model import Function, Kernel, Memory, Module, Region, Space, Value, walk
 from ...ir.types import Type
@@ -129,9 +129,7 @@ class _Lift:
             try:
                 instruction = decode(address, code)
             except LiftError as error:
-                if error.place is None:
-                    raise
-                self.refused[address] = (error.place, error.text)
+                self.refused[address] = (error.place or LoopPlace(address, code.hex(" ")), error.text)
                 continue
             reason = refusal(instruction)
             if reason:
@@ -146,7 +144,7 @@ class _Lift:
                 raise LiftError("its head is not lifted")
             return Flow(self.loop.head, self.instructions, self.loop.indirect)
         except LiftError as error:
-            if not self.refused:
+            if not self.refused or isinstance(error, IrreducibleError):
                 raise
             place, reason = self.refused[min(self.refused)]
             raise LiftError(f"{reason}; without it {error.text}", place) from None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qemu_bridge.trace.analysis.show import disassemble
 
-from ...errors import LiftError, LoopPlace
+from ...errors import LiftError, LoopPlace, UsageError
 
 if TYPE_CHECKING:
     import pypcode
@@ -80,12 +80,12 @@ def _context() -> pypcode.Context:
     try:
         import pypcode
     except ImportError:
-        raise LiftError("machine code is lifted by the package pypcode; install glassbox-qemu[learn]") from None
+        raise UsageError("machine code is lifted by the package pypcode; install glassbox-qemu[learn]") from None
     return pypcode.Context("x86:LE:64:default")
 
 
 def decode(address: int, code: bytes) -> Instruction:
-    """The instruction at `address`, whose bytes are `code`; `LiftError` if it is none, or not one alone."""
+    """The instruction at `address`, whose bytes are `code`; `LiftError` if it is none, or not one alone; `UsageError` without pypcode."""
     (text, *others) = disassemble(code, address, _LONG_MODE)
     if others or text.startswith(".byte"):
         raise LiftError("is no instruction of 64-bit mode", LoopPlace(address, code.hex(" ")))
