@@ -99,12 +99,8 @@ def open_files(reading: Reading) -> Meaning | None:
     if is_used and len(paths) == 1 and not _is_program(paths[0]):
         return overlay("open-files", f"who has {paths[0]} open", where=(("path", paths[0]),))
     if reading.within({"file", "owner", "change"}) or reading.within({"file", "owner", "read"}):
-        return process_rows(
-            Reading([token for token in reading.tokens if token.concept not in ("change", "read")], reading.names),
-            "open-files",
-            "open files",
-            "pid",
-        )
+        letter, words = ("w", "writing") if reading.has("change") else ("r", "reading")
+        return process_rows(reading, "open-files", f"files open for {words}", "pid", ("access", f"*{letter}*"))
     is_about = is_about or (
         reading.within({"file", "owner", "use"}, _AROUND | {"process", "open"}) and not _is_library(reading)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .memory import how_much, memory_of, show
+from .memory_targets import how_much, memory_of, show
 from .reading import Reading
 from .request import MACHINE, Meaning, Request, Unsure, call, overlay, verb
 

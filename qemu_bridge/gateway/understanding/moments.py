@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count as count_up
 
-from .memory import ALONE, PARTS, memory_of
+from .memory_targets import ALONE, PARTS, memory_of
 from .reading import Reading
 from .request import MACHINE, Meaning, Request, Unsure, verb
 

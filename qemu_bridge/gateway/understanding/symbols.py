@@ -109,4 +109,12 @@ def struct(reading: Reading) -> Meaning | None:
     is_field = any(token.text.lower().startswith("offset") for token in reading.tokens)
     if len(types) != 1 or (len(words) > 1 and not is_field):
         return None
-    return call("type_layout", f"layout of struct {types[0]}", name=types[0])
+    fields = [
+        token.text
+        for token in reading.tokens
+        if token.text != types[0] and (token.text in words or token.concept == "pid")
+    ]
+    says = f"layout of struct {types[0]}" + (
+        f", which has the offset of {fields[0]} if that is a field" if fields else ""
+    )
+    return call("type_layout", says, name=types[0])

@@ -73,7 +73,7 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     words = split_possessives(scan(text))
     words = [replace(word, text=_mend(word.text, names)) if word.kind == "word" else word for word in words]
     tokens = read_quantities(list(_find_names(list(_find_concepts(words)), names)))
-    tokens = mark_negated(_find_choices(_find_orders(list(attach_numbers(tokens)))))
+    tokens = mark_negated(_find_choices(_find_orders(_find_counts(list(attach_numbers(tokens))))))
     tokens = [token for token in tokens if token.kind != "filler"]
     # The syslog file /var/log/messages: the path says which.
     tokens = [
@@ -109,6 +109,22 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     while tokens and tokens[-1].concept in ("and", "or"):
         tokens.pop()
     return tokens
+
+
+_COUNTED = ("process", "thread", "file", "socket", "module", "kernel_thread", "open_file", "slab", "mount", "port")
+
+
+def _find_counts(tokens: list[Token]) -> list[Token]:
+    """``how much`` before things that are counted is how many: how much processes."""
+    return [
+        replace(token, concept="count")
+        if token.text.lower() == "how much"
+        and at + 1 < len(tokens)
+        and tokens[at + 1].concept in _COUNTED
+        and tokens[at + 1].is_plural
+        else token
+        for at, token in enumerate(tokens)
+    ]
 
 
 def _find_choices(tokens: list[Token]) -> list[Token]:
@@ -331,7 +347,7 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     is_literal = at > 0 and (tokens[at - 1].text.lower() in _CALLED or tokens[at - 1].concept == "string")
     if is_literal and lower not in _NEVER_NAMES:
         return Token("unknown", token.text)
-    if lower in FILLERS or stem(lower) in _FILLER_STEMS or (lower.endswith("ly") and len(lower) > 5):
+    if lower in FILLERS or stem(lower) in _FILLER_STEMS:
         return Token("filler", token.text)
     near = [] if lower in COMMON_WORDS else find_near(names, token.text, kinds) or find_near(names, token.text)
     return Token("name", token.text, matches=tuple(near)) if near else Token("unknown", token.text)

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...wire.operations import Permission
+from .accounting import ONLY_ACCOUNTED, left_over
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
-from .scan import QUOTED
 from .shell import to_words
 from .token import Token
 from .tokens import read_tokens
 from .topics import TOPICS, TOPICS_WITH_NEGATION
-from .vocabulary import COMMON_WORDS, REFUSED
+from .vocabulary import REFUSED
 
 MOST_LETTERS = 400
 _MEANS_SOMETHING_WITH = {
@@ -55,9 +55,6 @@ _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
 )
 """A word and its number that were written as one: top5, pid97."""
-_CLAUSE = re.compile(r"[,;:!?.]+\s+|\s+[–—]+\s+")
-"""What parts clauses, where it is not in quotes."""
-_LONGEST_ASIDE = 6
 _REASON = re.compile(
     r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
     r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
@@ -92,11 +89,12 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
-    text = _without_asides(text, names)
     text = _JOINED.sub(r"\1 \2", to_words(text) or _REASON.sub(" ", text))
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
+    said = tokens
+    tokens = [token for token in tokens if token.concept not in ONLY_ACCOUNTED] or tokens
     if not any(token.kind in _LOOKED_FOR or token.concept in ("symbol", "root", "read") for token in tokens):
         # To find what has a name is to show it.
         tokens = [token for token in tokens if token.concept != "find"] or tokens
@@ -134,6 +132,11 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         requests = tuple(
             to_session(request, session) for request in requests if request.operation in ("highlight", "fly_to")
         )
+    left = {request.meaning: left_over(said, request, names) for request in requests}
+    whole = tuple(request for request in requests if not left[request.meaning])
+    if requests and not whole:
+        return Unsure(_passed_over(min(left.values(), key=len)), requests[:_MOST_ALTERNATIVES])
+    requests = whole
     if requests and reading.lacks_whose:
         return Unsure("whose is not said", requests[:_MOST_ALTERNATIVES])
     if requests and reading.asks_meaning and not _is_about_one(reading):
@@ -155,32 +158,9 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     return unsure[0] if unsure else nearest
 
 
-def _without_asides(text: str, names: Names) -> str:
-    """`text` without clauses in which nothing is understood at all, such as greetings, where others have something."""
-    clauses = _split_clauses(text)
-    if len(clauses) == 1:
-        return text
-    read = [read_tokens(clause, names) for clause in clauses]
-    if not any(token.kind != "unknown" for tokens in read for token in tokens):
-        return text
-    return ", ".join(
-        clause for clause, tokens in zip(clauses, read, strict=True) if not tokens or not _is_aside(clause, tokens)
-    )
-
-
-def _split_clauses(text: str) -> list[str]:
-    quoted = [found.span() for found in QUOTED.finditer(text)]
-    clauses, start = [], 0
-    for found in _CLAUSE.finditer(text):
-        if not any(first <= found.start() < last for first, last in quoted):
-            clauses.append(text[start : found.start()])
-            start = found.end()
-    return [*clauses, text[start:]]
-
-
-def _is_aside(clause: str, tokens: Sequence[Token]) -> bool:
-    is_short = len(clause.split()) <= _LONGEST_ASIDE
-    return is_short and all(token.kind == "unknown" and token.text.lower() not in COMMON_WORDS for token in tokens)
+def _passed_over(tokens: Sequence[Token]) -> str:
+    words = ", ".join(repr(token.text) for token in tokens[:3])
+    return f"{words} would be passed over"
 
 
 def _is_about_one(reading: Reading) -> bool:
