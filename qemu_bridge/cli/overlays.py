@@ -39,7 +39,7 @@ def add_verbs(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="COLUMN=VALUE",
-        help="only rows that fit; VALUE may have the wildcards * and ?; also !=, and of numbers <, <=, >, >=; may be repeated",
+        help="only rows that fit; VALUE may have the wildcards * and ?, and | between values of which one fits; also !=, and of numbers <, <=, >, >=; may be repeated",
     )
     parser.add_argument("--sort", default="", metavar="COLUMN", help="sort by this column")
     parser.add_argument("--reverse", action="store_true", help="the greatest first")

@@ -27,8 +27,8 @@ class Condition:
 
     Attributes:
         column: of the table.
-        value: a text, which may have the wildcards ``*`` and ``?``, or a number, which may be hexadecimal or have a unit: ``1M``. Of a
-            column that is a list one item has to fit; an empty value stands for an empty list.
+        value: a text, which may have the wildcards ``*`` and ``?``, or a number, which may be hexadecimal or have a unit: ``1M``; of
+            several with ``|`` between them one has to fit: ``err|warning``. Of a column that is a list one item has to fit; an empty value stands for an empty list.
         operator: ``=``, ``!=``, or of numbers ``<``, ``<=``, ``>``, ``>=``.
     """
 
@@ -123,6 +123,8 @@ def sum_by_class(ranges: Iterable[tuple[str, int]]) -> list[Row]:
 
 def fits(value: Any, wanted: str) -> bool:  # noqa: ANN401  # any field of a row
     """Whether a field's `value` is what `wanted` describes: the same text or number, or a pattern that it matches."""
+    if "|" in wanted:
+        return any(fits(value, each) for each in wanted.split("|"))
     if isinstance(value, (list, tuple)):
         return any(fits(item, wanted) for item in value) if wanted else not value
     if isinstance(value, int) and not isinstance(value, bool):

@@ -84,6 +84,7 @@ def hottest(reading: Reading) -> Meaning | None:
     ):
         return None
     paths = [*reading.texts("path"), *reading.names.traces[::-1]]
+    is_kernel = any(token.text.lower().startswith("kernel") for token in reading.tokens)
     record = verb(
         "trace",
         "record what is executed for 5 s into trace.gbt",
@@ -100,7 +101,7 @@ def hottest(reading: Reading) -> Meaning | None:
             "what is hot is counted in a trace, and there is no trace file in the working folder; record one, then ask again",
             (record,),
         )
-    words = ("trace", "top", paths[0], "--symbols", MACHINE, *(("--kernel",) if reading.has("kernel") else ()))
-    says = f"the hottest {'kernel ' if reading.has('kernel') else ''}code, paths and processes of {paths[0]}"
-    options = {"options": {"ring": 0}} if reading.has("kernel") else {}
+    words = ("trace", "top", paths[0], "--symbols", MACHINE, *(("--kernel",) if is_kernel else ()))
+    says = f"the hottest {'kernel ' if is_kernel else ''}code, paths and processes of {paths[0]}"
+    options = {"options": {"ring": 0}} if is_kernel else {}
     return Request(says, words, "trace_top", {"file": paths[0], **options})

@@ -19,6 +19,8 @@ def memory_map(reading: Reading) -> Meaning | None:
             return process_rows(
                 reading, "areas", concept.replace("_map", " memory areas"), "pid", ("permissions", letters)
             )
+    if reading.within({"map", "owner", "count"}, around):
+        return process_rows(reading, "areas", "memory areas", "pid")
     if reading.within({"map", "owner"}, around) and len(reading.owners) == 1 and not reading.has("page"):
         return each_process(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
@@ -27,6 +29,11 @@ def memory_map(reading: Reading) -> Meaning | None:
         return each_process(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
         )
+    others = [token for token in reading.tokens if token.kind == "name" and token.matches[0].kind != "process"]
+    mapped = Reading(others, reading.names).named("file")
+    is_one = len(reading.owners) == len(mapped) == 1
+    if is_one and reading.within({"map", "owner", "name"}, {*_AROUND, "process", "file"}):
+        return process_rows(reading, "areas", f"mappings of {mapped[0]}", "pid", ("path", mapped[0]))
     if reading.within({"map"}, {*_AROUND, "memory", "process", "count"}) and not reading.has("memory"):
         return overlay(
             "areas",
@@ -86,6 +93,10 @@ def open_files(reading: Reading) -> Meaning | None:
     if reading.is_wish("open") and not reading.has("open_file"):
         return None
     paths = reading.texts("path")
+    doing = re.search(r"\b(writing|reading)\b", reading.question.lower())
+    if doing and len(paths) == 1 and reading.items <= {"path", "process", "change", "read", "file"}:
+        access = ("access", f"*{doing[1][0]}*")
+        return overlay("open-files", f"who has {paths[0]} open for {doing[1]}", where=(("path", paths[0]), access))
     is_used = reading.within({"use", "path"}, {"process", "running", "file"}) or (
         reading.asks_which
         and (
@@ -158,6 +169,8 @@ def sockets(reading: Reading) -> Meaning | None:
         return None
     is_open_port = reading.has("port") and reading.has("open") and not chosen
     if reading.has("listen") or (is_open_port and reading.number("port_number") is None):
+        if reading.has("udp", "udp6"):
+            return None  # they have no such state
         where.append(("state", "LISTEN"))
         words.append("listening")
     if reading.has("established"):

@@ -20,7 +20,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         return None
     if (
         not (reading.has(*THINGS) or is_without(reading))
-        or (reading.has("identify") and not is_without(reading))
+        or (reading.has("identify") and not (is_without(reading) or _is_of(reading)))
         or reading.texts("address")
         or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
@@ -29,7 +29,10 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     ):
         return None
     if not reading.has(*_LOOK, *_ASK, "range", "page", "shared", "memory", "target_text") and not (
-        _names_memory(reading) or _is_used(reading) or is_without(reading)
+        (reading.asks_whether and reading.has("cache") and reading.has("path", "name"))
+        or _names_memory(reading)
+        or _is_used(reading)
+        or is_without(reading)
     ):
         return None
     is_asked_whether = reading.asks_whether and not reading.has(*_LOOK, "where")
@@ -47,7 +50,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         return None
     counts_pages = reading.has("page", "memory") or any("page" in token.text.lower() for token in reading.tokens)
     types = [token.text for token in reading.tokens if token.kind == "name" and token.text.endswith("_struct")]
-    if types and reading.has("size", "count") and not reading.has("slab", "memory", "use", "page"):
+    if types and reading.has("size", "count") and not reading.has("slab", "memory", "page"):
         layout = call("type_layout", f"layout of struct {types[0]}", name=types[0])
         return Unsure("a struct and a slab cache are called so", (layout, how_much(target, says)))
     takes_memory = (
@@ -67,7 +70,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
     if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
         return None
     if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address"):
-        is_where = reading.has("where", "address") and not reading.has("go", "highlight")
+        is_where = reading.has("where", "address") and not reading.has("go", "highlight", "viewer")
         return where(target, says) if is_where else show(target, says)
     return where(target, says)
 
@@ -88,6 +91,13 @@ def by_class(reading: Reading) -> Meaning | None:
     target, says = found
     words = ("resolve", MACHINE, target, "--by-class")
     return Request(f"how much memory of each class of pages: {says}", words, "resolve", {"target": target})
+
+
+def _is_of(reading: Reading) -> bool:
+    """Whether what belongs to something is to be shown: everything that belongs to crond."""
+    belongs = any(token.text.lower().startswith("belong") for token in reading.tokens)
+    is_shown = reading.has("show", "highlight")
+    return belongs and (is_shown or (reading.has("all", "memory", "page") and not reading.asks_which))
 
 
 def _is_total(reading: Reading) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count as count_up
 
 from .memory_targets import ALONE, PARTS, memory_of
@@ -101,12 +102,16 @@ def capture(reading: Reading) -> Meaning | None:
         return None
     if (
         not reading.has("take")
+        and not reading.has("unknown")
         and len(reading.tokens) > 2
         and not (reading.has("path") and reading.is_wish("capture", "checkpoint", "snapshot"))
     ):
         return None
+    is_called = re.search(r"\b(as|called|named|under( the)? name) \S+\W*$", reading.question.lower()) is not None
     if reading.has("unknown", "like") and (
-        not reading.has("take") or len(reading.texts("unknown")) != 1 or reading.tokens[-1].kind != "unknown"
+        not (reading.has("take") or is_called)
+        or len(reading.texts("unknown")) != 1
+        or reading.tokens[-1].kind != "unknown"
     ):
         return None
     return _capture(reading)

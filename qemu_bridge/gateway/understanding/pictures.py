@@ -25,7 +25,7 @@ def pictures(reading: Reading) -> Meaning | None:
         "file",
         "and",
     }
-    if reading.within({"draw"}, {"memory", "all", "picture"}) or reading.within(
+    if reading.within({"draw"}, {"memory", "all", "picture", "path"}) or reading.within(
         {"picture"}, around - {"second", "seconds"}
     ):
         output = next(iter(reading.texts("path")), "memory.png")
@@ -39,7 +39,7 @@ def pictures(reading: Reading) -> Meaning | None:
             drawn = verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
             return Unsure("an image of memory may be a picture, or a capture", (drawn, kept))
         return verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
-    if reading.within({"video"}, around):
+    if reading.within({"video"}, around | {"since"}):
         output, seconds = next(iter(reading.texts("path")), "memory.mp4"), next(iter(reading.texts("seconds")), "10")
         options = {"output": output, "seconds": float(seconds)}
         return verb(
@@ -75,7 +75,9 @@ def viewers(reading: Reading) -> Meaning | None:
 
 def clear_highlight(reading: Reading) -> Meaning | None:
     """Let nothing stand out."""
-    is_one_word = any(token.concept == "clear" and "highlight" in token.text.lower() for token in reading.tokens)
+    is_one_word = any(
+        token.concept == "clear" and re.search("highlight|unmark", token.text.lower()) for token in reading.tokens
+    )
     if (
         (is_one_word and reading.within({"clear"}, {"all", "memory"}))
         or reading.within({"clear", "highlight"}, {"all", "stop", "viewer", "memory", "take"})
@@ -90,8 +92,9 @@ def colouring(reading: Reading) -> Meaning | None:
     modes = [item for item in reading.items if item.startswith("mode_")]
     owner = reading.has("process", "identify")
     is_mode = reading.has("mode_entropy", "mode_age", "mode_execution") and reading.has("show", "set")
-    if not (reading.has("colour") or is_mode) or not reading.items <= {
+    if not (reading.has("colour") or is_mode or (modes and reading.has("draw"))) or not reading.items <= {
         "colour",
+        "draw",
         "set",
         "take",
         "since",

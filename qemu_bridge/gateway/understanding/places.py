@@ -13,7 +13,7 @@ _PEEKED = 256
 
 def identify(reading: Reading) -> Meaning | None:
     """What an address is."""
-    around = {"address", "identify", "show", "owner", "page", "memory", "translate", "where", "map", "process", "kernel", "symbol", "use", "file", "slab",
+    around = {"address", "identify", "show", "owner", "page", "memory", "translate", "where", "map", "process", "kernel", "symbol", "use", "file", "slab", "module",
               "object", "read"}  # fmt: skip
     if reading.asks_whether:
         around |= {"free", "reserved", "cache", "slab", "anonymous", "zero", "text"}
@@ -201,6 +201,9 @@ def go_to_byte(reading: Reading) -> Meaning | None:
     if not reading.has("go", "highlight", "show"):
         return None
     around = {"show", "go", "highlight", "memory", "address", "page", "symbol", "struct"}
+    frame = reading.number("frame_number")
+    if reading.has("go") and frame is not None and reading.within({"frame_number"}, around | {"frame"}):
+        return _fly(f"{frame << 12:#x}")
     is_dump = reading.has("show") and reading.has("memory")
     if any(token.text.lower() == "frame" for token in reading.tokens):
         return None  # to frame it, or a page frame's number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from .process_rows import process_rows
@@ -116,6 +117,8 @@ def _named(reading: Reading) -> Meaning | None:
         may |= {"ended", "or"}
     if not reading.within({"owner"}, may) or len(reading.owners) != 1:
         return None
+    if reading.has("identify") and (reading.is_plural("process") or reading.has("all", "show")):
+        return None  # whose tasks are meant, its threads or its children
     if reading.asks_what_it_does or (reading.has("or") and not reading.has("ended")):
         return None
     if reading.has("ended"):
@@ -147,9 +150,10 @@ def _family(reading: Reading) -> Meaning | None:
                 reading.names,
             )
         )
+    by_whom = re.search(r"\b(from|by) whom?\b", reading.question.lower()) is not None
     are_children = reading.within({"child", "owner"}, {*_AROUND, "process", "count", "pid"})
     are_children |= reading.within({"start", "owner", "process"}) and reading.tokens[-1].concept == "start"
-    if are_children and len(reading.owners) == 1:
+    if are_children and not by_whom and len(reading.owners) == 1:
         parents = reading.pids(reading.owners[0])
         if len(parents) != 1:
             return Unsure(
@@ -160,7 +164,7 @@ def _family(reading: Reading) -> Meaning | None:
     is_parent |= (
         reading.asks_which
         and reading.within({"start", "owner"}, {"process"})
-        and reading.tokens[-1].kind in ("name", "pid")
+        and (by_whom or reading.tokens[-1].kind in ("name", "pid"))
     )
     if is_parent and len(reading.owners) == 1:
         known = reading.pids(reading.owners[0])
@@ -181,6 +185,12 @@ def _top(reading: Reading) -> Meaning | None:
     """Those that take the most memory, or started last; what is sorted, and by what, is in `table_questions`."""
     if reading.has("sort") and not reading.has("hog"):
         return None
+    if (
+        reading.within({"thread", "process"}, {*_AROUND, "count", "has"})
+        and reading.asks_of_each
+        and not reading.has("limit")
+    ):
+        return overlay("processes", "processes, with how many threads each has", sort="thread_count", reverse=True)
     by_memory = reading.within(
         {"process"}, {*_AROUND, "most", "least", "hog", "memory", "use", "limit", "page", "size"}
     )
@@ -204,12 +214,13 @@ def _top(reading: Reading) -> Meaning | None:
     is_one = not reading.is_plural("process") and (
         reading.has("process") or (reading.has("use") and not reading.has("hog"))
     )
-    first = reading.number("limit") or (1 if is_one and not reading.asks_of_each else _TOP)
+    is_each = re.search(r"\b(each|every|per)\b", reading.question.lower()) is not None and reading.has("process", "hog")
+    first = reading.number("limit") or (1 if is_one and not reading.asks_of_each else None if is_each else _TOP)
     if by_age:
         word = "oldest" if reading.has("oldest") else "newest"
         says = f"the {word} process" if first == 1 else f"the {first} {word} processes"
         return overlay("threads", says, sort="started_ns", reverse=word == "newest", first=first)
-    who = "the process" if first == 1 else f"the {first} processes"
+    who = "the process" if first == 1 else "processes, those first" if first is None else f"the {first} processes"
     says = f"{who} with the {'least' if reading.has('least') else 'most'} memory"
     return overlay("processes", says, sort="resident_pages", reverse=not reading.has("least"), first=first)
 
@@ -245,7 +256,7 @@ def _by_condition(reading: Reading) -> Meaning | None:
 
 def threads(reading: Reading) -> Meaning | None:
     """Threads, of all processes or of one."""
-    if reading.within({"when", "owner"}, {*_AROUND, "start", "process", "thread"}):
+    if reading.within({"when", "owner"}, {*_AROUND, "start", "process", "thread", "status"}):
         return process_rows(reading, "threads", "when they started: threads", "pid")
     if not reading.within({"thread"}, {*_AROUND, "owner", "count", "process", "use"}) or reading.unclear:
         return None

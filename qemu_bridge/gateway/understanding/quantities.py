@@ -36,6 +36,8 @@ _PLACED_AFTER = ("at", "offset", "byte", "address", "location", "physical", "vir
 """Words before a number that make it an address, if it can be one."""
 _COUNTS_BEFORE = ("most", "least", "last", "first")
 _COUNTS_AFTER = ("most", "least", "last", "newest", "oldest", "log", "process", "file", "module", "slab", "hot")
+_COUNTS_IF_ORDERED = ("thread", "kernel_thread", "socket", "mount", "cache", "open_file")
+"""Things of which a number before them is how many are wanted where an order is said: five threads with the lowest nice value."""
 _ONLY_BEFORE_NUMBERS = ("over", "under", "above", "below", "beyond", "beneath", "exactly", "precisely")
 """Words that compare only with a number: over 4, but over to the heap."""
 _DESCRIPTORS = ("fd", "descriptor", "file descriptor", "handle", "file handle")
@@ -53,6 +55,13 @@ def read_quantities(tokens: Sequence[Token]) -> list[Token]:
     while at < len(tokens):
         token = tokens[at]
         operator = OPERATORS.get(token.concept, "")
+        if _is_span(tokens, at):
+            low, high = tokens[at + 1], tokens[at + 3]
+            if high.has_unit and not low.has_unit:
+                low = replace(low, number=low.number * _unit_of(high), has_unit=True)
+            found += [_quantity(low, ">=", f"at least {low.text}"), _quantity(high, "<=", f"at most {high.text}")]
+            at += 4
+            continue
         number = _number_behind(tokens, at) if operator else None
         if token.text.lower() in ("negative", "positive") and token.kind != "concept":
             found.append(Token("quantity", token.text, operator="<" if token.text.lower() == "negative" else ">"))
@@ -84,6 +93,21 @@ def read_quantities(tokens: Sequence[Token]) -> list[Token]:
             found.append(replace(token, kind="concept", concept="below") if is_place else token)
             at += 1
     return found
+
+
+def _is_span(tokens: Sequence[Token], at: int) -> bool:
+    """Whether from here on it says between which numbers something is: between 1 and 4 MB."""
+    part = tokens[at : at + 4]
+    return [token.text.lower() if i % 2 == 0 else token.kind for i, token in enumerate(part)] == [
+        "between",
+        "number",
+        "and",
+        "number",
+    ]
+
+
+def _unit_of(number: Token) -> int:
+    return next(unit for unit in (1 << 30, 1 << 20, 1 << 10, 1) if number.number >= unit and not number.number % unit)
 
 
 def _is_folder(tokens: Sequence[Token], at: int) -> bool:
@@ -130,6 +154,10 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
         if at and tokens[at - 1].text.lower().split()[-1] in _PLACED_AFTER and token.number >= PAGE:
             yield replace(token, kind="address", text=f"{token.number:#x}")
             continue
+        same = _joined_number(tokens, at)
+        if same and not token.has_unit:
+            yield replace(token, kind=same)
+            continue
         before = _neighbour(tokens, at, -1)
         after = _neighbour(tokens, at, 1)
         if (
@@ -152,11 +180,24 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
         elif at == len(tokens) - 1 and any(each.concept in ("most", "least") for each in tokens):
             yield replace(token, kind="limit")  # biggest files 3
         elif (before is not None and (before.concept in _COUNTS_BEFORE or before.text.lower() == "first")) or (
-            after is not None and after.concept in _COUNTS_AFTER
+            after is not None
+            and (after.concept in _COUNTS_AFTER or (after.concept in _COUNTS_IF_ORDERED and _is_ordered(tokens)))
         ):
             yield replace(token, kind="limit")
         else:
             yield token
+
+
+def _joined_number(tokens: Sequence[Token], at: int) -> str:
+    """What the number is the number of that ``and`` or ``or`` joins to the one at `at`: port 22 or 80."""
+    if at < 3 or tokens[at - 1].text.lower() not in ("and", "or") or tokens[at - 2].kind != "number":
+        return ""
+    before = tokens[at - 3].concept
+    return _NAMED_AFTER.get(before, "") if before in ("port", "listen", "pid", "user", "process") else ""
+
+
+def _is_ordered(tokens: Sequence[Token]) -> bool:
+    return any(token.concept in ("most", "least") for token in tokens)
 
 
 def _is_parted(tokens: Sequence[Token], at: int) -> bool:

@@ -157,7 +157,7 @@ class Reading:
     def asks_of_each(self) -> bool:
         """Whether a row each is wanted, not a sum: ``how big are they``."""
         return self._says(
-            r"\b(each|they|their|every|sizes)\b|\bwhich\b(?!.*\b(most|biggest|largest)\b).*\bhow (much|many)\b"
+            r"\b(each|per|they|their|every|sizes)\b|\bwhich\b(?!.*\b(most|biggest|largest)\b).*\bhow (much|many)\b"
         )
 
     def is_plural(self, concept: str) -> bool:

@@ -28,6 +28,7 @@ _SCANNER = re.compile(
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
     | (?P<ip> (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b )
     | (?P<seconds> (?<![\w.-])(?:(?P<time>\d+(?:\.\d+)?)\s?(?P<scale>ms|milliseconds?|msecs?|s|secs?|seconds?|mins?|minutes?)|half\ a\ second|a\ second|one\ second|a\ minute|one\ minute|half\ a\ minute)\b )
+    | (?P<percent> (?<![\w.-])\d+(?:\.\d+)?\s?(?:%|percent\b) )
     | (?P<number> (?<![\w.-])\d+(?:\.\d+)?(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:(?i:UNIT)|k|K|m\b(?=\W*$)|M|G)\b)? )
     | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*[\w.]*\w\*? )
     | (?P<sign> [<>!=]=|[<>]|=(?=\s*[\w"'/]) )

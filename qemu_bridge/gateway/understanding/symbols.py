@@ -42,7 +42,11 @@ def symbols(reading: Reading) -> Meaning | None:
     }
     if not reading.items <= around or reading.has("count"):
         return None
-    is_like = reading.has("like", "find", "pattern") or reading.is_plural("symbol")
+    is_like = (
+        reading.has("like", "pattern")
+        or (reading.has("find") and not reading.has("where"))
+        or reading.is_plural("symbol")
+    )
     if is_like and reading.has("symbol"):
         return call("find_symbols", f"symbols like {word}", part=word)
     if (

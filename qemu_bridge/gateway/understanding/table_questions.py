@@ -5,46 +5,21 @@ Each token of the question has to be accounted for, as a condition, a column wit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
-from ..rows import Condition
-from .quantities import NEGATED, PAGE
-from .reading import Owner, Reading
+from .reading import Reading
 from .request import Meaning, Request, Unsure, overlay
+from .table_rows import AROUND, READERS, Rows, join
 from .tables import TABLES, Column, Table
-from .token import Token
 
 TOP = 10
 """How many rows are shown of the greatest, if that is not said."""
-_AROUND = frozenset({"show", "running", "all", "and", "use", "has"})
 _ORDER = {"most", "least", "sort", "limit", "count", "ascending", "descending", "by_name"}
 _EXTENTS = ("largest", "biggest", "smallest", "big", "large", "greatest", "tiniest", "heaviest")
 _COUNTED = ("object", "thread")
 """Columns that count things which have a size of their own: the largest objects are not the most."""
 _FIRST_NOUNS = {"processes": "thread", "threads": "process"}
 """A noun that says, where it comes first, that another table is asked about."""
-
-
-@dataclass
-class _Rows:
-    """What has been understood so far of which rows are wanted."""
-
-    where: list[Condition] = field(default_factory=list)
-    says: list[str] = field(default_factory=list)
-    used: set[int] = field(default_factory=set)
-    has_more_than_names: bool = False
-
-    def add(self, condition: Condition, words: str, is_negated: bool, *tokens: int, is_name: bool = False) -> None:
-        """Take a condition, or its contrary; a row that is only named is no question for a table."""
-        self.has_more_than_names |= is_negated or not is_name
-        if is_negated:
-            condition = Condition(condition.column, condition.value, NEGATED[condition.operator])
-            words = f"not {words}"
-        self.where.append(condition)
-        self.says.append(words)
-        self.used.update(tokens)
 
 
 def table_topics() -> Iterator[Callable[[Reading], Meaning | None]]:
@@ -69,10 +44,10 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
     ):
         return None
     is_one = not any(reading.is_plural(noun) for noun in table.nouns)
-    if reading.asks_state and reading.has("quantity") and is_one and not reading.asks_which:
+    if reading.asks_state and reading.has("quantity") and is_one and not reading.asks_which and not reading.owners:
         return None  # is the page cache larger than 1M: a total, not rows
-    rows = _Rows()
-    for read in (_quantities, _relations, _texts, _owners, _numbers, _conditions):
+    rows = Rows()
+    for read in READERS:
         read(table, reading, rows)
     return _shaped(table, reading, rows)
 
@@ -80,6 +55,12 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
 def _is_named(table: Table, reading: Reading) -> bool:
     if table.overlay == "processes" and reading.within({"quantity"}, {"memory", "size", "show", "thread"}):
         return True  # memory >= 1M
+    if (
+        table.overlay == "processes"
+        and reading.owners
+        and reading.within({"quantity", "owner"}, {"use", "memory", "size", "thread", "has"})
+    ):
+        return True  # is crond larger than 1M
     concepts = [token.concept or token.kind for token in reading.tokens]
     other = _FIRST_NOUNS.get(table.overlay)
     nouns = [at for at, concept in enumerate(concepts) if concept in table.nouns and not reading.tokens[at].is_negated]
@@ -105,222 +86,9 @@ def _is_of_a_process(reading: Reading, noun: str) -> bool:
     return at + 1 < len(tokens) and tokens[at + 1].kind in ("pid", "name")
 
 
-# --- numbers -----------------------------------------------------------------------------------------------------
-
-
-def _quantities(table: Table, reading: Reading, rows: _Rows) -> None:
-    """``more than 4 threads``, ``size > 1M``, ``larger than 1 MiB``."""
-    for at, token in enumerate(reading.tokens):
-        if token.kind != "quantity":
-            continue
-        place = next((i for i in (at + 1, at - 1) if _column_at(table, reading, i, rows)), None)
-        column = (
-            _column_of(table, reading.tokens[place].concept, token)
-            if place is not None
-            else _column_of_size(table, token)
-        )
-        condition = None if column is None else _compared(column, token)
-        if condition is None:
-            continue
-        rows.add(*condition, token.is_negated, at, *(() if place is None else (place,)))
-
-
-def _column_at(table: Table, reading: Reading, at: int, rows: _Rows) -> bool:
-    if not 0 <= at < len(reading.tokens) or at in rows.used or (at > 0 and reading.tokens[at].is_negated):
-        return False
-    return reading.tokens[at].concept in table.columns
-
-
-def _column_of(table: Table, concept: str, quantity: Token) -> Column | None:
-    """The column that a concept names, for a quantity of its unit: objects larger than 64 bytes are of that size."""
-    column = table.columns[concept]
-    if not quantity.has_unit or column.unit in ("bytes", "pages"):
-        return column
-    return table.columns.get(f"{concept}_size") or (
-        _column_of_size(table, quantity) if concept in table.nouns else None
-    )
-
-
-def _column_of_size(table: Table, quantity: Token) -> Column | None:
-    return table.columns[table.size] if table.size and quantity.has_unit else None
-
-
-def _compared(column: Column, quantity: Token) -> tuple[Condition, str] | None:
-    """The condition that a column compares so, and its words; None if the units do not fit."""
-    number, operator = quantity.number, quantity.operator
-    words = f"{column.name.replace('_', ' ')} {operator} {number}{' bytes' if column.unit == 'bytes' else ''}"
-    if quantity.has_unit and column.unit == "pages":
-        words = f"memory {operator} {number} bytes"
-        if number % PAGE and operator in ("=", "!="):
-            return None
-        # Of whole pages, those that are more than 1000 bytes are more than 0 pages, and at least 1.
-        number = number // PAGE if operator in (">", "<=", "=", "!=") else -(-number // PAGE)
-    return Condition(column.name, str(number), operator), words
-
-
-def _numbers(table: Table, reading: Reading, rows: _Rows) -> None:
-    """Numbers that name something: a user, a port, a CPU; and those beside a column: nice 5."""
-    for at, token in enumerate(reading.tokens):
-        number = str(token.number)
-        if token.kind == "uid" and any(column.name == "uid" for column in table.columns.values()):
-            rows.add(Condition("uid", number), f"of user {number}", token.is_negated, at)
-        elif token.kind == "descriptor" and table.overlay == "open-files":
-            rows.add(Condition("descriptor", number), f"descriptor {number}", token.is_negated, at)
-        elif token.kind == "ip" and table.overlay == "sockets":
-            is_here = re.search(
-                r"\b(on|at|bound to|local)( address)?$", reading.question.lower().split(token.text)[0].strip()
-            )
-            value = token.text if ":" in token.text else f"{token.text}:*"
-            rows.add(
-                Condition("local" if is_here else "remote", value),
-                f"{'on' if is_here else 'with'} {token.text}",
-                token.is_negated,
-                at,
-            )
-        elif token.kind == "cpu_number" and "cpu" in table.columns:
-            rows.add(Condition("cpu", number), f"on CPU {number}", token.is_negated, at)
-        elif token.kind == "remote_number" and "who" in reading.question.lower():
-            continue  # at which end is not said
-        elif token.kind in ("port_number", "remote_number") and table.overlay == "sockets":
-            column, words = ("local", "on") if token.kind == "port_number" else ("remote", "to")
-            rows.add(Condition(column, f"*:{number}"), f"{words} port {number}", token.is_negated, at)
-        elif token.kind == "number":
-            for place in (at + 1, at - 1):
-                beside = reading.tokens[place] if 0 <= place < len(reading.tokens) else token
-                if beside.concept in table.columns and beside.concept not in table.nouns and place not in rows.used:
-                    name = table.columns[beside.concept].name
-                    rows.add(Condition(name, number), f"{name.replace('_', ' ')} {number}", token.is_negated, at, place)
-                    break
-
-
-# --- what is named -------------------------------------------------------------------------------------------------
-
-
-def _relations(table: Table, reading: Reading, rows: _Rows) -> None:
-    """Whose child a process is."""
-    child = next((at for at, token in enumerate(reading.tokens) if token.concept == "child"), None)
-    if child is None or table.overlay != "processes":
-        return
-    for at, token in enumerate(reading.tokens):
-        owner = _owner(reading, token)
-        known = reading.pids(owner) if owner is not None else []
-        if len(known) == 1:
-            is_negated = token.is_negated or reading.tokens[child].is_negated
-            words = f"children of process {known[0].name} ({known[0].pid})"
-            rows.add(Condition("parent_pid", str(known[0].pid)), words, is_negated, at, child)
-
-
-def _owners(table: Table, reading: Reading, rows: _Rows) -> None:
-    """The processes that rows are of, or are not of."""
-    if not table.owner:
-        return
-    for at, token in enumerate(reading.tokens):
-        owner = _owner(reading, token)
-        if owner is None or at in rows.used:
-            continue
-        if table.overlay == "processes":
-            rows.add(Condition(*owner.where), str(owner), token.is_negated, at, is_name=True)
-            continue
-        known = reading.pids(owner)
-        if len(known) == 1:
-            words = f"of process {known[0].name} ({known[0].pid})"
-            rows.add(Condition(table.owner, str(known[0].pid)), words, token.is_negated, at, is_name=True)
-
-
-def _owner(reading: Reading, token: Token) -> Owner | None:
-    found = Reading([token], reading.names).owners
-    return found[0] if found else None
-
-
-def _texts(table: Table, reading: Reading, rows: _Rows) -> None:
-    """Names, paths, and what they are like."""
-    like = next((at for at, token in enumerate(reading.tokens) if token.concept in ("like", "string")), None)
-    for at, token in enumerate(reading.tokens):
-        if at in rows.used:
-            continue
-        if token.kind == "path" and table.path:
-            below = at > 0 and reading.tokens[at - 1].concept == "below"
-            value = token.text.rstrip("/") + "/*" if below or token.text.endswith("/") else token.text
-            words = f"below {token.text}" if below else token.text
-            rows.add(
-                Condition(table.path, value),
-                words,
-                token.is_negated,
-                at,
-                *((at - 1,) if below else ()),
-                is_name=not below,
-            )
-        elif table.overlay == "areas" and token.kind == "unknown" and re.fullmatch("[r-][w-][x-][ps-]?", token.text):
-            letters = token.text.replace("-", "?").ljust(4, "?")
-            rows.add(Condition("permissions", letters), token.text, token.is_negated, at)
-        elif token.kind == "pattern":
-            rows.add(
-                Condition(table.text, _path_pattern(table, token.text)), f"like {token.text}", token.is_negated, at
-            )
-            rows.used |= {like} if like is not None else set()
-        elif table.overlay == "mounts" and (token.concept == "filesystem" or token.text.lower() in ("tmpfs", "proc")):
-            rows.add(Condition("filesystem", token.text.lower()), f"of type {token.text.lower()}", token.is_negated, at)
-        elif like is not None and like == at - 1 and _is_text(reading, token):
-            command_line = next((i for i, each in enumerate(reading.tokens) if each.concept == "command_line"), None)
-            column = "command_line" if command_line is not None and table.overlay == "processes" else table.text
-            value = _like(reading.tokens[like].text.lower(), token.text)
-            is_negated = token.is_negated or reading.tokens[like].is_negated
-            rows.add(Condition(column, value), f"{column.replace('_', ' ')} like {value}", is_negated, at, like)
-            rows.used |= {command_line} if command_line is not None else set()
-        elif token.kind == "name" and (name := _name_of_kind(reading, token, table.kind)):
-            rows.add(Condition(table.text, name), name, token.is_negated, at, is_name=True)
-
-
-def _is_text(reading: Reading, token: Token) -> bool:
-    """Whether a word behind ``called`` or ``containing`` is a text, not just the name of a process that is called so."""
-    said = next(each.text.lower() for each in reading.tokens if each.concept in ("like", "string"))
-    return token.kind in ("unknown", "quoted") or (
-        token.kind == "name" and said not in ("called", "named", "name", "with the name")
-    )
-
-
-def _path_pattern(table: Table, text: str) -> str:
-    return f"*{text}" if table.text == "path" and not text.startswith("*") else text
-
-
-def _name_of_kind(reading: Reading, token: Token, kind: str) -> str:
-    named = Reading([token], reading.names).named(kind) if kind else []
-    return named[0] if named else ""
-
-
-def _like(said: str, text: str) -> str:
-    """The pattern that ``starting with`` and the like mean."""
-    if re.search(r"start|begin", said):
-        return f"{text}*"
-    if "end" in said:
-        return f"*{text}"
-    return f"{text}*" if said in ("called", "named", "name", "with the name") else f"*{text}*"
-
-
-# --- adjectives, order, and the rest ---------------------------------------------------------------------------------
-
-
-def _conditions(table: Table, reading: Reading, rows: _Rows) -> None:
-    for at, token in enumerate(reading.tokens):
-        is_counted = token.concept in table.columns and (
-            table.columns[token.concept].unit not in ("", "bytes") or token.concept == "parent"
-        )
-        if at not in rows.used and token.is_negated and is_counted and token.concept not in table.nouns:
-            name = table.columns[token.concept].name
-            rows.add(Condition(name, "0"), f"no {token.text}", False, at)
-            continue
-        if at in rows.used or token.concept not in table.conditions:
-            continue
-        if token.concept in table.around | _AROUND and not token.is_negated:
-            continue
-        condition, words = table.conditions[token.concept]
-        if token.concept == "established" and reading.has("unix"):
-            condition = Condition("state", "CONNECTED")  # so UNIX sockets call it
-        rows.add(condition, words, token.is_negated, at)
-
-
-def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | None:
+def _shaped(table: Table, reading: Reading, rows: Rows) -> Request | Unsure | None:
     """The request for the rows, if nothing is left that is not understood."""
+    join(table, reading, rows)
     left = [token for at, token in enumerate(reading.tokens) if at not in rows.used]
     rest = {token.concept or token.kind for token in left} - table.nouns
     if any(token.is_negated for token in left) or _contradicts(rows):
@@ -329,7 +97,7 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
         table.overlay == "processes"
         and reading.asks_whether
         and reading.owners
-        and not reading.has("child", "parent")
+        and not reading.has("child", "parent", "quantity")
         and not any(token.is_negated for token in reading.tokens)
     ):
         return None  # its row tells whether it is so
@@ -345,7 +113,7 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
     column = _order(table, reading, columns) if is_extreme or is_sorted else None
     if (is_extreme or is_sorted) and (column is None or is_count):
         return None
-    around = _AROUND | table.around | (_ORDER if column else {"count"})
+    around = AROUND | table.around | (_ORDER if column else {"count"})
     around |= {"user"} if any(condition.column == "uid" for condition in rows.where) else set()
     is_measured = column is not None or any(token.kind == "quantity" for token in reading.tokens)
     around |= set(table.columns) if is_measured else set()
@@ -356,7 +124,7 @@ def _shaped(table: Table, reading: Reading, rows: _Rows) -> Request | Unsure | N
     return _request(table, reading, rows, column, is_count)
 
 
-def _contradicts(rows: _Rows) -> bool:
+def _contradicts(rows: Rows) -> bool:
     """Whether a column is to be two things at once: tcp and udp sockets are no sockets."""
     equal = [
         condition.column for condition in rows.where if condition.operator == "=" and condition.column != "permissions"
@@ -383,7 +151,7 @@ def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
     return rank if columns or reading.has("most", "least", "ascending", "descending") or " by" in f" {words}" else None
 
 
-def _request(table: Table, reading: Reading, rows: _Rows, column: Column | None, is_count: bool) -> Request:
+def _request(table: Table, reading: Reading, rows: Rows, column: Column | None, is_count: bool) -> Request:
     says = f"{'how many ' if is_count else ''}{table.says}" + (": " if rows.says else "") + ", ".join(rows.says)
     if column is None:
         return overlay(table.overlay, says, where=rows.where, count=is_count)

@@ -111,7 +111,13 @@ TABLES = (
         "processes",
         "processes",
         frozenset({"process"}),
-        {**STATES, **_ROOT, **_KERNEL_THREAD, "kernel": _is("parent_pid", "2", "of the kernel")},
+        {
+            **STATES,
+            **_ROOT,
+            **_KERNEL_THREAD,
+            "kernel": _is("parent_pid", "2", "of the kernel"),
+            "user_process": (Condition("parent_pid", "2", "!="), "no kernel threads"),
+        },
         {
             "thread": Column("thread_count", "threads"),
             "memory": Column("resident_pages", "pages"),
@@ -125,7 +131,7 @@ TABLES = (
         size="memory",
         owner="pid",
         around=frozenset({"user", "identify", "pid", "command_line"}),
-        implies=frozenset({*STATES, "root", "kernel_thread", "user", "uid", "child", "resident"}),
+        implies=frozenset({*STATES, "root", "kernel_thread", "user_process", "user", "uid", "child", "resident"}),
     ),
     Table(
         "threads",
@@ -153,6 +159,7 @@ TABLES = (
         kind="file",
         path="path",
         around=frozenset({"memory", "process", "map", "range"}),
+        implies=frozenset({"executable", "writable"}),
     ),
     Table(
         "page-cache",
@@ -219,6 +226,7 @@ TABLES = (
         {"user": Column("uid", "")},
         owner="pids",
         text="local",
+        path="local",
         around=frozenset({"process", "open", "identify", "port", "socket", "where"}),
         implies=frozenset({*_PROTOCOLS, *_TCP_STATES, "port_number", "remote_number"}),
     ),

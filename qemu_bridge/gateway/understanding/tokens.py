@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from .names import KINDS, Names, find_exact, find_near
 from .negation import mark_negated
@@ -115,16 +116,14 @@ _COUNTED = ("process", "thread", "file", "socket", "module", "kernel_thread", "o
 
 
 def _find_counts(tokens: list[Token]) -> list[Token]:
-    """``how much`` before things that are counted is how many: how much processes."""
-    return [
-        replace(token, concept="count")
-        if token.text.lower() == "how much"
-        and at + 1 < len(tokens)
-        and tokens[at + 1].concept in _COUNTED
-        and tokens[at + 1].is_plural
-        else token
-        for at, token in enumerate(tokens)
-    ]
+    """``how much`` before things that are counted is how many, and ``how many`` before memory how much."""
+    found = list(tokens)
+    for at, (token, after) in enumerate(pairwise(tokens)):
+        if token.text.lower() == "how much" and after.concept in _COUNTED and after.is_plural:
+            found[at] = replace(token, concept="count")
+        elif token.text.lower() == "how many" and after.concept in ("memory", "heap", "free") and not after.is_plural:
+            found[at] = replace(token, concept="size")
+    return found
 
 
 def _find_choices(tokens: list[Token]) -> list[Token]:
@@ -308,6 +307,17 @@ def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
             and tokens[at + 1].concept == "like"
         ):
             yield Token("unknown", token.text)  # with task in their name
+        elif (
+            token.kind in ("concept", "word")
+            and at
+            and tokens[at - 1].text.lower() == "struct"
+            and names.is_type(token.text)
+        ):
+            yield Token("unknown", token.text)  # struct file
+        elif token.text.lower() == "data" and token.kind == "word" and any(each.concept == "kernel" for each in tokens):
+            yield Token("concept", token.text, "kernel_data")
+        elif token.text.lower() == "flags":
+            yield Token("unknown", token.text)  # flags of the kernel
         elif token.kind == "concept":
             yield _name_in_context(tokens, at, names) or token
         elif token.kind == "word":

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...wire.operations import Permission
-from .accounting import ONLY_ACCOUNTED, left_over
+from .accounting import left_over
+from .marks import ONLY_ACCOUNTED
 from .names import Names
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
@@ -55,6 +56,7 @@ _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
 )
 """A word and its number that were written as one: top5, pid97."""
+_TWO_WORDS = re.compile(r"\b(web|file|mail) server\b", re.IGNORECASE)
 _REASON = re.compile(
     r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
     r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
@@ -89,10 +91,16 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
+    text = _TWO_WORDS.sub(lambda found: found[0].replace(" ", ""), text)
     text = _JOINED.sub(r"\1 \2", to_words(text) or _REASON.sub(" ", text))
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
+    if any(token.concept == "briefly" for token in tokens):
+        # To stop for a moment is to pause.
+        tokens = [
+            replace(token, concept="pause") if token.concept in ("stop", "shutdown") else token for token in tokens
+        ]
     said = tokens
     tokens = [token for token in tokens if token.concept not in ONLY_ACCOUNTED] or tokens
     if not any(token.kind in _LOOKED_FOR or token.concept in ("symbol", "root", "read") for token in tokens):
@@ -116,6 +124,14 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     if any(token.kind == "target" for token in tokens):
         # As the verb of the command line: resolve pid:1/heap.
         tokens = [replace(token, concept="where") if token.text.lower() == "resolve" else token for token in tokens]
+    if any(token.concept in ("go", "highlight") and not token.is_negated for token in tokens) and not any(
+        token.concept == "clear" for token in tokens
+    ):
+        # The slab called dentry is slab dentry.
+        named = {at for at, token in enumerate(tokens) if token.kind == "name"}
+        tokens = [token for at, token in enumerate(tokens) if token.concept != "like" or at + 1 not in named]
+        # To make it stand out.
+        tokens = [token for token in tokens if token.concept != "take"]
     is_named = any(token.kind in ("name", "pid") for token in tokens)
     if any(token.text.lower() in _MANY for token in tokens) and (
         is_named or not any(token.concept == "process" for token in tokens)

@@ -28,6 +28,10 @@ def test_conditions_hold_together_and_a_list_fits_by_one_of_its_items():
     assert names("pids=2", "pids=1") == ["a"]
 
 
+def test_one_of_several_values_has_to_fit():
+    assert names("name=a|b") == ["a", "b"] and names("name!=a|b") == ["abc"] and names("pids=1|7") == ["a"]
+
+
 def test_what_is_not_so_what_is_empty_and_what_is_more_or_less():
     assert names("name!=a*") == ["b"] and names("pids!=2") == ["b"]
     assert names("pids=") == ["b"] and names("pids!=") == ["a", "abc"]

@@ -10,17 +10,16 @@ import pytest
 from asked_questions import FOLDER, read_questions, same_command
 
 from qemu_bridge.gateway.understanding import Request, understand
-from qemu_bridge.gateway.understanding.accounting import MARKS, ONLY_ACCOUNTED
 from qemu_bridge.gateway.understanding.tables import TABLES
 from qemu_bridge.gateway.understanding.tokens import read_tokens
-from qemu_bridge.gateway.understanding.vocabulary import CONCEPTS
 
 QUESTIONS = [
     row.question
     for path in (Path(__file__).parents[3] / "references/questions.txt", *sorted(FOLDER.glob("*.txt")))
     for row in read_questions(path)
     if row.commands
-]
+][::3]
+"""A third of all questions that have an answer."""
 OUTSIDE = """
     scheduler latency numa dirtyable encrypted compressed orphaned signed throttled pinned migrated remote local virtual hourly idempotent throughput watermark
     fragmented overcommitted namespaced sandboxed outbound inbound previously formerly yesterday sometimes usually nearly roughly jittery unlucky hidden tainted
@@ -38,13 +37,13 @@ INSIDE = """
 
 
 SAYS_THE_SAME = {
-    "sockets": {"socket"}, "kernel-stacks": {"thread", "symbol", "why", "stack_trace", "sleeping"}, "status": {"when"}, "identify": {"symbol"}, "top": {"symbol"},
+    "sockets": {"socket"}, "kernel-stacks": {"thread", "symbol", "why", "stack_trace", "sleeping"}, "status": {"when"}, "identify": {"symbol", "module"}, "top": {"symbol"},
     "processes": {"most"}, "sym": {"symbol"}, "find_symbols": {"symbol"}, "page-cache": {"most", "descending", "file", "memory"}, "fly-to": {"symbol"}, "threads": {"thread", "when"},
 }  # fmt: skip
 """Concepts that add nothing where the answer is rows of a table, or the result of an operation, that is about them anyway."""
 
 
-NOUNS = {"process", "kernel", "use", "map", "socket", "free", "established", "sleeping"}
+NOUNS = {"process", "kernel", "use", "map", "socket", "free", "established", "sleeping", "user_process"}
 """Concepts that are conditions of one table, and only name something elsewhere."""
 
 
@@ -154,7 +153,3 @@ def test_what_is_negated_means_something_else_or_is_asked_back(names):
 )
 def test_the_order_of_words_counts(one, other, names):
     assert command(one, names) != command(other, names) or command(one, names) is None
-
-
-def test_every_row_is_about_a_concept():
-    assert set(MARKS) <= {*CONCEPTS, "or", "below"} and ONLY_ACCOUNTED <= set(CONCEPTS)
