@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 import msgspec
@@ -16,13 +14,12 @@ from ..host.tasks import TaskSet
 from ..wire import connection
 from ..wire.json_text import encode_json
 from ..wire.operations import Cost, Operation, Operations, Permission
+from .shared_answers import SharedAnswers
 
 STATUS_TIMEOUT_S = 3.0
 """How long the list of machines waits for one that does not answer."""
 
 _Version = tuple[int, int]
-Moment = Callable[[], float | None] | None
-_MOST_KEPT, _MOST_KEPT_BYTES = 64, 1 << 18
 
 
 class Machines:
@@ -117,57 +114,3 @@ def _with_bytes(text: bytes, frames: list[bytes]) -> bytes:
         return [replace(one) for one in value] if isinstance(value, list) else value
 
     return msgspec.json.encode(replace(msgspec.json.decode(text)))
-
-
-class SharedAnswers:
-    """Equal questions that wait at the same time are asked once, and an answer is given again while nothing can have changed.
-
-    A question joins an equal one that still waits to be sent, never one under way: no answer is older than its question. QEMU's
-    processor time tells whether the guest may have written: while it stands still the last answer is that of now.
-    """
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
-        self._next: dict[Hashable, asyncio.Task[bytes | GlassBoxError]] = {}
-        self._under_way: dict[Hashable, asyncio.Lock] = {}
-        self._tasks = TaskSet()
-
-    async def ask(self, key: Hashable, send: Callable[[], Awaitable[bytes]], moment: Moment = None) -> bytes:
-        """What `send` returns, or raises; called once for all who ask about `key` until it is their turn.
-
-        `moment` tells a time that stands still while nothing changes; None, or what returns None, if there is none.
-        """
-        kept = self._kept.get(key)
-        if kept is not None and moment is not None and kept[0] == moment():
-            self._kept.move_to_end(key)
-            return kept[1]
-        task = self._next.get(key)
-        if task is None:
-            task = self._next[key] = self._tasks.start(self._turn(key, send, moment), "question")
-        # One who gives up does not take the answer from the others.
-        answer = await asyncio.shield(task)
-        if isinstance(answer, GlassBoxError):
-            raise answer
-        return answer
-
-    async def _turn(self, key: Hashable, send: Callable[[], Awaitable[bytes]], moment: Moment) -> bytes | GlassBoxError:
-        lock = self._under_way.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                del self._next[key]
-                began = None if moment is None else moment()
-                answer = await send()
-                self._keep(key, began, answer)
-                return answer
-        except GlassBoxError as error:
-            return error
-        finally:
-            if not lock.locked() and key not in self._next:
-                self._under_way.pop(key, None)
-
-    def _keep(self, key: Hashable, began: float | None, answer: bytes) -> None:
-        self._kept.pop(key, None)
-        if began is not None and len(answer) <= _MOST_KEPT_BYTES:
-            self._kept[key] = (began, answer)
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)

@@ -111,7 +111,8 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
     but one that `endpoints` brings, and no display, and QEMU may not spawn programs or gain privileges.
     """
     argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
-    argv += ["-machine", f"{config.machine},memory-backend={RAM_BACKEND}", "-accel", config.accelerator]
+    # Once a kernel has set QEMU's HPET to tick it wakes QEMU hundreds of times a second for ever, whether the guest idles or not.
+    argv += ["-machine", f"{config.machine},memory-backend={RAM_BACKEND},hpet=off", "-accel", config.accelerator]
     if config.accelerator == "kvm":
         # Five-level paging is off: Volatility reads four levels.
         argv += ["-cpu", "max,la57=off"]

@@ -22,7 +22,7 @@ def after(argv, flag):
 def test_ram_is_a_shared_file_of_the_machine():
     argv = qemu_argv("qemu", CONFIG, ENDPOINTS)
     assert after(argv, "-object") == ["memory-backend-file,id=ram,mem-path=/dev/shm/a,,b.ram,size=134217728,share=on"]
-    assert after(argv, "-machine") == ["pc,memory-backend=ram"]
+    assert after(argv, "-machine") == ["pc,memory-backend=ram,hpet=off"]
     assert after(argv, "-m") == ["134217728B"]
 
 

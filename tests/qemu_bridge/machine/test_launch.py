@@ -1,7 +1,9 @@
 """Starting a machine, and what comes back when it does not start."""
 
 import os
+import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,20 @@ def test_the_layout_of_a_guest_beyond_four_gib_is_qemus_own(machine):
         assert client.ram.read_u64(regions[1].start) == 0
         assert client.status().touched_bytes < 64 << 20
         client.stop()
+
+
+def test_qemu_sleeps_while_its_guest_idles(machine):
+    status = Path(f"/proc/{machine.client.status().qemu_pid}/status")
+
+    def wakings():
+        return int(re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.MULTILINE)[0])
+
+    def is_asleep():
+        before = wakings()
+        time.sleep(0.5)
+        return wakings() - before < 50
+
+    wait_until(is_asleep)
 
 
 def test_the_name_of_a_running_machine_is_refused(victim, tmp_path):
