@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
 from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, MATERIALS, Rgb, colour_of
 from ..view.placement import outline_in_picture
-from .arcs import PlacedArc
+from .arcs import PlacedArc, place_words
 from .fonts import load_font
 from .legend_entries import CHANGES, GLOW, describe_layers, explain, glow_bytes, legend_entries, scale_ticks
 
@@ -302,6 +303,7 @@ def draw_overlay(
         _draw_arc(pen, arc)
     for name in names:
         pen.text(2 * name.x, 2 * name.y - 10 * pen.scale, name.text, 20, name.colour, "ms", halo=3)
+    _draw_words_of_arcs(pen, arcs, names)
     _draw_labels(pen, labels, 2)
     if has_legend(width, height):
         if camera is not None and are_alike(scenes):
@@ -323,19 +325,31 @@ def _draw_arc(pen: _Pen, arc: PlacedArc) -> None:
         pen.draw.line(path, fill=colour, width=max(round((arc.width + extra) * pen.scale), 1), joint="curve")
     head = 2 * arrow_head(arc.path, (10 + 2.5 * arc.width) * pen.scale / 2)
     pen.draw.polygon([(x, y) for x, y in head.tolist()], fill=(*ARC_COLOUR, alpha))
-    x, y = (2 * part for part in arc.top)
-    for number, words in enumerate(arc.words):
-        up = -(number + 1.5) if arc.is_below else len(arc.words) - number - 0.4
-        pen.text(
-            x,
-            max(y - 17 * up * pen.scale, 17 * (number + 1) * pen.scale),
-            words,
-            13,
-            ARC_COLOUR,
-            "ms",
-            halo=2,
-            alpha=alpha,
-        )
+
+
+_LEAST_STRENGTH = 0.45
+
+
+def _draw_words_of_arcs(pen: _Pen, arcs: Sequence[PlacedArc], names: Sequence[Label]) -> None:
+    taken = [pen.box(2 * name.x, 2 * name.y - 10 * pen.scale, name.text, 20, "ms") for name in names]
+    area = (0.0, 0.0, float(pen.image.width), float(pen.image.height))
+
+    def width_of(words: str) -> float:
+        left, _, right, _ = pen.box(0, 0, words, 13, "ls")
+        return right - left
+
+    line = 17 * pen.scale
+    doubled = [replace(arc, path=2 * arc.path) for arc in arcs]
+    for placed in place_words(doubled, width_of, line, area, taken):
+        left, top, right, bottom = placed.box
+        # As long as they are there they can be read.
+        alpha = round(255 * max(placed.arc.strength, _LEAST_STRENGTH))
+        pad = 5 * pen.scale
+        shade = (*HALO, round(0.65 * alpha))
+        pen.draw.rounded_rectangle((left - pad, top, right + pad, bottom), pad, fill=shade)
+        for number, words in enumerate(placed.lines):
+            at = ((left + right) / 2, top + (number + 0.8) * line)
+            pen.text(*at, words, 13, ARC_COLOUR, "ms", halo=2, alpha=alpha)
 
 
 def draw_guide(size: tuple[int, int], scene: Scene, camera: Camera) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:

@@ -62,7 +62,7 @@ def arrange(wanted: Sequence[Box], area: Box, gap: float, taken: Sequence[Box] =
     standing = list(taken)
     places: list[Box | None] = []
     for box in wanted:
-        place = next((moved for moved in _moves(box, area, gap) if not _touches(moved, standing, gap)), None)
+        place = next((moved for moved in _moves(box, area, gap) if not touches(moved, standing, gap)), None)
         places.append(place)
         if place is not None:
             standing.append(place)
@@ -82,7 +82,8 @@ def _moves(box: Box, area: Box, gap: float) -> Iterator[Box]:
             yield (left, moved, left + width, moved + height)
 
 
-def _touches(box: Box, others: Sequence[Box], gap: float) -> bool:
+def touches(box: Box, others: Sequence[Box], gap: float) -> bool:
+    """Whether a box comes nearer than `gap` to any of `others`."""
     return any(
         box[0] < other[2] + gap and other[0] < box[2] + gap and box[1] < other[3] + gap and other[1] < box[3] + gap
         for other in others

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from synthetic import SyntheticSource
 
 from qemu_bridge.wire.network_records import Flow, FlowEnd, Naming
-from viewer.picture.arcs import place_arcs
+from viewer.picture.arcs import place_arcs, place_words
 from viewer.picture.offscreen import load_scenes, render_scene
 from viewer.sources import flows
 from viewer.sources.flows import Arc
 from viewer.view.arcs import COLOUR
 from viewer.view.camera import Camera
+from viewer.view.labels import touches
 
 CAMERA, SIZE = Camera(yaw=18, pitch=20, distance=6, target=(1.1, 0.7, 0.5)), (960, 540)
 
@@ -70,7 +72,7 @@ def test_the_words_of_both_ways_are_on_both_sides(scenes):
     both = [arc("one", "other"), arc("other", "one")]
     placed = place_arcs(scenes, both, CAMERA, SIZE, (0.0, 0.0))
     assert sorted(each.is_below for each in placed) == [False, True]
-    upper = min(placed, key=lambda each: each.top[1])
+    upper = min(placed, key=lambda each: each.path[:, 1].min())
     assert not upper.is_below
     assert place_arcs(scenes, [arc("one", "nobody")], CAMERA, SIZE, (0.0, 0.0)) == []
 
@@ -92,3 +94,34 @@ def test_a_window_draws_what_is_news_until_it_is_none_any_more(open_screen, monk
     assert [each.words for each in state.arcs] == [("nc → …: 4.9 KiB",)]
     monkeypatch.setattr(flows, "FADE_S", 0.0)
     assert in_ink(screen.draw(2)) == before and not state.arcs
+
+
+def test_words_of_many_arcs_stand_apart(scenes):
+    """Between two machines both ways, and a crowd that all want the same place."""
+    placed = place_arcs(scenes, [arc("one", "other"), arc("other", "one")], CAMERA, SIZE, shift_of(SIZE))
+    name = (300.0, 100.0, 380.0, 130.0)
+    area = (0.0, 0.0, float(SIZE[0]), float(SIZE[1]))
+    crowd = [replace(each, words=("first", "second", "third")) for each in placed * 6]
+    found = place_words(crowd, lambda text: 12.0 * len(text), 17.0, area, [name])
+    boxes = [name, *(each.box for each in found)]
+    assert len(found) >= 4 and found[0].arc is crowd[-1], "the strongest chooses first"
+    for number, box in enumerate(boxes):
+        assert not touches(box, boxes[:number], 0)
+        assert area[0] <= box[0] and area[1] <= box[1] and box[2] <= area[2] and box[3] <= area[3]
+    assert {len(each.lines) for each in found} <= {1, 3}
+    short = place_words(crowd[:1], lambda text: 12.0 * len(text), 17.0, (0.0, 0.0, 960.0, 20.0))
+    assert [each.lines for each in short] in ([], [("first",)])
+
+
+def test_three_machines_and_flows_between_all_of_them(device, pictures):
+    three = load_scenes([named("web"), named("database"), named("cache")])
+    pairs = [
+        (one, other) for one in ("web", "database", "cache") for other in ("web", "database", "cache") if one != other
+    ]
+    arcs = [
+        Arc(one, other, 10_000, (f"nginx → {other}: 9.8 KiB", "curl → sh: 312 B"), 0.4 + 0.1 * number)
+        for number, (one, other) in enumerate(pairs)
+    ]
+    camera = Camera(yaw=18, pitch=20, distance=8, target=(1.8, 0.8, 0.5))
+    drawn = render_scene(three[0], (1280, 720), camera=camera, passes=4, others=three[1:], arcs=arcs)
+    pictures.check(drawn, "arcs-of-three")

@@ -13,7 +13,7 @@ from imgui_bundle import imgui
 from viewer.app import navigation
 from viewer.app.pick import LINE_BYTES, PickResult, pick_lines
 from viewer.app.state import ViewerState
-from viewer.picture.arcs import place_arcs
+from viewer.picture.arcs import PlacedArc, place_arcs, place_words
 from viewer.picture.legend import HALO, name_labels, scene_guide
 from viewer.render.scene import Scene
 from viewer.view.arcs import COLOUR as ARC_COLOUR
@@ -28,6 +28,8 @@ from .theme import QUIET, TEXT, WARN, colour, packed, plain, push_mono
 HIGHLIGHT = (255, 250, 190)
 LABEL_GAP = 3.0
 _PAD = 4.0
+_LEAST_STRENGTH = 0.45
+"""Of words of arcs: as long as they are there they can be read."""
 _MOST_MARKS = 120
 GUIDE_LINES = 13.0
 """Width of the guide to the curve, in lines of text."""
@@ -65,7 +67,8 @@ def _to_screen(layout: Layout, points: npt.NDArray[np.float64]) -> npt.NDArray[n
 def _draw_arcs(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
     # What machines send each other: from sender to receiver, fainter as it grows older.
     size, scale = (layout.width, layout.height), state.settings.ui_scale
-    for arc in place_arcs(state.scenes, state.arcs, state.controller.camera, size, layout.shift):
+    placed = place_arcs(state.scenes, state.arcs, state.controller.camera, size, layout.shift)
+    for arc in placed:
         ink, width = packed(ARC_COLOUR, arc.strength), arc.width * scale
         path = [imgui.ImVec2(x, y) for x, y in arc.path.tolist()]
         for shade, extra in ((packed(HALO, 0.5 * arc.strength), 2), (ink, 0)):
@@ -75,28 +78,41 @@ def _draw_arcs(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> Non
             imgui.ImVec2(x, y) for x, y in arrow_head(arc.path, 9 * scale + 2.5 * width).tolist()
         )
         pen.add_triangle_filled(tip, left_end, right_end, ink)
-        line = imgui.get_text_line_height()
-        x, y = arc.top
-        first = max(y + 8 if arc.is_below else y - len(arc.words) * line - 8, layout.bar + 4)
-        for number, words in enumerate(arc.words):
-            extent = imgui.calc_text_size(plain(words))
-            left, top = x - extent.x / 2, first + number * line
-            low, high = imgui.ImVec2(left - _PAD, top), imgui.ImVec2(left + extent.x + _PAD, top + line)
-            pen.add_rect_filled(low, high, packed(HALO, 0.7 * arc.strength))
-            pen.add_text(imgui.ImVec2(left, top), ink, plain(words))
+    _draw_words_of_arcs(placed, layout, _name_boxes(state, layout), pen)
+
+
+def _draw_words_of_arcs(arcs: Sequence[PlacedArc], layout: Layout, taken: Sequence[Box], pen: imgui.ImDrawList) -> None:
+    line = imgui.get_text_line_height()
+    area = (layout.left + _PAD, layout.bar + _PAD, layout.width - layout.right - _PAD, layout.height - _PAD)
+    for each in place_words(arcs, lambda words: imgui.calc_text_size(plain(words)).x + 2 * _PAD, line, area, taken):
+        left, top, right, bottom = each.box
+        strength = max(each.arc.strength, _LEAST_STRENGTH)
+        pen.add_rect_filled(imgui.ImVec2(left, top), imgui.ImVec2(right, bottom), packed(HALO, 0.8 * strength), 3)
+        for number, words in enumerate(each.lines):
+            at = imgui.ImVec2((left + right - imgui.calc_text_size(plain(words)).x) / 2, top + number * line)
+            pen.add_text(at, packed(ARC_COLOUR, strength), plain(words))
+
+
+def _name_boxes(state: ViewerState, layout: Layout) -> list[Box]:
+    """Where the names of machines stand."""
+    size = (round(layout.width), round(layout.height))
+    boxes = []
+    for label in name_labels(state.scenes, state.controller.camera, size, layout.shift):
+        extent = imgui.calc_text_size(plain(label.text))
+        left = min(max(label.x - extent.x / 2, layout.left + 4), layout.width - layout.right - extent.x - 4)
+        top = max(label.y - extent.y - 6, layout.bar + 4)
+        boxes.append((left - _PAD, top - 1, left + extent.x + _PAD, top + extent.y + 1))
+    return boxes
 
 
 def _draw_names(state: ViewerState, layout: Layout, pen: imgui.ImDrawList) -> None:
     # Over the cubes, where there are several; that of the active machine is bright.
     size = (round(layout.width), round(layout.height))
-    for label in name_labels(state.scenes, state.controller.camera, size, layout.shift):
-        extent = imgui.calc_text_size(plain(label.text))
-        left = min(max(label.x - extent.x / 2, layout.left + 4), layout.width - layout.right - extent.x - 4)
-        top = max(label.y - extent.y - 6, layout.bar + 4)
-        low, high = imgui.ImVec2(left - _PAD, top - 1), imgui.ImVec2(left + extent.x + _PAD, top + extent.y + 1)
+    labels = name_labels(state.scenes, state.controller.camera, size, layout.shift)
+    for label, (left, top, right, bottom) in zip(labels, _name_boxes(state, layout), strict=True):
         is_active = label.text == state.name
-        pen.add_rect_filled(low, high, packed(HALO, 0.82), 3)
-        pen.add_text(imgui.ImVec2(left, top), packed(TEXT if is_active else QUIET), plain(label.text))
+        pen.add_rect_filled(imgui.ImVec2(left, top), imgui.ImVec2(right, bottom), packed(HALO, 0.82), 3)
+        pen.add_text(imgui.ImVec2(left + _PAD, top + 1), packed(TEXT if is_active else QUIET), plain(label.text))
 
 
 def _draw_highlight(
