@@ -93,6 +93,13 @@ def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
+def second_machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
+    """Another guest, to stand beside the session's. Tests must leave it running."""
+    with booted("second", image, memory=96 << 20) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def machine_612(isolated_folders: Path) -> Iterator[Machine]:
     """A guest on Linux 6.12; skips where apt offers none."""
     try:

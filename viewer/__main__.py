@@ -99,7 +99,7 @@ def _view(options: argparse.Namespace) -> None:
 def _live(options: argparse.Namespace) -> None:
     from .app.live import show_live
 
-    show_live(options.name)
+    show_live((options.name, *options.others))
 
 
 def _job(options: argparse.Namespace) -> int:

@@ -10,29 +10,30 @@ from qemu_bridge.wire.operations import Operations
 from qemu_bridge.wire.picture_records import SnapOptions, SnapResult, VideoOptions, VideoResult
 
 from .picture.mp4 import partial_path
-from .picture.snap import snap_machine
-from .picture.video import record_machine
+from .picture.snap import snap_machines
+from .picture.video import record_machines
 
 
 def snap(job: Job, request: JobRequest) -> SnapResult:
     """Draw a picture."""
     options: SnapOptions = decode_arguments(Operations.snap, request.options)["options"]
-    _check_paths(options)
-    return snap_machine(request.name, options, job.progress)
+    return snap_machines(_names(request, options), options, job.progress)
 
 
 def record_video(job: Job, request: JobRequest) -> VideoResult:
     """Record a video."""
     options: VideoOptions = decode_arguments(Operations.record_video, request.options)["options"]
-    _check_paths(options)
+    names = _names(request, options)
     job.report_draft(partial_path(Path(options.output)))
-    return record_machine(request.name, options, job.progress)
+    return record_machines(names, options, job.progress)
 
 
-def _check_paths(options: SnapOptions | VideoOptions) -> None:
+def _names(request: JobRequest, options: SnapOptions | VideoOptions) -> tuple[str, ...]:
+    """What to draw; `UsageError` for a path that is relative."""
     absolute_path(options.output)
     if options.against is not None:
         machine_or_path(options.against)
+    return (request.name, *map(machine_or_path, options.beside))
 
 
 JOBS = {"snap": snap, "record_video": record_video}

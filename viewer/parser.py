@@ -127,9 +127,10 @@ def build_parser() -> argparse.ArgumentParser:
         add_arguments(child, verb)
     verbs.add_parser("adapter", help="print which graphics adapter draws")
     live = verbs.add_parser(
-        "live", help="draw a machine for the gateway: commands on standard input, pictures on output"
+        "live", help="draw machines for the gateway: commands on standard input, pictures on output"
     )
     live.add_argument("name", metavar="NAME", help="a running machine")
+    add_others(live)
     job = verbs.add_parser("job", help="do one operation for the daemon: JSON on standard input and output")
     job.add_argument("operation", choices=("snap", "record_video"), help="what to do")
     return parser

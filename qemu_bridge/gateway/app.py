@@ -143,12 +143,12 @@ def _add_pictures(app: FastAPI, machines: Machines) -> None:
 
     @app.get(f"{_ONE}/snap.png", tags=["pictures"], response_class=Response)
     async def snap_png(request: Request, name: str) -> Response:
-        """A picture; the query may have `width`, `height`, `at` (the text of a view) and `order`."""
+        """A picture; the query may have `width`, `height`, `at` (the text of a view), `order` and `beside` (more machines, a list as JSON)."""
         return await draw_png(request, machines, name)
 
     @app.websocket(f"{_ONE}/live")
     async def live(websocket: WebSocket, name: str) -> None:
-        """A live picture: commands as text, pictures as bytes (docs/serve.md)."""
+        """A live picture, also of those `beside` it: commands as text, pictures as bytes (docs/serve.md)."""
         await pictures.show(websocket, name)
 
 

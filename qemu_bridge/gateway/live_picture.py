@@ -1,4 +1,4 @@
-"""A live picture over a WebSocket: commands from the browser to a process that draws, pictures and messages back.
+"""A live picture of one machine or several over a WebSocket: commands from the browser to a process that draws, pictures and messages back.
 
 The process (``python -m viewer live``) belongs to one connection and ends with it. Text frames are commands and messages as
 `qemu_bridge.wire.live_records` has them, binary frames are JPEG pictures.
@@ -15,15 +15,16 @@ import anyio
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ..errors import GlassBoxError
+from ..errors import GlassBoxError, UsageError
 from ..host.tasks import TaskSet
 from ..wire import connection
 from ..wire.json_text import encode_json
 from ..wire.live_records import FRAME, MAX_SIDE, PICTURE, AnyCommand, Problem
 from .access import SUBPROTOCOL
+from .pictures import names_beside
 
-MOST_PICTURES = 4
-"""Processes that draw at the same time: each takes memory as the guest has, and a share of the processors."""
+MOST_PICTURES, MOST_MACHINES = 4, 8
+"""Processes that draw at the same time, and machines in one picture: each takes memory as the guest has, and a share of the processors."""
 _MOST_BYTES = 4 * MAX_SIDE * MAX_SIDE
 _PATIENCE_S = 2.0
 
@@ -35,11 +36,17 @@ class LivePictures:
         self._count = 0
 
     async def show(self, websocket: WebSocket, name: str) -> None:
-        """Draw machine `name` for the other end of `websocket` until either ends."""
+        """Draw machine `name`, and those that the query names ``beside`` it, for the other end of `websocket` until either ends."""
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
-            connection.find_connection(name)
+            names = (name, *names_beside(websocket.query_params.get("beside", "")))
+            if len(names) > MOST_MACHINES:
+                raise UsageError(
+                    f"a live picture has up to {MOST_MACHINES} machines, and these are {len(names)}; name fewer"
+                )
+            for each in names:
+                connection.find_connection(each)
         except GlassBoxError as error:
             await _end(websocket, str(error))
             return
@@ -48,14 +55,14 @@ class LivePictures:
             return
         self._count += 1
         try:
-            await _relay(websocket, name)
+            await _relay(websocket, names)
         finally:
             self._count -= 1
 
 
-async def _relay(websocket: WebSocket, name: str) -> None:
+async def _relay(websocket: WebSocket, names: tuple[str, ...]) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "viewer", "live", name, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+        sys.executable, "-m", "viewer", "live", *names, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
     )
     tasks = TaskSet()
     try:

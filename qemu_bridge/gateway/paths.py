@@ -57,9 +57,15 @@ def _change(arguments: dict[str, Any], field: tuple[str, ...], machine: str) -> 
     if len(field) > 1:
         inner = _change(msgspec.structs.asdict(value), field[1:], machine)
         return arguments | {field[0]: msgspec.structs.replace(value, **inner)}
+    if isinstance(value, tuple):
+        return arguments | {field[0]: tuple(_place(machine, field[0], each) for each in value)}
+    return arguments | {field[0]: _place(machine, field[0], value)}
+
+
+def _place(machine: str, field: str, value: str) -> str:
     path = file_path(machine, value)
-    if field[0] == _OUTPUT or path.exists():
-        return arguments | {field[0]: str(path)}
+    if field == _OUTPUT or path.exists():
+        return str(path)
     if connection.is_alive(value):
-        return arguments
+        return value
     raise UsageError(f"there is neither a file nor a machine {value!r}; /api/machines/{machine}/files lists files")

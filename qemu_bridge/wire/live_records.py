@@ -25,6 +25,8 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A place along a side of the picture: 0 is left or above."""
 Step = Annotated[float, msgspec.Meta(ge=-100, le=100)]
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+"""Of a machine."""
 
 
 class Resize(Record, frozen=True, tag_field="do", tag="resize"):
@@ -65,13 +67,20 @@ class Pick(Record, frozen=True, tag_field="do", tag="pick"):
 
 
 class Select(Record, frozen=True, tag_field="do", tag="select"):
-    """Outline the page of the byte at `ram_offset`, and fly there; None for no page."""
+    """Outline the page of the byte at `ram_offset` of `machine`, the active one unless named, and fly there; None for no page."""
 
     ram_offset: Annotated[int, msgspec.Meta(ge=0, lt=1 << 52)] | None = None
+    machine: Name = ""
+
+
+class Activate(Record, frozen=True, tag_field="do", tag="activate"):
+    """Let `machine` be the active one of several: its name is bright, and what names no machine is about it."""
+
+    machine: Name
 
 
 class Show(Record, frozen=True, tag_field="do", tag="show"):
-    """Let the memory of a target (docs/targets.md) stand out, and fly there; an empty one for nothing."""
+    """Let the memory of a target (docs/targets.md) stand out in all machines, and fly there; an empty one for nothing."""
 
     target: Text
     fly: bool = True
@@ -91,13 +100,14 @@ class Drawn(Record, frozen=True, tag_field="do", tag="drawn"):
     """The last picture is shown; send the next."""
 
 
-AnyCommand = Resize | Drag | Wheel | Hold | Pick | Select | Show | Look | Home | Drawn
+AnyCommand = Resize | Drag | Wheel | Hold | Pick | Select | Activate | Show | Look | Home | Drawn
 
 
 class Ready(Record, frozen=True, tag_field="say", tag="ready"):
-    """The scene is loaded; `title` names the machine, its RAM and its kernel."""
+    """The scene is loaded; `title` names the machines, their RAM and their kernel, `machines` has their names from the left."""
 
     title: str
+    machines: tuple[str, ...] = ()
 
 
 class Picked(Record, frozen=True, tag_field="say", tag="picked"):
@@ -107,12 +117,14 @@ class Picked(Record, frozen=True, tag_field="say", tag="picked"):
         ram_offset, physical: where it is; `physical` is None where the layout of RAM is not known.
         what: its page in words.
         content: the aligned 16 bytes around it in hexadecimal.
+        machine: the name of the one that it is in, which is active now.
     """
 
     ram_offset: int | None = None
     physical: Physical | None = None
     what: str = ""
     content: str = ""
+    machine: str = ""
 
 
 class Word(Record, frozen=True):
@@ -129,6 +141,41 @@ class Words(Record, frozen=True, tag_field="say", tag="words"):
     """What stands where in the picture, once it is at rest; nothing while it moves."""
 
     words: tuple[Word, ...]
+
+
+class Cube(Record, frozen=True):
+    """The name of one of several machines, and the place over the middle of its cube."""
+
+    name: str
+    x: float
+    y: float
+    is_active: bool
+    is_ended: bool
+
+
+class ArcPath(Record, frozen=True):
+    """What one machine sent another of late, as an arc from the sender.
+
+    Attributes:
+        path: places in the picture, (x, y) as `Share` has them, though some may be outside.
+        words: processes of which name to which, and how much, the most first.
+        strength: 1 just after it was sent, 0 when it is no news any more.
+        width: of its line, in pixels of a picture 720 high.
+        is_below: whether words go under the line, as those of the way back stand over it.
+    """
+
+    path: tuple[tuple[float, float], ...]
+    words: tuple[str, ...]
+    strength: float
+    width: float
+    is_below: bool
+
+
+class Several(Record, frozen=True, tag_field="say", tag="several"):
+    """What stands over several machines, before the picture that it belongs to."""
+
+    cubes: tuple[Cube, ...]
+    arcs: tuple[ArcPath, ...] = ()
 
 
 class Colour(Record, frozen=True):
@@ -156,4 +203,4 @@ class Problem(Record, frozen=True, tag_field="say", tag="problem"):
     is_end: bool = False
 
 
-AnyMessage = Ready | Picked | Words | Legend | Problem
+AnyMessage = Ready | Picked | Words | Several | Legend | Problem

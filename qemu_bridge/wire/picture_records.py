@@ -33,6 +33,7 @@ class SnapOptions(Record, frozen=True):
         at: the text of a view (docs/viewer.md); empty for the view that shows most.
         against: a capture's folder or a machine's name to compare with; None for none.
         order: of the voxel grid, 6 to 10; None for the finest that fits.
+        beside: more machines, or captures' folders, that stand beside it in the same picture.
     """
 
     output: HostPath
@@ -41,6 +42,7 @@ class SnapOptions(Record, frozen=True):
     at: str = ""
     against: HostPath | None = None
     order: int | None = None
+    beside: tuple[HostPath, ...] = ()
 
     def __post_init__(self) -> None:
         validate_picture_size(self.width, self.height)
@@ -77,6 +79,7 @@ class VideoOptions(Record, frozen=True):
         at: the text of the view to begin with; empty for the view that shows most.
         against: a capture's folder or a machine's name to compare with; None for none.
         order: of the voxel grid, 6 to 10; None for the finest that fits.
+        beside: more machines, or captures' folders, that stand beside it in the same picture.
     """
 
     output: HostPath
@@ -88,6 +91,7 @@ class VideoOptions(Record, frozen=True):
     at: str = ""
     against: HostPath | None = None
     order: int | None = None
+    beside: tuple[HostPath, ...] = ()
 
     def __post_init__(self) -> None:
         validate_picture_size(self.width, self.height)

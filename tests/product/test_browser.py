@@ -128,6 +128,51 @@ def test_somebody_asks_in_words(browser, controlled, machine):
         tab.screenshot(path=OUT / "page-unsure.png")
 
 
+def test_several_machines_are_chosen_by_keys_and_clicked(browser, controlled, machine, second_machine):
+    names = machine.name, second_machine.name
+    with opened(browser, controlled, machine.name, width=1280, height=800, scheme="dark") as tab:
+        tab.focus("#machine")
+        tab.keyboard.press("Tab")
+        tab.keyboard.press("Enter")
+        tab.focus(f"#beside-list input[value={second_machine.name}]")
+        tab.keyboard.press("Space")
+        tab.keyboard.press("Escape")
+        assert tab.evaluate("document.activeElement.tagName") == "SUMMARY" and not tab.is_visible("#beside-list")
+        tab.locator("#over .name").nth(1).wait_for()
+        assert set(tab.locator("#over .name").all_inner_texts()) == set(names)
+        assert tab.locator("#over .active").inner_text() == machine.name
+        picture_is_live(tab)
+        for name in (second_machine.name, machine.name):
+            click_cube(tab, name)
+            tab.locator(f"#byte-facts dt:text-is('Machine') + dd:text-is('{name}')").wait_for()
+            tab.locator(f"#over .active:text-is('{name}')").wait_for()
+            assert tab.input_value("#machine") == name
+        tab.fill("#query", "kernel.text")
+        tab.press("#query", "Enter")
+        rows = tab.locator("#found-table tbody tr td:first-child")
+        rows.nth(1).wait_for()
+        assert set(rows.all_inner_texts()) == set(names)
+        tab.locator("#colours li", has_text="kernel.text").wait_for()
+        tab.select_option("#mode", "equal")
+        tab.locator("#colours li", has_text="in 2 machines").wait_for()
+        assert tab.locator("#colours li", has_text="kernel.text").count(), "it goes on to stand out"
+        assert fits(tab)
+        tab.screenshot(path=OUT / "page-several.png")
+        tab.click("#beside summary")
+        tab.uncheck(f"#beside-list input[value={second_machine.name}]")
+        tab.locator("#mode option[value=equal]:disabled").wait_for(state="attached")
+        picture_is_live(tab)
+        assert tab.locator("#over .name").count() == 0 and tab.input_value("#mode") == "class"
+
+
+def click_cube(tab, name):
+    """Click on the densest part of a machine's cube: below the middle of its name."""
+    picture = tab.locator("#live").bounding_box()
+    label = tab.locator(f"#over .name:text-is('{name}')").bounding_box()
+    x, top = label["x"] + label["width"] / 2, label["y"] + label["height"]
+    tab.mouse.click(x, top + (picture["y"] + picture["height"] - top) / 4)
+
+
 @pytest.mark.long
 def test_somebody_uses_keys_alone(browser, controlled, machine):
     with opened(browser, controlled, machine.name, scheme="dark") as tab:

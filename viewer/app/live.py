@@ -1,22 +1,24 @@
 """A live picture for somebody elsewhere: commands in, pictures and messages out (`qemu_bridge.wire.live_records`).
 
-``python -m viewer live NAME`` reads commands from standard input, a line of JSON each, and writes framed pictures and messages to
+``python -m viewer live NAME...`` reads commands from standard input, a line of JSON each, and writes framed pictures and messages to
 standard output. It ends when its input does, so it is never there when nobody looks. While something moves pictures are smaller and
-drawn once; at rest they are refined, and then nothing is drawn until the guest's memory or the one who looks changes something.
+drawn once; at rest they are refined, and then nothing is drawn until the memory of a guest or the one who looks changes something.
+
+Several machines stand side by side, one of them active. One that ends turns grey until it returns; one alone ends the picture.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from functools import partial
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -24,6 +26,7 @@ import numpy.typing as npt
 import wgpu
 from PIL import Image
 
+from gpu_device.device import request_device
 from qemu_bridge.errors import GlassBoxError, UsageError
 from qemu_bridge.memory.addresses import PAGE_SHIFT, PAGE_SIZE, PhysicalAddress
 from qemu_bridge.wire import live_records as wire
@@ -31,51 +34,53 @@ from qemu_bridge.wire.event_records import ViewerEvent
 from qemu_bridge.wire.json_text import encode_json
 from qemu_bridge.wire.view_text import MAX_DISTANCE, MIN_DISTANCE
 
-from ..picture.legend import find_labels, legend_classes
-from ..picture.legend_entries import GLOW, glow_bytes, legend_entries, scale_ticks
-from ..picture.offscreen import choose_camera, load_scene, show_glow
+from ..picture.offscreen import choose_camera, title_of
+from ..render.equal_pages import EqualPages
 from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
-from ..sources.machine import MachineSource
+from ..render.scene import Scene, content_around, stand_side_by_side
+from ..sources.flows import FlowWatch
+from ..sources.machine import open_machines
 from ..sources.source import Source
 from ..sources.targets import find_pages
-from ..sources.watcher import MemoryWatcher
 from ..view.labels import describe_pages
-from ..view.look import Mode, value_ramp
-from ..view.palette import GLOW_COLOUR, Rgb, colour_of
 from ..view.views import View, format_view, parse_view
 from .camera_controller import CameraController
-from .navigation import framing_pages
+from .live_machine import LiveMachine
+from .live_messages import legend_of, several_of, words_of
+from .navigation import framing_found
 from .pick import pick_at
 from .refresh_policy import RefreshPolicy
 from .resolution_scaler import ResolutionScaler
 
-if TYPE_CHECKING:
-    from qemu_bridge.client import Client
-
-_BYTES_A_STEP = 4 << 20
 _SENT_AT = (1, 4, 12, PASSES)
 """After how many passes a picture at rest is sent."""
 _REST_S = 0.25
 _FADE_PASSES = 6
+_ARC_STEP_S = 0.2
+"""How often arcs between machines are told again while they fade."""
 _QUALITY, _MOVING_QUALITY = 88, 70
 
 Send = Callable[[bytes, bytes], None]
 """Takes the kind of a message and its bytes."""
+Action = Callable[[], None]
 
 
 class LivePicture:
-    """One picture of one source for one who looks."""
+    """One picture of one source, or of several side by side, for one who looks."""
 
-    def __init__(self, source: Source, send: Send) -> None:
-        """Load all of `source`; `GraphicsError` without an adapter."""
-        self._source, self._send = source, send
-        self._commands: deque[wire.AnyCommand | ViewerEvent | None] = deque()
+    def __init__(self, sources: Sequence[Source], send: Send) -> None:
+        """Load all of `sources`; `GraphicsError` without an adapter."""
+        self._send = send
+        self._actions: deque[Action | None] = deque()
         self._wake = threading.Event()
-        self._scene = load_scene(source)
-        self._renderer = Renderer(self._scene)
-        self._watcher = MemoryWatcher(source, self._wake.set)
+        device = request_device()
+        self._machines = [LiveMachine(source, device, self._call_soon) for source in sources]
+        self._active = 0
+        self._stand()
         self._camera = CameraController(choose_camera(self._renderer))
+        self._flows = FlowWatch([machine.name for machine in self._machines], self._wake.set)
+        self._equal, self._is_comparing = EqualPages(), False
         self._scaler, self._policy = ResolutionScaler(), RefreshPolicy()
         self._size: tuple[int, int] | None = None
         self._target: wgpu.GPUTexture | None = None
@@ -87,86 +92,106 @@ class LivePicture:
         self._frame_s = 0.0
         self._last_frame = self._last_motion = time.monotonic()
         self._said: dict[type, bytes] = {}
-        self._session: int | None = None
-        self._told, self._problem = 0, ""
-        self._reported: tuple[str, str, int] | None = None
-        self._is_ended = False
 
-    def put(self, command: wire.AnyCommand | ViewerEvent | None) -> None:
-        """Take a command, or what another program tells viewers, from any thread; None ends the picture."""
-        self._commands.append(command)
+    def put(self, command: wire.AnyCommand | None) -> None:
+        """Take a command, from any thread; None ends the picture."""
+        self._call_soon(None if command is None else partial(self._do, command))
+
+    def _call_soon(self, action: Action | None) -> None:
+        self._actions.append(action)
         self._wake.set()
 
     def run(self) -> None:
-        """Draw until there is None among the commands, or the machine ends, which raises `MachineGoneError`."""
-        self._say(wire.Ready(self._source.title))
-        self._watcher.start()
-        if self._source.connect is not None:
-            threading.Thread(target=self._join, args=(self._source.connect,), name="viewer-events", daemon=True).start()
+        """Draw until there is None among the commands, or the one machine ends, which raises `MachineGoneError`."""
+        names = tuple(machine.name for machine in self._machines)
+        self._say(wire.Ready(title_of([machine.source for machine in self._machines]), names))
+        for machine in self._machines:
+            machine.start(self._do_told)
+        if self._are_several:
+            self._flows.start()
         try:
             while self._obey():
-                if self._watcher.error is not None:
-                    raise self._watcher.error
+                self._check_machines()
                 self._follow_memory()
                 pause_s = self._step()
+                if self._say_several():
+                    pause_s = _ARC_STEP_S if pause_s is None else min(pause_s, _ARC_STEP_S)
                 if pause_s is None or pause_s > 0:
                     self._wake.wait(pause_s)
                 self._wake.clear()
         finally:
-            self._is_ended = True
-            self._watcher.stop()
+            for machine in self._machines:
+                machine.stop()
+            self._flows.stop()
 
-    # --- what other programs ask of viewers --------------------------------------------------------------------
+    # --- machines --------------------------------------------------------------------------------------------
 
-    def _join(self, connect: Callable[[], Client]) -> None:
-        with contextlib.suppress(GlassBoxError, OSError), connect() as client:
-            self._session = client.viewer_join(os.getpid())
-            for event in client.events(self._session, lambda: self._is_ended):
-                if isinstance(event, ViewerEvent) and self._session in event.sessions:
-                    self.put(event)
+    @property
+    def _are_several(self) -> bool:
+        return len(self._machines) > 1
 
-    def _do_told(self, event: ViewerEvent) -> None:
-        self._told, self._problem = event.number, ""
-        try:
-            if event.view:
-                self._look(event.view)
-            elif event.place is not None:
-                self._select(event.place, event.fly)
-            elif event.target is not None:
-                self._show(event.target, event.fly)
-        except GlassBoxError as error:
-            self._problem = str(error)
-            raise
+    @property
+    def _scenes(self) -> list[Scene]:
+        return [machine.scene for machine in self._machines]
 
-    def _report(self) -> None:
-        """Tell the daemon what is shown, if that is news."""
-        shown = (format_view(self._view), self._problem, self._told)
-        if self._session is None or self._source.connect is None or shown == self._reported:
-            return
-        self._reported = shown
-        with contextlib.suppress(GlassBoxError), self._source.connect() as client:
-            client.viewer_report(self._session, *shown)
+    def _stand(self) -> None:
+        """Place the machines, and draw them from here on."""
+        stand_side_by_side(self._scenes, [machine.name for machine in self._machines])
+        self._renderer = Renderer(*self._scenes)
+
+    def _machine(self, name: str) -> LiveMachine:
+        """The machine called `name`, the active one for none."""
+        names = [machine.name for machine in self._machines]
+        if not name:
+            return self._machines[self._active]
+        if name not in names:
+            raise UsageError(f"machine {name!r} is not in this picture; it has {', '.join(names)}")
+        return self._machines[names.index(name)]
+
+    def _activate(self, machine: LiveMachine) -> None:
+        self._active = self._machines.index(machine)
+
+    def _check_machines(self) -> None:
+        for machine in self._machines:
+            if machine.error is None or machine.scene.is_ended:
+                continue
+            if not self._are_several:
+                raise machine.error
+            machine.wait_for_return(self._take_returned)
+            self._say(wire.Problem(f"{machine.name} has ended; it is grey until a machine of that name runs again"))
+            self._renderer.restart()
+
+    def _take_returned(self, machine: LiveMachine, source: Source) -> None:
+        machine.renew(source)
+        if machine is self._machines[self._active]:
+            self._pin = None
+        self._stand()
+
+    def _do_told(self, machine: LiveMachine, event: ViewerEvent) -> None:
+        if event.view:
+            self._look(event.view)
+        elif event.place is not None:
+            self._select(event.place, machine, fly=event.fly)
+        elif event.target is not None:
+            self._show(event.target, event.fly, [machine])
 
     # --- commands --------------------------------------------------------------------------------------------
 
     def _obey(self) -> bool:
         """Do what was asked; False once that is to end."""
-        while self._commands:
-            command = self._commands.popleft()
-            if command is None:
+        while self._actions:
+            action = self._actions.popleft()
+            if action is None:
                 return False
-            if not isinstance(command, wire.Drawn):
-                self._policy.reset()
             try:
-                if isinstance(command, ViewerEvent):
-                    self._do_told(command)
-                else:
-                    self._do(command)
+                action()
             except GlassBoxError as error:
                 self._say(wire.Problem(str(error)))
         return True
 
     def _do(self, command: wire.AnyCommand) -> None:
+        if not isinstance(command, wire.Drawn):
+            self._policy.reset()
         match command:
             case wire.Drawn():
                 self._is_waiting = False
@@ -180,10 +205,12 @@ class LivePicture:
                 self._camera.hold(key, is_down)
             case wire.Pick(x, y):
                 self._pick(x, y)
-            case wire.Select(offset):
-                self._select(offset, fly=True)
+            case wire.Select(offset, name):
+                self._select(offset, self._machine(name), fly=True)
+            case wire.Activate(name):
+                self._activate(self._machine(name))
             case wire.Show(target, fly):
-                self._show(target, fly)
+                self._show(target, fly, self._machines)
             case wire.Look(text):
                 self._look(text)
             case wire.Home():
@@ -198,7 +225,7 @@ class LivePicture:
         self._size, self._target = (width, height), None
         self._renderer.restart()
         self._say(wire.Words(()))
-        self._camera.home = self._camera.home.framing(*self._scene.content_box(), self._aspect)
+        self._camera.home = self._camera.home.framing(*content_around(self._scenes), self._aspect)
         # What was seen across a wide picture is seen across a narrow one too.
         farther = self._camera.goal.distance * before / min(self._aspect, 1.0)
         goal = replace(self._camera.goal, distance=min(max(farther, MIN_DISTANCE), MAX_DISTANCE))
@@ -210,64 +237,83 @@ class LivePicture:
             return
         width, height = self._size
         pixel = (min(int(x * width), width - 1), min(int(y * height), height - 1))
-        found = pick_at(self._renderer, [self._source.ram], self._camera.camera, self._size, pixel)
+        rams = [machine.source.ram for machine in self._machines]
+        found = pick_at(self._renderer, rams, self._camera.camera, self._size, pixel)
         if found is None:
-            self._select(None, fly=False)
+            self._select(None, self._machine(""), fly=False)
             self._say(wire.Picked())
             return
-        place = (found.page << PAGE_SHIFT) + found.offset
-        self._select(place, fly=False)
+        machine, place = self._machines[found.machine], (found.page << PAGE_SHIFT) + found.offset
+        self._select(place, machine, fly=False)
         physical = None if found.physical is None else PhysicalAddress(found.physical)
         what = describe_pages(found.page_class, found.owner) + (" and others" if found.is_shared else "")
-        self._say(wire.Picked(place, physical, what, found.content.hex()))
+        self._say(wire.Picked(place, physical, what, found.content.hex(), machine.name))
 
-    def _select(self, offset: int | None, fly: bool) -> None:
-        if offset is not None and offset >= len(self._source.ram.view):
-            raise UsageError(f"RAM has no byte {offset:#x}; it ends at {len(self._source.ram.view):#x}")
+    def _select(self, offset: int | None, machine: LiveMachine, fly: bool) -> None:
+        size = len(machine.source.ram.view)
+        if offset is not None and offset >= size:
+            raise UsageError(f"RAM has no byte {offset:#x}; it ends at {size:#x}")
         self._pin = offset
-        pages = np.zeros(0, np.int64) if offset is None else np.array([offset // PAGE_SIZE])
-        self._scene.select(pages)
-        if fly and len(pages):
-            self._fly_to(pages)
+        self._activate(machine)
+        for each in self._machines:
+            is_there = offset is not None and each is machine
+            each.scene.select(np.array([offset // PAGE_SIZE] if is_there and offset is not None else [], np.int64))
+        if fly and offset is not None:
+            self._fly_to([(machine.scene, np.array([offset // PAGE_SIZE]))])
         self._renderer.restart()
 
-    def _show(self, target: str, fly: bool) -> None:
-        pages = find_pages(self._source, target, self._scene.page_count) if target else np.zeros(0, np.int64)
-        self._scene.highlight(pages, title=target)
-        self._glow = target
-        if target and not len(pages):
+    def _show(self, target: str, fly: bool, machines: Sequence[LiveMachine]) -> None:
+        found = self._highlight(target, machines)
+        if target and not found:
             self._say(wire.Problem(f"{target} has no memory now; nothing stands out"))
-        elif fly and len(pages):
-            self._fly_to(pages)
-        self._renderer.restart()
+        elif fly and found:
+            self._fly_to(found)
 
-    def _fly_to(self, pages: npt.NDArray[np.int64]) -> None:
-        self._camera.fly_to(framing_pages(self._scene, self._camera.goal, pages, self._aspect))
+    def _highlight(self, target: str, machines: Sequence[LiveMachine]) -> list[tuple[Scene, npt.NDArray[np.int64]]]:
+        """Let `target` stand out in those of `machines` that have it; `UsageError` if none of them knows it."""
+        found: list[tuple[Scene, npt.NDArray[np.int64]]] = []
+        errors: list[UsageError] = []
+        for machine in machines:
+            pages = np.zeros(0, np.int64)
+            if target and not machine.scene.is_ended:
+                try:
+                    pages = find_pages(machine.source, target, machine.scene.page_count)
+                except UsageError as error:
+                    errors.append(error)
+            found.append((machine.scene, pages))
+        if errors and len(errors) == sum(not machine.scene.is_ended for machine in machines):
+            raise errors[0]
+        for scene, pages in found:
+            scene.highlight(pages, title=target)
+        self._glow = target
+        self._renderer.restart()
+        return [(scene, pages) for scene, pages in found if len(pages)]
+
+    def _fly_to(self, found: Sequence[tuple[Scene, npt.NDArray[np.int64]]]) -> None:
+        self._camera.fly_to(framing_found(found, self._camera.goal, self._aspect))
 
     def _look(self, text: str) -> None:
         view = parse_view(text, View(self._camera.goal))
-        self._scene.set_look(view.look)
+        machine = self._machine(view.machine) if view.machine else self._machines[0]
+        for scene in self._scenes:
+            scene.set_look(view.look)
         if view.camera != self._camera.goal:
             self._camera.fly_to(view.camera)
         if view.pin is not None:
-            self._select(view.pin, fly=False)
+            self._select(view.pin, machine, fly=False)
         if view.glow != self._glow:
-            show_glow(self._scene, self._source, view.glow)
-            self._glow = view.glow
+            self._highlight(view.glow, self._machines)
         self._renderer.restart()
 
     # --- drawing ---------------------------------------------------------------------------------------------
 
     def _follow_memory(self) -> None:
-        pages, written = self._watcher.take_changes(_BYTES_A_STEP)
-        touched, now_s = self._watcher.touched(pages), time.monotonic()
-        self._scene.clear_pages(pages[~touched])
-        self._scene.update_pages(self._source.ram.view, pages[touched], written[touched], now_s)
-        page_map = self._watcher.take_page_map()
-        if page_map is not None:
-            self._scene.set_page_map(page_map)
-        self._scene.advance(self._source.ram.view, now_s)
-        if len(self._scene.take_stale()):
+        now_s = time.monotonic()
+        changes = [machine.follow_memory(now_s) for machine in self._machines if not machine.scene.is_ended]
+        self._is_comparing = self._equal.update(
+            self._scenes, [machine.source.ram.view for machine in self._machines], now_s
+        )
+        if any(changes):
             self._fading = _FADE_PASSES
 
     def _step(self) -> float | None:
@@ -293,7 +339,8 @@ class LivePicture:
                 return wait_s
             self._fade(self._size)
         else:
-            return None if self._scene.is_settled else self._policy.pause_s(self._frame_s)
+            is_settled = all(scene.is_settled for scene in self._scenes) and not self._is_comparing
+            return None if is_settled else self._policy.pause_s(self._frame_s)
         return 0
 
     def _draw_moving(self, size: tuple[int, int]) -> None:
@@ -310,7 +357,8 @@ class LivePicture:
         passes = self._renderer.passes
         if passes in _SENT_AT:
             self._send_picture(size, _QUALITY)
-        if passes == _SENT_AT[1]:
+        # Again at the end: what changed meanwhile is drawn, and means something else.
+        if passes in (_SENT_AT[1], PASSES):
             self._say_words(size)
         self._frame_s = time.monotonic() - begun_s
 
@@ -326,7 +374,7 @@ class LivePicture:
         self._due = time.monotonic() + self._policy.pause_s(self._frame_s)
 
     def _send_picture(self, size: tuple[int, int], quality: int) -> None:
-        device = self._scene.device
+        device = self._renderer.device
         if self._target is None:
             usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
             self._target = device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
@@ -335,62 +383,45 @@ class LivePicture:
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=quality)
         self._is_waiting = True
+        self._say_several()
         self._send(wire.PICTURE, file.getvalue())
 
     # --- messages --------------------------------------------------------------------------------------------
 
     def _say(self, message: wire.AnyMessage) -> None:
         text = encode_json(message)
-        if isinstance(message, wire.Words | wire.Legend):
+        if isinstance(message, wire.Words | wire.Legend | wire.Several):
             if self._said.get(type(message)) == text:
                 return
             self._said[type(message)] = text
         self._send(wire.MESSAGE, text)
 
-    def _say_words(self, size: tuple[int, int]) -> None:
-        """Names of what is seen, and what colours mean; the daemon hears where the camera came to rest."""
-        self._report()
-        self._say(self._legend())
-        labels = find_labels(self._scene, self._renderer.pick_pages(self._camera.camera, size), beside_legend=False)
-        width, height = size
-        words = [
-            wire.Word(label.text, _hex(label.colour), label.x / width, label.y / height, label.size) for label in labels
-        ]
-        self._say(wire.Words(tuple(words)))
+    def _say_several(self) -> bool:
+        """What stands over several machines, if it is news; whether it will be another soon by itself."""
+        if not self._are_several or self._size is None:
+            return False
+        arcs = self._flows.arcs()
+        self._say(several_of(self._scenes, arcs, self._active, self._camera.camera, self._size))
+        return bool(arcs)
 
-    def _legend(self) -> wire.Legend:
-        scene, look = self._scene, self._scene.look
-        if look.mode is Mode.CLASS:
-            counts = {} if scene.page_map is None else scene.page_map.counts()
-            rows = [
-                wire.Colour(each.label, _hex(colour_of(each, look.palette)), counts[each] * PAGE_SIZE)
-                for each in legend_classes(scene)
-            ]
-        elif entries := legend_entries(scene):
-            rows = [wire.Colour(entry.label, _hex(entry.colour), entry.size_bytes) for entry in entries]
-        else:
-            ramp = value_ramp(look)
-            rows = [
-                wire.Colour(label, _hex(tuple(ramp[value].tolist())), None)
-                for value, label in scale_ticks(look.mode, look.transfer)
-            ]
-        if (glowing := glow_bytes(scene)) is not None:
-            rows.append(wire.Colour(GLOW, _hex(GLOW_COLOUR), glowing))
-        title, pages = scene.highlighted
-        return wire.Legend(look.mode.label, tuple(rows), format_view(self._view), title, pages * PAGE_SIZE)
+    def _say_words(self, size: tuple[int, int]) -> None:
+        """Names of what is seen, and what colours mean; the daemons hear where the camera came to rest."""
+        view = format_view(self._view)
+        for machine in self._machines:
+            machine.report(view)
+        self._say(legend_of(self._scenes, view))
+        self._say(words_of(self._renderer, self._camera.camera, size))
 
     @property
     def _view(self) -> View:
         """The view at the end of the present camera move."""
-        return View(self._camera.goal, look=self._scene.look, pin=self._pin, glow=self._glow)
+        name = self._machines[self._active].name if self._active and self._pin is not None else ""
+        look = self._machines[0].scene.look
+        return View(self._camera.goal, look=look, pin=self._pin, glow=self._glow, machine=name)
 
 
-def _hex(colour: Rgb) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def show_live(name: str) -> None:
-    """Draw machine `name` for whoever holds the other ends of standard input and output, until that ends."""
+def show_live(names: Sequence[str]) -> None:
+    """Draw machines `names` for whoever holds the other ends of standard input and output, until that ends."""
     output = os.fdopen(os.dup(1), "wb")
     # What a library prints goes to the log, not between the pictures.
     os.dup2(2, 1)
@@ -400,10 +431,10 @@ def show_live(name: str) -> None:
         output.flush()
 
     try:
-        with MachineSource(name) as source:
-            picture = LivePicture(source, send)
-            threading.Thread(target=_read_commands, args=(sys.stdin.buffer, picture), daemon=True).start()
-            picture.run()
+        # Sources are not closed here: one that ended may have another in its place, and the process ends with the picture.
+        picture = LivePicture(list(open_machines(names)), send)
+        threading.Thread(target=_read_commands, args=(sys.stdin.buffer, picture), daemon=True).start()
+        picture.run()
     except BrokenPipeError:
         pass  # nobody looks any more
     except GlassBoxError as error:

@@ -223,6 +223,12 @@ def _snap_tool() -> Tool:
         },
         "width": {"type": "integer", "default": 960, "minimum": 16, "maximum": 2048},
         "height": {"type": "integer", "default": 600, "minimum": 16, "maximum": 2048},
+        "beside": {
+            "type": "array",
+            "items": {"type": "string"},
+            "default": [],
+            "description": "More machines, to stand beside it in the picture; with at set to mode=equal pages that are equal in several stand out.",
+        },
     }
     return Tool("snap", _snap.__doc__ or "", _object(properties), Permission.READ, _snap)
 
@@ -235,9 +241,12 @@ def _snap(machines: Machines, arguments: Arguments) -> Picture:
     own = dict(arguments)
     machine, at = own.pop("machine", ""), own.pop("at", "")
     width, height = own.pop("width", 960), own.pop("height", 600)
+    beside = tuple(map(str, own.pop("beside", ())))
+    for other in beside:
+        machines.client(other)
     if own:
-        raise UsageError(f"snap takes no {', '.join(own)}; it takes at, width and height")
+        raise UsageError(f"snap takes no {', '.join(own)}; it takes at, width, height and beside")
     with tempfile.TemporaryDirectory(prefix="glassbox-") as folder:
         path = Path(folder) / "memory.png"
-        result = machines.client(machine).snap(SnapOptions(str(path), width, height, at))
+        result = machines.client(machine).snap(SnapOptions(str(path), width, height, at, beside=beside))
         return Picture(path.read_bytes(), {"at": result.at, "title": result.title})

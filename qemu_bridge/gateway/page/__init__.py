@@ -12,6 +12,7 @@ _OWN = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/service.js": ("service.js", "text/javascript; charset=utf-8"),
     "/live.js": ("live.js", "text/javascript; charset=utf-8"),
+    "/several.js": ("several.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
     "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),

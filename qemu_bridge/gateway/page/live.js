@@ -1,6 +1,7 @@
 // The live picture on a canvas: pointer and keys become commands, JPEG pictures are drawn as they come.
 
 import { openLive } from "./service.js";
+import { drawSeveral } from "./several.js";
 
 const MOST_SIDE = 2560;
 const CLICK_PIXELS = 5;
@@ -8,12 +9,13 @@ const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 
 export class LivePicture {
   /** `on` has functions for messages by their name: ready, picked, legend, problem; and `end`. */
-  constructor(canvas, words, on) {
+  constructor(canvas, words, over, on) {
     this.canvas = canvas;
     this.words = words;
+    this.over = over;
     this.on = on;
     this.pen = canvas.getContext("2d");
-    this.machine = "";
+    this.machines = [];
     this.view = "";
     this.pictures = 0;
     this.#listen();
@@ -21,10 +23,10 @@ export class LivePicture {
     document.addEventListener("visibilitychange", () => this.#followVisibility());
   }
 
-  /** Show `machine`, or nothing for an empty name. */
-  show(machine) {
-    this.machine = machine;
-    this.view = "";
+  /** Show `machines` side by side, looked at as the text of a `view` says; nothing for none. */
+  show(machines, view = "") {
+    this.machines = machines;
+    this.view = view;
     this.#open();
   }
 
@@ -35,18 +37,21 @@ export class LivePicture {
   #open() {
     this.#close();
     this.words.replaceChildren();
+    this.over.replaceChildren();
     this.pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.canvas.dataset.state = "waiting";
-    if (!this.machine || document.hidden) return;
-    const socket = (this.socket = openLive(this.machine));
+    if (!this.machines.length || document.hidden) return;
+    const socket = (this.socket = openLive(this.machines));
     socket.binaryType = "blob";
+    this.isTold = false;
     socket.onopen = () => {
       this.#resize();
       if (this.view) this.send({ do: "look", view: this.view });
     };
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.#hear(JSON.parse(data)) : this.#draw(socket, data));
     socket.onclose = () => {
-      if (this.socket === socket) this.on.end();
+      // Who was told why keeps reading that.
+      if (this.socket === socket && !this.isTold) this.on.end();
     };
   }
 
@@ -83,7 +88,9 @@ export class LivePicture {
   }
 
   #hear(message) {
+    if (message.say === "problem" && message.is_end) this.isTold = true;
     if (message.say === "words") this.#place(message.words);
+    if (message.say === "several") drawSeveral(this.over, message);
     if (message.say === "legend") this.view = message.view;
     this.on[message.say]?.(message);
   }

@@ -7,14 +7,21 @@ const MOST_ROWS = 300;
 const MOST_EVENTS = 200;
 const REFRESH_MS = 3000;
 const RECORDING = "page.gbt";
+const MOST_SHOWN = 8;
+const SETTLE_MS = 500;
+const NO_MACHINE = "No machine runs. Start one with 'glassbox start demo'.";
 const $ = (id) => document.getElementById(id);
 
 let machine = "";
 let mayControl = false;
 let following = null;
 
-const picture = new LivePicture($("live"), $("words"), {
-  ready: ({ title }) => { $("wait").hidden = true; document.title = `${title} – Glass Box`; },
+const picture = new LivePicture($("live"), $("words"), $("over"), {
+  ready: ({ title }) => {
+    $("wait").hidden = true;
+    document.title = `${title} – Glass Box`;
+    picture.send({ do: "activate", machine });
+  },
   picked: showPicked,
   legend: showLegend,
   problem: ({ message, is_end }) => { if (is_end) wait(message); else complain(message); },
@@ -23,7 +30,7 @@ const picture = new LivePicture($("live"), $("words"), {
 
 // --- small things ---------------------------------------------------------------------------------------------
 
-const operation = (name) => `api/machines/${encodeURIComponent(machine)}/${name}`;
+const operation = (name, of = machine) => `api/machines/${encodeURIComponent(of)}/${name}`;
 
 function complain(message) {
   $("problem").textContent = message;
@@ -35,10 +42,10 @@ function wait(message) {
   $("wait").hidden = false;
 }
 
-/** Do what a user asked for; an error becomes a sentence, a missing token a question. */
-async function attempt(action) {
+/** Do what a user asked for; an error becomes a sentence, which stays until something else is asked, a missing token a question. */
+async function attempt(action, isAsked = true) {
   try {
-    complain("");
+    if (isAsked) complain("");
     await action();
   } catch (error) {
     if (error.status === 401) $("ask-token").showModal();
@@ -47,6 +54,8 @@ async function attempt(action) {
 }
 
 const inWords = (bytes) => (bytes >= 1 << 20 ? `${(bytes / (1 << 20)).toFixed(1)} MiB` : `${(bytes / 1024).toFixed(bytes % 1024 ? 1 : 0)} KiB`);
+
+const counted = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 /** A table of rows of cells: text, numbers, or [text, action] for what can be pressed; without columns that are empty. */
 function table(headings, rows, caption) {
@@ -128,13 +137,59 @@ tabs.forEach((tab, number) => {
 // --- machines -------------------------------------------------------------------------------------------------
 
 let machines = [];
+let shown = [];
+let choosing = 0;
+
+/** Whether the picture has several machines. */
+const areSeveral = () => shown.length > 1;
 
 async function listMachines() {
   machines = await get("api/machines");
-  const known = machines.some((each) => each.name === machine);
-  options($("machine"), machines.map((each) => [each.name, each.name]), machine);
-  if (!known) await choose(machines[0]?.name ?? "");
+  const names = machines.map((each) => each.name);
+  if (!names.includes(machine)) {
+    // Of several that are shown another one is left, and the picture goes on.
+    const left = shown.find((name) => names.includes(name));
+    await (left ? activate(left) : show(names.slice(0, 1)));
+  }
+  listChoices(names);
   showState();
+}
+
+// Only what changed is made anew: a list that somebody has open stays open.
+function listChoices(names) {
+  const select = $("machine");
+  if ([...select.options].map((option) => option.value).join() !== names.join()) options(select, names.map((name) => [name, name]), machine);
+  select.value = machine;
+  const others = [...new Set([...names, ...shown])].filter((name) => name !== machine);
+  $("beside").hidden = !others.length;
+  const beside = shown.filter((name) => name !== machine);
+  $("beside-names").textContent = beside.join(", ") || "none";
+  const list = $("beside-list");
+  const boxes = () => [...list.querySelectorAll("input")];
+  if (boxes().map((box) => box.value).join() !== others.join()) {
+    list.replaceChildren(list.firstElementChild, ...others.map((name) => {
+      const label = document.createElement("label");
+      const box = Object.assign(document.createElement("input"), { type: "checkbox", value: name });
+      box.addEventListener("change", chooseBeside);
+      label.append(box, name);
+      return label;
+    }));
+  }
+  // What was just chosen, and is not shown yet, stays chosen.
+  if (choosing) return;
+  for (const box of boxes()) {
+    box.checked = beside.includes(box.value);
+    box.disabled = !box.checked && shown.length >= MOST_SHOWN;
+  }
+}
+
+function chooseBeside() {
+  clearTimeout(choosing);
+  choosing = setTimeout(() => {
+    choosing = 0;
+    const chosen = [...$("beside-list").querySelectorAll("input:checked")].map((box) => box.value);
+    attempt(() => show([machine, ...chosen]));
+  }, SETTLE_MS);
 }
 
 function showState() {
@@ -145,19 +200,57 @@ function showState() {
   $("resume").hidden = !mayControl || state !== "paused";
 }
 
-async function choose(name) {
+/** Show `names` side by side, as they are listed; tables are about the first of them. */
+async function show(names) {
+  const chosen = names[0] ?? "";
+  const order = machines.map((each) => each.name);
+  shown = [...names].sort((one, other) => order.indexOf(one) - order.indexOf(other));
+  wait(chosen ? "Loading the memory …" : NO_MACHINE);
+  const equal = $("mode").querySelector("[value=equal]");
+  equal.hidden = equal.disabled = !areSeveral();
+  if (equal.selected && equal.disabled) $("mode").value = "class";
+  picture.show(shown, $("mode").value === "class" ? "" : `mode=${$("mode").value}`);
+  if (!chosen) showLegend({ title: "", colours: [] });
+  await activate(chosen);
+}
+
+/** Let tables, and what names no machine, be about `name`. */
+async function activate(name) {
+  const isOther = name !== machine;
   machine = name;
+  picture.send({ do: "activate", machine });
+  listChoices(machines.map((each) => each.name));
+  showState();
+  if (!isOther) return;
   following?.abort();
-  $("event-list").replaceChildren();
-  $("byte-facts").replaceChildren();
-  $("byte-mappings").replaceChildren();
+  for (const id of ["event-list", "byte-facts", "byte-mappings", "process-table", "overlay-table", "trace-table"]) $(id).replaceChildren();
   $("byte-hint").hidden = false;
-  wait(name ? "Loading the memory …" : "No machine runs. Start one with 'glassbox start demo'.");
-  picture.show(name);
   if (!name) return;
   following = new AbortController();
   followEvents(name, takeEvent, following.signal).catch(() => {});
   openTab(tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.getAttribute("aria-controls") ?? "byte");
+}
+
+/** A machine was chosen: one of the picture becomes the active one, another one takes the place of that. */
+async function choose(name) {
+  if (shown.includes(name)) await activate(name);
+  else await show([name, ...shown.filter((each) => each !== machine)]);
+}
+
+/** What `ask` of the address of an operation gives for each machine shown, the active one first: [name, value, error]. */
+function everywhere(name, query) {
+  const names = [machine, ...shown.filter((each) => each !== machine)];
+  return Promise.all(names.map((each) => get(operation(name, each), query).then((answer) => [each, answer, null], (error) => [each, null, error])));
+}
+
+/** Make a row of a table that is about several machines. */
+const ofMachine = (name, row) => (areSeveral() ? [name, ...row] : row);
+
+/** Go to the byte at `place`, of machine `name`. */
+async function goTo(name, place) {
+  await activate(name);
+  const { ram_offset } = await identify(place);
+  picture.send({ do: "select", ram_offset, machine: name });
 }
 
 function takeEvent(event) {
@@ -169,7 +262,7 @@ function takeEvent(event) {
   const found = machines.find((each) => each.name === machine);
   if (kind === "runstate" && found) found.runstate = event.runstate;
   showState();
-  if (kind === "exited") wait(`The machine has ended: ${event.reason}`);
+  if (kind === "exited" && !areSeveral()) wait(`The machine has ended: ${event.reason}`);
 }
 
 // --- whose is this byte? --------------------------------------------------------------------------------------
@@ -183,7 +276,10 @@ async function showPicked(picked) {
     openTab("byte");
     return;
   }
-  await attempt(() => identify(picked.physical, picked.content));
+  await attempt(async () => {
+    await activate(picked.machine);
+    await identify(picked.physical, picked.content);
+  });
 }
 
 async function identify(place, content = "", query = {}) {
@@ -192,6 +288,7 @@ async function identify(place, content = "", query = {}) {
   $("byte-hint").hidden = true;
   const symbol = value.symbol;
   facts($("byte-facts"), [
+    ["Machine", areSeveral() ? machine : ""],
     ["It is", value.page_class],
     ["Owner", value.owners.map((owner) => (owner.pid ? `${owner.name} (${owner.pid})` : owner.name || owner.kind)).join(", ")],
     ["Symbol", symbol && `${symbol.module ? `${symbol.module}:` : ""}${symbol.name}+${symbol.offset}`],
@@ -215,24 +312,19 @@ async function identify(place, content = "", query = {}) {
 async function find(text) {
   $("query").value = text;
   if (/^(0x[0-9a-f]+|va:|\d+$)/i.test(text) && !/[&+]/.test(text.slice(1))) {
-    const place = await identify(text);
-    picture.send({ do: "select", ram_offset: place.ram_offset });
-    return;
+    return goTo(machine, text);
   }
   openTab("found");
   if (/[a-z] |\?$/i.test(text) && !/[&+:]/.test(text)) return ask(text);
   try {
     await showTarget(text);
   } catch (error) {
-    const { value } = await get(operation("find_symbols"), { part: text });
-    if (!value.length) throw error;
-    $("found-summary").textContent = `${value.length} symbols are like ${text}.`;
-    const go = (symbol) => async () => {
-      const place = await identify(symbol.name);
-      picture.send({ do: "select", ram_offset: place.ram_offset });
-    };
-    const rows = value.map((symbol) => [[symbol.name, go(symbol)], symbol.address, symbol.symbol_type, symbol.module]);
-    $("found-table").replaceChildren(table(["symbol", "address", "type", "module"], rows, "Symbols"));
+    const answers = await everywhere("find_symbols", { part: text });
+    const rows = answers.flatMap(([name, answer]) => (answer?.value ?? []).map((symbol) =>
+      ofMachine(name, [[symbol.name, () => goTo(name, symbol.name)], symbol.address, symbol.symbol_type, symbol.module])));
+    if (!rows.length) throw error;
+    $("found-summary").textContent = `${counted(rows.length, "symbol")} like ${text}.`;
+    $("found-table").replaceChildren(table(ofMachine("machine", ["symbol", "address", "type", "module"]), rows, "Symbols"));
   }
 }
 
@@ -262,16 +354,17 @@ function answered(answer) {
 }
 
 async function showTarget(target) {
-  const { value, skipped } = await get(operation("resolve"), { target });
+  const answers = await everywhere("resolve", { target });
+  if (answers.every(([, answer]) => !answer)) throw answers[0][2];
   picture.send({ do: "show", target });
-  const parts = value.ranges.length;
-  $("found-summary").textContent = [`${target}: ${inWords(value.total_bytes)} in ${parts} ranges.`, ...skipped].join(" ");
-  const go = (range) => async () => {
-    await identify(range.physical);
-    picture.send({ do: "select", ram_offset: range.ram_offset });
-  };
-  const rows = value.ranges.map((range) => [[range.physical, go(range)], inWords(range.size), range.page_class, range.owner]);
-  $("found-table").replaceChildren(table(["physical", "size", "class", "owner"], rows, `Memory of ${target}`));
+  const sentences = answers.map(([name, answer, error]) => {
+    const found = answer ? `${inWords(answer.value.total_bytes)} in ${counted(answer.value.ranges.length, "range")}.` : `${error.message}.`;
+    return [areSeveral() ? `${name}: ${found}` : found, ...(answer?.skipped ?? [])].join(" ");
+  });
+  $("found-summary").textContent = `${target}: ${sentences.join(" ")}`;
+  const rows = answers.flatMap(([name, answer]) => (answer?.value.ranges ?? []).map((range) =>
+    ofMachine(name, [[range.physical, () => goTo(name, range.physical)], inWords(range.size), range.page_class, range.owner])));
+  $("found-table").replaceChildren(table(ofMachine("machine", ["physical", "size", "class", "owner"]), rows, `Memory of ${target}`));
 }
 
 $("search").addEventListener("submit", (event) => {
@@ -294,9 +387,12 @@ $("query").addEventListener("input", () => {
     if (found && $("query").value === prefix) options($("targets"), found.value.slice(0, 30).map((each) => [each, each]));
   }, 150);
 });
-$("mode").addEventListener("change", () => picture.send({ do: "look", view: `mode=${$("mode").value}` }));
+// What stands out goes on to do so: a view that does not name it would end that.
+$("mode").addEventListener("change", () => picture.send({ do: "look", view: `mode=${$("mode").value}${glow && `,glow=${encodeURIComponent(glow)}`}` }));
 
-function showLegend({ title, colours, shown, shown_bytes }) {
+let glow = "";
+function showLegend({ title, colours, shown = "", shown_bytes }) {
+  glow = shown;
   $("legend-title").textContent = title;
   const rows = [...colours];
   if (shown) rows.push({ label: shown, colour: "#ffe861", size_bytes: shown_bytes });
@@ -337,7 +433,7 @@ async function showOverlay() {
   const { value } = await get(operation("overlay"), { overlay: $("overlay").value });
   const names = value.columns.map((column) => column.split(":")[0]);
   const cell = (entry) => (entry !== null && typeof entry === "object" ? JSON.stringify(entry) : entry);
-  $("overlay-summary").textContent = [`${value.rows.length} rows.`, ...value.skipped].join(" ");
+  $("overlay-summary").textContent = [`${counted(value.rows.length, "row")}.`, ...value.skipped].join(" ");
   $("overlay-table").replaceChildren(table(names, value.rows.map((row) => names.map((name) => cell(row[name]))), value.name));
 }
 $("overlay").addEventListener("change", () => attempt(showOverlay));
@@ -382,6 +478,14 @@ $("record").addEventListener("click", () => attempt(async () => {
 
 // --- beginning ------------------------------------------------------------------------------------------------
 
+document.addEventListener("pointerdown", ({ target }) => {
+  if (!$("beside").contains(target)) $("beside").open = false;
+});
+$("beside").addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape") return;
+  $("beside").open = false;
+  $("beside").querySelector("summary").focus();
+});
 for (const name of ["pause", "resume"]) $(name).addEventListener("click", () => attempt(() => post(operation(name))));
 $("machine").addEventListener("change", () => attempt(() => choose($("machine").value)));
 $("ask-token").addEventListener("close", () => {
@@ -398,5 +502,5 @@ takeToken();
 openTab("byte");
 await attempt(begin);
 setInterval(() => {
-  if (!document.hidden && !$("ask-token").open) attempt(listMachines);
+  if (!document.hidden && !$("ask-token").open) attempt(listMachines, false);
 }, REFRESH_MS);

@@ -59,7 +59,7 @@ export async function post(path, body = {}) {
 
 /** Tell `take` each event of a machine until `signal` is given or the machine ends. */
 export async function followEvents(machine, take, signal) {
-  const answer = await send(`api/machines/${machine}/events`, { signal });
+  const answer = await send(`api/machines/${encodeURIComponent(machine)}/events`, { signal });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
@@ -74,9 +74,10 @@ export async function followEvents(machine, take, signal) {
   }
 }
 
-/** A WebSocket to the live picture of a machine; browsers cannot set headers there, so the token is a subprotocol. */
-export function openLive(machine) {
-  const address = new URL(`api/machines/${machine}/live`, location.href);
+/** A WebSocket to the live picture of machines; browsers cannot set headers there, so the token is a subprotocol. */
+export function openLive([machine, ...beside]) {
+  const address = new URL(`api/machines/${encodeURIComponent(machine)}/live`, location.href);
+  if (beside.length) address.searchParams.set("beside", JSON.stringify(beside));
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   address.hash = "";
   const token = getToken();

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ def drawing_processes(service):
     return found
 
 
-def connect(service, name, token=None, **options):
+def connect(service, name, token=None, query="", **options):
     protocols = ["glassbox", f"glassbox.token.{token or service.token}"]
-    address = service.url.replace("http", "ws") + f"api/machines/{name}/live"
+    address = service.url.replace("http", "ws") + f"api/machines/{name}/live{query}"
     return websockets.connect(address, subprotocols=protocols, max_size=None, open_timeout=60, **options)
 
 
@@ -92,6 +93,32 @@ def test_a_picture_is_turned_picked_and_gone_with_its_window(reader, machine):
             await asyncio.to_thread(highlight, machine, "kernel.rodata")
             while (legend := await looker.hear("legend"))["shown"] != "kernel.rodata":
                 pass
+
+    asyncio.run(look())
+    wait_until(lambda: not drawing_processes(reader))
+
+
+def test_several_machines_are_one_picture(reader, machine, second_machine):
+    second = second_machine.name
+
+    async def look():
+        names = json.dumps([second])
+        async with connect(reader, machine.name, query=f"?beside={urllib.parse.quote(names)}") as socket:
+            looker = Looker(socket)
+            await looker.send(do="resize", width=400, height=240)
+            assert (await looker.hear("ready"))["machines"] == [machine.name, second]
+            cubes = (await looker.hear("several"))["cubes"]
+            assert [cube["name"] for cube in cubes] == [machine.name, second]
+            await looker.hear("legend")
+            await looker.send(do="show", target="kernel.text")
+            while (legend := await looker.hear("legend"))["shown"] != "kernel.text":
+                pass
+            both = machine.client, second_machine.client
+            sizes = [client.resolve("kernel.text").value.total_bytes for client in both]
+            assert legend["shown_bytes"] == sum(sizes)
+        for wrong in ('["nobody"]', '["../x"]', "x", json.dumps(["a"] * 8)):
+            async with connect(reader, machine.name, query=f"?beside={urllib.parse.quote(wrong)}") as socket:
+                assert json.loads(await socket.recv())["is_end"], wrong
 
     asyncio.run(look())
     wait_until(lambda: not drawing_processes(reader))

@@ -11,7 +11,7 @@ def test_every_file_is_there_and_none_comes_from_another_host():
     for path, asset in page.assets().items():
         assert asset.content, path
         if not path.startswith("/docs/"):
-            assert not re.search(rb"""(src|href|url|from|import)\\s*[=(]?\\s*["']?(https?:)?//""", asset.content), path
+            assert not re.search(rb"""(src|href|url|from|import)\s*[=(]?\s*["']?(https?:)?//""", asset.content), path
 
 
 def test_what_the_page_names_is_served():

@@ -11,8 +11,8 @@ from qemu_bridge.wire.operations import BY_NAME
 WITH_PATHS = {
     "capture": (("output",),),
     "compare": (("before",),),
-    "snap": (("options", "output"), ("options", "against")),
-    "record_video": (("options", "output"), ("options", "against")),
+    "snap": (("options", "output"), ("options", "against"), ("options", "beside")),
+    "record_video": (("options", "output"), ("options", "against"), ("options", "beside")),
     "trace_record": (("output",),),
     "trace_top": (("file",),),
 }
@@ -26,7 +26,7 @@ def test_every_path_of_every_operation_is_known(name):
 
 def test_no_argument_that_is_a_path_by_its_name_goes_unmarked():
     for name, operation in BY_NAME.items():
-        for word in ("output", "file", "before", "path", "against"):
+        for word in ("output", "file", "before", "path", "against", "beside"):
             if word in operation.arguments.__struct_fields__:
                 assert (word,) in path_fields(operation.arguments), name
 
@@ -60,4 +60,8 @@ def test_what_is_neither_a_file_nor_a_machine_is_told():
     path = file_path("demo", "old")
     path.mkdir()
     assert place_paths("demo", BY_NAME["compare"], {"before": "old"})["before"] == str(path)
+    picture = decode_arguments(BY_NAME["snap"], b'{"options": {"output": "a.png", "beside": ["old", "old"]}}')
+    assert place_paths("demo", BY_NAME["snap"], picture)["options"].beside == (str(path), str(path))
     path.rmdir()
+    with pytest.raises(UsageError, match="neither a file nor a machine 'old'"):
+        place_paths("demo", BY_NAME["snap"], picture)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import wait_until
+from synthetic import SyntheticSource
 
+from qemu_bridge.errors import MachineGoneError, UnknownMachineError
 from qemu_bridge.wire import live_records as wire
 from viewer.app.live import LivePicture
 
@@ -19,12 +21,15 @@ from viewer.app.live import LivePicture
 class Screen:
     """What came, with the picture running on a thread; each picture is acknowledged unless told otherwise."""
 
-    def __init__(self, source):
+    def __init__(self, *sources):
         self.pictures, self.messages = [], []
         self.is_slow = False
-        self.live = LivePicture(source, self._take)
-        self._thread = threading.Thread(target=self.live.run)
+        self.live = LivePicture(sources, self._take)
+        self._thread = threading.Thread(target=self.run)
         self._thread.start()
+
+    def run(self):
+        self.live.run()
 
     def _take(self, kind, content):
         if kind == wire.MESSAGE:
@@ -104,6 +109,105 @@ def test_a_narrow_picture_shows_what_a_wide_one_did(screen):
 
 def distance(screen):
     return float(screen.heard("legend")[-1]["view"].split("distance=")[1].split(",")[0])
+
+
+class Mortal(SyntheticSource):
+    """A machine that ends when it is told to, and that returns when there is another."""
+
+    def __init__(self, name):
+        super().__init__(f"{name} · 2 MiB RAM")
+        self.is_gone, self.next = False, None
+
+    def validate(self):
+        if self.is_gone:
+            raise MachineGoneError("it was ended")
+
+    def reopen(self):
+        if self.next is None:
+            raise UnknownMachineError("not yet")
+        return self.next
+
+
+@pytest.fixture
+def pair(device):
+    sources = Mortal("one"), Mortal("other")
+    found = Screen(*sources)
+    found.sources = sources
+    yield found
+    found.close()
+
+
+def cubes(screen):
+    return {cube["name"]: cube for cube in screen.heard("several")[-1]["cubes"]}
+
+
+def pick(screen, x, y):
+    count = len(screen.heard("picked"))
+    screen.live.put(wire.Pick(x, y))
+    wait_until(lambda: len(screen.heard("picked")) > count)
+    return screen.heard("picked")[-1]
+
+
+def test_several_machines_stand_side_by_side_and_a_click_says_which(pair):
+    pair.live.put(wire.Resize(320, 160))
+    wait_until(lambda: pair.heard("legend"))
+    assert pair.heard("ready")[0]["machines"] == ["one", "other"]
+    assert cubes(pair)["one"]["is_active"] and not cubes(pair)["other"]["is_active"]
+    assert cubes(pair)["one"]["x"] < 0.5 < cubes(pair)["other"]["x"]
+    for name in ("other", "one"):
+        picked = pick(pair, cubes(pair)[name]["x"], 0.6)
+        assert picked["machine"] == name and picked["what"]
+        wait_until(lambda name=name: cubes(pair)[name]["is_active"])
+    pair.live.put(wire.Activate("other"))
+    wait_until(lambda: cubes(pair)["other"]["is_active"])
+    pair.live.put(wire.Select(4096 * 70))
+    wait_until(lambda: "machine=other" in pair.heard("legend")[-1]["view"])
+    pair.live.put(wire.Select(0, "third"))
+    wait_until(lambda: pair.heard("problem"))
+    assert "one, other" in pair.heard("problem")[-1]["message"]
+
+
+def test_pages_that_are_equal_in_several_machines_have_colours(pair):
+    pair.live.put(wire.Resize(320, 160))
+    pair.live.put(wire.Look("mode=equal"))
+
+    def held_by_two():
+        colours = pair.heard("legend")[-1]["colours"] if pair.heard("legend") else []
+        return len(colours) == 2 and colours[1]["size_bytes"] > 0 and colours[0]["size_bytes"] == 0
+
+    wait_until(held_by_two)
+    pair.sources[1].ram.memory[100] ^= 1
+    wait_until(lambda: pair.heard("legend")[-1]["colours"][0]["size_bytes"] == 2 * 4096)
+
+
+def test_a_machine_that_ends_is_grey_until_it_returns(pair):
+    pair.live.put(wire.Resize(320, 160))
+    wait_until(lambda: pair.heard("legend"))
+    pair.sources[1].is_gone = True
+    wait_until(lambda: cubes(pair)["other"]["is_ended"])
+    assert "other has ended" in pair.heard("problem")[-1]["message"] and not pair.heard("problem")[-1]["is_end"]
+    assert pick(pair, cubes(pair)["one"]["x"], 0.6)["machine"] == "one"
+    pair.sources[1].next = Mortal("other")
+    wait_until(lambda: not cubes(pair)["other"]["is_ended"])
+    assert pick(pair, cubes(pair)["other"]["x"], 0.6)["machine"] == "other"
+
+
+def test_one_machine_alone_ends_the_picture(device):
+    source = Mortal("one")
+    ended = []
+
+    class Alone(Screen):
+        def run(self):
+            try:
+                self.live.run()
+            except MachineGoneError as error:
+                ended.append(str(error))
+
+    screen = Alone(source)
+    source.is_gone = True
+    wait_until(lambda: ended)
+    assert ended == ["it was ended"]
+    screen.close()
 
 
 def test_nobody_is_there_to_draw():
