@@ -92,9 +92,9 @@ def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second_machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
-    """Another guest, to stand beside the session's. Tests must leave it running."""
+    """Another guest, to stand beside the session's: of a module alone, as elsewhere the session's is the only one."""
     with booted("second", image, memory=96 << 20) as found:
         yield found
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..errors import UsageError
+from ..errors import GlassBoxError, UsageError
 from ..host.tasks import TaskSet
 from ..wire.json_text import encode_json
 from ..wire.messages import argument_from_text, decode_arguments
@@ -141,14 +141,21 @@ async def unless_gone(request: Request, work: Awaitable[T], ending: asyncio.Even
     try:
         await asyncio.wait([working, gone, end], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
-            return working.result()
+            result = working.result()
+            if isinstance(result, GlassBoxError):
+                raise result
+            return result
         raise ClientDisconnect
     finally:
         await tasks.cancel_all()
 
 
-async def _result_of(work: Awaitable[T]) -> T:
-    return await work
+async def _result_of(work: Awaitable[T]) -> T | GlassBoxError:
+    # An error that the client is told is no failure of the task, which would be logged.
+    try:
+        return await work
+    except GlassBoxError as error:
+        return error
 
 
 async def _disconnect(request: Request) -> None:

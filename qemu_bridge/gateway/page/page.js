@@ -336,7 +336,7 @@ async function ask(question) {
     $("found-table").replaceChildren(rows.length ? table(["it may mean", "command"], rows, "What may have been meant") : "");
     return;
   }
-  if (name === "highlight") picture.send({ do: "show", target: given.target });
+  if (name === "highlight") highlight(given.target);
   $("found-summary").textContent = [`${understood}: ${command}`, note].filter(Boolean).join(" · ");
   $("found-table").replaceChildren(answered(answer));
 }
@@ -356,7 +356,7 @@ function answered(answer) {
 async function showTarget(target) {
   const answers = await everywhere("resolve", { target });
   if (answers.every(([, answer]) => !answer)) throw answers[0][2];
-  picture.send({ do: "show", target });
+  highlight(target);
   const sentences = answers.map(([name, answer, error]) => {
     const found = answer ? `${inWords(answer.value.total_bytes)} in ${counted(answer.value.ranges.length, "range")}.` : `${error.message}.`;
     return [areSeveral() ? `${name}: ${found}` : found, ...(answer?.skipped ?? [])].join(" ");
@@ -374,7 +374,7 @@ $("search").addEventListener("submit", (event) => {
 });
 $("clear").addEventListener("click", () => {
   $("query").value = "";
-  picture.send({ do: "show", target: "" });
+  highlight("");
   picture.send({ do: "select", ram_offset: null });
 });
 let completing = 0;
@@ -391,6 +391,13 @@ $("query").addEventListener("input", () => {
 $("mode").addEventListener("change", () => picture.send({ do: "look", view: `mode=${$("mode").value}${glow && `,glow=${encodeURIComponent(glow)}`}` }));
 
 let glow = "";
+
+/** Let the memory of `target` stand out in all machines of the picture; an empty one for nothing. */
+function highlight(target) {
+  glow = target;
+  picture.send({ do: "show", target });
+}
+
 function showLegend({ title, colours, shown = "", shown_bytes }) {
   glow = shown;
   $("legend-title").textContent = title;
