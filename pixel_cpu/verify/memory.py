@@ -1,0 +1,153 @@
+"""Memory as a log of guarded writes.
+
+A read walks the log backwards. Two indexes that are the same term plus different constants are different; only where the terms
+differ the question whether they are equal becomes part of the formula. Arrays of the solver's own are not used: with a stack frame
+in them every question times out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import z3
+
+from ..ir.model import Memory, Op
+from ..ir.types import Type
+from .world import INDEX_BITS, World
+
+Term = Any
+"""A Z3 expression; the package is untyped."""
+Guard = tuple[Term, ...]
+"""Conditions that all hold where something happens."""
+
+
+def holds(guard: Guard) -> Term:
+    """A guard as one formula."""
+    return z3.And(*guard) if guard else z3.BoolVal(True)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One element written where `guard` holds."""
+
+    guard: Guard
+    index: Term
+    value: Term
+
+
+def wide_index(index: Term, kind: Type, offset: int = 0) -> Term:
+    """An index of type `kind` plus `offset` in 64 bits.
+
+    The sum is made in the index's own width: inside of a memory, where alone it counts, it does not wrap.
+    """
+    if offset:
+        index = index + z3.BitVecVal(offset, kind.bits)
+    index = z3.simplify(index, som=True)
+    if kind.bits == INDEX_BITS or z3.is_bv_value(index):
+        return z3.simplify(_extended(index, kind.is_signed))
+    # Not simplified: Z3 would take the extension apart, and it would not be seen what is extended.
+    return _extended(index, kind.is_signed)
+
+
+def _extended(index: Term, is_signed: bool) -> Term:
+    count = INDEX_BITS - index.size()
+    return (z3.SignExt if is_signed else z3.ZeroExt)(count, index) if count else index
+
+
+def differ(a: Term, b: Term) -> bool | None:
+    """Whether two indexes differ for all inputs (True), are the same (False), or it depends (None)."""
+    if a.eq(b):
+        return False
+    (base, offset), (other, other_offset) = _split(a), _split(b)
+    if base is None and other is None:
+        return offset != other_offset
+    if base is not None and other is not None and base.eq(other):
+        return offset != other_offset
+    return None
+
+
+def _split(index: Term) -> tuple[Term | None, int]:
+    """An index as a term and a constant, both inside the same extension to 64 bits."""
+    if z3.is_bv_value(index):
+        return None, index.as_long()
+    kind = index.decl().kind()
+    if kind in (z3.Z3_OP_ZERO_EXT, z3.Z3_OP_SIGN_EXT):
+        base, offset = _split(index.arg(0))
+        return (index, 0) if base is None else (_extended(base, kind == z3.Z3_OP_SIGN_EXT), offset)
+    if kind == z3.Z3_OP_BADD and z3.is_bv_value(index.arg(0)):
+        rest = index.children()[1:]
+        return (rest[0] if len(rest) == 1 else z3.simplify(z3.Sum(*rest))), index.arg(0).as_long()
+    return index, 0
+
+
+@dataclass
+class MemoryLog:
+    """The writes to one memory object since `segment` began, in order; `owner` names the only kernel that has the object."""
+
+    world: World
+    memory: Memory
+    segment: str = ""
+    owner: str = ""
+    writes: list[Write] = field(default_factory=list)
+
+    def read(self, index: Term, guard: Guard) -> Term:
+        """The element at a 64-bit index, where `guard` holds."""
+        given = {term.get_id() for term in guard}
+        found: list[tuple[Term, Term]] = []
+        value = None
+        for write in reversed(self.writes):
+            different = differ(write.index, index)
+            if different:
+                continue
+            rest = tuple(term for term in write.guard if term.get_id() not in given)
+            if different is False and not rest:
+                value = write.value
+                break
+            condition = holds(rest) if different is False else z3.And(*rest, write.index == index)
+            found.append((condition, write.value))
+        if value is None:
+            value = self.world.cell(self.segment, self.memory, self.owner, index)
+        for condition, written in reversed(found):
+            value = z3.If(condition, written, value)
+        return value
+
+    def load(self, op: Op, index: Term, kind: Type, guard: Guard) -> Term:
+        """What a load gives at an index of type `kind`, of bytes in little-endian order where it is wide."""
+        parts = [self.read(wide_index(index, kind, place), guard) for place in range(op.width)]
+        if op.width == 1:
+            return parts[0]
+        bits = z3.Concat(*reversed(parts))
+        return z3.fpBVToFP(bits, _sort(op.moved)) if op.moved.is_float else bits
+
+    def store(self, op: Op, index: Term, value: Term, guard: Guard) -> None:
+        """Write an element, or the bytes of a wider one."""
+        kind = op.operands[0].type
+        if op.width == 1:
+            self.writes.append(Write(guard, wide_index(index, kind), value))
+            return
+        bits = z3.fpToIEEEBV(value) if op.moved.is_float else value
+        for place in range(op.width):
+            part = z3.Extract(8 * place + 7, 8 * place, bits)
+            self.writes.append(Write(guard, wide_index(index, kind, place), part))
+
+    def is_same(self, other: MemoryLog) -> bool:
+        """Whether both logs begin alike and have the same writes as terms."""
+        return (
+            self.segment == other.segment
+            and len(self.writes) == len(other.writes)
+            and all(map(_are_same, self.writes, other.writes))
+        )
+
+
+def _are_same(a: Write, b: Write) -> bool:
+    return a.index.eq(b.index) and a.value.eq(b.value) and _terms(a.guard) == _terms(b.guard)
+
+
+def _terms(guard: Sequence[Term]) -> set[int]:
+    return {term.get_id() for term in guard}
+
+
+def _sort(kind: Type) -> Term:
+    return z3.Float32() if kind is Type.F32 else z3.Float64()

@@ -1,0 +1,107 @@
+"""What both kernels of a proof start from: the same variables for inputs, memory, lanes, and the states at loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import z3
+
+from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
+from ..ir.model import Kernel, Memory, Space
+from ..ir.symbolic import constant, sort
+from ..ir.types import Type
+
+Term = Any
+"""A Z3 expression; the package is untyped."""
+INDEX_BITS = 64
+"""Width of an index inside a proof; an index inside of a memory has the same value in all widths."""
+
+
+def variable(name: str, kind: Type) -> Term:
+    """A variable of a type. Every bit of a float is free, so that a model is of bit-vectors and Booleans alone."""
+    if kind is Type.BOOL:
+        return z3.Bool(name)
+    bits = z3.BitVec(name, kind.bits)
+    return z3.fpBVToFP(bits, sort(kind)) if kind.is_float else bits
+
+
+def name_of(term: Term) -> str:
+    """The name of a `variable`."""
+    return str(term.arg(0) if z3.is_fp(term) else term)
+
+
+def same(a: Term, b: Term) -> Term:
+    """Whether two terms are one value: all NaNs are one, the zeros are two."""
+    # Operator == of floats would be IEEE's comparison.
+    return z3.ExprRef.__eq__(a, b)
+
+
+class World:
+    """The variables of a proof, and what always holds between them.
+
+    Attributes:
+        facts: formulas that hold in every state.
+        ids: ``global_id`` and its kin.
+    """
+
+    def __init__(self) -> None:
+        self.facts: list[Term] = []
+        self._scalars: dict[str, Term] = {}
+        self.ids = {name: z3.BitVec(name, 32) for name in ("global_id", "group_size", "lane_count")}
+        lane, size, count = self.ids["global_id"], self.ids["group_size"], self.ids["lane_count"]
+        self.ids["local_id"], self.ids["group_id"] = z3.URem(lane, size), z3.UDiv(lane, size)
+        self.ids["group_count"] = z3.UDiv(count - 1, size) + 1
+        self.facts += [
+            z3.ULT(lane, count),
+            z3.ULE(count, constant(MAX_LANES, Type.U32)),
+            z3.UGE(size, constant(1, Type.U32)),
+        ]
+        self.facts.append(z3.ULE(size, constant(MAX_GROUP, Type.U32)))
+        self._lengths: dict[str, Term] = {}
+        self._cells: dict[tuple[str, str], dict[int, tuple[Term, Term]]] = {}
+
+    def scalar(self, name: str, kind: Type) -> Term:
+        """The parameter of that name."""
+        return self._scalars.setdefault(name, variable(f"input {name}", kind))
+
+    def length(self, memory: Memory) -> Term:
+        """The elements of a memory object, a `u32`."""
+        if memory.length is not None:
+            return constant(memory.length, Type.U32)
+        if memory.name not in self._lengths:
+            self._lengths[memory.name] = found = z3.BitVec(f"length {memory.name}", 32)
+            self.facts.append(z3.ULE(found, constant(MAX_LENGTH, Type.U32)))
+        return self._lengths[memory.name]
+
+    def cell(self, segment: str, memory: Memory, owner: str, index: Term) -> Term:
+        """The element at an index as it is when a segment begins: one variable for both kernels, or of the only `owner`."""
+        if memory.space is not Space.BUFFER and segment == "":
+            return constant(False if memory.element is Type.BOOL else 0, memory.element)
+        cells = self._cells.setdefault((segment, owner + memory.name), {})
+        found = cells.get(index.get_id())
+        if found is None:
+            name = f"{segment or 'start'} {owner}{memory.name} {len(cells)}"
+            found = cells[index.get_id()] = index, variable(name, memory.element)
+        return found[1]
+
+    def consistency(self) -> list[Term]:
+        """Formulas by which cells with equal indexes have equal values."""
+        found = []
+        for cells in self._cells.values():
+            known = list(cells.values())
+            for place, (index, value) in enumerate(known):
+                for other_index, other in known[:place]:
+                    clash = z3.simplify(index == other_index)
+                    if not z3.is_false(clash):
+                        found.append(z3.Implies(clash, same(value, other)))
+        return found
+
+    def cells(self, segment: str, memory: str) -> Sequence[tuple[Term, Term]]:
+        """(index, value) of what was read of a memory object of both kernels as it is when a segment begins."""
+        return list(self._cells.get((segment, memory), {}).values())
+
+    def named_inputs(self, kernel: Kernel) -> dict[str, Term]:
+        """The scalars by name, the elements of each buffer by ``len NAME``, the lane's ids by name."""
+        lengths = {f"len {memory.name}": self.length(memory) for memory in kernel.buffers}
+        return {name: self.scalar(name, kind) for name, kind in kernel.scalars.items()} | lengths | self.ids
