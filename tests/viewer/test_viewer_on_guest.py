@@ -138,7 +138,8 @@ def test_snap_shows_the_kernel_page_tables_and_processes(machine, tmp_path):
     picture = read_picture(path)
     assert picture.shape == (540, 960, 3)
     for page_class in (PageClass.KERNEL_TEXT, PageClass.KERNEL_DATA, PageClass.PAGE_TABLE, PageClass.PROCESS_TEXT):
-        assert count_of_class(picture, page_class) > 300, page_class
+        # Debian 13's kernel has 251 pixels of data here, Debian 12's more than 300.
+        assert count_of_class(picture, page_class) > 200, page_class
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 
 import pytest
 import zmq
@@ -15,9 +16,19 @@ from qemu_bridge.daemon.descriptors import (
     MOST_CONNECTIONS,
     MOST_UNCOUNTED,
     connection_limit,
+    raise_descriptor_limit,
 )
 from qemu_bridge.daemon.listener import Listener, TcpListener, end_when_unused, listen_at, tcp_address
 from qemu_bridge.host.tasks import TaskSet
+
+
+@pytest.fixture(autouse=True)
+def many_descriptors():
+    """As many descriptors as a daemon has: users mostly have 1024 until they ask for more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    raise_descriptor_limit()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.guest

@@ -60,6 +60,7 @@ def test_the_file_may_be_written_by_hand():
     keys.make_pair(keys.DAEMON)
     path = keys.clients_path()
     path.write_text(f"# people\n\n  read   {KEY.upper()}   anna, the first\n")
+    path.chmod(0o600)  # users' umask often lets their group write
     assert keys.read_clients(path) == {KEY: (Permission.READ, KEY, "anna, the first")}
     for damaged in (f"owner {KEY}\n", "read abc\n", "read\n", f"{KEY}\n"):
         path.write_text(damaged)

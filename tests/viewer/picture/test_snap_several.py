@@ -20,7 +20,7 @@ def test_two_guests_stand_side_by_side_and_what_is_asked_of_all_stands_out_in_ea
     words = ["-o", str(path), "--size", "640x320", "--at", "glow=class:page-table,dim=all", "--json"]
     done = glassbox("snap", machine.name, machine_612.name, *words)
     assert done.returncode == 0, done.stderr
-    assert f'"{machine.name}, {machine_612.name} · 128 MiB RAM each"' in done.stdout
+    assert f'"{machine.name}, {machine_612.name} · 128 MiB RAM each' in done.stdout
     picture = np.asarray(Image.open(path).convert("RGB")).astype(np.float64)
     assert picture.shape == (size[1], size[0], 3)
     glowing = (picture[..., 0] > 150) & (picture[..., 2] < 110) & (picture[..., 1] > 110)
