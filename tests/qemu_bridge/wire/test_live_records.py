@@ -36,6 +36,7 @@ def test_messages_name_themselves_also_those_with_addresses():
         "physical": "0x1000",
         "what": "free",
         "content": "00",
+        "machine": "",
     }
     assert msgspec.json.decode(encode_json(live_records.Drawn())) == {"do": "drawn"}
     assert live_records.FRAME.size == 5
