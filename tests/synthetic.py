@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from qemu_bridge.errors import MachineGoneError, UnknownMachineError
 from qemu_bridge.wire.page_map import ENTRY, PageMap
 from qemu_bridge.wire.records import Owner, PageClass
 from viewer.sources.source import MemoryOnlySource
@@ -85,3 +86,20 @@ if __name__ == "__main__":
 
     logging.basicConfig(level=logging.INFO)
     open_window(SyntheticSource(), after_s=float(sys.argv[1]), screenshot=Path(sys.argv[2]), size=(640, 360))
+
+
+class Mortal(SyntheticSource):
+    """A machine that ends when it is told to, and that returns when there is another."""
+
+    def __init__(self, name):
+        super().__init__(f"{name} · 2 MiB RAM")
+        self.is_gone, self.next = False, None
+
+    def validate(self):
+        if self.is_gone:
+            raise MachineGoneError("it was ended")
+
+    def reopen(self):
+        if self.next is None:
+            raise UnknownMachineError("not yet")
+        return self.next

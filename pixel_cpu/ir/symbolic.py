@@ -52,6 +52,13 @@ def constant(value: float | bool, kind: Type) -> Term:
     return z3.FPVal(value, sort(kind)) if kind.is_float else z3.BitVecVal(int(value), kind.bits)
 
 
+def is_outside(index: Term, kind: Type, length: Term, width: int) -> Term:
+    """Whether an access of `width` elements at an index of type `kind` leaves a memory of `length` elements, a `u32`."""
+    # 66 bits hold every index, signed or not, and every length.
+    wide = (z3.SignExt if kind.is_signed else z3.ZeroExt)(66 - kind.bits, index)
+    return z3.Or(wide < 0, wide + width > z3.ZeroExt(66 - 32, length))
+
+
 def convert(a: Term, t: Type, r: Type) -> Term:
     """A value of type `t` in type `r`, as the table's ``convert``."""
     if t is r:

@@ -13,7 +13,7 @@ import z3
 from ..ir.limits import MAX_LENGTH
 from ..ir.model import Op, Space, Value
 from ..ir.operations import OPERATIONS
-from ..ir.symbolic import express
+from ..ir.symbolic import express, is_outside
 from ..ir.types import Type
 from .ranges import Access, Proof, Ranges, arithmetic
 
@@ -137,12 +137,7 @@ class _BitVectors(_Formulas):
 
     def outside(self) -> Any:  # noqa: ANN401
         op = self.access.op
-        index = self.value(op.operands[0])
-        kind = op.operands[0].type
-        # 66 bits hold every index, signed or not, and every length.
-        wide = (z3.SignExt if kind.is_signed else z3.ZeroExt)(66 - kind.bits, index)
-        length = z3.ZeroExt(66 - 32, self.length(op))
-        return z3.Or(wide < 0, wide + op.width > length)
+        return is_outside(self.value(op.operands[0]), op.operands[0].type, self.length(op), op.width)
 
 
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}

@@ -7,21 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import z3
 
 from ..ir.bits import to_bits
 from ..ir.model import Kernel, Module
+from ..ir.symbolic import Term
 from .examples import differ, evaluate, is_small, random_examples, read_examples
-from .execution import Execution, NotModelledError, Relation, Stage
+from .execution import Execution, Invariant, NotModelledError, Relation, Stage
 from .findings import Example, Finding, Verdict
 from .memory import MemoryLog
 from .solvers import Reply, ask
 from .world import INDEX_BITS, World, name_of, same
-
-Term = Any
-"""A Z3 expression; the package is untyped."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Contract:
 
     assume: Callable[[Mapping[str, Term]], Sequence[Term]] = lambda inputs: ()
     relations: Mapping[int, Relation] = field(default_factory=dict)
-    invariants: Mapping[int, Callable[[Sequence[Term]], Term]] = field(default_factory=dict)
+    invariants: Mapping[int, Invariant] = field(default_factory=dict)
 
 
 def prove_equal(
@@ -81,6 +78,8 @@ class _Proof:
         if shapes[0] != shapes[1]:
             return Verdict.UNKNOWN, "their loops are not nested, left or followed alike", None
         unknown = ""
+        if self._ask(z3.BoolVal(True)).is_possible is not True:
+            return Verdict.UNKNOWN, "no inputs are known that fulfil the contract", None
         for one, other in zip(left, right, strict=True):
             for claim, what in self._claims(one, other):
                 reply = self._ask(claim)
@@ -100,14 +99,16 @@ class _Proof:
         names = [{(m.name, m.space, m.element, m.length) for m in kernel.memories} for kernel in self.kernels]
         common = {name for name, *_ in names[0] & names[1]}
         own = [{memory.name for memory in kernel.memories} - common for kernel in self.kernels]
-        first = Execution(*self._program(0), self.world, own=own[0], side="first ")
+        invariants = self.contract.invariants
+        first = Execution(*self._program(0), self.world, None, invariants, (), own[0], "first ")
         left = first.run()
-        second = Execution(*self._program(1), self.world, self.contract.relations, first.loops, own[1], "second ")
+        second = Execution(
+            *self._program(1), self.world, self.contract.relations, invariants, first.loops, own[1], "second "
+        )
         right = second.run()
         self.loops = first.loops
         self.common = common
         self.facts = [*self.contract.assume(self.world.named_inputs(self.kernels[0]))]
-        self.facts += [holds(self.loops[loop].state) for loop, holds in self.contract.invariants.items()]
         return left, right
 
     def _program(self, side: int) -> tuple[Module, Kernel]:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import z3
 
-from ..backends.launch import Array, Launch, Outcome
+from ..backends.launch import OUT_OF_FUEL, Array, Launch, Outcome
 from ..backends.reference import Executor
 from ..ir.bits import from_bits
 from ..ir.model import Kernel, Module
-from ..ir.symbolic import constant
+from ..ir.symbolic import Term, constant
 from ..ir.types import Type
 from .execution import Loop
 from .findings import Example
 from .solvers import Model
 from .world import World
 
-Term = Any
-"""A Z3 expression; the package is untyped."""
 _LANES, _LENGTH = 64, 4096
 _FUEL = 300
 _TRIES = 20
@@ -110,16 +107,19 @@ def _variables(term: Term) -> list[Term]:
 
 
 def differ(first: tuple[Module, str], second: tuple[Module, str], example: Example) -> bool:
-    """Whether two kernels do something else for these inputs: other traps, or none and other memory."""
-    (one, outcome), (other, twin) = (_run(program, example) for program in (first, second))
+    """Whether two kernels do something else for these inputs: other traps, or none and other memory; False where fuel runs out."""
+    (one, outcome), (other, twin) = (_run(program, example, _FUEL) for program in (first, second))
     if outcome.traps or twin.traps:
-        return outcome.traps != twin.traps
+        if any(each.trap and each.trap.reason == OUT_OF_FUEL for each in (outcome, twin)):
+            return False
+        more = [_run(program, example, 4 * _FUEL)[1].traps for program in (first, second)]
+        return outcome.traps != twin.traps and more == [outcome.traps, twin.traps]
     return any(
         not np.array_equal(one.buffers[name], array, equal_nan=array.dtype.kind == "f")
         for name, array in other.buffers.items()
     )
 
 
-def _run(program: tuple[Module, str], example: Example) -> tuple[Launch, Outcome]:
-    launch = example.launch(_FUEL)
+def _run(program: tuple[Module, str], example: Example, fuel: int) -> tuple[Launch, Outcome]:
+    launch = example.launch(fuel)
     return launch, Executor(*program).run(launch)

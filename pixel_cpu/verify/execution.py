@@ -11,23 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import z3
 
 from ..ir.model import Bounds, Kernel, Module, Op, Region, Space, Value
 from ..ir.operations import OPERATIONS
-from ..ir.symbolic import constant, express
+from ..ir.symbolic import Term, constant, express, is_outside
 from ..ir.types import Type
 from ..passes.inline import inline
 from .memory import Guard, MemoryLog, holds, wide_index
 from .world import INDEX_BITS, World, variable
 
-Term = Any
-"""A Z3 expression; the package is untyped."""
 Values = tuple[Term, ...]
 Relation = Callable[[Sequence[Term]], Sequence[Term]]
 """A kernel's own loop parameters by those of the state that both kernels share."""
+Invariant = Callable[[Sequence[Term]], Term]
+"""What holds of the state that both kernels share when an iteration begins."""
 
 
 class NotModelledError(Exception):
@@ -75,7 +74,7 @@ class Execution:
     """Executes a kernel in a world; `stages` are its cuts in order.
 
     The second kernel's gets the loops of the first one as `shared`; `relations` gives, for a loop by its number, its own parameters by
-    those. `own` names memory that the other kernel does not have; `side` tells it apart.
+    those, `invariants` what holds inside. `own` names memory that the other kernel does not have; `side` tells it apart.
     """
 
     def __init__(
@@ -84,13 +83,14 @@ class Execution:
         kernel: Kernel,
         world: World,
         relations: Mapping[int, Relation] | None = None,
+        invariants: Mapping[int, Invariant] | None = None,
         shared: Sequence[Loop] = (),
         own: Collection[str] = (),
         side: str = "",
     ) -> None:
         self.kernel = inline(module, kernel)
         self.world = world
-        self.relations, self.shared = relations or {}, shared
+        self.relations, self.invariants, self.shared = relations or {}, invariants or {}, shared
         self.stages: list[Stage] = []
         self.loops: list[Loop] = []
         self._values: dict[Value, Term] = {}
@@ -210,10 +210,12 @@ class Execution:
         if [term.sort() for term in related] != [term.sort() for term in own]:
             raise NotModelledError(f"{name} has other parameters, and no relation says which")
         self._values.update(zip(region.parameters, related, strict=True))
+        # Inside of the loop alone: elsewhere an invariant could say something of inputs with which no iteration begins.
+        holding = (*guard, self.invariants[number](state)) if number in self.invariants else guard
         # What leaves the loop goes on from a state of its own, and not from this iteration's.
         outside, self._frames = self._frames, {label: _Frame() for label in (*self._frames, op.label)}
         returned, self._returns = self._returns, []
-        self._region(region, guard)
+        self._region(region, holding)
         inside, self._frames = self._frames, outside
         returns, self._returns = self._returns, returned
         self._end_segment(f"{name} goes on")
@@ -290,7 +292,7 @@ class Execution:
         assert memory is not None
         log, index = self._logs[memory.name], self._values[op.operands[0]]
         length = self.world.length(memory)
-        inside = z3.simplify(_is_inside(index, kind, length, op.width))
+        inside = z3.simplify(z3.Not(is_outside(index, kind, length, op.width)))
         if op.bounds is Bounds.CLAMP:
             return self._clamped(op, guard, inside)
         if not z3.is_true(inside):
@@ -324,13 +326,6 @@ class Execution:
         )
         self._values[op.result] = z3.If(last < 0, nothing, found)
         return guard
-
-
-def _is_inside(index: Term, kind: Type, length: Term, width: int) -> Term:
-    # 66 bits hold every index, signed or not, plus a width.
-    wide = INDEX_BITS + 2
-    extended = (z3.SignExt if kind.is_signed else z3.ZeroExt)(wide - kind.bits, index)
-    return z3.And(extended >= 0, extended + width <= z3.ZeroExt(wide - 32, length))
 
 
 def _merge(ways: Sequence[tuple[Term, Values]]) -> Values:

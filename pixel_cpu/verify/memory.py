@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import z3
 
 from ..ir.model import Memory, Op
+from ..ir.symbolic import Term, sort
 from ..ir.types import Type
 from .world import INDEX_BITS, World
 
-Term = Any
-"""A Z3 expression; the package is untyped."""
 Guard = tuple[Term, ...]
 """Conditions that all hold where something happens."""
 
@@ -60,26 +58,28 @@ def differ(a: Term, b: Term) -> bool | None:
     """Whether two indexes differ for all inputs (True), are the same (False), or it depends (None)."""
     if a.eq(b):
         return False
-    (base, offset), (other, other_offset) = _split(a), _split(b)
+    (base, offset, bits), (other, other_offset, other_bits) = _split(a), _split(b)
     if base is None and other is None:
         return offset != other_offset
-    if base is not None and other is not None and base.eq(other):
+    # Sums of different widths wrap at different places.
+    is_comparable = bits == other_bits or 0 in (offset, other_offset)
+    if base is not None and other is not None and base.eq(other) and is_comparable:
         return offset != other_offset
     return None
 
 
-def _split(index: Term) -> tuple[Term | None, int]:
-    """An index as a term and a constant, both inside the same extension to 64 bits."""
+def _split(index: Term) -> tuple[Term | None, int, int]:
+    """An index as a term, a constant, and the bits in which they were added, before they were extended to 64."""
     if z3.is_bv_value(index):
-        return None, index.as_long()
+        return None, index.as_long(), INDEX_BITS
     kind = index.decl().kind()
     if kind in (z3.Z3_OP_ZERO_EXT, z3.Z3_OP_SIGN_EXT):
-        base, offset = _split(index.arg(0))
-        return (index, 0) if base is None else (_extended(base, kind == z3.Z3_OP_SIGN_EXT), offset)
+        base, offset, bits = _split(index.arg(0))
+        return (index, 0, bits) if base is None else (_extended(base, kind == z3.Z3_OP_SIGN_EXT), offset, bits)
     if kind == z3.Z3_OP_BADD and z3.is_bv_value(index.arg(0)):
         rest = index.children()[1:]
-        return (rest[0] if len(rest) == 1 else z3.simplify(z3.Sum(*rest))), index.arg(0).as_long()
-    return index, 0
+        return (rest[0] if len(rest) == 1 else z3.simplify(z3.Sum(*rest))), index.arg(0).as_long(), index.size()
+    return index, 0, index.size()
 
 
 @dataclass
@@ -119,7 +119,7 @@ class MemoryLog:
         if op.width == 1:
             return parts[0]
         bits = z3.Concat(*reversed(parts))
-        return z3.fpBVToFP(bits, _sort(op.moved)) if op.moved.is_float else bits
+        return z3.fpBVToFP(bits, sort(op.moved)) if op.moved.is_float else bits
 
     def store(self, op: Op, index: Term, value: Term, guard: Guard) -> None:
         """Write an element, or the bytes of a wider one."""
@@ -147,7 +147,3 @@ def _are_same(a: Write, b: Write) -> bool:
 
 def _terms(guard: Sequence[Term]) -> set[int]:
     return {term.get_id() for term in guard}
-
-
-def _sort(kind: Type) -> Term:
-    return z3.Float32() if kind is Type.F32 else z3.Float64()

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import z3
+
+from ..ir.symbolic import Term
 
 try:
     import bitwuzla
 except ImportError:  # the extra [learn]
     bitwuzla = None
 
-Term = Any
-"""A Z3 expression; the package is untyped."""
 Model = dict[str, int | bool]
 """Values of variables by name: bit-vectors as unsigned numbers."""
 

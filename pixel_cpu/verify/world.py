@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import z3
 
 from ..ir.limits import MAX_GROUP, MAX_LANES, MAX_LENGTH
 from ..ir.model import Kernel, Memory, Space
-from ..ir.symbolic import constant, sort
+from ..ir.symbolic import Term, constant, sort
 from ..ir.types import Type
 
-Term = Any
-"""A Z3 expression; the package is untyped."""
 INDEX_BITS = 64
 """Width of an index inside a proof; an index inside of a memory has the same value in all widths."""
 

@@ -168,6 +168,30 @@ def test_an_invariant_that_does_not_hold_proves_nothing():
     assert prove(FNV, BACKWARDS, wrong).verdict is Verdict.UNKNOWN
 
 
+def test_an_invariant_says_nothing_of_inputs_outside_of_its_loop():
+    # It fails for n = 0, where no iteration begins in a state that it allows.
+    n = z3.BitVec("input n", 32)
+    other = FNV.replace(
+        "store @y %zero, %r trap", "%no = eq %n, %zero : bool\n%w = select %no, %one, %r : u32\nstore @y %zero, %w trap"
+    )
+    contract = Contract(invariants={0: lambda state: z3.And(z3.ULE(state[0], n), n != 0)})
+    assert prove(FNV, other, contract).verdict is not Verdict.PROVED
+    never = Contract(invariants={0: lambda state: z3.BoolVal(False)})
+    assert prove(FNV, other, never).verdict is not Verdict.PROVED
+
+
+def test_a_contract_that_no_inputs_fulfil_proves_nothing():
+    impossible = Contract(assume=lambda inputs: [inputs["n"] != inputs["n"]])
+    assert prove(EIGHT_TIMES, SHIFTED, impossible).verdict is Verdict.UNKNOWN
+
+
+def test_rounds_that_burn_more_fuel_are_no_difference():
+    costly = FNV.replace("continue ^l %j, %f", "continue ^l %j, %f fuel 200")
+    assert prove(FNV, costly).verdict is Verdict.PROVED
+    programs = (module(FNV), "main"), (module(costly), "main")
+    assert not any(differ(*programs, example) for example in random_examples(programs[0][0].kernels["main"]))
+
+
 PASSED_BY = """
 kernel main(%n: u32) group 1 {{
   buffer @y: u32

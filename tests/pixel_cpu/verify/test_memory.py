@@ -53,6 +53,23 @@ def test_what_differs_or_not_does_so_for_all_values(bits):
             assert found is None or values == {not found}, (a, b)
 
 
+def test_sums_of_different_widths():
+    # Of 3 bits that are extended, and of 64: the same constant wraps in one and not in the other.
+    i = z3.BitVec("i", 3)
+    for extend in (z3.ZeroExt, z3.SignExt):
+        terms = [extend(61, z3.simplify(i + offset)) for offset in range(8)]
+        terms += [z3.simplify(extend(61, i)) + offset for offset in (-2, -1, 1, 7)] + [
+            extend(61, i) + offset for offset in (-1, 1, 7)
+        ]
+        for a in terms:
+            for b in terms:
+                found = differ(a, b)
+                equal = {
+                    z3.is_true(z3.simplify(z3.substitute(a == b, (i, z3.BitVecVal(value, 3))))) for value in range(8)
+                }
+                assert found is None or equal == {not found}, (a, b)
+
+
 def test_a_read_sees_the_last_write_that_was_made():
     log = MemoryLog(World(), Memory("x", Space.BUFFER, Type.U32))
     before = log.read(at(I), ())

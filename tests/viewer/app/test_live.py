@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import wait_until
-from synthetic import SyntheticSource
+from synthetic import Mortal
 
-from qemu_bridge.errors import MachineGoneError, UnknownMachineError
+from qemu_bridge.errors import MachineGoneError
 from qemu_bridge.wire import live_records as wire
 from viewer.app.live import LivePicture
 
@@ -109,23 +109,6 @@ def test_a_narrow_picture_shows_what_a_wide_one_did(screen):
 
 def distance(screen):
     return float(screen.heard("legend")[-1]["view"].split("distance=")[1].split(",")[0])
-
-
-class Mortal(SyntheticSource):
-    """A machine that ends when it is told to, and that returns when there is another."""
-
-    def __init__(self, name):
-        super().__init__(f"{name} · 2 MiB RAM")
-        self.is_gone, self.next = False, None
-
-    def validate(self):
-        if self.is_gone:
-            raise MachineGoneError("it was ended")
-
-    def reopen(self):
-        if self.next is None:
-            raise UnknownMachineError("not yet")
-        return self.next
 
 
 @pytest.fixture

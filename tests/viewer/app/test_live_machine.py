@@ -4,28 +4,10 @@ from collections import deque
 
 import pytest
 from support import wait_until
-from synthetic import SyntheticSource
+from synthetic import Mortal
 
-from qemu_bridge.errors import MachineGoneError, UnknownMachineError
 from viewer.app.live_machine import LiveMachine
 from viewer.view.look import Look, Mode
-
-
-class Mortal(SyntheticSource):
-    """A machine that ends when it is told to, and that returns when there is another."""
-
-    def __init__(self, name):
-        super().__init__(f"{name} · 2 MiB RAM")
-        self.is_gone, self.next = False, None
-
-    def validate(self):
-        if self.is_gone:
-            raise MachineGoneError("it was ended")
-
-    def reopen(self):
-        if self.next is None:
-            raise UnknownMachineError("not yet")
-        return self.next
 
 
 @pytest.fixture
