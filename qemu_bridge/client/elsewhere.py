@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any, NoReturn
 
@@ -31,11 +32,15 @@ _EVENTS = {
 """What ends a connection, as it is told."""
 
 
+_NUMBERS = itertools.count()
+
+
 class _Monitor:
     """What became of one socket's connection, which libzmq does not make again."""
 
     def __init__(self, socket: zmq.Socket[Any]) -> None:
-        address = f"inproc://client-{id(self)}"
+        # A number of its own: libzmq knows the name of a closed one for a while, whose address Python may use again.
+        address = f"inproc://client-{next(_NUMBERS)}"
         socket.monitor(address, zmq.EVENT_HANDSHAKE_SUCCEEDED | sum(_EVENTS))
         self._events = shared_context().socket(zmq.PAIR)
         self._events.linger = 0

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import logging
 import os
 import socket as sockets
@@ -30,6 +31,7 @@ from .descriptors import BACKLOG, connection_limit
 
 logger = logging.getLogger(__name__)
 
+_NUMBERS = itertools.count()
 MUTE_MS = 10_000
 """Who connects and says nothing keeps its place no longer than this."""
 
@@ -61,7 +63,8 @@ class Listener:
         # Before a client can connect: of an earlier one only the disconnect would be seen.
         self._monitor = socket.context.socket(zmq.PAIR)
         self._monitor.set(zmq.RCVHWM, 1)
-        watched = f"inproc://connections-{id(self)}"
+        # A number of its own: libzmq knows the name of a closed listener for a while, whose address Python may use again.
+        watched = f"inproc://connections-{next(_NUMBERS)}"
         socket.monitor(watched, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self._monitor.connect(watched)
         socket.set(zmq.BACKLOG, BACKLOG)

@@ -167,3 +167,17 @@ def test_the_wait_for_clients_ends_when_it_is_cancelled_as_one_comes():
             assert await asyncio.wait([waiting], timeout=20) == ({waiting}, set())
 
     asyncio.run(scenario())
+
+
+def test_listeners_follow_one_another_at_one_port():
+    # As when clients on other hosts are shut out; Python gives the next listener the address of the last one.
+    async def scenario():
+        with listen_at("127.0.0.1", 0) as listening, zmq.asyncio.Context() as context:
+            for _ in range(30):
+                with context.socket(zmq.ROUTER) as served:
+                    tasks = TaskSet()
+                    tasks.start(TcpListener(served, listening).run(), "listener")
+                    await asyncio.sleep(0)
+                    await tasks.cancel_all()
+
+    asyncio.run(scenario())
