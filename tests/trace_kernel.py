@@ -21,7 +21,7 @@ class FakeKernel:
         return [Symbol(name=wanted, address=VirtualAddress(SYMBOLS[wanted]), symbol_type="T")] if known else []
 
     def ps(self):
-        return [process(7, "sh", 0x5000), process(2, "kthreadd", None)]
+        return [process(7, "sh", 0x5000), process(8, "ended", None), process(2, "kthreadd", None)]
 
     def kernel(self):
         raise NotBootedError("there is no kernel; these are tests")

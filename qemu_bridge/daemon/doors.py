@@ -21,6 +21,8 @@ MAX_REQUEST_BYTES = 16 << 20
 """A client that sends more is disconnected by ZeroMQ."""
 MOST_UNREAD = 128
 """Replies to one client that libzmq keeps until it reads, besides a thousand at the client's end; later ones wait here."""
+MOST_REFUSALS = 1024
+"""Messages that may wait for one client for a refusal to wait, too; with more it is dropped."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.25
 """Between two tries to send to a client that does not read: libzmq does not tell when one peer of a ROUTER reads again."""
 
@@ -56,6 +58,10 @@ class Requester:
     async def send(self, *frames: bytes) -> None:
         """Hand it a reply, once there is room; dropped if its connection has ended."""
         await self.door.send(self.identity, *frames)
+
+    async def refuse(self, *frames: bytes) -> None:
+        """Hand it a refusal, once there is room; dropped where `MOST_REFUSALS` messages wait already."""
+        await self.door.refuse(self.identity, *frames)
 
     def offer(self, *frames: bytes) -> None:
         """Send it a message that may be dropped: without room it is."""
@@ -112,6 +118,12 @@ class Door:
             if not waiting.count:
                 del self._waiting[identity]
                 waiting.over.set()
+
+    async def refuse(self, identity: bytes, *frames: bytes) -> None:
+        """Hand a refusal to the connection of `identity`, unless `MOST_REFUSALS` messages wait for it."""
+        waiting = self._waiting.get(identity)
+        if waiting is None or waiting.count < MOST_REFUSALS:
+            await self.send(identity, *frames)
 
     def offer(self, identity: bytes, *frames: bytes) -> None:
         """Send a message to the connection of `identity` if there is room."""

@@ -164,7 +164,7 @@ class Service:
                 # Nothing waits between the end of a turn and this, so the next turn knows whether this reply has room.
                 await requester.send(*await self._reply(requester, frame))
             else:
-                requester.offer(messages.encode_failure(messages.decode_id(frame), refusal))
+                await requester.refuse(messages.encode_failure(messages.decode_id(frame), refusal))
 
     async def _reply(self, requester: Requester, frame: bytes) -> list[bytes]:
         """The reply to a request. A client's mistake is told to it; a fault of the daemon is logged with its traceback."""

@@ -206,7 +206,7 @@ class Process(Record, frozen=True):
     Attributes:
         pid, parent_pid, uid: as ``/proc/PID/status`` shows them.
         state: the letter of ``ps``.
-        page_table: physical address of its top page table, None for a kernel thread.
+        page_table: physical address of its top page table, None for a kernel thread, and for a process that has ended.
         resident_pages: in RAM, as ``/proc/PID/statm`` counts them.
         swapped_pages: on a swap device.
     """

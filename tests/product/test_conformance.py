@@ -176,7 +176,6 @@ def test_who_asks_for_all_at_once_is_refused_beyond_a_limit_and_delays_itself_on
     answers: list[dict[str, Any]] = []
     with memory_flat(machine), connect(machine.client.connection.control) as raw:
         sender = threading.Thread(target=lambda: raw.sendall(b"".join(frame(request("ps", n)) for n in range(count))))
-        # Read from the start, so that no refusal is missing.
         reader = threading.Thread(
             target=lambda: answers.extend(json.loads(read_message(raw)[0]) for _ in range(count)), daemon=True
         )
@@ -197,7 +196,7 @@ def test_who_asks_for_all_at_once_is_refused_beyond_a_limit_and_delays_itself_on
 
 
 def test_who_asks_for_all_at_once_and_reads_later_gets_every_reply_and_nobody_else_notices(machine):
-    count, last = MOST_UNANSWERED + 476, "last"
+    count = MOST_UNANSWERED + 476
     ranges = [[0x100000, 1 << 16]]
     with memory_flat(machine), connect(machine.client.connection.control) as raw:
         with GoodClient(machine.name) as quiet:
@@ -215,14 +214,11 @@ def test_who_asks_for_all_at_once_and_reads_later_gets_every_reply_and_nobody_el
             pytest.fail(
                 f"p99 {p99(waiting.times) * 1e3:.1f} ms beside replies that wait, {p99(quiet.times) * 1e3:.1f} ms in quiet"
             )
-        answers = [json.loads(read_message(raw)[0]) for _ in range(MOST_UNANSWERED)]
-        # Refusals may be missing; what was accepted is answered in order, so this is behind all of it.
-        raw.sendall(frame(request("read_memory", last, ranges=ranges)))
-        while (answer := json.loads(read_message(raw)[0]))["id"] != last:
-            answers.append(answer)
+        answers = [json.loads(read_message(raw)[0]) for _ in range(count)]
     answered = [answer["id"] for answer in answers if answer["ok"]]
     refused = [answer for answer in answers if not answer["ok"]]
-    assert answered == sorted(set(answered)) and answered[:MOST_UNANSWERED] == list(range(MOST_UNANSWERED))
+    assert {*range(MOST_UNANSWERED)} <= {*answered}
+    assert sorted(answer["id"] for answer in answers) == list(range(count))
     assert all(answer["id"] >= MOST_UNANSWERED and "are unanswered" in answer["error"]["message"] for answer in refused)
 
 
@@ -240,7 +236,8 @@ def test_of_replies_that_nobody_reads_only_so_many_are_in_memory(machine):
                     most = max(most, other.status().daemon_bytes)
             numbers = [json.loads(read_message(raw)[0])["id"] for _ in range(count)]
     assert before + 16 * size < most < before + MOST_UNREAD * size + 2 * FLAT_BYTES
-    assert numbers == list(range(count))
+    # All of them; in which order, the protocol does not say.
+    assert sorted(numbers) == list(range(count))
 
 
 def test_a_flood_of_subscriptions_is_answered_together(machine):

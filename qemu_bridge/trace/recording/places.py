@@ -14,6 +14,8 @@ from typing import Protocol
 from ...errors import GuestError, UsageError
 from ...wire.records import Answer, Blob, MemorySpace, Process, Symbol
 
+_KTHREADD = 2
+"""The process that all kernel threads are children of."""
 _DIRECT_MAP_BASE = 0xFFFF_8880_0000_0000
 """Where a kernel that cannot move its direct map has it (``Documentation/arch/x86/x86_64/mm.rst``)."""
 
@@ -82,14 +84,19 @@ def find_range(kernel: Kernel, text: str) -> tuple[int, int]:
 
 
 def find_roots(kernel: Kernel, pids: Sequence[int]) -> tuple[int, ...]:
-    """Page-table root (CR3) of each of `pids`; `UsageError` if there is no such process or it is a kernel thread."""
-    roots = {process.pid: process.page_table for process in kernel.ps()} if pids else {}
+    """Page-table root (CR3) of each of `pids`; `UsageError` if there is no such process, it has ended, or it is a kernel thread."""
+    processes = {process.pid: process for process in kernel.ps()} if pids else {}
+    roots = []
     for pid in pids:
-        if pid not in roots:
+        if pid not in processes:
             raise UsageError(f"there is no process {pid}; 'glassbox ps' lists them")
-        if roots[pid] is None:
-            raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")
-    return tuple(root for pid in pids if (root := roots[pid]) is not None)
+        process = processes[pid]
+        if process.page_table is None:
+            if _KTHREADD in (pid, process.parent_pid):
+                raise UsageError(f"process {pid} is a kernel thread and has no memory of its own; give another one")
+            raise UsageError(f"there is no process {pid} any more, as it has ended; 'glassbox ps' lists them")
+        roots.append(process.page_table)
+    return tuple(roots)
 
 
 def find_root_free(kernel: Kernel) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from qemu_bridge.daemon import doors
 from qemu_bridge.daemon.doors import MOST_UNREAD, Door, Requester
 from qemu_bridge.errors import UsageError
 from qemu_bridge.host.tasks import TaskSet
@@ -86,6 +87,25 @@ def test_replies_wait_for_a_client_that_does_not_read_and_come_all_in_order(tmp_
             assert await client.recv_multipart() == [b"progress again"]
         # What may be dropped was, as there was no room; nothing else.
         assert read == list(range(len(sent))) and requester.is_reading
+
+    asyncio.run(run())
+
+
+def test_refusals_wait_until_there_are_too_many(tmp_path, monkeypatch):
+    async def run():
+        tasks = TaskSet()
+        async with a_client_of_a_door(tmp_path / "door", tasks) as (client, requester):
+            sent = await fill(requester, tasks)
+            monkeypatch.setattr(doors, "MOST_REFUSALS", requester.door._waiting[requester.identity].count + 3)
+            refused = [tasks.start(requester.refuse(b"refused %d" % number), "refusal") for number in range(6)]
+            await asyncio.sleep(0)
+            dropped = [number for number, task in enumerate(refused) if task.done()]
+            read = [(await client.recv_multipart())[0] for _ in range(len(sent) + len(refused) - len(dropped))]
+            await asyncio.gather(*sent, *refused)
+        # The first ones wait behind the replies, the last ones are dropped at once.
+        kept = [number for number in range(6) if number not in dropped]
+        assert dropped and kept and max(kept) < min(dropped)
+        assert read[len(sent) :] == [b"refused %d" % number for number in kept]
 
     asyncio.run(run())
 

@@ -158,6 +158,9 @@ class Replies:
     async def send(self, identity, *frames):
         self.offer(identity, *frames)
 
+    async def refuse(self, identity, *frames):
+        self.offer(identity, *frames)
+
     def offer(self, identity, *frames):
         self.sent.append([identity, *map(bytes, frames)])
 

@@ -42,6 +42,7 @@ def test_a_process_has_a_root():
         (find_range, "sym:do_exit-sym:schedule", "holds nothing"),
         (find_roots, (2,), "kernel thread"),
         (find_roots, (7, 99), "no process 99"),
+        (find_roots, (8,), "no process 8 any more"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_to_try(find, text, says):
