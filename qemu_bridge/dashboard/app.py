@@ -6,6 +6,7 @@ It fits a terminal of 80×24 and needs nothing but one, so it works over ssh.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..wire.event_records import RunstateEvent
 from ..wire.picture_records import SnapOptions
 from ..wire.records import Process, Runstate
 from ..wire.trace_records import RecordOptions
-from .samples import HeatSample, WatchedMachine, describe_event
+from .samples import TIMEOUT_S, HeatSample, WatchedMachine, describe_event
 
 MACHINE_COLUMNS = ("NAME", "STATE", "CPU%", "TOUCHED", "RAM", "UP", "TRACE", "EPOCH/S", "DAEMON")
 PROCESS_COLUMNS = ("PID", "S", "RES", "NAME")
@@ -126,12 +127,12 @@ class Dashboard(App[None]):
                 if connection.name not in self._machines:
                     machine = self._machines[connection.name] = WatchedMachine(connection)
                     self._show_machine(machine)
-                    self._tasks.start(self._sample(machine), f"status of {machine.name}")
-                    self._tasks.start(self._follow_events(machine), f"events of {machine.name}")
+                    events = self._tasks.start(self._follow_events(machine), f"events of {machine.name}")
+                    self._tasks.start(self._sample(machine, events), f"status of {machine.name}")
             self._show_title()
             await asyncio.sleep(self._period_s)
 
-    async def _sample(self, machine: WatchedMachine) -> None:
+    async def _sample(self, machine: WatchedMachine, events: asyncio.Task[None]) -> None:
         while True:
             try:
                 await machine.refresh()
@@ -144,14 +145,17 @@ class Dashboard(App[None]):
         if machine.name in table.rows:
             table.remove_row(machine.name)
         self._show_title()
+        # Its last event says why it ended, and may come after a question that found it gone.
+        await asyncio.wait([events], timeout=TIMEOUT_S)
         await machine.close()
 
     async def _follow_events(self, machine: WatchedMachine) -> None:
         async for event in machine.events():
             self.log_event(machine.name, describe_event(event), event.time)
             if isinstance(event, RunstateEvent) and machine.status is not None:
-                await machine.refresh()
-                self._show_machine(machine)
+                with contextlib.suppress(MachineGoneError):
+                    await machine.refresh()
+                    self._show_machine(machine)
 
     async def _follow_selected(self) -> None:
         """Processes and heat of the machine under the cursor: RAM of the others is not read."""
