@@ -378,6 +378,7 @@ class _Generator:
         if place.depth < 5:
             ways += [(1, lambda: self.branch(place)), (0.4, lambda: self.switch(place))]
             ways += [(0.5, lambda: self.block(place)), (0.8 if place.depth < 3 else 0.1, lambda: self.loop(place))]
+            ways.append((0.1, lambda: self.nest(place)))
         if self.local_functions:
             ways.append((0.5, self.call))
         if self.options.prints:
@@ -502,12 +503,7 @@ class _Generator:
             self.define(parameters)
             goes_on = self.const(Type.BOOL, True) if is_endless else self.build.value("lt", parameters[0], limit)
             label.counter = self.build.value("add", parameters[0], self.const(Type.U32, 1))
-            stay, leave = Region(), Region()
-            with self.inside(stay):
-                self.build.end("yield")
-            with self.inside(leave):
-                self.build.end("break", *self.all(label.results), label=label.name)
-            self.build.branch("if", [goes_on], [stay, leave])
+            self.unless(goes_on, "break", label, label.results)
             if is_uniform:
                 # All lanes of a group stay together: what is inside may not leave for this label.
                 self.statements(_Place((), None, place.depth + 1), 4)
@@ -519,6 +515,47 @@ class _Generator:
             else:
                 self.build.end("continue", label.counter, *self.all(label.again[1:]), label=label.name)
         self.define(self.build.branch("loop", starts, [region], label.results, label=label.name))
+
+    def unless(self, stays: Value, name: str, label: _Label, kinds: Iterable[Type], *more: Value) -> None:
+        """Let the lanes go to a label for which a condition does not hold."""
+        stay, leave = Region(), Region()
+        with self.inside(stay):
+            self.build.end("yield")
+        with self.inside(leave):
+            self.build.end(name, *more, *self.all(kinds), label=label.name)
+        self.build.branch("if", [stays], [stay, leave])
+
+    def nest(self, place: _Place) -> None:
+        """Two loops: lanes go round the outer one from inside the inner one only, one after another, and bring their turn there."""
+        u32 = Type.U32
+        outer = _Label(self.build.new_label(), (u32,), (u32, u32, *self.some_types()))
+        inner = _Label(self.build.new_label(), (), (u32, *self.some_types()))
+        assert outer.again is not None and inner.again is not None
+        starts = [self.const(u32, 0), self.const(u32, 0), *self.all(outer.again[2:])]
+        region = Region(parameters=tuple(Value(kind) for kind in outer.again))
+        with self.inside(region):
+            self.define(region.parameters)
+            number, brought, *_ = region.parameters
+            self.unless(self.build.value("lt", number, self.const(u32, 2)), "break", outer, (), brought)
+            outer.counter = self.build.value("add", number, self.const(u32, 1))
+            self.statements(self.inner(place, outer), 3)
+            again = Region(parameters=tuple(Value(kind) for kind in inner.again))
+            with self.inside(again):
+                self.define(again.parameters)
+                turn = again.parameters[0]
+                self.unless(self.build.value("lt", turn, self.const(u32, 3)), "break", inner, ())
+                inner.counter = self.build.value("add", turn, self.const(u32, 1))
+                self.statements(self.inner(place, outer, inner), 3)
+                most = self.build.value("rem", self.build.value("global_id"), self.const(u32, 3))
+                stays = self.build.value("lt", turn, most)
+                self.unless(stays, "continue", outer, outer.again[2:], outer.counter, turn)
+                self.build.end("continue", inner.counter, *self.all(inner.again[1:]), label=inner.name)
+            self.build.branch("loop", [self.const(u32, 0), *self.all(inner.again[1:])], [again], (), label=inner.name)
+            self.build.end("break", self.any(u32), label=outer.name)
+        result = self.build.branch("loop", starts, [region], outer.results, label=outer.name)
+        self.define(result)
+        slots = next(slots for slots in self.outputs if slots.memory.element is u32)
+        self.build.store(slots.memory, self.own_index(slots, 1), *result)
 
     # Groups
 
