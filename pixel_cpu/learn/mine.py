@@ -64,10 +64,10 @@ class GuestLoop:
     length: int
     live_in: tuple[str, ...]
     live_out: tuple[str, ...]
-    exits: tuple[int, ...]
-    left_out: tuple[str, ...]
-    refused: str
-    lifted: LiftedLoop | None
+    exits: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
+    refused: str = ""
+    lifted: LiftedLoop | None = None
 
 
 def find_loops(

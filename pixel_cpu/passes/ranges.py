@@ -232,7 +232,8 @@ class _Walk:
         if op.is_access:
             self.found.accesses[op] = Access(op, ranges[0], path)
         for value in op.results:
-            found = self.transfer(op, ranges, facts) if value.type.is_integer else None
+            # A call may have several results, and any number in each.
+            found = self.transfer(op, ranges, facts) if len(op.results) == 1 and value.type.is_integer else None
             self.values[value] = found or whole(value.type)
             self.found.definitions[value] = op
 
@@ -257,6 +258,8 @@ class _Walk:
                 return Range(0, kind.bits)
             case "select":
                 return ranges[1].join(ranges[2])
+        if not op.operands:
+            return None
         if not all(value.type.is_integer for value in op.operands):
             return Range(0, 1) if op.name == "convert" and op.operands[0].type is Type.BOOL else None
         return arithmetic(op.name, kind, ranges)

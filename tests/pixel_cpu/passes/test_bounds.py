@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from programs import check_seeds
 
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.reference import Executor
@@ -157,3 +158,10 @@ def test_a_proved_program_does_what_it_did(body):
         assert outcome.trap is None
         ends.append([array.tobytes() for array in buffers.values()])
     assert ends[0] == ends[1]
+
+
+def test_random_programs_do_what_they_did():
+    def proved(module, name):
+        return Executor(prove_bounds(module, name)[0], name)
+
+    check_seeds(proved, range(60), shrink=False)
