@@ -173,53 +173,46 @@ INLINE void begin_block(gb_access_encoder *out, uint32_t id)
     out->block = id;
 }
 
-INLINE void encode_long_value(gb_access_encoder *out, uint64_t address, const uint32_t *value)
+/* How a value was predicted, which decides how it is stored. */
+typedef enum { VALUE_FIRST, VALUE_SECOND, VALUE_NEW } gb_value_match;
+
+INLINE gb_value_match match_long_value(gb_access_predictor *model, uint64_t address, const uint32_t *words)
 {
-    uint64_t low, high, *first = content_of(&out->model, address), *second = content_of(&out->model, address + 8);
-    memcpy(&low, value, 8), memcpy(&high, value + 2, 8);
+    uint64_t low, high, *first = content_of(model, address), *second = content_of(model, address + 8);
+    memcpy(&low, words, 8), memcpy(&high, words + 2, 8);
     bool known = !(address & 7) && *first == low && *second == high;
-    out->value_run += known;
-    if (!known) {
-        out->value_run_bytes = (uint64_t)(put_varint(out->value_runs + out->value_run_bytes, out->value_run << 1) -
-                                          out->value_runs);
-        out->value_run = 0;
-        memcpy(out->values + out->value_bytes, value, 16);
-        out->value_bytes += 16;
-    }
     if (!(address & 7)) {
         *first = low, *second = high;
     }
+    return known ? VALUE_FIRST : VALUE_NEW;
+}
+
+INLINE gb_value_match match_value(gb_access_predictor *model, gb_slot *slot, uint64_t address, const uint32_t *words)
+{
+    unsigned log2size = log2_size(slot->meta);
+    if (log2size == 4) {
+        return match_long_value(model, address, words);
+    }
+    gb_expected expected = predict_value(model, slot, address);
+    uint64_t value = (words[0] | (log2size == 3 ? (uint64_t)words[1] << 32 : 0)) & expected.mask;
+    update_value(slot, &expected, value);
+    return value == expected.first ? VALUE_FIRST : value == expected.second ? VALUE_SECOND : VALUE_NEW;
 }
 
 INLINE void encode_value(gb_access_encoder *out, gb_slot *slot, uint64_t address, const uint32_t *words)
 {
-    unsigned log2size = log2_size(slot->meta);
-    if (log2size == 4) {
-        encode_long_value(out, address, words);
+    gb_value_match match = match_value(&out->model, slot, address, words);
+    if (match == VALUE_FIRST) {
+        out->value_run++;
         return;
     }
-    gb_expected expected = predict_value(&out->model, slot, address);
-    uint64_t value = (words[0] | (log2size == 3 ? (uint64_t)words[1] << 32 : 0)) & expected.mask;
-    if (value == expected.first) {
-        out->value_run++;
-    } else {
-        bool second = value == expected.second;
-        uint8_t *end = put_varint(out->value_runs + out->value_run_bytes, out->value_run << 1 | second);
-        out->value_run_bytes = (uint64_t)(end - out->value_runs);
-        out->value_run = 0;
-        if (!second) {
-            memcpy(out->values + out->value_bytes, &value, 8); /* it fits (gb_has_capacity), and surplus bytes are overwritten */
-            out->value_bytes += 1u << log2size;
-        }
+    uint8_t *end = put_varint(out->value_runs + out->value_run_bytes, out->value_run << 1 | (match == VALUE_SECOND));
+    out->value_run_bytes = (uint64_t)(end - out->value_runs);
+    out->value_run = 0;
+    if (match == VALUE_NEW) {
+        memcpy(out->values + out->value_bytes, words, 4 * value_words(slot->meta)); /* surplus bytes are overwritten */
+        out->value_bytes += 1u << log2_size(slot->meta);
     }
-    update_value(slot, &expected, value);
-}
-
-/* So many addresses as predicted, then one that is not. */
-INLINE void put_address(gb_access_encoder *out, uint64_t run, uint64_t difference)
-{
-    uint8_t *end = put_varint(out->addresses + out->address_bytes, run);
-    out->address_bytes = (uint64_t)(put_varint(end, zigzag(difference)) - out->addresses);
 }
 
 /* The access at position `position`; false if no slot is free. */
@@ -245,7 +238,8 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
     if (address == expected) {
         out->address_run++;
     } else {
-        put_address(out, out->address_run, address - expected);
+        uint8_t *end = put_varint(out->addresses + out->address_bytes, out->address_run);
+        out->address_bytes = (uint64_t)(put_varint(end, zigzag(address - expected)) - out->addresses);
         out->address_run = 0;
     }
     update_address(&out->model, slot, address, address == expected);
@@ -257,31 +251,6 @@ INLINE bool encode_access(gb_access_encoder *out, uint64_t position, unsigned me
         close_group(out);
     }
     return true;
-}
-
-/* The same for an access at `words` that has the meta of its `slot`, `previous` and `run` being kept outside of `out`. */
-INLINE unsigned encode_matching(gb_access_encoder *out, gb_slot *slot, const uint32_t *words, uint64_t *previous,
-                                uint64_t *run)
-{
-    uint64_t address = (uint64_t)((int64_t)((uint64_t)words[0] << 48 | (uint64_t)words[1] << 16) >> 16);
-    uint64_t step = address - slot->address, relative = address - *previous;
-    uint64_t by_stride = step - (uint64_t)(int64_t)slot->stride, by_previous = relative - slot->relative;
-    uint64_t error = slot->by_previous ? by_previous : by_stride;
-    if (error) {
-        put_address(out, *run, error);
-        *run = 0;
-        slot->by_previous ^= !(slot->by_previous ? by_stride : by_previous);
-    } else {
-        ++*run;
-    }
-    slot->stride = (int32_t)step == slot->step ? slot->step : slot->stride;
-    slot->step = (int32_t)step;
-    slot->relative = relative;
-    slot->address = *previous = address;
-    if (has_value(slot->meta)) {
-        encode_value(out, slot, address, words + 2);
-    }
-    return 2 + value_words(slot->meta);
 }
 
 #endif

@@ -3,7 +3,7 @@
  *
  * No QEMU and no allocation in here: memory comes from the caller, and every function states how much it may write.
  * Decoding and checking are safe on any input; invalid input is one of the errors below. Python calls
- * them through ctypes (qemu_bridge/trace/file/codec.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
+ * them through ctypes (qemu_bridge/trace/file/native.py), tests/tcg_plugin/codec_test.c under ASan and UBSan.
  *
  * Block streams are predicted by the last two successors of each block, the latest first: a hit of the first only
  * lengthens a run; anything else writes the run as a varint, `run << 1 | second`, and, where it is neither, the

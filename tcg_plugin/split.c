@@ -1,5 +1,6 @@
 /* Rings taken apart: see codec.h and accesses.h. */
 #include "accesses.h"
+#include "matching.h"
 #include "words.h"
 
 INLINE int64_t put_event(gb_columns *out, const uint32_t *words, uint64_t length)
@@ -47,49 +48,6 @@ INLINE int64_t split_other(const uint32_t *words, uint64_t left, gb_columns *out
         value = words + 4;
     }
     return encode_access(accesses, out->base + out->id_count, meta, address, value) ? (int64_t)length : GB_ERROR_CAPACITY;
-}
-
-/*
- * Blocks and accesses that match the shapes of their blocks, as nearly all do: the same as split_other and begin_block,
- * with all that is hot in registers. Returns how many words they took.
- */
-INLINE uint64_t split_matching(const uint32_t *words, uint64_t count, gb_columns *columns, gb_access_encoder *out)
-{
-    gb_shape *shapes = out->model.shapes;
-    gb_slot *slots = out->model.slots;
-    uint32_t block = out->block, *id = columns->ids + columns->id_count;
-    const uint32_t *ids_end = columns->ids + columns->id_capacity;
-    unsigned expected = shapes[block].count;
-    gb_slot *slot = slots + shapes[block].first + out->at, *end = slots + shapes[block].first + expected;
-    uint64_t i = 0, previous = out->model.previous, run = out->address_run, groups = 0, done = 0, before = out->at;
-    while (i + LONGEST_ACCESS <= count) {
-        uint32_t word = words[i];
-        if (slot != end) {
-            if (word >> 16 != (GB_KIND_MEMORY << 14 | slot->meta) || expected >= GROUP_MOST) {
-                break;
-            }
-            i += encode_matching(out, slot++, words + i, &previous, &run);
-        } else {
-            if (word >= out->model.limit || id == ids_end) {
-                break;
-            }
-            *id++ = block = word;
-            groups++;
-            done += expected;
-            expected = shapes[word].count;
-            slot = slots + shapes[word].first;
-            end = slot + expected;
-            i++;
-        }
-    }
-    out->block = block;
-    out->at = (uint32_t)(expected - (uint64_t)(end - slot));
-    out->count += done + out->at - before;
-    out->group_run += groups;
-    out->address_run = run;
-    out->model.previous = previous;
-    columns->id_count = (uint64_t)(id - columns->ids);
-    return i;
 }
 
 /* The columns and the encoder are copied, so that what is hot of them lives in registers. */

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { VARINT_MOST = 10 };
 
@@ -15,6 +16,21 @@ static inline uint8_t *put_varint(uint8_t *at, uint64_t value)
     }
     *at++ = (uint8_t)value;
     return at;
+}
+
+/* The same without a jump for each byte, where 8 bytes more may be written than the number has. */
+static inline uint8_t *put_varint_at_once(uint8_t *at, uint64_t value)
+{
+    if (__builtin_expect(value >> 56 != 0, 0)) {
+        return put_varint(at, value);
+    }
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1), bytes = (bits + 6) * 37 >> 8; /* a seventh, up to 62 */
+    value = (value & 0x00fffffff0000000) << 4 | (value & 0x000000000fffffff);
+    value = (value & 0x0fffc0000fffc000) << 2 | (value & 0x00003fff00003fff);
+    value = (value & 0x3f803f803f803f80) << 1 | (value & 0x007f007f007f007f);
+    value |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << 8 * (bytes - 1)) - 1);
+    memcpy(at, &value, sizeof value);
+    return at + bytes;
 }
 
 /* NULL when the bytes end first or the number has more than 64 bits. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec.h"
+#include "varint.h"
 #include "check.h"
 
 static uint64_t seed = 88172645463325252ull;
@@ -236,6 +237,16 @@ static void test_accesses(void)
     free_columns(&columns), free_encoder(&state);
 }
 
+static void test_varints(void)
+{
+    uint64_t value = next() >> below(64), back;
+    uint8_t plain[VARINT_MOST], *at_once = allocate(VARINT_MOST + 8);
+    size_t size = (size_t)(put_varint(plain, value) - plain);
+    CHECK(put_varint_at_once(at_once, value) == at_once + size && !memcmp(plain, at_once, size));
+    CHECK(get_varint(at_once, at_once + size, &back) == at_once + size && back == value);
+    free(at_once);
+}
+
 static void test_numbers(void)
 {
     uint32_t count = below(50), size = below(600);
@@ -322,6 +333,7 @@ int main(int count, char **arguments)
         test_words();
         test_records();
         test_numbers();
+        test_varints();
         if (i % 20 == 0) {
             test_accesses(); /* clears two megabytes */
         }

@@ -19,7 +19,8 @@ LAYERS = {
     # The codec and the miner.
     "codec": 1,
     "accesses records": 2,
-    "split block_streams begun endings check cycles stacks caches": 3,
+    "matching block_streams begun endings check cycles stacks caches": 3,
+    "split": 4,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
 ABI_VERSIONS = {("qemu_abi_v4", "qemu_abi_v7")}

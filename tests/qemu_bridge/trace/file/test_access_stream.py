@@ -47,6 +47,41 @@ def test_a_group_of_any_length_comes_back_and_so_does_what_came_before_the_first
     assert np.array_equal(addresses[-512:], 0x100 + 4 * np.arange(512))
 
 
+def groups_of_all_kinds(valued):
+    """Records of blocks that repeat: full groups, each size of value, unaligned and unpredicted addresses."""
+    random = np.random.default_rng(11)
+    records = []
+    for turn in range(60):
+        for block, size in ((1, 3), (2, 0), (3, 256), (4, 7), (5, 2 + turn % 3), (3, 512), (1, 3)):
+            records.append([block])
+            for i in range(size):
+                meta = (i * block) % 5 << 9 | i % 2 << 13 | valued << 12 | i % 512
+                stray = int(random.integers(1 << 47)) if random.random() < 0.1 else 0
+                address = 0x5000 + 24 * i + turn * block ^ stray
+                values = [1, 1, 1, 2, 4][meta >> 9 & 7] if valued else 0
+                value = (
+                    random.integers(1 << 32, size=values).tolist() if random.random() < 0.2 else [turn * block] * values
+                )
+                records.append([2 << 30 | meta << 16 | address >> 32, address & 0xFFFFFFFF, *value])
+    return records
+
+
+@pytest.mark.parametrize("valued", [0, 1])
+def test_the_streams_are_the_same_whether_words_come_together_or_one_record_at_a_time(valued):
+    records = groups_of_all_kinds(valued)
+    streams = []
+    for step in (1, 50, len(records)):
+        accesses = AccessEncoder()
+        accesses.reserve(10)
+        columns = Columns(1 << 10)
+        for start in range(0, len(records), step):
+            words = [word for record in records[start : start + step] for word in record]
+            columns.reserve(len(words))
+            columns.split(np.array(words, np.uint32), accesses)
+        streams.append([stream.tobytes() for stream in accesses.finish()])
+    assert streams[0] == streams[1] == streams[2] and all(streams[0][:3])
+
+
 def test_streams_of_accesses_that_are_cut_or_longer_or_of_other_blocks_are_refused():
     accesses = AccessEncoder()
     accesses.reserve(10)
