@@ -1,12 +1,17 @@
 /* See accesses.h and codec.h. */
 #include "accesses.h"
 
+int64_t gb_have_capacity(const gb_access_encoder *out, uint64_t words)
+{
+    return has_capacity(out, words);
+}
+
 int64_t gb_end_accesses(gb_access_encoder *out)
 {
     if (!out->is_open) {
         return 0;
     }
-    if (!gb_has_capacity(out, 0)) {
+    if (!has_capacity(out, 0)) {
         return GB_ERROR_CAPACITY;
     }
     close_group(out);

@@ -10,7 +10,7 @@
  * What is predicted lengthens a run; else the address is a difference from the predicted, the value stands as it is.
  * docs/trace-format.md has the format, and what it gains.
  *
- * No allocation in here. The caller sees to the encoder's capacity (gb_has_capacity); the decoder is safe on any input.
+ * No allocation in here. The caller sees to the encoder's capacity (has_capacity); the decoder is safe on any input.
  */
 #ifndef GB_ACCESSES_H
 #define GB_ACCESSES_H
@@ -139,7 +139,7 @@ INLINE gb_slot *slot_at(gb_access_predictor *model, gb_shape *shape, unsigned at
 /* --- encoding ---------------------------------------------------------------------------------------------------- */
 
 /* Whether `words` more words fit, whatever they are: codec.h has the bounds. */
-INLINE bool gb_has_capacity(const gb_access_encoder *out, uint64_t words)
+INLINE bool has_capacity(const gb_access_encoder *out, uint64_t words)
 {
     uint64_t bytes = 16 * words + 64;
     return out->shape_capacity - out->shape_bytes >= bytes && out->meta_capacity - out->meta_count >= bytes / 4 &&

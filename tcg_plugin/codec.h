@@ -129,6 +129,9 @@ typedef struct {
  * quarter of that of metas, and 4 slots a word and 512 more. */
 GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_access_encoder *accesses);
 
+/* 1 if there is the capacity that gb_split wants for `words` words, else 0. */
+GB_API int64_t gb_have_capacity(const gb_access_encoder *out, uint64_t words);
+
 /* End the streams of a frame; they are empty if it had no access. */
 GB_API int64_t gb_end_accesses(gb_access_encoder *out);
 

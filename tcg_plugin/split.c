@@ -55,7 +55,7 @@ int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, gb_acce
 {
     gb_columns columns = *out;
     gb_access_encoder encoder = *accesses;
-    if (!gb_has_capacity(accesses, count)) {
+    if (!has_capacity(accesses, count)) {
         return GB_ERROR_CAPACITY;
     }
     for (uint64_t i = 0; i < count;) {

@@ -63,6 +63,7 @@ def _library() -> ctypes.CDLL:
         "glassbox_codec",
         {
             "gb_end_accesses": (POINTER(EncoderState),),
+            "gb_have_capacity": (POINTER(EncoderState), c_uint64),
             "gb_decode_accesses": (
                 *(POINTER(_Predictor), POINTER(_AccessStreams), c_void_p, c_uint64, c_uint32, c_uint64),
                 *(c_void_p, c_void_p, c_void_p, c_void_p),
@@ -98,6 +99,7 @@ class AccessEncoder:
 
     def __init__(self) -> None:
         self.state = EncoderState()
+        self._state, self._have_capacity = ctypes.byref(self.state), _library().gb_have_capacity
         self._arrays: dict[str, npt.NDArray[Any]] = {name: np.empty(0, dtype) for name, _, _, dtype in self._STREAMS}
         self._model = _Model()
         self._model.reserve(1, 0, self.state.model)
@@ -115,6 +117,8 @@ class AccessEncoder:
     def reserve_words(self, words: int) -> None:
         """Reserve space for `words` more words, whatever is in them."""
         state = self.state
+        if self._have_capacity(self._state, words):
+            return
         need = _STREAM_BYTES * words + _STREAM_MORE
         for name, used, capacity, dtype in self._STREAMS:
             wanted = getattr(state, used) + (need // 4 if dtype is np.uint16 else need)

@@ -37,7 +37,7 @@ FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
 _LAST = int(ChunkFlag.LAST)
 _DIGEST_IDS = 1 << 17
-"""Chunks are counted and encoded together up to so many blocks: each call costs as much as thousands of them."""
+"""Blocks are counted and encoded when so many wait, or when no chunk does: each call costs as much as thousands of them."""
 POLL_S = 0.0005
 _FLUSH_S = 0.25
 _FRAME_S = 10.0
@@ -71,6 +71,7 @@ class Recorder:
         self._encoder = BlockEncoder()
         dictionary = self.rings.dictionary
         self._vcpus = [VcpuFrame(number, self._encoder, dictionary) for number in range(len(control.vcpus))]
+        self._is_digested = True  # no chunk came since all blocks were counted
         self._begun = self._flushed = time.monotonic()
         self._total_blocks = self._total_instructions = self._total_accesses = 0
         self._frame_begun = self._begun
@@ -128,16 +129,14 @@ class Recorder:
         for header, words in self.rings.take():
             self._take(header, words)
             taken += 1
-        if taken:
-            for vcpu in self._vcpus:
-                vcpu.digest(final=False)
-            self._end_full_frame()
         if not taken:
+            self._digest()
             if time.monotonic() - self._flushed > _FLUSH_S:
                 self.rings.flush()
                 self._flushed = time.monotonic()
             time.sleep(wait_s)
         if time.monotonic() - self._frame_begun > _FRAME_S:
+            self._digest()
             self._write_frame()
         return taken
 
@@ -173,8 +172,17 @@ class Recorder:
         if self._until is not None and not self.has_reached:
             self._look_for(ids)
         is_last = bool(header.flags & _LAST)
-        if is_last or vcpu.waiting >= _DIGEST_IDS or vcpu.items >= FRAME_ITEMS:
+        self._is_digested = False
+        if is_last or vcpu.waiting >= min(_DIGEST_IDS, self.frame_blocks) or vcpu.items >= FRAME_ITEMS:
             vcpu.digest(final=is_last)
+            self._end_full_frame()
+
+    def _digest(self) -> None:
+        """Count and encode all blocks whose successor is known."""
+        if not self._is_digested:
+            self._is_digested = True
+            for vcpu in self._vcpus:
+                vcpu.digest(final=False)
             self._end_full_frame()
 
     def _end_full_frame(self) -> None:

@@ -24,6 +24,7 @@ from ..file.records import Records, index_records
 from .control import TraceControl
 
 MOST_IDS = 1 << 27
+_HEADER_BYTES = ctypes.sizeof(ChunkHeader)
 _ABSENT = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -100,33 +101,49 @@ class RingReader:
         self.control = control
         self.dictionary = BlockDictionary()
         self._bytes = np.frombuffer(control.mapping, np.uint8)
+        self._form = 0, 0
+        self._words: list[list[tuple[int, npt.NDArray[np.uint32]]]] = []
 
     def close(self) -> None:
-        """Drop the view of the mapping; may be called twice."""
-        self._bytes = np.empty(0, np.uint8)
+        """Drop the views of the mapping; may be called twice."""
+        self._bytes, self._words, self._form = np.empty(0, np.uint8), [], (0, 0)
 
     def take(self) -> Iterator[tuple[ChunkHeader, npt.NDArray[np.uint32]]]:
         """Chunks that are there now, each freed when the next is asked for; `TraceError` if a header is inconsistent."""
         heads = [int(vcpu.head) for vcpu in self.control.vcpus]
         self._take_dictionary()
-        block = self.control.block
-        chunk_bytes, chunks = int(block.chunk_bytes), int(block.chunks)
-        if not chunks or chunk_bytes * chunks > block.ring_stride or chunk_bytes <= ctypes.sizeof(ChunkHeader):
+        words = self._words_of_chunks()
+        if not words:
             return
         for number, (vcpu, head) in enumerate(zip(self.control.vcpus, heads, strict=True)):
-            if not 0 <= head - vcpu.tail <= chunks:
+            tail = int(vcpu.tail)
+            if not 0 <= head - tail <= len(words[number]):
                 raise TraceError(f"the ring of vCPU {number} is damaged; start the machine again")
-            for index in range(int(vcpu.tail), head):
-                place = int(block.rings_offset + number * block.ring_stride) + index % chunks * chunk_bytes
-                chunk = self._bytes[place : place + chunk_bytes]
-                header = ChunkHeader.from_buffer_copy(chunk[: ctypes.sizeof(ChunkHeader)].tobytes())
-                words = chunk[ctypes.sizeof(ChunkHeader) :].view("<u4")
-                if header.words > len(words) or header.vcpu != number:
+            for index in range(tail, head):
+                place, whole = words[number][index % len(words[number])]
+                header = ChunkHeader.from_buffer_copy(self.control.mapping, place)
+                if header.words > len(whole) or header.vcpu != number:
                     raise TraceError(f"a chunk of vCPU {number} is damaged; start the machine again")
                 try:
-                    yield header, words[: header.words]
+                    yield header, whole[: header.words]
                 finally:
                     vcpu.tail = index + 1
+
+    def _words_of_chunks(self) -> list[list[tuple[int, npt.NDArray[np.uint32]]]]:
+        """For each vCPU, where in the mapping each chunk of its ring begins, and the words after its header."""
+        block = self.control.block
+        form = int(block.chunk_bytes), int(block.chunks)
+        if form != self._form:
+            self._form, (chunk_bytes, chunks) = form, form
+            is_sound = 0 < chunk_bytes * chunks <= block.ring_stride and chunk_bytes > _HEADER_BYTES
+            vcpus = len(self.control.vcpus) if is_sound else 0
+            rings = [int(block.rings_offset + number * block.ring_stride) for number in range(vcpus)]
+            places = [[ring + index * chunk_bytes for index in range(chunks)] for ring in rings]
+            self._words = [
+                [(place, self._bytes[place + _HEADER_BYTES : place + chunk_bytes].view("<u4")) for place in ring]
+                for ring in places
+            ]
+        return self._words
 
     def flush(self) -> None:
         """Ask for what vCPUs have in chunks that are not full; it comes when they next idle or change chunks."""
