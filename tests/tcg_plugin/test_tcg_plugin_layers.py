@@ -8,7 +8,7 @@ import pytest
 from tcg_plugin import build
 
 LAYERS = {
-    "trace_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
+    "trace_abi learned_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
     "ring dictionary guest values": 1,
     "state opcode": 2,
     "window memory heat loops blocks": 3,
