@@ -6,7 +6,7 @@
 
 static const char *const NAMES[GB_REGISTER_COUNT] = {
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",      "r9",      "r10", "r11",
-    "r12", "r13", "r14", "r15", "fs_base", "gs_base", "rip", "cs",  "ss",  "cr0",     "cr3",     "efer",
+    "r12", "r13", "r14", "r15", "fs_base", "gs_base", "rip", "cs",  "ss",  "cr0",     "cr3",     "cr4", "efer", "eflags",
 };
 static struct qemu_plugin_register *handles[GB_REGISTER_COUNT];
 static _Thread_local GByteArray *buffer;
@@ -72,6 +72,21 @@ uint64_t gb_guest_register(gb_register which)
     return value;
 }
 
+void gb_guest_set_register(gb_register which, uint64_t value)
+{
+    GByteArray *bytes = g_byte_array_set_size(empty_buffer(), sizeof value);
+    memcpy(bytes->data, &value, sizeof value);
+    qemu_plugin_write_register(handles[which], bytes);
+}
+
+/* Dirty logs are QEMU's, so it stores a part of the page once more. */
+void gb_guest_mark_stored(uint64_t physical, const void *page)
+{
+    GByteArray *bytes = g_byte_array_set_size(empty_buffer(), sizeof(uint64_t));
+    memcpy(bytes->data, page, sizeof(uint64_t));
+    qemu_plugin_write_memory_hwaddr(physical, bytes);
+}
+
 bool gb_guest_read(uint64_t address, void *to, size_t length)
 {
     GByteArray *bytes = empty_buffer();
@@ -111,6 +126,14 @@ uint64_t gb_guest_ram_offset(const void *host, uint64_t inode)
         find_ram(inode);
     }
     return place >= ram_base && place < ram_end ? place - ram_base : GB_NO_OFFSET;
+}
+
+uint8_t *gb_guest_ram(uint64_t offset, uint64_t inode)
+{
+    if (!__atomic_load_n(&ram_end, __ATOMIC_ACQUIRE)) {
+        find_ram(inode);
+    }
+    return ram_base && offset < ram_end - ram_base ? (uint8_t *)ram_base + offset : NULL;
 }
 
 uint8_t gb_guest_mode(void)

@@ -17,9 +17,10 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 3
+VERSION = 4
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
+MAX_LEARNED = 64
 MIN_CHUNK_BYTES, MIN_CHUNKS = 1024, 2
 NO_OFFSET = (1 << 64) - 1
 """`BlockHeader.offset` of code that is not in RAM."""
@@ -69,6 +70,32 @@ class Capability(IntFlag):
     WRITE_REGISTERS = 2
     WRITE_MEMORY = 4
     SET_PC = 8
+
+
+class Learned(IntEnum):
+    """What is done with learned loops: nothing, a comparison of kernels with what QEMU does, rounds in place of QEMU."""
+
+    OFF = 0
+    SHADOW = 1
+    IN_PLACE = 2
+
+
+class Reason(IntEnum):
+    """Why the kernel of a learned loop stopped, or did not begin."""
+
+    LEFT = 0
+    CROSSES = 1
+    PAGE = 2
+    NO_RAM = 3
+    CODE_PAGE = 4
+    LONG_ROUND = 5
+    FAULT = 6
+    PAGES = 7
+    MODE = 8
+    FLAGS = 9
+    PAGING = 10
+    CODE = 11
+    SLOW = 12
 
 
 class Scope(IntFlag):
@@ -199,7 +226,8 @@ class Control(ctypes.LittleEndianStructure):
         ("region_count", c_uint64),
         ("regions", Region * MAX_REGIONS),
         ("heat_writers_offset", c_uint64),
-        ("pad0", c_uint8 * 56),
+        ("learned_offset", c_uint64),
+        ("pad0", c_uint8 * 48),
         ("command", c_uint32),
         ("generation", c_uint32),
         ("reader_pid", c_uint32),
@@ -224,7 +252,8 @@ class Control(ctypes.LittleEndianStructure):
         ("heat_wanted", c_uint32),
         ("loop_gate", c_uint32),
         ("loop_head", c_uint64),
-        ("pad1", c_uint8 * 128),
+        ("learned_wanted", c_uint32),
+        ("pad1", c_uint8 * 124),
         ("ranges", Range * MAX_RANGES),
         ("roots", c_uint64 * MAX_ROOTS),
         ("points", c_uint64 * MAX_POINTS),
@@ -239,7 +268,8 @@ class Control(ctypes.LittleEndianStructure):
         ("armed_ns", c_uint64),
         ("heat_on", c_uint32),
         ("capabilities", c_uint32),
-        ("pad3", c_uint8 * 208),
+        ("learned_count", c_uint32),
+        ("pad3", c_uint8 * 204),
         ("error", c_char * 256),
         ("pad4", c_uint8 * 1536),
     )
@@ -249,6 +279,30 @@ class Writer(ctypes.LittleEndianStructure):
     """The last store to a page of RAM: which instruction it was, and in which address space."""
 
     _fields_ = (("code", c_uint64), ("root", c_uint64))
+
+
+class LearnedRow(ctypes.LittleEndianStructure):
+    """What a learned loop has done."""
+
+    _fields_ = (
+        ("name", c_char * 64),
+        ("head", c_uint64),
+        ("visits", c_uint64),
+        ("slices", c_uint64),
+        ("rounds", c_uint64),
+        ("ns", c_uint64),
+        ("round_ps", c_uint64),
+        ("compared", c_uint64),
+        ("abandoned", c_uint64),
+        ("mismatches", c_uint64),
+        ("reasons", c_uint64 * len(Reason)),
+        ("failed_registers", c_uint64 * len(REGISTERS)),
+        ("failed_rounds", c_uint64),
+        ("failed_place", c_uint64),
+        ("failed_kernel", c_uint64),
+        ("failed_guest", c_uint64),
+        ("pad", c_uint8 * 96),
+    )
 
 
 class VcpuHeader(ctypes.LittleEndianStructure):
@@ -322,6 +376,7 @@ RECORDS: dict[str, type[ctypes.LittleEndianStructure]] = {
     "gb_region": Region,
     "gb_control": Control,
     "gb_writer": Writer,
+    "gb_learned_row": LearnedRow,
     "gb_vcpu": VcpuHeader,
     "gb_dictionary": DictionaryHeader,
     "gb_chunk": ChunkHeader,

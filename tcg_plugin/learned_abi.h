@@ -27,7 +27,8 @@ enum {
     GB_REASON_FLAGS = 9,   /* single steps, or checked alignment */
     GB_REASON_PAGING = 10, /* a guest inside of the guest, or keys of pages */
     GB_REASON_CODE = 11,   /* the loop's instructions are others now */
-    GB_LEARNED_REASONS = 12,
+    GB_REASON_SLOW = 12,    /* QEMU would have been faster */
+    GB_LEARNED_REASONS = 13,
 };
 
 /* A store that can be taken back. */
@@ -38,6 +39,14 @@ typedef struct {
     uint64_t bytes;
 } gb_store;
 
+/* A page that was found: its linear address; 1: none. */
+typedef struct {
+    uint64_t address;
+    uint8_t *host;
+} gb_page;
+
+enum { GB_CACHED_PAGES = 128 };
+
 typedef struct gb_pages {
     /* Host address of the page that holds linear `address`, for the rest of this call; NULL: not to be had, and `reason` says why. */
     uint8_t *(*find)(struct gb_pages *pages, uint64_t address, uint32_t is_store);
@@ -46,6 +55,7 @@ typedef struct gb_pages {
     uint32_t keeps;
     uint32_t reason;
     int64_t fuel; /* rounds of inner loops; below 0: used up */
+    gb_page found[2][GB_CACHED_PAGES]; /* for loads, and for stores; by page number */
 } gb_pages;
 
 /* At most `most` rounds of the loop whose head is at linear `head`, on registers and memory; returns how many were done. */

@@ -46,7 +46,7 @@ typedef struct {
     size_t offset;
 } qemu_plugin_u64;
 
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS };
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_CB_RW_REGS };
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_MEM_RW };
 enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 enum qemu_plugin_cond { QEMU_PLUGIN_COND_GE = 7 };
@@ -148,6 +148,10 @@ uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *hwaddr);
 GArray *qemu_plugin_get_registers(void);
 int qemu_plugin_read_register(struct qemu_plugin_register *handle, GByteArray *buffer);
 bool qemu_plugin_read_memory_vaddr(uint64_t address, GByteArray *data, size_t length);
+
+/* Since 5: NULL where QEMU is older. What they return differs between versions, so it is not looked at. */
+__attribute__((weak)) int qemu_plugin_write_register(struct qemu_plugin_register *handle, GByteArray *buffer);
+__attribute__((weak)) int qemu_plugin_write_memory_hwaddr(uint64_t address, GByteArray *data);
 
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
 void qemu_plugin_u64_set(qemu_plugin_u64 entry, unsigned vcpu, uint64_t value);

@@ -5,7 +5,9 @@
  *   trace_plugin   what QEMU calls: install, vCPU idle and resume, reset
  *   translate      which hooks a block gets when QEMU translates it
  *   hooks          callbacks while the guest runs
+ *   learned        kernels of learned loops, and where they run
  *   locked         what locked instructions load and store
+ *   shadow, paging a kernel's slice and its comparison; the guest's page tables
  *   window, memory, heat, loops   opening and closing windows; loads and stores; counters per page; a loop's head
  *   state          this file
  *   ring, dictionary, guest, values   parts that know nothing of a window

@@ -11,6 +11,7 @@
  *   vcpus * ring_stride    a ring of chunks for each vCPU
  *   4 * pages, twice       heat: blocks executed in, and stores to, each page of RAM
  *   16 * pages             gb_writer: who stored last to each page of RAM
+ *   512 * GB_MAX_LEARNED   gb_learned_row: what each learned loop has done
  *
  * Rings have one producer and one consumer. The producer fills chunk `head % chunks`, then raises `head` with
  * release order; the consumer reads chunk `tail % chunks`, then raises `tail` likewise. Neither ever falls.
@@ -23,8 +24,10 @@
 
 #include <stdint.h>
 
+#include "learned_abi.h"
+
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 3u
+#define GB_TRACE_VERSION 4u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -33,6 +36,7 @@ enum {
     GB_MAX_ROOTS = 32,  /* page-table roots to follow */
     GB_MAX_POINTS = 32, /* blocks at whose start registers are recorded */
     GB_MAX_REGIONS = 4, /* of guest-physical memory in the RAM file */
+    GB_MAX_LEARNED = 64, /* learned loops */
     GB_MIN_CHUNK_BYTES = 1024,
     GB_MIN_CHUNKS = 2,
 };
@@ -72,6 +76,9 @@ enum {
     GB_CAPABILITY_SET_PC = 8,          /* 6 */
 };
 
+/* gb_control.learned_wanted: in shadow QEMU does the work, and what the kernels of learned loops make of it is compared. */
+enum { GB_LEARNED_OFF = 0, GB_LEARNED_SHADOW = 1, GB_LEARNED_IN_PLACE = 2 };
+
 /* gb_control.scope: which rings of privilege */
 enum { GB_SCOPE_KERNEL = 1, GB_SCOPE_USER = 2 };
 
@@ -95,8 +102,8 @@ typedef struct {
     uint64_t ram_inode; /* of the RAM file, to find its mapping inside QEMU */
     uint64_t region_count;
     gb_region regions[GB_MAX_REGIONS];
-    uint64_t heat_writers_offset;
-    uint8_t pad0[56];
+    uint64_t heat_writers_offset, learned_offset;
+    uint8_t pad0[48];
 
     /* The command, at 256: the daemon writes all of it, then raises `generation`. */
     uint32_t command, generation;
@@ -117,7 +124,8 @@ typedef struct {
     uint32_t heat_wanted;        /* not 0: count heat, whether a window is open or not; looked at when a vCPU resumes */
     uint32_t loop_gate;          /* LOOPS: registers are read every so many passes */
     uint64_t loop_head;          /* LOOPS: linear address at which a block starts */
-    uint8_t pad1[128];
+    uint32_t learned_wanted;     /* looked at whenever a learned loop is met */
+    uint8_t pad1[124];
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
@@ -132,7 +140,8 @@ typedef struct {
     uint64_t armed_ns;            /* CLOCK_REALTIME of the last arming */
     uint32_t heat_on;             /* heat is counted */
     uint32_t capabilities;        /* set when the plugin is loaded */
-    uint8_t pad3[208];
+    uint32_t learned_count;      /* loops that were loaded with the plugin */
+    uint8_t pad3[204];
     char error[256];              /* at 2304 */
     uint8_t pad4[1536];
 } gb_control;
@@ -145,6 +154,22 @@ typedef struct {
 typedef struct {
     uint64_t code, root;
 } gb_writer;
+
+/* A learned loop. `reasons` counts why kernels stopped or did not begin; `failed_`: the first comparison that failed. */
+typedef struct {
+    char name[64];
+    uint64_t head;                         /* where it was found */
+    uint64_t visits;                       /* times that its gate was reached */
+    uint64_t slices, rounds, ns;           /* in place: runs of the kernel, rounds that they did, their time */
+    uint64_t round_ps;                     /* the least time that QEMU took for a round, on average over some; 0: not known */
+    uint64_t compared, abandoned, mismatches; /* in shadow; abandoned: something came between */
+    uint64_t reasons[GB_LEARNED_REASONS];
+    uint64_t failed_registers[GB_LEARNED_REGISTERS]; /* on entry */
+    uint64_t failed_rounds;
+    uint64_t failed_place;                 /* a register's place, or the linear address of a store */
+    uint64_t failed_kernel, failed_guest;  /* what the kernel made of it, and QEMU */
+    uint8_t pad[96];
+} gb_learned_row;
 
 /* One page a vCPU; what different threads write lies on different cache lines. */
 typedef struct {
@@ -280,6 +305,7 @@ enum {
 _Static_assert(sizeof(gb_control) == GB_PAGE_BYTES, "the control block is a page");
 _Static_assert(sizeof(gb_vcpu) == GB_PAGE_BYTES, "a vCPU's header is a page");
 _Static_assert(sizeof(gb_writer) == 16, "a page's last writer has 16 bytes");
+_Static_assert(sizeof(gb_learned_row) == 512, "a learned loop has 512 bytes");
 _Static_assert(sizeof(gb_chunk) == 64, "a chunk's header is a cache line");
 _Static_assert(sizeof(gb_block) == 40, "a record's header has 40 bytes");
 

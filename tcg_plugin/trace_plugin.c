@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "heat.h"
+#include "learned.h"
 #include "locked.h"
 #include "loops.h"
 #include "memory.h"
@@ -67,6 +68,7 @@ static void find_registers_once(void)
 static void on_vcpu(GB_OF_VCPU)
 {
     find_registers_once();
+    learned_begin(vcpu);
 }
 
 static void on_exit_of_qemu(GB_OF_EXIT)
@@ -91,7 +93,7 @@ static void register_callbacks(void)
     qemu_plugin_register_vcpu_idle_cb(plugin_id, on_idle);
     qemu_plugin_register_vcpu_resume_cb(plugin_id, on_resume);
     qemu_plugin_register_atexit_cb(plugin_id, on_exit_of_qemu, NULL);
-    if (armed || heat_on) {
+    if (armed || heat_on || has_learned) {
         qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, on_translation);
     }
 }
@@ -136,6 +138,28 @@ static void on_reset(GB_OF_RESET)
         loops_end();
     }
     apply_command();
+}
+
+/* Load what `learned=` names, for a machine that can; false, and said why, where a loop that was asked for cannot be had. */
+static bool load_learned(const qemu_info_t *info, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strncmp(argv[i], "learned=", 8) == 0) {
+            const char *error = NULL;
+            if (!(control->capabilities & GB_CAPABILITY_WRITE_REGISTERS)) {
+                error = "plugins of this QEMU cannot write registers; use QEMU 10.1 or later";
+            } else if (info->system.max_vcpus != 1) {
+                error = "only a machine of one vCPU has learned loops";
+            } else {
+                error = learned_load(argv[i] + 8);
+            }
+            if (error) {
+                fprintf(stderr, "glassbox trace: learned loop %s: %s\n", argv[i] + 8, error);
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 /* Map the shared file at `path`; NULL if it is not one of ours. */
@@ -201,6 +225,9 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
     executed = (qemu_plugin_u64){begun.score, sizeof(uint64_t)};
     control->plugin_api = (uint32_t)info->version.cur;
     control->plugin_pid = (uint32_t)getpid();
+    if (!load_learned(info, argc, argv)) {
+        return -1;
+    }
     apply_command();
     return 0;
 }

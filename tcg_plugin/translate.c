@@ -4,6 +4,7 @@
 #include "blocks.h"
 #include "heat.h"
 #include "hooks.h"
+#include "learned.h"
 #include "locked.h"
 #include "loops.h"
 #include "memory.h"
@@ -236,6 +237,9 @@ static void hook_heat(struct qemu_plugin_tb *tb, const gb_block *block)
 void on_translation(GB_OF_TRANSLATION)
 {
     gb_record_buffer buffer;
+    if (has_learned) {
+        learned_translate(tb, !armed && !heat_on);
+    }
     if (!armed && !heat_on) {
         return;
     }

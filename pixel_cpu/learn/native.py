@@ -29,7 +29,7 @@ from ..errors import LiftError
 from ..frontends.x86 import LiftedLoop, MachineLoop, lift
 from ..frontends.x86.registers import GENERAL
 from ..ir.model import Function, Kernel, Op, Region, Value, walk
-from .library import LearnedLoop
+from .library import LearnedLoop, read_library
 
 REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *GENERAL[8:], "fs_base", "gs_base")
 """In the order of the kernel's array."""
@@ -47,11 +47,28 @@ class NativeLoop:
     writes: tuple[str, ...]
 
 
+def build_library(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
+    """The shared libraries of a library's loops, and of those that have none the names with the reason.
+
+    Raises `UsageError` where the folder is no library, `DeviceError` where nothing can be compiled.
+    """
+    found: list[Path] = []
+    refused: dict[str, str] = {}
+    for loop in read_library(folder):
+        try:
+            found.append(build(to_native(loop)))
+        except LiftError as error:
+            refused[loop.name] = str(error)
+    return tuple(found), refused
+
+
 def to_native(loop: LearnedLoop) -> NativeLoop:
     """The loop as it can run in place. Raises `LiftError` where it cannot, and says why."""
     code = loop.lifted.machine_loop
     if loop.found.ring != 3:
         raise LiftError("it is of the kernel, and only loops of programs run in place")
+    if loop.facts.get("verdict") == "refuted":
+        raise LiftError("a proof of it has failed")
     return native_of(loop.name, code)
 
 
@@ -151,7 +168,7 @@ class _Native(Emitter):
         self.emit(f"if (UNLIKELY(in >= room{number}{crosses})) {{ in = at & {_PAGE_BYTES - 1};")
         if kind.bytes > 1:
             self.stop("CROSSES", f"in > {last}")
-        self.emit(f"if (!(host{number} = P->find(P, at, {is_store}))) {{ room{number} = 0; goto stop; }}")
+        self.emit(f"if (!(host{number} = gb_find(P, at - in, {is_store}))) {{ room{number} = 0; goto stop; }}")
         self.emit(f"page{number} = at - in; room{number} = {_PAGE_BYTES}; }}")
         self.emit(f"uint8_t *const to = host{number} + in;")
         if op.name == "load":
@@ -208,7 +225,16 @@ class _Native(Emitter):
         return self.lines
 
 
-_RESTORE = """static inline void gb_restore(const gb_store *s) {
+_HELPERS = """static inline uint8_t *gb_find(gb_pages *P, uint64_t page, uint32_t is_store) {
+  gb_page *found = &P->found[is_store][page >> 12 & (GB_CACHED_PAGES - 1)];
+  if (found->address != page) {
+    uint8_t *host = P->find(P, page, is_store);
+    if (!host) return 0;
+    found->address = page, found->host = host;
+  }
+  return found->host;
+}
+static inline void gb_restore(const gb_store *s) {
   switch (s->bytes) {
   case 1: gb_put(uint8_t, s->at, (uint8_t)s->old); return;
   case 2: gb_put(uint16_t, s->at, (uint16_t)s->old); return;
@@ -231,7 +257,7 @@ def source(loop: NativeLoop) -> str:
     weight = sum(1 for _ in walk(function.body))
     return "\n".join(
         [
-            *("#define W 1", "#define R 1", prelude(), (FOLDER / "learned_abi.h").read_text(), _RESTORE),
+            *("#define W 1", "#define R 1", prelude(), (FOLDER / "learned_abi.h").read_text(), _HELPERS),
             *(*emitter.forms.helpers.values(), *lines),
             f"static const gb_code codes[] = {{{codes}}};",
             "const gb_learned gb_learned_loop = {",

@@ -16,6 +16,7 @@ from ..errors import BusyNameError, GlassBoxError, MachineError, MachineGoneErro
 from ..host.settings import value_of
 from ..machine.choices import ACCELERATORS, MACHINES
 from ..memory.addresses import parse_size
+from .learned import build_loops
 from .options import (
     Verbs,
     add_json,
@@ -102,6 +103,12 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--net", default="", metavar="NET", help="put it on network NET, which guests of this host share"
     )
+    parser.add_argument(
+        "--learned", type=Path, metavar="FOLDER", help="run this library of learned loops in place (docs/learn.md)"
+    )
+    parser.add_argument(
+        "--shadow", action="store_true", help="only compare the learned loops with what QEMU does, and change nothing"
+    )
     parser.add_argument("--append", default="", metavar="WORDS", help="add to the kernel command line")
 
 
@@ -113,6 +120,8 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     from ..wire import connection
 
     memory = parse_size(options.memory)
+    if options.shadow and options.learned is None:
+        raise UsageError("--shadow compares learned loops; name their library with --learned FOLDER")
     if options.kernel and options.initrd:
         image, image_id, kernel, initrd, append = "", "", options.kernel, options.initrd, "console=ttyS0"
     else:
@@ -132,6 +141,8 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
         image_id=image_id,
         qemu_args=tuple(options.rest),
         net=options.net,
+        learned=() if options.learned is None else build_loops(options.learned),
+        shadow=options.shadow,
     )
     config.validate()
     return config

@@ -25,7 +25,7 @@ from ..wire.json_text import encode_json
 from ..wire.network_records import Flows
 from ..wire.operations import Operation, Operations
 from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
-from ..wire.trace_records import ArmOptions, TraceStatus
+from ..wire.trace_records import ArmOptions, LearnedLoop, TraceStatus
 from ..wire.view_text import read_parts
 from ..wire.viewer_records import ViewerSession, ViewersTold
 from .doors import Requester
@@ -262,6 +262,10 @@ class Control:
     async def trace_status(self) -> TraceStatus:
         """What the plugin does."""
         return self._machine.trace.status()
+
+    async def learned(self) -> tuple[LearnedLoop, ...]:
+        """What learned loops have done."""
+        return self._machine.trace.control.learned()
 
     async def heat_watch(self, reader_pid: int) -> HeatWatch:
         """Have heat counted for a watcher."""

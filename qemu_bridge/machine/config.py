@@ -17,7 +17,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcg_plugin import abi
+from tcg_plugin import abi, layout
 
 from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
@@ -40,7 +40,8 @@ class MachineConfig:
     """What to boot and on what. `memory` is in bytes; `qemu_args` go to QEMU as they are, last.
 
     `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot. `net` is the
-    network between guests that it is on; empty: none.
+    network between guests that it is on; empty: none. `learned` are the native libraries of learned loops (docs/learn.md), which
+    with `shadow` are only compared with what QEMU does.
     """
 
     name: str
@@ -55,6 +56,8 @@ class MachineConfig:
     image_id: str = ""
     qemu_args: tuple[str, ...] = ()
     net: str = ""
+    learned: tuple[Path, ...] = ()
+    shadow: bool = False
 
     @property
     def most_vcpus(self) -> int:
@@ -78,9 +81,21 @@ class MachineConfig:
             raise UsageError(f"machine type {self.machine!r} is not known; use {' or '.join(MACHINES)}")
         if self.accelerator not in ACCELERATORS:
             raise UsageError(f"accelerator {self.accelerator!r} is not known; use {' or '.join(ACCELERATORS)}")
+        if self.learned:
+            self._validate_learned()
         for path in (self.kernel, self.initrd):
             if path is not None and not path.is_file():
                 raise UsageError(f"there is no file {path}; give the path of a kernel or an initrd")
+
+    def _validate_learned(self) -> None:
+        if self.accelerator != "tcg":
+            raise UsageError("learned loops run in place of QEMU's translation; leave out --accel or give 'tcg'")
+        if self.most_vcpus != 1:
+            raise UsageError("learned loops are for a machine of one vCPU; leave out --smp")
+        if any("icount" in word for word in self.qemu_args):
+            raise UsageError("learned loops are not counted by -icount; leave out one of them")
+        if len(self.learned) > layout.MAX_LEARNED:
+            raise UsageError(f"{len(self.learned)} learned loops are too many; give up to {layout.MAX_LEARNED}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +150,8 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
         argv += ["-device", f"virtio-net-pci,netdev={NETDEV},mac={endpoints.mac},romfile="]
     if endpoints.plugin is not None:
         plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
-        argv += ["-plugin", f"file={plugin},control={trace}"]
+        learned = "".join(f",learned={str(path).replace(',', ',,')}" for path in config.learned)
+        argv += ["-plugin", f"file={plugin},control={trace}{learned}"]
     if config.kernel is not None:
         argv += ["-kernel", str(config.kernel)]
     if config.initrd is not None:

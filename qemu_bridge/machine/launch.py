@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tcg_plugin import abi
+from tcg_plugin.layout import Capability
+
 from .. import errors
 from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
 from ..wire import connection
 from ..wire.capture_names import MANIFEST, OWNERS, PAGE_MAP, RAM
 from ..wire.connection import Connection
-from .config import MachineConfig, find_plugin, find_qemu
+from .config import MachineConfig, find_plugin, find_qemu, qemu_release
 from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
 
 if TYPE_CHECKING:
@@ -83,17 +86,31 @@ def launch(
     try:
         plugin = find_plugin(qemu, config)
     except HostError as error:
-        if trace is not None:
+        if trace is not None or config.learned:
             raise
         no_plugin = str(error)
         if config.accelerator == "tcg" and not os.environ.get("GLASSBOX_NO_TRACE"):
             logger.warning("machine %r starts without the trace: %s", config.name, error)
+    if config.learned:
+        _require_learned(qemu)
     if trace is not None:
         trace.validate()
     # The daemon lives in another folder.
     kernel, initrd = (path and path.resolve() for path in (config.kernel, config.initrd))
     config = dataclasses.replace(config, kernel=kernel, initrd=initrd)
     return _hand_over(daemon, StartRequest(config, qemu, plugin, no_plugin, trace, os.getpid(), listen))
+
+
+def _require_learned(qemu: str) -> None:
+    """`HostError` where plugins of the QEMU cannot advance a guest."""
+    needed = Capability.WRITE_REGISTERS | Capability.WRITE_MEMORY
+    release = qemu_release(qemu)
+    if needed & ~abi.capabilities(abi.plugin_api(release)):
+        oldest = ".".join(map(str, abi.first_release(needed)))
+        raise HostError(
+            f"plugins of {qemu}, release {release[0]}.{release[1]}, cannot write registers, so no learned loop can run in place;"
+            f" use QEMU {oldest} or later: 'just qemu11' makes one for GLASSBOX_QEMU"
+        )
 
 
 _OPENING_TIME_S = 20.0

@@ -55,7 +55,7 @@ from .records import (
     TypeLayout,
     path_fields,
 )
-from .trace_records import ArmOptions, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
+from .trace_records import ArmOptions, LearnedLoop, RecordOptions, RecordResult, TopOptions, TopResult, TraceStatus
 from .viewer_records import ViewerSession, ViewersTold
 
 P = ParamSpec("P")
@@ -587,6 +587,15 @@ class Operations:
 
         >>> client.trace_status().state
         <TraceState.DISARMED: 'disarmed'>
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def learned() -> tuple[LearnedLoop, ...]:
+        """What each learned loop of the machine has done; empty for one that was started without, `MachineError` without a plugin.
+
+        >>> [(loop.name, loop.rounds) for loop in client.learned()]
+        [('crc32', 4980519)]
         """
 
     @operation(Permission.CONTROL, Cost.INSTANT)

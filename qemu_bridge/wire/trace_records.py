@@ -143,6 +143,37 @@ class TraceStatus(Record, frozen=True):
     vcpus: tuple[VcpuRing, ...]
 
 
+class LearnedLoop(Record, frozen=True):
+    """What a learned loop has done in a machine (docs/learn.md).
+
+    Attributes:
+        name: in its library.
+        head: where it was found when it was learned; a program may have it elsewhere.
+        visits: how often QEMU went round often enough for the loop to be looked at.
+        slices, rounds: runs of its kernel in place of QEMU's translation, and whole rounds that they did.
+        seconds: time of these runs.
+        round_ns: the least time that QEMU was seen to take for a round; 0 while it is not known.
+        compared: comparisons of the kernel with QEMU; the first ones are made even without ``--shadow``.
+        abandoned: comparisons that another thread or process got into.
+        mismatches: comparisons that failed; after one the kernel is not used any more.
+        refusals: how often the kernel stopped early or did not begin, by reason.
+        failed: of the comparison that failed, empty if none did: registers on entry, rounds, where the difference is, and both values.
+    """
+
+    name: str
+    head: AnyAddress
+    visits: int
+    slices: int
+    rounds: int
+    seconds: float
+    round_ns: float
+    compared: int
+    abandoned: int
+    mismatches: int
+    refusals: dict[str, int]
+    failed: dict[str, int]
+
+
 class Privilege(StrEnum):
     """Which code is recorded."""
 

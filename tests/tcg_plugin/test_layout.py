@@ -23,6 +23,8 @@ ENUMS = {
     "GB_BLOCK_": layout.BlockFlag,
     "GB_EVENT_": layout.Event,
     "GB_STOP_": layout.Stop,
+    "GB_LEARNED_": layout.Learned,
+    "GB_REASON_": layout.Reason,
 }
 CONSTANTS = {
     "GB_TRACE_VERSION": layout.VERSION,
@@ -32,6 +34,9 @@ CONSTANTS = {
     "GB_MAX_ROOTS": layout.MAX_ROOTS,
     "GB_MAX_POINTS": layout.MAX_POINTS,
     "GB_MAX_REGIONS": layout.MAX_REGIONS,
+    "GB_MAX_LEARNED": layout.MAX_LEARNED,
+    "GB_LEARNED_REASONS": len(layout.Reason),
+    "GB_LEARNED_REGISTERS": len(layout.REGISTERS),
     "GB_MIN_CHUNK_BYTES": layout.MIN_CHUNK_BYTES,
     "GB_MIN_CHUNKS": layout.MIN_CHUNKS,
     "GB_NO_OFFSET": layout.NO_OFFSET,

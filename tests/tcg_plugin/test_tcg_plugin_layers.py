@@ -8,12 +8,13 @@ import pytest
 from tcg_plugin import build
 
 LAYERS = {
-    "trace_abi learned_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
+    "learned_abi": -1,
+    "trace_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
     "ring dictionary guest values": 1,
     "state opcode": 2,
-    "window memory heat loops blocks": 3,
-    "locked": 4,
-    "hooks": 5,
+    "window memory heat loops blocks paging": 3,
+    "locked shadow": 4,
+    "hooks learned": 5,
     "translate": 6,
     "trace_plugin": 7,
     # The codec and the miner.

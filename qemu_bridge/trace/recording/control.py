@@ -17,19 +17,19 @@ import os
 from pathlib import Path
 
 from tcg_plugin import abi, layout
-from tcg_plugin.layout import Capability, Command, Feature, State
+from tcg_plugin.layout import Capability, Command, Feature, Learned, Reason, State
 
 from ...errors import MachineError
 from ...memory.addresses import RamLayout
-from ...wire.trace_records import RING_STRIDE, ArmOptions, capability_names
+from ...wire.trace_records import RING_STRIDE, ArmOptions, LearnedLoop, capability_names
 
 DICTIONARY_BYTES = 1 << 20
 _FALLOC_FL_PUNCH = 0x03
 """FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE."""
 
 
-def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
-    """Make the shared file of a machine at `path`, for a RAM file that exists.
+def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout, *, shadow: bool = False) -> None:
+    """Make the shared file of a machine at `path`, for a RAM file that exists. With `shadow` learned loops are compared and not run.
 
     Raises `FileExistsError` if something is at `path`.
     """
@@ -46,7 +46,9 @@ def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout) -> None:
     header.heat_stores_offset = header.heat_blocks_offset + heat_bytes
     header.heat_pages = pages
     header.heat_writers_offset = header.heat_stores_offset + heat_bytes
-    header.file_bytes = header.heat_writers_offset + 4 * heat_bytes
+    header.learned_offset = header.heat_writers_offset + 4 * heat_bytes
+    header.file_bytes = header.learned_offset + layout.MAX_LEARNED * ctypes.sizeof(layout.LearnedRow)
+    header.learned_wanted = Learned.SHADOW if shadow else Learned.IN_PLACE
     header.ram_inode = ram.stat().st_ino
     header.region_count = len(ram_layout.regions)
     for place, region in zip(header.regions, ram_layout.regions, strict=False):
@@ -179,6 +181,11 @@ class TraceControl:
         of_window = self.is_armed and bool(self.block.features & Feature.HEAT)
         return bool(self.block.heat_on) == (bool(self.block.heat_wanted) or of_window)
 
+    def learned(self) -> tuple[LearnedLoop, ...]:
+        """What each learned loop has done so far."""
+        rows = (layout.LearnedRow * layout.MAX_LEARNED).from_buffer(self.mapping, self.block.learned_offset)
+        return tuple(map(_learned_loop, rows[: self.block.learned_count]))
+
     def _command(self, command: Command) -> None:
         self.block.command = command
         # Last: a plugin that sees the new generation sees all of the above (stores are not reordered on x86-64).
@@ -198,6 +205,27 @@ class TraceControl:
             libc.fallocate(
                 file.fileno(), _FALLOC_FL_PUNCH, ctypes.c_long(self.block.rings_offset), ctypes.c_long(length)
             )
+
+
+def _learned_loop(row: layout.LearnedRow) -> LearnedLoop:
+    failed: dict[str, int] = {}
+    if row.mismatches:
+        failed = dict(zip(layout.REGISTERS, row.failed_registers, strict=True))
+        failed |= {name: getattr(row, f"failed_{name}") for name in ("rounds", "place", "kernel", "guest")}
+    return LearnedLoop(
+        name=row.name.decode(errors="replace"),
+        head=row.head,
+        visits=row.visits,
+        slices=row.slices,
+        rounds=row.rounds,
+        seconds=row.ns / 1e9,
+        round_ns=row.round_ps / 1e3,
+        compared=row.compared,
+        abandoned=row.abandoned,
+        mismatches=row.mismatches,
+        refusals={reason.name.lower(): count for reason, count in zip(Reason, row.reasons, strict=True) if count},
+        failed=failed,
+    )
 
 
 def is_alive(pid: int) -> bool:

@@ -48,6 +48,10 @@ class Store(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("at", "address", "old", "bytes")]
 
 
+class Page(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_uint64), ("host", ctypes.c_uint64)]
+
+
 class Pages(ctypes.Structure):
     pass
 
@@ -61,6 +65,7 @@ Pages._fields_ = [
     ("keeps", ctypes.c_uint32),
     ("reason", ctypes.c_uint32),
     ("fuel", ctypes.c_int64),
+    ("found", Page * 256),
 ]
 RUN = ctypes.CFUNCTYPE(
     ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint64), ctypes.POINTER(Pages), ctypes.c_uint64, ctypes.c_uint64
@@ -108,7 +113,7 @@ class Native:
         log = (Store * MOST_STORES)()
         self.refused.clear()
         self.callback = FIND(self.find)
-        pages = Pages(self.callback, log, 0, MOST_STORES, keeps, 99, fuel)
+        pages = Pages(self.callback, log, 0, MOST_STORES, keeps, 99, fuel, (Page * 256)(*[(1, 0)] * 256))
         rounds = self.learned.run(registers, ctypes.byref(pages), self.loop.head, most)
         return rounds, dict(zip(REGISTERS, registers, strict=True)), pages.reason, log[: pages.stores]
 

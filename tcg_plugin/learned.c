@@ -1,0 +1,241 @@
+/* See learned.h. */
+#include "learned.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "paging.h"
+#include "shadow.h"
+
+enum {
+    FIRST_GATE = 64,     /* passes before a loop is looked at */
+    LAST_GATE = 1 << 14, /* the most, where looking has not paid */
+    PROBATION = 16,      /* comparisons before a kernel runs in place */
+    LEAST_ROUNDS = 64,   /* of a slice, where it is not too slow */
+    MOST_ROUNDS = 1 << 16,
+    SLICE_NS = 200000,
+};
+#define FULL (UINT64_C(1) << 32) /* of the counter: the gate is reached */
+
+typedef struct {
+    const gb_learned *loop;
+    gb_learned_row *row;
+    qemu_plugin_u64 passes;
+    const uint8_t *head; /* code from the head on */
+    uint64_t head_bytes;
+    uint64_t gate, most;
+    uint64_t waits, since; /* passes until it is looked at again, and when that began */
+    bool off;
+    gb_shadow shadow;
+} learned;
+
+bool has_learned;
+static learned loops[GB_MAX_LEARNED];
+static unsigned count;
+static struct qemu_plugin_scoreboard *counters;
+
+static void wait_for(learned *one, unsigned vcpu, uint64_t passes)
+{
+    one->waits = passes;
+    one->since = gb_time_ns();
+    qemu_plugin_u64_set(one->passes, vcpu, FULL - passes);
+}
+
+/* How long QEMU takes for a round: no longer than the passes since the last look took. */
+static void measure_rounds(learned *one, uint64_t now)
+{
+    enum { ENOUGH = 8 };
+    if (one->waits >= ENOUGH && now > one->since) {
+        uint64_t each = (now - one->since) * 1000 / one->waits;
+        one->row->round_ps = one->row->round_ps && one->row->round_ps < each ? one->row->round_ps : each;
+    }
+}
+
+static void wait_longer(learned *one, unsigned vcpu)
+{
+    one->gate = one->gate * 2 > LAST_GATE ? LAST_GATE : one->gate * 2;
+    wait_for(one, vcpu, one->gate);
+}
+
+const char *learned_load(const char *path)
+{
+    if (count == GB_MAX_LEARNED) {
+        return "there are too many loops";
+    }
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const gb_learned *loop = library ? dlsym(library, "gb_learned_loop") : NULL;
+    if (!loop || loop->version != GB_LEARNED_VERSION) {
+        return "it is no learned loop of this version";
+    }
+    counters = counters ? counters : qemu_plugin_scoreboard_new(GB_MAX_LEARNED * sizeof(uint64_t));
+    learned *one = &loops[count];
+    one->loop = loop;
+    one->row = (gb_learned_row *)(file + control->learned_offset) + count;
+    one->passes = (qemu_plugin_u64){counters, count * sizeof(uint64_t)};
+    one->gate = FIRST_GATE;
+    one->most = LEAST_ROUNDS;
+    for (uint64_t i = 0; i < loop->codes; i++) {
+        const gb_code *code = &loop->code[i];
+        if (code->distance <= 0 && code->distance + (int64_t)code->bytes > 0) {
+            one->head = code->code - code->distance;
+            one->head_bytes = (uint64_t)((int64_t)code->bytes + code->distance);
+        }
+    }
+    memcpy(one->row->name, loop->name, sizeof one->row->name);
+    one->row->head = loop->head;
+    control->learned_count = ++count;
+    has_learned = true;
+    return one->head ? NULL : "it has no head";
+}
+
+void learned_begin(unsigned vcpu)
+{
+    for (unsigned i = 0; vcpu == 0 && i < count; i++) {
+        wait_for(&loops[i], vcpu, FIRST_GATE);
+    }
+}
+
+/* Whether the loop's instructions are those that were learned. */
+static bool is_same_code(const gb_paging *paging, const gb_learned *loop, uint64_t head)
+{
+    for (uint64_t i = 0; i < loop->codes; i++) {
+        const uint8_t *code = loop->code[i].code;
+        uint64_t at = head + (uint64_t)loop->code[i].distance, left = loop->code[i].bytes, physical;
+        while (left) {
+            uint64_t in = at & (GB_PAGE_BYTES - 1), part = GB_PAGE_BYTES - in < left ? GB_PAGE_BYTES - in : left;
+            uint32_t reason;
+            const uint8_t *page = gb_paging_find(paging, at, false, &physical, &reason);
+            if (!page || memcmp(page + in, code, part) != 0) {
+                return false;
+            }
+            at += part, code += part, left -= part;
+        }
+    }
+    return true;
+}
+
+/* GB_LEARNED_REASONS: nothing speaks against it. */
+static uint32_t find_objection(gb_paging *paging, const gb_learned *loop, uint64_t head)
+{
+    enum { TRAP = 1 << 8, ALIGNMENT = 1 << 18, VIRTUAL_8086 = 1 << 17, USER_RING = 3, LINUX_USER32_CS = 0x23 };
+    uint64_t segment = gb_guest_register(GB_CS);
+    if ((segment & USER_RING) != USER_RING || (segment & 0xffff) == LINUX_USER32_CS) {
+        return GB_REASON_MODE;
+    }
+    if (gb_guest_register(GB_EFLAGS) & (TRAP | ALIGNMENT | VIRTUAL_8086)) {
+        return GB_REASON_FLAGS;
+    }
+    if (!gb_paging_begin(paging)) {
+        return GB_REASON_PAGING;
+    }
+    return is_same_code(paging, loop, head) ? GB_LEARNED_REASONS : GB_REASON_CODE;
+}
+
+static void read_registers(uint32_t mask, uint64_t registers[GB_LEARNED_REGISTERS])
+{
+    for (unsigned i = 0; i < GB_LEARNED_REGISTERS; i++) {
+        registers[i] = mask >> i & 1 ? gb_guest_register((gb_register)i) : 0;
+    }
+}
+
+static void run_in_place(learned *one, unsigned vcpu, const gb_paging *paging, uint64_t head,
+                         const uint64_t before[GB_LEARNED_REGISTERS], uint64_t start)
+{
+    static gb_store log[SHADOW_STORES];
+    static gb_slice slice;
+    uint64_t after[GB_LEARNED_REGISTERS];
+    const gb_learned *loop = one->loop;
+    memcpy(after, before, sizeof after);
+    gb_slice_begin(&slice, paging, log, false);
+    uint64_t rounds = loop->run(after, &slice.pages, head, one->most);
+    for (unsigned i = 0; rounds && i < GB_LEARNED_REGISTERS; i++) {
+        if (loop->writes >> i & 1 && after[i] != before[i]) {
+            gb_guest_set_register((gb_register)i, after[i]);
+        }
+    }
+    gb_slice_end(&slice);
+    bool is_full = rounds == one->most, is_left = !is_full && slice.pages.reason == GB_REASON_LEFT;
+    one->row->slices += rounds > 0;
+    one->row->rounds += rounds;
+    one->row->reasons[slice.pages.reason] += !is_full;
+    uint64_t ns = gb_time_ns() - start;
+    one->row->ns += ns;
+    if (is_full && ns < SLICE_NS / 2 && one->most < MOST_ROUNDS) {
+        one->most *= 2;
+    } else if (ns > SLICE_NS && one->most > 1) {
+        one->most /= 2;
+    }
+    if (ns * 1000 > rounds * one->row->round_ps) {
+        one->row->reasons[GB_REASON_SLOW] += rounds > 0;
+        wait_longer(one, vcpu);
+        return;
+    }
+    one->gate = FIRST_GATE / 4;
+    wait_for(one, vcpu, is_left ? one->gate : 1);
+}
+
+static void on_head(unsigned vcpu, void *which)
+{
+    learned *one = &loops[(uintptr_t)which];
+    uint64_t head = gb_guest_register(GB_RIP), registers[GB_LEARNED_REGISTERS];
+    uint32_t wanted = __atomic_load_n(&control->learned_wanted, __ATOMIC_RELAXED);
+    uint64_t start = gb_time_ns();
+    gb_paging paging;
+    measure_rounds(one, start);
+    one->row->visits++;
+    if (one->off || wanted == GB_LEARNED_OFF) {
+        one->shadow.left = 0;
+        wait_for(one, vcpu, LAST_GATE);
+        return;
+    }
+    uint32_t objection = find_objection(&paging, one->loop, head);
+    if (objection != GB_LEARNED_REASONS) {
+        one->row->reasons[objection]++;
+        one->row->abandoned += one->shadow.left != 0;
+        one->shadow.left = 0;
+        wait_longer(one, vcpu);
+        return;
+    }
+    read_registers(one->loop->reads | one->loop->writes, registers);
+    if (one->shadow.left) {
+        one->off = !gb_shadow_pass(&one->shadow, one->row, one->loop, &paging, registers);
+        wait_for(one, vcpu, one->shadow.left ? 1 : FIRST_GATE / 4);
+        return;
+    }
+    if (wanted == GB_LEARNED_SHADOW || one->row->compared < PROBATION) {
+        if (gb_shadow_begin(&one->shadow, one->row, one->loop, &paging, registers, head)) {
+            wait_for(one, vcpu, 1);
+        } else {
+            wait_longer(one, vcpu);
+        }
+        return;
+    }
+    run_in_place(one, vcpu, &paging, head, registers, start);
+}
+
+static bool begins_with_head(const struct qemu_plugin_tb *tb, const learned *one)
+{
+    uint8_t bytes[15];
+    uint64_t at = 0;
+    for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n && at < one->head_bytes; i++) {
+        size_t length = qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i), bytes, sizeof bytes);
+        if (length > one->head_bytes - at || memcmp(bytes, one->head + at, length) != 0) {
+            return false;
+        }
+        at += length;
+    }
+    return true;
+}
+
+void learned_translate(struct qemu_plugin_tb *tb, bool hooked)
+{
+    gb_paging_note_code(tb);
+    for (unsigned i = 0; hooked && i < count; i++) {
+        learned *one = &loops[i];
+        if (begins_with_head(tb, one)) {
+            qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, one->passes, 1);
+            qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, on_head, QEMU_PLUGIN_CB_RW_REGS, QEMU_PLUGIN_COND_GE, one->passes,
+                                                      FULL, (void *)(uintptr_t)i);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+/* See shadow.h. */
+#include "shadow.h"
+
+#include <string.h>
+
+enum { SHADOW_ROUNDS = 48, MOST_INNER_ROUNDS = 1 << 14 };
+
+static uint8_t *find(gb_pages *pages, uint64_t address, uint32_t is_store)
+{
+    gb_slice *slice = (gb_slice *)pages;
+    uint64_t physical;
+    uint8_t *page = gb_paging_find(slice->paging, address, is_store, &physical, &pages->reason);
+    if (!page || !is_store) {
+        return page;
+    }
+    for (unsigned i = 0; i < slice->stored; i++) {
+        if (slice->stores[i].page == page) {
+            return page;
+        }
+    }
+    if (slice->stored == SLICE_PAGES) {
+        pages->reason = GB_REASON_PAGES;
+        return NULL;
+    }
+    slice->stores[slice->stored].physical = physical;
+    slice->stores[slice->stored++].page = page;
+    return page;
+}
+
+void gb_slice_begin(gb_slice *slice, const gb_paging *paging, gb_store *log, bool keeps)
+{
+    slice->pages.find = find;
+    slice->pages.log = log;
+    slice->pages.stores = 0;
+    slice->pages.most_stores = SHADOW_STORES;
+    slice->pages.keeps = keeps;
+    slice->pages.reason = 0;
+    slice->pages.fuel = MOST_INNER_ROUNDS;
+    for (unsigned i = 0; i < GB_CACHED_PAGES; i++) {
+        slice->pages.found[0][i].address = slice->pages.found[1][i].address = 1;
+    }
+    slice->paging = paging;
+    slice->stored = 0;
+}
+
+void gb_slice_end(gb_slice *slice)
+{
+    for (unsigned i = 0; i < slice->stored; i++) {
+        gb_guest_mark_stored(slice->stores[i].physical, slice->stores[i].page);
+    }
+}
+
+static uint64_t value_at(const uint8_t *at, uint64_t bytes)
+{
+    uint64_t value = 0;
+    memcpy(&value, at, bytes);
+    return value;
+}
+
+bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
+                     const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t head)
+{
+    static gb_store log[SHADOW_STORES];
+    gb_slice slice;
+    memcpy(shadow->before, registers, sizeof shadow->before);
+    memcpy(shadow->after, registers, sizeof shadow->after);
+    gb_slice_begin(&slice, paging, log, true);
+    shadow->rounds = loop->run(shadow->after, &slice.pages, head, SHADOW_ROUNDS);
+    shadow->stores = slice.pages.stores;
+    for (unsigned i = 0; i < shadow->stores; i++) {
+        shadow->stored[i].address = log[i].address;
+        shadow->stored[i].bytes = log[i].bytes;
+        shadow->stored[i].value = value_at(log[i].at, log[i].bytes);
+    }
+    for (unsigned i = shadow->stores; i-- > 0;) {
+        memcpy(log[i].at, &log[i].old, log[i].bytes);
+    }
+    if (shadow->rounds < SHADOW_ROUNDS) {
+        row->reasons[slice.pages.reason]++;
+    }
+    shadow->root = paging->root;
+    shadow->fs_base = gb_guest_register(GB_FS_BASE);
+    shadow->left = shadow->rounds;
+    return shadow->left;
+}
+
+static bool note_mismatch(gb_shadow *shadow, gb_learned_row *row, uint64_t place, uint64_t kernel, uint64_t guest)
+{
+    memcpy(row->failed_registers, shadow->before, sizeof row->failed_registers);
+    row->failed_rounds = shadow->rounds;
+    row->failed_place = place;
+    row->failed_kernel = kernel;
+    row->failed_guest = guest;
+    __atomic_store_n(&row->mismatches, row->mismatches + 1, __ATOMIC_RELEASE);
+    return false;
+}
+
+bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
+                    const uint64_t registers[GB_LEARNED_REGISTERS])
+{
+    /* Another thread may have come to the loop in between: nothing is known of either then. */
+    if (paging->root != shadow->root || gb_guest_register(GB_FS_BASE) != shadow->fs_base) {
+        shadow->left = 0;
+        row->abandoned++;
+        return true;
+    }
+    if (--shadow->left) {
+        return true;
+    }
+    for (unsigned i = 0; i < GB_LEARNED_REGISTERS; i++) {
+        if ((loop->reads | loop->writes) >> i & 1 && registers[i] != shadow->after[i]) {
+            return note_mismatch(shadow, row, i, shadow->after[i], registers[i]);
+        }
+    }
+    for (unsigned i = 0; i < shadow->stores; i++) {
+        uint64_t address = shadow->stored[i].address, bytes = shadow->stored[i].bytes, physical;
+        uint32_t reason;
+        const uint8_t *page = gb_paging_find(paging, address, false, &physical, &reason);
+        if (!page) {
+            row->abandoned++;
+            return true;
+        }
+        uint64_t found = value_at(page + (address & (GB_PAGE_BYTES - 1)), bytes);
+        if (found != shadow->stored[i].value) {
+            return note_mismatch(shadow, row, address, shadow->stored[i].value, found);
+        }
+    }
+    row->compared++;
+    return true;
+}

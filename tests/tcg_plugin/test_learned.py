@@ -1,0 +1,147 @@
+"""Learned loops in a guest: what a program does is what it does on this host, whatever happens in the middle of a loop.
+
+The program's loops are learned from their bytes. Each situation is one of the safety contract, and the plugin says by its counters that it
+was met.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from support import booted
+from x86_loops import machine_loop
+
+from pixel_cpu.learn.native import build, native_of
+from qemu_bridge.images.initramfs import Tree, compress
+from qemu_bridge.wire.trace_records import ArmOptions
+from tcg_plugin.layout import REGISTERS, Feature, Learned
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+
+CODES = {
+    # mov al, [rsi]; xor [rdi], al; inc rsi; inc rdi; dec ecx; jnz head
+    "XOR": ("8a06", "3007", "48ffc6", "48ffc7", "ffc9", "75f2"),
+    # movzx eax, byte [rsi]; lea rbx, [rbx + 4 * rbx]; add rbx, rax; inc rsi; dec ecx; jnz head
+    "SUM": ("0fb606", "488d1c9b", "4801c3", "48ffc6", "ffc9", "75ef"),
+    # movzx eax, byte [rsi]; sub rbx, rax; inc rsi; dec ecx; jnz head
+    "WRONG": ("0fb606", "4829c3", "48ffc6", "ffc9", "75f3"),
+}
+SOUND = ("XOR", "SUM")
+MISTAKEN = ("0fb606", "4801c3", "48ffc6", "ffc9", "75f3")
+"""What the kernel of WRONG does: it adds."""
+CASES = {
+    "usual": None,
+    "fresh": "page",
+    "overlap": None,
+    "code": "code_page",
+    "read-only": "page",
+    "forked": "page",
+    "interrupted": None,
+    "stepped": "flags",
+}
+"""Situations, and the reason that a kernel has to stop for in each, if there is one."""
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    """The program, which runs in the guest and here."""
+    path = tmp_path_factory.mktemp("probe") / "probe"
+    loops = [
+        f'-D{name}=".byte {", ".join(f"0x{byte:02x}" for byte in bytes.fromhex("".join(codes)))};"'
+        for name, codes in CODES.items()
+    ]
+    source = Path(__file__).with_name("learned_probe.c")
+    subprocess.run(["cc", "-O2", "-static", "-Wall", *loops, "-o", path, source], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def libraries():
+    found = {name: native_of(name, machine_loop(*codes)) for name, codes in CODES.items()}
+    wrong = native_of("WRONG", machine_loop(*MISTAKEN))
+    right = found["WRONG"].lifted.machine_loop
+    found["WRONG"] = replace(wrong, lifted=replace(wrong.lifted, machine_loop=right))
+    return tuple(map(build, found.values()))
+
+
+@pytest.fixture(scope="module")
+def machine(image, libraries, probe, qemu11, tmp_path_factory):
+    tree = Tree()
+    tree.add_file("probe", probe.read_bytes(), 0o755)
+    initrd = tmp_path_factory.mktemp("initrd") / "initrd"
+    # The kernel unpacks one archive after the other.
+    initrd.write_bytes(image.initrd.read_bytes() + compress(tree.to_cpio()))
+    chosen = mock.patch.dict(os.environ, {"GLASSBOX_QEMU": qemu11})
+    with chosen, booted("learned", image, learned=libraries, initrd=initrd) as found:
+        found.exec("/probe usual")
+        yield found
+
+
+def rows(machine):
+    return {loop.name: loop for loop in machine.client.learned()}
+
+
+def here(probe, case):
+    return subprocess.run([probe, case], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_program_does_in_a_guest_what_it_does_here(case, machine, probe):
+    before = rows(machine)["XOR"]
+    assert machine.exec(f"/probe {case}").decode() == here(probe, case)
+    after = rows(machine)
+    assert not any(after[name].mismatches for name in SOUND), after
+    reason = CASES[case]
+    if reason:
+        assert after["XOR"].refusals.get(reason, 0) > before.refusals.get(reason, 0), "the situation was met"
+    assert after["XOR"].rounds > before.rounds or case in ("code", "stepped")
+
+
+def test_most_rounds_are_done_in_place(machine, probe):
+    before = rows(machine)
+    machine.exec("/probe usual")
+    after = rows(machine)
+    done = {name: after[name].rounds - before[name].rounds for name in SOUND}
+    assert all(number > 0.9 * 20 * 64 * 4096 for number in done.values()), done
+    assert all(after[name].compared == 16 and after[name].round_ns > 0 for name in SOUND)
+
+
+def test_a_kernel_that_is_wrong_is_switched_off_before_the_guest_has_seen_it(machine, probe):
+    assert machine.exec("/probe usual").decode() == here(probe, "usual")
+    row = rows(machine)["WRONG"]
+    assert (row.mismatches, row.compared, row.rounds) == (1, 0, 0)
+    assert REGISTERS[row.failed["place"]] == "rbx" and row.failed["kernel"] != row.failed["guest"]
+    # What it was given: the kernel adds bytes to rbx, the loop takes them away.
+    assert row.failed["kernel"] - row.failed["rbx"] == (row.failed["rbx"] - row.failed["guest"]) % 2**64
+    assert row.failed["rounds"] == 48
+
+
+def test_in_shadow_qemu_does_all_the_work(machine, probe, control):
+    before = rows(machine)
+    control.block.learned_wanted = Learned.SHADOW
+    try:
+        assert machine.exec("/probe usual").decode() == here(probe, "usual")
+        after = rows(machine)
+    finally:
+        control.block.learned_wanted = Learned.IN_PLACE
+    for name in SOUND:
+        assert after[name].rounds == before[name].rounds and after[name].compared > before[name].compared + 100
+        assert not after[name].mismatches
+
+
+def test_a_recording_sees_every_round(machine, probe):
+    """Learned loops rest while the machine is recorded."""
+    before = rows(machine)["XOR"].rounds
+    machine.client.trace_arm(ArmOptions(features=Feature.HEAT))
+    try:
+        assert machine.exec("/probe usual").decode() == here(probe, "usual")
+        assert rows(machine)["XOR"].rounds == before
+    finally:
+        machine.client.trace_disarm()
+    machine.exec("/probe usual")
+    assert rows(machine)["XOR"].rounds > before
