@@ -30,6 +30,7 @@ BENCHMARKS = (
     "trace",
     "mining",
     "caches",
+    "learned",
     "lanes",
     "library",
     "wgsl",

@@ -43,8 +43,8 @@ NO_JSON = {"pause", "resume", "stop", "wait_ready", "exec", "trace_disarm"}
 OTHERWISE = {"qmp", "dirty", "overlays"}
 """Verbs whose JSON is another: QEMU's own, physical ranges for pages of the file, a list beside what could not be loaded."""
 
-OF_A_WINDOW_OR_A_NETWORK = {"viewers", "highlight", "fly_to", "flows"}
-"""Verbs that need one: test_viewers.py and test_network.py have them."""
+OF_SOME_MACHINES = {"viewers", "highlight", "fly_to", "flows", "learned"}
+"""Verbs that need a window, a network or a library: test_viewers.py, test_network.py and test_learned.py have them."""
 
 
 def value_type(name):
@@ -100,7 +100,7 @@ def test_every_operation_with_a_verb_is_held_here():
     spelled_out = {*verbs, *(f"trace-{action}" for action in actions)}
     with_verb = {name for name in BY_NAME if name.replace("_", "-") in spelled_out}
     held = {*INSTANT, *IN_ANOTHER_PROCESS, *OF_FILES}
-    assert with_verb <= held | NO_JSON | OTHERWISE | OF_A_WINDOW_OR_A_NETWORK
+    assert with_verb <= held | NO_JSON | OTHERWISE | OF_SOME_MACHINES
     assert {name for name, row in BY_NAME.items() if row.cost is Cost.JOB} <= held
 
 

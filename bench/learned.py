@@ -1,0 +1,97 @@
+"""Learned loops: a guest's checksums with the loops of a trace run in place, and by QEMU alone; on the private QEMU 11.
+
+The trace is of the same tool over a smaller file, in the machine that has no learned loops. Both machines then do the same work in turn, and
+QEMU's CPU time is compared: it holds on a busy host.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from pixel_cpu.learn.library import write_library
+from pixel_cpu.learn.mine import find_loops
+from pixel_cpu.learn.native import build_library
+from qemu_bridge.client import Client
+from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.debian_qemu import find_or_build_private_qemu
+from qemu_bridge.machine.launch import launch
+from qemu_bridge.trace.analysis.mining import mine
+
+from .boot import find_image
+from .figures import Figure
+
+PREPARE = "echo 0 > /proc/sys/kernel/randomize_va_space; for i in $(seq 20); do cat /bin/busybox; done > /tmp/file"
+LEARNED_FROM = "(while :; do cksum /bin/busybox; done) > /dev/null 2>&1 & echo $!"
+TRACE_S = "2"
+WORK = {
+    "cksum": ("cksum /tmp/file", ">= 1.1"),
+    "work without a learned loop": (
+        "awk 'BEGIN { for (i = 0; i < 300000; i++) a[i % 512] += i; print a[3] }'",
+        ">= 0.90",
+    ),
+}
+"""Command, and the least that QEMU's time alone may be of that with learned loops."""
+_MEMORY = 192 << 20
+
+
+def measure(rounds: int) -> list[Figure]:
+    """How much faster a guest is with learned loops."""
+    qemu = str(find_or_build_private_qemu(lambda line: print(line, file=sys.stderr)))
+    with (
+        mock.patch.dict(os.environ, {"GLASSBOX_QEMU": qemu}),
+        tempfile.TemporaryDirectory(prefix="gb-") as folder,
+        _machine("bench-plain") as plain,
+        _machine("bench-learned", _learn(plain, Path(folder))) as learned,
+    ):
+        figures = [_compare(name, *WORK[name], plain, learned, max(3, rounds)) for name in WORK]
+        done = max(learned.learned(), key=lambda loop: loop.rounds)
+        detail = f"{done.rounds / 1e6:.0f} M rounds, {done.seconds * 1e9 / max(done.rounds, 1):.1f} ns each in place"
+        wrong = sum(loop.mismatches for loop in learned.learned())
+    return [*figures, Figure("learned: kernels that differed", wrong, "", "<= 0", detail)]
+
+
+def _compare(name: str, command: str, target: str, plain: Client, learned: Client, rounds: int) -> Figure:
+    answers = {client.exec(command, 300.0).output for client in (plain, learned)}
+    if len(answers) != 1:
+        raise RuntimeError(f"{command} says {answers}")
+    ratios = [_cpu_seconds(plain, command) / _cpu_seconds(learned, command) for _ in range(rounds)]
+    return Figure(f"learned: {name}, QEMU / in place", statistics.median(ratios), "x", target, command)
+
+
+def _cpu_seconds(client: Client, command: str) -> float:
+    before = client.status().cpu_s or 0.0
+    client.exec(command, 300.0)
+    return (client.status().cpu_s or 0.0) - before
+
+
+def _learn(client: Client, folder: Path) -> tuple[Path, ...]:
+    """The native loops of a trace of the tool."""
+    path = folder / "work.gbt"
+    command = [sys.executable, "-m", "qemu_bridge.cli", "trace", client.name, "-o", str(path), "--seconds", TRACE_S]
+    worker = int(client.exec(LEARNED_FROM, 60.0).output)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+    client.exec(f"kill {worker}", 60.0)
+    with mine(path) as found:
+        list(write_library(folder / "library", find_loops(found, count=4)))
+    return build_library(folder / "library")[0]
+
+
+@contextmanager
+def _machine(name: str, learned: tuple[Path, ...] = ()) -> Iterator[Client]:
+    image = find_image()
+    launch(MachineConfig(name, image.kernel, image.initrd, image.command_line, memory=_MEMORY, learned=learned))
+    with Client.connect(name) as client:
+        try:
+            client.wait_ready()
+            client.exec(PREPARE, 120.0)
+            yield client
+        finally:
+            client.stop()
