@@ -59,7 +59,10 @@ class LearnedLoop:
 
 
 def write_library(folder: Path, loops: Iterable[GuestLoop]) -> Iterator[LearnedLoop]:
-    """Write those of the loops that are lifted into `folder`, which is made, and give them with the names they got."""
+    """Write those of the loops that are lifted into `folder`, which is made, and give them with the names they got.
+
+    A loop of the same code and name that is there already is replaced.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for found in loops:
         if found.lifted is not None:
@@ -108,11 +111,26 @@ def _text(path: Path) -> str:
 
 
 def _free_name(folder: Path, found: GuestLoop) -> str:
-    """The loop's symbol, or its process and address; with a number where that is taken."""
+    """The loop's symbol, or its process and address; with a number where another loop has that."""
     place = found.symbol or f"{found.process or ('kernel' if found.head >> 63 else 'user')}_{found.head:x}"
     name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", place)[:70].strip("._") or f"{found.head:x}"
     names = (f"{name}{f'-{number}' if number > 1 else ''}" for number in range(1, MOST_LOOPS + 2))
-    return next(each for each in names if not (folder / f"{each}.json").exists())
+    return next(each for each in names if not (folder / f"{each}.json").exists() or _is_same(folder, each, found))
+
+
+def _is_same(folder: Path, name: str, found: GuestLoop) -> bool:
+    """Whether the loop there has the same code, wherever it was mapped."""
+    assert found.lifted is not None
+    try:
+        other = read_loop(folder, name).lifted.machine_loop
+    except UsageError:
+        return False
+    own = found.lifted.machine_loop
+    return _code(own) == _code(other)
+
+
+def _code(loop: MachineLoop) -> dict[int, bytes]:
+    return {at - loop.head: code for at, code in loop.instructions.items()}
 
 
 def _to_json(loop: LearnedLoop) -> dict[str, Any]:

@@ -11,11 +11,13 @@ comes to the head; from there on each round is a whole one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qemu_bridge.trace.analysis.naming import Naming
+from qemu_bridge.trace.file.block_table import BlockTable
+from tcg_plugin.layout import NO_OFFSET
 
 from ..errors import IrreducibleError, LiftError
 from ..frontends.x86 import LiftedLoop, MachineLoop, lift
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 MOST_PATHS = 1000
 """Hot paths that loops are made of."""
 _MOST_HEADS = 4
+Known = Mapping[int, tuple[BlockTable, int]]
+"""Of each block its dictionary and its number there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class GuestLoop:
 
     Attributes:
         head: linear address of its first instruction, in the process where it was first seen.
-        symbol: name of that place; empty where it has none.
+        symbol: name of that place, or its file and offset; empty where it has none.
         root: page-table root that most of it ran under.
         process: the process with that root; empty if it is not known.
         ring: the highest ring of its blocks.
@@ -89,7 +93,7 @@ def find_loops(
     for number, group in enumerate(_groups([(path, code) for path, code in placed if code is not None])):
         if number == count:
             return
-        yield _loop(found, naming, successors, group)
+        yield _loop(found, naming, successors, group, known)
         if progress is not None:
             progress(number + 1)
 
@@ -137,7 +141,7 @@ def _groups(paths: list[tuple[HotPath, Placed]]) -> Iterator[_Group]:
         yield _Group(block, own, inner)
 
 
-def _loop(found: Mined, naming: Naming, successors: Successors, group: _Group) -> GuestLoop:
+def _loop(found: Mined, naming: Naming, successors: Successors, group: _Group, known: Known) -> GuestLoop:
     machine_loop = _machine_loop(group)
     hottest = max((path for path, _ in group.own), key=lambda path: path.instructions)
     instructions = sum(path.instructions for path, _ in group.own)
@@ -145,7 +149,7 @@ def _loop(found: Mined, naming: Naming, successors: Successors, group: _Group) -
     machine_loop = lifted.machine_loop if lifted else machine_loop
     return GuestLoop(
         head=machine_loop.head,
-        symbol=naming.symbol(machine_loop.head),
+        symbol=naming.symbol(machine_loop.head) or _in_file(naming, group, known, machine_loop.head),
         root=hottest.root,
         process=naming.process(hottest.root),
         ring=hottest.ring,
@@ -161,6 +165,17 @@ def _loop(found: Mined, naming: Naming, successors: Successors, group: _Group) -
         refused=refused,
         lifted=lifted,
     )
+
+
+def _in_file(naming: Naming, group: _Group, known: Known, head: int) -> str:
+    """The name of the block of user code with the head, by its page."""
+    for _, code in sorted(group.own, key=lambda each: -each[0].instructions):
+        for block, address in code.addresses.items():
+            table, number = known[block]
+            into, offset = head - address, int(table.offsets[number])
+            if 0 <= into < int(table.bytes[number]) and offset != NO_OFFSET:
+                return naming.file(offset + into, table.code(number)[into:])
+    return ""
 
 
 def _lifted(loop: MachineLoop, successors: Successors) -> tuple[LiftedLoop | None, str]:

@@ -45,6 +45,7 @@ _MODULES = {
     "ask": ("ask",),
     "mcp": ("mcp",),
     "trace": ("trace",),
+    "learn": ("learn",),
     "learned": ("learned",),
     "gpu": ("gpu",),
     "serve": ("serve",),
@@ -74,7 +75,7 @@ GROUPS = {
     "memory": ("identify", "resolve", "targets", "peek", "find", "dirty"),
     "moments": ("capture", "compare"),
     "pictures": ("view", "viewers", "highlight", "fly-to", "snap", "record-video"),
-    "execution": ("trace", "learned"),
+    "execution": ("trace", "learn", "learned"),
     "kernels": ("gpu",),
     "services": ("serve",),
     "other hosts": ("keys",),
@@ -159,11 +160,12 @@ class _Module(Protocol):
 
 
 def _spell_out(words: list[str]) -> list[str]:
-    if words[:1] != ["trace"]:
+    if words[:1] not in (["trace"], ["learn"]):
         return words
-    from .trace import spell_out
+    from .learn import spell_out as spell_learn
+    from .trace import spell_out as spell_trace
 
-    return spell_out(words)
+    return spell_trace(spell_learn(words))
 
 
 _ELSEWHERE = frozenset(

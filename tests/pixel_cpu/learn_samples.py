@@ -8,6 +8,7 @@ from trace_program import pieces_of, record_words
 from x86_loops import CRC32
 
 BASE = 0x55AA00001000
+RAM_OFFSET = 0x7003000
 END = 4
 """The id of the block behind the loop."""
 
@@ -25,7 +26,7 @@ class Checksum:
     """The loop of `CRC32` in two blocks, 1 and 2, behind block 3; block 4 is where it ends."""
 
     records = b"".join(
-        record(number, at, b"".join(codes), [len(code) for code in codes], ring=3)
+        record(number, at, b"".join(codes), [len(code) for code in codes], offset=RAM_OFFSET + at - BASE, ring=3)
         for number, (at, codes) in BLOCKS.items()
     )
 

@@ -96,10 +96,11 @@ def decode(address: int, code: bytes) -> Instruction:
 
 
 def _translate(at: int, code: bytes, text: str, address: int) -> list[Any]:
+    context = _context()  # says what to do without it
     import pypcode
 
     try:
-        ops = list(_context().translate(code, base_address=at, max_instructions=1).ops)
+        ops = list(context.translate(code, base_address=at, max_instructions=1).ops)
     except (pypcode.BadDataError, pypcode.UnimplError, pypcode.LowlevelError) as error:
         raise LiftError(f"pypcode does not know it ({error})", LoopPlace(address, text)) from None
     if not ops or ops[0].opcode.name != "IMARK" or ops[0].inputs[0].size != len(code):

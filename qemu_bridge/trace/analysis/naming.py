@@ -14,17 +14,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import GlassBoxError, UsageError
+from ...memory.addresses import PAGE_SIZE, RamOffset
 from ..file.guest_note import Guest, GuestNote, identity_of, read_note
 
 if TYPE_CHECKING:
     from ...kernel.modules import GuestSymbols, ModuleSymbols
     from ...kernel.symbols import KallsymsTable, KernelSymbols
     from ...memory.ram import GuestRam
-    from ...wire.records import Process
+    from ...wire.records import Answer, Place, Process
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ MOST_BYTES = 64 << 20
 
 
 def _no_name(number: int) -> str:
+    return ""
+
+
+def _no_file(ram_offset: int, code: bytes) -> str:
     return ""
 
 
@@ -49,6 +55,9 @@ class ReadableGuest(Guest, Protocol):
     def ram(self) -> GuestRam:
         """Its RAM."""
 
+    def identify(self, place: str, /) -> Answer[Place]:
+        """What is known of a byte."""
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
@@ -56,14 +65,17 @@ class Naming:
 
     Attributes:
         symbol: name of the code at a linear address, such as ``schedule+0x1c``; empty if it has none.
-        process: ``PID NAME`` of the process with a page-table root (CR3); empty if none that lives has it.
+        process: ``PID NAME`` of the process with a page-table root (CR3); empty if none that is known has it.
         root: page-table root of a process, by pid; raises `UsageError` if it is not known.
+        file: place of user code in its file, such as ``busybox+0x4f31c``, by the code's offset in the RAM file and its bytes; empty if
+            it is in no file, or other bytes are there now. The pages of a file stay when its process has ended.
         narrowed: the same without the names that were not true when a guest was as noted; None: without a note.
     """
 
     symbol: Callable[[int], str] = _no_name
     process: Callable[[int], str] = _no_name
     root: Callable[[int], int] = _no_process
+    file: Callable[[int, bytes], str] = _no_file
     narrowed: Callable[[GuestNote | None], Naming] | None = None
 
     def during(self, about: Mapping[str, Any]) -> Naming:
@@ -75,18 +87,37 @@ def naming_of(
     symbols: KallsymsTable | GuestSymbols | None, processes: Iterable[Process] = (), kernel: str = ""
 ) -> Naming:
     """The names in the symbols of a `kernel` (as in `GuestNote`) and its modules, and of its processes."""
-    names = _Names(symbols, tuple(processes), kernel)
-    return Naming(names.symbol, names.process, names.root, names.narrowed)
+    return _Names(symbols, tuple(processes), kernel).naming()
 
 
-def naming_of_machine(guest: ReadableGuest) -> Naming:
-    """The names that a machine or a capture knows: of its kernel, its modules and its processes."""
+def naming_of_machine(guest: ReadableGuest, seen: Iterable[Process] = ()) -> Naming:
+    """The names that a machine or a capture knows: of its kernel, its modules, its files in RAM and its processes.
+
+    `seen` are processes that have ended since. A page-table root that several had is named by all of them.
+    """
     from ...kernel.modules import GuestSymbols
     from ...kernel.symbols import KernelSymbols
 
     kernel = KernelSymbols.load(guest.ram)
     symbols = GuestSymbols(kernel, _read_modules(guest.ram, kernel))
-    return naming_of(symbols, guest.ps().value, identity_of(kernel))
+    processes = (*guest.ps().value, *seen)
+    names = _Names(symbols, processes, identity_of(kernel), partial(_file_of, guest))
+    return names.naming()
+
+
+def _file_of(guest: ReadableGuest, ram_offset: int, code: bytes) -> str:
+    offset = RamOffset(ram_offset)
+    code = code[: PAGE_SIZE - ram_offset % PAGE_SIZE]
+    try:
+        if guest.ram.read_at(offset, len(code)) != code:
+            return ""
+        place = guest.identify(f"{guest.ram.layout.to_physical(offset):#x}").value
+    except GlassBoxError as error:
+        logger.debug("code at %#x stays nameless: %s", ram_offset, error)
+        return ""
+    if not place.file or place.file_offset is None:
+        return ""
+    return f"{place.file.rpartition('/')[2]}+{place.file_offset:#x}"
 
 
 def _read_modules(ram: GuestRam, kernel: KernelSymbols) -> list[ModuleSymbols]:
@@ -110,17 +141,25 @@ def naming_of_file(path: Path) -> Naming:
 
 class _Names:
     def __init__(
-        self, symbols: KallsymsTable | GuestSymbols | None, processes: tuple[Process, ...], kernel: str
+        self,
+        symbols: KallsymsTable | GuestSymbols | None,
+        processes: tuple[Process, ...],
+        kernel: str,
+        file: Callable[[int, bytes], str] = _no_file,
     ) -> None:
-        self._symbols, self._kernel, self._living = symbols, kernel, processes
-        self._processes = {
-            process.page_table: (process.pid, process.name) for process in processes if process.page_table is not None
-        }
+        self._symbols, self._kernel, self._living, self._file = symbols, kernel, processes, file
+        self._processes: dict[int, dict[str, int]] = {}
+        for process in processes:
+            if process.page_table is not None:
+                self._processes.setdefault(process.page_table, {})[f"{process.pid} {process.name}"] = process.pid
         self._lowest = 0
         if symbols is not None:
             # Below the kernel's text kallsyms has only what counts from 0: per-CPU offsets and constants.
             found = symbols.lookup("_stext") or symbols.lookup("_text")
             self._lowest = min((int(symbol.address) for symbol in found), default=0)
+
+    def naming(self) -> Naming:
+        return Naming(self.symbol, self.process, self.root, self._file, self.narrowed)
 
     def narrowed(self, note: GuestNote | None) -> Naming:
         if note is not None and self._kernel and note.kernel != self._kernel:
@@ -128,7 +167,7 @@ class _Names:
             return Naming()
         then, modules = (set(note.processes), set(note.modules)) if note is not None else (set(), set())
         processes = tuple(process for process in self._living if (process.page_table, process.pid) in then)
-        return naming_of(_only_modules(self._symbols, modules), processes, self._kernel)
+        return _Names(_only_modules(self._symbols, modules), processes, self._kernel, self._file).naming()
 
     def symbol(self, address: int) -> str:
         from ...memory.addresses import VirtualAddress
@@ -139,11 +178,12 @@ class _Names:
         return "" if found is None else found.name + (f"+{found.offset:#x}" if found.offset else "")
 
     def process(self, root: int) -> str:
-        found = self._processes.get(root)
-        return f"{found[0]} {found[1]}" if found else ""
+        return ", ".join(self._processes.get(root, ()))
 
     def root(self, pid: int) -> int:
-        return next((root for root, (number, _) in self._processes.items() if number == pid), None) or _no_process(pid)
+        return next((root for root, found in self._processes.items() if pid in found.values()), None) or _no_process(
+            pid
+        )
 
 
 def _only_modules(

@@ -11,6 +11,7 @@ from x86_loops import run
 
 import pixel_cpu as px
 from pixel_cpu.errors import UsageError
+from pixel_cpu.frontends.x86 import lift
 from pixel_cpu.ir.text import write
 from pixel_cpu.learn.library import read_library, read_loop, write_library, write_loop
 from pixel_cpu.learn.mine import find_loops
@@ -45,10 +46,17 @@ def test_a_loop_is_a_program_of_its_own(found, tmp_path):
 
 
 def test_loops_of_one_name_get_numbers_and_facts_are_kept(found, tmp_path):
-    first, second = write_library(tmp_path, [found, replace(found, share=0.01)])
+    other = lift(replace(found.lifted.machine_loop, head=min(found.lifted.machine_loop.instructions) + 5))
+    first, second = write_library(tmp_path, [found, replace(found, share=0.01, lifted=other)])
     assert (first.name, second.name) == ("crc_32", "crc_32-2")
     write_loop(tmp_path, replace(second, facts={"verdict": "proved"}))
     assert [dict(loop.facts) for loop in read_library(tmp_path)] == [{}, {"verdict": "proved"}]
+
+
+def test_the_same_loop_is_replaced_where_it_is_learned_again(found, tmp_path):
+    for share in (0.5, 0.25):
+        (loop,) = write_library(tmp_path, [replace(found, share=share)])
+    assert [(each.name, each.found.share) for each in read_library(tmp_path)] == [(loop.name, 0.25)]
 
 
 @pytest.mark.parametrize(

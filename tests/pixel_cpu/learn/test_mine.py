@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from learn_samples import BASE, record_checksum
+from learn_samples import BASE, RAM_OFFSET, record_checksum
 from trace_producer import record
 from trace_program import pieces_of, record_words
-from x86_loops import run
+from x86_loops import CRC32, run
 
 from pixel_cpu.learn.mine import find_loops
 from qemu_bridge.trace.analysis.mining import mine
@@ -26,6 +26,14 @@ def test_a_hot_loop_is_found_and_lifted(tmp_path):
     assert loop.live_out == ("rax", "rsi", "rdi")
     (row,), _, _ = run(loop.lifted, [{"rsi": 1024, "rdx": 1027}], bytes(2048))
     assert (row["rsi"], row["rounds"], row["next"]) == (1027, 3, BASE + 0x19)
+
+
+def test_a_loop_without_a_symbol_is_named_by_its_file(tmp_path):
+    first = b"".join(list(CRC32.instructions.values())[:2])
+    naming = Naming(file=lambda offset, code: f"tool+{offset - RAM_OFFSET:#x}" if code == first else "")
+    with mine(record_checksum(tmp_path), workers=1) as found:
+        (loop,) = find_loops(found, naming)
+    assert loop.symbol == "tool+0x0"
 
 
 def branching(other):

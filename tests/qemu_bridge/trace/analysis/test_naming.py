@@ -3,8 +3,10 @@
 import pytest
 from trace_kernel import process
 
+from qemu_bridge.client import Client
 from qemu_bridge.errors import UsageError
-from qemu_bridge.trace.analysis.naming import Naming, naming_of, naming_of_file, read_symbols
+from qemu_bridge.memory.addresses import PAGE_SIZE, RamOffset
+from qemu_bridge.trace.analysis.naming import Naming, naming_of, naming_of_file, naming_of_machine, read_symbols
 
 
 def test_symbol_files_are_read_and_others_refused(tmp_path):
@@ -34,6 +36,26 @@ def test_processes_are_known_by_root_and_by_pid():
     assert naming.process(0x6000) == naming.symbol(0x5000) == ""
     with pytest.raises(UsageError, match="no process 2"):
         naming.root(2)
+
+
+@pytest.mark.guest
+def test_a_page_table_that_several_processes_had_is_named_by_all(machine):
+    with Client.connect(machine.name) as client:
+        root = next(row.page_table for row in client.ps().value if row.pid == 1)
+        naming = naming_of_machine(client, [process(7, "awk", root)] * 2)
+    assert naming.process(int(root)) == "1 init, 7 awk" and naming.root(7) == root
+
+
+@pytest.mark.guest
+def test_user_code_is_named_by_the_file_whose_page_it_is(machine):
+    with Client.connect(machine.name) as client:
+        (text, *_) = [row for row in client.maps(1).value if "x" in row.permissions and row.path.endswith("busybox")]
+        offset = int(client.identify(f"va:{int(text.start):#x}@pid:1").value.ram_offset)
+        code = client.ram.read_at(RamOffset(offset), PAGE_SIZE)
+        naming = naming_of_machine(client).during({})
+        assert naming.file(offset + 4, code[4:20]) == f"busybox+{text.file_offset + 4:#x}"
+        assert naming.file(offset, code + b"of the next page") == f"busybox+{text.file_offset:#x}"
+        assert naming.file(offset, bytes(16)) == naming.file(1 << 60, code) == ""
 
 
 def test_only_names_that_were_true_when_the_recording_began_are_given():
