@@ -121,11 +121,14 @@ class Program:
 
 
 def load(path: str | Path) -> Program:
-    """The program in a file: the primitives language, or the IR's text in a file that ends with ``.ir``.
+    """The program in a file: the primitives language, or the IR's text in a file that ends with ``.ir``, which may be left out.
 
     Raises `SourceError` with line and column, `IrError` for a program that breaks a rule, `UsageError` for a file that is not there.
     """
     file = Path(path)
+    named = file.with_name(f"{file.name}.ir")
+    if not file.exists() and named.is_file():
+        file = named
     return loads(read_source(file), language="ir" if file.suffix == ".ir" else "gpk", file=str(file))
 
 

@@ -18,7 +18,7 @@ from .execution import Execution, Invariant, NotModelledError, Relation, Stage
 from .findings import Example, Finding, Verdict
 from .memory import MemoryLog
 from .solvers import Reply, ask
-from .world import INDEX_BITS, World, name_of, same
+from .world import INDEX_BITS, OutOfTimeError, World, name_of, same
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,28 @@ class Contract:
 
 
 def prove_equal(
-    first: tuple[Module, str], second: tuple[Module, str], contract: Contract | None = None, *, is_thorough: bool = True
+    first: tuple[Module, str],
+    second: tuple[Module, str],
+    contract: Contract | None = None,
+    *,
+    is_thorough: bool = True,
+    limit_s: float | None = None,
 ) -> Finding:
     """Whether a lane of the second kernel does what one of the first does: the same traps, and else the same memory.
 
     Each is a verified module and the name of a kernel in it, with the same scalars and buffers; else `ValueError`. Proved is: for all
     inputs under the contract, with fuel enough, as far as no other lane writes what this one reads. What was written before a trap
     is not compared. All NaNs count as one. Loops are matched in order, an iteration with an iteration. Without `is_thorough` solvers
-    get little time.
+    get little time. After `limit_s` seconds of CPU time the verdict is that it is not known; a question that a solver has is not broken off.
     """
     started = time.process_time()
-    proof = _Proof(first, second, contract or Contract(), is_thorough)
+    proof = _Proof(first, second, contract or Contract(), is_thorough, limit_s)
     try:
         verdict, reason, example = proof.run()
     except NotModelledError as error:
         verdict, reason, example = Verdict.UNKNOWN, f"not modelled: {error}", None
+    except OutOfTimeError:
+        verdict, reason, example = Verdict.UNKNOWN, f"it takes more than {limit_s:g} s", None
     return Finding(verdict, reason, example, dict(proof.solvers), time.process_time() - started)
 
 
@@ -62,12 +69,17 @@ def _interface(kernel: Kernel) -> tuple[object, ...]:
 
 class _Proof:
     def __init__(
-        self, first: tuple[Module, str], second: tuple[Module, str], contract: Contract, is_thorough: bool
+        self,
+        first: tuple[Module, str],
+        second: tuple[Module, str],
+        contract: Contract,
+        is_thorough: bool,
+        limit_s: float | None,
     ) -> None:
         self.programs = first, second
         self.contract, self.is_thorough = contract, is_thorough
         self.solvers: Counter[str] = Counter()
-        self.world = World()
+        self.world = World(limit_s)
         self.kernels = left, right = [module.kernels[name] for module, name in self.programs]
         if _interface(left) != _interface(right):
             raise ValueError(f"{left.name} and {right.name} have different scalars or buffers")
@@ -140,6 +152,7 @@ class _Proof:
     def _ask(self, claim: Term, *more: Term) -> Reply:
         if z3.is_false(z3.simplify(claim)):
             return Reply(False)
+        self.world.check_time()
         reply = ask(
             [claim, *more, *self.facts, *self.world.facts, *self.world.consistency()], is_thorough=self.is_thorough
         )

@@ -288,6 +288,7 @@ class Execution:
         return guard
 
     def _access(self, op: Op, guard: Guard) -> Guard | None:
+        self.world.check_time()
         memory, kind = op.memory, op.operands[0].type
         assert memory is not None
         log, index = self._logs[memory.name], self._values[op.operands[0]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import z3
 
@@ -19,6 +20,8 @@ from .world import INDEX_BITS, World
 
 Guard = tuple[Term, ...]
 """Conditions that all hold where something happens."""
+Split = tuple[Term | None, int, int]
+"""An index as a term, a constant, and the bits in which they were added, before they were extended to 64."""
 
 
 def holds(guard: Guard) -> Term:
@@ -33,6 +36,11 @@ class Write:
     guard: Guard
     index: Term
     value: Term
+
+    @cached_property
+    def split(self) -> Split:
+        """The index as `split_index` has it."""
+        return split_index(self.index)
 
 
 def wide_index(index: Term, kind: Type, offset: int = 0) -> Term:
@@ -56,9 +64,11 @@ def _extended(index: Term, is_signed: bool) -> Term:
 
 def differ(a: Term, b: Term) -> bool | None:
     """Whether two indexes differ for all inputs (True), are the same (False), or it depends (None)."""
-    if a.eq(b):
-        return False
-    (base, offset, bits), (other, other_offset, other_bits) = _split(a), _split(b)
+    return False if a.eq(b) else _differ(split_index(a), split_index(b))
+
+
+def _differ(a: Split, b: Split) -> bool | None:
+    (base, offset, bits), (other, other_offset, other_bits) = a, b
     if base is None and other is None:
         return offset != other_offset
     # Sums of different widths wrap at different places.
@@ -68,13 +78,13 @@ def differ(a: Term, b: Term) -> bool | None:
     return None
 
 
-def _split(index: Term) -> tuple[Term | None, int, int]:
-    """An index as a term, a constant, and the bits in which they were added, before they were extended to 64."""
+def split_index(index: Term) -> Split:
+    """An index in its parts."""
     if z3.is_bv_value(index):
         return None, index.as_long(), INDEX_BITS
     kind = index.decl().kind()
     if kind in (z3.Z3_OP_ZERO_EXT, z3.Z3_OP_SIGN_EXT):
-        base, offset, bits = _split(index.arg(0))
+        base, offset, bits = split_index(index.arg(0))
         return (index, 0, bits) if base is None else (_extended(base, kind == z3.Z3_OP_SIGN_EXT), offset, bits)
     if kind == z3.Z3_OP_BADD and z3.is_bv_value(index.arg(0)):
         rest = index.children()[1:]
@@ -94,11 +104,12 @@ class MemoryLog:
 
     def read(self, index: Term, guard: Guard) -> Term:
         """The element at a 64-bit index, where `guard` holds."""
+        self.world.check_time()
         given = {term.get_id() for term in guard}
         found: list[tuple[Term, Term]] = []
-        value = None
+        value, own = None, split_index(index)
         for write in reversed(self.writes):
-            different = differ(write.index, index)
+            different = False if write.index.eq(index) else _differ(write.split, own)
             if different:
                 continue
             rest = tuple(term for term in write.guard if term.get_id() not in given)

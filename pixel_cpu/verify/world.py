@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import z3
@@ -34,6 +35,10 @@ def same(a: Term, b: Term) -> Term:
     return z3.ExprRef.__eq__(a, b)
 
 
+class OutOfTimeError(Exception):
+    """A proof has taken as much CPU time as it may."""
+
+
 class World:
     """The variables of a proof, and what always holds between them.
 
@@ -42,7 +47,9 @@ class World:
         ids: ``global_id`` and its kin.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float | None = None) -> None:
+        """`limit_s` is the CPU time after which `check_time` raises."""
+        self._end_s = None if limit_s is None else time.process_time() + limit_s
         self.facts: list[Term] = []
         self._scalars: dict[str, Term] = {}
         self.ids = {name: z3.BitVec(name, 32) for name in ("global_id", "group_size", "lane_count")}
@@ -57,6 +64,11 @@ class World:
         self.facts.append(z3.ULE(size, constant(MAX_GROUP, Type.U32)))
         self._lengths: dict[str, Term] = {}
         self._cells: dict[tuple[str, str], dict[int, tuple[Term, Term]]] = {}
+
+    def check_time(self) -> None:
+        """Raise `OutOfTimeError` once the time is up."""
+        if self._end_s is not None and time.process_time() > self._end_s:
+            raise OutOfTimeError
 
     def scalar(self, name: str, kind: Type) -> Term:
         """The parameter of that name."""

@@ -1,4 +1,4 @@
-"""``learn SOURCE -o LIBRARY`` makes programs of a guest's hot loops; ``learn show LIBRARY`` says what is known of them."""
+"""``learn SOURCE -o LIBRARY`` makes proved programs of a guest's hot loops; ``learn show LIBRARY`` says what is known of them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def learn(options: argparse.Namespace) -> None:
-    """Find the hot loops of a guest, and write each as a program into a library.
+    """Find the hot loops of a guest, say what each is, prove a kernel equal to it, and write it as a program into a library.
 
     Ctrl-C ends the recording of a machine early; afterwards it ends the work, and what is finished stays.
     """
@@ -128,8 +128,10 @@ def _source(options: argparse.Namespace) -> Iterator[tuple[Path, Naming]]:
 
 
 def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[LearnedLoop]:
-    from pixel_cpu.learn.library import write_library
+    from pixel_cpu.learn.library import write_library, write_loop
     from pixel_cpu.learn.mine import find_loops
+    from pixel_cpu.learn.prove import Prover
+    from pixel_cpu.learn.study import study
 
     from ..trace.analysis.mining import mine
 
@@ -137,28 +139,33 @@ def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[Lear
     refused = 0
     begun = time.monotonic()
     try:
-        with mine(path) as found:
+        with mine(path) as found, Prover() as prover:
             say(f"{found.instructions} instructions counted in {time.monotonic() - begun:.1f} s")
             for loop in find_loops(found, naming, options.count):
                 refused += bool(loop.refused)
                 for written in write_library(options.output, [loop]):
-                    finished.append(written)
-                    say(f"{len(finished):3}  {loop.share:6.1%}  {written.name}: {_said(written)}")
+                    studied = study(written, prover)
+                    write_loop(options.output, studied)
+                    finished.append(studied)
+                    say(f"{len(finished):3}  {loop.share:6.1%}  {written.name}: {_said(studied)}")
                 if loop.refused:
                     say(f"  -  {loop.share:6.1%}  {loop.symbol or hex(loop.head)}: not lifted: {loop.refused}")
     except KeyboardInterrupt:
         say(f"stopped; the {len(finished)} loops that were finished are in {options.output}")
         raise
     share = sum(loop.found.share for loop in finished)
+    proved = [loop for loop in finished if loop.facts["verdict"] == "proved"]
+    say(f"{len(finished)} loops with {share:.1%} of the instructions in {options.output}, {refused} were not lifted")
     say(
-        f"{len(finished)} loops with {share:.1%} of the instructions in {options.output}, {refused} were not lifted; {time.monotonic() - begun:.1f} s"
+        f"{len(proved)} proved, with {sum(loop.found.share for loop in proved):.1%}; {time.monotonic() - begun:.1f} s after the recording"
     )
     return finished
 
 
 def _said(loop: LearnedLoop) -> str:
-    facts = [str(loop.facts[key]) for key in ("class", "verdict") if key in loop.facts]
-    return ", ".join(facts) or f"{loop.found.length} instructions"
+    facts = loop.facts
+    words = [f"{facts['class']} ({facts['reason']})" if facts["reason"] else facts["class"], facts["verdict"]]
+    return ", ".join(words) + ("" if facts["verdict"] == "proved" else f": {facts['why']}")
 
 
 def _show(loops: list[LearnedLoop], as_json: bool) -> None:
@@ -186,6 +193,7 @@ def _row(loop: LearnedLoop) -> dict[str, Any]:
         "length": found.length,
         "class": facts.get("class", ""),
         "verdict": facts.get("verdict", ""),
+        "why": facts.get("why", ""),
         "contract": facts.get("contract", {}).get("sentence", ""),
         "speed": facts.get("speed", ""),
         "facts": dict(facts),

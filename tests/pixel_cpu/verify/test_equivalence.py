@@ -327,3 +327,10 @@ def test_no_planted_fault_is_called_proved():
 @pytest.mark.parametrize("part", range(5))
 def test_no_planted_fault_of_many_is_called_proved(part):
     assert sum(check_mutants(seed, 4) for seed in range(100 + 100 * part, 200 + 100 * part)) > 50
+
+
+def test_a_proof_that_takes_too_long_is_given_up():
+    program = module(FNV), "main"
+    assert prove_equal(program, program, limit_s=60).verdict is Verdict.PROVED
+    found = prove_equal(program, program, limit_s=-1)
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "it takes more than -1 s")

@@ -9,7 +9,7 @@ from lane_kernels import SAXPY, module
 from pixel_cpu.ir.model import Memory, Space
 from pixel_cpu.ir.types import Type
 from pixel_cpu.verify.solvers import ask
-from pixel_cpu.verify.world import World, name_of, same, variable
+from pixel_cpu.verify.world import OutOfTimeError, World, name_of, same, variable
 
 X = Memory("x", Space.BUFFER, Type.U8)
 
@@ -49,3 +49,10 @@ def test_inputs_have_names():
         *kernel.scalars,
         *(f"len {name}" for name in kernel.buffer_names),
     } <= set(inputs)
+
+
+def test_time_that_is_up_is_said():
+    World().check_time()
+    World(limit_s=60).check_time()
+    with pytest.raises(OutOfTimeError):
+        World(limit_s=-1).check_time()
