@@ -27,35 +27,37 @@ def find_recurrences(
     """The parameters of the loop that depend on themselves, without `counters` and those that no round changes."""
     needs: dict[Value, set[Value]] = {}
     for place, value in enumerate(parameters):
-        found: set[Value] = set()
+        used: set[Value] = set()
         for end in ends:
             following = end.operands[place]
-            found |= forms.sources[following] & set(parameters)
+            used |= forms.sources[following] & set(parameters)
         is_kept = all(forms.of[end.operands[place]] == forms.of[value] for end in ends)
         # Which way round was taken may decide what it is.
         if not is_kept and len({forms.of[end.operands[place]] for end in ends}) > 1:
             for end in ends:
                 for guard in forms.guards[end]:
-                    found |= forms.sources[guard.condition] & set(parameters)
-        is_kept = is_kept or all(_keeps_bits(forms, end.operands[place], value) for end in ends)
-        needs[value] = set() if is_kept else found - set(counters)
+                    used |= forms.sources[guard.condition] & set(parameters)
+        needs[value] = set() if is_kept else used - set(counters)
     cyclic = [value for value in parameters if value not in counters and _reaches_itself(needs, value)]
-    return tuple(
-        Recurrence(value, value.name.partition(".")[0], _operation(forms, ends, parameters, value, cyclic))
-        for value in cyclic
-    )
+    found = []
+    for value in cyclic:
+        operation, place = _operation(forms, ends, parameters, value, cyclic), list(parameters).index(value)
+        if operation or not all(_stays(forms, end.operands[place], value) for end in ends):
+            found.append(Recurrence(value, value.name.partition(".")[0], operation))
+    return tuple(found)
 
 
-def _keeps_bits(forms: Forms, following: Value, value: Value) -> bool:
-    """Whether it is `value` with some bits written anew: what writes a part of a register keeps the rest."""
+def _stays(forms: Forms, following: Value, value: Value) -> bool:
+    """Whether bits of `value` stay where they are or are written anew: what writes a part of a register keeps the rest."""
+    if following is value or value not in forms.sources[following]:
+        return True
     made = forms.made.get(following)
-    if made is None or made.name != "or":
+    if made is None or made.name not in ("and", "or", "convert", "select"):
         return False
-    kept, new = made.operands
-    masked = forms.made.get(kept)
-    if masked is None or masked.name != "and" or masked.operands[0] is not value:
+    condition = made.operands[0] if made.name == "select" else None
+    if condition is not None and value in forms.sources[condition]:
         return False
-    return forms.of[masked.operands[1]].number is not None and value not in forms.sources[new]
+    return all(_stays(forms, operand, value) for operand in made.operands if operand is not condition)
 
 
 def _reaches_itself(needs: dict[Value, set[Value]], value: Value) -> bool:

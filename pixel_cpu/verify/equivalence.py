@@ -53,9 +53,14 @@ def prove_equal(
     get little time. After `limit_s` seconds of CPU time the verdict is that it is not known; a question that a solver has is not broken off.
     """
     started = time.process_time()
-    proof = _Proof(first, second, contract or Contract(), is_thorough, limit_s)
+    proof = _Proof(first, second, contract or Contract(), is_thorough, limit_s, is_abstract=True)
     try:
         verdict, reason, example = proof.run()
+        if verdict is not Verdict.PROVED:
+            solvers = proof.solvers
+            proof = _Proof(first, second, contract or Contract(), is_thorough, limit_s)
+            proof.solvers += solvers
+            verdict, reason, example = proof.run()
     except NotModelledError as error:
         verdict, reason, example = Verdict.UNKNOWN, f"not modelled: {error}", None
     except OutOfTimeError:
@@ -75,11 +80,12 @@ class _Proof:
         contract: Contract,
         is_thorough: bool,
         limit_s: float | None,
+        is_abstract: bool = False,
     ) -> None:
         self.programs = first, second
         self.contract, self.is_thorough = contract, is_thorough
         self.solvers: Counter[str] = Counter()
-        self.world = World(limit_s)
+        self.world = World(limit_s, is_abstract)
         self.kernels = left, right = [module.kernels[name] for module, name in self.programs]
         if _interface(left) != _interface(right):
             raise ValueError(f"{left.name} and {right.name} have different scalars or buffers")
@@ -95,6 +101,8 @@ class _Proof:
         for one, other in zip(left, right, strict=True):
             for claim, what in self._claims(one, other):
                 reply = self._ask(claim)
+                if self.world.is_abstract and reply.is_possible is not False:
+                    return Verdict.UNKNOWN, "", None
                 if reply.is_possible is None:
                     unknown = unknown or f"no solver says within its limits whether {what} is the same"
                 elif reply.is_possible:
@@ -153,9 +161,8 @@ class _Proof:
         if z3.is_false(z3.simplify(claim)):
             return Reply(False)
         self.world.check_time()
-        reply = ask(
-            [claim, *more, *self.facts, *self.world.facts, *self.world.consistency()], is_thorough=self.is_thorough
-        )
+        is_thorough = self.is_thorough and not self.world.is_abstract
+        reply = ask([claim, *more, *self.facts, *self.world.facts, *self.world.consistency()], is_thorough=is_thorough)
         if reply.solver:
             self.solvers[reply.solver] += 1
         return reply

@@ -20,7 +20,7 @@ from ..ir.symbolic import Term, constant, express, is_outside
 from ..ir.types import Type
 from ..passes.inline import inline
 from .memory import Guard, MemoryLog, holds, wide_index
-from .world import INDEX_BITS, World, variable
+from .world import INDEX_BITS, World, like, variable
 
 Values = tuple[Term, ...]
 Relation = Callable[[Sequence[Term]], Sequence[Term]]
@@ -250,7 +250,7 @@ class Execution:
         self.world.facts += [z3.Not(z3.And(a, b)) for place, a in enumerate(choices) for b in choices[:place]]
         after: Guard | None = None
         for (label, is_again, _), values, choice in zip(ways, passed, choices, strict=True):
-            fresh = tuple(_like(value, f"{choice} value {place}") for place, value in enumerate(values))
+            fresh = tuple(like(value, f"{choice} value {place}") for place, value in enumerate(values))
             taken = holds((*guard, choice))
             if label == op.label:
                 self._values.update(zip(op.results, fresh, strict=True))
@@ -335,12 +335,3 @@ def _merge(ways: Sequence[tuple[Term, Values]]) -> Values:
     for condition, values in ways[-2::-1]:
         merged = tuple(z3.If(condition, one, other) for one, other in zip(values, merged, strict=True))
     return tuple(map(z3.simplify, merged))
-
-
-def _like(term: Term, name: str) -> Term:
-    """A variable of the sort of a term."""
-    if z3.is_bool(term):
-        return z3.Bool(name)
-    if z3.is_fp(term):
-        return variable(name, Type.F32 if term.sort() == z3.Float32() else Type.F64)
-    return z3.BitVec(name, term.size())

@@ -38,6 +38,11 @@ class Write:
     value: Term
 
     @cached_property
+    def numbered(self) -> tuple[tuple[int, Term], ...]:
+        """The guard's terms with Z3's numbers of them."""
+        return tuple((term.get_id(), term) for term in self.guard)
+
+    @cached_property
     def split(self) -> Split:
         """The index as `split_index` has it."""
         return split_index(self.index)
@@ -106,22 +111,25 @@ class MemoryLog:
         """The element at a 64-bit index, where `guard` holds."""
         self.world.check_time()
         given = {term.get_id() for term in guard}
-        found: list[tuple[Term, Term]] = []
+        found: list[tuple[Write, Guard, bool]] = []
         value, own = None, split_index(index)
         for write in reversed(self.writes):
             different = False if write.index.eq(index) else _differ(write.split, own)
             if different:
                 continue
-            rest = tuple(term for term in write.guard if term.get_id() not in given)
+            rest = tuple(term for number, term in write.numbered if number not in given)
             if different is False and not rest:
                 value = write.value
                 break
-            condition = holds(rest) if different is False else z3.And(*rest, write.index == index)
-            found.append((condition, write.value))
+            found.append((write, rest, different is False))
         if value is None:
             value = self.world.cell(self.segment, self.memory, self.owner, index)
-        for condition, written in reversed(found):
-            value = z3.If(condition, written, value)
+        if found and self.world.is_abstract:
+            ways = [(write.index, write.value, *rest) for write, rest, _ in found]
+            return self.world.any_of((index, value), *ways)
+        for write, rest, is_same in reversed(found):
+            condition = holds(rest) if is_same else z3.And(*rest, write.index == index)
+            value = z3.If(condition, write.value, value)
         return value
 
     def load(self, op: Op, index: Term, kind: Type, guard: Guard) -> Term:

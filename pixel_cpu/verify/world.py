@@ -24,6 +24,13 @@ def variable(name: str, kind: Type) -> Term:
     return z3.fpBVToFP(bits, sort(kind)) if kind.is_float else bits
 
 
+def like(term: Term, name: str) -> Term:
+    """A variable of the sort of a term."""
+    if z3.is_fp(term):
+        return variable(name, Type.F32 if term.sort() == z3.Float32() else Type.F64)
+    return z3.Bool(name) if z3.is_bool(term) else z3.BitVec(name, term.size())
+
+
 def name_of(term: Term) -> str:
     """The name of a `variable`."""
     return str(term.arg(0) if z3.is_fp(term) else term)
@@ -45,10 +52,13 @@ class World:
     Attributes:
         facts: formulas that hold in every state.
         ids: ``global_id`` and its kin.
+        is_abstract: whether `any_of` stands for a read that may be of several writes.
     """
 
-    def __init__(self, limit_s: float | None = None) -> None:
+    def __init__(self, limit_s: float | None = None, is_abstract: bool = False) -> None:
         """`limit_s` is the CPU time after which `check_time` raises."""
+        self.is_abstract = is_abstract
+        self._any: dict[tuple[tuple[int, ...], ...], tuple[object, Term]] = {}
         self._end_s = None if limit_s is None else time.process_time() + limit_s
         self.facts: list[Term] = []
         self._scalars: dict[str, Term] = {}
@@ -93,6 +103,18 @@ class World:
             name = f"{segment or 'start'} {owner}{memory.name} {len(cells)}"
             found = cells[index.get_id()] = index, variable(name, memory.element)
         return found[1]
+
+    def any_of(self, start: tuple[Term, Term], *ways: tuple[Term, ...]) -> Term:
+        """A variable for an element that is read: `start` is the index and what was there first, `ways` are writes that may be to it.
+
+        It is the same for the same terms, so what both kernels read alike is the same without a look at what it is. What is proved with any values holds
+        for the true ones; what is not says nothing.
+        """
+        key = tuple(tuple(term.get_id() for term in terms) for terms in (start, *ways))
+        if key not in self._any:
+            # Terms are kept, as the number of one that is gone is used again.
+            self._any[key] = (start, ways), like(start[1], f"any {len(self._any)}")
+        return self._any[key][1]
 
     def consistency(self) -> list[Term]:
         """Formulas by which cells with equal indexes have equal values."""

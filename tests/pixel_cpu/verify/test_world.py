@@ -56,3 +56,13 @@ def test_time_that_is_up_is_said():
     World(limit_s=60).check_time()
     with pytest.raises(OutOfTimeError):
         World(limit_s=-1).check_time()
+
+
+def test_what_is_read_alike_is_one_value_and_what_is_not_is_any():
+    world = World(is_abstract=True)
+    i, j, v = z3.BitVec("i", 64), z3.BitVec("j", 64), z3.BitVec("v", 8)
+    start = world.cell("", X, "", i)
+    one = world.any_of((i, start), (j, v))
+    assert one.eq(world.any_of((i, start), (j, v))) and one.sort() == start.sort()
+    others = [world.any_of((i, start)), world.any_of((i, start), (j, v + 1)), world.any_of((j, start), (j, v))]
+    assert len({each.get_id() for each in (one, *others)}) == 4
