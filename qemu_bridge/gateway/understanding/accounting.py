@@ -13,6 +13,7 @@ from .marks import MARKS, WORDS, marks_in, marks_of
 from .names import Names
 from .quantities import NEGATED, PAGE
 from .request import Request
+from .tables import TABLES
 from .token import Token
 
 _DONE_BY_ONE = {"name", "pid", "root", "kernel", "process"}
@@ -47,6 +48,12 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
             return not _is_exclusive(tokens, at)
         if token.text.lower() == "between" and "read" in marks:
             return [each.kind for each in tokens].count("address") == 2
+        if token.concept == "or" and "ended" in marks:
+            return any(each.concept == "ended" for each in tokens)  # is it running or has it ended
+        if token.concept == "and" and _joins_tables(tokens, at):
+            return False
+        if token.concept == "use" and _is_using(tokens, at):
+            return "total" not in marks
         if token.concept == "use" and "highlight" in marks:
             return any(each.concept in _LOOK for each in tokens)
         if token.concept == "root" and "sockets" in marks:
@@ -62,20 +69,26 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
     if token.kind == "path" and token.text.endswith(_OUTPUTS) and "target" in marks:
         return False
     if token.kind == "limit":
-        return token.number in (request.shape.first, request.shape.last)
+        return token.number in (request.shape.first, request.shape.last) or "-n" in request.words
     if token.kind == "quantity":
         values = {token.number, token.number // PAGE, -(-token.number // PAGE)}
         return any(
             condition.operator in (token.operator, NEGATED.get(token.operator)) and condition.value in map(str, values)
             for condition in request.shape.where
         )
-    if "--hex" in request.words and token.kind in ("address", "number"):
+    if "--hex" in request.words and token.kind in ("address", "number", "unknown"):
         return token.text.lower().removeprefix("0x") in request.words[-1].lower()
     if token.kind in ("address", "frame_number", "number", "length"):
         return any(f"{number:{form}}" in text for number in (token.number, token.number << 12) for form in ("d", "#x"))
     if token.kind in ("pid", "uid", "port_number", "remote_number", "cpu_number", "epoch_number", "descriptor", "session"):  # fmt: skip
         return re.search(rf"(?<!\d){token.number}(?!\d)", text) is not None
-    return token.text.lower().strip("*") in text or re.sub("0x| ", "", token.text.lower()) in text
+    return _is_word_of(text, token.text.lower().strip("*")) or _is_word_of(text, re.sub("0x| ", "", token.text.lower()))
+
+
+def _is_word_of(text: str, word: str) -> bool:
+    """Whether `word` is in `text`, and not only as a part of another: ``hl`` is not in ``highlight``."""
+    start, end = (r"(?<!\w)" if word[:1].isalnum() else ""), (r"(?!\w)" if word[-1:].isalnum() else "")
+    return re.search(f"{start}{re.escape(word)}{end}", text) is not None
 
 
 def _in_negation(token: Token, request: Request, marks: frozenset[str]) -> bool:
@@ -94,6 +107,26 @@ def _in_negation(token: Token, request: Request, marks: frozenset[str]) -> bool:
 def _negations(request: Request) -> int:
     target = str(request.arguments.get("target", ""))
     return 99 if " - " in target else len(request.shape.where)
+
+
+_TABLES = {noun: table.overlay for table in TABLES for noun in table.nouns}
+
+
+def _joins_tables(tokens: Sequence[Token], at: int) -> bool:
+    """Whether ``and`` stands between two tables' names, of which an answer is one: processes and sockets, not processes and their sockets."""
+    beside = [*tokens[at - 1 : at], *tokens[at + 1 : at + 2]]
+    tables = {_TABLES[each.concept] for each in beside if each.concept in _TABLES and each.is_plural}
+    return len(beside) == len(tables) == 2 and tokens[at].text.lower() in ("and", "&", "+", "plus")
+
+
+def _is_using(tokens: Sequence[Token], at: int) -> bool:
+    """Whether several things of one kind use what is named behind: modules using fat are not how much it uses."""
+    return (
+        0 < at < len(tokens) - 1
+        and tokens[at - 1].is_plural
+        and tokens[at - 1].concept in ("module", "process", "thread")
+        and tokens[at + 1].kind == "name"
+    )
 
 
 def _is_exclusive(tokens: Sequence[Token], at: int) -> bool:

@@ -20,7 +20,7 @@ def help_(reading: Reading) -> Meaning | None:
 
 def flows(reading: Reading) -> Meaning | None:
     """What the guests of the machine's network send each other."""
-    if not reading.within({"flow"}, _AROUND | {"socket"}):
+    if not reading.within({"flow"}, _AROUND | {"socket", "machines", "since"}):
         return None
     return call("flows", "the flows of the machine's network, with the processes at both ends")
 

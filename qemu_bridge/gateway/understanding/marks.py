@@ -23,7 +23,7 @@ MARKS: dict[str, str] = {
     "dump": "rows target read capture type_layout",
     "read": "read find identify page-cache dmesg console maps modules",
     "find": "rows find find_symbols sym identify",
-    "take": "capture snap record-video record total sort:resident_pages kernel-stacks clear mode highlight",
+    "take": "compare dirty capture snap record-video record total sort:resident_pages kernel-stacks clear mode highlight",
     "start": "record view parent parent_pid started trace_status",
     "stop": "trace_disarm clear",
     "draw": "snap highlight mode",
@@ -36,9 +36,9 @@ MARKS: dict[str, str] = {
     "resume": "resume status",
     "shutdown": "stop status",
     "compare": "compare",
-    "identify": f"identify fly-to {ROWS} target",
+    "identify": f"mode=owner identify fly-to {ROWS} target",
     "translate": "identify read sym fly-to resolve",
-    "about": "processes modules identify",
+    "about": "processes modules identify type_layout sym",
     "where": "resolve sym find kernel-stacks top mounts identify highlight",
     "when": "started status",
     "why": "kernel-stacks",
@@ -69,9 +69,9 @@ MARKS: dict[str, str] = {
     "symbol": "find_symbols sym identify kernel-stacks top read fly-to",
     "address": "identify fly-to sym read resolve kernel maps",
     "struct": "type_layout type_names",
-    "status": "status processes started",
+    "status": "status processes started trace_status",
     "kernel_version": "kernel",
-    "machines": "machines",
+    "machines": "machines flows",
     "viewer": "highlight fly-to viewers view",
     "table": f"overlays {ROWS} find_symbols",
     "target": "targets",
@@ -96,6 +96,7 @@ MARKS: dict[str, str] = {
     "picture": "snap",
     "video": "record-video",
     "second": "record record-video",
+    "user_mode": "only-user",
     "boot": "dmesg status console",
     # Memory.
     "memory": _OF_MEMORY,
@@ -137,10 +138,11 @@ MARKS: dict[str, str] = {
     "by_name": "sort:name sort:path",
     "resident": "resident_pages total",
     "like": "where find find_symbols type_names path compare modules target",
+    "at_least": "at_least",
     "string": "find path text command_line",
     "regex": "regex",
     "below": "below",
-    "or": "either ended",
+    "or": "either",
     "and": "any",
     # Conditions that are in no table of `tables`, or stand for more than those.
     "child": "parent_pid parent",
@@ -166,7 +168,7 @@ ONLY_ACCOUNTED = frozenset(
 )
 """Concepts that no topic reads: whether an answer can be meant with them is seen here alone."""
 WORDS = {
-    "from": "any", "between": "shared compare span", "after": "dirty compare mode", "area": "maps areas target", "region": "maps areas target",
+    "from": "any", "between": "shared compare span flows", "after": "dirty compare mode", "area": "maps areas target", "region": "maps areas target",
     "segment": "maps areas target", "section": "maps areas target", "reading": "read find identify open-files", "memory used by": "total target",
     "contains": "identify where find find_symbols type_names", "enabled": "kernel trace_status", "memory image": "find capture compare",
     **dict.fromkeys(("virtual", "virtual addr", "virt", "va", "kva", "gva", "vaddr", "linear", "virtual address"), "va"),
@@ -197,12 +199,16 @@ def marks_in(request: Request) -> Iterator[str]:
         yield "top" if request.words[1] == "top" else "record"
     if verb == "peek":
         yield "read"
-    if table == "processes" and not shape.where:
+    if table == "processes" and not shape.where and shape.first is None:
         yield "all-rows"
     if any(word.startswith("va:") for word in request.words):
         yield "va"
     if "--only" in request.words or "--kernel" in request.words:
         yield "only-kernel"
+    if "--user" in request.words:
+        yield "only-user"
+    if verb == "snap" and "--at" in request.words:
+        yield from ("mode", request.words[request.words.index("--at") + 1])
     if verb == "highlight" and not request.arguments.get("target", ""):
         yield "clear"
     if verb in ("resolve", "highlight") or "--target" in request.words:
@@ -238,6 +244,8 @@ def _shape_marks(request: Request) -> Iterator[str]:
         if condition.operator == "!=":
             yield "negated"
         yield f"text:{condition.value.strip('*').lower()}"
+        if condition.column == "level" and condition.value.startswith("emerg|"):
+            yield "at_least"
         if condition.operator == "!=":
             yield f"no {condition.column}"
         if "|" in condition.value:

@@ -13,7 +13,7 @@ from .request import MACHINE, Meaning, Request, Unsure, verb
 def changes(reading: Reading) -> Meaning | None:
     """What changed: since a capture, since an epoch, or just which pages."""
     around = {"change", "compare", "since", "last", "capture", "path", "epoch", "epoch_number", "memory", "page", "show", "all", "owner", "kernel", "where",
-              "number", "count", "seconds", "second", "and", "status", "heap", "stack", "process", "loaded", "like", *(set(PARTS) | set(ALONE)) - {"all"}}  # fmt: skip
+              "number", "count", "seconds", "second", "and", "status", "heap", "stack", "process", "loaded", "like", "target_text", "take", *(set(PARTS) | set(ALONE)) - {"all"}}  # fmt: skip
     if not reading.has("change", "compare") or not reading.items <= around or reading.has("count"):
         return None
     if reading.has("seconds", "second"):
@@ -46,8 +46,10 @@ def _since(reading: Reading) -> tuple[Request, ...]:
 
 
 def _compare(reading: Reading) -> Meaning:
-    target = ""
-    if reading.has("owner", *(set(PARTS) | set(ALONE)) - {"all"}):
+    target = next(iter(reading.texts("target")), "")
+    if target and reading.has("owner"):
+        return Unsure("of whose memory is not clear")
+    if not target and reading.has("owner", *(set(PARTS) | set(ALONE)) - {"all"}):
         wanted = Reading(
             [
                 token

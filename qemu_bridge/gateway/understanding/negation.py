@@ -77,7 +77,20 @@ def _but(tokens: Sequence[Token], at: int) -> Token:
         return token
     before = tokens[at - 1].text.lower().split()[-1] if at else ""
     is_except = before in _ALL_BUT or (at > 0 and tokens[at - 1].concept in ("all",))
-    return replace(token, kind="concept", concept="except") if is_except else replace(token, kind="filler")
+    if is_except:
+        return replace(token, kind="concept", concept="except")
+    after = next((each for each in tokens[at + 1 :] if each.kind != "filler"), None)
+    is_restricted = (
+        not at or after is None or after.concept in ("only", "not", "except") or after.text.lower() in ("just", "first")
+    )
+    # Processes of root but sleeping ones: with those, or without them, is not said.
+    is_unclear = (
+        not is_restricted
+        and any(each.is_plural for each in tokens[:at])
+        and after is not None
+        and after.concept not in ("show", "highlight")
+    )
+    return replace(token, kind="unknown") if is_unclear else replace(token, kind="filler")
 
 
 def _is_content(token: Token) -> bool:

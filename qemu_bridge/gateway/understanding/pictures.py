@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from .reading import Reading
 from .request import Meaning, Unsure, verb
@@ -25,20 +26,17 @@ def pictures(reading: Reading) -> Meaning | None:
         "file",
         "and",
     }
-    if reading.within({"draw"}, {"memory", "all", "picture", "path"}) or reading.within(
-        {"picture"}, around - {"second", "seconds"}
+    if reading.has("colour") and reading.has("identify"):  # by owner
+        tokens = [
+            replace(token, concept="mode_owner") if token.concept == "identify" else token for token in reading.tokens
+        ]
+        reading = Reading(tokens, reading.names, reading.question)
+    modes = [item.removeprefix("mode_") for item in reading.items if item.startswith("mode_")]
+    drawn = {*around, "size_of_picture", "colour", *(f"mode_{mode}" for mode in modes)} - {"second", "seconds"}
+    if len(modes) <= 1 and (
+        reading.within({"draw"}, {"memory", "all", "picture", "path"}) or reading.within({"picture"}, drawn)
     ):
-        output = next(iter(reading.texts("path")), "memory.png")
-        is_image = (
-            any(token.text.lower() == "image" for token in reading.tokens)
-            and reading.has("memory")
-            and not reading.texts("path")
-        )
-        if is_image:
-            kept = verb("capture", "write the machine's memory to image", "-o", "image", output="image")
-            drawn = verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
-            return Unsure("an image of memory may be a picture, or a capture", (drawn, kept))
-        return verb("snap", f"draw RAM into {output}", "-o", output, options={"output": output})
+        return _picture(reading, modes[0] if modes else "")
     if reading.within({"video"}, around | {"since"}):
         output, seconds = next(iter(reading.texts("path")), "memory.mp4"), next(iter(reading.texts("seconds")), "10")
         options = {"output": output, "seconds": float(seconds)}
@@ -53,6 +51,25 @@ def pictures(reading: Reading) -> Meaning | None:
             options=options,
         )
     return None
+
+
+def _picture(reading: Reading, mode: str) -> Meaning:
+    output = next(iter(reading.texts("path")), "memory.png")
+    words = ["-o", output]
+    options: dict[str, object] = {"output": output}
+    size = next(iter(reading.texts("size_of_picture")), "")
+    if size:
+        width, height = map(int, size.split("x"))
+        words, options = [*words, "--size", size], {**options, "width": width, "height": height}
+    if mode:
+        words, options = [*words, "--at", f"mode={mode}"], {**options, "at": f"mode={mode}"}
+    says = f"draw RAM into {output}{f', coloured by {mode}' if mode else ''}{f', {size} pixels' if size else ''}"
+    drawn = verb("snap", says, *words, options=options)
+    is_image = any(token.text.lower() == "image" for token in reading.tokens)
+    if is_image and reading.has("memory") and not reading.texts("path") and not mode:
+        kept = verb("capture", "write the machine's memory to image", "-o", "image", output="image")
+        return Unsure("an image of memory may be a picture, or a capture", (drawn, kept))
+    return drawn
 
 
 def viewers(reading: Reading) -> Meaning | None:

@@ -51,6 +51,10 @@ def identify(reading: Reading) -> Meaning | None:
 
 def _is_page_number(reading: Reading) -> bool:
     """Whether a number behind ``page`` may be the page's: as an address it is none of a page."""
+    if re.search(
+        r"\bpage\W+(at|containing|holding|with|of|that holds|that contains|behind|around)\b", reading.question.lower()
+    ):
+        return False  # the page at an address
     pairs = zip(reading.tokens, reading.tokens[1:], strict=False)
     return any(first.concept == "page" and second.kind == "address" and second.number % 4096 for first, second in pairs)
 

@@ -219,6 +219,7 @@ def _top(reading: Reading) -> Meaning | None:
     if by_age:
         word = "oldest" if reading.has("oldest") else "newest"
         says = f"the {word} process" if first == 1 else f"the {first} {word} processes"
+        says += ", by their threads: a new thread may be of an older process" if word == "newest" else ""
         return overlay("threads", says, sort="started_ns", reverse=word == "newest", first=first)
     who = "the process" if first == 1 else "processes, those first" if first is None else f"the {first} processes"
     says = f"{who} with the {'least' if reading.has('least') else 'most'} memory"

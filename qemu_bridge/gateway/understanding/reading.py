@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from .clauses import refers_back
 from .names import KnownProcess, Names
 from .token import Token
 
@@ -15,6 +16,7 @@ _ANTECEDENTS = (
     "machines", "cache", "socket",
 )  # fmt: skip
 """What ``its`` may stand for."""
+_NAMED = ("owner", "name", "path", "address", "unknown", "pattern")
 _OWNER_KINDS = ("pid",)
 
 
@@ -131,10 +133,13 @@ class Reading:
         """Whether one is wanted of several: ``which of the modules is the largest``."""
         return self._says(r"\bwhich (one )?of\b|\bwhich one\b|\bone\W*$|\b(is|'s) the (most|\w+est)\b")
 
-    @property
-    def lacks_whose(self) -> bool:
-        """Whether ``its`` stands for something that is not in the question."""
-        return self._says(r"\bits\b") and not self.has(*_ANTECEDENTS)
+    @cached_property
+    def back(self) -> str:
+        """The words that stand for something that is not in the question: ``its``, ``that process``; empty if there are none."""
+        possessive = re.search(r"\b(its|theirs?|his|hers?)\b", self.question.lower())
+        if possessive and not self.has(*_ANTECEDENTS):
+            return possessive[0]
+        return "" if self.has(*_NAMED, "quoted", "target_text", "not owner", "not name") else refers_back(self.question)
 
     @property
     def asks_contents(self) -> bool:
@@ -145,7 +150,7 @@ class Reading:
     def asks_users(self) -> bool:
         """Whether it is asked what needs something: ``used by``."""
         return self._says(
-            r"\bused by\b|\b(who|what|which \w+|any(body|one|thing)|some(body|one|thing)|else) (uses?|needs?|is using)\b|\bdepend|\bneeded by\b"
+            r"\bused by\b|\b(modules|drivers) (that )?(use|using|need|needing|require|depend)\b|\b(who|what|which \w+|any(body|one|thing)|some(body|one|thing)|else) (uses?|needs?|is using)\b|\bdepend|\bneeded by\b"
         )
 
     @property

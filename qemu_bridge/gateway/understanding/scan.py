@@ -26,12 +26,14 @@ _SCANNER = re.compile(
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<path> (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
+    | (?P<size_of_picture> \b\d{2,4}x\d{2,4}\b | \b(?i:4k|uhd|full\ ?hd|1080p|720p)\b(?=\W*$|\W+(?:picture|screenshot|image|snap|png|resolution)) )
     | (?P<ip> (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b )
     | (?P<seconds> (?<![\w.-])(?:(?P<time>\d+(?:\.\d+)?)\s?(?P<scale>ms|milliseconds?|msecs?|s|secs?|seconds?|mins?|minutes?)|half\ a\ second|a\ second|one\ second|a\ minute|one\ minute|half\ a\ minute)\b )
     | (?P<percent> (?<![\w.-])\d+(?:\.\d+)?\s?(?:%|percent\b) )
     | (?P<number> (?<![\w.-])\d+(?:\.\d+)?(?![\w.-]*[A-Za-z_/:-]\w)(?:\s?(?:(?i:UNIT)|k|K|m\b(?=\W*$)|M|G)\b)? )
     | (?P<pattern> \b[A-Za-z_]\w*\*[\w*]* | \*[\w.]*\w\*? )
     | (?P<sign> [<>!=]=|[<>]|=(?=\s*[\w"'/]) )
+    | (?P<plus> (?<=\w)\+(?=[\s,.;:?!)]|$) )
     | (?P<not> !(?=\w) | \b[nN]on-(?=\w) )
     | (?P<word> (?:[A-Za-z_]|\.(?=\w))(?:[\w.'’/:+-]*\w)? | \d+[\w.-]*[A-Za-z]\w* )
     """.replace("QUOTED", _QUOTED)
@@ -39,6 +41,7 @@ _SCANNER = re.compile(
     .replace("UNIT", _UNIT),
     re.VERBOSE,
 )
+_SIZES = {"4k": "3840x2160", "uhd": "3840x2160", "fullhd": "1920x1080", "1080p": "1920x1080", "720p": "1280x720"}
 _SIGNS = {
     ">": "greater",
     "<": "less",
@@ -59,9 +62,16 @@ _WORD_NUMBERS = {
 }
 
 
+_PUNCTUATION = re.compile(r"""[\s.,;:?!'"’‘“”`()\[\]{}…–—/\\|#*_-]+""")
+"""Signs that say nothing where they stand for themselves."""
+
+
 def scan(text: str) -> Iterator[Token]:
-    """Yield what `text` consists of; a ``word`` is not yet looked up."""
+    """Yield what `text` consists of; a ``word`` is not yet looked up, and a sign that is no punctuation is ``unknown``."""
+    at = 0
     for found in _SCANNER.finditer(text):
+        yield from _signs(text[at : found.start()])
+        at = found.end()
         kind, written = str(found.lastgroup), found[0]
         if found["share"]:
             number = _to_number(f"1 {found['unit']}")
@@ -76,12 +86,23 @@ def scan(text: str) -> Iterator[Token]:
             yield Token(kind, written, number=int(written, 16))
         elif kind == "sign":
             yield Token("concept", written, _SIGNS[written])
+        elif kind == "size_of_picture":
+            yield Token(kind, _SIZES.get(written.lower().replace(" ", ""), written))
+        elif kind == "plus":
+            yield Token("concept", "or more", "at_least")
         elif kind == "not":
             yield Token("concept", written, "not")
         elif kind == "word" and written.lower() in _WORD_NUMBERS:
             yield Token("number", written, number=_WORD_NUMBERS[written.lower()])
         else:
             yield Token(kind, written)
+
+    yield from _signs(text[at:])
+
+
+def _signs(between: str) -> Iterator[Token]:
+    for sign in _PUNCTUATION.sub(" ", between).split():
+        yield Token("concept", sign, "and") if sign in ("&", "&&", "+") else Token("unknown", sign)
 
 
 def _to_number(text: str) -> int:

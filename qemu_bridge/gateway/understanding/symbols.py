@@ -77,8 +77,9 @@ def bare_symbol(reading: Reading) -> Meaning | None:
 
 def struct(reading: Reading) -> Meaning | None:
     """The layout of a kernel type."""
-    words = reading.symbols
+    words = [*reading.symbols, *(reading.texts("quoted") if reading.has("like") else ())]
     around = {
+        "quoted",
         "show",
         "struct",
         "unknown",
@@ -110,7 +111,7 @@ def struct(reading: Reading) -> Meaning | None:
         )
     types = [word for word in words if reading.names.is_type(word)]
     types = types or (["page"] if reading.has("page") and not words else [])
-    is_field = any(token.text.lower().startswith("offset") for token in reading.tokens)
+    is_field = any(token.text.lower().startswith("off") for token in reading.tokens)
     if len(types) != 1 or (len(words) > 1 and not is_field):
         return None
     fields = [

@@ -53,6 +53,8 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
 
 
 def _is_named(table: Table, reading: Reading) -> bool:
+    if table.overlay == "open-files" and reading.has("open") and reading.has("file") and not reading.is_wish("open"):
+        return not any(token.is_negated for token in reading.tokens)
     if table.overlay == "processes" and reading.within({"quantity"}, {"memory", "size", "show", "thread"}):
         return True  # memory >= 1M
     if (
@@ -101,6 +103,8 @@ def _shaped(table: Table, reading: Reading, rows: Rows) -> Request | Unsure | No
         and not any(token.is_negated for token in reading.tokens)
     ):
         return None  # its row tells whether it is so
+    if table.overlay == "page-cache" and reading.has("cache") and reading.named("file") and not reading.asks_whether:
+        rows.has_more_than_names = True  # of that file in the page cache there is a row
     is_extreme = bool(rest & {"most", "least"})
     is_sorted = bool(rest & {"sort", "ascending", "descending", "by_name"})
     is_count = "count" in rest and not is_sorted
@@ -138,6 +142,8 @@ def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
         return Column(table.text, "") if table.text in ("name", "path") and not reading.has("most", "least") else None
     words = " ".join(token.text.lower() for token in reading.tokens if token.concept == "sort")
     named = [concept for concept in columns if concept not in ("size", "memory")]
+    if len(named) == 1 and not table.columns[named[0]].unit and not _is_beside(table, reading, named[0]):
+        return None
     if len(named) == 1:
         is_of_size = (
             reading.has("most", "least")
@@ -149,6 +155,13 @@ def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
         return None
     rank = table.columns.get(table.rank or table.size)
     return rank if columns or reading.has("most", "least", "ascending", "descending") or " by" in f" {words}" else None
+
+
+def _is_beside(table: Table, reading: Reading, column: str) -> bool:
+    """Whether what is ordered by a column of names is that column: the largest pid, but not the largest process's parent."""
+    extremes = [at for at, token in enumerate(reading.tokens) if token.concept in ("most", "least")]
+    place = next(at for at, token in enumerate(reading.tokens) if token.concept == column)
+    return not any(token.concept in table.nouns for at in extremes for token in reading.tokens[at:place])
 
 
 def _request(table: Table, reading: Reading, rows: Rows, column: Column | None, is_count: bool) -> Request:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..rows import Condition
 from .quantities import NEGATED, PAGE
 from .reading import Owner, Reading
-from .tables import Column, Table
+from .tables import LEVELS, Column, Table
 from .token import Token
 
 AROUND = frozenset({"show", "running", "all", "and", "use", "has"})
@@ -133,6 +133,9 @@ def _numbers(table: Table, reading: Reading, rows: Rows) -> None:
         elif token.kind == "number":
             for place in (at + 1, at - 1):
                 beside = reading.tokens[place] if 0 <= place < len(reading.tokens) else token
+                is_name = place > at and beside.concept in table.columns and not table.columns[beside.concept].unit
+                if is_name:
+                    continue  # 97 open files are not descriptor 97
                 if beside.concept in table.columns and beside.concept not in table.nouns and place not in rows.used:
                     name = table.columns[beside.concept].name
                     rows.add(Condition(name, number), f"{name.replace('_', ' ')} {number}", token.is_negated, at, place)
@@ -285,6 +288,11 @@ def _conditions(table: Table, reading: Reading, rows: Rows) -> None:
                 Condition("state", "ESTABLISHED", "!="),
                 "not connected to one peer",
             )  # UDP has no other listening
+        after = reading.tokens[at + 1].concept if at + 1 < len(reading.tokens) else ""
+        if condition.column == "level" and after == "at_least" and not token.is_negated:
+            severe = LEVELS[: LEVELS.index(condition.value) + 1]
+            rows.add(Condition("level", "|".join(severe)), f"{words} or worse", False, at, at + 1)
+            continue
         rows.add(condition, words, token.is_negated, at)
 
 

@@ -97,6 +97,8 @@ _TCP_STATES = {
     "close_wait": _is("state", "CLOSE_WAIT", "in CLOSE_WAIT"),
     "syn_sent": _is("state", "SYN_SENT", "in SYN_SENT"),
 }
+LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+"""Levels of the kernel's log, the most severe first."""
 _LEVELS = {
     "error": _is("level", "err", "of level err"),
     "warning": _is("level", "warning", "of level warning"),

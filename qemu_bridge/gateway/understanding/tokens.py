@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,9 +11,9 @@ from .names import KINDS, Names, find_exact, find_near
 from .negation import mark_negated
 from .quantities import attach_numbers, read_quantities
 from .scan import scan, split_possessives
-from .spelling import best_slips
 from .token import Token
-from .vocabulary import COMMON_WORDS, CONCEPTS, FILLERS, REFUSED
+from .vocabulary import COMMON_WORDS, FILLERS
+from .words import FILLER_STEMS, find_concepts, mend, split_identifier, stem
 
 _KIND_WORDS = {
     "process": "process",
@@ -27,7 +26,6 @@ _KIND_WORDS = {
 _PREPOSITIONS = ("before", "after", "since", "now", "then", "last", "first")
 """Words that are no capture's name where a subject follows: compare with before, but before I go."""
 _SUBJECTS = ("i", "we", "you", "he", "she", "it", "they", "the", "a", "an", "my", "our", "this", "that")
-_ARTICLES = ("the", "a", "an")
 _CALLED = ("called", "named", "containing", "starting with", "beginning with", "like", "matching", "similar to")
 """Behind these a word is a name, whatever it means elsewhere."""
 _NEVER_NAMES = (
@@ -57,24 +55,26 @@ _NEVER_NAMES = (
     "or",
     "of",
 )
-_IRREGULAR = {
-    "use": "us",
-    "used": "us",
-    "uses": "us",
-    "using": "us",
-    "usage": "usage",
-    "data": "data",
-    "children": "child",
-    "proces": "process",
-}
 
 
 def read_tokens(text: str, names: Names) -> list[Token]:
     """The tokens of `text` in their order, without words that say nothing."""
     words = split_possessives(scan(text))
-    words = [replace(word, text=_mend(word.text, names)) if word.kind == "word" else word for word in words]
-    tokens = read_quantities(list(_find_names(list(_find_concepts(words)), names)))
+    words = [part for at, word in enumerate(words) for part in split_identifier(word, names, is_first=not at)]
+    words = [replace(word, text=mend(word.text, names)) if word.kind == "word" else word for word in words]
+    tokens = _drop_called(_unquote(list(find_concepts(words)), names), names)
+    tokens = read_quantities(list(_find_names(tokens, names)))
     tokens = mark_negated(_find_choices(_find_orders(_find_counts(list(attach_numbers(tokens))))))
+    # Processes and their files are one table.
+    tokens = [
+        replace(token, text="and their")
+        if token.concept == "and"
+        and any(
+            _POSSESSIVES & {*each.text.lower().split()} for each in tokens[at + 1 : at + 6] if each.kind == "filler"
+        )
+        else token
+        for at, token in enumerate(tokens)
+    ]
     tokens = [token for token in tokens if token.kind != "filler"]
     # The syslog file /var/log/messages: the path says which.
     tokens = [
@@ -95,6 +95,27 @@ def read_tokens(text: str, names: Names) -> list[Token]:
         and not tokens[-1].is_negated
     ):
         tokens.pop()  # what are they called
+    # The largest number of threads is the most threads.
+    tokens = [
+        replace(token, text=token.concept)
+        if tokens[at + 1 : at + 2] and tokens[at + 1].concept == "count" and token.concept in ("most", "least")
+        else token
+        for at, token in enumerate(tokens)
+        if token.concept != "count" or not at or tokens[at - 1].concept not in ("most", "least")
+    ]
+    # Against a capture: compare.
+    tokens = [
+        replace(token, concept="compare")
+        if token.concept == "versus" and tokens[at + 1 : at + 2] and tokens[at + 1].kind == "path"
+        else token
+        for at, token in enumerate(tokens)
+    ]
+    # As a target, target pid:1/heap.
+    tokens = [
+        token
+        for at, token in enumerate(tokens)
+        if token.concept != "target" or tokens[at + 1 : at + 2] == [] or tokens[at + 1].kind != "target"
+    ]
     # What joins nothing says nothing: and take a picture.
     if (
         len(tokens) > 1
@@ -112,6 +133,7 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     return tokens
 
 
+_POSSESSIVES = {"their", "its", "them", "it", "that", "whose"}
 _COUNTED = ("process", "thread", "file", "socket", "module", "kernel_thread", "open_file", "slab", "mount", "port")
 
 
@@ -163,128 +185,58 @@ def _says(tokens: Sequence[Token]) -> bool:
     return any(token.kind != "filler" for token in tokens)
 
 
-# --- words of the vocabulary -------------------------------------------------------------------------------------
+_QUOTED_KINDS = {**_KIND_WORDS, "open_file": "file"}
 
 
-@functools.lru_cache(maxsize=8192)
-def stem(word: str) -> str:
-    """A word without its ending, so that its plural and the forms of a verb are one."""
-    word = word.lower()
-    if word in _IRREGULAR:
-        return _IRREGULAR[word]
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):
-        word = word[:-2]
-    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("eed"):
-            word = word[: -len(ending)]
-            if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "slz":
-                word = word[:-1]
-            break
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
-
-
-_PHRASES = [
-    (tuple(phrase.split()), concept)
-    for concept, row in (*CONCEPTS.items(), *((f"no_{name}", row[0]) for name, row in REFUSED.items()))
-    for phrase in map(str.strip, row.split(","))
-]
-_EXACT: dict[tuple[str, ...], str] = {}
-_STEMMED: dict[tuple[str, ...], str] = {}
-for _words, _concept in _PHRASES:
-    # As two words, or joined by a hyphen: per cpu memory, per-cpu memory.
-    for _form in (_words, (f"{_words[0]}-{_words[1]}", *_words[2:])) if len(_words) > 1 else (_words,):
-        _EXACT.setdefault(_form, _concept)
-        if _form != ("runs",):  # how long it runs; running is what runs
-            _STEMMED.setdefault(tuple(map(stem, _form)), _concept)
-_EXACT_ONLY = ("machines", "deleted")
-"""Concepts whose words mean them in no other form: deleted files, but delete the files."""
-_LONGEST = max(len(words) for words, _ in _PHRASES)
-_PHRASE_WORDS = {word for words, _ in _PHRASES for word in words}
-_PHRASE_STEMS = {stem(word) for word in _PHRASE_WORDS}
-_FILLER_STEMS = {stem(word) for word in FILLERS}
-_COMMON = COMMON_WORDS | FILLERS
-_LONG_FILLERS = {word for word in FILLERS if len(word) > 4}
-_SINGLE_WORDS = sorted(
-    {
-        words[0]
-        for words, concept in _PHRASES
-        if len(words) == 1 and concept != "filesystem" and len(words[0]) > 3 and words[0].isalpha()
-    }
-    | _LONG_FILLERS
-)
-_CORRECTIONS = sorted(
-    {
-        word
-        for concept, row in CONCEPTS.items()
-        if concept != "filesystem"
-        for word in {*row.replace(",", " ").split()} | _LONG_FILLERS
-        if len(word) >= 4 and word.isalpha()
-    }
-)
-
-
-def _mend(word: str, names: Names) -> str:
-    """`word` without a slip of the pen, if it can be one for a word of the vocabulary alone."""
-    lower = word.lower()
-    short = re.sub(r"(.)\1+$|(.)\2{2,}", r"\1\2", lower)
-    if lower not in _COMMON and lower not in _PHRASE_WORDS and short in FILLERS:
-        return short  # soo, pleeease
-    if lower in _PHRASE_WORDS or lower in _COMMON or stem(lower) in _PHRASE_STEMS or not word.isalpha():
-        return word
-    if find_exact(names, word):
-        return word
-    # A word that means something by itself is likelier than one of a phrase.
-    near = best_slips(lower, _SINGLE_WORDS) or best_slips(lower, _CORRECTIONS)
-    if not near and lower.endswith("s"):
-        near = best_slips(lower[:-1], _SINGLE_WORDS) or best_slips(lower[:-1], _CORRECTIONS)
-    if not near or find_near(names, word):
-        return word
-    # Several are as near: they have to mean one thing.
-    meant = {_EXACT.get((each,)) or _STEMMED.get((stem(each),)) or each for each in near}
-    return near[0] if len(meant) == 1 else word
-
-
-def _find_concepts(words: Sequence[Token]) -> Iterator[Token]:
-    at = 0
-    while at < len(words):
-        found, length = _longest_phrase(words, at)
-        if found is not None:
-            yield found
-            at += length
-        else:
-            yield words[at]
-            at += 1
-
-
-def _longest_phrase(words: Sequence[Token], at: int) -> tuple[Token | None, int]:
-    for length in range(min(_LONGEST, len(words) - at), 0, -1):
-        part = words[at : at + length]
-        # init's code is not the kernel's init code.
-        if any(word.kind != "word" or (word.is_owner and word.text == "init") for word in part):
+def _unquote(tokens: list[Token], names: Names) -> list[Token]:
+    """`tokens` with a name of the guest, or a capture, that is in quotes behind what it is a name of: process "sshd"."""
+    found = list(tokens)
+    for at, token in enumerate(tokens):
+        before = next(
+            (
+                each
+                for each in reversed(found[:at])
+                if each.kind != "filler" and each.text.lower() not in ("called", "named")
+            ),
+            None,
+        )
+        if token.kind != "quoted" or before is None:
             continue
-        lower = tuple(word.text.lower() for word in part)
-        concept = _EXACT.get(lower) or _STEMMED.get(tuple(map(stem, lower)))
-        if concept is None and length > 2 and lower[0] not in _ARTICLES and lower[-1] not in _ARTICLES:
-            # Waiting for the disk, as waiting for disk.
-            short = tuple(word for word in lower if word not in _ARTICLES)
-            concept = (_EXACT.get(short) or _STEMMED.get(tuple(map(stem, short)))) if 2 < len(short) < length else None
-        if concept == "filler":
-            return Token("filler", " ".join(lower)), length
-        if lower == ("by", "process") and at + length < len(words) and words[at + length].kind == "number":
-            continue  # mapped by process 98, not coloured by process
-        if lower == ("frame",) and at + 1 < len(words) and words[at + 1].kind in ("number", "address"):
-            concept = "frame"
-        if concept is not None and (concept not in _EXACT_ONLY or lower in _EXACT):
-            is_plural = any(
-                each.endswith("s") and not each.endswith(("ss", "us")) and stem(each) != each and each != "proces"
-                for each in lower
-            )
-            return Token("concept", " ".join(word.text for word in part), concept, is_plural=is_plural), length
-    return None, 1
+        kind = _QUOTED_KINDS.get(before.concept)
+        if token.text in (*names.captures, *names.traces) and before.concept in (
+            "capture",
+            "compare",
+            "since",
+            "trace",
+        ):
+            found[at] = Token("path", token.text)
+        elif kind and (exact := find_exact(names, token.text, (kind,))):
+            found[at] = Token("name", token.text, matches=tuple(exact))
+        elif (
+            token.text.startswith("/")
+            and " " not in token.text
+            and before.concept in ("file", "open_file", "open", "map")
+        ):
+            found[at] = Token("path", token.text)
+        elif before.concept in ("symbol", "struct") and re.fullmatch(r"\w+", token.text):
+            found[at] = Token("unknown", token.text)
+    return found
+
+
+def _drop_called(tokens: list[Token], names: Names) -> list[Token]:
+    """`tokens` without ``called`` between the one thing that is meant and its name: the process called nc is process nc."""
+    return [
+        token
+        for at, token in enumerate(tokens)
+        if token.text.lower() not in ("called", "named")
+        or not 0 < at < len(tokens) - 1
+        or tokens[at - 1].is_plural
+        or tokens[at - 1].concept not in _KIND_WORDS
+        or not (
+            tokens[at + 1].kind == "name"
+            or find_exact(names, tokens[at + 1].text, (_KIND_WORDS[tokens[at - 1].concept],))
+        )
+    ]
 
 
 # --- names of the guest --------------------------------------------------------------------------------------------
@@ -357,7 +309,7 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     is_literal = at > 0 and (tokens[at - 1].text.lower() in _CALLED or tokens[at - 1].concept == "string")
     if is_literal and lower not in _NEVER_NAMES:
         return Token("unknown", token.text)
-    if lower in FILLERS or stem(lower) in _FILLER_STEMS:
+    if lower in FILLERS or stem(lower) in FILLER_STEMS:
         return Token("filler", token.text)
     near = [] if lower in COMMON_WORDS else find_near(names, token.text, kinds) or find_near(names, token.text)
     return Token("name", token.text, matches=tuple(near)) if near else Token("unknown", token.text)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ...wire.operations import Permission
 from .accounting import left_over
+from .clauses import are_questions, join_list, split_clauses
 from .marks import ONLY_ACCOUNTED
+from .meanings import MOST_ALTERNATIVES, by_account, distinct, meanings, nearest_to, without
 from .names import Names
+from .parameters import to_question
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .shell import to_words
 from .token import Token
 from .tokens import read_tokens
-from .topics import TOPICS, TOPICS_WITH_NEGATION
 from .vocabulary import REFUSED
+from .words import corrections
 
 MOST_LETTERS = 400
 _MEANS_SOMETHING_WITH = {
@@ -50,7 +53,7 @@ _LOOKING = ("show", "dump", "read", "identify", "translate", "about")
 _LIGHT = (*_LOOKING, "take", "use", "running", "loaded", "set")
 """Words that say little beside others, where with them nothing is understood."""
 _LOOKED_FOR = ("quoted", "unknown", "pattern")
-_MOST_ALTERNATIVES = 4
+_STANDS_ALONE = "a question stands alone, earlier ones are not remembered: say what {0!r} stands for"
 _MANY = ("a lot of", "lots of", "plenty of")
 _JOINED = re.compile(
     r"\b(top|last|first|pid|port|epoch|page|pfn|frame|cpu|uid|fd|user|process|thread)[-_#]?(\d+)\b", re.IGNORECASE
@@ -87,12 +90,41 @@ EXAMPLES = (
 def understand(text: str, names: Names, machine: str = "") -> Meaning:
     """What `text` asks of a guest with these `names`, called `machine`; `Unsure`, with what may have been meant, where that is not certain.
 
-    Each word has to be accounted for: by a topic, as the name of something in the guest, or as one that says nothing.
+    Each word has to be accounted for: by a topic, as the name of something in the guest, or as one that says nothing. A text is one question, and
+    stands alone: of several questions none is answered, and what an earlier one was about is not known.
     """
     if len(text) > MOST_LETTERS:
         return Unsure(f"a question of {len(text)} letters is too long; ask in {MOST_LETTERS}")
+    meaning = _understand_clause(text, names, machine)
+    clauses = split_clauses(_REASON.sub(" ", text))
+    if len(clauses) > 1:
+        parts = [part for each in clauses if isinstance(part := _understand_clause(each, names, machine), Request)]
+        several = distinct(parts)
+        whole = meaning.meaning if isinstance(meaning, Request) else ()
+        is_lost = not whole or whole in [each.meaning for each in several]
+        is_part = bool(parts and whole) and are_questions(clauses) and whole != parts[0].meaning
+        if (len(several) > 1 and len(parts) == len(clauses) and is_lost) or is_part:
+            return Unsure("that is several questions; ask one at a time", several[:MOST_ALTERNATIVES])
+    return meaning
+
+
+def _understand_clause(text: str, names: Names, machine: str) -> Meaning:
+    """What one question asks, with what was taken for a slip of the pen."""
     text = _TWO_WORDS.sub(lambda found: found[0].replace(" ", ""), text)
-    text = _JOINED.sub(r"\1 \2", to_words(text) or _REASON.sub(" ", text))
+    text = _JOINED.sub(r"\1 \2", to_words(text) or to_question(join_list(_REASON.sub(" ", text))))
+    meaning = _understand_words(text, names, machine)
+    said = meaning.says if isinstance(meaning, Request) else ""
+    told = ", ".join(
+        f"{meant!r} for {written!r}" for written, meant in corrections(text, names) if f"for {written!r}" not in said
+    )
+    if not told:
+        return meaning
+    if isinstance(meaning, Unsure):
+        return replace(meaning, reason=f"{meaning.reason} (read {told})")
+    return replace(meaning, says=f"{meaning.says} (read {told})")
+
+
+def _understand_words(text: str, names: Names, machine: str) -> Meaning:
     tokens = [token for token in read_tokens(text, names) if token.text != machine or not machine]
     if not tokens:
         return Unsure("nothing in that names something to look at")
@@ -142,8 +174,8 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     if session is not None:
         tokens = [token for token in tokens if token.kind != "session" and token.concept != "viewer"]
     reading = Reading(tokens, names, text)
-    found = _meanings(reading) or _without(reading, _LOOKING) or _without(reading, _LIGHT)
-    requests = _distinct(meaning for meaning in found if isinstance(meaning, Request))
+    found = meanings(reading) or without(reading, _LOOKING) or without(reading, _LIGHT) or by_account(reading, said)
+    requests = distinct(meaning for meaning in found if isinstance(meaning, Request))
     if session is not None:
         requests = tuple(
             to_session(request, session) for request in requests if request.operation in ("highlight", "fly_to")
@@ -151,25 +183,27 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
     left = {request.meaning: left_over(said, request, names) for request in requests}
     whole = tuple(request for request in requests if not left[request.meaning])
     if requests and not whole:
-        return Unsure(_passed_over(min(left.values(), key=len)), requests[:_MOST_ALTERNATIVES])
+        return Unsure(_passed_over(min(left.values(), key=len)), requests[:MOST_ALTERNATIVES])
     requests = whole
-    if requests and reading.lacks_whose:
-        return Unsure("whose is not said", requests[:_MOST_ALTERNATIVES])
+    if requests and (back := reading.back):
+        return Unsure(_STANDS_ALONE.format(back), requests[:MOST_ALTERNATIVES])
     if requests and reading.asks_meaning and not _is_about_one(reading):
-        return Unsure("words are explained in docs/concepts.md, not here", requests[:_MOST_ALTERNATIVES])
+        return Unsure("words are explained in docs/concepts.md, not here", requests[:MOST_ALTERNATIVES])
     if len(requests) == 1 and requests[0].permission is not Permission.READ and reading.asks_state:
         return Unsure("whether something is so is no wish to change it", requests)
     if len(requests) == 1:
         return requests[0]
     if requests:
-        return Unsure("that may mean several things", requests[:_MOST_ALTERNATIVES])
-    nearest = _nearest(reading)
+        return Unsure("that may mean several things", requests[:MOST_ALTERNATIVES])
+    nearest = nearest_to(reading)
     for token in tokens:
         if token.concept.startswith("no_"):
             _, reason, question = REFUSED[token.concept.removeprefix("no_")]
             other = understand(question, names) if question else nearest
             more = (other,) if isinstance(other, Request) else other.alternatives
-            return Unsure(reason, _distinct([*nearest.alternatives[: _MOST_ALTERNATIVES - 1], *more]))
+            return Unsure(reason, distinct([*nearest.alternatives[: MOST_ALTERNATIVES - 1], *more]))
+    if reading.back:
+        return Unsure(_STANDS_ALONE.format(reading.back), nearest.alternatives)
     unsure = [meaning for meaning in found if isinstance(meaning, Unsure)]
     return unsure[0] if unsure else nearest
 
@@ -182,59 +216,3 @@ def _passed_over(tokens: Sequence[Token]) -> str:
 def _is_about_one(reading: Reading) -> bool:
     """Whether something of the guest is named, so that no word's meaning is asked for."""
     return reading.has("owner", "name", "path", "address", "pid", "unknown", "quantity", "number")
-
-
-def _meanings(reading: Reading) -> list[Meaning]:
-    has_negated = any(token.is_negated for token in reading.tokens)
-    topics = TOPICS_WITH_NEGATION if has_negated else TOPICS
-    return [meaning for topic in topics if (meaning := topic(reading)) is not None]
-
-
-def _without(reading: Reading, concepts: tuple[str, ...]) -> list[Meaning]:
-    """What is meant if words that may say little say nothing."""
-    first = reading.tokens[0] if reading.tokens else None
-    wish = first if first is not None and first.concept == "take" and reading.is_wish(first.text.lower()) else None
-    hexdump = next(
-        (
-            token
-            for token in reading.tokens
-            if token.concept == "read" and token.text.lower().startswith(("hex", "xxd", "hd", "od"))
-        ),
-        None,
-    )
-    rest = [
-        token
-        for token in reading.tokens
-        if token.concept not in concepts or token.is_negated or token in (wish, hexdump)
-    ]
-    if not rest or len(rest) == len(reading.tokens):
-        return []
-    found = _meanings(Reading(rest, reading.names, reading.question))
-    return [meaning for meaning in found if isinstance(meaning, Unsure) or meaning.permission is Permission.READ]
-
-
-def _distinct(requests: Iterable[Request]) -> tuple[Request, ...]:
-    found: dict[tuple[str, ...], Request] = {}
-    for request in requests:
-        found.setdefault(request.meaning, request)
-    return tuple(found.values())
-
-
-def _nearest(reading: Reading) -> Unsure:
-    """Why nothing fits, and what would if one word, or those that nobody knows, were not there."""
-    unknown = [token for token in reading.tokens if token.kind == "unknown"]
-    known = Reading([token for token in reading.tokens if token.kind != "unknown"], reading.names, reading.question)
-    smaller = [known] if unknown and known.tokens else []
-    smaller += [known.without(token) for token in known.tokens if len(known.tokens) > 1]
-    alternatives: list[Request] = []
-    for each in smaller:
-        for meaning in _meanings(each):
-            alternatives += meaning.alternatives if isinstance(meaning, Unsure) else (meaning,)
-    if unknown:
-        words = ", ".join(repr(token.text) for token in unknown[:3])
-        reason = (
-            f"{words} {'is' if len(unknown) == 1 else 'are'} not understood, and nothing in this guest is called so"
-        )
-    else:
-        reason = "these words together are not understood"
-    return Unsure(reason, _distinct(alternatives)[:_MOST_ALTERNATIVES])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from qemu_bridge.gateway.understanding.tokens import read_tokens, stem
+from qemu_bridge.gateway.understanding.tokens import read_tokens
+from qemu_bridge.gateway.understanding.words import stem
 
 
 def kinds(text, names):

@@ -22,11 +22,11 @@ ROWS = [
 FIRST_TRY = {
     "fresh-1": 34, "fresh-2": 30, "fresh-3": 28, "fresh-4": 45, "fresh-5": 43, "fresh-6": 41, "fresh-7": 46, "fresh-8": 39, "fresh-9": 52,
     "fresh-10": 55, "fresh-11": 55, "fresh-12": 52, "fresh-13": 48, "fresh-14": 53, "fresh-15": 55, "fresh-16": 58, "fresh-17": 56, "fresh-18": 53,
-    "fresh-19": 56, "fresh-20": 57,
+    "fresh-19": 56, "fresh-20": 57, "fresh-21": 67,
 }  # fmt: skip
-"""Lists of 60 questions, each written before anything was changed for it, and how many were understood as meant then.
+"""Lists of 60 questions, from the 21st on of a hundred, each written before anything was changed for it, and how many were understood as meant then.
 
-The first three are full of comparison and negation, which were not known yet. Since then all are understood as meant in 56 of 60 cases or
+The first three are full of comparison and negation, which were not known yet. Since then all are understood as meant in 93 of 100 cases or
 more, which is what is tested, and none means in silence what was not asked. In four lists a right answer was added that was overlooked.
 """
 UNDERSTOOD = [row for row in ROWS if row[1]]
@@ -49,8 +49,8 @@ def test_a_question_means_this_command_or_none(question, command, asked):
 def test_a_list_is_understood_as_meant_and_nothing_is_guessed_in_silence(name, names):
     rows = read_questions(FOLDER / f"{name}.txt")
     found = score(rows, names)
-    assert len(rows) == 60 and not found.wrong
-    assert len(found.as_meant) >= 56, found.unsure
+    assert len(rows) >= 60 and not found.wrong
+    assert len(found.as_meant) >= 0.93 * len(rows), found.unsure
 
 
 def test_a_word_is_not_explained_by_showing_it(names):

@@ -1,0 +1,46 @@
+"""What programs write is a question, too."""
+
+from __future__ import annotations
+
+import pytest
+
+from qemu_bridge.gateway.understanding.parameters import to_question
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("open files of pid=97", "open files of pid 97"),
+        ("list sockets where state is LISTEN limit 5", "list sockets with state LISTEN first 5"),
+        ("slabs where size > 1M", "slabs with size > 1M"),
+        ("read 0x1000, length 64", "read 0x1000, 64 bytes"),
+        ("snap width=640 height=480", "snap 640x480"),
+        ("resolve target=pid:1/heap", "resolve  pid:1/heap"),
+        ('find "limit 5" in memory', 'find "limit 5" in memory'),
+        ("fly to mode=entropy", "fly to mode=entropy"),
+        ("how long is crond running", "how long is crond running"),
+    ],
+)
+def test_parameters_become_words(written, words):
+    assert to_question(written) == words
+
+
+@pytest.mark.parametrize(
+    ("question", "command"),
+    [
+        ("list_processes", "ps demo"),
+        ("read_memory(address=0x1000, length=64)", "peek demo 0x1000 64"),
+        ("pid=97 open files", "overlay demo open-files --where pid=97"),
+        ("get open files for process 'sshd'", "overlay demo open-files --where pid=120"),
+        ('compare with capture "before" limited to pid:97', "compare before demo --target pid:97"),
+        (
+            "take screenshot coloured by owner, width 640 height 480",
+            "snap demo -o memory.png --size 640x480 --at mode=owner",
+        ),
+        ("get top 5 hottest kernel functions from demo.gbt", "trace top demo.gbt --symbols demo -n 5 --kernel"),
+        ("hottest user space functions", "trace top demo.gbt --symbols demo --user"),
+        ("hottest functions of crond", "trace top demo.gbt --symbols demo --pid 97"),
+    ],
+)
+def test_a_tool_call_means_a_command(question, command, asked):
+    assert asked(question) == command
