@@ -50,8 +50,16 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
             return [each.kind for each in tokens].count("address") == 2
         if token.concept == "or" and "ended" in marks:
             return any(each.concept == "ended" for each in tokens)  # is it running or has it ended
+        if token.concept == "start" and "processes" in marks and any(each.concept == "command_line" for each in tokens):
+            return True  # with which arguments it was started
         if token.concept == "and" and _joins_tables(tokens, at):
             return False
+        if (
+            token.concept == "user"
+            and "processes" in marks
+            and any(each.concept in ("most", "least") for each in tokens)
+        ):
+            return "uid" in marks  # the user of most processes is no process
         if token.concept == "use" and _is_using(tokens, at):
             return "total" not in marks
         if token.concept == "use" and "highlight" in marks:
@@ -78,6 +86,8 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
         )
     if "--hex" in request.words and token.kind in ("address", "number", "unknown"):
         return token.text.lower().removeprefix("0x") in request.words[-1].lower()
+    if token.kind == "address" and not token.text[:1].isdigit() and "+" in token.text:
+        return token.text.lower() in text
     if token.kind in ("address", "frame_number", "number", "length"):
         return any(f"{number:{form}}" in text for number in (token.number, token.number << 12) for form in ("d", "#x"))
     if token.kind in ("pid", "uid", "port_number", "remote_number", "cpu_number", "epoch_number", "descriptor", "session"):  # fmt: skip

@@ -168,6 +168,7 @@ ONLY_ACCOUNTED = frozenset(
 )
 """Concepts that no topic reads: whether an answer can be meant with them is seen here alone."""
 WORDS = {
+    "at address": "identify read fly-to", "at offset": "identify read fly-to", "at location": "identify read fly-to",
     "from": "any", "between": "shared compare span flows", "after": "dirty compare mode", "area": "maps areas target", "region": "maps areas target",
     "segment": "maps areas target", "section": "maps areas target", "reading": "read find identify open-files", "memory used by": "total target",
     "contains": "identify where find find_symbols type_names", "enabled": "kernel trace_status", "memory image": "find capture compare",

@@ -109,7 +109,10 @@ def capture(reading: Reading) -> Meaning | None:
         and not (reading.has("path") and reading.is_wish("capture", "checkpoint", "snapshot"))
     ):
         return None
-    is_called = re.search(r"\b(as|called|named|under( the)? name) \S+\W*$", reading.question.lower()) is not None
+    is_called = (
+        re.search(r"\b(as|called|named|under( the)? name|folder|directory) \S+\W*$", reading.question.lower())
+        is not None
+    )
     if reading.has("unknown", "like") and (
         not (reading.has("take") or is_called)
         or len(reading.texts("unknown")) != 1

@@ -22,6 +22,7 @@ _COLUMNS = (
 _RULES = (
     # A column's value in a condition, as in SQL.
     (rf"\b(?:where|whose|with|having|filter(?:ed)? (?:by|on|for))\s+(?:the |their |its )?({_COLUMNS})(?:\s*==?\s*|\s+(?:is|equals|are|equal to)\s+){_VALUE}(?![<>])", r"with \1 "),
+    (r"\bfilter(?:ed|ing)?\s+(?:by|on|for)\b", "with"),
     (rf"\band\s+(?:the |their |its )?({_COLUMNS})\s+(?:is|equals)\s+{_VALUE}", r"and \1 "),
     (rf"\bwhere\s+(?:the |their )?(?=({_COLUMNS})\b)", "with "),
     # How many rows, how many bytes, for how long.
@@ -34,16 +35,40 @@ _RULES = (
     # A picture's size.
     (r"\bwidth" + _EQUALS + r"(\d+)\s*(?:px|pixels)?\s*,?\s*(?:and\s+|x\s*)?height" + _EQUALS + r"(\d+)(?:\s*(?:px|pixels))?", r"\1x\2"),
     (r"\b(\d{2,4})\s*(?:by|x|×|\*)\s*(\d{2,4})\b(?:\s*(?:px|pixels))?", r"\1x\2"),
+    # Signs for words.
+    (r"\bw/(?=\s)", "with"),
+    (r"(?<=\s)@\s*(?=\w)", "at "),
+    (r"\b(?:sort|sort_by|sortby|order_by|orderby)" + _SIGN + r"(\w+)", r"sorted by \1"),
     # Named arguments whose value says it all.
     *((rf"\b{name}{_SIGN}(?=\d)", f"{word} ") for name, word in _NUMBERED.items() if word),
     (rf"\b(?:{_SILENT}){_SIGN}{_VALUE}", " "),
-    (r"\b(?:name|process|process_name|comm|module|slab)\s*=\s*(?=[\w\"'])", "process "),
+    (r"\b(?:process|process_name|comm)\s*=\s*(?=[\w\"'])", "process "),
+    (r"\b(?:name|module|slab)\s*=\s*(?=[\w\"'])", " "),
+    (r"\border" + _SIGN + r"(asc|desc)\w*", r"\1ending"),
+    # A port as it is written behind an address; a table by its name; what the log says of something.
+    (r"(?:(?<=\s)|^):(\d+)\b", r"port \1"),
+    (r"\b(?:overlay|table)\s+(processes|threads|slabs|modules|sockets|mounts)\b", r"\1"),
+    (r"\b(?:overlay|table)\s+kernel[-_ ]stacks\b", "kernel stack traces"),
+    (r"\b(?:overlay|table)\s+open[-_ ]files\b", "open files"),
+    (r"\b(?:overlay|table)\s+areas\b", "memory areas"),
+    (r"\b(?:overlay|table)\s+page[-_ ]cache\b", "files in memory"),
+    (r"\b(?:overlay|table)\s+dmesg\b", "kernel messages"),
+    (r"^\W*grep\s+(?:for\s+)?([\w-]+)\s+(?:in|from)\s+(?:the\s+)?(?:dmesg|(?:kernel )?log)\W*$", r'kernel messages containing "\1"'),
+    (r"\b(?:(kernel (?:log|messages?)|dmesg|log))\s+(?:about|regarding|concerning|mentioning|on)\s+(?:the |an? )?([\w-]+?)s?\W*$", r'\1 containing "\2"'),
+    (r"\bsince\s+(?:the\s+)?(?:last\s+)?(?:machine|vm|system|guest|box|it|computer|power)\s*(?:was|has|is)?\s*(?:last\s+)?(?:booted|started|boot|start|up|on)\b", "since boot"),
+    (r"\b(?:the )?(?:very )?first (process|task|thread|program) (?:that |to )?(?:was |be )?(?:start(?:ed)?|launch(?:ed)?|r[au]n)\b", r"the oldest \1"),
+    (r"\b(?:the )?(?:very )?(?:last|latest) (process|task|thread|program) (?:that |to )?(?:was |be )?(?:start(?:ed)?|launch(?:ed)?)\b", r"the newest \1"),
+    (r"\bsince\s+(?:the\s+)?last\s+(?:boot|start)\b", "since boot"),
     (r"\b(?:state|protocol|level)" + _SIGN + r"(?=\w)", "with "),
 )  # fmt: skip
 _TARGETS = re.compile(
     r"\b(?:pid|comm|file|slab|module|sym|class|pa|va):\S+|\"[^\"]*\"|'[^']*'(?!\w)|\b[\w-]*(?:yaw|mode|pitch)=\S+"
 )
 """What is left as it is: targets, views, and what is in quotes."""
+
+
+_UNQUOTED = re.compile(r"""\b(?!(?:pattern|text|query|needle|string|command)\b)(\w+)\s*[:=]\s*(["'])([^"'\s]+)\2""")
+"""A named argument whose value is in quotes, though it is no text."""
 
 
 def to_question(text: str) -> str:
@@ -54,7 +79,9 @@ def to_question(text: str) -> str:
         kept.append(found[0])
         return f"\x01{len(kept) - 1}\x01"
 
-    hidden = _TARGETS.sub(keep, text)
+    hidden = _TARGETS.sub(keep, _UNQUOTED.sub(r"\1=\3 ", text))
+    hidden = re.sub(r"\b([RSDZT])[- ](?=(?:procs?|process(?:es)?|tasks?|threads?)\b)", r"in state \1 ", hidden)
+    hidden = re.sub(r"\b(in|state|status)\s+(?:state\s+)?([RSDZTI])(?![\w.])", r"in state \2", hidden)
     for pattern, words in _RULES:
         hidden = re.sub(pattern, words, hidden, flags=re.IGNORECASE)
     return re.sub("\x01(\\d+)\x01", lambda found: kept[int(found[1])], hidden)

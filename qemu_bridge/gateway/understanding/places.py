@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from .reading import Reading
 from .request import MACHINE, Meaning, Request, Unsure, verb
@@ -73,15 +74,11 @@ def peek(reading: Reading) -> Meaning | None:
         is_span = re.search(
             r"(from|between)\s+\S+\s+(up )?(to|and|until)\s|\S\s*(-|to|\.\.)\s*0x", reading.question.lower()
         )
-        return (
-            _peeked(
-                Reading([token for token in reading.tokens if token.text == ends[0]], reading.names),
-                ends[0],
-                end - start,
-            )
-            if is_span and start < end
-            else None
-        )
+        if not is_span or start >= end:
+            return None
+        first = Reading([token for token in reading.tokens if token.text == ends[0]], reading.names)
+        span = _peeked(first, ends[0], end - start)
+        return replace(span, says=f"{span.says}, up to {end:#x}") if isinstance(span, Request) else span
     places = [*reading.texts("address"), *targets, *symbols]
     around = {"address", "target_text", "unknown", "read", "dump", "show", "memory", "length", "number", "identify", "page", "where", "since",
               "translate", "symbol", "owner", "all", "map", "process", "kernel"}  # fmt: skip
@@ -117,9 +114,11 @@ def _peeked(reading: Reading, place: str, length: int) -> Meaning | None:
         is_virtual = any(word in text.split() for word in ("virtual", "va", "virt", "kva", "vaddr", "linear"))
         place = f"va:{int(place, 16):#x}" if is_virtual else place_of(place)
     says = f"{length} bytes at {place}"
-    if reading.names.is_symbol(place):
+    base, _, offset = place.partition("+")
+    if reading.names.is_symbol(base):
         # The operation takes addresses.
-        address = reading.names.symbol_address(place)
+        address = reading.names.symbol_address(base)
+        address = None if address is None else address + int(offset or "0", 0)
         read: dict[str, object] = {"ranges": ((address, length),), "space": "virtual"} if address is not None else {}
         return Request(says, ("peek", MACHINE, place, str(length)), "read_memory" if read else "", read)
     if not place.startswith("va:"):

@@ -113,6 +113,8 @@ def _named(reading: Reading) -> Meaning | None:
         "about",
         "find",
     }
+    if reading.has("command_line"):
+        may |= {"start"}
     if reading.asks_whether or reading.has("running"):
         may |= {"ended", "or"}
     if not reading.within({"owner"}, may) or len(reading.owners) != 1:

@@ -15,6 +15,11 @@ PAGE = 4096
 _NAMED_AFTER = {
     "pid": "pid",
     "child": "pid",
+    "parent": "pid",
+    "command_line": "pid",
+    "stack_trace": "pid",
+    "kernel_stack": "pid",
+    "page_table": "pid",
     "process": "pid",
     "user": "uid",
     "port": "port_number",

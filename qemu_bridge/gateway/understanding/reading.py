@@ -9,6 +9,7 @@ from functools import cached_property
 
 from .clauses import refers_back
 from .names import KnownProcess, Names
+from .request import Request
 from .token import Token
 
 _ANTECEDENTS = (
@@ -140,6 +141,21 @@ class Reading:
         if possessive and not self.has(*_ANTECEDENTS):
             return possessive[0]
         return "" if self.has(*_NAMED, "quoted", "target_text", "not owner", "not name") else refers_back(self.question)
+
+    def asks_of_another(self, request: Request) -> bool:
+        """Whether it is asked who has what somebody else has, and `request` is what that one has: who opened the file that nc writes."""
+        is_relative = self._says(
+            r"^\W*(who|which (process|program|task|daemon)(es|s)?|what (process|program)(es|s)?)\b.+\b(that|which|whom)\b"
+        )
+        whose = {str(each.pid) for owner in self.owners for each in self.pids(owner)}
+        return (
+            is_relative
+            and any(
+                condition.column in ("pid", "pids") and condition.operator == "=" and condition.value in whose
+                for condition in request.shape.where
+            )
+            and not self.has("pid")
+        )
 
     @property
     def asks_contents(self) -> bool:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 
 _SHORT, _LONG = 4, 8
@@ -30,6 +31,15 @@ def best_slips(word: str, known: Iterable[str]) -> list[str]:
     near = [(distance(word, each), each) for each in known if is_slip(word, each)]
     least = min((cost for cost, _ in near), default=0)
     return sorted(each for cost, each in near if cost == least)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_short_for(word: str, meant: str) -> bool:
+    """Whether `word` is `meant` without its vowels: lvl is level, msgs is messages."""
+    if len(word) < _SHORT - 1 or word[:1] != meant[:1] or len(meant) <= len(word):
+        return False
+    rest = re.sub(r"(.)\1", r"\1", re.sub("[aeiou]", "", meant[1:]))
+    return word[1:].removesuffix("s") == rest.removesuffix("s")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ _ORDER = {"most", "least", "sort", "limit", "count", "ascending", "descending", 
 _EXTENTS = ("largest", "biggest", "smallest", "big", "large", "greatest", "tiniest", "heaviest")
 _COUNTED = ("object", "thread")
 """Columns that count things which have a size of their own: the largest objects are not the most."""
+_OF_PROCESSES = ("most", "thread", "memory", "size", "resident")
 _FIRST_NOUNS = {"processes": "thread", "threads": "process"}
 """A noun that says, where it comes first, that another table is asked about."""
 
@@ -55,6 +56,8 @@ def ask_table(table: Table, reading: Reading) -> Meaning | None:
 def _is_named(table: Table, reading: Reading) -> bool:
     if table.overlay == "open-files" and reading.has("open") and reading.has("file") and not reading.is_wish("open"):
         return not any(token.is_negated for token in reading.tokens)
+    if table.overlay == "processes" and reading.has("most") and reading.within({"sort", "limit"}, _OF_PROCESSES):
+        return True  # top 10 by threads
     if table.overlay == "processes" and reading.within({"quantity"}, {"memory", "size", "show", "thread"}):
         return True  # memory >= 1M
     if (
@@ -158,10 +161,10 @@ def _order(table: Table, reading: Reading, columns: list[str]) -> Column | None:
 
 
 def _is_beside(table: Table, reading: Reading, column: str) -> bool:
-    """Whether what is ordered by a column of names is that column: the largest pid, but not the largest process's parent."""
+    """Whether what is ordered by a column of names is that column: the largest pid, but not the largest process's parent, nor the user with most processes."""
     extremes = [at for at, token in enumerate(reading.tokens) if token.concept in ("most", "least")]
     place = next(at for at, token in enumerate(reading.tokens) if token.concept == column)
-    return not any(token.concept in table.nouns for at in extremes for token in reading.tokens[at:place])
+    return not any(token.concept in table.nouns for at in extremes for token in reading.tokens[at : max(place, at + 2)])
 
 
 def _request(table: Table, reading: Reading, rows: Rows, column: Column | None, is_count: bool) -> Request:

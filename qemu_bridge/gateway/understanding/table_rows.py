@@ -200,7 +200,8 @@ def _texts(table: Table, reading: Reading, rows: Rows) -> None:
             continue
         if token.kind == "path" and table.path:
             below = at > 0 and reading.tokens[at - 1].concept == "below"
-            value = token.text.rstrip("/") + "/*" if below or token.text.endswith("/") else token.text
+            is_folder = below or (token.text.endswith("/") and token.text != "/")
+            value = token.text.rstrip("/") + "/*" if is_folder else token.text
             words = f"below {token.text}" if below else token.text
             rows.add(
                 Condition(table.path, value),

@@ -151,6 +151,7 @@ TABLES = (
         frozenset({"map", "executable_map", "writable_map"}),
         {
             "anonymous": _is("path", "", "without a file"),
+            "file": (Condition("path", "", "!="), "of a file"),
             "executable": _is("permissions", "??x?", "executable"),
             "executable_map": _is("permissions", "??x?", "executable"),
             "writable": _is("permissions", "?w??", "writable"),
@@ -160,7 +161,7 @@ TABLES = (
         text="path",
         kind="file",
         path="path",
-        around=frozenset({"memory", "process", "map", "range"}),
+        around=frozenset({"memory", "process", "map", "range", "file"}),
         implies=frozenset({"executable", "writable"}),
     ),
     Table(
@@ -240,6 +241,7 @@ TABLES = (
         text="point",
         path="point",
         around=frozenset({"file", "where"}),
+        implies=frozenset({"read_only"}),
     ),
     Table(
         "dmesg",

@@ -110,6 +110,29 @@ def read_tokens(text: str, names: Names) -> list[Token]:
         else token
         for at, token in enumerate(tokens)
     ]
+    # By number of objects is an order; raw sockets beside others need not be called so.
+    tokens = [
+        token
+        for at, token in enumerate(tokens)
+        if token.concept != "count" or not at or tokens[at - 1].concept != "sort"
+    ]
+    if any(token.concept in ("socket", "packet_socket") for token in tokens):
+        kinds = {"raw": "raw_socket", "packet": "packet_socket"}
+        tokens = [
+            replace(token, kind="concept", concept=kinds[token.text.lower()])
+            if token.kind == "unknown" and token.text.lower() in kinds
+            else token
+            for token in tokens
+        ]
+    # What is available of things that are no memory is what there is.
+    tokens = [
+        token
+        for at, token in enumerate(tokens)
+        if token.text.lower() != "available" or tokens[at + 1 : at + 2] == [] or tokens[at + 1].concept in _TAKEN
+    ]
+    # A snapshot that is a PNG is a picture.
+    if any(token.kind == "path" and token.text.endswith(".png") for token in tokens):
+        tokens = [replace(token, concept="picture") if token.concept == "capture" else token for token in tokens]
     # As a target, target pid:1/heap.
     tokens = [
         token
@@ -133,6 +156,8 @@ def read_tokens(text: str, names: Names) -> list[Token]:
     return tokens
 
 
+_TAKEN = ("memory", "page", "size", "huge", "heap", "count")
+"""Of these something may be available, that is free."""
 _POSSESSIVES = {"their", "its", "them", "it", "that", "whose"}
 _COUNTED = ("process", "thread", "file", "socket", "module", "kernel_thread", "open_file", "slab", "mount", "port")
 
@@ -153,7 +178,7 @@ def _find_choices(tokens: list[Token]) -> list[Token]:
     return _between(tokens, "or", "or", lambda before, after: _says(before) and _says(after))
 
 
-_ORDERED_BY = ("memory", "size", "resident", "thread", "object", "object_size", "page", "pid", "nice")
+_ORDERED_BY = ("count", "memory", "size", "resident", "thread", "object", "object_size", "page", "pid", "nice")
 
 
 def _find_orders(tokens: list[Token]) -> list[Token]:
@@ -272,6 +297,12 @@ def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
             yield Token("unknown", token.text)  # flags of the kernel
         elif token.kind == "concept":
             yield _name_in_context(tokens, at, names) or token
+        elif (
+            token.kind == "word"
+            and (found := re.fullmatch(r"([A-Za-z_.]\w*)\+(0x[0-9a-fA-F]+|\d+)", token.text))
+            and names.is_symbol(found[1])
+        ):
+            yield Token("address", token.text, number=int(found[2], 0))
         elif token.kind == "word":
             yield _name_or_unknown(tokens, at, names)
         else:
@@ -309,7 +340,8 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     is_literal = at > 0 and (tokens[at - 1].text.lower() in _CALLED or tokens[at - 1].concept == "string")
     if is_literal and lower not in _NEVER_NAMES:
         return Token("unknown", token.text)
-    if lower in FILLERS or stem(lower) in FILLER_STEMS:
+    is_letter = len(lower) == 1 and token.text.isupper() and lower not in ("a", "i")
+    if not is_letter and (lower in FILLERS or stem(lower) in FILLER_STEMS):
         return Token("filler", token.text)
     near = [] if lower in COMMON_WORDS else find_near(names, token.text, kinds) or find_near(names, token.text)
     return Token("name", token.text, matches=tuple(near)) if near else Token("unknown", token.text)

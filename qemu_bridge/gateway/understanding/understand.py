@@ -101,9 +101,8 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
         parts = [part for each in clauses if isinstance(part := _understand_clause(each, names, machine), Request)]
         several = distinct(parts)
         whole = meaning.meaning if isinstance(meaning, Request) else ()
-        is_lost = not whole or whole in [each.meaning for each in several]
         is_part = bool(parts and whole) and are_questions(clauses) and whole != parts[0].meaning
-        if (len(several) > 1 and len(parts) == len(clauses) and is_lost) or is_part:
+        if (len(several) > 1 and len(parts) == len(clauses)) or is_part:
             return Unsure("that is several questions; ask one at a time", several[:MOST_ALTERNATIVES])
     return meaning
 
@@ -191,6 +190,8 @@ def _understand_words(text: str, names: Names, machine: str) -> Meaning:
         return Unsure("words are explained in docs/concepts.md, not here", requests[:MOST_ALTERNATIVES])
     if len(requests) == 1 and requests[0].permission is not Permission.READ and reading.asks_state:
         return Unsure("whether something is so is no wish to change it", requests)
+    if len(requests) == 1 and reading.asks_of_another(requests[0]):
+        return Unsure("that takes the answer of another question; ask that other one first", requests)
     if len(requests) == 1:
         return requests[0]
     if requests:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from .names import Names, find_exact, find_near
 from .scan import scan, split_possessives
-from .spelling import best_slips, is_slip
+from .spelling import best_slips, is_short_for, is_slip
 from .token import Token
 from .vocabulary import COMMON_WORDS, CONCEPTS, FILLERS, REFUSED
 
@@ -101,6 +101,7 @@ def mend(word: str, names: Names) -> str:
         return word
     # A word that means something by itself is likelier than one of a phrase.
     near = best_slips(lower, _SINGLE_WORDS) or best_slips(lower, _CORRECTIONS)
+    near = near or sorted(each for each in _SINGLE_WORDS if is_short_for(lower, each))
     if not near and lower.endswith("s"):
         near = best_slips(lower[:-1], _SINGLE_WORDS) or best_slips(lower[:-1], _CORRECTIONS)
     if not near or find_near(names, word):

@@ -44,3 +44,23 @@ def test_parameters_become_words(written, words):
 )
 def test_a_tool_call_means_a_command(question, command, asked):
     assert asked(question) == command
+
+
+@pytest.mark.parametrize(
+    ("question", "command"),
+    [
+        ("Z procs?", "overlay demo processes --where state=Z"),
+        ("tasks in R", "overlay demo processes --where state=R"),
+        (":22 socks", "overlay demo sockets --where 'local=*:22'"),
+        ("grep oom in dmesg", "overlay demo dmesg --where 'text=*oom*'"),
+        ("query overlay kernel-stacks for pid 97", "overlay demo kernel-stacks --where pid=97"),
+        ('highlight(target="pid:97/heap", session=2)', "highlight demo pid:97/heap --session 2"),
+        ("init_task+0x10", "identify demo init_task+0x10"),
+        ("64 bytes @ init_task+16", "peek demo init_task+16 64"),
+        ("dump memory from 0x1000 to 0x1100", "peek demo 0x1000 256"),
+        ("/root:.*:0/ in ram", "find demo --regex root:.*:0"),
+        ("what was the first process to start", "overlay demo threads --sort started_ns --first 1"),
+    ],
+)
+def test_shorthand_means_a_command(question, command, asked):
+    assert (asked(question) or "").replace("'root:.*:0'", "root:.*:0") == command
