@@ -60,6 +60,8 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
             and any(each.concept in ("most", "least") for each in tokens)
         ):
             return "uid" in marks  # the user of most processes is no process
+        if token.concept == "identify" and token.text.lower() in _WHO and marks & _OWNERLESS and "target" not in marks:
+            return False
         if token.concept == "use" and _is_using(tokens, at):
             return "total" not in marks
         if token.concept == "use" and "highlight" in marks:
@@ -119,6 +121,9 @@ def _negations(request: Request) -> int:
     return 99 if " - " in target else len(request.shape.where)
 
 
+_WHO = ("who owns", "owner", "owner of", "whose")
+_OWNERLESS = {"page-cache", "slabs", "modules", "mounts", "dmesg"}
+"""Tables that say nothing of who owns a row."""
 _TABLES = {noun: table.overlay for table in TABLES for noun in table.nouns}
 
 

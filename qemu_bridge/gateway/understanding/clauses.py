@@ -26,7 +26,7 @@ _NOUNS = (
 _DEMONSTRATIVE = "that|this|those|these|the same|the other|the above|the previous|the preceding|said"
 _RESTRICTS = "that|which|who|with|without|whose|where|of|in|on|at|from|below|under|owned|running|using|having|larger|bigger|named|called|containing|not"
 _BACK = re.compile(
-    rf"\b(?:{_DEMONSTRATIVE}) (?:{_NOUNS})\b(?!\W*(?:{_RESTRICTS})\b)|\bthe (?:latter|former|above)\b"
+    rf"\b(?:{_DEMONSTRATIVE}) (?:{_NOUNS})\b(?!\W*(?:{_RESTRICTS})\b)|\bthe (?:latter|former|above)\b|\bof (?:those|these|them)\b"
     r"|^\W*(?:and|same|also|now|likewise|ditto)(?: again)?(?: for| with| of| the)\b|\b(?:them|those|these|that|it|this|same) again\b",
     re.IGNORECASE,
 )

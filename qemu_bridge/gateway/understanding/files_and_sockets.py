@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..rows import Condition
 from .process_rows import each_process, process_rows
 from .reading import Reading
 from .request import Meaning, Request, Unsure, overlay, verb
@@ -19,13 +20,15 @@ def memory_map(reading: Reading) -> Meaning | None:
             return process_rows(
                 reading, "areas", concept.replace("_map", " memory areas"), "pid", ("permissions", letters)
             )
+    if reading.within({"mapped_file", "owner"}, around) and reading.is_wish("list", "which", "what", "get"):
+        return process_rows(reading, "areas", "memory areas of files", "pid", Condition("path", "", "!="))
     if reading.within({"map", "owner", "count"}, around):
         return process_rows(reading, "areas", "memory areas", "pid")
     if reading.within({"map", "owner"}, around) and len(reading.owners) == 1 and not reading.has("page"):
         return each_process(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
         )
-    if reading.within({"map", "file", "owner"}, around) and len(reading.owners) == 1:
+    if reading.within({"map", "file", "owner"}, around) and len(reading.owners) == 1 and not _is_library(reading):
         return each_process(
             reading, lambda pid, name: verb("maps", f"memory map of process {name} ({pid})", str(pid), pid=pid)
         )

@@ -25,6 +25,7 @@ def modules(reading: Reading) -> Meaning | None:
     around = {
         *_AROUND,
         "depend",
+        "last",
         "loaded",
         "count",
         "kernel",
@@ -54,12 +55,26 @@ def modules(reading: Reading) -> Meaning | None:
         return overlay("modules", f"module {named[0]}", where=(("name", named[0]),))
     if reading.has("highlight", "go", "memory"):
         return None
+    if (
+        reading.within({"module", "loaded", "last"}, {"kernel", "limit"})
+        and "in the last" not in reading.question.lower()
+    ):
+        first = reading.number("limit") or (_TOP if reading.is_plural("module") else 1)
+        return overlay(
+            "modules",
+            f"the last {first} modules that were loaded" if first > 1 else "the module that was loaded last",
+            first=first,
+        )
     if reading.has("count"):
         return overlay("modules", "how many modules are loaded", count=True)
     is_in_use = reading.within({"use", "module"}, {*_AROUND, "kernel"}) and "in use" in reading.question.lower()
     if is_in_use or (reading.asks_of_each and not reading.has("like", "limit")):
         return verb("modules", "loaded kernel modules")
-    return None if reading.has("size", "memory", "use", "limit", "like") else verb("modules", "loaded kernel modules")
+    return (
+        None
+        if reading.has("size", "memory", "use", "limit", "like", "last")
+        else verb("modules", "loaded kernel modules")
+    )
 
 
 def slabs(reading: Reading) -> Meaning | None:
@@ -209,7 +224,7 @@ def log(reading: Reading) -> Meaning | None:
         where, says = (("level", level),), f"kernel messages of level {level}"
     if reading.has("last", "most", "newest", "oldest", "limit", "number"):
         is_one = any(
-            token.concept == "log" and re.search(r"\b(message|line|entry)\b", token.text.lower())
+            token.concept == "log" and re.search(r"\b(message|line|entry|kmsg)\b", token.text.lower())
             for token in reading.tokens
         )
         last = reading.number("limit") or reading.number("number") or (1 if is_one else _TOP)

@@ -22,7 +22,7 @@ MARKS: dict[str, str] = {
     "show": "reads",
     "dump": "rows target read capture type_layout",
     "read": "read find identify page-cache dmesg console maps modules",
-    "find": "rows find find_symbols sym identify",
+    "find": "rows find find_symbols type_names type_layout sym identify",
     "take": "compare dirty capture snap record-video record total sort:resident_pages kernel-stacks clear mode highlight",
     "start": "record view parent parent_pid started trace_status",
     "stop": "trace_disarm clear",
@@ -97,12 +97,14 @@ MARKS: dict[str, str] = {
     "video": "record-video",
     "second": "record record-video",
     "user_mode": "only-user",
+    "permission": "permissions areas mounts",
     "boot": "dmesg status console",
     # Memory.
     "memory": _OF_MEMORY,
     "page": "target fly-to identify dirty page-cache read compare find resident_pages layout:page",
     "frame": "identify fly-to",
     "range": "resolve maps areas",
+    "mapped_file": "path!=",
     "map": "maps areas mapped identify target-process",
     "executable_map": "permissions",
     "writable_map": "permissions",
@@ -164,7 +166,7 @@ MARKS: dict[str, str] = {
 }  # fmt: skip
 """By concept the marks of requests that account for it; what `tables` and `memory_targets` say of it is added."""
 ONLY_ACCOUNTED = frozenset(
-    "only part lasting briefly unit edge each how total level protocol boot several versus".split()
+    "permission only part lasting briefly unit edge each how total level protocol boot several versus".split()
 )
 """Concepts that no topic reads: whether an answer can be meant with them is seen here alone."""
 WORDS = {
@@ -267,6 +269,8 @@ def _shape_marks(request: Request) -> Iterator[str]:
             yield "newest" if shape.reverse else "oldest"
         if not shape.reverse and shape.first is not None:
             yield "least"
+    if "loaded last" in request.says or "were loaded" in request.says:
+        yield from ("newest", "last")
     if request.says.startswith("when they started"):
         yield "started"
     for name, value in (("first", shape.first), ("last", shape.last)):

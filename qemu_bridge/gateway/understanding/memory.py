@@ -10,7 +10,7 @@ from .request import MACHINE, Meaning, Request, Unsure, call
 
 _LOOK = {"show", "highlight", "go", "colour", "draw"}
 _SUMMED = ("memory", "page", "size", "count", "show", "use", "all", "most", "sort", "into", "dump", "draw")
-_ASK = {"where", "size", "count", "identify", "dump", "address"}
+_ASK = {"where", "size", "count", "identify", "dump", "address", "translate"}
 
 
 def viewer_or_where(reading: Reading) -> Meaning | None:
@@ -25,6 +25,7 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         or (reading.has("colour", "draw") and reading.has("process", "all"))
         or (reading.has("map") and not reading.has("highlight", "go"))
         or (reading.has("colour") and reading.asks_which)
+        or (reading.has("mapped_file") and (reading.is_wish("list", "which", "what", "get")))
         or re.search(r"\bonly \S+ (uses?|maps?|has|holds?|owns?|needs?)\b", reading.question.lower())
     ):
         return None
@@ -69,8 +70,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         return how_much(target, says)
     if reading.has("count") or (reading.has("viewer") and not reading.has(*_LOOK)):
         return None
-    if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address"):
-        is_where = reading.has("where", "address") and not reading.has("go", "highlight", "viewer")
+    if reading.has(*_LOOK) or not reading.has("where", "range", "page", "dump", "address", "translate"):
+        is_where = reading.has("where", "address", "translate") and not reading.has("go", "highlight", "viewer")
         return where(target, says) if is_where else show(target, says)
     return where(target, says)
 
@@ -85,7 +86,7 @@ def by_class(reading: Reading) -> Meaning | None:
     found: tuple[str, str] | Unsure | None = ALONE["all"]
     if rest:
         wanted = Reading(rest, reading.names, reading.question)
-        found = memory_of(wanted) if wanted.items <= THINGS | {"and", "shared"} else None
+        found = memory_of(wanted) if wanted.items <= THINGS | {"and", "shared", "target_text"} else None
     if not isinstance(found, tuple):
         return found
     target, says = found

@@ -26,7 +26,7 @@ _RULES = (
     (rf"\band\s+(?:the |their |its )?({_COLUMNS})\s+(?:is|equals)\s+{_VALUE}", r"and \1 "),
     (rf"\bwhere\s+(?:the |their )?(?=({_COLUMNS})\b)", "with "),
     # How many rows, how many bytes, for how long.
-    (r"\b(?:limit|limited to|max|count|top_n|max_results)\b" + _EQUALS + r"(\d+)\b(?!\s*(?:[kmg]i?b|bytes|pages))(?:\s*(?:rows|results|entries|lines|of them))?\s*$", r"first \1"),
+    (r"\b(?:limit|limited to|max|count|top_n|max_results)\b" + _EQUALS + r"(\d+)\b(?!\s*(?:[kmg]i?b|bytes|pages))(?:\s*(?:rows|results|entries|lines|of them))?[\s)]*$", r"first \1"),
     (r"\b(?:limit|max_results)\b" + _SIGN + r"(\d+)\b", r"first \1 "),
     (r"\b(?:length|len|nbytes|num_bytes|size_bytes)\b" + _EQUALS + r"((?:0x[0-9a-f]+|\d+))\b(?:\s*bytes)?", r"\1 bytes"),
     (r"\bsize" + _SIGN + r"((?:0x[0-9a-f]+|\d+))\b(?:\s*bytes)?(?!\s*x)", r"\1 bytes"),
@@ -58,11 +58,19 @@ _RULES = (
     (r"\bsince\s+(?:the\s+)?(?:last\s+)?(?:machine|vm|system|guest|box|it|computer|power)\s*(?:was|has|is)?\s*(?:last\s+)?(?:booted|started|boot|start|up|on)\b", "since boot"),
     (r"\b(?:the )?(?:very )?first (process|task|thread|program) (?:that |to )?(?:was |be )?(?:start(?:ed)?|launch(?:ed)?|r[au]n)\b", r"the oldest \1"),
     (r"\b(?:the )?(?:very )?(?:last|latest) (process|task|thread|program) (?:that |to )?(?:was |be )?(?:start(?:ed)?|launch(?:ed)?)\b", r"the newest \1"),
+    (r"\b(?:on|at) (?:all|any|every) (?:interfaces?|addresses|local addresses)\b", "on 0.0.0.0"),
+    (r"\brecord (?:all |everything )?(?:what|that) (?:the )?(?:process )?(?!(?:cpu|processor|vcpu|it|gets|machine|guest|is)\b)([\w/:-]+) (?:executes|runs|does|is executing)\b", r"trace \1"),
+    (r"\b(tcp|udp) (?:on|at|to) (?=\d+\b(?![.]))", r"\1 port "),
+    (r"^\W*(?:find|search for|grep)\s+((?:[0-9a-f]{2}\s+){2,}[0-9a-f]{2})\W*$", r"find bytes \1"),
+    (r"^(\W*(?:snap|screenshot|picture|render|draw)\b.*?)\bmode=(\w+)", r"\1 coloured by \2"),
+    (r"\bport (\d+) (?:on|at|of) (?:an)?(?:other|remote|foreign) (?:machines?|hosts?|computers?|systems?)\b", r"remote port \1"),
+    (r"^(\W*(?:please )?)write (?:a |the )?(trace|capture|picture|video|screenshot|checkpoint|recording)\b", r"\1make a \2"),
+    (r"^\W*(?!machine|vm|guest|system|kernel|trace|box)(\S{2,}) (?:state|status)\W*$", r"status of \1"),
     (r"\bsince\s+(?:the\s+)?last\s+(?:boot|start)\b", "since boot"),
     (r"\b(?:state|protocol|level)" + _SIGN + r"(?=\w)", "with "),
 )  # fmt: skip
 _TARGETS = re.compile(
-    r"\b(?:pid|comm|file|slab|module|sym|class|pa|va):\S+|\"[^\"]*\"|'[^']*'(?!\w)|\b[\w-]*(?:yaw|mode|pitch)=\S+"
+    r"\b(?:pid|comm|file|slab|module|sym|class|pa|va):\S+|\"[^\"]*\"|'[^']*'(?!\w)|\b[\w-]*(?:yaw|pitch)=\S+"
 )
 """What is left as it is: targets, views, and what is in quotes."""
 
@@ -81,7 +89,7 @@ def to_question(text: str) -> str:
 
     hidden = _TARGETS.sub(keep, _UNQUOTED.sub(r"\1=\3 ", text))
     hidden = re.sub(r"\b([RSDZT])[- ](?=(?:procs?|process(?:es)?|tasks?|threads?)\b)", r"in state \1 ", hidden)
-    hidden = re.sub(r"\b(in|state|status)\s+(?:state\s+)?([RSDZTI])(?![\w.])", r"in state \2", hidden)
+    hidden = re.sub(r"\b(in|state|status)[\s=:]+(?:state\s+)?([RSDZTI])(?![\w.])", r"in state \2", hidden)
     for pattern, words in _RULES:
         hidden = re.sub(pattern, words, hidden, flags=re.IGNORECASE)
     return re.sub("\x01(\\d+)\x01", lambda found: kept[int(found[1])], hidden)

@@ -8,6 +8,10 @@ from dataclasses import replace
 from .reading import Reading
 from .request import MACHINE, Meaning, Request, Unsure, verb
 
+_NUMBER_LOOKED_FOR = re.compile(
+    r"\W*(?:find|search(?: for)?|grep(?: for)?|look for|scan for)\s+(?:the )?(?:value |number )?0x([0-9a-f]+)\s+(?:in|within|across)\b"
+)
+"""A number that is to be found, and no address."""
 _PEEKED = 256
 """How many bytes are shown, if that is not said."""
 
@@ -26,6 +30,7 @@ def identify(reading: Reading) -> Meaning | None:
         len(places) != 1
         or not reading.items <= around | {"frame"}
         or (reading.has("read") and not reading.has("frame"))
+        or _NUMBER_LOOKED_FOR.match(reading.question.lower())
     ):
         return None
     is_frame = re.search(rf"(frame|number|pfn)\W*{places[0]}\b", reading.question) is not None
@@ -131,6 +136,11 @@ def _peeked(reading: Reading, place: str, length: int) -> Meaning | None:
 
 def find(reading: Reading) -> Meaning | None:
     """Places in RAM that hold some text, or bytes."""
+    number = _NUMBER_LOOKED_FOR.match(reading.question.lower())
+    if number and reading.within({"address"}, {"memory", "all", "find"}):
+        digits = number[1].zfill(len(number[1]) + len(number[1]) % 2)
+        little = bytes.fromhex(digits)[::-1].hex()
+        return Unsure("a number may be kept in two orders of its bytes", (_found_bytes(little), _found_bytes(digits)))
     quoted = reading.texts("quoted")
     if quoted and reading.has("find", "string") and reading.has("capture"):
         # In the memory image: that is where everything is looked for.

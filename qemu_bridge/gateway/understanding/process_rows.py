@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..rows import Condition
 from .reading import Reading
 from .request import Meaning, Request, Unsure, overlay, verb
 
 
-def process_rows(reading: Reading, table: str, what: str, by: str, *more: tuple[str, str]) -> Meaning | None:
+def process_rows(
+    reading: Reading, table: str, what: str, by: str, *more: tuple[str, str] | Condition
+) -> Meaning | None:
     """Rows of a table with a process's pid, all or those of one process."""
     count = reading.has("count")
     says = f"{'how many ' if count else ''}{what}"

@@ -153,11 +153,25 @@ def attach_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
         if token.text.lower() == "first" and at + 1 < len(tokens) and tokens[at + 1].kind == "number":
             yield replace(token, kind="filler")
             continue
+        if (
+            token.kind == "address"
+            and at + 1 < len(tokens)
+            and tokens[at + 1].text.lower() in ("bytes", "byte", "bytes at", "bytes from")
+        ):
+            yield replace(token, kind="length")
+            continue
         if token.kind != "number":
             yield token
             continue
         if at and tokens[at - 1].text.lower().split()[-1] in _PLACED_AFTER and token.number >= PAGE:
             yield replace(token, kind="address", text=f"{token.number:#x}")
+            continue
+        if (
+            at > 1
+            and tokens[at - 1].text.lower() in ("of", "for")
+            and tokens[at - 2].concept in ("nice", "command_line", "status")
+        ):
+            yield replace(token, kind="pid")
             continue
         same = _joined_number(tokens, at)
         if same and not token.has_unit:

@@ -14,7 +14,7 @@ from .token import Token
 
 _ANTECEDENTS = (
     "owner", "name", "path", "address", "target_text", "unknown", "process", "thread", "module", "slab", "file", "kernel", "status", "symbol", "struct",
-    "machines", "cache", "socket",
+    "machines", "cache", "socket", "hot",
 )  # fmt: skip
 """What ``its`` may stand for."""
 _NAMED = ("owner", "name", "path", "address", "unknown", "pattern")
@@ -140,10 +140,17 @@ class Reading:
         possessive = re.search(r"\b(its|theirs?|his|hers?)\b", self.question.lower())
         if possessive and not self.has(*_ANTECEDENTS):
             return possessive[0]
+        pronoun = re.search(r"\bof (those|these|them)\b", self.question.lower())
+        if pronoun and any(
+            self.is_plural(thing) for thing in (*_ANTECEDENTS, "open_file", "mount", "page", "port", "viewer")
+        ):
+            return ""
         return "" if self.has(*_NAMED, "quoted", "target_text", "not owner", "not name") else refers_back(self.question)
 
     def asks_of_another(self, request: Request) -> bool:
         """Whether it is asked who has what somebody else has, and `request` is what that one has: who opened the file that nc writes."""
+        if "processes" in request.words:
+            return False
         is_relative = self._says(
             r"^\W*(who|which (process|program|task|daemon)(es|s)?|what (process|program)(es|s)?)\b.+\b(that|which|whom)\b"
         )

@@ -25,7 +25,7 @@ _SCANNER = re.compile(
     | (?P<target> \(*(?:TERM|\b(?:all|free)\b(?=\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)))\)*(?:\s*[-+&]\s*\(*(?:TERM|kernel\b|free\b|all\b)\)*)* )
     | (?P<address> \b0[xX][0-9a-fA-F]+\b | \b(?=[0-9a-f]*[0-9])f{4}[0-9a-f]{12}\b )
     | (?P<expression> (?<!\S)/(?=[^\s/]*[.*+\[(|^$\\])[^\s/]+/(?!\S) )
-    | (?P<path> (?:(?<=is\ )|(?<=on\ )|(?<=at\ )|(?<=of\ )|(?<=mounted\ ))/(?=[\s?]|$) | (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
+    | (?P<path> (?<!\S)/(?=[\s?.!,]|$) | (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
     | (?P<size_of_picture> \b\d{2,4}x\d{2,4}\b | \b(?i:4k|uhd|full\ ?hd|1080p|720p)\b(?=\W*$|\W+(?:picture|screenshot|image|snap|png|resolution)) )
     | (?P<ip> (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b )

@@ -79,6 +79,7 @@ def struct(reading: Reading) -> Meaning | None:
     """The layout of a kernel type."""
     words = [*reading.symbols, *(reading.texts("quoted") if reading.has("like") else ())]
     around = {
+        "find",
         "quoted",
         "show",
         "struct",

@@ -106,7 +106,12 @@ def _shaped(table: Table, reading: Reading, rows: Rows) -> Request | Unsure | No
         and not any(token.is_negated for token in reading.tokens)
     ):
         return None  # its row tells whether it is so
-    if table.overlay == "page-cache" and reading.has("cache") and reading.named("file") and not reading.asks_whether:
+    if (
+        table.overlay == "page-cache"
+        and reading.has("cache")
+        and (reading.named("file") or reading.has("path"))
+        and not reading.asks_whether
+    ):
         rows.has_more_than_names = True  # of that file in the page cache there is a row
     is_extreme = bool(rest & {"most", "least"})
     is_sorted = bool(rest & {"sort", "ascending", "descending", "by_name"})
@@ -120,7 +125,9 @@ def _shaped(table: Table, reading: Reading, rows: Rows) -> Request | Unsure | No
     column = _order(table, reading, columns) if is_extreme or is_sorted else None
     if (is_extreme or is_sorted) and (column is None or is_count):
         return None
-    around = AROUND | table.around | (_ORDER if column else {"count"})
+    around = (
+        AROUND | table.around | (_ORDER if column else {"count"} if table.overlay == "dmesg" else {"count", "limit"})
+    )
     around |= {"user"} if any(condition.column == "uid" for condition in rows.where) else set()
     is_measured = column is not None or any(token.kind == "quantity" for token in reading.tokens)
     around |= set(table.columns) if is_measured else set()
@@ -170,7 +177,9 @@ def _is_beside(table: Table, reading: Reading, column: str) -> bool:
 def _request(table: Table, reading: Reading, rows: Rows, column: Column | None, is_count: bool) -> Request:
     says = f"{'how many ' if is_count else ''}{table.says}" + (": " if rows.says else "") + ", ".join(rows.says)
     if column is None:
-        return overlay(table.overlay, says, where=rows.where, count=is_count)
+        first = reading.number("limit")
+        says += "" if first is None else f", the first {first}"
+        return overlay(table.overlay, says, where=rows.where, count=is_count, first=first)
     is_least = reading.has("least", "ascending")
     is_sorted = reading.has("sort", "ascending", "descending", "by_name") and not reading.has("most", "least")
     is_plural = any(reading.is_plural(noun) for noun in table.nouns)

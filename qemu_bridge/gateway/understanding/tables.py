@@ -118,6 +118,7 @@ TABLES = (
             **_ROOT,
             **_KERNEL_THREAD,
             "kernel": _is("parent_pid", "2", "of the kernel"),
+            "command_line": (Condition("command_line", "", "!="), "with a command line"),
             "user_process": (Condition("parent_pid", "2", "!="), "no kernel threads"),
         },
         {
@@ -142,7 +143,7 @@ TABLES = (
         {**STATES, **_ROOT},
         {"nice": Column("nice", ""), "cpu": Column("cpu", ""), "user": Column("uid", ""), "pid": Column("pid", "")},
         owner="pid",
-        around=frozenset({"process", "identify", "last"}),
+        around=frozenset({"process", "identify", "last", "nice"}),
         implies=frozenset({"nice", "cpu_number"}),
     ),
     Table(

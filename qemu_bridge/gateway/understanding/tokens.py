@@ -338,7 +338,8 @@ def _name_or_unknown(tokens: Sequence[Token], at: int, names: Names) -> Token:
     if kept:
         return Token("path", kept[-1])
     is_literal = at > 0 and (tokens[at - 1].text.lower() in _CALLED or tokens[at - 1].concept == "string")
-    if is_literal and lower not in _NEVER_NAMES:
+    is_kept = at == len(tokens) - 1 and any(each.concept in ("capture", "picture", "video") for each in tokens)
+    if is_literal and (lower not in _NEVER_NAMES or is_kept):
         return Token("unknown", token.text)
     is_letter = len(lower) == 1 and token.text.isupper() and lower not in ("a", "i")
     if not is_letter and (lower in FILLERS or stem(lower) in FILLER_STEMS):

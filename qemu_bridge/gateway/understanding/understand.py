@@ -61,7 +61,7 @@ _JOINED = re.compile(
 """A word and its number that were written as one: top5, pid97."""
 _TWO_WORDS = re.compile(r"\b(web|file|mail) server\b", re.IGNORECASE)
 _REASON = re.compile(
-    r"[\s,]+(?:because|cause|cuz|so that|in order to|in case)\s.*$"
+    r"[\s,]+(?:because|cause|cuz)\s.*$|[\s,]+(?:so that|in order to|in case)\s(?!.*\b(?:colou?rs?|modes?|shows?|highlight\w*|sort\w*|order\w*|first|only)\b).*$"
     r"|[\s,]+(?:before|so|until)\s+(?:i|we)\s+(?:can|could|know|may|go|break|do|change|start|leave|try|touch|run)\b.*$",
     re.IGNORECASE,
 )

@@ -116,6 +116,14 @@ def mend(word: str, names: Names) -> str:
 def split_identifier(word: Token, names: Names, *, is_first: bool) -> list[Token]:
     """The words of one that programs write, where all of them are understood: list_processes, user-space."""
     text = word.text
+    ends = text.split("/")
+    if (
+        word.kind == "word"
+        and len(ends) == 2
+        and not find_exact(names, text)
+        and all(find_exact(names, each) for each in ends)
+    ):
+        return [replace(word, text=ends[0]), Token("word", "and"), replace(word, text=ends[1])]
     if word.kind != "word" or not re.fullmatch("[A-Za-z]+([_-][A-Za-z]+)+", text):
         return [word]
     if "_" in text and (not is_first or names.is_symbol(text) or names.is_type(text)):

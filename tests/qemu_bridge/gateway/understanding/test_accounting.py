@@ -43,7 +43,19 @@ SAYS_THE_SAME = {
 """Concepts that add nothing where the answer is rows of a table, or the result of an operation, that is about them anyway."""
 
 
-NOUNS = {"file", "process", "kernel", "use", "map", "socket", "free", "established", "sleeping", "user_process"}
+NOUNS = {
+    "file",
+    "command_line",
+    "process",
+    "kernel",
+    "use",
+    "map",
+    "socket",
+    "free",
+    "established",
+    "sleeping",
+    "user_process",
+}
 """Concepts that are conditions of one table, and only name something elsewhere."""
 
 

@@ -24,3 +24,7 @@ def test_a_question_means_a_command(question, command, asked):
 def test_without_a_capture_it_is_said_that_one_is_needed():
     unsure = understand("what changed since the last checkpoint", StaticNames())
     assert "no capture" in unsure.reason and unsure.alternatives[0].words[0] == "capture"
+
+
+def test_a_name_that_is_a_common_word_is_kept(asked):
+    assert asked("Take a capture named now.") == "capture demo -o now"

@@ -17,7 +17,6 @@ from qemu_bridge.gateway.understanding.parameters import to_question
         ("snap width=640 height=480", "snap 640x480"),
         ("resolve target=pid:1/heap", "resolve  pid:1/heap"),
         ('find "limit 5" in memory', 'find "limit 5" in memory'),
-        ("fly to mode=entropy", "fly to mode=entropy"),
         ("how long is crond running", "how long is crond running"),
     ],
 )
@@ -59,6 +58,11 @@ def test_a_tool_call_means_a_command(question, command, asked):
         ("64 bytes @ init_task+16", "peek demo init_task+16 64"),
         ("dump memory from 0x1000 to 0x1100", "peek demo 0x1000 256"),
         ("/root:.*:0/ in ram", "find demo --regex root:.*:0"),
+        ("tasks in S limit 3", "overlay demo processes --where state=S --first 3"),
+        ("nice of mounts, perms of /", ""),
+        ("which module was loaded last?", "overlay demo modules --first 1"),
+        ("processes that have no command line", "overlay demo processes --where command_line="),
+        ("find 0xdeadbeef in ram", ""),
         ("what was the first process to start", "overlay demo threads --sort started_ns --first 1"),
     ],
 )
