@@ -73,6 +73,8 @@ def test_a_machine_called_like_an_action_needs_the_long_form():
 
 
 @pytest.mark.guest
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_loops_of_a_guest_have_names(machine, tmp_path, command):
     done = threading.Event()
 
