@@ -18,8 +18,13 @@ QUESTIONS = [
     for path in (Path(__file__).parents[3] / "references/questions.txt", *sorted(FOLDER.glob("*.txt")))
     for row in read_questions(path)
     if row.commands
-][::3]
-"""A third of all questions that have an answer."""
+]
+"""All questions that have an answer."""
+PARTS = 9
+by_part = pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))]
+)
+"""A ninth of the questions at a time."""
 OUTSIDE = """
     scheduler latency numa dirtyable encrypted compressed orphaned signed throttled pinned migrated remote local virtual hourly idempotent throughput watermark
     fragmented overcommitted namespaced sandboxed outbound inbound previously formerly yesterday sometimes usually nearly roughly jittery unlucky hidden tainted
@@ -79,10 +84,10 @@ def concepts(question, names):
     return {token.concept or f"{token.kind} {token.text.lower()}" for token in read_tokens(question, names)}
 
 
-def not_counted(names, words):
+def not_counted(names, words, part):
     """Questions with one word more that mean the same command without it being said."""
     found = []
-    for question in QUESTIONS:
+    for question in QUESTIONS[part::PARTS]:
         before = command(question, names)
         places = spaces(question)
         choose = random.Random(question)
@@ -95,12 +100,14 @@ def not_counted(names, words):
     return found
 
 
-def test_a_word_outside_of_the_grammar_is_never_passed_over(names):
-    assert not_counted(names, OUTSIDE) == []
+@by_part
+def test_a_word_outside_of_the_grammar_is_never_passed_over(names, part):
+    assert not_counted(names, OUTSIDE, part) == []
 
 
-def test_a_word_of_the_grammar_is_never_passed_over(names):
-    assert not_counted(names, INSIDE) == []
+@by_part
+def test_a_word_of_the_grammar_is_never_passed_over(names, part):
+    assert not_counted(names, INSIDE, part) == []
 
 
 def restricting(question, names):
@@ -115,10 +122,10 @@ def restricting(question, names):
     ]
 
 
-def not_missed(names):
+def not_missed(names, part):
     """Questions without something that narrows them that mean the same command."""
     found = []
-    for question in QUESTIONS:
+    for question in QUESTIONS[part::PARTS]:
         before = command(question, names)
         for token in (
             restricting(question, names)
@@ -135,14 +142,15 @@ def not_missed(names):
     return found
 
 
-def test_what_narrows_a_question_cannot_be_left_away_without_a_change(names):
-    assert not_missed(names) == []
+@by_part
+def test_what_narrows_a_question_cannot_be_left_away_without_a_change(names, part):
+    assert not_missed(names, part) == []
 
 
-def not_negated(names):
+def not_negated(names, part):
     """Questions with something negated that mean the same command."""
     found = []
-    for question in QUESTIONS:
+    for question in QUESTIONS[part::PARTS]:
         before = command(question, names)
         is_plain = not any(token.is_negated for token in read_tokens(question, names))
         for token in restricting(question, names) if before and is_plain and spaces(question) else ():
@@ -152,8 +160,9 @@ def not_negated(names):
     return found
 
 
-def test_what_is_negated_means_something_else_or_is_asked_back(names):
-    assert not_negated(names) == []
+@by_part
+def test_what_is_negated_means_something_else_or_is_asked_back(names, part):
+    assert not_negated(names, part) == []
 
 
 @pytest.mark.parametrize(
