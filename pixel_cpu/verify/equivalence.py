@@ -146,6 +146,9 @@ class _Proof:
             expected = tuple(self.contract.relations.get(one.loop, tuple)(one.values))
             if (invariant := self.contract.invariants.get(one.loop)) is not None:
                 yield z3.And(reached, z3.Not(invariant(one.values))), f"the invariant at {one.name}"
+        if len(other.values) != len(expected):
+            yield reached, f"how many values there are at {one.name}"
+            return
         for place, (value, wanted) in enumerate(zip(other.values, expected, strict=True), 1):
             yield z3.And(reached, z3.Not(same(value, wanted))), f"value {place} at {one.name}"
         for name in self.common & set(one.memories):
