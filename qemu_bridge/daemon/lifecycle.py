@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..errors import GlassBoxError
 from ..machine.config import MachineConfig, check_ram_space
 from ..machine.requests import AttachRequest, StartRequest
 from ..memory.addresses import RamLayout
@@ -208,7 +209,13 @@ def _serve(
     from .service import Service
 
     log_to_stderr()
-    asyncio.run(Service(config, backend, connection, lock, _limit_end, remote).run(on_running))
+    try:
+        asyncio.run(Service(config, backend, connection, lock, _limit_end, remote).run(on_running))
+    except Exception as error:
+        # Whoever asks what became of the machine is told; the traceback goes to the log.
+        fault = "" if isinstance(error, GlassBoxError) else f"its daemon failed: {type(error).__name__}: "
+        connections.write_exit(config.name, f"{fault}{error}")
+        raise
 
 
 def _limit_end() -> None:

@@ -112,6 +112,8 @@ class StartedQemu:
 
     async def wait(self) -> None:
         """Return when the process has ended."""
+        if self.process.poll() is not None:  # another waiter was first: the number is no longer its own
+            return
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         descriptor = os.pidfd_open(self.process.pid)

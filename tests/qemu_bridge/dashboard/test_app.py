@@ -21,7 +21,7 @@ class Screen:
     async def until(self, condition, timeout_s=90.0):
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, self.events() + self.rows("machines")
+            assert time.monotonic() < deadline, "\n".join(map(str, [*self.events(), *self.rows("machines")]))
             await self.pilot.pause(0.05)
 
     def rows(self, name):
