@@ -26,10 +26,12 @@ def seconds(action):
     return time.perf_counter() - started
 
 
-def best_of_both(roof, other):
-    """The highest rate of each, by turns: what else runs here only makes a round slower."""
+def best_of_both(roof, other, least=0.0):
+    """The highest rate of each, by turns: what else runs here only makes a round slower. On a busy host it takes more rounds."""
     others = []
-    for _ in range(9):
+    for number in range(90):
+        if number >= 9 and max(roof.rates) >= least * max(others):
+            break
         roof.measure()
         others.append(other())
     return max(roof.rates), max(others)
@@ -39,7 +41,7 @@ def test_bandwidth_is_about_that_of_a_copy_by_numpy(stand):
     size = 32 * MIB
     x, y = np.arange(size // 8, dtype=np.uint32), np.zeros(size // 8, np.uint32)
     # A copy has one thread, the roof one for each processor.
-    ours, theirs = best_of_both(bandwidth_roof(stand, size), lambda: size / seconds(lambda: np.copyto(y, x)))
+    ours, theirs = best_of_both(bandwidth_roof(stand, size), lambda: size / seconds(lambda: np.copyto(y, x)), 0.4)
     assert 0.3 < ours / theirs < 4 * stand.limits["threads"]
 
 
@@ -51,7 +53,7 @@ def test_arithmetic_is_at_least_about_what_blas_reaches(stand):
             a @ a
 
     multiply()
-    ours, theirs = best_of_both(compute_roof(stand, Unit.FLOP), lambda: 8 * 2 * 384**3 / seconds(multiply))
+    ours, theirs = best_of_both(compute_roof(stand, Unit.FLOP), lambda: 8 * 2 * 384**3 / seconds(multiply), 0.6)
     lanes = stand.limits["lanes_of_a_vector"] * stand.limits["threads"]
     assert 0.5 * theirs < ours < lanes * 2 * 2 * 6e9  # at most two fma a cycle at 6 GHz
 

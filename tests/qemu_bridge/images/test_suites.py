@@ -14,7 +14,8 @@ from qemu_bridge.images import suites
 from qemu_bridge.images.fetch import Unavailable
 
 pytestmark = pytest.mark.skipif(
-    any(shutil.which(tool) is None for tool in ("apt-get", "dpkg-deb", "gpg")), reason="apt or gpg is not installed"
+    any(shutil.which(tool) is None for tool in ("apt-get", "dpkg-deb", "gpg", "gpg-agent")),
+    reason="apt or gpg is not installed",
 )
 
 

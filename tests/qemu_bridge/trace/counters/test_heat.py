@@ -127,7 +127,7 @@ def test_heat_goes_on_and_off_while_a_trace_is_recorded_and_the_trace_stays_exac
 
 def test_the_last_writer_of_a_page_is_the_loop_that_stores_to_it(machine, loop):
     with machine.client.heat() as heat:
-        time.sleep(0.5)
+        wait_until(lambda: heat.writers["code"][loop[1]] >> 12 == loop[0])
         with machine.paused():
             found = machine.client.name_writer(heat.writers[loop[1]])
             kernel = np.flatnonzero(heat.writers["code"] >> np.uint64(63))
