@@ -45,18 +45,15 @@ def test_a_loop_is_a_program_of_its_own(found, tmp_path):
     assert px.load(tmp_path / f"{written.name}.ir").kernel("batch").name == "batch"
 
 
-def test_loops_of_one_name_get_numbers_and_facts_are_kept(found, tmp_path):
-    other = lift(replace(found.lifted.machine_loop, head=min(found.lifted.machine_loop.instructions) + 5))
-    first, second = write_library(tmp_path, [found, replace(found, share=0.01, lifted=other)])
-    assert (first.name, second.name) == ("crc_32", "crc_32-2")
-    write_loop(tmp_path, replace(second, facts={"verdict": "proved"}))
-    assert [dict(loop.facts) for loop in read_library(tmp_path)] == [{}, {"verdict": "proved"}]
-
-
-def test_the_same_loop_is_replaced_where_it_is_learned_again(found, tmp_path):
-    for share in (0.5, 0.25):
-        (loop,) = write_library(tmp_path, [replace(found, share=share)])
-    assert [(each.name, each.found.share) for each in read_library(tmp_path)] == [(loop.name, 0.25)]
+def test_another_loop_of_the_same_name_gets_a_number_and_the_same_loop_is_replaced(found, tmp_path):
+    code = found.lifted.machine_loop
+    other = replace(found, share=0.01, lifted=lift(replace(code, instructions=code.instructions | {1: b"\x90"})))
+    moved = replace(found, share=0.5)
+    names = [next(write_library(tmp_path, [each])).name for each in (found, other, moved)]
+    assert names == ["crc_32", "crc_32-2", "crc_32"]
+    write_loop(tmp_path, replace(read_loop(tmp_path, "crc_32-2"), facts={"verdict": "proved"}))
+    loops = read_library(tmp_path)
+    assert [(loop.found.share, dict(loop.facts)) for loop in loops] == [(0.5, {}), (0.01, {"verdict": "proved"})]
 
 
 @pytest.mark.parametrize(
