@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from ..ir.types import Type
 
 DEFAULT_FUEL = 1 << 30
 """Ways round loops that a lane may go, unless the launch states another number."""
+_MOST_FUEL = 1 << 62
+"""More is as much as this: no lane lives long enough to burn it."""
+_F32_ENDS = 2.0**128 - 2.0**103
+"""From here on rounding to f32 gives infinity."""
 PRINTED_LINES = 10_000
 """Lines that a launch prints, at most; the rest is counted."""
 OUT_OF_FUEL = "out of fuel"
@@ -164,7 +169,7 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
     """Return `launch` where it fits the kernel, its numbers as Python's own; raises `LaunchError` with what does not, and what is wanted."""
     launch.group = _whole(launch.group, "the size of a group")
     launch.lanes = _whole(launch.lanes, "the number of lanes")
-    launch.fuel = _whole(launch.fuel, "fuel")
+    launch.fuel = min(_whole(launch.fuel, "fuel"), _MOST_FUEL)
     if not 1 <= launch.group <= MAX_GROUP:
         raise LaunchError(f"a group has 1 to {MAX_GROUP} lanes, not {launch.group}")
     if not 0 <= launch.lanes <= MAX_LANES:
@@ -192,7 +197,7 @@ def address_of(array: Array) -> int:
 
 def _fits(kernel: Kernel, memory: Memory, array: Any) -> None:  # noqa: ANN401  # what the caller gave
     name = memory.name
-    if not hasattr(array, "dtype"):
+    if not hasattr(array, "dtype") or isinstance(array, np.generic):
         raise LaunchError(f"{kernel.name}: {name} is a buffer and needs a NumPy array, not {type(array).__name__}")
     if array.dtype != memory.element.dtype:
         raise LaunchError(
@@ -221,8 +226,10 @@ def _scalar(kernel: Kernel, name: str, kind: Type, given: object) -> int | float
     try:
         if kind is Type.BOOL and isinstance(given, (bool, np.bool_)):
             return bool(given)
-        if kind.is_float and isinstance(given, (int, float, np.number)):
-            return float(given)
+        if kind.is_float and isinstance(given, (int, float, np.integer, np.floating)):
+            real = float(given)
+            if kind is Type.F64 or not _F32_ENDS <= abs(real) < math.inf:
+                return real
         if kind.is_integer and kind.least <= (number := operator.index(given)) <= kind.greatest:  # type: ignore[arg-type]
             return number
     except (TypeError, OverflowError):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.launch import Array, address_of
-from ..errors import LimitError
+from ..errors import LaunchError, LimitError
 
 
 @dataclass
@@ -70,6 +70,8 @@ class BufferPool:
             return self._new(dtype, count)
 
     def _new(self, dtype: np.dtype[Any], count: int) -> Array:
+        if count < 0 or not dtype.itemsize or dtype.hasobject:
+            raise LaunchError(f"no buffer holds {count} elements of {dtype!r}; it holds numbers")
         size = max(count * dtype.itemsize, 1)
         self._ledger.take(size)
         try:

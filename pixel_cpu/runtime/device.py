@@ -41,6 +41,8 @@ DEFAULT_MEMORY_BYTES = 4 << 30
 """What the buffers of a device may hold together, unless it is opened with another limit."""
 DEFAULT_SECONDS = 60.0
 """What a launch may take, unless it is given another limit."""
+_MOST_SECONDS = 2_000_000.0
+"""A longer time is no limit: `poll` counts milliseconds in 31 bits."""
 START_SECONDS = 30.0
 """What the start of a worker, or making a kernel ready, may take on a busy host."""
 
@@ -131,6 +133,8 @@ class Device:
 
         Raises `LimitError` when it takes more than `seconds` (buffers then hold anything), `DeviceError` when its process crashed.
         """
+        if not seconds >= 0:
+            raise LaunchError(f"the time of a launch is 0 seconds or more, not {seconds:g}")
         if not self._has_events or not ANNOUNCER.is_heard():
             return self._run(module, kernel, launch, seconds)
         return ANNOUNCER.announce(
@@ -297,7 +301,7 @@ class _WorkerProcess:
     def ask(self, request: Request, seconds: float, descriptors: Sequence[int] = ()) -> Reply:
         """Send a request and wait for its reply; `TimeoutError`, or `EOFError` and `OSError` when the worker died."""
         self.channel.send(request, descriptors)
-        if not self._ready.poll(max(seconds, 0.0) * 1000):
+        if not self._ready.poll(seconds * 1000 if seconds < _MOST_SECONDS else None):
             raise TimeoutError
         return self.channel.receive_reply()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import pixel_cpu
 from pixel_cpu.backends.launch import Counters, Launch, Outcome, Trap, check
 from pixel_cpu.errors import LaunchError, TrapError
 from pixel_cpu.ir.text import read
@@ -47,6 +48,10 @@ SHARED = np.zeros(9, np.uint32)
         ({"scalars": {"n": "1", "f": 2.0}}, "n is u8, which '1' is not"),
         ({"scalars": {"n": 1, "f": "x"}}, "f is f32, which 'x' is not"),
         ({"scalars": {"n": 1, "f": 10**400}}, "f is f32, which 1000"),
+        ({"scalars": {"n": 1, "f": 1e39}}, "f is f32, which 1e.39 is not"),
+        ({"scalars": {"n": 1, "f": -(2.0**128 - 2.0**103)}}, "f is f32, which -3.4"),
+        ({"scalars": {"n": 1, "f": np.complex64(1 + 2j)}}, "f is f32, which .*1.2j.* is not"),
+        (buffers(x=np.uint32(3)), "x is a buffer and needs a NumPy array, not uint32"),
         ({"buffers": {"x": np.zeros(8, np.uint32)}}, "buffer y is missing"),
         (buffers(x=np.zeros(8, np.int32)), "x holds u32, the array int32"),
         (buffers(x=np.zeros((2, 4), np.uint32)), "contiguous array of one dimension"),
@@ -58,6 +63,17 @@ SHARED = np.zeros(9, np.uint32)
 def test_what_does_not_fit_is_said(changes, message):
     with pytest.raises(LaunchError, match=message):
         check(KERNEL, launch(**changes))
+
+
+def test_numbers_at_the_ends_of_their_types_reach_every_device():
+    text = "kernel k(%f: f32, %g: f64) {\n buffer @x: f32\n buffer @y: f64\n %i = global_id : u32\n store @x %i, %f trap\n store @y %i, %g trap\n return\n}"
+    kernel = pixel_cpu.loads(text, language="ir").kernel()
+    greatest = float(np.nextafter(np.float64(2.0**128 - 2.0**103), 0))  # rounds to the greatest f32
+    for name in ("cpu", "reference"):
+        for f, g in ((greatest, 1e308), (-greatest, -1e308), (np.inf, np.inf), (1e-50, 5e-324)):
+            x, y = np.zeros(1, "f4"), np.zeros(1, "f8")
+            kernel.launch(1, f=f, g=g, x=x, y=y, device=name, fuel=1 << 80)
+            assert (x[0], y[0]) == (np.float32(f), g)
 
 
 def test_what_fits_is_given_back():

@@ -146,6 +146,25 @@ def test_arguments_that_do_not_fit_are_named(double, arguments, words):
         double.launch(4, device="reference", **{"n": 0, **arguments})
 
 
+@pytest.mark.parametrize("isolated", [True, False])
+def test_any_number_of_seconds_is_a_limit_or_refused(double, isolated):
+    x = np.ones(4, "f4")
+    with pixel_cpu.Device("reference", isolated=isolated) as own:
+        for seconds in (float("nan"), -1, -float("inf")):
+            with pytest.raises(LaunchError, match="0 seconds or more, not"):
+                double.launch(4, n=4, x=x, device=own, seconds=seconds)
+        for seconds in (float("inf"), 1e300, 1e9, 1 << 80):
+            double.launch(4, n=4, x=x, device=own, seconds=seconds)
+
+
+@pytest.mark.parametrize(("count", "dtype"), [(-1, "f4"), (4, "S0"), (4, "V0"), (4, "O")])
+def test_an_array_that_holds_no_numbers_is_refused(count, dtype):
+    own = pixel_cpu.Device("reference")
+    with pytest.raises(LaunchError, match="no buffer holds"):
+        own.zeros(count, dtype)
+    assert own.ledger.bytes == 0
+
+
 def test_numbers_of_numpy_are_numbers(device, double):
     x = np.ones(40, "f4")
     double.launch(np.int64(40), n=np.int64(3), x=x, device=device, fuel=np.uint8(9), threads=np.int32(8))
