@@ -92,7 +92,8 @@ class _Host:
         """A number of the text, or one that was given under its name."""
         found = self.find(value, line) if isinstance(value, str) else value
         if isinstance(found, bool) or not isinstance(found, (int, np.integer)) or found < 0:
-            raise LaunchError(f"line {line}: {value} is {found!r}, where a number of elements is wanted")
+            shown = f"an array of shape {found.shape}" if isinstance(found, np.ndarray) else repr(found)
+            raise LaunchError(f"line {line}: {value} is {shown}, where a whole number, 0 or more, is wanted")
         return int(found)
 
     def find(self, name: str, line: int) -> Any:  # noqa: ANN401  # a number or an array

@@ -96,22 +96,38 @@ class Program:
     module: model.Module
     host: tuple[HostStatement, ...] = ()
 
-    def run(self, device: str | Device = "cpu", seconds: float = DEFAULT_SECONDS, **given: Any) -> HostResult:  # noqa: ANN401  # by the text's own names
-        """Run the host's program; `given` are the numbers and arrays that it names and does not make.
+    def run(
+        self,
+        device: str | Device = "cpu",
+        seconds: float = DEFAULT_SECONDS,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        **named: Any,  # noqa: ANN401  # by the text's own names
+    ) -> HostResult:
+        """Run the host's program on the numbers and arrays that it names and does not make.
 
-        Gives what it copies back. Raises `UsageError` where the text has no such program, `LaunchError` for what is not given, does
-        not fit or is not named by the text, and what `Kernel.launch` raises.
+        They are given by name; one whose name is a parameter of this method, such as ``seconds``, in `arguments`. Gives what it
+        copies back. Raises `UsageError` where the text has no such program, `LaunchError` for what is not given, does not fit or is
+        not named by the text, and what `Kernel.launch` raises.
         """
         from .host import run_host  # the language's records, which a launch of an IR text does not need
 
         if not self.host:
             raise UsageError("the text has no statements for the host; launch one of its kernels")
         own = device if isinstance(device, Device) else shared_device(device)
-        return run_host(lambda name, **words: self.kernel(name).launch(**words), self.host, own, given, seconds)
+        return run_host(
+            lambda name, **words: self.kernel(name).launch(**words),
+            self.host,
+            own,
+            {**named, **(arguments or {})},
+            seconds,
+        )
 
     def kernel(self, name: str | None = None) -> Kernel:
         """The kernel of that name; without one the only kernel. `UsageError` where there is none, or more than one."""
         names = list(self.module.kernels)
+        if name is None and not names:
+            raise UsageError("the program has no kernel")
         if name is None and len(names) != 1:
             raise UsageError(f"the program has {len(names)} kernels; name one: {', '.join(names)}")
         chosen = names[0] if name is None else name

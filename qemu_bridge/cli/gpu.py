@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EXIT_FAILED
+from ..errors import EXIT_FAILED, UsageError
 from ..host.plain_file import write_atomic
 from . import gpu_bench, gpu_launch, gpu_trace, gpu_watch
 from .gpu_launch import add_file
@@ -69,8 +69,11 @@ def format_file(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> None:
     """Say of each access to memory whether it is proved in bounds, or checked when it runs, and why."""
     import pixel_cpu
+    from pixel_cpu.ir.limits import MAX_GROUP
     from pixel_cpu.passes.bounds import prove_bounds
 
+    if options.threads is not None and not 1 <= options.threads <= MAX_GROUP:
+        raise UsageError(f"a group has 1 to {MAX_GROUP} lanes, not {options.threads}")
     module = pixel_cpu.load(options.file).module
     names = [pixel_cpu.Program(module).kernel(options.kernel).name] if options.kernel else list(module.kernels)
     found = []

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pixel_cpu.backends.launch import Outcome
 
 DEVICES = ("cpu", "wgpu", "numba", "reference")
+_MOST_DIGITS = 30
+"""Of a number of elements; no memory holds that many."""
 Stage = Callable[[str], contextlib.AbstractContextManager[None]]
 """Called with what comes next; the block below it does that."""
 
@@ -94,6 +96,9 @@ def launch(options: argparse.Namespace, stage: Stage | None = None, **device_opt
     with step(f"load {options.file.name}"):
         program = pixel_cpu.load(options.file)
     outputs = _pairs(options.out_, "--out NAME=FILE")
+    written = [Path(path).resolve() for path in (*outputs.values(), *filter(None, [getattr(options, "output", None)]))]
+    if len(set(written)) < len(written):
+        raise UsageError("two outputs go to the same file; give each a name of its own")
     for path in outputs.values():
         if Path(path).exists() and not options.force:
             raise UsageError(f"{path} exists; give --out another name, or --force to replace it")
@@ -111,7 +116,9 @@ def launch(options: argparse.Namespace, stage: Stage | None = None, **device_opt
             raise UsageError(f"{kernel.name} has no buffer {min(missing)!r} to write out")
         if stage:  # else it is a part of the launch, after the arguments were checked
             with step("build"):
-                device.prepare(kernel.module, kernel.name, options.threads or kernel.definition.group)
+                device.prepare(
+                    kernel.module, kernel.name, kernel.definition.group if options.threads is None else options.threads
+                )
         with step(f"launch {kernel.name}"):
             outcome = kernel.launch(
                 lanes,
@@ -156,7 +163,7 @@ def _launch_host(
         )
     seconds = DEFAULT_SECONDS if options.seconds is None else options.seconds
     with pixel_cpu.Device(options.device, **device_options) as device, step("run the host's program"):
-        found = program.run(device, seconds, **given)
+        found = program.run(device, seconds, arguments=given)
     missing = set(outputs) - set(found.arrays)
     if missing:
         raise UsageError(
@@ -236,8 +243,8 @@ def _arguments(
             raise UsageError(
                 f"--new {name}: {'is read with --in' if name in arguments else f'{kernel.name} has no such buffer'}"
             )
-        if not text.isdecimal():
-            raise UsageError(f"--new {name}: {text!r} is no number of elements")
+        if not text.isdecimal() or len(text) > _MOST_DIGITS:
+            raise UsageError(f"--new {name}: {text[:40]!r} is no number of elements")
         arguments[name] = device.zeros(int(text), buffers[name].element.dtype)
     return arguments, shapes
 
@@ -254,10 +261,15 @@ def _scalar(name: str, text: str, kind: Any) -> int | float | bool:  # noqa: ANN
 def _read(path: Path) -> Any:  # noqa: ANN401  # an array
     import numpy as np
 
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UsageError(f"{path} is no array in NumPy's .npy format: {error}") from None
+    with path.open("rb") as file:
+        try:
+            return np.lib.format.read_array(file, allow_pickle=False)
+        except OSError:
+            raise
+        except MemoryError as error:
+            raise UsageError(f"{path}: {error}") from None
+        except Exception as error:  # the header is read by Python's own parser, which raises many kinds
+            raise UsageError(f"{path} is no array in NumPy's .npy format: {error}") from None
 
 
 def _save(path: Path, array: Any) -> None:  # noqa: ANN401  # an array

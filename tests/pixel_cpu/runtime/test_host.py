@@ -44,7 +44,7 @@ def test_a_program_runs_on_a_device_and_gives_what_it_copies_back(device):
         ({"n": 4, "blocks": 1, "factor": 1.0}, LaunchError, "start is not given"),
         ({"n": 5, "start": np.zeros(4, "f4")}, LaunchError, "start has 4 elements of float32, data 5 of float32"),
         ({"n": 4, "start": np.zeros(4)}, LaunchError, "start has 4 elements of float64"),
-        ({"n": -1}, LaunchError, "n is -1, where a number of elements is wanted"),
+        ({"n": -1}, LaunchError, "n is -1, where a whole number, 0 or more, is wanted"),
         ({"n": 1.5}, LaunchError, "n is 1.5"),
         ({"n": 1 << 60}, LimitError, "do not fit"),
         ({"n": 4, "start": np.zeros(4, "f4"), "blocks": "many", "factor": 1.0}, LaunchError, "blocks is 'many'"),

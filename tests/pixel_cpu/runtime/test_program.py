@@ -12,6 +12,8 @@ TWO = "kernel a() {\n return\n}\nkernel b() {\n return\n}"
 def test_a_kernel_is_chosen_by_name_or_is_the_only_one():
     program = pixel_cpu.loads(TWO, language="ir")
     assert program.kernel("b").name == "b"
+    with pytest.raises(UsageError, match="the program has no kernel"):
+        pixel_cpu.loads("").kernel()
     with pytest.raises(UsageError, match="2 kernels; name one: a, b"):
         program.kernel()
     with pytest.raises(UsageError, match="no kernel 'c'; the program has a, b"):

@@ -1,6 +1,8 @@
 """``glassbox gpu``: kernels on arrays from the command line, checked, bounded, with what they cost."""
 
+import io
 import json
+from random import Random
 
 import numpy as np
 import pytest
@@ -83,6 +85,10 @@ def test_a_trap_is_an_error_with_lane_and_line_and_writes_nothing(folder):
         (("--set", "a=1", "--in", "x=x.npy", "--new", "y=many"), "'many' is no number"),
         (("--set", "a=1", "--in", "x=x.npy", "--new", "y=99999999999"), "do not fit"),
         (("--set", "a=1", "--in", "x=x.npy", "--new", "y=12", "--out", "z=z.npy"), "no buffer 'z'"),
+        (("--set", "a=1", "--in", "x=x.npy", "--new", f"y={'9' * 5000}"), "is no number"),
+        (("--set", "a=1e39", "--in", "x=x.npy", "--new", "y=12"), "a is f32, which 1e+39 is not"),
+        (("--set", "a=1", "--in", "x=x.npy", "--new", "y=12", "--seconds", "nan"), "0 seconds or more, not nan"),
+        (("--out", "x=same.npy", "--out", "y=./same.npy"), "two outputs go to the same file"),
         (("--kernel", "other"), "there is no kernel 'other'; the program has saxpy"),
         (("--device", "cuda"), "invalid choice"),
     ],
@@ -95,6 +101,54 @@ def test_what_is_wrong_is_named(folder, words, sentence, capsys, monkeypatch):
         status = stop.code
     said = capsys.readouterr().err
     assert status in (1, 2) and sentence in said and "Traceback" not in said
+
+
+def npy(header: str) -> bytes:
+    """A file in NumPy's form with that header and no data."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+def of_shape(shape: str, kind: str = "'<f4'") -> bytes:
+    return npy(f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}")
+
+
+def archive() -> bytes:
+    content = io.BytesIO()
+    np.savez(content, x=np.ones(3, "f4"))
+    return content.getvalue()
+
+
+NO_ARRAYS = [b"", b"PK\x03\x04 no archive", b"PK\x05\x06" + bytes(18), b"\x80\x04.", archive()]
+NO_ARRAYS += [
+    npy(text) for text in ("{{((", "[1,2", "(" * 2000, "-" * 5000 + "1", "{[]: 1}", "{1: 2, 'a': 3}", "'\\x", "")
+]
+NO_ARRAYS += [
+    of_shape(text) for text in ("(-1,)", f"({10**12},)", f"({10**30},)", f"({10**11}, {10**13})", "(1 << 9,)")
+]
+NO_ARRAYS += [
+    of_shape("(5,)", kind) for kind in ("','", "5", "'|S0'", "'|V0'", "[('a',)]", "[('', '<f4', (-1,))]", "'|O'")
+]
+
+
+@pytest.mark.parametrize("content", NO_ARRAYS)
+def test_a_file_that_is_no_array_is_an_error_and_no_crash(folder, content, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "bad.npy").write_bytes(content)
+    assert main(["gpu", "run", "saxpy.ir", "--set", "a=1", "--in", "x=bad.npy", "--device", "reference"]) == 2
+    assert capsys.readouterr().err.startswith("glassbox: ")
+
+
+def test_a_damaged_header_never_crashes(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    whole, random = (folder / "x.npy").read_bytes(), Random(1)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(random.randrange(1, 4)):
+            damaged[random.randrange(70)] = random.choice(b"(){}[],:'-+0129fVOSU<>\\ ")
+        (folder / "bad.npy").write_bytes(damaged)
+        # Where it is an array still, y is missing.
+        assert main(["gpu", "run", "saxpy.ir", "--set", "a=1", "--in", "x=bad.npy", "--device", "reference"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 HOST = """
@@ -124,6 +178,18 @@ def test_a_program_of_the_host_runs_as_it_stands(folder, monkeypatch, capsys):
     ):
         assert main([*words, *more]) == 2 and sentence in capsys.readouterr().err
     assert main(["gpu", "run", "host.gpk", "--kernel", "double", "--in", "x=x.npy"]) == 0
+
+
+def test_names_of_the_host_s_program_are_the_text_s_own(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    text = HOST.replace("[n]", "[seconds]").replace("start", "device").replace("BLOCKS 1", "BLOCKS self")
+    (folder / "host.gpk").write_text(text)
+    np.save("x1.npy", np.arange(5, dtype="f4"))
+    words = ["gpu", "run", "host.gpk", "--device", "reference", "--set", "seconds=5", "--in", "device=x1.npy"]
+    assert main([*words, "--set", "self=1", "--out", "result=out.npy"]) == 0
+    assert np.load("out.npy").tolist() == [0, 2, 4, 6, 8]
+    assert main([*words, "--in", "self=x1.npy"]) == 2
+    assert "self is an array of shape (5,), where a whole number" in capsys.readouterr().err
 
 
 def test_a_file_is_formatted_in_place_and_checked(folder, monkeypatch, capsys):
@@ -156,6 +222,12 @@ def test_check_says_what_is_proved_and_why(folder):
     assert "1 of 3 accesses are proved" in answer.stderr
     rows = json.loads(glassbox("gpu", "check", str(folder / "saxpy.ir"), "--json").stdout)
     assert [row["verdict"] for row in rows] == ["proved", "trap", "trap"]
+
+
+@pytest.mark.parametrize("threads", ["0", "-3", "1025", "99999999999"])
+def test_no_group_of_such_a_size_is_checked(folder, threads, capsys):
+    assert main(["gpu", "check", str(folder / "saxpy.ir"), "--threads", threads]) == 2
+    assert f"1 to 1024 lanes, not {threads}" in capsys.readouterr().err
 
 
 def test_show_prints_ir_that_reads_back(folder):
