@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import errno
 import mmap
 import os
 import threading
@@ -82,8 +83,11 @@ class BufferPool:
             except BaseException:
                 os.close(descriptor)
                 raise
-        except BaseException:
+        except BaseException as error:
             self._ledger.give_back(size)
+            if isinstance(error, OSError):
+                way_out = "; each buffer is an open file: raise 'ulimit -n'" if error.errno == errno.EMFILE else ""
+                raise LimitError(f"no buffer of {size} bytes: {error.strerror}{way_out}") from None
             raise
         address = address_of(np.frombuffer(memory, np.uint8))
         self._numbers += 1

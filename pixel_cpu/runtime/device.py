@@ -74,6 +74,9 @@ class Device:
     ) -> None:
         if backend not in MODULES:
             raise DeviceError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
+        if missing := set(cpus) - os.sched_getaffinity(0):
+            here = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+            raise DeviceError(f"there is no processor {min(missing)} for the device; this process may use {here}")
         self.backend, self.is_isolated = backend, isolated
         self.ledger = Ledger(memory)
         self._options, self._has_events = options, events

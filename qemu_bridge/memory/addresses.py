@@ -46,9 +46,9 @@ def parse_size(text: str) -> int:
     >>> parse_size("128M")
     134217728
     """
-    match = re.fullmatch(r"\s*(\d+)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,40})\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
     if match is None:
-        raise UsageError(f"{text!r} is not a size; write bytes or a number with K, M, G or T, such as 128M")
+        raise UsageError(f"{text[:60]!r} is not a size; write bytes or a number with K, M, G or T, such as 128M")
     return int(match[1]) * _SUFFIXES[match[2].upper()]
 
 

@@ -1,6 +1,7 @@
 """A device lives in a process that may be killed at any moment: the launch ends, and nothing else."""
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -163,6 +164,25 @@ def test_an_array_that_holds_no_numbers_is_refused(count, dtype):
     with pytest.raises(LaunchError, match="no buffer holds"):
         own.zeros(count, dtype)
     assert own.ledger.bytes == 0
+
+
+def test_buffers_are_as_many_as_files_may_be_open():
+    own = pixel_cpu.Device("reference")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, limits[1]))
+    try:
+        kept = []
+        with pytest.raises(LimitError, match="raise 'ulimit -n'"):
+            while True:
+                kept.append(own.zeros(1, "f4"))
+        assert own.ledger.buffers == len(kept) > 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_processor_that_is_not_there_is_refused():
+    with pytest.raises(DeviceError, match="there is no processor 4095 for the device; this process may use "):
+        pixel_cpu.Device("reference", cpus=(4095,))
 
 
 def test_numbers_of_numpy_are_numbers(device, double):
