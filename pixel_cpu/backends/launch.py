@@ -73,7 +73,6 @@ class Counters:
     """Of them those whose lanes took more than one way."""
     barriers: int = 0
     """Barriers, a group each."""
-    prints_dropped: int = 0
     slots: int = 0
     """Instructions that there was room for: those of the program, times the lanes that run in step."""
 
@@ -146,6 +145,8 @@ class Outcome:
     traps: int
     counters: Counters | None
     printed: tuple[PrintedLine, ...] = ()
+    prints_dropped: int = 0
+    """Lines beyond those that the launch may print."""
     seconds: float = 0.0
     build_seconds: float = 0.0
     """Of compiling, where this launch was the first of its kind; not part of `seconds`."""

@@ -110,6 +110,7 @@ class _Run:
         self.traps = 0
         self.lowest: Trap | None = None
         self.printed: list[tuple[int, int, str]] = []
+        self.prints_dropped = 0
         self.counters = Counters()
         self.is_recorded, self.begun_ns, self.phases = is_recorded, time.monotonic_ns(), 0
         self.spans: list[Span] = []
@@ -131,7 +132,15 @@ class _Run:
         with np.errstate(all="ignore"):
             self.region(frame, self.kernel.body, self.alive.copy())
         lines = [PrintedLine(lane, text) for lane, _, text in sorted(self.printed, key=lambda line: line[:2])]
-        return Outcome("reference", self.lowest, self.traps, self.counters, tuple(lines), timeline=self.timeline())
+        return Outcome(
+            "reference",
+            self.lowest,
+            self.traps,
+            self.counters,
+            tuple(lines),
+            self.prints_dropped,
+            timeline=self.timeline(),
+        )
 
     def phase(self, name: str) -> None:
         """Where the launch is recorded: all lanes in step have come to a place."""
@@ -393,7 +402,7 @@ class _Run:
     def print(self, op: Op, operands: list[Lanes], mask: Lanes) -> None:
         for lane in np.flatnonzero(mask).tolist():
             if len(self.printed) >= self.launch.printed_lines:
-                self.counters.prints_dropped += 1
+                self.prints_dropped += 1
                 continue
             words = [op.text, *(_show(values[lane]) for values in operands)]
             self.printed.append((lane, len(self.printed), " ".join(word for word in words if word)))

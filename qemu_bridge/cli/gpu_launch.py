@@ -183,6 +183,8 @@ def report(found: Launched, options: argparse.Namespace) -> None:
         for outcome in found.outcomes:
             for line in outcome.printed:
                 print_lines(f"lane {line.lane}: {line.text}")
+        if dropped := sum(outcome.prints_dropped for outcome in found.outcomes):
+            say(f"{dropped} printed lines more are not shown")
         if found.kernel:
             _say_cost(found.kernel, found.outcomes[0])
         else:

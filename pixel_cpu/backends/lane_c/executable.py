@@ -243,12 +243,12 @@ class LaneKernel:
         if failures:
             raise failures[0]
         counters = None
-        if self._counts or self._is_alone:
-            found = zip(COUNTS, record.counts, strict=True)
-            counters = Counters(**dict(found), prints_dropped=record.dropped)
+        if self._counts:
+            counters = Counters(**dict(zip(COUNTS, record.counts, strict=True)))
         traps = record.traps
         trap = self._trap(record, launch) if traps else None
-        outcome = Outcome(self.backend, trap, traps, counters, printed, time.perf_counter() - started)
+        took = time.perf_counter() - started
+        outcome = Outcome(self.backend, trap, traps, counters, printed, record.dropped, took)
         if recorder:
             outcome.timeline = recorder.timeline(self.kernel.name, lanes_a_unit, launch.lanes, self.plan.is_flat)
         return outcome

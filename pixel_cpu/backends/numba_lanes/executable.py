@@ -87,8 +87,9 @@ class NumbaKernel:
         with np.errstate(all="ignore"):
             given = [value.type.dtype.type(launch.scalars[value.name]) for value in self.kernel.parameters]
         said: list[tuple[int, int, str]] = []
+        dropped = [0]
         failures: list[BaseException] = []
-        callback = _HOST(self._host(launch, said, failures)) if self._is_said else None
+        callback = _HOST(self._host(launch, said, dropped, failures)) if self._is_said else None
         address = ctypes.cast(callback, ctypes.c_void_p).value if callback else 0
         fuel = min(launch.fuel, MAX_FUEL)
         count = 1 if self._is_alone else max(1, min(_processors(), launch.groups, launch.lanes // LANES_A_THREAD))
@@ -118,7 +119,8 @@ class NumbaKernel:
         trapped = [trap.tolist() for trap in traps if trap[0]]
         lowest = min(trapped, key=lambda trap: trap[1], default=None)
         total = sum(trap[0] for trap in trapped)
-        return Outcome(self.backend, self._trap(lowest, launch), total, None, lines, time.perf_counter() - started)
+        took = time.perf_counter() - started
+        return Outcome(self.backend, self._trap(lowest, launch), total, None, lines, dropped[0], took)
 
     def _trap(self, lowest: list[int] | None, launch: Launch) -> Trap | None:
         if lowest is None:
@@ -135,13 +137,15 @@ class NumbaKernel:
         return Trap(lane, reason, op.line)
 
     def _host(
-        self, launch: Launch, said: list[tuple[int, int, str]], failures: list[BaseException]
+        self, launch: Launch, said: list[tuple[int, int, str]], dropped: list[int], failures: list[BaseException]
     ) -> Callable[[int, int, Any], int]:
         def call(site: int, lane: int, slots: Any) -> int:  # noqa: ANN401  # a ctypes pointer
             op = self._sites[site]
             try:
                 if op.name == "print":
-                    if len(said) < launch.printed_lines:
+                    if len(said) >= launch.printed_lines:
+                        dropped[0] += 1
+                    else:
                         operands = (from_bits(slots[place], value.type) for place, value in enumerate(op.operands))
                         words = [op.text, *map(repr, operands)]
                         said.append((lane, len(said), " ".join(word for word in words if word)))

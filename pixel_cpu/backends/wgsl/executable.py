@@ -13,7 +13,7 @@ from ...ir.bits import from_bits, to_bits
 from ...ir.limits import MAX_GROUP, MAX_WORKGROUP_BYTES
 from ...ir.model import Bounds, Kernel, Memory, Module
 from ...ir.types import Type
-from ..launch import Array, Counters, Launch, Outcome, PrintedLine, Trap, outside
+from ..launch import Array, Launch, Outcome, PrintedLine, Trap, outside
 from .device import Device, DeviceBuffer
 from .shader import PARAMETERS, Shader, write_shader
 from .timeline import Pass, make_timeline
@@ -155,8 +155,15 @@ class Program:
             trap = Trap(answer.lane, _reason(site, answer.record[1:], bound), site.op.line)
         printed, dropped = _lines(shader.sites, answer.prints, launch.printed_lines)
         dropped += answer.dropped
-        counters = Counters(prints_dropped=dropped) if dropped else None
-        return Outcome(self.backend, trap, answer.traps, counters, tuple(printed), device_seconds=answer.device_seconds)
+        return Outcome(
+            self.backend,
+            trap,
+            answer.traps,
+            None,
+            tuple(printed),
+            dropped,
+            device_seconds=answer.device_seconds,
+        )
 
 
 class _Answer:

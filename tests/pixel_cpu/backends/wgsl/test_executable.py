@@ -117,7 +117,7 @@ kernel main(%f: f32, %d: f64, %b: bool, %l: i64, %c: i8) group 8 {
     module = verify(read(source))
     few = compile_kernel(module, "main").run(Launch(50, 8, scalars, printed_lines=7))
     assert len(few.printed) == 7
-    assert few.counters.prints_dropped == 143
+    assert few.prints_dropped == 143
 
 
 def test_a_host_call_is_refused_when_the_kernel_is_made_ready():
