@@ -193,7 +193,7 @@ def index_in(block, address):
 
 def begun_instructions(words, blocks):
     """How many instructions began: every block's, less what followed where it was cut (docs/trace.md, early ends)."""
-    size = max(blocks) + 1
+    size = max(blocks, default=0) + 1
     count, start, length = (np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
     for block in blocks.values():
         count[block.id], start[block.id], length[block.id] = block.count, block.address & 0xFFF, len(block.code)

@@ -21,9 +21,10 @@ def stay(name: str) -> int:
             notify("READY=1")
             for event in client.events():
                 if isinstance(event, ExitedEvent):
-                    tell = complain if event.status else say
+                    # A status that nobody knows is that of a daemon which was killed.
+                    tell = say if event.status == 0 else complain
                     tell(f"{name} has ended: {event.reason}")
-                    return EXIT_FAILED if event.status else 0
+                    return 0 if event.status == 0 else EXIT_FAILED
         except KeyboardInterrupt:
             notify("STOPPING=1")
             client.stop()

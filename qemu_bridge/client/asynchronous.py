@@ -204,7 +204,7 @@ class AsyncClient(Operations, LocalMachine):
                 elif self._is_reached(socket):
                     continue
                 else:
-                    event = ExitedEvent(self.name, time.time(), self._how_it_ended())
+                    event = ExitedEvent(self.name, time.time(), self._how_it_ended(), self._exit_status())
                 if event is not None:
                     yield event
                     if isinstance(event, ExitedEvent):

@@ -218,7 +218,7 @@ class Client(Operations, LocalMachine):
                 elif self._is_reached(socket):
                     continue
                 else:
-                    event = ExitedEvent(self.name, time.time(), self._how_it_ended())
+                    event = ExitedEvent(self.name, time.time(), self._how_it_ended(), self._exit_status())
                 if event is not None:
                     yield event
                     if isinstance(event, ExitedEvent):

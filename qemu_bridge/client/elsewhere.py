@@ -123,6 +123,9 @@ class Elsewhere(LocalMachine):
     def _how_it_ended(self) -> str:
         return _LOST
 
+    def _exit_status(self) -> None:
+        """Not known here."""
+
     def cpu_seconds(self) -> None:
         """Not known here."""
 

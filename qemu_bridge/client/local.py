@@ -104,6 +104,9 @@ class LocalMachine:
     def _how_it_ended(self) -> str:
         return connections.read_exit(self.name) or "its daemon was killed"
 
+    def _exit_status(self) -> int | None:
+        return connections.read_exit_status(self.name)
+
     @cached_property
     def ram(self) -> GuestRam:
         """The machine's RAM, mapped read-only."""

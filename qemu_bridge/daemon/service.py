@@ -128,7 +128,7 @@ class Service:
             await self._jobs.close()
             await machine.worker.close()
         reason = backend.describe_exit(asked=self._stopping.is_set())
-        connections.write_exit(machine.config.name, reason)
+        connections.write_exit(machine.config.name, reason, backend.exit_status)
         await self._events.exited(reason, backend.exit_status)
         await self._tasks.cancel_all()
         context.destroy(linger=200)

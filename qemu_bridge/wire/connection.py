@@ -267,9 +267,9 @@ def iter_connections(captures: bool = False) -> list[Connection]:
     return [each for each in found if captures or each.origin is not Origin.CAPTURE]
 
 
-def write_exit(name: str, sentence: str) -> None:
-    """Store how machine `name` ended, for later error messages."""
-    (state_folder(name) / "exit").write_text(sentence + "\n")
+def write_exit(name: str, sentence: str, status: int | None = None) -> None:
+    """Store how machine `name` ended, with QEMU's exit status where it is known, for who asks later."""
+    (state_folder(name) / "exit").write_text(f"{' '.join(sentence.split())}\n{'' if status is None else status}\n")
 
 
 def forget_exit(name: str) -> None:
@@ -279,10 +279,22 @@ def forget_exit(name: str) -> None:
 
 def read_exit(name: str) -> str:
     """How machine `name` ended the last time; empty when unknown."""
+    return _exit_lines(name)[0]
+
+
+def read_exit_status(name: str) -> int | None:
+    """The exit status of QEMU when machine `name` ended the last time; None when unknown."""
+    with contextlib.suppress(ValueError):
+        return int(_exit_lines(name)[1])
+    return None
+
+
+def _exit_lines(name: str) -> tuple[str, str]:
     try:
-        return (state_path(name) / "exit").read_text().strip()
+        lines = (state_path(name) / "exit").read_text().split("\n")
     except OSError:
-        return ""
+        return "", ""
+    return lines[0].strip(), lines[1] if len(lines) > 1 else ""
 
 
 def prune() -> list[str]:

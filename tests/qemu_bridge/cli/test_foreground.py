@@ -72,3 +72,12 @@ def test_a_machine_that_dies_is_a_failure_and_one_that_is_stopped_is_none(image,
         with Client.connect("stopped") as client:
             client.stop()
         assert service.wait(120) == 0
+
+
+@pytest.mark.guest
+def test_a_machine_whose_daemon_is_killed_is_a_failure(image, systemd):
+    with started(image, "orphaned") as service:
+        assert systemd.recv(100) == b"READY=1"
+        with Client.connect("orphaned") as client:
+            os.kill(client.connection.daemon_pid, signal.SIGKILL)
+        assert service.wait(120) == 1 and "its daemon was killed" in service.stderr.read()

@@ -157,6 +157,7 @@ def test_a_window_that_closes_between_a_fault_and_its_handler_is_exact(tmp_path,
     try:
         with Consumer(control) as consumer:
             machine.client.trace_arm(ArmOptions(features=EXACT))
+            wait_until(lambda: consumer.words > 10_000)
             wait_until(stands_at_handler)
             machine.client.trace_disarm()
             # The window of a paused guest closes before its vCPUs go on.

@@ -123,6 +123,13 @@ def test_an_unknown_machine_names_those_that_run_and_how_it_ended(runtime):
     os.close(lock)
 
 
+@pytest.mark.parametrize("status", [0, 1, -9, None])
+def test_how_a_machine_ended_is_kept_with_its_status(runtime, status):
+    assert (connection.read_exit("gone"), connection.read_exit_status("gone")) == ("", None)
+    connection.write_exit("gone", "QEMU ended:\nof two lines", status)
+    assert (connection.read_exit("gone"), connection.read_exit_status("gone")) == ("QEMU ended: of two lines", status)
+
+
 def test_another_protocol_is_refused(runtime):
     lock = connection.acquire_lock("demo")
     connection.write_connection(describe("demo", runtime, protocol=99))
