@@ -200,6 +200,8 @@ def _fits(kernel: Kernel, memory: Memory, array: Any) -> None:  # noqa: ANN401  
     name = memory.name
     if not hasattr(array, "dtype") or isinstance(array, np.generic):
         raise LaunchError(f"{kernel.name}: {name} is a buffer and needs a NumPy array, not {type(array).__name__}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise LaunchError(f"{kernel.name}: {name} is a masked array, and kernels know no masks; use .filled()")
     if array.dtype != memory.element.dtype:
         raise LaunchError(
             f"{kernel.name}: {name} holds {memory.element.value}, the array {array.dtype}; convert it with .astype"

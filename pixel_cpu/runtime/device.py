@@ -43,6 +43,8 @@ DEFAULT_SECONDS = 60.0
 """What a launch may take, unless it is given another limit."""
 _MOST_SECONDS = 2_000_000.0
 """A longer time is no limit: `poll` counts milliseconds in 31 bits."""
+_LEAST_DATA_BYTES = 256 << 20
+"""What a worker may allocate however little its buffers may hold: it loads kernels and drivers."""
 START_SECONDS = 30.0
 """What the start of a worker, or making a kernel ready, may take on a busy host."""
 
@@ -282,7 +284,12 @@ class _WorkerProcess:
 
     def __init__(self, memory_bytes: int, cpus: tuple[int, ...]) -> None:
         ours, theirs = socket.socketpair()
-        words = [str(theirs.fileno()), str(os.getpid()), str(2 * memory_bytes), ",".join(map(str, cpus))]
+        words = [
+            str(theirs.fileno()),
+            str(os.getpid()),
+            str(max(2 * memory_bytes, _LEAST_DATA_BYTES)),
+            ",".join(map(str, cpus)),
+        ]
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pixel_cpu.runtime.worker", *words],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,11 +208,18 @@ def _number(name: str, text: str) -> int | float | bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        return (
-            int(text, 0) if text.lstrip("+-").lower().startswith("0x") or text.lstrip("+-").isdecimal() else float(text)
-        )
+        is_whole = text.lstrip("+-").lower().startswith("0x") or text.lstrip("+-").isdecimal()
+        return int(text, 0) if is_whole else _real(text)
     except ValueError:
         raise UsageError(f"--set {name}: {text!r} is no number") from None
+
+
+def _real(text: str) -> float:
+    """The number; `ValueError` where it is beyond all floats without being called infinite."""
+    number = float(text)
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(text)
+    return number
 
 
 def _pairs(words: list[str], form: str) -> dict[str, str]:
@@ -255,7 +263,7 @@ def _scalar(name: str, text: str, kind: Any) -> int | float | bool:  # noqa: ANN
     try:
         if kind.value == "bool":
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return float(text) if kind.is_float else int(text, 0)
+        return _real(text) if kind.is_float else int(text, 0)
     except (KeyError, ValueError):
         raise UsageError(f"--set {name}: {text!r} is no {kind.value}") from None
 

@@ -52,6 +52,7 @@ SHARED = np.zeros(9, np.uint32)
         ({"scalars": {"n": 1, "f": -(2.0**128 - 2.0**103)}}, "f is f32, which -3.4"),
         ({"scalars": {"n": 1, "f": np.complex64(1 + 2j)}}, "f is f32, which .*1.2j.* is not"),
         (buffers(x=np.uint32(3)), "x is a buffer and needs a NumPy array, not uint32"),
+        (buffers(x=np.ma.masked_array(np.zeros(8, np.uint32))), "x is a masked array"),
         ({"buffers": {"x": np.zeros(8, np.uint32)}}, "buffer y is missing"),
         (buffers(x=np.zeros(8, np.int32)), "x holds u32, the array int32"),
         (buffers(x=np.zeros((2, 4), np.uint32)), "contiguous array of one dimension"),

@@ -52,6 +52,13 @@ def test_arrays_of_the_device_are_changed_in_place_and_others_through_a_copy(dev
     assert (part == np.arange(10, 40) * 4).all() and (ours[:10] == np.arange(10) * 2).all()
 
 
+def test_a_device_of_few_bytes_loads_kernels(double):
+    with pixel_cpu.Device("cpu", memory=1000) as device:
+        array = device.array(np.arange(10, dtype="f4"))
+        double.launch(10, n=0, x=array, device=device)
+        assert (array == np.arange(10) * 2).all()
+
+
 def test_the_ledger_is_exact_and_memory_is_bounded(double):
     with pixel_cpu.Device("reference", memory=1000) as device:
         first = device.zeros(100, "f4")

@@ -77,6 +77,7 @@ def test_a_trap_is_an_error_with_lane_and_line_and_writes_nothing(folder):
         (("--in", "x=x.npy", "--in", "y=y.npy"), "scalar a is missing"),
         (("--set", "a=2", "--in", "x=x.npy"), "buffer y is missing"),
         (("--set", "a=two", "--in", "x=x.npy", "--in", "y=y.npy"), "'two' is no f32"),
+        (("--set", "a=1e400", "--in", "x=x.npy", "--in", "y=y.npy"), "'1e400' is no f32"),
         (("--set", "a", "--in", "x=x.npy"), "'a' is not --set NAME=VALUE"),
         (("--set", "a=1", "--set", "a=2"), "'a' is given twice"),
         (("--set", "a=1", "--in", "x=none.npy"), "No such file"),
