@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from pixel_cpu.learn.library import write_library
+from pixel_cpu.learn.loop_library import write_library
 from pixel_cpu.learn.mine import find_loops
 from pixel_cpu.learn.native import build_library
 from qemu_bridge.client import Client

@@ -29,7 +29,7 @@ from ..errors import LiftError
 from ..frontends.x86 import LiftedLoop, MachineLoop, lift
 from ..frontends.x86.registers import GENERAL
 from ..ir.model import Function, Kernel, Op, Region, Value, walk
-from .library import LearnedLoop, read_library
+from .loop_library import LearnedLoop, read_library
 
 REGISTERS = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *GENERAL[8:], "fs_base", "gs_base")
 """In the order of the kernel's array."""

@@ -15,7 +15,7 @@ from ..ir.verifier import verify
 from .classify import classify
 from .clean import clean
 from .contract import contract_of
-from .library import LearnedLoop
+from .loop_library import LearnedLoop
 from .prove import Prover
 
 

@@ -23,7 +23,7 @@ from .trace_names import add_names, names_from
 from .trace_record import describe, interruptible
 
 if TYPE_CHECKING:
-    from pixel_cpu.learn.library import LearnedLoop
+    from pixel_cpu.learn.loop_library import LearnedLoop
 
     from ..trace.analysis.naming import Naming
     from ..wire.records import Process
@@ -57,7 +57,7 @@ def add_verbs(verbs: Verbs) -> None:
     add_names(parser)
     add_json(parser)
     parser = add_verb(actions, "show", show, "glassbox learn show library/ --json")
-    parser.add_argument("library", type=Path, metavar="LIBRARY", help="the folder of a library")
+    parser.add_argument("folder", type=Path, metavar="LIBRARY", help="the folder of a library")
     add_json(parser)
 
 
@@ -76,9 +76,9 @@ def learn(options: argparse.Namespace) -> None:
 def show(options: argparse.Namespace) -> None:
     """Print what is known of the loops of a library: where they ran, what they are, what is proved of them."""
     # The parser must not wait for NumPy and Z3.
-    from pixel_cpu.learn.library import read_library
+    from pixel_cpu.learn.loop_library import read_library
 
-    _show(read_library(options.library), options.json)
+    _show(read_library(options.folder), options.json)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -128,7 +128,7 @@ def _source(options: argparse.Namespace) -> Iterator[tuple[Path, Naming]]:
 
 
 def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[LearnedLoop]:
-    from pixel_cpu.learn.library import write_library, write_loop
+    from pixel_cpu.learn.loop_library import write_library, write_loop
     from pixel_cpu.learn.mine import find_loops
     from pixel_cpu.learn.prove import Prover
     from pixel_cpu.learn.study import study

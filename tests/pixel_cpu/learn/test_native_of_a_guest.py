@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from support import booted, recording
 
-from pixel_cpu.learn.library import write_library
+from pixel_cpu.learn.loop_library import write_library
 from pixel_cpu.learn.mine import find_loops
 from pixel_cpu.learn.native import build_library
 from qemu_bridge.trace.analysis.mining import mine

@@ -9,7 +9,7 @@ from learn_samples import record_checksum
 
 import pixel_cpu as px
 from pixel_cpu.ir.text import write
-from pixel_cpu.learn.library import read_library, write_library, write_loop
+from pixel_cpu.learn.loop_library import read_library, write_library, write_loop
 from pixel_cpu.learn.mine import find_loops
 from pixel_cpu.learn.prove import Prover
 from pixel_cpu.learn.study import study

@@ -8,7 +8,7 @@ import pytest
 from learn_samples import record_checksum
 from support import glassbox
 
-from pixel_cpu.learn.library import write_library
+from pixel_cpu.learn.loop_library import write_library
 from pixel_cpu.learn.mine import find_loops
 from qemu_bridge.cli.learned import build_loops
 from qemu_bridge.machine.config import find_qemu, qemu_release

@@ -13,7 +13,7 @@ import pixel_cpu as px
 from pixel_cpu.errors import UsageError
 from pixel_cpu.frontends.x86 import lift
 from pixel_cpu.ir.text import write
-from pixel_cpu.learn.library import read_library, read_loop, write_library, write_loop
+from pixel_cpu.learn.loop_library import read_library, read_loop, write_library, write_loop
 from pixel_cpu.learn.mine import find_loops
 from qemu_bridge.trace.analysis.mining import mine
 from qemu_bridge.trace.analysis.naming import Naming
