@@ -45,6 +45,8 @@ CASES = {
     "stepped": "flags",
 }
 """Situations, and the reason that a kernel has to stop for in each, if there is one."""
+MOST_RUNS = 20
+"""Where QEMU was faster, as on a busy host, the plugin looks at a loop once in 16,384 passes; the shortest situation has 1,000."""
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +94,15 @@ def here(probe, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_program_does_in_a_guest_what_it_does_here(case, machine, probe):
-    before = rows(machine)["XOR"]
-    assert machine.exec(f"/probe {case}").decode() == here(probe, case)
-    after = rows(machine)
-    assert not any(after[name].mismatches for name in SOUND), after
-    reason = CASES[case]
-    if reason:
-        assert after["XOR"].refusals.get(reason, 0) > before.refusals.get(reason, 0), "the situation was met"
+    before, wanted, reason = rows(machine)["XOR"], here(probe, case), CASES[case]
+    for _ in range(MOST_RUNS):
+        assert machine.exec(f"/probe {case}").decode() == wanted
+        after = rows(machine)
+        assert not any(after[name].mismatches for name in SOUND), after
+        is_met = not reason or after["XOR"].refusals.get(reason, 0) > before.refusals.get(reason, 0)
+        if is_met:
+            break
+    assert is_met, "the situation was met"
     assert after["XOR"].rounds > before.rounds or case in ("code", "stepped")
 
 

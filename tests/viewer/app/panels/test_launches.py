@@ -18,7 +18,7 @@ BUFFERS = (
     BufferUse("x", "f32", 1 << 20, 4 << 20, True, False, "shared", 0x7F00DEAD0000),
     BufferUse("y##%s", "f32", 1 << 20, 4 << 20, True, True, "copied", 0x7F00BEEF0000),
 )
-COUNTERS = Counters(9_000_000, 2 << 20, 1 << 20, 8 << 20, 4 << 20, 4000, 1000, 12, 0, 12_000_000)
+COUNTERS = Counters(9_000_000, 2 << 20, 1 << 20, 8 << 20, 4 << 20, 4000, 1000, 12, 12_000_000)
 
 
 def event(number=1, **words):
