@@ -53,6 +53,7 @@ _RULES = (
     (r"\b(?:overlay|table)\s+areas\b", "memory areas"),
     (r"\b(?:overlay|table)\s+page[-_ ]cache\b", "files in memory"),
     (r"\b(?:overlay|table)\s+dmesg\b", "kernel messages"),
+    (r"^\W*(?:please\s+)?(?:run|execute|exec)\s+(?!\x01|for\b|a\b|an\b|the\b|all\b|every)([\w./-]+(?:\s+[\w./=-]+)*?)\s+(?:in|on|inside)\s+(?:the\s+|this\s+)?(?:guest|vm|machine|box)\W*$", r'run "\1"'),
     (r"^\W*grep\s+(?:for\s+)?([\w-]+)\s+(?:in|from)\s+(?:the\s+)?(?:dmesg|(?:kernel )?log)\W*$", r'kernel messages containing "\1"'),
     (r"\b(?:(kernel (?:log|messages?)|dmesg|log))\s+(?:about|regarding|concerning|mentioning|on)\s+(?:the |an? )?([\w-]+?)s?\W*$", r'\1 containing "\2"'),
     (r"\bsince\s+(?:the\s+)?(?:last\s+)?(?:machine|vm|system|guest|box|it|computer|power)\s*(?:was|has|is)?\s*(?:last\s+)?(?:booted|started|boot|start|up|on)\b", "since boot"),
