@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 NOT_RUN = {
-    "node docs/clients/node.js": "it is named from the checkout; tests/product/test_other_languages.py runs it",
     "./bootstrap": "it runs these tests",
     "export": "it sets this shell up",
     "just": "it runs these tests, or the benchmarks",
@@ -38,6 +37,8 @@ NOT_RUN = {
     "glassbox ps tcp:": "the same; tests/qemu_bridge/client/test_remote.py does",
     "(umask": "it is for the service, which is not run",
     "glassbox mcp": "it serves until its client leaves; tests/qemu_bridge/gateway/mcp_server does",
+    "glassbox start demo --learned": "it needs QEMU 11 and a library; tests/pixel_cpu/learn/test_native_of_a_guest.py starts one",
+    "glassbox learned demo": "the same",
     "glassbox start fast --accel kvm": "it needs KVM",
     "qemu-system-x86_64": "its arguments end with an ellipsis; tests/qemu_bridge/cli/test_attach.py starts one",
     "glassbox attach mine": "the QEMU before it is not run",
@@ -103,6 +104,7 @@ class Reader:
         self.folder = folder
         self.streams: list[subprocess.Popen[bytes]] = []
         (folder / ".local/share/bash-completion/completions").mkdir(parents=True)
+        (folder / "docs").symlink_to(ROOT / "docs")  # clients are named from the checkout
         (folder / "bzImage").symlink_to(image.kernel)
         (folder / "initramfs.gz").symlink_to(image.initrd)
         (folder / "tour.txt").write_text("0 yaw=35,pitch=24\n1 yaw=125\n")
