@@ -87,7 +87,7 @@ __attribute__((noinline)) void put_access(gb_ring *ring, qemu_plugin_meminfo_t i
 
 /*
  * What is the same for all accesses is a constant here: the ring of a machine of one vCPU, and where QEMU keeps size and
- * direction. A third of the instructions goes.
+ * direction. A third of the instructions goes. `instruction` has the bits of the word that were known in advance (pack_access).
  */
 static inline __attribute__((always_inline)) void record(gb_ring *ring, qemu_plugin_meminfo_t info, uint64_t address,
                                                          void *instruction, unsigned size_at, bool valued,
@@ -95,13 +95,17 @@ static inline __attribute__((always_inline)) void record(gb_ring *ring, qemu_plu
 {
     static const uint32_t masks[] = {0xff, 0xffff, 0xffffffff, 0xffffffff};
     uint32_t log2size = info >> size_at & 7;
-    if (__builtin_expect(!is_canonical(address) || (valued && (!place || log2size > 3)), 0)) {
+    uint64_t low48 = address << 16;
+    bool is_wide = (uint64_t)((int64_t)low48 >> 16) != address;
+    if (__builtin_expect(is_wide || (valued && (!place || log2size > 3)), 0)) {
         put_access(ring, info, address, (uint32_t)(uintptr_t)instruction, valued);
         return;
     }
     uint32_t *cursor = ring->cursor;
-    uint32_t word = GB_MEMORY_WORD(info >> STORE_AT & 1, valued, log2size, 0, UINT64_C(0)) | (uint32_t)(uintptr_t)instruction;
-    uint64_t both = ((address << 32 | address >> 32) & 0xffffffff0000ffff) | word;
+    /* One multiplication brings both size and direction to where they stand in the word. */
+    uint32_t moved = (info & (1u << STORE_AT | 7u << size_at)) * (1u << (29 - STORE_AT) | 1u << (25 - size_at));
+    uint32_t word = (moved & (1u << 29 | 7u << 25)) | (uint32_t)(uintptr_t)instruction;
+    uint64_t both = (low48 << 16 | low48 >> 48) | word;
     memcpy(cursor, &both, sizeof both);
     if (valued) {
         /* Two loads: of what translated code has stored as 32 bits, 64 would have to wait for. */

@@ -79,7 +79,8 @@ static void hook_memory(struct qemu_plugin_tb *tb, const gb_block *block, bool w
         if (kind == GB_LOCKED_NEGATE || (kind != GB_LOCKED_NONE && !one)) {
             hook_access(insn, watched ? on_locked_single : on_locked, QEMU_PLUGIN_CB_R_REGS, pack_locked(i, kind, valued));
         } else {
-            hook_access(insn, usual, QEMU_PLUGIN_CB_NO_REGS, (void *)(watched ? (uintptr_t)valued : i << 16));
+            void *userdata = watched ? (void *)(uintptr_t)valued : pack_access(i, valued);
+            hook_access(insn, usual, QEMU_PLUGIN_CB_NO_REGS, userdata);
         }
     }
 }
