@@ -41,7 +41,16 @@ _PLUGIN = (
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,
     "glassbox_trace_v7": _PLUGIN,
-    "glassbox_codec": ("split.c", "accesses.c", "block_streams.c", "records.c", "begun.c", "endings.c", "check.c"),
+    "glassbox_codec": (
+        "chunks.c",
+        "split.c",
+        "accesses.c",
+        "block_streams.c",
+        "records.c",
+        "begun.c",
+        "endings.c",
+        "check.c",
+    ),
     "glassbox_mining": ("cycles.c", "stacks.c", "caches.c"),
 }
 """Of each library; every header of this folder counts as a source too."""

@@ -12,6 +12,7 @@
 #ifndef GB_CODEC_H
 #define GB_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ enum {
     GB_ERROR_SHORT = -3, /* an encoded stream ends too early */
     GB_ERROR_RANGE = -4, /* a number is outside what it may be */
     GB_ERROR_REST = -5,  /* an encoded stream goes on behind its end */
+    GB_ERROR_CHUNK = -6, /* a chunk's header is not that of a chunk of this ring */
 };
 
 /* Columns that a ring's words are split into; `_capacity` in items. Positions count blocks: an item at position p
@@ -131,6 +133,28 @@ GB_API int64_t gb_split(const uint32_t *words, uint64_t count, gb_columns *out, 
 
 /* 1 if there is the capacity that gb_split wants for `words` words, else 0. */
 GB_API int64_t gb_have_capacity(const gb_access_encoder *out, uint64_t words);
+
+/* Chunks of one vCPU's ring that are published: `next` up to `head`, as they are counted in gb_vcpu. */
+typedef struct {
+    const uint8_t *chunks; /* `chunk_count` of `chunk_bytes` */
+    uint64_t chunk_bytes, chunk_count, next, head;
+    uint64_t *tail; /* raised with `next`, when a chunk was split */
+    uint64_t vcpu;
+} gb_published;
+
+/* A chunk's header, and the vCPU's first block in it: as in a trace file. */
+typedef struct {
+    gb_chunk chunk;
+    uint64_t first_block;
+} gb_taken_chunk;
+
+/*
+ * Split and free published chunks, up to one that is the last of a window, or with which `most_ids` ids or `most_accesses`
+ * accesses wait. Returns how many were `taken`, or an error: of the header or words of a chunk, which is freed then, or
+ * GB_ERROR_CAPACITY if there is not the capacity for the words of the next. `first_block` is that of the first of `out`.
+ */
+GB_API int64_t gb_split_chunks(gb_published *from, uint64_t first_block, uint64_t most_ids, uint64_t most_accesses,
+                               gb_columns *out, gb_access_encoder *accesses, gb_taken_chunk *taken, uint64_t capacity);
 
 /* End the streams of a frame; they are empty if it had no access. */
 GB_API int64_t gb_end_accesses(gb_access_encoder *out);

@@ -22,6 +22,7 @@ LAYERS = {
     "accesses records": 2,
     "matching block_streams begun endings check cycles stacks caches": 3,
     "split": 4,
+    "chunks": 5,
 }
 LAYER = {name: layer for names, layer in LAYERS.items() for name in names.split()}
 ABI_VERSIONS = {("qemu_abi_v4", "qemu_abi_v7")}

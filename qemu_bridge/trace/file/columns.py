@@ -12,9 +12,14 @@ from ctypes import POINTER, c_uint64, c_void_p
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from .access_stream import AccessEncoder, EncoderState
+from .format import CHUNK
 from .native import U32, checked, grown, load, pointer
+
+_MOST_CHUNKS = 64
+"""Taken in one call."""
 
 
 class _Columns(ctypes.Structure):
@@ -26,12 +31,25 @@ class _Columns(ctypes.Structure):
     )
 
 
+class Published(ctypes.Structure):
+    """Chunks of one vCPU's ring: `next` up to `head` are published; `tail` is raised with `next` (tcg_plugin/codec.h)."""
+
+    _fields_ = (
+        *(("chunks", c_void_p), ("chunk_bytes", c_uint64), ("chunk_count", c_uint64)),
+        *(("next", c_uint64), ("head", c_uint64), ("tail", c_void_p), ("vcpu", c_uint64)),
+    )
+
+
 @cache
 def _library() -> ctypes.CDLL:
     return load(
         "glassbox_codec",
         {
             "gb_split": (c_void_p, c_uint64, POINTER(_Columns), POINTER(EncoderState)),
+            "gb_split_chunks": (
+                *(POINTER(Published), c_uint64, c_uint64, c_uint64, POINTER(_Columns), POINTER(EncoderState)),
+                *(c_void_p, c_uint64),
+            ),
             "gb_event_offsets": (c_void_p, c_uint64, c_void_p, c_uint64),
         },
     )
@@ -50,6 +68,7 @@ class Columns:
         self._c = _Columns()
         self.capacity = 0
         self.ids = self.event_words = self.event_at = self.event_offset = np.empty(0, np.uint32)
+        self._taken = np.zeros(_MOST_CHUNKS, CHUNK)
         self.reserve(capacity)
 
     def reserve(self, words: int) -> None:
@@ -100,6 +119,23 @@ class Columns:
         """Append what is in `words`, accesses to their encoder; `TraceError` if they are damaged or do not fit."""
         accesses.reserve_words(len(words))
         _call("gb_split", pointer(words, np.uint32), len(words), ctypes.byref(self._c), ctypes.byref(accesses.state))
+
+    def split_chunks(
+        self, chunks: Published, accesses: AccessEncoder, *, first_block: int, most_ids: int, most_accesses: int
+    ) -> npt.NDArray[np.void]:
+        """Split and free chunks, at least one, until one ends a window or so many ids or accesses wait; their rows of `CHUNK`.
+
+        `first_block` is the number of the first of `ids`. `TraceError` if a chunk is damaged; it is freed as well.
+        """
+        words = chunks.chunk_bytes // 4
+        self.reserve(words)
+        accesses.reserve_words(words)
+        count = _call(
+            "gb_split_chunks",
+            *(ctypes.byref(chunks), first_block, most_ids, most_accesses),
+            *(ctypes.byref(self._c), ctypes.byref(accesses.state), self._taken.ctypes.data, len(self._taken)),
+        )
+        return self._taken[:count].copy()
 
     @property
     def id_count(self) -> int:

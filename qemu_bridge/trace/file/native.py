@@ -31,6 +31,7 @@ _ERRORS = {
     -3: "a stream ends too early",
     -4: "a number in it is out of range",
     -5: "a stream continues after its end",
+    -6: "the header of a ring's chunk is inconsistent",
 }
 
 

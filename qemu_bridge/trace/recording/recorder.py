@@ -1,6 +1,6 @@
 """Drains the rings of a machine into a ``.gbt`` file while the guest runs.
 
-Each chunk is split, encoded and counted while it is in the cache (`vcpu`); a frame is compressed and written after
+Chunks are split, encoded and counted while they are in the cache (`vcpu`); a frame is compressed and written after
 `FRAME_BLOCKS`, in a thread of its own. A frame's instruction counts are final when it is written.
 
 >>> recorder = Recorder(control, Path("boot.gbt"), {"machine": "demo"})
@@ -21,11 +21,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import ChunkFlag, ChunkHeader, Stop
+from tcg_plugin.layout import Stop
 
 from ...errors import GlassBoxError, HostError
 from ...wire.trace_records import Progress
 from ..file.block_stream import BlockEncoder
+from ..file.columns import Published
 from ..file.format import Content, Section
 from ..file.writer import TraceWriter
 from .control import TraceControl, is_alive
@@ -35,7 +36,6 @@ from .vcpu import VcpuFrame
 FRAME_BLOCKS = 8 << 20
 FRAME_ITEMS = 16 << 20
 """A frame also ends after so many accesses and words of events."""
-_LAST = int(ChunkFlag.LAST)
 _DIGEST_IDS = 1 << 17
 """Blocks are counted and encoded when so many wait, or when no chunk does: each call costs as much as thousands of them."""
 POLL_S = 0.0005
@@ -126,9 +126,11 @@ class Recorder:
     def step(self, wait_s: float = POLL_S) -> int:
         """Take all published chunks, or wait `wait_s` seconds; returns the number of chunks taken."""
         taken = 0
-        for header, words in self.rings.take():
-            self._take(header, words)
-            taken += 1
+        for vcpu, chunks in zip(self._vcpus, self.rings.published(), strict=False):
+            before = chunks.next
+            while chunks.next != chunks.head:
+                self._take(vcpu, chunks)
+            taken += chunks.next - before
         if not taken:
             self._digest()
             if time.monotonic() - self._flushed > _FLUSH_S:
@@ -165,16 +167,15 @@ class Recorder:
         self.writer.abandon()
         self.rings.close()
 
-    def _take(self, header: ChunkHeader, words: npt.NDArray[np.uint32]) -> None:
-        vcpu = self._vcpus[header.vcpu]
+    def _take(self, vcpu: VcpuFrame, chunks: Published) -> None:
         self._encoder.reserve(self.rings.dictionary.limit)
-        ids = vcpu.take(header, words)
+        most_ids = min(_DIGEST_IDS, self.frame_blocks)
+        ids = vcpu.take(chunks, most_ids, FRAME_ITEMS)
         if self._until is not None and not self.has_reached:
             self._look_for(ids)
-        is_last = bool(header.flags & _LAST)
         self._is_digested = False
-        if is_last or vcpu.waiting >= min(_DIGEST_IDS, self.frame_blocks) or vcpu.items >= FRAME_ITEMS:
-            vcpu.digest(final=is_last)
+        if vcpu.is_over or vcpu.waiting >= most_ids or vcpu.items >= FRAME_ITEMS:
+            vcpu.digest(final=vcpu.is_over)
             self._end_full_frame()
 
     def _digest(self) -> None:

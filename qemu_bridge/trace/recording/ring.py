@@ -20,6 +20,7 @@ from tcg_plugin import layout
 from tcg_plugin.layout import BlockHeader, ChunkHeader
 
 from ...errors import TraceError
+from ..file.columns import Published
 from ..file.records import Records, index_records
 from .control import TraceControl
 
@@ -101,27 +102,18 @@ class RingReader:
         self.control = control
         self.dictionary = BlockDictionary()
         self._bytes = np.frombuffer(control.mapping, np.uint8)
-        self._form = 0, 0
-        self._words: list[list[tuple[int, npt.NDArray[np.uint32]]]] = []
 
     def close(self) -> None:
         """Drop the views of the mapping; may be called twice."""
-        self._bytes, self._words, self._form = np.empty(0, np.uint8), [], (0, 0)
+        self._bytes = np.empty(0, np.uint8)
 
     def take(self) -> Iterator[tuple[ChunkHeader, npt.NDArray[np.uint32]]]:
         """Chunks that are there now, each freed when the next is asked for; `TraceError` if a header is inconsistent."""
-        heads = [int(vcpu.head) for vcpu in self.control.vcpus]
-        self._take_dictionary()
-        words = self._words_of_chunks()
-        if not words:
-            return
-        for number, (vcpu, head) in enumerate(zip(self.control.vcpus, heads, strict=True)):
-            tail = int(vcpu.tail)
-            if not 0 <= head - tail <= len(words[number]):
-                raise TraceError(f"the ring of vCPU {number} is damaged; start the machine again")
-            for index in range(tail, head):
-                place, whole = words[number][index % len(words[number])]
+        for number, (vcpu, chunks) in enumerate(zip(self.control.vcpus, self.published(), strict=False)):
+            for index in range(chunks.next, chunks.head):
+                place = self._ring(number) + index % chunks.chunk_count * chunks.chunk_bytes
                 header = ChunkHeader.from_buffer_copy(self.control.mapping, place)
+                whole = self._bytes[place + _HEADER_BYTES : place + chunks.chunk_bytes].view("<u4")
                 if header.words > len(whole) or header.vcpu != number:
                     raise TraceError(f"a chunk of vCPU {number} is damaged; start the machine again")
                 try:
@@ -129,21 +121,27 @@ class RingReader:
                 finally:
                     vcpu.tail = index + 1
 
-    def _words_of_chunks(self) -> list[list[tuple[int, npt.NDArray[np.uint32]]]]:
-        """For each vCPU, where in the mapping each chunk of its ring begins, and the words after its header."""
+    def published(self) -> list[Published]:
+        """Each vCPU's chunks that are there now, for `Columns.split_chunks`; `TraceError` if the ring is damaged."""
+        heads = [int(vcpu.head) for vcpu in self.control.vcpus]
+        self._take_dictionary()
         block = self.control.block
-        form = int(block.chunk_bytes), int(block.chunks)
-        if form != self._form:
-            self._form, (chunk_bytes, chunks) = form, form
-            is_sound = 0 < chunk_bytes * chunks <= block.ring_stride and chunk_bytes > _HEADER_BYTES
-            vcpus = len(self.control.vcpus) if is_sound else 0
-            rings = [int(block.rings_offset + number * block.ring_stride) for number in range(vcpus)]
-            places = [[ring + index * chunk_bytes for index in range(chunks)] for ring in rings]
-            self._words = [
-                [(place, self._bytes[place + _HEADER_BYTES : place + chunk_bytes].view("<u4")) for place in ring]
-                for ring in places
-            ]
-        return self._words
+        chunk_bytes, chunks = int(block.chunk_bytes), int(block.chunks)
+        if not (0 < chunk_bytes * chunks <= block.ring_stride and chunk_bytes > _HEADER_BYTES):
+            return []
+        found = []
+        for number, (vcpu, head) in enumerate(zip(self.control.vcpus, heads, strict=True)):
+            tail = int(vcpu.tail)
+            if not 0 <= head - tail <= chunks:
+                raise TraceError(f"the ring of vCPU {number} is damaged; start the machine again")
+            place = self._bytes.ctypes.data + self._ring(number)
+            tail_at = ctypes.addressof(vcpu) + type(vcpu).tail.offset
+            found.append(Published(place, chunk_bytes, chunks, tail, head, tail_at, number))
+        return found
+
+    def _ring(self, number: int) -> int:
+        """Where in the mapping the ring of vCPU `number` begins."""
+        return int(self.control.block.rings_offset) + number * int(self.control.block.ring_stride)
 
     def flush(self) -> None:
         """Ask for what vCPUs have in chunks that are not full; it comes when they next idle or change chunks."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkHeader, Event, Stop, join_64
+from tcg_plugin.layout import NO_OFFSET, BlockFlag, ChunkFlag, Event, Stop, join_64
 
 from ..file.access_stream import AccessEncoder
 from ..file.block_stream import BlockEncoder, BlockStream, encode_ascending
-from ..file.columns import Columns
+from ..file.columns import Columns, Published
 from ..file.format import ACCESS_SECTIONS, CHUNK, HOME, VCPU, Content, Section
 from ..file.records import NONE, EventList, begun_instructions
 from .ring import BlockDictionary
@@ -40,12 +40,14 @@ class VcpuFrame:
         self._last: int | None = None
         self.stop: Stop | None = None
         """Why the last window closed; None while it is open."""
+        self.is_over = False
+        """Whether the chunk that was taken last is the last of its window."""
         self._begin()
 
     def _begin(self) -> None:
         self.blocks = self.instructions = 0
         self._first_root, self._first_homes = self._root, dict(self._homes)
-        self.chunks: list[bytes] = []
+        self.chunks: list[npt.NDArray[np.void]] = []
         self._event_words: list[npt.NDArray[np.uint32]] = []
         self._event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self._root]
@@ -72,18 +74,26 @@ class VcpuFrame:
     @property
     def first_time_ns(self) -> int:
         """Wall time of the first chunk; call it only if there is one."""
-        return int(ChunkHeader.from_buffer_copy(self.chunks[0]).time_ns)
+        return int(self.chunks[0]["time_ns"][0])
 
-    def take(self, header: ChunkHeader, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-        """Split a chunk's words; returns the ids in it, valid until the next call."""
-        columns = self._columns
-        columns.reserve(len(words))
+    def take(self, chunks: Published, most_ids: int, most_items: int) -> npt.NDArray[np.uint32]:
+        """Split and free published chunks, at least one, until so many ids or items wait or the window is over.
+
+        Returns the ids in them, valid until the next call.
+        """
+        columns, accesses = self._columns, self._accesses
         columns.base = self.blocks
-        self._accesses.reserve(self._encoder.limit)
+        accesses.reserve(self._encoder.limit)
         known = columns.id_count
-        first = self.first_block + self.blocks + known
-        self.chunks.append(bytes(header) + first.to_bytes(8, "little"))
-        columns.split(words, self._accesses)
+        taken = columns.split_chunks(
+            chunks,
+            accesses,
+            first_block=self.first_block + self.blocks,
+            most_ids=most_ids,
+            most_accesses=max(1, most_items - self._event_items),
+        )
+        self.chunks.append(taken)
+        self.is_over = bool(taken["flags"][-1] & ChunkFlag.LAST)
         return columns.ids[known : columns.id_count]
 
     def digest(self, final: bool) -> None:
@@ -130,7 +140,7 @@ class VcpuFrame:
         words = np.concatenate([*self._event_words, np.empty(0, np.uint32)])
         homes = np.zeros(len(self._first_homes), HOME)
         homes["page"], homes["home"] = list(self._first_homes), list(self._first_homes.values())
-        chunks = np.frombuffer(b"".join(self.chunks), CHUNK)
+        chunks = np.concatenate([*self.chunks, np.empty(0, CHUNK)])
         return [
             Content(Section.VCPU, number, self._row(), 1),
             Content(Section.RUNS, number, runs.copy(), self.blocks),

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from trace_producer import Producer, record
+from trace_producer import ChunkFlag, Producer, record
 
 from qemu_bridge.errors import TraceError
+from qemu_bridge.trace.file.access_stream import AccessEncoder
+from qemu_bridge.trace.file.columns import Columns
 from qemu_bridge.trace.recording.ring import RingReader
+from tcg_plugin.layout import ChunkHeader
 
 
 @pytest.fixture
@@ -67,4 +70,41 @@ def test_asking_for_what_is_not_full_raises_the_flush_word(producer):
     before = producer.control.block.flush
     rings.flush()
     assert producer.control.block.flush == before + 1
+    rings.close()
+
+
+def test_published_chunks_are_split_and_freed_up_to_a_full_frame_or_the_end_of_a_window(producer):
+    rings, columns, accesses = RingReader(producer.control), Columns(4096), AccessEncoder()
+    accesses.reserve(100)
+    load = 2 << 30 | 3 << 25
+    for words in ([1, 2, 3], [4, load, 0x10], [5, load, 0x10]):
+        producer.put(words)
+
+    def take(most_ids, most_accesses):
+        chunks = rings.published()[0]
+        taken = columns.split_chunks(chunks, accesses, first_block=50, most_ids=most_ids, most_accesses=most_accesses)
+        assert chunks.next == producer.control.vcpus[0].tail
+        return taken["sequence"].tolist(), taken["first_block"].tolist()
+
+    assert take(3, 9) == ([0], [50])
+    assert take(9, 1) == ([1], [53])
+    producer.put([6], flags=ChunkFlag.LAST)
+    producer.put([7])
+    assert take(99, 99) == ([2, 3], [54, 55])
+    assert take(99, 99) == ([4], [56]) and rings.is_empty()
+    assert columns.ids[: columns.id_count].tolist() == [1, 2, 3, 4, 5, 6, 7] and accesses.count == 2
+    rings.close()
+
+
+@pytest.mark.parametrize("damage", ["words", "vcpu"])
+def test_a_damaged_chunk_is_refused_and_those_before_it_are_kept(producer, damage):
+    rings, columns, accesses = RingReader(producer.control), Columns(4096), AccessEncoder()
+    accesses.reserve(100)
+    producer.put([1, 2])
+    producer.put([3])
+    place = int(producer.control.block.rings_offset) + producer.chunk_bytes
+    setattr(ChunkHeader.from_buffer(producer.control.mapping, place), damage, 1 << 20)
+    with pytest.raises(TraceError, match="header"):
+        columns.split_chunks(rings.published()[0], accesses, first_block=0, most_ids=99, most_accesses=99)
+    assert columns.ids[: columns.id_count].tolist() == [1, 2] and rings.is_empty()
     rings.close()

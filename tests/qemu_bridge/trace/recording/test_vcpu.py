@@ -8,6 +8,7 @@ from trace_producer import Event, event, record, split64, window_start, window_s
 from trace_program import LENGTHS, Program, record_words
 
 from qemu_bridge.trace.file.block_stream import BlockEncoder
+from qemu_bridge.trace.file.columns import Published
 from qemu_bridge.trace.file.format import CHUNK, VCPU, Section
 from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.trace.file.records import NONE
@@ -26,7 +27,11 @@ def vcpu():
 
 def take(vcpu, words, time_ns=5):
     header = ChunkHeader(time_ns=time_ns, words=len(words), vcpu=3, window=1)
-    return vcpu.take(header, np.array(words, np.uint32)).tolist()
+    ring, tail = np.frombuffer(bytes(header) + np.array(words, "<u4").tobytes(), np.uint8).copy(), ctypes.c_uint64(7)
+    chunks = Published(ring.ctypes.data, len(ring), 1, 7, 8, ctypes.addressof(tail), 3)
+    ids = vcpu.take(chunks, 1 << 20, 1 << 20).tolist()
+    assert chunks.next == tail.value == 8
+    return ids
 
 
 def sections(vcpu):
