@@ -26,6 +26,7 @@ from ..errors import EXIT_FAILED, EXIT_USAGE, GlassBoxError, UsageError
 from ..host import settings
 from .options import Verbs, add_talk, bold, complain, set_talk
 from .pager import paged
+from .parser import VerbParser
 
 __all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 
@@ -97,7 +98,7 @@ def make_parser(verb: str = "") -> argparse.ArgumentParser:
     parser.add_argument("--host", metavar="USER@HOST", help="where NAME runs: behind ssh, or at tcp://ADDRESS:PORT")
     parser.add_argument("--version", action="version", version=f"glassbox {__version__}")
     add_talk(parser)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=VerbParser)
     for name, its_verbs in _MODULES.items():
         if verb in its_verbs or not any(verb in each for each in _MODULES.values()):
             cast(_Module, importlib.import_module(f".{name}", __name__)).add_verbs(verbs)
@@ -114,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
 _OPTIONS = (
     "-q says errors only, -v more. 'glassbox VERB --help' says what a verb takes.",
     "NAME is a running machine or the folder of a capture.",
-    "'--host USER@HOST' before VERB: NAME runs there, and is reached by ssh.",
+    "'--host USER@HOST': NAME runs there, and is reached by ssh.",
 )
 
 
@@ -232,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.parser = parser
     options.rest = words[split + 1 :]
     try:
-        _go_to(host, options)
+        _go_to(options.host or host, options)
         release()
         with paged(verb):
             status = options.function(options) or 0

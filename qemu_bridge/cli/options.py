@@ -55,6 +55,8 @@ def add_verb(
     )
     parser.set_defaults(function=function)
     add_talk(parser)
+    # The help has it once, before VERB.
+    parser.add_argument("--host", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 

@@ -18,8 +18,15 @@ def test_a_machine_elsewhere_needs_a_name_and_a_sound_host(command):
         assert done.status == 2 and "ssh://USER@HOST/NAME" in done.err
 
 
-def test_a_word_behind_the_verb_is_the_verbs(command):
-    assert command("ps", "--host", "box").status == 2
+@pytest.mark.parametrize("words", [("start", "--host", "me@box", "demo"), ("start", "demo", "--host=me@box")])
+def test_it_may_stand_behind_the_verb(command, words):
+    done = command(*words)
+    assert done.status == 2 and "ssh me@box glassbox start" in done.err
+
+
+def test_a_word_of_the_guests_command_is_not_ours(command):
+    done = command("exec", "no-such-machine", "curl", "--host", "box")
+    assert "no-such-machine" in done.err and "ssh" not in done.err
 
 
 def test_the_verbs_that_work_elsewhere_exist():
