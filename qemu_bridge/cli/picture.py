@@ -30,6 +30,7 @@ from .options import (
     print_table,
     say,
 )
+from .startup import INTERRUPTED
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -149,29 +150,33 @@ def _viewer(words: list[str]) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
         child = subprocess.Popen([sys.executable, "-m", "viewer", *words])
-        with _passing_on(child):
+        with _passing_on(child) as told:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             status = child.wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # It is interrupted whichever signal said so, and whether it had begun to take notice.
+    if told and -status in END_SIGNALS:
+        return INTERRUPTED
     return status if status >= 0 else 128 - status
 
 
 @contextlib.contextmanager
-def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    # An interrupt goes to the child, which may have a file to finish first; a second one kills it.
-    asked = False
+def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Pass on what ends us; yields the signals that came."""
+    # What came goes to the child, which may have a file to finish first; a second one kills it. No other signal: a background
+    # job of a shell ignores SIGINT, and so does its child.
+    told: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
-        nonlocal asked
-        child.send_signal(signal.SIGKILL if asked else signal.SIGINT)
-        asked = True
+        child.send_signal(signal.SIGKILL if told else number)
+        told.append(number)
 
     # Ignored signals (nohup, a background job) stay ignored.
     numbers = [n for n in END_SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     before = [signal.signal(number, pass_on) for number in numbers]
     try:
-        yield
+        yield told
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -109,10 +109,13 @@ def running(house, *words, **environment):
     with subprocess.Popen(
         command, env=os.environ | house.environment | environment, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield process
-        assert process.poll() is None, f"{words[:4]} ended by itself with {process.returncode}"
-        process.send_signal(signal.SIGTERM)
-        process.output, _ = process.communicate(timeout=120)
+        try:
+            yield process
+            assert process.poll() is None, f"{words[:4]} ended by itself with {process.returncode}"
+            process.send_signal(signal.SIGTERM)
+            process.output, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()  # nothing, where it has ended
 
 
 def capture_until(deadline: float, house: House, names: list[str], folder: Path) -> int:

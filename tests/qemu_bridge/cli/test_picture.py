@@ -71,16 +71,26 @@ def test_the_viewers_exit_status_is_ours_and_a_signal_is_one_as_shells_say_it(pr
     assert picture._viewer(["snap", "demo"]) == status
 
 
-def test_a_signal_is_passed_on_and_what_handled_it_before_does_so_again(stand_in):
+@pytest.mark.parametrize("is_background_job", [False, True])
+@pytest.mark.parametrize("takes_notice", [False, True])
+def test_a_signal_is_passed_on_and_what_handled_it_before_does_so_again(stand_in, takes_notice, is_background_job):
     # As the viewer does: signals wait until the child has said what they do.
-    begin = "import signal, time\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
-    stand_in(begin + "try: time.sleep(30)\nexcept KeyboardInterrupt: raise SystemExit(130)")
-    before = signal.getsignal(signal.SIGTERM)
+    begin = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\n" if takes_notice else ""
+    )
+    stand_in(
+        f"{begin}import signal, time\nsignal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])\ntime.sleep(30)"
+    )
+    before, interrupts = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    if is_background_job:
+        # As a shell without job control starts one with "&".
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
     timer.start()
     assert picture._viewer(["view", "demo"]) == 130
     assert signal.getsignal(signal.SIGTERM) is before
     timer.join()
+    signal.signal(signal.SIGINT, interrupts)
 
 
 def test_a_demo_has_the_first_free_name(monkeypatch):
