@@ -125,6 +125,8 @@ class _Cleaner:
         if name == "and" and (mask := emit.literal(operands[1])) is not None:
             low = mask & kind.greatest
             return emit.const(kind, 0) if not low else self.cut(operands[0], kind) if low == kind.greatest else plain
+        if name in ("add", "sub", "xor", "and", "mul") and all(self.is_cut(operand, kind) for operand in operands):
+            return emit.op(name, *(self.cut(operand, kind) for operand in operands))
         if name == "or":
             one, other = (self.cut(operand, kind) for operand in operands)
             return other if emit.literal(one) == 0 else one if emit.literal(other) == 0 else plain
@@ -133,6 +135,12 @@ class _Cleaner:
             if (one, other) != tuple(emit.convert(operand, kind) for operand in operands[1:]):
                 return emit.select(operands[0], one, other)
         return plain
+
+    def is_cut(self, value: Value, kind: Type) -> bool:
+        """Whether its lowest bits are there already."""
+        name, operands = self.made.get(value, ("", ()))
+        is_wider = name == "convert" and operands[0].type is kind
+        return is_wider or self.emit.literal(value) is not None
 
     # --- memory ---------------------------------------------------------------------------------------------
 
