@@ -7,6 +7,7 @@ They belong to the tree in `qemu_bridge.errors`::
     │   ├── SourceError       a text that is no kernel: file, line, column, the line itself with a caret
     │   ├── IrError           a program that the verifier refuses: names the operation and the rule
     │   ├── LaunchError       arguments that do not fit the kernel's parameters
+    │   ├── WasmError         a module of WebAssembly that breaks a rule or needs what is not supported: the rule, the byte
     │   └── LiftError         machine code that has no meaning in the IR: names the instruction and why
     │       └── IrreducibleError  a loop inside that is entered at more than one place
     ├── HostError
@@ -77,6 +78,19 @@ class IrError(UsageError):
         self.text, self.unit, self.op, self.line, self.rule = text, unit, op, line, rule
         place = f"{op}{f' (line {line})' if line else ''}" if op else ""
         super().__init__(": ".join(filter(None, (unit, place, rule, text))))
+
+
+class WasmError(UsageError):
+    """A module of WebAssembly that is malformed, invalid, or needs what is not supported.
+
+    `rule` says which rule it breaks, in the specification's words, `offset` at which byte, `function` in which function, `file` in
+    which file, where they are known.
+    """
+
+    def __init__(self, rule: str, offset: int | None = None, *, function: str = "", file: str = "") -> None:
+        self.rule, self.offset, self.function, self.file = rule, offset, function, file
+        place = ("" if offset is None else f"byte {offset:#x}") + (f" in {printable(function)}" if function else "")
+        super().__init__(": ".join(filter(None, (file, place.strip(), printable(rule)))))
 
 
 class LaunchError(UsageError):
