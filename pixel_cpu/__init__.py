@@ -6,5 +6,6 @@
 """
 
 from .runtime import Device, Kernel, Program, devices, load, loads
+from .runtime.wasm import wasm
 
-__all__ = ["Device", "Kernel", "Program", "devices", "load", "loads"]
+__all__ = ["Device", "Kernel", "Program", "devices", "load", "loads", "wasm"]

@@ -88,7 +88,7 @@ class _Decoder:
             last = place
             _SECTIONS[number](self, part)
             part.at_end("section size mismatch")
-        if len(self.found.bodies) != len(self.found.functions) - len(self.found.imported(Kind.FUNCTION)):
+        if len(self.found.bodies) != len(self.found.functions) - self.found.imported_functions:
             raise whole.malformed("function and code section have inconsistent lengths")
         if self.data_count not in (None, len(self.found.data)):
             raise whole.malformed("data count and data section have inconsistent lengths")
@@ -109,6 +109,7 @@ class _Decoder:
             one: int | TableType | Limits | GlobalType
             if kind is Kind.FUNCTION:
                 one = self.function_type(part)
+                self.found.imported_functions += 1
             elif kind is Kind.TABLE:
                 one = read_table_type(part)
                 self.found.tables.append(one)
@@ -238,7 +239,7 @@ class _Decoder:
 
     def code(self, part: Reader) -> None:
         begin = part.offset
-        first = len(self.found.imported(Kind.FUNCTION))
+        first = self.found.imported_functions
         count = part.count()
         if count != len(self.found.functions) - first:
             raise part.malformed("function and code section have inconsistent lengths", begin)

@@ -143,6 +143,8 @@ class Module:
     imports: list[Import] = field(default_factory=list)
     functions: list[int] = field(default_factory=list)
     """Number of the type of each function."""
+    imported_functions: int = 0
+    """Functions that are imported, which have the first numbers."""
     tables: list[TableType] = field(default_factory=list)
     memories: list[Limits] = field(default_factory=list)
     globals: list[GlobalType] = field(default_factory=list)
@@ -166,6 +168,11 @@ class Module:
         """The type of a function by its number."""
         return self.types[self.functions[function]]
 
+    def imported_name(self, function: int) -> str:
+        """The names of an imported function, as ``module.name``."""
+        found = self.imported(Kind.FUNCTION)[function]
+        return f"{found.module}.{found.name}"
+
     def name_of(self, function: int) -> str:
         """What people call a function: its name, how it is exported or imported, or its number."""
         if function in self.function_names:
@@ -173,7 +180,6 @@ class Module:
         for export in self.exports.values():
             if export.kind is Kind.FUNCTION and export.index == function:
                 return export.name
-        imports = self.imported(Kind.FUNCTION)
-        if function < len(imports):
-            return f"{imports[function].module}.{imports[function].name}"
+        if function < self.imported_functions:
+            return self.imported_name(function)
         return f"function {function}"
