@@ -7,6 +7,8 @@
 static const char *const NAMES[GB_REGISTER_COUNT] = {
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8",      "r9",      "r10", "r11",
     "r12", "r13", "r14", "r15", "fs_base", "gs_base", "rip", "cs",  "ss",  "cr0",     "cr3",     "cr4", "efer", "eflags",
+    "xmm0", "xmm1", "xmm2",  "xmm3",  "xmm4",  "xmm5",  "xmm6",  "xmm7",
+    "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
 };
 static struct qemu_plugin_register *handles[GB_REGISTER_COUNT];
 static _Thread_local GByteArray *buffer;
@@ -76,6 +78,23 @@ void gb_guest_set_register(gb_register which, uint64_t value)
 {
     GByteArray *bytes = g_byte_array_set_size(empty_buffer(), sizeof value);
     memcpy(bytes->data, &value, sizeof value);
+    qemu_plugin_write_register(handles[which], bytes);
+}
+
+void gb_guest_vector(gb_register which, uint64_t halves[2])
+{
+    enum { BYTES = 16 };
+    GByteArray *bytes = empty_buffer();
+    qemu_plugin_read_register(handles[which], bytes);
+    memset(halves, 0, BYTES);
+    memcpy(halves, bytes->data, bytes->len < BYTES ? bytes->len : BYTES);
+}
+
+void gb_guest_set_vector(gb_register which, const uint64_t halves[2])
+{
+    enum { BYTES = 16 };
+    GByteArray *bytes = g_byte_array_set_size(empty_buffer(), BYTES);
+    memcpy(bytes->data, halves, BYTES);
     qemu_plugin_write_register(handles[which], bytes);
 }
 

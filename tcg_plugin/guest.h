@@ -13,6 +13,7 @@ typedef enum {
     GB_R8, GB_R9, GB_R10, GB_R11, GB_R12, GB_R13, GB_R14, GB_R15,
     GB_FS_BASE, GB_GS_BASE,
     GB_RIP, GB_CS, GB_SS, GB_CR0, GB_CR3, GB_CR4, GB_EFER, GB_EFLAGS,
+    GB_XMM0, GB_XMM15 = GB_XMM0 + 15,
     GB_REGISTER_COUNT,
 } gb_register;
 
@@ -27,6 +28,8 @@ uint64_t gb_guest_register(gb_register which);
 
 /* Set a register of the current vCPU, in a callback that may; and have QEMU know that the page at `physical` was stored to. */
 void gb_guest_set_register(gb_register which, uint64_t value);
+void gb_guest_vector(gb_register which, uint64_t halves[2]);
+void gb_guest_set_vector(gb_register which, const uint64_t halves[2]);
 void gb_guest_mark_stored(uint64_t physical, const void *page);
 
 /* Read `length` bytes at linear `address` into `to`; false if it is not mapped. */

@@ -17,7 +17,7 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 4
+VERSION = 5
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
 MAX_LEARNED = 64
@@ -96,6 +96,7 @@ class Reason(IntEnum):
     PAGING = 10
     CODE = 11
     SLOW = 12
+    DIRECTION = 13
 
 
 class Scope(IntFlag):
@@ -150,6 +151,8 @@ REGISTERS = (
     *("fs_base", "gs_base"),
 )
 """What an event REGISTERS holds, in its order, 64 bits each."""
+LEARNED_REGISTERS = (*REGISTERS, *(f"xmm{number}_{half}" for number in range(16) for half in range(2)))
+"""What the kernel of a learned loop takes and gives, in its order; halves of vector registers, the lower first."""
 
 
 class Gate(IntEnum):
@@ -296,12 +299,12 @@ class LearnedRow(ctypes.LittleEndianStructure):
         ("abandoned", c_uint64),
         ("mismatches", c_uint64),
         ("reasons", c_uint64 * len(Reason)),
-        ("failed_registers", c_uint64 * len(REGISTERS)),
+        ("failed_registers", c_uint64 * len(LEARNED_REGISTERS)),
         ("failed_rounds", c_uint64),
         ("failed_place", c_uint64),
         ("failed_kernel", c_uint64),
         ("failed_guest", c_uint64),
-        ("pad", c_uint8 * 96),
+        ("pad", c_uint8 * 344),
     )
 
 

@@ -4,12 +4,15 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "paging.h"
+#include "direction.h"
+#include "entry.h"
 #include "shadow.h"
 
 enum {
     FIRST_GATE = 64,     /* passes before a loop is looked at */
     LAST_GATE = 1 << 14, /* the most, where looking has not paid */
+    NEXT_GATE = 16,      /* the most, where it has */
+    LOOK_NS = 1000,      /* QEMU may do so much until it is looked at again: about what a look costs */
     PROBATION = 16,      /* comparisons before a kernel runs in place */
     LEAST_ROUNDS = 64,   /* of a slice, where it is not too slow */
     MOST_ROUNDS = 1 << 16,
@@ -27,9 +30,11 @@ typedef struct {
     uint64_t waits, since; /* passes until it is looked at again, and when that began */
     bool off;
     gb_shadow shadow;
+    uint64_t shadow_ns; /* that QEMU took for its rounds so far */
 } learned;
 
 bool has_learned;
+static bool has_forward; /* some loop wants to know of the direction flag */
 static learned loops[GB_MAX_LEARNED];
 static unsigned count;
 static struct qemu_plugin_scoreboard *counters;
@@ -41,14 +46,28 @@ static void wait_for(learned *one, unsigned vcpu, uint64_t passes)
     qemu_plugin_u64_set(one->passes, vcpu, FULL - passes);
 }
 
-/* How long QEMU takes for a round: no longer than the passes since the last look took. */
+static void note_time(learned *one, uint64_t ns, uint64_t rounds)
+{
+    uint64_t each = ns * 1000 / rounds;
+    one->row->round_ps = one->row->round_ps && one->row->round_ps < each ? one->row->round_ps : each;
+}
+
+/* How long QEMU takes for a round: no longer than the passes since the last look took. In shadow it is looked at after each. */
 static void measure_rounds(learned *one, uint64_t now)
 {
     enum { ENOUGH = 8 };
-    if (one->waits >= ENOUGH && now > one->since) {
-        uint64_t each = (now - one->since) * 1000 / one->waits;
-        one->row->round_ps = one->row->round_ps && one->row->round_ps < each ? one->row->round_ps : each;
+    if (one->shadow.left) {
+        one->shadow_ns += now - one->since;
+    } else if (one->waits >= ENOUGH && now > one->since) {
+        note_time(one, now - one->since, one->waits);
     }
+}
+
+/* Passes until the next look at a loop that it has paid to look at: few where rounds are long. */
+static uint64_t next_gate(const learned *one)
+{
+    uint64_t passes = one->row->round_ps ? LOOK_NS * UINT64_C(1000) / one->row->round_ps : NEXT_GATE;
+    return passes < 1 ? 1 : passes > NEXT_GATE ? NEXT_GATE : passes;
 }
 
 static void wait_longer(learned *one, unsigned vcpu)
@@ -85,6 +104,7 @@ const char *learned_load(const char *path)
     one->row->head = loop->head;
     control->learned_count = ++count;
     has_learned = true;
+    has_forward |= loop->forward;
     return one->head ? NULL : "it has no head";
 }
 
@@ -92,49 +112,6 @@ void learned_begin(unsigned vcpu)
 {
     for (unsigned i = 0; vcpu == 0 && i < count; i++) {
         wait_for(&loops[i], vcpu, FIRST_GATE);
-    }
-}
-
-/* Whether the loop's instructions are those that were learned. */
-static bool is_same_code(const gb_paging *paging, const gb_learned *loop, uint64_t head)
-{
-    for (uint64_t i = 0; i < loop->codes; i++) {
-        const uint8_t *code = loop->code[i].code;
-        uint64_t at = head + (uint64_t)loop->code[i].distance, left = loop->code[i].bytes, physical;
-        while (left) {
-            uint64_t in = at & (GB_PAGE_BYTES - 1), part = GB_PAGE_BYTES - in < left ? GB_PAGE_BYTES - in : left;
-            uint32_t reason;
-            const uint8_t *page = gb_paging_find(paging, at, false, &physical, &reason);
-            if (!page || memcmp(page + in, code, part) != 0) {
-                return false;
-            }
-            at += part, code += part, left -= part;
-        }
-    }
-    return true;
-}
-
-/* GB_LEARNED_REASONS: nothing speaks against it. */
-static uint32_t find_objection(gb_paging *paging, const gb_learned *loop, uint64_t head)
-{
-    enum { TRAP = 1 << 8, ALIGNMENT = 1 << 18, VIRTUAL_8086 = 1 << 17, USER_RING = 3, LINUX_USER32_CS = 0x23 };
-    uint64_t segment = gb_guest_register(GB_CS);
-    if ((segment & USER_RING) != USER_RING || (segment & 0xffff) == LINUX_USER32_CS) {
-        return GB_REASON_MODE;
-    }
-    if (gb_guest_register(GB_EFLAGS) & (TRAP | ALIGNMENT | VIRTUAL_8086)) {
-        return GB_REASON_FLAGS;
-    }
-    if (!gb_paging_begin(paging)) {
-        return GB_REASON_PAGING;
-    }
-    return is_same_code(paging, loop, head) ? GB_LEARNED_REASONS : GB_REASON_CODE;
-}
-
-static void read_registers(uint32_t mask, uint64_t registers[GB_LEARNED_REGISTERS])
-{
-    for (unsigned i = 0; i < GB_LEARNED_REGISTERS; i++) {
-        registers[i] = mask >> i & 1 ? gb_guest_register((gb_register)i) : 0;
     }
 }
 
@@ -148,19 +125,19 @@ static void run_in_place(learned *one, unsigned vcpu, const gb_paging *paging, u
     memcpy(after, before, sizeof after);
     gb_slice_begin(&slice, paging, log, false);
     uint64_t rounds = loop->run(after, &slice.pages, head, one->most);
-    for (unsigned i = 0; rounds && i < GB_LEARNED_REGISTERS; i++) {
-        if (loop->writes >> i & 1 && after[i] != before[i]) {
-            gb_guest_set_register((gb_register)i, after[i]);
-        }
+    if (rounds) {
+        gb_entry_write(loop->writes, before, after);
     }
     gb_slice_end(&slice);
-    bool is_full = rounds == one->most, is_left = !is_full && slice.pages.reason == GB_REASON_LEFT;
+    /* Where inner rounds are used up the slice is full as well, but of the round that was begun. */
+    bool is_full = rounds == one->most || (rounds && slice.pages.reason == GB_REASON_LONG_ROUND);
+    bool is_left = !is_full && slice.pages.reason == GB_REASON_LEFT;
     one->row->slices += rounds > 0;
     one->row->rounds += rounds;
     one->row->reasons[slice.pages.reason] += !is_full;
     uint64_t ns = gb_time_ns() - start;
     one->row->ns += ns;
-    if (is_full && ns < SLICE_NS / 2 && one->most < MOST_ROUNDS) {
+    if (rounds == one->most && ns < SLICE_NS / 2 && one->most < MOST_ROUNDS) {
         one->most *= 2;
     } else if (ns > SLICE_NS && one->most > 1) {
         one->most /= 2;
@@ -170,7 +147,7 @@ static void run_in_place(learned *one, unsigned vcpu, const gb_paging *paging, u
         wait_longer(one, vcpu);
         return;
     }
-    one->gate = FIRST_GATE / 4;
+    one->gate = next_gate(one);
     wait_for(one, vcpu, is_left ? one->gate : 1);
 }
 
@@ -188,7 +165,7 @@ static void on_head(unsigned vcpu, void *which)
         wait_for(one, vcpu, LAST_GATE);
         return;
     }
-    uint32_t objection = find_objection(&paging, one->loop, head);
+    uint32_t objection = gb_entry_objection(&paging, one->loop, head, vcpu);
     if (objection != GB_LEARNED_REASONS) {
         one->row->reasons[objection]++;
         one->row->abandoned += one->shadow.left != 0;
@@ -196,14 +173,19 @@ static void on_head(unsigned vcpu, void *which)
         wait_longer(one, vcpu);
         return;
     }
-    read_registers(one->loop->reads | one->loop->writes, registers);
+    gb_entry_read(one->loop->reads | one->loop->writes, registers);
     if (one->shadow.left) {
+        uint64_t compared = one->row->compared;
         one->off = !gb_shadow_pass(&one->shadow, one->row, one->loop, &paging, registers);
-        wait_for(one, vcpu, one->shadow.left ? 1 : FIRST_GATE / 4);
+        if (one->row->compared > compared) {
+            note_time(one, one->shadow_ns, one->shadow.rounds);
+        }
+        wait_for(one, vcpu, one->shadow.left ? 1 : next_gate(one));
         return;
     }
     if (wanted == GB_LEARNED_SHADOW || one->row->compared < PROBATION) {
         if (gb_shadow_begin(&one->shadow, one->row, one->loop, &paging, registers, head)) {
+            one->shadow_ns = 0;
             wait_for(one, vcpu, 1);
         } else {
             wait_longer(one, vcpu);
@@ -230,6 +212,9 @@ static bool begins_with_head(const struct qemu_plugin_tb *tb, const learned *one
 void learned_translate(struct qemu_plugin_tb *tb, bool hooked)
 {
     gb_paging_note_code(tb);
+    if (has_forward) {
+        direction_translate(tb);
+    }
     for (unsigned i = 0; hooked && i < count; i++) {
         learned *one = &loops[i];
         if (begins_with_head(tb, one)) {

@@ -9,8 +9,10 @@
 #define GB_LEARNED_ABI_H
 
 enum {
-    GB_LEARNED_VERSION = 1,
-    GB_LEARNED_REGISTERS = 18, /* RAX RBX RCX RDX RSI RDI RBP RSP R8..R15, FS and GS base: their places, and bits of masks */
+    GB_LEARNED_VERSION = 2,
+    /* RAX RBX RCX RDX RSI RDI RBP RSP R8..R15, FS and GS base, the halves of XMM0..15, the lower first: places, and bits of masks */
+    GB_GENERAL_REGISTERS = 18,
+    GB_LEARNED_REGISTERS = 50,
 };
 
 /* Why a kernel stopped, or did not begin: counters of gb_learned_row. */
@@ -28,15 +30,14 @@ enum {
     GB_REASON_PAGING = 10, /* a guest inside of the guest, or keys of pages */
     GB_REASON_CODE = 11,   /* the loop's instructions are others now */
     GB_REASON_SLOW = 12,    /* QEMU would have been faster */
-    GB_LEARNED_REASONS = 13,
+    GB_REASON_DIRECTION = 13, /* the direction flag is set, or not known */
+    GB_LEARNED_REASONS = 14,
 };
 
 /* A store that can be taken back. */
 typedef struct {
-    uint8_t *at;
-    uint64_t address; /* linear */
+    uint64_t at; /* host address, and in the bits from GB_STORE_BYTES on the number of bytes */
     uint64_t old;
-    uint64_t bytes;
 } gb_store;
 
 /* A page that was found: its linear address; 1: none. */
@@ -45,7 +46,7 @@ typedef struct {
     uint8_t *host;
 } gb_page;
 
-enum { GB_CACHED_PAGES = 128 };
+enum { GB_CACHED_PAGES = 128, GB_STORE_BYTES = 56 };
 
 typedef struct gb_pages {
     /* Host address of the page that holds linear `address`, for the rest of this call; NULL: not to be had, and `reason` says why. */
@@ -69,8 +70,8 @@ typedef struct {
 } gb_code;
 
 typedef struct {
-    uint32_t version, weight; /* weight: operations of a round, each counted once */
-    uint32_t reads, writes;   /* registers */
+    uint32_t version, forward; /* forward: the direction flag must be 0 */
+    uint64_t reads, writes;    /* registers */
     char name[64];
     uint64_t head;            /* where it was found; it may be mapped elsewhere */
     uint64_t codes;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { SHADOW_ROUNDS = 48, MOST_INNER_ROUNDS = 1 << 14 };
+enum { SHADOW_ROUNDS = 48, MOST_INNER_ROUNDS = 1 << 16 };
 
 static uint8_t *find(gb_pages *pages, uint64_t address, uint32_t is_store)
 {
@@ -23,6 +23,7 @@ static uint8_t *find(gb_pages *pages, uint64_t address, uint32_t is_store)
         return NULL;
     }
     slice->stores[slice->stored].physical = physical;
+    slice->stores[slice->stored].address = address;
     slice->stores[slice->stored++].page = page;
     return page;
 }
@@ -57,6 +58,22 @@ static uint64_t value_at(const uint8_t *at, uint64_t bytes)
     return value;
 }
 
+static uint8_t *place_of(const gb_store *store)
+{
+    return (uint8_t *)(uintptr_t)(store->at & ((UINT64_C(1) << GB_STORE_BYTES) - 1));
+}
+
+/* Of a place that was stored to; of several that are the same RAM any. */
+static uint64_t linear_address(const gb_slice *slice, const uint8_t *place)
+{
+    for (unsigned i = 0; i < slice->stored; i++) {
+        if ((uintptr_t)place - (uintptr_t)slice->stores[i].page < GB_PAGE_BYTES) {
+            return slice->stores[i].address + (uint64_t)(place - slice->stores[i].page);
+        }
+    }
+    return 0;
+}
+
 bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
                      const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t head)
 {
@@ -68,12 +85,12 @@ bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *l
     shadow->rounds = loop->run(shadow->after, &slice.pages, head, SHADOW_ROUNDS);
     shadow->stores = slice.pages.stores;
     for (unsigned i = 0; i < shadow->stores; i++) {
-        shadow->stored[i].address = log[i].address;
-        shadow->stored[i].bytes = log[i].bytes;
-        shadow->stored[i].value = value_at(log[i].at, log[i].bytes);
+        shadow->stored[i].address = linear_address(&slice, place_of(&log[i]));
+        shadow->stored[i].bytes = log[i].at >> GB_STORE_BYTES;
+        shadow->stored[i].value = value_at(place_of(&log[i]), shadow->stored[i].bytes);
     }
     for (unsigned i = shadow->stores; i-- > 0;) {
-        memcpy(log[i].at, &log[i].old, log[i].bytes);
+        memcpy(place_of(&log[i]), &log[i].old, log[i].at >> GB_STORE_BYTES);
     }
     if (shadow->rounds < SHADOW_ROUNDS) {
         row->reasons[slice.pages.reason]++;

@@ -12,7 +12,7 @@ typedef struct {
     const gb_paging *paging;
     unsigned stored;
     struct {
-        uint64_t physical;
+        uint64_t physical, address; /* address: linear */
         uint8_t *page;
     } stores[SLICE_PAGES];
 } gb_slice;

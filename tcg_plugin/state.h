@@ -7,7 +7,8 @@
  *   hooks          callbacks while the guest runs
  *   learned        kernels of learned loops, and where they run
  *   locked         what locked instructions load and store
- *   shadow, paging a kernel's slice and its comparison; the guest's page tables
+ *   shadow, entry  a kernel's slice and its comparison; whether it may run, and its registers
+ *   paging, direction   the guest's page tables; its direction flag
  *   window, memory, heat, loops   opening and closing windows; loads and stores; counters per page; a loop's head
  *   state          this file
  *   ring, dictionary, guest, values   parts that know nothing of a window

@@ -11,7 +11,7 @@
  *   vcpus * ring_stride    a ring of chunks for each vCPU
  *   4 * pages, twice       heat: blocks executed in, and stores to, each page of RAM
  *   16 * pages             gb_writer: who stored last to each page of RAM
- *   512 * GB_MAX_LEARNED   gb_learned_row: what each learned loop has done
+ *   1024 * GB_MAX_LEARNED  gb_learned_row: what each learned loop has done
  *
  * Rings have one producer and one consumer. The producer fills chunk `head % chunks`, then raises `head` with
  * release order; the consumer reads chunk `tail % chunks`, then raises `tail` likewise. Neither ever falls.
@@ -27,7 +27,7 @@
 #include "learned_abi.h"
 
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 4u
+#define GB_TRACE_VERSION 5u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -168,7 +168,7 @@ typedef struct {
     uint64_t failed_rounds;
     uint64_t failed_place;                 /* a register's place, or the linear address of a store */
     uint64_t failed_kernel, failed_guest;  /* what the kernel made of it, and QEMU */
-    uint8_t pad[96];
+    uint8_t pad[344];
 } gb_learned_row;
 
 /* One page a vCPU; what different threads write lies on different cache lines. */
@@ -305,7 +305,7 @@ enum {
 _Static_assert(sizeof(gb_control) == GB_PAGE_BYTES, "the control block is a page");
 _Static_assert(sizeof(gb_vcpu) == GB_PAGE_BYTES, "a vCPU's header is a page");
 _Static_assert(sizeof(gb_writer) == 16, "a page's last writer has 16 bytes");
-_Static_assert(sizeof(gb_learned_row) == 512, "a learned loop has 512 bytes");
+_Static_assert(sizeof(gb_learned_row) == 1024, "a learned loop has 1024 bytes");
 _Static_assert(sizeof(gb_chunk) == 64, "a chunk's header is a cache line");
 _Static_assert(sizeof(gb_block) == 40, "a record's header has 40 bytes");
 

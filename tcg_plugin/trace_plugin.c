@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "direction.h"
 #include "heat.h"
 #include "learned.h"
 #include "locked.h"
@@ -47,6 +48,7 @@ static bool is_heat_to_change(void)
 
 static void on_resume(GB_OF_VCPU)
 {
+    direction_forget(vcpu);
     if (is_heat_to_change()) {
         request_reset();
     } else if (heat_on) {

@@ -1,8 +1,9 @@
 /*
  * A guest program whose loops are learned, in situations in which a kernel must not go on: test_learned.py runs it in a guest and on
- * this host, and compares what it prints. XOR, SUM and WRONG are the loops' bytes.
+ * this host, and compares what it prints. XOR, SUM, MOVE, VECTORS and WRONG are the loops' bytes.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,12 +11,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, BYTES = 64 * PAGE };
+enum { PAGE = 4096, BYTES = 64 * PAGE, BLOCK = 16, DIRECTION = 1 << 10 };
 extern const char xor_head[], xor_end[];
 static unsigned char from[BYTES], to[BYTES];
 static volatile sig_atomic_t signals;
@@ -41,6 +44,32 @@ static __attribute__((noinline)) uint64_t subtract_bytes(const unsigned char *fr
     __asm__ volatile(WRONG : "+b"(sum), "+S"(from_), "+c"(count), "=&a"(scratch) : : "memory", "cc");
     return sum;
 }
+
+static __attribute__((noinline)) uint64_t xor_vectors(const unsigned char *from_, uint32_t count)
+{
+    uint64_t found[2];
+    __asm__ volatile("pxor %%xmm0, %%xmm0\n" VECTORS "movdqu %%xmm0, %2"
+                     : "+S"(from_), "+c"(count), "=m"(found) : : "memory", "cc", "xmm0", "xmm1");
+    return found[0] * 31 + found[1];
+}
+
+/* Blocks are moved one after the other by string instructions, in the direction that `begin` sets and `end` takes back. */
+#define DEFINE_MOVE(name, begin, end) \
+    static __attribute__((noinline)) void name(unsigned char *to_, const unsigned char *from_, uint64_t blocks, uint64_t pid) \
+    { \
+        register uint64_t left __asm__("r8") = blocks; \
+        uint64_t scratch = SYS_kill; \
+        __asm__ volatile("lea -128(%%rsp), %%rsp\n" begin MOVE end "lea 128(%%rsp), %%rsp\n" \
+                         : "+D"(to_), "+S"(from_), "+r"(left), "+a"(scratch) : "d"(pid), "b"((uint64_t)SIGUSR1) \
+                         : "rcx", "r9", "r10", "r11", "memory", "cc"); \
+    }
+DEFINE_MOVE(move_forward, "", "")
+DEFINE_MOVE(move_backward, "std\n", "cld\n")
+DEFINE_MOVE(move_backward_by_popf, "pushfq\norq $0x400, (%%rsp)\npopfq\n", "pushfq\nandq $~0x400, (%%rsp)\npopfq\n")
+/* The handler of a signal to itself returns with another direction. */
+DEFINE_MOVE(move_after_signal,
+            "mov %%rdi, %%r9\nmov %%rsi, %%r10\nmov %%rdx, %%rdi\nmov %%rbx, %%rsi\nsyscall\nmov %%r9, %%rdi\nmov %%r10, %%rsi\n",
+            "cld\n")
 
 static void fill(unsigned char *at, size_t bytes, uint32_t seed)
 {
@@ -70,6 +99,12 @@ static void on_signal(int number)
     signals++;
 }
 
+static void on_signal_turn(int number, siginfo_t *info, void *context)
+{
+    (void)number, (void)info;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] ^= DIRECTION;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info, (void)context;
@@ -83,7 +118,74 @@ static void usual(void)
         xor_bytes(to, from, BYTES);
         print(sum_bytes(to, BYTES - i));
         print(subtract_bytes(to, BYTES - i));
+        print(xor_vectors(to + i, BYTES / 16 - i));
+        move_forward(to, from + i, BYTES / BLOCK - 2, 0);
     }
+    print(digest(to, BYTES));
+}
+
+/* String instructions go backwards, whatever has set the flag, and forwards again. */
+static void direction(void)
+{
+    static void (*const moves[])(unsigned char *, const unsigned char *, uint64_t, uint64_t) = {
+        move_backward, move_backward_by_popf, move_after_signal};
+    struct sigaction action = {.sa_sigaction = on_signal_turn, .sa_flags = SA_SIGINFO};
+    sigaction(SIGUSR1, &action, NULL);
+    for (unsigned i = 0; i < 3 * sizeof moves / sizeof *moves; i++) {
+        fill(from, BYTES, i);
+        move_forward(to, from + i, BYTES / BLOCK - 1, 0);
+        print(digest(to, BYTES));
+        fill(from, BYTES, i + 100);
+        moves[i % (sizeof moves / sizeof *moves)](to + BYTES - 1, from + BYTES - 1, BYTES / BLOCK, (uint64_t)getpid());
+        print(digest(to, BYTES));
+    }
+}
+
+/* Two threads change the same bytes, in an order that does not matter. */
+static void *xor_often(void *unused)
+{
+    for (int i = 0; i < 21; i++) {
+        xor_bytes(to, from, BYTES);
+    }
+    return unused;
+}
+
+static void shared(void)
+{
+    pthread_t other;
+    pthread_create(&other, NULL, xor_often, NULL);
+    xor_often(NULL);
+    xor_bytes(to, from, BYTES);
+    pthread_join(other, NULL);
+    print(digest(to, BYTES));
+}
+
+/* Pages that are swapped out, or taken from the page table, and come back with what they held; and one that does not come back until a signal says so. */
+static void reclaimed(void)
+{
+    int file = memfd_create("pages", 0);
+    if (ftruncate(file, BYTES)) {
+        exit(1);
+    }
+    unsigned char *mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    unsigned char *own = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    fill(mapped, BYTES, 7);
+    fill(own, BYTES, 8);
+    for (int i = 0; i < 8; i++) {
+        unsigned char *at = i % 2 ? own : mapped;
+        int advice = i % 2 ? MADV_PAGEOUT : MADV_DONTNEED;
+        xor_bytes(at, from, BYTES);
+        madvise(at + 8 * PAGE, 40 * PAGE, advice);
+        closed = at + (30 + i) * PAGE;
+        mprotect(closed, PAGE, PROT_NONE);
+        print(sum_bytes(at, BYTES));
+        madvise(at + 8 * PAGE, 40 * PAGE, advice);
+        xor_bytes(at, from + i, BYTES - i);
+        print(digest(at, BYTES));
+    }
+    print((uint64_t)signals);
 }
 
 /* Pages that nobody has touched. */
@@ -206,7 +308,8 @@ int main(int count, char **words)
         const char *name;
         void (*run)(void);
     } all[] = {{"usual", usual},         {"fresh", fresh},   {"overlap", overlap},   {"code", code},
-               {"read-only", read_only}, {"forked", forked}, {"interrupted", interrupted}, {"stepped", stepped}};
+               {"read-only", read_only}, {"forked", forked}, {"interrupted", interrupted}, {"stepped", stepped},
+               {"direction", direction}, {"shared", shared}, {"reclaimed", reclaimed}};
     fill(from, BYTES, 1);
     fill(to, BYTES, 2);
     for (size_t i = 0; count == 2 && i < sizeof all / sizeof *all; i++) {

@@ -120,14 +120,14 @@ def _identity(command: list[str]) -> str:
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
-def build(text: str, level: str = "-O3") -> Path:
-    """The path of the shared library that a C text makes, compiled at an optimisation level if it is not in the cache.
+def build(text: str, level: str | None = None) -> Path:
+    """The path of the shared library that a C text makes, compiled if it is not in the cache; `level` of optimisation, or by its length.
 
     Raises `DeviceError` where there is no compiler, the text does not compile, or other users can write to the cache.
     """
     command = find_compiler()
     is_clang = len(command) > 1 or "clang" in Path(command[0]).name
-    flags = [*FLAGS, *(CLANG_FLAGS if is_clang else ()), level if len(text) < LONG_SOURCE else "-O1"]
+    flags = [*FLAGS, *(CLANG_FLAGS if is_clang else ()), level or ("-O3" if len(text) < LONG_SOURCE else "-O1")]
     parts = (
         text,
         repr((command, flags)),
@@ -148,7 +148,7 @@ def build(text: str, level: str = "-O3") -> Path:
     return path
 
 
-def load(text: str, level: str = "-O3") -> ctypes.CDLL:
+def load(text: str, level: str | None = None) -> ctypes.CDLL:
     """The loaded library of a C text; see `build`."""
     path = build(text, level)
     try:

@@ -94,7 +94,7 @@ def compile_kernel(
     registers: int | None = None,
     counts: bool = False,
     timeline: bool = False,
-    level: str = "-O3",
+    level: str | None = None,
 ) -> LaneKernel:
     """Make a kernel of a verified module ready.
 
@@ -115,7 +115,7 @@ def compile_kernels(
     registers: int | None = None,
     counts: bool = False,
     timeline: bool = False,
-    level: str = "-O3",
+    level: str | None = None,
 ) -> list[LaneKernel]:
     """Make many kernels of verified modules ready, with few calls of the compiler; else as `compile_kernel`.
 

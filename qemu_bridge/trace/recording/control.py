@@ -210,7 +210,7 @@ class TraceControl:
 def _learned_loop(row: layout.LearnedRow) -> LearnedLoop:
     failed: dict[str, int] = {}
     if row.mismatches:
-        failed = dict(zip(layout.REGISTERS, row.failed_registers, strict=True))
+        failed = dict(zip(layout.LEARNED_REGISTERS, row.failed_registers, strict=True))
         failed |= {name: getattr(row, f"failed_{name}") for name in ("rounds", "place", "kernel", "guest")}
     return LearnedLoop(
         name=row.name.decode(errors="replace"),

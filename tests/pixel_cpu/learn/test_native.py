@@ -31,6 +31,12 @@ NESTED = machine_loop("89d1", "880c0f", "ffc9", "75f9", "48ffc7", "48ffce", "75e
 """A loop inside of edx rounds, each of which stores."""
 STACK = machine_loop("50", "e804000000", "ffc9", "75f6", "48ffc0", "c3", indirect={HEAD + 13: (HEAD + 6,)})
 """push rax; call what is behind the loop; dec ecx; jnz head: the stack grows by each round."""
+COPY = machine_loop("89d1", "f3a4", "48ffce", "48ffc7", "41ffc8", "75f1")
+"""mov ecx, edx; rep movsb; rsi back by one, rdi on by one: copies that overlap their source or not."""
+FILL = machine_loop("89d1", "f3ab", "4829f7", "41ffc8", "75f4")
+"""mov ecx, edx; rep stosd; back by rsi bytes: what is filled overlaps."""
+TWO_PLACES = machine_loop("8a0439", "2a843900100000", "88443908", "ffc9", "75ee")
+"""Loads a page apart, and a store: al = [rcx + rdi] - [rcx + rdi + 4096]; [rcx + rdi + 8] = al."""
 LOOPS = {
     "crc32": (CRC32, "rsi rcx", ""),
     "sum of squares": (SUM_OF_SQUARES, "", "rdi"),
@@ -40,12 +46,20 @@ LOOPS = {
     "divide": (DIVIDE, "rdi", "rcx"),
     "nested": (NESTED, "rdi", "rsi rdx"),
     "stack": (STACK, "rsp", ""),
+    "copy": (COPY, "rsi rdi", "rdx r8"),
+    "fill": (FILL, "rdi", "rsi rdx r8"),
+    "two places": (TWO_PLACES, "rdi", "rcx"),
 }
 """Each with the registers that hold addresses, and those that count."""
 
 
 class Store(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("at", "address", "old", "bytes")]
+    _fields_ = [(name, ctypes.c_uint64) for name in ("at", "old")]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Host address and number of bytes."""
+        return self.at & (1 << 56) - 1, self.at >> 56
 
 
 class Page(ctypes.Structure):
@@ -76,7 +90,8 @@ class Learned(ctypes.Structure):
     """Mirrors gb_learned."""
 
     _fields_ = [
-        *((name, ctypes.c_uint32) for name in ("version", "weight", "reads", "writes")),
+        *((name, ctypes.c_uint32) for name in ("version", "forward")),
+        *((name, ctypes.c_uint64) for name in ("reads", "writes")),
         ("name", ctypes.c_char * 64),
         ("head", ctypes.c_uint64),
         ("codes", ctypes.c_uint64),
@@ -179,8 +194,9 @@ def test_stores_that_are_kept_can_be_taken_back(native):
         _, memory, _ = run(native.native.lifted, [state], before, limit=rounds, base=BASE)
         assert bytes(native.memory) == memory
         for store in reversed(log):
-            assert store.at - ctypes.addressof(native.memory) == store.address - BASE
-            ctypes.memmove(store.at, store.old.to_bytes(8, "little"), store.bytes)
+            at, length = store.place
+            assert 0 <= at - ctypes.addressof(native.memory) <= PAGE * PAGES - length
+            ctypes.memmove(at, store.old.to_bytes(8, "little"), length)
         assert bytes(native.memory) == before
 
 
@@ -210,14 +226,47 @@ def test_an_exception_is_left_to_the_guest():
 @pytest.mark.parametrize(
     ("codes", "register"),
     [
-        (("f3a4", "ffc8", "75fa"), "df"),
+        (("f3a4", "fd", "ffc8", "75f9"), "df"),
         (("11d8", "8d49ff", "e302", "ebf7"), "cf"),
-        (("660fefc1", "ffc8", "75f8"), "xmm"),
+        (("c5fdefc1", "ffc8", "75f8"), "xmm"),
     ],
 )
 def test_a_loop_whose_rounds_depend_on_what_plugins_do_not_get_is_refused(codes, register):
     with pytest.raises(LiftError, match=rf"depend on the .* {register}"):
         native_of("a loop", machine_loop(*codes))
+
+
+@pytest.mark.parametrize("loop", [COPY, FILL])
+def test_string_instructions_need_a_direction_flag_of_zero(loop):
+    assert native_of("a loop", loop).is_forward and not native_of("a loop", XOR).is_forward
+
+
+@pytest.mark.parametrize("distance", [1, 7, 8, 60, -1, -60, PAGE])
+def test_a_copy_reads_what_it_wrote_where_it_overlaps(distance):
+    """As ``rep movsb`` does, eight bytes at a time or not, and over the end of a page."""
+    native = Native(COPY)
+    before = random.Random(distance).randbytes(PAGE * PAGES)
+    for start in (PAGE + 100, 2 * PAGE - 30):
+        native.memory[:] = before
+        state = {"rsi": BASE + start, "rdi": BASE + start + distance, "rdx": 60, "r8": 9}
+        assert native.run(state, 1)[0] == 1
+        wanted = bytearray(before)
+        for place in range(start, start + 60):
+            wanted[place + distance] = wanted[place]
+        assert bytes(native.memory) == bytes(wanted)
+
+
+def test_vector_registers_go_in_and_out_of_a_loop():
+    """movdqu xmm1, [rsi]; pxor xmm0, xmm1; on; dec ecx; jnz head."""
+    loop = machine_loop("f30f6f0e", "660fefc1", "4883c610", "ffc9", "75f0")
+    native = Native(loop)
+    native.memory[:] = random.Random(3).randbytes(PAGE * PAGES)
+    assert {"xmm0_0", "xmm0_1"} <= {*native.native.reads} <= {*native.native.writes}
+    rounds, registers, _, _ = native.run({"rsi": BASE, "rcx": 20, "xmm0_1": 5}, 6)
+    wanted = 0
+    for place in range(0, 6 * 16, 16):
+        wanted ^= int.from_bytes(bytes(native.memory[place + 8 : place + 16]), "little")
+    assert rounds == 6 and registers["xmm0_1"] == wanted ^ 5
 
 
 def test_flags_that_the_next_round_sets_anyway_do_not_matter():
