@@ -88,6 +88,10 @@ class Builder:
         finally:
             self._region = outer
 
+    def move_to(self, region: Region) -> None:
+        """Append to `region` from here on."""
+        self._region = region
+
     def branch(
         self,
         name: str,

@@ -25,7 +25,7 @@ from ..frontends.wasm.kernels import KERNEL, RETURNED, argument, call_kernel, re
 from ..frontends.wasm.module import Kind, Mode
 from ..frontends.wasm.module import Module as WasmModule
 from ..frontends.wasm.numeric import TYPES
-from ..frontends.wasm.state import Area, State
+from ..frontends.wasm.state import DEFAULT_STACK, Area, State
 from ..ir.limits import MAX_LENGTH
 from ..ir.model import Memory, Module
 from .device import DEFAULT_SECONDS, Device
@@ -34,13 +34,15 @@ from .program import shared_device
 Results = Array | tuple[Array, ...] | None
 
 
-def wasm(source: str | Path | bytes, *, pages: int | None = None) -> WasmProgram:
-    """The module in a ``.wasm`` file, or in its bytes; `pages` of 64 KiB are what the memory of a lane may grow to.
+def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = DEFAULT_STACK) -> WasmProgram:
+    """The module in a ``.wasm`` file, or in its bytes.
+
+    `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves.
 
     Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
     """
     if isinstance(source, bytes):
-        return WasmProgram(decode(source), pages)
+        return WasmProgram(decode(source), pages, stack)
     file = Path(source)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -48,15 +50,15 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None) -> WasmProgram
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
-    return WasmProgram(decode(data, str(file)), pages)
+    return WasmProgram(decode(data, str(file)), pages, stack)
 
 
 class WasmProgram:
     """A module that can be instantiated on lanes. `module` says what it has."""
 
-    def __init__(self, module: WasmModule, pages: int | None = None) -> None:
+    def __init__(self, module: WasmModule, pages: int | None = None, stack: int = DEFAULT_STACK) -> None:
         self.module = module
-        self.state = State(module, pages)
+        self.state = State(module, pages, stack)
         self._kernels: dict[tuple[int, frozenset[int]], Module] = {}
 
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
@@ -231,6 +233,9 @@ class Instances:
         places = frozenset(place for place in range(len(given)) if argument(place) in scalars)
         program = self.program.kernel(function, places)
         kernel = program.kernels[KERNEL]
+        for memory in kernel.buffers:
+            if memory.name not in buffers:  # the frames of functions that call themselves; each call begins with none
+                buffers[memory.name] = self._zeros(memory, self.lanes * self.program.state.stack_cells)
         launch = Launch(self.lanes, kernel.group, scalars, buffers, self.fuel, host_functions=self.imports)
         self.outcome = self.device.run(program, KERNEL, check(kernel, launch), self.seconds)
         self.returned = done != 0

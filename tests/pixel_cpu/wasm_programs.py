@@ -1,7 +1,7 @@
 """Random valid modules of WebAssembly, over all instructions, that end soon.
 
 A module has a memory, globals of each type, a table and functions; a function calls those before it, through the table the first ones
-only. Loops count their rounds. The bits of a NaN, which the specification leaves open, never reach an integer or the memory.
+only. With `recursion` it calls any, to a depth that a global counts. Loops count their rounds. The bits of a NaN, which the specification leaves open, never reach an integer or the memory.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ _STORES = [op.name for op in OPCODES.values() if op.access_bytes and not op.resu
 class Generator:
     """Makes the text of a module from a seed; `functions` says what is exported: names and types of parameters."""
 
-    def __init__(self, seed: int, functions: int = 6) -> None:
+    def __init__(self, seed: int, functions: int = 6, *, recursion: bool = False) -> None:
         self.rng = random.Random(seed)
         self.types = [(self._kinds(0, 3), self._kinds(0, 2)) for _ in range(functions)]
+        self.recursion = recursion
         self.functions: dict[str, tuple[str, ...]] = {}
         self.leaves = min(2, functions)
         """Functions that the table holds: they call nothing through it."""
@@ -87,6 +88,7 @@ class Generator:
                 f'(global $g{kind} (export "g{kind}") (mut {kind}) ({kind}.const {self.rng.choice(_EDGES[kind])}))'
                 for kind in TYPES
             ),
+            "(global $depth (mut i32) (i32.const 0))",
         ]
         return "(module\n" + "\n".join(parts) + ")"
 
@@ -125,6 +127,7 @@ class Generator:
         self.budget -= 1
         choices = [self.set_local, self.set_local, self.set_global, self.store, self.drop]
         if self.budget > 0 and depth < 5:
+            choices += [self.recur, self.recur] if self.recursion else []
             choices += [self.if_, self.loop, self.block, self.switch, self.call, self.bulk, self.several, self.leave]
         return self.rng.choice(choices)(depth)
 
@@ -252,6 +255,29 @@ class Generator:
             return self.drop(depth)
         text, results = found
         return text + " drop" * len(results)
+
+    def recur(self, depth: int) -> str:
+        """A call of any function, unless calls are deep already."""
+        if self.loops:
+            return self.call(depth)
+        chosen = self.rng.randrange(len(self.types))
+        parameters, results = self.types[chosen]
+        operands = " ".join(self.expression(each, 1) for each in parameters)
+        # Inside a function of the table a call through it may come back as well.
+        through = chosen < self.leaves and self.rng.random() < 0.5
+        head = "".join(f"(param {each})" for each in parameters) + "".join(f"(result {each})" for each in results)
+        text = (
+            f"(call_indirect $table {head} {operands} (i32.const {chosen + 1}))"
+            if through
+            else f"(call $f{chosen} {operands})"
+        )
+        for kind in reversed(results):
+            place = self.local_of(kind)
+            text += " drop" if place is None else f" (local.set {place})"
+        deeper, back = (
+            f"(global.set $depth (i32.{word} (global.get $depth) (i32.const 1)))" for word in ("add", "sub")
+        )
+        return f"(if (i32.lt_u (global.get $depth) (i32.const 2)) (then {deeper} {text} {back}))"
 
     def call_of(self, kind: str | None) -> tuple[str, tuple[str, ...]] | None:
         """A call of an earlier function, whose only result is of a kind where that is stated."""

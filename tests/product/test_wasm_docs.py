@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from pixel_cpu.frontends.wasm.opcodes import OTHER_PROPOSALS
-from pixel_cpu.frontends.wasm.state import DEFAULT_PAGES
+from pixel_cpu.frontends.wasm.state import DEFAULT_PAGES, DEFAULT_STACK
 from pixel_cpu.frontends.wasm.structure import MAX_BLOCKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,3 +31,4 @@ def test_every_extension_that_is_refused_is_named():
     for name in OTHER_PROPOSALS.values():
         assert name in PAGE
     assert f"deeper than {MAX_BLOCKS}" in PAGE and f"memory may grow: {DEFAULT_PAGES}" in PAGE
+    assert f"table: {DEFAULT_STACK >> 10} KiB" in PAGE

@@ -39,7 +39,7 @@ def read_body(part: Reader, module: Module, number: int, declared: set[int], dat
     checker = _Checker(part, module, kind, runs, declared, data_count)
     checker.run()
     part.at_end("END opcode expected: code after the end")
-    return Body(tuple(runs), tuple(checker.instructions), checker.ends, checker.elses, begin)
+    return Body(tuple(runs), tuple(checker.instructions), checker.ends, checker.elses, begin, checker.height)
 
 
 class _Checker(Stacks):
@@ -62,6 +62,7 @@ class _Checker(Stacks):
                 break
             self.locals += [each] * count
         self.total = sum(count for count, _ in self.runs)
+        self.height = 0
         self.ends: dict[int, int] = {}
         self.elses: dict[int, int] = {}
 
@@ -80,7 +81,9 @@ class _Checker(Stacks):
                 self.stack.extend(op.results)
             else:
                 _SPECIAL[op.name](self, immediate)
-            if len(self.stack) > MAX_STACK:
+            if len(self.stack) > self.height:
+                self.height = len(self.stack)
+            if self.height > MAX_STACK:
                 raise self.fail(f"more than {MAX_STACK} values on the stack, which is not supported")
 
     def block_type(self) -> FunctionType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import graphlib
 from collections.abc import Collection
 
 from ...errors import IrError, WasmError
@@ -11,7 +10,9 @@ from ...ir.builder import Builder
 from ...ir.model import Kernel, Memory, Region, Space, Value
 from ...ir.types import Type
 from ...ir.verifier import verify
-from .lower import candidates, function_name, lower, types
+from .calls import components, is_recursive
+from .lower import function_name, lower, types
+from .machine import Machine
 from .module import Module
 from .state import State
 
@@ -34,8 +35,8 @@ def result(number: int) -> str:
 def call_kernel(module: Module, state: State, function: int, scalars: Collection[int] = ()) -> model.Module:
     """A verified program with one kernel, which calls `function` on the lane's arguments and keeps its results.
 
-    Arguments whose number is in `scalars` are the same in all lanes. Raises `WasmError` for what is not supported: functions that call
-    themselves, programs that are too large.
+    Arguments whose number is in `scalars` are the same in all lanes. Raises `WasmError` for what is not supported, such as
+    programs that are too large.
     """
     kind = module.type_of(function)
     kinds, results = types(kind.parameters), types(kind.results)
@@ -56,45 +57,24 @@ def call_kernel(module: Module, state: State, function: int, scalars: Collection
         build.store(memory, lane, value)
     build.store(RETURNED, lane, build.const(Type.U32, 1))
     build.end("return")
-    kernel = Kernel(
-        KERNEL,
-        tuple(parameters[place] for place in sorted(parameters)),
-        (*state.memories, *given.values(), *taken, RETURNED),
-        body,
-    )
-    found = model.Module({KERNEL: kernel})
-    for number in _callees_first(module, state, function):
+    found = model.Module()
+    frames = []
+    for members in components(module, state, function):
         try:
-            found.functions[function_name(number)] = lower(module, state, number)
+            if is_recursive(module, state, members):
+                machine = Machine(module, state, members)
+                frames.append(machine.frames)
+                found.functions |= machine.functions()
+            else:
+                found.functions[function_name(members[0])] = lower(module, state, members[0])
         except WasmError as error:
-            raise WasmError(error.rule, error.offset, function=module.name_of(number)) from None
+            raise WasmError(error.rule, error.offset, function=module.name_of(members[0])) from None
+    scalars_ = tuple(parameters[place] for place in sorted(parameters))
+    memories = (*state.memories, *frames, *given.values(), *taken, RETURNED)
+    found.kernels[KERNEL] = Kernel(KERNEL, scalars_, memories, body)
     try:
         return verify(found)
     except IrError as error:
         if error.rule != "size":
             raise
         raise WasmError(f"too large to run: {error.text}", function=module.name_of(function)) from None
-
-
-def _callees_first(module: Module, state: State, function: int) -> list[int]:
-    """The functions that a function calls, also through others, and itself; `WasmError` where one calls itself."""
-    imported = module.imported_functions
-    calls: dict[int, list[int]] = {}
-    todo = [function]
-    while todo:
-        number = todo.pop()
-        if number in calls or number < imported:
-            continue
-        found: set[int] = set()
-        for op, immediate, _ in module.bodies[number - imported].instructions:
-            if op.name == "call":
-                found.add(immediate)
-            elif op.name == "call_indirect":
-                found.update(candidates(state, *immediate))
-        calls[number] = sorted(each for each in found if each >= imported)
-        todo += calls[number]
-    try:
-        return list(graphlib.TopologicalSorter(calls).static_order())
-    except graphlib.CycleError as error:
-        way = " -> ".join(module.name_of(number) for number in reversed(error.args[1][:8]))
-        raise WasmError(f"recursion is not supported: {way}", function=module.name_of(function)) from None

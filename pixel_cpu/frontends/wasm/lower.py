@@ -41,7 +41,7 @@ def candidates(state: State, kind: int, table: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Label:
+class Label:
     """Where a branch goes: how it ends its region, what it brings beside values of the stack."""
 
     ending: str
@@ -52,40 +52,57 @@ class _Label:
 
 def lower(module: Module, state: State, number: int) -> Function:
     """Function `number` of the module, which is not imported; its operations' lines are bytes of the file."""
-    return _Lowering(module, state, number).function()
+    return Lowering(module, state, number).function()
 
 
-class _Lowering:
-    def __init__(self, module: Module, state: State, number: int) -> None:
+class Lowering:
+    """Lowers one function; what it appends goes to `build`, or to a body of its own."""
+
+    def __init__(self, module: Module, state: State, number: int, build: Builder | None = None) -> None:
         self.module, self.state, self.number = module, state, number
         self.kind = module.type_of(number)
         self.code = module.bodies[number - module.imported_functions]
         self.blocks = blocks(self.code)
         self.body = Region()
-        self.build = Builder(self.body)
+        self.build = build or Builder(self.body)
         self.numeric = Numeric(self.build)
         self.areas = Areas(self.numeric, state)
         self.stack: list[Value] = []
-        self.locals: list[Value] = []
-        self.labels: list[_Label] = []
+        self.local_types = types(self.kind.parameters) + [
+            TYPES[kind] for count, kind in self.code.runs for _ in range(count)
+        ]
+        self.locals: list[Value | None] = []
+        self.labels: list[Label] = []
         self.is_dead = False
 
     def function(self) -> Function:
         parameters = tuple(map(Value, types(self.kind.parameters)))
         self.locals = [*parameters]
-        zeros: dict[ValueType, Value] = {}
-        for count, kind in self.code.runs:
-            if kind not in zeros:
-                # A reference of a local is null.
-                zeros[kind] = self.numeric.const(TYPES[kind], -1 if kind.is_reference else 0)
-            self.locals += [zeros[kind]] * count
-        self.labels = [_Label("return", "", len(self.kind.results), ())]
+        self.locals += self.zeros()
+        self.labels = [Label("return", "", len(self.kind.results), ())]
         self.run(0, self.code.ends[-1])
         if not self.is_dead:
             self.build.end("return", *self.top(len(self.kind.results)))
         return Function(
             function_name(self.number), parameters, tuple(types(self.kind.results)), self.state.memories, self.body
         )
+
+    def zeros(self) -> list[Value]:
+        """The first values of the locals that are no parameters."""
+        held: dict[ValueType, Value] = {}
+        found: list[Value] = []
+        for count, kind in self.code.runs:
+            if kind not in held:
+                # A reference of a local is null.
+                held[kind] = self.numeric.const(TYPES[kind], -1 if kind.is_reference else 0)
+            found += [held[kind]] * count
+        return found
+
+    def local(self, number: int) -> Value:
+        """The value of a local here."""
+        found = self.locals[number]
+        assert found
+        return found
 
     def run(self, place: int, end: int) -> None:
         """Lower instructions up to `end`, or to where code is not reached any more."""
@@ -117,7 +134,7 @@ class _Lowering:
         block = self.blocks[place]
         end, middle = self.code.ends[place], self.code.elses.get(place)
         condition = self.numeric.condition(self.pop(1)[0]) if name == "if" else None
-        kinds = types(kind.results) + [self.locals[each].type for each in block.locals]
+        kinds = types(kind.results) + [self.local_types[each] for each in block.locals]
         label = self.build.new_label() if block.is_target else ""
         if condition is None and name == "loop" and label:
             results, is_alive = self.loop(place, end, kind, kinds, label)
@@ -132,7 +149,7 @@ class _Lowering:
         for each, value in zip(block.locals, results[len(kind.results) :], strict=True):
             self.locals[each] = value
 
-    def inside(self, region: Region, label: _Label, run: Callable[[], None], leave: Callable[[], None]) -> bool:
+    def inside(self, region: Region, label: Label, run: Callable[[], None], leave: Callable[[], None]) -> bool:
         """Lower what `run` lowers into a region, on the values that are there; gives whether its end is reached.
 
         `leave` ends the region there with the label's values; stack and locals are what they were after.
@@ -150,7 +167,7 @@ class _Lowering:
 
     def ending(self, kind: FunctionType, changed: Sequence[int]) -> list[Value]:
         """What the end of a block gives: its results and the locals that are set inside."""
-        return self.top(len(kind.results)) + [self.locals[each] for each in changed]
+        return self.top(len(kind.results)) + [self.local(each) for each in changed]
 
     def plain(
         self, place: int, end: int, kind: FunctionType, kinds: list[Type], label: str
@@ -160,7 +177,7 @@ class _Lowering:
         region = Region()
         is_alive = self.inside(
             region,
-            _Label("break", name, len(kind.results), changed),
+            Label("break", name, len(kind.results), changed),
             lambda: self.run(place + 1, end),
             lambda: self.build.end("yield", *self.ending(kind, changed)),
         )
@@ -172,7 +189,7 @@ class _Lowering:
         self, place: int, end: int, kind: FunctionType, kinds: list[Type], label: str
     ) -> tuple[Sequence[Value], bool]:
         changed = self.blocks[place].locals
-        starts = self.pop(len(kind.parameters)) + [self.locals[each] for each in changed]
+        starts = self.pop(len(kind.parameters)) + [self.local(each) for each in changed]
         own = tuple(Value(each.type) for each in starts)
         region = Region(parameters=own)
 
@@ -184,7 +201,7 @@ class _Lowering:
 
         is_alive = self.inside(
             region,
-            _Label("continue", label, len(kind.parameters), changed),
+            Label("continue", label, len(kind.parameters), changed),
             run,
             lambda: self.build.end("break", *self.ending(kind, changed), label=label),
         )
@@ -201,7 +218,7 @@ class _Lowering:
         condition: Value,
     ) -> tuple[Sequence[Value], bool]:
         changed = self.blocks[place].locals
-        mark = _Label("break", label, len(kind.results), changed)
+        mark = Label("break", label, len(kind.results), changed)
         sides: list[Callable[[], None]] = [lambda: self.run(place + 1, end if middle is None else middle)]
         # Without an else, what the block takes is what it gives.
         sides.append(lambda: self.run(end if middle is None else middle + 1, end))
@@ -232,7 +249,7 @@ class _Lowering:
     def jump(self, depth: int) -> None:
         """End the region with a branch to a label."""
         label = self.labels[-1 - depth]
-        values = self.top(label.arity) + [self.locals[each] for each in label.locals]
+        values = self.top(label.arity) + [self.local(each) for each in label.locals]
         self.build.end(label.ending, *values, label=label.name)
 
     # Instructions
@@ -317,7 +334,7 @@ class _Lowering:
         self.stack.append(self.build.value("select", self.numeric.condition(chosen), first, second))
 
     def local_get(self, number: int) -> None:
-        self.stack.append(self.locals[number])
+        self.stack.append(self.local(number))
 
     def local_set(self, number: int) -> None:
         self.locals[number] = self.pop(1)[0]
@@ -356,21 +373,21 @@ class _Lowering:
 
 
 _BULK = frozenset({"memory.fill", "memory.copy", "memory.init", "table.fill", "table.copy", "table.init"})
-_SPECIAL: dict[str, Callable[[_Lowering, Any], None]] = {
+_SPECIAL: dict[str, Callable[[Lowering, Any], None]] = {
     "nop": lambda own, _: None,
     "unreachable": lambda own, _: own.end_here(UNREACHABLE),
-    "br": _Lowering.br,
-    "br_if": _Lowering.br_if,
-    "br_table": _Lowering.br_table,
-    "return": _Lowering.return_,
-    "call": _Lowering.call,
-    "call_indirect": _Lowering.call_indirect,
+    "br": Lowering.br,
+    "br_if": Lowering.br_if,
+    "br_table": Lowering.br_table,
+    "return": Lowering.return_,
+    "call": Lowering.call,
+    "call_indirect": Lowering.call_indirect,
     "drop": lambda own, _: own.drop(),
-    "select": _Lowering.select,
-    "select_typed": _Lowering.select,
-    "local.get": _Lowering.local_get,
-    "local.set": _Lowering.local_set,
-    "local.tee": _Lowering.local_tee,
+    "select": Lowering.select,
+    "select_typed": Lowering.select,
+    "local.get": Lowering.local_get,
+    "local.set": Lowering.local_set,
+    "local.tee": Lowering.local_tee,
     "global.get": lambda own, number: own.push(own.areas.global_get(number)),
     "global.set": lambda own, number: own.areas.global_set(number, *own.pop(1)),
     "table.get": lambda own, number: own.push(own.areas.table_get(number, *own.pop(1))),
@@ -381,7 +398,7 @@ _SPECIAL: dict[str, Callable[[_Lowering, Any], None]] = {
     "memory.grow": lambda own, _: own.push(own.areas.grow(own.areas.memory, *own.pop(1))),
     "ref.null": lambda own, _: own.push(own.build.const(Type.I32, -1)),
     "ref.func": lambda own, number: own.push(own.build.const(Type.I32, number)),
-    "ref.is_null": _Lowering.ref_is_null,
+    "ref.is_null": Lowering.ref_is_null,
     "data.drop": lambda own, number: own.areas.drop("data", number),
     "elem.drop": lambda own, number: own.areas.drop("items", number),
 }

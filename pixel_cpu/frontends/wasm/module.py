@@ -133,6 +133,8 @@ class Body:
     ends: dict[int, int]
     elses: dict[int, int]
     offset: int
+    height: int
+    """Values on its stack at once."""
 
 
 @dataclass

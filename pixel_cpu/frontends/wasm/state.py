@@ -21,6 +21,8 @@ DEFAULT_PAGES = 16
 """Pages that a lane's memory may grow to, unless a program states another number."""
 DEFAULT_ELEMENTS = 1024
 """Elements that a lane's table may grow to."""
+DEFAULT_STACK = 32 << 10
+"""Bytes for the frames of functions that call themselves, for each lane and each set of such functions."""
 _CHANGES_TABLE = frozenset({"table.set", "table.grow", "table.fill", "table.copy", "table.init"})
 
 
@@ -39,10 +41,10 @@ class Area:
 
 
 class State:
-    """The buffers of a module's instances, and what is in them at the start. `pages` bounds a lane's memory."""
+    """The buffers of a module's instances, and what is in them at the start. `pages` bounds a lane's memory, `stack` the bytes of its frames."""
 
-    def __init__(self, module: Module, pages: int | None = None) -> None:
-        self.module = module
+    def __init__(self, module: Module, pages: int | None = None, stack: int = DEFAULT_STACK) -> None:
+        self.module, self.stack_cells = module, stack // 8
         for each in module.imports:
             if each.kind is not Kind.FUNCTION:
                 raise WasmError(f"an imported {each.kind.value} is not supported: {each.module}.{each.name}")

@@ -125,3 +125,12 @@ def test_branches_and_loops_are_built_from_what_they_do():
     build.store(out, zero, total)
     build.end("return")
     assert write(verify(Module({"count": Kernel("count", (n,), (out,), body)}))) == COUNT
+
+
+def test_a_builder_moves_to_another_region():
+    first, second = Region(), Region()
+    build = Builder(first)
+    build.const(Type.I32, 1)
+    build.move_to(second)
+    build.const(Type.I32, 2)
+    assert [[op.literal for op in each.operations] for each in (first, second)] == [[1], [2]]

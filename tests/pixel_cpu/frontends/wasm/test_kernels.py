@@ -27,20 +27,10 @@ def test_only_functions_that_are_called_are_lowered():
     assert sorted(kernel(text, "f").functions) == ["f1", "f2", "f3"]
 
 
-@pytest.mark.parametrize(
-    ("text", "way"),
-    [
-        ('(module (func $f (export "f") (call $f)))', "f -> f"),
-        ('(module (func $f (export "f") (call $g)) (func $g (call $f)))', "f -> g -> f"),
-        (
-            '(module (table 1 funcref) (elem (i32.const 0) $f) (func $f (export "f") (call_indirect (i32.const 0))))',
-            "f -> f",
-        ),
-    ],
-)
-def test_functions_that_call_themselves_are_refused_by_name(text, way):
-    with pytest.raises(WasmError, match=f"in f: recursion is not supported: .*{way}"):
-        kernel(text, "f")
+def test_functions_that_call_themselves_become_one_with_frames():
+    found = kernel('(module (func $f (export "f") (call $g)) (func $g (call $f)))', "f")
+    assert sorted(found.functions) == ["f0", "f1", "machine0"]
+    assert found.kernels[KERNEL].buffer_names == ("frames0", "returned")
 
 
 def test_a_program_that_is_too_large_is_refused():

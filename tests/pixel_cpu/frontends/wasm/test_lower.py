@@ -27,11 +27,11 @@ def arguments(rng: random.Random, kinds: tuple[str, ...]) -> list[np.ndarray]:
     ]
 
 
-def check(seeds: range, *, compiled: bool, functions: int = 6) -> dict[str, int]:
+def check(seeds: range, *, compiled: bool, functions: int = 6, recursion: bool = False) -> dict[str, int]:
     """Compare the modules of seeds; how many calls of a lane ended how."""
     device, made, ends = Here(), [], {}
     for seed in seeds:
-        generator = Generator(seed, functions)
+        generator = Generator(seed, functions, recursion=recursion)
         text = generator.text()
         data = assemble(text)
         program = program_of(data)
@@ -60,6 +60,10 @@ def test_random_modules_in_machine_code_are_wasmtime_s():
     check(range(100, 102), compiled=True, functions=2)
 
 
+def test_random_modules_whose_functions_call_themselves_are_wasmtime_s():
+    check(range(6), compiled=False, functions=4, recursion=True)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("begin", range(1000, 1400, 20))
 def test_many_random_modules_on_the_reference_are_wasmtime_s(begin):
@@ -70,3 +74,15 @@ def test_many_random_modules_on_the_reference_are_wasmtime_s(begin):
 @pytest.mark.parametrize("begin", range(5000, 5100, 10))
 def test_many_random_modules_in_machine_code_are_wasmtime_s(begin):
     check(range(begin, begin + 10), compiled=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("begin", range(3000, 3200, 20))
+def test_many_random_modules_whose_functions_call_themselves_are_wasmtime_s(begin):
+    check(range(begin, begin + 20), compiled=False, recursion=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("begin", range(7000, 7030, 5))
+def test_many_random_modules_with_recursion_in_machine_code_are_wasmtime_s(begin):
+    check(range(begin, begin + 5), compiled=True, functions=4, recursion=True)
