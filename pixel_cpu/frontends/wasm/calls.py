@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .lower import candidates
 from .module import Instruction, Module
 from .state import State
 
@@ -15,7 +14,7 @@ def called(module: Module, state: State, instruction: Instruction) -> Sequence[i
     if op.name == "call":
         found = [immediate]
     elif op.name == "call_indirect":
-        found = candidates(state, *immediate)
+        found = state.candidates(immediate[0])
     else:
         return ()
     return [each for each in found if each >= module.imported_functions]

@@ -38,6 +38,7 @@ def call_kernel(module: Module, state: State, function: int, scalars: Collection
     Arguments whose number is in `scalars` are the same in all lanes. Raises `WasmError` for what is not supported, such as
     programs that are too large.
     """
+    state.work = 0
     kind = module.type_of(function)
     kinds, results = types(kind.parameters), types(kind.results)
     parameters = {place: Value(kinds[place], argument(place)) for place in scalars}
@@ -59,7 +60,7 @@ def call_kernel(module: Module, state: State, function: int, scalars: Collection
     build.end("return")
     found = model.Module()
     frames = []
-    for members in components(module, state, function):
+    for members in _reached(module, state, function):
         try:
             if is_recursive(module, state, members):
                 machine = Machine(module, state, members)
@@ -78,3 +79,10 @@ def call_kernel(module: Module, state: State, function: int, scalars: Collection
         if error.rule != "size":
             raise
         raise WasmError(f"too large to run: {error.text}", function=module.name_of(function)) from None
+
+
+def _reached(module: Module, state: State, function: int) -> list[tuple[int, ...]]:
+    try:
+        return components(module, state, function)
+    except WasmError as error:
+        raise WasmError(error.rule, function=module.name_of(function)) from None

@@ -33,13 +33,6 @@ def function_name(number: int) -> str:
     return f"f{number}"
 
 
-def candidates(state: State, kind: int, table: int) -> list[int]:
-    """Functions of a type that an indirect call may reach."""
-    module = state.module
-    wanted = module.types[kind]
-    return sorted(each for each in state.in_tables if module.type_of(each) == wanted)
-
-
 @dataclass(frozen=True)
 class Label:
     """Where a branch goes: how it ends its region, what it brings beside values of the stack."""
@@ -68,6 +61,7 @@ class Lowering:
         self.numeric = Numeric(self.build)
         self.areas = Areas(self.numeric, state)
         self.stack: list[Value] = []
+        state.spend(len(self.kind.parameters) + sum(count for count, _ in self.code.runs))
         self.local_types = types(self.kind.parameters) + [
             TYPES[kind] for count, kind in self.code.runs for _ in range(count)
         ]
@@ -132,6 +126,7 @@ class Lowering:
     def block(self, place: int, instruction: Instruction) -> None:
         name, kind = instruction.op.name, instruction.immediate
         block = self.blocks[place]
+        self.state.spend(1 + len(block.locals))
         end, middle = self.code.ends[place], self.code.elses.get(place)
         condition = self.numeric.condition(self.pop(1)[0]) if name == "if" else None
         kinds = types(kind.results) + [self.local_types[each] for each in block.locals]
@@ -249,6 +244,7 @@ class Lowering:
     def jump(self, depth: int) -> None:
         """End the region with a branch to a label."""
         label = self.labels[-1 - depth]
+        self.state.spend(label.arity + len(label.locals))
         values = self.top(label.arity) + [self.local(each) for each in label.locals]
         self.build.end(label.ending, *values, label=label.name)
 
@@ -256,6 +252,7 @@ class Lowering:
 
     def instruction(self, instruction: Instruction) -> None:
         op, immediate, _ = instruction
+        self.state.spend(1)
         if op.name in NUMERIC:
             self.stack.append(self.numeric.lower(op.name, self.pop(len(op.operands or ()))))
         elif op.immediate == "access":
@@ -316,7 +313,7 @@ class Lowering:
         kind = self.module.types[numbers[0]]
         found = self.areas.callee(numbers[1], self.pop(1)[0])
         operands = self.pop(len(kind.parameters))
-        cases = candidates(self.state, *numbers)
+        cases = self.state.candidates(numbers[0])
         regions = [Region() for _ in (*cases, None)]
         for number, region in zip(cases, regions, strict=False):
             with self.build.inside(region):

@@ -15,7 +15,7 @@ from ...ir.model import Function, Memory, Region, Space, Value
 from ...ir.types import Type
 from .areas import UNINITIALIZED
 from .calls import called
-from .lower import MISMATCH, UNREACHABLE, Label, Lowering, candidates, function_name, types
+from .lower import MISMATCH, UNREACHABLE, Label, Lowering, function_name, types
 from .module import Instruction, Module
 from .state import State
 
@@ -38,6 +38,7 @@ class Machine:
 
     def __init__(self, module: Module, state: State, members: Sequence[int]) -> None:
         self.module, self.state, self.members = module, state, members
+        self.is_member = frozenset(members)
         self.frames = Memory(f"frames{members[0]}", Space.BUFFER, Type.U64)
         self.name = f"machine{members[0]}"
         self.parts: list[Region] = []
@@ -147,7 +148,7 @@ class _Member(Lowering):
 
     def is_split(self, instruction: Instruction) -> bool:
         """Whether it may call a member."""
-        return any(each in self.machine.members for each in called(self.module, self.state, instruction))
+        return any(each in self.machine.is_member for each in called(self.module, self.state, instruction))
 
     def split_blocks(self) -> set[int]:
         """Places of blocks that hold such a call."""
@@ -166,6 +167,7 @@ class _Member(Lowering):
 
     def begin(self, part: int, kinds: Sequence[Type]) -> None:
         """Begin a part, where values of these types are on the stack."""
+        self.state.spend(len(kinds) + len(self.local_types))
         self.region = self.machine.parts[part]
         self.build.move_to(self.region)
         self.locals = [None] * len(self.local_types)
@@ -196,6 +198,7 @@ class _Member(Lowering):
 
     def write_back(self, values: Sequence[Value]) -> None:
         """Put the locals that were set into the frame, and `values` as its stack."""
+        self.state.spend(len(values) + len(self.locals))
         for place, value in enumerate(values):
             if self.in_cells.get(place) is not value:
                 self.cells.store(self.slot(place), value)
@@ -303,7 +306,7 @@ class _Member(Lowering):
             found = self.areas.callee(immediate[1], self.pop(1)[0])
             operands = self.pop(len(kind.parameters))
             self.write_back(self.stack)
-            cases = candidates(self.state, *immediate)
+            cases = self.state.candidates(immediate[0])
             self.choose(found, cases, operands, after)
         held = [each.type for each in self.stack]
         self.begin(after, held)
@@ -315,7 +318,7 @@ class _Member(Lowering):
         regions = [Region() for _ in (*cases, None)]
         for number, region in zip(cases, regions, strict=False):
             with self.build.inside(region):
-                if number in self.machine.members:
+                if number in self.machine.is_member:
                     self.enter(number, operands, after)
                 else:
                     results = self.called(number, operands)

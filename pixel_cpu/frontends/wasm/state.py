@@ -23,6 +23,8 @@ DEFAULT_ELEMENTS = 1024
 """Elements that a lane's table may grow to."""
 DEFAULT_STACK = 32 << 10
 """Bytes for the frames of functions that call themselves, for each lane and each set of such functions."""
+MAX_WORK = 1 << 22
+"""Operations, and values that they carry, of the functions that one call may reach; a few bytes can ask for thousands of them."""
 _CHANGES_TABLE = frozenset({"table.set", "table.grow", "table.fill", "table.copy", "table.init"})
 
 
@@ -48,6 +50,8 @@ class State:
         for each in module.imports:
             if each.kind is not Kind.FUNCTION:
                 raise WasmError(f"an imported {each.kind.value} is not supported: {each.module}.{each.name}")
+        self.work = 0
+        self._candidates: dict[int, list[int]] = {}
         self.used: set[str] = set()
         self.dropped_data: set[int] = set()
         self.dropped_elements: set[int] = set()
@@ -103,6 +107,22 @@ class State:
         """Whether a lane has dropped a segment (``data`` or ``items``): not 0; None where no code drops it."""
         dropped = self.dropped_data if what == "data" else self.dropped_elements
         return Memory(f"{what}{number}.dropped", Space.BUFFER, Type.I32) if number in dropped else None
+
+    def spend(self, count: int) -> None:
+        """Count work of lowering; `WasmError` beyond `MAX_WORK`."""
+        self.work += count
+        if self.work > MAX_WORK:
+            raise WasmError(f"too large to run: more than {MAX_WORK} operations and values that they carry")
+
+    def candidates(self, kind: int) -> list[int]:
+        """Functions of a type, by its number, that an indirect call may reach."""
+        if kind not in self._candidates:
+            module = self.module
+            wanted = module.types[kind]
+            self._candidates[kind] = sorted(each for each in self.in_tables if module.type_of(each) == wanted)
+        found = self._candidates[kind]
+        self.spend(len(found))
+        return found
 
     @cached_property
     def memories(self) -> tuple[Memory, ...]:

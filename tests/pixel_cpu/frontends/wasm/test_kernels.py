@@ -37,3 +37,15 @@ def test_a_program_that_is_too_large_is_refused():
     doubled = " ".join(f"(func $f{n} (call $f{n - 1}) (call $f{n - 1}))" for n in range(1, 22))
     with pytest.raises(WasmError, match="too large to run"):
         kernel(f'(module (func $f0 nop) {doubled} (export "f" (func $f21)))', "f")
+
+
+def test_few_bytes_do_not_ask_for_many_operations():
+    many = " ".join("(func)" for _ in range(3000))
+    calls = "(call_indirect (i32.const 0))" * 3000
+    table = f"(table 3000 funcref) (elem (i32.const 0) {' '.join(map(str, range(3000)))})"
+    with pytest.raises(WasmError, match="in f: too large to run"):
+        kernel(f'(module {many} {table} (func (export "f") {calls}))', "f")
+    sets = "".join(f"(local.set {number} (i32.const 1))" for number in range(3000))
+    code = "(local " + "i32 " * 3000 + ")(loop " + "(br_if 0 (i32.const 1))" * 3000 + sets + ")"
+    with pytest.raises(WasmError, match="in f: too large to run"):
+        kernel(f'(module (func (export "f") {code}))', "f")
