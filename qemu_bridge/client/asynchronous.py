@@ -76,13 +76,14 @@ class AsyncClient(Operations, LocalMachine):
         await self.close()
 
     async def close(self) -> None:
-        """Close the sockets; the machine runs on. What still waits for an answer gets a `MachineError`."""
+        """Close the sockets and the RAM; the machine runs on. What still waits for an answer gets a `MachineError`."""
         await self._tasks.cancel_all()
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(MachineError(f"this client of {self.name!r} was closed; connect another"))
         if self._control is not None:
             self._disconnect(self._control)
+        self._give_up_files()
 
     async def _reach(self) -> zmq.asyncio.Socket:
         """The socket for requests, connected."""
@@ -124,6 +125,7 @@ class AsyncClient(Operations, LocalMachine):
     async def _exchange_by(
         self, socket: zmq.asyncio.Socket, call: messages.Call[Any]
     ) -> tuple[messages.Reply, list[bytes]]:
+        self._check_same()
         operation = call.operation
         future: asyncio.Future[tuple[messages.Reply, list[bytes]]] = asyncio.get_running_loop().create_future()
         self._waiting[call.number] = future
@@ -201,6 +203,8 @@ class AsyncClient(Operations, LocalMachine):
             while True:
                 if await socket.poll(int(_LIVENESS_S * 1e3)):
                     event = decode_event((await socket.recv_multipart())[1])
+                    if self._is_replaced() and not isinstance(event, ExitedEvent):
+                        event = ExitedEvent(self.name, time.time(), self._how_it_ended(), None)
                 elif self._is_reached(socket):
                     continue
                 else:

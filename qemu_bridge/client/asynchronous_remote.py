@@ -50,7 +50,6 @@ class AsyncRemoteClient(Elsewhere, AsyncClient):
         self._is_closed = True
         await super().close()
         if "_blocking" in self.__dict__:
-            self._blocking.ram.close()
             self._blocking.close()
 
     async def _learn(self) -> None:
@@ -74,7 +73,7 @@ class AsyncRemoteClient(Elsewhere, AsyncClient):
             call = messages.Call(next(self._numbers), Operations.describe, {})
             there: Connection = call.result(*await self._exchange_by(socket, call))
             if self._is_known:
-                self._check_same(there)
+                self._check_there(there)
             elif self._keys is not None:
                 self._adopt(there)
             self._is_known = True

@@ -66,7 +66,7 @@ class Client(Operations, LocalMachine):
         super().__init__(connection)
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._is_closed = False
+        self._is_closed = threading.Event()
         self._forget_sockets()
 
     @classmethod
@@ -87,19 +87,25 @@ class Client(Operations, LocalMachine):
         self.close()
 
     def close(self) -> None:
-        """Close the sockets; the machine runs on. No thread may use the client afterwards."""
+        """Close the sockets and the RAM; the machine runs on. A call that another thread waits for ends with a `MachineError`.
+
+        Arrays taken from `ram.view` stay valid until they are collected.
+        """
         with self._lock:
-            self._is_closed = True
-            sockets = list(self._sockets.values())
+            self._is_closed.set()
+            # That of a call is closed by the thread that waits in it.
+            sockets = [socket for thread, socket in self._sockets.items() if thread not in self._calling]
             self._sockets.clear()
         for socket in sockets:
             self._disconnect(socket)
+        self._give_up_files()
 
     def _forget_sockets(self) -> None:
         # A socket belongs to one thread of one process: a forked child begins without any.
         self._pid = os.getpid()
         self._threads = threading.local()
         self._sockets: dict[threading.Thread, zmq.Socket[bytes]] = {}
+        self._calling: set[threading.Thread] = set()
         self._lock = threading.Lock()
 
     def call(self, operation: Operation[..., R], arguments: dict[str, Any]) -> R:
@@ -108,14 +114,39 @@ class Client(Operations, LocalMachine):
         Raises the error that the daemon reports, `MachineGoneError` if it dies meanwhile, and `MachineError` after the
         timeout.
         """
+        self._check_same()
         call = messages.Call(next(self._numbers), operation, arguments)
-        socket = self._socket()
+        with self._own_socket() as socket:
+            return self._exchange(socket, call)
+
+    @contextlib.contextmanager
+    def _own_socket(self) -> Iterator[zmq.Socket[bytes]]:
+        """The socket of this thread, which nobody else closes meanwhile."""
+        socket, thread = self._socket(), threading.current_thread()
+        with self._lock:
+            if self._is_closed.is_set():
+                self._disconnect(socket)
+                raise self._closed()
+            self._calling.add(thread)
+        try:
+            yield socket
+        finally:
+            with self._lock:
+                self._calling.discard(thread)
+                is_ours = self._is_closed.is_set()
+            if is_ours:
+                self._disconnect(socket)
+
+    def _closed(self) -> MachineError:
+        return MachineError(f"this client of {self.name!r} is closed; connect another")
+
+    def _exchange(self, socket: zmq.Socket[bytes], call: messages.Call[R]) -> R:
         socket.send(call.frame)
         try:
             return self._wait(socket, call, self._progress)
         except BaseException as error:
             # Whoever waited gives up: so does the job. What the daemon itself reports has ended already.
-            if operation.cost is Cost.JOB and not isinstance(error, GlassBoxError):
+            if call.operation.cost is Cost.JOB and not isinstance(error, GlassBoxError):
                 socket.send(messages.Call(next(self._numbers), Operations.cancel, {"request": call.number}).frame)
                 with contextlib.suppress(GlassBoxError):
                     self._wait(socket, call, None)
@@ -132,6 +163,8 @@ class Client(Operations, LocalMachine):
                     return call.result(reply, frames)
                 if reply.id == call.number and reply.progress is not None and progress is not None:
                     progress(*reply.progress)
+            elif self._is_closed.is_set():
+                raise self._closed()
             elif not self._is_reached(socket):
                 raise self._gone(socket)
         raise MachineError(
@@ -144,8 +177,8 @@ class Client(Operations, LocalMachine):
         socket: zmq.Socket[bytes] | None = getattr(self._threads, "socket", None)
         if socket is None or socket.closed:
             with self._lock:
-                if self._is_closed:
-                    raise MachineError(f"this client of {self.name!r} is closed; connect another")
+                if self._is_closed.is_set():
+                    raise self._closed()
                 for thread in [thread for thread in self._sockets if not thread.is_alive()]:
                     self._disconnect(self._sockets.pop(thread))
                 socket = self._threads.socket = shared_context().socket(zmq.DEALER)
@@ -215,6 +248,8 @@ class Client(Operations, LocalMachine):
             while (left_s := deadline - time.monotonic()) > 0 and not is_over():
                 if socket.poll(int(min(left_s * 1e3 + 1, _EVENTS_LIVENESS_MS))):
                     event = decode_event(socket.recv_multipart()[1])
+                    if self._is_replaced() and not isinstance(event, ExitedEvent):
+                        event = ExitedEvent(self.name, time.time(), self._how_it_ended(), None)
                 elif self._is_reached(socket):
                     continue
                 else:

@@ -90,7 +90,11 @@ class Elsewhere(LocalMachine):
         events = f"tcp://{remote.host}:{found.listen_events.rpartition(':')[2]}"
         self.connection, self.name = msgspec.structs.replace(found, control=control, events=events), found.name
 
-    def _check_same(self, there: Connection) -> None:
+    def _is_replaced(self) -> bool:
+        """Never: sockets are not connected again by themselves."""
+        return False
+
+    def _check_there(self, there: Connection) -> None:
         """`MachineGoneError` unless `there` describes the daemon that was reached before."""
         if (there.daemon_pid, there.started_at) != (self.connection.daemon_pid, self.connection.started_at):
             raise MachineGoneError(f"machine {str(self._remote)!r} has ended, and another has its name; connect again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shlex
@@ -15,7 +16,7 @@ import zmq
 from ..errors import MachineGoneError, PageMapOverwrittenError, UsageError
 from ..host.processes import cpu_seconds
 from ..wire import connection as connections
-from ..wire.connection import Connection
+from ..wire.connection import Connection, file_version
 from ..wire.endpoints import is_remote
 from ..wire.records import Answer, PageMapHeader
 
@@ -74,6 +75,9 @@ class LocalMachine:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.name = connection.name
+        self._file = f"{connections.runtime_folder()}/{connection.name}.json"
+        self._version: tuple[int, int] | None = None
+        self._is_other = False
 
     def _connect(self, socket: zmq.Socket[Any], address: str) -> None:
         """Connect a new socket to one of the daemon's."""
@@ -91,8 +95,32 @@ class LocalMachine:
         """Why nothing more comes by `socket`."""
         return MachineGoneError(f"machine {self.name!r} ended during the request ({self._how_it_ended()})")
 
+    def _is_replaced(self) -> bool:
+        """Whether its name is another machine's meanwhile, at whose sockets a client would arrive."""
+        version = file_version(self._file)
+        if version not in (None, self._version):
+            with contextlib.suppress(OSError, UsageError):
+                there = Connection.from_json(Path(self._file).read_bytes())
+                own = self.connection
+                self._is_other = (there.daemon_pid, there.started_at) != (own.daemon_pid, own.started_at)
+            self._version = version
+        return self._is_other
+
+    def _check_same(self) -> None:
+        """`MachineGoneError` where another machine has its name: RAM that is mapped here would not be that one's."""
+        if self._is_replaced():
+            raise MachineGoneError(f"machine {self.name!r} has ended, and another has its name; connect again")
+
+    def _give_up_files(self) -> None:
+        """Close what is mapped; arrays that were taken from it stay valid."""
+        if "ram" in self.__dict__:
+            self.ram.close()
+        self.__dict__.pop("_page_map_file", None)
+
     def is_alive(self) -> bool:
-        """Whether its daemon is alive. No round trip."""
+        """Whether its daemon is alive; that of another machine with the same name does not count. No round trip."""
+        if self._is_replaced():
+            return False
         # The lock is not there for a moment when something emptied the runtime folder.
         return connections.is_alive(self.name) or connections.is_daemon(self.connection.daemon_pid)
 

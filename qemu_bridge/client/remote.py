@@ -61,7 +61,7 @@ class RemoteClient(Elsewhere, Client):
             from .ssh import forward
 
             self.connection = forward(self._remote).connection
-        self._check_same(self.describe())
+        self._check_there(self.describe())
         return super()._socket()
 
     # --- what a client on the machine's host does without the daemon ------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class RemoteRam(GuestRam):
         self._client = client
         self._mirror = os.memfd_create("glassbox-ram")
         os.truncate(self._mirror, layout.size)
+        self._close_mirror = weakref.finalize(self, os.close, self._mirror)
         super().__init__(Path(f"/proc/self/fd/{self._mirror}"), layout)
         self._lock = threading.RLock()
         self._epoch = 0
@@ -46,9 +48,8 @@ class RemoteRam(GuestRam):
     def close(self) -> None:
         """Give up the mirror. Views taken from it stay valid until they are collected."""
         super().close()
-        if self._mirror >= 0:
-            os.close(self._mirror)
-            self._mirror = -1
+        self._close_mirror()
+        self._mirror = -1
 
     @property
     def view(self) -> npt.NDArray[np.uint8]:

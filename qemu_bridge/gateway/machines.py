@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import msgspec
@@ -19,8 +18,6 @@ from .shared_answers import SharedAnswers
 STATUS_TIMEOUT_S = 3.0
 """How long the list of machines waits for one that does not answer."""
 
-_Version = tuple[int, int]
-
 
 class Machines:
     """Clients of running machines, by name, made when first needed and again when a machine of that name is another one.
@@ -31,7 +28,7 @@ class Machines:
 
     def __init__(self) -> None:
         self.ending = asyncio.Event()
-        self._clients: dict[str, tuple[_Version, AsyncClient]] = {}
+        self._clients: dict[str, tuple[tuple[int, int] | None, AsyncClient]] = {}
         self._paths: dict[str, str] = {}
         self._shared = SharedAnswers()
         self._tasks = TaskSet()
@@ -40,17 +37,23 @@ class Machines:
         """The client of machine `name`; `UnknownMachineError` if there is none, `UsageError` for a name that none can have."""
         known = self._clients.get(name)
         path = self._paths.get(name) or f"{connection.runtime_folder()}/{connection.validate_name(name)}.json"
-        version = _file_version(path)
+        version = connection.file_version(path)
         if known is not None and known[0] == version:
             return known[1]
+        self._forget_ended()
         # Not by `AsyncClient.connect`, which opens captures: whoever is on the network names no folders.
         found = connection.find_connection(name)
-        client = known[1] if known is not None else AsyncClient(found)
-        if client.connection.daemon_pid != found.daemon_pid:
-            self._tasks.start(client.close(), "close")
-            client = AsyncClient(found)
+        _, client = self._clients.get(name, (None, None))
+        client = client or AsyncClient(found)
         self._clients[name], self._paths[name] = (version, client), path
         return client
+
+    def _forget_ended(self) -> None:
+        """Close the clients of machines that have ended, also where another has the name of one."""
+        for name, (_, client) in list(self._clients.items()):
+            if not client.is_alive():
+                del self._clients[name], self._paths[name]
+                self._tasks.start(client.close(), "close")
 
     async def ask(self, name: str, operation: Operation[..., Any], arguments: dict[str, Any]) -> bytes:
         """The JSON of the result of `operation` on machine `name`, raw bytes in it in hexadecimal; raises as clients do."""
@@ -64,6 +67,7 @@ class Machines:
 
     async def list_status(self) -> list[Any]:
         """The `Status` of every running machine, by name; of one that does not answer its name and why."""
+        self._forget_ended()
         names = [each.name for each in connection.iter_connections()]
         return [found for found in await asyncio.gather(*map(self._status, names)) if found is not None]
 
@@ -84,15 +88,6 @@ class Machines:
         for _, client in self._clients.values():
             await client.close()
         self._clients.clear()
-
-
-def _file_version(path: str) -> _Version:
-    # A daemon replaces its connection file whenever that changes, so this is a look instead of a read.
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return (0, 0)
-    return (found.st_ino, found.st_mtime_ns)
 
 
 async def _ask(client: AsyncClient, operation: Operation[..., Any], arguments: dict[str, Any]) -> bytes:

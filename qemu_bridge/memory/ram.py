@@ -15,6 +15,7 @@ import ctypes
 import mmap
 import os
 import re
+import weakref
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -56,6 +57,8 @@ class GuestRam:
         except BaseException:
             os.close(self._fd)
             raise
+        # Also of one that nobody closes: the open file would keep the RAM of a machine that has ended.
+        self._close = weakref.finalize(self, os.close, self._fd)
         self._view: npt.NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
 
     def __repr__(self) -> str:
@@ -95,9 +98,8 @@ class GuestRam:
 
     def close(self) -> None:
         """Close the file. Views taken from it stay valid until they are collected."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._close()
+        self._fd = -1
 
     def read(self, physical: PhysicalAddress, length: int) -> bytes:
         """Copy `length` bytes at guest-physical `physical`; `AddressError` where RAM does not hold them all."""

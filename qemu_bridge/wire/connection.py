@@ -219,6 +219,15 @@ def write_connection(connection: Connection) -> None:
     draft.replace(path)
 
 
+def file_version(path: str) -> tuple[int, int] | None:
+    """What changes when `path` is replaced, as a daemon does with its connection file: a look instead of a read. None without one."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def is_capture(name: str) -> bool:
     """Whether `name` is the path of a capture rather than a machine's name: it has a slash, or contains a manifest."""
     return os.sep in name or Path(name, MANIFEST).is_file()

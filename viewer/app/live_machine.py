@@ -53,9 +53,13 @@ class LiveMachine:
         self._listen()
 
     def stop(self) -> None:
-        """End the threads; those that wait for the daemon soon."""
+        """End the threads, those that wait for the daemon soon, and close the source."""
         self._ended.set()
-        self._watcher.stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._watcher.stop():
+            self.source.close()
 
     # --- memory ----------------------------------------------------------------------------------------------
 
@@ -85,16 +89,18 @@ class LiveMachine:
 
     def _wait(self, reopen: Callable[[], Source], take: Callable[[LiveMachine, Source], None]) -> None:
         while not self._ended.wait(_RETRY_S):
-            with contextlib.suppress(GlassBoxError, OSError):
+            with contextlib.suppress(GlassBoxError, OSError), contextlib.ExitStack() as stack:
                 source = reopen()
+                stack.callback(source.close)
                 source.page_map()
+                stack.pop_all()
                 self._call_soon(partial(take, self, source))
                 return
 
     def renew(self, source: Source) -> None:
         """Go on with `source`, which looks as the one before did; nothing stands out in it."""
         look, device = self.scene.look, self.scene.device
-        self._watcher.stop()
+        self._let_go()
         self.source, self.scene = source, load_scene(source, device)
         self.scene.set_look(look)
         self._watcher, self._is_waiting = self._watch(), False

@@ -84,18 +84,19 @@ class Session:
         self._watch_events()
 
     def stop(self) -> None:
-        """End the threads; that of events within a second."""
+        """End the threads, that of events within a second, and close the source."""
         self._is_stopped = True
         if self._execution is not None:
             self._execution.stop()
         if self._launches is not None:
             self._launches.stop()
-        self.stop_watching()
+        if self.stop_watching():
+            self._machine.source.close()
 
-    def stop_watching(self) -> None:
-        """End the watcher and the queries, until `rebuild`."""
-        self._machine.watcher.stop()
+    def stop_watching(self) -> bool:
+        """End the watcher and the queries, until `rebuild`; return whether nothing reads the source any more."""
         self._machine.queries.stop()
+        return self._machine.watcher.stop()
 
     def rebuild(self, device: wgpu.GPUDevice, page_map: PageMap) -> None:
         """A new scene, watcher and queries for the machine's source; views and choices stay."""
@@ -270,20 +271,22 @@ class Session:
     def _reconnect(self, reopen: Callable[[], Source]) -> None:
         while not self._schedule.is_closed:
             time.sleep(RETRY_S)
-            try:
+            with contextlib.suppress(GlassBoxError, OSError), contextlib.ExitStack() as stack:
                 source = reopen()
+                stack.callback(source.close)
                 page_map = read_page_map(source)
-            except (GlassBoxError, OSError):
-                continue
-            self._schedule.call_soon(partial(self._replace_source, source, page_map))
-            return
+                stack.pop_all()
+                self._schedule.call_soon(partial(self._replace_source, source, page_map))
+                return
 
     def _replace_source(self, source: Source, page_map: PageMap) -> None:
         if self._schedule.is_closed:
+            source.close()
             return
         self._is_reconnecting = False
-        self.stop_watching()
         state, machine = self._state, self._machine
+        if self.stop_watching():
+            machine.source.close()
         machine.source = source
 
         def build() -> None:

@@ -32,7 +32,7 @@ def open_machines(names: Sequence[str], against: str | None = None) -> Iterator[
 class MachineSource:
     """A running machine as a `viewer.sources.source.Source`. A client serves one thread, so every thread gets its own.
 
-    As a context manager it closes its clients at the end; its RAM must not be read afterwards.
+    As a context manager it is closed at the end.
     """
 
     def __init__(self, name: str, capture: str | None = None) -> None:
@@ -61,6 +61,10 @@ class MachineSource:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its clients, of whichever thread; none may use the source any more."""
         while self._clients:
             self._clients.pop().close()
 

@@ -105,9 +105,7 @@ class Queries:
             client = self._put(client, topic, key, query)
             self._asking = ""
             self._wake()
-        if client is not None:
-            with contextlib.suppress(Exception):
-                client.close()
+        _close(client)
 
     def _take(self) -> tuple[str, object, Callable[[Client], Any]] | None:
         with self._condition:
@@ -128,9 +126,19 @@ class Queries:
         except GlassBoxError as problem:
             error = str(problem)
             # The machine is gone or silent: the next query connects again.
-            client = None if isinstance(problem, MachineError) else client
+            if isinstance(problem, MachineError):
+                _close(client)
+                client = None
         except Exception as problem:  # a daemon of another version may answer anything
             log.exception("the query about %s failed", topic)
-            error, client = f"the answer cannot be understood ({problem}); is the daemon of this version?", None
+            error = f"the answer cannot be understood ({problem}); is the daemon of this version?"
+            _close(client)
+            client = None
         self._results[topic] = QueryResult(key, value, error, time.monotonic())
         return client
+
+
+def _close(client: Client | None) -> None:
+    if client is not None:
+        with contextlib.suppress(Exception):
+            client.close()

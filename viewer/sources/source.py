@@ -50,6 +50,10 @@ class Source(Protocol):
         """One line: name, RAM size, kernel."""
         ...
 
+    def close(self) -> None:
+        """Give up the connection and the memory; nothing may be read of it afterwards."""
+        ...
+
     def validate(self) -> None:
         """Raise `MachineGoneError` when the machine has ended."""
         ...
@@ -89,6 +93,9 @@ class MemoryOnlySource:
     connect: Callable[[], Client] | None = None
     reopen: Callable[[], Source] | None = None
     comparison: Comparison | None = None
+
+    def close(self) -> None:
+        """Memory needs none."""
 
     def validate(self) -> None:
         """Memory does not end."""

@@ -56,13 +56,15 @@ class MemoryWatcher:
         """Begin to watch."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread."""
+    def stop(self) -> bool:
+        """End the thread; return whether it has ended, and reads nothing of the source any more."""
         self._stop.set()
         self._watching.set()
         self._guest_runs.set()
         self._scan_now.set()
-        self._thread.join(timeout=5)
+        if self.is_started:
+            self._thread.join(timeout=5)
+        return not self._thread.is_alive()
 
     def toggle_pause(self) -> bool:
         """Pause or resume watching; return whether it is paused now."""

@@ -26,10 +26,12 @@ class Machines:
         """A client of machine `name`; `UnknownMachineError` where there is none, `UsageError` where several may be meant."""
         name = name or self._default or self._only()
         with self._lock:
-            client = self._clients.get(name)
-            if client is None or not client.is_alive():
-                client = self._clients[name] = Client.connect(name)
-            return client
+            for each, client in list(self._clients.items()):
+                if not client.is_alive():
+                    self._clients.pop(each).close()
+            if name not in self._clients:
+                self._clients[name] = Client.connect(name)
+            return self._clients[name]
 
     def close(self) -> None:
         """Close the clients; the machines run on."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import wait_until
 
 from qemu_bridge.client import Client
 from qemu_bridge.errors import MachineError, UnknownMachineError, UsageError
@@ -167,3 +168,20 @@ def test_what_cannot_be_waited_for_is_said(machine):
     for timeout_s in ("soon", float("nan")):
         with pytest.raises(UsageError, match="timeout_s"):
             machine.client.wait_ready(timeout_s)
+
+
+def test_a_call_ends_when_another_thread_closes_the_client(machine):
+    client, errors = Client.connect(machine.name), []
+
+    def wait():
+        try:
+            client.exec("sleep 5")
+        except MachineError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    wait_until(lambda: client._calling)
+    client.close()
+    thread.join(timeout=30)
+    assert errors and "is closed" in errors[0]

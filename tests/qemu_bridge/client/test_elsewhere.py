@@ -30,9 +30,9 @@ def test_what_a_daemon_says_of_itself_is_taken_unless_it_is_another(elsewhere):
     there = msgspec.structs.replace(elsewhere._unknown(), name="demo", daemon_pid=7, listen_events="tcp://[::]:7001")
     elsewhere._adopt(there)
     assert (elsewhere.name, elsewhere.connection.events) == ("demo", "tcp://192.0.2.1:7001")
-    elsewhere._check_same(there)
+    elsewhere._check_there(there)
     with pytest.raises(MachineGoneError, match="another has its name"):
-        elsewhere._check_same(msgspec.structs.replace(there, daemon_pid=8))
+        elsewhere._check_there(msgspec.structs.replace(there, daemon_pid=8))
     with pytest.raises(UnknownMachineError, match="'other' listens at"):
         elsewhere._adopt(msgspec.structs.replace(there, name="other"))
 
