@@ -123,7 +123,7 @@ class Columns:
     def split_chunks(
         self, chunks: Published, accesses: AccessEncoder, *, first_block: int, most_ids: int, most_accesses: int
     ) -> npt.NDArray[np.void]:
-        """Split and free chunks, at least one, until one ends a window or so many ids or accesses wait; their rows of `CHUNK`.
+        """Split and free chunks, at least one, until one ends a window or so many ids or accesses wait; their rows of `CHUNK`, valid until the next call.
 
         `first_block` is the number of the first of `ids`. `TraceError` if a chunk is damaged; it is freed as well.
         """
@@ -135,7 +135,7 @@ class Columns:
             *(ctypes.byref(chunks), first_block, most_ids, most_accesses),
             *(ctypes.byref(self._c), ctypes.byref(accesses.state), self._taken.ctypes.data, len(self._taken)),
         )
-        return self._taken[:count].copy()
+        return self._taken[:count]
 
     @property
     def id_count(self) -> int:

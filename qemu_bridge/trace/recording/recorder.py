@@ -108,9 +108,11 @@ class Recorder:
     @property
     def is_over(self) -> bool:
         """Whether the window was open and is closed, and all of it has been taken."""
-        control = self.control
-        armed = self.is_machine_alive and (control.is_armed or not control.is_acknowledged)
-        return not armed and self.rings.is_empty()
+        # Asked after each step, so that the system calls come last; and the rings again, for a window leaves words when it closes.
+        control, rings = self.control, self.rings
+        if not rings.is_empty() or ((control.is_armed or not control.is_acknowledged) and self.is_machine_alive):
+            return False
+        return rings.is_empty()
 
     @property
     def is_machine_alive(self) -> bool:

@@ -47,7 +47,7 @@ class VcpuFrame:
     def _begin(self) -> None:
         self.blocks = self.instructions = 0
         self._first_root, self._first_homes = self._root, dict(self._homes)
-        self.chunks: list[npt.NDArray[np.void]] = []
+        self.chunks: list[bytes] = []
         self._event_words: list[npt.NDArray[np.uint32]] = []
         self._event_at: list[npt.NDArray[np.uint32]] = []
         self.roots = [self._root]
@@ -74,7 +74,7 @@ class VcpuFrame:
     @property
     def first_time_ns(self) -> int:
         """Wall time of the first chunk; call it only if there is one."""
-        return int(self.chunks[0]["time_ns"][0])
+        return int(np.frombuffer(self.chunks[0], CHUNK)["time_ns"][0])
 
     def take(self, chunks: Published, most_ids: int, most_items: int) -> npt.NDArray[np.uint32]:
         """Split and free published chunks, at least one, until so many ids or items wait or the window is over.
@@ -92,7 +92,7 @@ class VcpuFrame:
             most_ids=most_ids,
             most_accesses=max(1, most_items - self._event_items),
         )
-        self.chunks.append(taken)
+        self.chunks.append(taken.tobytes())
         self.is_over = bool(taken["flags"][-1] & ChunkFlag.LAST)
         return columns.ids[known : columns.id_count]
 
@@ -140,7 +140,7 @@ class VcpuFrame:
         words = np.concatenate([*self._event_words, np.empty(0, np.uint32)])
         homes = np.zeros(len(self._first_homes), HOME)
         homes["page"], homes["home"] = list(self._first_homes), list(self._first_homes.values())
-        chunks = np.concatenate([*self.chunks, np.empty(0, CHUNK)])
+        chunks = np.frombuffer(b"".join(self.chunks), CHUNK)
         return [
             Content(Section.VCPU, number, self._row(), 1),
             Content(Section.RUNS, number, runs.copy(), self.blocks),
