@@ -6,6 +6,10 @@ runs, and its figure has all of them: the first translates anew what arming has 
 does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own that encodes, compresses and writes on the other core.
 The rows of the producer have a reader that frees chunks unread: they are the lower bound for any recorder. The instructions of
 the work are counted by QEMU itself, once.
+
+``neighbour_busy`` is what the host itself costs: the machine without the plugin, while a process that only computes, and touches
+no memory, keeps another processor busy. Where two processors are threads of one core, it is well above 1, and a recorder that
+is always busy costs that much, however fast it is.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ RUNS = 5
 """Runs of the work while a window is open, each beside one without the plugin."""
 MIN_INSTRUCTIONS = 2_000_000_000
 BLOCKS = Feature.BLOCKS | Feature.EVENTS
+NEIGHBOUR = "while :; do :; done"
+"""A shell that only computes."""
 CASES: tuple[tuple[str, tuple[str, ...] | Feature | None, str], ...] = (
     ("disarmed", None, "<= 1.03"),
     ("blocks", (), "<= 1.40"),
@@ -70,12 +76,13 @@ def measure(rounds: int) -> list[Figure]:
         if count < MIN_INSTRUCTIONS:
             raise RuntimeError(f"the work has {count} instructions; make it longer")
         ratios: dict[str, list[float]] = {name: [] for name, *_ in CASES}
-        rates, sizes = [], dict[str, int]()
+        rates, sizes, neighbour_busy = [], dict[str, int](), list[float]()
         path = Path(folder) / "work.gbt"
         _work(bare)
         for _ in range(rounds):
             # Translating again what a window has flushed is no cost of a disarmed plugin.
             _work(traced)
+            neighbour_busy.append(_neighbour_busy(bare))
             for name, how, _target in CASES:
                 with _window(traced, how, path):
                     runs = [(seconds(lambda: _work(traced)), seconds(lambda: _work(bare))) for _ in range(RUNS)]
@@ -97,7 +104,23 @@ def measure(rounds: int) -> list[Figure]:
         )
         for name, _, target in CASES
     ]
+    figures.append(
+        Figure("trace: neighbour_busy / no plugin", statistics.median(neighbour_busy), "x", "", "no plugin in either")
+    )
     return [*figures, Figure("trace: captured", statistics.median(rates), "M/s", ">= 350", detail)]
+
+
+def _neighbour_busy(bare: Client) -> float:
+    """How many times as long the work takes without any plugin while another processor is busy: runs of both kinds in turn."""
+    busy = idle = 0.0
+    for _ in range(RUNS):
+        with subprocess.Popen(["sh", "-c", NEIGHBOUR]) as neighbour:
+            try:
+                busy += seconds(lambda: _work(bare))
+            finally:
+                neighbour.kill()
+        idle += seconds(lambda: _work(bare))
+    return busy / idle
 
 
 @contextlib.contextmanager
