@@ -8,14 +8,13 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..backends.launch import DEFAULT_FUEL, Array, HostFunction, Launch, Outcome, Trap, check
+from ..backends.launch import DEFAULT_FUEL, Array, Launch, Outcome, Trap, check
 from ..errors import LaunchError, TrapError, UsageError, WasmError
 from ..frontends.wasm import decode
 from ..frontends.wasm.areas import OUT_OF_MEMORY, OUT_OF_TABLE
@@ -30,6 +29,7 @@ from ..ir.limits import MAX_LENGTH
 from ..ir.model import Memory, Module
 from .device import DEFAULT_SECONDS, Device
 from .program import shared_device
+from .wasm_imports import Given, check_given, host_functions
 
 Results = Array | tuple[Array, ...] | None
 
@@ -95,8 +95,8 @@ class WasmProgram:
 class Instances:
     """Instances of a module, one a lane: their memory, tables and globals live on from call to call.
 
-    `imports` are functions of the host by ``module.name``, called with the lane's number and the operands, which give a sequence of
-    results; they need a device that was opened with ``isolated=False``. `fuel` bounds the ways round loops of a lane in a call,
+    `imports` are functions of the host by ``module.name``, called with the lane's number and the operands, which give nothing, a number
+    or a sequence of results; they need a device that was opened with ``isolated=False``. `fuel` bounds the ways round loops of a lane in a call,
     `seconds` the call.
 
     Raises `TrapError` where a segment does not fit or the start function ends by a trap.
@@ -108,13 +108,14 @@ class Instances:
         lanes: int,
         *,
         device: str | Device = "cpu",
-        imports: Mapping[str, HostFunction] | None = None,
+        imports: Given | None = None,
         fuel: int = DEFAULT_FUEL,
         seconds: float = DEFAULT_SECONDS,
     ) -> None:
         self.program, self.lanes = program, lanes
         self.device = shared_device(device) if isinstance(device, str) else device
         self.imports, self.fuel, self.seconds = imports or {}, fuel, seconds
+        check_given(program.module, self.imports)
         self.outcome: Outcome | None = None
         """How the last call ended."""
         self.returned = np.ones(lanes, bool)
@@ -236,7 +237,8 @@ class Instances:
         for memory in kernel.buffers:
             if memory.name not in buffers:  # the frames of functions that call themselves; each call begins with none
                 buffers[memory.name] = self._zeros(memory, self.lanes * self.program.state.stack_cells)
-        launch = Launch(self.lanes, kernel.group, scalars, buffers, self.fuel, host_functions=self.imports)
+        functions = host_functions(module, program, self.imports)
+        launch = Launch(self.lanes, kernel.group, scalars, buffers, self.fuel, host_functions=functions)
         self.outcome = self.device.run(program, KERNEL, check(kernel, launch), self.seconds)
         self.returned = done != 0
         if raise_traps and self.outcome.trap:

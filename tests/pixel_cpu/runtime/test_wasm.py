@@ -68,19 +68,6 @@ def test_segments_that_do_not_fit_are_traps(text, reason):
         px.wasm(assemble(text)).instances(1)
 
 
-def test_imported_functions_are_the_host_s():
-    text = '(module (import "env" "twice" (func $twice (param i32) (result i32))) (func (export "f") (param i32) (result i32) (call $twice (call $twice (local.get 0)))))'
-    called = []
-
-    def twice(lane: int, value: int) -> list[int]:
-        called.append(lane)
-        return [2 * value]
-
-    with px.Device("cpu", isolated=False) as device:
-        found = px.wasm(assemble(text)).call("f", np.arange(3), device=device, imports={"env.twice": twice})
-    assert found.tolist() == [0, 4, 8] and sorted(called) == [0, 0, 1, 1, 2, 2]
-
-
 def test_arguments_that_do_not_fit_are_refused():
     program = px.wasm(assemble(COUNTER))
     for arguments, words in (
