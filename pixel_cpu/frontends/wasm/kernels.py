@@ -11,7 +11,8 @@ from ...ir.model import Kernel, Memory, Region, Space, Value
 from ...ir.types import Type
 from ...ir.verifier import verify
 from .calls import components, is_recursive
-from .lower import function_name, lower, types
+from .instructions import function_name, types
+from .lower import lower
 from .machine import Machine
 from .module import Module
 from .state import State

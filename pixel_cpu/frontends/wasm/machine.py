@@ -8,63 +8,29 @@ leaves its results where the callee's locals began. Between parts all that is in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...ir.builder import Builder
-from ...ir.model import Function, Memory, Region, Space, Value
+from ...ir.model import Function, Region, Value
 from ...ir.types import Type
-from .areas import UNINITIALIZED
-from .calls import called
-from .lower import MISMATCH, UNREACHABLE, Label, Lowering, function_name, types
-from .module import Instruction, Module
+from .frames import EXHAUSTED, HEAD, Cells, Parts
+from .instructions import UNREACHABLE, function_name, types
+from .member import Member
+from .module import Module
 from .state import State
 
-EXHAUSTED = "call stack exhausted"
-_HEAD = 2
-"""Cells of a frame before its locals: the part to return to, the caller's frame."""
 _EXIT = -1
 
 
-@dataclass(frozen=True)
-class _Goto(Label):
-    """A label that is a part: which one, and how many values lie below those that a branch brings."""
-
-    part: int = 0
-    height: int = 0
-
-
-class Machine:
+class Machine(Parts):
     """The functions `members` of a module, which call one another."""
 
     def __init__(self, module: Module, state: State, members: Sequence[int]) -> None:
-        self.module, self.state, self.members = module, state, members
-        self.is_member = frozenset(members)
-        self.frames = Memory(f"frames{members[0]}", Space.BUFFER, Type.U64)
-        self.name = f"machine{members[0]}"
-        self.parts: list[Region] = []
-        self.part, self.frame = Value(Type.I32), Value(Type.U32)
-        self.loop = Region(parameters=(self.part, self.frame))
-        self.build = Builder(self.loop)
-        self.label = self.build.new_label()
-        self.lane = self.build.value("global_id")
-        self.lanes = self.build.value("lane_count")
-        self.base = self.build.value("add", self.build.value("mul", self.frame, self.lanes), self.lane)
-        self.entries = {number: self.new_part() for number in members}
-        self.lowerings = {number: _Member(self, number) for number in members}
-
-    def new_part(self) -> int:
-        """The number of a part that is made later."""
-        self.parts.append(Region())
-        return len(self.parts) - 1
-
-    def size(self, number: int) -> int:
-        """Cells of a function's frame, those for its results included."""
-        own = self.lowerings[number]
-        return _HEAD + max(len(own.local_types) + own.code.height, len(own.kind.results))
+        super().__init__(module, state, members)
+        self.lowerings = [Member(self, number) for number in members]
 
     def functions(self) -> dict[str, Function]:
         """The loop as a function of the IR, and a function for each member that enters it."""
-        for own in self.lowerings.values():
+        for own in self.lowerings:
             own.parts()
         self.build.move_to(self.loop)
         self.build.line = None
@@ -89,7 +55,7 @@ class Machine:
         kind = self.module.type_of(number)
         body = Region()
         build = Builder(body)
-        cells = _Cells(build, self.frames, build.value("global_id"), build.value("lane_count"))
+        cells = Cells(build, self.frames, build.value("global_id"), build.value("lane_count"))
         parameters = tuple(map(Value, types(kind.parameters)))
         if self.size(number) > self.state.stack_cells:
             build.end("trap", text=EXHAUSTED)
@@ -97,255 +63,8 @@ class Machine:
             cells.store(0, build.const(Type.I32, _EXIT))
             cells.store(1, build.const(Type.I32, 0))
             for place, value in enumerate(parameters):
-                cells.store(_HEAD + place, value)
+                cells.store(HEAD + place, value)
             build.call(self.name, [build.const(Type.I32, self.entries[number])], ())
-            build.end("return", *(cells.load(_HEAD + place, each) for place, each in enumerate(types(kind.results))))
+            build.end("return", *(cells.load(HEAD + place, each) for place, each in enumerate(types(kind.results))))
         memories = (*self.state.memories, self.frames)
         return Function(function_name(number), parameters, tuple(types(kind.results)), memories, body)
-
-
-class _Cells:
-    """The cells of a frame, eight bytes each: those of all lanes lie beside each other."""
-
-    def __init__(self, build: Builder, memory: Memory, base: Value, lanes: Value) -> None:
-        self.build, self.memory, self.base, self.lanes = build, memory, base, lanes
-
-    def at(self, number: int) -> Value:
-        """The index of a cell."""
-        build = self.build
-        return build.value("add", self.base, build.value("mul", self.lanes, build.const(Type.U32, number)))
-
-    def load(self, number: int, kind: Type) -> Value:
-        """What a cell holds."""
-        build = self.build
-        bits = build.load(self.memory, self.at(number))
-        if kind.bits == 32:
-            bits = build.value("convert", bits, type=Type.U32)
-        return bits if bits.type is kind else build.value("bitcast", bits, type=kind)
-
-    def store(self, number: int, value: Value) -> None:
-        """Set a cell."""
-        build = self.build
-        unsigned = value.type.unsigned
-        bits = value if value.type is unsigned else build.value("bitcast", value, type=unsigned)
-        build.store(
-            self.memory, self.at(number), build.value("convert", bits, type=Type.U64) if value.type.bits == 32 else bits
-        )
-
-
-class _Member(Lowering):
-    """A function of a machine: instructions are lowered as in others, up to calls of members."""
-
-    def __init__(self, machine: Machine, number: int) -> None:
-        super().__init__(machine.module, machine.state, number, machine.build)
-        self.machine = machine
-        self.cells = _Cells(self.build, machine.frames, machine.base, machine.lanes)
-        self.splits = self.split_blocks()
-        self.region = Region()
-        self.front = 0
-        self.loaded: dict[int, Value] = {}
-        self.in_cells: dict[int, Value] = {}
-
-    def is_split(self, instruction: Instruction) -> bool:
-        """Whether it may call a member."""
-        return any(each in self.machine.is_member for each in called(self.module, self.state, instruction))
-
-    def split_blocks(self) -> set[int]:
-        """Places of blocks that hold such a call."""
-        found: set[int] = set()
-        open_: list[int] = []
-        for place, instruction in enumerate(self.code.instructions):
-            if instruction.op.name in ("block", "loop", "if"):
-                open_.append(place)
-            elif instruction.op.name == "end" and open_:
-                open_.pop()
-            elif self.is_split(instruction):
-                found.update(open_)
-        return found
-
-    # Parts
-
-    def begin(self, part: int, kinds: Sequence[Type]) -> None:
-        """Begin a part, where values of these types are on the stack."""
-        self.state.spend(len(kinds) + len(self.local_types))
-        self.region = self.machine.parts[part]
-        self.build.move_to(self.region)
-        self.locals = [None] * len(self.local_types)
-        self.loaded = {}
-        self.stack = [self.cells.load(self.slot(place), kind) for place, kind in enumerate(kinds)]
-        self.in_cells = dict(enumerate(self.stack))
-        self.front = len(self.region.operations)
-        self.is_dead = False
-
-    def slot(self, place: int) -> int:
-        """The cell of a place of the stack."""
-        return _HEAD + len(self.local_types) + place
-
-    def at_front(self, cell: int, kind: Type) -> Value:
-        """Load a cell at the beginning of the part, where all of it sees the value."""
-        before = Region()
-        with self.build.inside(before):
-            found = self.cells.load(cell, kind)
-        self.region.operations[self.front : self.front] = before.operations
-        self.front += len(before.operations)
-        return found
-
-    def local(self, number: int) -> Value:
-        found = self.locals[number] or self.loaded.get(number)
-        if found is None:
-            found = self.loaded[number] = self.at_front(_HEAD + number, self.local_types[number])
-        return found
-
-    def write_back(self, values: Sequence[Value]) -> None:
-        """Put the locals that were set into the frame, and `values` as its stack."""
-        self.state.spend(len(values) + len(self.locals))
-        for place, value in enumerate(values):
-            if self.in_cells.get(place) is not value:
-                self.cells.store(self.slot(place), value)
-        for number, held in enumerate(self.locals):
-            if held is not None and self.loaded.get(number) is not held:
-                self.cells.store(_HEAD + number, held)
-
-    def go(self, part: int | Value, frame: Value | None = None) -> None:
-        """Go on with a part."""
-        following = part if isinstance(part, Value) else self.build.const(Type.I32, part)
-        self.build.end("continue", following, frame or self.machine.frame, label=self.machine.label)
-
-    def jump(self, depth: int) -> None:
-        label = self.labels[-1 - depth]
-        if label.ending == "return":
-            for place, value in enumerate(self.top(label.arity)):
-                self.cells.store(_HEAD + place, value)
-            self.go(self.cells.load(0, Type.I32), self.cells.load(1, Type.U32))
-        elif isinstance(label, _Goto):
-            self.write_back(self.stack[: label.height] + self.top(label.arity))
-            self.go(label.part)
-        else:
-            super().jump(depth)
-
-    def parts(self) -> None:
-        """Lower the function."""
-        self.labels = [Label("return", "", len(self.kind.results), ())]
-        self.begin(self.machine.entries[self.number], ())
-        # A call sets the parameters; the other locals begin here.
-        self.locals[len(self.kind.parameters) :] = self.zeros()
-        self.front = len(self.region.operations)
-        self.walk(0, self.code.ends[-1])
-        if not self.is_dead:
-            self.jump(0)
-
-    def walk(self, place: int, end: int) -> None:
-        """Lower instructions up to `end`, as `run`; parts may end on the way."""
-        instructions = self.code.instructions
-        while place < end and not self.is_dead:
-            instruction = instructions[place]
-            self.build.line = instruction.offset
-            if place in self.splits:
-                self.split(place, instruction)
-                place = self.code.ends[place]
-            elif instruction.op.name in ("block", "loop", "if"):
-                self.block(place, instruction)
-                place = self.code.ends[place]
-            elif self.is_split(instruction):
-                self.call_member(instruction)
-            else:
-                self.instruction(instruction)
-            place += 1
-
-    # Blocks that hold calls of members
-
-    def split(self, place: int, instruction: Instruction) -> None:
-        name, kind = instruction.op.name, instruction.immediate
-        end, middle = self.code.ends[place], self.code.elses.get(place)
-        condition = self.numeric.condition(self.pop(1)[0]) if name == "if" else None
-        height = len(self.stack) - len(kind.parameters)
-        held = [each.type for each in self.stack]
-        below = held[:height]
-        if name == "loop":
-            again = self.machine.new_part()
-            self.write_back(self.stack)
-            self.go(again)
-            self.begin(again, held)
-            self.labels.append(_Goto("goto", "", len(kind.parameters), (), again, height))
-            self.walk(place + 1, end)
-            self.labels.pop()
-            return
-        after = self.machine.new_part()
-        self.labels.append(_Goto("goto", "", len(kind.results), (), after, height))
-        if condition is not None:
-            sides = [self.machine.new_part(), self.machine.new_part()]
-            self.write_back(self.stack)
-            first, second = (self.build.const(Type.I32, side) for side in sides)
-            self.go(self.build.value("select", condition, first, second))
-            self.begin(sides[0], held)
-            self.walk(place + 1, end if middle is None else middle)
-            if not self.is_dead:
-                self.jump(0)
-            self.begin(sides[1], held)
-            if middle is not None:
-                self.walk(middle + 1, end)
-        else:
-            self.walk(place + 1, end)
-        if not self.is_dead:
-            self.jump(0)
-        self.labels.pop()
-        self.begin(after, below + types(kind.results))
-
-    # Calls of members
-
-    def call_member(self, instruction: Instruction) -> None:
-        op, immediate, _ = instruction
-        after = self.machine.new_part()
-        if op.name == "call":
-            kind = self.module.type_of(immediate)
-            operands = self.pop(len(kind.parameters))
-            self.write_back(self.stack)
-            self.enter(immediate, operands, after)
-        else:
-            kind = self.module.types[immediate[0]]
-            found = self.areas.callee(immediate[1], self.pop(1)[0])
-            operands = self.pop(len(kind.parameters))
-            self.write_back(self.stack)
-            cases = self.state.candidates(immediate[0])
-            self.choose(found, cases, operands, after)
-        held = [each.type for each in self.stack]
-        self.begin(after, held)
-        size = self.machine.size(self.number)
-        self.stack += [self.at_front(size + _HEAD + place, each) for place, each in enumerate(types(kind.results))]
-
-    def choose(self, found: Value, cases: Sequence[int], operands: Sequence[Value], after: int) -> None:
-        """Call the function that a table held, a member or not."""
-        regions = [Region() for _ in (*cases, None)]
-        for number, region in zip(cases, regions, strict=False):
-            with self.build.inside(region):
-                if number in self.machine.is_member:
-                    self.enter(number, operands, after)
-                else:
-                    results = self.called(number, operands)
-                    self.demand_cells(_HEAD + len(results))
-                    for place, value in enumerate(results):
-                        self.cells.store(self.machine.size(self.number) + _HEAD + place, value)
-                    self.go(after)
-        with self.build.inside(regions[-1]):
-            null = self.build.const(Type.I32, -1)
-            self.numeric.demand(self.build.value("ne", found, null), UNINITIALIZED)
-            self.build.end("trap", text=MISMATCH)
-        self.build.branch("switch", [found], regions, cases=cases)
-        self.build.end("trap", text=UNREACHABLE)
-
-    def demand_cells(self, count: int) -> None:
-        """End the lane where there are no `count` cells behind the frame."""
-        left = self.state.stack_cells - self.machine.size(self.number) - count
-        enough = self.build.value("le", self.machine.frame, self.build.const(Type.U32, max(left, 0)))
-        self.numeric.demand(enough if left >= 0 else self.build.const(Type.BOOL, False), EXHAUSTED)
-
-    def enter(self, number: int, operands: Sequence[Value], after: int) -> None:
-        """Put a member's frame behind this one, and go on with its first part."""
-        size = self.machine.size(self.number)
-        self.demand_cells(self.machine.size(number))
-        self.cells.store(size, self.build.const(Type.I32, after))
-        self.cells.store(size + 1, self.machine.frame)
-        for place, value in enumerate(operands):
-            self.cells.store(size + _HEAD + place, value)
-        frame = self.build.value("add", self.machine.frame, self.build.const(Type.U32, size))
-        self.go(self.machine.entries[number], frame)

@@ -71,9 +71,9 @@ def test_many_random_modules_on_the_reference_are_wasmtime_s(begin):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("begin", range(5000, 5100, 10))
+@pytest.mark.parametrize("begin", range(5000, 5100, 5))
 def test_many_random_modules_in_machine_code_are_wasmtime_s(begin):
-    check(range(begin, begin + 10), compiled=True)
+    check(range(begin, begin + 5), compiled=True)
 
 
 @pytest.mark.long
@@ -83,6 +83,6 @@ def test_many_random_modules_whose_functions_call_themselves_are_wasmtime_s(begi
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("begin", range(7000, 7030, 5))
+@pytest.mark.parametrize("begin", range(7000, 7020, 2))
 def test_many_random_modules_with_recursion_in_machine_code_are_wasmtime_s(begin):
-    check(range(begin, begin + 5), compiled=True, functions=4, recursion=True)
+    check(range(begin, begin + 2), compiled=True, functions=4, recursion=True)

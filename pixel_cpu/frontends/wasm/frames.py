@@ -1,0 +1,74 @@
+"""Frames of functions that call themselves, and the parts that such functions are cut into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...ir.builder import Builder
+from ...ir.model import Memory, Region, Space, Value
+from ...ir.types import Type
+from .module import Module
+from .state import State
+
+EXHAUSTED = "call stack exhausted"
+HEAD = 2
+"""Cells of a frame before its locals: the part to return to, the caller's frame."""
+
+
+class Cells:
+    """The cells of a frame, eight bytes each: those of all lanes lie beside each other."""
+
+    def __init__(self, build: Builder, memory: Memory, base: Value, lanes: Value) -> None:
+        self.build, self.memory, self.base, self.lanes = build, memory, base, lanes
+
+    def at(self, number: int) -> Value:
+        """The index of a cell."""
+        build = self.build
+        return build.value("add", self.base, build.value("mul", self.lanes, build.const(Type.U32, number)))
+
+    def load(self, number: int, kind: Type) -> Value:
+        """What a cell holds."""
+        build = self.build
+        bits = build.load(self.memory, self.at(number))
+        if kind.bits == 32:
+            bits = build.value("convert", bits, type=Type.U32)
+        return bits if bits.type is kind else build.value("bitcast", bits, type=kind)
+
+    def store(self, number: int, value: Value) -> None:
+        """Set a cell."""
+        build = self.build
+        unsigned = value.type.unsigned
+        bits = value if value.type is unsigned else build.value("bitcast", value, type=unsigned)
+        build.store(
+            self.memory, self.at(number), build.value("convert", bits, type=Type.U64) if value.type.bits == 32 else bits
+        )
+
+
+class Parts:
+    """The parts of `members`, functions of a module that call one another, and the loop over them that is made."""
+
+    def __init__(self, module: Module, state: State, members: Sequence[int]) -> None:
+        self.module, self.state, self.members = module, state, members
+        self.is_member = frozenset(members)
+        self.frames = Memory(f"frames{members[0]}", Space.BUFFER, Type.U64)
+        self.name = f"machine{members[0]}"
+        self.parts: list[Region] = []
+        self.part, self.frame = Value(Type.I32), Value(Type.U32)
+        self.loop = Region(parameters=(self.part, self.frame))
+        self.build = Builder(self.loop)
+        self.label = self.build.new_label()
+        self.lane = self.build.value("global_id")
+        self.lanes = self.build.value("lane_count")
+        self.base = self.build.value("add", self.build.value("mul", self.frame, self.lanes), self.lane)
+        self.entries = {number: self.new_part() for number in members}
+
+    def new_part(self) -> int:
+        """The number of a part that is made later."""
+        self.parts.append(Region())
+        return len(self.parts) - 1
+
+    def size(self, number: int) -> int:
+        """Cells of a function's frame, those for its results included."""
+        kind, code = self.module.type_of(number), self.module.bodies[number - self.module.imported_functions]
+        own = len(kind.parameters) + sum(count for count, _ in code.runs)
+        return HEAD + max(own + code.height, len(kind.results))
