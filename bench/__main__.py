@@ -21,6 +21,7 @@ BENCHMARKS = (
     "boot",
     "ram",
     "names",
+    "control",
     "machines",
     "gateway",
     "pages",
