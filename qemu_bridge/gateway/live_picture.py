@@ -26,7 +26,8 @@ from .pictures import names_beside
 MOST_PICTURES, MOST_MACHINES = 4, 8
 """Processes that draw at the same time, and machines in one picture: each takes memory as the guest has, and a share of the processors."""
 _MOST_BYTES = 4 * MAX_SIDE * MAX_SIDE
-_PATIENCE_S = 2.0
+_PATIENCE_S = 1.0
+"""How long a process may take to end: less than a service that ends waits for its connections."""
 
 
 class LivePictures:
@@ -86,9 +87,12 @@ async def _end_process(process: Process) -> None:
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await process.wait()
-    except TimeoutError:
+    except BaseException as error:
+        # Also where the service ends meanwhile and waits no longer: nobody draws for nobody.
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        if not isinstance(error, TimeoutError):
+            raise
         await process.wait()
 
 

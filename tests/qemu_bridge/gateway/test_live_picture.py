@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import signal
 import urllib.parse
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 import websockets
 from PIL import Image
 from support import wait_until
+
+from qemu_bridge.gateway import live_picture
+from qemu_bridge.gateway import service as gateway_service
 
 pytestmark = pytest.mark.guest
 
@@ -160,3 +164,19 @@ def test_who_is_not_there_and_who_came_too_many_are_told(reader, machine):
 
     asyncio.run(look())
     wait_until(lambda: not drawing_processes(reader))
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_process_that_does_not_end_is_killed_before_the_service_stops_waiting(is_cancelled):
+    assert live_picture._PATIENCE_S < gateway_service._PATIENCE_S
+
+    async def end() -> int:
+        process = await asyncio.create_subprocess_exec("sleep", "600", stdin=asyncio.subprocess.PIPE)
+        ending = asyncio.create_task(live_picture._end_process(process))
+        await asyncio.sleep(0)
+        if is_cancelled:
+            ending.cancel()
+        await asyncio.wait([ending])
+        return await process.wait()
+
+    assert asyncio.run(end()) == -signal.SIGKILL
