@@ -173,60 +173,205 @@ def click_cube(tab, name):
     tab.mouse.click(x, top + (picture["y"] + picture["height"] - top) / 4)
 
 
-@pytest.mark.long
+def test_every_control_is_reached_by_tab_has_a_name_and_shows_it(browser, controlled, machine, second_machine):
+    """Down the page in the order of its text, round, and back again; what has the focus looks so."""
+    with opened(browser, controlled, machine.name, width=1280, height=800) as tab:
+        picture_is_live(tab)
+        tab.locator("#beside").wait_for()
+        wanted = tab.evaluate(CONTROLS)
+        stops = walk(tab, "Tab", len(wanted))
+        assert [stop["number"] for stop in stops] == wanted, "every control once, in the order of the page"
+        for stop in stops:
+            assert stop["outline"] >= 2 and stop["contrast"] >= 3, f"the focus is seen: {stop}"
+            assert stop["isInSight"], stop
+        back = walk(tab, "Shift+Tab", len(wanted))
+        assert [stop["number"] for stop in back] == wanted[::-1], "no control keeps the focus"
+        session = tab.context.new_cdp_session(tab)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        controls = [node for node in nodes if focusable(node)]
+        assert len(controls) >= len(wanted) - 1
+        for node in controls:
+            assert node["role"]["value"] in ROLES and node.get("name", {}).get("value", "").strip(), node
+
+
+CONTROLS = """() => {
+  window.all = [...document.querySelectorAll("*")];
+  const isStop = (node) => node.tabIndex >= 0 && !node.disabled && node.checkVisibility({ visibilityProperty: true });
+  return all.filter(isStop).map((node) => all.indexOf(node));
+}"""
+STOP = """() => {
+  const node = document.activeElement;
+  if (node === document.body || node === document.documentElement) return null;
+  const style = getComputedStyle(node);
+  const light = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  let behind = node;
+  while (behind.parentElement && /, 0\\)$/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  const [a, b] = [light(style.outlineColor), light(getComputedStyle(behind).backgroundColor)];
+  const box = node.getBoundingClientRect();
+  return {
+    number: all.indexOf(node), what: `${node.tagName} ${node.id} ${node.textContent.trim().slice(0, 20)}`,
+    outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+    contrast: (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05),
+    isInSight: box.width > 0 && box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth,
+  };
+}"""
+ROLES = {
+    *(
+        "link",
+        "button",
+        "combobox",
+        "MenuListPopup",
+        "textbox",
+        "searchbox",
+        "DisclosureTriangle",
+        "application",
+        "tab",
+    ),
+    *("tabpanel", "checkbox", "option", "group", "region", "RootWebArea", "dialog", "summary"),
+}
+
+
+def focusable(node):
+    """Whether a node of the accessibility tree can have the focus."""
+    properties = {each["name"]: each["value"].get("value") for each in node.get("properties", ())}
+    return not node["ignored"] and properties.get("focusable") is True
+
+
+def walk(tab, key, most):
+    """What has the focus after each press of `key`, until that leaves the page, or comes to the first again."""
+    tab.evaluate("document.activeElement.blur()")
+    tab.keyboard.press(key)
+    stops = []
+    while (stop := tab.evaluate(STOP)) is not None and stop not in stops[:1]:
+        stops.append(stop)
+        assert len(stops) <= most, " | ".join(each["what"] for each in stops)
+        tab.keyboard.press(key)
+    return stops
+
+
 def test_somebody_uses_keys_alone(browser, controlled, machine):
     with opened(browser, controlled, machine.name, scheme="dark") as tab:
         picture_is_live(tab)
-        for _ in range(40):
-            tab.keyboard.press("Tab")
-            if tab.evaluate("document.activeElement.id") == "live":
-                break
-        assert tab.evaluate("document.activeElement.id") == "live"
+        reach(tab, "#live")
         assert tab.locator("#cross").is_visible(), "where Enter selects is shown"
-        before = pictures(tab)
-        tab.keyboard.down("ArrowLeft")
-        wait_until(lambda: pictures(tab) > before + 2)
-        tab.keyboard.up("ArrowLeft")
+        for keys in (["ArrowLeft"], ["Shift+ArrowUp"] * 2, ["+"]):
+            seen, before = look_at(tab), pictures(tab)
+            for key in keys:
+                tab.keyboard.press(key, delay=150)
+            wait_until(lambda before=before: pictures(tab) > before)
+            wait_until(lambda seen=seen: look_at(tab) != seen)
         tab.keyboard.press("h")
-        tab.keyboard.press("+")
         tab.keyboard.press("Enter")
         tab.locator("#byte-facts dd, #byte-hint:text('There is nothing')").first.wait_for()
-        tab.focus("#tab-byte")
-        for name in ("processes", "found", "overlays", "trace", "events", "byte"):
+        tab.keyboard.press("Escape")
+        reach(tab, "#tab-byte")
+        for name in ("processes", "found", "overlays", "trace", "events", "byte", "processes"):
             tab.keyboard.press("ArrowRight")
-            assert tab.evaluate("document.activeElement.id") == f"tab-{name}" and tab.locator(f"#{name}").is_visible()
-        tab.click("#pause")
-        tab.locator("#resume").wait_for()
-        assert machine.client.status().runstate == "paused"
-        tab.click("#resume")
-        tab.locator("#pause").wait_for()
-        tab.click("#tab-events")
-        tab.locator("#event-list li", has_text="paused").first.wait_for()
+            assert focus(tab) == f"tab-{name}" and tab.locator(f"#{name}").is_visible()
+        tab.locator("#process-table button", has_text="init").first.wait_for()
+        reach(tab, "#process-table button")
+        tab.keyboard.press("Enter")
+        tab.locator("#found-table button").first.wait_for()
+        assert focus(tab) == "found", "what opened another panel passed the keyboard on to it"
+        reach(tab, "#found-table button")
+        tab.keyboard.press("Space")
+        tab.locator("#byte-facts dd").first.wait_for()
+        assert focus(tab) == "byte"
+        reach(tab, "#pause", "Shift+Tab")
+        for name, other, state in (("pause", "resume", "paused"), ("resume", "pause", "running")):
+            tab.keyboard.press("Enter")
+            tab.locator(f"#{other}").wait_for()
+            assert focus(tab) == other, f"{name} has gone, and {other} is in its place"
+            assert machine.client.status().runstate == state
         tab.screenshot(path=OUT / "page-dark.png")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("width", "height"), [(400, 800), (3840, 2160)])
-def test_it_is_readable_narrow_and_wide(browser, controlled, machine, width, height):
-    with opened(browser, controlled, machine.name, width, height, "dark" if width > 400 else "light") as tab:
+def focus(tab):
+    """The id of what has the focus."""
+    return tab.evaluate("document.activeElement.id")
+
+
+def reach(tab, selector, key="Tab"):
+    """Press `key` until something that `selector` names has the focus."""
+    for _ in range(60):
+        if tab.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+            return
+        tab.keyboard.press(key)
+    raise AssertionError(f"{selector} is not reached by {key}")
+
+
+def look_at(tab):
+    """The pixels of the live picture."""
+    return tab.evaluate("document.querySelector('#live').toDataURL()")
+
+
+def test_what_is_open_is_closed_by_escape_and_by_going_on(browser, controlled, machine, second_machine):
+    with opened(browser, controlled, machine.name) as tab:
+        reach(tab, "#beside summary")
+        tab.keyboard.press("Enter")
+        tab.locator("#beside-list input").first.wait_for()
+        tab.keyboard.press("Tab")
+        tab.keyboard.press("Escape")
+        assert not tab.is_visible("#beside-list") and tab.evaluate("document.activeElement.tagName") == "SUMMARY"
+        tab.keyboard.press("Enter")
+        reach(tab, "#query")
+        assert not tab.is_visible("#beside-list"), "it does not stay over what the keyboard is at"
+
+
+@pytest.mark.parametrize("width", [400, 1440])
+def test_the_question_for_the_token_is_no_trap(browser, controlled, machine, width):
+    with opened(browser, controlled, token=False, width=width) as tab:
+        tab.locator("#token").wait_for()
+        tab.keyboard.press("Escape")
+        tab.locator("#problem", has_text="token").wait_for()
+        # The list of machines is asked for again and again meanwhile.
+        with tab.expect_response("**/api/machines"):
+            pass
+        assert not tab.is_visible("#token") and fits(tab)
+        reach(tab, "#enter-token")
+        tab.keyboard.press("Enter")
+        tab.keyboard.type(controlled.token)
+        tab.keyboard.press("Enter")
         picture_is_live(tab)
-        tab.click("#tab-processes")
-        tab.locator("#process-table td").first.wait_for()
-        assert fits(tab)
-        size = float(
-            tab.evaluate("getComputedStyle(document.querySelector('#process-table td')).fontSize").removesuffix("px")
-        )
-        assert size >= (12.5 if width == 400 else 18)
+        assert not tab.is_visible("#enter-token")
+
+
+SCREENS = [(400, 800, "dark"), (400, 800, "light"), (3840, 2160, "light"), (3840, 2160, "dark")]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [SCREENS[0], *(pytest.param(*each, marks=pytest.mark.long) for each in SCREENS[1:])]
+)
+def test_it_is_readable_narrow_and_wide_in_light_and_dark(browser, controlled, machine, width, height, scheme):
+    with opened(browser, controlled, machine.name, width, height, scheme) as tab:
+        picture_is_live(tab)
         tab.locator("#words span").first.wait_for()
-        tab.screenshot(path=OUT / f"page-{width}.png", full_page=width == 400)
+        for name in ("byte", "trace", "events", "overlays", "found", "processes"):
+            tab.click(f"#tab-{name}")
+            if name == "found":
+                tab.fill("#query", "pid:1")
+                tab.press("#query", "Enter")
+                tab.locator("#found-table td").first.wait_for()
+            if name in ("overlays", "processes"):
+                tab.locator(f"#{name} td").first.wait_for()
+            assert fits(tab), name
+            assert tab.evaluate(CUT) == [], name
+            ratios = tab.evaluate(CONTRAST)
+            assert ratios and min(ratio for _, ratio in ratios) >= 4.5, sorted(ratios, key=lambda pair: pair[1])[:5]
+            least = tab.evaluate(SMALLEST)
+            assert least >= (12 if width == 400 else 17), (name, least)
+        tab.screenshot(path=OUT / f"page-{width}-{scheme}.png", full_page=width == 400)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_what_is_behind_it(browser, controlled, machine, scheme):
-    with opened(browser, controlled, machine.name, scheme=scheme) as tab:
-        tab.locator("#machine option").first.wait_for(state="attached")
-        ratios = tab.evaluate(CONTRAST)
-        assert ratios and min(ratio for _, ratio in ratios) >= 4.5, sorted(ratios, key=lambda pair: pair[1])[:5]
+# Text that is cut without an ellipsis and without a way to scroll to it.
+CUT = """() => [...document.querySelectorAll("button, label, summary, h1, h2, a, select, dt, th, p, li")]
+  .filter((node) => node.checkVisibility() && getComputedStyle(node).overflowX === "hidden"
+      && getComputedStyle(node).textOverflow !== "ellipsis" && node.scrollWidth > node.clientWidth + 1)
+  .map((node) => node.id || node.textContent)"""
+SMALLEST = """() => Math.min(...[...document.querySelectorAll("body *")].filter((node) => node.checkVisibility()
+      && [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()))
+  .map((node) => parseFloat(getComputedStyle(node).fontSize)))"""
 
 
 CONTRAST = """() => {
@@ -244,7 +389,10 @@ CONTRAST = """() => {
       && [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())).map((node) => {
     const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))];
     return [node.id || node.tagName, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
-  });
+  }).concat([...document.querySelectorAll("[placeholder]")].map((node) => {
+    const [a, b] = [light(parse(getComputedStyle(node, "::placeholder").color)), light(behind(node))];
+    return ["placeholder", (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+  }));
 }"""
 
 

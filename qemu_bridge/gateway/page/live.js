@@ -6,6 +6,8 @@ import { drawSeveral } from "./several.js";
 const MOST_SIDE = 2560;
 const CLICK_PIXELS = 5;
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+// How far a press of Shift and an arrow key drags, in heights of the picture.
+const STEPS = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] };
 
 export class LivePicture {
   /** `on` has functions for messages by their name: ready, picked, legend, problem; and `end`. */
@@ -172,11 +174,15 @@ export class LivePicture {
 
   #press(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (ARROWS.includes(event.key)) {
+    if (event.shiftKey && event.key in STEPS) {
+      const [right, down] = STEPS[event.key];
+      this.send({ do: "drag", right, down, is_pan: true });
+    } else if (ARROWS.includes(event.key)) {
       if (!event.repeat) this.send({ do: "hold", key: event.key, is_down: true });
     } else if (event.key === "+" || event.key === "=") this.send({ do: "wheel", steps: 2 });
     else if (event.key === "-") this.send({ do: "wheel", steps: -2 });
     else if (event.key === "Enter") this.send({ do: "pick", x: 0.5, y: 0.5 });
+    else if (event.key === "Escape") this.send({ do: "select", ram_offset: null });
     else if (event.key === "h" || event.key === "Home") this.send({ do: "home" });
     else return;
     event.preventDefault();

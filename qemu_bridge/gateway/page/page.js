@@ -48,9 +48,16 @@ async function attempt(action, isAsked = true) {
     if (isAsked) complain("");
     await action();
   } catch (error) {
-    if (error.status === 401) $("ask-token").showModal();
+    if (error.status === 401) askForToken();
     else if (error.name !== "AbortError") complain(error.message);
   }
+}
+
+// Who closes the question without an answer is not asked again by itself.
+function askForToken() {
+  $("enter-token").hidden = false;
+  if ($("ask-token").dataset.refused) complain("This page shows nothing without the token that 'glassbox serve' printed.");
+  else if (!$("ask-token").open) $("ask-token").showModal();
 }
 
 const inWords = (bytes) => (bytes >= 1 << 20 ? `${(bytes / (1 << 20)).toFixed(1)} MiB` : `${(bytes / 1024).toFixed(bytes % 1024 ? 1 : 0)} KiB`);
@@ -66,6 +73,9 @@ function table(headings, rows, caption) {
   }
   const box = document.createElement("div");
   box.className = "scroll";
+  // A table that is wider than its panel is a stop of its own, as it is scrolled by keys.
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", `${caption}, whole table`);
   const made = box.appendChild(document.createElement("table"));
   made.setAttribute("aria-label", caption);
   const head = made.createTHead().insertRow();
@@ -116,6 +126,8 @@ const tabs = [...document.querySelectorAll("[role=tab]")];
 const opened = { processes: showProcesses, overlays: showOverlays, trace: showRecordings };
 
 function openTab(name, focus = false) {
+  // What is pressed in a panel may open another one: the keyboard goes on there.
+  const left = document.activeElement?.closest("[role=tabpanel]");
   for (const tab of tabs) {
     const isChosen = tab.getAttribute("aria-controls") === name;
     tab.setAttribute("aria-selected", isChosen);
@@ -123,6 +135,7 @@ function openTab(name, focus = false) {
     $(tab.getAttribute("aria-controls")).hidden = !isChosen;
     if (isChosen && focus) tab.focus();
   }
+  if (left && left.id !== name) $(name).focus();
   if (machine && opened[name]) attempt(opened[name]);
 }
 
@@ -196,8 +209,13 @@ function showState() {
   const found = machines.find((each) => each.name === machine);
   const state = found?.runstate ?? "";
   $("state").textContent = found ? found.error ?? `${state}, ${inWords(found.ram_bytes)}, ${found.image || found.machine}` : "";
-  $("pause").hidden = !mayControl || state !== "running";
-  $("resume").hidden = !mayControl || state !== "paused";
+  const [pause, resume] = [$("pause"), $("resume")];
+  const focused = document.activeElement;
+  pause.hidden = !mayControl || state !== "running";
+  resume.hidden = !mayControl || state !== "paused";
+  // The one takes the place of the other, for who uses keys too.
+  if (focused === pause && pause.hidden) resume.focus();
+  if (focused === resume && resume.hidden) pause.focus();
 }
 
 /** Show `names` side by side, as they are listed; tables are about the first of them. */
@@ -472,14 +490,15 @@ async function showTop() {
   );
 }
 $("recording").addEventListener("change", () => attempt(showTop));
-$("record").addEventListener("click", () => attempt(async () => {
-  $("record").disabled = true;
+// Not disabled meanwhile: that would take the keyboard's focus away.
+$("record").addEventListener("click", () => $("record").ariaDisabled === "true" || attempt(async () => {
+  $("record").ariaDisabled = "true";
   $("trace-summary").textContent = "Recording …";
   try {
     await post(operation("trace_record"), { output: RECORDING, options: { seconds: 2, force: true } });
     await showRecordings(RECORDING);
   } finally {
-    $("record").disabled = false;
+    $("record").ariaDisabled = "false";
   }
 }));
 
@@ -488,6 +507,9 @@ $("record").addEventListener("click", () => attempt(async () => {
 document.addEventListener("pointerdown", ({ target }) => {
   if (!$("beside").contains(target)) $("beside").open = false;
 });
+$("beside").addEventListener("focusout", ({ relatedTarget }) => {
+  if (relatedTarget && !$("beside").contains(relatedTarget)) $("beside").open = false;
+});
 $("beside").addEventListener("keydown", ({ key }) => {
   if (key !== "Escape") return;
   $("beside").open = false;
@@ -495,13 +517,22 @@ $("beside").addEventListener("keydown", ({ key }) => {
 });
 for (const name of ["pause", "resume"]) $(name).addEventListener("click", () => attempt(() => post(operation(name))));
 $("machine").addEventListener("change", () => attempt(() => choose($("machine").value)));
+$("ask-token").addEventListener("cancel", () => {
+  $("ask-token").dataset.refused = "yes";
+  $("token").value = "";
+});
 $("ask-token").addEventListener("close", () => {
-  setToken($("token").value);
+  if ($("token").value) setToken($("token").value);
   attempt(begin);
+});
+$("enter-token").addEventListener("click", () => {
+  delete $("ask-token").dataset.refused;
+  $("ask-token").showModal();
 });
 
 async function begin() {
   mayControl = (await get("api/permissions")).includes("control");
+  $("enter-token").hidden = true;
   await listMachines();
 }
 
