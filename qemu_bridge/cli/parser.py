@@ -22,13 +22,19 @@ class VerbParser(argparse.ArgumentParser):
         """As argparse: what the words say, and those that nothing takes."""
         words = list(sys.argv[1:] if args is None else args)
         if not any(each.nargs in (argparse.OPTIONAL, argparse.ZERO_OR_MORE) for each in self._get_positional_actions()):
-            return super().parse_known_args(words, namespace)
+            return self._refuse_unknown(super().parse_known_args(words, namespace))
         # What stands behind "--" is no option.
         end = words.index("--") if "--" in words else len(words)
         with self._options_alone():
             namespace, others = super().parse_known_args(words[:end], namespace)
         with self._options_done():
-            return super().parse_known_args([*others, *words[end:]], namespace)
+            return self._refuse_unknown(super().parse_known_args([*others, *words[end:]], namespace))
+
+    def _refuse_unknown(self, found: tuple[Any, list[str]]) -> tuple[Any, list[str]]:
+        # Here, as the parser of all verbs would show its own usage.
+        if found[1]:
+            self.error(f"unrecognized arguments: {' '.join(found[1])}")
+        return found
 
     @contextlib.contextmanager
     def _options_alone(self) -> Iterator[None]:

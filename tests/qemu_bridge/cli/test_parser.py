@@ -98,7 +98,12 @@ def test_behind_two_dashes_nothing_is_an_option():
 
 
 def test_an_option_that_is_not_there_and_a_word_too_many_are_told(command):
-    for words in (("ask", "demo", "--colour", "pause it"), ("peek", "demo", "0x0", "16", "17"), ("peek", "--json")):
+    for words in (
+        ("ask", "demo", "--colour", "pause it"),
+        ("peek", "demo", "0x0", "16", "17"),
+        ("ps", "demo", "nobody"),
+        ("peek", "--json"),
+    ):
         done = command(*words)
-        assert done.status == 2 and "usage: glassbox" in done.err, done
+        assert done.status == 2 and f"usage: glassbox {words[0]} " in done.err, done
     assert "NAME" in command("peek", "--json").err
