@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -124,21 +125,35 @@ static void usual(void)
     print(digest(to, BYTES));
 }
 
-/* String instructions go backwards, whatever has set the flag, and forwards again. */
-static void direction(void)
+/* String instructions go forwards until the plugin runs them, then backwards. */
+static void turn(void (*move)(unsigned char *, const unsigned char *, uint64_t, uint64_t))
 {
-    static void (*const moves[])(unsigned char *, const unsigned char *, uint64_t, uint64_t) = {
-        move_backward, move_backward_by_popf, move_after_signal};
+    enum { TURNS = 4, OFTEN = 5 };
     struct sigaction action = {.sa_sigaction = on_signal_turn, .sa_flags = SA_SIGINFO};
     sigaction(SIGUSR1, &action, NULL);
-    for (unsigned i = 0; i < 3 * sizeof moves / sizeof *moves; i++) {
+    for (unsigned i = 0; i < TURNS * OFTEN; i++) {
         fill(from, BYTES, i);
-        move_forward(to, from + i, BYTES / BLOCK - 1, 0);
-        print(digest(to, BYTES));
-        fill(from, BYTES, i + 100);
-        moves[i % (sizeof moves / sizeof *moves)](to + BYTES - 1, from + BYTES - 1, BYTES / BLOCK, (uint64_t)getpid());
-        print(digest(to, BYTES));
+        move_forward(to, from + i, BYTES / BLOCK - 2, 0);
+        if (i % OFTEN == OFTEN - 1) {
+            move(to + BYTES - 1, from + BYTES - 1, BYTES / BLOCK, (uint64_t)getpid());
+            print(digest(to, BYTES));
+        }
     }
+}
+
+static void turned_by_std(void)
+{
+    turn(move_backward);
+}
+
+static void turned_by_popf(void)
+{
+    turn(move_backward_by_popf);
+}
+
+static void turned_by_signal(void)
+{
+    turn(move_after_signal);
 }
 
 /* Two threads change the same bytes, in an order that does not matter. */
@@ -153,6 +168,10 @@ static void *xor_often(void *unused)
 static void shared(void)
 {
     pthread_t other;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one); /* on two processors stores would be lost, here as well */
+    sched_setaffinity(0, sizeof one, &one);
     pthread_create(&other, NULL, xor_often, NULL);
     xor_often(NULL);
     xor_bytes(to, from, BYTES);
@@ -307,9 +326,12 @@ int main(int count, char **words)
     static const struct {
         const char *name;
         void (*run)(void);
-    } all[] = {{"usual", usual},         {"fresh", fresh},   {"overlap", overlap},   {"code", code},
-               {"read-only", read_only}, {"forked", forked}, {"interrupted", interrupted}, {"stepped", stepped},
-               {"direction", direction}, {"shared", shared}, {"reclaimed", reclaimed}};
+    } all[] = {
+        {"usual", usual},     {"fresh", fresh},           {"overlap", overlap},      {"code", code},
+        {"forked", forked},   {"read-only", read_only},   {"stepped", stepped},      {"interrupted", interrupted},
+        {"shared", shared},   {"reclaimed", reclaimed},   {"std", turned_by_std},    {"popf", turned_by_popf},
+        {"turning-signal", turned_by_signal},
+    };
     fill(from, BYTES, 1);
     fill(to, BYTES, 2);
     for (size_t i = 0; count == 2 && i < sizeof all / sizeof *all; i++) {

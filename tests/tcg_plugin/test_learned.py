@@ -47,7 +47,9 @@ CASES = {
     "forked": "page",
     "interrupted": None,
     "stepped": "flags",
-    "direction": "direction",
+    "std": "direction",
+    "popf": "direction",
+    "turning-signal": "direction",
     "shared": None,
     "reclaimed": "page",
 }
@@ -104,7 +106,7 @@ def here(probe, case):
 @pytest.mark.parametrize("case", CASES)
 def test_a_program_does_in_a_guest_what_it_does_here(case, machine, probe):
     before, wanted, reason = rows(machine), here(probe, case), CASES[case]
-    loop = "MOVE" if case == "direction" else "XOR"
+    loop = "MOVE" if reason == "direction" else "XOR"
     for _ in range(MOST_RUNS):
         assert machine.exec(f"/probe {case}").decode() == wanted
         after = rows(machine)
