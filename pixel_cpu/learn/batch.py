@@ -30,24 +30,26 @@ _MOST_ROUNDS = (1 << 64) - 1
 
 
 class Slices:
-    """Memory of which each lane has its own slice, interleaved by words in tiles of `TILE` lanes.
+    """Memory of which each lane has its own slice, interleaved by words in tiles of lanes.
 
     Kernels change it in place, so it goes from one loop to the next as it is. `words` has the words of a tile's lanes side by side; its
-    shape is (tiles, words of a slice, `TILE`).
+    shape is (tiles, words of a slice, lanes of a tile).
     """
 
-    def __init__(self, rows: Array, word_bytes: int = 4) -> None:
+    def __init__(self, rows: Array, word_bytes: int = 4, *, tile: int = TILE) -> None:
         """`rows` are the slices, an array of ``uint8`` of shape (lanes, bytes); `word_bytes` is 1, 4 or 8.
 
-        Accesses must not reach over the end of a word that they do not begin; words of 1 byte take any, more slowly.
+        Accesses must not reach over the end of a word that they do not begin; words of 1 byte take any, more slowly. `tile` lanes are interleaved;
+        1 leaves them as they are, which is what scalar code wants.
         """
         if rows.ndim != 2 or rows.dtype != np.uint8 or word_bytes not in (1, 4, 8):
             raise UsageError("slices are an array of uint8 of shape (lanes, bytes), in words of 1, 4 or 8 bytes")
         self.lanes, self.slice_bytes = rows.shape
-        tiles, words = -(-self.lanes // TILE), -(-self.slice_bytes // word_bytes)
-        padded = np.zeros((tiles * TILE, words * word_bytes), np.uint8)
+        self.tile = tile
+        tiles, words = -(-self.lanes // tile), -(-self.slice_bytes // word_bytes)
+        padded = np.zeros((tiles * tile, words * word_bytes), np.uint8)
         padded[: self.lanes, : self.slice_bytes] = rows
-        apart = padded.view(f"<u{word_bytes}").reshape(tiles, TILE, words)
+        apart = padded.view(f"<u{word_bytes}").reshape(tiles, tile, words)
         self.words = np.ascontiguousarray(apart.transpose(0, 2, 1))
 
     def rows(self) -> Array:
@@ -66,6 +68,24 @@ class Found:
     next: Array
     registers: Mapping[str, Array]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run of `Batch` that is ready to be launched."""
+
+    kernel: Kernel
+    lanes: int
+    tile: int
+    arguments: Mapping[str, Any]
+    outputs: tuple[str, ...]
+
+    def launch(self, device: str | Device = "cpu") -> Found:
+        """Run it, and give what came out; memory is changed in place."""
+        outcome = self.kernel.launch(self.lanes, threads=self.tile, device=device, arguments=self.arguments)
+        state = self.arguments["state"].reshape(-1, self.lanes).copy()
+        after = {name: state[2 + place] for place, name in enumerate(self.outputs)}
+        return Found(state[0], state[1], after, outcome.seconds)
 
 
 class Batch:
@@ -102,6 +122,17 @@ class Batch:
         Raises `UsageError` for registers that are missing, arrays of other lengths, and an address that follows from none of the pointers or from two; `TrapError` for an access
         outside of its memory, or over the end of a word.
         """
+        return self.prepare(memory, registers, rounds=rounds, lanes=lanes).launch(device)
+
+    def prepare(
+        self,
+        memory: Mapping[str, Slices | Array],
+        registers: Mapping[str, int | Array] | None = None,
+        *,
+        rounds: int = _MOST_ROUNDS,
+        lanes: int | None = None,
+    ) -> Prepared:
+        """As `run`, up to the launch: that can be done again, with the same registers and memory as it is then."""
         given = {**dict.fromkeys(memory, 0), **(registers or {})}
         live = self.loop.lifted.live_in
         missing = [name for name in live if name not in given and not CELLS[name].is_flag]
@@ -116,27 +147,29 @@ class Batch:
             name: Region(each.words.dtype.itemsize) if isinstance(each, Slices) else Shared()
             for name, each in memory.items()
         }
-        module = self._module(regions, tuple(rows), narrow)
-        kernel = Kernel(module, "batch")
-        outputs = [name for name in self.loop.lifted.live_out if not CELLS[name].is_flag]
-        state = np.zeros((2 + max(len(rows), len(outputs)), count), np.uint64)
-        for place, name in enumerate(rows):
-            state[place] = given[name]
+        tiles = {each.tile for each in memory.values() if isinstance(each, Slices)} or {TILE}
+        if len(tiles) != 1:
+            raise UsageError("slices of one run have tiles of one size")
+        (tile,) = tiles
+        kernel = Kernel(self._module(regions, tuple(rows), narrow, tile), "batch")
+        outputs = tuple(name for name in self.loop.lifted.live_out if not CELLS[name].is_flag)
         scalars = {name: _number(given.get(name, 0)) for name in live if name not in rows}
-        arguments: dict[str, object] = {f"{name}_register": value for name, value in scalars.items()}
+        arguments: dict[str, Any] = {f"{name}_register": value for name, value in scalars.items()}
         kinds = {each.name: each.element.dtype for each in kernel.definition.buffers}
         arguments |= {f"{name}_memory": _flat(each, kinds.get(f"{name}_memory")) for name, each in memory.items()}
         arguments |= {f"{name}_bytes": _size(each) for name, each in memory.items()}
-        arguments |= {"head": self.loop.lifted.machine_loop.head, "limit": rounds, "state": state.reshape(-1)}
+        arguments |= {"head": self.loop.lifted.machine_loop.head, "limit": rounds}
+        arguments["given"] = np.array([given[name] for name in rows], np.uint64).reshape(-1)
+        arguments["state"] = np.zeros((2 + len(outputs)) * count, np.uint64)
         names = {*kernel.definition.scalars, *kernel.definition.buffer_names}
-        outcome = kernel.launch(count, threads=TILE, device=device, arguments={key: arguments[key] for key in names})
-        after = {name: state[2 + place] for place, name in enumerate(outputs)}
-        return Found(state[0], state[1], after, outcome.seconds)
+        return Prepared(kernel, count, tile, {key: arguments[key] for key in names}, outputs)
 
-    def _module(self, regions: Mapping[str, Region | Shared], rows: tuple[str, ...], narrow: frozenset[str]) -> Module:
-        key = (tuple(regions.items()), rows, narrow)
+    def _module(
+        self, regions: Mapping[str, Region | Shared], rows: tuple[str, ...], narrow: frozenset[str], tile: int
+    ) -> Module:
+        key = (tuple(regions.items()), rows, narrow, tile)
         if key not in self._kernels:
-            self._kernels[key] = kernel_of(self.loop.lifted, regions, rows, narrow)
+            self._kernels[key] = kernel_of(self.loop.lifted, regions, rows, narrow, tile)
         return self._kernels[key]
 
     def _lanes(self, memory: Mapping[str, Slices | Array], given: Mapping[str, int | Array], lanes: int | None) -> int:

@@ -43,6 +43,7 @@ class _Cleaner:
         self.body = Region()
         self.emit = Emitter(self.body)
         self.values: dict[Value, Value] = {}
+        self.seen: set[Value] = set()
         self.made: dict[Value, tuple[str, tuple[Value, ...]]] = {}
         self.read = {value for op in walk(function.body) for value in op.operands}
 
@@ -54,6 +55,7 @@ class _Cleaner:
     def fresh(self, values: Sequence[Value]) -> tuple[Value, ...]:
         news = tuple(Value(value.type, value.name.partition(".")[0]) for value in values)
         self.values.update(zip(values, news, strict=True))
+        self.seen |= {*news}
         return news
 
     def region(self, region: Region, known: list[_Known]) -> Region:
@@ -104,7 +106,10 @@ class _Cleaner:
             found = self.emit.op(op.name, *operands)
         else:
             found = self.emit.build.append(replace(op, operands=operands, results=(Value(kind),))).result
-        self.made.setdefault(found, (op.name, operands))
+        # What folds to an older value is not made of it anew: who follows `made` would go round in circles.
+        if found not in self.seen and self.emit.literal(found) is None:
+            self.made[found] = op.name, operands
+            self.seen.add(found)
         return found
 
     def converted(self, value: Value, kind: Type) -> Value:
@@ -125,8 +130,12 @@ class _Cleaner:
         if name == "and" and (mask := emit.literal(operands[1])) is not None:
             low = mask & kind.greatest
             return emit.const(kind, 0) if not low else self.cut(operands[0], kind) if low == kind.greatest else plain
-        if name in ("add", "sub", "xor", "and", "mul") and all(self.is_cut(operand, kind) for operand in operands):
-            return emit.op(name, *(self.cut(operand, kind) for operand in operands))
+        if name in ("add", "sub", "xor", "and", "mul"):
+            cuts = [self.cut(operand, kind) for operand in operands]
+            if any(one is not emit.convert(operand, kind) for one, operand in zip(cuts, operands, strict=True)) or all(
+                self.is_cut(operand, kind) for operand in operands
+            ):
+                return emit.op(name, *cuts)
         if name == "or":
             one, other = (self.cut(operand, kind) for operand in operands)
             return other if emit.literal(one) == 0 else one if emit.literal(other) == 0 else plain

@@ -49,7 +49,7 @@ def kernel_of(
 ) -> Module:
     """A module with the kernel ``batch``.
 
-    `rows` are the registers that stand in the rows of ``@state``; the others are scalars ``NAME_register``. Of what `narrow` names the upper half is zero. It writes the rounds, the next instruction and the registers that come out into
+    `rows` are the registers that stand in the rows of ``@given``; the others are scalars ``NAME_register``. Of what `narrow` names the upper half is zero. It writes the rounds, the next instruction and the registers that come out into
     the rows of ``@state``. A memory is ``@NAME_memory`` with ``NAME_bytes`` for each lane. Raises `UsageError` for an address of no memory.
     """
     function = lifted.module.functions["loop"]
@@ -63,7 +63,7 @@ def kernel_of(
     own = {v.name: Value(v.type, v.name) for v in placed.parameters if v.name not in lifted.live_in}
     own["shift"] = build.const(Type.U64, 0)
     scalars = [value for name, value in own.items() if name != "shift"]
-    state = Memory("state", Space.BUFFER, Type.U64)
+    before, state = Memory("given", Space.BUFFER, Type.U64, None, False), Memory("state", Space.BUFFER, Type.U64)
     lane, count = build.value("global_id"), build.value("lane_count")
 
     def row(place: int) -> Value:
@@ -72,7 +72,7 @@ def kernel_of(
     arguments = []
     for value in placed.parameters:
         if value.name in rows:
-            given = build.load(state, row(rows.index(value.name)))
+            given = build.load(before, row(rows.index(value.name)))
         elif value.name in lifted.live_in:
             given = Value(Type.U64, f"{value.name}_register")
             scalars.append(given)
@@ -83,7 +83,7 @@ def kernel_of(
         wide = value if value.type is Type.U64 else build.value("convert", value, type=Type.U64)
         build.store(state, row(place), wide)
     build.end("return")
-    kernel = Kernel("batch", tuple(scalars), (*placed.memories, state), body, tile)
+    kernel = Kernel("batch", tuple(scalars), (*placed.memories, *([before] if rows else []), state), body, tile)
     return verify(Module({"batch": kernel}, {"loop": placed}, lifted.module.source))
 
 
@@ -184,24 +184,28 @@ class _Placer:
     # --- accesses -------------------------------------------------------------------------------------------
 
     def access(self, op: Op) -> None:
-        name, emit, kind = self.owner(op), self.emit, op.moved
+        name, emit = self.owner(op), self.emit
         memory, address = self.memories[name], op.operands[0]
-        size = self.sizes[name]
-        last = emit.op("sub", size, emit.const(Type.U64, kind.bytes))
-        is_outside = emit.op("or", emit.op("gt", address, last), emit.op("lt", size, emit.const(Type.U64, kind.bytes)))
-        self.trap(is_outside, f"outside of the memory of {name}")
-        word = memory.element.bytes
-        if word > 1 and (kind.bytes > 1 or isinstance(self.regions[name], Shared)):
-            low = emit.op("and", address, emit.const(Type.U64, min(word, kind.bytes) - 1))
-            self.trap(emit.op("ne", low, emit.const(Type.U64, 0)), f"over the end of a word of the memory of {name}")
+        size, whole = self.sizes[name], self.whole(op)
+        # Low bits that must be zero are the highest ones of the number of the unit, which is then out of bounds.
+        turn = emit.const(Type.U64, 64 - (whole.bit_length() - 1))
+        unit = address if whole == 1 else emit.build.value("rotl", address, turn)
+        last = emit.op("sub", size, emit.const(Type.U64, op.moved.bytes))
+        units = emit.op("shr", last, emit.const(Type.U64, whole.bit_length() - 1))
+        outside = emit.op("or", emit.op("gt", unit, units), emit.op("lt", size, emit.const(Type.U64, op.moved.bytes)))
+        self.trap(outside, f"outside of the memory of {name}, or over the end of a word")
         if isinstance(self.regions[name], Shared):
-            shift = emit.const(Type.U64, word.bit_length() - 1)
+            shift = emit.const(Type.U64, memory.element.bytes.bit_length() - 1)
             index = emit.convert(emit.op("shr", address, shift), Type.U32)
             emit.build.append(replace(op, operands=(index,), memory=memory))
         elif op.name == "load":
             self.load(op, memory, address)
         else:
             self.store(op, memory, address)
+
+    def whole(self, op: Op) -> int:
+        """What the address of an access is a multiple of."""
+        return min(self.memories[self.owner(op)].element.bytes, op.moved.bytes)
 
     def trap(self, condition: Value, reason: str) -> None:
         if self.emit.literal(condition) == 0:

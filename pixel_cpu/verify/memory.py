@@ -16,7 +16,8 @@ import z3
 from ..ir.model import Memory, Op
 from ..ir.symbolic import Term, sort
 from ..ir.types import Type
-from .world import INDEX_BITS, World
+from .parity import same_parity
+from .world import INDEX_BITS, World, same
 
 Guard = tuple[Term, ...]
 """Conditions that all hold where something happens."""
@@ -153,15 +154,20 @@ class MemoryLog:
 
     def is_same(self, other: MemoryLog) -> bool:
         """Whether both logs begin alike and have the same writes as terms."""
-        return (
-            self.segment == other.segment
-            and len(self.writes) == len(other.writes)
-            and all(map(_are_same, self.writes, other.writes))
-        )
+        return self.differing(other) == []
 
-
-def _are_same(a: Write, b: Write) -> bool:
-    return a.index.eq(b.index) and a.value.eq(b.value) and _terms(a.guard) == _terms(b.guard)
+    def differing(self, other: MemoryLog) -> list[Term] | None:
+        """Where logs write to the same places, a formula for each write that may be of another value; None where the places differ."""
+        if self.segment != other.segment or len(self.writes) != len(other.writes):
+            return None
+        pairs = list(zip(self.writes, other.writes, strict=True))
+        if not all(a.index.eq(b.index) and _terms(a.guard) == _terms(b.guard) for a, b in pairs):
+            return None
+        return [
+            z3.And(*a.guard, z3.Not(same(a.value, b.value)))
+            for a, b in pairs
+            if not (a.value.eq(b.value) or same_parity(a.value, b.value))
+        ]
 
 
 def _terms(guard: Sequence[Term]) -> set[int]:

@@ -128,6 +128,7 @@ def _source(options: argparse.Namespace) -> Iterator[tuple[Path, Naming]]:
 
 
 def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[LearnedLoop]:
+    from pixel_cpu.learn.improve import improve
     from pixel_cpu.learn.loop_library import write_library, write_loop
     from pixel_cpu.learn.mine import find_loops
     from pixel_cpu.learn.prove import Prover
@@ -144,7 +145,7 @@ def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[Lear
             for loop in find_loops(found, naming, options.count):
                 refused += bool(loop.refused)
                 for written in write_library(options.output, [loop]):
-                    studied = study(written, prover)
+                    studied = improve(options.output, study(written, prover), prover)
                     write_loop(options.output, studied)
                     finished.append(studied)
                     say(f"{len(finished):3}  {loop.share:6.1%}  {written.name}: {_said(studied)}")
@@ -165,6 +166,7 @@ def _learn(options: argparse.Namespace, path: Path, naming: Naming) -> list[Lear
 def _said(loop: LearnedLoop) -> str:
     facts = loop.facts
     words = [f"{facts['class']} ({facts['reason']})" if facts["reason"] else facts["class"], facts["verdict"]]
+    words += [facts["speed"]] if facts.get("speed") else []
     return ", ".join(words) + ("" if facts["verdict"] == "proved" else f": {facts['why']}")
 
 
