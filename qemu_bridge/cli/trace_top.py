@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
 from ..trace.export import FORMATS
 from .options import Verbs, add_json, add_verb, end_tidily, format_table, print_json, print_lines, say
 from .trace_names import add_names, names_from
@@ -36,6 +38,9 @@ def add_verbs(actions: Verbs) -> None:
         help="order of paths: by their own instructions (default), or with the loops inside them",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="threads that count (default: as many as cores)")
+    parser.add_argument(
+        "--learned", type=Path, metavar="LIBRARY", help="mark code that a library of learned loops has (docs/learn.md)"
+    )
     add_json(parser)
     parser = add_verb(actions, "export", export, "glassbox trace export demo.gbt --format perfetto -o demo.pftrace")
     parser.add_argument("file", type=Path, metavar="FILE", help="a trace")
@@ -59,6 +64,7 @@ def top(options: argparse.Namespace) -> None:
 
     wanted = TopOptions(options.count, options.pid, options.root, options.ring, PathOrder(options.by), options.workers)
     wanted.validate()
+    learned = _read_learned(options)
     naming = names_from(options.symbols)
     begun = time.monotonic()
     found = find_top(options.file, wanted, naming)
@@ -66,7 +72,7 @@ def top(options: argparse.Namespace) -> None:
     if options.json:
         print_json(found)
         return
-    _print(found)
+    _print(found, learned)
     say(f"{found.instructions} instructions counted in {seconds:.1f} s")
     if not found.is_complete:
         say("the file was cut off; its whole frames were counted")
@@ -80,7 +86,26 @@ def export(options: argparse.Namespace) -> None:
     write(options.file, options.format, options.output, names_from(options.symbols))
 
 
-def _print(found: TopResult) -> None:
+def _read_learned(options: argparse.Namespace) -> dict[int, str]:
+    """By address of an instruction, the loop that has it and what is proved of that."""
+    if options.learned is None:
+        return {}
+    if options.json:
+        raise UsageError("--learned marks what is printed; leave out --json, or use 'learn show LIBRARY --json'")
+    from pixel_cpu.learn.loop_library import read_library
+
+    found: dict[int, str] = {}
+    loops = read_library(options.learned)
+    for loop in sorted(
+        loops, key=lambda each: -each.found.length
+    ):  # of loops in one another the inner one's word counts
+        said = f"learned as {loop.name}, {loop.facts.get('verdict', 'not proved')}"
+        speed = loop.facts.get("speed")
+        found |= dict.fromkeys(loop.lifted.machine_loop.instructions, f"{said}, {speed}" if speed else said)
+    return found
+
+
+def _print(found: TopResult, learned: Mapping[int, str]) -> None:
     total = max(1, found.instructions)
     rows = [
         [
@@ -95,18 +120,21 @@ def _print(found: TopResult) -> None:
     print_lines("threads and interrupts run on the page table of the process before them: they count as kernel.")
     print_lines("\nhot blocks")
     for number, block in enumerate(found.blocks, 1):
-        _print_item(number, block, block.executions)
+        _print_item(number, block, block.executions, learned)
     print_lines("\nhot cyclic paths")
     for number, path in enumerate(found.paths, 1):
         inside = f", {100 * path.total_share:.1f}% with the loops inside" if path.total > path.instructions else ""
-        _print_item(number, path, path.rounds, inside)
+        _print_item(number, path, path.rounds, learned, inside)
 
 
-def _print_item(number: int, item: TopBlock | TopPath, times: int, more: str = "") -> None:
+def _print_item(number: int, item: TopBlock | TopPath, times: int, learned: Mapping[int, str], more: str = "") -> None:
     owner = item.process or f"root {item.root:#x}"
     who = f"kernel, on the page table of {owner}" if item.ring == 0 and item.process else owner
     head = f"{number:3}. {100 * item.share:5.1f}%  {times} x {item.length} instructions{more}"
     print_lines(f"{head}, ring {item.ring}, {who}")
+    marks = {learned.get(line.address, "") for line in item.code}
+    if len(marks) == 1 and marks != {""}:
+        print_lines(f"       {marks.pop()}")
     for line in item.code[:_MOST_LINES]:
         mark = "@" if getattr(line, "is_looped", False) else " "
         print_lines(f"     {mark} {line.address:16x}  {line.text:48} {line.symbol}".rstrip())

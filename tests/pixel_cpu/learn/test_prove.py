@@ -6,7 +6,9 @@ import random
 
 import pytest
 from compiled_loops import CLASSES, compiled_loop
+from learned_loops import learned
 from mutants import mutant
+from planted_faults import plant
 from x86_loops import CRC32
 
 from pixel_cpu.frontends.x86 import lift
@@ -83,3 +85,8 @@ def test_a_prover_that_dies_is_said_and_followed_by_another(tmp_path):
         dead = prover._ask("no task")
         assert dead["verdict"] == "unknown" and dead["why"].startswith("the prover ended")
         assert prover.prove(lifted, kernel, kept)["verdict"] == "proved"
+
+
+def test_faults_in_a_loop_of_a_library_are_not_proved():
+    said = plant([learned(CRC32)], 4, 1.0)
+    assert said["refuted"] and said.total() == 4

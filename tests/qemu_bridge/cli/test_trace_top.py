@@ -1,10 +1,16 @@
 """``trace top|export``: tables, and words that are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from learn_samples import record_checksum
 from trace_program import Program, pieces_of, record_words
 
+from pixel_cpu.learn.loop_library import write_library, write_loop
+from pixel_cpu.learn.mine import find_loops
 from qemu_bridge import cli
+from qemu_bridge.trace.analysis.mining import mine
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +52,15 @@ def test_export_writes_the_file(path, tmp_path, capsys):
     status, answer = run(capsys, "export", path, "--format", "json", "-o", tmp_path / "rows")
     assert status == 0 and not answer.out and len((tmp_path / "rows").read_text().splitlines()) == 1100
     assert run(capsys, "export", path, "--format", "json", "-o", tmp_path / "rows")[0] == 2
+
+
+def test_code_of_a_library_is_marked_with_what_is_proved_of_it(tmp_path, capsys):
+    trace = record_checksum(tmp_path)
+    with mine(trace, workers=1) as found:
+        (loop,) = write_library(tmp_path / "library", find_loops(found))
+    write_loop(tmp_path / "library", replace(loop, facts={"verdict": "proved", "speed": "slices 3.1 x"}))
+    status, answer = run(capsys, "top", trace, "-n", "2", "--learned", tmp_path / "library")
+    marks = [line.strip() for line in answer.out.splitlines() if "learned as" in line]
+    assert status == 0 and marks and {*marks} == {f"learned as {loop.name}, proved, slices 3.1 x"}
+    status, answer = run(capsys, "top", trace, "--json", "--learned", tmp_path / "library")
+    assert status != 0 and "leave out --json" in answer.err
