@@ -5,6 +5,8 @@ The forms are some of each kind that a boot and Alpine's own tools execute; `tes
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from x86_states import HEAD, Case
 
@@ -43,7 +45,11 @@ def test_a_wrong_meaning_would_be_found():
 
 
 def test_a_write_of_half_a_register_that_keeps_the_upper_half_is_refused():
-    assert refusal(decode(HEAD, bytes.fromhex("0fc103"))) == "p-code keeps the upper half of a register"
+    # xadd is said wrongly by pypcode 3 and rightly by 4; mov of 32 bits without the extension that both have stands for all.
+    right = decode(HEAD, bytes.fromhex("89d8"))
+    wrong = replace(right, ops=tuple(op for op in right.ops if not (op.output and op.output.size == 8)))
+    assert refusal(right) is None and len(wrong.ops) < len(right.ops)
+    assert refusal(wrong) == "p-code keeps the upper half of a register"
 
 
 def test_a_division_of_128_bits_is_left_to_the_guest():
