@@ -98,6 +98,8 @@ class PageMapBuilder:
         if not isinstance(changed, slice):
             changed = _union([changed, renamed, touched, *claimed], len(self._entries))
         self._compose(changed, complete)
+        if len(orphans := self._pointers.release(self._uses)):
+            self._compose(orphans, complete)
         entries = self._entries.view()
         entries.setflags(write=False)
         return PageMap(entries, self._find_owners(), 0, grade, tuple(skipped), self._user_pages.sharers)

@@ -7,7 +7,7 @@ becomes the owner.
 
 A word may equal an address by chance, so the owner's `detail` says how it was found: "reached from …". The search reads
 megabytes and runs when there are new pages, at most every few seconds; a result is kept until the memmap shows that the
-page has changed.
+page has changed, or what it was reached from is gone: a stack of a task that ended, a module that was unloaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...kernel.memmap import among
 from ...memory.addresses import PAGE_SHIFT, PAGE_SIZE, RamOffset
 from ...wire.page_map import FLAG_HEAD, FLAG_HUGE
 from ...wire.records import PageClass
-from .owners import OwnerBook
+from .owners import FIRST_NUMBER, OwnerBook
 
 SEARCH_EVERY_S = 5.0
 _ROUNDS = 3
@@ -66,6 +66,8 @@ class PointerSearch:
         self._record_size = record_size
         self._owner = np.zeros(read.ram.page_count, np.uint32)
         self._is_failed = np.zeros(read.ram.page_count, np.bool_)
+        self._leads: dict[int, tuple[int, str]] = {}
+        """What pages were reached from, by the owner that they got for it: its number, and its name then."""
         self._searched_at = -SEARCH_EVERY_S
         self._is_late = False
         self._is_low, self._is_high = self._find_firmware()
@@ -76,6 +78,24 @@ class PointerSearch:
         rows = np.flatnonzero(known & ~still)
         gone = rows if isinstance(pages, slice) else pages[rows]
         self._owner[gone], self._is_failed[gone] = 0, False
+
+    def release(self, uses: npt.NDArray[np.int64]) -> Pages:
+        """Forget what was reached from owners that have no page any more, or another name; returns the pages.
+
+        `uses` counts the pages of each owner from `FIRST_NUMBER` on.
+        """
+        gone = [
+            lead
+            for lead, (source, name) in self._leads.items()
+            if source >= FIRST_NUMBER and (not uses[source - FIRST_NUMBER] or self._book.get(source).name != name)
+        ]
+        if not gone:
+            return np.zeros(0, np.int64)
+        for lead in gone:
+            del self._leads[lead]
+        pages = np.flatnonzero(np.isin(self._owner, np.array(gone, np.uint32)))
+        self._owner[pages] = 0
+        return pages
 
     def find_owners(
         self,
@@ -270,12 +290,14 @@ class PointerSearch:
 
         def owner(page: int, _: int) -> int:
             known = self._book.get(int(entries["owner_id"][page]))
-            return self._lead(known.kind, known.name)
+            lead = self._lead(known.kind, known.name, known.owner_id)
+            self._leads[lead] = known.owner_id, known.name
+            return lead
 
         if page_class == PageClass.KERNEL_DATA:
             return variable
         return per_cpu if page_class == PageClass.PER_CPU else owner
 
-    def _lead(self, kind: str, name: str) -> int:
+    def _lead(self, kind: str, name: str, source: int = 0) -> int:
         name = name or "kernel"
-        return self._book.number("kernel", ("reached", kind, name), name, detail=f"reached from {kind} {name}")
+        return self._book.number("kernel", ("reached", kind, name, source), name, detail=f"reached from {kind} {name}")
