@@ -6,7 +6,6 @@ temporary folder.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -18,12 +17,12 @@ from unittest import mock
 import hypothesis
 import pytest
 from kernels import IN_SHORT_RUNS, RELEASES, build_kernel_image
-from support import OUT, Machine, booted, find_or_build_image
+from support import OUT, Machine, booted, find_or_build_image, stop
 from workers import ByGuest
 from xdist.remote import Producer
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import HostError, ImageError, MachineError
+from qemu_bridge.errors import HostError, ImageError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.debian_qemu import find_or_build_private_qemu
@@ -192,10 +191,8 @@ def victim(image):
     )
     client = Client.connect("victim")
     yield client
-    with contextlib.suppress(MachineError):
-        if connection.is_alive("victim"):
-            client.stop()
     client.close()
+    stop("victim")
     connection.prune()
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from qemu_bridge.client import Client
+from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
 from qemu_bridge.introspection.overlays import OverlayContext
 from qemu_bridge.introspection.overlays.areas import read_mappings
@@ -134,8 +135,13 @@ def booted(name: str, image: BuiltImage, **changes: object) -> Iterator[Machine]
             client.wait_ready(120.0)
             yield Machine(client, image)
         finally:
-            with contextlib.suppress(Exception):
-                client.stop()
+            stop(name)
+
+
+def stop(name: str) -> None:
+    """End the machine that has this name now, if there is one."""
+    with contextlib.suppress(GlassBoxError), Client.connect(name) as client:
+        client.stop()
 
 
 @contextlib.contextmanager

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import booted
+from support import booted, stop
 
-from qemu_bridge.client import Client
-from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.wire import connection
 
@@ -129,11 +127,6 @@ class Reader:
         )
         told = begins(command, STATUS)
         assert done.returncode == (STATUS[told] if told else 0), (command, done.stdout[-500:], done.stderr[-2000:])
-
-
-def stop(name: str) -> None:
-    with contextlib.suppress(GlassBoxError), Client.connect(name) as client:
-        client.stop()
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_what_is_finished_stays_when_it_is_interrupted(trace, tmp_path, command,
     monkeypatch.setattr("pixel_cpu.learn.mine.find_loops", interrupted)
     answer = command("learn", trace, "-o", tmp_path / "library")
     assert answer.status == 130 and "the 1 loops that were finished" in answer.err
-    assert len(list((tmp_path / "library").glob("*.ir"))) == 1
+    assert len(list((tmp_path / "library").glob("*.json"))) == 1
 
 
 def test_a_machine_called_like_an_action_needs_the_long_form():
