@@ -95,8 +95,9 @@ def test_a_worker_that_dies_between_or_in_launches_is_replaced(device, spin, dou
     double.launch(10, n=0, x=x, device=device)
     assert (x == 4).all() and device.worker_pid != first
     second = device.worker_pid
-    # It says nothing before its launch ends: a thread kills it once it works.
-    killer = threading.Thread(target=lambda: (wait_until(lambda: cpu_seconds(second) > 0.3), os.kill(second, number)))
+    # It says nothing before its launch ends: a thread kills it once it works, which costs more than what it has cost to start.
+    works = cpu_seconds(second) + 0.3
+    killer = threading.Thread(target=lambda: (wait_until(lambda: cpu_seconds(second) > works), os.kill(second, number)))
     killer.start()
     with pytest.raises(DeviceError, match=f"process died \\({number.name}\\)"):
         spin.launch(1 << 16, device=device, seconds=60)
