@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from support import booted
+from support import booted, wait_until
 from x86_loops import machine_loop
 
 from pixel_cpu.learn.native import build, native_of
@@ -119,12 +119,17 @@ def test_a_program_does_in_a_guest_what_it_does_here(case, machine, probe):
 
 
 def test_most_rounds_are_done_in_place(machine, probe):
-    before = rows(machine)
-    machine.exec("/probe usual")
-    after = rows(machine)
     rounds = {"XOR": 64 * 4096, "SUM": 64 * 4096, "MOVE": 64 * 256, "VECTORS": 64 * 256}
-    done = {name: (after[name].rounds - before[name].rounds) / (20 * rounds[name]) for name in SOUND}
-    assert all(part > 0.85 for part in done.values()), done
+
+    def most_are() -> bool:
+        # A slice during which the host does something else is taken for a slow one, and the loop left to QEMU for a while.
+        before = rows(machine)
+        machine.exec("/probe usual")
+        after = rows(machine)
+        return all(after[name].rounds - before[name].rounds > 0.85 * 20 * rounds[name] for name in SOUND)
+
+    wait_until(most_are)
+    after = rows(machine)
     assert all(after[name].compared == 16 and after[name].round_ns > 0 for name in SOUND)
 
 
