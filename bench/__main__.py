@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -54,6 +55,8 @@ def main() -> int:
         parser.error(f"no benchmark called {', '.join(sorted(unknown))}")
     if options.capture is not None and options.names != ["viewer"]:
         parser.error("--capture goes with viewer alone")
+    # What ends the benchmarks ends their machines.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     capture = {} if options.capture is None else {"capture": options.capture.resolve()}
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
