@@ -111,8 +111,8 @@ class Native:
 
     def __post_init__(self) -> None:
         self.native = native_of("a loop", self.loop)
-        self.library = load(source(self.native))
-        self.learned = Learned.in_dll(self.library, "gb_learned_loop")
+        self.kernel = load(source(self.native))
+        self.learned = Learned.in_dll(self.kernel, "gb_learned_loop")
 
     def find(self, pages: object, address: int, is_store: int) -> int:
         page = (address - BASE) // PAGE
