@@ -73,11 +73,10 @@ def _words(loop: LearnedLoop, frame: Frame, prover: Prover) -> list[Attempt]:
 
 
 def _slices(loop: LearnedLoop, frame: Frame, prover: Prover) -> list[Attempt]:
-    found = []
-    for slicing in find_slicing(loop, frame):
-        attempt = _attempt(loop, frame, prover, "slices", slicing.candidate(is_proof=True), slicing)
-        found.append(attempt)
-    return found
+    return [
+        _attempt(loop, frame, prover, "slices", each.candidate(is_proof=True), each)
+        for each in find_slicing(loop, frame)
+    ]
 
 
 def _attempt(

@@ -9,9 +9,10 @@ from learned_loops import learned
 from x86_loops import CRC32
 
 import pixel_cpu as px
-from pixel_cpu.learn.improve import improve
+from pixel_cpu.learn.improve import _best, improve
 from pixel_cpu.learn.loop_library import read_library, write_loop
 from pixel_cpu.learn.prove import Prover
+from pixel_cpu.learn.synthesise import Attempt
 
 
 def test_the_best_program_stands_beside_the_loop(tmp_path):
@@ -25,3 +26,11 @@ def test_the_best_program_stands_beside_the_loop(tmp_path):
     assert [each.name for each in read_library(tmp_path)] == ["loop"]
     assert "loop" in px.load(tmp_path / "loop.fast").module.functions
     assert len((tmp_path / "loop.tables").read_bytes()) == 8 * 1024
+
+
+def test_of_programs_that_differ_in_their_contract_alone_the_first_is_taken():
+    """Which of them gains a little more is noise, and would give the same loop another program each time."""
+    first, other = (Attempt("slices", 8, "proved", why, gain=gain) for why, gain in (("CRC-32", 3.0), ("CRC-32C", 3.1)))
+    assert _best([first, other]) is first
+    assert _best([first, Attempt("words", 8, "proved", "", gain=3.2), other]).template == "words"
+    assert _best([Attempt("words", 4, "unknown", ""), Attempt("words", 8, "proved", "", gain=0.9)]) is None
