@@ -21,7 +21,7 @@ from ..frontends.wasm.areas import OUT_OF_MEMORY, OUT_OF_TABLE
 from ..frontends.wasm.constants import evaluate
 from ..frontends.wasm.decode import MAX_FILE_BYTES
 from ..frontends.wasm.kernels import KERNEL, RETURNED, argument, call_kernel, result
-from ..frontends.wasm.module import Kind, Mode
+from ..frontends.wasm.module import PAGE_BYTES, Kind, Mode
 from ..frontends.wasm.module import Module as WasmModule
 from ..frontends.wasm.numeric import TYPES
 from ..frontends.wasm.state import DEFAULT_STACK, Area, State
@@ -140,7 +140,7 @@ class Instances:
 
     def _new(self, memory: Memory) -> Array:
         state = self.program.state
-        for area in (*([state.memory] if state.memory else ()), *state.tables):
+        for area in state.areas:
             if memory is area.buffer:
                 return self._zeros(memory, area.stride * (1 if area.is_shared else self.lanes))
         if memory.is_writable:
@@ -157,7 +157,7 @@ class Instances:
             if held:
                 bits = state.start_globals[number] & ((1 << held.element.bits) - 1)
                 self.buffers[held.name].view(held.element.unsigned.dtype)[:] = bits
-        for area in (*([state.memory] if state.memory else ()), *state.tables):
+        for area in state.areas:
             if area.sizes:
                 self.buffers[area.sizes.name][:] = area.minimum
         for table in state.tables:
@@ -173,7 +173,7 @@ class Instances:
                 self._put(state.memory, at, self._segments[state.data(number)], OUT_OF_MEMORY)
 
     def _put(self, area: Area, at: int, content: Array, reason: str) -> None:
-        if at + len(content) > area.minimum * (1 << 16 if area is self.program.state.memory else 1):
+        if at + len(content) > area.minimum * (PAGE_BYTES if area is self.program.state.memory else 1):
             raise TrapError("instantiation", 0, reason, None)
         rows = self.buffers[area.buffer.name].reshape(-1, area.stride) if area.stride else None
         if rows is not None:

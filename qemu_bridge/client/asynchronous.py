@@ -202,13 +202,11 @@ class AsyncClient(Operations, LocalMachine):
             self._connect(socket, self.connection.events)
             while True:
                 if await socket.poll(int(_LIVENESS_S * 1e3)):
-                    event = decode_event((await socket.recv_multipart())[1])
-                    if self._is_replaced() and not isinstance(event, ExitedEvent):
-                        event = ExitedEvent(self.name, time.time(), self._how_it_ended(), None)
+                    event = self._of_ours(decode_event((await socket.recv_multipart())[1]))
                 elif self._is_reached(socket):
                     continue
                 else:
-                    event = ExitedEvent(self.name, time.time(), self._how_it_ended(), self._exit_status())
+                    event = self._exited(self._exit_status())
                 if event is not None:
                     yield event
                     if isinstance(event, ExitedEvent):

@@ -247,13 +247,11 @@ class Client(Operations, LocalMachine):
             self._connect(socket, self.connection.events)
             while (left_s := deadline - time.monotonic()) > 0 and not is_over():
                 if socket.poll(int(min(left_s * 1e3 + 1, _EVENTS_LIVENESS_MS))):
-                    event = decode_event(socket.recv_multipart()[1])
-                    if self._is_replaced() and not isinstance(event, ExitedEvent):
-                        event = ExitedEvent(self.name, time.time(), self._how_it_ended(), None)
+                    event = self._of_ours(decode_event(socket.recv_multipart()[1]))
                 elif self._is_reached(socket):
                     continue
                 else:
-                    event = ExitedEvent(self.name, time.time(), self._how_it_ended(), self._exit_status())
+                    event = self._exited(self._exit_status())
                 if event is not None:
                     yield event
                     if isinstance(event, ExitedEvent):

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import shlex
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..host.processes import cpu_seconds
 from ..wire import connection as connections
 from ..wire.connection import Connection, file_version
 from ..wire.endpoints import is_remote
+from ..wire.event_records import AnyEvent, ExitedEvent
 from ..wire.records import Answer, PageMapHeader
 
 # Most commands never read RAM, and NumPy takes longer to load than they take to run.
@@ -105,6 +107,16 @@ class LocalMachine:
                 self._is_other = (there.daemon_pid, there.started_at) != (own.daemon_pid, own.started_at)
             self._version = version
         return self._is_other
+
+    def _of_ours(self, event: AnyEvent | None) -> AnyEvent | None:
+        """`event`, or the end of this machine where the event comes from another that has its name."""
+        if self._is_replaced() and not isinstance(event, ExitedEvent):
+            return self._exited(None)
+        return event
+
+    def _exited(self, status: int | None) -> ExitedEvent:
+        """The end of this machine that no event told of."""
+        return ExitedEvent(self.name, time.time(), self._how_it_ended(), status)
 
     def _check_same(self) -> None:
         """`MachineGoneError` where another machine has its name: RAM that is mapped here would not be that one's."""

@@ -15,39 +15,12 @@ TYPES = ("i32", "i64", "f32", "f64")
 _TRAPPING = [
     name for name in NUMERIC if name.startswith(("i32.trunc_f", "i64.trunc_f")) or ".div_" in name or ".rem_" in name
 ]
+_FLOATS = ("0", "-0", "1", "-1.5", "inf", "-inf", "nan", "0.1")
 _EDGES = {
     "i32": ("0", "1", "-1", "2", "7", "31", "0x7fffffff", "-0x80000000", "255", "65535", "-129"),
     "i64": ("0", "1", "-1", "63", "0x7fffffffffffffff", "-0x8000000000000000", "0xffffffff", "-0x80000001"),
-    "f32": (
-        "0",
-        "-0",
-        "1",
-        "-1.5",
-        "inf",
-        "-inf",
-        "nan",
-        "0x1p31",
-        "-0x1p63",
-        "0x1p-149",
-        "0x1.fffffep127",
-        "2.5",
-        "0.1",
-    ),
-    "f64": (
-        "0",
-        "-0",
-        "1",
-        "-1.5",
-        "inf",
-        "-inf",
-        "nan",
-        "0x1p32",
-        "-0x1p31",
-        "0x1p-1074",
-        "0x1.fffffffffffffp1023",
-        "3.5",
-        "0.1",
-    ),
+    "f32": (*_FLOATS, "0x1p31", "-0x1p63", "0x1p-149", "0x1.fffffep127", "2.5"),
+    "f64": (*_FLOATS, "0x1p32", "-0x1p31", "0x1p-1074", "0x1.fffffffffffffp1023", "3.5"),
 }
 _NUMERIC_TO: dict[str, list[str]] = {kind: [] for kind in TYPES}
 for _name in NUMERIC:

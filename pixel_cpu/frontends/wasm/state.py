@@ -21,6 +21,8 @@ DEFAULT_PAGES = 16
 """Pages that a lane's memory may grow to, unless a program states another number."""
 DEFAULT_ELEMENTS = 1024
 """Elements that a lane's table may grow to."""
+MAX_ELEMENTS = 10_000_000
+"""Elements of the largest table, which a lane may have for itself."""
 DEFAULT_STACK = 32 << 10
 """Bytes for the frames of functions that call themselves, for each lane and each set of such functions."""
 MAX_WORK = 1 << 22
@@ -89,8 +91,8 @@ class State:
         most = max(limits.minimum, DEFAULT_ELEMENTS) if can_grow else limits.minimum
         if limits.maximum is not None:
             most = min(most, limits.maximum)
-        if most > 10_000_000:
-            raise WasmError(f"a table of {most} elements is not supported; a lane has at most 10000000")
+        if most > MAX_ELEMENTS:
+            raise WasmError(f"a table of {most} elements is not supported; a lane has at most {MAX_ELEMENTS}")
         buffer = Memory(f"table{number}", Space.BUFFER, Type.I32, is_writable=not is_shared)
         sizes = Memory(f"size{number}", Space.BUFFER, Type.I32) if can_grow else None
         return Area(buffer, limits.minimum, most, sizes, is_shared)
@@ -124,11 +126,16 @@ class State:
         self.spend(len(found))
         return found
 
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """The memory, if there is one, and the tables."""
+        return (self.memory, *self.tables) if self.memory else self.tables
+
     @cached_property
     def memories(self) -> tuple[Memory, ...]:
         """Every buffer of the state."""
         found: list[Memory | None] = [*self.globals]
-        for area in (*([self.memory] if self.memory else []), *self.tables):
+        for area in self.areas:
             found += [area.buffer, area.sizes]
         for what, count, held in (
             ("data", len(self.module.data), self.data),
