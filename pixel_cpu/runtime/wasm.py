@@ -24,6 +24,7 @@ from ..frontends.wasm.kernels import KERNEL, RETURNED, argument, call_kernel, re
 from ..frontends.wasm.module import PAGE_BYTES, Kind, Mode
 from ..frontends.wasm.module import Module as WasmModule
 from ..frontends.wasm.numeric import TYPES
+from ..frontends.wasm.resumable import Resumable, resumable
 from ..frontends.wasm.state import DEFAULT_STACK, Area, State
 from ..ir.limits import MAX_LENGTH
 from ..ir.model import Memory, Module
@@ -60,12 +61,19 @@ class WasmProgram:
         self.module = module
         self.state = State(module, pages, stack)
         self._kernels: dict[tuple[int, frozenset[int]], Module] = {}
+        self._resumable: dict[tuple[int, bool], Resumable] = {}
 
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
         """The program of the IR that calls a function by its number; arguments in `scalars` are the same in all lanes."""
         if (function, scalars) not in self._kernels:
             self._kernels[function, scalars] = call_kernel(self.module, self.state, function, scalars)
         return self._kernels[function, scalars]
+
+    def resumable(self, function: int, *, is_apart: bool) -> Resumable:
+        """The program of the IR that runs a function by its number in rounds; see `rounds`."""
+        if (function, is_apart) not in self._resumable:
+            self._resumable[function, is_apart] = resumable(self.module, self.state, function, is_apart=is_apart)
+        return self._resumable[function, is_apart]
 
     def function(self, name: str) -> int:
         """The number of an exported function; `UsageError` where there is none."""
@@ -133,7 +141,8 @@ class Instances:
         if start is not None:
             self._run(start, ())
 
-    def _zeros(self, memory: Memory, count: int) -> Array:
+    def zeros(self, memory: Memory, count: int) -> Array:
+        """A new buffer of the instances; `LaunchError` where it would be too large."""
         if count > MAX_LENGTH:
             raise LaunchError(f"{self.lanes} lanes are too many: {memory.name} would have {count} elements; use fewer")
         return self.device.zeros(count, memory.element.dtype)
@@ -142,11 +151,11 @@ class Instances:
         state = self.program.state
         for area in state.areas:
             if memory is area.buffer:
-                return self._zeros(memory, area.stride * (1 if area.is_shared else self.lanes))
+                return self.zeros(memory, area.stride * (1 if area.is_shared else self.lanes))
         if memory.is_writable:
-            return self._zeros(memory, self.lanes)
+            return self.zeros(memory, self.lanes)
         content = self._segments[memory]
-        found = self._zeros(memory, len(content))
+        found = self.zeros(memory, len(content))
         found[:] = content
         return found
 
@@ -219,7 +228,7 @@ class Instances:
         scalars: dict[str, Any] = {}
         buffers = dict(self.buffers)
         for place, (each, value) in enumerate(zip(kind.parameters, given, strict=True)):
-            found = _elements(value, TYPES[each].dtype, f"{name}: argument {place}")
+            found = elements(value, TYPES[each].dtype, f"{name}: argument {place}")
             if found.ndim == 0:
                 scalars[argument(place)] = found.item()
             elif found.shape != (self.lanes,):
@@ -236,7 +245,7 @@ class Instances:
         kernel = program.kernels[KERNEL]
         for memory in kernel.buffers:
             if memory.name not in buffers:  # the frames of functions that call themselves; each call begins with none
-                buffers[memory.name] = self._zeros(memory, self.lanes * self.program.state.stack_cells)
+                buffers[memory.name] = self.zeros(memory, self.lanes * self.program.state.stack_cells)
         functions = host_functions(module, program, self.imports)
         launch = Launch(self.lanes, kernel.group, scalars, buffers, self.fuel, host_functions=functions)
         self.outcome = self.device.run(program, KERNEL, check(kernel, launch), self.seconds)
@@ -263,7 +272,7 @@ class Instances:
         return TrapError(name, trap.lane, reason, None)
 
 
-def _elements(value: Any, dtype: np.dtype[Any], what: str) -> Array:  # noqa: ANN401  # what the caller gave
+def elements(value: Any, dtype: np.dtype[Any], what: str) -> Array:  # noqa: ANN401  # what the caller gave
     """Numbers as a type; integers modulo its width."""
     found = np.asarray(value)
     if found.dtype.kind not in "iufb" or (dtype.kind == "i" and found.dtype.kind == "f") or found.ndim > 1:

@@ -8,22 +8,19 @@ from .module import Instruction, Module
 from .state import State
 
 
-def called(module: Module, state: State, instruction: Instruction) -> Sequence[int]:
-    """The functions of the module, not imported, that an instruction may call."""
+def called(state: State, instruction: Instruction) -> Sequence[int]:
+    """The functions that an instruction may call, imported ones too."""
     op, immediate, _ = instruction
     if op.name == "call":
-        found = [immediate]
-    elif op.name == "call_indirect":
-        found = state.candidates(immediate[0])
-    else:
-        return ()
-    return [each for each in found if each >= module.imported_functions]
+        return (immediate,)
+    return state.candidates(immediate[0]) if op.name == "call_indirect" else ()
 
 
 def callees(module: Module, state: State, function: int) -> list[int]:
-    """The functions that a function may call itself."""
+    """The functions of the module, not imported, that a function may call itself."""
     code = module.bodies[function - module.imported_functions].instructions
-    return sorted({each for instruction in code for each in called(module, state, instruction)})
+    found = {each for instruction in code for each in called(state, instruction)}
+    return sorted(each for each in found if each >= module.imported_functions)
 
 
 def is_recursive(module: Module, state: State, members: Sequence[int]) -> bool:

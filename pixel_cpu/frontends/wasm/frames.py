@@ -16,15 +16,16 @@ HEAD = 2
 
 
 class Cells:
-    """The cells of a frame, eight bytes each: those of all lanes lie beside each other."""
+    """The cells of a frame, eight bytes each: those of all lanes lie beside each other, or without `lanes` those of a lane."""
 
-    def __init__(self, build: Builder, memory: Memory, base: Value, lanes: Value) -> None:
+    def __init__(self, build: Builder, memory: Memory, base: Value, lanes: Value | None) -> None:
         self.build, self.memory, self.base, self.lanes = build, memory, base, lanes
 
     def at(self, number: int) -> Value:
         """The index of a cell."""
         build = self.build
-        return build.value("add", self.base, build.value("mul", self.lanes, build.const(Type.U32, number)))
+        step = build.const(Type.U32, number)
+        return build.value("add", self.base, build.value("mul", self.lanes, step) if self.lanes else step)
 
     def load(self, number: int, kind: Type) -> Value:
         """What a cell holds."""
@@ -45,27 +46,46 @@ class Cells:
 
 
 class Parts:
-    """The parts of `members`, functions of a module that call one another, and the loop over them that is made."""
+    """The parts of `members`, functions of a module that call one another, and the loop over them that is made.
 
-    def __init__(self, module: Module, state: State, members: Sequence[int]) -> None:
+    The loop carries the part, the frame, and what `carried` names.
+    """
+
+    def __init__(self, module: Module, state: State, members: Sequence[int], carried: Sequence[Type] = ()) -> None:
         self.module, self.state, self.members = module, state, members
         self.is_member = frozenset(members)
         self.frames = Memory(f"frames{members[0]}", Space.BUFFER, Type.U64)
         self.name = f"machine{members[0]}"
         self.parts: list[Region] = []
         self.part, self.frame = Value(Type.I32), Value(Type.U32)
-        self.loop = Region(parameters=(self.part, self.frame))
+        self.carried = tuple(map(Value, carried))
+        self.owners: list[int] = []
+        """The function of each part."""
+        self.loop = Region(parameters=(self.part, self.frame, *self.carried))
         self.build = Builder(self.loop)
         self.label = self.build.new_label()
-        self.lane = self.build.value("global_id")
-        self.lanes = self.build.value("lane_count")
-        self.base = self.build.value("add", self.build.value("mul", self.frame, self.lanes), self.lane)
-        self.entries = {number: self.new_part() for number in members}
+        self.entries = {number: self.new_part(number) for number in members}
+        self.cells = self.begin()
 
-    def new_part(self) -> int:
-        """The number of a part that is made later."""
+    def begin(self) -> Cells:
+        """Begin the loop: what every part sees, the cells of its frame too."""
+        lanes = self.build.value("lane_count")
+        base = self.build.value("add", self.build.value("mul", self.frame, lanes), self.build.value("global_id"))
+        return Cells(self.build, self.frames, base, lanes)
+
+    def new_part(self, number: int) -> int:
+        """The number of a part of a function, which is made later."""
         self.parts.append(Region())
+        self.owners.append(number)
         return len(self.parts) - 1
+
+    def next(self) -> tuple[Value, ...]:
+        """What the loop carries to the next part."""
+        return self.carried
+
+    def is_stop(self, number: int) -> bool:
+        """Whether a part ends at a call of a function: of a member, or of one that the host serves after the dispatch."""
+        return number in self.is_member
 
     def size(self, number: int) -> int:
         """Cells of a function's frame, those for its results included."""

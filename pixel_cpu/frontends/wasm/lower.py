@@ -13,7 +13,7 @@ from ...ir.types import Type
 from .instructions import UNREACHABLE, Instructions, Label, function_name, types
 from .module import FunctionType, Instruction, Module
 from .state import State
-from .structure import blocks
+from .structure import MAX_BLOCKS, blocks
 
 
 def lower(module: Module, state: State, number: int) -> Function:
@@ -24,9 +24,11 @@ def lower(module: Module, state: State, number: int) -> Function:
 class Lowering(Instructions):
     """Lowers one function with its blocks."""
 
+    deepest = MAX_BLOCKS
+
     def __init__(self, module: Module, state: State, number: int, build: Builder | None = None) -> None:
         super().__init__(module, state, number, build)
-        self.blocks = blocks(self.code)
+        self.blocks = blocks(self.code, self.deepest)
 
     def function(self) -> Function:
         parameters = tuple(map(Value, types(self.kind.parameters)))

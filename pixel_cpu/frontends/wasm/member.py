@@ -9,10 +9,14 @@ from ...ir.model import Region, Value
 from ...ir.types import Type
 from .areas import UNINITIALIZED
 from .calls import called
-from .frames import EXHAUSTED, HEAD, Cells, Parts
+from .frames import EXHAUSTED, HEAD, Parts
 from .instructions import MISMATCH, UNREACHABLE, Label, types
 from .lower import Lowering
 from .module import Instruction
+
+
+MAX_PART_BLOCKS = 30
+"""Blocks inside each other in a part."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,12 @@ class _Goto(Label):
 class Member(Lowering):
     """A function of a machine: instructions are lowered as in others, up to calls of members."""
 
+    deepest = 1 << 20  # deep ones are split
+
     def __init__(self, machine: Parts, number: int) -> None:
         super().__init__(machine.module, machine.state, number, machine.build)
         self.machine = machine
-        self.cells = Cells(self.build, machine.frames, machine.base, machine.lanes)
+        self.cells = machine.cells
         self.splits = self.split_blocks()
         self.region = Region()
         self.front = 0
@@ -38,7 +44,7 @@ class Member(Lowering):
 
     def is_split(self, instruction: Instruction) -> bool:
         """Whether it may call a member."""
-        return any(each in self.machine.is_member for each in called(self.module, self.state, instruction))
+        return any(map(self.machine.is_stop, called(self.state, instruction)))
 
     def split_blocks(self) -> set[int]:
         """Places of blocks that hold such a call."""
@@ -47,6 +53,8 @@ class Member(Lowering):
         for place, instruction in enumerate(self.code.instructions):
             if instruction.op.name in ("block", "loop", "if"):
                 open_.append(place)
+                if sum(each not in found for each in open_) > MAX_PART_BLOCKS:
+                    found.update(open_)
             elif instruction.op.name == "end" and open_:
                 open_.pop()
             elif self.is_split(instruction):
@@ -99,7 +107,9 @@ class Member(Lowering):
     def go(self, part: int | Value, frame: Value | None = None) -> None:
         """Go on with a part."""
         following = part if isinstance(part, Value) else self.build.const(Type.I32, part)
-        self.build.end("continue", following, frame or self.machine.frame, label=self.machine.label)
+        self.build.end(
+            "continue", following, frame or self.machine.frame, *self.machine.next(), label=self.machine.label
+        )
 
     def jump(self, depth: int) -> None:
         label = self.labels[-1 - depth]
@@ -152,7 +162,7 @@ class Member(Lowering):
         held = [each.type for each in self.stack]
         below = held[:height]
         if name == "loop":
-            again = self.machine.new_part()
+            again = self.machine.new_part(self.number)
             self.write_back(self.stack)
             self.go(again)
             self.begin(again, held)
@@ -160,10 +170,10 @@ class Member(Lowering):
             self.walk(place + 1, end)
             self.labels.pop()
             return
-        after = self.machine.new_part()
+        after = self.machine.new_part(self.number)
         self.labels.append(_Goto("goto", "", len(kind.results), (), after, height))
         if condition is not None:
-            sides = [self.machine.new_part(), self.machine.new_part()]
+            sides = [self.machine.new_part(self.number), self.machine.new_part(self.number)]
             self.write_back(self.stack)
             first, second = (self.build.const(Type.I32, side) for side in sides)
             self.go(self.build.value("select", condition, first, second))
@@ -185,12 +195,12 @@ class Member(Lowering):
 
     def call_member(self, instruction: Instruction) -> None:
         op, immediate, _ = instruction
-        after = self.machine.new_part()
+        after = self.machine.new_part(self.number)
         if op.name == "call":
             kind = self.module.type_of(immediate)
             operands = self.pop(len(kind.parameters))
             self.write_back(self.stack)
-            self.enter(immediate, operands, after)
+            self.stop(immediate, operands, after)
         else:
             kind = self.module.types[immediate[0]]
             found = self.areas.callee(immediate[1], self.pop(1)[0])
@@ -208,8 +218,8 @@ class Member(Lowering):
         regions = [Region() for _ in (*cases, None)]
         for number, region in zip(cases, regions, strict=False):
             with self.build.inside(region):
-                if number in self.machine.is_member:
-                    self.enter(number, operands, after)
+                if self.machine.is_stop(number):
+                    self.stop(number, operands, after)
                 else:
                     results = self.called(number, operands)
                     self.demand_cells(HEAD + len(results))
@@ -222,6 +232,17 @@ class Member(Lowering):
             self.build.end("trap", text=MISMATCH)
         self.build.branch("switch", [found], regions, cases=cases)
         self.build.end("trap", text=UNREACHABLE)
+
+    def stop(self, number: int, operands: Sequence[Value], after: int) -> None:
+        """End the part at a call, behind which `after` goes on."""
+        if number < self.module.imported_functions:
+            size, kind = self.machine.size(self.number), self.module.type_of(number)
+            self.demand_cells(HEAD + max(len(kind.parameters), len(kind.results)))
+            for place, value in enumerate(operands):
+                self.cells.store(size + HEAD + place, value)
+            self.machine.ask(number, after)
+        else:
+            self.enter(number, operands, after)
 
     def demand_cells(self, count: int) -> None:
         """End the lane where there are no `count` cells behind the frame."""

@@ -19,16 +19,16 @@ class Block:
     is_target: bool
 
 
-def blocks(body: Body) -> dict[int, Block]:
-    """Each block by the place of its first instruction, the body by -1. `WasmError` where they nest deeper than `MAX_BLOCKS`."""
+def blocks(body: Body, deepest: int = MAX_BLOCKS) -> dict[int, Block]:
+    """Each block by the place of its first instruction, the body by -1. `WasmError` where they nest deeper than `deepest`."""
     found: dict[int, Block] = {}
     open_: list[tuple[int, set[int], list[bool]]] = [(-1, set(), [False])]
     for place, (op, immediate, offset) in enumerate(body.instructions):
         match op.name:
             case "block" | "loop" | "if":
                 open_.append((place, set(), [False]))
-                if len(open_) > MAX_BLOCKS + 1:
-                    raise WasmError(f"blocks nest deeper than {MAX_BLOCKS}, which is not supported", offset)
+                if len(open_) > deepest + 1:
+                    raise WasmError(f"blocks nest deeper than {deepest}, which is not supported", offset)
             case "end":
                 begin, own, target = open_.pop()
                 found[begin] = Block(tuple(sorted(own)), target[0])

@@ -1,0 +1,255 @@
+"""Runs of a function in all instances whose calls of imported functions the host serves between launches.
+
+A lane that calls an imported function stops; its frames, the part to go on with and the operands lie in buffers. A launch ends when
+every lane has ended, waits, or has used its share. The host then serves the lanes that wait, all that call one function at once, and the
+next launch goes on. So that any device will do, and a loop without end holds up nobody.
+
+>>> rounds = Rounds(program.instances(1000), "_start", host=Wasi(1000, arguments=["count"]))
+>>> rounds.run()
+>>> (rounds.states == LaneState.EXITED).all()
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends.launch import Array, Launch, check
+from ..errors import LaunchError, TrapError
+from ..frontends.wasm.frames import HEAD
+from ..frontends.wasm.module import PAGE_BYTES
+from ..frontends.wasm.numeric import TYPES
+from ..frontends.wasm.resumable import EXIT, FRAME, GROUP, KERNEL, LANES, PART, SHARE, SPENT, STATUS, WANTED
+from .wasm import Instances, elements
+
+DEFAULT_SHARE = 1 << 16
+"""Parts that a lane may run in a launch."""
+MAX_BACKTRACE = 1000
+"""Names of a backtrace."""
+
+
+class LaneState(enum.IntEnum):
+    """What a lane does."""
+
+    RUNNABLE = 0
+    WAITING = 1
+    """For the host."""
+    SLEEPING = 2
+    RETURNED = 3
+    TRAPPED = 4
+    EXITED = 5
+    """The host said that it is over."""
+    KILLED = 6
+
+
+@dataclass(frozen=True)
+class Request:
+    """Lanes that wait in a call of one imported function.
+
+    `lanes` are their numbers, ascending; `operands` hold an element for each of them, `sizes` the bytes of memory that each has now. A row of `memory`,
+    of shape (all lanes, bytes that a lane may have), is a lane's memory, which the host may write.
+    """
+
+    name: str
+    lanes: NDArray[np.int64]
+    operands: tuple[Array, ...]
+    memory: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answers to a `Request`: an array for each result of the function. `ended` says whose program is over.
+
+    `until` are seconds of the monotonic clock until which a lane sleeps; with 0 or less it goes on at once.
+    """
+
+    results: tuple[Array, ...] = ()
+    ended: Array | None = None
+    until: Array | None = None
+
+
+class Host(Protocol):
+    """Serves calls of imported functions."""
+
+    def serve(self, request: Request) -> Reply:
+        """Answer all lanes of a request."""
+        ...
+
+
+@dataclass(frozen=True)
+class LaneTrap:
+    """How a lane ended before its time. `backtrace` are names of functions, from where it ended outwards; `function` is the first."""
+
+    reason: str
+    function: str
+    backtrace: tuple[str, ...]
+
+
+class Rounds:
+    """A run of an exported function in all instances.
+
+    `arguments` are as for `Instances.call`. `states` says for each lane what it does (`LaneState`), `fuel` how many parts of the program it
+    ran, `calls` how often it called the host. `share` are the parts that a lane may run in a launch.
+
+    Raises `UsageError` where there is no such function, `LaunchError` for arguments that do not fit, `WasmError` for what is not supported.
+    """
+
+    def __init__(
+        self,
+        instances: Instances,
+        function: str,
+        arguments: Sequence[Any] = (),
+        *,
+        host: Host,
+        share: int = DEFAULT_SHARE,
+    ) -> None:
+        self.instances, self.host, self.share = instances, host, share
+        self.module = instances.program.module
+        lanes = instances.lanes
+        number = instances.program.function(function)
+        self.found = instances.program.resumable(number, is_apart=instances.device.backend != "wgpu")
+        self.kind = self.module.type_of(number)
+        kernel = self.found.program.kernels[KERNEL]
+        self.own = {memory.name: instances.zeros(memory, lanes) for memory in LANES}
+        cells = instances.program.state.stack_cells
+        (frames,) = [each for each in kernel.buffers if each.name.startswith("frames")]
+        self.own[frames.name] = held = instances.zeros(frames, lanes * cells)
+        self.cells = held.reshape(lanes, cells) if self.found.is_apart else held.reshape(cells, lanes).T
+        """The frames: a row for each lane."""
+        if len(arguments) != len(self.kind.parameters):
+            raise LaunchError(
+                f"{function} takes {len(self.kind.parameters)} arguments, not {len(arguments)}: {self.kind}"
+            )
+        self.cells[:, 0] = np.uint64(EXIT & 0xFFFFFFFF)
+        self.cells[:, 1] = 0
+        every = np.arange(lanes)
+        for place, (each, value) in enumerate(zip(self.kind.parameters, arguments, strict=True)):
+            self._put(
+                every,
+                np.zeros(lanes, np.int64),
+                HEAD + place,
+                elements(value, TYPES[each].dtype, f"{function}: argument {place}"),
+            )
+        self.own[PART.name][:] = self.found.entry
+        names = {memory.name for memory in kernel.buffers}
+        self.buffers = {name: array for name, array in (instances.buffers | self.own).items() if name in names}
+        self.states = np.zeros(lanes, np.uint8)
+        self.fuel, self.calls = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+        self.until = np.zeros(lanes)
+        """Until when a lane sleeps."""
+        self.launches = 0
+        self._reasons: dict[int, str] = {}
+
+    @property
+    def results(self) -> tuple[Array, ...]:
+        """What the function gave, for lanes that are `RETURNED`."""
+        lanes = np.arange(self.instances.lanes)
+        first = np.zeros(len(lanes), np.int64)
+        return tuple(self._get(lanes, first, HEAD + n, TYPES[each].dtype) for n, each in enumerate(self.kind.results))
+
+    def step(self) -> bool:
+        """One launch, and the calls of the host that it ended with; gives whether a lane is left. Waits where all that are left sleep."""
+        self._wake()
+        status = self.own[STATUS.name]
+        status[:] = self.states
+        running = np.flatnonzero(self.states == LaneState.RUNNABLE)
+        if len(running):
+            self._launch(running)
+        waiting = np.flatnonzero(self.states == LaneState.WAITING)
+        wanted = self.own[WANTED.name][waiting]
+        for number in np.unique(wanted):
+            self._serve(int(number), waiting[wanted == number])
+        return self.is_left
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a lane has not ended."""
+        return bool((self.states <= LaneState.SLEEPING).any())
+
+    def run(self) -> None:
+        """Step until no lane is left."""
+        while self.step():
+            pass
+
+    def kill(self, lanes: Sequence[int] | Array) -> None:
+        """End lanes that have not ended."""
+        chosen = np.asarray(lanes, np.int64)
+        self.states[chosen[self.states[chosen] <= LaneState.SLEEPING]] = LaneState.KILLED
+
+    def trap(self, lane: int) -> LaneTrap | None:
+        """How a lane ended by a trap; None where it did not."""
+        if self.states[lane] != LaneState.TRAPPED:
+            return None
+        names = self.backtrace(lane)
+        return LaneTrap(self._reasons.get(lane, "trap"), names[0], names)
+
+    def backtrace(self, lane: int) -> tuple[str, ...]:
+        """Names of the functions that a lane is in, the innermost first; those that were put in place of their calls are not among them."""
+        part, frame = int(self.own[PART.name][lane]), int(self.own[FRAME.name][lane])
+        found: list[str] = []
+        while 0 <= part < len(self.found.owners) and len(found) < MAX_BACKTRACE:
+            found.append(self.module.name_of(self.found.owners[part]))
+            part = int(self.cells[lane, frame].astype(np.uint32).astype(np.int32))
+            frame = int(self.cells[lane, frame + 1])
+        return tuple(found)
+
+    # One round
+
+    def _wake(self) -> None:
+        sleeping = self.states == LaneState.SLEEPING
+        if not sleeping.any():
+            return
+        if not (self.states == LaneState.RUNNABLE).any():
+            time.sleep(max(0.0, float(self.until[sleeping].min()) - time.monotonic()))
+        self.states[sleeping & (self.until <= time.monotonic())] = LaneState.RUNNABLE
+
+    def _launch(self, running: NDArray[np.int64]) -> None:
+        instances, program = self.instances, self.found.program
+        kernel = program.kernels[KERNEL]
+        launch = Launch(instances.lanes, GROUP, {SHARE: self.share}, self.buffers, instances.fuel)
+        outcome = instances.device.run(program, KERNEL, check(kernel, launch), instances.seconds)
+        self.launches += 1
+        self.states[running] = self.own[STATUS.name][running]
+        self.fuel[running] += self.own[SPENT.name][running]
+        if outcome.trap:
+            reason = instances.trap_error(KERNEL, outcome.trap).reason
+            self._reasons[outcome.trap.lane] = reason
+
+    def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
+        kind, name = self.module.type_of(number), self.module.imported_name(number)
+        parts = self.own[PART.name][lanes]
+        sizes = np.array([self.found.sizes[each] for each in self.found.owners], np.int64)
+        first = self.own[FRAME.name][lanes].astype(np.int64) + sizes[parts]
+        operands = tuple(self._get(lanes, first, HEAD + n, TYPES[each].dtype) for n, each in enumerate(kind.parameters))
+        state = self.instances.program.state
+        memory = self.instances.memory if state.memory else np.zeros((self.instances.lanes, 0), np.uint8)
+        bytes_ = self.instances.pages[lanes].astype(np.int64) * PAGE_BYTES
+        reply = self.host.serve(Request(name, lanes, operands, memory, bytes_))
+        self.calls[lanes] += 1
+        self.states[lanes] = LaneState.RUNNABLE
+        if len(reply.results) != len(kind.results):
+            raise LaunchError(f"the import {name} is {kind}, and its host gave {len(reply.results)} results")
+        for place, (each, values) in enumerate(zip(kind.results, reply.results, strict=True)):
+            self._put(lanes, first, HEAD + place, np.asarray(values).astype(TYPES[each].dtype))
+        if reply.until is not None:
+            self.until[lanes] = reply.until
+            self.states[lanes[self.until[lanes] > 0]] = LaneState.SLEEPING
+        if reply.ended is not None:
+            self.states[lanes[np.asarray(reply.ended, bool)]] = LaneState.EXITED
+
+    def _put(self, lanes: Array, first: Array, place: int, values: Array) -> None:
+        """Set a cell of each lane's frame."""
+        bits = np.broadcast_to(values, lanes.shape)
+        self.cells[lanes, first + place] = np.ascontiguousarray(bits).view(f"u{bits.dtype.itemsize}")
+
+    def _get(self, lanes: Array, first: Array, place: int, dtype: np.dtype[Any]) -> Array:
+        """What a cell of each lane's frame holds."""
+        bits = self.cells[lanes, first + place]
+        return bits.astype(f"u{dtype.itemsize}").view(dtype)
