@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ...ir.model import Kernel, Memory, Op, Space, Value, walk
 from ...ir.types import Type
@@ -27,7 +28,6 @@ class Chunk:
     forms: Forms = field(default_factory=Forms)
 
     def __post_init__(self) -> None:
-        self.shapes = Shapes(self.kernel)
         self.is_scalar = self.width == 1
         self.ids: dict[Value, int] = {}
         self.mask, self.guard = 0, "done"
@@ -36,7 +36,12 @@ class Chunk:
         """Uniform values that are declared outside of the chunk."""
         self.kept: dict[Value, str] = {}
         """Where values of a chunk lie that live across a barrier, by value; see `group`."""
-        self.blocked = has_wide_accesses(self.kernel)
+        self.blocked = set() if self.is_scalar else has_wide_accesses(self.kernel)
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """How the kernel's values differ between lanes."""
+        return Shapes(self.kernel)
 
     # Names
 

@@ -266,7 +266,7 @@ class Emitter(Chunk):
         if is_split:
             self.each(f"m{self.mask}_# |= m{number}_#;")
             self.emit(f"b{self.mask} |= b{number};")
-        if may_leave(op.regions[0]):
+        if not self.is_scalar and may_leave(op.regions[0]):
             self.emit(f"if (!b{self.mask}) goto {self.guard};")
 
     def op_loop(self, op: Op) -> None:
@@ -279,10 +279,14 @@ class Emitter(Chunk):
         else:
             self.split_loop(op)
 
+    def target(self, op: Op, number: int) -> Target:
+        """A block or loop that lanes leave together."""
+        return Target(op, number, False, self.mask, self.mask)
+
     def common_loop(self, op: Op) -> None:
         """A loop that the lanes of the mask go round together, and leave together."""
         number = self.number()
-        self.targets[op.label] = Target(op, number, False, self.mask, self.mask)
+        self.targets[op.label] = self.target(op, number)
         self.emit(f"for (;;) {{ const gb_bits came{number} = b{self.mask}; (void)came{number};")
         self.count("BRANCHES", "1")
         self.region(op.regions[0])

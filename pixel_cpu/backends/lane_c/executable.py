@@ -21,6 +21,7 @@ from ...passes.prune import prune
 from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
 from .compiler import LONG_SOURCE, find_compiler, load, machine
 from .plan import Plan, plan
+from .separate import is_separate, separate_part, separate_sites
 from .source import FOLDER, Part, is_alone, number_sites, part, source
 from .timeline import COUNTS, Recorder
 
@@ -122,16 +123,37 @@ def compile_kernels(
     ``compile_kernels((module, name) for name in module.kernels)``. Where one of them does not compile, none does.
     """
     own = machine()
-    found = [prune(inline(module, module.kernels[name])) for module, name in kernels]
-    plans = [plan(each, own.width, own.vector_registers, scalar=scalar, registers=registers) for each in found]
-    parts = [part(each, how, counts=counts or timeline) for each, how in zip(found, plans, strict=True)]
+    found: list[Kernel] = []
+    plans: list[Plan] = []
+    parts: list[Part] = []
+    sites: list[Sequence[Op]] = []
+    for module, name in kernels:
+        kernel = module.kernels[name]
+        if scalar is not False and not (counts or timeline) and is_separate(module, kernel):
+            found.append(kernel)
+            plans.append(Plan(1, 1, True))
+            sites.append(separate_sites(module, kernel))
+            parts.append(separate_part(module, kernel, sites[-1]))
+            continue
+        kernel = prune(inline(module, kernel))
+        found.append(kernel)
+        plans.append(plan(kernel, own.width, own.vector_registers, scalar=scalar, registers=registers))
+        sites.append(list(number_sites(kernel)))
+        parts.append(part(kernel, plans[-1], counts=counts or timeline))
     made: dict[int, LaneKernel] = {}
     for places in _batches(parts):
         text = source([parts[place] for place in places])
         library = load(text, level)
         for number, place in enumerate(places):
             made[place] = LaneKernel(
-                found[place], plans[place], text, library, number, counts=counts or timeline, timeline=timeline
+                found[place],
+                plans[place],
+                text,
+                library,
+                number,
+                sites[place],
+                counts=counts or timeline,
+                timeline=timeline,
             )
     return [made[place] for place in range(len(found))]
 
@@ -178,6 +200,7 @@ class LaneKernel:
         text: str,
         library: ctypes.CDLL,
         number: int,
+        sites: Sequence[Op],
         *,
         counts: bool,
         timeline: bool,
@@ -187,7 +210,7 @@ class LaneKernel:
         self._library = library
         self._function = ctypes.cast(library[f"gb_kernel{number}"], ctypes.c_void_p).value
         self._scratch_bytes = int((ctypes.c_uint64 * 4).in_dll(library, f"gb_info{number}")[3])
-        self._sites: list[Op] = list(number_sites(kernel))
+        self._sites = sites
         self._counts = counts
         self._is_recorded = timeline
         self._is_alone = is_alone(kernel)

@@ -1,0 +1,271 @@
+"""Kernels whose functions stay functions of C, for one lane after another: what is too large to have its calls in place.
+
+A *machine* is a loop over a ``switch`` with many regions, each of which ends with a jump. Each region is a C function of its own
+then, which gives whether the lane goes round again (`_AGAIN`), leaves the loop (`_LEFT`) or has ended (0): so that a compiler's time
+grows as the text does, and not with its square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ...ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable, walk
+from ...ir.operations import TERMINATORS
+from .emit import Emitter
+from .forms import SCALAR, Forms
+from .source import Part
+
+LEAST_REGIONS = 16
+"""Regions of a machine, at least."""
+_AGAIN, _LEFT = 1, 2
+_UNKNOWN = frozenset({"barrier", "print", "host_call", "local_id", "group_id", "group_size", "group_count"})
+_CALL = """typedef struct gb_call { gb_launch *L; char *const *p; const uint64_t *n; int64_t spare; uint32_t lane; } gb_call;
+#define OUT(site, at) gb_trap(X->L, X->lane, site, at)"""
+
+
+def is_separate(module: Module, kernel: Kernel) -> bool:
+    """Whether a kernel has a machine, and nothing that needs its calls in place."""
+    if any(memory.space is not Space.BUFFER for memory in kernel.memories):
+        return False
+    has_machine = False
+    for unit in (*reachable(module, kernel), kernel):
+        for op in walk(unit.body):
+            if op.name in _UNKNOWN or op.name.startswith("atomic_"):
+                return False
+            has_machine |= is_machine(op)
+    return has_machine
+
+
+def is_machine(op: Op) -> bool:
+    """Whether an operation is the ``switch`` of a machine."""
+    return (
+        op.name == "switch"
+        and len(op.regions) >= LEAST_REGIONS
+        and op.cases == tuple(range(len(op.cases)))
+        and all(
+            region.operations[-1].name in ("continue", "break", "trap", "return", "switch") for region in op.regions
+        )
+    )
+
+
+def separate_sites(module: Module, kernel: Kernel) -> list[Op]:
+    """The operations that may end a lane, in the order of the numbers by which the C code names them."""
+    units = (*reachable(module, kernel), kernel)
+    return [op for unit in units for op in walk(unit.body) if op.name in ("trap", "continue") or op.memory is not None]
+
+
+def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
+    """C of a kernel and its functions, for `source`."""
+    numbers = {op: number for number, op in enumerate(sites)}
+    functions = {function.name: place for place, function in enumerate(reachable(module, kernel))}
+    forms = Forms()
+    lines = ["enum { WORKGROUP_BYTES, PRIVATE_BYTES };", "const uint64_t gb_info[4] = {1, 1, 1, 0};", _CALL]
+    for name, place in functions.items():
+        unit = _unit(kernel, module.functions[name], numbers, forms, functions)
+        lines += unit.text(f"gb_f{place}", module.functions[name].parameters, module.functions[name].results)
+    unit = _unit(kernel, kernel, numbers, forms, functions)
+    lines += unit.text("gb_lane", kernel.parameters, ())
+    given = [f"*(const {SCALAR[each.type]} *)&L->scalars[{place}]" for place, each in enumerate(kernel.parameters)]
+    lines += [
+        "void gb_kernel(gb_launch *L, char *scratch, uint64_t first, uint64_t last) { (void)scratch;",
+        "for (uint64_t unit = first; unit < last; unit++) {",
+        "gb_call call = {L, L->buffers, L->lengths, L->fuel, (uint32_t)unit};",
+        f"gb_lane({', '.join(['&call', *given])}); }} }}",
+    ]
+    return Part(1, 1, forms.helpers, "\n".join(lines))
+
+
+def _unit(
+    kernel: Kernel, unit: Function | Kernel, sites: dict[Op, int], forms: Forms, functions: dict[str, int]
+) -> _Unit:
+    own = Kernel(unit.name, (), kernel.memories, unit.body)
+    return _Unit(own, 1, 1, sites, lines=[], forms=forms, functions=functions)
+
+
+@dataclass
+class _Unit(Emitter):
+    """Emits one function, and functions for the regions of its machine."""
+
+    functions: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.places = {memory: place for place, memory in enumerate(self.kernel.buffers)}
+        self.used: dict[Memory, set[int]] = {}
+        self.before: list[str] = []
+        self.machine = ""
+        """The label of the machine whose region is emitted."""
+        self.has_spare = False
+        """Whether fuel is in a variable."""
+
+    def text(self, name: str, parameters: Sequence[Value], results: Sequence[object]) -> list[str]:
+        """The function's C, and before it that of its machine's regions."""
+        taken = [f"{SCALAR[value.type]} {self.scalar(value)}" for value in parameters]
+        taken += [f"{SCALAR[kind]} *r{place}" for place, kind in enumerate(results)]  # type: ignore[index]
+        body = self.function(name, taken, self.kernel.body)
+        return [*self.before, *body]
+
+    def function(self, name: str, taken: Sequence[str], region: Region) -> list[str]:
+        """C of one function."""
+        outer = self.lines, self.used, self.has_spare
+        self.lines, self.used = [], {}
+        self.has_spare = any(op.name == "continue" and op.label != self.machine for op in walk(region))
+        self.region(region)
+        head = [f"static int {name}({', '.join(['gb_call *const X', *taken])}) {{"]
+        if self.has_spare:
+            head.append("int64_t spare = X->spare;")
+        for memory, widths in self.used.items():
+            place = self.places[memory]
+            head.append(f"char *const p{place} = X->p[{place}]; const uint64_t n{place} = X->n[{place}];")
+            head += [
+                f"const uint64_t n{place}_{width} = n{place} >= {width} ? n{place} - {width - 1} : 0;"
+                for width in sorted(widths - {1})
+            ]
+        found = [*head, *self.lines, "}"]
+        self.lines, self.used, self.has_spare = outer
+        return found
+
+    # Ways out
+
+    def give(self, code: int) -> None:
+        """Return from the function of C."""
+        self.emit(f"{'X->spare = spare; ' if self.has_spare else ''}return {code};")
+
+    def leave(self) -> None:
+        self.give(0)
+
+    def op_return(self, op: Op) -> None:
+        for place, value in enumerate(op.operands):
+            self.emit(f"*r{place} = {self.scalar(value)};")
+        self.give(1)
+
+    def op_trap(self, op: Op) -> None:
+        self.emit(f"OUT({self.sites[op]}, 0);")
+        self.leave()
+
+    def burn(self, op: Op) -> None:
+        spare = "spare" if self.has_spare else "X->spare"
+        self.emit(f"if (UNLIKELY(({spare} -= {op.fuel}) < 0)) {{ OUT({self.sites[op]}, 0);")
+        self.leave()
+        self.emit("}")
+
+    def op_continue(self, op: Op) -> None:
+        if op.label == self.machine:
+            self.burn(op)
+            for place, value in enumerate(op.operands):
+                self.emit(f"N->n{place} = {self.scalar(value)};")
+            self.give(_AGAIN)
+        else:
+            super().op_continue(op)
+
+    def op_break(self, op: Op) -> None:
+        if op.label == self.machine:
+            for place, value in enumerate(op.operands):
+                self.emit(f"N->r{place} = {self.scalar(value)};")
+            self.give(_LEFT)
+        else:
+            super().op_break(op)
+
+    # Operations
+
+    def value(self, op: Op) -> None:
+        if not op.is_access:
+            super().value(op)
+            return
+        assert op.memory is not None
+        memory, index, site = op.memory, op.operands[0], self.sites[op]
+        place, kind = self.places[memory], op.moved
+        self.used.setdefault(memory, set()).add(op.width)
+        limit = f"n{place}" if op.width == 1 else f"n{place}_{op.width}"
+        at = f"(uint64_t){'(int64_t)' if index.type.is_signed else ''}{self.scalar(index)}"
+        if op.bounds.value != "proved":
+            self.emit(f"if (UNLIKELY({at} >= {limit})) {{ OUT({site}, {at});")
+            self.leave()
+            self.emit("}")
+        element = "uint8_t" if kind.value == "bool" else SCALAR[kind]
+        where = f"p{place} + {at} * {memory.element.bytes}"
+        if op.results:
+            self.define_scalar(op.result, f"gb_at({element}, {where}){' != 0' if kind.value == 'bool' else ''}")
+        else:
+            self.emit(f"gb_put({element}, {where}, {self.scalar(op.operands[1])});")
+
+    def op_length(self, op: Op) -> None:
+        assert op.memory is not None
+        self.define_scalar(op.result, f"(uint32_t)X->n[{self.places[op.memory]}]")
+
+    def op_global_id(self, op: Op) -> None:
+        self.define_scalar(op.result, "X->lane")
+
+    def op_lane_count(self, op: Op) -> None:
+        self.define_scalar(op.result, "X->L->lanes")
+
+    def op_call(self, op: Op) -> None:
+        self.declare(op.results)
+        operands = [self.scalar(value) for value in op.operands] + [f"&{self.scalar(value)}" for value in op.results]
+        if self.has_spare:
+            self.emit("X->spare = spare;")
+        self.emit(f"if (!gb_f{self.functions[op.text]}({', '.join(['X', *operands])})) return 0;")
+        if self.has_spare:
+            self.emit("spare = X->spare;")
+
+    def common_loop(self, op: Op) -> None:
+        number = self.number()
+        self.targets[op.label] = self.target(op, number)
+        self.emit("for (;;) {")
+        self.region(op.regions[0])
+        self.emit(f"again{number}:;")
+        self.copy_next(op.regions[0].parameters)
+        self.emit(f"}} end{number}:;")
+        del self.targets[op.label]
+
+    def op_switch(self, op: Op) -> None:
+        loop = next(reversed(self.targets.values()), None)
+        if self.machine or loop is None or loop.op.name != "loop" or not is_machine(op):
+            super().op_switch(op)
+            return
+        number, target = self.number(), loop
+        carried, left = target.op.regions[0].parameters, target.op.results
+        fields = [f"{SCALAR[value.type]} n{place};" for place, value in enumerate(carried)]
+        fields += [f"{SCALAR[value.type]} r{place};" for place, value in enumerate(left)]
+        shared = _from_outside(op.regions)
+        taken = [f"gb_next{number} *const N", *(f"const {SCALAR[each.type]} {self.scalar(each)}" for each in shared)]
+        self.before.append(f"typedef struct {{ {' '.join(fields)} }} gb_next{number};")
+        self.machine = op_label = target.op.label
+        for place, region in enumerate(op.regions):
+            self.before += self.function(f"gb_part{number}_{place}", taken, region)
+        self.machine = ""
+        count = len(op.cases)
+        names = ", ".join(f"gb_part{number}_{place}" for place in range(count + 1))
+        types = ", ".join(["gb_call *", f"gb_next{number} *", *(SCALAR[each.type] for each in shared)])
+        self.before.append(f"static int (*const gb_parts{number}[])({types}) = {{{names}}};")
+        chosen = self.scalar(op.operands[0])
+        given = ", ".join(["X", "&next", *map(self.scalar, shared)])
+        self.emit(f"gb_next{number} next; const uint64_t part = (uint64_t)(int64_t){chosen};")
+        if self.has_spare:
+            self.emit("X->spare = spare;")
+        self.emit(f"const int how = gb_parts{number}[part < {count} ? part : {count}]({given});")
+        if self.has_spare:
+            self.emit("spare = X->spare;")
+        self.emit(f"if (how == {_AGAIN}) {{")
+        for place, value in enumerate(carried):
+            self.emit(f"n{self.scalar(value)} = next.n{place};")
+        self.emit(f"goto again{self.targets[op_label].number}; }}")
+        self.emit(f"if (how == {_LEFT}) {{")
+        for place, value in enumerate(left):
+            self.emit(f"{self.scalar(value)} = next.r{place};")
+        self.emit(f"goto end{self.targets[op_label].number}; }}")
+        self.leave()
+
+
+def _from_outside(regions: Iterable[Region]) -> list[Value]:
+    """Values that regions use and do not define."""
+    found: dict[Value, None] = {}
+    defined: set[Value] = set()
+    for region in regions:
+        for op in walk(region):
+            found.update(dict.fromkeys(value for value in op.operands if value not in defined))
+            defined.update(op.results)
+            for inner in op.regions:
+                defined.update(inner.parameters)
+    return [value for value in found if value not in defined]
