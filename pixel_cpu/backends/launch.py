@@ -48,6 +48,8 @@ class Launch:
     fuel: int = DEFAULT_FUEL
     printed_lines: int = PRINTED_LINES
     host_functions: Mapping[str, HostFunction] = field(default_factory=dict)
+    wants_traps: bool = False
+    """Whether the outcome has the trap of every lane, where the back end can say it."""
 
     @property
     def groups(self) -> int:
@@ -154,6 +156,9 @@ class Outcome:
     """What the device's own clock says of the run; None where it has none."""
     timeline: Timeline | None = None
     """What it did when, where the device was opened with ``timeline=True``."""
+
+    every_trap: tuple[Trap, ...] = ()
+    """Of all lanes that ended so, for a launch that `wants_traps`; empty where the back end knows the lowest alone."""
 
     def raise_trap(self, kernel: str) -> None:
         """Raise `TrapError` where a lane ended by a trap."""

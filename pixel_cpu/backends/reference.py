@@ -109,6 +109,7 @@ class _Run:
         self.alive = np.ones(self.lanes, bool)
         self.traps = 0
         self.lowest: Trap | None = None
+        self.every: list[Trap] = []
         self.printed: list[tuple[int, int, str]] = []
         self.prints_dropped = 0
         self.counters = Counters()
@@ -140,6 +141,7 @@ class _Run:
             tuple(lines),
             self.prints_dropped,
             timeline=self.timeline(),
+            every_trap=tuple(self.every),
         )
 
     def phase(self, name: str) -> None:
@@ -167,6 +169,8 @@ class _Run:
         lanes = np.flatnonzero(mask & self.alive)
         if lanes.size and (self.lowest is None or lanes[0] < self.lowest.lane):
             self.lowest = Trap(int(lanes[0]), reason(int(lanes[0])), op.line)
+        if self.launch.wants_traps:
+            self.every += [Trap(int(lane), reason(int(lane)), op.line) for lane in lanes]
         self.traps += int(lanes.size)
         self.alive &= ~mask
 

@@ -152,6 +152,8 @@ class Module:
     kernels: dict[str, Kernel] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
     source: str = ""
+    compiled: dict[str, bytes] = field(default_factory=dict)
+    """What the software GPU made of kernels before, by their names."""
 
 
 def walk(region: Region) -> Iterator[Op]:

@@ -36,6 +36,18 @@ def compile_kernel(backend: str, module: Module, kernel: str, **options: Any) ->
     return make(module, kernel, **options)
 
 
+def prepare(backend: str, module: Module, kernel: str, **options: Any) -> bytes | None:  # noqa: ANN401  # of the back end
+    """What a back end makes of a kernel that is too large to be sent as text, for `load_prepared`; None for others."""
+    make: Callable[..., bytes | None] | None = getattr(importlib.import_module(MODULES[backend]), "prepare", None)
+    return make(module, kernel, **options) if make else None
+
+
+def load_prepared(backend: str, prepared: bytes) -> Executable:
+    """A kernel that `prepare` made ready, perhaps in another process."""
+    made: Executable = importlib.import_module(MODULES[backend]).load_prepared(prepared)
+    return made
+
+
 def describe(backend: str) -> str:
     """What stands behind a back end on this host, in words; `DeviceError` where it cannot be used."""
     text: str = importlib.import_module(MODULES[backend]).describe()

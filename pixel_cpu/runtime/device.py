@@ -32,7 +32,7 @@ from ..errors import DeviceError, LaunchError, LimitError
 from ..ir.model import Module
 from ..ir.text import write
 from ..passes.bounds import prove_bounds
-from .backends import MODULES, compile_kernel, describe, limits
+from .backends import MODULES, compile_kernel, describe, limits, load_prepared, prepare
 from .buffers import BufferPool, Ledger, SharedBuffer
 from .events import ANNOUNCER
 from .messages import Channel, CompileKernel, Failed, Operand, Reply, Request, RunKernel
@@ -164,13 +164,20 @@ class Device:
     def _prove(self, module: Module, kernel: str, group: int) -> _Proved:
         kernels = self._proved.setdefault(module, {})
         if (kernel, group) not in kernels:
-            kernels[kernel, group] = _Proved(prove_bounds(module, kernel, group=group)[0])
+            prepared = prepare(self.backend, module, kernel, **self._options)
+            kernels[kernel, group] = (
+                _Proved(module, prepared) if prepared else _Proved(prove_bounds(module, kernel, group=group)[0])
+            )
         return kernels[kernel, group]
 
     def _executable(self, module: Module, kernel: str, group: int) -> Executable:
         proved = self._prove(module, kernel, group)
         if proved.executable is None:
-            proved.executable = compile_kernel(self.backend, proved.module, kernel, **self._options)
+            proved.executable = (
+                load_prepared(self.backend, proved.prepared)
+                if proved.prepared
+                else compile_kernel(self.backend, proved.module, kernel, **self._options)
+            )
         return proved.executable
 
     def _run_isolated(self, module: Module, kernel: str, launch: Launch, seconds: float) -> Outcome:
@@ -202,6 +209,7 @@ class Device:
             operands,
             launch.fuel,
             launch.printed_lines,
+            launch.wants_traps,
             worker.take_gone(),
             {number: buffer.size for number, buffer in fresh.items()},
         )
@@ -229,11 +237,12 @@ class Device:
         return self._worker
 
     def _ready(self, worker: _WorkerProcess, module: Module, kernel: str, group: int) -> int:
-        text = self._prove(module, kernel, group).text
-        key = (text, kernel)
+        proved = self._prove(module, kernel, group)
+        key = (proved.prepared or proved.text, kernel)
         if key not in worker.kernels:
             number = len(worker.kernels) + 1
-            request = CompileKernel(number, self.backend, text, kernel, dict(self._options))
+            text = "" if proved.prepared else proved.text
+            request = CompileKernel(number, self.backend, text, kernel, dict(self._options), proved.prepared)
             self._ask(worker, request, START_SECONDS, f"compiling {kernel}")
             worker.kernels[key] = number
         return worker.kernels[key]
@@ -267,10 +276,10 @@ class Device:
 
 
 class _Proved:
-    """A module with one kernel, whose accesses are marked where they are proved in bounds."""
+    """A module with one kernel, whose accesses are marked where they are proved in bounds; or what a back end `prepared` instead."""
 
-    def __init__(self, module: Module) -> None:
-        self.module = module
+    def __init__(self, module: Module, prepared: bytes = b"") -> None:
+        self.module, self.prepared = module, prepared
         self.executable: Executable | None = None
 
     @cached_property
@@ -301,7 +310,7 @@ class _WorkerProcess:
         finally:
             theirs.close()
         self.channel = Channel(ours)
-        self.kernels: dict[tuple[str, str], int] = {}
+        self.kernels: dict[tuple[str | bytes, str], int] = {}
         self.mapped: set[int] = set()
         self.forgotten: list[int] = []
         """Buffers that are gone here, and may be mapped there."""

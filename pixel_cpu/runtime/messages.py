@@ -18,13 +18,14 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 
 class CompileKernel(msgspec.Struct, tag="compile", frozen=True):
-    """Make a kernel ready: the text of its module, as `number` from here on."""
+    """Make a kernel ready as `number` from here on: the text of its module, or what a back end `prepared` for its own process."""
 
     number: int
     backend: str
     text: str
     kernel: str
     options: dict[str, str | int | bool | None] = {}
+    prepared: bytes = b""
 
 
 class Operand(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +47,7 @@ class RunKernel(msgspec.Struct, tag="run", frozen=True):
     buffers: dict[str, Operand]
     fuel: int
     printed_lines: int
+    wants_traps: bool = False
     gone: list[int] = []
     """Buffers that are given back first."""
     fresh: dict[int, int] = {}

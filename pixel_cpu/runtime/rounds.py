@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.launch import Array, Launch, check
+from ..backends.launch import Array, Launch, Trap, check
 from ..errors import LaunchError, TrapError
 from ..frontends.wasm.frames import HEAD
 from ..frontends.wasm.module import PAGE_BYTES
@@ -145,7 +145,7 @@ class Rounds:
         self.until = np.zeros(lanes)
         """Until when a lane sleeps."""
         self.launches = 0
-        self._reasons: dict[int, str] = {}
+        self._reasons: dict[int, Trap] = {}
 
     @property
     def results(self) -> tuple[Array, ...]:
@@ -187,8 +187,12 @@ class Rounds:
         """How a lane ended by a trap; None where it did not."""
         if self.states[lane] != LaneState.TRAPPED:
             return None
-        names = self.backtrace(lane)
-        return LaneTrap(self._reasons.get(lane, "trap"), names[0], names)
+        found = self._reasons.get(lane)
+        names = list(self.backtrace(lane))
+        reason, place = ("trap", None) if found is None else self.instances.reason(found)
+        function = names[0] if place is None else self.module.name_of(place)
+        # A function that was put in the place of its calls has no frame.
+        return LaneTrap(reason, function, tuple(names if function == names[0] else [function, *names]))
 
     def backtrace(self, lane: int) -> tuple[str, ...]:
         """Names of the functions that a lane is in, the innermost first; those that were put in place of their calls are not among them."""
@@ -213,14 +217,13 @@ class Rounds:
     def _launch(self, running: NDArray[np.int64]) -> None:
         instances, program = self.instances, self.found.program
         kernel = program.kernels[KERNEL]
-        launch = Launch(instances.lanes, GROUP, {SHARE: self.share}, self.buffers, instances.fuel)
+        launch = Launch(instances.lanes, GROUP, {SHARE: self.share}, self.buffers, instances.fuel, wants_traps=True)
         outcome = instances.device.run(program, KERNEL, check(kernel, launch), instances.seconds)
         self.launches += 1
         self.states[running] = self.own[STATUS.name][running]
         self.fuel[running] += self.own[SPENT.name][running]
-        if outcome.trap:
-            reason = instances.trap_error(KERNEL, outcome.trap).reason
-            self._reasons[outcome.trap.lane] = reason
+        for trap in outcome.every_trap or ((outcome.trap,) if outcome.trap else ()):
+            self._reasons[trap.lane] = trap
 
     def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
         kind, name = self.module.type_of(number), self.module.imported_name(number)

@@ -260,15 +260,20 @@ class Instances:
     def _begins(self) -> list[int]:
         return [body.offset for body in self.program.module.bodies]
 
-    def trap_error(self, name: str, trap: Trap) -> TrapError:
-        """The error of a trap: its reason in the specification's words, the function and the byte of the file."""
+    def reason(self, trap: Trap) -> tuple[str, int | None]:
+        """Why a lane ended, in the specification's words, and the number of the function; None where that is not known."""
         reason = trap.reason
         if reason.startswith("index "):
             reason = OUT_OF_MEMORY if " outside memory[" in reason else OUT_OF_TABLE
-        if trap.line is not None:
-            module = self.program.module
-            place = bisect.bisect_right(self._begins, trap.line) - 1
-            reason = f"{reason} in {module.name_of(module.imported_functions + place)}, byte {trap.line:#x}"
+        if trap.line is None:
+            return reason, None
+        return reason, self.program.module.imported_functions + bisect.bisect_right(self._begins, trap.line) - 1
+
+    def trap_error(self, name: str, trap: Trap) -> TrapError:
+        """The error of a trap: its reason in the specification's words, the function and the byte of the file."""
+        reason, function = self.reason(trap)
+        if function is not None:
+            reason = f"{reason} in {self.program.module.name_of(function)}, byte {trap.line:#x}"
         return TrapError(name, trap.lane, reason, None)
 
 

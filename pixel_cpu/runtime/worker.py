@@ -24,7 +24,7 @@ from qemu_bridge.host.parent import die_with_parent
 from ..backends.launch import Executable, Launch
 from ..ir.text import read
 from ..ir.verifier import verify
-from .backends import compile_kernel
+from .backends import compile_kernel, load_prepared
 from .messages import Channel, CompileKernel, Done, Failed, Operand, Request, RunKernel
 
 
@@ -57,6 +57,8 @@ class Worker:
 
     def _answer(self, request: Request, descriptors: Sequence[int]) -> Done:
         match request:
+            case CompileKernel() if request.prepared:
+                self._kernels[request.number] = load_prepared(request.backend, request.prepared)
             case CompileKernel():
                 module = verify(read(request.text))
                 self._kernels[request.number] = compile_kernel(
@@ -82,6 +84,7 @@ class Worker:
     def _run(self, request: RunKernel) -> object:
         buffers = {name: self._view(operand) for name, operand in request.buffers.items()}
         launch = Launch(request.lanes, request.group, request.scalars, buffers, request.fuel, request.printed_lines)
+        launch.wants_traps = request.wants_traps
         return self._kernels[request.number].run(launch)
 
     def _view(self, operand: Operand) -> np.ndarray[Any, np.dtype[Any]]:

@@ -139,10 +139,6 @@ def build(text: str, level: str | None = None) -> Path:
     path = cache_folder("kernels") / f"{digest}.so"
     if not path.exists():
         _compile([*command, *flags], text, path)
-    if not is_trusted(path):
-        raise DeviceError(
-            f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
-        )
     with contextlib.suppress(OSError):
         os.utime(path)  # the ones that were used last are kept
     return path
@@ -150,7 +146,15 @@ def build(text: str, level: str | None = None) -> Path:
 
 def load(text: str, level: str | None = None) -> ctypes.CDLL:
     """The loaded library of a C text; see `build`."""
-    path = build(text, level)
+    return open_library(build(text, level))
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """A library that `build` made, loaded; `DeviceError` where others can change it, or it is gone."""
+    if path.exists() and not is_trusted(path):
+        raise DeviceError(
+            f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
+        )
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import pickle
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,12 +15,12 @@ import numpy as np
 
 from ...errors import DeviceError
 from ...ir.bits import from_bits
-from ...ir.model import Kernel, Module, Op, Space
+from ...ir.model import Kernel, Memory, Module, Op, Region, Space, Value
 from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
 from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
-from .compiler import LONG_SOURCE, find_compiler, load, machine
+from .compiler import LONG_SOURCE, build, find_compiler, load, machine, open_library
 from .plan import Plan, plan
 from .separate import is_separate, separate_part, separate_sites
 from .source import FOLDER, Part, is_alone, number_sites, part, source
@@ -58,6 +59,7 @@ class LaunchRecord(ctypes.Structure):
         ("host", _HOST),
         ("counts", ctypes.c_uint64 * len(COUNTS)),
         ("phase", ctypes.c_void_p),
+        ("ends", ctypes.c_void_p),
     )
 
 
@@ -158,6 +160,48 @@ def compile_kernels(
     return [made[place] for place in range(len(found))]
 
 
+def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noqa: ANN401  # those of `compile_kernel`
+    """Compile a kernel that is too large for its text to be sent and read again; what `load_prepared` takes. None: it is not.
+
+    Options are those of `compile_kernel`.
+    """
+    if kernel in module.compiled:
+        return module.compiled[kernel]
+    unit = module.kernels[kernel]
+    if options.get("scalar") is False or options.get("counts") or options.get("timeline"):
+        return None
+    if not is_separate(module, unit):
+        return None
+    sites = separate_sites(module, unit)
+    path = build(source([separate_part(module, unit, sites)]), options.get("level"))
+    rows = [(op.name, op.text, op.memory, bool(op.memory and op.operands[0].type.is_signed), op.line) for op in sites]
+    head = Kernel(unit.name, unit.parameters, unit.memories, Region(), unit.group)
+    return pickle.dumps((head, str(path), rows))
+
+
+def load_prepared(prepared: bytes) -> LaneKernel:
+    """The kernel that `prepare` compiled in this or another process of the user; `DeviceError` where its library is gone."""
+    kernel, path, rows = pickle.loads(prepared)  # noqa: S301  # from this program's own memory or cache
+    return LaneKernel(
+        kernel, Plan(1, 1, True), "", open_library(Path(path)), 0, _Sites(rows), counts=False, timeline=False
+    )
+
+
+class _Sites(Sequence[Op]):
+    """Operations that may end a lane, made when they are asked for."""
+
+    def __init__(self, rows: Sequence[tuple[str, str, Memory | None, bool, int | None]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401  # a number
+        name, text, memory, is_signed, line = self._rows[place]
+        index = (Value(Type.I64 if is_signed else Type.U64),) if memory else ()
+        return Op(name, index, memory=memory, text=text, line=line)
+
+
 def _batches(parts: Sequence[Part]) -> Iterable[list[int]]:
     """Places of parts that are compiled together: they have one prelude, and no more text than is compiled without hurry."""
     alike: dict[tuple[int, int], list[list[int]]] = {}
@@ -249,6 +293,9 @@ class LaneKernel:
         if self._is_alone:
             callback = _HOST(self._host(launch, failures))
             record.host, record.max_lines = callback, launch.printed_lines
+        ends = np.zeros((launch.lanes if launch.wants_traps else 0, 2), np.uint64)
+        if launch.wants_traps:
+            record.ends = ends.ctypes.data
         lanes_a_unit = self._lanes_of_unit or launch.group
         units = -(-launch.lanes // lanes_a_unit)
         recorder = None
@@ -269,25 +316,29 @@ class LaneKernel:
         if self._counts:
             counters = Counters(**dict(zip(COUNTS, record.counts, strict=True)))
         traps = record.traps
-        trap = self._trap(record, launch) if traps else None
+        trap = self._trap(launch, record.trap_lane, record.trap_site, record.trap_value) if traps else None
+        every = np.flatnonzero(ends[:, 0]) if traps else ()
         took = time.perf_counter() - started
         outcome = Outcome(self.backend, trap, traps, counters, printed, record.dropped, took)
+        outcome.every_trap = tuple(
+            self._trap(launch, int(lane), int(ends[lane, 0]) - 1, int(ends[lane, 1])) for lane in every
+        )
         if recorder:
             outcome.timeline = recorder.timeline(self.kernel.name, lanes_a_unit, launch.lanes, self.plan.is_flat)
         return outcome
 
-    def _trap(self, record: LaunchRecord, launch: Launch) -> Trap:
-        op = self._sites[record.trap_site]
+    def _trap(self, launch: Launch, lane: int, site: int, index: int) -> Trap:
+        op = self._sites[site]
         reason = op.text or "trap"
         if op.name == "continue":
             reason = OUT_OF_FUEL
         elif op.memory is not None:
-            memory, index = op.memory, record.trap_value
+            memory = op.memory
             if op.operands[0].type.is_signed and index >> 63:
                 index -= 1 << 64
             size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length
             reason = outside(index, memory.name, size)
-        return Trap(record.trap_lane, reason, op.line)
+        return Trap(lane, reason, op.line)
 
     def _printed(self, record: LaunchRecord) -> tuple[PrintedLine, ...]:
         if not record.printed_lines:

@@ -41,6 +41,7 @@ typedef struct gb_launch {
   int (*host)(uint32_t site, uint32_t lane, uint64_t *slots);
   uint64_t counts[9];
   void (*phase)(uint64_t group, int32_t line);
+  uint64_t *ends; /* NULL, or for each lane that trapped its site plus one and its value */
 } gb_launch;
 
 /* What lies at an address, at any alignment. */
@@ -69,6 +70,7 @@ INLINE double gb_bits_f64(uint64_t b) { union { uint64_t b; double f; } u = {b};
 
 COLD void gb_trap(gb_launch *L, uint32_t lane, uint32_t site, uint64_t value) {
   __atomic_fetch_add(&L->traps, 1, __ATOMIC_RELAXED);
+  if (L->ends) L->ends[2 * (uint64_t)lane] = site + 1, L->ends[2 * (uint64_t)lane + 1] = value;
   while (__atomic_exchange_n(&L->lock, 1, __ATOMIC_ACQUIRE)) {
   }
   if (lane < L->trap_lane) {

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from ...ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable, walk
 from ...ir.operations import TERMINATORS
 from .emit import Emitter
-from .forms import SCALAR, Forms
+from .forms import SCALAR, Forms, literal
 from .source import Part
 
 LEAST_REGIONS = 16
 """Regions of a machine, at least."""
 _AGAIN, _LEFT = 1, 2
 _UNKNOWN = frozenset({"barrier", "print", "host_call", "local_id", "group_id", "group_size", "group_count"})
-_CALL = """typedef struct gb_call { gb_launch *L; char *const *p; const uint64_t *n; int64_t spare; uint32_t lane; } gb_call;
-#define OUT(site, at) gb_trap(X->L, X->lane, site, at)"""
+_CALL = """typedef struct gb_call { gb_launch *L; char *const *p; const uint64_t *n; int64_t spare; uint32_t lane; } gb_call;"""
 
 
 def is_separate(module: Module, kernel: Kernel) -> bool:
@@ -96,6 +95,9 @@ class _Unit(Emitter):
         self.before: list[str] = []
         self.machine = ""
         """The label of the machine whose region is emitted."""
+        self.texts: dict[Value, str] = {}
+        """Values that are written where they are used: literals, and casts of others."""
+        self.has_out = False
         self.has_spare = False
         """Whether fuel is in a variable."""
 
@@ -108,8 +110,8 @@ class _Unit(Emitter):
 
     def function(self, name: str, taken: Sequence[str], region: Region) -> list[str]:
         """C of one function."""
-        outer = self.lines, self.used, self.has_spare
-        self.lines, self.used = [], {}
+        outer = self.lines, self.used, self.has_spare, self.has_out
+        self.lines, self.used, self.has_out = [], {}, False
         self.has_spare = any(op.name == "continue" and op.label != self.machine for op in walk(region))
         self.region(region)
         head = [f"static int {name}({', '.join(['gb_call *const X', *taken])}) {{"]
@@ -122,9 +124,25 @@ class _Unit(Emitter):
                 f"const uint64_t n{place}_{width} = n{place} >= {width} ? n{place} - {width - 1} : 0;"
                 for width in sorted(widths - {1})
             ]
+        if self.has_out:
+            head.append("uint32_t site; uint64_t at;")
+            self.emit("out: gb_trap(X->L, X->lane, site, at);")
+            self.leave()
         found = [*head, *self.lines, "}"]
-        self.lines, self.used, self.has_spare = outer
+        self.lines, self.used, self.has_spare, self.has_out = outer
         return found
+
+    def scalar(self, value: Value) -> str:
+        return self.texts.get(value) or super().scalar(value)
+
+    def op_const(self, op: Op) -> None:
+        assert op.literal is not None
+        self.texts[op.result] = literal(op.literal, op.result.type)
+
+    def out(self, site: int, at: str) -> str:
+        """C that ends the lane by a trap."""
+        self.has_out = True
+        return f"{{ site = {site}; at = {at}; goto out; }}"
 
     # Ways out
 
@@ -141,14 +159,11 @@ class _Unit(Emitter):
         self.give(1)
 
     def op_trap(self, op: Op) -> None:
-        self.emit(f"OUT({self.sites[op]}, 0);")
-        self.leave()
+        self.emit(self.out(self.sites[op], "0"))
 
     def burn(self, op: Op) -> None:
         spare = "spare" if self.has_spare else "X->spare"
-        self.emit(f"if (UNLIKELY(({spare} -= {op.fuel}) < 0)) {{ OUT({self.sites[op]}, 0);")
-        self.leave()
-        self.emit("}")
+        self.emit(f"if (UNLIKELY(({spare} -= {op.fuel}) < 0)) {self.out(self.sites[op], '0')}")
 
     def op_continue(self, op: Op) -> None:
         if op.label == self.machine:
@@ -170,6 +185,9 @@ class _Unit(Emitter):
     # Operations
 
     def value(self, op: Op) -> None:
+        if op.name in ("convert", "bitcast") and op.result.type.is_integer and op.operands[0].type.is_integer:
+            self.texts[op.result] = f"(({SCALAR[op.result.type]}){self.scalar(op.operands[0])})"
+            return
         if not op.is_access:
             super().value(op)
             return
@@ -180,9 +198,7 @@ class _Unit(Emitter):
         limit = f"n{place}" if op.width == 1 else f"n{place}_{op.width}"
         at = f"(uint64_t){'(int64_t)' if index.type.is_signed else ''}{self.scalar(index)}"
         if op.bounds.value != "proved":
-            self.emit(f"if (UNLIKELY({at} >= {limit})) {{ OUT({site}, {at});")
-            self.leave()
-            self.emit("}")
+            self.emit(f"if (UNLIKELY({at} >= {limit})) {self.out(site, at)}")
         element = "uint8_t" if kind.value == "bool" else SCALAR[kind]
         where = f"p{place} + {at} * {memory.element.bytes}"
         if op.results:

@@ -37,6 +37,12 @@ class Areas:
 
     def __init__(self, numeric: Numeric, state: State) -> None:
         self.numeric, self.build, self.state = numeric, numeric.build, state
+        self.known_lane: Value | None = None
+        """The lane's number, where code around has it."""
+        self.known_bases: dict[Memory, Value] = {}
+        """Where stretches begin, where code around has it."""
+        self.known_size: Callable[[], Value] | None = None
+        """The bytes of the memory, where nothing here changes them."""
 
     def const(self, number: int) -> Value:
         """A `u32`."""
@@ -44,19 +50,21 @@ class Areas:
 
     def lane(self) -> Value:
         """The lane's number."""
-        return self.build.value("global_id")
+        return self.known_lane or self.build.value("global_id")
 
     def base(self, area: Area) -> Value:
         """Where the lane's stretch begins."""
         if area.is_shared:
             return self.const(0)
-        return self.build.value("mul", self.lane(), self.const(area.stride))
+        return self.known_bases.get(area.buffer) or self.build.value("mul", self.lane(), self.const(area.stride))
 
     def size(self, area: Area) -> Value:
         """Elements of the lane's stretch that are there now."""
         unit = PAGE_BYTES if area is self.state.memory else 1
         if area.sizes is None:
             return self.const(area.minimum * unit)
+        if self.known_size and area is self.state.memory:
+            return self.known_size()
         count = self.unsigned(self.build.load(area.sizes, self.lane()))
         return self.build.value("mul", count, self.const(unit)) if unit > 1 else count
 
@@ -77,9 +85,13 @@ class Areas:
             if past > area.stride:
                 return self.const(OUTSIDE)
             held = self.size(area)
-            fits = build.value("ge", held, self.const(past))
-            inside = build.value("and", fits, build.value("le", at, build.value("sub", held, self.const(past))))
-        index = build.value("add", build.value("add", self.base(area), at), self.const(offset))
+            inside = build.value("le", at, build.value("sub", held, self.const(past)))
+            # A memory or table never shrinks.
+            if past > area.minimum * (PAGE_BYTES if area is self.state.memory else 1):
+                inside = build.value("and", build.value("ge", held, self.const(past)), inside)
+        index = build.value("add", self.base(area), at)
+        if offset:
+            index = build.value("add", index, self.const(offset))
         return build.value("select", inside, index, self.const(OUTSIDE))
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from ...ir.builder import Builder
-from ...ir.model import Memory, Region, Space, Value
+from ...ir.model import Bounds, Memory, Region, Space, Value
 from ...ir.types import Type
+from .areas import Areas
 from .module import Module
 from .state import State
 
@@ -17,6 +19,8 @@ HEAD = 2
 
 class Cells:
     """The cells of a frame, eight bytes each: those of all lanes lie beside each other, or without `lanes` those of a lane."""
+
+    is_proved = False
 
     def __init__(self, build: Builder, memory: Memory, base: Value, lanes: Value | None) -> None:
         self.build, self.memory, self.base, self.lanes = build, memory, base, lanes
@@ -30,7 +34,8 @@ class Cells:
     def load(self, number: int, kind: Type) -> Value:
         """What a cell holds."""
         build = self.build
-        bits = build.load(self.memory, self.at(number))
+        with self.bounds():
+            bits = build.load(self.memory, self.at(number))
         if kind.bits == 32:
             bits = build.value("convert", bits, type=Type.U32)
         return bits if bits.type is kind else build.value("bitcast", bits, type=kind)
@@ -40,9 +45,19 @@ class Cells:
         build = self.build
         unsigned = value.type.unsigned
         bits = value if value.type is unsigned else build.value("bitcast", value, type=unsigned)
-        build.store(
-            self.memory, self.at(number), build.value("convert", bits, type=Type.U64) if value.type.bits == 32 else bits
-        )
+        if value.type.bits == 32:
+            bits = build.value("convert", bits, type=Type.U64)
+        with self.bounds():
+            build.store(self.memory, self.at(number), bits)
+
+    @contextlib.contextmanager
+    def bounds(self) -> Iterator[None]:
+        """Append accesses without a check, where `is_proved`."""
+        before = self.build.bounds
+        if self.is_proved:
+            self.build.bounds = Bounds.PROVED
+        yield
+        self.build.bounds = before
 
 
 class Parts:
@@ -82,6 +97,14 @@ class Parts:
     def next(self) -> tuple[Value, ...]:
         """What the loop carries to the next part."""
         return self.carried
+
+    def prepare(self, areas: Areas) -> None:
+        """Tell what every part sees of a lane's state."""
+
+    def grows(self, number: int) -> bool:
+        """Whether a part of a function may change the size of the memory."""
+        del number
+        return True
 
     def is_stop(self, number: int) -> bool:
         """Whether a part ends at a call of a function: of a member, or of one that the host serves after the dispatch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...ir.model import Region, Value
@@ -41,6 +41,19 @@ class Member(Lowering):
         self.front = 0
         self.loaded: dict[int, Value] = {}
         self.in_cells: dict[int, Value] = {}
+        self.held: Value | None = None
+        machine.prepare(self.areas)
+        memory = self.state.memory
+        if memory and memory.sizes and not machine.grows(number):
+            self.areas.known_size = self.size_of_memory
+
+    def size_of_memory(self) -> Value:
+        """Bytes of the memory, which this part does not change."""
+        if self.held is None:
+            own, self.areas.known_size = self.areas.known_size, None
+            self.held = self.before(lambda: self.areas.size(self.areas.memory))
+            self.areas.known_size = own
+        return self.held
 
     def is_split(self, instruction: Instruction) -> bool:
         """Whether it may call a member."""
@@ -70,6 +83,7 @@ class Member(Lowering):
         self.build.move_to(self.region)
         self.locals = [None] * len(self.local_types)
         self.loaded = {}
+        self.held = None
         self.stack = [self.cells.load(self.slot(place), kind) for place, kind in enumerate(kinds)]
         self.in_cells = dict(enumerate(self.stack))
         self.front = len(self.region.operations)
@@ -81,9 +95,13 @@ class Member(Lowering):
 
     def at_front(self, cell: int, kind: Type) -> Value:
         """Load a cell at the beginning of the part, where all of it sees the value."""
+        return self.before(lambda: self.cells.load(cell, kind))
+
+    def before(self, what: Callable[[], Value]) -> Value:
+        """Append operations at the beginning of the part."""
         before = Region()
         with self.build.inside(before):
-            found = self.cells.load(cell, kind)
+            found = what()
         self.region.operations[self.front : self.front] = before.operations
         self.front += len(before.operations)
         return found

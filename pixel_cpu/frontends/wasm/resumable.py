@@ -16,8 +16,9 @@ from ...ir.builder import Builder
 from ...ir.model import Function, Kernel, Memory, Region, Space, Value
 from ...ir.types import Type
 from ...ir.verifier import verify
-from .calls import called, callees, components, is_recursive
-from .frames import Cells, Parts
+from .calls import called, components, is_recursive
+from .areas import Areas
+from .frames import EXHAUSTED, Cells, Parts
 from .instructions import UNREACHABLE
 from .lower import lower
 
@@ -62,13 +63,27 @@ class Resumable:
 class _Machine(Parts):
     """A machine whose parts also end at calls of the host, and whose loop counts."""
 
-    def __init__(self, module: Module, state: State, members: Collection[int], *, is_apart: bool) -> None:
+    def __init__(
+        self, module: Module, state: State, members: Collection[int], direct: Collection[int], *, is_apart: bool
+    ) -> None:
         self.is_apart = is_apart
+        self.growing: set[int] = set()
+        """Functions that may change the size of the memory, those put in their place included."""
+        for number in (*direct, *members):
+            code = module.bodies[number - module.imported_functions].instructions
+            inside = {each for op in code for each in called(state, op)} - set(members)
+            if any(op.op.name == "memory.grow" for op in code) or inside & self.growing:
+                self.growing.add(number)
         super().__init__(module, state, sorted(members), (Type.U32,))
 
     def begin(self) -> Cells:
         build, (left,) = self.build, self.carried
-        lane = build.value("global_id")
+        lane = self.lane = build.value("global_id")
+        self.bases = {
+            area.buffer: build.value("mul", lane, build.const(Type.U32, area.stride))
+            for area in self.state.areas
+            if not area.is_shared
+        }
         build.store(PART, lane, self.part)
         build.store(FRAME, lane, self.frame)
 
@@ -80,9 +95,19 @@ class _Machine(Parts):
         self.left = build.value("sub", left, build.const(Type.U32, 1))
         if self.is_apart:
             base = build.value("mul", lane, build.const(Type.U32, self.state.stack_cells))
-            return Cells(build, self.frames, build.value("add", base, self.frame), None)
+            found = Cells(build, self.frames, build.value("add", base, self.frame), None)
+            # A frame is entered where all its cells are there; see `Member.demand_cells`.
+            found.is_proved = True
+            return found
         lanes = build.value("lane_count")
         return Cells(build, self.frames, build.value("add", build.value("mul", self.frame, lanes), lane), lanes)
+
+    def prepare(self, areas: Areas) -> None:
+        areas.known_lane = self.lane
+        areas.known_bases = self.bases
+
+    def grows(self, number: int) -> bool:
+        return number in self.growing
 
     def next(self) -> tuple[Value, ...]:
         return (self.left,)
@@ -93,13 +118,13 @@ class _Machine(Parts):
     def leave(self, status: int) -> None:
         """End the loop."""
         build = self.build
-        build.store(STATUS, build.value("global_id"), build.const(Type.U32, status))
+        build.store(STATUS, self.lane, build.const(Type.U32, status))
         build.end("break", self.carried[0], label=self.label)
 
     def ask(self, number: int, after: int) -> None:
         """End the loop with a call of the host, behind which `after` goes on."""
         build = self.build
-        lane = build.value("global_id")
+        lane = self.lane
         build.store(PART, lane, build.const(Type.I32, after))
         build.store(WANTED, lane, build.const(Type.I32, number))
         self.leave(WAITING)
@@ -155,7 +180,7 @@ def resumable(module: Module, state: State, function: int, *, is_apart: bool) ->
         members, direct = stops(module, state, function)
     except WasmError as error:
         raise WasmError(error.rule, function=module.name_of(function)) from None
-    machine = _Machine(module, state, members, is_apart=is_apart)
+    machine = _Machine(module, state, members, direct, is_apart=is_apart)
     program = model.Module(functions={machine.name: machine.function()})
     for number in direct:
         try:
@@ -163,6 +188,10 @@ def resumable(module: Module, state: State, function: int, *, is_apart: bool) ->
         except WasmError as error:
             raise WasmError(error.rule, error.offset, function=module.name_of(number)) from None
         program.functions[found.name] = found
+    if machine.size(function) > state.stack_cells:
+        raise WasmError(
+            f"{EXHAUSTED}: a frame has {8 * machine.size(function)} bytes", function=module.name_of(function)
+        )
     share = Value(Type.U32, SHARE)
     body = Region()
     build = Builder(body)
