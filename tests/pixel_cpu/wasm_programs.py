@@ -1,7 +1,7 @@
 """Random valid modules of WebAssembly, over all instructions, that end soon.
 
 A module has a memory, globals of each type, a table and functions; a function calls those before it, through the table the first ones
-only. With `recursion` it calls any, to a depth that a global counts. Loops count their rounds. The bits of a NaN, which the specification leaves open, never reach an integer or the memory.
+only; with `asks` also an imported one. With `recursion` it calls any, to a depth that a global counts. Loops count their rounds. The bits of a NaN, which the specification leaves open, never reach an integer or the memory.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _EDGES = {
 _NUMERIC_TO: dict[str, list[str]] = {kind: [] for kind in TYPES}
 for _name in NUMERIC:
     _NUMERIC_TO[BY_NAME[_name].results[0].value].append(_name)
+ASK = "(param i32 i64) (result i64)"
+"""The type of the function that modules import which ask."""
 _LOADS = {
     kind: [op.name for op in OPCODES.values() if op.access_bytes and op.results and op.name[:3] == kind]
     for kind in TYPES
@@ -35,10 +37,10 @@ _STORES = [op.name for op in OPCODES.values() if op.access_bytes and not op.resu
 class Generator:
     """Makes the text of a module from a seed; `functions` says what is exported: names and types of parameters."""
 
-    def __init__(self, seed: int, functions: int = 6, *, recursion: bool = False) -> None:
+    def __init__(self, seed: int, functions: int = 6, *, recursion: bool = False, asks: bool = False) -> None:
         self.rng = random.Random(seed)
         self.types = [(self._kinds(0, 3), self._kinds(0, 2)) for _ in range(functions)]
-        self.recursion = recursion
+        self.recursion, self.asks = recursion, asks
         self.functions: dict[str, tuple[str, ...]] = {}
         self.leaves = min(2, functions)
         """Functions that the table holds: they call nothing through it."""
@@ -49,20 +51,23 @@ class Generator:
     def text(self) -> str:
         """The module."""
         parts = [self.function(number) for number in range(len(self.types))]
+        held = " ".join(f"$f{number}" for number in range(self.leaves))
         data = "".join(f"\\{self.rng.randrange(256):02x}" for _ in range(64))
         parts += [
             '(memory (export "memory") 1 3)',
             f'(data (i32.const {self.rng.randrange(200)}) "{data}")',
             f'(data $passive "{data[:60]}")',
             "(table $table 6 8 funcref)",
-            f"(elem (i32.const 1) {' '.join(map(str, range(self.leaves)))} {' '.join(map(str, range(self.leaves)))})",
-            f"(elem $items func {' '.join(map(str, range(self.leaves)))})",
+            f"(elem (i32.const 1) {held} {held}{' $ask' if self.asks else ''})",
+            f"(elem $items func {held})",
             *(
                 f'(global $g{kind} (export "g{kind}") (mut {kind}) ({kind}.const {self.rng.choice(_EDGES[kind])}))'
                 for kind in TYPES
             ),
             "(global $depth (mut i32) (i32.const 0))",
         ]
+        if self.asks:
+            parts.insert(0, f'(import "env" "ask" (func $ask {ASK}))')
         return "(module\n" + "\n".join(parts) + ")"
 
     def function(self, number: int) -> str:
@@ -99,6 +104,8 @@ class Generator:
     def statement(self, depth: int) -> str:
         self.budget -= 1
         choices = [self.set_local, self.set_local, self.set_global, self.store, self.drop]
+        if self.asks and self.local_of("i64") is not None:
+            choices += [self.ask]
         if self.budget > 0 and depth < 5:
             choices += [self.recur, self.recur] if self.recursion else []
             choices += [self.if_, self.loop, self.block, self.switch, self.call, self.bulk, self.several, self.leave]
@@ -111,6 +118,13 @@ class Generator:
     def set_global(self, depth: int) -> str:
         kind = self.rng.choice(TYPES)
         return f"(global.set $g{kind} {self.expression(kind, 3)})"
+
+    def ask(self, depth: int) -> str:
+        """A call of the imported function, sometimes through the table, where another one may be by then."""
+        operands = f"{self.expression('i32', 2)} {self.expression('i64', 2)}"
+        target = f"call_indirect $table {ASK}" if self.rng.random() < 0.2 else "call $ask"
+        through = "(i32.const 5)" if "indirect" in target else ""
+        return f"(local.set {self.local_of('i64')} ({target} {operands} {through}))"
 
     def drop(self, depth: int) -> str:
         return f"(drop {self.expression(self.rng.choice(TYPES), 3)})"
@@ -291,7 +305,7 @@ class Generator:
 
     def reference(self) -> str:
         return self.rng.choice(
-            ("(ref.null func)", f"(ref.func {self.rng.randrange(self.leaves)})", f"(table.get {self.slot()})")
+            ("(ref.null func)", f"(ref.func $f{self.rng.randrange(self.leaves)})", f"(table.get {self.slot()})")
         )
 
     # Expressions

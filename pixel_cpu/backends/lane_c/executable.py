@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import pickle
 import struct
 import time
@@ -23,7 +24,7 @@ from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, 
 from .compiler import LONG_SOURCE, build, find_compiler, load, machine, open_library
 from .plan import Plan, plan
 from .separate import is_separate, separate_part, separate_sites
-from .source import FOLDER, Part, is_alone, number_sites, part, source
+from .source import FOLDER, Part, is_alone, number_sites, part, source, sources
 from .timeline import COUNTS, Recorder
 
 MAX_FUEL = 1 << 61
@@ -173,7 +174,10 @@ def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noq
     if not is_separate(module, unit):
         return None
     sites = separate_sites(module, unit)
-    path = build(source([separate_part(module, unit, sites)]), options.get("level"))
+    made = separate_part(module, unit, sites)
+    count = min(len(os.sched_getaffinity(0)), sum(map(len, made.functions)) // LONG_SOURCE)
+    text, *others = sources(made, count) if count > 1 else [source([made])]
+    path = build(text, options.get("level"), others)
     rows = [(op.name, op.text, op.memory, bool(op.memory and op.operands[0].type.is_signed), op.line) for op in sites]
     head = Kernel(unit.name, unit.parameters, unit.memories, Region(), unit.group)
     return pickle.dumps((head, str(path), rows))

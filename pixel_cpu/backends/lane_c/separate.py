@@ -19,6 +19,7 @@ from .source import Part
 LEAST_REGIONS = 16
 """Regions of a machine, at least."""
 _AGAIN, _LEFT = 1, 2
+_HIDDEN = '__attribute__((visibility("hidden")))'
 _UNKNOWN = frozenset({"barrier", "print", "host_call", "local_id", "group_id", "group_size", "group_count"})
 _CALL = """typedef struct gb_call { gb_launch *L; char *const *p; const uint64_t *n; int64_t spare; uint32_t lane; } gb_call;"""
 
@@ -59,12 +60,21 @@ def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
     numbers = {op: number for number, op in enumerate(sites)}
     functions = {function.name: place for place, function in enumerate(reachable(module, kernel))}
     forms = Forms()
-    lines = ["enum { WORKGROUP_BYTES, PRIVATE_BYTES };", "const uint64_t gb_info[4] = {1, 1, 1, 0};", _CALL]
+    head, lines, apart = [_CALL], ["const uint64_t gb_info[4] = {1, 1, 1, 0};"], list[str]()
     for name, place in functions.items():
-        unit = _unit(kernel, module.functions[name], numbers, forms, functions)
-        lines += unit.text(f"gb_f{place}", module.functions[name].parameters, module.functions[name].results)
+        function = module.functions[name]
+        unit = _unit(kernel, function, numbers, forms, functions)
+        is_large = any(map(is_machine, walk(function.body)))
+        # What has no machine is small, and may come into the place of its calls.
+        body = unit.text(f"{_HIDDEN if is_large else 'static'} int gb_f{place}", function.parameters, function.results)
+        if is_large:
+            head += [*unit.head, f"{body[0].removesuffix(' {')};"]
+            lines += [*unit.before, *body]
+            apart += unit.apart
+        else:
+            head += body
     unit = _unit(kernel, kernel, numbers, forms, functions)
-    lines += unit.text("gb_lane", kernel.parameters, ())
+    lines += unit.text("static int gb_lane", kernel.parameters, ())
     given = [f"*(const {SCALAR[each.type]} *)&L->scalars[{place}]" for place, each in enumerate(kernel.parameters)]
     lines += [
         "void gb_kernel(gb_launch *L, char *scratch, uint64_t first, uint64_t last) { (void)scratch;",
@@ -72,7 +82,7 @@ def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
         "gb_call call = {L, L->buffers, L->lengths, L->fuel, (uint32_t)unit};",
         f"gb_lane({', '.join(['&call', *given])}); }} }}",
     ]
-    return Part(1, 1, forms.helpers, "\n".join(lines))
+    return Part(1, 1, forms.helpers, "\n".join(lines), "\n".join(head), tuple(apart))
 
 
 def _unit(
@@ -93,28 +103,31 @@ class _Unit(Emitter):
         self.places = {memory: place for place, memory in enumerate(self.kernel.buffers)}
         self.used: dict[Memory, set[int]] = {}
         self.before: list[str] = []
+        self.head: list[str] = []
+        self.apart: list[str] = []
+        """Functions of the machine's regions."""
         self.machine = ""
         """The label of the machine whose region is emitted."""
         self.texts: dict[Value, str] = {}
         """Values that are written where they are used: literals, and casts of others."""
+        self.literals: set[Value] = set()
         self.has_out = False
         self.has_spare = False
         """Whether fuel is in a variable."""
 
     def text(self, name: str, parameters: Sequence[Value], results: Sequence[object]) -> list[str]:
-        """The function's C, and before it that of its machine's regions."""
+        """The function's C; `before`, `head` and `apart` have what it needs."""
         taken = [f"{SCALAR[value.type]} {self.scalar(value)}" for value in parameters]
         taken += [f"{SCALAR[kind]} *r{place}" for place, kind in enumerate(results)]  # type: ignore[index]
-        body = self.function(name, taken, self.kernel.body)
-        return [*self.before, *body]
+        return self.function(name, taken, self.kernel.body)
 
     def function(self, name: str, taken: Sequence[str], region: Region) -> list[str]:
-        """C of one function."""
+        """C of one function; `name` with what stands before it."""
         outer = self.lines, self.used, self.has_spare, self.has_out
         self.lines, self.used, self.has_out = [], {}, False
         self.has_spare = any(op.name == "continue" and op.label != self.machine for op in walk(region))
         self.region(region)
-        head = [f"static int {name}({', '.join(['gb_call *const X', *taken])}) {{"]
+        head = [f"{name}({', '.join(['gb_call *const X', *taken])}) {{"]
         if self.has_spare:
             head.append("int64_t spare = X->spare;")
         for memory, widths in self.used.items():
@@ -138,6 +151,7 @@ class _Unit(Emitter):
     def op_const(self, op: Op) -> None:
         assert op.literal is not None
         self.texts[op.result] = literal(op.literal, op.result.type)
+        self.literals.add(op.result)
 
     def out(self, site: int, at: str) -> str:
         """C that ends the lane by a trap."""
@@ -240,23 +254,28 @@ class _Unit(Emitter):
         if self.machine or loop is None or loop.op.name != "loop" or not is_machine(op):
             super().op_switch(op)
             return
-        number, target = self.number(), loop
+        # Functions of C have names of their own in the whole library.
+        number, target = f"{self.functions.get(self.kernel.name, 'k')}_{self.number()}", loop
         carried, left = target.op.regions[0].parameters, target.op.results
         fields = [f"{SCALAR[value.type]} n{place};" for place, value in enumerate(carried)]
         fields += [f"{SCALAR[value.type]} r{place};" for place, value in enumerate(left)]
-        shared = _from_outside(op.regions)
+        shared = [value for value in _from_outside(op.regions) if value not in self.literals]
+        given = ", ".join(["X", "&next", *map(self.scalar, shared)])
+        hidden = {value: self.texts.pop(value) for value in shared if value in self.texts}
         taken = [f"gb_next{number} *const N", *(f"const {SCALAR[each.type]} {self.scalar(each)}" for each in shared)]
-        self.before.append(f"typedef struct {{ {' '.join(fields)} }} gb_next{number};")
+        self.head.append(f"typedef struct {{ {' '.join(fields)} }} gb_next{number};")
         self.machine = op_label = target.op.label
         for place, region in enumerate(op.regions):
-            self.before += self.function(f"gb_part{number}_{place}", taken, region)
+            name = f"{_HIDDEN} int gb_part{number}_{place}"
+            self.apart.append("\n".join(self.function(name, taken, region)))
         self.machine = ""
+        self.texts |= hidden
         count = len(op.cases)
         names = ", ".join(f"gb_part{number}_{place}" for place in range(count + 1))
         types = ", ".join(["gb_call *", f"gb_next{number} *", *(SCALAR[each.type] for each in shared)])
+        self.head += [f"{_HIDDEN} int {each}({types});" for each in names.split(", ")]
         self.before.append(f"static int (*const gb_parts{number}[])({types}) = {{{names}}};")
         chosen = self.scalar(op.operands[0])
-        given = ", ".join(["X", "&next", *map(self.scalar, shared)])
         self.emit(f"gb_next{number} next; const uint64_t part = (uint64_t)(int64_t){chosen};")
         if self.has_spare:
             self.emit("X->spare = spare;")

@@ -44,6 +44,10 @@ class Part:
     registers: int
     helpers: dict[str, str]
     text: str
+    head: str = ""
+    """What `text` and each of `functions` begin with."""
+    functions: tuple[str, ...] = ()
+    """Functions that may be compiled apart."""
 
 
 def source(parts: Sequence[Part]) -> str:
@@ -54,8 +58,23 @@ def source(parts: Sequence[Part]) -> str:
     lines = [f"#define W {parts[0].width}", f"#define R {parts[0].registers}", prelude(), *helpers.values()]
     for number, each in enumerate(parts):
         lines += [f"#define {name} {name}{number}" for name in _OWN]
-        lines += [each.text, *(f"#undef {name}" for name in (*_OWN, *_OWN_SIZES))]
+        lines += [each.head, *each.functions, each.text, *(f"#undef {name}" for name in (*_OWN, *_OWN_SIZES))]
     return "\n".join(lines) + "\n"
+
+
+def sources(part: Part, count: int) -> list[str]:
+    """C of one kernel as texts of one library, of which the first holds the kernel, and each some of its functions."""
+    head = [f"#define W {part.width}", f"#define R {part.registers}", prelude(), *part.helpers.values(), part.head]
+    piles: list[list[str]] = [[] for _ in range(count)]
+    sizes = [0] * count
+    for each in part.functions:
+        place = sizes.index(min(sizes))
+        piles[place].append(each)
+        sizes[place] += len(each)
+    own = [f"#define {name} {name}0" for name in _OWN]
+    return [
+        "\n".join([*head, *pile, *([*own, part.text] if place == 0 else ())]) + "\n" for place, pile in enumerate(piles)
+    ]
 
 
 def part(kernel: Kernel, plan: Plan, *, counts: bool = False) -> Part:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ...ir.model import Memory, Op, Value
+from ...ir.model import Bounds, Memory, Op, Value
 from ...ir.types import Type
 from .module import PAGE_BYTES
 from .numeric import TYPES, Numeric
 from .opcodes import Opcode, ValueType
 from .state import Area, State
 
+_T = TypeVar("_T")
 OUTSIDE = 0xFFFFFFFF
 OUT_OF_MEMORY = "out of bounds memory access"
 OUT_OF_TABLE = "out of bounds table access"
@@ -41,6 +43,8 @@ class Areas:
         """The lane's number, where code around has it."""
         self.known_bases: dict[Memory, Value] = {}
         """Where stretches begin, where code around has it."""
+        self.is_wide = False
+        """Whether an access is checked here alone, and its index has 64 bits: what suits code for one lane after another."""
         self.known_size: Callable[[], Value] | None = None
         """The bytes of the memory, where nothing here changes them."""
 
@@ -105,7 +109,9 @@ class Areas:
         wanted = TYPES[op.results[0]]
         bits = op.access_bytes * 8
         stored = wanted if bits == wanted.bits else Type(f"{'i' if op.name.endswith('_s') else 'u'}{bits}")
-        found = self.build.load(self.memory.buffer, self.place(self.memory, at, offset, op.access_bytes), stored)
+        found = self.access(
+            at, offset, op.access_bytes, lambda place: self.build.load(self.memory.buffer, place, stored)
+        )
         if stored is wanted:
             return found
         wide = wanted if stored.is_signed else wanted.unsigned
@@ -115,7 +121,31 @@ class Areas:
         """A store into the memory; narrow ones take the lowest bits."""
         bits = op.access_bytes * 8
         stored = value if bits == value.type.bits else self.numeric.converted(value, Type(f"i{bits}"))
-        self.build.store(self.memory.buffer, self.place(self.memory, at, offset, op.access_bytes), stored)
+        self.access(at, offset, op.access_bytes, lambda place: self.build.store(self.memory.buffer, place, stored))
+
+    def access(self, at: Value, offset: int, width: int, what: Callable[[Value], _T]) -> _T:
+        """Append an access of `width` bytes of the memory."""
+        build, area = self.build, self.memory
+        if not self.is_wide:
+            return what(self.place(area, at, offset, width))
+        place = build.value("convert", self.unsigned(at), type=Type.U64)
+        if offset:
+            place = build.value("add", place, build.const(Type.U64, offset))
+        least = area.minimum * PAGE_BYTES
+        if area.sizes is None and width > least:
+            self.numeric.demand(build.const(Type.BOOL, False), OUT_OF_MEMORY)
+        size = build.value("convert", self.size(area), type=Type.U64)
+        if least:
+            # A memory never shrinks, so that nothing is below 0 here.
+            last = build.value("sub", size, build.const(Type.U64, width))
+            inside = build.value("le", place, last)
+        else:
+            inside = build.value("le", build.value("add", place, build.const(Type.U64, width)), size)
+        self.numeric.demand(inside, OUT_OF_MEMORY)
+        before, build.bounds = build.bounds, Bounds.PROVED
+        found = what(build.value("add", build.value("convert", self.base(area), type=Type.U64), place))
+        build.bounds = before
+        return found
 
     def count(self, area: Area) -> Value:
         """``memory.size``, in pages, and ``table.size``."""

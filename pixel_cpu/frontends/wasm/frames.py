@@ -28,7 +28,7 @@ class Cells:
     def at(self, number: int) -> Value:
         """The index of a cell."""
         build = self.build
-        step = build.const(Type.U32, number)
+        step = build.const(self.base.type, number)
         return build.value("add", self.base, build.value("mul", self.lanes, step) if self.lanes else step)
 
     def load(self, number: int, kind: Type) -> Value:

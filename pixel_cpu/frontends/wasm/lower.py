@@ -16,9 +16,14 @@ from .state import State
 from .structure import MAX_BLOCKS, blocks
 
 
-def lower(module: Module, state: State, number: int) -> Function:
-    """Function `number` of the module, which is not imported; its operations' lines are bytes of the file."""
-    return Lowering(module, state, number).function()
+def lower(module: Module, state: State, number: int, *, is_wide: bool = False) -> Function:
+    """Function `number` of the module, which is not imported; its operations' lines are bytes of the file.
+
+    `is_wide` is that of `Areas`.
+    """
+    found = Lowering(module, state, number)
+    found.areas.is_wide = is_wide
+    return found.function()
 
 
 class Lowering(Instructions):

@@ -95,7 +95,9 @@ class _Machine(Parts):
         self.left = build.value("sub", left, build.const(Type.U32, 1))
         if self.is_apart:
             base = build.value("mul", lane, build.const(Type.U32, self.state.stack_cells))
-            found = Cells(build, self.frames, build.value("add", base, self.frame), None)
+            # With 64 bits the number of a cell is part of a processor's address.
+            first = build.value("convert", build.value("add", base, self.frame), type=Type.U64)
+            found = Cells(build, self.frames, first, None)
             # A frame is entered where all its cells are there; see `Member.demand_cells`.
             found.is_proved = True
             return found
@@ -105,6 +107,7 @@ class _Machine(Parts):
     def prepare(self, areas: Areas) -> None:
         areas.known_lane = self.lane
         areas.known_bases = self.bases
+        areas.is_wide = self.is_apart
 
     def grows(self, number: int) -> bool:
         return number in self.growing
@@ -184,7 +187,7 @@ def resumable(module: Module, state: State, function: int, *, is_apart: bool) ->
     program = model.Module(functions={machine.name: machine.function()})
     for number in direct:
         try:
-            found = lower(module, state, number)
+            found = lower(module, state, number, is_wide=is_apart)
         except WasmError as error:
             raise WasmError(error.rule, error.offset, function=module.name_of(number)) from None
         program.functions[found.name] = found
