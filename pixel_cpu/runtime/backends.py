@@ -48,6 +48,12 @@ def load_prepared(backend: str, prepared: bytes) -> Executable:
     return made
 
 
+def is_there(backend: str, prepared: bytes) -> bool:
+    """Whether what `prepare` gave some time ago can still be loaded."""
+    found: bool = importlib.import_module(MODULES[backend]).is_there(prepared)
+    return found
+
+
 def describe(backend: str) -> str:
     """What stands behind a back end on this host, in words; `DeviceError` where it cannot be used."""
     text: str = importlib.import_module(MODULES[backend]).describe()

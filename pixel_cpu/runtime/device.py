@@ -115,6 +115,11 @@ class Device:
         found[:] = given
         return found
 
+    @property
+    def options(self) -> Mapping[str, str | int | bool | None]:
+        """The back end's options, as the device was opened."""
+        return self._options
+
     @cached_property
     def description(self) -> str:
         """What stands behind the device on this host, in words."""

@@ -114,7 +114,7 @@ class Rounds:
         self.module = instances.program.module
         lanes = instances.lanes
         number = instances.program.function(function)
-        self.found = instances.program.resumable(number, is_apart=instances.device.backend != "wgpu")
+        self.found = instances.program.resumable(number, instances.device)
         self.kind = self.module.type_of(number)
         kernel = self.found.program.kernels[KERNEL]
         self.own = {memory.name: instances.zeros(memory, lanes) for memory in LANES}

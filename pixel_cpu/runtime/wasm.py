@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import bisect
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ from ..frontends.wasm.kernels import KERNEL, RETURNED, argument, call_kernel, re
 from ..frontends.wasm.module import PAGE_BYTES, Kind, Mode
 from ..frontends.wasm.module import Module as WasmModule
 from ..frontends.wasm.numeric import TYPES
+from ..frontends.wasm.resumable import KERNEL as GO_ON
 from ..frontends.wasm.resumable import Resumable, resumable
 from ..frontends.wasm.state import DEFAULT_STACK, Area, State
 from ..ir.limits import MAX_LENGTH
-from ..ir.model import Memory, Module
+from ..ir.model import Memory, Module, Region
+from .backends import is_there, prepare
 from .device import DEFAULT_SECONDS, Device
 from .program import shared_device
+from .wasm_cache import fetch, keep, key_of
 from .wasm_imports import Given, check_given, host_functions
 
 Results = Array | tuple[Array, ...] | None
@@ -43,7 +47,7 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = D
     Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
     """
     if isinstance(source, bytes):
-        return WasmProgram(decode(source), pages, stack)
+        return _program(source, "", pages, stack)
     file = Path(source)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -51,29 +55,71 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = D
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
-    return WasmProgram(decode(data, str(file)), pages, stack)
+    return _program(data, str(file), pages, stack)
+
+
+def _program(data: bytes, name: str, pages: int | None, stack: int) -> WasmProgram:
+    key = key_of(data, pages, stack)
+    found = fetch(key)
+    state = found if isinstance(found, State) else State(decode(data, name), pages, stack)
+    program = WasmProgram(state.module, pages, stack, state=state)
+    program.key, program.data = key, data
+    return program
 
 
 class WasmProgram:
     """A module that can be instantiated on lanes. `module` says what it has."""
 
-    def __init__(self, module: WasmModule, pages: int | None = None, stack: int = DEFAULT_STACK) -> None:
+    key = ""
+    """What the program is called in the cache; empty where it is not kept."""
+    data = b""
+    """The module's bytes, where its functions may have been left out because they are translated already."""
+
+    def __init__(
+        self, module: WasmModule, pages: int | None = None, stack: int = DEFAULT_STACK, *, state: State | None = None
+    ) -> None:
         self.module = module
-        self.state = State(module, pages, stack)
+        self.state = state or State(module, pages, stack)
         self._kernels: dict[tuple[int, frozenset[int]], Module] = {}
         self._resumable: dict[tuple[int, bool], Resumable] = {}
 
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
         """The program of the IR that calls a function by its number; arguments in `scalars` are the same in all lanes."""
         if (function, scalars) not in self._kernels:
+            self._restore()
             self._kernels[function, scalars] = call_kernel(self.module, self.state, function, scalars)
         return self._kernels[function, scalars]
 
-    def resumable(self, function: int, *, is_apart: bool) -> Resumable:
-        """The program of the IR that runs a function by its number in rounds; see `rounds`."""
+    def resumable(self, function: int, device: Device) -> Resumable:
+        """The program of the IR that runs a function by its number in rounds; see `rounds`. What the software GPU makes of it is kept."""
+        is_apart = device.backend != "wgpu"
         if (function, is_apart) not in self._resumable:
-            self._resumable[function, is_apart] = resumable(self.module, self.state, function, is_apart=is_apart)
+            is_kept = bool(self.key) and device.backend == "cpu" and not device.options
+            key = f"{self.key}-{function}"
+            found = fetch(key) if is_kept else None
+            if not isinstance(found, Resumable) or not is_there(device.backend, found.program.compiled[GO_ON]):
+                self._restore()
+                found = resumable(self.module, self.state, function, is_apart=is_apart)
+                if is_kept:
+                    self._keep(key, found)
+            self._resumable[function, is_apart] = found
         return self._resumable[function, is_apart]
+
+    def _restore(self) -> None:
+        """Bring the code of functions back, where the module came from the cache without it."""
+        bodies = self.module.bodies
+        if bodies and not bodies[0].instructions:
+            self.module.bodies[:] = decode(self.data).bodies
+
+    def _keep(self, key: str, found: Resumable) -> None:
+        """Keep what the software GPU made of a program, without its code."""
+        compiled = prepare("cpu", found.program, GO_ON)
+        if compiled is None:
+            return
+        found.program.compiled[GO_ON] = compiled
+        kernel = replace(found.program.kernels[GO_ON], body=Region())
+        keep(key, replace(found, program=Module({GO_ON: kernel}, compiled=found.program.compiled)))
+        keep(self.key, self.state.without_code())
 
     def function(self, name: str) -> int:
         """The number of an exported function; `UsageError` where there is none."""

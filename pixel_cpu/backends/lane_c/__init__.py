@@ -1,5 +1,14 @@
 """The software GPU: kernels as C, with lanes in vectors and groups in threads."""
 
-from .executable import LaneKernel, compile_kernel, compile_kernels, describe, limits, load_prepared, prepare
+from .executable import LaneKernel, compile_kernel, compile_kernels, describe, is_there, limits, load_prepared, prepare
 
-__all__ = ["LaneKernel", "compile_kernel", "compile_kernels", "describe", "limits", "load_prepared", "prepare"]
+__all__ = [
+    "LaneKernel",
+    "compile_kernel",
+    "compile_kernels",
+    "describe",
+    "is_there",
+    "limits",
+    "load_prepared",
+    "prepare",
+]

@@ -21,7 +21,7 @@ from ...ir.types import Type
 from ...passes.inline import MAX_OPERATIONS, inline
 from ...passes.prune import prune
 from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
-from .compiler import LONG_SOURCE, build, find_compiler, load, machine, open_library
+from .compiler import LONG_SOURCE, build, find_compiler, load, machine, open_library, processor_features
 from .plan import Plan, plan
 from .separate import is_separate, separate_part, separate_sites
 from .source import FOLDER, Part, is_alone, number_sites, part, source, sources
@@ -180,12 +180,18 @@ def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noq
     path = build(text, options.get("level"), others)
     rows = [(op.name, op.text, op.memory, bool(op.memory and op.operands[0].type.is_signed), op.line) for op in sites]
     head = Kernel(unit.name, unit.parameters, unit.memories, Region(), unit.group)
-    return pickle.dumps((head, str(path), rows))
+    return pickle.dumps((head, str(path), processor_features(), rows))
+
+
+def is_there(prepared: bytes) -> bool:
+    """Whether the library of a prepared kernel is still in the cache, and for a processor like this one."""
+    _, path, features, _ = pickle.loads(prepared)  # noqa: S301  # from this program's own cache
+    return features == processor_features() and Path(path).exists()
 
 
 def load_prepared(prepared: bytes) -> LaneKernel:
     """The kernel that `prepare` compiled in this or another process of the user; `DeviceError` where its library is gone."""
-    kernel, path, rows = pickle.loads(prepared)  # noqa: S301  # from this program's own memory or cache
+    kernel, path, _, rows = pickle.loads(prepared)  # noqa: S301  # from this program's own memory or cache
     return LaneKernel(
         kernel, Plan(1, 1, True), "", open_library(Path(path)), 0, _Sites(rows), counts=False, timeline=False
     )

@@ -6,7 +6,8 @@ A lane's stretch of the memory begins at its number times the bytes of the budge
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...errors import WasmError
@@ -109,6 +110,18 @@ class State:
         """Whether a lane has dropped a segment (``data`` or ``items``): not 0; None where no code drops it."""
         dropped = self.dropped_data if what == "data" else self.dropped_elements
         return Memory(f"{what}{number}.dropped", Space.BUFFER, Type.I32) if number in dropped else None
+
+    def without_code(self) -> State:
+        """The same for a module whose functions have no instructions, which is what instances need of translated ones."""
+        found = copy.copy(self)
+        # What is found in the code is found before it goes.
+        assert (self.memories, self.start_globals, self.start_items, self.in_tables) is not None
+        found.__dict__.update(
+            {name: self.__dict__[name] for name in ("memories", "start_globals", "start_items", "in_tables")}
+        )
+        bodies = [replace(body, instructions=(), ends={}, elses={}) for body in self.module.bodies]
+        found.module = replace(self.module, bodies=bodies)
+        return found
 
     def spend(self, count: int) -> None:
         """Count work of lowering; `WasmError` beyond `MAX_WORK`."""
