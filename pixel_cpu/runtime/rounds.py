@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends.launch import Array, Launch, Trap, check
-from ..errors import LaunchError, TrapError
+from ..errors import LaunchError
 from ..frontends.wasm.frames import HEAD
 from ..frontends.wasm.module import PAGE_BYTES
 from ..frontends.wasm.numeric import TYPES
@@ -145,6 +145,7 @@ class Rounds:
         self.until = np.zeros(lanes)
         """Until when a lane sleeps."""
         self.launches = 0
+        self._sizes = np.array([self.found.sizes[each] for each in self.found.owners], np.int64)
         self._reasons: dict[int, Trap] = {}
 
     @property
@@ -228,8 +229,7 @@ class Rounds:
     def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
         kind, name = self.module.type_of(number), self.module.imported_name(number)
         parts = self.own[PART.name][lanes]
-        sizes = np.array([self.found.sizes[each] for each in self.found.owners], np.int64)
-        first = self.own[FRAME.name][lanes].astype(np.int64) + sizes[parts]
+        first = self.own[FRAME.name][lanes].astype(np.int64) + self._sizes[parts]
         operands = tuple(self._get(lanes, first, HEAD + n, TYPES[each].dtype) for n, each in enumerate(kind.parameters))
         state = self.instances.program.state
         memory = self.instances.memory if state.memory else np.zeros((self.instances.lanes, 0), np.uint8)
@@ -255,4 +255,5 @@ class Rounds:
     def _get(self, lanes: Array, first: Array, place: int, dtype: np.dtype[Any]) -> Array:
         """What a cell of each lane's frame holds."""
         bits = self.cells[lanes, first + place]
-        return bits.astype(f"u{dtype.itemsize}").view(dtype)
+        found: Array = bits.astype(f"u{dtype.itemsize}").view(dtype)
+        return found

@@ -51,7 +51,7 @@ def fetch(key: str) -> Any | None:  # noqa: ANN401  # what was kept
     try:
         if not is_trusted(path):
             return None
-        found = pickle.loads(path.read_bytes())  # noqa: S301  # written by this user alone
+        found = pickle.loads(path.read_bytes())  # written by this user alone
         os.utime(path)  # the ones that were used last are kept
     except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
         return None

@@ -185,13 +185,13 @@ def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noq
 
 def is_there(prepared: bytes) -> bool:
     """Whether the library of a prepared kernel is still in the cache, and for a processor like this one."""
-    _, path, features, _ = pickle.loads(prepared)  # noqa: S301  # from this program's own cache
+    _, path, features, _ = pickle.loads(prepared)  # from this program's own cache
     return features == processor_features() and Path(path).exists()
 
 
 def load_prepared(prepared: bytes) -> LaneKernel:
     """The kernel that `prepare` compiled in this or another process of the user; `DeviceError` where its library is gone."""
-    kernel, path, _, rows = pickle.loads(prepared)  # noqa: S301  # from this program's own memory or cache
+    kernel, path, _, rows = pickle.loads(prepared)  # from this program's own memory or cache
     return LaneKernel(
         kernel, Plan(1, 1, True), "", open_library(Path(path)), 0, _Sites(rows), counts=False, timeline=False
     )
@@ -346,7 +346,7 @@ class LaneKernel:
             memory = op.memory
             if op.operands[0].type.is_signed and index >> 63:
                 index -= 1 << 64
-            size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length
+            size = len(launch.buffers[memory.name]) if memory.space is Space.BUFFER else memory.length or 0
             reason = outside(index, memory.name, size)
         return Trap(lane, reason, op.line)
 

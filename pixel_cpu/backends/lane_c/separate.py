@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable, walk
-from ...ir.operations import TERMINATORS
 from .emit import Emitter
 from .forms import SCALAR, Forms, literal
 from .source import Part
@@ -29,12 +28,16 @@ def is_separate(module: Module, kernel: Kernel) -> bool:
     if any(memory.space is not Space.BUFFER for memory in kernel.memories):
         return False
     has_machine = False
-    for unit in (*reachable(module, kernel), kernel):
-        for op in walk(unit.body):
+    for body in _bodies(module, kernel):
+        for op in walk(body):
             if op.name in _UNKNOWN or op.name.startswith("atomic_"):
                 return False
             has_machine |= is_machine(op)
     return has_machine
+
+
+def _bodies(module: Module, kernel: Kernel) -> list[Region]:
+    return [*(function.body for function in reachable(module, kernel)), kernel.body]
 
 
 def is_machine(op: Op) -> bool:
@@ -51,8 +54,12 @@ def is_machine(op: Op) -> bool:
 
 def separate_sites(module: Module, kernel: Kernel) -> list[Op]:
     """The operations that may end a lane, in the order of the numbers by which the C code names them."""
-    units = (*reachable(module, kernel), kernel)
-    return [op for unit in units for op in walk(unit.body) if op.name in ("trap", "continue") or op.memory is not None]
+    return [
+        op
+        for body in _bodies(module, kernel)
+        for op in walk(body)
+        if op.name in ("trap", "continue") or op.memory is not None
+    ]
 
 
 def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
@@ -74,7 +81,10 @@ def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
         else:
             head += body
     unit = _unit(kernel, kernel, numbers, forms, functions)
-    lines += unit.text("static int gb_lane", kernel.parameters, ())
+    body = unit.text("static int gb_lane", kernel.parameters, ())
+    head += unit.head
+    lines += [*unit.before, *body]
+    apart += unit.apart
     given = [f"*(const {SCALAR[each.type]} *)&L->scalars[{place}]" for place, each in enumerate(kernel.parameters)]
     lines += [
         "void gb_kernel(gb_launch *L, char *scratch, uint64_t first, uint64_t last) { (void)scratch;",

@@ -106,6 +106,10 @@ class Parts:
         del number
         return True
 
+    def ask(self, number: int, after: int) -> None:
+        """End a part with a call of the host's function, behind which `after` goes on; for machines that stop there."""
+        raise NotImplementedError
+
     def is_stop(self, number: int) -> bool:
         """Whether a part ends at a call of a function: of a member, or of one that the host serves after the dispatch."""
         return number in self.is_member

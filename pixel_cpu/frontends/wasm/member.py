@@ -14,7 +14,6 @@ from .instructions import MISMATCH, UNREACHABLE, Label, types
 from .lower import Lowering
 from .module import Instruction
 
-
 MAX_PART_BLOCKS = 30
 """Blocks inside each other in a part."""
 

@@ -16,12 +16,11 @@ from ...ir.builder import Builder
 from ...ir.model import Function, Kernel, Memory, Region, Space, Value
 from ...ir.types import Type
 from ...ir.verifier import verify
-from .calls import called, components, is_recursive
 from .areas import Areas
+from .calls import called, components, is_recursive
 from .frames import EXHAUSTED, Cells, Parts
 from .instructions import UNREACHABLE
 from .lower import lower
-
 from .member import Member
 from .module import Module
 from .state import State
