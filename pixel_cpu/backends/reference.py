@@ -141,7 +141,7 @@ class _Run:
             tuple(lines),
             self.prints_dropped,
             timeline=self.timeline(),
-            every_trap=tuple(self.every),
+            every_trap=tuple(sorted(self.every, key=lambda trap: trap.lane)),
         )
 
     def phase(self, name: str) -> None:

@@ -32,6 +32,8 @@ from ...errors import DeviceError
 MAX_FILES = 512
 """Libraries that the cache keeps."""
 COMPILE_TIMEOUT_S = 120
+TEXT_BYTES_A_SECOND = 10_000
+"""Bytes of C that a busy host compiles in a second, at least: long texts have so much more time."""
 LONG_SOURCE = 100_000
 """Bytes of C, beside the prelude, from which on it is compiled in a hurry."""
 
@@ -214,19 +216,20 @@ def _compile(command: list[str], texts: Sequence[str], path: Path) -> None:
         lines = error.stderr.decode(errors="replace").splitlines()
         reason = next((line for line in lines if "error" in line), lines[0] if lines else f"status {error.returncode}")
         raise DeviceError(f"{command[0]} does not compile the kernel ({reason}); install gcc 12 or later") from None
-    except subprocess.TimeoutExpired:
-        raise DeviceError(f"the kernel took more than {COMPILE_TIMEOUT_S} s to compile; make it smaller") from None
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(f"the kernel took more than {error.timeout:g} s to compile; make it smaller") from None
     except OSError as error:
         raise DeviceError(f"the kernel cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
 
 
 def _run(command: list[str], text: str) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        limit_s = COMPILE_TIMEOUT_S + len(text) // TEXT_BYTES_A_SECOND
         # The driver's own children inherit the limit: they end by it where the driver is killed and they are not.
         with contextlib.suppress(OSError):
-            resource.prlimit(process.pid, resource.RLIMIT_CPU, (COMPILE_TIMEOUT_S, COMPILE_TIMEOUT_S))
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (limit_s, limit_s))
         try:
-            _, errors = process.communicate(text.encode(), COMPILE_TIMEOUT_S)
+            _, errors = process.communicate(text.encode(), limit_s)
         except BaseException:
             process.kill()
             raise

@@ -163,10 +163,12 @@ def test_lanes_that_trap_loop_and_recurse_leave_the_others_alone(device):
     assert not rounds.step() and rounds.states[2] == LaneState.KILLED and rounds.states[0] == LaneState.RETURNED
 
 
-def test_lanes_that_ask_together_are_served_together():
+@pytest.mark.parametrize("backend", ["reference", "cpu", "wgpu"])
+def test_lanes_that_ask_together_are_served_together(backend):
     host = Asked()
-    rounds = Rounds(px.wasm(assemble(TEXT)).instances(5, device=REFERENCE), "asks", [np.arange(5)], host=host)
-    rounds.run()
+    with px.Device(backend) as device:
+        rounds = Rounds(px.wasm(assemble(TEXT)).instances(5, device=device), "asks", [np.arange(5)], host=host)
+        rounds.run()
     (request,) = host.requests
     assert request.lanes.tolist() == [0, 1, 2, 3, 4] and request.operands[0].tolist() == [0, 1, 2, 3, 4]
     assert request.operands[0].dtype == np.int32 and request.operands[1].dtype == np.int64
