@@ -35,6 +35,7 @@ LAYERS = {
     "pixel_cpu.frontends": 58,
     "pixel_cpu.backends": 58,
     "pixel_cpu.runtime": 59,
+    "pixel_cpu.wasi": 60,
     "pixel_cpu.kernels": 60,
     "pixel_cpu.benchmark": 61,
     "pixel_cpu.verify": 59,
