@@ -62,6 +62,7 @@ class Files:
         self._free: list[int] = []
         self._by_identity: dict[tuple[int, tuple[int, int], int], HostFile] = {}
         self._open: OrderedDict[int, HostFile] = OrderedDict()
+        self._directories: OrderedDict[int, HostFile] = OrderedDict()
         self._closed: dict[tuple[int, int], list[HostFile]] = {}
 
     def __getitem__(self, number: int) -> HostFile:
@@ -72,7 +73,10 @@ class Files:
     @property
     def opened(self) -> int:
         """Descriptors of the host that are open now."""
-        return len(self._open)
+        return len(self._open) + len(self._directories)
+
+    def _place_of(self, file: HostFile) -> OrderedDict[int, HostFile]:
+        return self._directories if file.is_directory else self._open
 
     def open_root(self, path: str | bytes) -> HostFile:
         """A directory of the host, kept open to the end. Raises `OSError`."""
@@ -105,7 +109,7 @@ class Files:
         else:
             file.number = len(self._files)
             self._files.append(file)
-        self._open[file.number] = file
+        self._place_of(file)[file.number] = file
         if root:
             root.children += 1
             self._by_identity[root.number, identity, flags] = file
@@ -114,7 +118,7 @@ class Files:
     def host(self, file: HostFile) -> int:
         """The host's descriptor of a file, opened again if need be. Raises `OSError`: ESTALE where the path names another file now."""
         if file.host is not None:
-            self._open.move_to_end(file.number)
+            self._place_of(file).move_to_end(file.number)
             return file.host
         assert file.root
         with self.held(file.root) as parent:
@@ -140,7 +144,7 @@ class Files:
 
     def _reopened(self, file: HostFile, host: int) -> None:
         file.host = host
-        self._open[file.number] = file
+        self._place_of(file)[file.number] = file
         others = [each for each in self._closed.pop(file.identity, []) if each is not file]
         if others:
             self._closed[file.identity] = others
@@ -152,7 +156,7 @@ class Files:
             return
         if file.host is not None:
             os.close(file.host)
-            del self._open[file.number]
+            del self._place_of(file)[file.number]
             file.host = None
         else:
             others = [each for each in self._closed.pop(file.identity, []) if each is not file]
@@ -167,18 +171,20 @@ class Files:
 
     def _make_room(self) -> None:
         """Close what was not used for longest, where a path leads back to it; EMFILE where nothing can be closed."""
-        if len(self._open) < self.most:
+        if self.opened < self.most:
             return
-        for _ in range(len(self._open)):
-            number, file = next(iter(self._open.items()))
-            if self._can_reopen(file):
-                assert file.host is not None
-                os.close(file.host)
-                file.host = None
-                del self._open[number]
-                self._closed.setdefault(file.identity, []).append(file)
-                return
-            self._open.move_to_end(number)
+        # Directories first: between two openings of paths nobody needs them.
+        for opened in (self._directories, self._open):
+            for _ in range(len(opened)):
+                number, file = next(iter(opened.items()))
+                if self._can_reopen(file):
+                    assert file.host is not None
+                    os.close(file.host)
+                    file.host = None
+                    del opened[number]
+                    self._closed.setdefault(file.identity, []).append(file)
+                    return
+                opened.move_to_end(number)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def _can_reopen(self, file: HostFile) -> bool:
@@ -210,11 +216,12 @@ class Files:
 
     def close(self) -> None:
         """Close everything."""
-        for file in self._open.values():
+        for file in (*self._open.values(), *self._directories.values()):
             if file.host is not None:
                 os.close(file.host)
                 file.host = None
         self._open.clear()
+        self._directories.clear()
         self._closed.clear()
         self._files.clear()
         self._by_identity.clear()

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import UsageError
 from .beneath import parent_of
 from .files import Files, HostFile
+from .guest import Index
 
 PLACE = "{id}"
 
@@ -92,8 +93,9 @@ class Roots:
             self._own[number, lane] = self.files.open(base, base, os.fsencode("/".join(names)), flags).number
         return self.files[int(self._own[number, lane])]
 
-    def release(self, lane: int) -> None:
-        """Let go of a lane's own directories."""
-        for number in np.flatnonzero(self._own[:, lane] >= 0).tolist():
+    def release(self, lanes: Index) -> None:
+        """Let go of directories that are lanes' own."""
+        for number, place in zip(*(each.tolist() for each in np.nonzero(self._own[:, lanes] >= 0)), strict=True):
+            lane = lanes[place]
             self.files.release(self.files[int(self._own[number, lane])])
             self._own[number, lane] = -1

@@ -103,5 +103,4 @@ class State:
         """Close what lanes have open; they are over."""
         places, numbers = np.nonzero(self.descriptors.table["kind"][lanes])
         self.close_descriptors(lanes[places], numbers)
-        for lane in lanes.tolist():
-            self.roots.release(lane)
+        self.roots.release(lanes)
