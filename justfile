@@ -20,6 +20,14 @@ plugin:
 qemu11 *options:
     @python -m qemu_bridge.machine.debian_qemu "$@"
 
+# Rebuild the programs in examples/gpu-run/programs whose sources changed: fetches a Rust from Debian's packages, without root; C needs zig.
+wasm-programs *options:
+    @python examples/gpu-run/programs/build.py "$@"
+
+# Run every program of examples/gpu-run/programs on lanes and under wasmtime, and write docs/wasm-programs.md; takes minutes.
+wasm-table *options:
+    python docs/make_wasm_programs.py docs/wasm-programs.md "$@"
+
 # Lint, type-check and run the tests that fit in some minutes, a process for each core.
 test *options: lint
     python -m pytest -m "not long" -n auto "$@"

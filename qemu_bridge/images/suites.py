@@ -54,11 +54,11 @@ def read_suites(suites: Sequence[str], folder: Path, progress: Progress) -> Path
 
 
 def download_packages(apt: Path, wanted: str, suite: str, folder: Path, progress: Progress) -> list[Path]:
-    """Package `wanted` of `suite` and all that it depends on, as files below `folder`, which is that of `read_suites`.
+    """Packages `wanted` (their names, with spaces) of `suite` and all that they depend on, as files below `folder`, which is that of `read_suites`.
 
     `apt` is its configuration. What `suite` does not have comes from the others. Raises `Unavailable` with apt's reason.
     """
-    install = ("install", "--yes", "-qq", "--target-release", suite, wanted)
+    install = ("install", "--yes", "-qq", "--target-release", suite, *wanted.split())
     rows = _ROW.findall(run_apt("apt-get", "--print-uris", *install, configuration=apt))
     if not rows:
         raise Unavailable(f"apt offers no package {wanted}")

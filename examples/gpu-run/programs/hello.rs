@@ -1,0 +1,5 @@
+//! uses: println, eprintln
+fn main() {
+    println!("Hello, world!");
+    eprintln!("and a line for standard error");
+}
