@@ -6,6 +6,7 @@
 """
 
 from .runtime import Device, Kernel, Program, devices, load, loads
-from .runtime.wasm import wasm
+from .runtime.wasm_calls import wasm
+from .runtime.wasm_slices import Slice
 
-__all__ = ["Device", "Kernel", "Program", "devices", "load", "loads", "wasm"]
+__all__ = ["Device", "Kernel", "Program", "Slice", "devices", "load", "loads", "wasm"]

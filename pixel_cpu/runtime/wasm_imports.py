@@ -33,10 +33,10 @@ def host_functions(module: WasmModule, program: Module, given: Given) -> dict[st
             "is opened with isolated=False"
         )
     types = {module.imported_name(number): module.type_of(number) for number in range(module.imported_functions)}
-    return {name: _sequence(name, types[name], given[name]) for name in called}
+    return {name: sequence(name, types[name], given[name]) for name in called}
 
 
-def _sequence(name: str, kind: FunctionType, function: Callable[..., Any]) -> HostFunction:
+def sequence(name: str, kind: FunctionType, function: Callable[..., Any]) -> HostFunction:
     """A function that gives a sequence of results."""
 
     def call(lane: int, *operands: Any) -> Sequence[Any]:  # noqa: ANN401  # numbers
