@@ -61,6 +61,8 @@ class Request:
     operands: tuple[Array, ...]
     memory: NDArray[np.uint8]
     sizes: NDArray[np.int64]
+    left: int = 1
+    """Lanes of the whole run that have not ended."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Reply:
     results: tuple[Array, ...] = ()
     ended: Array | None = None
     until: Array | None = None
+    again: Array | None = None
+    """Lanes that go on waiting: the same call is served again in the next round, and these lanes' results do not count."""
 
 
 class Host(Protocol):
@@ -234,16 +238,21 @@ class Rounds:
         state = self.instances.program.state
         memory = self.instances.memory if state.memory else np.zeros((self.instances.lanes, 0), np.uint8)
         bytes_ = self.instances.pages[lanes].astype(np.int64) * PAGE_BYTES
-        reply = self.host.serve(Request(name, lanes, operands, memory, bytes_))
+        left = int((self.states <= LaneState.SLEEPING).sum())
+        reply = self.host.serve(Request(name, lanes, operands, memory, bytes_, left))
         self.calls[lanes] += 1
         self.states[lanes] = LaneState.RUNNABLE
         if len(reply.results) != len(kind.results):
             raise LaunchError(f"the import {name} is {kind}, and its host gave {len(reply.results)} results")
+        done = np.ones(len(lanes), bool) if reply.again is None else ~np.asarray(reply.again, bool)
         for place, (each, values) in enumerate(zip(kind.results, reply.results, strict=True)):
-            self._put(lanes, first, HEAD + place, np.asarray(values).astype(TYPES[each].dtype))
+            bits = np.broadcast_to(np.asarray(values).astype(TYPES[each].dtype), lanes.shape)
+            # Results lie where the operands do, which a lane that goes on waiting still has.
+            self._put(lanes[done], first[done], HEAD + place, bits[done])
         if reply.until is not None:
             self.until[lanes] = reply.until
             self.states[lanes[self.until[lanes] > 0]] = LaneState.SLEEPING
+        self.states[lanes[~done]] = LaneState.WAITING
         if reply.ended is not None:
             self.states[lanes[np.asarray(reply.ended, bool)]] = LaneState.EXITED
 

@@ -37,6 +37,7 @@ LAYERS = {
     "pixel_cpu.runtime": 59,
     "pixel_cpu.wasi": 60,
     "pixel_cpu.kernels": 60,
+    "pixel_cpu.lane_host": 60,
     "pixel_cpu.benchmark": 61,
     "pixel_cpu.verify": 59,
     "pixel_cpu.learn": 61,

@@ -19,8 +19,8 @@ MODULES = ROOT / "tests/pixel_cpu/wasm_modules"
 
 
 def test_the_programs_do_what_they_say(monkeypatch, capsys, tmp_path):
-    others = ("tests/pixel_cpu/wasi_programs/echo.wasm", "examples/gpu-run/mining/mining.wasm")
-    for module in (*MODULES.glob("*.wasm"), *(ROOT / each for each in others)):
+    found = [*MODULES.glob("*.wasm"), *(ROOT / "examples/gpu-run").glob("*/*.wasm")]
+    for module in (*found, ROOT / "tests/pixel_cpu/wasi_programs/echo.wasm"):
         shutil.copy(module, tmp_path)
     monkeypatch.chdir(tmp_path)
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 import wasi_programs
-from wasi_programs import PROGRAMS, build, compare, modules, run_on_wasmtime
+from wasi_programs import PROGRAMS, build, compare, modules, run_on_lanes, run_on_wasmtime
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/wasm-programs.md"
 make = runpy.run_path(str(ROOT / "docs/make_wasm_programs.py"))
+ON_LANES = ("hello", "count")
 SHORT = ("hello", "count", "errors", "panic_index", "sort_numbers")
-"""Programs that short runs run on lanes."""
+"""Programs that short runs run on lanes, and under wasmtime."""
 
 
 def test_every_module_belongs_to_its_source():
@@ -28,6 +29,10 @@ def test_every_module_belongs_to_its_source():
     for name, row in rows.items():
         assert row["source"] == build["digest"](sources[name].read_bytes()), f"{name}: run 'just wasm-programs'"
         assert row["module"] == build["digest"](modules()[name])
+
+
+def test_modules_beside_their_sources_belong_to_them():
+    assert build["PLAIN_DIGEST"].read_text().strip() == build["plain_digest"](), "run 'just wasm-programs'"
 
 
 def test_there_are_as_many_programs_as_the_page_promises():
@@ -48,6 +53,18 @@ def test_wasmtime_ends_as_the_page_says(name):
     ends = ", ".join(dict.fromkeys(run_on_wasmtime(PROGRAMS[name], case).end for case in PROGRAMS[name].cases))
     (row,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| [{name}]")]
     assert row.split(" | ")[3] == ends
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each in ON_LANES else pytest.mark.long) for each in PROGRAMS]
+)
+def test_lanes_do_what_the_page_says(name):
+    pytest.importorskip("pixel_cpu.wasi")
+    (row,) = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| [{name}]")]
+    program = PROGRAMS[name]
+    wanted = [run_on_wasmtime(program, case) for case in program.cases]
+    verdict = row.split(" | ")[4].removesuffix(" |")
+    assert compare(program, run_on_lanes(program), wanted) == ("same" if verdict == "not run" else verdict)
 
 
 def test_a_difference_is_named():

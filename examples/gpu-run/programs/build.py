@@ -1,4 +1,5 @@
 """Builds the programs of this folder: their modules go to modules.tar.xz, digests of sources and modules to modules.json.
+The examples in folders beside this one have theirs beside their sources.
 
 ``just wasm-programs`` calls it; ``--unpack FOLDER`` only puts the modules into a folder. Rust comes from Debian's packages,
 unpacked in the cache with a C library of their own (some 300 MB to fetch, 1 GB on disk); C needs zig, such as
@@ -27,6 +28,8 @@ from qemu_bridge.images.suites import download_packages, read_suites
 
 HERE = Path(__file__).resolve().parent
 ARCHIVE, DIGESTS = HERE / "modules.tar.xz", HERE / "modules.json"
+PLAIN_DIGEST = HERE.parent / "modules.sha256"
+"""Of what lies beside its source."""
 SUITES = ("trixie", "trixie-updates")
 PACKAGES = "rustc libstd-rust-dev-wasm32 lld-19"
 RELEASE = "rustc 1.85.1"
@@ -34,6 +37,12 @@ STACK = 16384
 """Bytes of the stack in linear memory: small, so that a program begins with two pages, and thousands of lanes fit."""
 RUST = ("--edition", "2021", "--target", "wasm32-wasip1", "-C", "opt-level=z", "-C", "lto", "-C", "codegen-units=1")
 RUST += ("-C", "panic=abort", "-C", "strip=symbols", "-C", f"link-arg=-zstack-size={STACK}")
+UNKNOWN = ("--edition", "2021", "--target", "wasm32-unknown-unknown", "-C", "opt-level=z", "-C", "codegen-units=1")
+UNKNOWN += ("-C", "panic=abort", "-C", "strip=debuginfo")
+LIBRARY = (*UNKNOWN, "-C", "lto", "-C", f"link-arg=-zstack-size={STACK // 2}", "--crate-type", "cdylib")
+FREE_C = ("cc", "-target", "wasm32-freestanding", "-Oz", "-nostdlib", "-fno-sanitize=undefined", "-DGLASSBOX_RECORDS")
+FREE_C += ("-Wl,--no-entry", f"-Wl,-z,stack-size={STACK // 2}")
+CRATE = HERE.parent / "glassbox/src/lib.rs"
 C = ("cc", "-target", "wasm32-wasi", "-Oz", "-s", "-fno-sanitize=undefined", f"-Wl,-z,stack-size={STACK}")
 
 
@@ -93,15 +102,58 @@ def find_zig() -> list[str]:
     return command
 
 
-def build(source: Path, module: Path, rust: Path | None, zig: list[str]) -> None:
+def build(source: Path, module: Path, rust: Path, zig: list[str]) -> None:
     """Compile one program. `Unavailable` with the compiler's words where it fails."""
     if source.suffix == ".rs":
-        command = [str(rust), *RUST, str(source), "-o", str(module)]
+        _run([str(rust), *RUST, str(source), "-o", str(module)])
     else:
-        command = [*zig, *C, str(source), "-o", str(module)]
+        _run([*zig, *C, str(source), "-o", str(module)])
+
+
+def plain_sources() -> list[Path]:
+    """Sources of modules that lie beside them."""
+    return sorted(path for path in HERE.parent.glob("*/*.*") if path.suffix in (".rs", ".c") and path.parent != HERE)
+
+
+def build_plain(rust: Path, zig: list[str]) -> None:
+    """The modules that lie beside their sources."""
+    with tempfile.TemporaryDirectory() as draft:
+        crate = f"{draft}/libglassbox.rlib"
+        features = ["--cfg", 'feature="records"']
+        _run(
+            [
+                str(rust),
+                *UNKNOWN,
+                "--crate-type",
+                "rlib",
+                "--crate-name",
+                "glassbox",
+                *features,
+                str(CRATE),
+                "-o",
+                crate,
+            ]
+        )
+        for source in plain_sources():
+            module = str(source.with_suffix(".wasm"))
+            if source.suffix == ".c":
+                _run([*zig, *FREE_C, str(source), "-o", module])
+            else:
+                _run([str(rust), *LIBRARY, "--extern", f"glassbox={crate}", str(source), "-o", module])
+            os.chmod(module, 0o644)
+
+
+def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=HERE)
     if done.returncode:
-        raise Unavailable(f"{source.name}: {done.stderr}")
+        raise Unavailable(f"{command[0]}: {done.stderr}")
+
+
+def plain_digest() -> str:
+    """Of the sources of modules that lie beside them, the crate and the header, and of the modules."""
+    others = [CRATE, HERE.parent / "glassbox/glassbox.h"]
+    modules = [each.with_suffix(".wasm") for each in plain_sources()]
+    return digest(b"".join(each.read_bytes() for each in (*plain_sources(), *others, *modules)))
 
 
 def write_archive(modules: dict[str, bytes]) -> None:
@@ -142,13 +194,13 @@ def main() -> int:
     }
     wanted = [each for each in sources() if options.all or each.stem not in old or each.stem not in modules]
     modules = {each.stem: modules[each.stem] for each in sources() if each not in wanted}
+    is_plain_old = not PLAIN_DIGEST.exists() or PLAIN_DIGEST.read_text().strip() != plain_digest() or options.all
     try:
-        rust = (
-            find_rust(lambda line: print(f"wasm-programs: {line}", file=sys.stderr))
-            if any(each.suffix == ".rs" for each in wanted)
-            else None
-        )
-        zig = find_zig() if any(each.suffix == ".c" for each in wanted) else []
+        needed = {each.suffix for each in wanted} | ({".rs", ".c"} if is_plain_old else set())
+        rust = find_rust(lambda line: print(f"wasm-programs: {line}", file=sys.stderr)) if ".rs" in needed else Path()
+        zig = find_zig() if ".c" in needed else []
+        if is_plain_old:
+            build_plain(rust, zig)
         with tempfile.TemporaryDirectory() as draft:
             for source in wanted:
                 module = Path(draft) / f"{source.stem}.wasm"
@@ -163,6 +215,7 @@ def main() -> int:
         each.stem: {"source": digest(each.read_bytes()), "module": digest(modules[each.stem])} for each in sources()
     }
     DIGESTS.write_text(json.dumps(rows, indent=1) + "\n")
+    PLAIN_DIGEST.write_text(plain_digest() + "\n")
     print(f"{len(modules)} modules, {ARCHIVE.stat().st_size >> 10} KiB")
     return 0
 

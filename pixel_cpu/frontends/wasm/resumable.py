@@ -19,6 +19,7 @@ from ...ir.verifier import verify
 from .areas import Areas
 from .calls import called, components, is_recursive
 from .frames import EXHAUSTED, Cells, Parts
+from .in_place import is_of_host
 from .instructions import UNREACHABLE
 from .lower import lower
 from .member import Member
@@ -115,7 +116,7 @@ class _Machine(Parts):
         return (self.left,)
 
     def is_stop(self, number: int) -> bool:
-        return number in self.is_member or number < self.module.imported_functions
+        return number in self.is_member or is_of_host(self.module, number)
 
     def leave(self, status: int) -> None:
         """End the loop."""
@@ -165,7 +166,7 @@ def stops(module: Module, state: State, function: int) -> tuple[set[int], list[i
             body = module.bodies[number - module.imported_functions]
             targets = {each for op in body.instructions for each in called(state, op)}
             size = len(body.instructions)
-            if any(each < module.imported_functions or each in members for each in targets):
+            if any(is_of_host(module, each) or each in members for each in targets):
                 members.update(found)
             for op in body.instructions:
                 size += sum(direct.get(each, 0) for each in called(state, op))
