@@ -39,6 +39,16 @@ def add(state: ViewerState, machine: int, found: Hits, *, choose_first: bool = F
         state.hit = int(np.searchsorted(_keys(merged), _key(*chosen)))
 
 
+def forget(state: ViewerState, machine: int) -> None:
+    """Drop the hits in one machine: another guest runs there now."""
+    kept = state.hits
+    if kept is None or not len(kept.offsets):
+        return
+    stays = np.array([kept.machine_of(number) != machine for number in range(len(kept.offsets))])
+    if not stays.all():
+        show(state, replace(kept, offsets=kept.offsets[stays], machines=kept.machines[stays]) if stays.any() else None)
+
+
 def _key(machine: int, offset: int) -> int:
     return machine << _OFFSET_BITS | offset
 

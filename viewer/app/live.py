@@ -169,7 +169,7 @@ class LivePicture:
 
     def _do_told(self, machine: LiveMachine, event: ViewerEvent) -> None:
         if event.view:
-            self._look(event.view)
+            self._look(event.view, machine)
         elif event.place is not None:
             self._select(event.place, machine, fly=event.fly)
         elif event.target is not None:
@@ -292,9 +292,9 @@ class LivePicture:
     def _fly_to(self, found: Sequence[tuple[Scene, npt.NDArray[np.int64]]]) -> None:
         self._camera.fly_to(framing_found(found, self._camera.goal, self._aspect))
 
-    def _look(self, text: str) -> None:
+    def _look(self, text: str, told: LiveMachine | None = None) -> None:
         view = parse_view(text, View(self._camera.goal))
-        machine = self._machine(view.machine) if view.machine else self._machines[0]
+        machine = self._machine(view.machine) if view.machine else told or self._machines[0]
         for scene in self._scenes:
             scene.set_look(view.look)
         if view.camera != self._camera.goal:

@@ -7,6 +7,7 @@ wait the newest is done: all go through one topic of the query thread, so that n
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from qemu_bridge.wire.event_records import ViewerEvent
 from ..sources.queries import Topic
 from ..sources.targets import pages_of
 from ..view.views import View, format_view, parse_view
-from . import glow, navigation
+from . import glow, navigation, selection
 from .glow import FoundPages
 from .state import ShownMachine, ViewerState
 
@@ -66,10 +67,12 @@ class RemoteControl:
 
     def _prepare(self, event: ViewerEvent, client: Client, present: View, page_count: int) -> Callable[[], None]:
         if event.view:
-            return partial(self._show_view, parse_view(event.view, present))
+            view = parse_view(event.view, present)
+            # Who speaks to one machine need not know that others stand beside it.
+            return partial(self._show_view, replace(view, machine=view.machine or self._machine.name))
         if event.place is not None:
             page = np.array([event.place >> PAGE_SHIFT], np.int64)
-            return partial(self._show, FoundPages(f"{event.place:#x}", page, event.fly, pin=int(event.place)))
+            return partial(self._select, FoundPages(f"{event.place:#x}", page, event.fly, pin=int(event.place)))
         if event.target:
             pages = pages_of(client.resolve(event.target).value, page_count)
             return partial(self._show, FoundPages(event.target, pages, event.fly, event.target))
@@ -78,6 +81,11 @@ class RemoteControl:
     def _show_view(self, view: View) -> None:
         navigation.mark(self._state, "remote")
         navigation.show_view(self._state, view)
+
+    def _select(self, found: FoundPages) -> None:
+        # The byte that is found in the active machine is selected.
+        selection.activate(self._state, self._state.machines.index(self._machine))
+        self._show(found)
 
     def _do(self, number: int, action: Callable[[], None]) -> None:
         self._state.notify("another program moves this view; u takes it back")

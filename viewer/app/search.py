@@ -10,9 +10,12 @@ True
 
 from __future__ import annotations
 
+import math
 import re
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 2000
 SEARCH_BUDGET_S = 5.0
+_WAIT_FACTOR = 6
 _MAX_QUERY = 400
 
 
@@ -120,16 +124,16 @@ def _parse_hex(digits: str) -> bytes | re.Pattern[bytes] | None:
 
 
 def find_bytes(ram: GuestRam, query: str, budget_s: float = SEARCH_BUDGET_S) -> FoundBytes:
-    """Places in `ram` that hold the pattern in `query`, at most `MOST_PLACES`; what was found when `budget_s` is over.
+    """Places in `ram` that hold the pattern in `query`, at most `MOST_PLACES`; what was found when `budget_s` of processor time are over.
 
     It is looked for in a process of its own: an expression may take for ever (``r:(a+)+b``), and while it is matched no
     other thread of a Python process runs, so that a window would stand still. `UsageError` for a wrong pattern.
     """
     parse_pattern(query)
-    words = [sys.executable, "-m", __name__, str(ram.path), str(ram.size)]
+    words = [sys.executable, "-m", __name__, str(ram.path), str(ram.size), str(budget_s)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as finder:
         try:
-            output, _ = finder.communicate(query.encode("utf-8", "replace"), timeout=budget_s)
+            output, _ = finder.communicate(query.encode("utf-8", "replace"), timeout=_WAIT_FACTOR * budget_s)
             is_done = finder.returncode == 0
         except subprocess.TimeoutExpired:
             finder.kill()
@@ -138,8 +142,11 @@ def find_bytes(ram: GuestRam, query: str, budget_s: float = SEARCH_BUDGET_S) -> 
     return FoundBytes(offsets[:MOST_PLACES], is_done and len(offsets) <= MOST_PLACES)
 
 
-def _find(path: str, size: str, query: str) -> None:
-    """Write the offsets of a pattern in the RAM file at `path`, a line each, as they are found."""
+def _find(path: str, size: str, budget_s: str, query: str) -> None:
+    """Write the offsets of a pattern in the RAM file at `path`, a line each, as they are found, until the budget is used up."""
+    # Processor time: on a busy host the same search finds the same. The kernel ends the process, also amid an expression.
+    seconds = math.ceil(time.process_time() + float(budget_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     pattern = parse_pattern(query)
     assert pattern is not None
     layout = RamLayout((RamRegion(PhysicalAddress(0), RamOffset(0), int(size)),))
@@ -173,4 +180,4 @@ def ask_target(client: Client, query: str) -> TargetMemory | None:
 
 
 if __name__ == "__main__":
-    _find(sys.argv[1], sys.argv[2], sys.stdin.read())
+    _find(sys.argv[1], sys.argv[2], sys.argv[3], sys.stdin.read())

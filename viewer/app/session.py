@@ -291,6 +291,7 @@ class Session:
 
         def build() -> None:
             self.rebuild(machine.scene.device, page_map)
+            hits.forget(state, state.machines.index(machine))
             self._renew()
             state.notify(f"{machine.name} is running again")
 

@@ -103,7 +103,8 @@ def explain(scene: Scene, *others: Scene) -> tuple[str, str]:
     style = scene.page_style
     match scene.look.mode:
         case Mode.DIFFERENCE if style.difference is None:
-            return "Nothing to compare with.", "Name a capture of this machine: --against FOLDER."
+            which = "one machine alone and a capture of it" if others else "a capture of this machine"
+            return "Nothing to compare with.", f"Name {which}: --against FOLDER."
         case Mode.EQUAL if not others:
             return "There is one machine only.", "Name more of them: glassbox view ONE OTHER."
         case Mode.EQUAL if missing := sum(each.page_style.digests.stale_count for each in (scene, *others)):

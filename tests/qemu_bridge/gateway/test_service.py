@@ -76,7 +76,7 @@ def test_over_a_unix_socket(machine, tmp_path):
 def test_the_commands_of_the_document_work(service, machine, tmp_path):
     text = (Path(__file__).parents[3] / "docs/serve.md").read_text()
     commands = re.findall(r"^curl .*$", text, re.MULTILINE)
-    assert len(commands) == 8
+    assert len(commands) == text.count("curl -") > 5  # none is written in a way that is not seen here
     given = os.environ | {"URL": service.url, "TOKEN": service.token}
     for command in commands:
         words = [

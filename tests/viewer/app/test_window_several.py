@@ -190,6 +190,62 @@ def test_a_machine_that_ends_is_grey_until_one_of_its_name_returns(open_screen):
     assert saturation(after, screen, 1) > 40 and state.scenes[1].origin[0] > 0
 
 
+def test_a_machine_that_returns_with_less_memory_leaves_no_place_behind_its_end(open_screen):
+    source, returned, is_back = named("comes"), named("comes"), []
+    pages = 300  # fewer than before
+    returned.entries, returned.ram.memory = returned.entries[:pages], returned.ram.memory[:pages].copy()
+    returned.ram.touched = returned.ram.touched[:pages]
+    screen = open_screen(named("stays"), source)
+    state, last = screen.state, len(source.ram.view) - 0x800
+
+    def validate():
+        if not is_back:
+            raise MachineGoneError("comes has ended")
+
+    def reopen():
+        if not is_back:
+            raise MachineGoneError("comes is not there")
+        return returned
+
+    for panel in ("details", "minimap", "layers"):
+        state.open_panel(panel)
+    selection.select(state, last, 1)
+    hits.add(state, 0, Hits("both", np.array([0x45010])))
+    hits.add(state, 1, Hits("both", np.array([0x45010, last])))
+    highlighting.highlight_pages(state, "both", np.array([last >> PAGE_SHIFT]), fly=True)
+    screen.draw_until(lambda: len(state.in_view) and not state.controller.is_moving)
+    source.validate, source.reopen = validate, reopen
+    screen.draw_until(lambda: state.machines[1].scene.is_ended)
+    is_back.append(True)
+    screen.draw_until(lambda: state.machines[1].source is returned)
+    assert (state.hits.offsets.tolist(), state.hits.machines.tolist(), state.pin) == ([0x45010], [0], None)
+    for tab in ("Inspector", "Hits", "Processes", "Overlays", "Launches", "Views"):
+        state.tab = tab
+        screen.draw(2)
+    for number in (0, 1):
+        hits.forget(state, number)
+    assert state.hits is None and not screen.window.has_lost_device
+
+
+@pytest.mark.guest
+def test_another_program_selects_a_byte_of_the_machine_that_it_speaks_to(machine, machine_612, open_screen):
+    with MachineSource(machine.name) as one, MachineSource(machine_612.name) as other:
+        screen = open_screen(one, other)
+        state = screen.state
+        try:
+            screen.draw_until(lambda: machine.client.viewers() and machine_612.client.viewers())
+            for number, guest in ((1, machine_612), (0, machine), (1, machine_612)):
+                told = guest.client.fly_to("init_task").value
+                screen.draw_until(lambda: any(row.done >= told.number for row in guest.client.viewers()))  # noqa: B023
+                place = guest.client.identify("init_task").value.ram_offset
+                assert (state.active_number, state.pin) == (number, place)
+                told = guest.client.fly_to(view="pin=0x1000000").value
+                screen.draw_until(lambda: any(row.done >= told.number for row in guest.client.viewers()))  # noqa: B023
+                assert (state.active_number, state.pin) == (number, 0x1000000)
+        finally:
+            screen.window.stop()
+
+
 @pytest.mark.guest
 def test_a_search_finds_its_place_in_each_guest(machine, machine_612, open_screen):
     with MachineSource(machine.name) as one, MachineSource(machine_612.name) as other:

@@ -236,6 +236,10 @@ def _looker(query: str, ram: Ram) -> Callable[[Client], FoundPages]:
         if not isinstance(ram, GuestRam):
             raise UsageError("only the RAM of a machine or a capture is searched; open one")
         found = find_bytes(ram, query)
+        if not found.offsets and not found.is_complete:
+            raise UsageError(
+                f"{query} was not found before the search took too long, and not all of RAM was looked at; write a simpler pattern"
+            )
         places = Hits(query, np.array(found.offsets, np.int64), found.is_complete)
         first = found.offsets[0] if found.offsets else None
         return FoundPages(query, found.pages(), True, pin=None if first is None else int(first), hits=places)

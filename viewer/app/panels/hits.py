@@ -45,8 +45,6 @@ def draw(state: ViewerState) -> None:
 
 def _draw_row(state: ViewerState, number: int, machine: int, offset: int) -> None:
     ram = state.machines[machine].source.ram.view
-    if not 0 <= offset < len(ram):
-        return
     picked = selection.describe(state, machine, offset)
     imgui.table_next_row()
     imgui.table_next_column()
