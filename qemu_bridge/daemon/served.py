@@ -57,6 +57,7 @@ class ServedMachine:
             Path(connection.page_map_path),
             backend.symbols,
             float(value_of("worker_idle_s")),
+            connection.trace_path,
         )
 
     @cached_property

@@ -52,11 +52,20 @@ class Worker:
         page_map_path: Path,
         symbols: Path | None = None,
         idle_s: float = IDLE_S,
+        trace_path: str = "",
     ) -> None:
-        """Read the RAM at `ram_path`; `symbols` is a folder of kernel symbols to use instead of the cache."""
+        """Read the RAM at `ram_path`; `symbols` is a folder of kernel symbols to use instead of the cache.
+
+        `trace_path` is the shared file of the machine's trace plugin, empty without one.
+        """
         regions = tuple((int(region.start), int(region.offset), region.size) for region in layout.regions)
         self._setup = Setup(
-            os.getpid(), str(ram_path), regions, str(page_map_path), None if symbols is None else str(symbols)
+            os.getpid(),
+            str(ram_path),
+            regions,
+            str(page_map_path),
+            None if symbols is None else str(symbols),
+            trace_path=trace_path,
         )
         self._process: asyncio.subprocess.Process | None = None
         self._ended: list[asyncio.subprocess.Process] = []

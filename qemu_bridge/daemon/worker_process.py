@@ -34,7 +34,8 @@ _MEMORY_BYTES = 4 << 30
 class Setup(msgspec.Struct, frozen=True):
     """The RAM that the worker reads. `symbols` is a folder of kernel symbols to use instead of the shared cache.
 
-    `kernel_note` is the physical address at which an earlier worker found the kernel, None at first.
+    `kernel_note` is the physical address at which an earlier worker found the kernel, None at first. `trace_path` is the shared file of
+    the trace plugin, empty without one.
     """
 
     parent_pid: int
@@ -43,6 +44,7 @@ class Setup(msgspec.Struct, frozen=True):
     page_map_path: str
     symbols: str | None
     kernel_note: int | None = None
+    trace_path: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -104,7 +106,12 @@ def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`; importing it loa
 
         cache.read_only_in(Path(setup.symbols))
     note = None if setup.kernel_note is None else PhysicalAddress(setup.kernel_note)
-    return Questions(GuestRam(Path(setup.ram_path), layout), Path(setup.page_map_path), note)
+    return Questions(
+        GuestRam(Path(setup.ram_path), layout),
+        Path(setup.page_map_path),
+        note,
+        Path(setup.trace_path) if setup.trace_path else None,
+    )
 
 
 def _bound_memory(ram_bytes: int) -> None:

@@ -65,9 +65,19 @@ T = TypeVar("T")
 class Questions:
     """The questions that can be asked of one machine's RAM."""
 
-    def __init__(self, ram: GuestRam, page_map_path: Path, kernel_note: PhysicalAddress | None = None) -> None:
-        """Questions about `ram`; `kernel_note` is where an earlier process found its kernel (`kernel_note`)."""
+    def __init__(
+        self,
+        ram: GuestRam,
+        page_map_path: Path,
+        kernel_note: PhysicalAddress | None = None,
+        trace_path: Path | None = None,
+    ) -> None:
+        """Questions about `ram`; `kernel_note` is where an earlier process found its kernel (`kernel_note`).
+
+        `trace_path` is the shared file of the machine's trace plugin, if it has one.
+        """
         self._ram = ram
+        self._trace_path = trace_path
         self._likely_note = kernel_note
         self._page_map_path = page_map_path
         self._loaded: KernelSymbols | None = None
@@ -127,7 +137,7 @@ class Questions:
     def _overlays(self) -> OverlayContext:
         from .overlays import OverlayContext
 
-        return OverlayContext(self._ram, self._kernel)
+        return OverlayContext(self._ram, self._kernel, self._trace_path)
 
     @cached_property
     def _system_ram(self) -> SystemRam:

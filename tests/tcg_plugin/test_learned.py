@@ -118,6 +118,22 @@ def test_a_program_does_in_a_guest_what_it_does_here(case, machine, probe):
     assert after[loop].rounds > before[loop].rounds or case in ("code", "stepped")
 
 
+def test_the_overlay_says_what_the_plugin_counted(machine):
+    machine.exec("/probe usual")
+    while True:  # until no loop ran between the two looks
+        before, table = machine.client.learned(), machine.client.overlay("learned").value
+        if machine.client.learned() == before:
+            break
+    assert table.complete and len(table.rows) == len(before)
+    for loop, row in zip(before, table.rows, strict=True):
+        assert (row["name"], row["hits"], row["rounds"]) == (loop.name, loop.slices, loop.rounds)
+        assert row["refusals"] == sum(loop.refusals.values()) and len(row["reasons"]) == len(loop.refusals)
+        assert row["state"] == ("refused" if loop.name == "WRONG" else "in place"), row
+        assert (row["gain"] is None) == (loop.name == "WRONG")
+        if loop.rounds:
+            assert abs(row["gain"] - loop.round_ns * loop.rounds / loop.seconds / 1e9) < 0.01
+
+
 def test_most_rounds_are_done_in_place(machine, probe):
     rounds = {"XOR": 64 * 4096, "SUM": 64 * 4096, "MOVE": 64 * 256, "VECTORS": 64 * 256}
 

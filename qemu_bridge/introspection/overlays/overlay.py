@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from ...errors import GlassBoxError
@@ -25,6 +26,7 @@ from ...kernel.objects import KernelObjects
 from ...kernel.symbols import KernelSymbols
 from ...memory.paging import PageTables
 from ...memory.ram import GuestRam
+from ...wire.trace_records import LearnedLoop
 
 if TYPE_CHECKING:
     import msgspec
@@ -45,12 +47,14 @@ class OverlayContext:
         ram: the guest's memory.
         kernel: its kernel's symbols and types.
         objects: its kernel's structures.
+        trace_path: the shared file of its trace plugin, None where there is none.
     """
 
-    def __init__(self, ram: GuestRam, kernel: KernelSymbols) -> None:
+    def __init__(self, ram: GuestRam, kernel: KernelSymbols, trace_path: Path | None = None) -> None:
         """Read the guest that runs `kernel`; `NoTypesError` when that carries no types."""
         self.ram = ram
         self.kernel = kernel
+        self.trace_path = trace_path
         self.objects = KernelObjects(ram, kernel)
         self._modules = ModuleReader(self.objects)
 
@@ -78,6 +82,13 @@ class OverlayContext:
     def page_tables(self) -> PageTables:
         """The kernel's address space."""
         return self.kernel.page_tables
+
+    def learned_loops(self) -> tuple[LearnedLoop, ...]:
+        """What the machine's learned loops have done so far; empty without any."""
+        # Imported here: the layout of the shared file is a C header, which few workers read.
+        from ...trace.recording.control import read_learned
+
+        return () if self.trace_path is None else read_learned(self.trace_path)
 
     def has(self, feature: str) -> bool:
         """Whether the guest's kernel has a feature of `symbols.releases.DIFFERENCES`."""

@@ -28,7 +28,7 @@ from ...errors import GlassBoxError, UsageError
 from ...host.json_types import JsonValue
 from ...kernel.budget import Budget, OutOfBudgetError, reason_of
 from ...wire.records import OverlayInfo, OverlayTable
-from . import areas, dmesg, kernel_stacks, modules, mounts, open_files, page_cache, processes, slabs, sockets
+from . import areas, dmesg, kernel_stacks, learned, modules, mounts, open_files, page_cache, processes, slabs, sockets
 from .overlay import Overlay, OverlayContext, Row, note_empty
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ BUILT_IN: tuple[Overlay, ...] = (
     sockets.SOCKETS,
     mounts.MOUNTS,
     dmesg.DMESG,
+    learned.LEARNED,
 )
 _LOADING_TIME_S = 5.0
 _MAX_ANSWER_BYTES = 64 << 20

@@ -183,8 +183,7 @@ class TraceControl:
 
     def learned(self) -> tuple[LearnedLoop, ...]:
         """What each learned loop has done so far."""
-        rows = (layout.LearnedRow * layout.MAX_LEARNED).from_buffer(self.mapping, self.block.learned_offset)
-        return tuple(map(_learned_loop, rows[: self.block.learned_count]))
+        return _learned_loops(self.mapping, self.block)
 
     def _command(self, command: Command) -> None:
         self.block.command = command
@@ -205,6 +204,25 @@ class TraceControl:
             libc.fallocate(
                 file.fileno(), _FALLOC_FL_PUNCH, ctypes.c_long(self.block.rings_offset), ctypes.c_long(length)
             )
+
+
+def read_learned(path: Path) -> tuple[LearnedLoop, ...]:
+    """What each learned loop has done so far, out of the shared file at `path`, which is only read; `MachineError` if it is none."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
+            block = layout.Control.from_buffer_copy(mapping)
+            if bytes(block.magic) == layout.MAGIC and block.version == layout.VERSION:
+                return _learned_loops(mapping, block)
+    except (OSError, ValueError) as error:
+        raise MachineError(
+            f"the trace's shared file {path} cannot be read ({error}); start the machine again"
+        ) from None
+    raise MachineError(f"{path} has another layout; use the release of glassbox that started the machine")
+
+
+def _learned_loops(mapping: mmap.mmap, block: layout.Control) -> tuple[LearnedLoop, ...]:
+    rows = (layout.LearnedRow * layout.MAX_LEARNED).from_buffer_copy(mapping, block.learned_offset)
+    return tuple(map(_learned_loop, rows[: block.learned_count]))
 
 
 def _learned_loop(row: layout.LearnedRow) -> LearnedLoop:
