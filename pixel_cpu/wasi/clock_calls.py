@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from . import abi
-from .abi import Errno
+from .abi import Errno, errno_of
 from .call import Call
-from .descriptors import CAN_WRITE, Kind
+from .descriptors import Kind
 from .guest import Array, Index, groups
 from .state import State
 
@@ -102,9 +102,13 @@ def poll_oneoff(state: State, call: Call, subscriptions: Array, events: Array, c
     for raw, members in equal.items():
         rows = np.array(members)
         size = int(count[rows[0]]) * abi.SUBSCRIPTION.itemsize
-        found = _poll(state, call, rows, np.frombuffer(raw[:size], abi.SUBSCRIPTION))
+        try:
+            found = _poll(state, call, rows, np.frombuffer(raw[:size], abi.SUBSCRIPTION))
+        except OSError as error:
+            call.fail(rows, errno_of(error))
+            continue
         if found is not None:
-            call.guest.write(rows, events[rows], found.view(np.uint8).reshape(1, -1))
+            call.guest.write(rows, events[rows], found.reshape(1, -1))
             call.put(rows, count_at, len(found), "<u4")
 
 
@@ -130,22 +134,18 @@ def _poll(state: State, call: Call, row: Index, wanted: Array) -> Array | None:
         if kind not in (*streams, Kind.FILE):
             call.fail(row, Errno.BADF)
             return None
-        if kind == Kind.FILE and each["tag"] == _FD_WRITE:
-            if not state.is_writable(call.lanes[row], number)[0]:
-                call.fail(row, Errno.PERM)
-                return None
-            if not state.descriptors.get(call.lanes[row], number)["access"][0] & CAN_WRITE:
-                call.fail(row, Errno.BADF)
-                return None
+        if kind == Kind.FILE and each["tag"] == _FD_WRITE and not state.is_writable(call.lanes[row], number)[0]:
+            call.fail(row, Errno.PERM)
+            return None
         found["bytes"][place] = 1
-        if each["tag"] == _FD_READ:
-            left = state.bytes_left(call.lanes[row], number, kind)
-            found["flags"][place] = _HANGUP if left <= 0 else 0
+        if each["tag"] == _FD_READ and kind == Kind.FILE and state.bytes_left(call.lanes[row], number) <= 0:
+            found["flags"][place] = _HANGUP
     first = max(0.0, float(waits.min()))
     assert call.until is not None
     if first > 0:
         call.until[row] = time.monotonic() + first
-    return found[waits <= first]
+    # As bytes: records that are chosen by a mask do not keep the bytes between their fields, which would then be the host's.
+    return found.view(np.uint8).reshape(len(found), -1)[waits <= first]
 
 
 def sched_yield(state: State, call: Call) -> None:

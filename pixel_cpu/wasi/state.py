@@ -72,11 +72,9 @@ class State:
         found: Array = numbers[call.errors[at] == 0]
         return found
 
-    def bytes_left(self, lanes: Index, number: Array, kind: int) -> int:
-        """Bytes that a read of one lane's descriptor would still find."""
+    def bytes_left(self, lanes: Index, number: Array) -> int:
+        """Bytes that a read of one lane's file would still find. Raises `OSError`."""
         row = self.descriptors.get(lanes, number)[0]
-        if kind == Kind.STDIN:
-            return int(self.stdin.sizes[self.stdin.of(lanes)][0] - row["position"])
         return os.fstat(self.files.host(self.files[int(row["file"])])).st_size - int(row["position"])
 
     def before_removal(self, parent: int, name: bytes) -> None:

@@ -177,19 +177,17 @@ def _write(
             content = data[begin : begin + length]
             begin += length
             is_appended = bool(row["flags"] & Fdflags.APPEND)
-            # What a lane of this round wrote before may have moved the end, so that lanes write one after another.
+            file = state.files[int(row["file"])]
             try:
-                done[number] = _write_one(state, state.files[int(row["file"])], content, place, is_appended)
+                # One lane after another: what one wrote may have moved the end for the next.
+                done[number] = _write_one(state, file, content, place, is_appended)
+                if offset is None and is_appended:
+                    end = os.fstat(state.files.host(file)).st_size
+                    state.descriptors.table["position"][call.lanes[some[number]], fd[some[number]]] = end
+                elif offset is None:
+                    state.descriptors.table["position"][call.lanes[some[number]], fd[some[number]]] += done[number]
             except OSError as error:
                 call.fail(int(some[number]), errno_of(error))
-                continue
-            if offset is None:
-                lane, descriptor = call.lanes[some[number]], fd[some[number]]
-                if is_appended:
-                    end = os.fstat(state.files.host(state.files[int(row["file"])])).st_size
-                    state.descriptors.table["position"][lane, descriptor] = end
-                else:
-                    state.descriptors.table["position"][lane, descriptor] += done[number]
         good = call.errors[some] == 0
         call.put(some[good], written_at, done[good], "<u4")
 

@@ -63,6 +63,17 @@ def test_a_lane_sleeps_until_its_first_time_is_there():
         assert numbers(ours, 200, "<u8") == [6, 6, 9, 6, 6, 6]
 
 
+def test_bytes_between_fields_of_events_are_zero_not_the_host_s():
+    with wasi(1) as host:
+        ours = Ours(host)
+        for count in range(1, 60):
+            put_all(ours, 0, subscription(userdata=2**64 - 1, clock=1) * count)
+            ours.rows[:, 4096:] = 255
+            assert not ours.call_all("poll_oneoff", 0, 4096, count, 60000).any()
+            found = ours.rows[0, 4096 : 4096 + 32 * count].reshape(count, 32)
+            assert (found[:, :8] == 255).all() and not found[:, 8:].any()
+
+
 def test_absolute_times_and_descriptors_that_are_ready():
     with wasi(1, stdin=b"in") as host:
         ours = Ours(host)
