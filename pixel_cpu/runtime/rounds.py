@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends.lane_c.executable import NOT_COMPILED
 from ..backends.launch import Array, Launch, Trap, check
 from ..errors import LaunchError
 from ..frontends.wasm.frames import HEAD
@@ -119,6 +120,7 @@ class Rounds:
         lanes = instances.lanes
         number = instances.program.function(function)
         self.found = instances.program.resumable(number, instances.device)
+        self.number = number
         self.kind = self.module.type_of(number)
         kernel = self.found.program.kernels[KERNEL]
         self.own = {memory.name: instances.zeros(memory, lanes) for memory in LANES}
@@ -227,8 +229,12 @@ class Rounds:
         self.launches += 1
         self.states[running] = self.own[STATUS.name][running]
         self.fuel[running] += self.own[SPENT.name][running]
-        for trap in outcome.every_trap or ((outcome.trap,) if outcome.trap else ()):
-            self._reasons[trap.lane] = trap
+        traps = outcome.every_trap or ((outcome.trap,) if outcome.trap else ())
+        self._reasons |= {trap.lane: trap for trap in traps}
+        if stopped := [trap.lane for trap in traps if trap.reason == NOT_COMPILED]:
+            self.states[stopped] = LaneState.RUNNABLE
+            wanted = {self.found.owners[part] for part in self.own[PART.name][stopped]}
+            instances.program.extend(self.found, self.number, wanted, instances.device)
 
     def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
         kind, name = self.module.type_of(number), self.module.imported_name(number)

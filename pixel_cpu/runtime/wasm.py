@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from ..frontends.wasm.module import PAGE_BYTES, Kind, Mode
 from ..frontends.wasm.module import Module as WasmModule
 from ..frontends.wasm.numeric import TYPES
 from ..frontends.wasm.resumable import KERNEL as GO_ON
-from ..frontends.wasm.resumable import Resumable, resumable
+from ..frontends.wasm.resumable import Resumable, likely, resumable
 from ..frontends.wasm.state import DEFAULT_STACK, Area, State
 from ..ir.limits import MAX_LENGTH
 from ..ir.model import Memory, Module, Region
@@ -81,7 +82,9 @@ class WasmProgram:
         self.module = module
         self.state = state or State(module, pages, stack)
         self._kernels: dict[tuple[int, frozenset[int]], Module] = {}
-        self._resumable: dict[tuple[int, bool], Resumable] = {}
+        self._resumable: dict[tuple[int, bool, bool], Resumable] = {}
+        self._whole: dict[int, Resumable] = {}
+        """With all its code."""
 
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
         """The program of the IR that calls a function by its number; arguments in `scalars` are the same in all lanes."""
@@ -93,33 +96,47 @@ class WasmProgram:
     def resumable(self, function: int, device: Device) -> Resumable:
         """The program of the IR that runs a function by its number in rounds; see `rounds`. What the software GPU makes of it is kept."""
         is_apart = device.backend != "wgpu"
-        if (function, is_apart) not in self._resumable:
-            is_kept = bool(self.key) and device.backend == "cpu" and not device.options
+        is_kept = device.backend == "cpu" and not device.options
+        if (function, is_apart, is_kept) not in self._resumable:
             key = f"{self.key}-{function}"
-            found = fetch(key) if is_kept else None
+            found = fetch(key) if is_kept and self.key else None
             if not isinstance(found, Resumable) or not is_there(device.backend, found.program.compiled[GO_ON]):
                 self._restore()
                 found = resumable(self.module, self.state, function, is_apart=is_apart)
                 if is_kept:
-                    self._keep(key, found)
-            self._resumable[function, is_apart] = found
-        return self._resumable[function, is_apart]
+                    self._whole[function] = found
+                    self._compile(found, function, {function})
+            self._resumable[function, is_apart, is_kept] = found
+        return self._resumable[function, is_apart, is_kept]
+
+    def extend(self, found: Resumable, function: int, wanted: Collection[int], device: Device) -> None:
+        """Compile functions that were left out of what runs `function`, which lanes have come to."""
+        device.forget(found.program)
+        self._compile(found, function, wanted)
+
+    def _compile(self, found: Resumable, function: int, wanted: Collection[int]) -> None:
+        """Compile functions and what they are likely to call, beside those that are compiled; and keep it."""
+        self._restore()
+        if function not in self._whole:
+            self._whole[function] = resumable(self.module, self.state, function, is_apart=True)
+        whole = self._whole[function]
+        compiled = found.program.compiled
+        more = likely(self.module, whole.sizes, wanted)
+        parts = whole.parts_of(more)
+        made = prepare("cpu", whole.program, GO_ON, only=parts, before=compiled.get(GO_ON))
+        if made is None:
+            return
+        compiled[GO_ON] = made
+        if self.key:
+            kernel = replace(whole.program.kernels[GO_ON], body=Region())
+            keep(f"{self.key}-{function}", replace(whole, program=Module({GO_ON: kernel}, compiled=dict(compiled))))
+            keep(self.key, self.state.without_code())
 
     def _restore(self) -> None:
         """Bring the code of functions back, where the module came from the cache without it."""
         bodies = self.module.bodies
         if bodies and not bodies[0].instructions:
             self.module.bodies[:] = decode(self.data).bodies
-
-    def _keep(self, key: str, found: Resumable) -> None:
-        """Keep what the software GPU made of a program, without its code."""
-        compiled = prepare("cpu", found.program, GO_ON)
-        if compiled is None:
-            return
-        found.program.compiled[GO_ON] = compiled
-        kernel = replace(found.program.kernels[GO_ON], body=Region())
-        keep(key, replace(found, program=Module({GO_ON: kernel}, compiled=found.program.compiled)))
-        keep(self.key, self.state.without_code())
 
     def function(self, name: str) -> int:
         """The number of an exported function; `UsageError` where there is none."""

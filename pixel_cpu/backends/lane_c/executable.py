@@ -7,7 +7,7 @@ import os
 import pickle
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from .source import FOLDER, Part, is_alone, number_sites, part, source, sources
 from .timeline import COUNTS, Recorder
 
 MAX_FUEL = 1 << 61
+NOT_COMPILED = "not compiled"
+"""Why a lane ends that comes to a region which was left out; it goes on from there when it is compiled."""
 BATCH_BYTES = LONG_SOURCE // 2
 """Bytes of C of kernels that are compiled together; the rest of `LONG_SOURCE` is for the prelude and the helpers."""
 _NO_LANE = (1 << 32) - 1
@@ -161,12 +163,19 @@ def compile_kernels(
     return [made[place] for place in range(len(found))]
 
 
-def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noqa: ANN401  # those of `compile_kernel`
+def prepare(
+    module: Module,
+    kernel: str,
+    only: Collection[int] | None = None,
+    before: bytes | None = None,
+    **options: Any,  # noqa: ANN401  # those of `compile_kernel`
+) -> bytes | None:
     """Compile a kernel that is too large for its text to be sent and read again; what `load_prepared` takes. None: it is not.
 
-    Options are those of `compile_kernel`.
+    `only` are the regions of its machine that are compiled: a lane that comes to others ends by the trap `NOT_COMPILED`, and does nothing
+    there. `before` is what this gave for some, which others are added to. Options are those of `compile_kernel`.
     """
-    if kernel in module.compiled:
+    if only is None and kernel in module.compiled:
         return module.compiled[kernel]
     unit = module.kernels[kernel]
     if options.get("scalar") is False or options.get("counts") or options.get("timeline"):
@@ -174,27 +183,36 @@ def prepare(module: Module, kernel: str, **options: Any) -> bytes | None:  # noq
     if not is_separate(module, unit):
         return None
     sites = separate_sites(module, unit)
-    made = separate_part(module, unit, sites)
+    made = separate_part(module, unit, sites, only, is_addition=before is not None)
     count = min(len(os.sched_getaffinity(0)), sum(map(len, made.functions)) // LONG_SOURCE)
     text, *others = sources(made, count) if count > 1 else [source([made])]
-    path = build(text, options.get("level"), others)
+    path = str(build(text, options.get("level"), others))
+    if before is not None:
+        head, paths, features, rows = pickle.loads(before)  # from this program's own memory or cache
+        return pickle.dumps((head, [*paths, path], features, rows))
     rows = [(op.name, op.text, op.memory, bool(op.memory and op.operands[0].type.is_signed), op.line) for op in sites]
+    rows.append(("trap", NOT_COMPILED, None, False, None))
     head = Kernel(unit.name, unit.parameters, unit.memories, Region(), unit.group)
-    return pickle.dumps((head, str(path), processor_features(), rows))
+    return pickle.dumps((head, [path], processor_features(), rows))
 
 
 def is_there(prepared: bytes) -> bool:
-    """Whether the library of a prepared kernel is still in the cache, and for a processor like this one."""
-    _, path, features, _ = pickle.loads(prepared)  # from this program's own cache
-    return features == processor_features() and Path(path).exists()
+    """Whether the libraries of a prepared kernel are still in the cache, and for a processor like this one."""
+    _, paths, features, _ = pickle.loads(prepared)  # from this program's own cache
+    return features == processor_features() and all(Path(path).exists() for path in paths)
 
 
 def load_prepared(prepared: bytes) -> LaneKernel:
     """The kernel that `prepare` compiled in this or another process of the user; `DeviceError` where its library is gone."""
-    kernel, path, _, rows = pickle.loads(prepared)  # from this program's own memory or cache
-    return LaneKernel(
-        kernel, Plan(1, 1, True), "", open_library(Path(path)), 0, _Sites(rows), counts=False, timeline=False
-    )
+    kernel, paths, _, rows = pickle.loads(prepared)  # from this program's own memory or cache
+    library, *added = [open_library(Path(path)) for path in paths]
+    for each in added:
+        size = ctypes.c_uint64.in_dll(each, "gb_table_size").value
+        table, more = ((ctypes.c_void_p * size).in_dll(one, "gb_table") for one in (library, each))
+        for place, address in enumerate(more):
+            if address and place < size - 1:
+                table[place] = address
+    return LaneKernel(kernel, Plan(1, 1, True), "", library, 0, _Sites(rows), counts=False, timeline=False)
 
 
 class _Sites(Sequence[Op]):

@@ -7,7 +7,7 @@ grows as the text does, and not with its square.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ...ir.model import Function, Kernel, Memory, Module, Op, Region, Space, Value, reachable, walk
@@ -62,8 +62,19 @@ def separate_sites(module: Module, kernel: Kernel) -> list[Op]:
     ]
 
 
-def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
-    """C of a kernel and its functions, for `source`."""
+def separate_part(
+    module: Module,
+    kernel: Kernel,
+    sites: Sequence[Op],
+    only: Collection[int] | None = None,
+    *,
+    is_addition: bool = False,
+) -> Part:
+    """C of a kernel and its functions, for `source`.
+
+    `only` are the regions of its machine that are compiled, by number: a lane that comes to another one ends by the site behind the
+    last of `sites`, before it does anything there. An addition has such regions alone, and its ``gb_table`` says where.
+    """
     numbers = {op: number for number, op in enumerate(sites)}
     functions = {function.name: place for place, function in enumerate(reachable(module, kernel))}
     forms = Forms()
@@ -71,20 +82,24 @@ def separate_part(module: Module, kernel: Kernel, sites: Sequence[Op]) -> Part:
     for name, place in functions.items():
         function = module.functions[name]
         unit = _unit(kernel, function, numbers, forms, functions)
+        unit.only = only
         is_large = any(map(is_machine, walk(function.body)))
         # What has no machine is small, and may come into the place of its calls.
         body = unit.text(f"{_HIDDEN if is_large else 'static'} int gb_f{place}", function.parameters, function.results)
         if is_large:
             head += [*unit.head, f"{body[0].removesuffix(' {')};"]
-            lines += [*unit.before, *body]
+            lines += unit.before if is_addition else [*unit.before, *body]
             apart += unit.apart
         else:
             head += body
     unit = _unit(kernel, kernel, numbers, forms, functions)
+    unit.only = only
     body = unit.text("static int gb_lane", kernel.parameters, ())
     head += unit.head
-    lines += [*unit.before, *body]
+    lines += unit.before if is_addition else [*unit.before, *body]
     apart += unit.apart
+    if is_addition:
+        return Part(1, 1, forms.helpers, "\n".join(lines), "\n".join(head), tuple(apart))
     given = [f"*(const {SCALAR[each.type]} *)&L->scalars[{place}]" for place, each in enumerate(kernel.parameters)]
     lines += [
         "void gb_kernel(gb_launch *L, char *scratch, uint64_t first, uint64_t last) { (void)scratch;",
@@ -114,6 +129,7 @@ class _Unit(Emitter):
         self.used: dict[Memory, set[int]] = {}
         self.before: list[str] = []
         self.head: list[str] = []
+        self.only: Collection[int] | None = None
         self.apart: list[str] = []
         """Functions of the machine's regions."""
         self.machine = ""
@@ -275,21 +291,33 @@ class _Unit(Emitter):
         taken = [f"gb_next{number} *const N", *(f"const {SCALAR[each.type]} {self.scalar(each)}" for each in shared)]
         self.head.append(f"typedef struct {{ {' '.join(fields)} }} gb_next{number};")
         self.machine = op_label = target.op.label
+        count = len(op.cases)
+        names = ["0"] * (count + 1)
         for place, region in enumerate(op.regions):
-            name = f"{_HIDDEN} int gb_part{number}_{place}"
+            if self.only is not None and place < count and place not in self.only:
+                continue
+            names[place] = f"gb_part{number}_{place}"
+            name = f"{_HIDDEN} int {names[place]}"
             self.apart.append("\n".join(self.function(name, taken, region)))
         self.machine = ""
         self.texts |= hidden
-        count = len(op.cases)
-        names = ", ".join(f"gb_part{number}_{place}" for place in range(count + 1))
         types = ", ".join(["gb_call *", f"gb_next{number} *", *(SCALAR[each.type] for each in shared)])
-        self.head += [f"{_HIDDEN} int {each}({types});" for each in names.split(", ")]
-        self.before.append(f"static int (*const gb_parts{number}[])({types}) = {{{names}}};")
+        self.head += [f"{_HIDDEN} int {each}({types});" for each in names if each != "0"]
+        if self.only is None:
+            table = f"gb_parts{number}"
+            self.before.append(f"static int (*const {table}[])({types}) = {{{', '.join(names)}}};")
+        else:
+            table = "gb_table"
+            self.before.append(f"int (*{table}[{count + 1}])({types}) = {{{', '.join(names)}}};")
+            self.before.append(f"const uint64_t gb_table_size = {count + 1};")
         chosen = self.scalar(op.operands[0])
         self.emit(f"gb_next{number} next; const uint64_t part = (uint64_t)(int64_t){chosen};")
         if self.has_spare:
             self.emit("X->spare = spare;")
-        self.emit(f"const int how = gb_parts{number}[part < {count} ? part : {count}]({given});")
+        entry = f"{table}[part < {count} ? part : {count}]"
+        if self.only is not None:
+            self.emit(f"if (UNLIKELY(!{entry})) {self.out(len(self.sites), '0')}")
+        self.emit(f"const int how = {entry}({given});")
         if self.has_spare:
             self.emit("spare = X->spare;")
         self.emit(f"if (how == {_AGAIN}) {{")

@@ -7,6 +7,7 @@ of a function would, and there the part that goes on finds the results. No funct
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -58,6 +59,10 @@ class Resumable:
     is_apart: bool
     sizes: dict[int, int]
     """Cells of a frame of each member, by the function's number."""
+
+    def parts_of(self, functions: Collection[int]) -> set[int]:
+        """Numbers of the parts of functions."""
+        return {part for part, owner in enumerate(self.owners) if owner in functions}
 
 
 class _Machine(Parts):
@@ -174,6 +179,22 @@ def stops(module: Module, state: State, function: int) -> tuple[set[int], list[i
         if is_recursive(module, state, found) or function in found or any(direct[each] > MAX_DIRECT for each in found):
             members.update(found)
     return members, [number for number in direct if number not in members]
+
+
+def likely(module: Module, members: Collection[int], functions: Collection[int]) -> set[int]:
+    """Members that `functions` are likely to call directly, also through others, and themselves.
+
+    A call before an ``unreachable`` is that of a program that gives up.
+    """
+    found = set(functions)
+    todo = list(found)
+    while todo:
+        code = module.bodies[todo.pop() - module.imported_functions].instructions
+        for (op, number, _), following in itertools.pairwise(code):
+            if op.name == "call" and number in members and number not in found and following.op.name != "unreachable":
+                found.add(number)
+                todo.append(number)
+    return found
 
 
 def resumable(module: Module, state: State, function: int, *, is_apart: bool) -> Resumable:

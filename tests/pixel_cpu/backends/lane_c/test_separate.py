@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pixel_cpu.backends.lane_c import compile_kernel, is_there, load_prepared, prepare
+from pixel_cpu.backends.lane_c.executable import NOT_COMPILED
 from pixel_cpu.backends.lane_c.separate import LEAST_REGIONS, is_separate
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.reference import Executor
@@ -69,6 +70,20 @@ def test_it_gives_what_the_reference_gives_and_every_trap(fuel):
         found.append((out.tolist(), outcome.trap, outcome.traps, outcome.every_trap))
     assert found[0] == found[1]
     assert found[0][2] == (3 if fuel > 5 else LANES) == len(found[0][3])
+
+
+def test_a_lane_ends_before_a_region_that_is_left_out_until_it_is_added():
+    module = program()
+    first = prepare(module, "run", {2, 3, 4}, level="-O0")
+    for start, reason in ((2, NOT_COMPILED), (0, NOT_COMPILED), (4, NOT_COMPILED), (LEAST_REGIONS - 1, "")):
+        outcome = load_prepared(first).run(Launch(8, 32, {"start": start}, {"out": np.ones(8, np.uint32)}))
+        assert outcome.traps == (8 if reason else 0) and (not reason or outcome.trap.reason == reason)
+    rest = set(range(LEAST_REGIONS)) - {2, 3, 4}
+    whole = prepare(module, "run", rest, first, level="-O0")
+    out = np.ones(8, np.uint32)
+    assert not load_prepared(whole).run(Launch(8, 32, {"start": 0}, {"out": out})).traps
+    # The numbers of all regions but the last, and what each adds from `out`.
+    assert out.tolist() == [sum(range(LEAST_REGIONS - 1)) + LEAST_REGIONS - 1] * 8
 
 
 def test_what_was_prepared_is_loaded_by_another_process_until_its_library_goes(tmp_path, monkeypatch):
