@@ -89,7 +89,7 @@ class WasmProgram:
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
         """The program of the IR that calls a function by its number; arguments in `scalars` are the same in all lanes."""
         if (function, scalars) not in self._kernels:
-            self._restore()
+            self.restore()
             self._kernels[function, scalars] = call_kernel(self.module, self.state, function, scalars)
         return self._kernels[function, scalars]
 
@@ -101,7 +101,7 @@ class WasmProgram:
             key = f"{self.key}-{function}"
             found = fetch(key) if is_kept and self.key else None
             if not isinstance(found, Resumable) or not is_there(device.backend, found.program.compiled[GO_ON]):
-                self._restore()
+                self.restore()
                 found = resumable(self.module, self.state, function, is_apart=is_apart)
                 if is_kept:
                     self._whole[function] = found
@@ -132,7 +132,7 @@ class WasmProgram:
             keep(f"{self.key}-{function}", replace(whole, program=Module({GO_ON: kernel}, compiled=dict(compiled))))
             keep(self.key, self.state.without_code())
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
         """Bring the code of functions back, where the module came from the cache without it."""
         bodies = self.module.bodies
         if bodies and not bodies[0].instructions:

@@ -114,6 +114,7 @@ def call_by_size(instances: Instances, name: str, operands: Sequence[Any], *, ra
     """Call a function as `Instances.call` does: a small one directly, a large one in rounds, which compile in a fraction of the time."""
     program = instances.program
     module, number = program.module, program.function(name)
+    program.restore()
     reached = [each for members in components(module, program.state, number) for each in members]
     if sum(len(module.bodies[each - module.imported_functions].instructions) for each in reached) <= MOST_DIRECT:
         return Instances.call(instances, name, *operands, raise_traps=raise_traps)
@@ -252,4 +253,7 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = D
 
     Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
     """
-    return SliceProgram(read_wasm(source, pages=pages, stack=stack).module, pages, stack)
+    found = read_wasm(source, pages=pages, stack=stack)
+    program = SliceProgram(found.module, pages, stack, state=found.state)
+    program.key, program.data = found.key, found.data
+    return program

@@ -33,7 +33,7 @@ def is_of_host(module: Module, number: int) -> bool:
     return number < module.imported_functions and in_place(module, number) is None
 
 
-def place(build: Builder, operation: str, operands: Sequence[Value]) -> tuple[Value, ...]:
+def operate(build: Builder, operation: str, operands: Sequence[Value]) -> tuple[Value, ...]:
     """What the operation gives."""
     found = build.value(operation, *operands)
     return (build.value("bitcast", found, type=Type.I32) if found.type is Type.U32 else found,)

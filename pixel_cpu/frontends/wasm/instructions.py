@@ -10,7 +10,7 @@ from ...ir.builder import Builder
 from ...ir.model import Region, Value
 from ...ir.types import Type
 from .areas import OUT_OF_MEMORY, OUT_OF_TABLE, UNINITIALIZED, Areas
-from .in_place import in_place, place
+from .in_place import in_place, operate
 from .module import Instruction, Module
 from .numeric import NUMERIC, TYPES, Numeric
 from .opcodes import ValueType
@@ -149,7 +149,7 @@ class Instructions:
     def called(self, number: int, operands: Sequence[Value]) -> tuple[Value, ...]:
         kinds = types(self.module.type_of(number).results)
         if operation := in_place(self.module, number):
-            return place(self.build, operation, operands)
+            return operate(self.build, operation, operands)
         if number < self.module.imported_functions:
             return self.areas.host_call(self.module.imported_name(number), operands, kinds)
         return self.build.call(function_name(number), operands, kinds)
