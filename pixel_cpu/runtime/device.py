@@ -219,9 +219,9 @@ class Device:
             operands,
             launch.fuel,
             launch.printed_lines,
-            launch.wants_traps,
             worker.take_gone(),
             {number: buffer.size for number, buffer in fresh.items()},
+            launch.wants_traps,
         )
         began = time.perf_counter()
         descriptors = [buffer.descriptor for buffer in fresh.values()]

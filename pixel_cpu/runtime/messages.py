@@ -47,11 +47,11 @@ class RunKernel(msgspec.Struct, tag="run", frozen=True):
     buffers: dict[str, Operand]
     fuel: int
     printed_lines: int
-    wants_traps: bool = False
     gone: list[int] = []
     """Buffers that are given back first."""
     fresh: dict[int, int] = {}
     """Then buffers that are mapped: their sizes by number, in the order of the descriptors."""
+    wants_traps: bool = False
 
 
 class Done(msgspec.Struct, tag="done", frozen=True):

@@ -163,6 +163,17 @@ def test_lanes_that_trap_loop_and_recurse_leave_the_others_alone(device):
     assert not rounds.step() and rounds.states[2] == LaneState.KILLED and rounds.states[0] == LaneState.RETURNED
 
 
+def test_a_loop_without_end_ends_its_lane_alone(device):
+    text = """(module (import "env" "ask" (func $ask (param i32 i64) (result i64)))
+      (func (export "f") (param i32) (result i64)
+        (if (i32.eq (local.get 0) (i32.const 1)) (then (loop (br 0)))) (call $ask (local.get 0) (i64.const 1))))"""
+    memory = text.replace("(func (export", '(memory (export "memory") 1) (func (export')
+    rounds = Rounds(px.wasm(assemble(memory)).instances(3, device=device, fuel=5000), "f", [np.arange(3)], host=Asked())
+    rounds.run()
+    assert rounds.states.tolist() == [3, 4, 3] and rounds.trap(1).reason == "out of fuel" and rounds.trap(1).function == "f"
+    assert rounds.results[0][[0, 2]].tolist() == [4, 6]
+
+
 @pytest.mark.parametrize("backend", ["reference", "cpu", "wgpu"])
 def test_lanes_that_ask_together_are_served_together(backend):
     host = Asked()
