@@ -121,15 +121,16 @@ class WasmProgram:
             self._whole[function] = resumable(self.module, self.state, function, is_apart=True)
         whole = self._whole[function]
         compiled = found.program.compiled
-        more = likely(self.module, whole.sizes, wanted)
+        more = likely(self.module, whole.sizes.keys() - found.ready, wanted)
         parts = whole.parts_of(more)
         made = prepare("cpu", whole.program, GO_ON, only=parts, before=compiled.get(GO_ON))
         if made is None:
             return
         compiled[GO_ON] = made
+        found.ready.update(more)
         if self.key:
             kernel = replace(whole.program.kernels[GO_ON], body=Region())
-            keep(f"{self.key}-{function}", replace(whole, program=Module({GO_ON: kernel}, compiled=dict(compiled))))
+            keep(f"{self.key}-{function}", replace(found, program=Module({GO_ON: kernel}, compiled=dict(compiled))))
             keep(self.key, self.state.without_code())
 
     def restore(self) -> None:

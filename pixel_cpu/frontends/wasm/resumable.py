@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...errors import IrError, WasmError
 from ...ir import model
@@ -59,6 +59,9 @@ class Resumable:
     is_apart: bool
     sizes: dict[int, int]
     """Cells of a frame of each member, by the function's number."""
+
+    ready: set[int] = field(default_factory=set)
+    """Members that are compiled, where that is done when lanes come to them."""
 
     def parts_of(self, functions: Collection[int]) -> set[int]:
         """Numbers of the parts of functions."""

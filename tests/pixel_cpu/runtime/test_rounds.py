@@ -170,7 +170,11 @@ def test_a_loop_without_end_ends_its_lane_alone(device):
     memory = text.replace("(func (export", '(memory (export "memory") 1) (func (export')
     rounds = Rounds(px.wasm(assemble(memory)).instances(3, device=device, fuel=5000), "f", [np.arange(3)], host=Asked())
     rounds.run()
-    assert rounds.states.tolist() == [3, 4, 3] and rounds.trap(1).reason == "out of fuel" and rounds.trap(1).function == "f"
+    assert (
+        rounds.states.tolist() == [3, 4, 3]
+        and rounds.trap(1).reason == "out of fuel"
+        and rounds.trap(1).function == "f"
+    )
     assert rounds.results[0][[0, 2]].tolist() == [4, 6]
 
 
