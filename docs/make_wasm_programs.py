@@ -59,7 +59,8 @@ def row(name: str, *, with_lanes: bool = True) -> str:
 def page(rows: list[str]) -> str:
     """The whole page."""
     same = sum(each.endswith("| same |") for each in rows)
-    summary = f"{same} of {len(rows)} programs do the same on lanes as under wasmtime.\n\n" if same else ""
+    others = "; the others were not run there yet" if any(each.endswith("| not run |") for each in rows) else ""
+    summary = f"{same} of {len(rows)} programs do the same on lanes as under wasmtime{others}.\n\n" if same else ""
     return f"{_HEAD}{chr(10).join(rows)}\n\n{summary}{marked()}\n"
 
 
