@@ -35,9 +35,12 @@ class Preopen:
 class Roots:
     """The directories behind the preopens of all lanes."""
 
-    def __init__(self, preopens: Sequence[Preopen], lanes: int, files: Files) -> None:
-        """Raises `UsageError` for a directory that is not there."""
+    def __init__(
+        self, preopens: Sequence[Preopen], lanes: int, files: Files, numbers: Sequence[int] | None = None
+    ) -> None:
+        """`numbers` are what ``{id}`` means for each lane. Raises `UsageError` for a directory that is not there."""
         self.files = files
+        self.numbers = range(lanes) if numbers is None else numbers
         self.preopens = tuple(preopens)
         self.is_writable = np.array([each.is_writable for each in preopens], bool)
         self._bases: list[HostFile] = []
@@ -68,11 +71,11 @@ class Roots:
                 if os.stat(path, dir_fd=base):
                     continue
             self.files.close()
-            missing = str(self.preopens[number].host).replace(PLACE, str(lane))
+            missing = str(self.preopens[number].host).replace(PLACE, str(self.numbers[lane]))
             raise UsageError(f"directory {missing}: not there; make it first, or let lanes write so that it is made")
 
     def _names(self, number: int, lane: int) -> list[str]:
-        return [part.replace(PLACE, str(lane)) for part in self._beneath[number]]
+        return [part.replace(PLACE, str(self.numbers[lane])) for part in self._beneath[number]]
 
     def is_shared(self, number: int) -> bool:
         """Whether all lanes have the same directory there."""

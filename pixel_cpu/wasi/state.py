@@ -31,11 +31,12 @@ class State:
         sink: Sink,
         descriptors: int,
         host_files: int | None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         self.lanes, self.seed, self.sink, self.stdin = lanes, seed, sink, stdin
         self.arguments, self.environment = texts
         self.files = Files(host_files)
-        self.roots = Roots(directories, lanes, self.files)
+        self.roots = Roots(directories, lanes, self.files, numbers)
         self.names = [os.fsencode(each.guest) for each in directories]
         self.name_lengths = np.array([len(name) for name in self.names], np.int64)
         self.descriptors = Descriptors(lanes, len(directories), descriptors)

@@ -34,7 +34,8 @@ class Wasi(State):
 
     `arguments` are one list for all lanes or one for each, the program's name first; `environment` and `stdin` likewise. `directories` are
     what lanes may see of the host. With a `seed` all lanes get the same random bytes. Output goes to `sink`; without one it is kept for `stdout` and
-    `stderr`. A lane has at most `descriptors`, all together `host_files` open on the host.
+    `stderr`. A lane has at most `descriptors`, all together `host_files` open on the host. `numbers` are what ``{id}`` in a directory means
+    for each lane; without them their numbers from 0 on.
 
     Raises `UsageError` for a directory that is not there, texts with NUL, and lists that are not as many as lanes.
     """
@@ -51,6 +52,7 @@ class Wasi(State):
         sink: Sink | None = None,
         descriptors: int = MOST_DESCRIPTORS,
         host_files: int | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         if lanes < 1:
             raise UsageError(f"{lanes} lanes; give one at least")
@@ -59,7 +61,7 @@ class Wasi(State):
         self.output = Output() if sink is None else None
         found = sink or self.output
         assert found is not None
-        super().__init__(lanes, texts, Inputs(pieces), directories, seed, found, descriptors, host_files)
+        super().__init__(lanes, texts, Inputs(pieces), directories, seed, found, descriptors, host_files, numbers)
         self._unknown: set[str] = set()
 
     def serve(self, request: Request) -> Reply:

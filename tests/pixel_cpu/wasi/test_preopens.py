@@ -57,3 +57,9 @@ def test_directories_that_are_not_there_are_told(tmp_path):
         Wasi(2, directories=[Preopen(tmp_path / "lane-{id}", "/")])
     with pytest.raises(UsageError, match="no: No such file"):
         Wasi(2, directories=[Preopen(tmp_path / "no" / "lane-{id}", "/", True)])
+
+
+def test_lanes_that_are_some_of_many_keep_their_numbers(tmp_path):
+    with wasi(2, directories=[Preopen(tmp_path / "lane-{id}", "/", True)], numbers=[7, 9]) as host:
+        assert opened(Ours(host, 2), b"made", rights=64, how=1) == [4, 4]
+    assert sorted(tree(tmp_path)) == ["lane-7", "lane-7/made", "lane-9", "lane-9/made"]
