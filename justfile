@@ -59,7 +59,7 @@ bench *options:
 lock:
     uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
 
-# Regenerate docs/api.md, the manual page and the generated parts of docs/protocol.md, docs/overlays.md and docs/kernels.md.
+# Regenerate docs/api.md, the manual pages and the generated parts of docs/protocol.md, docs/overlays.md and docs/kernels.md.
 docs:
     python -m qemu_bridge.wire.document docs/protocol.md
     python docs/make_overlays.py docs/overlays.md
@@ -67,6 +67,7 @@ docs:
     python docs/make_primitives.py docs/primitives.md docs/editors/gpk.tmLanguage.json
     python docs/make_api.py docs/api.md
     python docs/make_man.py docs/man/glassbox.1
+    python docs/make_man.py docs/man/gpu-run.1
 
 # Draw the pictures that README and docs show.
 pictures:

@@ -1,4 +1,4 @@
-"""Write the manual page of ``glassbox`` from its parser: ``python docs/make_man.py docs/man/glassbox.1``; ``--check`` only compares."""
+"""Write a manual page from a command's parser: ``python docs/make_man.py docs/man/glassbox.1``, and ``gpu-run.1``; ``--check`` only compares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pixel_cpu import gpu_run
 from qemu_bridge import __version__
 from qemu_bridge.cli import GROUPS, make_parser
 
@@ -60,6 +61,49 @@ def make_page() -> str:
     return "\n".join(head) + _TAIL
 
 
+_GPU_RUN_TAIL = r"""
+.SH EXIT STATUS
+0 all lanes gave 0; 1 a lane gave another code, or ended by a trap; 2 wrong usage; 124 the time was over; 130 and 143 interrupted;
+with one lane that lane's own, 134 if it ended by a trap.
+.SH ENVIRONMENT
+.TP
+.B NO_COLOR
+no colours; there are none.
+.TP
+.B GLASSBOX_ADAPTER
+the GPU, by a part of its name.
+.SH SEE ALSO
+.BR glassbox (1)
+"""
+
+
+def make_gpu_run_page() -> str:
+    """The page of ``gpu-run``, which has no verbs."""
+    parser = gpu_run.make_parser()
+    head = [
+        f'.TH GPU\\-RUN 1 "" "Glass Box {__version__}" "User Commands"',
+        ".SH NAME",
+        rf"gpu\-run \- {_text(_lower(parser.description or ''))}",
+        ".SH SYNOPSIS",
+        r".B gpu\-run",
+        _text("[OPTIONS] MODULE [-- ARGUMENT ...]"),
+        ".SH DESCRIPTION",
+        _text(parser.description or ""),
+        "What stands behind a lone",
+        r".B \-\-",
+        "is passed on to all lanes.",
+    ]
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if action.dest != "help"]
+        if actions:
+            head += [f".SH {_text((group.title or '').upper())}", *_options(actions)]
+    head += [".SH EXAMPLES", *_example(parser)]
+    return "\n".join(head) + _GPU_RUN_TAIL
+
+
+PAGES = {"glassbox.1": make_page, "gpu-run.1": make_gpu_run_page}
+
+
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -75,6 +119,16 @@ def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     inner = {id(each): (word, each) for word, each in reversed(_commands(parser).items())}
     yield f".SS {_text(name)} {_text(words)}".rstrip()
     yield _text(parser.description or "")
+    yield from _options(actions)
+    if parser.epilog:
+        yield ".PP"
+        yield "Example:"
+        yield from _example(parser)
+    for word, each in reversed(inner.values()):
+        yield from _command(f"{name} {word}", each)
+
+
+def _options(actions: list[argparse.Action]) -> Iterator[str]:
     for action in actions:
         if isinstance(action, argparse._SubParsersAction):
             continue
@@ -82,17 +136,15 @@ def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
         flags = ", ".join(rf"\fB{_text(flag)}\fR" for flag in action.option_strings)
         yield ".TP"
         yield (flags or rf"\fI{_text(_placeholder(action))}\fR") + value
-        yield _text(parser._get_formatter()._expand_help(action) if action.help else "")
-    if parser.epilog:
-        yield ".PP"
-        yield "Example:"
-        yield ".EX"
-        yield from (
-            rf"\&    {_text(line.strip())}" for line in parser.epilog.removeprefix("example:").strip().split("\n")
-        )
-        yield ".EE"
-    for word, each in reversed(inner.values()):
-        yield from _command(f"{name} {word}", each)
+        help_ = action.help % {"prog": "", "default": action.default} if action.help else ""
+        yield _text(help_)
+
+
+def _example(parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield ".EX"
+    lines = (parser.epilog or "").removeprefix("example:").strip().split("\n")
+    yield from (rf"\&    {_text(line.strip())}" for line in lines)
+    yield ".EE"
 
 
 def _placeholder(action: argparse.Action) -> str:
@@ -116,7 +168,8 @@ def _text(words: str) -> str:
 
 def main() -> int:
     """Write the page to the path given, or compare it with what is there."""
-    path, page = Path(sys.argv[-1]), make_page()
+    path = Path(sys.argv[-1])
+    page = PAGES[path.name]()
     if "--check" in sys.argv:
         return 0 if path.read_text() == page else 1
     path.parent.mkdir(parents=True, exist_ok=True)

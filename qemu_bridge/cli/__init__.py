@@ -8,7 +8,7 @@ Data goes to standard output, messages to standard error. Exit status: 0 done, 1
 
 from __future__ import annotations
 
-from .startup import INTERRUPTED, release
+from ..host.startup import INTERRUPTED, release
 
 # isort: split
 import argparse

@@ -17,6 +17,7 @@ from viewer.parser import add_arguments, add_others, spell
 
 from ..errors import BusyNameError, GlassBoxError
 from ..host.interrupts import END_SIGNALS
+from ..host.startup import INTERRUPTED
 from .machine import add_machine_options, make_config
 from .names import PROCESS_COLUMNS
 from .options import (
@@ -30,7 +31,6 @@ from .options import (
     print_table,
     say,
 )
-from .startup import INTERRUPTED
 
 if TYPE_CHECKING:
     from ..client import Client

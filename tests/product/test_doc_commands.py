@@ -38,6 +38,8 @@ NOT_RUN = {
     "glassbox start demo --learned": "it needs QEMU 11 and a library; tests/pixel_cpu/learn/test_native_of_a_guest.py starts one",
     "glassbox learned demo": "the same",
     "glassbox start fast --accel kvm": "it needs KVM",
+    "cargo": "it needs a tool chain",
+    "gpu-run": "it needs a program; tests/product/test_gpu_run_docs.py runs these on one",
     "qemu-system-x86_64": "its arguments end with an ellipsis; tests/qemu_bridge/cli/test_attach.py starts one",
     "glassbox attach mine": "the QEMU before it is not run",
     "glassbox ps mine": "the same",

@@ -37,8 +37,10 @@ def test_systemd_finds_no_fault_in_a_unit_nor_in_the_page_that_it_names(unit, tm
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-def test_the_manual_page_is_that_of_the_parser():
-    answer = subprocess.run([sys.executable, ROOT / "docs" / "make_man.py", "--check", PAGE], check=False)
+@pytest.mark.parametrize("name", ["glassbox.1", "gpu-run.1"])
+def test_the_manual_page_is_that_of_the_parser(name):
+    page = PAGE.with_name(name)
+    answer = subprocess.run([sys.executable, ROOT / "docs" / "make_man.py", "--check", page], check=False)
     assert answer.returncode == 0, "run 'just docs'"
 
 
@@ -52,3 +54,16 @@ def test_man_shows_every_verb_with_its_options():
     for names in GROUPS.values():
         assert all(f"glassbox {name}" in answer.stdout for name in names)
     assert "--trace-from-boot FILE" in answer.stdout and "glassbox trace record" in answer.stdout
+
+
+@needs_man
+def test_man_shows_the_options_of_gpu_run():
+    environment = os.environ | {"MANWIDTH": "100", "LC_ALL": "C.UTF-8", "MANOPT": "--no-justification"}
+    answer = subprocess.run(
+        ["man", "--warnings", "-l", str(PAGE.with_name("gpu-run.1"))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert not answer.stderr and "--args-file FILE" in answer.stdout and "EXIT STATUS" in answer.stdout

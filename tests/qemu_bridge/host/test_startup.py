@@ -11,26 +11,28 @@ import time
 
 import pytest
 
-from qemu_bridge.cli import startup
-from qemu_bridge.cli.startup import INTERRUPTED
+from qemu_bridge.host import startup
+from qemu_bridge.host.startup import INTERRUPTED
 
 SEED, ROUNDS = 3, 10
 PROGRAMS = {
-    "module": ("-m", "qemu_bridge.cli"),
-    "entry point": (shutil.which("glassbox") or "/nowhere",),
+    "module": ("-m", "qemu_bridge.cli", "doctor"),
+    "entry point": (shutil.which("glassbox") or "/nowhere", "doctor"),
+    "module gpu-run": ("-m", "pixel_cpu.gpu_run", "--help"),
+    "entry point gpu-run": (shutil.which("gpu-run") or "/nowhere", "--help"),
 }
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_ctrl_c_while_it_loads_ends_it_with_130_and_without_a_traceback(program, tmp_path):
     dice = random.Random(SEED)
-    words = (sys.executable, "-X", "importtime", *program, "doctor")
+    words = (sys.executable, "-X", "importtime", *program)
     whole = len(subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stdout.splitlines())
     interrupted = 0
     for _ in range(ROUNDS):
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             # The first import after the package itself has begun to load.
-            while "qemu_bridge.cli.startup" not in (line := process.stderr.readline()):
+            while "qemu_bridge.host.startup" not in (line := process.stderr.readline()):
                 assert line, "it ended before it was loaded"
             time.sleep(dice.random() * 0.15)  # the moment of the blow, not a wait
             process.send_signal(signal.SIGINT)
