@@ -35,6 +35,7 @@ BENCHMARKS = (
     "learned",
     "lanes",
     "library",
+    "wasm",
     "wgsl",
 )
 RESULTS = Path(__file__).parent / "results"
