@@ -36,6 +36,11 @@ class CachedFile:
 
 def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedFile]:
     """Yield every file with pages in memory."""
+    return (file for file, _ in cached_files(context, budget))
+
+
+def cached_files(context: OverlayContext, budget: Budget) -> Iterator[tuple[CachedFile, Object]]:
+    """Yield every file with pages in memory, and its inode."""
     space = context.objects
     paths, namespace = PathNames(space), 0
     with suppress(GlassBoxError):
@@ -52,7 +57,7 @@ def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedF
             try:
                 pages = inode["i_data.nrpages"]
                 if pages:
-                    yield filesystem.describe(inode, pages)
+                    yield filesystem.describe(inode, pages), inode
             except GlassBoxError as error:
                 budget.skip_unread(f"a file of {filesystem.name}", error)
 

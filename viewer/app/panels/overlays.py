@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
@@ -126,9 +125,8 @@ def target_of(overlay: str, row: dict[str, Any]) -> str:
         return f"slab:{_quoted(name)}"
     if overlay == "modules" and name:
         return f"module:{_quoted(name)}"
-    if overlay == "learned" and isinstance(name, str) and "+0x" in name:
-        # The pages of its file, wherever that is; in quotes a star is a star.
-        return f"file:*/{file}" if re.fullmatch(r"[\w.-]+", file := name.partition("+0x")[0]) else ""
+    if overlay == "learned" and isinstance(row.get("physical"), int):
+        return f"pa:{row['physical']:#x}"
     if overlay == "areas" and isinstance(row.get("start"), int) and isinstance(row.get("end"), int):
         return f"va:{row['start']:#x}+{row['end'] - row['start']:#x}@pid:{pid}"
     if overlay in ("threads", "kernel-stacks") and isinstance(pid, int):

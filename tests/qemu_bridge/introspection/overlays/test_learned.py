@@ -54,8 +54,20 @@ def test_each_loop_has_a_state_and_its_gain(machine, counted):
 
 
 def test_a_machine_without_learned_loops_has_no_rows(machine, context):
-    assert read(context, "learned") == []
+    assert not read(context, "learned")
     assert not machine.client.overlay("learned").value.rows
+
+
+def test_the_head_of_a_loop_is_where_its_file_is_in_memory(machine, counted):
+    machine.exec("cat /bin/busybox >/dev/null")
+    table = read_overlay(LEARNED, OverlayContext(machine.ram, machine.kernel, counted), Budget())
+    places = {row["name"]: row["physical"] for row in table.rows}
+    assert {name: place is not None for name, place in places.items()} == {
+        name: name == "busybox+0x94430" for name in places
+    }
+    offset = machine.ram.layout.to_offset(places["busybox+0x94430"])
+    wanted = machine.exec("tail -c +$((0x94430 + 1)) /bin/busybox | head -c 64")
+    assert machine.ram.view[offset : offset + 64].tobytes() == wanted
 
 
 @pytest.mark.parametrize("content", [b"", b"no trace" * 1000])

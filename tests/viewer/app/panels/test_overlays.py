@@ -16,8 +16,8 @@ def test_rows_become_targets():
     assert target_of("open-files", {"pid": 2, "path": "/x"}) == "file:'/x'"
     assert target_of("areas", {"pid": 2, "start": 16, "end": 48}) == "va:0x10+0x20@pid:2"
     assert target_of("dmesg", {"text": "x"}) == ""
-    assert target_of("learned", {"name": "ld-musl-x86_64.so.1+0x62e23"}) == "file:*/ld-musl-x86_64.so.1"
-    assert target_of("learned", {"name": "a b+0x5"}) == target_of("learned", {"name": "memset"}) == ""
+    assert target_of("learned", {"name": "busybox+0x94430", "physical": 0x38A9430}) == "pa:0x38a9430"
+    assert target_of("learned", {"name": "busybox+0x94430", "physical": None}) == ""
 
 
 def test_cells_are_written_as_the_overlay_asks_or_plainly():
