@@ -116,7 +116,7 @@ class WasmProgram:
 
     def _compile(self, found: Resumable, function: int, wanted: Collection[int]) -> None:
         """Compile functions and what they are likely to call, beside those that are compiled; and keep it."""
-        self._restore()
+        self.restore()
         if function not in self._whole:
             self._whole[function] = resumable(self.module, self.state, function, is_apart=True)
         whole = self._whole[function]

@@ -33,7 +33,8 @@ def compare(name: str, device) -> None:
 
 def test_every_module_is_called():
     assert sorted(CALLS) == sorted(path.stem for path in MODULES.glob("*.c"))
-    assert sorted(CALLS) == sorted(path.stem for path in MODULES.glob("*.wasm"))
+    written = {path.stem for path in MODULES.glob("*.wat")}  # for the page of documentation
+    assert sorted({*CALLS} | written) == sorted(path.stem for path in MODULES.glob("*.wasm"))
 
 
 @pytest.mark.parametrize("name", CALLS)
