@@ -28,6 +28,7 @@ typedef struct {
     uint64_t head_bytes;
     uint64_t gate, most;
     uint64_t waits, since; /* passes until it is looked at again, and when that began */
+    uint64_t root;         /* of the program whose rounds were measured: another's may be longer, as of a loop that several hashes share */
     bool off;
     gb_shadow shadow;
     uint64_t shadow_ns; /* that QEMU took for its rounds so far */
@@ -171,6 +172,13 @@ static void on_head(unsigned vcpu, void *which)
         one->row->abandoned += one->shadow.left != 0;
         one->shadow.left = 0;
         wait_longer(one, vcpu);
+        return;
+    }
+    if (paging.root != one->root && !one->shadow.left) {
+        one->root = paging.root;
+        one->row->round_ps = 0;
+        one->gate = FIRST_GATE;
+        wait_for(one, vcpu, FIRST_GATE);
         return;
     }
     gb_entry_read(one->loop->reads | one->loop->writes, registers);

@@ -161,7 +161,7 @@ typedef struct {
     uint64_t head;                         /* where it was found */
     uint64_t visits;                       /* times that its gate was reached */
     uint64_t slices, rounds, ns;           /* in place: runs of the kernel, rounds that they did, their time */
-    uint64_t round_ps;                     /* the least time that QEMU took for a round, on average over some; 0: not known */
+    uint64_t round_ps;                     /* the least time that QEMU took for a round of the last program, on average over some; 0: not known */
     uint64_t compared, abandoned, mismatches; /* in shadow; abandoned: something came between */
     uint64_t reasons[GB_LEARNED_REASONS];
     uint64_t failed_registers[GB_LEARNED_REGISTERS]; /* on entry */
