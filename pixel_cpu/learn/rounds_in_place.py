@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from tcg_plugin.layout import LEARNED_REGISTERS as REGISTERS
@@ -16,6 +17,7 @@ from ..backends.lane_c.source import number_sites
 from ..ir.model import Function, Kernel, Op, Region, Value, walk
 from ..ir.types import Type
 from .bulk import Bulk, find_bulk
+from .trips import MOST_ROUNDS, most_rounds
 
 _PAGE_BYTES = 4096
 Place = tuple[Value, int]
@@ -72,6 +74,10 @@ class RoundEmitter(Emitter):
         """Bytes that the open region accesses in any case, by base and by what is added to it."""
         self.logged: dict[Place, int] = {}
         """Bytes that this round has noted already, before it stored to them."""
+        self.counted: set[str] = set()
+        """Loops whose rounds were paid for in front of them."""
+        self.has_room = False
+        """Whether the log was seen to have room for what the open region stores."""
 
     @cached_property
     def made(self) -> dict[Value, Op]:
@@ -166,7 +172,8 @@ class RoundEmitter(Emitter):
     def note(self, place: Place, pointer: str, kind: Type) -> None:
         """What a store replaces, so that it can be taken back; once in a round."""
         if self.logged.get(place, 0) < kind.bytes:
-            self.stop("LONG_ROUND", "UNLIKELY(next == end)")
+            if not self.has_room:
+                self.stop("LONG_ROUND", "UNLIKELY(next == end)")
             self.emit(
                 f"*next++ = (gb_store){{(uint64_t){pointer} | {kind.bytes}ull << GB_STORE_BYTES, gb_at({SCALAR[kind]}, {pointer})}};"
             )
@@ -209,7 +216,7 @@ class RoundEmitter(Emitter):
         self.stop("FAULT")
 
     def burn(self, op: Op) -> None:
-        if op.label != self.needed.head.label:
+        if op.label != self.needed.head.label and op.label not in self.counted:
             self.stop("LONG_ROUND", f"UNLIKELY((fuel -= {op.fuel}) < 0)")
 
     def common_loop(self, op: Op) -> None:
@@ -218,7 +225,28 @@ class RoundEmitter(Emitter):
             self.bulk(bulk)
         elif op is not self.needed.head:
             self.prepare(op)
+            most = most_rounds(op, self.place_of, self.made, self.constants)
+            if most is not None:
+                self.counted.add(op.label)
+                fuel = max((each.fuel for each in walk(op.regions[0]) if each.label == op.label), default=1)
+                self.stop("LONG_ROUND", f"UNLIKELY((fuel -= {most * fuel}) < 0)")
+                with self.room(op.regions[0], most):
+                    super().common_loop(op)
+                return
+        had_room, self.has_room = self.has_room, False
         super().common_loop(op)
+        self.has_room = had_room
+
+    @contextmanager
+    def room(self, region: Region, rounds: int = 1) -> Iterator[None]:
+        """See once that the log has room for all that a region stores so many times; inside of it nobody looks again."""
+        stores = rounds * sum(op.name == "store" for op in walk(region))
+        had_room = self.has_room
+        if not had_room and 1 < stores <= MOST_ROUNDS and not any(op.name == "loop" for op in walk(region)):
+            self.stop("LONG_ROUND", f"UNLIKELY(end - next < {stores})")
+            self.has_room = True
+        yield
+        self.has_room = had_room
 
     def bulk(self, bulk: Bulk) -> None:
         """As many elements as pages have room for, eight bytes at a time; the loop does the rest."""
@@ -241,7 +269,8 @@ class RoundEmitter(Emitter):
             self.emit("if (!keeps) next = log; before = next;")
         known = self.pointers.copy(), self.logged.copy(), self.wanted
         self.wanted = self.sizes(_certain(region.operations))
-        super().region(region)
+        with self.room(region):
+            super().region(region)
         self.pointers, self.logged, self.wanted = known
 
     def text(self) -> list[str]:
