@@ -1,6 +1,7 @@
 """The worker: hot, bounded in time, and replaced whenever it dies."""
 
 import asyncio
+import math
 import os
 import resource
 import signal
@@ -49,22 +50,27 @@ def test_answers_come_from_one_hot_process(machine, tmp_path):
 
 @pytest.mark.guest
 def test_targets_of_processes_cost_little_more_than_the_page_map_that_they_refer_to(machine, tmp_path):
+    questions = [("refresh_page_map", {})]
+    questions += [("resolve", {"target": target}) for target in ("pid:1", "comm:crond", "pid:1/heap")]
+
     async def run():
         worker = make(machine, tmp_path)
+        times = [math.inf] * len(questions)
         try:
-            times = {}
-            for name, arguments in (
-                ("refresh_page_map", {}),
-                *(("resolve", {"target": target}) for target in ("pid:1", "comm:crond", "pid:1/heap")),
-            ):
-                answers = [await ask(worker, name, **arguments) for _ in range(8)]
-                times[(name, *arguments.values())] = min(answer.elapsed_s for answer in answers[1:])
+            for name, arguments in questions:
+                await ask(worker, name, **arguments)
+            # The least of all rounds: on a busy host it takes some until each had the processor for itself.
+            for _ in range(60):
+                for place, (name, arguments) in enumerate(questions):
+                    times[place] = min(times[place], (await ask(worker, name, **arguments)).elapsed_s)
+                if max(times) < 12 * times[0]:
+                    break
         finally:
             await worker.close()
         return times
 
     times = asyncio.run(run())
-    assert max(times.values()) < 12 * times[("refresh_page_map",)], times
+    assert max(times) < 12 * times[0], times
 
 
 @pytest.mark.guest

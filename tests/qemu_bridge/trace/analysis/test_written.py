@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from support import glassbox, recording
+from support import glassbox, recording, wait_until
 from trace_program import Program, pieces_of, record_words
 
 from qemu_bridge.errors import UsageError
@@ -21,15 +21,21 @@ def written(machine, tmp_path_factory):
     """(trace, pid of the shell, its page-table root): the shell wrote the needle into a file meanwhile."""
     path = tmp_path_factory.mktemp("written") / "trace.gbt"
     work = "echo needle-$((9))f31c2 > /tmp/found; /bin/dd if=/dev/zero of=/dev/null count=1; TZ=x /bin/sh -c \"true 'a b'\" arg"
-    start = f"(while :; do {work}; usleep 100000; done) >/dev/null 2>&1 </dev/null & echo $!"
+    start = f"(while :; do {work}; echo >> /tmp/turns; usleep 100000; done) >/dev/null 2>&1 </dev/null & echo $!"
     pid = int(machine.exec(start).split()[-1])
     root = next(process.page_table for process in machine.client.ps() if process.pid == pid)
     try:
-        with recording(machine, path, "--values", "--seconds", "2") as process:
-            process.wait(120)
+        with recording(machine, path, "--values"):
+            before = turns(machine)
+            # The turn that was begun before has not all of it in the trace.
+            wait_until(lambda: turns(machine) > before + 2)
         yield path, pid, root
     finally:
-        machine.exec(f"kill {pid}; rm -f /tmp/found")
+        machine.exec(f"kill {pid}; rm -f /tmp/found /tmp/turns")
+
+
+def turns(machine):
+    return int(machine.exec("wc -l < /tmp/turns || echo 0"))
 
 
 @pytest.mark.guest
