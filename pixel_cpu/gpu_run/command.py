@@ -16,6 +16,7 @@ from ..runtime.wasm import WasmProgram, wasm
 from ..supervisor import Processes, check_program
 from .explain import explain as plan_of
 from .explain import lines as plan_lines
+from .glassbox_host import check_one_wave, uses_glassbox
 from .hosts import LaneHosts
 from .inputs import read_arguments
 from .interrupts import Interrupts
@@ -68,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     program = load(options)
     check_program(program)
-    hosts = LaneHosts(options)
+    has_glassbox = uses_glassbox(program.module)
+    hosts = LaneHosts(options, has_glassbox=has_glassbox)
     with open_device(options) as device, Interrupts(options.timeout) as interrupts:
         found = Processes(
             program,
@@ -79,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
             fuel=options.fuel,
             whole=interrupts.whole,
         )
+        if has_glassbox:
+            check_one_wave(hosts.lanes, found.wave_lanes)
         # Its process is asked for that.
         shown = device.description if options.verbose else device.backend
         if options.verbose:

@@ -10,8 +10,10 @@ from qemu_bridge.host.printable import printable
 
 from ..frontends.wasm import decode
 from ..frontends.wasm.calls import called, components
+from ..frontends.wasm.in_place import IN_PLACE
 from ..frontends.wasm.module import PAGE_BYTES, Kind
 from ..frontends.wasm.resumable import stops
+from ..lane_host.glassbox import SERVED
 from ..runtime.device import Device
 from ..runtime.lane_memory import bytes_of_lane, lanes_of_wave
 from ..runtime.wasm import WasmProgram
@@ -96,11 +98,14 @@ def _calls_host(program: WasmProgram, function: int, suspending: set[int]) -> bo
 def _imports(program: WasmProgram) -> Iterator[ImportPlan]:
     for each in program.module.imported(Kind.FUNCTION):
         assert isinstance(each.type, int)
-        if f"{each.module}." != PREFIX:
-            support = "none: a program that calls it ends"
-        else:
+        name = f"{each.module}.{each.name}"
+        if f"{each.module}." == PREFIX:
             support = "yes" if each.name in CALLS else "answers ENOSYS"
-        yield ImportPlan(f"{each.module}.{each.name}", str(program.module.types[each.type]), support)
+        elif name in IN_PLACE:
+            support = "yes, in the launch"
+        else:
+            support = "yes" if name in SERVED else "none: a program that calls it ends"
+        yield ImportPlan(name, str(program.module.types[each.type]), support)
 
 
 def _rounds(imports: tuple[ImportPlan, ...]) -> str:

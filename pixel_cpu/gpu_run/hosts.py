@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..runtime.printed import Part
 from ..wasi import Preopen, Wasi
+from .glassbox_host import GlassboxWasi
 from .inputs import (
     check_folder,
     for_lane,
@@ -25,15 +26,16 @@ from .inputs import (
 
 
 class LaneHosts:
-    """What each lane gets: `make` gives the host of some lanes, `folder` the folder of a lane's own.
+    """What each lane gets: `make` gives the host of some lanes, `folder` the folder of a lane's own. `has_glassbox`: the host serves ``glassbox`` too.
 
     Raises `UsageError` for options that cannot be.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, *, has_glassbox: bool = False) -> None:
         if options.args_file == "-" and options.stdin == "-":
             raise UsageError("--args-file - and --stdin - both want standard input; put one of them into a file")
         lines = None if options.args_file is None else read_arguments(options.args_file)
+        self._host = GlassboxWasi if has_glassbox else Wasi
         name = Path(options.module).name
         self.arguments = lane_arguments(name, options.lanes, lines, options.rest, options.args_file or "")
         self.lanes = len(self.arguments)
@@ -70,7 +72,7 @@ class LaneHosts:
             directories.append(Preopen(self.own.host, self.own.guest, is_writable=True))
             for lane in numbers:
                 self.folder(lane)
-        return Wasi(
+        return self._host(
             len(lanes),
             [self.arguments[lane] for lane in numbers],
             [self._variables(lane) for lane in numbers] if self._has_own_variables else self.environment,

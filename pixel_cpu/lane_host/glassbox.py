@@ -23,6 +23,10 @@ from ..errors import UsageError
 from ..runtime.rounds import Reply, Request
 
 PREFIX = "glassbox."
+SERVED = frozenset(
+    PREFIX + name for name in "barrier time size read write atomic compare_exchange set_pixel record".split()
+)
+"""What a host of lanes is asked for."""
 DEFAULT_RECORDS = 1 << 16
 MOST_TEXT = 1024
 """Bytes of a record's text that are kept."""

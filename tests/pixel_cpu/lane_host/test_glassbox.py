@@ -8,6 +8,7 @@ import pixel_cpu as px
 from pixel_cpu.errors import UsageError
 from pixel_cpu.frontends.wasm.in_place import IN_PLACE
 from pixel_cpu.lane_host import Glassbox, Record
+from pixel_cpu.lane_host.glassbox import PREFIX, SERVED
 from pixel_cpu.runtime.rounds import LaneState, Rounds
 
 IMPORTS = """
@@ -128,3 +129,7 @@ def test_what_glassbox_does_not_have_is_refused():
     for wrong in ({"arrays": {0: np.zeros((1, 1, 1))}}, {"shared": np.zeros(2)}, {"picture": np.zeros((1, 1, 4))}):
         with pytest.raises(UsageError):
             Glassbox(**wrong)
+
+
+def test_what_is_served_is_what_hosts_are_asked_for():
+    assert {PREFIX + name for name in Glassbox()._calls} == SERVED and not SERVED & {*IN_PLACE}
