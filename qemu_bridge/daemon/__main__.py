@@ -50,14 +50,14 @@ def _succeed(connection: Connection) -> None:
 
 
 def _fail(error: GlassBoxError) -> int:
-    # Who started us may be gone.
-    with contextlib.suppress(OSError):
-        _report(StartAnswer(False, type(error).__name__, str(error)))
+    _report(StartAnswer(False, type(error).__name__, str(error)))
     return error.exit_status
 
 
 def _report(answer: StartAnswer) -> None:
-    os.write(1, msgspec.json.encode(answer) + b"\n")
+    # Who started us may be gone: what was started goes on all the same.
+    with contextlib.suppress(OSError):
+        os.write(1, msgspec.json.encode(answer) + b"\n")
     # The parent reads exactly one line; everything after it goes to the log.
     os.dup2(2, 1)
 

@@ -17,6 +17,7 @@ from qemu_bridge.client import Client
 from qemu_bridge.daemon.backends.capture import Capture
 from qemu_bridge.daemon.backends.find import find_capture
 from qemu_bridge.machine import launch
+from qemu_bridge.machine.requests import AttachRequest, encode_request
 from qemu_bridge.wire import connection
 from qemu_bridge.wire.records import Origin
 
@@ -71,6 +72,24 @@ def test_its_daemon_ends_when_nobody_has_looked_for_a_while(taken):
     while connection.is_alive(name) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not connection.is_alive(name)
+
+
+def test_its_daemon_serves_and_ends_in_order_though_who_started_it_is_gone(taken):
+    folder = taken[0]
+    name = launch.capture_name(folder)
+    let_go(folder)
+    wait_until(lambda: not connection.state_path(name).exists())
+    command = [sys.executable, "-m", "qemu_bridge.daemon"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as daemon:
+        daemon.stdout.close()
+        daemon.stdin.write(encode_request(AttachRequest(name, capture=folder.resolve())))
+        daemon.stdin.close()
+        wait_until(lambda: connection.is_alive(name) or daemon.poll() is not None)
+        with Client.connect(str(folder)) as client:
+            assert client.ps()
+        assert connection.find_connection(name).daemon_pid == daemon.pid
+        daemon.terminate()
+    assert daemon.returncode == 0 and not connection.state_path(name).exists() and not shared_files(name)
 
 
 BUSY = """
