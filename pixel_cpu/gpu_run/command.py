@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime import Device, devices
-from ..runtime.wasm import WasmProgram, wasm
+from ..runtime.wasm import WasmProgram
 from ..supervisor import Processes, check_program
 from .explain import explain as plan_of
 from .explain import lines as plan_lines
@@ -42,7 +42,7 @@ def explain(options: argparse.Namespace) -> int:
 def load(options: argparse.Namespace) -> WasmProgram:
     """The program that the options name."""
     more = {} if options.stack is None else {"stack": options.stack}
-    return wasm(options.module, pages=options.pages, **more)
+    return WasmProgram.read(options.module, options.pages, **more)
 
 
 @contextlib.contextmanager

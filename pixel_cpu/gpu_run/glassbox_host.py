@@ -9,12 +9,12 @@ import numpy as np
 from ..errors import UsageError
 from ..frontends.wasm.module import Kind, Module
 from ..lane_host.glassbox import PREFIX, Glassbox
+from ..runtime.printed import STDERR
 from ..runtime.rounds import Reply, Request
 from ..wasi import Wasi
 
 SHARED_CELLS = 4096
 """Numbers of i64 that all lanes share for atomic operations."""
-_STDERR = 2
 
 
 def uses_glassbox(module: Module) -> bool:
@@ -32,12 +32,11 @@ def check_one_wave(lanes: int, most: int) -> None:
 
 
 class GlassboxWasi(Wasi):
-    """Serves both; `sink` gets what lanes print and what they record."""
+    """Serves both; its sink gets what lanes print and what they record."""
 
-    def __init__(self, lanes: int, *arguments: Any, sink: Any, **options: Any) -> None:  # noqa: ANN401  # those of `Wasi`
-        super().__init__(lanes, *arguments, sink=sink, **options)
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # those of `Wasi`
+        super().__init__(*arguments, **options)
         self.glassbox = Glassbox(shared=SHARED_CELLS)
-        self._sink = sink
 
     def serve(self, request: Request) -> Reply:
         """Answer all lanes of a request."""
@@ -52,6 +51,6 @@ class GlassboxWasi(Wasi):
             ]
             lengths = np.array([len(each) for each in texts], np.int64)
             lanes = np.array([each.lane for each in records], np.int64)
-            self._sink.write(_STDERR, lanes, lengths, np.frombuffer(b"".join(texts), np.uint8))
+            self.sink.write(STDERR, lanes, lengths, np.frombuffer(b"".join(texts), np.uint8))
             records.clear()
         return reply

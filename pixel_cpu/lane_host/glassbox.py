@@ -23,9 +23,8 @@ from ..errors import UsageError
 from ..runtime.rounds import Reply, Request
 
 PREFIX = "glassbox."
-SERVED = frozenset(
-    PREFIX + name for name in "barrier time size read write atomic compare_exchange set_pixel record".split()
-)
+_CALLS = ("barrier", "time", "size", "read", "write", "atomic", "compare_exchange", "set_pixel", "record")
+SERVED = frozenset(PREFIX + name for name in _CALLS)
 """What a host of lanes is asked for."""
 DEFAULT_RECORDS = 1 << 16
 MOST_TEXT = 1024
@@ -102,17 +101,7 @@ class Glassbox:
         self.records: deque[Record] = deque(maxlen=records)
         self.dropped = 0
         self._begun = time.monotonic_ns()
-        self._calls: dict[str, Callable[..., Any]] = {
-            "barrier": self._barrier,
-            "time": self._time,
-            "size": self._size,
-            "read": self._read,
-            "write": self._write,
-            "atomic": self._atomic,
-            "compare_exchange": self._compare_exchange,
-            "set_pixel": self._set_pixel,
-            "record": self._record,
-        }
+        self._calls: dict[str, Callable[..., Any]] = {name: getattr(self, f"_{name}") for name in _CALLS}
 
     def serve(self, request: Request) -> Reply:
         """Serve one call for all lanes that wait in it. `UsageError` for a function that the module ``glassbox`` does not have."""

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -40,15 +40,10 @@ from .wasm_imports import Given, check_given, host_functions
 Results = Array | tuple[Array, ...] | None
 
 
-def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = DEFAULT_STACK) -> WasmProgram:
-    """The module in a ``.wasm`` file, or in its bytes.
-
-    `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves.
-
-    Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
-    """
+def _bytes_of(source: str | Path | bytes) -> tuple[bytes, str]:
+    """A module's bytes, and what errors call it."""
     if isinstance(source, bytes):
-        return _program(source, "", pages, stack)
+        return source, ""
     file = Path(source)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -56,16 +51,21 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = D
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
-    return _program(data, str(file), pages, stack)
+    return data, str(file)
 
 
-def _program(data: bytes, name: str, pages: int | None, stack: int) -> WasmProgram:
-    key = key_of(data, pages, stack)
-    found = fetch(key)
-    state = found if isinstance(found, State) else State(decode(data, name), pages, stack)
-    program = WasmProgram(state.module, pages, stack, state=state)
-    program.key, program.data = key, data
-    return program
+def lanes_of_call(name: str, sizes: set[int], lanes: int | None) -> int:
+    """The lanes of a call whose arrays are for so many: as many as is said, or as they agree on, or one."""
+    if lanes is not None:
+        return lanes
+    if len(sizes) > 1:
+        raise LaunchError(f"{name}: the arrays have different lengths: {sorted(sizes)}; give an element for each lane")
+    return sizes.pop() if sizes else 1
+
+
+def sizes_of(arguments: Iterable[Any]) -> set[int]:
+    """The lanes that each array among arguments has an element for."""
+    return {len(each) for each in arguments if isinstance(each, (np.ndarray, list, tuple)) and np.ndim(each) == 1}
 
 
 class WasmProgram:
@@ -85,6 +85,22 @@ class WasmProgram:
         self._resumable: dict[tuple[int, bool, bool], Resumable] = {}
         self._whole: dict[int, Resumable] = {}
         """With all its code."""
+
+    @classmethod
+    def read(cls, source: str | Path | bytes, pages: int | None = None, stack: int = DEFAULT_STACK) -> Self:
+        """The module in a ``.wasm`` file, or in its bytes; what it was translated to before comes out of the cache.
+
+        `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves.
+
+        Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
+        """
+        data, name = _bytes_of(source)
+        key = key_of(data, pages, stack)
+        found = fetch(key)
+        state = found if isinstance(found, State) else State(decode(data, name), pages, stack)
+        program = cls(state.module, pages, stack, state=state)
+        program.key, program.data = key, data
+        return program
 
     def kernel(self, function: int, scalars: frozenset[int] = frozenset()) -> Module:
         """The program of the IR that calls a function by its number; arguments in `scalars` are the same in all lanes."""
@@ -156,12 +172,7 @@ class WasmProgram:
 
         Without `lanes` there are as many as the arrays have elements, or one. Options are those of `Instances`.
         """
-        sizes = {len(each) for each in arguments if isinstance(each, (np.ndarray, list, tuple)) and np.ndim(each) == 1}
-        if lanes is None:
-            if len(sizes) > 1:
-                raise LaunchError(f"{name}: the arrays have different lengths: {sorted(sizes)}")
-            lanes = sizes.pop() if sizes else 1
-        return self.instances(lanes, **options).call(name, *arguments)
+        return self.instances(lanes_of_call(name, sizes_of(arguments), lanes), **options).call(name, *arguments)
 
 
 class Instances:

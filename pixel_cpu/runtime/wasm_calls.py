@@ -17,8 +17,7 @@ from ..frontends.wasm.numeric import TYPES
 from ..frontends.wasm.opcodes import ValueType
 from ..frontends.wasm.state import DEFAULT_STACK
 from .rounds import LaneState, Reply, Request, Rounds
-from .wasm import Instances, WasmProgram
-from .wasm import wasm as read_wasm
+from .wasm import Instances, WasmProgram, lanes_of_call, sizes_of
 from .wasm_imports import sequence
 from .wasm_slices import Slice, read, write
 
@@ -237,12 +236,7 @@ class SliceProgram(WasmProgram):
         if not has_slices(arguments, returns):
             return super().call(name, *arguments, lanes=lanes, **options)
         sizes = {each.lanes for each in arguments if isinstance(each, Slice) and each.lanes is not None}
-        sizes |= {len(each) for each in arguments if isinstance(each, (np.ndarray, list, tuple)) and np.ndim(each) == 1}
-        if lanes is None:
-            if len(sizes) > 1:
-                raise LaunchError(f"{name}: slices and arrays are for different numbers of lanes: {sorted(sizes)}")
-            lanes = sizes.pop() if sizes else 1
-        instances = self.instances(lanes, **options)
+        instances = self.instances(lanes_of_call(name, sizes | sizes_of(arguments), lanes), **options)
         return call_with_slices(instances, name, arguments, returns, raise_traps=True, is_last=True)
 
 
@@ -253,7 +247,4 @@ def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = D
 
     Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
     """
-    found = read_wasm(source, pages=pages, stack=stack)
-    program = SliceProgram(found.module, pages, stack, state=found.state)
-    program.key, program.data = found.key, found.data
-    return program
+    return SliceProgram.read(source, pages, stack)

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..runtime.device import Device
 from ..runtime.printed import Part
 from ..runtime.program import shared_device
-from ..runtime.wasm import WasmProgram, wasm
+from ..runtime.wasm import WasmProgram
 from ..wasi import Preopen, Wasi
 from .lanes import Processes
 
@@ -42,7 +42,7 @@ def processes(
 
     Raises `WasmError` and `UsageError` as `px.wasm` and `Wasi` do.
     """
-    program = source if isinstance(source, WasmProgram) else wasm(source, pages=pages)
+    program = source if isinstance(source, WasmProgram) else WasmProgram.read(source, pages)
     has_own = bool(arguments) and not isinstance(arguments[0], str)
     if lanes is None:
         lanes = len(arguments) if has_own else 1

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREFIX = "wasi_snapshot_preview1."
-OLD_PREFIX = "wasi_unstable."
 
 
 class Errno(IntEnum):

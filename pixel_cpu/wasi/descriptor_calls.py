@@ -18,7 +18,6 @@ from .guest import Array, Index, groups
 from .state import State
 
 _STDIO = (Kind.STDIN, Kind.STDOUT, Kind.STDERR)
-_MOST_NANOSECONDS = (1 << 63) - 1
 
 
 def opened(state: State, call: Call, at: Index, fd: Array, *kinds: Kind, error: int = Errno.BADF) -> Index:

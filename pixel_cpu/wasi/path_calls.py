@@ -81,42 +81,43 @@ def equal_paths(
     yield from found.values()
 
 
-def path_create_directory(state: State, call: Call, fd: Array, path: Array, length: Array) -> None:
-    """Make a directory."""
+def _at_name(
+    state: State, call: Call, fd: Array, path: Array, length: Array, act: Callable[[int, bytes], None]
+) -> None:
+    """Act on the parent, a directory of the host, and the last name of each row's path beneath what may be written."""
     at, paths = texts(call, directories_of(state, call, call.rows, fd), path, length)
     at, directories = file_numbers(state, call, _writable(state, call, at, fd), fd)
 
-    def act(row: int) -> None:
+    def act_on(row: int) -> None:
         with state.files.held(state.files[directories[row]]) as top, parent_of(top, paths[row]) as (parent, name):
-            os.mkdir(name, dir_fd=parent)
+            act(parent, name)
 
-    _each(call, at, act)
+    _each(call, at, act_on)
+
+
+def path_create_directory(state: State, call: Call, fd: Array, path: Array, length: Array) -> None:
+    """Make a directory."""
+    _at_name(state, call, fd, path, length, lambda parent, name: os.mkdir(name, dir_fd=parent))
 
 
 def path_remove_directory(state: State, call: Call, fd: Array, path: Array, length: Array) -> None:
     """Remove an empty directory."""
-    at, paths = texts(call, directories_of(state, call, call.rows, fd), path, length)
-    at, directories = file_numbers(state, call, _writable(state, call, at, fd), fd)
 
-    def act(row: int) -> None:
-        with state.files.held(state.files[directories[row]]) as top, parent_of(top, paths[row]) as (parent, name):
-            state.before_removal(parent, name)
-            os.rmdir(name, dir_fd=parent)
+    def remove(parent: int, name: bytes) -> None:
+        state.before_removal(parent, name)
+        os.rmdir(name, dir_fd=parent)
 
-    _each(call, at, act)
+    _at_name(state, call, fd, path, length, remove)
 
 
 def path_unlink_file(state: State, call: Call, fd: Array, path: Array, length: Array) -> None:
     """Remove a name of a file."""
-    at, paths = texts(call, directories_of(state, call, call.rows, fd), path, length)
-    at, directories = file_numbers(state, call, _writable(state, call, at, fd), fd)
 
-    def act(row: int) -> None:
-        with state.files.held(state.files[directories[row]]) as top, parent_of(top, paths[row]) as (parent, name):
-            state.before_removal(parent, name)
-            os.unlink(name, dir_fd=parent)
+    def unlink(parent: int, name: bytes) -> None:
+        state.before_removal(parent, name)
+        os.unlink(name, dir_fd=parent)
 
-    _each(call, at, act)
+    _at_name(state, call, fd, path, length, unlink)
 
 
 def path_rename(

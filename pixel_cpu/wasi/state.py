@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..runtime.printed import Sink
 from .abi import errno_of
 from .call import Call
 from .descriptors import Descriptors, Kind
 from .files import Files, HostFile
 from .guest import Array, Index
 from .lists import Inputs, Lists
-from .output import Sink
 from .preopens import Preopen, Roots
 
 

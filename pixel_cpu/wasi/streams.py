@@ -8,12 +8,12 @@ import stat
 
 import numpy as np
 
+from ..runtime.printed import STDERR, STDOUT
 from .abi import Errno, Fdflags, errno_of
 from .call import Call
 from .descriptors import CAN_READ, CAN_WRITE, Kind
 from .files import HostFile
 from .guest import Array, Index, Parts, groups
-from .output import STDERR, STDOUT
 from .state import State
 
 _ROUND_BYTES = 32 << 20

@@ -13,13 +13,13 @@ from typing import Self
 import numpy as np
 
 from ..errors import UsageError
+from ..runtime.printed import STDERR, STDOUT, Printed, Sink
 from ..runtime.rounds import Reply, Request
 from .abi import PREFIX, Errno
 from .call import Call
 from .descriptors import MOST_DESCRIPTORS, ROW, Descriptors
 from .guest import Guest, Index
 from .lists import Inputs, Lists
-from .output import STDERR, STDOUT, Output, Sink
 from .preopens import Preopen
 from .state import State
 from .table import CALLS
@@ -58,7 +58,7 @@ class Wasi(State):
             raise UsageError(f"{lanes} lanes; give one at least")
         pieces = [stdin] if isinstance(stdin, bytes) else _one_each(list(stdin), lanes, "stdin")
         texts = Lists(_argument_lists(arguments, lanes)), Lists(_environment_lists(environment, lanes))
-        self.output = Output() if sink is None else None
+        self.output = Printed() if sink is None else None
         found = sink or self.output
         assert found is not None
         super().__init__(lanes, texts, Inputs(pieces), directories, seed, found, descriptors, host_files, numbers)
@@ -111,11 +111,7 @@ class Wasi(State):
     def _written(self, stream: int) -> list[bytes]:
         if self.output is None:
             raise UsageError("the output went to the sink that was given")
-        found: list[list[bytes]] = [[] for _ in range(self.lanes)]
-        for record in self.output.records():
-            if record.stream == stream:
-                found[record.lane].append(record.data)
-        return [b"".join(each) for each in found]
+        return [self.output.read(lane, stream) for lane in range(self.lanes)]
 
     def close(self) -> None:
         """Close every file of the host, and forget the output."""

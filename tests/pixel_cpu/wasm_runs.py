@@ -14,7 +14,7 @@ from pixel_cpu.backends.lane_c.executable import compile_kernels
 from pixel_cpu.backends.launch import Executable, Launch, Outcome
 from pixel_cpu.backends.reference import Executor
 from pixel_cpu.ir.model import Module
-from pixel_cpu.runtime.wasm import Instances, WasmProgram, wasm
+from pixel_cpu.runtime.wasm import Instances, WasmProgram
 
 REASONS = {
     wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO: "integer divide by zero",
@@ -125,4 +125,4 @@ def compare_state(ours: Instances, theirs: Sequence[Lane], globals_: Mapping[str
 
 
 def program_of(data: bytes, pages: int | None = None) -> WasmProgram:
-    return wasm(data, pages=pages)
+    return WasmProgram.read(data, pages)

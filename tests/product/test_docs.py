@@ -50,11 +50,21 @@ def test_the_first_commands_of_the_readme_are_recipes():
     assert named[:2] == ["run", "test"] and set(named) <= set(recipes)
 
 
+def anchors(page):
+    """What a page's headings can be linked by."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 def test_every_link_and_picture_is_there():
     for path in [ROOT / "README.md", *DOCS]:
-        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-            if not target.startswith("https://"):
-                assert (path.parent / target).exists(), f"{path.name}: {target}"
+        for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+            if not link.startswith("https://"):
+                name, _, anchor = link.partition("#")
+                target = path.parent / name if name else path
+                assert target.exists(), f"{path.name}: {link}"
+                assert not anchor or anchor in anchors(target), f"{path.name}: {link}"
 
 
 def test_the_protocol_document_is_current_and_knows_every_operation_and_event():

@@ -9,8 +9,8 @@ from pathlib import Path
 from pixel_cpu.frontends.wasm.opcodes import OTHER_PROPOSALS
 from pixel_cpu.frontends.wasm.state import DEFAULT_PAGES, DEFAULT_STACK
 from pixel_cpu.frontends.wasm.structure import MAX_BLOCKS
+from pixel_cpu.runtime.printed import KEPT_BYTES
 from pixel_cpu.wasi.descriptors import MOST_DESCRIPTORS
-from pixel_cpu.wasi.output import KEPT_BYTES
 from pixel_cpu.wasi.table import CALLS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -171,6 +171,7 @@ def build(text: str, level: str | None = None, others: Sequence[str] = ()) -> Pa
     path = cache_folder("kernels") / f"{digest}.so"
     if not path.exists():
         _compile([*command, *flags], (text, *others), path)
+    check_trusted(path)
     with contextlib.suppress(OSError):
         os.utime(path)  # the ones that were used last are kept
     return path
@@ -181,12 +182,17 @@ def load(text: str, level: str | None = None) -> ctypes.CDLL:
     return open_library(build(text, level))
 
 
-def open_library(path: Path) -> ctypes.CDLL:
-    """A library that `build` made, loaded; `DeviceError` where others can change it, or it is gone."""
+def check_trusted(path: Path) -> None:
+    """Raise `DeviceError` where others can change a library."""
     if path.exists() and not is_trusted(path):
         raise DeviceError(
             f"other users can change {path}, so it is not loaded; set XDG_CACHE_HOME to a folder of yours"
         )
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """A library that `build` made, in this process or another one, loaded; `DeviceError` where others can change it, or it is gone."""
+    check_trusted(path)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from pixel_cpu.runtime.printed import Part, Printed
+from pixel_cpu.runtime.printed import STDERR, STDOUT, Part, Printed, Record
 
 
 def put(sink, stream, texts):
@@ -46,3 +46,37 @@ def test_a_part_has_numbers_of_its_own():
     printed = Printed()
     put(Part(printed, np.array([5, 9, 11])), 2, {0: b"a", 2: b"bc"})
     assert (printed.read(5, 2), printed.read(9, 2), printed.read(11, 2), printed.read(0, 2)) == (b"a", b"", b"bc", b"")
+
+
+@pytest.mark.parametrize("kept", [1, 1 << 20])
+def test_output_comes_back_by_lane_and_time(kept):
+    output = Printed(kept)
+    put(output, STDOUT, {0: b"a", 2: b"bb"})
+    put(output, STDERR, {0: b"E", 1: b""})
+    put(output, STDOUT, {0: b"ccc", 1: b"d", 2: b"e"})
+    assert [(each.lane, each.stream, each.data) for each in output.records(0)] == [
+        (0, 1, b"a"),
+        (0, 2, b"E"),
+        (0, 1, b"ccc"),
+    ]
+    assert output.read(2, STDOUT) == b"bbe" and output.read(0, STDERR) == b"E" and output.read(1, STDERR) == b""
+    assert [each.lane for each in output.records()] == sorted(each.lane for each in output.records())
+    put(output, STDOUT, {0: b"!"})
+    assert output.read(0, STDOUT) == b"accc!"
+    output.close()
+
+
+def test_nothing_written_is_nothing_read():
+    output = Printed()
+    assert list(output.records()) == [] and output.read(3, STDOUT) == b""
+    output.close()
+
+
+def test_what_exceeds_the_bound_leaves_memory():
+    output, lanes = Printed(100_000), np.arange(1000)
+    for turn in range(50):
+        output.write(STDOUT, lanes, np.full(1000, 10), np.full(10_000, 48 + turn % 10, np.uint8))
+        assert sum(len(text) for pieces in output._fresh.values() for _, text in pieces) <= 100_000
+    assert output.read(999, STDOUT) == b"".join(b"%d" % (turn % 10) * 10 for turn in range(50))
+    assert next(output.records(5)) == Record(5, STDOUT, next(output.records(5)).data)
+    output.close()

@@ -7,7 +7,7 @@ from wasm_texts import assemble
 from pixel_cpu.frontends.wasm import decode
 from pixel_cpu.frontends.wasm.frames import HEAD, Parts
 from pixel_cpu.frontends.wasm.state import State
-from pixel_cpu.runtime.wasm import wasm
+from pixel_cpu.runtime.wasm_calls import wasm
 
 
 def test_a_frame_holds_locals_stack_and_results():

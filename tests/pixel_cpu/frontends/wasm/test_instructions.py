@@ -6,7 +6,7 @@ from wasm_texts import assemble
 from pixel_cpu.frontends.wasm import instructions
 from pixel_cpu.frontends.wasm.numeric import NUMERIC
 from pixel_cpu.frontends.wasm.opcodes import OPCODES
-from pixel_cpu.runtime.wasm import wasm
+from pixel_cpu.runtime.wasm_calls import wasm
 
 
 def test_every_instruction_is_lowered():

@@ -5,7 +5,7 @@ import pytest
 from wasm_runs import Here, compare_calls, compare_state, instances_of_wasmtime, program_of
 from wasm_texts import assemble
 
-from pixel_cpu.runtime.wasm import wasm
+from pixel_cpu.runtime.wasm_calls import wasm
 
 TEXT = """(module (memory (export "memory") 1) (global $calls (export "calls") (mut i32) (i32.const 0))
   (table 4 funcref) (elem (i32.const 0) $down $twice $plain) (type $one (func (param i32) (result i32)))
