@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import DeviceError
 from ..runtime import Device, devices
 from ..runtime.wasm import WasmProgram
 from ..supervisor import Processes, check_program
@@ -30,7 +31,7 @@ def explain(options: argparse.Namespace) -> int:
     program = load(options)
     check_program(program)
     lanes = options.lanes or (len(read_arguments(options.args_file)) if options.args_file else 1)
-    with open_device(options) as device:
+    with open_device(device_name(options), options) as device:
         plan = plan_of(program, device, lanes, options.memory)
     if options.json:
         print(json.dumps({"module": options.module, "device": device.backend, "lanes": lanes, **plan.to_json()}))
@@ -45,10 +46,14 @@ def load(options: argparse.Namespace) -> WasmProgram:
     return WasmProgram.read(options.module, options.pages, **more)
 
 
-@contextlib.contextmanager
-def open_device(options: argparse.Namespace) -> Iterator[Device]:
+def device_name(options: argparse.Namespace) -> str:
     """The device that the options name; auto is a GPU where there is one."""
-    name = DEVICES[options.device] or best_device()
+    return DEVICES[options.device] or best_device()
+
+
+@contextlib.contextmanager
+def open_device(name: str, options: argparse.Namespace) -> Iterator[Device]:
+    """A device, with the memory that the options want."""
     more = {} if options.memory is None else {"memory": 2 * options.memory + (256 << 20)}
     with Device(name, **more) as device:
         yield device
@@ -69,9 +74,31 @@ def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     program = load(options)
     check_program(program)
-    has_glassbox = uses_glassbox(program.module)
-    hosts = LaneHosts(options, has_glassbox=has_glassbox)
-    with open_device(options) as device, Interrupts(options.timeout) as interrupts:
+    hosts = LaneHosts(options, has_glassbox=uses_glassbox(program.module))
+    name = device_name(options)
+    with Interrupts(options.timeout) as interrupts:
+        try:
+            return _run_on(name, program, hosts, options, interrupts, began)
+        except NotTakenError as error:
+            if options.device != "auto" or name == "cpu":
+                raise
+            say(f"{options.module} runs on the processor, as the GPU does not take it: {error}")
+            return _run_on("cpu", program, hosts, options, interrupts, began)
+
+
+class NotTakenError(DeviceError):
+    """The device cannot run the program; nothing of it has run."""
+
+
+def _run_on(
+    name: str,
+    program: WasmProgram,
+    hosts: LaneHosts,
+    options: argparse.Namespace,
+    interrupts: Interrupts,
+    began: float,
+) -> int:
+    with open_device(name, options) as device:
         found = Processes(
             program,
             hosts.lanes,
@@ -81,13 +108,19 @@ def run(options: argparse.Namespace) -> int:
             fuel=options.fuel,
             whole=interrupts.whole,
         )
-        if has_glassbox:
+        if hosts.has_glassbox:
             check_one_wave(hosts.lanes, found.wave_lanes)
         # Its process is asked for that.
         shown = device.description if options.verbose else device.backend
         if options.verbose:
             say(f"{hosts.lanes:,} lanes on {shown}, {found.wave_lanes:,} of them at once")
-        left_out = _work(found, hosts, options, interrupts)
+        try:
+            left_out = _work(found, hosts, options, interrupts)
+        except DeviceError as error:
+            found.kill(*range(found.lanes))
+            if found.rounds:
+                raise
+            raise NotTakenError(str(error)) from None
         _report(found, summary(found, shown, began), options)
     if left_out:
         say(f"the output of {left_out:,} lanes that had not ended is left out")

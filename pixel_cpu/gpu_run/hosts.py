@@ -35,7 +35,7 @@ class LaneHosts:
         if options.args_file == "-" and options.stdin == "-":
             raise UsageError("--args-file - and --stdin - both want standard input; put one of them into a file")
         lines = None if options.args_file is None else read_arguments(options.args_file)
-        self._host = GlassboxWasi if has_glassbox else Wasi
+        self.has_glassbox = has_glassbox
         name = Path(options.module).name
         self.arguments = lane_arguments(name, options.lanes, lines, options.rest, options.args_file or "")
         self.lanes = len(self.arguments)
@@ -72,7 +72,8 @@ class LaneHosts:
             directories.append(Preopen(self.own.host, self.own.guest, is_writable=True))
             for lane in numbers:
                 self.folder(lane)
-        return self._host(
+        host = GlassboxWasi if self.has_glassbox else Wasi
+        return host(
             len(lanes),
             [self.arguments[lane] for lane in numbers],
             [self._variables(lane) for lane in numbers] if self._has_own_variables else self.environment,

@@ -98,7 +98,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--device",
         choices=DEVICES,
         default="auto",
-        help="auto is webgpu where there is a GPU, else cpu; which one ran is told (default: auto)",
+        help="auto is webgpu where there is a GPU that takes the program, else cpu; which one ran is told (default: auto)",
     )
     group.add_argument(
         "--memory", type=_size, metavar="SIZE", help="memory of all lanes that run at once; more lanes run in waves"

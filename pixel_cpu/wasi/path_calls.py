@@ -255,6 +255,10 @@ def path_filestat_set_times(
 
     def act(row: int) -> None:
         directory = state.files.host(state.files[directories[row]])
+        if not (lookup[row] or flags[row] or paths[row].endswith(b"/")):
+            # As utimensat(2) has it: where nothing is set and no link followed, nobody looks for the last name.
+            with parent_of(directory, paths[row]):
+                return
         with looked_up(directory, paths[row], follow=bool(lookup[row])) as handle:
             set_times(handle, *times[row])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections.abc import Sequence
@@ -173,3 +174,20 @@ def compare(folder: Path, seed: int, steps: int) -> int:
             succeeded += error == 0
     assert tree(folder / "ours") == tree(folder / "theirs"), seed
     return succeeded
+
+
+def compare_paths(folder: Path, name: str, paths: Sequence[str], **ranges: Sequence[Any]) -> int:
+    """One call on each of `paths`, in both directories and with all of what `ranges` give; how many were compared."""
+    own, other = build(folder / "ours"), build(folder / "theirs")
+    (folder / "streams").mkdir()
+    theirs = Theirs(folder / "streams", other, **OPTIONS)
+    _, given = step(random.Random(0))
+    count = 0
+    with wasi(1, OPTIONS["arguments"], OPTIONS["environment"], stdin=OPTIONS["stdin"], directories=own) as made:
+        ours = Ours(made)
+        for path, top, *values in itertools.product(paths, (3, 4), *ranges.values()):
+            wanted = given | {"path": path, "directory": top} | dict(zip(ranges, values, strict=True))
+            error, found = (do(host, name, wanted)[0] for host in (theirs, ours))
+            assert Errno(found) == Errno(error), wanted
+            count += 1
+    return count

@@ -8,7 +8,7 @@ import shlex
 import pytest
 from gpu_lanes import MANY, in_wasmtime
 
-from pixel_cpu.gpu_run import main
+from pixel_cpu.gpu_run import command, main
 
 FATES = [
     ["echo", "a", "b c"],
@@ -187,3 +187,16 @@ def test_a_module_that_is_no_program(run, tmp_path):
     assert status == 2 and "exports no _start" in err
     (tmp_path / "m.wasm").write_bytes(b"#!/bin/sh")
     assert "m.wasm: byte 0x0" in run(tmp_path / "m.wasm")[2]
+
+
+def test_what_the_gpu_does_not_take_runs_on_the_processor_where_nobody_named_a_device(run, monkeypatch):
+    monkeypatch.setattr(command, "best_device", lambda: "wgpu")
+    for name in ("VK_DRIVER_FILES", "VK_ICD_FILENAMES"):
+        monkeypatch.setenv(name, "/nonexistent")  # no adapter is found: the device fails at its first launch
+    status, out, err = run(
+        "--device", "auto", "--lanes", 2, "--json", "--stdout", "merge", MANY, "--", "echo", "a{lane}"
+    )
+    assert status == 0 and out == b"a0\na1\n" and "runs on the processor" in err
+    assert json.loads(err.splitlines()[-1])["device"] == "cpu"
+    status, out, err = run("--device", "webgpu", MANY, "--", "echo", "a")
+    assert status == 1 and out == b"" and "runs on the processor" not in err and err.count("\n") == 1

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import wasi_runs
-from wasi_sequences import compare
+from wasi_sequences import compare, compare_paths
 
 from pixel_cpu.wasi import Preopen
 from pixel_cpu.wasi.table import CALLS
@@ -17,6 +17,13 @@ SUCCEEDED = 15
 @pytest.mark.parametrize("seed", range(8))
 def test_random_calls_are_wasmtime_s(seed, tmp_path):
     assert compare(tmp_path, seed, 100) > SUCCEEDED
+
+
+def test_times_of_any_path_are_set_as_by_wasmtime(tmp_path):
+    paths = "d/no d/./no no no/ e/../no d/../no no/x f f/ d d/ lf ldangle ldangle/ labs lup ../no d/lback . ./ .. loop ld/no".split()
+    paths += ["a" * 300, "d/" + "a" * 300, "a" * 300 + "/b"]
+    ranges = {"lookup": (0, 1), "times": (0, 1, 2, 4, 5, 8, 10), "time": (10**18,)}
+    assert compare_paths(tmp_path, "path_filestat_set_times", paths, **ranges) == len(paths) * 2 * 2 * 7
 
 
 @pytest.mark.long
