@@ -49,13 +49,13 @@ def multiply_high(a: Lanes, b: Lanes) -> Lanes:
 
 
 def minimum(a: Lanes, b: Lanes) -> Lanes:
-    """IEEE 754-2019 minimum: NaN where either is NaN, -0 below +0."""
-    return np.where(np.isnan(a), a, np.where(np.isnan(b), b, np.where((a < b) | ((a == b) & np.signbit(a)), a, b)))
+    """IEEE 754-2019 minimum: a quiet NaN where either is NaN, -0 below +0."""
+    return np.where(np.isnan(a) | np.isnan(b), a + b, np.where((a < b) | ((a == b) & np.signbit(a)), a, b))
 
 
 def maximum(a: Lanes, b: Lanes) -> Lanes:
-    """IEEE 754-2019 maximum: NaN where either is NaN, +0 above -0."""
-    return np.where(np.isnan(a), a, np.where(np.isnan(b), b, np.where((a > b) | ((a == b) & np.signbit(b)), a, b)))
+    """IEEE 754-2019 maximum: a quiet NaN where either is NaN, +0 above -0."""
+    return np.where(np.isnan(a) | np.isnan(b), a + b, np.where((a > b) | ((a == b) & np.signbit(b)), a, b))
 
 
 def shift_count(b: Lanes) -> Lanes:

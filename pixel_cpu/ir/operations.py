@@ -211,20 +211,20 @@ _VALUES = (
     Operation(
         "min",
         "T T -> T",
-        "The smaller one; of floats NaN where either is NaN, and -0 below +0.",
+        "The smaller one; of floats a quiet NaN where either is NaN, and -0 below +0.",
         NUMBERS,
         numpy={"i": "np.minimum(a, b)", "u": "np.minimum(a, b)", "f": "minimum(a, b)"},
         numba={"i": "a if a < b else b", "u": "a if a < b else b"},
         c={
             "i": "{a} < {b} ? {a} : {b}",
             "u": "{a} < {b} ? {a} : {b}",
-            "f": "{a} != {a} ? {a} : {b} != {b} ? {b} : {a} < {b} || ({a} == {b} && __builtin_signbit({a})) ? {a} : {b}",
+            "f": "{a} != {a} || {b} != {b} ? {a} + {b} : {a} < {b} || ({a} == {b} && __builtin_signbit({a})) ? {a} : {b}",
         },
         vector={
             "i": "gb_select({a} < {b}, {a}, {b})",
             "u": "gb_select({a} < {b}, {a}, {b})",
-            "f": "gb_select({a} != {a}, {a}, gb_select(({b} == {b}) & "
-            "(({a} < {b}) | (({a} == {b}) & gb_signbit_{t}({a}))), {a}, {b}))",
+            "f": "gb_select(({a} != {a}) | ({b} != {b}), {a} + {b}, "
+            "gb_select(({a} < {b}) | (({a} == {b}) & gb_signbit_{t}({a})), {a}, {b}))",
         },
         wgsl={"i": "min({a}, {b})", "u": "min({a}, {b})", "f": "gb_min_{t}({a}, {b})"},
         z3={"i": "z3.If(a < b, a, b)", "u": "z3.If(z3.ULT(a, b), a, b)", "f": "minimum(a, b)"},
@@ -232,20 +232,20 @@ _VALUES = (
     Operation(
         "max",
         "T T -> T",
-        "The larger one; of floats NaN where either is NaN, and +0 above -0.",
+        "The larger one; of floats a quiet NaN where either is NaN, and +0 above -0.",
         NUMBERS,
         numpy={"i": "np.maximum(a, b)", "u": "np.maximum(a, b)", "f": "maximum(a, b)"},
         numba={"i": "a if a > b else b", "u": "a if a > b else b"},
         c={
             "i": "{a} > {b} ? {a} : {b}",
             "u": "{a} > {b} ? {a} : {b}",
-            "f": "{a} != {a} ? {a} : {b} != {b} ? {b} : {a} > {b} || ({a} == {b} && __builtin_signbit({b})) ? {a} : {b}",
+            "f": "{a} != {a} || {b} != {b} ? {a} + {b} : {a} > {b} || ({a} == {b} && __builtin_signbit({b})) ? {a} : {b}",
         },
         vector={
             "i": "gb_select({a} > {b}, {a}, {b})",
             "u": "gb_select({a} > {b}, {a}, {b})",
-            "f": "gb_select({a} != {a}, {a}, gb_select(({b} == {b}) & "
-            "(({a} > {b}) | (({a} == {b}) & gb_signbit_{t}({b}))), {a}, {b}))",
+            "f": "gb_select(({a} != {a}) | ({b} != {b}), {a} + {b}, "
+            "gb_select(({a} > {b}) | (({a} == {b}) & gb_signbit_{t}({b})), {a}, {b}))",
         },
         wgsl={"i": "max({a}, {b})", "u": "max({a}, {b})", "f": "gb_max_{t}({a}, {b})"},
         z3={"i": "z3.If(a > b, a, b)", "u": "z3.If(z3.UGT(a, b), a, b)", "f": "maximum(a, b)"},

@@ -48,6 +48,7 @@ FLAGS = (
     "-fwrapv",
     "-fno-strict-aliasing",
     "-fno-math-errno",
+    "-fsignaling-nans",  # a NaN times 1 is a quiet one
     "-fno-trapping-math",
 )
 """What keeps the meaning of the table, and vectors of the processor's width."""

@@ -236,16 +236,18 @@ fn gb_abs_f32(a: f32) -> f32 { return bitcast<f32>(bitcast<u32>(a) & 0x7fffffffu
 
 fn gb_bits_f32(a: u32) -> f32 { return bitcast<f32>(a ^ gb_p.zero); }
 
+fn gb_quiet_f32(a: f32) -> f32 { return bitcast<f32>(bitcast<u32>(a) | 0x400000u); }
+
 fn gb_min_f32(a: f32, b: f32) -> f32 {
-  if gb_is_nan_f32(a) { return a; }
-  if gb_is_nan_f32(b) { return b; }
+  if gb_is_nan_f32(a) { return gb_quiet_f32(a); }
+  if gb_is_nan_f32(b) { return gb_quiet_f32(b); }
   if a < b || (a == b && (bitcast<u32>(a) >> 31u) == 1u) { return a; }
   return b;
 }
 
 fn gb_max_f32(a: f32, b: f32) -> f32 {
-  if gb_is_nan_f32(a) { return a; }
-  if gb_is_nan_f32(b) { return b; }
+  if gb_is_nan_f32(a) { return gb_quiet_f32(a); }
+  if gb_is_nan_f32(b) { return gb_quiet_f32(b); }
   if a > b || (a == b && (bitcast<u32>(b) >> 31u) == 1u) { return a; }
   return b;
 }
@@ -323,16 +325,18 @@ fn gb_neg_f64(a: f64) -> f64 { return bitcast<f64>(bitcast<u64>(a) ^ (1lu << 63u
 
 fn gb_abs_f64(a: f64) -> f64 { return bitcast<f64>(bitcast<u64>(a) & 0x7ffffffffffffffflu); }
 
+fn gb_quiet_f64(a: f64) -> f64 { return bitcast<f64>(bitcast<u64>(a) | (1lu << 51u)); }
+
 fn gb_min_f64(a: f64, b: f64) -> f64 {
-  if gb_is_nan_f64(a) { return a; }
-  if gb_is_nan_f64(b) { return b; }
+  if gb_is_nan_f64(a) { return gb_quiet_f64(a); }
+  if gb_is_nan_f64(b) { return gb_quiet_f64(b); }
   if a < b || (a == b && (bitcast<u64>(a) >> 63u) == 1lu) { return a; }
   return b;
 }
 
 fn gb_max_f64(a: f64, b: f64) -> f64 {
-  if gb_is_nan_f64(a) { return a; }
-  if gb_is_nan_f64(b) { return b; }
+  if gb_is_nan_f64(a) { return gb_quiet_f64(a); }
+  if gb_is_nan_f64(b) { return gb_quiet_f64(b); }
   if a > b || (a == b && (bitcast<u64>(b) >> 63u) == 1lu) { return a; }
   return b;
 }

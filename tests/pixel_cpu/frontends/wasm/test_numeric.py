@@ -92,3 +92,50 @@ def test_every_numeric_instruction_is_wasmtime_s(back_end):
 
 def test_every_instruction_on_numbers_alone_is_there():
     assert len(NUMERIC) == 136
+
+
+SIGNALLING = {
+    "f32": np.array([0x7FA00000, 0xFFA00000, 0x7F800001, 0x3F800000], np.uint32).view(np.float32),
+    "f64": np.array([0x7FF4 << 48, 0xFFF4 << 48, (0x7FF0 << 48) + 1, 0x3FF0 << 48], np.uint64).view(np.float64),
+}
+"""NaN that signal, and a number."""
+QUIET = {"f32": (np.uint32, 1 << 22), "f64": (np.uint64, 1 << 51)}
+"""Unsigned integers of a float's width, and the bit that a quiet NaN has set."""
+ARITHMETIC = [
+    (f"{kind}.{name}", kind, "(local.get 0) (local.get 1)"[: None if name in ("add", "min", "max", "div") else 13])
+    for kind in SIGNALLING
+    for name in ("add", "min", "max", "div", "sqrt", "ceil", "floor", "trunc", "nearest")
+] + [
+    (f"{kind}.{name}", kind, operands.replace("T", kind))
+    for kind in SIGNALLING
+    for name, operands in (
+        ("mul", "(local.get 0) (T.const 1)"),
+        ("mul", "(T.const -1) (local.get 0)"),
+        ("div", "(local.get 0) (T.const 1)"),
+        ("div", "(local.get 0) (T.const -1)"),
+        ("sub", "(local.get 0) (T.const 0)"),
+        ("sub", "(T.const -0) (local.get 0)"),
+        ("add", "(local.get 0) (T.const -0)"),
+    )
+]
+
+
+@pytest.mark.parametrize("back_end", ["reference", "cpu"])
+def test_arithmetic_gives_quiet_nans(back_end):
+    """Also where a compiler would leave it out, as of a product with 1."""
+    bodies = "".join(
+        f'(func (export "{number}") (param {kind} {kind}) (result {kind}) ({name} {operands}))'
+        for number, (name, kind, operands) in enumerate(ARITHMETIC)
+    )
+    program = program_of(assemble(f"(module {bodies})"))
+    device = Here()
+    if back_end == "cpu":
+        device.compile([program.kernel(number) for number in range(len(ARITHMETIC))])
+    signals = []
+    for number, (name, kind, operands) in enumerate(ARITHMETIC):
+        first, second = (each.ravel() for each in np.meshgrid(SIGNALLING[kind], SIGNALLING[kind]))
+        found = program.instances(len(first), device=device).call(str(number), first, second)
+        unsigned, quiet = QUIET[kind]
+        if (np.isnan(found) & (found.view(unsigned) & unsigned(quiet) == 0)).any():
+            signals.append(f"{name} {operands}")
+    assert not signals
