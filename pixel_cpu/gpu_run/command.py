@@ -72,7 +72,11 @@ def best_device() -> str:
 def run(options: argparse.Namespace) -> int:
     """Run a program in all lanes."""
     began = time.monotonic()
-    program = load(options)
+    with contextlib.closing(load(options)) as program:
+        return _run_program(program, options, began)
+
+
+def _run_program(program: WasmProgram, options: argparse.Namespace, began: float) -> int:
     check_program(program)
     hosts = LaneHosts(options, has_glassbox=uses_glassbox(program.module))
     name = device_name(options)

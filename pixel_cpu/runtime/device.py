@@ -115,11 +115,6 @@ class Device:
         found[:] = given
         return found
 
-    def forget(self, module: Module) -> None:
-        """Make kernels of a module ready again before their next launch: what was compiled of them has changed."""
-        with self._lock:
-            self._proved.pop(module, None)
-
     @property
     def options(self) -> Mapping[str, str | int | bool | None]:
         """The back end's options, as the device was opened."""

@@ -20,17 +20,37 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends.lane_c.executable import NOT_COMPILED
+from ..backends.lane_c.prepared import NOT_COMPILED
 from ..backends.launch import Array, Launch, Trap, check
 from ..errors import LaunchError
 from ..frontends.wasm.frames import HEAD
 from ..frontends.wasm.module import PAGE_BYTES
 from ..frontends.wasm.numeric import TYPES
-from ..frontends.wasm.resumable import EXIT, FRAME, GROUP, KERNEL, LANES, PART, SHARE, SPENT, STATUS, WANTED
-from .wasm import Instances, elements
+from ..frontends.wasm.resumable import (
+    EXIT,
+    FRAME,
+    GROUP,
+    KERNEL,
+    LANES,
+    PART,
+    SHARE,
+    SPENT,
+    STATUS,
+    WANTED,
+    Resumable,
+)
+from .wasm_arguments import elements
+from .wasm_instances import Instances
+from .wasm_translation import WORTH_SECONDS, Translation
 
 DEFAULT_SHARE = 1 << 16
 """Parts that a lane may run in a launch."""
+FIRST_AT_ONCE, LEAST_AT_ONCE = 256, 16
+"""Lanes that are interpreted by the first launch, and by one at least."""
+SLICE_SECONDS = 0.25
+"""What a launch that interprets should take."""
+SHORT_SHARE = 64
+"""Parts that a lane without code is interpreted for, before its code is tried again."""
 MAX_BACKTRACE = 1000
 """Names of a backtrace."""
 
@@ -119,7 +139,12 @@ class Rounds:
         self.module = instances.program.module
         lanes = instances.lanes
         number = instances.program.function(function)
-        self.found = instances.program.resumable(number, instances.device)
+        program = instances.program
+        self.found = program.resumable(number, instances.device)
+        self.translation: Translation | None = (
+            program.translation(number) if program.is_tiered(instances.device) else None
+        )
+        self._at_once = FIRST_AT_ONCE
         self.number = number
         self.kind = self.module.type_of(number)
         kernel = self.found.program.kernels[KERNEL]
@@ -164,8 +189,6 @@ class Rounds:
     def step(self) -> bool:
         """One launch, and the calls of the host that it ended with; gives whether a lane is left. Waits where all that are left sleep."""
         self._wake()
-        status = self.own[STATUS.name]
-        status[:] = self.states
         running = np.flatnonzero(self.states == LaneState.RUNNABLE)
         if len(running):
             self._launch(running)
@@ -222,19 +245,60 @@ class Rounds:
         self.states[sleeping & (self.until <= time.monotonic())] = LaneState.RUNNABLE
 
     def _launch(self, running: NDArray[np.int64]) -> None:
-        instances, program = self.instances, self.found.program
+        """Run lanes until each has stopped; as long as they are interpreted some at a time, so that code takes over soon."""
+        while len(running):
+            code = self.translation.code if self.translation else None
+            if code or not self.translation:
+                stopped = self._run(code or self.found, running, self.share)
+                if len(stopped):
+                    self._go_on_without_code(stopped)
+                return
+            some, running = running[: self._at_once], running[self._at_once :]
+            began = time.monotonic()
+            self._run(self.found, some, self.share)
+            took = time.monotonic() - began
+            self._note_interpreted(took)
+            self._at_once = max(LEAST_AT_ONCE, int(len(some) * min(SLICE_SECONDS / max(took, 1e-6), 64)))
+
+    def _go_on_without_code(self, lanes: NDArray[np.int64]) -> None:
+        """Lanes have come to functions without code: they are interpreted there, or code is made now."""
+        assert self.translation
+        wanted = {self.found.owners[part] for part in self.own[PART.name][lanes]}
+        if self.found is self.translation.code:
+            self.translation.make(wanted)
+            self.found = self.translation.code
+            return
+        self.translation.begin(wanted)
+        self._run(self.found, lanes, min(self.share, SHORT_SHARE))
+
+    def _note_interpreted(self, seconds: float) -> None:
+        """Let code be made where lanes have been interpreted for long."""
+        assert self.translation
+        self.translation.interpreted_seconds += seconds
+        if self.translation.interpreted_seconds > WORTH_SECONDS:
+            left = self.own[PART.name][self.states <= LaneState.SLEEPING]
+            self.translation.begin({self.number, *(self.found.owners[part] for part in np.unique(left[left >= 0]))})
+
+    def _run(self, found: Resumable, running: NDArray[np.int64], share: int) -> NDArray[np.int64]:
+        """One launch of some lanes; those that came to what has no code, and can still run."""
+        instances, program = self.instances, found.program
         kernel = program.kernels[KERNEL]
-        launch = Launch(instances.lanes, GROUP, {SHARE: self.share}, self.buffers, instances.fuel, wants_traps=True)
+        status = self.own[STATUS.name]
+        status[:] = LaneState.KILLED
+        status[running] = LaneState.RUNNABLE
+        launch = Launch(instances.lanes, GROUP, {SHARE: share}, self.buffers, instances.fuel, wants_traps=True)
         outcome = instances.device.run(program, KERNEL, check(kernel, launch), instances.seconds)
         self.launches += 1
-        self.states[running] = self.own[STATUS.name][running]
-        self.fuel[running] += self.own[SPENT.name][running]
+        self.states[running] = status[running]
         traps = outcome.every_trap or ((outcome.trap,) if outcome.trap else ())
+        stopped = np.array([trap.lane for trap in traps if trap.reason == NOT_COMPILED], np.int64)
+        self.states[stopped] = LaneState.RUNNABLE
         self._reasons |= {trap.lane: trap for trap in traps}
-        if stopped := [trap.lane for trap in traps if trap.reason == NOT_COMPILED]:
-            self.states[stopped] = LaneState.RUNNABLE
-            wanted = {self.found.owners[part] for part in self.own[PART.name][stopped]}
-            instances.program.extend(self.found, self.number, wanted, instances.device)
+        # A lane that ended by a trap does not say what it ran.
+        told = running[self.states[running] != LaneState.TRAPPED]
+        told = told[~np.isin(told, stopped)]
+        self.fuel[told] += self.own[SPENT.name][told]
+        return stopped
 
     def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
         kind, name = self.module.type_of(number), self.module.imported_name(number)

@@ -17,8 +17,10 @@ from ..frontends.wasm.numeric import TYPES
 from ..frontends.wasm.opcodes import ValueType
 from ..frontends.wasm.state import DEFAULT_STACK
 from .rounds import LaneState, Reply, Request, Rounds
-from .wasm import Instances, WasmProgram, lanes_of_call, sizes_of
+from .wasm import WasmProgram
+from .wasm_arguments import lanes_of_call, sizes_of
 from .wasm_imports import sequence
+from .wasm_instances import Instances
 from .wasm_slices import Slice, read, write
 
 ALLOCATORS = {

@@ -17,7 +17,7 @@ from ..errors import LaunchError
 from ..frontends.wasm.module import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from .wasm import Instances
+    from .wasm_instances import Instances
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from ..frontends.wasm.module import PAGE_BYTES
 from ..runtime.device import Device
 from ..runtime.printed import Part
 from ..runtime.rounds import Host, Reply, Request, Rounds
-from ..runtime.wasm import Instances, WasmProgram
+from ..runtime.wasm import WasmProgram
+from ..runtime.wasm_instances import Instances
 
 START = "_start"
 """The function of a WASI program that runs it."""

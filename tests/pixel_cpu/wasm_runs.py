@@ -14,7 +14,8 @@ from pixel_cpu.backends.lane_c.executable import compile_kernels
 from pixel_cpu.backends.launch import Executable, Launch, Outcome
 from pixel_cpu.backends.reference import Executor
 from pixel_cpu.ir.model import Module
-from pixel_cpu.runtime.wasm import Instances, WasmProgram
+from pixel_cpu.runtime.wasm import WasmProgram
+from pixel_cpu.runtime.wasm_instances import Instances
 
 REASONS = {
     wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO: "integer divide by zero",

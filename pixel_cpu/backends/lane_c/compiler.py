@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ MAX_FILES = 512
 COMPILE_TIMEOUT_S = 120
 TEXT_BYTES_A_SECOND = 10_000
 """Bytes of C that a busy host compiles in a second, at least: long texts have so much more time."""
+_LOOK_S = 0.1
+"""How often a compiler that may be cancelled is looked after."""
 LONG_SOURCE = 100_000
 """Bytes of C, beside the prelude, from which on it is compiled in a hurry."""
 
@@ -147,12 +151,14 @@ HASTY = (
 """For many small functions of plain code: a quarter less time than ``-O1``."""
 
 
-def build(text: str, level: str | None = None, others: Sequence[str] = ()) -> Path:
+def build(
+    text: str, level: str | None = None, others: Sequence[str] = (), cancelled: threading.Event | None = None
+) -> Path:
     """The path of the shared library that a C text makes, compiled if it is not in the cache; `level` of optimisation, or by its length.
 
-    `others` are texts of the same library, compiled at the same time and in a hurry.
+    `others` are texts of the same library, compiled at the same time and in a hurry. The compiler ends soon after `cancelled` is set.
 
-    Raises `DeviceError` where there is no compiler, the text does not compile, or other users can write to the cache.
+    Raises `DeviceError` where there is no compiler, the text does not compile, it was cancelled, or other users can write to the cache.
     """
     command = find_compiler()
     is_clang = len(command) > 1 or "clang" in Path(command[0]).name
@@ -171,7 +177,7 @@ def build(text: str, level: str | None = None, others: Sequence[str] = ()) -> Pa
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
     path = cache_folder("kernels") / f"{digest}.so"
     if not path.exists():
-        _compile([*command, *flags], (text, *others), path)
+        _compile([*command, *flags], (text, *others), path, cancelled)
     check_trusted(path)
     with contextlib.suppress(OSError):
         os.utime(path)  # the ones that were used last are kept
@@ -200,23 +206,25 @@ def open_library(path: Path) -> ctypes.CDLL:
         raise DeviceError(f"{path} cannot be loaded ({error}); remove it and try again") from None
 
 
-def _compile(command: list[str], texts: Sequence[str], path: Path) -> None:
+def _compile(command: list[str], texts: Sequence[str], path: Path, cancelled: threading.Event | None) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         keep_newest(path.parent, MAX_FILES, ".so")
         with tempfile.TemporaryDirectory(dir=path.parent) as draft:
             out = Path(draft, path.name)
             if len(texts) == 1:
-                _run([*command, "-x", "c", "-o", str(out), "-", "-lm"], texts[0])
+                _run([*command, "-x", "c", "-o", str(out), "-", "-lm"], texts[0], cancelled)
             else:
                 objects = [str(Path(draft, f"{number}.o")) for number in range(len(texts))]
                 with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
                     list(
                         pool.map(
-                            lambda to, text: _run([*command, "-c", "-x", "c", "-o", to, "-"], text), objects, texts
+                            lambda to, text: _run([*command, "-c", "-x", "c", "-o", to, "-"], text, cancelled),
+                            objects,
+                            texts,
                         )
                     )
-                _run([*command, "-o", str(out), *objects, "-lm"], "")
+                _run([*command, "-o", str(out), *objects, "-lm"], "", cancelled)
             out.chmod(0o700)
             out.replace(path)
     except subprocess.CalledProcessError as error:
@@ -229,16 +237,37 @@ def _compile(command: list[str], texts: Sequence[str], path: Path) -> None:
         raise DeviceError(f"the kernel cannot be compiled ({error}); set XDG_CACHE_HOME to a folder of yours") from None
 
 
-def _run(command: list[str], text: str) -> None:
+def _run(command: list[str], text: str, cancelled: threading.Event | None) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         limit_s = COMPILE_TIMEOUT_S + len(text) // TEXT_BYTES_A_SECOND
         # The driver's own children inherit the limit: they end by it where the driver is killed and they are not.
         with contextlib.suppress(OSError):
             resource.prlimit(process.pid, resource.RLIMIT_CPU, (limit_s, limit_s))
         try:
-            _, errors = process.communicate(text.encode(), limit_s)
+            errors = _errors_of(process, text.encode(), limit_s, cancelled)
         except BaseException:
-            process.kill()
+            process.terminate()  # the driver ends its children, and removes what they have written
             raise
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command, stderr=errors)
+
+
+def _errors_of(
+    process: subprocess.Popen[bytes], text: bytes, limit_s: float, cancelled: threading.Event | None
+) -> bytes:
+    """Wait for a compiler; what it said."""
+    if cancelled is None:
+        return process.communicate(text, limit_s)[1]
+    until = time.monotonic() + limit_s
+    given: bytes | None = text
+    while True:
+        try:
+            return process.communicate(given, _LOOK_S)[1]
+        except subprocess.TimeoutExpired:
+            given = None  # `communicate` goes on where it was
+            if cancelled.is_set():
+                raise DeviceError(
+                    "the compiler was ended, as nobody waits for it any more; run the program again"
+                ) from None
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(process.args, limit_s) from None

@@ -69,13 +69,15 @@ def separate_part(
     only: Collection[int] | None = None,
     *,
     is_addition: bool = False,
+    first_site: int = 0,
 ) -> Part:
     """C of a kernel and its functions, for `source`.
 
     `only` are the regions of its machine that are compiled, by number: a lane that comes to another one ends by the site behind the
-    last of `sites`, before it does anything there. An addition has such regions alone, and its ``gb_table`` says where.
+    last of `sites`, before it does anything there. An addition has such regions alone, and its ``gb_table`` says where. Sites are numbered
+    from `first_site` on.
     """
-    numbers = {op: number for number, op in enumerate(sites)}
+    numbers = {op: number for number, op in enumerate(sites, first_site)}
     functions = {function.name: place for place, function in enumerate(reachable(module, kernel))}
     forms = Forms()
     head, lines, apart = [_CALL], ["const uint64_t gb_info[4] = {1, 1, 1, 0};"], list[str]()
@@ -112,13 +114,13 @@ def separate_part(
 
 def _unit(
     kernel: Kernel, unit: Function | Kernel, sites: dict[Op, int], forms: Forms, functions: dict[str, int]
-) -> _Unit:
+) -> Unit:
     own = Kernel(unit.name, (), kernel.memories, unit.body)
-    return _Unit(own, 1, 1, sites, lines=[], forms=forms, functions=functions)
+    return Unit(own, 1, 1, sites, lines=[], forms=forms, functions=functions)
 
 
 @dataclass
-class _Unit(Emitter):
+class Unit(Emitter):
     """Emits one function, and functions for the regions of its machine."""
 
     functions: dict[str, int] = field(default_factory=dict)
@@ -285,7 +287,9 @@ class _Unit(Emitter):
         carried, left = target.op.regions[0].parameters, target.op.results
         fields = [f"{SCALAR[value.type]} n{place};" for place, value in enumerate(carried)]
         fields += [f"{SCALAR[value.type]} r{place};" for place, value in enumerate(left)]
-        shared = [value for value in _from_outside(op.regions) if value not in self.literals]
+        # Functions that are compiled apart, by themselves, take the same, whatever they use.
+        around = _from_outside(op.regions) if self.only is None else _before(op, target.op.regions[0])
+        shared = [value for value in around if value not in self.literals]
         given = ", ".join(["X", "&next", *map(self.scalar, shared)])
         hidden = {value: self.texts.pop(value) for value in shared if value in self.texts}
         taken = [f"gb_next{number} *const N", *(f"const {SCALAR[each.type]} {self.scalar(each)}" for each in shared)]
@@ -329,6 +333,16 @@ class _Unit(Emitter):
             self.emit(f"{self.scalar(value)} = next.r{place};")
         self.emit(f"goto end{self.targets[op_label].number}; }}")
         self.leave()
+
+
+def _before(op: Op, region: Region) -> list[Value]:
+    """Values that a region defines before one of its operations."""
+    found = list(region.parameters)
+    for each in region.operations:
+        if each is op:
+            break
+        found += each.results
+    return found
 
 
 def _from_outside(regions: Iterable[Region]) -> list[Value]:

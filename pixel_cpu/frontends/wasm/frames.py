@@ -9,10 +9,12 @@ from ...ir.builder import Builder
 from ...ir.model import Bounds, Memory, Region, Space, Value
 from ...ir.types import Type
 from .areas import Areas
+from .cuts import Role, cut
 from .module import Module
 from .state import State
 
 EXHAUSTED = "call stack exhausted"
+UNREACHED = "unreachable"
 HEAD = 2
 """Cells of a frame before its locals: the part to return to, the caller's frame."""
 
@@ -71,7 +73,6 @@ class Parts:
         self.is_member = frozenset(members)
         self.frames = Memory(f"frames{members[0]}", Space.BUFFER, Type.U64)
         self.name = f"machine{members[0]}"
-        self.parts: list[Region] = []
         self.part, self.frame = Value(Type.I32), Value(Type.U32)
         self.carried = tuple(map(Value, carried))
         self.owners: list[int] = []
@@ -79,7 +80,13 @@ class Parts:
         self.loop = Region(parameters=(self.part, self.frame, *self.carried))
         self.build = Builder(self.loop)
         self.label = self.build.new_label()
-        self.entries = {number: self.new_part(number) for number in members}
+        self.cuts = {number: cut(module, state, number, self.is_stop) for number in members}
+        self.entries: dict[int, int] = {}
+        """The first part of each member; the others follow in the order of its cuts."""
+        for number in members:
+            self.entries[number] = len(self.owners)
+            self.owners += [number] * len(self.cuts[number].places)
+        self.parts = [Region() for _ in self.owners]
         self.cells = self.begin()
 
     def begin(self) -> Cells:
@@ -88,11 +95,16 @@ class Parts:
         base = self.build.value("add", self.build.value("mul", self.frame, lanes), self.build.value("global_id"))
         return Cells(self.build, self.frames, base, lanes)
 
-    def new_part(self, number: int) -> int:
-        """The number of a part of a function, which is made later."""
-        self.parts.append(Region())
-        self.owners.append(number)
-        return len(self.parts) - 1
+    def part_at(self, number: int, role: Role, place: int) -> int:
+        """The number of a part of a function."""
+        return self.entries[number] + self.cuts[number].places[role, place]
+
+    def finish(self) -> None:
+        """End the parts that nothing was lowered into: those that no code reaches, and those of members that were left out."""
+        for region in self.parts:
+            if not region.operations:
+                with self.build.inside(region):
+                    self.build.end("trap", text=UNREACHED)
 
     def next(self) -> tuple[Value, ...]:
         """What the loop carries to the next part."""
@@ -116,6 +128,11 @@ class Parts:
 
     def size(self, number: int) -> int:
         """Cells of a function's frame, those for its results included."""
-        kind, code = self.module.type_of(number), self.module.bodies[number - self.module.imported_functions]
-        own = len(kind.parameters) + sum(count for count, _ in code.runs)
-        return HEAD + max(own + code.height, len(kind.results))
+        return frame_size(self.module, number)
+
+
+def frame_size(module: Module, number: int) -> int:
+    """Cells of the frame of a function of the module, those for its results included."""
+    kind, code = module.type_of(number), module.bodies[number - module.imported_functions]
+    own = len(kind.parameters) + sum(count for count, _ in code.runs)
+    return HEAD + max(own + code.height, len(kind.results))

@@ -32,6 +32,7 @@ class Machine(Parts):
         """The loop as a function of the IR, and a function for each member that enters it."""
         for own in self.lowerings:
             own.parts()
+        self.finish()
         self.build.move_to(self.loop)
         self.build.line = None
         leave = Region()

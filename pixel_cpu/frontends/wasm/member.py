@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from ...ir.model import Region, Value
 from ...ir.types import Type
 from .areas import UNINITIALIZED
-from .calls import called
+from .cuts import Role
 from .frames import EXHAUSTED, HEAD, Parts
 from .instructions import MISMATCH, UNREACHABLE, Label, types
 from .lower import Lowering
 from .module import Instruction
-
-MAX_PART_BLOCKS = 30
-"""Blocks inside each other in a part."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Member(Lowering):
         super().__init__(machine.module, machine.state, number, machine.build)
         self.machine = machine
         self.cells = machine.cells
-        self.splits = self.split_blocks()
+        self.cuts = machine.cuts[number]
         self.region = Region()
         self.front = 0
         self.loaded: dict[int, Value] = {}
@@ -54,25 +51,6 @@ class Member(Lowering):
             self.areas.known_size = own
         return self.held
 
-    def is_split(self, instruction: Instruction) -> bool:
-        """Whether it may call a member."""
-        return any(map(self.machine.is_stop, called(self.state, instruction)))
-
-    def split_blocks(self) -> set[int]:
-        """Places of blocks that hold such a call."""
-        found: set[int] = set()
-        open_: list[int] = []
-        for place, instruction in enumerate(self.code.instructions):
-            if instruction.op.name in ("block", "loop", "if"):
-                open_.append(place)
-                if sum(each not in found for each in open_) > MAX_PART_BLOCKS:
-                    found.update(open_)
-            elif instruction.op.name == "end" and open_:
-                open_.pop()
-            elif self.is_split(instruction):
-                found.update(open_)
-        return found
-
     # Parts
 
     def begin(self, part: int, kinds: Sequence[Type]) -> None:
@@ -87,6 +65,10 @@ class Member(Lowering):
         self.in_cells = dict(enumerate(self.stack))
         self.front = len(self.region.operations)
         self.is_dead = False
+
+    def part_at(self, role: Role, place: int) -> int:
+        """The number of a part of the function."""
+        return self.machine.part_at(self.number, role, place)
 
     def slot(self, place: int) -> int:
         """The cell of a place of the stack."""
@@ -157,14 +139,14 @@ class Member(Lowering):
         while place < end and not self.is_dead:
             instruction = instructions[place]
             self.build.line = instruction.offset
-            if place in self.splits:
+            if place in self.cuts.blocks:
                 self.split(place, instruction)
                 place = self.code.ends[place]
             elif instruction.op.name in ("block", "loop", "if"):
                 self.block(place, instruction)
                 place = self.code.ends[place]
-            elif self.is_split(instruction):
-                self.call_member(instruction)
+            elif place in self.cuts.calls:
+                self.call_member(place, instruction)
             else:
                 self.instruction(instruction)
             place += 1
@@ -179,7 +161,7 @@ class Member(Lowering):
         held = [each.type for each in self.stack]
         below = held[:height]
         if name == "loop":
-            again = self.machine.new_part(self.number)
+            again = self.part_at(Role.AGAIN, place)
             self.write_back(self.stack)
             self.go(again)
             self.begin(again, held)
@@ -187,10 +169,10 @@ class Member(Lowering):
             self.walk(place + 1, end)
             self.labels.pop()
             return
-        after = self.machine.new_part(self.number)
+        after = self.part_at(Role.AFTER, place)
         self.labels.append(_Goto("goto", "", len(kind.results), (), after, height))
         if condition is not None:
-            sides = [self.machine.new_part(self.number), self.machine.new_part(self.number)]
+            sides = [self.part_at(role, place) for role in (Role.THEN, Role.ELSE)]
             self.write_back(self.stack)
             first, second = (self.build.const(Type.I32, side) for side in sides)
             self.go(self.build.value("select", condition, first, second))
@@ -210,9 +192,9 @@ class Member(Lowering):
 
     # Calls of members
 
-    def call_member(self, instruction: Instruction) -> None:
+    def call_member(self, place: int, instruction: Instruction) -> None:
         op, immediate, _ = instruction
-        after = self.machine.new_part(self.number)
+        after = self.part_at(Role.AFTER, place)
         if op.name == "call":
             kind = self.module.type_of(immediate)
             operands = self.pop(len(kind.parameters))

@@ -72,9 +72,16 @@ class _Machine(Parts):
     """A machine whose parts also end at calls of the host, and whose loop counts."""
 
     def __init__(
-        self, module: Module, state: State, members: Collection[int], direct: Collection[int], *, is_apart: bool
+        self,
+        module: Module,
+        state: State,
+        members: Collection[int],
+        direct: Collection[int],
+        *,
+        lowered: Collection[int],
+        is_apart: bool,
     ) -> None:
-        self.is_apart = is_apart
+        self.is_apart, self.lowered = is_apart, sorted(lowered)
         self.growing: set[int] = set()
         """Functions that may change the size of the memory, those put in their place included."""
         for number in (*direct, *members):
@@ -142,8 +149,9 @@ class _Machine(Parts):
 
     def function(self) -> Function:
         """The loop as a function of the IR: takes part, frame and share, gives what is left of the share."""
-        for own in map(self.member, self.members):
+        for own in map(self.member, self.lowered):
             own.parts()
+        self.finish()
         build = self.build
         build.move_to(self.loop)
         build.line = None
@@ -163,6 +171,11 @@ class _Machine(Parts):
             return Member(self, number)
         except WasmError as error:
             raise WasmError(error.rule, error.offset, function=self.module.name_of(number)) from None
+
+
+def frames_of(members: Collection[int]) -> Memory:
+    """The buffer of the frames of members."""
+    return Memory(f"frames{min(members)}", Space.BUFFER, Type.U64)
 
 
 def stops(module: Module, state: State, function: int) -> tuple[set[int], list[int]]:
@@ -200,14 +213,20 @@ def likely(module: Module, members: Collection[int], functions: Collection[int])
     return found
 
 
-def resumable(module: Module, state: State, function: int, *, is_apart: bool) -> Resumable:
-    """The program that runs `function`, which is not imported; raises `WasmError` for what is not supported."""
+def resumable(
+    module: Module, state: State, function: int, *, is_apart: bool, only: Collection[int] | None = None
+) -> Resumable:
+    """The program that runs `function`, which is not imported; raises `WasmError` for what is not supported.
+
+    `only` are the members whose parts have code.
+    """
     state.work = 0
     try:
         members, direct = stops(module, state, function)
     except WasmError as error:
         raise WasmError(error.rule, function=module.name_of(function)) from None
-    machine = _Machine(module, state, members, direct, is_apart=is_apart)
+    lowered = members if only is None else members & set(only)
+    machine = _Machine(module, state, members, direct, lowered=lowered, is_apart=is_apart)
     program = model.Module(functions={machine.name: machine.function()})
     for number in direct:
         try:

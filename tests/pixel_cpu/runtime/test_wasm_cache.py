@@ -5,7 +5,7 @@ from wasm_texts import assemble
 
 import pixel_cpu as px
 from pixel_cpu.backends.lane_c import separate
-from pixel_cpu.runtime import wasm as wasm_module
+from pixel_cpu.runtime import wasm_code, wasm_translation
 from pixel_cpu.runtime.rounds import Reply, Rounds
 from pixel_cpu.runtime.wasm_cache import fetch, keep, key_of
 
@@ -37,7 +37,8 @@ def test_a_module_runs_from_the_cache(monkeypatch):
             rounds.run()
             assert rounds.results[0].tolist() == [65, 65]
             # Nothing is translated from the second time on.
-            monkeypatch.setattr(wasm_module, "resumable", None)
+            monkeypatch.setattr(wasm_code, "interpreted", None)
+            monkeypatch.setattr(wasm_translation, "resumable", None)
         assert not program.module.bodies[0].instructions
         # What was not kept is decoded after all.
         assert program.call("other", device=device).tolist() == [5]

@@ -14,7 +14,8 @@ from programs import compare, copy_of
 
 from pixel_cpu.backends.lane_c import compile_kernel, compile_kernels, describe
 from pixel_cpu.backends.lane_c.compiler import load
-from pixel_cpu.backends.lane_c.executable import LaunchRecord, _batches
+from pixel_cpu.backends.lane_c.executable import _batches
+from pixel_cpu.backends.lane_c.kernel import LaunchRecord
 from pixel_cpu.backends.lane_c.source import Part, prelude
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.reference import Executor

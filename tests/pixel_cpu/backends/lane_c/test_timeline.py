@@ -11,7 +11,7 @@ from lane_kernels import COLLATZ, REVERSE, SAXPY, module
 
 from pixel_cpu.backends.lane_c import compile_kernel
 from pixel_cpu.backends.lane_c.compiler import load
-from pixel_cpu.backends.lane_c.executable import _runtime
+from pixel_cpu.backends.lane_c.kernel import runtime
 from pixel_cpu.backends.lane_c.source import FOLDER
 from pixel_cpu.backends.lane_c.timeline import CAPACITY, ROW, TimelineRecord
 from pixel_cpu.backends.launch import Launch
@@ -36,7 +36,7 @@ def runs(timeline):
     return sorted(span.lanes for span in timeline.spans if " to " not in span.name)
 
 
-def test_rows_are_those_of_the_runtime():
+def test_rows_are_those_of_theruntime():
     text = (FOLDER / "runtime.c").read_text()
     for record, names, size in (
         ("gb_row", list(ROW.fields), ROW.itemsize),
@@ -56,7 +56,7 @@ def test_every_lane_is_in_one_span_and_samples_add_up():
     assert found[0][0] == 0 and found[-1][1] == LANES
     assert all(one[1] == other[0] for one, other in itertools.pairwise(found))
     threads = {span.track for span in timeline.spans}
-    assert "thread 0" in threads and len(threads) <= _runtime().gb_threads()
+    assert "thread 0" in threads and len(threads) <= runtime().gb_threads()
     for track in threads:
         own = sorted((s for s in timeline.spans if s.track == track), key=lambda span: span.begin_ns)
         assert all(one.end_ns <= other.begin_ns for one, other in itertools.pairwise(own))

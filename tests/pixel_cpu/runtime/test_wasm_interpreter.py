@@ -1,0 +1,39 @@
+"""Programs that are interpreted, against wasmtime."""
+
+import pytest
+from wasm_rounds import compare
+from wasm_texts import assemble
+
+import pixel_cpu as px
+from pixel_cpu.runtime import rounds as rounds_module
+from pixel_cpu.runtime.wasm_interpreter import interpreted
+
+
+@pytest.fixture
+def device(monkeypatch):
+    monkeypatch.setattr(rounds_module, "WORTH_SECONDS", 1e9)
+    with px.Device("cpu", isolated=False) as found:
+        yield found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_modules_give_what_wasmtime_gives_however_often_they_are_stopped(seed, device):
+    compare(seed, device, (1, 7, 1 << 16)[seed % 3], plain=True)
+
+
+@pytest.mark.long
+def test_many_random_modules_give_what_wasmtime_gives(device):
+    assert sum(compare(seed, device, (1, 7, 1 << 16)[seed % 3], plain=True) for seed in range(1000, 1060))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '(module (table 2 4 funcref) (func (export "f") (drop (table.grow (ref.null func) (i32.const 1)))))',
+        '(module (import "glassbox" "lane" (func $lane (result i32))) (func (export "f") (drop (call $lane))))',
+        '(module (memory 1) (data $d "a") (func (export "f") (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1))))',
+    ],
+)
+def test_what_tables_cannot_say_is_left_to_translation(text):
+    program = px.wasm(assemble(text))
+    assert interpreted(program.module, program.state, program.function("f")) is None
