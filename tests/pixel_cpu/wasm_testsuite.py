@@ -187,6 +187,8 @@ class Suite:
         except TrapError as error:
             return f"trapped: {error}"
         if found is None:
+            if command["command"] == "invoke":  # what follows may ask for what this would have set
+                self._instances[command["does"].get("of")] = None
             return "not run"
         wanted = command.get("results", [])
         if command["command"] == "invoke" or (

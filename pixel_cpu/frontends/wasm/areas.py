@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ...ir.model import Bounds, Memory, Op, Value
+from ...ir.model import Bounds, Memory, Value
 from ...ir.types import Type
 from .module import PAGE_BYTES
 from .numeric import TYPES, Numeric
@@ -271,7 +271,3 @@ class Areas:
         area = self.state.tables[number]
         self.numeric.demand(self.build.value("lt", self.unsigned(at), self.size(area)), UNDEFINED)
         return self.build.load(area.buffer, self.build.value("add", self.base(area), self.unsigned(at)))
-
-    def host_call(self, name: str, operands: Sequence[Value], kinds: Sequence[Type]) -> tuple[Value, ...]:
-        """A call of an imported function."""
-        return self.build.append(Op("host_call", tuple(operands), tuple(map(Value, kinds)), text=name)).results

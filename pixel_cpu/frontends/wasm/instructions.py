@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...ir.builder import Builder
-from ...ir.model import Region, Value
+from ...ir.model import Op, Region, Value
 from ...ir.types import Type
 from .areas import OUT_OF_MEMORY, OUT_OF_TABLE, UNINITIALIZED, Areas
 from .in_place import in_place, operate
@@ -28,6 +28,18 @@ def types(kinds: Sequence[ValueType]) -> list[Type]:
 def function_name(number: int) -> str:
     """What a function is called in the IR."""
     return f"f{number}"
+
+
+def direct_call(build: Builder, module: Module, number: int, operands: Sequence[Value]) -> tuple[Value, ...]:
+    """The results of a function of the module, of the host, or of one that is an operation of the IR."""
+    if operation := in_place(module, number):
+        return operate(build, operation, operands)
+    results = types(module.type_of(number).results)
+    if number < module.imported_functions:
+        return build.append(
+            Op("host_call", tuple(operands), tuple(map(Value, results)), text=module.imported_name(number))
+        ).results
+    return build.call(function_name(number), operands, results)
 
 
 @dataclass(frozen=True)
@@ -147,12 +159,7 @@ class Instructions:
         self.stack += self.called(number, self.pop(len(kind.parameters)))
 
     def called(self, number: int, operands: Sequence[Value]) -> tuple[Value, ...]:
-        kinds = types(self.module.type_of(number).results)
-        if operation := in_place(self.module, number):
-            return operate(self.build, operation, operands)
-        if number < self.module.imported_functions:
-            return self.areas.host_call(self.module.imported_name(number), operands, kinds)
-        return self.build.call(function_name(number), operands, kinds)
+        return direct_call(self.build, self.module, number, operands)
 
     def call_indirect(self, numbers: tuple[int, int]) -> None:
         kind = self.module.types[numbers[0]]

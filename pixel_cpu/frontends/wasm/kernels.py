@@ -11,7 +11,7 @@ from ...ir.model import Kernel, Memory, Region, Space, Value
 from ...ir.types import Type
 from ...ir.verifier import verify
 from .calls import components, is_recursive
-from .instructions import function_name, types
+from .instructions import direct_call, function_name, types
 from .lower import lower
 from .machine import Machine
 from .module import Module
@@ -55,7 +55,7 @@ def call_kernel(module: Module, state: State, function: int, scalars: Collection
     operands = [
         parameters[place] if place in parameters else build.load(given[place], lane) for place in range(len(kinds))
     ]
-    for memory, value in zip(taken, build.call(function_name(function), operands, results), strict=True):
+    for memory, value in zip(taken, direct_call(build, module, function, operands), strict=True):
         build.store(memory, lane, value)
     build.store(RETURNED, lane, build.const(Type.U32, 1))
     build.end("return")

@@ -60,3 +60,15 @@ def test_imports_that_are_missing_or_unknown_are_named():
         call("four", 1, other=print)
     with pytest.raises(LaunchError, match="isolated=False"):
         px.wasm(assemble(TEXT)).call("log", 1.0, imports={"env.log": print})
+
+
+def test_an_import_that_is_exported_or_is_the_start_function_is_called():
+    text = """(module (import "env" "twice" (func $twice (param i32) (result i32))) (import "env" "begin" (func $begin))
+      (import "glassbox" "lane" (func $lane (result i32)))
+      (export "twice" (func $twice)) (export "lane" (func $lane)) (start $begin))"""
+    seen = []
+    given = {"env.twice": lambda lane, value: 2 * value + lane, "env.begin": seen.append}
+    instances = px.wasm(assemble(text)).instances(3, device=Here(), imports=given)
+    assert sorted(seen) == [0, 1, 2]
+    assert instances.call("twice", np.arange(3)).tolist() == [0, 3, 6]
+    assert instances.call("lane").tolist() == [0, 1, 2]
