@@ -304,7 +304,8 @@ class LearnedRow(ctypes.LittleEndianStructure):
         ("failed_place", c_uint64),
         ("failed_kernel", c_uint64),
         ("failed_guest", c_uint64),
-        ("pad", c_uint8 * 344),
+        ("proved", c_uint64),
+        ("pad", c_uint8 * 336),
     )
 
 

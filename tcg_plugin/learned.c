@@ -103,6 +103,7 @@ const char *learned_load(const char *path)
     }
     memcpy(one->row->name, loop->name, sizeof one->row->name);
     one->row->head = loop->head;
+    one->row->proved = loop->proved;
     control->learned_count = ++count;
     has_learned = true;
     has_forward |= loop->forward;

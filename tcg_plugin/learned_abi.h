@@ -9,7 +9,7 @@
 #define GB_LEARNED_ABI_H
 
 enum {
-    GB_LEARNED_VERSION = 2,
+    GB_LEARNED_VERSION = 3,
     /* RAX RBX RCX RDX RSI RDI RBP RSP R8..R15, FS and GS base, the halves of XMM0..15, the lower first: places, and bits of masks */
     GB_GENERAL_REGISTERS = 18,
     GB_LEARNED_REGISTERS = 50,
@@ -71,6 +71,7 @@ typedef struct {
 
 typedef struct {
     uint32_t version, forward; /* forward: the direction flag must be 0 */
+    uint32_t proved, unused;   /* proved: the library's kernel was proved to do what the loop does */
     uint64_t reads, writes;    /* registers */
     char name[64];
     uint64_t head;            /* where it was found; it may be mapped elsewhere */

@@ -168,7 +168,8 @@ typedef struct {
     uint64_t failed_rounds;
     uint64_t failed_place;                 /* a register's place, or the linear address of a store */
     uint64_t failed_kernel, failed_guest;  /* what the kernel made of it, and QEMU */
-    uint8_t pad[344];
+    uint64_t proved;                       /* as gb_learned has it */
+    uint8_t pad[336];
 } gb_learned_row;
 
 /* One page a vCPU; what different threads write lies on different cache lines. */

@@ -15,7 +15,7 @@ never does the round that leaves the loop: QEMU does, so that flags, temporaries
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tcg_plugin.build import FOLDER
@@ -33,13 +33,17 @@ _NAME_BYTES = 63
 
 @dataclass(frozen=True)
 class NativeLoop:
-    """A loop in C. `reads` and `writes` are the registers that a kernel takes and changes; `is_forward`: the direction flag must be 0."""
+    """A loop in C. `reads` and `writes` are the registers that a kernel takes and changes.
+
+    `is_forward`: the direction flag must be 0. `is_proved`: the library's kernel of it was proved.
+    """
 
     name: str
     lifted: LiftedLoop
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     is_forward: bool = False
+    is_proved: bool = False
 
 
 def build_library(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
@@ -64,7 +68,7 @@ def to_native(loop: LearnedLoop) -> NativeLoop:
         raise LiftError("it is of the kernel, and only loops of programs run in place")
     if loop.facts.get("verdict") == "refuted":
         raise LiftError("a proof of it has failed")
-    return native_of(loop.name, code)
+    return replace(native_of(loop.name, code), is_proved=loop.facts.get("verdict") == "proved")
 
 
 def native_of(name: str, code: MachineLoop) -> NativeLoop:
@@ -97,7 +101,7 @@ def source(loop: NativeLoop) -> str:
             *(*emitter.forms.helpers.values(), *lines),
             f"static const gb_code codes[] = {{{codes}}};",
             "const gb_learned gb_learned_loop = {",
-            f"  GB_LEARNED_VERSION, {int(loop.is_forward)}, {_mask(loop.reads)}ull, {_mask(loop.writes)}ull, {{{name}}},",
+            f"  GB_LEARNED_VERSION, {int(loop.is_forward)}, {int(loop.is_proved)}, 0, {_mask(loop.reads)}ull, {_mask(loop.writes)}ull, {{{name}}},",
             f"  {loop.lifted.machine_loop.head:#x}ull, {len(runs)}, codes, gb_run}};\n",
         ]
     )

@@ -149,6 +149,7 @@ class LearnedLoop(Record, frozen=True):
     Attributes:
         name: in its library.
         head: where it was found when it was learned; a program may have it elsewhere.
+        is_proved: whether the library's kernel was proved to do what the loop does, for all inputs.
         visits: how often QEMU went round often enough for the loop to be looked at.
         slices, rounds: runs of its kernel in place of QEMU's translation, and whole rounds that they did.
         seconds: time of these runs.
@@ -172,6 +173,7 @@ class LearnedLoop(Record, frozen=True):
     mismatches: int
     refusals: dict[str, int]
     failed: dict[str, int]
+    is_proved: bool = False
 
 
 class Privilege(StrEnum):

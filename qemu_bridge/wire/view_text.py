@@ -23,7 +23,7 @@ MAX_YAW = 3600.0
 MIN_DISTANCE, MAX_DISTANCE = 0.02, 20.0
 FARTHEST_TARGET = 8.0
 """How far from the middle of the cube a target may be: looking around from far off moves it beyond."""
-MODES = ("class", "owner", "bytes", "entropy", "age", "writes", "execution", "difference", "equal")
+MODES = ("class", "owner", "bytes", "entropy", "age", "writes", "execution", "difference", "equal", "learned")
 """What colours mean."""
 PALETTES = ("default", "red-green", "blue-yellow")
 MOVES = ("orbit", "fly", "top")

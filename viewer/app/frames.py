@@ -162,7 +162,8 @@ class FrameLoop:
         with_labels, with_map = state.is_open("labels"), state.is_open("minimap")
         wanted = (with_labels or with_map) and is_resting
         counts = tuple(count_pages(*state.scenes).items())
-        present = (size, layout, state.scene.look, counts, camera, with_labels, with_map, state.active_number)
+        learned = tuple(id(scene.page_style.learned) for scene in state.scenes)
+        present = (size, layout, state.scene.look, counts, learned, camera, with_labels, with_map, state.active_number)
         key = present if wanted else None
         if key == self._labels_key:
             return

@@ -15,8 +15,10 @@ from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.wire.event_records import ViewerEvent
 
 from ..picture.offscreen import load_scene
+from ..sources.learned import LearnedWatch
 from ..sources.source import Source, name_of
 from ..sources.watcher import MemoryWatcher
+from ..view.look import Mode
 
 if TYPE_CHECKING:
     from qemu_bridge.client import Client
@@ -37,7 +39,7 @@ class LiveMachine:
         """Load all of `source`; `call_soon` has the thread that draws do something."""
         self.source, self.scene, self.name = source, load_scene(source, device), name_of(source)
         self._call_soon = call_soon
-        self._watcher = self._watch()
+        self._watcher, self._learned = self._watch(), self._watch_learned()
         self._session: int | None = None
         self._told, self._problem = 0, ""
         self._reported: tuple[str, str, int] | None = None
@@ -45,6 +47,9 @@ class LiveMachine:
 
     def _watch(self) -> MemoryWatcher:
         return MemoryWatcher(self.source, partial(self._call_soon, _nothing))
+
+    def _watch_learned(self) -> LearnedWatch:
+        return LearnedWatch(self.source, partial(self._call_soon, _nothing))
 
     def start(self, obey: Callable[[LiveMachine, ViewerEvent], None]) -> None:
         """Begin to watch; `obey` does what another program asks of viewers, by the thread that draws."""
@@ -58,6 +63,7 @@ class LiveMachine:
         self._let_go()
 
     def _let_go(self) -> None:
+        self._learned.stop()
         if self._watcher.stop():
             self.source.close()
 
@@ -77,6 +83,9 @@ class LiveMachine:
         page_map = self._watcher.take_page_map()
         if page_map is not None:
             self.scene.set_page_map(page_map)
+        learned = self._learned.follow(self.scene.look.mode is Mode.LEARNED)
+        if learned is not None:
+            self.scene.set_learned(learned)
         self.scene.advance(self.source.ram.view, now_s)
         return len(self.scene.take_stale()) > 0
 
@@ -103,7 +112,7 @@ class LiveMachine:
         self._let_go()
         self.source, self.scene = source, load_scene(source, device)
         self.scene.set_look(look)
-        self._watcher, self._is_waiting = self._watch(), False
+        self._watcher, self._learned, self._is_waiting = self._watch(), self._watch_learned(), False
         self._watcher.start()
         self._listen()
 

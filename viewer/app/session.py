@@ -28,6 +28,7 @@ from ..render.scene import Scene, stand_side_by_side
 from ..sources.execution import ExecutionWatch
 from ..sources.heat import Pages
 from ..sources.launches import LaunchWatch
+from ..sources.learned import LearnedWatch
 from ..sources.queries import Queries, Topic
 from ..sources.source import Source, read_page_map
 from ..sources.watcher import MemoryWatcher
@@ -66,6 +67,7 @@ class Session:
         self._state, self._schedule, self._order, self._renew = state, schedule, order, renew
         self._machine = machine
         self._execution: ExecutionWatch | None = None
+        self._learned = LearnedWatch(machine.source, schedule.wake)
         # Launches are the host's: one session lists them.
         is_first = machine is state.machines[0]
         self._launches = LaunchWatch(state.launches, self._show_launches) if is_first else None
@@ -86,6 +88,7 @@ class Session:
     def stop(self) -> None:
         """End the threads, that of events within a second, and close the source."""
         self._is_stopped = True
+        self._learned.stop()
         if self._execution is not None:
             self._execution.stop()
         if self._launches is not None:
@@ -107,6 +110,8 @@ class Session:
         machine.scene.set_look(look)
         machine.scene.set_executions(None if self._execution is None else self._execution.counts)
         self._attach_comparison()
+        self._learned.stop()
+        self._learned = LearnedWatch(machine.source, self._schedule.wake)
         machine.scene.set_page_map(page_map)
         machine.highlight, state.hover = None, None
         if machine is state.active and state.pin is not None and state.pin >= ram_size:
@@ -142,6 +147,9 @@ class Session:
         pages, written = pages[touched], written[touched]
         self._schedule.refresh_policy.note_writes(machine.scene.page_style.heat.written_s[pages[written]], now)
         machine.scene.update_pages(machine.source.ram.view, pages, written, now)
+        learned = self._learned.follow(machine.scene.look.mode is Mode.LEARNED)
+        if learned is not None:
+            machine.scene.set_learned(learned)
         page_map = machine.watcher.take_page_map()
         is_new_map = page_map is not None and machine.scene.set_page_map(page_map)
         if is_new_map and machine.queries.is_available and "Linux" not in machine.source.title:

@@ -26,7 +26,7 @@ from ..view.camera import Camera
 from ..view.curve_guide import CurveGuide, curve_guide
 from ..view.labels import Box, Label, arrange, describe_owner, describe_pages
 from ..view.look import Mode, value_ramp
-from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, MATERIALS, Rgb, colour_of
+from ..view.palette import GLOW_COLOUR, HIGHLIGHT_COLOUR, LEARNED_COLOURS, MATERIALS, Rgb, colour_of
 from ..view.placement import outline_in_picture
 from .arcs import PlacedArc, place_words
 from .fonts import load_font
@@ -147,8 +147,12 @@ def find_labels(scene: Scene, picked: npt.NDArray[np.int64], *, beside_legend: b
         is_free[:, : round((LEGEND_WIDTH + 60) * height / 720)] = False  # no label under the legend
     things = _things(scene, picked, entries)
     numbers, counts = np.unique(things[is_free], return_counts=True)
-    # A class may be a page alone that is looked for; other things there are hundreds of.
-    least = _MIN_PIXELS if scene.look.mode is Mode.CLASS else max(_MIN_PIXELS, round(_LEAST_SHARE * picked.size))
+    # A class may be a page alone that is looked for, and a learned loop is one; other things there are hundreds of.
+    least = (
+        _MIN_PIXELS
+        if scene.look.mode in (Mode.CLASS, Mode.LEARNED)
+        else max(_MIN_PIXELS, round(_LEAST_SHARE * picked.size))
+    )
     largest = [int(numbers[n]) for n in np.argsort(-counts, kind="stable") if counts[n] >= least and numbers[n]]
     return [_label(scene, thing, is_free & (things == thing), entries["owner_id"]) for thing in largest[:_MOST_LABELS]]
 
@@ -162,6 +166,11 @@ def _things(scene: Scene, picked: npt.NDArray[np.int64], entries: npt.NDArray[np
     if scene.look.mode is Mode.OWNER:
         return owners
     things = classes << 32 | owners
+    learned = scene.page_style.learned
+    if scene.look.mode is Mode.LEARNED:
+        return (
+            np.where(np.isin(picked, [*learned.words]), picked + 1, 0) if learned is not None else np.zeros_like(picked)
+        )
     difference = scene.page_style.difference
     if scene.look.mode is Mode.DIFFERENCE and difference is not None:
         kinds = difference[np.clip(picked, 0, len(difference) - 1)].astype(np.int64)
@@ -174,8 +183,11 @@ def _label(scene: Scene, thing: int, mask: npt.NDArray[np.bool_], owner_ids: npt
     owners, owner_id = scene.page_map.owners, thing & 0xFFFFFFFF
     kind, number, colour = thing >> 40, thing >> 32 & 0xFF, TEXT
     page_class = PageClass(number) if number in PageClass.__members__.values() else PageClass.OTHER
+    learned = scene.page_style.learned
     if scene.look.mode is Mode.OWNER:
         text = describe_owner(owners.get(owner_id))
+    elif scene.look.mode is Mode.LEARNED and learned is not None:
+        text, colour = learned.words[thing - 1], LEARNED_COLOURS[learned.kinds[thing - 1]]
     elif scene.look.mode is Mode.CLASS:
         # Where colours are not those of classes, that of a class would mislead.
         colour = colour_of(page_class, scene.look.palette)

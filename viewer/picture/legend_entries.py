@@ -18,12 +18,13 @@ from ..render.scene import Scene
 from ..sources.heat import AGE_RANGE_S
 from ..view.labels import describe_owner
 from ..view.look import DEFAULT_HIDDEN, Mode, Transfer, value_ramp
-from ..view.palette import DIFFERENCE_COLOURS, EQUAL_COLOURS, MOST_HOLDERS, Rgb
+from ..view.palette import DIFFERENCE_COLOURS, EQUAL_COLOURS, LEARNED_COLOURS, MOST_HOLDERS, Rgb
 
 MOST_OWNERS = 14
 GLOW = "just written"
 HOLDERS = ("in one machine only", "in 2 machines", "in 3 machines", "in 4")
 CHANGES = ("same", "changed", "appeared", "gone")
+LEARNED = ("no learned loop", "learned", "proved", "run in place", "refused")
 _TICKS = {
     Mode.ENTROPY: ((255, "8 bits a byte"), (191, "6"), (128, "4"), (64, "2"), (0, "0: all bytes alike")),
     Mode.WRITES: ((255, "all the time"), (100, "once, just now"), (0, "not of late")),
@@ -69,6 +70,10 @@ def legend_entries(*scenes: Scene) -> list[LegendEntry]:
         return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows]
     if scene.look.mode is Mode.EQUAL:
         return _equal(scenes)
+    if scene.look.mode is Mode.LEARNED and scene.page_style.learned is not None:
+        counts = np.bincount(scene.page_style.learned.kinds, minlength=len(LEARNED))
+        rows = zip(LEARNED, LEARNED_COLOURS, counts.tolist(), strict=True)
+        return [LegendEntry(words, colour, count * PAGE_SIZE) for words, colour, count in rows][1:]
     if scene.look.mode is not Mode.OWNER:
         return []
     return [row for each in scenes for row in _owners(each, max(MOST_OWNERS // len(scenes), 1))]
@@ -111,6 +116,8 @@ def explain(scene: Scene, *others: Scene) -> tuple[str, str]:
             return "Pages are compared.", f"{missing} are left."
         case Mode.EXECUTION if style.executions is None:
             return "Execution is not watched.", "Press g in a window to watch it; the guest runs slower meanwhile."
+        case Mode.LEARNED if style.learned is None or not style.learned.kinds.any():
+            return "No learned loop is in memory.", "Start a machine with what glassbox learn found: --learned LIBRARY."
         case Mode.AGE | Mode.WRITES if not style.heat.has_writes:
             return "No write was seen yet.", "Writes show in a window or a video, while the guest runs."
         case Mode.ENTROPY if (missing := style.entropy.stale_count) > scene.page_count // 16:
@@ -128,7 +135,10 @@ class LegendEntryCache:
 
     def rows(self, *scenes: Scene) -> list[LegendEntry]:
         """`legend_entries` of now."""
-        key = [(scene, scene.content_revision, scene.look, id(scene.page_style.holders)) for scene in scenes]
+        key = [
+            (scene, scene.content_revision, scene.look, id(scene.page_style.holders), id(scene.page_style.learned))
+            for scene in scenes
+        ]
         if key != self._key:
             self._key, self._rows = key, legend_entries(*scenes)
         return self._rows

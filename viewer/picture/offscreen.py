@@ -18,6 +18,7 @@ from ..render.raymarch import PASSES, Renderer
 from ..render.readback import RGBA, read_texture
 from ..render.scene import Scene, content_around, stand_side_by_side
 from ..sources.flows import Arc
+from ..sources.learned import ask_learned
 from ..sources.source import Ram, Source, name_of, read_page_map
 from ..sources.targets import find_pages
 from ..view.camera import Camera, default_camera
@@ -145,6 +146,14 @@ def compare_content(scenes: Sequence[Scene], sources: Sequence[Source]) -> None:
     equal, rams = EqualPages(period_s=0), [source.ram.view for source in sources]
     while equal.update(scenes, rams, 0.0):
         pass
+
+
+def show_learned(scenes: Sequence[Scene], sources: Sequence[Source]) -> None:
+    """Let a look that colours the code of learned loops have what is known of them; a machine without a daemon has none."""
+    for scene, source in zip(scenes, sources, strict=True):
+        if scene.look.mode is Mode.LEARNED and source.connect is not None:
+            with source.connect() as client:
+                scene.set_learned(ask_learned(client, source))
 
 
 def show_view(scene: Scene, ram: Ram, view: View) -> None:

@@ -17,7 +17,16 @@ from ..sources.machine import open_machines
 from ..sources.source import Source, name_of
 from ..view.views import View, format_view, parse_view
 from .legend import free_aspect
-from .offscreen import choose_camera, compare_content, load_scenes, render_scene, show_glows, show_view, title_of
+from .offscreen import (
+    choose_camera,
+    compare_content,
+    load_scenes,
+    render_scene,
+    show_glows,
+    show_learned,
+    show_view,
+    title_of,
+)
 from .output import validate_output, write_picture
 
 Progress = Callable[[int, int], None]
@@ -65,6 +74,7 @@ def snap(
     for each, scene in zip(sources, scenes, strict=True):
         show_view(scene, each.ram, view if each is source else replace(view, pin=None))
     compare_content(scenes, sources)
+    show_learned(scenes, sources)
     if view.glow:
         show_glows(scenes, sources, view.glow)
     progress(_STEPS_BEFORE, total)

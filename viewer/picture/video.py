@@ -42,7 +42,7 @@ from .legend import (
     name_labels,
 )
 from .mp4 import Mp4, validate_video
-from .offscreen import choose_camera, compare_content, load_scenes, show_glows, title_of
+from .offscreen import choose_camera, compare_content, load_scenes, show_glows, show_learned, title_of
 from .script import Shot, camera_at, parse_script
 from .snap import Progress, no_progress
 
@@ -169,6 +169,7 @@ def _frames(
                 for scene in scenes:
                     scene.set_look(view.look)
                 compare_content(scenes, sources)
+                show_learned(scenes, sources)
                 look, glow = view.look, view.glow
                 words.are_wrong = True
             after = camera_at(shots, (number + 1) / fps)[1]

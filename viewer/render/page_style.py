@@ -14,9 +14,10 @@ import wgpu
 
 from ..sources.content import PageDigests
 from ..sources.heat import EntropyCache, Heat, Pages, scale_counts
+from ..sources.learned import LearnedPages
 from ..view.look import Look, Mode
 from ..view.owner_slots import OwnerSlots
-from ..view.palette import EQUAL_STEP, MOST_HOLDERS
+from ..view.palette import EQUAL_STEP, LEARNED_COLOURS, MOST_HOLDERS, step_values
 
 SELECTED, HIGHLIGHTED, LINES, LIT = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 MARKED = SELECTED | HIGHLIGHTED
@@ -35,6 +36,7 @@ class PageStyle:
         digests: of what pages hold, where several machines are compared.
         holders: how many machines of the picture hold the content of each page, `uint8`; None where that is not compared.
         lit_in_cell, marked_in_cell: how many of every 64 pages are lit, and selected or highlighted.
+        learned: which pages hold learned loops (`viewer.sources.learned`); None where nobody has asked.
         buffer: the words on the device.
     """
 
@@ -48,6 +50,7 @@ class PageStyle:
         self.difference: npt.NDArray[np.uint8] | None = None
         self.digests = PageDigests(page_count)
         self.holders: npt.NDArray[np.uint8] | None = None
+        self.learned: LearnedPages | None = None
         self.words = np.zeros(page_count, np.uint32)
         self.lit_in_cell = np.zeros(-(-page_count // 64), np.int16)
         self.marked_in_cell = np.zeros_like(self.lit_in_cell)
@@ -100,6 +103,8 @@ class PageStyle:
             nothing[inside] = np.uint8(85) * np.minimum(self.difference[pages[inside]], 3)
         if look.mode is Mode.EQUAL and self.holders is not None:
             return np.uint8(EQUAL_STEP) * (np.clip(self.holders[pages], 1, MOST_HOLDERS) - np.uint8(1))
+        if look.mode is Mode.LEARNED and self.learned is not None:
+            return step_values(self.learned.kinds[pages], len(LEARNED_COLOURS))
         return nothing
 
     def mark_changed(self, pages: Pages) -> None:

@@ -17,6 +17,7 @@ from qemu_bridge.wire.page_map import PageMap
 from qemu_bridge.wire.records import PageClass
 
 from ..sources.heat import Pages
+from ..sources.learned import LearnedPages
 from ..sources.page_bytes import page_bytes
 from ..sources.source import Ram
 from ..view import palette
@@ -307,6 +308,12 @@ class Scene:
         """How many machines of the picture hold the content of each page, as `viewer.sources.content.count_holders` says it."""
         self.page_style.holders = counts
         self._update_style(self._all_pages())
+
+    def set_learned(self, pages: LearnedPages | None) -> None:
+        """Which pages hold code of learned loops; None where that is not known."""
+        self.page_style.learned = pages
+        self._update_style(self._all_pages())
+        self.revision += 1
 
     def advance(self, ram: npt.NDArray[np.uint8], now_s: float) -> bool:
         """Let time pass: heat fades, ages grow, some entropy is worked out; return whether the picture changed."""

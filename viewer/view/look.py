@@ -47,6 +47,7 @@ class Mode(Enum):
     EXECUTION = "execution"
     DIFFERENCE = "difference"
     EQUAL = "equal"
+    LEARNED = "learned"
 
     @property
     def label(self) -> str:
@@ -56,7 +57,7 @@ class Mode(Enum):
     @property
     def is_activity(self) -> bool:
         """Whether only pages with a value are solid, and all others are dimmed."""
-        return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE, Mode.EQUAL)
+        return self in (Mode.AGE, Mode.WRITES, Mode.EXECUTION, Mode.DIFFERENCE, Mode.EQUAL, Mode.LEARNED)
 
 
 _LABELS = {
@@ -69,6 +70,7 @@ _LABELS = {
     Mode.EXECUTION: "how often it is executed",
     Mode.DIFFERENCE: "difference from the other capture",
     Mode.EQUAL: "equal in several machines",
+    Mode.LEARNED: "code of learned loops",
 }
 
 
@@ -216,6 +218,8 @@ def value_ramp(look: Look) -> npt.NDArray[np.uint8]:
         return palette.owner_ramp(look.palette)
     if look.mode is Mode.EQUAL:
         return palette.equal_ramp()
+    if look.mode is Mode.LEARNED:
+        return palette.learned_ramp()
     return palette.difference_ramp() if look.mode is Mode.DIFFERENCE else palette.ramp(look.palette)
 
 

@@ -149,6 +149,8 @@ EQUAL_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (80, 190, 255), (255, 200, 40), 
 """Of pages that one machine holds, two, three, and four or more."""
 DIFFERENCE_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (255, 200, 40), (80, 190, 255), (235, 90, 130))
 """Same, changed, appeared, gone."""
+LEARNED_COLOURS: tuple[Rgb, ...] = ((70, 78, 92), (150, 110, 220), (80, 190, 255), (255, 200, 40), (235, 60, 90))
+"""Of pages without learned loops, and of those with one: learned, proved, run in place, refused."""
 
 
 def material(page_class: int) -> Material:
@@ -203,16 +205,26 @@ def owner_ramp(name: str = DEFAULT) -> npt.NDArray[np.uint8]:
 
 def difference_ramp() -> npt.NDArray[np.uint8]:
     """`DIFFERENCE_COLOURS` at values 0, 85, 170 and 255: `uint8` of shape (256, 3)."""
-    return _four_steps(DIFFERENCE_COLOURS)
+    return _steps(DIFFERENCE_COLOURS)
 
 
 def equal_ramp() -> npt.NDArray[np.uint8]:
     """`EQUAL_COLOURS`, likewise."""
-    return _four_steps(EQUAL_COLOURS)
+    return _steps(EQUAL_COLOURS)
 
 
-def _four_steps(colours: tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:
-    return np.asarray(colours, np.uint8)[(np.arange(RAMP_STEPS) + 42) // 85]
+def learned_ramp() -> npt.NDArray[np.uint8]:
+    """`LEARNED_COLOURS` at the values that `step_values` gives their places: `uint8` of shape (256, 3)."""
+    return _steps(LEARNED_COLOURS)
+
+
+def step_values(places: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    """The values 0-255 at which a ramp of `count` steps has the colour of each place."""
+    return (places.astype(np.uint16) * 255 // (count - 1)).astype(np.uint8)
+
+
+def _steps(colours: tuple[Rgb, ...]) -> npt.NDArray[np.uint8]:
+    return np.asarray(colours, np.uint8)[(np.arange(RAMP_STEPS) * (len(colours) - 1) + 127) // 255]
 
 
 def table(

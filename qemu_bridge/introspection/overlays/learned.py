@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?P<file>.+)\+0x(?P<offset>[0-9a-f]{1,12})")
 class LearnedCode:
     """One loop: `rounds` done in place, in `hits` runs of its kernel; `gain` is how many times less time a round took than QEMU's.
 
-    `state` is ``waiting`` before it was entered often enough, ``compared`` while QEMU does its rounds and the kernel is checked against
+    `proved` says whether its kernel was proved when it was learned. `state` is ``waiting`` before it was entered often enough, ``compared`` while QEMU does its rounds and the kernel is checked against
     them, ``in place``, or ``refused`` once the kernel differed and was switched off. `physical` is where its head is in RAM, None where
     the page of its file is not there.
     """
@@ -34,6 +34,7 @@ class LearnedCode:
     name: str
     head: int
     physical: int | None
+    proved: bool
     state: str
     hits: int
     rounds: int
@@ -53,6 +54,7 @@ def read_learned(context: OverlayContext, budget: Budget) -> Iterator[LearnedCod
             name=loop.name,
             head=loop.head,
             physical=places.get(loop.name),
+            proved=loop.is_proved,
             state=_state(loop),
             hits=loop.slices,
             rounds=loop.rounds,
@@ -91,6 +93,6 @@ def _state(loop: LearnedLoop) -> str:
 LEARNED = BuiltOverlay(
     "learned",
     "Learned loops, and what they did in place of QEMU.",
-    ("name", "head:#x", "physical:#x", "state", "hits", "rounds", "gain", "refusals", "reasons"),
+    ("name", "head:#x", "physical:#x", "proved", "state", "hits", "rounds", "gain", "refusals", "reasons"),
     read_learned,
 )

@@ -243,6 +243,7 @@ def _learned_loop(row: layout.LearnedRow) -> LearnedLoop:
         mismatches=row.mismatches,
         refusals={reason.name.lower(): count for reason, count in zip(Reason, row.reasons, strict=True) if count},
         failed=failed,
+        is_proved=bool(row.proved),
     )
 
 

@@ -14,12 +14,18 @@ from viewer.picture.legend_entries import describe_layers, explain, glow_bytes, 
 from viewer.picture.offscreen import load_scene
 from viewer.render.page_colours import page_colours
 from viewer.sources.heat import Heat
+from viewer.sources.learned import LearnedPages
 from viewer.view.look import Look, Mode, Transfer, value_ramp
+
+LEARNED = LearnedPages(
+    (np.arange(512) % 8).clip(0, 4).astype(np.uint8), {page: "loop" for page in range(512) if page % 8}
+)
 
 
 def test_every_mode_has_either_a_scale_or_swatches(device, source):
     scene = load_scene(source, device)
     scene.set_difference(np.arange(512, dtype=np.uint8) % 4)
+    scene.set_learned(LEARNED)
     for mode in Mode:
         scene.set_look(Look(mode=mode))
         assert bool(legend_entries(scene)) + bool(scale_ticks(mode, Transfer())) == (mode is not Mode.CLASS)
@@ -68,10 +74,29 @@ def test_a_difference_counts_what_came_and_what_went(device, source):
     ]
 
 
+def test_pages_of_learned_loops_are_counted_by_what_became_of_these(device, source):
+    scene = load_scene(source, device)
+    kinds = np.zeros(512, np.uint8)
+    kinds[[60, 61, 70, 71, 72, 80]] = [1, 1, 2, 2, 3, 4]
+    scene.set_look(Look(mode=Mode.LEARNED))
+    assert legend_entries(scene) == []
+    scene.set_learned(LearnedPages(kinds, {}))
+    rows = legend_entries(scene)
+    assert {row.label: row.size_bytes // 4096 for row in rows} == {
+        "learned": 2,
+        "proved": 2,
+        "run in place": 1,
+        "refused": 1,
+    }
+    colours = page_colours(scene)[[60, 70, 72, 80], :3]
+    assert np.abs(colours.astype(int) - [row.colour for row in rows]).max() <= 1
+
+
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.CLASS])
 def test_the_picture_shows_the_colours_of_its_mode(device, source, mode):
     scene = load_scene(source, device)
     scene.set_difference(np.arange(512, dtype=np.uint8) % 4)
+    scene.set_learned(LEARNED)
     scene.set_look(replace(Look(), mode=mode))
     overlay = draw_overlay((1280, 720), scene, source.title)
     legend = overlay[:, :LEGEND_WIDTH, :3].reshape(-1, 3).astype(int)
@@ -107,6 +132,7 @@ def test_a_colouring_without_data_says_so_until_it_has_some(device, source, mode
     before = draw_overlay((1280, 720), scene, source.title)
     scene.set_difference(np.zeros(512, np.uint8))
     scene.set_executions(np.zeros(512, np.uint32))
+    scene.set_learned(LEARNED)
     scene.update_pages(source.ram.view, np.array([60]), np.array([True]), 1.0)
     while not scene.is_settled:
         scene.advance(source.ram.view, 60.0)

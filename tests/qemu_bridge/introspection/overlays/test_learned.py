@@ -34,7 +34,7 @@ def counted(machine, tmp_path):
         row = rows[number]
         row.name, row.head, row.compared, row.mismatches = name, head, compared, mismatches
         row.slices, row.rounds, row.ns, row.round_ps = slices, rounds, ns, round_ps
-        row.reasons[Reason.SLOW] = number
+        row.reasons[Reason.SLOW], row.proved = number, number % 2
     shared.block.learned_count = 4
     del rows, row
     shared.close()
@@ -50,6 +50,7 @@ def test_each_loop_has_a_state_and_its_gain(machine, counted):
         ("busybox+0x94430", 0x494430, "in place", 2.5),
         ("differs", 0x404000, "refused", None),
     ]
+    assert [row["proved"] for row in table.rows] == [False, True, False, True]
     assert [(row["refusals"], row["reasons"]) for row in table.rows][:2] == [(0, ()), (1, ("slow 1",))]
 
 
