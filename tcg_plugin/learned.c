@@ -35,6 +35,7 @@ typedef struct {
 } learned;
 
 bool has_learned;
+static bool has_several; /* vCPUs, of which another may translate what a kernel stores */
 static bool has_forward; /* some loop wants to know of the direction flag */
 static learned loops[GB_MAX_LEARNED];
 static unsigned count;
@@ -54,13 +55,13 @@ static void note_time(learned *one, uint64_t ns, uint64_t rounds)
 }
 
 /* How long QEMU takes for a round: no longer than the passes since the last look took. In shadow it is looked at after each. */
-static void measure_rounds(learned *one, uint64_t now)
+static void measure_rounds(learned *one, uint64_t now, uint64_t passes)
 {
     enum { ENOUGH = 8 };
     if (one->shadow.left) {
         one->shadow_ns += now - one->since;
-    } else if (one->waits >= ENOUGH && now > one->since) {
-        note_time(one, now - one->since, one->waits);
+    } else if (passes >= ENOUGH && now > one->since) {
+        note_time(one, now - one->since, passes);
     }
 }
 
@@ -112,6 +113,7 @@ const char *learned_load(const char *path)
 
 void learned_begin(unsigned vcpu)
 {
+    has_several |= vcpu > 0;
     for (unsigned i = 0; vcpu == 0 && i < count; i++) {
         wait_for(&loops[i], vcpu, FIRST_GATE);
     }
@@ -158,11 +160,11 @@ static void on_head(unsigned vcpu, void *which)
     learned *one = &loops[(uintptr_t)which];
     uint64_t head = gb_guest_register(GB_RIP), registers[GB_LEARNED_REGISTERS];
     uint32_t wanted = __atomic_load_n(&control->learned_wanted, __ATOMIC_RELAXED);
-    uint64_t start = gb_time_ns();
+    uint64_t start = gb_time_ns(), passes = qemu_plugin_u64_get(one->passes, vcpu) + one->waits - FULL;
     gb_paging paging;
-    measure_rounds(one, start);
+    measure_rounds(one, start, passes);
     one->row->visits++;
-    if (one->off || wanted == GB_LEARNED_OFF) {
+    if (one->off || has_several || wanted == GB_LEARNED_OFF) {
         one->shadow.left = 0;
         wait_for(one, vcpu, LAST_GATE);
         return;
@@ -185,7 +187,7 @@ static void on_head(unsigned vcpu, void *which)
     gb_entry_read(one->loop->reads | one->loop->writes, registers);
     if (one->shadow.left) {
         uint64_t compared = one->row->compared;
-        one->off = !gb_shadow_pass(&one->shadow, one->row, one->loop, &paging, registers);
+        one->off = !gb_shadow_pass(&one->shadow, one->row, one->loop, &paging, registers, passes);
         if (one->row->compared > compared) {
             note_time(one, one->shadow_ns, one->shadow.rounds);
         }
@@ -204,11 +206,12 @@ static void on_head(unsigned vcpu, void *which)
     run_in_place(one, vcpu, &paging, head, registers, start);
 }
 
-static bool begins_with_head(const struct qemu_plugin_tb *tb, const learned *one)
+/* Whether the head's instructions begin with the block's instruction `first`, as far as the block goes. */
+static bool has_head(const struct qemu_plugin_tb *tb, size_t first, const learned *one)
 {
     uint8_t bytes[15];
     uint64_t at = 0;
-    for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n && at < one->head_bytes; i++) {
+    for (size_t i = first, n = qemu_plugin_tb_n_insns(tb); i < n && at < one->head_bytes; i++) {
         size_t length = qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i), bytes, sizeof bytes);
         if (length > one->head_bytes - at || memcmp(bytes, one->head + at, length) != 0) {
             return false;
@@ -216,6 +219,19 @@ static bool begins_with_head(const struct qemu_plugin_tb *tb, const learned *one
         at += length;
     }
     return true;
+}
+
+/* A head that is come to by no jump lies inside of a block: nobody looks there, but it is a pass. */
+static void count_inside(const struct qemu_plugin_tb *tb, const learned *one)
+{
+    uint64_t at = qemu_plugin_tb_vaddr(tb);
+    for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        if (i > 0 && ((at ^ one->loop->head) & (GB_PAGE_BYTES - 1)) == 0 && has_head(tb, i, one)) {
+            qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64, one->passes, 1);
+        }
+        at += qemu_plugin_insn_size(insn);
+    }
 }
 
 void learned_translate(struct qemu_plugin_tb *tb, bool hooked)
@@ -226,7 +242,8 @@ void learned_translate(struct qemu_plugin_tb *tb, bool hooked)
     }
     for (unsigned i = 0; hooked && i < count; i++) {
         learned *one = &loops[i];
-        if (begins_with_head(tb, one)) {
+        count_inside(tb, one);
+        if (has_head(tb, 0, one)) {
             qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, one->passes, 1);
             qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, on_head, QEMU_PLUGIN_CB_RW_REGS, QEMU_PLUGIN_COND_GE, one->passes,
                                                       FULL, (void *)(uintptr_t)i);

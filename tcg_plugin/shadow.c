@@ -113,15 +113,16 @@ static bool note_mismatch(gb_shadow *shadow, gb_learned_row *row, uint64_t place
 }
 
 bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
-                    const uint64_t registers[GB_LEARNED_REGISTERS])
+                    const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t passes)
 {
-    /* Another thread may have come to the loop in between: nothing is known of either then. */
-    if (paging->root != shadow->root || gb_guest_register(GB_FS_BASE) != shadow->fs_base) {
+    /* Another thread may have come to the loop in between: nothing is known of either then. Nor is it where the last round ended inside of a block. */
+    if (paging->root != shadow->root || gb_guest_register(GB_FS_BASE) != shadow->fs_base || passes > shadow->left) {
         shadow->left = 0;
         row->abandoned++;
         return true;
     }
-    if (--shadow->left) {
+    shadow->left -= passes;
+    if (shadow->left) {
         return true;
     }
     for (unsigned i = 0; i < GB_LEARNED_REGISTERS; i++) {

@@ -39,9 +39,9 @@ void gb_slice_end(gb_slice *slice);
 bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
                      const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t head);
 
-/* QEMU has come to the head again. After the last round registers and stores are compared: false if they differ. */
+/* QEMU has come to the head again, by so many passes. After the last round registers and stores are compared: false if they differ. */
 bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
-                    const uint64_t registers[GB_LEARNED_REGISTERS]);
+                    const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t passes);
 
 #pragma GCC visibility pop
 

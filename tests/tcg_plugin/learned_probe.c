@@ -1,20 +1,25 @@
 /*
  * A guest program whose loops are learned, in situations in which a kernel must not go on: test_learned.py runs it in a guest and on
- * this host, and compares what it prints. XOR, SUM, MOVE, VECTORS and WRONG are the loops' bytes.
+ * this host, and compares what it prints. XOR, SUM, MOVE, VECTORS, COUNT, AWAIT, HOP, NEST and WRONG are the loops' bytes, HOP_TWIN those of a loop that
+ * begins as HOP does.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/io.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/user.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -24,6 +29,7 @@ extern const char xor_head[], xor_end[];
 static unsigned char from[BYTES], to[BYTES];
 static volatile sig_atomic_t signals;
 static unsigned char *closed;
+static bool is_guest; /* where a program may change what the whole machine has */
 
 /* Each byte of `to` with one of `from`. */
 static __attribute__((noinline)) void xor_bytes(unsigned char *to_, const unsigned char *from_, uint32_t count)
@@ -54,23 +60,61 @@ static __attribute__((noinline)) uint64_t xor_vectors(const unsigned char *from_
     return found[0] * 31 + found[1];
 }
 
+/* Counts in one place and reads another: what was stored when the read fails must not stay. */
+static __attribute__((noinline)) uint64_t count_bytes(unsigned char *to_, const unsigned char *from_, uint32_t count)
+{
+    uint64_t sum = 0, scratch;
+    __asm__ volatile(COUNT : "+b"(sum), "+D"(to_), "+S"(from_), "+c"(count), "=&a"(scratch) : : "memory", "cc");
+    return sum;
+}
+
+static __attribute__((noinline)) uint64_t await(const volatile sig_atomic_t *at)
+{
+    uint64_t rounds = 0, scratch;
+    __asm__ volatile(AWAIT : "+b"(rounds), "=&a"(scratch) : "D"(at) : "memory", "cc");
+    return rounds;
+}
+
+static __attribute__((noinline)) uint64_t hop(const unsigned char *from_, uint32_t count)
+{
+    uint64_t sum = 0, scratch;
+    __asm__ volatile(HOP : "+b"(sum), "+S"(from_), "+c"(count), "=&a"(scratch) : : "memory", "cc");
+    return sum;
+}
+
+/* At the begin of a page, as where it was learned. */
+static __attribute__((noinline)) uint64_t nest(uint32_t count)
+{
+    uint64_t sum = 0, scratch;
+    __asm__ volatile("jmp 1f\n.balign 4096\n1: " NEST : "+b"(sum), "+c"(count), "=&d"(scratch) : : "cc");
+    return sum;
+}
+
+static __attribute__((noinline)) uint64_t hop_otherwise(const unsigned char *from_, uint32_t count)
+{
+    uint64_t sum = 0, scratch;
+    __asm__ volatile(HOP_TWIN : "+b"(sum), "+S"(from_), "+c"(count), "=&a"(scratch) : : "memory", "cc");
+    return sum;
+}
+
 /* Blocks are moved one after the other by string instructions, in the direction that `begin` sets and `end` takes back. */
 #define DEFINE_MOVE(name, begin, end) \
-    static __attribute__((noinline)) void name(unsigned char *to_, const unsigned char *from_, uint64_t blocks, uint64_t pid) \
+    static __attribute__((noinline)) void name(unsigned char *to_, const unsigned char *from_, uint64_t blocks, uint64_t call, \
+                                               uint64_t first, uint64_t second) \
     { \
         register uint64_t left __asm__("r8") = blocks; \
-        uint64_t scratch = SYS_kill; \
         __asm__ volatile("lea -128(%%rsp), %%rsp\n" begin MOVE end "lea 128(%%rsp), %%rsp\n" \
-                         : "+D"(to_), "+S"(from_), "+r"(left), "+a"(scratch) : "d"(pid), "b"((uint64_t)SIGUSR1) \
+                         : "+D"(to_), "+S"(from_), "+r"(left), "+a"(call) : "d"(first), "b"(second) \
                          : "rcx", "r9", "r10", "r11", "memory", "cc"); \
     }
+#define CALL "mov %%rdi, %%r9\nmov %%rsi, %%r10\nmov %%rdx, %%rdi\nmov %%rbx, %%rsi\nsyscall\nmov %%r9, %%rdi\nmov %%r10, %%rsi\n"
 DEFINE_MOVE(move_forward, "", "")
 DEFINE_MOVE(move_backward, "std\n", "cld\n")
 DEFINE_MOVE(move_backward_by_popf, "pushfq\norq $0x400, (%%rsp)\npopfq\n", "pushfq\nandq $~0x400, (%%rsp)\npopfq\n")
 /* The handler of a signal to itself returns with another direction. */
-DEFINE_MOVE(move_after_signal,
-            "mov %%rdi, %%r9\nmov %%rsi, %%r10\nmov %%rdx, %%rdi\nmov %%rbx, %%rsi\nsyscall\nmov %%r9, %%rdi\nmov %%r10, %%rsi\n",
-            "cld\n")
+DEFINE_MOVE(move_after_signal, CALL, "cld\n")
+/* The kernel clears the flag where a page is missing, and sysretq brings it back. */
+DEFINE_MOVE(move_backward_after_call, "std\n" CALL, "cld\n")
 
 static void fill(unsigned char *at, size_t bytes, uint32_t seed)
 {
@@ -120,22 +164,27 @@ static void usual(void)
         print(sum_bytes(to, BYTES - i));
         print(subtract_bytes(to, BYTES - i));
         print(xor_vectors(to + i, BYTES / 16 - i));
-        move_forward(to, from + i, BYTES / BLOCK - 2, 0);
+        move_forward(to, from + i, BYTES / BLOCK - 2, 0, 0, 0);
+        print(count_bytes(to, from + i, BYTES - i));
+        print(hop(to, BYTES - i));
+        print(nest(4 * PAGE));
     }
     print(digest(to, BYTES));
 }
 
 /* String instructions go forwards until the plugin runs them, then backwards. */
-static void turn(void (*move)(unsigned char *, const unsigned char *, uint64_t, uint64_t))
+static void turn(void (*move)(unsigned char *, const unsigned char *, uint64_t, uint64_t, uint64_t, uint64_t), bool calls_kill)
 {
     enum { TURNS = 4, OFTEN = 5 };
     struct sigaction action = {.sa_sigaction = on_signal_turn, .sa_flags = SA_SIGINFO};
     sigaction(SIGUSR1, &action, NULL);
     for (unsigned i = 0; i < TURNS * OFTEN; i++) {
         fill(from, BYTES, i);
-        move_forward(to, from + i, BYTES / BLOCK - 2, 0);
+        move_forward(to, from + i, BYTES / BLOCK - 2, 0, 0, 0);
         if (i % OFTEN == OFTEN - 1) {
-            move(to + BYTES - 1, from + BYTES - 1, BYTES / BLOCK, (uint64_t)getpid());
+            uint64_t place = (uint64_t)(uintptr_t)mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            move(to + BYTES - 1, from + BYTES - 1, BYTES / BLOCK, calls_kill ? SYS_kill : SYS_uname,
+                 calls_kill ? (uint64_t)getpid() : place, SIGUSR1);
             print(digest(to, BYTES));
         }
     }
@@ -143,17 +192,169 @@ static void turn(void (*move)(unsigned char *, const unsigned char *, uint64_t, 
 
 static void turned_by_std(void)
 {
-    turn(move_backward);
+    turn(move_backward, true);
 }
 
 static void turned_by_popf(void)
 {
-    turn(move_backward_by_popf);
+    turn(move_backward_by_popf, true);
 }
 
 static void turned_by_signal(void)
 {
-    turn(move_after_signal);
+    turn(move_after_signal, true);
+}
+
+static void turned_by_call(void)
+{
+    turn(move_backward_after_call, false);
+}
+
+/* The processor comes back from what may have changed its mode. */
+static void change_mode(void (*change)(void))
+{
+    for (unsigned i = 0; i < 20; i++) {
+        fill(from, BYTES, i);
+        for (unsigned turns = 0; turns < 5; turns++) {
+            move_forward(to, from + turns, BYTES / BLOCK - 2, 0, 0, 0);
+        }
+        change();
+        move_forward(to, from + i, BYTES / BLOCK - 2, 0, 0, 0);
+        print(digest(to, BYTES));
+    }
+}
+
+/* The firmware's handler returns by rsm. */
+static void manage_system(void)
+{
+    enum { COMMAND_PORT = 0xb2, NOTHING = 0x55 };
+    if (is_guest && iopl(3) == 0) {
+        outb(NOTHING, COMMAND_PORT);
+    }
+}
+
+static void managed(void)
+{
+    change_mode(manage_system);
+}
+
+/* Linux switches caches off by cr0 when it changes what is cached. */
+static void switch_caches(void)
+{
+    static const char text[] = "base=0x200000000 size=0x1000000 type=uncachable";
+    int file = is_guest ? open("/proc/mtrr", O_WRONLY) : -1;
+    if (file >= 0 && write(file, text, strlen(text)) > 0) {
+        for (char off[] = "disable=7"; off[8] >= '0' && write(file, off, strlen(off)) < 0; off[8]--) {
+        }
+    }
+    close(file);
+}
+
+static void switched(void)
+{
+    change_mode(switch_caches);
+}
+
+/* The same bytes, which mean something else where code has 32 bits. */
+static void compatible(void)
+{
+    enum { PAGES = 4, CODE_32 = 0x23, RETF = 0xcb };
+    static struct __attribute__((packed)) {
+        uint32_t at;
+        uint16_t segment;
+    } there = {0, CODE_32};
+    size_t bytes = (size_t)(xor_end - xor_head);
+    unsigned char *at = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    if (at == MAP_FAILED) {
+        exit(1);
+    }
+    memcpy(at, xor_head, bytes);
+    at[bytes] = RETF;
+    there.at = (uint32_t)(uintptr_t)at;
+    fill(at + PAGE, 2 * PAGE, 4);
+    for (int i = 0; i < 300; i++) {
+        uint64_t to_ = (uintptr_t)at + PAGE, from_ = to_ + PAGE, count = PAGE - i, stack = (uintptr_t)at + PAGES * PAGE - 64, left = 0;
+        __asm__ volatile("mov %%ss, %%r13d\nmov %%r13d, %%ds\nmov %%r13d, %%es\nmov %%rsp, %%r12\nmov %[stack], %%rsp\n"
+                         "lcall *%[there]\n"
+                         "mov %%r12, %%rsp\n"
+                         : "+D"(to_), "+S"(from_), "+c"(count), "+a"(left) : [stack] "r"(stack), [there] "m"(there) : "r12", "r13", "memory", "cc");
+        print(to_ - from_ + (uint32_t)left);
+    }
+    print(digest(at + PAGE, 2 * PAGE));
+}
+
+/* Accesses have to be aligned, which single bytes always are. */
+static void aligned(void)
+{
+    for (int i = 0; i < 20; i++) {
+        __asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\norq $0x40000, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp" : : : "cc", "memory");
+        xor_bytes(to, from, BYTES);
+        __asm__ volatile("lea -128(%%rsp), %%rsp\npushfq\nandq $~0x40000, (%%rsp)\npopfq\nlea 128(%%rsp), %%rsp" : : : "cc", "memory");
+        print(digest(to, BYTES));
+    }
+}
+
+/* Pages with a key of their own, where there are keys. */
+static void locked(void)
+{
+    unsigned char *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int key = pkey_alloc(0, 0);
+    fill(at, BYTES, 6);
+    if (key > 0) {
+        pkey_mprotect(at + 8 * PAGE, 8 * PAGE, PROT_READ | PROT_WRITE, key);
+    }
+    for (int i = 0; i < 20; i++) {
+        xor_bytes(at, from, BYTES);
+        print(digest(at, BYTES));
+    }
+}
+
+/* What is no RAM, where it can be had: the firmware's code. Each byte is read in another way as well. */
+static void devices(void)
+{
+    enum { FIRMWARE = 0xf0000, FIRMWARE_BYTES = 16 * PAGE };
+    int file = is_guest ? open("/dev/mem", O_RDONLY) : -1;
+    const unsigned char *at = file < 0 ? from : mmap(NULL, FIRMWARE_BYTES, PROT_READ, MAP_SHARED, file, FIRMWARE);
+    for (int i = 0; i < 20 && at != MAP_FAILED; i++) {
+        uint64_t sum = 0;
+        for (int place = 0; place < FIRMWARE_BYTES - i; place++) {
+            sum = sum * 5 + ((const volatile unsigned char *)at)[place];
+        }
+        print(sum_bytes(at, FIRMWARE_BYTES - i) == sum);
+    }
+}
+
+/* A loop that begins as a learned one does. */
+static void twin(void)
+{
+    for (int i = 0; i < 20; i++) {
+        print(hop(from, BYTES - i));
+        print(hop_otherwise(from, BYTES - i));
+    }
+}
+
+/* In the middle of a round a page turns out to be missing, after something was stored. */
+static void half_done(void)
+{
+    for (int i = 0; i < 8; i++) {
+        unsigned char *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memset(to, 0, BYTES);
+        print(count_bytes(to, at, BYTES));
+        print(digest(to, BYTES));
+        munmap(at, BYTES);
+    }
+}
+
+/* Goes round until a signal says that it is enough. */
+static void waiting(void)
+{
+    signal(SIGALRM, on_signal);
+    for (int i = 0; i < 30; i++) {
+        struct itimerval once = {{0, 0}, {0, i ? 3000 : 200000}}; /* the first takes long enough for all comparisons */
+        signals = 0;
+        setitimer(ITIMER_REAL, &once, NULL);
+        print(await(&signals) > 0);
+    }
 }
 
 /* Two threads change the same bytes, in an order that does not matter. */
@@ -330,8 +531,11 @@ int main(int count, char **words)
         {"usual", usual},     {"fresh", fresh},           {"overlap", overlap},      {"code", code},
         {"forked", forked},   {"read-only", read_only},   {"stepped", stepped},      {"interrupted", interrupted},
         {"shared", shared},   {"reclaimed", reclaimed},   {"std", turned_by_std},    {"popf", turned_by_popf},
-        {"turning-signal", turned_by_signal},
+        {"turning-signal", turned_by_signal},         {"system-call", turned_by_call},
+        {"system-management", managed},               {"caches", switched},   {"compatible", compatible}, {"aligned", aligned},
+        {"keys", locked},     {"devices", devices},   {"twin", twin},         {"half-done", half_done},   {"waiting", waiting},
     };
+    is_guest = count && strcmp(words[0], "/probe") == 0;
     fill(from, BYTES, 1);
     fill(to, BYTES, 2);
     for (size_t i = 0; count == 2 && i < sizeof all / sizeof *all; i++) {

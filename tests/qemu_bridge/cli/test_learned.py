@@ -33,6 +33,7 @@ def test_loops_of_a_library_are_compiled_once(library):
     [
         (("--shadow",), "name their library with --learned"),
         (("--learned", "LIBRARY", "--smp", "2"), "one vCPU"),
+        (("--learned", "LIBRARY", "--", "-smp", "cpus=1,maxcpus=2"), "one vCPU"),
         (("--learned", "LIBRARY", "--", "-icount", "shift=1"), "-icount"),
         (("--learned", "LIBRARY", "--accel", "kvm"), "--accel"),
         (("--learned", "/nowhere"), "no library of loops"),
