@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("tcg_plugin", "gpu_device", "pixel_cpu", "qemu_bridge", "viewer")
+PACKAGES = ("tcg_plugin", "gpu_device", "gpu_hypervisor", "pixel_cpu", "qemu_bridge", "viewer")
 _SPEC = importlib.util.spec_from_file_location("make_api", ROOT / "docs/make_api.py")
 make_api = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(make_api)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/contributing.md").read_text()
-COPIED = ("qemu_bridge", "viewer", "gpu_device", "pixel_cpu", "tcg_plugin", "images", "tests", "docs")
+COPIED = ("qemu_bridge", "viewer", "gpu_device", "gpu_hypervisor", "pixel_cpu", "tcg_plugin", "images", "tests", "docs")
 _STEP = re.compile(r"<!-- (create|insert): (\S+?)(?:: (.*?))? -->\n```python\n(.*?)```", re.DOTALL)
 
 pytestmark = pytest.mark.guest

@@ -91,7 +91,7 @@ def test_the_changelog_names_every_verb_once_it_exists():
 def test_environment_variables_in_the_docs_are_read_somewhere():
     source = "\n".join(
         path.read_text()
-        for package in ("qemu_bridge", "viewer", "gpu_device", "pixel_cpu")
+        for package in ("qemu_bridge", "viewer", "gpu_device", "gpu_hypervisor", "pixel_cpu")
         for path in (ROOT / package).rglob("*.py")
     )
     named = set(re.findall(r"GLASSBOX_[A-Z_]+", TEXT))

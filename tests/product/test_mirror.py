@@ -12,7 +12,7 @@ TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
 NOT_MIRRORED = ("bench", "product")
 """Folders of tests about the repository as a whole, and about programs beside the packages."""
-PACKAGES = ("gpu_device", "pixel_cpu", "qemu_bridge", "tcg_plugin", "viewer")
+PACKAGES = ("gpu_device", "gpu_hypervisor", "pixel_cpu", "qemu_bridge", "tcg_plugin", "viewer")
 
 
 def all_test_files() -> list[Path]:
