@@ -6,7 +6,7 @@ import ctypes
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,26 @@ HostFunction = Callable[..., Sequence[Any]]
 
 
 @dataclass
+class Part:
+    """Lanes of a launch that one run does: whole groups, or what a back end takes at once, from lane `first` to `last` (None: all).
+
+    It ends before that after `budget_ns` of wall time (0: no limit), or when the word of memory `stop`, an array of one u32, is not 0: on a back
+    end that can, between two groups, after one of them at least. `Outcome.next_lane` says where the next part begins, so that
+    parts that follow each other do every lane once.
+    """
+
+    first: int = 0
+    last: int | None = None
+    budget_ns: int = 0
+    stop: Array | None = None
+
+    def units(self, lanes: int, lanes_of_unit: int) -> tuple[int, int]:
+        """The first unit of so many lanes that it does, and the one after the last."""
+        last = lanes if self.last is None else min(self.last, lanes)
+        return -(-self.first // lanes_of_unit), -(-last // lanes_of_unit)
+
+
+@dataclass
 class Launch:
     """One run of a kernel over `lanes` lanes in groups of `group`; the last group may be smaller.
 
@@ -50,6 +70,8 @@ class Launch:
     host_functions: Mapping[str, HostFunction] = field(default_factory=dict)
     wants_traps: bool = False
     """Whether the outcome has the trap of every lane, where the back end can say it."""
+    part: Part | None = None
+    """The lanes that this run does; None: all."""
 
     @property
     def groups(self) -> int:
@@ -156,6 +178,8 @@ class Outcome:
     """What the device's own clock says of the run; None where it has none."""
     timeline: Timeline | None = None
     """What it did when, where the device was opened with ``timeline=True``."""
+    next_lane: int | None = None
+    """Of a run of a `Part` the lane that the next one begins with; None where the last lane has run."""
 
     every_trap: tuple[Trap, ...] = ()
     """Of all lanes that ended so, for a launch that `wants_traps`; empty where the back end knows the lowest alone."""
@@ -164,6 +188,33 @@ class Outcome:
         """Raise `TrapError` where a lane ended by a trap."""
         if self.trap:
             raise TrapError(kernel, self.trap.lane, self.trap.reason, self.trap.line)
+
+
+def joined(first: Outcome, second: Outcome) -> Outcome:
+    """The outcome of a part of a launch and of the part after it, as of one run. Timelines are left out."""
+    counters = first.counters
+    if counters and second.counters:
+        names = [field.name for field in fields(Counters)]
+        counters = Counters(*(getattr(counters, name) + getattr(second.counters, name) for name in names))
+    device_seconds = [each.device_seconds for each in (first, second) if each.device_seconds is not None]
+    return Outcome(
+        second.backend,
+        first.trap or second.trap,
+        first.traps + second.traps,
+        counters,
+        first.printed + second.printed,
+        first.prints_dropped + second.prints_dropped,
+        first.seconds + second.seconds,
+        first.build_seconds + second.build_seconds,
+        sum(device_seconds) if device_seconds else None,
+        next_lane=second.next_lane,
+        every_trap=first.every_trap + second.every_trap,
+    )
+
+
+def next_lane(launch: Launch, unit: int, lanes_of_unit: int) -> int | None:
+    """Where the next part begins when all units before `unit` have run."""
+    return unit * lanes_of_unit if launch.part and unit * lanes_of_unit < launch.lanes else None
 
 
 def outside(index: int, name: str, length: int) -> str:
@@ -182,6 +233,8 @@ def check(kernel: Kernel, launch: Launch) -> Launch:
         raise LaunchError(f"a launch has at most {MAX_LANES} lanes, not {launch.lanes}")
     if launch.fuel < 0:
         raise LaunchError(f"fuel is not negative: {launch.fuel}")
+    if launch.part and not 0 <= launch.part.first <= launch.lanes:
+        raise LaunchError(f"a part begins with a lane of its launch, 0 to {launch.lanes}, not {launch.part.first}")
     _same_names(kernel, "scalar", kernel.scalars, launch.scalars)
     launch.scalars = {name: _scalar(kernel, name, kind, launch.scalars[name]) for name, kind in kernel.scalars.items()}
     arrays = launch.buffers

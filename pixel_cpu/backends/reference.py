@@ -21,7 +21,7 @@ from ..ir import numerics
 from ..ir.model import Bounds, Kernel, Memory, Module, Op, Region, Space, Value
 from ..ir.operations import OPERATIONS
 from ..ir.types import Type
-from .launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Sample, Span, Timeline, Trap
+from .launch import OUT_OF_FUEL, Counters, Launch, Outcome, Part, PrintedLine, Sample, Span, Timeline, Trap, next_lane
 from .launch import outside as outside_of
 
 Lanes = np.ndarray[Any, np.dtype[Any]]
@@ -106,7 +106,8 @@ class _Run:
         self.groups = self.numbers // np.uint32(launch.group)
         self.local = self.numbers % np.uint32(launch.group)
         self.fuel = np.full(self.lanes, min(launch.fuel, 2**62), np.int64)
-        self.alive = np.ones(self.lanes, bool)
+        self.own = (launch.part or Part()).units(launch.lanes, launch.group)
+        self.alive = (self.groups >= self.own[0]) & (self.groups < self.own[1])
         self.traps = 0
         self.lowest: Trap | None = None
         self.every: list[Trap] = []
@@ -141,6 +142,7 @@ class _Run:
             tuple(lines),
             self.prints_dropped,
             timeline=self.timeline(),
+            next_lane=next_lane(self.launch, self.own[1], self.launch.group),
             every_trap=tuple(sorted(self.every, key=lambda trap: trap.lane)),
         )
 

@@ -89,14 +89,33 @@ class BufferPool:
                 way_out = "; each buffer is an open file: raise 'ulimit -n'" if error.errno == errno.EMFILE else ""
                 raise LimitError(f"no buffer of {size} bytes: {error.strerror}{way_out}") from None
             raise
+        return self._keep(descriptor, memory, np.frombuffer(memory, dtype, count), size, self._ledger)
+
+    def adopt(self, descriptor: int, size: int) -> Array:
+        """The bytes of a file that somebody else made, such as shared memory of a guest; the ledger does not count them.
+
+        The descriptor is copied. A file that is cut while it is mapped kills who reads it: only take one that nobody can cut.
+        Raises `LimitError` where it cannot be mapped.
+        """
+        with self._lock:
+            try:
+                own = os.dup(descriptor)
+                try:
+                    memory = mmap.mmap(own, size)
+                except BaseException:
+                    os.close(own)
+                    raise
+            except (OSError, ValueError) as error:
+                raise LimitError(f"{size} bytes of descriptor {descriptor} cannot be mapped: {error}") from None
+            return self._keep(own, memory, np.frombuffer(memory, np.uint8), size, None)
+
+    def _keep(self, descriptor: int, memory: mmap.mmap, found: Array, size: int, ledger: Ledger | None) -> Array:
         address = address_of(np.frombuffer(memory, np.uint8))
         self._numbers += 1
-        buffer = SharedBuffer(self._numbers, size, descriptor, address, memory)
         bisect.insort(self._starts, address)
-        self._by_start[address] = buffer
-        found = np.frombuffer(memory, dtype, count)
+        self._by_start[address] = SharedBuffer(self._numbers, size, descriptor, address, memory)
         # Every view of the array refers to it, so this runs when the last one is gone.
-        weakref.finalize(found, self._drop, address)
+        weakref.finalize(found, self._drop, address, ledger)
         return found
 
     def find(self, array: Array) -> tuple[SharedBuffer, int] | None:
@@ -110,10 +129,11 @@ class BufferPool:
         offset = address - buffer.address
         return (buffer, offset) if offset + array.nbytes <= buffer.size else None
 
-    def _drop(self, address: int) -> None:
+    def _drop(self, address: int, ledger: Ledger | None) -> None:
         with self._lock:
             buffer = self._by_start.pop(address)
             self._starts.remove(address)
-            self._ledger.give_back(buffer.size)
+            if ledger:
+                ledger.give_back(buffer.size)
             self._forget(buffer.number)
         os.close(buffer.descriptor)

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -35,7 +35,7 @@ from ..passes.bounds import prove_bounds
 from .backends import MODULES, compile_kernel, describe, limits, load_prepared, prepare
 from .buffers import BufferPool, Ledger, SharedBuffer
 from .events import ANNOUNCER
-from .messages import Channel, CompileKernel, Failed, Operand, Reply, Request, RunKernel
+from .messages import Channel, CompileKernel, Done, Failed, Operand, Reply, Request, RunKernel
 
 DEFAULT_MEMORY_BYTES = 4 << 30
 """What the buffers of a device may hold together, unless it is opened with another limit."""
@@ -50,6 +50,7 @@ START_SECONDS = 30.0
 
 
 _OUTCOME = msgspec.msgpack.Decoder(Outcome)
+_NOTHING = bytes(Done().outcome)
 
 
 class Device:
@@ -115,6 +116,66 @@ class Device:
         found[:] = given
         return found
 
+<<<<<<< HEAD
+=======
+    def is_shared(self, array: Array) -> bool:
+        """Whether the device sees an array in place, as it lies in memory that the device made or adopted."""
+        return self._pool.find(array) is not None
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does; who waits for its answer gets `DeviceError`."""
+        worker = self._worker
+        if worker:
+            worker.kill()
+
+    def adopt(self, descriptor: int, size: int) -> Array:
+        """The bytes of a file of shared memory that somebody else made, which the device sees in place: see `BufferPool.adopt`."""
+        return self._pool.adopt(descriptor, size)
+
+    def provide(self, module: Module, kernel: str, group: int, text: str) -> None:
+        """Launches of a kernel in groups of `group` lanes run `text`: its module as another process proved it. `module` may lack bodies."""
+        with self._lock:
+            proved = self._proved.setdefault(module, {})[kernel, group] = _Proved(module)
+            proved.text = text
+
+    def start(self) -> int:
+        """Start the worker, if there is none; its process number."""
+        with self._lock:
+            return self._running_worker().process.pid
+
+    def begin_prepare(self, module: Module, kernel: str, group: int) -> Pending | None:
+        """As `prepare`, without waiting: what is to be finished, or None where the kernel is ready. Isolated devices only."""
+        with self._lock:
+            worker, number, request = self._unready(module, kernel, group)
+            if request is None:
+                return None
+            pending = self._begin(worker, request, f"compiling {kernel}")
+            pending.then(lambda reply: worker.kernels.update({number: request.number}))
+            return pending
+
+    def begin(self, module: Module, kernel: str, launch: Launch) -> Pending:
+        """As `run` of a kernel that is ready and arrays that the device sees in place, without waiting. Isolated devices only."""
+        with self._lock:
+            worker = self._running_worker()
+            number = self._ready(worker, module, kernel, launch.group)
+            request, fresh = self._request(worker, module, kernel, launch, number, stage=None)
+            pending = self._begin(worker, request, f"kernel {kernel}", [each.descriptor for each in fresh.values()])
+            worker.mapped.update(fresh)
+            return pending
+
+    def _begin(self, worker: _WorkerProcess, request: Request, what: str, descriptors: Sequence[int] = ()) -> Pending:
+        try:
+            worker.channel.send(request, descriptors)
+        except OSError:
+            pass  # it died, which `Pending.finish` says
+        return Pending(self, worker, what)
+
+    def forget(self, module: Module) -> None:
+        """Make kernels of a module ready again before their next launch: what was compiled of them has changed."""
+        with self._lock:
+            self._proved.pop(module, None)
+
+>>>>>>> 99e07d5 (pixel_cpu: run launches in parts that a time or a shared word ends, without waiting, on memory of others)
     @property
     def options(self) -> Mapping[str, str | int | bool | None]:
         """The back end's options, as the device was opened."""
@@ -188,24 +249,53 @@ class Device:
     def _run_isolated(self, module: Module, kernel: str, launch: Launch, seconds: float) -> Outcome:
         worker = self._running_worker()
         number = self._ready(worker, module, kernel, launch.group)
-        staged: list[tuple[Array, Array]] = []
-        copies: list[Array] = []
+        staged: list[tuple[Array, Array, bool]] = []
+        request, fresh = self._request(worker, module, kernel, launch, number, staged)
+        began = time.perf_counter()
+        descriptors = [buffer.descriptor for buffer in fresh.values()]
+        reply = self._ask(worker, request, seconds, f"kernel {kernel}", descriptors)
+        worker.mapped.update(fresh)
+        outcome = _OUTCOME.decode(reply.outcome)
+        outcome.seconds = time.perf_counter() - began - outcome.build_seconds
+        for given, copy, is_written in staged:
+            if is_written:
+                given[:] = copy
+        return outcome
+
+    def _request(
+        self,
+        worker: _WorkerProcess,
+        module: Module,
+        kernel: str,
+        launch: Launch,
+        number: int,
+        stage: list[tuple[Array, Array, bool]] | None,
+    ) -> tuple[RunKernel, dict[int, SharedBuffer]]:
+        """A launch as the worker is asked for it, and the buffers that it has not mapped.
+
+        Arrays from elsewhere are copied, and put on `stage` with their copies and whether those are written; `LaunchError` where that is None.
+        """
         operands: dict[str, Operand] = {}
         fresh: dict[int, SharedBuffer] = {}
-        for memory in module.kernels[kernel].buffers:
-            given = launch.buffers[memory.name]
+
+        def operand(given: Array, is_written: bool) -> Operand:
             place = self._pool.find(given)
             if place is None:
+                if stage is None:
+                    raise LaunchError("an array is not in the device's memory")
                 copy = self.array(given)
-                copies.append(copy)  # until the launch is done; without it the buffer would go
-                if memory.is_writable:
-                    staged.append((given, copy))
+                stage.append((given, copy, is_written))  # until the launch is done; without it the buffer would go
                 place = self._pool.find(copy)
             assert place is not None
             buffer, offset = place
             if buffer.number not in worker.mapped:
                 fresh[buffer.number] = buffer
-            operands[memory.name] = Operand(buffer.number, offset, given.dtype.str, len(given))
+            return Operand(buffer.number, offset, given.dtype.str, len(given))
+
+        for memory in module.kernels[kernel].buffers:
+            operands[memory.name] = operand(launch.buffers[memory.name], memory.is_writable)
+        part = launch.part
+        stop = operand(part.stop, False) if part and part.stop is not None else None
         request = RunKernel(
             number,
             launch.lanes,
@@ -217,16 +307,10 @@ class Device:
             worker.take_gone(),
             {number: buffer.size for number, buffer in fresh.items()},
             launch.wants_traps,
+            (part.first, part.last, part.budget_ns) if part else None,
+            stop,
         )
-        began = time.perf_counter()
-        descriptors = [buffer.descriptor for buffer in fresh.values()]
-        reply = self._ask(worker, request, seconds, f"kernel {kernel}", descriptors)
-        worker.mapped.update(fresh)
-        outcome = _OUTCOME.decode(reply.outcome)
-        outcome.seconds = time.perf_counter() - began - outcome.build_seconds
-        for given, copy in staged:
-            given[:] = copy
-        return outcome
+        return request, fresh
 
     def _place_of(self, array: Array) -> str:
         if self.backend == "wgpu":
@@ -241,15 +325,24 @@ class Device:
             self._worker = _WorkerProcess(self.ledger.limit_bytes, self._cpus)
         return self._worker
 
-    def _ready(self, worker: _WorkerProcess, module: Module, kernel: str, group: int) -> int:
+    def _unready(
+        self, module: Module, kernel: str, group: int
+    ) -> tuple[_WorkerProcess, tuple[str | bytes, str], CompileKernel | None]:
+        """The worker, the key of a kernel there, and what is asked of it where the kernel is not ready."""
+        worker = self._running_worker()
         proved = self._prove(module, kernel, group)
         key = (proved.prepared or proved.text, kernel)
-        if key not in worker.kernels:
-            number = len(worker.kernels) + 1
-            text = "" if proved.prepared else proved.text
-            request = CompileKernel(number, self.backend, text, kernel, dict(self._options), proved.prepared)
+        if key in worker.kernels:
+            return worker, key, None
+        number = len(worker.kernels) + 1
+        text = "" if proved.prepared else proved.text
+        return worker, key, CompileKernel(number, self.backend, text, kernel, dict(self._options), proved.prepared)
+
+    def _ready(self, worker: _WorkerProcess, module: Module, kernel: str, group: int) -> int:
+        _, key, request = self._unready(module, kernel, group)
+        if request:
             self._ask(worker, request, START_SECONDS, f"compiling {kernel}")
-            worker.kernels[key] = number
+            worker.kernels[key] = request.number
         return worker.kernels[key]
 
     def _ask(
@@ -261,23 +354,62 @@ class Device:
             self.close()
             raise LimitError(f"{what}: not done within {seconds:g} s, and ended; give it more with seconds=") from None
         except (OSError, EOFError):
-            status = worker.process.wait()
-            self.close()
-            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-            raise DeviceError(f"{what}: the device's process died ({how}); the next launch gets a new one") from None
+            raise self._death(worker, what) from None
         except (
             BaseException
         ):  # Ctrl-C: the worker is in the middle of something, and its next reply would be the old one
             self.close()
             raise
-        if isinstance(reply, Failed):
-            kind = getattr(errors, reply.kind, DeviceError)
-            raise (kind if issubclass(kind, errors.GlassBoxError) else DeviceError)(reply.message)
-        return reply
+        return _checked(reply)
+
+    def _death(self, worker: _WorkerProcess, what: str) -> DeviceError:
+        """Why a worker that does not answer any more ended."""
+        status = worker.process.wait()
+        self.close()
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return DeviceError(f"{what}: the device's process died ({how}); the next launch gets a new one")
 
     def _forget(self, number: int) -> None:
         if self._worker:
             self._worker.forgotten.append(number)
+
+
+def _checked(reply: Reply) -> Any:  # noqa: ANN401  # Done
+    """A reply, or the error that it tells."""
+    if isinstance(reply, Failed):
+        kind = getattr(errors, reply.kind, DeviceError)
+        raise (kind if issubclass(kind, errors.GlassBoxError) else DeviceError)(reply.message)
+    return reply
+
+
+class Pending:
+    """What a worker was asked and has not answered yet; it is asked nothing else before. `select` says when `fileno` has the answer."""
+
+    def __init__(self, device: Device, worker: _WorkerProcess, what: str) -> None:
+        self._device, self._worker, self._what = device, worker, what
+        self._then: Callable[[Any], object] = lambda reply: None
+        self.began_ns = self.ended_ns = 0
+        """When the launch ran, in nanoseconds of the monotonic clock, once it is finished."""
+        self.pid = worker.process.pid
+
+    def then(self, action: Callable[[Any], object]) -> None:
+        """Do something with the reply before `finish` gives it."""
+        self._then = action
+
+    def fileno(self) -> int:
+        """The descriptor that can be read when the answer is there, or the worker has died."""
+        return self._worker.channel.connection.fileno()
+
+    def finish(self) -> Outcome | None:
+        """Wait for the answer: the outcome of a launch, None of anything else. Raises what `Device.run` does."""
+        try:
+            reply = self._worker.channel.receive_reply()
+        except (OSError, EOFError):
+            raise self._device._death(self._worker, self._what) from None
+        done = _checked(reply)
+        self._then(done)
+        self.began_ns, self.ended_ns = done.began_ns, done.ended_ns
+        return None if bytes(done.outcome) == _NOTHING else _OUTCOME.decode(done.outcome)
 
 
 class _Proved:
@@ -344,10 +476,14 @@ class _WorkerProcess:
         """End the process and wait for it."""
         with contextlib.suppress(OSError):
             self.channel.connection.close()
+        self.kill()
+        self.process.wait()
+
+    def kill(self) -> None:
+        """End the process; its end of the channel closes."""
         # It leads a group of its own, in which the compiler that it started is too.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,18 @@ class RunKernel(msgspec.Struct, tag="run", frozen=True):
     fresh: dict[int, int] = {}
     """Then buffers that are mapped: their sizes by number, in the order of the descriptors."""
     wants_traps: bool = False
+    part: tuple[int, int | None, int] | None = None
+    """First lane, last lane and budget of a `Part`."""
+    stop: Operand | None = None
+    """The word that stops a part."""
 
 
 class Done(msgspec.Struct, tag="done", frozen=True):
-    """What was asked is done; `outcome` of a launch as built-in types."""
+    """What was asked is done; `outcome` of a launch as built-in types, and when it ran, in nanoseconds of the monotonic clock."""
 
     outcome: msgspec.Raw = msgspec.Raw(b"\xc0")
+    began_ns: int = 0
+    ended_ns: int = 0
 
 
 class Failed(msgspec.Struct, tag="failed", frozen=True):

@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.host.parent import die_with_parent
 
-from ..backends.launch import Executable, Launch
+from ..backends.launch import Executable, Launch, Part
 from ..ir.text import read
 from ..ir.verifier import verify
 from .backends import compile_kernel, load_prepared
@@ -66,7 +67,10 @@ class Worker:
                 )
             case RunKernel():
                 self._map(request, descriptors)
-                return Done(msgspec.Raw(msgspec.msgpack.encode(self._run(request))))
+                began_ns = time.monotonic_ns()
+                outcome = self._run(request)
+                ended_ns = time.monotonic_ns()
+                return Done(msgspec.Raw(msgspec.msgpack.encode(outcome)), began_ns, ended_ns)
         return Done()
 
     def _map(self, request: RunKernel, descriptors: Sequence[int]) -> None:
@@ -85,6 +89,8 @@ class Worker:
         buffers = {name: self._view(operand) for name, operand in request.buffers.items()}
         launch = Launch(request.lanes, request.group, request.scalars, buffers, request.fuel, request.printed_lines)
         launch.wants_traps = request.wants_traps
+        if request.part:
+            launch.part = Part(*request.part, self._view(request.stop) if request.stop else None)
         return self._kernels[request.number].run(launch)
 
     def _view(self, operand: Operand) -> np.ndarray[Any, np.dtype[Any]]:

@@ -15,7 +15,19 @@ from ...errors import DeviceError
 from ...ir.bits import from_bits
 from ...ir.model import Kernel, Op, Space
 from ...ir.types import Type
-from ..launch import OUT_OF_FUEL, Counters, Launch, Outcome, PrintedLine, Trap, address_of, call_host, outside
+from ..launch import (
+    OUT_OF_FUEL,
+    Counters,
+    Launch,
+    Outcome,
+    Part,
+    PrintedLine,
+    Trap,
+    address_of,
+    call_host,
+    next_lane,
+    outside,
+)
 from .compiler import load, machine
 from .plan import Plan
 from .source import FOLDER, is_alone
@@ -56,6 +68,13 @@ class LaunchRecord(ctypes.Structure):
     )
 
 
+class ControlRecord(ctypes.Structure):
+    """Mirrors ``gb_control`` of runtime.c."""
+
+    _fields_ = (("budget_ns", ctypes.c_uint64), ("stop", ctypes.c_void_p), ("done", ctypes.c_uint64))
+
+
+_WHOLE = Part()
 _FORMS = {
     Type.F32: "f",
     Type.F64: "d",
@@ -75,8 +94,10 @@ def runtime() -> ctypes.CDLL:
         ctypes.c_void_p,
         ctypes.c_uint64,
         ctypes.c_uint64,
+        ctypes.c_uint64,
         ctypes.c_int,
         ctypes.c_void_p,
+        ctypes.POINTER(ControlRecord),
     )
     found.gb_free.argtypes = (ctypes.c_void_p,)
     return found
@@ -137,7 +158,7 @@ class LaneKernel:
         self._head.pack_into(
             record, 0, launch.lanes, launch.group, launch.groups, fuel, pointers, lengths, scalars, 0, 0, _NO_LANE
         )
-        values = [own(given[name]) for name, own in self._scalars]
+        values = [kind(given[name]) for name, kind in self._scalars]
         self._tail.pack_into(record, self._size, *map(address_of, copies), *map(len, copies), *values)
         failures: list[BaseException] = []
         callback = None
@@ -148,13 +169,17 @@ class LaneKernel:
         if launch.wants_traps:
             record.ends = ends.ctypes.data
         lanes_a_unit = self._lanes_of_unit or launch.group
-        units = -(-launch.lanes // lanes_a_unit)
+        own = launch.part or _WHOLE
+        first, units = own.units(launch.lanes, lanes_a_unit)
+        control = ControlRecord(own.budget_ns, address_of(own.stop) if own.stop is not None else None, first)
         recorder = None
         if self._is_recorded:
             recorder = Recorder(at, LaunchRecord.counts.offset, LaunchRecord.traps.offset)
             record.phase = ctypes.cast(self._runtime.gb_phase, ctypes.c_void_p).value
         stamps = recorder.address if recorder else None
-        status = self._runtime.gb_run(self._function, at, units, self._scratch_bytes, self._is_alone, stamps)
+        status = self._runtime.gb_run(
+            self._function, at, first, units, self._scratch_bytes, self._is_alone, stamps, control
+        )
         if status:
             raise DeviceError(f"kernel {self.kernel.name}: no memory for {self._scratch_bytes} bytes of its groups")
         for array, copy in zip(arrays, copies, strict=True):
@@ -171,6 +196,7 @@ class LaneKernel:
         every = np.flatnonzero(ends[:, 0]) if traps else ()
         took = time.perf_counter() - started
         outcome = Outcome(self.backend, trap, traps, counters, printed, record.dropped, took)
+        outcome.next_lane = next_lane(launch, control.done, lanes_a_unit)
         outcome.every_trap = tuple(
             self._trap(launch, int(lane), int(ends[lane, 0]) - 1, int(ends[lane, 1])) for lane in every
         )

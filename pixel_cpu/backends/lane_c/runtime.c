@@ -30,8 +30,16 @@ typedef struct {
   const uint64_t *counts, *traps;
 } gb_timeline;
 
+/* Where a run ends before its last unit; mirrored by ControlRecord in executable.py. `done` is the unit after the last one that ran. */
+typedef struct {
+  uint64_t budget_ns; /* 0: no limit */
+  const uint32_t *stop; /* NULL, or a word that others set */
+  uint64_t done;
+} gb_control;
+
 enum { MAX_THREADS = 256 };
 #define WORTH_WAKING_NS 60000
+#define LONGEST_SLICE_NS 50000 /* of a run that may be stopped */
 
 static struct {
   pthread_mutex_t owner, lock;
@@ -43,8 +51,10 @@ static struct {
   void *launch;
   uint64_t units, slice, scratch_bytes, next;
   gb_timeline *timeline; /* NULL unless the launch is recorded */
+  const gb_control *control;
+  uint64_t begun;
 } pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER, -1, 0,
-          0, 0, 0, 0, 0, 0, 0, 0};
+          0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 static __thread char *scratch;
 static __thread uint64_t scratch_size;
@@ -104,7 +114,20 @@ static void run_slice(gb_kernel kernel, void *launch, char *memory, uint64_t fir
   record(timeline, begin, first, last, NO_PHASE);
 }
 
+static int must_stop(const gb_control *control, uint64_t begun) {
+  if (control->stop && __atomic_load_n(control->stop, __ATOMIC_RELAXED)) return 1;
+  return control->budget_ns && now_ns() - begun >= control->budget_ns;
+}
+
+/* Units that a run which may be stopped does without a look: at the pace so far as long as LONGEST_SLICE_NS. */
+static uint64_t at_most(uint64_t slice, uint64_t spent, uint64_t units) {
+  uint64_t most = LONGEST_SLICE_NS * units / (spent + 1);
+  return slice < most ? slice : most ? most : 1;
+}
+
+/* Slices that were taken are always done, so that what has run is all that lies before the next one. */
 static int take(uint64_t *first, uint64_t *last) {
+  if (must_stop(pool.control, pool.begun)) return 0;
   *first = __atomic_fetch_add(&pool.next, pool.slice, __ATOMIC_RELAXED);
   if (*first >= pool.units) return 0;
   *last = pool.units - *first < pool.slice ? pool.units : *first + pool.slice;
@@ -169,13 +192,14 @@ static void start_threads(void) {
 }
 
 static void with_others(gb_kernel kernel, void *launch, uint64_t first, uint64_t units, uint64_t bytes, char *memory,
-                        gb_timeline *timeline) {
+                        gb_timeline *timeline, gb_control *control, uint64_t begun, uint64_t most) {
   if (pool.threads < 0) start_threads();
   uint64_t begin, end;
   pthread_mutex_lock(&pool.lock);
   pool.kernel = kernel, pool.launch = launch, pool.units = units, pool.scratch_bytes = bytes, pool.next = first;
-  pool.timeline = timeline;
+  pool.timeline = timeline, pool.control = control, pool.begun = begun;
   uint64_t share = (units - first) / ((uint64_t)(pool.threads + 1) * 16);
+  if (share > most) share = most;
   pool.slice = share ? share : 1;
   pool.running = pool.threads;
   pool.generation++;
@@ -185,31 +209,33 @@ static void with_others(gb_kernel kernel, void *launch, uint64_t first, uint64_t
   pthread_mutex_lock(&pool.lock);
   while (pool.running) pthread_cond_wait(&pool.end, &pool.lock);
   pthread_mutex_unlock(&pool.lock);
+  control->done = pool.next < units ? pool.next : units;
 }
 
-/* Run all units of a launch; 1 if there is no memory for it. `is_alone`: in this thread, in order. `timeline` may be NULL. */
-int gb_run(gb_kernel kernel, void *launch, uint64_t units, uint64_t bytes, int is_alone, gb_timeline *timeline) {
+/* Run units `done` to `units` of a launch, or as far as `control` allows: one at least; 1 if there is no memory for it. `is_alone`: in
+   this thread, in order. `timeline` may be NULL. */
+int gb_run(gb_kernel kernel, void *launch, uint64_t done, uint64_t units, uint64_t bytes, int is_alone, gb_timeline *timeline,
+           gb_control *control) {
   char *memory = own_scratch(bytes);
   if (bytes && !memory) return 1;
-  uint64_t done = 0, slice = 1;
-  if (is_alone) {
-    /* Lines that are printed are as exact in time as the slices. */
-    for (slice = timeline ? units / (timeline->capacity / 4) + 1 : units; done < units; done += slice)
-      run_slice(kernel, launch, memory, done, units - done < slice ? units : done + slice, timeline);
-    return 0;
-  }
+  int may_stop = control->budget_ns || control->stop;
+  uint64_t first = done, slice = 1, longest = units;
+  /* Lines that are printed are as exact in time as the slices. */
+  if (is_alone) longest = timeline ? units / (timeline->capacity / 4) + 1 : units;
+  if (is_alone && !may_stop) slice = longest;
   uint64_t begun = now_ns();
   while (done < units) {
     uint64_t last = units - done < slice ? units : done + slice;
     run_slice(kernel, launch, memory, done, last, timeline);
-    done = last;
-    uint64_t spent = now_ns() - begun;
-    if (spent > 2000 && spent / done * (units - done) > WORTH_WAKING_NS && !pthread_mutex_trylock(&pool.owner)) {
-      with_others(kernel, launch, done, units, bytes, memory, timeline);
+    control->done = done = last;
+    if (may_stop && must_stop(control, begun)) return 0;
+    uint64_t spent = now_ns() - begun, pace = spent / (done - first), most = may_stop ? at_most(longest, spent, done - first) : longest;
+    if (!is_alone && spent > 2000 && pace * (units - done) > WORTH_WAKING_NS && !pthread_mutex_trylock(&pool.owner)) {
+      with_others(kernel, launch, done, units, bytes, memory, timeline, control, begun, most);
       pthread_mutex_unlock(&pool.owner);
       return 0;
     }
-    slice *= 2;
+    slice = 2 * slice < most ? 2 * slice : most;
   }
   return 0;
 }

@@ -31,7 +31,7 @@ from ...ir.model import Kernel, Module, Space, walk
 from ...ir.types import Type
 from ...passes.inline import inline
 from ...passes.prune import prune
-from ..launch import OUT_OF_FUEL, Launch, Outcome, PrintedLine, Trap, call_host, outside
+from ..launch import OUT_OF_FUEL, Launch, Outcome, Part, PrintedLine, Trap, call_host, next_lane, outside
 from . import scalars
 from .source import FIXED, Scratch, number_sites, source
 
@@ -95,9 +95,10 @@ class NumbaKernel:
         count = 1 if self._is_alone else max(1, min(_processors(), launch.groups, launch.lanes // LANES_A_THREAD))
         traps = [np.zeros(4, np.int64) for _ in range(count)]
 
+        own = (launch.part or Part()).units(launch.lanes, launch.group)
         parts = []
         for part, trap in enumerate(traps):
-            first, last = (launch.groups * place // count for place in (part, part + 1))
+            first, last = (own[0] + (own[1] - own[0]) * place // count for place in (part, part + 1))
             fixed = (first, last, launch.lanes, launch.group, fuel, address, trap)
             scratch = (
                 np.zeros(each.length * (launch.group if each.is_per_lane else 1), each.kind.dtype)
@@ -120,7 +121,10 @@ class NumbaKernel:
         lowest = min(trapped, key=lambda trap: trap[1], default=None)
         total = sum(trap[0] for trap in trapped)
         took = time.perf_counter() - started
-        return Outcome(self.backend, self._trap(lowest, launch), total, None, lines, dropped[0], took)
+        next_one = next_lane(launch, own[1], launch.group)
+        return Outcome(
+            self.backend, self._trap(lowest, launch), total, None, lines, dropped[0], took, next_lane=next_one
+        )
 
     def _trap(self, lowest: list[int] | None, launch: Launch) -> Trap | None:
         if lowest is None:

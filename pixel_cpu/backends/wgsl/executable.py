@@ -13,7 +13,7 @@ from ...ir.bits import from_bits, to_bits
 from ...ir.limits import MAX_GROUP, MAX_WORKGROUP_BYTES
 from ...ir.model import Bounds, Kernel, Memory, Module
 from ...ir.types import Type
-from ..launch import Array, Launch, Outcome, PrintedLine, Trap, outside
+from ..launch import Array, Launch, Outcome, Part, PrintedLine, Trap, next_lane, outside
 from .device import Device, DeviceBuffer
 from .shader import PARAMETERS, Shader, write_shader
 from .timeline import Pass, make_timeline
@@ -163,6 +163,7 @@ class Program:
             tuple(printed),
             dropped,
             device_seconds=answer.device_seconds,
+            next_lane=next_lane(launch, answer.done, launch.group),
         )
 
 
@@ -175,6 +176,8 @@ class _Answer:
         self.prints: Array = np.zeros(0, np.uint32)
         self.device_seconds: float | None = None
         self.passes: list[Pass] = []
+        self.done = 0
+        """The group after the last one that ran."""
 
 
 class _Built:
@@ -216,16 +219,31 @@ class _Built:
         return time.perf_counter() - start
 
     def run(self, launch: Launch, bound: dict[str, DeviceBuffer]) -> _Answer:
-        """Run all parts, lowest lanes first."""
+        """Run all dispatches of the launch, or of its part, lowest lanes first."""
         answer = _Answer()
         device = self.device
         if self.prints:
             device.write(self.prints.raw, np.zeros(2, np.uint32))
         seconds = 0.0
-        for first in range(0, launch.groups, self.part):
-            part = min(self.part, launch.groups - first)
+        own = launch.part or Part()
+        begin, last = own.units(launch.lanes, launch.group)
+        started_ns, answer.done = time.monotonic_ns(), begin
+        while answer.done < last:
+            first = answer.done
+            if first > begin and own.stop is not None and own.stop[0]:
+                break
+            part = min(self.part, last - first)
+            if own.budget_ns:
+                spent_ns = time.monotonic_ns() - started_ns
+                if first > begin and spent_ns >= own.budget_ns:
+                    break
+                # A first try, then what fits at the pace so far.
+                pace = spent_ns / max(first - begin, 1)
+                fits = (own.budget_ns - spent_ns) / pace if first > begin else (last - begin) // 16
+                part = max(min(part, int(fits)), 1)
+            answer.done = first + part
             begin_ns = time.monotonic_ns()
-            found, began, ended = self.dispatch(launch, bound, first, part)
+            found, began, ended = self.dispatch(launch, bound, first, part, is_first=first == begin)
             seconds += max(ended - began, 0) * 1e-9
             device_ns = (began, ended) if device.has_timestamps else None
             answer.passes.append(Pass(first, first + part, begin_ns, time.monotonic_ns(), device_ns))
@@ -243,7 +261,7 @@ class _Built:
         return answer
 
     def dispatch(
-        self, launch: Launch, bound: dict[str, DeviceBuffer], first: int, groups: int
+        self, launch: Launch, bound: dict[str, DeviceBuffer], first: int, groups: int, *, is_first: bool = True
     ) -> tuple[Array, int, int]:
         """Run some groups and wait; gives the words of the status, and begin and end in nanoseconds of the device's clock."""
         device = self.device
@@ -251,7 +269,7 @@ class _Built:
         device.write(self.uniform, self.parameters(launch, bound, first))
         with device.guarded():
             encoder = device.device.create_command_encoder()
-            if first == 0:
+            if is_first:
                 encoder.copy_buffer_to_buffer(self.blank, 0, self.status, 0, 16)
             times: dict[str, Any] = {}
             if device.has_timestamps:
