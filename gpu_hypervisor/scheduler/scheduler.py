@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from qemu_bridge.errors import UsageError
 
@@ -95,6 +95,17 @@ class Scheduler:
         if job not in self._reasons:
             raise UsageError(f"no job {job} is known; those of the last {self.policy.ended_jobs} ended jobs are")
         return self._reasons[job].texts()
+
+    @property
+    def known(self) -> Collection[int]:
+        """Jobs that `why` knows."""
+        return self._reasons.keys()
+
+    def restart(self, job: int, now: int, why: str) -> None:
+        """A job begins again with its first unit, as what its slices did is undone; `why` is a sentence."""
+        if found := self.jobs.get(job):
+            found.next_unit = 0
+            self._tell(found, now, "{}", why)
 
     # Jobs come
 
@@ -290,7 +301,7 @@ class Scheduler:
             budget = self.policy.slices_ns[job_class]
             if job_class is JobClass.REALTIME:  # beyond what it was promised it has no better claim than others
                 budget = min(budget, max(int(job.remaining_ns), 1))
-            is_alone = self._can_stop and job_class is not JobClass.REALTIME and not self._is_anybody_waiting()
+            is_alone = self._can_stop and job_class is not JobClass.REALTIME and not self.is_anybody_waiting()
             if is_alone:
                 budget = max(budget, self.policy.alone_ns)
             units = self.history.fit(job.kernel, budget, job.units - job.next_unit)
@@ -326,7 +337,8 @@ class Scheduler:
             self._tell(job, now, "runs: its tenant had least device time for its weight ({:.4g} ms)", tag / 1e6)
         return job, flow, job_class, charged
 
-    def _is_anybody_waiting(self) -> bool:
+    def is_anybody_waiting(self) -> bool:
+        """Whether a job could run that does not."""
         return bool(self.fair.waiting) or (len(self.realtime) > 0 and self.realtime.first_waiting() is not None)
 
     def _is_contended(self, job: Job) -> bool:

@@ -1,0 +1,369 @@
+"""Slices: what the scheduler decides, done by workers.
+
+Everything here runs under the hypervisor's lock. Nothing waits: workers are asked, and `answered` is called when one has replied.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from pixel_cpu.backends.launch import Part
+from pixel_cpu.errors import DeviceError, LimitError, TrapError
+from pixel_cpu.runtime.device import START_SECONDS
+from qemu_bridge.errors import GlassBoxError
+
+from ..errors import DeadlineError
+from ..scheduler import (
+    Accepted,
+    Cancelled,
+    Decision,
+    Dispatch,
+    Event,
+    Finished,
+    Policy,
+    Preempt,
+    Refused,
+    Scheduler,
+    SliceDone,
+    Submitted,
+    TenantClosed,
+    Tick,
+)
+from .flight import Flight, Slice
+from .job import Job, JobState
+from .tenant import Tenant
+
+DEVICE = "device"
+GRACE_NS = 1_000_000
+"""A worker that was told to end its slice is stopped after so long."""
+LATE_NS = 3_000_000
+"""One whose budget is over, after so long."""
+SWITCHES = 4096
+"""Switches that percentiles are of."""
+
+
+class Dispatcher:
+    """Runs slices on one device. `watch` is called with the tenant of each new request; `ended` with each job that is over.
+
+    `can_stop` says whether stopping a worker's process stops its kernel: where kernels run on processors.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        tenants: dict[str, Tenant],
+        watch: Callable[[Tenant], None],
+        ended: Callable[[Job], None],
+        *,
+        can_stop: bool,
+        restore_bytes: int,
+    ) -> None:
+        self.scheduler = Scheduler([DEVICE], policy)
+        self.slice: Slice | None = None
+        self.jobs: dict[int, Job] = {}
+        self.busy_ns = self.slices = self.stops = 0
+        self.switches_ns: deque[int] = deque(maxlen=SWITCHES)
+        self._tenants, self._watch, self._ended = tenants, watch, ended
+        self._can_stop, self._restore_bytes = can_stop, restore_bytes
+        self._events: deque[Event] = deque()
+        self._is_deciding = False
+        self._last_end_ns = 0
+        self._prepares: dict[int, int] = {}
+        """Jobs whose kernel is made ready, and when that is too long."""
+
+    def tell(self, event: Event) -> None:
+        """Give the scheduler an event and do what it decides; what follows from that comes after it."""
+        self._events.append(event)
+        if self._is_deciding:
+            return
+        self._is_deciding = True
+        try:
+            while self._events:
+                for decision in self.scheduler.handle(self._events.popleft()):
+                    self._do(decision)
+        finally:
+            self._is_deciding = False
+
+    def _do(self, decision: Decision) -> None:
+        match decision:
+            case Accepted():
+                job = self.jobs[decision.job]
+                job.state, job.job_class, job.ready_ns = JobState.QUEUED, decision.job_class, time.monotonic_ns()
+            case Refused():
+                job = self.jobs.pop(decision.job)
+                self._end(job, JobState.FAILED, DeadlineError(decision.reason, decision.left_ns * 1e-9))
+            case Dispatch():
+                self._begin_slice(decision)
+            case Preempt():
+                self._preempt(decision)
+            case Finished():
+                self._finished(decision)
+
+    # Jobs come
+
+    def ready(self, job: Job) -> None:
+        """A job's kernel is built: have the worker load it now if it is idle, so that its first slice need not."""
+        self.jobs[job.number] = job
+        tenant = self._tenants[job.tenant]
+        if tenant.flight is None:
+            try:
+                pending = tenant.device.begin_prepare(job.module, job.kernel, job.group)
+            except GlassBoxError as error:
+                self._fail_early(job, error)
+                return
+            if pending:
+                self._fly(tenant, Flight(job, pending, is_launch=False))
+                return
+        self._submit(job)
+
+    def _submit(self, job: Job) -> None:
+        given = job.submission
+        now = time.monotonic_ns()
+        assert job.launch
+        self.tell(
+            Submitted(
+                now,
+                job.number,
+                job.tenant,
+                job.key,
+                job.launch.groups,
+                job.job_class,
+                None if given.deadline_s is None else job.submitted_ns + int(given.deadline_s * 1e9),
+                None if given.expected_s is None else int(given.expected_s * 1e9),
+            )
+        )
+
+    def _fail_early(self, job: Job, error: GlassBoxError) -> None:
+        del self.jobs[job.number]
+        self._end(job, JobState.FAILED, error)
+
+    def cancel(self, job: Job) -> None:
+        """A job that was built is not wanted any more."""
+        job.is_cancelled = True
+        if job.state is JobState.QUEUED_BUILD:
+            del self.jobs[job.number]
+            self._end(job, JobState.CANCELLED, None)
+            return
+        self.tell(Cancelled(time.monotonic_ns(), job.number))
+
+    def drop(self, tenant: Tenant) -> None:
+        """A tenant is gone, and its worker has ended."""
+        tenant.flight = None
+        self.tell(TenantClosed(time.monotonic_ns(), tenant.name))
+        if self.slice and self.slice.job.tenant == tenant.name:
+            self._end_slice(0)
+        for job in [job for job in self.jobs.values() if job.tenant == tenant.name]:  # those that were not ready
+            self._fail_early(job, job.failure or DeviceError("its tenant is gone"))
+
+    # Slices
+
+    def _begin_slice(self, decision: Dispatch) -> None:
+        job = self.jobs[decision.job]
+        now = time.monotonic_ns()
+        self.slice = Slice(job, decision.budget_ns, now, now + decision.budget_ns + LATE_NS)
+        if job.state is JobState.QUEUED:
+            job.state, job.began_ns = JobState.RUNNING, now
+            self._tenants[job.tenant].queue_ns.append(now - job.ready_ns)
+        if job.next_lane is None:  # it had ended while another job of its tenant waited for the worker
+            self._end_slice(None)
+            return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask the worker for what the slice is for; one that does something else yet ends that first."""
+        assert self.slice
+        job = self.slice.job
+        tenant = self._tenants[job.tenant]
+        flight = tenant.flight
+        if flight is not None:
+            # A job that cannot be cut further has the worker: it ends its group, for which the tenant pays.
+            tenant.stop[0] = flight.job is not job
+            self.slice.begin(flight)
+            if flight.is_stopped and self._last_end_ns:
+                self.switches_ns.append(time.monotonic_ns() - self._last_end_ns)
+            flight.resume()
+            return
+        tenant.stop[0] = 0
+        try:
+            pending = tenant.device.begin_prepare(job.module, job.kernel, job.group)
+            if pending:
+                self._fly(tenant, Flight(job, pending, is_launch=False))
+            else:
+                assert job.launch and job.next_lane is not None
+                self._save(job)
+                job.launch.part = Part(job.next_lane, None, self.slice.budget_ns, tenant.stop)
+                self._fly(tenant, Flight(job, tenant.device.begin(job.module, job.kernel, job.launch), is_launch=True))
+        except GlassBoxError as error:
+            job.failure = error
+            self._end_slice(None)
+            return
+        assert tenant.flight
+        self.slice.begin(tenant.flight)
+        if self.slice.is_preempted:
+            tenant.stop[0] = 1
+
+    def _fly(self, tenant: Tenant, flight: Flight) -> None:
+        tenant.flight = flight
+        if not flight.is_launch:
+            self._prepares[flight.job.number] = time.monotonic_ns() + int(START_SECONDS * 1e9)
+        self._watch(tenant)
+
+    def _preempt(self, decision: Preempt) -> None:
+        if self.slice and self.slice.job.number == decision.job:
+            self.slice.is_preempted = True
+            self.slice.until_ns = min(self.slice.until_ns, time.monotonic_ns() + GRACE_NS)
+            self._tenants[self.slice.job.tenant].stop[0] = 1
+
+    def answered(self, tenant: Tenant) -> None:
+        """A tenant's worker replied, or died."""
+        flight, tenant.flight = tenant.flight, None
+        if flight is None:
+            return
+        used = self.slice.used_ns(flight) if self.slice and self.slice.job.tenant == tenant.name else 0
+        job, mine = flight.job, self.slice is not None and self.slice.job is flight.job
+        self._prepares.pop(job.number, None)
+        try:
+            outcome = flight.pending.finish()
+        except GlassBoxError as error:
+            self._failed(tenant, flight, error)
+        else:
+            if outcome is not None:
+                job.add(outcome)
+                job.slices += 1
+                if mine and 0 < self._last_end_ns <= flight.pending.began_ns:
+                    self.switches_ns.append(flight.pending.began_ns - self._last_end_ns)
+                self._last_end_ns = flight.pending.ended_ns
+        if not flight.is_launch and job.state is JobState.QUEUED_BUILD and job.number in self.jobs:
+            if job.failure:
+                self._fail_early(job, job.failure)
+            else:
+                self._submit(job)
+        elif not mine and job.failure and job.number in self.jobs:
+            self.tell(Cancelled(time.monotonic_ns(), job.number))
+        if self.slice and self.slice.job.tenant == tenant.name:
+            if self.slice.job is job and (flight.is_launch or job.failure):
+                self._end_slice(used)
+            elif self.slice.job.failure:
+                self._end_slice(used)
+            else:
+                self._go_on()
+
+    def _end_slice(self, used_ns: int | None) -> None:
+        """The device is free; the scheduler is told what the slice used."""
+        assert self.slice
+        own, self.slice = self.slice, None
+        job = own.job
+        used = own.used_ns(self._tenants[job.tenant].flight) if used_ns is None else used_ns
+        self.slices += 1
+        self.busy_ns += used
+        job.device_seconds += used * 1e-9
+        self._tenants[job.tenant].used_ns += used
+        if job.device_seconds > job.submission.seconds and job.next_lane is not None and not job.failure:
+            job.failure = _too_long(job)
+        assert job.launch
+        units = job.launch.groups
+        known = self.scheduler.jobs[job.number].next_unit
+        done = units if job.next_lane is None else max(min(job.next_lane // job.launch.group, units - 1), known)
+        self.tell(SliceDone(time.monotonic_ns(), DEVICE, used, done, job.failure is not None))
+
+    @property
+    def next_moment_ns(self) -> int | None:
+        """When `check_times` has something to do."""
+        moments = list(self._prepares.values())
+        if self.slice:
+            moments.append(self.slice.until_ns)
+        return min(moments, default=None)
+
+    def check_times(self) -> None:
+        """See to slices that are late, and kernels that are not ready in time."""
+        now = time.monotonic_ns()
+        for number, until in list(self._prepares.items()):
+            flight = self._tenants[self.jobs[number].tenant].flight if number in self.jobs else None
+            if now >= until:
+                del self._prepares[number]
+                if flight and flight.job.number == number:
+                    flight.limit = (
+                        f"its kernel was not ready within {START_SECONDS:g} s, and was given up; make it smaller"
+                    )
+                    self._tenants[flight.job.tenant].device.kill()
+        if not self.slice or now < self.slice.until_ns:
+            return
+        job = self.slice.job
+        tenant = self._tenants[job.tenant]
+        flight = tenant.flight
+        if flight is None:
+            return
+        if job.device_seconds + self.slice.used_ns(flight) * 1e-9 > job.submission.seconds:
+            flight.limit = str(_too_long(job))
+            flight.resume()
+            tenant.device.kill()
+            self.slice.until_ns = now + LATE_NS
+        elif self._can_stop and (self.slice.is_preempted or self.scheduler.is_anybody_waiting()):
+            flight.halt()
+            self.stops += 1
+            self._last_end_ns = time.monotonic_ns()
+            self._end_slice(None)
+        else:
+            self.slice.until_ns = now + LATE_NS
+            self.tell(Tick(now))
+
+    # Jobs end
+
+    def _failed(self, tenant: Tenant, flight: Flight, error: GlassBoxError) -> None:
+        """A request failed: the job does, unless its worker died of something else and it can begin again."""
+        job = flight.job
+        if flight.limit:
+            job.failure = LimitError(flight.limit)
+        elif isinstance(error, DeviceError) and flight.is_launch and not job.restarts and job.saved is not None:
+            tenant.restarts += 1
+            job.restarts += 1
+            for array, before in job.saved:
+                array.view("u1")[:] = memoryview(before)
+            job.next_lane, job.outcome = 0, None
+            self.scheduler.restart(
+                job.number, time.monotonic_ns(), "its worker died; what it wrote is undone, and it begins again"
+            )
+        elif isinstance(error, DeviceError) and flight.is_launch:
+            lost = ", ".join(memory.name for memory in job.module.kernels[job.kernel].buffers if memory.is_writable)
+            job.failure = DeviceError(f"{error}; what {lost or 'it'} holds is not whole")
+        elif isinstance(error, DeviceError) and not job.restarts:
+            job.restarts += 1
+        else:
+            job.failure = error
+
+    def _save(self, job: Job) -> None:
+        """Keep what a job's first slice may change, so that it can begin again."""
+        if job.next_lane or job.saved is not None:
+            return
+        assert job.launch
+        written = [job.launch.buffers[m.name] for m in job.module.kernels[job.kernel].buffers if m.is_writable]
+        if sum(array.nbytes for array in written) <= self._restore_bytes:
+            job.saved = [(array, array.tobytes()) for array in written]
+
+    def _finished(self, decision: Finished) -> None:
+        job = self.jobs.pop(decision.job)
+        tenant = self._tenants[job.tenant]
+        if tenant.flight and tenant.flight.job is job:
+            tenant.device.kill()  # it is in a group that does not end
+        if job.failure:
+            self._end(job, JobState.FAILED, job.failure)
+        elif job.is_cancelled or job.next_lane is not None:
+            self._end(job, JobState.CANCELLED, None)
+        elif job.outcome and job.outcome.trap:
+            trap = job.outcome.trap
+            self._end(job, JobState.FAILED, TrapError(job.kernel, trap.lane, trap.reason, trap.line))
+        else:
+            self._end(job, JobState.DONE, None)
+
+    def _end(self, job: Job, state: JobState, error: GlassBoxError | None) -> None:
+        job.saved = None
+        job.state, job.error = state, error
+        self._ended(job)
+
+
+def _too_long(job: Job) -> LimitError:
+    return LimitError(
+        f"it took more than the {job.submission.seconds:g} s of device time that it may take; give it more with seconds="
+    )
