@@ -1,0 +1,150 @@
+"""``gpu serve``, ``gpu top``, ``gpu why``: one device for many tenants, what they do, and why."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..memory.addresses import format_size, parse_size
+from .gpu_launch import DEVICES
+from .options import Verbs, add_json, add_verb, bold, end_tidily, print_json, print_lines, say
+
+if TYPE_CHECKING:
+    from gpu_hypervisor import Stats
+
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+def add_verbs(actions: Verbs) -> None:
+    """Add this module's verbs to those of ``gpu``."""
+    parser = add_verb(actions, "serve", serve, "glassbox gpu serve --device cpu --memory 1G")
+    parser.description = "Own a device and run jobs of many tenants on it, by weight and deadline, until Ctrl-C: see docs/gpu-hypervisor.md."
+    _add_socket(parser)
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what runs jobs (default: %(default)s)")
+    parser.add_argument(
+        "--memory", default="4G", metavar="SIZE", help="of all buffers on the device (default: %(default)s)"
+    )
+    for flag, default, text in (
+        ("--realtime-share", 0.2, "part of the device that deadlines are promised"),
+        ("--batch-cap", 0.6, "part of it that batch jobs have while others wait, at most"),
+    ):
+        parser.add_argument(flag, type=float, default=default, metavar="PART", help=f"{text} (default: %(default)s)")
+    parser = add_verb(actions, "top", top, "glassbox gpu top --once")
+    _add_socket(parser)
+    parser.add_argument("--once", action="store_true", help="print it once")
+    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default: %(default)s)")
+    add_json(parser)
+    parser = add_verb(actions, "why", why, "glassbox gpu why 17")
+    parser.add_argument("job", type=int, metavar="JOB", help="its number")
+    _add_socket(parser)
+    add_json(parser)
+
+
+def _add_socket(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="of the service (default: in the runtime folder)")
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Run jobs of many tenants on one device until Ctrl-C; only you may connect."""
+    from gpu_hypervisor import Hypervisor, JobClass, Policy
+    from gpu_hypervisor.service import Server
+
+    end_tidily()
+    policy = Policy(
+        guarantees={JobClass.REALTIME: options.realtime_share}, caps={JobClass.BATCH: options.batch_cap}
+    ).checked()
+    hypervisor = Hypervisor(options.device, memory_bytes=parse_size(options.memory), policy=policy)
+    with hypervisor, Server(hypervisor, options.socket) as server:
+        print_lines(str(server.path), at_once=True)
+        say(f"serving {hypervisor.stats().device}; 'glassbox gpu top' shows tenants, Ctrl-C ends all jobs")
+        while True:
+            time.sleep(3600)
+
+
+def top(options: argparse.Namespace) -> None:
+    """Show tenants of the service: shares, queues, latencies, memory; anew each second until Ctrl-C."""
+    from gpu_hypervisor.service import Client
+
+    if not 0.05 <= options.interval <= 3600:
+        raise UsageError(f"--interval is 0.05 to 3600 seconds, not {options.interval:g}")
+    end_tidily()
+    with Client(options.socket) as client:
+        while True:
+            stats = client.stats()
+            if options.json:
+                print_json(stats, one_line=not options.once)
+            else:
+                if sys.stdout.isatty() and not options.once:
+                    sys.stdout.write(_CLEAR)
+                print_lines("\n".join(table(stats)), at_once=True)
+            if options.once:
+                return
+            time.sleep(options.interval)
+
+
+def why(options: argparse.Namespace) -> None:
+    """Print what was decided about a job, and why."""
+    from gpu_hypervisor.service import Client
+
+    with Client(options.socket) as client:
+        lines = client.why(options.job)
+    if options.json:
+        print_json(lines)
+    else:
+        print_lines("\n".join(lines))
+
+
+_HEAD = (
+    "TENANT",
+    "CLASS",
+    "WEIGHT",
+    "ASKED",
+    "GOT",
+    "QUEUE",
+    "RUN",
+    "P50",
+    "P99",
+    "MEMORY",
+    "ENDED",
+    "FAILED",
+    "REFUSED",
+)
+
+
+def table(stats: Stats) -> list[str]:
+    """Lines of ``gpu top``."""
+    busy = stats.busy_seconds / stats.uptime_seconds if stats.uptime_seconds else 0.0
+    lines = [
+        f"{stats.device}: busy {busy:.0%}, {stats.slices} slices, switch p50 {stats.switch_p50_us:.0f} us p99 "
+        f"{stats.switch_p99_us:.0f} us, {stats.stops} stopped, memory {format_size(stats.memory_bytes)} of "
+        f"{format_size(stats.memory_limit_bytes)}, {stats.evictions} evictions",
+        "classes: " + ", ".join(f"{each.name} {each.share:.0%} ({each.jobs} jobs)" for each in stats.classes),
+    ]
+    rows = [
+        (
+            each.name,
+            ",".join(each.classes) or "-",
+            f"{each.weight:g}",
+            f"{each.asked:.1%}",
+            f"{each.share:.1%}",
+            str(each.building + each.queued),
+            str(each.running),
+            f"{each.queue_p50_ms:.2f} ms",
+            f"{each.queue_p99_ms:.2f} ms",
+            f"{format_size(each.memory_bytes)}/{format_size(each.memory_limit_bytes)}",
+            str(each.ended),
+            str(each.failed),
+            str(each.refused),
+        )
+        for each in stats.tenants
+    ]
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+    for place, row in enumerate([_HEAD, *rows]):
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(cells).rstrip()
+        lines.append(bold(line, sys.stdout) if place == 0 else line)
+    return lines
