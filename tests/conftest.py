@@ -26,6 +26,7 @@ from qemu_bridge.errors import HostError, ImageError
 from qemu_bridge.images import BuiltImage
 from qemu_bridge.machine.config import MachineConfig
 from qemu_bridge.machine.debian_qemu import find_or_build_private_qemu
+from qemu_bridge.machine.gpu import GpuShare
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire import connection
@@ -88,6 +89,13 @@ def image(pytestconfig: pytest.Config) -> BuiltImage:
 def machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
     """The session's guest. Tests may pause it and run commands in it, and must leave it running."""
     with booted("session", image) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def gpu_machine(image: BuiltImage, isolated_folders: Path) -> Iterator[Machine]:
+    """A guest with a share of a GPU. Tests run commands in it, and leave nothing that runs."""
+    with booted("gpu-guest", image, memory=96 << 20, gpu=GpuShare(60.0, 16 << 20)) as found:
         yield found
 
 

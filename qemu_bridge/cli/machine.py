@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BusyNameError, GlassBoxError, MachineError, MachineGoneError, UsageError
 from ..host.settings import value_of
 from ..machine.choices import ACCELERATORS, MACHINES
-from ..memory.addresses import parse_size
+from ..machine.gpu import DEFAULT_MEMORY, DEFAULT_WEIGHT, GpuShare
+from ..memory.addresses import format_size, parse_size
 from .learned import build_loops
 from .options import (
     Verbs,
@@ -109,6 +110,18 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shadow", action="store_true", help="only compare the learned loops with what QEMU does, and change nothing"
     )
+    parser.add_argument("--gpu", action="store_true", help="let it submit kernels to a GPU (docs/gpu-protocol.md)")
+    parser.add_argument(
+        "--gpu-weight",
+        type=float,
+        metavar="N",
+        help=f"its weight beside other guests' on the GPU (default: {DEFAULT_WEIGHT:g})",
+    )
+    parser.add_argument(
+        "--gpu-memory",
+        metavar="SIZE",
+        help=f"memory that it may hold on the GPU (default: {format_size(DEFAULT_MEMORY)})",
+    )
     parser.add_argument("--append", default="", metavar="WORDS", help="add to the kernel command line")
 
 
@@ -143,9 +156,21 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
         net=options.net,
         learned=() if options.learned is None else build_loops(options.learned),
         shadow=options.shadow,
+        gpu=_gpu_share(options),
     )
     config.validate()
     return config
+
+
+def _gpu_share(options: argparse.Namespace) -> GpuShare | None:
+    if not options.gpu:
+        if options.gpu_weight is not None or options.gpu_memory is not None:
+            raise UsageError("--gpu-weight and --gpu-memory are for a guest that submits to a GPU; add --gpu")
+        return None
+    return GpuShare(
+        DEFAULT_WEIGHT if options.gpu_weight is None else options.gpu_weight,
+        DEFAULT_MEMORY if options.gpu_memory is None else parse_size(options.gpu_memory),
+    )
 
 
 def start(options: argparse.Namespace) -> int | None:

@@ -19,6 +19,7 @@ import msgspec
 
 from ..errors import GlassBoxError
 from ..machine.config import MachineConfig, check_ram_space
+from ..machine.gpu import GUEST_WORD
 from ..machine.requests import AttachRequest, StartRequest
 from ..memory.addresses import RamLayout
 from ..wire import connection as connections
@@ -89,16 +90,27 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     """
     config = request.config
     layout = RamLayout.from_rule(config.machine, config.memory)
-    check_ram_space(connections.ram_folder(), config.memory)
+    aperture_bytes = 0 if config.gpu is None else config.gpu.aperture
+    check_ram_space(connections.ram_folder(), config.memory + aperture_bytes)
     remote = _listen(request.listen)
     lock = connections.acquire_lock(config.name)
     connections.sweep(config.name)
     connections.forget_exit(config.name)
     ram = connections.ram_folder() / f"{connections.shared_prefix()}{config.name}-{os.getpid()}.ram"
     trace = ram.with_suffix(".trace") if request.plugin else None
+    aperture = ram.with_suffix(".aperture") if config.gpu is not None else None
     connection = msgspec.structs.replace(
         _describe(config, ram, layout, remote=remote), trace_path=str(trace or ""), no_trace=request.no_plugin
     )
+    if config.gpu is not None:
+        connection = msgspec.structs.replace(
+            connection,
+            gpu_port=str(connections.runtime_folder() / f"{config.name}.gpu"),
+            aperture_path=str(aperture),
+            gpu_weight=config.gpu.weight,
+            gpu_memory=config.gpu.memory,
+        )
+        config = _with_word(config, GUEST_WORD)
     # Old logs may be cleared only once the name is locked.
     os.ftruncate(2, 0)
     os.close(os.open(connection.console_path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
@@ -106,7 +118,10 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
     try:
         # Written before QEMU starts, so that any other process can clean up after us from this moment on.
         connections.write_connection(connection)
-        for path, size in ((ram, config.memory), (Path(connection.page_map_path), 0)):
+        shared = [(ram, config.memory), (Path(connection.page_map_path), 0)]
+        if aperture is not None:
+            shared.append((aperture, aperture_bytes))
+        for path, size in shared:
             # O_EXCL: another user may have planted a file under this name.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             os.truncate(path, size)
@@ -117,12 +132,13 @@ def run_machine(request: StartRequest, on_running: Callable[[Connection], None])
         # Our end of the link is closed once QEMU has its own, which goes however QEMU goes.
         with _network(config) as link:
             if link is not None:
-                config = _with_address(config, link.place.address)
+                config = _with_word(config, f"{ADDRESS_WORD}{link.place.address}")
                 address = link.place.address.partition("/")[0]
                 connection = msgspec.structs.replace(connection, net=config.net, address=address)
                 # A switch that is started from now on knows that this address is taken.
                 connections.write_connection(connection)
-            process = StartedQemu(request.qemu, config, ram, Path(connection.console_path), request.plugin, trace, link)
+            console = Path(connection.console_path)
+            process = StartedQemu(request.qemu, config, ram, console, request.plugin, trace, link, aperture)
         connection = msgspec.structs.replace(
             connection,
             state="running",
@@ -148,11 +164,11 @@ def _network(config: MachineConfig) -> contextlib.AbstractContextManager[Link | 
     return open_link(config.net, config.name)
 
 
-def _with_address(config: MachineConfig, address: str) -> MachineConfig:
-    """`config` with a kernel command line that tells the guest's init the address of its network card."""
+def _with_word(config: MachineConfig, word: str) -> MachineConfig:
+    """`config` with a word more on the kernel's command line, by which the guest's init learns of a device."""
     if config.kernel is None:
         return config
-    return dataclasses.replace(config, append=f"{config.append} {ADDRESS_WORD}{address}".strip())
+    return dataclasses.replace(config, append=f"{config.append} {word}".strip())
 
 
 def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout) -> None:

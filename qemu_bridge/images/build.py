@@ -150,9 +150,10 @@ def _add_system_files(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
         if path not in tree:
             tree.add_file(path, text.encode())
     tree.add_file("etc/hostname", b"glassbox\n")
-    for number, (name, content) in enumerate(kernel.modules.items()):
-        folder = "glassbox-network" if name in recipe.network_modules else "glassbox"
-        tree.add_file(f"lib/modules/{kernel.release}/{folder}/{number:02}-{name}.ko", content)
+    for folder, names in recipe.module_folders().items():
+        for number, name in enumerate(name.replace("-", "_") for name in names):
+            if name in kernel.modules:
+                tree.add_file(f"lib/modules/{kernel.release}/{folder}/{number:02}-{name}.ko", kernel.modules[name])
 
 
 _ACCOUNTS = {

@@ -94,7 +94,7 @@ def _from_mirror(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
 def _from_package(recipe: Recipe, folder: Path, progress: Progress) -> Kernel:
     names = resolve_kernel_packages(recipe.kernel_packages)
     image, found = b"", dict[str, bytes]()
-    wanted = (*recipe.kernel_modules, *recipe.network_modules)
+    wanted = tuple(dict.fromkeys(name for names in recipe.module_folders().values() for name in names))
     for name in names:
         package = fetch_package(name, folder, progress)
         progress(f"unpacking the kernel of package {name}")

@@ -18,7 +18,9 @@ the folder that comes with Glass Box::
     packages = ["linux-image-cloud-amd64"]      # debian: metapackages, tried in this order
     path = "/boot/vmlinuz"                      # file: on this machine
     modules = ["loop"]                          # loaded at boot where the kernel's package has them
+    virtio_modules = ["virtio_pci"]             # … in a guest that has a virtio device, before those below
     network_modules = ["virtio_net"]            # … in a guest that is on a network
+    gpu_modules = ["virtio_console"]            # … in a guest that has a share of a GPU
 
 The guest's ``init`` is the file beside the recipe, or the one that comes with Glass Box.
 """
@@ -90,9 +92,20 @@ class Recipe:
     kernel_packages: tuple[str, ...]
     kernel_path: str | None
     kernel_modules: tuple[str, ...]
+    virtio_modules: tuple[str, ...]
     network_modules: tuple[str, ...]
+    gpu_modules: tuple[str, ...]
     init: bytes
     digest: str
+
+    def module_folders(self) -> dict[str, tuple[str, ...]]:
+        """Modules by the folder from which the guest's init loads them, in its order."""
+        return {
+            "glassbox": self.kernel_modules,
+            "glassbox-virtio": self.virtio_modules,
+            "glassbox-network": self.network_modules,
+            "glassbox-gpu": self.gpu_modules,
+        }
 
 
 def shipped_folder() -> Path:
@@ -155,7 +168,9 @@ def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:
         kernel_packages=_words(kernel, "packages"),
         kernel_path=_value(kernel, "path", str, None),
         kernel_modules=_words(kernel, "modules"),
+        virtio_modules=_words(kernel, "virtio_modules"),
         network_modules=_words(kernel, "network_modules"),
+        gpu_modules=_words(kernel, "gpu_modules"),
         init=init,
         digest=digest,
     )

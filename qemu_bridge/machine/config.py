@@ -22,6 +22,7 @@ from tcg_plugin import abi, layout
 from ..errors import HostError, UsageError
 from ..memory.addresses import format_size
 from .choices import ACCELERATORS, MACHINES
+from .gpu import GpuShare, gpu_words
 
 NETDEV = "net"
 """The id of the network between guests in QEMU."""
@@ -41,7 +42,7 @@ class MachineConfig:
 
     `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot. `net` is the
     network between guests that it is on; empty: none. `learned` are the native libraries of learned loops (docs/learn.md), which
-    with `shadow` are only compared with what QEMU does.
+    with `shadow` are only compared with what QEMU does. `gpu` is its share of a GPU; None: it has none.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MachineConfig:
     net: str = ""
     learned: tuple[Path, ...] = ()
     shadow: bool = False
+    gpu: GpuShare | None = None
 
     @property
     def most_vcpus(self) -> int:
@@ -83,6 +85,8 @@ class MachineConfig:
             raise UsageError(f"accelerator {self.accelerator!r} is not known; use {' or '.join(ACCELERATORS)}")
         if self.learned:
             self._validate_learned()
+        if self.gpu is not None:
+            self.gpu.validate()
         for path in (self.kernel, self.initrd):
             if path is not None and not path.is_file():
                 raise UsageError(f"there is no file {path}; give the path of a kernel or an initrd")
@@ -104,6 +108,7 @@ class Endpoints:
 
     `plugin` is the trace plugin's library, `trace` its shared control file (docs/trace.md); both or none.
     `net_fd` is a stream socket that listens for a switch and `mac` the network card's address on it; both or none.
+    `gpu_port` is the socket of the port for a GPU and `aperture` the file for its data, of a machine that has a share of one.
     """
 
     ram: Path
@@ -116,6 +121,8 @@ class Endpoints:
     trace: Path | None = None
     net_fd: int | None = None
     mac: str = ""
+    gpu_port: Path | None = None
+    aperture: Path | None = None
 
 
 def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[str]:
@@ -123,7 +130,7 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
 
     The first serial port is the console log, the second the root shell of ``exec``, the fourth the standard error of its
     commands; the third is left to `qemu_args`. There is no network
-    but one that `endpoints` brings, and no display, and QEMU may not spawn programs or gain privileges.
+    but one that `endpoints` brings, no GPU but the `gpu` of `config`, and no display, and QEMU may not spawn programs or gain privileges.
     """
     argv = [qemu, "-nodefaults", "-no-user-config", "-name", config.name, "-display", "none"]
     # Once a kernel has set QEMU's HPET to tick it wakes QEMU hundreds of times a second for ever, whether the guest idles or not.
@@ -148,6 +155,8 @@ def qemu_argv(qemu: str, config: MachineConfig, endpoints: Endpoints) -> list[st
         argv += ["-netdev", f"stream,id={NETDEV},server=on,addr.type=fd,addr.str={endpoints.net_fd}"]
         # No option ROM: nothing boots from this card, and its file is in a package of its own.
         argv += ["-device", f"virtio-net-pci,netdev={NETDEV},mac={endpoints.mac},romfile="]
+    if config.gpu is not None and endpoints.gpu_port is not None and endpoints.aperture is not None:
+        argv += gpu_words(config.gpu, endpoints.gpu_port, endpoints.aperture)
     if endpoints.plugin is not None:
         plugin, trace = (str(path).replace(",", ",,") for path in (endpoints.plugin, endpoints.trace))
         learned = "".join(f",learned={str(path).replace(',', ',,')}" for path in config.learned)

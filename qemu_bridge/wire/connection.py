@@ -54,6 +54,8 @@ class Connection(Record, frozen=True):
         trace_path, no_trace: the trace's shared file (docs/trace.md); if it is empty, why.
         listen, listen_events: control and events for other hosts, ``tcp://ADDRESS:PORT``; empty where the machine does not listen.
         net, address: the network between guests that the machine is on, and its IPv4 address there; empty without one.
+        gpu_port, aperture_path: the socket of its port for a GPU, and the shared memory for its data (docs/gpu-protocol.md); empty without.
+        gpu_weight, gpu_memory: its weight beside other guests of the GPU, and the bytes that it may hold there; 0 without one.
     """
 
     name: str
@@ -83,11 +85,15 @@ class Connection(Record, frozen=True):
     listen_events: str = ""
     net: str = ""
     address: str = ""
+    gpu_port: str = ""
+    aperture_path: str = ""
+    gpu_weight: float = 0.0
+    gpu_memory: int = 0
 
     @property
     def shared_files(self) -> tuple[str, ...]:
         """The shared memory files that go when the machine goes."""
-        ours = (self.ram_path, self.trace_path) if self.origin is Origin.STARTED else ()
+        ours = (self.ram_path, self.trace_path, self.aperture_path) if self.origin is Origin.STARTED else ()
         return tuple(path for path in (self.page_map_path, *ours) if path)
 
     @property
@@ -349,7 +355,7 @@ def sweep(name: str) -> bool:
         shared = [record["page_map_path"]]
         if record.get("origin", "started") == "started":
             end_process(int(record["qemu_pid"]), int(record["qemu_started"]))
-            shared += [record["ram_path"], record.get("trace_path", "")]
+            shared += [record["ram_path"], record.get("trace_path", ""), record.get("aperture_path", "")]
         remove_files(name, shared)
     except FileNotFoundError:
         return False
@@ -363,7 +369,7 @@ def sweep(name: str) -> bool:
 def remove_files(name: str, shared: Iterable[str]) -> None:
     """Remove machine `name`'s shared memory files and its files in the runtime folder, except the lock."""
     remove_shared(shared)
-    for suffix in ("control", "control.full", "events", "events.full", "qmp", "link", "draft", "json"):
+    for suffix in ("control", "control.full", "events", "events.full", "qmp", "link", "gpu", "draft", "json"):
         (runtime_folder() / f"{name}.{suffix}").unlink(missing_ok=True)
 
 

@@ -46,6 +46,7 @@ class StartedQemu:
         plugin: Path | None = None,
         trace: Path | None = None,
         link: Link | None = None,
+        aperture: Path | None = None,
     ) -> None:
         self.monitor_socket, monitor_end = socket.socketpair()
         self.agent_socket, agent_end = socket.socketpair()
@@ -57,6 +58,8 @@ class StartedQemu:
         if link is not None:
             inherited = (*descriptors, link.socket.fileno())
             endpoints = replace(endpoints, net_fd=link.socket.fileno(), mac=link.place.mac)
+        if aperture is not None:
+            endpoints = replace(endpoints, gpu_port=qmp.with_suffix(".gpu"), aperture=aperture)
         self.argv = qemu_argv(qemu, config, endpoints)
         self._log = console.with_name("qemu.log")
         # setpriv asks the kernel to kill QEMU when this process dies, before QEMU's first instruction.
