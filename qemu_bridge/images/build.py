@@ -20,6 +20,7 @@ from .cache import BuiltImage, cache_folder, find_built, find_image, image_folde
 from .fetch import MIRROR_VARIABLE, Progress, Unavailable, fetch
 from .initramfs import Tree, compress, read_tar
 from .packages import fetch_package, iter_package_files
+from .programs import ProgramError, build_program
 from .providers import Kernel, find_kernel
 from .recipe import KERNEL_VARIABLE, Recipe, load_recipe
 
@@ -102,6 +103,7 @@ def _build(recipe: Recipe, progress: Progress) -> BuiltImage:
         tree = _read_rootfs(recipe, downloads, progress)
         kernel = find_kernel(recipe, downloads, progress)
         _add_system_files(tree, recipe, kernel)
+        _add_programs(tree, recipe, progress)
         progress(f"building image {recipe.name} with kernel {kernel.release} from {kernel.source}")
         _store(recipe, kernel, compress(tree.to_cpio()))
         _log.info("built image %s in %.1f s", recipe.name, time.monotonic() - started)
@@ -154,6 +156,15 @@ def _add_system_files(tree: Tree, recipe: Recipe, kernel: Kernel) -> None:
         for number, name in enumerate(name.replace("-", "_") for name in names):
             if name in kernel.modules:
                 tree.add_file(f"lib/modules/{kernel.release}/{folder}/{number:02}-{name}.ko", kernel.modules[name])
+
+
+def _add_programs(tree: Tree, recipe: Recipe, progress: Progress) -> None:
+    for folder in recipe.programs:
+        try:
+            for file in build_program(folder):
+                tree.add_file(file.path, file.content, file.permissions)
+        except ProgramError as error:
+            progress(f"image {recipe.name} goes without {folder.name}: {error}")
 
 
 _ACCOUNTS = {

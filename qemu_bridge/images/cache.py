@@ -7,7 +7,7 @@
     lock                held while something is built
 
 KEY is a hash of all that decides the result before anything is fetched: the recipe (which has the checksums of its
-inputs), `init`, the builder's own version and the kernel that ``GLASSBOX_KERNEL`` names. A finished folder is put in
+inputs), `init`, its programs, the builder's own version and the kernel that ``GLASSBOX_KERNEL`` names. A finished folder is put in
 place with one rename, so it is complete or absent; finding one reads one small file.
 """
 
@@ -20,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..host import folders
+from .programs import find_compiler
 from .recipe import Recipe, chosen_kernel, load_recipe
 
 BUILDER_VERSION = 1
@@ -61,6 +62,8 @@ def find_image(name: str) -> BuiltImage | None:
 def image_key(recipe: Recipe) -> str:
     """The key of the image that `recipe` makes now: 16 hex digits of everything that decides the result."""
     parts = [str(BUILDER_VERSION), recipe.digest]
+    if recipe.programs and find_compiler() is None:
+        parts.append("without programs")
     if (path := chosen_kernel()) is not None:
         with contextlib.suppress(OSError):
             status = path.stat()

@@ -7,6 +7,7 @@ the folder that comes with Glass Box::
     mirrors = ["https://…/", "file:///…/"]      # folders that hold the files named below
     fallback = "other-recipe"                   # when no mirror has the root file system
     command_line = "console=ttyS0 …"            # of the kernel
+    programs = ["gpu-submit"]                   # folders of C beside the recipes, compiled into the guest
 
     [rootfs]
     file = "….tar.gz"                           # a tar on the mirrors, with its sha512
@@ -39,6 +40,7 @@ from typing import TypeAlias, TypeVar
 
 from ..errors import ImageError, UsageError
 from ..host.folders import config_folder
+from .programs import sources
 
 Table: TypeAlias = Mapping[str, object]
 """A table of a TOML file."""
@@ -77,7 +79,8 @@ class Recipe:
         fallback: recipe to take when no mirror has `rootfs`.
         kernel_providers: names out of `PROVIDERS`, in the order tried.
         init: the guest's first program.
-        digest: hex hash of the recipe's text and of `init`.
+        programs: folders of C programs that the guest gets (`programs`).
+        digest: hex hash of the recipe's text, of `init` and of the programs.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Recipe:
     virtio_modules: tuple[str, ...]
     network_modules: tuple[str, ...]
     gpu_modules: tuple[str, ...]
+    programs: tuple[Path, ...]
     init: bytes
     digest: str
 
@@ -145,7 +149,11 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         own_init = path.with_name("init")
         init = (own_init if own_init.is_file() else shipped_folder() / "init").read_bytes()
         table = tomllib.loads(text.decode())
-        return _to_recipe(name, table, init, sha256(len(text).to_bytes(8, "big") + text + init).hexdigest())
+        programs = tuple(_find_program(name, path.parent) for name in _words(table, "programs"))
+        digest = sha256(len(text).to_bytes(8, "big") + text + init)
+        for source in (source for folder in programs for source in sources(folder)):
+            digest.update(source.name.encode() + sha256(source.read_bytes()).digest())
+        return _to_recipe(name, table, programs, init, digest.hexdigest())
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}"
         raise ImageError(f"recipe {path} cannot be read ({reason}); restore the file") from None
@@ -153,7 +161,14 @@ def _read_recipe(name: str, path: Path) -> Recipe:
         raise ImageError(f"recipe {path} is invalid ({error}); correct the file") from None
 
 
-def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:
+def _find_program(name: str, beside: Path) -> Path:
+    for folder in (beside, shipped_folder()):
+        if re.fullmatch(r"[a-z][a-z0-9-]*", name) and (folder / name).is_dir():
+            return folder / name
+    raise ValueError(f"there is no folder of a program {name!r} beside the recipes")
+
+
+def _to_recipe(name: str, table: Table, programs: tuple[Path, ...], init: bytes, digest: str) -> Recipe:
     rootfs, kernel = _value(table, "rootfs", dict, {}), _value(table, "kernel", dict, {})
     recipe = Recipe(
         name=name,
@@ -171,6 +186,7 @@ def _to_recipe(name: str, table: Table, init: bytes, digest: str) -> Recipe:
         virtio_modules=_words(kernel, "virtio_modules"),
         network_modules=_words(kernel, "network_modules"),
         gpu_modules=_words(kernel, "gpu_modules"),
+        programs=programs,
         init=init,
         digest=digest,
     )
