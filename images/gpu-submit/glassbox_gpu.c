@@ -3,7 +3,7 @@
 #include "system.h"
 
 enum { HEADER = 24, VERSION = 1, REPLY = 0x8000, COUNT_AT = 26, GRID_AT = 28, CLASS_AT = 25, SCHEDULE_AT = 48, POLL_MS = 20,
-       MOST_PORTS = 8, MOST_SLOTS = 32, ANSWER_MS = 30000 };
+       MOST_PORTS = 8, MOST_SLOTS = 32, ANSWER_MS = 120000 };
 enum { SUBMIT_PRIMITIVE = 0x100, ALLOC_MEMORY, FREE_MEMORY, QUERY_STATUS, CANCEL, WAIT, LIMITS, CAPABILITIES };
 
 static const char SIGNS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -133,20 +133,22 @@ static long next_line(struct gbg *gpu, size_t *filled, int64_t until_us) {
     }
 }
 
-/* Send a request and wait for its reply, for `timeout_ms` (below 0: for ever); its code, or trouble. */
-static int exchange(struct gbg *gpu, int command, const uint8_t *payload, uint32_t size, int64_t timeout_ms) {
-    uint8_t frame[HEADER + GBG_PAYLOAD], *at = frame;
+/* Put a request into `sent` behind the `filled` bytes that are there; how many there are then. */
+static size_t frame(struct gbg *gpu, size_t filled, int command, const uint8_t *payload, uint32_t size) {
+    uint8_t content[HEADER + GBG_PAYLOAD], *at = content;
     at = put(put(put(at, VERSION, 2), (uint64_t)command, 2), size, 4);
     at = put(put(at, gpu->session, 8), ++gpu->number, 8);
     copy_bytes(at, payload, size);
-    int64_t until_us = timeout_ms < 0 ? -1 : sys_now_us() + timeout_ms * 1000;
-    int problem = send_all(gpu, gpu->sent, encode(gpu->sent, frame, HEADER + size), until_us);
-    size_t filled = 0;
-    while (!problem) {
-        long got = next_line(gpu, &filled, until_us);
+    return filled + encode(gpu->sent + filled, content, HEADER + size);
+}
+
+/* Wait for the reply to request `number`; its code, or trouble. */
+static int reply_to(struct gbg *gpu, uint64_t number, size_t *filled, int64_t until_us) {
+    for (;;) {
+        long got = next_line(gpu, filled, until_us);
         if (got < 0) return (int)got;
         /* What is not the reply to this request is that to one of a process that had the port before. */
-        if (got < HEADER + 2 || get(gpu->reply + 8, 8) != gpu->session || get(gpu->reply + 16, 8) != gpu->number) continue;
+        if (got < HEADER + 2 || get(gpu->reply + 8, 8) != gpu->session || get(gpu->reply + 16, 8) != number) continue;
         gpu->got = (uint32_t)got - HEADER;
         gpu->taken = 0;
         int code = (int)take(gpu, 2);
@@ -157,7 +159,14 @@ static int exchange(struct gbg *gpu, int command, const uint8_t *payload, uint32
         take_text(gpu, gpu->message, sizeof gpu->message);
         return code;
     }
-    return problem;
+}
+
+/* Send a request and wait for its reply, for `timeout_ms` (below 0: for ever); its code, or trouble. */
+static int exchange(struct gbg *gpu, int command, const uint8_t *payload, uint32_t size, int64_t timeout_ms) {
+    int64_t until_us = timeout_ms < 0 ? -1 : sys_now_us() + timeout_ms * 1000;
+    size_t filled = 0;
+    int problem = send_all(gpu, gpu->sent, frame(gpu, 0, command, payload, size), until_us);
+    return problem ? problem : reply_to(gpu, gpu->number, &filled, until_us);
 }
 
 static long read_file(const char *path, char *to, size_t size) {
@@ -345,6 +354,21 @@ int gbg_wait(struct gbg *gpu, uint64_t job, int timeout_ms, struct gbg_result *r
     put(put(payload, job, 8), timeout_ms < 0 ? 0xffffffff : (uint64_t)timeout_ms, 4);
     int code = exchange(gpu, WAIT, payload, 12, timeout_ms < 0 ? -1 : timeout_ms + ANSWER_MS);
     if (!code) take_result(gpu, result);
+    return code;
+}
+
+int gbg_run(struct gbg *gpu, uint64_t *job, struct gbg_result *result) {
+    uint8_t last[12];
+    put(put(last, 0, 8), 0xffffffff, 4);
+    size_t size = frame(gpu, 0, SUBMIT_PRIMITIVE, gpu->request, gpu->used), filled = 0;
+    size = frame(gpu, size, WAIT, last, sizeof last);
+    int problem = send_all(gpu, gpu->sent, size, -1);
+    if (problem) return problem;
+    int code = reply_to(gpu, gpu->number - 1, &filled, -1);
+    /* The wait of a submission that was refused is answered, too, and skipped by its number. */
+    if (code) return code;
+    *job = take(gpu, 8);
+    if (!(code = reply_to(gpu, gpu->number, &filled, -1))) take_result(gpu, result);
     return code;
 }
 

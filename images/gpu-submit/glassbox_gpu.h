@@ -8,7 +8,7 @@
        gbg_kernel(&gpu, &text, source_size, GBG_GPK, "saxpy");
        gbg_number(&gpu, "a", "2.5");
        gbg_memory_argument(&gpu, "x", &x, 0, 4 * n, GBG_F32);
-       if (gbg_submit(&gpu, &job) || gbg_wait(&gpu, job, -1, &result)) die(gpu.message);
+       if (gbg_run(&gpu, &job, &result)) die(gpu.message);
        read floats from x.at;
 
    Memory is shared with the host: nothing is copied. All functions return 0, a code of the protocol (enum gbg_code), or one of
@@ -43,7 +43,7 @@ struct gbg {
     int patience_ms;
     uint32_t arguments, used, got, taken;
     uint8_t request[GBG_PAYLOAD], reply[GBG_PAYLOAD + 24];
-    char sent[GBG_LINE], received[2 * GBG_LINE];
+    char sent[GBG_LINE + 64], received[2 * GBG_LINE];
 };
 
 /* Memory of the aperture: `at` is where it is in this process. It is zeroed when it is given. */
@@ -69,6 +69,9 @@ int gbg_memory_argument(struct gbg *gpu, const char *name, const struct gbg_memo
 /* `size` bytes of this process's own memory, which the host reads through the page tables of the guest. */
 int gbg_own_argument(struct gbg *gpu, const char *name, const void *at, uint64_t size, int element);
 int gbg_submit(struct gbg *gpu, uint64_t *job);
+
+/* Submit and wait until the job has ended, in one way there and back less. */
+int gbg_run(struct gbg *gpu, uint64_t *job, struct gbg_result *result);
 
 /* Wait until `job` has ended, for `timeout_ms` at most (-1: for ever); a job that failed is a code. */
 int gbg_wait(struct gbg *gpu, uint64_t job, int timeout_ms, struct gbg_result *result);

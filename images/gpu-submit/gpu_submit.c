@@ -210,6 +210,7 @@ static void submit(const char *file, const char *kernel, int is_forced, const ui
     struct gbg_memory text;
     struct gbg_result result;
     int source = open_input(file, &size);
+    if (!longest && !grid[0] && !grid[1]) mistake("how many lanes are there? give an array, or --lanes N", "", "");
     if ((code = gbg_open(&gpu, (int)plan[4]))) give_up(file, code);
     allocate(file, size, &text);
     read_whole(source, file, text.at, size);
@@ -232,8 +233,7 @@ static void submit(const char *file, const char *kernel, int is_forced, const ui
         code = array->is_mapped ? gbg_own_argument(&gpu, array->name, array->mapped, array->size, array->element)
                                 : gbg_memory_argument(&gpu, array->name, &array->memory, 0, array->size, array->element);
     }
-    if (!code) code = gbg_submit(&gpu, &job);
-    if (!code) code = gbg_wait(&gpu, job, -1, &result);
+    if (!code) code = gbg_run(&gpu, &job, &result);
     if (code) give_up(file, code);
     say(OUT, result.printed);
     for (int i = 0; i < array_count; i++)

@@ -60,6 +60,8 @@ def test_a_program_needs_nothing_of_the_guest_but_linux(files):
         (("a.gpk", "--in", f"{'x' * 5000}=x.f32"), "takes NAME=VALUE"),
         (("a.gpk", "b.gpk"), "is a second"),
         (("/nowhere.gpk",), "cannot be read"),
+        (("/dev/null",), "cannot be read"),
+        (("/etc/passwd", "--set", "a=1"), "give an array, or --lanes N"),
     ],
 )
 def test_mistakes_are_told_before_a_port_is_opened(files, words, said):
