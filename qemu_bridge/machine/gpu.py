@@ -17,6 +17,8 @@ from ..memory.addresses import format_size
 
 PORT_NAME = "org.glassbox.gpu"
 """Of the port in the guest: ``/sys/class/virtio-ports/*/name``."""
+CHARDEV, PORT = "gpu", "gpu-port"
+"""Ids in QEMU: of the socket, and of the port."""
 GUEST_WORD = "glassbox.gpu"
 """Of the kernel's command line: the guest's init loads the driver of the port."""
 MINIMUM_MEMORY, MAXIMUM_MEMORY = 1 << 20, 4 << 30
@@ -53,9 +55,9 @@ def gpu_words(share: GpuShare, port: Path, aperture: Path) -> list[str]:
     """Words of QEMU's command line: a port whose other end is the socket at `port`, and the file at `aperture` as a device."""
     port_path, aperture_path = (str(path).replace(",", ",,") for path in (port, aperture))
     return [
-        *("-chardev", f"socket,id=gpu,path={port_path},server=on,wait=off"),
+        *("-chardev", f"socket,id={CHARDEV},path={port_path},server=on,wait=off"),
         *("-device", "virtio-serial-pci,id=gpu-bus,max_ports=2"),
-        *("-device", f"virtserialport,bus=gpu-bus.0,nr=1,chardev=gpu,id=gpu-port,name={PORT_NAME}"),
+        *("-device", f"virtserialport,bus=gpu-bus.0,nr=1,chardev={CHARDEV},id={PORT},name={PORT_NAME}"),
         *("-object", f"memory-backend-file,id=aperture,mem-path={aperture_path},size={share.aperture},share=on"),
         # The master of an aperture is the one whose state, when it is saved, has the content with it.
         *("-device", "ivshmem-plain,id=gpu-aperture,memdev=aperture,master=on"),
