@@ -37,6 +37,7 @@ BENCHMARKS = (
     "library",
     "wasm",
     "wgsl",
+    "gpu_channel",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -18,7 +18,7 @@ FLAGS = (
     *("-std=gnu11", "-m64", "-Os", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-fPIC"),
     *("-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Werror"),
 )
-_LINKED = ("-static", "-nostdlib", "-no-pie", "-s", "-Wl,--build-id=none")
+LINKED = ("-static", "-nostdlib", "-no-pie", "-s", "-Wl,--build-id=none")
 _LIBRARY = "glassbox_"
 _TIME_S = 60.0
 
@@ -54,7 +54,7 @@ def build_program(folder: Path) -> Iterator[GuestFile]:
     with tempfile.TemporaryDirectory(prefix="glassbox-program-") as out:
         made = [_compile(compiler, path, Path(out)) for path in sources(folder) if path.suffix == ".c"]
         program = Path(out, folder.name)
-        _call(compiler, *_LINKED, "-o", str(program), *map(str, made))
+        _call(compiler, *LINKED, "-o", str(program), *map(str, made))
         yield GuestFile(f"usr/bin/{folder.name}", program.read_bytes(), 0o755)
         for path in sources(folder):
             if path.name.startswith(_LIBRARY) and path.suffix == ".h":
