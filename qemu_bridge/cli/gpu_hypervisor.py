@@ -49,8 +49,9 @@ def _add_socket(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Run jobs of many tenants on one device until Ctrl-C; only you may connect."""
+    """Run jobs of this user's programs, and of machines that were started with --gpu, on one device until Ctrl-C."""
     from gpu_hypervisor import Hypervisor, JobClass, Policy
+    from gpu_hypervisor.channel.guests import Guests
     from gpu_hypervisor.service import Server
 
     end_tidily()
@@ -58,7 +59,7 @@ def serve(options: argparse.Namespace) -> None:
         guarantees={JobClass.REALTIME: options.realtime_share}, caps={JobClass.BATCH: options.batch_cap}
     ).checked()
     hypervisor = Hypervisor(options.device, memory_bytes=parse_size(options.memory), policy=policy)
-    with hypervisor, Server(hypervisor, options.socket) as server:
+    with hypervisor, Guests(hypervisor), Server(hypervisor, options.socket) as server:
         print_lines(str(server.path), at_once=True)
         say(f"serving {hypervisor.stats().device}; 'glassbox gpu top' shows tenants, Ctrl-C ends all jobs")
         while True:
