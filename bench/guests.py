@@ -50,6 +50,9 @@ class MadeUpRam:
         """Which pages were ever touched."""
         return self._touched
 
+    def fetch(self, first_page: int, end_page: int) -> None:
+        """Nothing to do: it is in place."""
+
 
 class MadeUpGuest(MemoryOnlySource):
     """A source of `size_bytes` of RAM, the same for the same `seed`.

@@ -57,6 +57,9 @@ class SyntheticRam:
     def resident_pages(self) -> npt.NDArray[np.bool_]:
         return self.touched
 
+    def fetch(self, first_page: int, end_page: int) -> None:
+        """Nothing to do: it is in place."""
+
 
 class SyntheticSource(MemoryOnlySource):
     """A source whose page map is made of `RUNS`."""

@@ -82,7 +82,7 @@ def _view(options: argparse.Namespace) -> None:
     from .sources.machine import open_machines
 
     size = parse_picture_size(options.size)
-    source, *others = open_machines((options.name, *options.others), options.against)
+    source, *others = open_machines((options.name, *options.others), options.against, is_followed=True)
     at = options.at if source.comparison is None else with_difference(options.at)
     open_window(
         source,

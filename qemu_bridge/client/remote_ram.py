@@ -2,7 +2,8 @@
 
 A page is fetched when it is first read, and again after the machine's dirty log has named it, which is asked before every
 read. So what is read was in the guest at some moment after the call began, as with RAM on this host. Whoever wants all of it
-(`view`, `find`, `resident_pages`) has all touched pages fetched once and afterwards those that changed.
+(`view`, `find`, `resident_pages`) has all touched pages fetched once and afterwards those that changed; or says so by
+`fetch_later` and brings here what it wants, a part at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class RemoteRam(GuestRam):
         self._epoch = 0
         self._touched = np.zeros(self.page_count, np.bool_)
         self._stale = np.zeros(self.page_count, np.bool_)
-        self._is_whole = False
+        self._is_whole = self._is_fetched_later = False
 
     def close(self) -> None:
         """Give up the mirror. Views taken from it stay valid until they are collected."""
@@ -65,6 +66,21 @@ class RemoteRam(GuestRam):
             self._fetch(np.flatnonzero(self._stale))
             self._is_whole = True
 
+    def fetch_later(self) -> None:
+        """Let only `fetch` and reads of single places bring memory here: `view` is what has come, `resident_pages` waits for none."""
+        self._is_fetched_later = self._is_whole = True
+
+    def fetch(self, first_page: int, end_page: int) -> None:
+        """Bring the pages from `first_page` to `end_page` to what they were when `resident_pages` was last asked."""
+        with self._lock:
+            if not self._stale[first_page:end_page].any():
+                return
+            # One reply holds more than that as a rule: what is wanted next comes with it.
+            for batch in self._batches(first_page + np.flatnonzero(self._stale[first_page:])):
+                self._read(batch)
+                if not self._stale[first_page:end_page].any():
+                    return
+
     def read_at(self, offset: RamOffset, length: int) -> bytes:
         """Copy `length` bytes at `offset` of the RAM file, all of which it must hold."""
         with self._lock:
@@ -74,8 +90,12 @@ class RemoteRam(GuestRam):
             return super().read_at(offset, length)
 
     def resident_runs(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
-        """As of RAM here, after bringing the mirror up to date: what was ever touched."""
-        self.refresh()
+        """As of RAM here, after bringing the mirror up to date unless that is for later: what was ever touched."""
+        if self._is_fetched_later:
+            with self._lock:
+                self._note_changes()
+        else:
+            self.refresh()
         # The mirror's own file would not do: whoever looks at a hole of the view fills it.
         last = self.size if end is None else min(end, self.size)
         for first_page, end_page in merge_ranges(np.flatnonzero(self._touched).tolist()):
@@ -91,15 +111,21 @@ class RemoteRam(GuestRam):
         self._epoch = changed.epoch
 
     def _fetch(self, pages: npt.NDArray[np.int64]) -> None:
+        for batch in self._batches(pages):
+            self._read(batch)
+
+    def _batches(self, pages: npt.NDArray[np.int64]) -> Iterator[list[_Piece]]:
+        """What to read for `pages`, ascending, as much at a time as one reply holds."""
         batch: list[_Piece] = []
         room = MAX_READ_BYTES
         for piece in self._pieces(pages):
             if piece[2] > room or len(batch) == MAX_READ_RANGES:
-                self._read(batch)
+                yield batch
                 batch, room = [], MAX_READ_BYTES
             batch.append(piece)
             room -= piece[2]
-        self._read(batch)
+        if batch:
+            yield batch
 
     def _pieces(self, pages: npt.NDArray[np.int64]) -> Iterator[_Piece]:
         """What to read for `pages`, ascending: none of it larger than one read, or beyond one region."""
@@ -112,8 +138,6 @@ class RemoteRam(GuestRam):
                 offset += size
 
     def _read(self, pieces: list[_Piece]) -> None:
-        if not pieces:
-            return
         answer = self._client.read_memory(tuple((physical, size) for _, physical, size in pieces))
         for (offset, physical, size), content in zip(pieces, answer.value, strict=True):
             if content is None or len(content) != size:

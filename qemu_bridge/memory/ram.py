@@ -177,6 +177,12 @@ class GuestRam:
         """
         return iter_data(self._fd, start, self.size if end is None else min(end, self.size))
 
+    def fetch_later(self) -> None:
+        """Nothing to do: these are the guest's own pages. A mirror (`client.remote_ram`) waits for `fetch`."""
+
+    def fetch(self, first_page: int, end_page: int) -> None:
+        """Nothing to do, as `fetch_later`."""
+
     def copy_to(self, path: Path) -> Path:
         """Copy the touched parts to a new file at `path`, which it returns; the rest of that file stays a hole."""
         with path.open("wb") as copy:

@@ -432,7 +432,7 @@ def show_live(names: Sequence[str]) -> None:
 
     try:
         # Sources are not closed here: one that ended may have another in its place, and the process ends with the picture.
-        picture = LivePicture(list(open_machines(names)), send)
+        picture = LivePicture(list(open_machines(names, is_followed=True)), send)
         threading.Thread(target=_read_commands, args=(sys.stdin.buffer, picture), daemon=True).start()
         picture.run()
     except BrokenPipeError:

@@ -51,7 +51,7 @@ def show(
             for each in with_characters(event):
                 super().handle_event(each)
 
-    source, *beside = open_machines((name, *others), against)
+    source, *beside = open_machines((name, *others), against, is_followed=True)
     canvas = NotebookCanvas(size=size, update_mode="ondemand", max_fps=30)
     return show_on(canvas, loop, source, size, at, beside)
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from .comparison import Comparison
 
 
-def open_machines(names: Sequence[str], against: str | None = None) -> Iterator[MachineSource]:
+def open_machines(
+    names: Sequence[str], against: str | None = None, is_followed: bool = False
+) -> Iterator[MachineSource]:
     """Yield a source for each name; `UsageError` for one that comes twice, or for several to compare with a capture."""
     if against is not None and len(names) > 1:
         raise UsageError("a capture is compared with one machine; name that one alone with --against")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice; a machine stands once in a picture")
     for name in names:
-        yield MachineSource(name, against)
+        yield MachineSource(name, against, is_followed)
 
 
 class MachineSource:
@@ -35,12 +37,14 @@ class MachineSource:
     As a context manager it is closed at the end.
     """
 
-    def __init__(self, name: str, capture: str | None = None) -> None:
+    def __init__(self, name: str, capture: str | None = None, is_followed: bool = False) -> None:
         """Connect to machine `name`, compared with the folder `capture` if one is named.
+
+        Of one that `is_followed` a watcher brings the memory here, if it runs elsewhere: nobody else waits until all of it has come.
 
         `UnknownMachineError` if there is none, `UsageError` for a folder that is not a capture of it.
         """
-        self._name, self._capture = name, capture
+        self._name, self._capture, self._is_followed = name, capture, is_followed
         self._local = threading.local()
         self._clients: list[Client] = []
         self._client()
@@ -76,12 +80,15 @@ class MachineSource:
 
     def reopen(self) -> MachineSource:
         """The machine of the same name that runs now; `UnknownMachineError` while there is none."""
-        return MachineSource(self._name, self._capture)
+        return MachineSource(self._name, self._capture, self._is_followed)
 
     @cached_property
     def ram(self) -> GuestRam:
-        """The machine's RAM, read in place."""
-        return self._client().ram
+        """The machine's RAM, read in place, or what a mirror of it holds."""
+        ram = self._client().ram
+        if self._is_followed:
+            ram.fetch_later()
+        return ram
 
     @cached_property
     def comparison(self) -> Comparison | None:

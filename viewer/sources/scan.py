@@ -98,6 +98,7 @@ class ChangeScanner:
         for number in range(self._next, len(self._runs)):
             first, count = self._runs[number]
             start = first << PAGE_SHIFT
+            self._ram.fetch(first, first + count)
             if _memcmp(now + start, copy + start, count << PAGE_SHIFT):
                 found.append(first + self._compare(slice(first, first + count)))
             if time.monotonic() >= deadline and number + 1 < len(self._runs):

@@ -36,6 +36,10 @@ class Ram(Protocol):
         """Which pages were ever touched: only these may be read."""
         ...
 
+    def fetch(self, first_page: int, end_page: int) -> None:
+        """Bring the touched pages from `first_page` to `end_page` into `view`; nothing to do where they are in place."""
+        ...
+
 
 class Source(Protocol):
     """A machine to draw, live or not. A capability that a source lacks is None; `MemoryOnlySource` lacks all of them."""

@@ -7,6 +7,7 @@ from listening import attached, own_keys, trust
 from qemu_bridge.client import Client
 from qemu_bridge.errors import AddressError, MachineGoneError
 from qemu_bridge.memory.addresses import PAGE_SIZE, PhysicalAddress, RamOffset
+from qemu_bridge.wire.operations import MAX_READ_BYTES
 
 MIB = 1 << 20
 LOW, HIGH = 5 * MIB, 7 * MIB
@@ -84,3 +85,24 @@ def test_a_mirror_whose_machine_has_ended_says_so(content, tmp_path, monkeypatch
         while True:
             client.ram.refresh()
     assert np.array_equal(client.ram.view, before)
+
+
+def test_what_is_to_be_fetched_later_comes_a_part_at_a_time_and_nobody_waits_for_all_of_it(
+    client, ram, content, monkeypatch
+):
+    sizes, call = [], client.call
+
+    def note(row, arguments):
+        sizes.extend([sum(size for _, size in arguments["ranges"])] if row.name == "read_memory" else [])
+        return call(row, arguments)
+
+    monkeypatch.setattr(client, "call", note)
+    ram.fetch_later()
+    assert not ram.view.any() and ram.resident_pages().sum() == 11 * MIB // PAGE_SIZE and not sizes
+    ram.fetch(0, 64)
+    assert len(sizes) == 1 and np.array_equal(ram.view[: sizes[0]], content[: sizes[0]])
+    assert not ram.view[sizes[0] :].any()
+    for first in range(0, ram.page_count, 64):
+        ram.fetch(first, first + 64)
+    assert np.array_equal(ram.view, content)
+    assert sum(sizes) == 11 * MIB and max(sizes) <= MAX_READ_BYTES and len(sizes) <= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from imgui_bundle import imgui
@@ -30,13 +31,16 @@ _FLAGS = (
 def draw(state: ViewerState, layout: Layout, commands: Commands) -> None:
     """Draw the box in the free part of the picture, and below it the hint of the first minute; nothing where there is nothing to say."""
     if loading := loading_words(state):
+        # By itself a box is as wide as its words of the frame before, and these grow while they are read.
+        imgui.set_next_window_content_size(imgui.calc_text_size(loading, wrap_width=_wrap(layout.middle_width)))
         _begin("loading", layout, 1 / 3)
         imgui.text_colored(colour(TEXT), loading)
         imgui.pop_text_wrap_pos()
         imgui.end()
     elif explain(state.scene, *state.others)[0]:
         _draw_explanation(state, layout, commands)
-    if state.is_open("hint"):
+    # What has just happened is told where the hint is.
+    if state.is_open("hint") and not state.recent_messages(time.monotonic()):
         # Beside the guide to addresses, which has the lower right corner, where there is room beside it.
         guide = GUIDE_LINES * imgui.get_text_line_height()
         _begin("hint", layout, 0.9, guide if layout.middle_width > 2 * guide else 0.0)
@@ -58,7 +62,11 @@ def _begin(name: str, layout: Layout, height: float, reserved: float = 0.0) -> N
     place = imgui.ImVec2(layout.left + width / 2, layout.bar + layout.body_height * height)
     imgui.set_next_window_pos(place, 0, imgui.ImVec2(0.5, 0.5))
     imgui.begin(name, None, _FLAGS)
-    imgui.push_text_wrap_pos(0.8 * width)
+    imgui.push_text_wrap_pos(_wrap(width))
+
+
+def _wrap(width: float) -> float:
+    return 0.8 * width
 
 
 def _draw_explanation(state: ViewerState, layout: Layout, commands: Commands) -> None:

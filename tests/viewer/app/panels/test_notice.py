@@ -44,3 +44,25 @@ def test_what_is_being_read_is_said_until_it_is(screen):
     screen.draw()
     screen.draw_until(lambda: watcher.is_following)
     assert notice.loading_words(screen.state) == ""
+
+
+def test_what_has_just_happened_is_told_where_the_hint_was(paint, layout, state):
+    commands = Commands((Command("execution", "Watch execution", "Machine", ("g",), lambda _: None),))
+    state.open_panel("hint", True)
+    assert paint(lambda: notice.draw(state, layout, commands)).max() > 100
+    state.notify("another program moves this view")
+    assert paint(lambda: notice.draw(state, layout, commands)).max() == 0
+
+
+def test_the_box_is_at_once_as_wide_as_words_that_have_grown(paint, layout, state, monkeypatch):
+    words = ["Reading memory: 9.9 MiB"]
+    monkeypatch.setattr(notice, "loading_words", lambda _: words[0])
+    state.open_panel("hint", False)
+
+    def width(frames):
+        columns = np.flatnonzero(paint(lambda: notice.draw(state, layout, None), frames).max(axis=(0, 2)))
+        return columns[-1] - columns[0]
+
+    before = width(3)
+    words[0] += " of 1.0 GiB"
+    assert width(1) == width(3) > before + 20
