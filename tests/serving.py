@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -82,3 +83,15 @@ def serving(*words):
             errors = process.communicate(timeout=120)[1]
         # Not a traceback, whatever the tests sent.
         assert process.returncode == 0 and "Traceback" not in errors, errors
+
+
+@contextmanager
+def serving_models(*words):
+    """(URL, token) of a ``glassbox mcp`` on HTTP."""
+    command = [sys.executable, "-m", "qemu_bridge.cli", "mcp", *words, "--http", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            url = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())[0]
+            yield url, process.stderr.readline().split()[-1]
+        finally:
+            process.terminate()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import re
-import subprocess
 import sys
 
 import httpx2
@@ -15,6 +12,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from serving import serving_models
 
 pytestmark = pytest.mark.guest
 
@@ -22,19 +20,6 @@ pytestmark = pytest.mark.guest
 def streams(*words):
     command = ["-m", "qemu_bridge.cli", "mcp", *words]
     return Client(StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ)))
-
-
-@contextlib.contextmanager
-def served(*words):
-    """(URL, token, process) of a server on HTTP."""
-    command = [sys.executable, "-m", "qemu_bridge.cli", "mcp", *words, "--http", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            url = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())[0]
-            token = process.stderr.readline().split()[-1]
-            yield url, token
-        finally:
-            process.terminate()
 
 
 async def look_around(client, name):
@@ -85,7 +70,7 @@ def test_a_client_over_http_looks_around_and_a_stranger_gets_nothing(machine):
                     answer = await http.request(method, path)
                     assert answer.status_code == 401 and "Glass" not in answer.text
 
-    with served(machine.name) as (url, token):
+    with serving_models(machine.name) as (url, token):
         asyncio.run(talk(url, token))
 
 
