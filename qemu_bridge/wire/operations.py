@@ -365,7 +365,7 @@ class Operations:
     def cancel(request: int | str) -> bool:
         """Cancel a job that this client started, by the id of its request; false if there is none.
 
-        The job's own reply is then a `JobCancelledError`, or its result where it was done, as of `trace_record`, which ends and keeps its file.
+        The job's own reply is then a `JobCancelledError`, or its result where it was done, as of `trace_record`, which ends and keeps its file once it has begun.
 
         >>> client.cancel(12)
         False

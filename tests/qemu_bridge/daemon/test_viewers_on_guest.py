@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
+import zmq
 from support import wait_until
 from viewer_sessions import opened
 
@@ -85,3 +87,18 @@ def test_a_viewer_that_is_killed_is_open_no_longer(machine):
         assert [(row.session, row.pid) for row in machine.client.viewers()] == [(session, viewer.pid)]
         viewer.kill()
         wait_until(lambda: machine.client.viewers() == ())
+
+
+def test_of_what_is_published_once_the_last_subscription_was_answered_nothing_is_missed(machine):
+    for _ in range(10):
+        session = machine.client.viewer_join(80)
+        with zmq.Context() as context, context.socket(zmq.SUB) as events:
+            events.connect(machine.client.connection.events)
+            for topic in (f"viewer.{session}", "viewer", "runstate"):
+                events.subscribe(topic)
+            while events.recv_multipart()[0] != b"runstate":
+                pass
+            told = machine.client.fly_to(view="yaw=1", session=session).value
+            assert events.poll(30_000)
+            assert json.loads(events.recv_multipart()[1])["number"] == told.number
+    wait_until(lambda: not machine.client.viewers())
