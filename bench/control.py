@@ -59,12 +59,22 @@ def _measure_round_trips(client: Client, rounds: int) -> list[Figure]:
             ours, theirs, ratio = paired_medians(
                 lambda: seconds(lambda: _ask(own, request)), lambda: seconds(lambda: _ask(echo, request)), rounds
             )
-        by_client = seconds(lambda: [client.describe() for _ in range(_ROUND_TRIPS)])
+            by_client, _, client_ratio = paired_medians(
+                lambda: seconds(lambda: [client.describe() for _ in range(_ROUND_TRIPS)]),
+                lambda: seconds(lambda: _ask(echo, request)),
+                rounds,
+            )
     sizes = f"{len(request)} bytes there, {len(reply)} back"
     detail = f"{1e6 * ours / _ROUND_TRIPS:.0f} us against {1e6 * theirs / _ROUND_TRIPS:.0f} us; {sizes}"
     return [
         Figure("control round trips / bare pyzmq echo", 1 / ratio, "x", ">= 0.4", detail),
-        Figure("the same by Client, which decodes and checks it", 1e6 * by_client / _ROUND_TRIPS, "us", "", "describe"),
+        Figure(
+            "the same by Client, which decodes and checks it",
+            1 / client_ratio,
+            "x",
+            "",
+            f"{1e6 * by_client / _ROUND_TRIPS:.0f} us for describe()",
+        ),
     ]
 
 

@@ -32,7 +32,7 @@ from ..wire.records import Answer, ExecResult
 from ..wire.trace_records import ArmOptions, TraceStatus
 from ..wire.viewer_records import ViewerSession, ViewersTold
 from .event_stream import Condition, decode_event, matches, validate_condition
-from .local import LocalMachine, find_machine, portable_command, shared_context
+from .local import LocalMachine, find_machine, own_pid, portable_command, shared_context
 
 # As in `local`.
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Client(Operations, LocalMachine):
 
     def _forget_sockets(self) -> None:
         # A socket belongs to one thread of one process: a forked child begins without any.
-        self._pid = os.getpid()
+        self._pid = own_pid()
         self._threads = threading.local()
         self._sockets: dict[threading.Thread, zmq.Socket[bytes]] = {}
         self._calling: set[threading.Thread] = set()
@@ -156,23 +156,25 @@ class Client(Operations, LocalMachine):
         operation = call.operation
         deadline = time.monotonic() + self._timeout_s + call.extra_time_s
         while time.monotonic() < deadline or operation.cost is Cost.JOB:
-            if socket.poll(_LIVENESS_MS):
+            try:
                 header, *frames = socket.recv_multipart()
-                reply = messages.decode_reply(header)
-                if reply.id == call.number and reply.progress is None:
-                    return call.result(reply, frames)
-                if reply.id == call.number and reply.progress is not None and progress is not None:
-                    progress(*reply.progress)
-            elif self._is_closed.is_set():
-                raise self._closed()
-            elif not self._is_reached(socket):
-                raise self._gone(socket)
+            except zmq.Again:
+                if self._is_closed.is_set():
+                    raise self._closed() from None
+                if not self._is_reached(socket):
+                    raise self._gone(socket) from None
+                continue
+            reply = messages.decode_reply(header)
+            if reply.id == call.number and reply.progress is None:
+                return call.result(reply, frames)
+            if reply.id == call.number and reply.progress is not None and progress is not None:
+                progress(*reply.progress)
         raise MachineError(
             f"the daemon of {self.name!r} did not answer {operation.name} in time; see {self.connection.log_path}"
         )
 
     def _socket(self) -> zmq.Socket[bytes]:
-        if self._pid != os.getpid():
+        if self._pid != own_pid():
             self._forget_sockets()
         socket: zmq.Socket[bytes] | None = getattr(self._threads, "socket", None)
         if socket is None or socket.closed:
@@ -184,6 +186,8 @@ class Client(Operations, LocalMachine):
                 socket = self._threads.socket = shared_context().socket(zmq.DEALER)
                 self._sockets[threading.current_thread()] = socket
             socket.linger = 0
+            # Not a poll before each: that asks the system twice.
+            socket.rcvtimeo = _LIVENESS_MS
             self._connect(socket, self.connection.control)
         return socket
 

@@ -28,6 +28,22 @@ if TYPE_CHECKING:
     from ..wire.page_map import PageMap, PageMapFile
 
 
+_own_pid = os.getpid()
+
+
+def _note_fork() -> None:
+    global _own_pid
+    _own_pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def own_pid() -> int:
+    """This process, without asking the system: a client looks with each call whether it was forked."""
+    return _own_pid
+
+
 @functools.cache
 def _context_of(pid: int) -> zmq.Context[zmq.Socket[bytes]]:
     # A context does not survive a fork: its threads stay behind.
@@ -36,7 +52,7 @@ def _context_of(pid: int) -> zmq.Context[zmq.Socket[bytes]]:
 
 def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
     """The one ZeroMQ context of this process."""
-    return _context_of(os.getpid())
+    return _context_of(_own_pid)
 
 
 def find_machine(name: str) -> Connection:
