@@ -154,7 +154,13 @@ def test_guests_scripts_a_viewer_and_captures_leave_nothing_and_grow_nothing(ima
             running(house, "-m", "qemu_bridge.cli", "view", names[0], DISPLAY=display) as viewer,
         ):
             with_viewer = ("viewers", names[0], "--json")
-            wait_until(lambda: "session" in glassbox(*with_viewer, **house.environment).stdout)
+
+            def is_open():
+                assert viewer.poll() is None, "the viewer ended by itself"
+                return "session" in glassbox(*with_viewer, **house.environment).stdout
+
+            # A window is ten seconds of work; beside all that a busy host has to do it waits for its turn.
+            wait_until(is_open, timeout_s=600)
             captures = capture_until(time.monotonic() + seconds / 4, house, names, Path(folder))
             before = used(house)
             captures += capture_until(time.monotonic() + seconds * 3 / 4, house, names, Path(folder))
