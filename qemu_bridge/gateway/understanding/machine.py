@@ -48,7 +48,9 @@ def status(reading: Reading) -> Meaning | None:
 
 def machines(reading: Reading) -> Meaning | None:
     """All machines."""
-    if reading.within({"machines"}, {*_AROUND, "count", "status"}) and not reading.has("count"):
+    if reading.within({"machines"}, {*_AROUND, "count", "status", "size", "memory", "use"}) and not reading.has(
+        "count"
+    ):
         return Request("all machines of this user", ("status",), "")
     return None
 

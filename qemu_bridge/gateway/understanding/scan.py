@@ -27,7 +27,7 @@ _SCANNER = re.compile(
     | (?P<expression> (?<!\S)/(?=[^\s/]*[.*+\[(|^$\\])[^\s/]+/(?!\S) )
     | (?P<path> (?<!\S)/(?=[\s?.!,]|$) | (?<![\w.])\.{0,2}/[\w.*?+@%:=~/-]*[\w*] | \b[\w-]+\.(?:gbt|png|mp4)\b )
     | (?P<share> \b(?i:(?:(?P<half>half|a\ half|one\ half)\s+)?(?:an?|one)\s+(?P<unit>UNIT))\b )
-    | (?P<size_of_picture> \b\d{2,4}x\d{2,4}\b | \b(?i:4k|uhd|full\ ?hd|1080p|720p)\b(?=\W*$|\W+(?:picture|screenshot|image|snap|png|resolution)) )
+    | (?P<size_of_picture> \b\d{2,4}x\d{2,4}\b | (?<![<>=])(?<![<>=]\ )(?<!than\ )(?<!over\ )(?<!above\ )(?<!under\ )(?<!below\ )(?<!least\ )(?<!most\ )\b(?i:4k|uhd|full\ ?hd|1080p|720p)\b(?=\W*$|\W+(?:picture|screenshot|image|snap|png|resolution)) )
     | (?P<ip> (?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b )
     | (?P<seconds> (?<![\w.-])(?:(?P<time>\d+(?:\.\d+)?)\s?(?P<scale>ms|milliseconds?|msecs?|s|secs?|seconds?|mins?|minutes?)|half\ a\ second|a\ second|one\ second|a\ minute|one\ minute|half\ a\ minute)\b )
     | (?P<percent> (?<![\w.-])\d+(?:\.\d+)?\s?(?:%|percent\b) )

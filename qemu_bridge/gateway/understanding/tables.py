@@ -140,7 +140,7 @@ TABLES = (
         "threads",
         "threads",
         frozenset({"thread"}),
-        {**STATES, **_ROOT},
+        {**STATES, **_ROOT, **_KERNEL_THREAD},
         {"nice": Column("nice", ""), "cpu": Column("cpu", ""), "user": Column("uid", ""), "pid": Column("pid", "")},
         owner="pid",
         around=frozenset({"process", "identify", "last", "nice"}),

@@ -13,6 +13,7 @@ from .marks import ONLY_ACCOUNTED
 from .meanings import MOST_ALTERNATIVES, by_account, distinct, meanings, nearest_to, without
 from .names import Names
 from .parameters import to_question
+from .phrasing import plain
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .shell import to_words
@@ -109,7 +110,7 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
 
 def _understand_clause(text: str, names: Names, machine: str) -> Meaning:
     """What one question asks, with what was taken for a slip of the pen."""
-    text = _TWO_WORDS.sub(lambda found: found[0].replace(" ", ""), text)
+    text = plain(_TWO_WORDS.sub(lambda found: found[0].replace(" ", ""), text), names)
     text = _JOINED.sub(r"\1 \2", to_words(text) or to_question(join_list(_REASON.sub(" ", text))))
     meaning = _understand_words(text, names, machine)
     said = meaning.says if isinstance(meaning, Request) else ""

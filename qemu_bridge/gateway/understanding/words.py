@@ -14,6 +14,7 @@ from .spelling import best_slips, is_short_for, is_slip
 from .token import Token
 from .vocabulary import COMMON_WORDS, CONCEPTS, FILLERS, REFUSED
 
+_SHORT = 3
 _ARTICLES = ("the", "a", "an")
 _IRREGULAR = {
     "use": "us",
@@ -102,6 +103,10 @@ def mend(word: str, names: Names) -> str:
     # A word that means something by itself is likelier than one of a phrase.
     near = best_slips(lower, _SINGLE_WORDS) or best_slips(lower, _CORRECTIONS)
     near = near or sorted(each for each in _SINGLE_WORDS if is_short_for(lower, each))
+    # A short word is not passed over as one that says nothing: ver is not very.
+    near = [each for each in near if each not in FILLERS or len(lower) > _SHORT]
+    # What is as near is rather a word that says something.
+    near = [each for each in near if each not in FILLERS] or near
     if not near and lower.endswith("s"):
         near = best_slips(lower[:-1], _SINGLE_WORDS) or best_slips(lower[:-1], _CORRECTIONS)
     if not near or find_near(names, word):
