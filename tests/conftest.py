@@ -62,8 +62,9 @@ def isolated_folders() -> Iterator[Path]:
         "GLASSBOX_RAM_DIR": shared,
     }
     kept = {key: os.environ.get(key) for key in own}
+    script, session = Path(__file__).with_name("cleaner.py"), str(os.getpid())
     cleaner = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("cleaner.py"), own["XDG_RUNTIME_DIR"], folder, shared],
+        [sys.executable, script, session, own["XDG_RUNTIME_DIR"], folder, shared],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
@@ -75,7 +76,8 @@ def isolated_folders() -> Iterator[Path]:
         os.environ.pop(key, None)
         if value is not None:
             os.environ[key] = value
-    cleaner.communicate(timeout=120)
+    cleaner.communicate(b"\n", timeout=120)
+    assert cleaner.returncode == 0, "something is left behind; the cleaner's message is above"
     assert not left, f"left behind: {left}"
 
 

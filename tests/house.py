@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -19,12 +21,34 @@ def processes_of(runtime: Path) -> dict[int, str]:
     return found
 
 
-def kill_all(runtime: Path) -> None:
-    """End every process whose runtime folder is `runtime`."""
-    while found := processes_of(runtime):
+def holders_of(file: str) -> set[int]:
+    """Numbers of the processes that have `file` open, such as ``pipe:[4026]``."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(os.readlink(descriptor) == file for descriptor in (path / "fd").iterdir()):
+                found.add(int(path.name))
+    return found
+
+
+def kill_all(runtime: Path, others: Callable[[], set[int]] = set, timeout_s: float = 60.0) -> None:
+    """End every process whose runtime folder is `runtime`, and `others`; `TimeoutError` names those that a kill does not end."""
+    deadline = time.monotonic() + timeout_s
+    while found := processes_of(runtime).keys() | others():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not ended {timeout_s:g} s after SIGKILL: {'; '.join(map(_describe, sorted(found)))}")
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _describe(pid: int) -> str:
+    """A process that should be gone: its state and name, and where in the kernel it waits."""
+    with contextlib.suppress(OSError):
+        folder = Path(f"/proc/{pid}")
+        return f"{pid} {(folder / 'stat').read_text()[:60]} in {(folder / 'wchan').read_text()}"
+    return f"{pid}, which has ended just now"
 
 
 class House:

@@ -1,5 +1,6 @@
 """Tests that follow one another on one guest stay in one process and in their order, however many processes there are."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from house import processes_of
-from support import wait_until
+from support import is_running, wait_until
 from workers import group_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,20 +38,52 @@ def test_two_processes_share_files_and_not_tests():
     assert all(len(used) == 1 for used in processes.values()) and len(set.union(*processes.values())) == 2
 
 
-@pytest.mark.guest
-def test_a_session_that_is_killed_leaves_no_guest(tmp_path):
-    test = tmp_path / "test_killed.py"
-    test.write_text(
-        "def test_stays(machine):\n    print(machine.client.connection.daemon_pid, flush=True)\n    input()\n"
-    )
+@contextlib.contextmanager
+def session_of(test, folder):
+    """A session of its own that runs the text of a test; its output can be read."""
+    path = folder / "test_inner.py"
+    path.write_text(test)
     words = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
-    words += ["--rootdir", ROOT, "--confcutdir", ROOT, "-p", "conftest", test]
+    words += ["--rootdir", ROOT, "--confcutdir", ROOT, "-p", "conftest", path]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
-    with subprocess.Popen(
-        words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as session:
-        daemon = int(session.stdout.readline())
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, env=environment) as session:
+        yield session
+
+
+LEAVES_A_CHILD = """
+import os, signal
+
+def test_leaves_a_child({fixtures}):
+    # Without a buffer: the child must not write what its parent did.
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    os.write(1, f"\\nhere {{child}} {{{daemon}}}\\n".encode())
+    {then}
+"""
+
+
+def words_of(session):
+    """What a test said of itself."""
+    return next(line.split()[1:] for line in session.stdout if line.startswith("here "))
+
+
+def test_a_child_that_a_test_forked_does_not_keep_its_session_from_ending(tmp_path):
+    with session_of(LEAVES_A_CHILD.format(fixtures="", daemon="0", then=""), tmp_path) as session:
+        child = int(words_of(session)[0])
+        assert session.wait(60) == 0
+        assert not is_running(child)
+
+
+@pytest.mark.guest
+def test_a_session_that_is_killed_leaves_no_guest_and_no_child(tmp_path):
+    daemon = "machine.client.connection.daemon_pid"
+    test = LEAVES_A_CHILD.format(fixtures="machine", daemon=daemon, then="input()")
+    with session_of(test, tmp_path) as session:
+        child, daemon = map(int, words_of(session))
         runtime = Path(f"/proc/{daemon}/environ").read_text().partition("XDG_RUNTIME_DIR=")[2].partition("\0")[0]
-        assert daemon in processes_of(runtime)
+        assert daemon in processes_of(runtime) and is_running(child)
         session.kill()
     wait_until(lambda: not processes_of(runtime) and not Path(runtime).parent.exists())
+    assert not is_running(child)

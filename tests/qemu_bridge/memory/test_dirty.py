@@ -105,6 +105,7 @@ def test_soft_dirty_agrees_with_comparison(written):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(writer)
         for byte in iter(lambda: os.read(reader, 1), b""):
             written.write(byte[0])
         os._exit(0)
