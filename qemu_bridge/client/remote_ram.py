@@ -103,6 +103,11 @@ class RemoteRam(GuestRam):
             if run[0] < run[1]:
                 yield run
 
+    def cached_pages(self, first: int, end: int) -> npt.NDArray[np.bool_]:
+        """As of RAM here, after bringing the mirror up to date: which pages were ever touched."""
+        self.refresh()
+        return self._touched[first:end].copy()
+
     def _note_changes(self) -> None:
         # Epoch 0 names all touched pages: the others hold zeros, as the mirror does.
         changed = self._client.dirty(self._epoch)

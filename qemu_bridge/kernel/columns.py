@@ -102,9 +102,7 @@ class KernelColumns:
         found = [np.zeros(0, np.int64)]
         for run in np.split(holes, np.flatnonzero(np.diff(holes) != 1) + 1)[:_MAX_RUNS]:
             if len(run):
-                start, end = int(run[0]) << PAGE_SHIFT, int(run[-1]) + 1 << PAGE_SHIFT
-                for first, last in self.ram.resident_runs(start, end):
-                    found.append(np.arange(first >> PAGE_SHIFT, -(-last >> PAGE_SHIFT)))
+                found.append(run[self.ram.cached_pages(int(run[0]), int(run[-1]) + 1)])
         return np.concatenate(found)
 
     def add_piece(self, start: int, end: int, shift: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,31 @@ def test_a_read_across_the_hole_is_refused(tmp_path):
 
 def test_resident_pages_are_those_that_were_written(ram):
     assert np.flatnonzero(ram.resident_pages()).tolist() == list(range(16, 24))
+
+
+def test_cached_pages_are_those_that_were_written_and_cost_as_much_as_was_asked_for():
+    # As RAM is: of a file on a disk also holes that were read are in memory.
+    with tempfile.NamedTemporaryFile(dir=os.environ["GLASSBOX_RAM_DIR"]) as file:
+        file.truncate(GIB)
+        for first, count in ((3, 2), (100, 60_000)):
+            file.seek(first * PAGE_SIZE)
+            file.write(b"x" * count * PAGE_SIZE)
+        file.flush()
+        with GuestRam(Path(file.name), RamLayout.from_rule("pc", GIB)) as ram:
+            resident = ram.resident_pages()
+            for first, end in ((0, 120), (4, 5), (99, 101), (60_000, ram.page_count)):
+                assert np.array_equal(ram.cached_pages(first, end), resident[first:end])
+            few = min(processor_time(lambda: ram.cached_pages(98, 102)) for _ in range(20))
+            all_data = min(
+                processor_time(lambda: list(ram.resident_runs(98 * PAGE_SIZE, 102 * PAGE_SIZE))) for _ in range(20)
+            )
+            assert few * 4 < all_data
+
+
+def processor_time(action):
+    begun = time.thread_time()
+    action()
+    return time.thread_time() - begun
 
 
 def test_a_copy_has_the_same_bytes_and_the_same_holes(ram):
