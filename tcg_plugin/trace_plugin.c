@@ -29,14 +29,20 @@
 GB_EXPORT int qemu_plugin_version = GB_API_BUILT_FOR;
 GB_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
+/*
+ * A reset waits for vCPUs that execute code, and a vCPU that becomes idle has left its code: both may come at once. Who
+ * holds this is alone with all rings. Taken by a reset under QEMU's lock of plugins, so nothing may ask for one under it.
+ */
+static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
+
 static void on_idle(GB_OF_VCPU)
 {
-    if (armed && vcpu < control->vcpus && features & GB_FEATURE_BLOCKS) {
-        if (features & GB_FEATURE_EVENTS && rings[vcpu].state == GB_OWNED) {
-            event_64(&rings[vcpu], GB_EVENT_IDLE, 0, gb_time_ns());
+    /* A reset under way publishes what there is, or has just opened the window. */
+    if (pthread_mutex_trylock(&alone) == 0) {
+        if (armed && vcpu < control->vcpus && features & GB_FEATURE_BLOCKS) {
+            flush_idle(vcpu);
         }
-        gb_ring_flush(&rings[vcpu]);
-        note_exception(vcpu);
+        pthread_mutex_unlock(&alone);
     }
 }
 
@@ -49,6 +55,7 @@ static bool is_heat_to_change(void)
 static void on_resume(GB_OF_VCPU)
 {
     direction_forget(vcpu);
+    close_if_late();
     if (is_heat_to_change()) {
         request_reset();
     } else if (heat_on) {
@@ -75,11 +82,13 @@ static void on_vcpu(GB_OF_VCPU)
 
 static void on_exit_of_qemu(GB_OF_EXIT)
 {
+    pthread_mutex_lock(&alone);
     if (armed) {
         close_window(GB_STOP_EXIT);
         loops_end();
     }
     armed = false;
+    pthread_mutex_unlock(&alone);
     set_state(GB_STATE_ABSENT);
 }
 
@@ -120,7 +129,7 @@ static void apply_command(void)
     __atomic_store_n(&control->acknowledged, generation, __ATOMIC_RELEASE);
 }
 
-static void on_reset(GB_OF_RESET)
+static void reset_alone(void)
 {
     find_registers_once();
     if (!is_command_new() && !closing) {
@@ -140,6 +149,13 @@ static void on_reset(GB_OF_RESET)
         loops_end();
     }
     apply_command();
+}
+
+static void on_reset(GB_OF_RESET)
+{
+    pthread_mutex_lock(&alone);
+    reset_alone();
+    pthread_mutex_unlock(&alone);
 }
 
 /* Load what `learned=` names, for a machine that can; false, and said why, where a loop that was asked for cannot be had. */

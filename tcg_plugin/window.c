@@ -16,17 +16,57 @@ static struct {
     uint32_t words[GB_EXCEPTION_WORDS];
 } noted[GB_MAX_VCPUS];
 
-static void on_publishing(gb_ring *ring)
+static void note_progress(gb_ring *ring)
 {
     ring->instructions = begun_on(ring->vcpu);
     if (control->state == GB_STATE_WAITING) {
         set_state(GB_STATE_ARMED);
     }
-    if (deadline_ns && gb_time_ns() >= deadline_ns) {
+}
+
+void close_if_late(void)
+{
+    if (armed && deadline_ns && gb_time_ns() >= deadline_ns) {
         close_from_vcpu(GB_STOP_LIMIT, NULL);
-    } else if (is_command_new() && !closing) {
+    }
+}
+
+static void on_publishing(gb_ring *ring)
+{
+    note_progress(ring);
+    close_if_late();
+    if (is_command_new() && !closing) {
         close_from_vcpu(GB_STOP_ASKED, NULL);
     }
+}
+
+void note_exception(unsigned vcpu)
+{
+    const gb_ring *ring = &rings[vcpu];
+    if (!opened || !(features & GB_FEATURE_EVENTS) || ring->off || ring->lost_words ||
+        (ring->state != GB_OWNED && ring->state != GB_PARKED)) {
+        return;
+    }
+    uint8_t mode = gb_guest_mode();
+    int vector = gb_gates_find(control->vcpus, gb_guest_register(GB_RIP), mode);
+    noted[vcpu].cursor = vector >= 0 && put_exception(noted[vcpu].words, vector, mode) ? ring->cursor : NULL;
+    noted[vcpu].sequence = ring->sequence;
+}
+
+void flush_idle(unsigned vcpu)
+{
+    gb_ring *ring = &rings[vcpu];
+    if (ring->publishing) {
+        ring->publishing = note_progress;
+    }
+    if (features & GB_FEATURE_EVENTS && ring->state == GB_OWNED) {
+        event_64(ring, GB_EVENT_IDLE, 0, gb_time_ns());
+    }
+    gb_ring_flush(ring);
+    if (ring->publishing) {
+        ring->publishing = on_publishing;
+    }
+    note_exception(vcpu);
 }
 
 static bool is_geometry_sound(void)
@@ -121,19 +161,6 @@ bool arm(void)
         open_all_rings();
     }
     return true;
-}
-
-void note_exception(unsigned vcpu)
-{
-    const gb_ring *ring = &rings[vcpu];
-    if (!opened || !(features & GB_FEATURE_EVENTS) || ring->off || ring->lost_words ||
-        (ring->state != GB_OWNED && ring->state != GB_PARKED)) {
-        return;
-    }
-    uint8_t mode = gb_guest_mode();
-    int vector = gb_gates_find(control->vcpus, gb_guest_register(GB_RIP), mode);
-    noted[vcpu].cursor = vector >= 0 && put_exception(noted[vcpu].words, vector, mode) ? ring->cursor : NULL;
-    noted[vcpu].sequence = ring->sequence;
 }
 
 void close_window(uint32_t reason)

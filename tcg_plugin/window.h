@@ -1,4 +1,4 @@
-/* Opening and closing a window. All vCPUs stand still in these three. */
+/* Opening and closing a window. No translated code runs meanwhile. */
 #ifndef GB_WINDOW_H
 #define GB_WINDOW_H
 
@@ -18,6 +18,15 @@ void open_all_rings(void);
  * else would tell: the event goes into the ring if the window closes before the vCPU goes on.
  */
 void note_exception(unsigned vcpu);
+
+/*
+ * A vCPU has nothing to do: publish what it has recorded. Asks for no reset: the vCPU, which sleeps next, would not
+ * see to it, and the caller may hold a lock that a reset takes.
+ */
+void flush_idle(unsigned vcpu);
+
+/* Close the window if its time is over; from a vCPU's thread. */
+void close_if_late(void);
 
 /* Write WINDOW_STOP with `reason` to every ring. */
 void close_window(uint32_t reason);

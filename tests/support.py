@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from qemu_bridge.client import Client
-from qemu_bridge.errors import GlassBoxError
+from qemu_bridge.errors import GlassBoxError, MachineError
 from qemu_bridge.images import BuiltImage, build_image_or_fallback
 from qemu_bridge.introspection.overlays import OverlayContext
 from qemu_bridge.introspection.overlays.areas import read_mappings
@@ -100,10 +100,27 @@ class Machine:
 
     def exec(self, command: str, timeout_s: float = 120.0) -> bytes:
         """Output of a shell command run as root in the guest, which must succeed."""
-        result = self.client.exec(command, timeout_s)
+        try:
+            result = self.client.exec(command, timeout_s)
+        except MachineError as error:
+            error.add_note(self._where_it_stands())
+            raise
         output, status = result.output, result.exit_status
         assert status == 0, output
         return output
+
+    def _where_it_stands(self) -> str:
+        """For a failure that may not come again: QEMU's threads, what the guest said last, the trace, the vCPUs."""
+        connection, lines = self.client.connection, []
+        with contextlib.suppress(GlassBoxError, OSError):
+            lines += Path(connection.console_path).read_text(errors="replace").splitlines()[-20:]
+            for task in sorted(Path(f"/proc/{connection.qemu_pid}/task").iterdir()):
+                lines.append(f"{(task / 'stat').read_text()[:40]} in {(task / 'wchan').read_text()}")
+            lines += [str(self.client.trace_status()), str(self.client.status().runstate)]
+            # Last: it does not answer where a thread of QEMU keeps the monitor out.
+            registers = self.client.qmp("human-monitor-command", {"command-line": "info registers -a"})
+            lines += [line for line in registers.splitlines() if "RIP=" in line]
+        return "\n".join(lines)
 
     def kallsyms(self) -> list[list[str]]:
         """The words of each line of the guest's /proc/kallsyms; compressed on the way, as the serial line is slow."""
