@@ -7,6 +7,9 @@ does it: ``glassbox trace NAME -o FILE``, lossless, a process of its own that en
 The rows of the producer have a reader that frees chunks unread: they are the lower bound for any recorder. The instructions of
 the work are counted by QEMU itself, once.
 
+Two more machines have a plugin whose callbacks are empty (empty_callbacks.c): what QEMU takes to call any plugin at each block, and
+at each access of memory. Rows with ``/ empty callbacks`` are what ours take beyond that, in the same rounds.
+
 ``neighbour_busy`` is what the host itself costs: the machine without the plugin, while a process that only computes, and touches
 no memory, keeps another processor busy. Where two processors are threads of one core, it is well above 1, and a recorder that
 is always busy costs that much, however fast it is.
@@ -28,10 +31,11 @@ from pathlib import Path
 
 from qemu_bridge.client import Client
 from qemu_bridge.images import BuiltImage
-from qemu_bridge.machine.config import MachineConfig
+from qemu_bridge.machine.config import MachineConfig, find_qemu, qemu_release
 from qemu_bridge.machine.launch import launch
 from qemu_bridge.trace.recording.control import TraceControl
 from qemu_bridge.wire.trace_records import ArmOptions
+from tcg_plugin import abi, build
 from tcg_plugin.layout import Feature
 
 from .boot import find_image
@@ -42,6 +46,13 @@ WORK = (
     " awk 'BEGIN { for (i = 0; i < 20000; i++) { a[i % 512] = a[(i * 7) % 512] + i } print a[3] }';"
     " i=0; while [ $i -lt 600 ]; do i=$((i + 1)); done"
 )
+EMPTY = {"empty callbacks of blocks": "", "empty callbacks of blocks and accesses": ",memory=on"}
+"""Options of the plugin that does nothing, by the name of the row."""
+FLOORS = {
+    "blocks, producer": "empty callbacks of blocks",
+    "memory addresses, producer": "empty callbacks of blocks and accesses",
+    "memory values, producer": "empty callbacks of blocks and accesses",
+}
 RUNS = 5
 """Runs of the work while a window is open, each beside one without the plugin."""
 MIN_INSTRUCTIONS = 2_000_000_000
@@ -71,11 +82,17 @@ def measure(rounds: int) -> list[Figure]:
         tempfile.TemporaryDirectory(prefix="gb-") as folder,
         _machine("bench-bare", image, "1") as bare,
         _machine("bench-trace", image, "") as traced,
+        contextlib.ExitStack() as stack,
     ):
+        plugin = _compile_empty(Path(folder))
+        empty = {
+            name: stack.enter_context(_machine(f"bench-empty-{number}", image, "1", f"{plugin}{option}"))
+            for number, (name, option) in enumerate(EMPTY.items())
+        }
         count = RUNS * _count(traced)
         if count < MIN_INSTRUCTIONS:
             raise RuntimeError(f"the work has {count} instructions; make it longer")
-        ratios: dict[str, list[float]] = {name: [] for name, *_ in CASES}
+        ratios: dict[str, list[float]] = {name: [] for name in (*(name for name, *_ in CASES), *EMPTY)}
         rates, sizes, neighbour_busy = [], dict[str, int](), list[float]()
         path = Path(folder) / "work.gbt"
         _work(bare)
@@ -83,11 +100,12 @@ def measure(rounds: int) -> list[Figure]:
             # Translating again what a window has flushed is no cost of a disarmed plugin.
             _work(traced)
             neighbour_busy.append(_neighbour_busy(bare))
+            for name, machine in empty.items():
+                ratios[name].append(_beside(machine, bare)[1])
             for name, how, _target in CASES:
                 with _window(traced, how, path):
-                    runs = [(seconds(lambda: _work(traced)), seconds(lambda: _work(bare))) for _ in range(RUNS)]
-                mine, yardstick = (sum(column) for column in zip(*runs, strict=True))
-                ratios[name].append(mine / yardstick)
+                    mine, ratio = _beside(traced, bare)
+                ratios[name].append(ratio)
                 if path.exists():
                     sizes[name] = path.stat().st_size
                     path.unlink()
@@ -104,10 +122,42 @@ def measure(rounds: int) -> list[Figure]:
         )
         for name, _, target in CASES
     ]
+    figures += [
+        Figure(
+            f"trace: {name} / no plugin", statistics.median(ratios[name]), "x", "", "what QEMU takes to call a plugin"
+        )
+        for name in EMPTY
+    ]
+    figures += [
+        Figure(
+            f"trace: {name} / {floor}",
+            statistics.median(mine / least for mine, least in zip(ratios[name], ratios[floor], strict=True)),
+            "x",
+            "",
+            "what the plugin takes beyond that",
+        )
+        for name, floor in FLOORS.items()
+    ]
     figures.append(
         Figure("trace: neighbour_busy / no plugin", statistics.median(neighbour_busy), "x", "", "no plugin in either")
     )
     return [*figures, Figure("trace: captured", statistics.median(rates), "M/s", ">= 350", detail)]
+
+
+def _beside(machine: Client, bare: Client) -> tuple[float, float]:
+    """Seconds of `RUNS` runs on `machine`, and how many times as long as on `bare` that is: runs of both in turn."""
+    runs = [(seconds(lambda: _work(machine)), seconds(lambda: _work(bare))) for _ in range(RUNS)]
+    mine, yardstick = (sum(column) for column in zip(*runs, strict=True))
+    return mine, mine / yardstick
+
+
+def _compile_empty(folder: Path) -> Path:
+    """The plugin whose callbacks are empty, for this host's QEMU."""
+    library = abi.PLUGIN_BY_API[abi.plugin_api(qemu_release(find_qemu()))]
+    target, source = folder / "empty.so", Path(__file__).with_name("empty_callbacks.c")
+    flags = [*build.FLAGS, *build.LIBRARIES.get(library, ()), f"-I{build.FOLDER}"]
+    subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", str(target), str(source)], check=True)
+    return target
 
 
 def _neighbour_busy(bare: Client) -> float:
@@ -124,15 +174,16 @@ def _neighbour_busy(bare: Client) -> float:
 
 
 @contextlib.contextmanager
-def _machine(name: str, image: BuiltImage, no_trace: str) -> Iterator[Client]:
+def _machine(name: str, image: BuiltImage, no_trace: str, plugin: str = "") -> Iterator[Client]:
     os.environ["GLASSBOX_NO_TRACE"] = no_trace
+    words = ("-plugin", f"file={plugin}") if plugin else ()
     try:
-        launch(MachineConfig(name, image.kernel, image.initrd, image.command_line))
+        launch(MachineConfig(name, image.kernel, image.initrd, image.command_line, qemu_args=words))
     finally:
         del os.environ["GLASSBOX_NO_TRACE"]
     with Client.connect(name) as client:
         try:
-            client.wait_ready()
+            client.wait_ready(300.0)
             yield client
         finally:
             client.stop()
