@@ -116,8 +116,6 @@ class Device:
         found[:] = given
         return found
 
-<<<<<<< HEAD
-=======
     def is_shared(self, array: Array) -> bool:
         """Whether the device sees an array in place, as it lies in memory that the device made or adopted."""
         return self._pool.find(array) is not None
@@ -170,12 +168,6 @@ class Device:
             pass  # it died, which `Pending.finish` says
         return Pending(self, worker, what)
 
-    def forget(self, module: Module) -> None:
-        """Make kernels of a module ready again before their next launch: what was compiled of them has changed."""
-        with self._lock:
-            self._proved.pop(module, None)
-
->>>>>>> 99e07d5 (pixel_cpu: run launches in parts that a time or a shared word ends, without waiting, on memory of others)
     @property
     def options(self) -> Mapping[str, str | int | bool | None]:
         """The back end's options, as the device was opened."""
