@@ -187,8 +187,7 @@ class Suite:
         except TrapError as error:
             return f"trapped: {error}"
         if found is None:
-            if command["command"] == "invoke":  # what follows may ask for what this would have set
-                self._instances[command["does"].get("of")] = None
+            self._instances[command["does"].get("of")] = None  # what follows may ask for what this would have set
             return "not run"
         wanted = command.get("results", [])
         if command["command"] == "invoke" or (
