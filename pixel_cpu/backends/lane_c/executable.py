@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from ...ir.model import Kernel, Module, Op
@@ -58,9 +58,11 @@ def compile_kernels(
     plans: list[Plan] = []
     parts: list[Part] = []
     sites: list[Sequence[Op]] = []
+    separate: set[int] = set()
     for module, name in kernels:
         kernel = module.kernels[name]
         if scalar is not False and not (counts or timeline) and is_separate(module, kernel):
+            separate.add(len(found))
             found.append(kernel)
             plans.append(Plan(1, 1, True))
             sites.append(separate_sites(module, kernel))
@@ -72,7 +74,7 @@ def compile_kernels(
         sites.append(list(number_sites(kernel)))
         parts.append(part(kernel, plans[-1], counts=counts or timeline))
     made: dict[int, LaneKernel] = {}
-    for places in _batches(parts):
+    for places in _batches(parts, separate):
         text = source([parts[place] for place in places])
         library = load(text, level)
         for number, place in enumerate(places):
@@ -89,12 +91,16 @@ def compile_kernels(
     return [made[place] for place in range(len(found))]
 
 
-def _batches(parts: Sequence[Part]) -> Iterable[list[int]]:
-    """Places of parts that are compiled together: they have one prelude, and no more text than is compiled without hurry."""
-    alike: dict[tuple[int, int], list[list[int]]] = {}
-    room: dict[tuple[int, int], int] = {}
+def _batches(parts: Sequence[Part], separate: Collection[int]) -> Iterable[list[int]]:
+    """Places of parts that are compiled together: they have one prelude, and no more text than is compiled without hurry.
+
+    Those in `separate` have functions of their own, whose names would meet: each is compiled alone.
+    """
+    alike: dict[tuple[int, ...], list[list[int]]] = {}
+    room: dict[tuple[int, ...], int] = {}
     for place, each in enumerate(parts):
-        key, size = (each.width, each.registers), len(each.text)
+        key = (each.width, each.registers, *([place] if place in separate else ()))
+        size = len(each.text)
         if room.get(key, 0) < size:
             alike.setdefault(key, []).append([])
             room[key] = BATCH_BYTES

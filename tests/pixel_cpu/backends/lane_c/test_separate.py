@@ -5,7 +5,8 @@ import pytest
 from part_machines import program
 
 from pixel_cpu.backends.lane_c import compile_kernel
-from pixel_cpu.backends.lane_c.separate import is_separate
+from pixel_cpu.backends.lane_c.executable import compile_kernels
+from pixel_cpu.backends.lane_c.separate import LEAST_REGIONS, is_separate
 from pixel_cpu.backends.launch import Launch
 from pixel_cpu.backends.reference import Executor
 
@@ -31,3 +32,12 @@ def test_it_gives_what_the_reference_gives_and_every_trap(fuel):
         found.append((out.tolist(), outcome.trap, outcome.traps, outcome.every_trap))
     assert found[0] == found[1]
     assert found[0][2] == (3 if fuel > 5 else LANES) == len(found[0][3])
+
+
+def test_machines_compiled_together_are_what_they_are_alone():
+    modules = [program(), program(LEAST_REGIONS + 1)]
+    for module, made in zip(modules, compile_kernels([(each, "run") for each in modules], level="-O0"), strict=True):
+        found, alone = (np.arange(LANES, dtype=np.uint32) for _ in range(2))
+        made.run(Launch(LANES, 32, {"start": 2}, {"out": found}, 1 << 20))
+        Executor(module, "run").run(Launch(LANES, 32, {"start": 2}, {"out": alone}, 1 << 20))
+        assert found.tolist() == alone.tolist()
