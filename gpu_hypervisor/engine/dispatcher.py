@@ -180,12 +180,13 @@ class Dispatcher:
         if flight is not None:
             # A job that cannot be cut further has the worker: it ends its group, for which the tenant pays.
             tenant.stop[0] = flight.job is not job
-            self.slice.begin(flight)
+            self.slice.begin(flight.pending.pid)
             if flight.is_stopped and self._last_end_ns:
                 self.switches_ns.append(time.monotonic_ns() - self._last_end_ns)
             flight.resume()
             return
         tenant.stop[0] = 0
+        self.slice.begin(tenant.device.worker_pid)
         try:
             pending = tenant.device.begin_prepare(job.module, job.kernel, job.group)
             if pending:
@@ -200,7 +201,7 @@ class Dispatcher:
             self._end_slice(None)
             return
         assert tenant.flight
-        self.slice.begin(tenant.flight)
+        self.slice.begin(tenant.flight.pending.pid)  # of a worker that was started for it
         if self.slice.is_preempted:
             tenant.stop[0] = 1
 

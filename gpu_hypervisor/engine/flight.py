@@ -44,8 +44,12 @@ class Flight:
 
     def cpu_ns(self) -> int | None:
         """Processor time of the worker so far; None where it is gone."""
-        found = cpu_seconds(self.pending.pid)
-        return None if found is None else int(found * 1e9)
+        return _cpu_ns(self.pending.pid)
+
+
+def _cpu_ns(worker: int) -> int | None:
+    found = cpu_seconds(worker)
+    return None if found is None else int(found * 1e9)
 
 
 @dataclass(slots=True, eq=False)
@@ -59,10 +63,10 @@ class Slice:
     cpu_began_ns: int | None = None
     is_preempted: bool = False
 
-    def begin(self, flight: Flight) -> None:
-        """It is the worker's turn, from what it has used so far."""
-        if self.cpu_began_ns is None:
-            self.cpu_began_ns = flight.cpu_ns()
+    def begin(self, worker: int | None) -> None:
+        """It is a worker's turn, from what it has used so far. Call before it is asked: short work is done before the answer is looked at."""
+        if self.cpu_began_ns is None and worker is not None:
+            self.cpu_began_ns = _cpu_ns(worker)
 
     def used_ns(self, flight: Flight | None) -> int:
         """Processor time that the worker took for it; wall time where nobody knows any more."""

@@ -84,6 +84,8 @@ class Translation:
         """
         with self._lock:
             program, before = self._program, self.code
+            if before and KERNEL not in before.program.compiled:
+                return  # it is whole already
             program.restore()
             module, state = program.module, program.state
             ready = before.ready if before else set()

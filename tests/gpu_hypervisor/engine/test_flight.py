@@ -20,7 +20,7 @@ def test_a_process_is_stopped_and_its_time_is_its_own():
         try:
             flight = Flight(None, SimpleNamespace(pid=process.pid), is_launch=True)
             own = Slice(None, 10, time.monotonic_ns(), 0)
-            own.begin(flight)
+            own.begin(flight.pending.pid)
             wait_until(lambda: own.used_ns(flight) > 20_000_000)
             flight.halt()
             wait_until(lambda: state(process.pid) == "T")

@@ -30,9 +30,9 @@ def test_a_launch_in_many_slices_runs_every_lane_once(opened):
     wait_until(lambda: beside.slices > 0 or beside.state is JobState.RUNNING, 240)
     y = np.arange(1 << 16, dtype="u4")
     wanted = y.copy()
-    for number in range(2000):
+    for number in range(8000):
         wanted = wanted * wanted + np.uint32(number + 1)
-    job = opened().submit(work(y, 2000, HASH, job_class=JobClass.BATCH))
+    job = opened().submit(work(y, 8000, HASH, job_class=JobClass.BATCH))
     job.result(240)
     assert (y == wanted).all() and job.slices > 2
     beside.cancel()
