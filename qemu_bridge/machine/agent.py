@@ -31,13 +31,21 @@ _CLOCK_S = 0.1
 """How much faster the guest's clock may be than the host's."""
 _ERROR_PORT = "/dev/ttyS3"
 
-# Runs in a shell of its own: open the port of errors, begin, run, end. `timeout` remarks on its own standard error that it kills.
+# Runs in a session of its own: open the port of errors, begin, run, end. `timeout` remarks on its own standard error that it kills, and
+# BusyBox's kills no more than the process that it started: whatever else of the session is left then would write into later commands.
 _SCRIPT = """\
-( if stty -F {port} raw -echo clocal -hupcl 115200 2>/dev/null; then exec 3>{port}; a=1; else exec 3>&1; a=0; fi; \
-printf '%s<\\n' {nonce}; [ $a = 0 ] || printf '%s<\\n' {nonce} >&3; \
-timeout -k 2 {limit} sh -c "exec 2>&3 3>&-; $(echo {command} | base64 -d)" </dev/null 2>/dev/null; \
-printf '%s> %d %d\\n' {nonce} $? $a; [ $a = 0 ] || printf '%s>' {nonce} >&3 )
+$(command -v setsid) sh -c '\
+if stty -F {port} raw -echo clocal -hupcl 115200 2>/dev/null; then exec 3>{port}; a=1; else exec 3>&1; a=0; fi; \
+printf "%s<\\n" {nonce}; [ $a = 0 ] || printf "%s<\\n" {nonce} >&3; \
+timeout -k 2 {limit} sh -c "exec 2>&3 3>&-; $(echo {command} | base64 -d)" </dev/null 2>/dev/null; s=$?; \
+{{ case $s in {killed}) {end_session};; esac; }} 2>/dev/null; \
+printf "%s> %d %d\\n" {nonce} $s $a; [ $a = 0 ] || printf "%s>" {nonce} >&3'
 """
+# Fields of stat behind the name: state, parent, group, session. The shell's own row says whether the session is its own.
+_END_SESSION = """\
+for i in 1 2 3 4 5; do n=0; read -r l </proc/$$/stat; set -- ${l##*) }; [ "$4" = $$ ] || break; \
+for d in /proc/[0-9]*; do p=${d#/proc/}; [ $p != $$ ] && read -r l <$d/stat || continue; set -- ${l##*) }; \
+[ "$4" != $$ ] || [ $1 = Z ] || { kill -9 $p; n=1; }; done; [ $n = 1 ] || break; done"""
 
 
 class Ended(NamedTuple):
@@ -71,9 +79,9 @@ class Agent:
         try:
             async with asyncio.timeout(timeout_s + _GRACE_S), self._lock:
                 (output, writer), (errors, _) = await self._open()
+                begun = time.monotonic()
                 writer.write(_wrap(line, timeout_s, nonce))
                 await writer.drain()
-                begun = time.monotonic()
                 ended = await _collect(output, errors, nonce.encode())
                 # A command may end with such a status on its own, but then it has not used up its time.
                 is_late = time.monotonic() - begun >= _limit(timeout_s) - _CLOCK_S
@@ -121,7 +129,9 @@ async def _read_to(stream: asyncio.StreamReader, mark: bytes) -> bytes | None:
 
 def _wrap(line: str, timeout_s: float, nonce: str) -> bytes:
     command = base64.b64encode(line.encode("utf-8", "surrogateescape")).decode()
-    return _SCRIPT.format(port=_ERROR_PORT, nonce=nonce, limit=_limit(timeout_s), command=command).encode()
+    killed = "|".join(map(str, _KILLED))
+    words = {"port": _ERROR_PORT, "nonce": nonce, "limit": _limit(timeout_s), "command": command}
+    return _SCRIPT.format(**words, killed=killed, end_session=_END_SESSION).encode()
 
 
 def _limit(timeout_s: float) -> int:

@@ -107,6 +107,25 @@ def test_a_command_that_never_ends_is_ended(machine):
     assert machine.exec("echo still here") == b"still here\n"
 
 
+def test_nothing_of_a_command_that_was_ended_goes_on(machine):
+    """BusyBox's ``timeout`` kills the first process alone: what it started wrote into the output of later commands."""
+    noisy = "while :; do echo noise; echo noise >&2; done"
+    result = machine.client.exec(f"({noisy}) | cat & ({noisy}); cat", timeout_s=1.0)
+    assert result.timed_out and b"noise" in result.output
+    for _ in range(5):
+        assert machine.client.exec("echo one; echo two >&2") == ExecResult(0, b"one\n", b"two\n")
+    assert b"noise" not in machine.exec("ps -o args")
+
+
+def test_what_a_command_leaves_behind_goes_on(machine):
+    machine.exec("(sleep 1234; :) & sleep 1235 & true")
+    for _ in range(2):
+        shown = machine.exec("ps -o args")
+        assert b"sleep 1234" in shown and b"sleep 1235" in shown
+        assert machine.client.exec("sleep 100", timeout_s=1.0).timed_out
+    machine.exec("pkill -f 'sleep 123[45]'")
+
+
 @pytest.mark.parametrize("timeout_s", [0, -9, float("inf"), float("nan"), 1e9])
 def test_a_time_that_makes_no_sense_is_refused_and_harmless(machine, timeout_s):
     # JSON has no number for infinity and NaN: those are refused as an argument of the wrong type.
