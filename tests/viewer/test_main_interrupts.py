@@ -43,7 +43,7 @@ def test_at_whatever_moment_of_its_start_it_is_told_to_end_it_ends_without_a_wor
         _, talk = running.communicate(timeout=120)
         assert running.returncode == 130, (delay_s, talk)
         assert "Traceback" not in talk and "KeyboardInterrupt" not in talk and "panicked" not in talk
-        assert time.monotonic() - told_s < 10
+        assert time.monotonic() - told_s < 60
     # Of a video what was recorded until then is kept, whole.
     kept = {"out"} if verb == "record-video" else set()
     assert {path.name for path in tmp_path.iterdir()} <= {"glassbox", *kept}

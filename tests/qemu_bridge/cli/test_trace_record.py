@@ -121,9 +121,9 @@ def test_what_a_lossy_trace_recorded_and_what_it_lost_is_what_qemu_counted(busy,
     assert f"gaps                     {report['gaps']}, of" in glassbox("trace", "info", str(path)).stdout
 
 
-def waits(machine):
-    """Of each vCPU, how often it found its ring full."""
-    return [ring.waits for ring in machine.client.trace_status().vcpus]
+def held_up(machine):
+    """Of each vCPU, how often it waited at its full ring, and what it dropped there."""
+    return [(ring.waits, ring.lost_words) for ring in machine.client.trace_status().vcpus]
 
 
 def test_a_reader_that_stands_still_makes_a_lossy_trace_drop_and_a_lossless_one_wait(busy, tmp_path):
@@ -132,10 +132,9 @@ def test_a_reader_that_stands_still_makes_a_lossy_trace_drop_and_a_lossless_one_
         flags = ["--verify", "--ring", "64K", *(["--lossy"] if lossy else [])]
         with recording(busy, path, *flags) as process:
             process.send_signal(signal.SIGSTOP)
-            if not lossy:
-                # A vCPU is counted as it begins to wait: it waits for as long as this test sleeps then, at least.
-                before = waits(busy)
-                wait_until(lambda found=before: waits(busy) != found)
+            # A vCPU is counted as it begins to wait: it waits for as long as this test sleeps then, at least.
+            before = held_up(busy)
+            wait_until(lambda found=before: held_up(busy) != found)
             time.sleep(0.5)
             process.send_signal(signal.SIGCONT)
             time.sleep(0.3)
@@ -241,7 +240,7 @@ def test_a_window_opens_after_so_many_instructions_and_closes_after_so_many_or_a
     began = time.monotonic()
     with load(machine):
         record(machine, tmp_path / "time.gbt", "--seconds", "0.7")
-    assert 0.7 < time.monotonic() - began < 15
+    assert 0.7 < time.monotonic() - began < 60
     with TraceReader(tmp_path / "time.gbt") as trace:
         assert 0.6 < trace.info.summary["seconds"] < 5
     find_sound(tmp_path / "time.gbt")

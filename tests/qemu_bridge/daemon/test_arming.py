@@ -174,7 +174,7 @@ def test_a_reader_that_stands_still_makes_the_guest_wait_but_not_the_daemon(mach
     wait_until(lambda: control.state is State.WAITING)
     started = time.monotonic()
     machine.client.pause()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert machine.client.status().runstate == "paused"
     machine.client.resume()
     machine.client.trace_disarm()
@@ -194,7 +194,7 @@ def test_a_raw_stop_does_not_wait_for_a_reader_that_stands_still(machine, contro
     wait_until(lambda: control.state is State.WAITING)
     started = time.monotonic()
     machine.client.qmp("stop")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert machine.client.status().runstate == "paused" and not control.block.abandon
     machine.client.qmp("cont")
     machine.client.trace_disarm()

@@ -44,7 +44,7 @@ def test_a_client_of_a_killed_daemon_is_told_and_does_not_hang(victim):
     started = time.monotonic()
     with pytest.raises(MachineGoneError, match="ended during the request"):
         victim.status()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_a_killed_qemu_is_an_event_and_an_exit_status(victim):

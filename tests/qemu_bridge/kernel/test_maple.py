@@ -75,9 +75,9 @@ def test_a_full_leaf_gives_all_its_slots(tmp_path):
 
 def test_a_tree_in_a_circle_ends(tmp_path):
     space = open_space(tmp_path, node_bytes(RANGE, list(range(0, 15)), [entry(0, RANGE)] * 16))
-    started = time.perf_counter()
+    started = time.process_time()
     assert list(maple_entries(space, entry(0, RANGE))) == [] and "is truncated" in space.budget.skipped[0]
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_node_of_unknown_kind_or_nowhere_is_refused(tmp_path):

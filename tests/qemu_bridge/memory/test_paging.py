@@ -329,12 +329,12 @@ def test_a_table_that_points_to_itself_everywhere_ends_within_bounds(tmp_path, l
     for index in range(512):
         memory.entry(root, index, root | LEAF)
     tables = PageTables(memory.open(), root, levels)
-    started = time.perf_counter()
+    started = time.process_time()
     mapped = tables.mappings(max_mappings=1 << 16)
     assert not mapped.complete and len(mapped) <= 1 << 16
     frames = tables.table_frames()
     assert frames.frame.tolist() == [root >> 12] and not frames.complete
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_other_numbers_of_levels_are_refused(tmp_path):

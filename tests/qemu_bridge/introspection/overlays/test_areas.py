@@ -132,10 +132,10 @@ def test_a_thousand_queries_leave_nothing_behind(machine):
 
 def test_a_process_and_its_areas_are_read_in_milliseconds(machine):
     machine.processes(), machine.mappings(1)
-    started = time.perf_counter()
+    started = time.process_time()
     processes = machine.processes()
     machine.mappings(1)
-    assert time.perf_counter() - started < 0.0005 * len(processes) + 0.05
+    assert time.process_time() - started < 0.0005 * len(processes) + 0.05
 
 
 def test_five_levels_and_page_table_isolation_change_nothing_to_the_eye(image):

@@ -57,10 +57,10 @@ def test_a_damaged_guest_ends_every_query_in_time_without_an_exception(machine, 
         damage(copy, pages, rng, 30)
         for overlay in asked:
             context.forget()
-            started = time.perf_counter()
+            started = time.process_time()
             table = read_overlay(overlay, context, Budget(time_s=2.0))
             assert len(table.rows) <= 1 << 17 and len(table.skipped) <= 20
-            assert time.perf_counter() - started < 4
+            assert time.process_time() - started < 4
 
 
 def _on(ram: GuestRam, kernel: KernelSymbols) -> KernelSymbols:

@@ -83,9 +83,9 @@ def test_a_forest_of_anonymous_members_is_searched_in_bounded_time():
         w.aggregate("" if level else "top", 8, [("", level + 2, 0)] * 8)
     w.integer("int", 4)
     btf = parse_btf(w.section())
-    started = time.perf_counter()
+    started = time.process_time()
     assert btf.find_member("top", "x") is None
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @settings(max_examples=200)
