@@ -90,7 +90,7 @@ class Learned(ctypes.Structure):
     """Mirrors gb_learned."""
 
     _fields_ = [
-        *((name, ctypes.c_uint32) for name in ("version", "forward")),
+        *((name, ctypes.c_uint32) for name in ("version", "forward", "proved", "unused")),
         *((name, ctypes.c_uint64) for name in ("reads", "writes")),
         ("name", ctypes.c_char * 64),
         ("head", ctypes.c_uint64),
@@ -113,6 +113,7 @@ class Native:
         self.native = native_of("a loop", self.loop)
         self.kernel = load(source(self.native))
         self.learned = Learned.in_dll(self.kernel, "gb_learned_loop")
+        assert self.learned.name == b"a loop", "the mirror above is not that of the header"
 
     def find(self, pages: object, address: int, is_store: int) -> int:
         page = (address - BASE) // PAGE
