@@ -45,7 +45,8 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel, pattern):
 
 def test_recipes_and_init_travel_along(wheel):
     data = f"glassbox_qemu-{__version__}.data/data/share/glassbox/images/"
-    assert {data + path.name for path in (ROOT / "images").iterdir()} <= set(wheel.namelist())
+    files = {path.relative_to(ROOT / "images") for path in (ROOT / "images").rglob("*") if path.is_file()}
+    assert {f"{data}{path}" for path in files} <= set(wheel.namelist())
 
 
 def test_the_wheel_brings_the_command_and_nothing_of_the_tests(wheel):

@@ -91,7 +91,7 @@ def compile_kernels(
     return [made[place] for place in range(len(found))]
 
 
-def _batches(parts: Sequence[Part], separate: Collection[int]) -> Iterable[list[int]]:
+def _batches(parts: Sequence[Part], separate: Collection[int] = ()) -> Iterable[list[int]]:
     """Places of parts that are compiled together: they have one prelude, and no more text than is compiled without hurry.
 
     Those in `separate` have functions of their own, whose names would meet: each is compiled alone.

@@ -88,6 +88,7 @@ _HEAD_FORM = "IIQqQQQQQI"
 
 @cache
 def runtime() -> ctypes.CDLL:
+    """What launches need beside the kernels: threads, memory of groups, the stamps of a timeline; compiled once."""
     found = load((FOLDER / "runtime.c").read_text())
     found.gb_run.argtypes = (
         ctypes.c_void_p,

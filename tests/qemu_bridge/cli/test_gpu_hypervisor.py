@@ -1,6 +1,7 @@
 """``glassbox gpu serve``, ``top`` and ``why``: a service in a process of its own, and tenants of another."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,9 @@ def service():
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
         path = Path(folder, "s")
         command = [sys.executable, "-m", "qemu_bridge.cli", "gpu", "serve", "--socket", str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        # In a runtime folder of its own: machines that other tests started with --gpu would be tenants, too.
+        own = os.environ | {"XDG_RUNTIME_DIR": folder}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own) as process:
             try:
                 assert process.stdout.readline().strip() == str(path)
                 yield path

@@ -16,7 +16,9 @@ def test_a_frame_holds_locals_stack_and_results():
     module = decode(assemble(text))
     parts = Parts(module, State(module), (0, 1))
     assert parts.size(0) == HEAD + 3 + 2 and parts.size(1) == HEAD + 3
-    assert sorted(parts.entries) == [0, 1] and len(parts.parts) == 2
+    assert sorted(parts.entries) == [0, 1] and len(parts.parts) == 4, (
+        "a function begins one, and so does what follows a call"
+    )
 
 
 def test_values_of_every_type_come_back_from_a_frame_with_their_bits():

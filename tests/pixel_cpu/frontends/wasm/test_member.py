@@ -13,5 +13,5 @@ def test_only_blocks_that_hold_a_call_of_a_member_are_cut():
       (block (call $other))) (func $other))"""
     module = decode(assemble(text))
     (member,) = Machine(module, State(module), (0,)).lowerings
-    cut = [member.code.instructions[place].op.name for place in sorted(member.splits)]
-    assert cut == ["block", "loop"] and len(member.splits) == 2
+    cut = [member.code.instructions[place].op.name for place in sorted(member.cuts.blocks)]
+    assert cut == ["block", "loop"]
