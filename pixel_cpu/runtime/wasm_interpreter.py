@@ -41,6 +41,6 @@ def interpreted(module: WasmModule, state: State, function: int) -> Resumable | 
         "table_size": table.minimum if table else 0,
     }
     parts = {name: getattr(found, name) for name in interpreter.TABLES}
-    path = interpreter.library(_steps())
+    path = interpreter.build_interpreter(_steps())
     made = interpreter.prepare(path, kernel, head, parts, found.scratch, tuple(REASONS.values()))
     return Resumable(Module({KERNEL: kernel}, compiled={KERNEL: made}), found.owners, found.entry, True, found.sizes)

@@ -118,7 +118,7 @@ def source(steps: Steps) -> str:
     )
 
 
-def library(steps: Steps) -> Path:
+def build_interpreter(steps: Steps) -> Path:
     """The interpreter's shared library, compiled if it is not in the cache; errors are those of `compiler.build`."""
     return build(source(steps), LEVEL)
 
