@@ -20,5 +20,5 @@ def test_the_testsuite_of_the_specification():
         faults += found.faults
     print(dict(counts), *reasons.most_common(), sep="\n")
     assert not faults
-    # What it says must not hide behind what is not supported.
-    assert counts["refused"] < counts["as the specification says"] // 20
+    # Nothing hides behind what is not supported.
+    assert counts["refused"] < 10 and counts["as the specification says"] > 20_000
