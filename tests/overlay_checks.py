@@ -88,19 +88,21 @@ def check_maps(machine, pid: int) -> list[MemoryMapping]:
     return outside
 
 
-_PROC = """for p in /proc/[0-9]*; do
+_PROC = """read -r s </proc/self/stat; echo "asked in ${s##*) }"; for p in /proc/[0-9]*; do
   grep -q . $p/stat 2>/dev/null && { echo "== ${p#/proc/}"; cat $p/stat; grep -E '^(PPid|Uid|Threads|State|VmSwap):' $p/status; tr '\\0' ' ' <$p/cmdline; echo; }
 done 2>/dev/null; true"""
 
 
 def processes_inside(machine) -> dict[int, Process]:
-    """What /proc says of every process that is not the asking shell's own."""
+    """What /proc says of every process but those that ask."""
     found = {}
     parts = re.split(r"^== (\d+)\n", machine.exec(_PROC).decode(), flags=re.MULTILINE)
+    # Who asks: the session of the command (state, parent, group, session), and the watch of `timeout`, which left it.
+    session = parts[0].split()[5]
     for pid, block in zip(parts[1::2], parts[2::2], strict=True):
         stat, *rest = block.split("\n")
         fields = dict(line.split(":", 1) for line in rest if ":\t" in line)
-        if "for p in /proc" in block:
+        if not stat or stat[stat.rindex(")") + 2 :].split()[3] == session or "for p in /proc" in block:
             continue
         found[int(pid)] = Process(
             pid=int(pid),

@@ -69,7 +69,7 @@ class Job:
         self.copied_bytes = 0
         self.saved: list[tuple[Array, bytes]] | None = None
         """What its slices write, as it was before; None where that was not kept."""
-        self.restarts = 0
+        self.restarts = self.prepare_restarts = 0
         self.failure: GlassBoxError | None = None
         self.is_cancelled = False
         self._ended = threading.Event()

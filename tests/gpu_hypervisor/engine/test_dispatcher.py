@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from hypervisor_kernels import endless, long_work, saxpy, work
+from hypervisor_kernels import WORK, endless, long_work, saxpy, work
 from support import wait_until
 
 from gpu_hypervisor import Hypervisor, JobClass, JobState
@@ -74,6 +74,23 @@ def test_a_worker_that_dies_takes_nothing_along(opened, number):
     assert tenant.usage().restarts == 1
     assert other.read(untouched) == b"x" * 1000 and not beside.state.has_ended
     beside.cancel()
+
+
+def test_a_worker_that_dies_while_a_kernel_is_made_ready_and_again_in_the_launch_takes_nothing_along(opened):
+    tenant, other = opened(), opened()
+    tenant.submit(work(np.zeros(10, "u4"), 5)).result(120)
+    beside = other.submit(long_work())
+    os.kill(tenant.usage().worker_pid, signal.SIGSTOP)
+    y = np.arange(1 << 16, dtype="u4")
+    job = tenant.submit(work(y, 300_000, WORK.replace("group 32", "group 64"), job_class=JobClass.BATCH, seconds=1e6))
+    wait_until(lambda: tenant.flight is not None and not tenant.flight.is_launch, 240)
+    os.kill(tenant.usage().worker_pid, signal.SIGKILL)
+    wait_until(lambda: job.slices > 1 or job.state.has_ended, 240)
+    assert not job.state.has_ended
+    os.kill(tenant.usage().worker_pid, signal.SIGKILL)
+    job.result(240)
+    beside.cancel()
+    assert (y == np.arange(1 << 16) + 300_000).all()
 
 
 def test_what_is_not_kept_is_reported_lost():

@@ -118,7 +118,12 @@ def test_a_stopped_launch_has_run_all_lanes_before_its_next_one_and_none_behind(
 
 def test_a_budget_ends_a_run_soon_and_the_parts_together_are_the_launch(count):
     module, kernel = count
-    y, launch = launch_of(module, 1 << 20, 200, Part(budget_ns=2_000_000))
+    rounds = 200
+    y, launch = launch_of(module, 1 << 20, rounds, Part())
+    began = time.perf_counter_ns()
+    kernel.run(launch)
+    whole_ns = time.perf_counter_ns() - began
+    y, launch = launch_of(module, 1 << 20, rounds, Part(budget_ns=whole_ns // 10))
     runs = 0
     while True:
         outcome = kernel.run(launch)
