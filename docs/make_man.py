@@ -130,7 +130,7 @@ def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _options(actions: list[argparse.Action]) -> Iterator[str]:
     for action in actions:
-        if isinstance(action, argparse._SubParsersAction):
+        if isinstance(action, argparse._SubParsersAction) or action.help == argparse.SUPPRESS:
             continue
         value = "" if action.nargs == 0 or not action.option_strings else rf" \fI{_text(_placeholder(action))}\fR"
         flags = ", ".join(rf"\fB{_text(flag)}\fR" for flag in action.option_strings)

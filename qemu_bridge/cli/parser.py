@@ -16,6 +16,9 @@ class VerbParser(argparse.ArgumentParser):
     have no question.
     """
 
+    _hidden: Sequence[tuple[argparse.Action, Any, Any]] = ()
+    """Words that are hidden while options are read: the action, its nargs and default as defined."""
+
     def parse_known_args(  # type: ignore[override]  # argparse's overloads say the same of any namespace
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[Any, list[str]]:
@@ -36,20 +39,41 @@ class VerbParser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(found[1])}")
         return found
 
+    def format_usage(self) -> str:
+        """As argparse, with all words."""
+        with self._words_shown():
+            return super().format_usage()
+
+    def format_help(self) -> str:
+        """As argparse, with all words and their defaults."""
+        with self._words_shown():
+            return super().format_help()
+
     @contextlib.contextmanager
     def _options_alone(self) -> Iterator[None]:
-        actions = [(each, each.nargs, each.default) for each in self._get_positional_actions()]
-        usage = self.usage
-        # That of an error still names all words.
-        self.usage = self.usage or self.format_usage().removeprefix("usage: ")
-        for action, _, _ in actions:
-            action.nargs, action.default = argparse.SUPPRESS, argparse.SUPPRESS
+        self._hidden = [(each, each.nargs, each.default) for each in self._get_positional_actions()]
+        self._hide()
         try:
             yield
         finally:
-            self.usage = usage
-            for action, nargs, default in actions:
-                action.nargs, action.default = nargs, default
+            self._show()
+            self._hidden = ()
+
+    @contextlib.contextmanager
+    def _words_shown(self) -> Iterator[None]:
+        self._show()
+        try:
+            yield
+        finally:
+            self._hide()
+
+    def _hide(self) -> None:
+        for action, _, _ in self._hidden:
+            action.nargs, action.default = argparse.SUPPRESS, argparse.SUPPRESS
+
+    def _show(self) -> None:
+        for action, nargs, default in self._hidden:
+            action.nargs, action.default = nargs, default
 
     @contextlib.contextmanager
     def _options_done(self) -> Iterator[None]:

@@ -67,6 +67,17 @@ def outcome(verb, words):
         return "refused"
 
 
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_help_shows_every_word_and_option(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args([*words, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0 and "==SUPPRESS==" not in told and "%(" not in told
+    for action in VERBS[words]._actions:
+        if action.help != argparse.SUPPRESS:
+            assert (action.option_strings or [str(action.metavar or action.dest)])[-1] in told
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_an_option_may_stand_anywhere(verb, capsys):
     parser, words = VERBS[verb], words_of(VERBS[verb])
