@@ -64,22 +64,23 @@ def definitions(files):
 def uses(files):
     """(file, unit whose function or variable is used) for each use across files."""
     owners = definitions(files)
+    seen = {name: reachable(name, files) for name in files if name.endswith(".c")}
     return [
         (name, owners[word])
         for name, text in files.items()
-        if name.endswith(".c")
+        if name in seen
         # A local variable or a field of the same name is no use: those follow a type, a dot or an arrow.
         for word in set(re.findall(r"(?<![\w.>])[a-z]\w+\b", text)) & owners.keys()
-        if owners[word] != Path(name).stem and owners[word] in reachable(name, files)
+        if owners[word] != Path(name).stem and owners[word] in seen[name]
     ]
 
 
 def reachable(name, files):
     """Units whose header `name` includes, directly or not."""
-    waiting, seen = [name], set()
+    waiting, seen, included = [name], set(), includes(files)
     while waiting:
         one = waiting.pop()
-        found = {f"{unit}.h" for file, unit in includes(files) if file == one} - seen
+        found = {f"{unit}.h" for file, unit in included if file == one} - seen
         seen |= found
         waiting += found
     return {Path(one).stem for one in seen}
