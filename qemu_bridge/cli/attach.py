@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import Verbs, add_listen, add_verb, print_lines
+from .options import Verbs, add_listen, add_verb, print_lines, progress_line
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -14,14 +14,19 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument("name", metavar="NAME", help="what to call it")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--qmp", type=Path, metavar="SOCK", help="the QMP socket of a QEMU whose RAM is a shared file")
-    source.add_argument("--ram", type=Path, metavar="FILE", help="a raw image of guest RAM, and nothing else")
+    source.add_argument(
+        "--ram",
+        type=Path,
+        metavar="FILE",
+        help="a dump of RAM: an ELF core, kdump, LiME, AVML, raw bytes, or one of these in gzip, zstd or xz",
+    )
     add_listen(parser)
     parser.add_argument(
         "--layout",
         "--machine",
         metavar="LAYOUT",
         default="",
-        help="where the RAM of an image lies in the guest: pc, q35, flat (holes included), or ranges such as 0-3G,4G-5G"
+        help="where the RAM of a raw image lies in the guest: pc, q35, flat (holes included), or ranges such as 0-3G,4G-5G"
         " (default: found from the kernel in it; --machine is the old name)",
     )
 
@@ -32,5 +37,12 @@ def attach(options: argparse.Namespace) -> None:
     from ..wire import connection
 
     connection.prune()
-    launch.attach(options.name, options.qmp, options.ram, options.layout, listen=options.listen)
+    launch.attach(
+        options.name,
+        options.qmp,
+        options.ram,
+        options.layout,
+        listen=options.listen,
+        progress=progress_line("unpacked"),
+    )
     print_lines(options.name)

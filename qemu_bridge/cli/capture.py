@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +19,7 @@ from .options import (
     print_lines,
     print_table,
     printable,
+    progress_line,
     say,
     say_skipped,
 )
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from ..wire.records import Owner
 
 _SHOWN_OWNERS = 20
-_REDRAW_S = 0.2
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -98,18 +95,3 @@ def compare(options: argparse.Namespace) -> int:
 def _describe(owner: Owner) -> str:
     words = (owner.kind, str(owner.pid) if owner.pid else "", owner.name if owner.name != owner.kind else "")
     return printable(" ".join(filter(None, words)))
-
-
-def progress_line(what: str) -> Callable[[int, int], None]:
-    """A function that redraws ``WHAT 34 of 128 MiB`` on a terminal's last line; silent without a terminal."""
-    shown = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal shown
-        if not sys.stderr.isatty() or (done < total and time.monotonic() - shown < _REDRAW_S):
-            return
-        shown = time.monotonic()
-        end = "\n" if done == total else ""
-        print(f"\rglassbox: {what} {done >> 20} of {total >> 20} MiB", end=end, file=sys.stderr, flush=True)
-
-    return show

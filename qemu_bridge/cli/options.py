@@ -10,8 +10,10 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..host.interrupts import END_SIGNALS
@@ -87,8 +89,10 @@ def set_talk(options: argparse.Namespace) -> None:
 
 
 def add_name(parser: argparse.ArgumentParser) -> None:
-    """The positional NAME of a running machine or folder of a capture; `setup.completion` says how shells complete it."""
-    argument = parser.add_argument("name", metavar="NAME", help="a running machine, or the folder of a capture")
+    """The positional NAME of a running machine folder of a capture, or file of a dump; `setup.completion` says how shells complete it."""
+    argument = parser.add_argument(
+        "name", metavar="NAME", help="a running machine, the folder of a capture, or a dump's file"
+    )
     complete_by(argument, COMPLETE_NAME)
 
 
@@ -113,13 +117,35 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(options: argparse.Namespace) -> Client:
-    """The client of machine or capture ``options.name``, after cleaning up after killed daemons."""
+    """The client of machine, capture or dump ``options.name``, after cleaning up after killed daemons."""
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
     from ..wire import connection
 
     connection.prune()
+    if connection.is_path(options.name):
+        from ..machine.launch import open_path
+
+        open_path(Path(options.name), progress_line("unpacked"))
     return Client.connect(options.name)
+
+
+_REDRAW_S = 0.2
+
+
+def progress_line(what: str) -> Callable[[int, int], None]:
+    """A function that redraws ``WHAT 34 of 128 MiB`` on a terminal's last line; silent without a terminal."""
+    shown = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if not sys.stderr.isatty() or (done < total and time.monotonic() - shown < _REDRAW_S):
+            return
+        shown = time.monotonic()
+        end = "\n" if done == total else ""
+        print(f"\rglassbox: {what} {done >> 20} of {total >> 20} MiB", end=end, file=sys.stderr, flush=True)
+
+    return show
 
 
 def print_lines(text: str, *, at_once: bool = False) -> None:

@@ -56,14 +56,14 @@ def shared_context() -> zmq.Context[zmq.Socket[bytes]]:
 
 
 def find_machine(name: str) -> Connection:
-    """The connection of running machine `name`, or of the capture in the folder `name`, opened if need be."""
+    """The connection of running machine `name`, or of the capture or dump at the path `name`, opened if need be."""
     if is_remote(name):
         raise UsageError(f"{name} is on another host; use `Client.connect` or `AsyncClient.connect`")
-    if connections.is_capture(name):
-        # Loaded for a capture only: what starts daemons takes longer to load than most commands to run.
-        from ..machine.launch import open_capture
+    if connections.is_path(name):
+        # Loaded for a file only: what starts daemons takes longer to load than most commands to run.
+        from ..machine.launch import open_path
 
-        return open_capture(Path(name))
+        return open_path(Path(name))
     return connections.find_connection(name)
 
 

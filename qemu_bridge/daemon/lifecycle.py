@@ -203,7 +203,7 @@ def serve_attached(request: AttachRequest, on_running: Callable[[Connection], No
         os.close(os.open(connection.page_map_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         paths = connection.shared_files
         _serve(config, backend, connection, lock, on_running, remote)
-        if backend.origin is Origin.CAPTURE:
+        if backend.idle_timeout_s is not None:
             # Its name is made up from its path: nobody looks for its log once it was closed well.
             shutil.rmtree(connections.state_path(request.name), ignore_errors=True)
     finally:

@@ -58,6 +58,8 @@ class ServedMachine:
             backend.symbols,
             float(value_of("worker_idle_s")),
             connection.trace_path,
+            backend.caveats,
+            is_whole=backend.is_whole,
         )
 
     @cached_property

@@ -53,10 +53,14 @@ class Worker:
         symbols: Path | None = None,
         idle_s: float = IDLE_S,
         trace_path: str = "",
+        caveats: tuple[str, ...] = (),
+        *,
+        is_whole: bool = False,
     ) -> None:
         """Read the RAM at `ram_path`; `symbols` is a folder of kernel symbols to use instead of the cache.
 
-        `trace_path` is the shared file of the machine's trace plugin, empty without one.
+        `trace_path` is the shared file of the machine's trace plugin, empty without one; `caveats` hold of every answer;
+        `is_whole` is as in `GuestRam`.
         """
         regions = tuple((int(region.start), int(region.offset), region.size) for region in layout.regions)
         self._setup = Setup(
@@ -66,6 +70,8 @@ class Worker:
             str(page_map_path),
             None if symbols is None else str(symbols),
             trace_path=trace_path,
+            caveats=caveats,
+            is_whole=is_whole,
         )
         self._process: asyncio.subprocess.Process | None = None
         self._ended: list[asyncio.subprocess.Process] = []

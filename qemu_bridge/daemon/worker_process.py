@@ -35,7 +35,7 @@ class Setup(msgspec.Struct, frozen=True):
     """The RAM that the worker reads. `symbols` is a folder of kernel symbols to use instead of the shared cache.
 
     `kernel_note` is the physical address at which an earlier worker found the kernel, None at first. `trace_path` is the shared file of
-    the trace plugin, empty without one.
+    the trace plugin, empty without one. `caveats` hold of every answer; `is_whole` is as in `GuestRam`.
     """
 
     parent_pid: int
@@ -45,6 +45,8 @@ class Setup(msgspec.Struct, frozen=True):
     symbols: str | None
     kernel_note: int | None = None
     trace_path: str = ""
+    caveats: tuple[str, ...] = ()
+    is_whole: bool = False
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -107,10 +109,11 @@ def _open(setup: Setup) -> Any:  # noqa: ANN401  # `Questions`; importing it loa
         cache.read_only_in(Path(setup.symbols))
     note = None if setup.kernel_note is None else PhysicalAddress(setup.kernel_note)
     return Questions(
-        GuestRam(Path(setup.ram_path), layout),
+        GuestRam(Path(setup.ram_path), layout, is_whole=setup.is_whole),
         Path(setup.page_map_path),
         note,
         Path(setup.trace_path) if setup.trace_path else None,
+        setup.caveats,
     )
 
 

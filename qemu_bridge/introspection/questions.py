@@ -71,12 +71,14 @@ class Questions:
         page_map_path: Path,
         kernel_note: PhysicalAddress | None = None,
         trace_path: Path | None = None,
+        caveats: tuple[str, ...] = (),
     ) -> None:
         """Questions about `ram`; `kernel_note` is where an earlier process found its kernel (`kernel_note`).
 
-        `trace_path` is the shared file of the machine's trace plugin, if it has one.
+        `trace_path` is the shared file of the machine's trace plugin, if it has one; `caveats` hold of every answer.
         """
         self._ram = ram
+        self._ram_caveats = caveats
         self._trace_path = trace_path
         self._likely_note = kernel_note
         self._page_map_path = page_map_path
@@ -109,6 +111,7 @@ class Questions:
 
     def _caveats(self) -> Iterator[str]:
         """Yield what holds of every answer about this guest."""
+        yield from self._ram_caveats
         if self._loaded is not None and self._loaded.caveat:
             yield self._loaded.caveat
         # What is answered without types, of the kernel image, does not lie in RAM that was added.

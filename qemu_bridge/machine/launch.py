@@ -34,6 +34,7 @@ from .config import MachineConfig, find_plugin, find_qemu, qemu_release
 from .requests import AttachRequest, StartAnswer, StartRequest, encode_request
 
 if TYPE_CHECKING:
+    from ..dumps.unpack import Progress
     from ..wire.trace_records import ArmOptions
 
 logger = logging.getLogger(__name__)
@@ -116,19 +117,44 @@ def _require_learned(qemu: str) -> None:
 _OPENING_TIME_S = 20.0
 
 
-def attach(name: str, qmp: Path | None = None, ram: Path | None = None, layout: str = "", *, listen: str = "") -> None:
-    """Serve a running QEMU or a RAM image, exactly one of them, as machine `name` from a new daemon.
+def attach(
+    name: str,
+    qmp: Path | None = None,
+    ram: Path | None = None,
+    layout: str = "",
+    *,
+    listen: str = "",
+    progress: Progress | None = None,
+) -> None:
+    """Serve a running QEMU or a file with RAM in it, exactly one of them, as machine `name` from a new daemon.
 
-    `qmp` is that QEMU's QMP socket; `layout` says where the RAM of an image lies (`addresses.parse_layout`); it is found from
-    the kernel in it when empty. `listen` is as in `launch`.
-    Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`.
+    `qmp` is that QEMU's QMP socket; `ram` a dump of another tool (`qemu_bridge.dumps`), or RAM and nothing else. `layout` says
+    where the RAM of such an image lies (`addresses.parse_layout`); it is found from the kernel in it when empty. A dump that
+    has to be unpacked tells `progress`. `listen` is as in `launch`.
+    Raises what the daemon reports: `BusyNameError`, `UsageError`, `MachineError`; `HostError` without room to unpack.
     """
     connection.validate_name(name)
     if (qmp is None) == (ram is None):
         raise UsageError("nothing to attach to; name either a QMP socket with --qmp or a RAM image with --ram")
-    paths = {key: path.absolute() for key, path in (("qmp", qmp), ("ram", ram)) if path is not None}
+    if ram is not None:
+        request = _file_request(name, ram, layout, progress)
+    else:
+        assert qmp is not None
+        request = AttachRequest(name, qmp=qmp.absolute(), layout=layout)
     with waiting_daemon() as daemon:
-        _hand_over(daemon, AttachRequest(name, layout=layout, listen=listen, **paths))
+        _hand_over(daemon, msgspec.structs.replace(request, listen=listen))
+
+
+def _file_request(name: str, path: Path, layout: str, progress: Progress | None) -> AttachRequest:
+    # Only files need NumPy here, and it takes longer to load than a machine to be asked for.
+    from ..dumps.unpack import unpack
+
+    found = unpack(path.absolute(), progress)
+    if layout and found.layout:
+        raise UsageError(f"{path} is {found.format} and says itself where its RAM lies; leave the layout out")
+    return AttachRequest(
+        name, ram=Path(found.ram), layout=layout or found.layout, dump=path.absolute(), caveats=found.missing
+    )
 
 
 def capture_name(folder: Path) -> str:
@@ -144,23 +170,35 @@ def capture_name(folder: Path) -> str:
     return f"capture-{hashlib.sha256(bytes(1).join(identity)).hexdigest()[:16]}"
 
 
-def open_capture(folder: Path) -> Connection:
-    """The connection of the daemon that serves the capture in `folder`, started unless one does already.
+def dump_name(path: Path) -> str:
+    """The name of the machine as which the file at `path` is served; one that was written again gets another."""
+    identity = os.fsencode(path.resolve())
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        identity += f" {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode()
+    return f"dump-{hashlib.sha256(identity).hexdigest()[:16]}"
 
-    It ends some seconds after its last client. Raises what `captures.files.read_manifest` raises.
+
+def open_path(path: Path, progress: Progress | None = None) -> Connection:
+    """The connection of the daemon that serves the capture or the dump at `path`, started unless one does already.
+
+    It ends some seconds after its last client. Raises what `captures.files.read_manifest` or `dumps.unpack` raises.
     """
-    name = capture_name(folder)
+    is_dump = path.is_file()
+    name = dump_name(path) if is_dump else capture_name(path)
+    request: AttachRequest | None = None
     deadline = time.monotonic() + _OPENING_TIME_S
     while True:
         with contextlib.suppress(UnknownMachineError):
             return connection.find_connection(name)
         # A daemon that is starting or ending holds the lock and has no connection file.
+        if request is None and is_dump:
+            request = msgspec.structs.replace(_file_request(name, path, "", progress), is_brief=True)
+            deadline = time.monotonic() + _OPENING_TIME_S
         with contextlib.suppress(BusyNameError), waiting_daemon() as daemon:
-            _hand_over(daemon, AttachRequest(name, capture=folder.resolve()))
+            _hand_over(daemon, request or AttachRequest(name, capture=path.resolve()))
         if time.monotonic() > deadline:
-            raise MachineError(
-                f"the capture {folder} cannot be opened; see {connection.state_path(name) / 'daemon.log'}"
-            )
+            raise MachineError(f"{path} cannot be opened; see {connection.state_path(name) / 'daemon.log'}")
 
 
 def _hand_over(daemon: WaitingDaemon, request: StartRequest | AttachRequest) -> None:

@@ -43,8 +43,12 @@ class StartRequest(Record, frozen=True, tag="start"):
 class AttachRequest(Record, frozen=True, tag="attach"):
     """What to attach to as machine `name`: the QEMU behind a QMP socket, a capture's folder, or a RAM image.
 
-    `layout` says where the RAM of an image lies (`addresses.parse_layout`); empty: find it from the kernel in the image.
-    `listen` is as in `StartRequest`.
+    Attributes:
+        layout: where the RAM of an image lies (`addresses.parse_layout`); empty: find it from the kernel in the image.
+        dump: the file that the image is of; the image itself where that has RAM and nothing else.
+        caveats: what the dump ought to hold and does not.
+        is_brief: it was asked for by a path, not a name: end some seconds after the last client.
+        listen: as in `StartRequest`.
     """
 
     name: str
@@ -52,6 +56,9 @@ class AttachRequest(Record, frozen=True, tag="attach"):
     ram: Path | None = None
     layout: str = ""
     capture: Path | None = None
+    dump: Path | None = None
+    caveats: tuple[str, ...] = ()
+    is_brief: bool = False
     listen: str = ""
 
 

@@ -41,12 +41,14 @@ class GuestRam:
 
     Attributes:
         layout: where the bytes of the file appear in the guest.
+        is_whole: holes of the file are pages of zeros, which may have been touched: a dump does not say.
     """
 
-    def __init__(self, path: Path, layout: RamLayout) -> None:
+    def __init__(self, path: Path, layout: RamLayout, *, is_whole: bool = False) -> None:
         """Map the file at `path`; `MachineGoneError` if it is gone or shorter than `layout` says."""
         self.path = path
         self.layout = layout
+        self.is_whole = is_whole
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -175,7 +177,7 @@ class GuestRam:
     def resident_runs(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
         """Yield (start, end) offsets of the parts of the file that hold data, or of those between two offsets.
 
-        The rest was never touched.
+        The rest was never touched, or is zero.
         """
         return iter_data(self._fd, start, self.size if end is None else min(end, self.size))
 
@@ -207,7 +209,9 @@ class GuestRam:
         return path
 
     def resident_pages(self) -> npt.NDArray[np.bool_]:
-        """Which pages the guest (or QEMU) has touched: `bool` array of shape (page_count,)."""
+        """Which pages the guest (or QEMU) has touched, all where nothing tells: `bool` array of shape (page_count,)."""
+        if self.is_whole:
+            return np.ones(self.page_count, np.bool_)
         resident = np.zeros(self.page_count, np.bool_)
         for start, end in self.resident_runs():
             resident[start >> PAGE_SHIFT : -(-end >> PAGE_SHIFT)] = True

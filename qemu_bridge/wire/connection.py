@@ -234,9 +234,9 @@ def file_version(path: str) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def is_capture(name: str) -> bool:
-    """Whether `name` is the path of a capture rather than a machine's name: it has a slash, or contains a manifest."""
-    return os.sep in name or Path(name, MANIFEST).is_file()
+def is_path(name: str) -> bool:
+    """Whether `name` is the path of a capture or a dump rather than a machine's name: it has a slash, contains a manifest, or is a file and no machine."""
+    return os.sep in name or Path(name, MANIFEST).is_file() or (Path(name).is_file() and not is_alive(name))
 
 
 def find_connection(name: str) -> Connection:

@@ -19,6 +19,7 @@ LAYERS = {
     "qemu_bridge.host": 11,
     "qemu_bridge.memory": 20,
     "qemu_bridge.images": 20,
+    "qemu_bridge.dumps": 25,
     "qemu_bridge.wire": 30,
     "qemu_bridge.kernel": 40,
     "qemu_bridge.trace.file": 40,

@@ -192,6 +192,8 @@ class AttachedQemu:
     signals_ready = False
     idle_timeout_s: float | None = None
     symbols: Path | None = None
+    caveats: tuple[str, ...] = ()
+    is_whole = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -38,6 +38,8 @@ class Backend(Protocol):
             readiness signal exists, so it counts as ready.
         idle_timeout_s: end after this long without a client; None: never.
         symbols: a folder of kernel symbols to use instead of the shared cache.
+        caveats: what holds of every answer, as of a file that was cut short.
+        is_whole: as in `GuestRam`.
     """
 
     origin: Origin
@@ -46,6 +48,8 @@ class Backend(Protocol):
     signals_ready: bool
     idle_timeout_s: float | None
     symbols: Path | None
+    caveats: tuple[str, ...]
+    is_whole: bool
 
     @property
     def exit_status(self) -> int | None:

@@ -11,13 +11,12 @@ from .image import RamImage
 
 
 class Capture(RamImage):
-    """A capture. Its daemon ends after `idle_timeout_s` without a client."""
+    """A capture. Its daemon ends some seconds after the last client."""
 
     origin = Origin.CAPTURE
-    idle_timeout_s: float | None = 20.0
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / RAM)
+        super().__init__(folder / RAM, is_brief=True)
         self.symbols = folder / SYMBOLS
 
     def shell(self) -> Shell:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ...captures.files import read_manifest
+from ...dumps.unpack import hold
 from ...machine.config import MachineConfig
 from ...machine.requests import AttachRequest
 from ...memory.addresses import LAYOUTS, RamLayout, layout_name
@@ -31,7 +32,12 @@ def find_backend(request: AttachRequest) -> tuple[Backend, MachineConfig, Path, 
     layout = image_layout(request.ram, size, request.layout)
     machine = request.layout if request.layout in LAYOUTS else layout_name(layout)
     config = MachineConfig(name=request.name, memory=size, smp=0, machine=machine, accelerator="none")
-    return RamImage(request.ram), config, request.ram, layout
+    dump = request.dump or request.ram
+    if dump != request.ram:
+        # For as long as this process lives: the cache of unpacked dumps trims what nobody holds.
+        hold(request.ram.parent)
+    image = RamImage(dump, request.caveats, is_whole=dump != request.ram, is_brief=request.is_brief)
+    return image, config, request.ram, layout
 
 
 def find_capture(name: str, folder: Path) -> tuple[Backend, MachineConfig, Path, RamLayout]:

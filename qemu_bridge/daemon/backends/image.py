@@ -21,30 +21,23 @@ from .backend import NoShell, Shell
 
 logger = logging.getLogger(__name__)
 
-_OTHER_FORMATS = {b"\x7fELF": "an ELF core", b"EMiL": "a LiME dump", b"KDUMP": "a kdump file", b"QEVM": "a saved state"}
+BRIEF_S = 20.0
+"""A file that was asked for by its path is closed so long after its last client."""
 
 
 def image_size(path: Path) -> int:
-    """Bytes of the raw RAM image at `path`; `UsageError` for a file that cannot be one."""
+    """Bytes of the whole pages of the raw RAM image at `path`; `UsageError` for a file that cannot be one."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"{path} is not a regular file; give a raw image of guest RAM")
-        with open(path, "rb") as file:
-            magic = file.read(5)
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); give a raw image of guest RAM") from None
-    for mark, what in _OTHER_FORMATS.items():
-        if magic.startswith(mark):
-            raise UsageError(f"{path} is {what}, not a raw image; write one with QEMU's pmemsave from address 0")
     if found.st_size == 0:
         raise UsageError(f"{path} is empty; give a raw image of guest RAM")
-    if found.st_size % PAGE_SIZE:
-        raise UsageError(
-            f"{path} has {found.st_size} bytes, which is not a multiple of the page size {PAGE_SIZE}; give a raw image of"
-            " guest RAM that was not cut short"
-        )
-    return found.st_size
+    if found.st_size < PAGE_SIZE:
+        raise UsageError(f"{path} has {found.st_size} bytes, less than a page; give a raw image of guest RAM")
+    return found.st_size // PAGE_SIZE * PAGE_SIZE
 
 
 def image_layout(path: Path, size_bytes: int, stated: str) -> RamLayout:
@@ -73,11 +66,16 @@ class RamImage:
     exit_status: int | None = None
     is_static = True
     signals_ready = False
-    idle_timeout_s: float | None = None
     symbols: Path | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, caveats: tuple[str, ...] = (), *, is_whole: bool = False, is_brief: bool = False
+    ) -> None:
+        """Of the file at `path`; its daemon ends without clients if it `is_brief`."""
+        self.is_whole = is_whole
         self._path = path
+        self.caveats = caveats
+        self.idle_timeout_s = BRIEF_S if is_brief else None
 
     @contextlib.asynccontextmanager
     async def connect(self, name: str) -> AsyncIterator[Monitor]:

@@ -36,6 +36,8 @@ class StartedQemu:
     signals_ready = True
     idle_timeout_s: float | None = None
     symbols: Path | None = None
+    caveats: tuple[str, ...] = ()
+    is_whole = False
 
     def __init__(
         self,

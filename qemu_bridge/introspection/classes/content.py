@@ -164,3 +164,5 @@ def _classify_content(entries: npt.NDArray[np.void], ram: GuestRam) -> None:
         entries["page_class"][part] = np.where(
             unknown, np.where(zero, PageClass.ZERO, PageClass.OTHER), entries["page_class"][part]
         )
+    if ram.is_whole:
+        np.putmask(entries["page_class"], entries["page_class"] == PageClass.UNTOUCHED, PageClass.ZERO)

@@ -1,4 +1,4 @@
-"""The verbs capture and compare: tables, exit statuses, progress. What is captured: tests/qemu_bridge/captures."""
+"""The verbs capture and compare: tables, exit statuses. What is captured: tests/qemu_bridge/captures."""
 
 from __future__ import annotations
 
@@ -8,32 +8,7 @@ import pytest
 from open_captures import let_go
 from support import glassbox
 
-from qemu_bridge.cli.capture import progress_line
-
 guest = pytest.mark.guest
-
-
-def test_progress_is_a_line_that_is_written_over_and_ended(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr("qemu_bridge.cli.capture._REDRAW_S", 0.0)
-    show = progress_line("copied")
-    show(1 << 20, 4 << 20)
-    show(4 << 20, 4 << 20)
-    assert capsys.readouterr().err == "\rglassbox: copied 1 of 4 MiB\rglassbox: copied 4 of 4 MiB\n"
-
-
-def test_progress_is_not_redrawn_more_often_than_people_see_but_the_end_is_shown(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr("qemu_bridge.cli.capture._REDRAW_S", 60.0)
-    show = progress_line("copied")
-    for done in range(1, 5):
-        show(done << 20, 4 << 20)
-    assert capsys.readouterr().err == "\rglassbox: copied 4 of 4 MiB\n"
-
-
-def test_progress_is_silent_where_nobody_looks(capsys):
-    progress_line("copied")(1, 1)
-    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")

@@ -119,3 +119,26 @@ def test_every_signal_that_ends_a_program_does_so_as_ctrl_c_unless_it_is_ignored
 def test_a_machine_is_reached_by_its_name(machine):
     with options.connect(argparse.Namespace(name=machine.name)) as client:
         assert client.status().name == machine.name
+
+
+def test_progress_is_a_line_that_is_written_over_and_ended(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("qemu_bridge.cli.options._REDRAW_S", 0.0)
+    show = options.progress_line("copied")
+    show(1 << 20, 4 << 20)
+    show(4 << 20, 4 << 20)
+    assert capsys.readouterr().err == "\rglassbox: copied 1 of 4 MiB\rglassbox: copied 4 of 4 MiB\n"
+
+
+def test_progress_is_not_redrawn_more_often_than_people_see_but_the_end_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("qemu_bridge.cli.options._REDRAW_S", 60.0)
+    show = options.progress_line("copied")
+    for done in range(1, 5):
+        show(done << 20, 4 << 20)
+    assert capsys.readouterr().err == "\rglassbox: copied 4 of 4 MiB\n"
+
+
+def test_progress_is_silent_where_nobody_looks(capsys):
+    options.progress_line("copied")(1, 1)
+    assert capsys.readouterr().err == ""

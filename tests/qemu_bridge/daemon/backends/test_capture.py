@@ -56,7 +56,7 @@ def test_many_who_open_it_at_once_share_one_daemon(taken):
     folder = taken[0]
     let_go(folder)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: launch.open_capture(folder), range(4)))
+        found = list(pool.map(lambda _: launch.open_path(folder), range(4)))
     assert len({each.daemon_pid for each in found}) == 1
 
 
