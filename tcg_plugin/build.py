@@ -36,7 +36,7 @@ FLAGS = (
 )
 _PLUGIN = (
     "trace_plugin.c", "translate.c", "blocks.c", "hooks.c", "window.c", "memory.c", "locked.c", "heat.c", "loops.c", "state.c",
-    "ring.c", "dictionary.c", "guest.c", "values.c", "learned.c", "shadow.c", "paging.c", "direction.c", "entry.c",
+    "ring.c", "dictionary.c", "guest.c", "values.c", "learned.c", "shadow.c", "paging.c", "direction.c", "returns.c", "entry.c",
 )  # fmt: skip
 SOURCES: dict[str, tuple[str, ...]] = {
     "glassbox_trace": _PLUGIN,

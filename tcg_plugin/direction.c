@@ -44,20 +44,6 @@ static bool is_clear_in(qemu_plugin_meminfo_t info)
     return !(qemu_plugin_mem_get_value(info).data.u16 & DIRECTION);
 }
 
-/* As a processor reads it: REX counts where the opcode follows. In code of 32 bits what looks like REX is a whole instruction. */
-static opcode find_opcode(const uint8_t *bytes, unsigned length)
-{
-    opcode found = skip_prefixes(bytes, length, 64);
-    while (found.length && found.rex) {
-        opcode next = skip_prefixes(found.bytes, found.length, 64);
-        if (next.length == found.length) {
-            break;
-        }
-        found = next;
-    }
-    return found;
-}
-
 /* popf cannot fail any more when it has loaded. */
 static void on_popped(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *unused)
 {

@@ -24,6 +24,16 @@ static bool is_same_code(const gb_paging *paging, const gb_learned *loop, uint64
     return true;
 }
 
+bool gb_entry_has_code(const gb_learned *loop, int64_t distance)
+{
+    for (uint64_t i = 0; i < loop->codes; i++) {
+        if ((uint64_t)(distance - loop->code[i].distance) < loop->code[i].bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t gb_entry_objection(gb_paging *paging, const gb_learned *loop, uint64_t head, unsigned vcpu)
 {
     enum { TRAP = 1 << 8, ALIGNMENT = 1 << 18, VIRTUAL_8086 = 1 << 17, USER_RING = 3, LINUX_USER32_CS = 0x23 };

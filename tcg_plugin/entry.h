@@ -12,6 +12,9 @@
  */
 uint32_t gb_entry_objection(gb_paging *paging, const gb_learned *loop, uint64_t head, unsigned vcpu);
 
+/* Whether an instruction of the loop is so far from its head. */
+bool gb_entry_has_code(const gb_learned *loop, int64_t distance);
+
 /* The registers in the mask; the others are 0. And those of them that differ from what was read `before`. */
 void gb_entry_read(uint64_t mask, uint64_t registers[GB_LEARNED_REGISTERS]);
 void gb_entry_write(uint64_t mask, const uint64_t before[GB_LEARNED_REGISTERS],

@@ -17,7 +17,7 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 5
+VERSION = 6
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
 MAX_LEARNED = 64
@@ -73,11 +73,15 @@ class Capability(IntFlag):
 
 
 class Learned(IntEnum):
-    """What is done with learned loops: nothing, a comparison of kernels with what QEMU does, rounds in place of QEMU."""
+    """What is done with learned loops: nothing, a comparison of kernels with what QEMU does, rounds in place of QEMU.
+
+    IN_PLACE is for loops that are proved, and the others are compared; UNPROVED has all of them in place.
+    """
 
     OFF = 0
     SHADOW = 1
     IN_PLACE = 2
+    UNPROVED = 3
 
 
 class Reason(IntEnum):
@@ -97,6 +101,8 @@ class Reason(IntEnum):
     CODE = 11
     SLOW = 12
     DIRECTION = 13
+    COMPARED = 14
+    UNPROVED = 15
 
 
 class Scope(IntFlag):
@@ -305,7 +311,7 @@ class LearnedRow(ctypes.LittleEndianStructure):
         ("failed_kernel", c_uint64),
         ("failed_guest", c_uint64),
         ("proved", c_uint64),
-        ("pad", c_uint8 * 336),
+        ("pad", c_uint8 * 320),
     )
 
 

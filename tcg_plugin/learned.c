@@ -6,6 +6,7 @@
 
 #include "direction.h"
 #include "entry.h"
+#include "returns.h"
 #include "shadow.h"
 
 enum {
@@ -26,6 +27,7 @@ typedef struct {
     qemu_plugin_u64 passes;
     const uint8_t *head; /* code from the head on */
     uint64_t head_bytes;
+    bool is_run_into; /* an instruction of the loop stands in front of the head, and may go on to it without a jump */
     uint64_t gate, most;
     uint64_t waits, since; /* passes until it is looked at again, and when that began */
     uint64_t root;         /* of the program whose rounds were measured: another's may be longer, as of a loop that several hashes share */
@@ -39,6 +41,8 @@ static bool has_several; /* vCPUs, of which another may translate what a kernel 
 static bool has_forward; /* some loop wants to know of the direction flag */
 static learned loops[GB_MAX_LEARNED];
 static unsigned count;
+static uint64_t comparing; /* loops that are being compared, a bit each */
+_Static_assert(GB_MAX_LEARNED <= 64, "a loop is a bit");
 static struct qemu_plugin_scoreboard *counters;
 
 static void wait_for(learned *one, unsigned vcpu, uint64_t passes)
@@ -88,18 +92,23 @@ const char *learned_load(const char *path)
     if (!loop || loop->version != GB_LEARNED_VERSION) {
         return "it is no learned loop of this version";
     }
-    counters = counters ? counters : qemu_plugin_scoreboard_new(GB_MAX_LEARNED * sizeof(uint64_t));
+    if (!counters) {
+        counters = qemu_plugin_scoreboard_new(GB_MAX_LEARNED * sizeof(uint64_t));
+        returns_begin();
+    }
     learned *one = &loops[count];
     one->loop = loop;
     one->row = (gb_learned_row *)(file + control->learned_offset) + count;
     one->passes = (qemu_plugin_u64){counters, count * sizeof(uint64_t)};
     one->gate = FIRST_GATE;
     one->most = LEAST_ROUNDS;
+    one->shadow.most = SHADOW_ROUNDS;
     for (uint64_t i = 0; i < loop->codes; i++) {
         const gb_code *code = &loop->code[i];
         if (code->distance <= 0 && code->distance + (int64_t)code->bytes > 0) {
             one->head = code->code - code->distance;
             one->head_bytes = (uint64_t)((int64_t)code->bytes + code->distance);
+            one->is_run_into = code->distance < 0;
         }
     }
     memcpy(one->row->name, loop->name, sizeof one->row->name);
@@ -117,6 +126,35 @@ void learned_begin(unsigned vcpu)
     for (unsigned i = 0; vcpu == 0 && i < count; i++) {
         wait_for(&loops[i], vcpu, FIRST_GATE);
     }
+}
+
+static void abandon_all(void)
+{
+    for (; comparing; comparing &= comparing - 1) {
+        learned *one = &loops[__builtin_ctzll(comparing)];
+        gb_shadow_abandon(&one->shadow, one->row);
+    }
+}
+
+void learned_resume(unsigned vcpu)
+{
+    direction_forget(vcpu);
+    abandon_all();
+}
+
+/* Whether rounds in place may pass the head of a loop that is being compared, which would not be counted: QEMU has to do these. */
+static bool passes_compared(const learned *one, uint64_t head)
+{
+    for (uint64_t left = comparing; left; left &= left - 1) {
+        learned *other = &loops[__builtin_ctzll(left)];
+        if (other->shadow.returns != returns_count()) {
+            gb_shadow_abandon(&other->shadow, other->row);
+            comparing &= ~(left & -left);
+        } else if (gb_entry_has_code(one->loop, (int64_t)(other->shadow.head - head))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void run_in_place(learned *one, unsigned vcpu, const gb_paging *paging, uint64_t head,
@@ -155,9 +193,14 @@ static void run_in_place(learned *one, unsigned vcpu, const gb_paging *paging, u
     wait_for(one, vcpu, is_left ? one->gate : 1);
 }
 
-static void on_head(unsigned vcpu, void *which)
+/* Whether it was compared often enough, and now is again from time to time, as nobody has proved it. */
+static bool stays_in_shadow(const learned *one, uint32_t wanted)
 {
-    learned *one = &loops[(uintptr_t)which];
+    return wanted == GB_LEARNED_IN_PLACE && !one->loop->proved && one->row->compared >= PROBATION;
+}
+
+static void look(learned *one, unsigned vcpu)
+{
     uint64_t head = gb_guest_register(GB_RIP), registers[GB_LEARNED_REGISTERS];
     uint32_t wanted = __atomic_load_n(&control->learned_wanted, __ATOMIC_RELAXED);
     uint64_t start = gb_time_ns(), passes = qemu_plugin_u64_get(one->passes, vcpu) + one->waits - FULL;
@@ -172,8 +215,7 @@ static void on_head(unsigned vcpu, void *which)
     uint32_t objection = gb_entry_objection(&paging, one->loop, head, vcpu);
     if (objection != GB_LEARNED_REASONS) {
         one->row->reasons[objection]++;
-        one->row->abandoned += one->shadow.left != 0;
-        one->shadow.left = 0;
+        gb_shadow_abandon(&one->shadow, one->row);
         wait_longer(one, vcpu);
         return;
     }
@@ -184,6 +226,12 @@ static void on_head(unsigned vcpu, void *which)
         wait_for(one, vcpu, FIRST_GATE);
         return;
     }
+    bool is_in_shadow = wanted == GB_LEARNED_SHADOW || one->row->compared < PROBATION || stays_in_shadow(one, wanted);
+    if (!is_in_shadow && !one->shadow.left && passes_compared(one, head)) {
+        one->row->reasons[GB_REASON_COMPARED]++;
+        wait_for(one, vcpu, 1);
+        return;
+    }
     gb_entry_read(one->loop->reads | one->loop->writes, registers);
     if (one->shadow.left) {
         uint64_t compared = one->row->compared;
@@ -191,10 +239,11 @@ static void on_head(unsigned vcpu, void *which)
         if (one->row->compared > compared) {
             note_time(one, one->shadow_ns, one->shadow.rounds);
         }
-        wait_for(one, vcpu, one->shadow.left ? 1 : next_gate(one));
+        wait_for(one, vcpu, one->shadow.left ? 1 : stays_in_shadow(one, wanted) ? LAST_GATE : next_gate(one));
         return;
     }
-    if (wanted == GB_LEARNED_SHADOW || one->row->compared < PROBATION) {
+    if (is_in_shadow) {
+        one->row->reasons[GB_REASON_UNPROVED] += stays_in_shadow(one, wanted);
         if (gb_shadow_begin(&one->shadow, one->row, one->loop, &paging, registers, head)) {
             one->shadow_ns = 0;
             wait_for(one, vcpu, 1);
@@ -204,6 +253,13 @@ static void on_head(unsigned vcpu, void *which)
         return;
     }
     run_in_place(one, vcpu, &paging, head, registers, start);
+}
+
+static void on_head(unsigned vcpu, void *which)
+{
+    uint64_t bit = UINT64_C(1) << (uintptr_t)which;
+    look(&loops[(uintptr_t)which], vcpu);
+    comparing = loops[(uintptr_t)which].shadow.left ? comparing | bit : comparing & ~bit;
 }
 
 /* Whether the head's instructions begin with the block's instruction `first`, as far as the block goes. */
@@ -221,13 +277,22 @@ static bool has_head(const struct qemu_plugin_tb *tb, size_t first, const learne
     return true;
 }
 
-/* A head that is come to by no jump lies inside of a block: nobody looks there, but it is a pass. */
+/*
+ * A head that is run into may lie inside of a block, where passes are counted, too. Which instruction that is cannot be told from a
+ * part of the loop alone, so such a loop is known only where it lies in its page as it did when it was learned.
+ */
+static bool is_place(const learned *one, uint64_t address)
+{
+    return !one->is_run_into || ((address ^ one->loop->head) & (GB_PAGE_BYTES - 1)) == 0;
+}
+
+/* Nobody looks inside of a block, but it is a pass. */
 static void count_inside(const struct qemu_plugin_tb *tb, const learned *one)
 {
     uint64_t at = qemu_plugin_tb_vaddr(tb);
     for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        if (i > 0 && ((at ^ one->loop->head) & (GB_PAGE_BYTES - 1)) == 0 && has_head(tb, i, one)) {
+        if (i > 0 && one->is_run_into && is_place(one, at) && has_head(tb, i, one)) {
             qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64, one->passes, 1);
         }
         at += qemu_plugin_insn_size(insn);
@@ -237,13 +302,17 @@ static void count_inside(const struct qemu_plugin_tb *tb, const learned *one)
 void learned_translate(struct qemu_plugin_tb *tb, bool hooked)
 {
     gb_paging_note_code(tb);
+    returns_translate(tb);
+    if (!hooked) {
+        abandon_all(); /* passes are not counted here */
+    }
     if (has_forward) {
         direction_translate(tb);
     }
     for (unsigned i = 0; hooked && i < count; i++) {
         learned *one = &loops[i];
         count_inside(tb, one);
-        if (has_head(tb, 0, one)) {
+        if (is_place(one, qemu_plugin_tb_vaddr(tb)) && has_head(tb, 0, one)) {
             qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(tb, QEMU_PLUGIN_INLINE_ADD_U64, one->passes, 1);
             qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, on_head, QEMU_PLUGIN_CB_RW_REGS, QEMU_PLUGIN_COND_GE, one->passes,
                                                       FULL, (void *)(uintptr_t)i);

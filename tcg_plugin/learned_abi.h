@@ -31,7 +31,9 @@ enum {
     GB_REASON_CODE = 11,   /* the loop's instructions are others now */
     GB_REASON_SLOW = 12,    /* QEMU would have been faster */
     GB_REASON_DIRECTION = 13, /* the direction flag is set, or not known */
-    GB_LEARNED_REASONS = 14,
+    GB_REASON_COMPARED = 14,  /* its rounds would pass the head of a loop that is being compared */
+    GB_REASON_UNPROVED = 15,  /* it was compared often enough, but is not proved */
+    GB_LEARNED_REASONS = 16,
 };
 
 /* A store that can be taken back. */

@@ -26,6 +26,20 @@ static inline opcode skip_prefixes(const uint8_t *bytes, unsigned length, uint8_
     return found;
 }
 
+/* As a processor reads it: REX counts where the opcode follows. In code of 32 bits what looks like REX is a whole instruction. */
+static inline opcode find_opcode(const uint8_t *bytes, unsigned length)
+{
+    opcode found = skip_prefixes(bytes, length, 64);
+    while (found.length && found.rex) {
+        opcode next = skip_prefixes(found.bytes, found.length, 64);
+        if (next.length == found.length) {
+            break;
+        }
+        found = next;
+    }
+    return found;
+}
+
 /* What a locked instruction does to memory, by what QEMU reports of it (locked.h). */
 typedef enum {
     GB_LOCKED_NONE,

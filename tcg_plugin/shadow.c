@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { SHADOW_ROUNDS = 48, MOST_INNER_ROUNDS = 1 << 16 };
+#include "returns.h"
+
+enum { MOST_INNER_ROUNDS = 1 << 16 };
 
 static uint8_t *find(gb_pages *pages, uint64_t address, uint32_t is_store)
 {
@@ -82,7 +84,7 @@ bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *l
     memcpy(shadow->before, registers, sizeof shadow->before);
     memcpy(shadow->after, registers, sizeof shadow->after);
     gb_slice_begin(&slice, paging, log, true);
-    shadow->rounds = loop->run(shadow->after, &slice.pages, head, SHADOW_ROUNDS);
+    shadow->rounds = loop->run(shadow->after, &slice.pages, head, shadow->most);
     shadow->stores = slice.pages.stores;
     for (unsigned i = 0; i < shadow->stores; i++) {
         shadow->stored[i].address = linear_address(&slice, place_of(&log[i]));
@@ -92,13 +94,22 @@ bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *l
     for (unsigned i = shadow->stores; i-- > 0;) {
         memcpy(place_of(&log[i]), &log[i].old, log[i].at >> GB_STORE_BYTES);
     }
-    if (shadow->rounds < SHADOW_ROUNDS) {
+    if (shadow->rounds < shadow->most) {
         row->reasons[slice.pages.reason]++;
     }
-    shadow->root = paging->root;
-    shadow->fs_base = gb_guest_register(GB_FS_BASE);
+    shadow->head = head;
+    shadow->returns = returns_count();
     shadow->left = shadow->rounds;
     return shadow->left;
+}
+
+void gb_shadow_abandon(gb_shadow *shadow, gb_learned_row *row)
+{
+    if (shadow->left) {
+        row->abandoned++;
+        shadow->most = shadow->most > 1 ? shadow->most / 2 : 1;
+    }
+    shadow->left = 0;
 }
 
 static bool note_mismatch(gb_shadow *shadow, gb_learned_row *row, uint64_t place, uint64_t kernel, uint64_t guest)
@@ -115,8 +126,11 @@ static bool note_mismatch(gb_shadow *shadow, gb_learned_row *row, uint64_t place
 bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
                     const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t passes)
 {
-    /* Another thread may have come to the loop in between: nothing is known of either then. Nor is it where the last round ended inside of a block. */
-    if (paging->root != shadow->root || gb_guest_register(GB_FS_BASE) != shadow->fs_base || passes > shadow->left) {
+    if (shadow->returns != returns_count()) {
+        gb_shadow_abandon(shadow, row);
+        return true;
+    }
+    if (passes > shadow->left) { /* the last round ended inside of a block */
         shadow->left = 0;
         row->abandoned++;
         return true;
@@ -144,5 +158,6 @@ bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *lo
         }
     }
     row->compared++;
+    shadow->most = 2 * shadow->most > SHADOW_ROUNDS ? SHADOW_ROUNDS : 2 * shadow->most;
     return true;
 }

@@ -4,7 +4,7 @@
 
 #include "paging.h"
 
-enum { SHADOW_STORES = 4096, SLICE_PAGES = 64 };
+enum { SHADOW_ROUNDS = 48, SHADOW_STORES = 4096, SLICE_PAGES = 64 };
 
 /* One call of a kernel: its pages are found in `paging`. */
 typedef struct {
@@ -20,7 +20,8 @@ typedef struct {
 /* Rounds that QEMU does now, and what a kernel has made of them. */
 typedef struct {
     uint64_t left; /* rounds that are still to come; 0: nothing is compared */
-    uint64_t rounds, root, fs_base;
+    uint64_t rounds, most; /* most: of the next comparison */
+    uint64_t head, returns;
     uint64_t before[GB_LEARNED_REGISTERS], after[GB_LEARNED_REGISTERS];
     unsigned stores;
     struct {
@@ -35,13 +36,19 @@ typedef struct {
 void gb_slice_begin(gb_slice *slice, const gb_paging *paging, gb_store *log, bool keeps);
 void gb_slice_end(gb_slice *slice);
 
-/* Have the kernel do some rounds from these registers on, note what it made of them, take it back; false if it did none. */
+/* Have the kernel do some rounds, `shadow->most` of them, from these registers on, note what it made of them, take it back; false if it did none. */
 bool gb_shadow_begin(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
                      const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t head);
 
-/* QEMU has come to the head again, by so many passes. After the last round registers and stores are compared: false if they differ. */
+/*
+ * QEMU has come to the head again, by so many passes. After the last round registers and stores are compared: false if they differ.
+ * If the guest's kernel came between it is abandoned, for the program's memory may have been changed and another one have passed the head.
+ */
 bool gb_shadow_pass(gb_shadow *shadow, gb_learned_row *row, const gb_learned *loop, const gb_paging *paging,
                     const uint64_t registers[GB_LEARNED_REGISTERS], uint64_t passes);
+
+/* What is under way is not compared; the next one is shorter, so that it comes to its end. */
+void gb_shadow_abandon(gb_shadow *shadow, gb_learned_row *row);
 
 #pragma GCC visibility pop
 

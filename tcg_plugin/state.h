@@ -8,7 +8,7 @@
  *   learned        kernels of learned loops, and where they run
  *   locked         what locked instructions load and store
  *   shadow, entry  a kernel's slice and its comparison; whether it may run, and its registers
- *   paging, direction   the guest's page tables; its direction flag
+ *   paging, direction, returns   the guest's page tables; its direction flag; whether it came back from its kernel
  *   window, memory, heat, loops   opening and closing windows; loads and stores; counters per page; a loop's head
  *   state          this file
  *   ring, dictionary, guest, values   parts that know nothing of a window

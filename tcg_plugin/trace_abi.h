@@ -27,7 +27,7 @@
 #include "learned_abi.h"
 
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 5u
+#define GB_TRACE_VERSION 6u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -76,8 +76,11 @@ enum {
     GB_CAPABILITY_SET_PC = 8,          /* 6 */
 };
 
-/* gb_control.learned_wanted: in shadow QEMU does the work, and what the kernels of learned loops make of it is compared. */
-enum { GB_LEARNED_OFF = 0, GB_LEARNED_SHADOW = 1, GB_LEARNED_IN_PLACE = 2 };
+/*
+ * gb_control.learned_wanted: in shadow QEMU does the work, and what the kernels of learned loops make of it is compared. In place
+ * run those that are proved; UNPROVED: the others, too.
+ */
+enum { GB_LEARNED_OFF = 0, GB_LEARNED_SHADOW = 1, GB_LEARNED_IN_PLACE = 2, GB_LEARNED_UNPROVED = 3 };
 
 /* gb_control.scope: which rings of privilege */
 enum { GB_SCOPE_KERNEL = 1, GB_SCOPE_USER = 2 };
@@ -162,14 +165,14 @@ typedef struct {
     uint64_t visits;                       /* times that its gate was reached */
     uint64_t slices, rounds, ns;           /* in place: runs of the kernel, rounds that they did, their time */
     uint64_t round_ps;                     /* the least time that QEMU took for a round of the last program, on average over some; 0: not known */
-    uint64_t compared, abandoned, mismatches; /* in shadow; abandoned: something came between */
+    uint64_t compared, abandoned, mismatches; /* in shadow; abandoned: the kernel of the guest came between */
     uint64_t reasons[GB_LEARNED_REASONS];
     uint64_t failed_registers[GB_LEARNED_REGISTERS]; /* on entry */
     uint64_t failed_rounds;
     uint64_t failed_place;                 /* a register's place, or the linear address of a store */
     uint64_t failed_kernel, failed_guest;  /* what the kernel made of it, and QEMU */
     uint64_t proved;                       /* as gb_learned has it */
-    uint8_t pad[336];
+    uint8_t pad[320];
 } gb_learned_row;
 
 /* One page a vCPU; what different threads write lies on different cache lines. */

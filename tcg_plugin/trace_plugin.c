@@ -16,7 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "direction.h"
 #include "heat.h"
 #include "learned.h"
 #include "locked.h"
@@ -54,7 +53,7 @@ static bool is_heat_to_change(void)
 
 static void on_resume(GB_OF_VCPU)
 {
-    direction_forget(vcpu);
+    learned_resume(vcpu);
     close_if_late();
     if (is_heat_to_change()) {
         request_reset();

@@ -17,12 +17,14 @@ from learned_situations import (
     MISTAKEN,
     PROCESSOR,
     SOUND,
+    UNPROVED,
     check,
     compile_probe,
     here,
-    loop_of,
+    native_loop,
     prepare,
     rows,
+    wanted,
     with_probe,
 )
 from support import booted, wait_until
@@ -42,10 +44,10 @@ def probe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def libraries():
-    found = {name: native_of(name, loop_of(name)) for name in CODES}
+    found = {name: native_loop(name) for name in CODES}
     wrong = native_of("WRONG", machine_loop(*MISTAKEN))
     right = found["WRONG"].lifted.machine_loop
-    found["WRONG"] = replace(wrong, lifted=replace(wrong.lifted, machine_loop=right))
+    found["WRONG"] = replace(wrong, is_proved=True, lifted=replace(wrong.lifted, machine_loop=right))
     return tuple(map(build, found.values()))
 
 
@@ -74,8 +76,9 @@ def test_the_overlay_says_what_the_plugin_counted(machine):
     for loop, row in zip(before, table.rows, strict=True):
         assert (row["name"], row["hits"], row["rounds"]) == (loop.name, loop.slices, loop.rounds)
         assert row["refusals"] == sum(loop.refusals.values()) and len(row["reasons"]) == len(loop.refusals)
-        assert row["state"] == ("refused" if loop.name == "WRONG" else "in place"), row
-        assert (row["gain"] is None) == (loop.name == "WRONG")
+        rests = {"WRONG": "refused"} | {name: "in shadow" for name in UNPROVED if not loop.rounds}
+        assert row["state"] == rests.get(loop.name, "in place"), row
+        assert (row["gain"] is None) == (loop.name in rests) and row["proved"] == (loop.name not in UNPROVED)
         if loop.rounds:
             assert abs(row["gain"] - loop.round_ns * loop.rounds / loop.seconds / 1e9) < 0.01
 
@@ -92,7 +95,7 @@ def test_most_rounds_are_done_in_place(machine, probe):
 
     wait_until(most_are)
     after = rows(machine)
-    assert all(after[name].compared == 16 and after[name].round_ns > 0 for name in rounds)
+    assert all(after[name].compared >= 16 and after[name].round_ns > 0 for name in rounds)
 
 
 def test_a_kernel_that_is_wrong_is_switched_off_before_the_guest_has_seen_it(machine, probe):
@@ -102,17 +105,25 @@ def test_a_kernel_that_is_wrong_is_switched_off_before_the_guest_has_seen_it(mac
     assert REGISTERS[row.failed["place"]] == "rbx" and row.failed["kernel"] != row.failed["guest"]
     # What it was given: the kernel adds bytes to rbx, the loop takes them away.
     assert row.failed["kernel"] - row.failed["rbx"] == (row.failed["rbx"] - row.failed["guest"]) % 2**64
-    assert row.failed["rounds"] == 48
+    assert 1 <= row.failed["rounds"] <= 48
 
 
-def test_in_shadow_qemu_does_all_the_work(machine, probe, control):
-    before = rows(machine)
-    control.block.learned_wanted = Learned.SHADOW
-    try:
+def test_a_loop_that_is_not_proved_runs_in_place_only_where_that_is_asked_for(machine, probe):
+    machine.exec("/probe usual")
+    before = rows(machine)["NEST"]
+    assert not before.rounds and before.compared >= 16 and before.refusals["unproved"] and not before.is_proved
+    with wanted(machine, Learned.UNPROVED):
         assert machine.exec("/probe usual").decode() == here(probe, "usual")
+    after = rows(machine)["NEST"]
+    assert after.rounds > 0 and not after.mismatches
+    assert after.refusals["unproved"] == before.refusals["unproved"]
+
+
+def test_in_shadow_qemu_does_all_the_work(machine, probe):
+    before = rows(machine)
+    with wanted(machine, Learned.SHADOW):
+        assert machine.exec("/probe once").decode() == here(probe, "once")
         after = rows(machine)
-    finally:
-        control.block.learned_wanted = Learned.IN_PLACE
     for name in set(SOUND) - {"AWAIT"}:  # which nothing usual has
         assert after[name].rounds == before[name].rounds and after[name].compared > before[name].compared + 100
         assert not after[name].mismatches
@@ -125,7 +136,7 @@ def test_with_several_vcpus_loops_rest(image, libraries, probe, qemu11, tmp_path
     options = {"learned": libraries, "initrd": initrd, "qemu_args": ("-smp", "cpus=0x2")}
     with mock.patch.dict(os.environ, {"GLASSBOX_QEMU": qemu11}), booted("several", image, **options) as found:
         assert found.exec("nproc").strip() == b"2"
-        assert found.exec("/probe usual").decode() == here(probe, "usual")
+        assert found.exec("/probe once").decode() == here(probe, "once")
         assert not any(loop.rounds or loop.compared for loop in rows(found).values())
 
 
@@ -134,7 +145,7 @@ def test_a_recording_sees_every_round(machine, probe):
     before = rows(machine)["XOR"].rounds
     machine.client.trace_arm(ArmOptions(features=Feature.HEAT))
     try:
-        assert machine.exec("/probe usual").decode() == here(probe, "usual")
+        assert machine.exec("/probe once").decode() == here(probe, "once")
         assert rows(machine)["XOR"].rounds == before
     finally:
         machine.client.trace_disarm()

@@ -19,7 +19,7 @@ import pytest
 from support import booted
 
 from pixel_cpu.backends.lane_c.compiler import build as compile_library
-from pixel_cpu.learn.native import native_of, source
+from pixel_cpu.learn.native import source
 from qemu_bridge.errors import GlassBoxError
 from tcg_plugin import build
 
@@ -45,6 +45,9 @@ POINTS = {
     "slices are bounded": ("waiting", "learned.c", "LEAST_ROUNDS = 64,   /* of a slice, where it is not too slow */\n    MOST_ROUNDS = 1 << 16,\n    SLICE_NS = 200000,", "LEAST_ROUNDS = 1 << 24, MOST_ROUNDS = 1 << 24, SLICE_NS = 2000000000,"),
     "who was refused waits longer": ("devices", "learned.c", "one->gate * 2 > LAST_GATE ? LAST_GATE : one->gate * 2", "FIRST_GATE"),
     "passes inside of blocks count": ("usual", "learned.c", "if (i > 0 && ", "if (i == n && "),
+    "no rounds in place over the head of a loop that is compared": ("usual", "learned.c", "passes_compared(one, head)", "(false && passes_compared(one, head))"),
+    "what was interrupted is not compared": ("changed", "shadow.c", "shadow->returns != returns_count()", "false"),
+    "what is not proved stays in shadow": ("usual", "learned.c", "wanted == GB_LEARNED_IN_PLACE && !one->loop->proved", "wanted == GB_LEARNED_OFF"),
     "a round is done whole or not at all": ("half-done", KERNEL, "while (next > before) gb_restore(--next);", ""),
 }  # fmt: skip
 
@@ -54,7 +57,7 @@ def test_a_guest_shows_that_a_point_is_missing(point, image, qemu11, tmp_path):
     case, file, place, instead = POINTS[point]
     folder = tmp_path / "plugin"
     shutil.copytree(build.FOLDER, folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    natives = [native_of(name, situations.loop_of(name)) for name in situations.CODES if name != "WRONG"]
+    natives = [situations.native_loop(name) for name in situations.CODES if name != "WRONG"]
     texts = [source(loop) for loop in natives]
     if file == KERNEL:
         assert all(place in text for text in texts)
