@@ -54,7 +54,7 @@ def measure(rounds: int) -> list[Figure]:
         _machine("bench-plain") as plain,
     ):
         lanes = lane_figures(_learn(plain, Path(folder)))
-        with _machine("bench-learned", build_library(Path(folder))[0]) as learned:
+        with _machine("bench-learned", build_library(Path(folder)).paths) as learned:
             for command, _ in WORK.values():
                 learned.exec(command, 300.0)  # kernels prove themselves in shadow first
             figures = [_switch(name, *WORK[name], learned, max(3, rounds)) for name in WORK]
@@ -70,7 +70,7 @@ def measure(rounds: int) -> list[Figure]:
 def _switch(name: str, command: str, target: str, client: Client, rounds: int) -> Figure:
     """A command with learned loops on and off in turn, in one machine."""
     control = TraceControl(Path(client.connection.trace_path))
-    times: dict[Learned, list[float]] = {Learned.OFF: [], Learned.IN_PLACE: []}
+    times: dict[Learned, list[float]] = {Learned.OFF: [], Learned.UNPROVED: []}
     answers = set()
     empty = statistics.median(_cpu_seconds(client, "true") for _ in range(5))
     try:
@@ -81,7 +81,7 @@ def _switch(name: str, command: str, target: str, client: Client, rounds: int) -
                 answers.add(client.exec(command, 300.0).output)
                 found.append((client.status().cpu_s or 0.0) - before)
     finally:
-        control.block.learned_wanted = Learned.IN_PLACE
+        control.block.learned_wanted = Learned.UNPROVED
         control.close()
     if len(answers) != 1:
         raise RuntimeError(f"{command} says {answers}")
@@ -119,7 +119,11 @@ def _learn(client: Client, folder: Path) -> Iterator[LearnedLoop]:
 @contextmanager
 def _machine(name: str, learned: tuple[Path, ...] = ()) -> Iterator[Client]:
     image = find_image()
-    launch(MachineConfig(name, image.kernel, image.initrd, image.command_line, memory=_MEMORY, learned=learned))
+    launch(
+        MachineConfig(
+            name, image.kernel, image.initrd, image.command_line, memory=_MEMORY, learned=learned, unproved=True
+        )
+    )
     with Client.connect(name) as client:
         try:
             client.wait_ready()

@@ -46,19 +46,39 @@ class NativeLoop:
     is_proved: bool = False
 
 
-def build_library(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
-    """The shared libraries of a library's loops, and of those that have none the names with the reason.
+@dataclass(frozen=True)
+class NativeLibrary:
+    """The shared libraries of a library's loops.
+
+    Attributes:
+        paths: of all loops that have one.
+        refused: of the others the names, with the reason.
+        unproved: names of loops that have one and are not proved, with the reason. They are compared with QEMU, and do not run in place.
+    """
+
+    paths: tuple[Path, ...]
+    refused: dict[str, str]
+    unproved: dict[str, str]
+
+
+def build_library(folder: Path) -> NativeLibrary:
+    """The loops of a library as shared libraries, compiled where they are not in the cache.
 
     Raises `UsageError` where the folder is no library, `DeviceError` where nothing can be compiled.
     """
     found: list[Path] = []
     refused: dict[str, str] = {}
+    unproved: dict[str, str] = {}
     for loop in read_library(folder):
         try:
-            found.append(build(to_native(loop)))
+            native = to_native(loop)
+            found.append(build(native))
         except LiftError as error:
             refused[loop.name] = str(error)
-    return tuple(found), refused
+            continue
+        if not native.is_proved:
+            unproved[loop.name] = str(loop.facts.get("why") or "nobody has tried")
+    return NativeLibrary(tuple(found), refused, unproved)
 
 
 def to_native(loop: LearnedLoop) -> NativeLoop:

@@ -179,6 +179,11 @@ def _show(loops: list[LearnedLoop], as_json: bool) -> None:
         row = _row(loop)
         rows.append([f"{row['share']:.1%}", *(row[column] for column in _COLUMNS[1:])])
     print_table(rows, _COLUMNS)
+    unproved = sum(loop.facts.get("verdict") != "proved" for loop in loops)
+    if unproved:
+        say(
+            f"{unproved} of {len(loops)} are not proved: 'glassbox start NAME --learned' compares these with QEMU and runs the others in place"
+        )
 
 
 def _row(loop: LearnedLoop) -> dict[str, Any]:

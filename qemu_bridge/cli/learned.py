@@ -17,14 +17,21 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
 
 
-def build_loops(folder: Path) -> tuple[Path, ...]:
-    """The native libraries of the loops in a folder, made where they are not in the cache; says which loops cannot run in place, and why."""
+def build_loops(folder: Path, is_told: bool = False) -> tuple[Path, ...]:
+    """The native libraries of the loops in a folder, made where they are not in the cache; says which loops will not run in place, and why.
+
+    `is_told`: it was said what is done with loops that are not proved.
+    """
     from pixel_cpu.learn.native import build_library
 
-    found, refused = build_library(folder)
-    for name, reason in refused.items():
+    found = build_library(folder)
+    for name, reason in found.refused.items():
         say(f"loop {name} does not run in place: {reason}")
-    return found
+    if found.unproved and not is_told:
+        for name, reason in found.unproved.items():
+            say(f"loop {name} is only compared with QEMU: it is not proved ({reason})")
+        say("--learned-unproved runs these in place, too")
+    return found.paths
 
 
 def learned(options: argparse.Namespace) -> None:
@@ -46,6 +53,10 @@ def learned(options: argparse.Namespace) -> None:
         for loop in found
     ]
     print_table(rows, COLUMNS)
+    if waiting := sum("unproved" in loop.refusals and not loop.rounds for loop in found):
+        say(
+            f"{waiting} only compared, as not proved; 'glassbox start NAME --learned FOLDER --learned-unproved' runs them"
+        )
     for loop in found:
         if loop.mismatches:
             say(f"{loop.name} is switched off: it and QEMU differ, at {loop.failed}")

@@ -105,10 +105,13 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         "--net", default="", metavar="NET", help="put it on network NET, which guests of this host share"
     )
     parser.add_argument(
-        "--learned", type=Path, metavar="FOLDER", help="run this library of learned loops in place (docs/learn.md)"
+        "--learned", type=Path, metavar="FOLDER", help="run the proved loops of this library in place (docs/learn.md)"
     )
     parser.add_argument(
         "--shadow", action="store_true", help="only compare the learned loops with what QEMU does, and change nothing"
+    )
+    parser.add_argument(
+        "--learned-unproved", action="store_true", help="run learned loops in place that are not proved, too"
     )
     parser.add_argument("--gpu", action="store_true", help="let it submit kernels to a GPU (docs/gpu-protocol.md)")
     parser.add_argument(
@@ -135,6 +138,10 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
     memory = parse_size(options.memory)
     if options.shadow and options.learned is None:
         raise UsageError("--shadow compares learned loops; name their library with --learned FOLDER")
+    if options.learned_unproved and (options.learned is None or options.shadow):
+        raise UsageError(
+            "--learned-unproved runs learned loops in place; name their library with --learned FOLDER, and leave out --shadow"
+        )
     if options.kernel and options.initrd:
         image, image_id, kernel, initrd, append = "", "", options.kernel, options.initrd, "console=ttyS0"
     else:
@@ -154,8 +161,11 @@ def make_config(options: argparse.Namespace, name: str | None) -> MachineConfig:
         image_id=image_id,
         qemu_args=tuple(options.rest),
         net=options.net,
-        learned=() if options.learned is None else build_loops(options.learned),
+        learned=()
+        if options.learned is None
+        else build_loops(options.learned, options.shadow or options.learned_unproved),
         shadow=options.shadow,
+        unproved=options.learned_unproved,
         gpu=_gpu_share(options),
     )
     config.validate()

@@ -175,7 +175,7 @@ def _make_trace(path: Path, request: StartRequest, ram: Path, layout: RamLayout)
     # Imported here: a machine without the plugin needs none of it.
     from ..trace.recording import control
 
-    control.create(path, request.config.most_vcpus, ram, layout, shadow=request.config.shadow)
+    control.create(path, request.config.most_vcpus, ram, layout, learned=request.config.learned_mode)
     if request.trace is not None:
         control.TraceControl(path).want(request.trace, request.reader_pid)
 

@@ -42,7 +42,7 @@ class MachineConfig:
 
     `append` is the whole kernel command line. Without a kernel, `qemu_args` must bring something to boot. `net` is the
     network between guests that it is on; empty: none. `learned` are the native libraries of learned loops (docs/learn.md), which
-    with `shadow` are only compared with what QEMU does. `gpu` is its share of a GPU; None: it has none.
+    with `shadow` are only compared with what QEMU does; with `unproved` those that are not proved run in place, too. `gpu` is its share of a GPU; None: it has none.
     """
 
     name: str
@@ -59,6 +59,7 @@ class MachineConfig:
     net: str = ""
     learned: tuple[Path, ...] = ()
     shadow: bool = False
+    unproved: bool = False
     gpu: GpuShare | None = None
 
     @property
@@ -90,6 +91,13 @@ class MachineConfig:
         for path in (self.kernel, self.initrd):
             if path is not None and not path.is_file():
                 raise UsageError(f"there is no file {path}; give the path of a kernel or an initrd")
+
+    @property
+    def learned_mode(self) -> layout.Learned:
+        """What is done with learned loops."""
+        if self.shadow:
+            return layout.Learned.SHADOW
+        return layout.Learned.UNPROVED if self.unproved else layout.Learned.IN_PLACE
 
     def _validate_learned(self) -> None:
         if self.accelerator != "tcg":

@@ -154,8 +154,8 @@ class LearnedLoop(Record, frozen=True):
         slices, rounds: runs of its kernel in place of QEMU's translation, and whole rounds that they did.
         seconds: time of these runs.
         round_ns: the least time that QEMU was seen to take for a round; 0 while it is not known.
-        compared: comparisons of the kernel with QEMU; the first ones are made even without ``--shadow``.
-        abandoned: comparisons that another thread or process got into.
+        compared: comparisons of the kernel with QEMU; the first ones are made even without ``--shadow``, and all for a loop that is not proved.
+        abandoned: comparisons that the guest's kernel got into, as for an interrupt.
         mismatches: comparisons that failed; after one the kernel is not used any more.
         refusals: how often the kernel stopped early or did not begin, by reason.
         failed: of the comparison that failed, empty if none did: registers on entry, rounds, where the difference is, and both values.

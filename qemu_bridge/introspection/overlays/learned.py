@@ -27,7 +27,7 @@ class LearnedCode:
     """One loop: `rounds` done in place, in `hits` runs of its kernel; `gain` is how many times less time a round took than QEMU's.
 
     `proved` says whether its kernel was proved when it was learned. `state` is ``waiting`` before it was entered often enough, ``compared`` while QEMU does its rounds and the kernel is checked against
-    them, ``in place``, or ``refused`` once the kernel differed and was switched off. `physical` is where its head is in RAM, None where
+    them, ``in shadow`` if that goes on because it is not proved, ``in place``, or ``refused`` once the kernel differed and was switched off. `physical` is where its head is in RAM, None where
     the page of its file is not there.
     """
 
@@ -87,6 +87,8 @@ def _state(loop: LearnedLoop) -> str:
         return "refused"
     if loop.rounds:
         return "in place"
+    if "unproved" in loop.refusals:
+        return "in shadow"
     return "compared" if loop.compared else "waiting"
 
 

@@ -28,8 +28,8 @@ _FALLOC_FL_PUNCH = 0x03
 """FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE."""
 
 
-def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout, *, shadow: bool = False) -> None:
-    """Make the shared file of a machine at `path`, for a RAM file that exists. With `shadow` learned loops are compared and not run.
+def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout, *, learned: Learned = Learned.IN_PLACE) -> None:
+    """Make the shared file of a machine at `path`, for a RAM file that exists; `learned`: what is done with learned loops.
 
     Raises `FileExistsError` if something is at `path`.
     """
@@ -48,7 +48,7 @@ def create(path: Path, vcpus: int, ram: Path, ram_layout: RamLayout, *, shadow: 
     header.heat_writers_offset = header.heat_stores_offset + heat_bytes
     header.learned_offset = header.heat_writers_offset + 4 * heat_bytes
     header.file_bytes = header.learned_offset + layout.MAX_LEARNED * ctypes.sizeof(layout.LearnedRow)
-    header.learned_wanted = Learned.SHADOW if shadow else Learned.IN_PLACE
+    header.learned_wanted = learned
     header.ram_inode = ram.stat().st_ino
     header.region_count = len(ram_layout.regions)
     for place, region in zip(header.regions, ram_layout.regions, strict=False):

@@ -23,15 +23,23 @@ def library(tmp_path_factory):
     return folder / "library"
 
 
-def test_loops_of_a_library_are_compiled_once(library):
+def test_loops_of_a_library_are_compiled_once_and_those_that_are_not_proved_are_said(library, capsys):
     (first,) = build_loops(library)
-    assert build_loops(library) == (first,) and first.suffix == ".so"
+    assert "is only compared with QEMU: it is not proved (nobody has tried)" in capsys.readouterr().err
+    assert build_loops(library, is_told=True) == (first,) and first.suffix == ".so"
+    assert not capsys.readouterr().err
+
+
+def test_a_library_says_how_many_of_its_loops_are_not_proved(library, command):
+    assert "1 of 1 are not proved" in command("learn", "show", library).err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--shadow",), "name their library with --learned"),
+        (("--learned-unproved",), "name their library with --learned"),
+        (("--learned", "LIBRARY", "--shadow", "--learned-unproved"), "leave out --shadow"),
         (("--learned", "LIBRARY", "--smp", "2"), "one vCPU"),
         (("--learned", "LIBRARY", "--", "-smp", "cpus=1,maxcpus=2"), "one vCPU"),
         (("--learned", "LIBRARY", "--", "-icount", "shift=1"), "-icount"),

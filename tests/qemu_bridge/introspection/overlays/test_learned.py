@@ -29,13 +29,15 @@ def counted(machine, tmp_path):
             (b"is compared", 0x402000, 3, 0, 0, 0, 0, 8000),
             (b"busybox+0x94430", 0x494430, 16, 0, 10, 1000, 2000, 5000),
             (b"differs", 0x404000, 1, 1, 0, 0, 0, 0),
+            (b"is not proved", 0x405000, 20, 0, 0, 0, 0, 8000),
         )
     ):
         row = rows[number]
         row.name, row.head, row.compared, row.mismatches = name, head, compared, mismatches
         row.slices, row.rounds, row.ns, row.round_ps = slices, rounds, ns, round_ps
         row.reasons[Reason.SLOW], row.proved = number, number % 2
-    shared.block.learned_count = 4
+    rows[4].reasons[Reason.UNPROVED] = 3
+    shared.block.learned_count = 5
     del rows, row
     shared.close()
     return path
@@ -49,8 +51,9 @@ def test_each_loop_has_a_state_and_its_gain(machine, counted):
         ("is compared", 0x402000, "compared", None),
         ("busybox+0x94430", 0x494430, "in place", 2.5),
         ("differs", 0x404000, "refused", None),
+        ("is not proved", 0x405000, "in shadow", None),
     ]
-    assert [row["proved"] for row in table.rows] == [False, True, False, True]
+    assert [row["proved"] for row in table.rows] == [False, True, False, True, False]
     assert [(row["refusals"], row["reasons"]) for row in table.rows][:2] == [(0, ()), (1, ("slow 1",))]
 
 
