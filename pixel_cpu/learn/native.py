@@ -14,7 +14,9 @@ never does the round that leaves the loop: QEMU does, so that flags, temporaries
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,19 +68,18 @@ def build_library(folder: Path) -> NativeLibrary:
 
     Raises `UsageError` where the folder is no library, `DeviceError` where nothing can be compiled.
     """
-    found: list[Path] = []
+    found: list[NativeLoop] = []
     refused: dict[str, str] = {}
     unproved: dict[str, str] = {}
     for loop in read_library(folder):
         try:
-            native = to_native(loop)
-            found.append(build(native))
+            found.append(to_native(loop))
         except LiftError as error:
             refused[loop.name] = str(error)
             continue
-        if not native.is_proved:
+        if not found[-1].is_proved:
             unproved[loop.name] = str(loop.facts.get("why") or "nobody has tried")
-    return NativeLibrary(tuple(found), refused, unproved)
+    return NativeLibrary(build_all(found), refused, unproved)
 
 
 def to_native(loop: LearnedLoop) -> NativeLoop:
@@ -130,6 +131,12 @@ def source(loop: NativeLoop) -> str:
 def build(loop: NativeLoop) -> Path:
     """The shared library of a loop, compiled if it is not in the cache. Raises `DeviceError` where it cannot be compiled."""
     return compile_library(source(loop), "-O2")
+
+
+def build_all(loops: Iterable[NativeLoop]) -> tuple[Path, ...]:
+    """As `build`, of several loops, for which as many compilers run at once as there are processors."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return tuple(pool.map(build, loops))
 
 
 def _mask(names: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ from learned_situations import (
 from support import booted, wait_until
 from x86_loops import machine_loop
 
-from pixel_cpu.learn.native import build, native_of
+from pixel_cpu.learn.native import build_all, native_of
 from qemu_bridge.wire.trace_records import ArmOptions
 from tcg_plugin.layout import REGISTERS, Feature, Learned
 
@@ -48,7 +48,7 @@ def libraries():
     wrong = native_of("WRONG", machine_loop(*MISTAKEN))
     right = found["WRONG"].lifted.machine_loop
     found["WRONG"] = replace(wrong, is_proved=True, lifted=replace(wrong.lifted, machine_loop=right))
-    return tuple(map(build, found.values()))
+    return build_all(found.values())
 
 
 @pytest.fixture(scope="module")
