@@ -13,6 +13,7 @@ enum {
     FIRST_GATE = 64,     /* passes before a loop is looked at */
     LAST_GATE = 1 << 14, /* the most, where looking has not paid */
     NEXT_GATE = 16,      /* the most, where it has */
+    REST_GATE = 1 << 19, /* where it is only compared: a comparison takes as long as some thousand short rounds */
     LOOK_NS = 1000,      /* QEMU may do so much until it is looked at again: about what a look costs */
     PROBATION = 16,      /* comparisons before a kernel runs in place */
     LEAST_ROUNDS = 64,   /* of a slice, where it is not too slow */
@@ -239,11 +240,12 @@ static void look(learned *one, unsigned vcpu)
         if (one->row->compared > compared) {
             note_time(one, one->shadow_ns, one->shadow.rounds);
         }
-        wait_for(one, vcpu, one->shadow.left ? 1 : stays_in_shadow(one, wanted) ? LAST_GATE : next_gate(one));
+        bool is_resting = !one->shadow.left && stays_in_shadow(one, wanted);
+        one->row->reasons[GB_REASON_UNPROVED] += is_resting;
+        wait_for(one, vcpu, one->shadow.left ? 1 : is_resting ? REST_GATE : next_gate(one));
         return;
     }
     if (is_in_shadow) {
-        one->row->reasons[GB_REASON_UNPROVED] += stays_in_shadow(one, wanted);
         if (gb_shadow_begin(&one->shadow, one->row, one->loop, &paging, registers, head)) {
             one->shadow_ns = 0;
             wait_for(one, vcpu, 1);

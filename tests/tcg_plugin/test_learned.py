@@ -113,9 +113,10 @@ def test_a_loop_that_is_not_proved_runs_in_place_only_where_that_is_asked_for(ma
     before = rows(machine)["NEST"]
     assert not before.rounds and before.compared >= 16 and before.refusals["unproved"] and not before.is_proved
     with wanted(machine, Learned.UNPROVED):
-        assert machine.exec("/probe usual").decode() == here(probe, "usual")
+        while not rows(machine)["NEST"].rounds:  # it is looked at once in many passes
+            assert machine.exec("/probe usual").decode() == here(probe, "usual")
     after = rows(machine)["NEST"]
-    assert after.rounds > 0 and not after.mismatches
+    assert not after.mismatches
     assert after.refusals["unproved"] == before.refusals["unproved"]
 
 
