@@ -28,17 +28,15 @@ def interpreted(module: WasmModule, state: State, function: int) -> Resumable | 
     frames = frames_of(members)
     kernel = Kernel(KERNEL, (Value(Type.U32, SHARE),), (*state.memories, frames, *LANES), Region(), GROUP)
     places = {memory.name: place for place, memory in enumerate(kernel.buffers)}
-    memory, table = state.memory, state.tables[0] if state.tables else None
+    memory = state.memory
     head = {
         "memory": places[memory.buffer.name] if memory else -1,
         "pages": places[memory.sizes.name] if memory and memory.sizes else -1,
-        "table": places[table.buffer.name] if table else -1,
         "frames": places[frames.name],
         **{each.name.removeprefix("lane."): places[each.name] for each in LANES},
         "stack_cells": state.stack_cells,
         "stride": memory.stride if memory else 0,
         "minimum": memory.minimum if memory else 0,
-        "table_size": table.minimum if table else 0,
     }
     parts = {name: getattr(found, name) for name in interpreter.TABLES}
     path = interpreter.build_interpreter(_steps())

@@ -4,11 +4,13 @@
    functions that neither stop nor call themselves lie in memory of the thread. */
 typedef struct { uint16_t step, to, a, b; uint64_t more; } gb_step;
 typedef struct { uint32_t place, size, parameters, results, kind; int32_t type, part; } gb_function;
+typedef struct { int64_t buffer, stride, sizes, minimum, most; } gb_elements; /* a table; sizes: -1 where it has always its first one */
+typedef struct { int64_t buffer, length, dropped; } gb_segment; /* dropped: -1 where no code drops it */
 
 /* In the order of HEAD in interpreter.py: places of buffers, and sizes. */
 typedef struct {
-  int64_t memory, pages, table, frames, part, frame, status, wanted, spent, code, offsets, parts, functions, branches;
-  int64_t stack_cells, stride, minimum, table_size;
+  int64_t memory, pages, frames, part, frame, status, wanted, spent, code, offsets, parts, functions, branches, elements, segments;
+  int64_t stack_cells, stride, minimum;
 } gb_head;
 
 enum { DIRECT, MEMBER, HOST_CALL };
@@ -33,6 +35,8 @@ static void gb_lane(gb_launch *const L, const gb_head *const H, uint32_t lane, u
   const gb_step *const code = (const gb_step *)p[H->code];
   const uint32_t *const parts = (const uint32_t *)p[H->parts], *const branches = (const uint32_t *)p[H->branches];
   const gb_function *const functions = (const gb_function *)p[H->functions];
+  const gb_elements *const tables = (const gb_elements *)p[H->elements];
+  const gb_segment *const segments = (const gb_segment *)p[H->segments];
   uint64_t *const cells = (uint64_t *)p[H->frames] + (uint64_t)lane * (uint64_t)H->stack_cells;
   char *const memory = H->memory < 0 ? 0 : p[H->memory] + (uint64_t)lane * (uint64_t)H->stride;
   int32_t *const pages = H->pages < 0 ? 0 : (int32_t *)p[H->pages] + lane;
@@ -73,6 +77,9 @@ L_part:
   NEXT;
 L_zero:
   for (uint64_t i = 0; i < at->more; i++) fp[at->to + i] = 0;
+  NEXT;
+L_null:
+  for (uint64_t i = 0; i < at->more; i++) fp[at->to + i] = 0xffffffffu;
   NEXT;
 L_const: fp[at->to] = at->more; NEXT;
 L_move: fp[at->to] = fp[at->a]; NEXT;
@@ -119,13 +126,17 @@ L_ask: {
     at = code + (f)->place; HERE; } while (0)
 L_enter_direct: DIRECT_CALL(functions + (uint32_t)at->more, scratch);
 L_enter_nested: DIRECT_CALL(functions + (uint32_t)at->more, fp + at->to);
+#define SIZE_OF(t) ((t)->sizes < 0 ? (uint64_t)(t)->minimum : (uint64_t)((const uint32_t *)p[(t)->sizes])[lane])
+#define ELEMENTS_OF(t) ((int32_t *)p[(t)->buffer] + (uint64_t)lane * (uint64_t)(t)->stride)
+#define LEFT_OF(s) ((s)->dropped >= 0 && ((const int32_t *)p[(s)->dropped])[lane] ? 0 : (uint64_t)(s)->length)
 #define CALLEE \
+  const gb_elements *t = tables + ((uint32_t)at->more >> 24); \
   uint32_t index = (uint32_t)fp[at->b]; \
-  if (UNLIKELY(index >= (uint64_t)H->table_size)) FAIL(UNDEFINED); \
-  int32_t number = ((const int32_t *)p[H->table])[index]; \
+  if (UNLIKELY(index >= SIZE_OF(t))) FAIL(UNDEFINED); \
+  int32_t number = ELEMENTS_OF(t)[index]; \
   if (UNLIKELY(number < 0)) FAIL(UNINITIALIZED); \
   const gb_function *f = functions + number; \
-  if (UNLIKELY(f->type != (int32_t)(uint32_t)at->more)) FAIL(MISMATCH);
+  if (UNLIKELY(f->type != (int32_t)(at->more & 0xffffff))) FAIL(MISMATCH);
 L_enter_indirect: {
   CALLEE
   if (f->kind == DIRECT) DIRECT_CALL(f, scratch);
@@ -174,6 +185,14 @@ L_memory_copy: {
   __builtin_memmove(memory + to, memory + from, count);
   NEXT;
 }
+L_memory_init: {
+  const gb_segment *s = segments + at->more;
+  uint64_t to = (uint32_t)fp[at->to], from = (uint32_t)fp[at->a], count = (uint32_t)fp[at->b];
+  if (UNLIKELY(from + count > LEFT_OF(s) || to + count > bytes)) FAIL(OUT_OF_MEMORY);
+  if (UNLIKELY((spare -= (int64_t)count) < 0)) FAIL(OUT_OF_FUEL);
+  __builtin_memcpy(memory + to, p[s->buffer] + from, count);
+  NEXT;
+}
 L_memory_fill: {
   uint64_t to = (uint32_t)fp[at->to], count = (uint32_t)fp[at->b];
   if (UNLIKELY(to + count > bytes)) FAIL(OUT_OF_MEMORY);
@@ -181,6 +200,62 @@ L_memory_fill: {
   __builtin_memset(memory + to, (int)(fp[at->a] & 255), count);
   NEXT;
 }
+L_table_get: {
+  const gb_elements *t = tables + at->more;
+  uint32_t index = (uint32_t)fp[at->a];
+  if (UNLIKELY(index >= SIZE_OF(t))) FAIL(OUT_OF_TABLE);
+  fp[at->to] = (uint32_t)ELEMENTS_OF(t)[index];
+  NEXT;
+}
+L_table_set: {
+  const gb_elements *t = tables + at->more;
+  uint32_t index = (uint32_t)fp[at->a];
+  if (UNLIKELY(index >= SIZE_OF(t))) FAIL(OUT_OF_TABLE);
+  ELEMENTS_OF(t)[index] = (int32_t)(uint32_t)fp[at->b];
+  NEXT;
+}
+L_table_size: fp[at->to] = SIZE_OF(tables + at->more); NEXT;
+L_table_grow: {
+  const gb_elements *t = tables + at->more;
+  uint64_t old = SIZE_OF(t), count = (uint32_t)fp[at->a];
+  int32_t value = (int32_t)(uint32_t)fp[at->b];
+  fp[at->to] = 0xffffffffu;
+  if (count <= (uint64_t)t->most - old) {
+    if (UNLIKELY((spare -= (int64_t)count) < 0)) FAIL(OUT_OF_FUEL);
+    for (uint64_t i = 0; i < count; i++) ELEMENTS_OF(t)[old + i] = value;
+    ((uint32_t *)p[t->sizes])[lane] = (uint32_t)(old + count);
+    fp[at->to] = old;
+  }
+  NEXT;
+}
+L_table_fill: {
+  const gb_elements *t = tables + at->more;
+  uint64_t to = (uint32_t)fp[at->to], count = (uint32_t)fp[at->b];
+  if (UNLIKELY(to + count > SIZE_OF(t))) FAIL(OUT_OF_TABLE);
+  if (UNLIKELY((spare -= (int64_t)count) < 0)) FAIL(OUT_OF_FUEL);
+  for (uint64_t i = 0; i < count; i++) ELEMENTS_OF(t)[to + i] = (int32_t)(uint32_t)fp[at->a];
+  NEXT;
+}
+L_table_copy: {
+  const gb_elements *t = tables + (uint32_t)at->more, *s = tables + (at->more >> 32);
+  uint64_t to = (uint32_t)fp[at->to], from = (uint32_t)fp[at->a], count = (uint32_t)fp[at->b];
+  if (UNLIKELY(from + count > SIZE_OF(s) || to + count > SIZE_OF(t))) FAIL(OUT_OF_TABLE);
+  if (UNLIKELY((spare -= (int64_t)count) < 0)) FAIL(OUT_OF_FUEL);
+  __builtin_memmove(ELEMENTS_OF(t) + to, ELEMENTS_OF(s) + from, 4 * count);
+  NEXT;
+}
+L_table_init: {
+  const gb_elements *t = tables + (uint32_t)at->more;
+  const gb_segment *s = segments + (at->more >> 32);
+  uint64_t to = (uint32_t)fp[at->to], from = (uint32_t)fp[at->a], count = (uint32_t)fp[at->b];
+  if (UNLIKELY(from + count > LEFT_OF(s) || to + count > SIZE_OF(t))) FAIL(OUT_OF_TABLE);
+  if (UNLIKELY((spare -= (int64_t)count) < 0)) FAIL(OUT_OF_FUEL);
+  __builtin_memcpy(ELEMENTS_OF(t) + to, (const int32_t *)p[s->buffer] + from, 4 * count);
+  NEXT;
+}
+L_drop_segment: ((int32_t *)p[segments[at->more].dropped])[lane] = 1; NEXT;
+L_lane: fp[at->to] = lane; NEXT;
+L_lanes: fp[at->to] = L->lanes; NEXT;
 #define LOAD(type, extended, put) do { \
     uint64_t where = (uint64_t)(uint32_t)fp[at->a] + at->more; \
     if (UNLIKELY(where + sizeof(type) > bytes)) FAIL(OUT_OF_MEMORY); \

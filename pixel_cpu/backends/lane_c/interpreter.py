@@ -26,11 +26,11 @@ from .source import FOLDER, prelude
 LEVEL = "-O1"
 """More takes five times as long to compile, and runs no faster."""
 HEAD = (
-    "memory pages table frames part frame status wanted spent code offsets parts functions branches "
-    "stack_cells stride minimum table_size"
+    "memory pages frames part frame status wanted spent code offsets parts functions branches elements segments "
+    "stack_cells stride minimum"
 ).split()
 """The fields of ``gb_head`` in interpreter.c."""
-TABLES = ("code", "offsets", "parts", "functions", "branches")
+TABLES = ("code", "offsets", "parts", "functions", "branches", "elements", "segments")
 """Tables of a program, as arrays of the front end's types."""
 _RAN = 1
 """What a computation gives that came to its end; others give the number of the reason behind it."""

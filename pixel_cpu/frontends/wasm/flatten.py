@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .calls import called
+from .call_steps import CallSteps
 from .cuts import Cuts, Role
 from .frames import HEAD
-from .in_place import is_of_host
 from .module import FunctionType, Instruction, Module
-from .numeric import NUMERIC, TYPES
-from .registers import Const, Registers
+from .numeric import NUMERIC
+from .registers import Const
 from .state import State
-
-
-class Unknown(Exception):  # noqa: N818  # no error: translation takes it
-    """A function has what no step does."""
 
 
 @dataclass
@@ -37,21 +32,12 @@ class _Label:
     else_part: int | None = None
 
 
-class Flattener(Registers):
+class Flattener(CallSteps):
     """Appends the steps of functions to `code`, and where parts begin to `parts`."""
 
     def __init__(self, module: Module, state: State, members: frozenset[int], kinds: dict[FunctionType, int]) -> None:
-        super().__init__()
-        self.module, self.state, self.members, self.kinds = module, state, members, kinds
-        self.parts: list[int] = []
+        super().__init__(module, state, members, kinds)
         self.branches: list[int] = []
-        self.nested: dict[int, set[int]] = {}
-        """Functions that a direct function calls."""
-        self.places = {memory.name: place for place, memory in enumerate(state.memories)}
-
-    def is_stop(self, number: int) -> bool:
-        """Whether a call of a function ends a part."""
-        return number in self.members or is_of_host(self.module, number)
 
     def function(self, number: int, cuts: Cuts, first: int) -> None:
         """Append a function, whose parts have numbers from `first` on."""
@@ -69,19 +55,16 @@ class Flattener(Registers):
         self.size = HEAD + max(own + count + self.body.height, len(self.kind.results))
         if self.is_member:
             self.part(Role.ENTRY, 0)
-        if count:
-            if any(kind.is_reference for _, kind in self.body.runs):
-                raise Unknown
-            self.emit("zero", HEAD + own, more=count)
+        self.begin_locals(HEAD + own)
         self.labels = [_Label(0, len(self.kind.results), len(self.kind.results))]
         self.walk()
 
-    def part(self, role: Role, place: int) -> None:
-        """Begin a part here."""
-        self.producer = -1
-        number = self.first + self.cuts.places[role, place]
-        self.parts[number] = len(self.code)
-        self.emit("part", more=number)
+    def begin_locals(self, cell: int) -> None:
+        """Set the locals that are no parameters: numbers to 0, references to null."""
+        for count, kind in self.body.runs:
+            if count:
+                self.emit("null" if kind.is_reference else "zero", cell, more=count)
+            cell += count
 
     def walk(self) -> None:
         instructions, place = self.body.instructions, 0
@@ -107,7 +90,7 @@ class Flattener(Registers):
             elif op.immediate in ("i32", "i64", "f32", "f64"):
                 self.stack.append(Const(immediate & (0xFFFFFFFF if op.immediate[1:] == "32" else 0xFFFFFFFFFFFFFFFF)))
             else:
-                self.other(name, immediate)
+                self.others(name, immediate)
             place += 1
 
     def skip(self, place: int) -> int:
@@ -267,113 +250,6 @@ class Flattener(Registers):
     def unreachable(self, _: int, __: Instruction) -> bool:
         self.emit("unreachable")
         return True
-
-    # Calls
-
-    def call(self, place: int, instruction: Instruction) -> bool:
-        number = instruction.immediate
-        kind = self.module.type_of(number)
-        taken, given = len(kind.parameters), len(kind.results)
-        first = self.give(taken, is_cut=place in self.cuts.calls)
-        if place in self.cuts.calls:
-            after = self.first + self.cuts.places[Role.AFTER, place]
-            is_host = number < self.module.imported_functions
-            self.emit(
-                "ask" if is_host else "enter",
-                self.size,
-                first,
-                max(taken, given) if is_host else taken,
-                after << 32 | number,
-            )
-            self.go_on(place, given)
-        else:
-            self.nested[self.number].add(number)
-            self.emit("enter_direct" if self.is_member else "enter_nested", self.size, first, taken, number)
-            self.take_direct(given)
-        return False
-
-    def call_indirect(self, place: int, instruction: Instruction) -> bool:
-        kind = self.module.types[instruction.immediate[0]]
-        index = self.register()
-        taken, given = len(kind.parameters), len(kind.results)
-        first = self.give(taken, is_cut=place in self.cuts.calls)
-        number = self.kinds.setdefault(kind, len(self.kinds))
-        if place in self.cuts.calls:
-            after = self.first + self.cuts.places[Role.AFTER, place]
-            self.emit("enter_indirect", self.size, first, index, after << 32 | number)
-            self.emit("spill", 0, self.size, given)
-            self.go_on(place, given)
-        else:
-            self.nested[self.number].update(called(self.state, instruction))
-            name = "enter_indirect_direct" if self.is_member else "enter_indirect_nested"
-            self.emit(name, self.size, first, index, number)
-            self.take_direct(given)
-        return False
-
-    def give(self, count: int, *, is_cut: bool) -> int:
-        """Pop operands of a call; the first register of those that they lie in."""
-        top = len(self.stack) - count
-        for place in range(0 if is_cut else top, len(self.stack)):
-            self.settle(place)
-        del self.stack[top:]
-        return self.slot(top)
-
-    def go_on(self, place: int, given: int) -> None:
-        """The part behind a call."""
-        self.part(Role.AFTER, place)
-        if given:
-            self.emit("take", self.slot(len(self.stack)), self.size, given)
-        self.stack += [self.slot(len(self.stack) + each) for each in range(given)]
-
-    def take_direct(self, given: int) -> None:
-        if given:
-            self.emit("take_direct", self.slot(len(self.stack)), 0, given)
-        self.stack += [self.slot(len(self.stack) + each) for each in range(given)]
-        self.producer = -1
-
-    # Others
-
-    def other(self, name: str, immediate: object) -> None:
-        match name:
-            case "nop":
-                pass
-            case "drop":
-                self.stack.pop()
-            case "local.set":
-                assert isinstance(immediate, int)
-                self.set_local(immediate)
-            case "local.tee":
-                assert isinstance(immediate, int)
-                self.set_local(immediate)
-                self.stack.append(HEAD + immediate)
-            case "select" | "select_typed":
-                chosen = self.register()
-                second = self.register()
-                self.produce("select", self.register(), second, chosen)
-            case "global.get" | "global.set":
-                assert isinstance(immediate, int)
-                self.variable(name, immediate)
-            case "memory.size":
-                self.produce("memory_size")
-            case "memory.grow":
-                self.produce("memory_grow", self.register())
-            case "memory.copy" | "memory.fill":
-                count, at = self.register(), self.register()
-                self.emit(name.replace(".", "_"), self.register(), at, count)
-            case _:
-                raise Unknown
-
-    def variable(self, name: str, number: int) -> None:
-        held = self.state.globals[number]
-        kind = TYPES[self.module.globals[number].type]
-        if held is None:
-            if name == "global.set" or self.module.globals[number].type.is_reference:
-                raise Unknown
-            self.stack.append(Const(self.state.start_globals[number] & ((1 << kind.bits) - 1)))
-        elif name == "global.get":
-            self.produce(f"global_get{kind.bits}", more=self.places[held.name])
-        else:
-            self.emit(f"global_set{kind.bits}", 0, self.register(), 0, self.places[held.name])
 
 
 _FLOW = {

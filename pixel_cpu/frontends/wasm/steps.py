@@ -9,22 +9,29 @@ from __future__ import annotations
 from ...ir.builder import Builder
 from ...ir.model import Function, Module, Region, Value, walk
 from ...ir.types import Type
-from .areas import OUT_OF_MEMORY, UNDEFINED, UNINITIALIZED
+from .areas import OUT_OF_MEMORY, OUT_OF_TABLE, UNDEFINED, UNINITIALIZED
 from .frames import EXHAUSTED
+from .in_place import IN_PLACE, operate
 from .instructions import MISMATCH, UNREACHABLE
 from .numeric import BAD_CONVERSION, DIVIDE_BY_ZERO, NUMERIC, OVERFLOW, TYPES, Numeric
 from .opcodes import BY_NAME, Opcode
 
 CONTROL = (
-    "part zero const move jump if unless table leave leave_direct enter ask enter_direct enter_nested enter_indirect "
+    "part zero null const move jump if unless table leave leave_direct enter ask enter_direct enter_nested enter_indirect "
     "enter_indirect_direct enter_indirect_nested take take_direct spill unreachable select global_get32 global_get64 global_set32 global_set64 "
-    "memory_size memory_grow memory_copy memory_fill"
+    "memory_size memory_grow memory_copy memory_fill memory_init table_get table_set table_size table_grow table_fill table_copy table_init "
+    "drop_segment lane lanes"
 ).split()
+OPERATIONS = {"global_id": "lane", "lane_count": "lanes"} | {
+    operation: name for name, (operation, kind) in IN_PLACE.items() if kind.parameters
+}
+"""The step of each operation of the IR that is called: what computes numbers is named as it is imported."""
 REASONS = {
     "OUT_OF_FUEL": "out of fuel",
     "UNREACHABLE": UNREACHABLE,
     "EXHAUSTED": EXHAUSTED,
     "OUT_OF_MEMORY": OUT_OF_MEMORY,
+    "OUT_OF_TABLE": OUT_OF_TABLE,
     "UNDEFINED": UNDEFINED,
     "UNINITIALIZED": UNINITIALIZED,
     "MISMATCH": MISMATCH,
@@ -59,7 +66,7 @@ def _names() -> list[str]:
             found.append(f"{name}.const")
         if is_comparison(op):
             found += [f"{name}{way}{kind}" for way in (".if", ".unless") for kind in ("", ".const")]
-    return found
+    return [*found, *(each for each in OPERATIONS.values() if each in IN_PLACE)]
 
 
 STEPS = tuple(_names())
@@ -79,4 +86,12 @@ def computations() -> Module:
         build.end("return", result)
         found.functions[name] = Function(name, operands, (result.type,), (), body)
         assert all(each.text in REASONS.values() for each in walk(body) if each.name == "trap")
+    for name in OPERATIONS.values():
+        if name in IN_PLACE:
+            operation, kind = IN_PLACE[name]
+            body = Region()
+            operands = tuple(Value(TYPES[each]) for each in kind.parameters)
+            results = operate(Builder(body), operation, operands)
+            Builder(body).end("return", *results)
+            found.functions[name] = Function(name, operands, tuple(each.type for each in results), (), body)
     return found

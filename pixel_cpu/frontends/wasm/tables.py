@@ -1,7 +1,7 @@
 """Functions of a module as tables of steps, which an interpreter runs in rounds with the frames and parts of `resumable`.
 
-What such a table cannot say is left to translation: `tables` gives None for modules that change tables, drop segments, or call
-operations of the IR.
+What such a table cannot say is left to translation, for which `tables` gives None: operations of the IR that are called through a table,
+frames and memories that are too large.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cuts import Cuts, cut
-from .flatten import Flattener, Unknown
+from .flatten import Flattener
 from .frames import frame_size
-from .in_place import is_of_host
+from .in_place import in_place
 from .module import PAGE_BYTES, Module
-from .state import State
+from .state import Area, State
+from .state_steps import Unknown
 
 STEP = np.dtype([("step", "u2"), ("to", "u2"), ("a", "u2"), ("b", "u2"), ("more", "u8")])
 """A step: its number, the cell it sets, its operands, and a constant, offset or place in the code."""
@@ -34,6 +35,10 @@ FUNCTION = np.dtype(
     ]
 )
 """A function: its first step, cells of its frame, whether it is `DIRECT`, `MEMBER` or of the `HOST`, its type, its first part."""
+ELEMENTS = np.dtype([(name, "i8") for name in ("buffer", "stride", "sizes", "minimum", "most")])
+"""A table: the place of its buffer, elements between those of two lanes, the place of its sizes or -1, elements at the start and at most."""
+SEGMENT = np.dtype([(name, "i8") for name in ("buffer", "length", "dropped")])
+"""A segment, those of data first: the place of its buffer, what is left of it at the start, the place of what lanes have dropped or -1."""
 DIRECT, MEMBER, HOST = range(3)
 MAX_CELLS = 1 << 15
 """Of a frame; larger ones are translated."""
@@ -42,13 +47,15 @@ MAX_CELLS = 1 << 15
 @dataclass(frozen=True)
 class Tables:
     """`code` of dtype `STEP` and the byte of the file that each is from, where each part begins, rows of `FUNCTION`, places that tables of
-    branches go to. `owners`, `entry` and `sizes` are those of `Resumable`. `scratch` are cells for frames of direct functions."""
+    branches go to, rows of `ELEMENTS` and `SEGMENT`, whose buffers are numbered as `State.memories`. `owners`, `entry` and `sizes` are those of `Resumable`. `scratch` are cells for frames of direct functions."""
 
     code: NDArray[Any]
     offsets: NDArray[np.uint32]
     parts: NDArray[np.uint32]
     functions: NDArray[Any]
     branches: NDArray[np.uint32]
+    elements: NDArray[Any]
+    segments: NDArray[Any]
     owners: tuple[int, ...]
     entry: int
     sizes: dict[int, int]
@@ -60,9 +67,7 @@ def tables(module: Module, state: State, function: int, members: Iterable[int], 
     members, direct = sorted(members), list(direct)
     if state.memory and state.memory.stride > 0xFFFF * PAGE_BYTES:
         return None
-    if any(area.sizes or not area.is_shared for area in state.tables) or any(
-        not is_of_host(module, number) for number in range(module.imported_functions)
-    ):
+    if any(in_place(module, number) for number in state.in_tables):
         return None
     sizes = {number: frame_size(module, number) for number in (*members, *direct)}
     if max(sizes.values()) > MAX_CELLS:
@@ -96,11 +101,32 @@ def tables(module: Module, state: State, function: int, members: Iterable[int], 
         np.array(flat.parts, np.uint32),
         functions,
         np.array(flat.branches or [0], np.uint32),
+        np.array([_elements(each, flat.places) for each in state.tables] or [(0,) * 5], ELEMENTS),
+        np.array(_segments(state, flat.places) or [(0,) * 3], SEGMENT),
         tuple(owners),
         int(functions[function]["part"]),
         {number: sizes[number] for number in members},
         _deepest(flat.nested, direct, sizes),
     )
+
+
+def _elements(area: Area, places: dict[str, int]) -> tuple[int, int, int, int, int]:
+    stride = 0 if area.is_shared else area.stride
+    sizes = places[area.sizes.name] if area.sizes else -1
+    return places[area.buffer.name], stride, sizes, area.minimum, area.stride
+
+
+def _segments(state: State, places: dict[str, int]) -> list[tuple[int, int, int]]:
+    found = []
+    for what, count, held in (
+        ("data", len(state.module.data), state.data),
+        ("items", len(state.module.elements), state.items),
+    ):
+        for number in range(count):
+            gone = state.gone(what, number)
+            length = state.segment_length(what, number)
+            found.append((places[held(number).name], length, places[gone.name] if gone else -1))
+    return found
 
 
 def _deepest(calls: dict[int, set[int]], direct: Iterable[int], sizes: dict[int, int]) -> int:

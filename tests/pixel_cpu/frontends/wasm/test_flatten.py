@@ -1,19 +1,6 @@
 """Stack code as steps."""
 
-from wasm_texts import assemble
-
-from pixel_cpu.frontends.wasm import decode
-from pixel_cpu.frontends.wasm.resumable import stops
-from pixel_cpu.frontends.wasm.state import State
-from pixel_cpu.frontends.wasm.steps import STEPS
-from pixel_cpu.frontends.wasm.tables import tables
-
-
-def steps_of(body, head="(param i32 i32) (result i32)"):
-    module = decode(assemble(f'(module (func (export "f") {head} {body}))'), "")
-    state = State(module)
-    found = tables(module, state, 0, *stops(module, state, 0))
-    return [(STEPS[row["step"]], *(int(row[name]) for name in ("to", "a", "b", "more"))) for row in found.code]
+from wasm_steps import steps_of
 
 
 def test_locals_and_constants_are_operands_and_results_go_where_they_are_set():
