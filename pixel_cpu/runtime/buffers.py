@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backends.launch import Array, address_of
 from ..errors import LaunchError, LimitError
+from .touched import Touched
 
 
 @dataclass
@@ -52,6 +53,7 @@ class SharedBuffer:
     descriptor: int
     address: int
     memory: mmap.mmap = field(repr=False)
+    touched: Touched = field(default_factory=Touched, repr=False)
 
 
 class BufferPool:

@@ -36,6 +36,7 @@ from .backends import MODULES, compile_kernel, describe, limits, load_prepared, 
 from .buffers import BufferPool, Ledger, SharedBuffer
 from .events import ANNOUNCER
 from .messages import Channel, CompileKernel, Done, Failed, Operand, Reply, Request, RunKernel
+from .touched import PAGE_BYTES
 
 DEFAULT_MEMORY_BYTES = 4 << 30
 """What the buffers of a device may hold together, unless it is opened with another limit."""
@@ -115,6 +116,15 @@ class Device:
         found = self.zeros(len(given), given.dtype)
         found[:] = given
         return found
+
+    def clear(self, array: Array, rows: int) -> bool:
+        """Zero an array from `zeros`, of `rows` rows that were written in the same places; False where a new one is cheaper."""
+        place = self._pool.find(array)
+        row_bytes = array.nbytes // rows
+        if place is None or row_bytes % PAGE_BYTES or place[1] % PAGE_BYTES:
+            array[:] = 0
+            return True
+        return place[0].touched.clear(array.view(np.uint8).reshape(rows, row_bytes), place[0].descriptor, place[1])
 
     def is_shared(self, array: Array) -> bool:
         """Whether the device sees an array in place, as it lies in memory that the device made or adopted."""

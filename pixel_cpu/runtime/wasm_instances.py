@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +33,7 @@ class Instances:
 
     `imports` are functions of the host by ``module.name``, called with the lane's number and the operands, which give nothing, a number
     or a sequence of results; they need a device that was opened with ``isolated=False``. `fuel` bounds the ways round loops of a lane in a call,
-    `seconds` the call.
+    `seconds` the call. `spare` are buffers of others of the program, as many or more, that are needed no more: their memory is used again.
 
     Raises `TrapError` where a segment does not fit or the start function ends by a trap.
     """
@@ -46,7 +47,9 @@ class Instances:
         imports: Given | None = None,
         fuel: int = DEFAULT_FUEL,
         seconds: float = DEFAULT_SECONDS,
+        spare: Mapping[str, Array] = {},  # never changed
     ) -> None:
+        self._spare = spare
         self.program, self.lanes = program, lanes
         self.device = shared_device(device) if isinstance(device, str) else device
         self.imports, self.fuel, self.seconds = imports or {}, fuel, seconds
@@ -68,10 +71,16 @@ class Instances:
         if start is not None:
             self._run(start, ())
 
-    def zeros(self, memory: Memory, count: int) -> Array:
-        """A new buffer of the instances; `LaunchError` where it would be too large."""
+    def zeros(self, memory: Memory, count: int, *, is_cleared: bool = True) -> Array:
+        """A new buffer of the instances, which need not be zero where it is not `is_cleared`; `LaunchError` where it would be too large."""
         if count > MAX_LENGTH:
             raise LaunchError(f"{self.lanes} lanes are too many: {memory.name} would have {count} elements; use fewer")
+        spare = self._spare.get(memory.name)
+        if spare is not None and 0 < count <= len(spare):
+            found = spare[:count]
+            rows = self.lanes if count % self.lanes == 0 else 1
+            if not is_cleared or self.device.clear(found, rows):
+                return found
         return self.device.zeros(count, memory.element.dtype)
 
     def _new(self, memory: Memory) -> Array:
