@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import DeviceError, LimitError
+from ..frontends.wasm.posts import POSTED, POSTED_BYTES, POSTS, WIDTH, posting
 from ..frontends.wasm.resumable import LANES
 from ..ir.limits import MAX_LANES, MAX_LENGTH
 from .backends import limits
@@ -22,6 +23,8 @@ def bytes_of_lane(program: WasmProgram) -> dict[str, int]:
         elements = strides.get(memory, 1 if memory.is_writable else 0)
         if elements:
             found[memory.name] = elements * memory.element.dtype.itemsize
+    if posting(program.module, state) >= 0:
+        found |= {POSTS.name: WIDTH * POSTS.element.bytes, POSTED.name: POSTED_BYTES}
     return found | {"frames": 8 * state.stack_cells} | {memory.name: memory.element.dtype.itemsize for memory in LANES}
 
 

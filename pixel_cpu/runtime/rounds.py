@@ -11,11 +11,9 @@ next launch goes on. So that any device will do, and a loop without end holds up
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +24,15 @@ from ..errors import LaunchError
 from ..frontends.wasm.frames import HEAD
 from ..frontends.wasm.module import PAGE_BYTES
 from ..frontends.wasm.numeric import TYPES
-from ..frontends.wasm.resumable import (
-    EXIT,
-    FRAME,
-    GROUP,
-    KERNEL,
-    LANES,
-    PART,
-    SHARE,
-    SPENT,
-    STATUS,
-    WANTED,
-    Resumable,
-)
+from ..frontends.wasm.posts import COUNT, STREAMS, USED
+from ..frontends.wasm.resumable import GROUP, KERNEL, PART, SHARE, SPENT, STATUS, WANTED, Resumable
+from .host_calls import Host, LaneState, LaneTrap, Reply, Request
+from .lane_frames import LaneFrames
 from .wasm_arguments import elements
 from .wasm_instances import Instances
 from .wasm_translation import WORTH_SECONDS, Translation
+
+__all__ = ["DEFAULT_SHARE", "Host", "LaneState", "LaneTrap", "Reply", "Request", "Rounds"]
 
 DEFAULT_SHARE = 1 << 16
 """Parts that a lane may run in a launch."""
@@ -49,72 +40,8 @@ FIRST_AT_ONCE, LEAST_AT_ONCE = 256, 16
 """Lanes that are interpreted by the first launch, and by one at least."""
 SLICE_SECONDS = 0.25
 """What a launch that interprets should take."""
-SHORT_SHARE = 64
+SHORT_SHARE = 4096
 """Parts that a lane without code is interpreted for, before its code is tried again."""
-MAX_BACKTRACE = 1000
-"""Names of a backtrace."""
-
-
-class LaneState(enum.IntEnum):
-    """What a lane does."""
-
-    RUNNABLE = 0
-    WAITING = 1
-    """For the host."""
-    SLEEPING = 2
-    RETURNED = 3
-    TRAPPED = 4
-    EXITED = 5
-    """The host said that it is over."""
-    KILLED = 6
-
-
-@dataclass(frozen=True)
-class Request:
-    """Lanes that wait in a call of one imported function.
-
-    `lanes` are their numbers, ascending; `operands` hold an element for each of them, `sizes` the bytes of memory that each has now. A row of `memory`,
-    of shape (all lanes, bytes that a lane may have), is a lane's memory, which the host may write.
-    """
-
-    name: str
-    lanes: NDArray[np.int64]
-    operands: tuple[Array, ...]
-    memory: NDArray[np.uint8]
-    sizes: NDArray[np.int64]
-    left: int = 1
-    """Lanes of the whole run that have not ended."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Answers to a `Request`: an array for each result of the function. `ended` says whose program is over.
-
-    `until` are seconds of the monotonic clock until which a lane sleeps; with 0 or less it goes on at once.
-    """
-
-    results: tuple[Array, ...] = ()
-    ended: Array | None = None
-    until: Array | None = None
-    again: Array | None = None
-    """Lanes that go on waiting: the same call is served again in the next round, and these lanes' results do not count."""
-
-
-class Host(Protocol):
-    """Serves calls of imported functions."""
-
-    def serve(self, request: Request) -> Reply:
-        """Answer all lanes of a request."""
-        ...
-
-
-@dataclass(frozen=True)
-class LaneTrap:
-    """How a lane ended before its time. `backtrace` are names of functions, from where it ended outwards; `function` is the first."""
-
-    reason: str
-    function: str
-    backtrace: tuple[str, ...]
 
 
 class Rounds:
@@ -148,27 +75,16 @@ class Rounds:
         self.number = number
         self.kind = self.module.type_of(number)
         kernel = self.found.program.kernels[KERNEL]
-        self.own = {memory.name: instances.zeros(memory, lanes) for memory in LANES}
-        cells = instances.program.state.stack_cells
-        (frames,) = [each for each in kernel.buffers if each.name.startswith("frames")]
-        self.own[frames.name] = held = instances.zeros(frames, lanes * cells)
-        self.cells = held.reshape(lanes, cells) if self.found.is_apart else held.reshape(cells, lanes).T
-        """The frames: a row for each lane."""
         if len(arguments) != len(self.kind.parameters):
             raise LaunchError(
                 f"{function} takes {len(self.kind.parameters)} arguments, not {len(arguments)}: {self.kind}"
             )
-        self.cells[:, 0] = np.uint64(EXIT & 0xFFFFFFFF)
-        self.cells[:, 1] = 0
+        self.frames = LaneFrames(instances, self.found)
+        self.own = self.frames.buffers
         every = np.arange(lanes)
         for place, (each, value) in enumerate(zip(self.kind.parameters, arguments, strict=True)):
-            self._put(
-                every,
-                np.zeros(lanes, np.int64),
-                HEAD + place,
-                elements(value, TYPES[each].dtype, f"{function}: argument {place}"),
-            )
-        self.own[PART.name][:] = self.found.entry
+            given = elements(value, TYPES[each].dtype, f"{function}: argument {place}")
+            self.frames.put(every, np.zeros(lanes, np.int64), HEAD + place, given)
         names = {memory.name for memory in kernel.buffers}
         self.buffers = {name: array for name, array in (instances.buffers | self.own).items() if name in names}
         self.states = np.zeros(lanes, np.uint8)
@@ -176,22 +92,41 @@ class Rounds:
         self.until = np.zeros(lanes)
         """Until when a lane sleeps."""
         self.launches = 0
-        self._sizes = np.array([self.found.sizes[each] for each in self.found.owners], np.int64)
+        self._is_asked = False
+        """Whether there was a launch that the host has not answered yet."""
         self._reasons: dict[int, Trap] = {}
 
     @property
     def results(self) -> tuple[Array, ...]:
         """What the function gave, for lanes that are `RETURNED`."""
         lanes = np.arange(self.instances.lanes)
-        first = np.zeros(len(lanes), np.int64)
-        return tuple(self._get(lanes, first, HEAD + n, TYPES[each].dtype) for n, each in enumerate(self.kind.results))
+        return self.frames.values(lanes, np.zeros(len(lanes), np.int64), self.kind.results)
 
     def step(self) -> bool:
         """One launch, and the calls of the host that it ended with; gives whether a lane is left. Waits where all that are left sleep."""
-        self._wake()
+        time.sleep(self.rest_s())
+        self.launch()
+        return self.answer()
+
+    def rest_s(self) -> float:
+        """Seconds until a lane has something to do: where all that are left sleep, and the host has answered."""
+        if self._is_asked or (self.states == LaneState.RUNNABLE).any():
+            return 0.0
+        sleeping = self.states == LaneState.SLEEPING
+        return max(0.0, float(self.until[sleeping].min()) - time.monotonic()) if sleeping.any() else 0.0
+
+    def launch(self) -> None:
+        """Run the lanes that can, until each ends, waits for the host, or has used its share."""
+        self.states[(self.states == LaneState.SLEEPING) & (self.until <= time.monotonic())] = LaneState.RUNNABLE
         running = np.flatnonzero(self.states == LaneState.RUNNABLE)
         if len(running):
+            self._is_asked = True
             self._launch(running)
+
+    def answer(self) -> bool:
+        """Let the host take what lanes have written, and serve those that wait; gives whether a lane is left."""
+        self._is_asked = False
+        self.take_posts()
         waiting = np.flatnonzero(self.states == LaneState.WAITING)
         wanted = self.own[WANTED.name][waiting]
         for number in np.unique(wanted):
@@ -226,23 +161,9 @@ class Rounds:
 
     def backtrace(self, lane: int) -> tuple[str, ...]:
         """Names of the functions that a lane is in, the innermost first; those that were put in place of their calls are not among them."""
-        part, frame = int(self.own[PART.name][lane]), int(self.own[FRAME.name][lane])
-        found: list[str] = []
-        while 0 <= part < len(self.found.owners) and len(found) < MAX_BACKTRACE:
-            found.append(self.module.name_of(self.found.owners[part]))
-            part = int(self.cells[lane, frame].astype(np.uint32).astype(np.int32))
-            frame = int(self.cells[lane, frame + 1])
-        return tuple(found)
+        return self.frames.backtrace(lane)
 
     # One round
-
-    def _wake(self) -> None:
-        sleeping = self.states == LaneState.SLEEPING
-        if not sleeping.any():
-            return
-        if not (self.states == LaneState.RUNNABLE).any():
-            time.sleep(max(0.0, float(self.until[sleeping].min()) - time.monotonic()))
-        self.states[sleeping & (self.until <= time.monotonic())] = LaneState.RUNNABLE
 
     def _launch(self, running: NDArray[np.int64]) -> None:
         """Run lanes until each has stopped; as long as they are interpreted some at a time, so that code takes over soon."""
@@ -283,6 +204,8 @@ class Rounds:
         """One launch of some lanes; those that came to what has no code, and can still run."""
         instances, program = self.instances, found.program
         kernel = program.kernels[KERNEL]
+        if self.frames.posts is not None:
+            self.frames.posts[:, STREAMS] = getattr(self.host, "streams", 0)
         status = self.own[STATUS.name]
         status[:] = LaneState.KILLED
         status[running] = LaneState.RUNNABLE
@@ -300,11 +223,20 @@ class Rounds:
         self.fuel[told] += self.own[SPENT.name][told]
         return stopped
 
+    def take_posts(self) -> None:
+        """Let the host take what lanes have written since the last launch."""
+        posts = self.frames.posts
+        lanes = np.flatnonzero(posts[:, USED]) if posts is not None else ()
+        if posts is None or not len(lanes):
+            return
+        self.host.take(lanes, posts[lanes, USED].astype(np.int64), self.frames.posted)  # type: ignore[attr-defined]
+        self.calls[lanes] += posts[lanes, COUNT]
+        posts[lanes, USED:] = 0
+
     def _serve(self, number: int, lanes: NDArray[np.int64]) -> None:
         kind, name = self.module.type_of(number), self.module.imported_name(number)
-        parts = self.own[PART.name][lanes]
-        first = self.own[FRAME.name][lanes].astype(np.int64) + self._sizes[parts]
-        operands = tuple(self._get(lanes, first, HEAD + n, TYPES[each].dtype) for n, each in enumerate(kind.parameters))
+        first = self.frames.behind(lanes)
+        operands = self.frames.values(lanes, first, kind.parameters)
         state = self.instances.program.state
         memory = self.instances.memory if state.memory else np.zeros((self.instances.lanes, 0), np.uint8)
         bytes_ = self.instances.pages[lanes].astype(np.int64) * PAGE_BYTES
@@ -318,21 +250,10 @@ class Rounds:
         for place, (each, values) in enumerate(zip(kind.results, reply.results, strict=True)):
             bits = np.broadcast_to(np.asarray(values).astype(TYPES[each].dtype), lanes.shape)
             # Results lie where the operands do, which a lane that goes on waiting still has.
-            self._put(lanes[done], first[done], HEAD + place, bits[done])
+            self.frames.put(lanes[done], first[done], HEAD + place, bits[done])
         if reply.until is not None:
             self.until[lanes] = reply.until
             self.states[lanes[self.until[lanes] > 0]] = LaneState.SLEEPING
         self.states[lanes[~done]] = LaneState.WAITING
         if reply.ended is not None:
             self.states[lanes[np.asarray(reply.ended, bool)]] = LaneState.EXITED
-
-    def _put(self, lanes: Array, first: Array, place: int, values: Array) -> None:
-        """Set a cell of each lane's frame."""
-        bits = np.broadcast_to(values, lanes.shape)
-        self.cells[lanes, first + place] = np.ascontiguousarray(bits).view(f"u{bits.dtype.itemsize}")
-
-    def _get(self, lanes: Array, first: Array, place: int, dtype: np.dtype[Any]) -> Array:
-        """What a cell of each lane's frame holds."""
-        bits = self.cells[lanes, first + place]
-        found: Array = bits.astype(f"u{dtype.itemsize}").view(dtype)
-        return found

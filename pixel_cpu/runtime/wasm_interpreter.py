@@ -6,7 +6,8 @@ from functools import cache
 
 from ..backends.lane_c import interpreter
 from ..frontends.wasm.module import Module as WasmModule
-from ..frontends.wasm.resumable import GROUP, KERNEL, LANES, SHARE, Resumable, frames_of, stops
+from ..frontends.wasm.posts import POSTED, POSTED_BYTES, POSTS, posting
+from ..frontends.wasm.resumable import GROUP, KERNEL, LANES, SHARE, Resumable, frames_of, lane_memories, stops
 from ..frontends.wasm.state import State
 from ..frontends.wasm.steps import ACCESSES, REASONS, STEPS, computations
 from ..frontends.wasm.tables import tables
@@ -26,7 +27,9 @@ def interpreted(module: WasmModule, state: State, function: int) -> Resumable | 
     if found is None:
         return None
     frames = frames_of(members)
-    kernel = Kernel(KERNEL, (Value(Type.U32, SHARE),), (*state.memories, frames, *LANES), Region(), GROUP)
+    posted = posting(module, state)
+    memories = (*state.memories, frames, *lane_memories(posted))
+    kernel = Kernel(KERNEL, (Value(Type.U32, SHARE),), memories, Region(), GROUP)
     places = {memory.name: place for place, memory in enumerate(kernel.buffers)}
     memory = state.memory
     head = {
@@ -34,6 +37,10 @@ def interpreted(module: WasmModule, state: State, function: int) -> Resumable | 
         "pages": places[memory.sizes.name] if memory and memory.sizes else -1,
         "frames": places[frames.name],
         **{each.name.removeprefix("lane."): places[each.name] for each in LANES},
+        "posting": posted,
+        "posts": places.get(POSTS.name, -1),
+        "posted": places.get(POSTED.name, -1),
+        "posted_bytes": POSTED_BYTES,
         "stack_cells": state.stack_cells,
         "stride": memory.stride if memory else 0,
         "minimum": memory.minimum if memory else 0,

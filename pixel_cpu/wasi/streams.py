@@ -8,12 +8,13 @@ import stat
 
 import numpy as np
 
+from ..frontends.wasm.posts import DESCRIPTOR_BITS
 from ..runtime.printed import STDERR, STDOUT
 from .abi import Errno, Fdflags, errno_of
 from .call import Call
 from .descriptors import CAN_READ, CAN_WRITE, Kind
 from .files import HostFile
-from .guest import Array, Index, Parts, groups
+from .guest import Array, Guest, Index, Parts, groups
 from .state import State
 
 _ROUND_BYTES = 32 << 20
@@ -38,6 +39,25 @@ def fd_write(state: State, call: Call, fd: Array, vectors: Array, counts: Array,
     others = at[(kinds[at] != Kind.STDOUT) & (kinds[at] != Kind.STDERR)]
     others = call.keep(others, kinds[others] == Kind.FILE, Errno.BADF)
     _write(state, call, others, parts, fd, None, written_at)
+
+
+def take(state: State, lanes: Index, sizes: Array, records: Array) -> None:
+    """Take records of what lanes wrote to streams, the first of each lane, then the second, and so on."""
+    place = np.zeros(len(lanes), np.int64)
+    while len(lanes):
+        guest = Guest(records, lanes, sizes)
+        rows = np.arange(len(lanes))
+        head = guest.read(rows, place, 4).view("<u4")[:, 0].astype(np.int64)
+        fd, length = head & ((1 << DESCRIPTOR_BITS) - 1), head >> DESCRIPTOR_BITS
+        kinds = state.descriptors.kinds(lanes, fd)
+        for kind, stream in ((Kind.STDOUT, STDOUT), (Kind.STDERR, STDERR)):
+            own = rows[kinds == kind]
+            if len(own):
+                parts = Parts(own, place[own] + 4, length[own])
+                state.sink.write(stream, lanes[own], length[own], guest.gather(parts))
+        place = place + 4 + length
+        left = place < sizes
+        lanes, place, sizes = lanes[left], place[left], sizes[left]
 
 
 def fd_pwrite(

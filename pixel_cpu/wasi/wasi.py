@@ -13,12 +13,14 @@ from typing import Self
 import numpy as np
 
 from ..errors import UsageError
+from ..frontends.wasm.posts import DESCRIPTOR_BITS
 from ..runtime.printed import STDERR, STDOUT, Printed, Sink
 from ..runtime.rounds import Reply, Request
+from . import streams
 from .abi import PREFIX, Errno
 from .call import Call
-from .descriptors import MOST_DESCRIPTORS, ROW, Descriptors
-from .guest import Guest, Index
+from .descriptors import MOST_DESCRIPTORS, ROW, Descriptors, Kind
+from .guest import Array, Guest, Index
 from .lists import Inputs, Lists
 from .preopens import Preopen
 from .state import State
@@ -87,6 +89,18 @@ class Wasi(State):
         if call.until is not None:
             call.until[call.errors != 0] = 0
         return Reply(() if name == "proc_exit" else (call.errors,), call.ended, call.until)
+
+    @property
+    def streams(self) -> Array:
+        """For each lane a bit for each of its descriptors that is a standard stream, where writes may be answered in place: see `posts`."""
+        kinds = self.descriptors.table["kind"][:, : 1 << DESCRIPTOR_BITS]
+        is_stream = (kinds == Kind.STDOUT) | (kinds == Kind.STDERR)
+        found: Array = (is_stream << np.arange(kinds.shape[1], dtype=np.uint32)).sum(axis=1, dtype=np.uint32)
+        return found
+
+    def take(self, lanes: Index, sizes: Array, records: Array) -> None:
+        """Take what lanes wrote to streams: `sizes` bytes of records, as `posts` says, in each lane's row of `records`."""
+        streams.take(self, lanes, sizes, records)
 
     def restart(self, lanes: Index) -> None:
         """Lanes begin anew; what they wrote stays."""

@@ -10,7 +10,7 @@ typedef struct { int64_t buffer, length, dropped; } gb_segment; /* dropped: -1 w
 /* In the order of HEAD in interpreter.py: places of buffers, and sizes. */
 typedef struct {
   int64_t memory, pages, frames, part, frame, status, wanted, spent, code, offsets, parts, functions, branches, elements, segments;
-  int64_t stack_cells, stride, minimum;
+  int64_t stack_cells, stride, minimum, posting, posts, posted, posted_bytes;
 } gb_head;
 
 enum { DIRECT, MEMBER, HOST_CALL };
@@ -28,6 +28,38 @@ INLINE uint64_t PUT_f64(double v) { union { double f; uint64_t b; } u = {v}; ret
 #define PUT_bool(v) ((uint64_t)(v))
 
 /* COMPUTATIONS */
+
+/* As the front end's function `post`: keeps what a call writes to a stream. Gives the fuel that this burns, or -1 where the host is to be asked. */
+enum { STREAMS, USED, LAST, COUNT, WIDTH, DESCRIPTOR_BITS = 5, MAX_PIECES = 16 };
+static int64_t gb_post(const gb_head *H, char *const *p, uint32_t lane, char *memory, uint64_t bytes, const uint64_t *given) {
+  uint32_t *const row = (uint32_t *)p[H->posts] + (uint64_t)lane * WIDTH;
+  char *const kept = p[H->posted] + (uint64_t)lane * (uint64_t)H->posted_bytes;
+  const uint64_t room = (uint64_t)H->posted_bytes;
+  const uint32_t fd = (uint32_t)given[0], count = (uint32_t)given[2];
+  const uint64_t pieces = (uint32_t)given[1], total_at = (uint32_t)given[3];
+  if (fd >= 1u << DESCRIPTOR_BITS || !(row[STREAMS] >> fd & 1) || count > MAX_PIECES) return -1;
+  if (pieces + 8 * count > bytes || total_at + 4 > bytes) return -1;
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    uint64_t at = gb_at(uint32_t, memory + pieces + 8 * i), length = gb_at(uint32_t, memory + pieces + 8 * i + 4);
+    if (length > room || at + length > bytes) return -1;
+    total += length;
+  }
+  uint32_t used = row[USED], last = row[LAST];
+  if (used + total + 4 > room) return -1;
+  uint32_t head = gb_at(uint32_t, kept + last);
+  if (used && (head & ((1u << DESCRIPTOR_BITS) - 1)) == fd) head = head >> DESCRIPTOR_BITS;
+  else head = 0, last = used, used += 4;
+  gb_put(uint32_t, kept + last, (head + (uint32_t)total) << DESCRIPTOR_BITS | fd);
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t at = gb_at(uint32_t, memory + pieces + 8 * i), length = gb_at(uint32_t, memory + pieces + 8 * i + 4);
+    __builtin_memcpy(kept + used, memory + at, length);
+    used += length;
+  }
+  row[USED] = used, row[LAST] = last, row[COUNT]++;
+  gb_put(uint32_t, memory + total_at, (uint32_t)total);
+  return 2 * (int64_t)count + (int64_t)total;
+}
 
 static void gb_lane(gb_launch *const L, const gb_head *const H, uint32_t lane, uint64_t *const scratch) {
   static const void *const labels[] = {/* LABELS */};
@@ -110,10 +142,20 @@ L_enter: {
   at = code + f->place;
   HERE;
 }
+#define POST(function, given) \
+  if ((int64_t)(function) == H->posting) { \
+    int64_t burnt_ = gb_post(H, p, lane, memory, bytes, (given)); \
+    if (burnt_ >= 0) { \
+      if (UNLIKELY((spare -= burnt_) < 0)) FAIL(OUT_OF_FUEL); \
+      (given)[0] = 0, part = (int32_t)(at->more >> 32); \
+      goto go; \
+    } \
+  }
 L_ask: {
   ROOM(HEAD + at->b);
   const gb_function *f = functions + (uint32_t)at->more;
   for (uint32_t i = 0; i < f->parameters; i++) fp[at->to + HEAD + i] = fp[at->a + i];
+  POST((uint32_t)at->more, fp + at->to + HEAD)
   ((int32_t *)p[H->wanted])[lane] = (int32_t)(uint32_t)at->more;
   part = (int32_t)(at->more >> 32), reason = WAITING;
   goto leave;
@@ -145,6 +187,7 @@ L_enter_indirect: {
   uint64_t *callee = fp + at->to;
   for (uint32_t i = 0; i < f->parameters; i++) callee[HEAD + i] = fp[at->a + i];
   if (f->kind == HOST_CALL) {
+    POST((uint32_t)number, callee + HEAD)
     ((int32_t *)p[H->wanted])[lane] = number;
     part = (int32_t)(at->more >> 32), reason = WAITING;
     goto leave;

@@ -27,7 +27,7 @@ LEVEL = "-O1"
 """More takes five times as long to compile, and runs no faster."""
 HEAD = (
     "memory pages frames part frame status wanted spent code offsets parts functions branches elements segments "
-    "stack_cells stride minimum"
+    "stack_cells stride minimum posting posts posted posted_bytes"
 ).split()
 """The fields of ``gb_head`` in interpreter.c."""
 TABLES = ("code", "offsets", "parts", "functions", "branches", "elements", "segments")

@@ -118,6 +118,10 @@ class Parts:
         del number
         return True
 
+    def is_post(self, number: int) -> bool:
+        """Whether a call of function `number` may be answered in place; see `posts`."""
+        return False
+
     def ask(self, number: int, after: int) -> None:
         """End a part with a call of the host's function, behind which `after` goes on; for machines that stop there."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...ir.model import Region, Value
 from ...ir.types import Type
+from . import posts
 from .areas import UNINITIALIZED
 from .cuts import Role
 from .frames import EXHAUSTED, HEAD, Parts
@@ -237,11 +238,25 @@ class Member(Lowering):
         if number < self.module.imported_functions:
             size, kind = self.machine.size(self.number), self.module.type_of(number)
             self.demand_cells(HEAD + max(len(kind.parameters), len(kind.results)))
+            if self.machine.is_post(number):
+                self.post(operands, size + HEAD, after)
             for place, value in enumerate(operands):
                 self.cells.store(size + HEAD + place, value)
             self.machine.ask(number, after)
         else:
             self.enter(number, operands, after)
+
+    def post(self, operands: Sequence[Value], cell: int, after: int) -> None:
+        """Go on with a part where a call was answered in place, with 0 as its result in a cell."""
+        build = self.build
+        (is_kept,) = build.call(posts.NAME, operands, [Type.U32])
+
+        def go_on() -> tuple[()]:
+            self.cells.store(cell, build.const(Type.I32, 0))
+            self.go(after)
+            return ()
+
+        build.if_(build.value("ne", is_kept, build.const(Type.U32, 0)), go_on)
 
     def demand_cells(self, count: int) -> None:
         """End the lane where there are no `count` cells behind the frame."""

@@ -25,6 +25,7 @@ from .instructions import UNREACHABLE
 from .lower import lower
 from .member import Member
 from .module import Module
+from .posts import NAME, POSTED, POSTS, post, posting
 from .state import State
 
 KERNEL = "go_on"
@@ -82,6 +83,7 @@ class _Machine(Parts):
         is_apart: bool,
     ) -> None:
         self.is_apart, self.lowered = is_apart, sorted(lowered)
+        self.posting = posting(module, state) if is_apart else -1
         self.growing: set[int] = set()
         """Functions that may change the size of the memory, those put in their place included."""
         for number in (*direct, *members):
@@ -133,6 +135,9 @@ class _Machine(Parts):
     def is_stop(self, number: int) -> bool:
         return number in self.is_member or is_of_host(self.module, number)
 
+    def is_post(self, number: int) -> bool:
+        return number == self.posting
+
     def leave(self, status: int) -> None:
         """End the loop."""
         build = self.build
@@ -164,13 +169,19 @@ class _Machine(Parts):
         outside = Builder(body)
         starts = (Value(Type.I32), Value(Type.U32), Value(Type.U32))
         outside.end("return", *outside.branch("loop", starts, [self.loop], [Type.U32], label=self.label))
-        return Function(self.name, starts, (Type.U32,), (*self.state.memories, self.frames, *LANES), body)
+        memories = (*self.state.memories, self.frames, *lane_memories(self.posting))
+        return Function(self.name, starts, (Type.U32,), memories, body)
 
     def member(self, number: int) -> Member:
         try:
             return Member(self, number)
         except WasmError as error:
             raise WasmError(error.rule, error.offset, function=self.module.name_of(number)) from None
+
+
+def lane_memories(posting: int) -> tuple[Memory, ...]:
+    """The buffers of lanes beside the frames; `posting` is that of `posts`."""
+    return LANES if posting < 0 else (*LANES, POSTS, POSTED)
 
 
 def frames_of(members: Collection[int]) -> Memory:
@@ -228,6 +239,8 @@ def resumable(
     lowered = members if only is None else members & set(only)
     machine = _Machine(module, state, members, direct, lowered=lowered, is_apart=is_apart)
     program = model.Module(functions={machine.name: machine.function()})
+    if machine.posting >= 0:
+        program.functions[NAME] = post(state)
     for number in direct:
         try:
             found = lower(module, state, number, is_wide=is_apart)
@@ -252,7 +265,7 @@ def resumable(
 
     build.if_(build.value("eq", build.load(STATUS, lane), build.const(Type.U32, RUNNABLE)), run)
     build.end("return")
-    memories = (*state.memories, machine.frames, *LANES)
+    memories = (*state.memories, machine.frames, *lane_memories(machine.posting))
     program.kernels[KERNEL] = Kernel(KERNEL, (share,), memories, body, GROUP)
     try:
         verify(program)

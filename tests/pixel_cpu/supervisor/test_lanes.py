@@ -24,7 +24,7 @@ def test_a_table_has_a_row_for_each_lane():
     table = found.table()
     assert table["status"].tolist() == ["exited", "trapped", "exited"]
     assert table["exit_code"].tolist() == [3, -1, 0] and table["pid"].tolist() == [1, 2, 3]
-    assert (table["fuel"] > 0).all() and table["memory"].tolist() == [65536] * 3
+    assert (table["fuel"][[0, 2]] > 0).all() and table["memory"].tolist() == [65536] * 3
     assert table["calls"].tolist() == [4, 3, 4] and set(table["wait"]) == {""}
     assert found.is_done and found.output(2) == (b"x\n", b"") and found.trap(0) is None
     assert found.trap(1).backtrace == ("inner", "outer", "start")
