@@ -111,6 +111,7 @@ def _run_on(
             memory=options.memory,
             fuel=options.fuel,
             whole=interrupts.whole,
+            is_split=not hosts.has_glassbox,
         )
         if hosts.has_glassbox:
             check_one_wave(hosts.lanes, found.wave_lanes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,7 +77,10 @@ class Watched:
 
 
 class Wave:
-    """Lanes that run at once: `lanes` are their numbers, `options` those of `Rounds`. `fuel` is what a lane may burn in a launch."""
+    """Lanes that run at once: `lanes` are their numbers, `options` those of `Rounds`. `fuel` is what a lane may burn in a launch.
+
+    `before` is a wave that has ended, whose memory is used again.
+    """
 
     def __init__(
         self,
@@ -88,13 +91,14 @@ class Wave:
         *,
         fuel: int | None,
         seconds: float,
+        before: Wave | None = None,
         **options: Any,  # noqa: ANN401  # those of `Rounds`
     ) -> None:
         self.lanes, self.host = lanes, host
-        instances = Instances(
-            program, len(lanes), device=device, fuel=DEFAULT_FUEL if fuel is None else fuel, seconds=seconds
-        )
-        self.rounds = Rounds(instances, START, host=host, **options)
+        own_fuel = DEFAULT_FUEL if fuel is None else fuel
+        spare: Mapping[str, Array] = before.rounds.buffers if before else {}
+        instances = Instances(program, len(lanes), device=device, fuel=own_fuel, seconds=seconds, spare=spare)
+        self.rounds: Rounds = Rounds(instances, START, host=host, **options)
         self.ended = np.zeros(len(lanes), bool)
         """Which of them have ended, as far as that was noted."""
 

@@ -9,6 +9,7 @@ from gpu_lanes import MANY
 import pixel_cpu as px
 from pixel_cpu.errors import LimitError, UsageError
 from pixel_cpu.supervisor import TABLE
+from pixel_cpu.supervisor.lanes import LEAST_LANES
 from pixel_cpu.wasi import Preopen
 
 
@@ -67,6 +68,20 @@ def test_a_lane_begins_anew_as_another_process(tmp_path):
     assert found.output(0)[0] == b"spinning\n" and found.waves == 2
     found.kill(0)
     assert found.is_done
+
+
+def test_many_lanes_are_two_waves_at_once_that_give_what_one_gives():
+    arguments = [["many", "echo", str(lane)] for lane in range(2 * LEAST_LANES)]
+    arguments[3], arguments[-1] = ["many", "trap"], ["many", "exit", "5"]
+    with px.Device("cpu") as device:
+        one, two = (px.processes(MANY, arguments=arguments, device=device, is_split=each) for each in (False, True))
+        one.run()
+        events = list(two.events())
+        assert (one.waves, two.waves, two.wave_lanes) == (1, 2, LEAST_LANES)
+        assert (one.table() == two.table()).all()
+        assert all(one.output(lane) == two.output(lane) for lane in range(one.lanes))
+        assert sorted(each.lane for each in events if each.kind != "started") == list(range(two.lanes))
+        assert device.worker_pid  # it lives on
 
 
 def test_ended_lanes_are_reaped_once():
