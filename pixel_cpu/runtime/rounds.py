@@ -32,7 +32,19 @@ from .wasm_arguments import elements
 from .wasm_instances import Instances
 from .wasm_translation import WORTH_SECONDS, Translation
 
-__all__ = ["DEFAULT_SHARE", "Host", "LaneState", "LaneTrap", "Reply", "Request", "Rounds"]
+__all__ = [
+    "DEFAULT_SHARE",
+    "FIRST_AT_ONCE",
+    "LEAST_AT_ONCE",
+    "SHORT_SHARE",
+    "SLICE_SECONDS",
+    "Host",
+    "LaneState",
+    "LaneTrap",
+    "Reply",
+    "Request",
+    "Rounds",
+]
 
 DEFAULT_SHARE = 1 << 16
 """Parts that a lane may run in a launch."""

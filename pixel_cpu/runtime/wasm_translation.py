@@ -20,8 +20,8 @@ from ..ir.model import Module, Region
 from .backends import is_there, prepare
 from .wasm_cache import fetch, keep
 
-WORTH_SECONDS = 0.5
-"""Time that lanes have been interpreted, after which machine code is made."""
+WORTH_SECONDS = 2.0
+"""Time that lanes have been interpreted, after which machine code is made: as long as both processors take for a program of some dozen functions."""
 _END_SECONDS = 5.0
 """What the end of the program waits for a compiler that was told to end."""
 

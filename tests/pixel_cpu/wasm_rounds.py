@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import wasmtime
 from wasm_programs import TYPES, Generator
@@ -51,8 +53,20 @@ def instance_of_wasmtime(data: bytes) -> tuple[wasmtime.Store, wasmtime.Instance
     return store, wasmtime.Instance(store, module, [function] if module.imports else [])
 
 
-def compare(seed: int, device: object, share: int, *, plain: bool = False) -> int:
-    """Run every function of a random module in rounds and in wasmtime; gives how many lanes ended by a trap."""
+def cut_over(rounds: Rounds, rng: random.Random, most: int) -> None:
+    """Run to the end, and meanwhile let machine code of some functions take over, up to `most` times."""
+    while rounds.step():
+        if most and rng.random() < 0.4:
+            most -= 1
+            members = sorted(rounds.found.sizes)
+            rounds.translation.make(rng.sample(members, rng.randint(1, len(members))))
+
+
+def compare(seed: int, device: object, share: int, *, plain: bool = False, cuts: int = 0) -> int:
+    """Run every function of a random module in rounds and in wasmtime; gives how many lanes ended by a trap.
+
+    Up to `cuts` times in each function machine code takes over from an interpreter.
+    """
     generator = Generator(seed, 4, recursion=bool(seed % 2), asks=True, plain=plain)
     data = assemble(generator.text())
     rng = np.random.default_rng(seed)
@@ -62,7 +76,7 @@ def compare(seed: int, device: object, share: int, *, plain: bool = False) -> in
     for name, kinds in generator.functions.items():
         arguments = [rng.integers(-9, 300, LANES).astype(DTYPES[kind]) for kind in kinds]
         rounds = Rounds(instances, name, arguments, host=Asked(), share=share)
-        rounds.run()
+        cut_over(rounds, random.Random(seed), cuts)
         for lane, (store, instance) in enumerate(theirs):
             try:
                 found = instance.exports(store)[name](store, *(each[lane].item() for each in arguments))

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from wasm_rounds import compare
 from wasm_texts import assemble
 
 import pixel_cpu as px
 from pixel_cpu.backends.lane_c import separate
 from pixel_cpu.runtime import rounds as rounds_module
+from pixel_cpu.runtime import wasm_cache
 from pixel_cpu.runtime.rounds import LaneState, Reply, Rounds
+from pixel_cpu.runtime.wasm_translation import Translation
 
 TEXT = """(module (import "env" "ask" (func $ask (param i32) (result i32))) (memory (export "memory") 1)
   (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $hidden)
@@ -42,8 +45,8 @@ def expected(start):
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
-    """An empty cache, and functions that are large enough to be functions of C."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    """No program in the cache, and functions that are large enough to be functions of C."""
+    monkeypatch.setattr(wasm_cache, "_file", lambda key: tmp_path / f"{key}.program")
     monkeypatch.setattr(separate, "LEAST_REGIONS", 2)
     monkeypatch.setattr(rounds_module, "WORTH_SECONDS", 1e9)
 
@@ -90,6 +93,19 @@ def test_code_takes_over_from_where_lanes_stand_and_goes_on_where_another_progra
     again = run_of(other, device)
     again.run()
     assert again.results[0].tolist() == mixed.results[0].tolist() and again.fuel.tolist() == interpreted.fuel.tolist()
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_code_takes_over_from_random_programs_at_random_moments(seed, device, monkeypatch):
+    made, make = [], Translation.make
+    monkeypatch.setattr(Translation, "make", lambda own, wanted: made.append(wanted) or make(own, wanted))
+    compare(seed, device, 3, cuts=1)
+    assert made
+
+
+@pytest.mark.long
+def test_code_takes_over_from_many_random_programs_at_random_moments(device):
+    assert sum(compare(seed, device, (1, 2, 7)[seed % 3], cuts=3) for seed in range(2000, 2060))
 
 
 def test_a_program_that_is_closed_runs_no_compiler(device):
