@@ -75,7 +75,7 @@ def explain(program: WasmProgram, device: Device, lanes: int, memory: int | None
 
 def _functions(given: WasmProgram) -> Iterator[FunctionPlan]:
     # A module that was translated before comes without code.
-    program = WasmProgram(decode(given.data)) if given.data else given
+    program = WasmProgram(decode(given.data), globals_=given.globals) if given.data else given
     module, state = program.module, program.state
     members, direct = stops(module, state, program.function(START))
     suspending: set[int] = set()
@@ -98,7 +98,7 @@ def _calls_host(program: WasmProgram, function: int, suspending: set[int]) -> bo
 def _imports(program: WasmProgram) -> Iterator[ImportPlan]:
     for each in program.module.imported(Kind.FUNCTION):
         assert isinstance(each.type, int)
-        name = f"{each.module}.{each.name}"
+        name = each.full_name
         if f"{each.module}." == PREFIX:
             support = "yes" if each.name in CALLS else "answers ENOSYS"
         elif name in IN_PLACE:

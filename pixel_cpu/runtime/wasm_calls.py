@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -242,11 +242,18 @@ class SliceProgram(WasmProgram):
         return call_with_slices(instances, name, arguments, returns, raise_traps=True, is_last=True)
 
 
-def wasm(source: str | Path | bytes, *, pages: int | None = None, stack: int = DEFAULT_STACK) -> SliceProgram:
+def wasm(
+    source: str | Path | bytes,
+    *,
+    pages: int | None = None,
+    stack: int = DEFAULT_STACK,
+    globals: Mapping[str, int | float] = {},  # never changed
+) -> SliceProgram:
     """The module in a ``.wasm`` file, or in its bytes.
 
-    `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves.
+    `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves,
+    `globals` the values of imported globals, by ``module.name``. An imported memory or table is each instance's own, empty at the start.
 
     Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
     """
-    return SliceProgram.read(source, pages, stack)
+    return SliceProgram.read(source, pages, stack, globals)

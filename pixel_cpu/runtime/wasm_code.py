@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -43,27 +44,40 @@ class WasmCode:
     """The module's bytes, where its functions may have been left out because they are translated already."""
 
     def __init__(
-        self, module: WasmModule, pages: int | None = None, stack: int = DEFAULT_STACK, *, state: State | None = None
+        self,
+        module: WasmModule,
+        pages: int | None = None,
+        stack: int = DEFAULT_STACK,
+        *,
+        globals_: Mapping[str, int | float] = {},  # never changed
+        state: State | None = None,
     ) -> None:
-        self.module = module
-        self.state = state or State(module, pages, stack)
+        self.module, self.globals = module, globals_
+        self.state = state or State(module, pages, stack, globals_)
         self._kernels: dict[tuple[int, frozenset[int]], Module] = {}
         self._resumable: dict[tuple[int, bool, bool], Resumable] = {}
         self._translations: dict[int, Translation] = {}
 
     @classmethod
-    def read(cls, source: str | Path | bytes, pages: int | None = None, stack: int = DEFAULT_STACK) -> Self:
+    def read(
+        cls,
+        source: str | Path | bytes,
+        pages: int | None = None,
+        stack: int = DEFAULT_STACK,
+        globals_: Mapping[str, int | float] = {},  # never changed
+    ) -> Self:
         """The module in a ``.wasm`` file, or in its bytes; what it was translated to before comes out of the cache.
 
-        `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves.
+        `pages` of 64 KiB are what the memory of a lane may grow to, `stack` the bytes of a lane for frames of functions that call themselves,
+        `globals_` the values of imported globals by ``module.name``.
 
         Raises `WasmError` for a module that is malformed, invalid or not supported, `UsageError` for a file that is not there.
         """
         data, name = _bytes_of(source)
-        key = key_of(data, pages, stack)
+        key = key_of(data, pages, stack, sorted(globals_.items()))
         found = fetch(key)
-        state = found if isinstance(found, State) else State(decode(data, name), pages, stack)
-        program = cls(state.module, pages, stack, state=state)
+        state = found if isinstance(found, State) else State(decode(data, name), pages, stack, globals_)
+        program = cls(state.module, pages, stack, globals_=globals_, state=state)
         program.key, program.data = key, data
         return program
 

@@ -17,7 +17,7 @@ Given = Mapping[str, Callable[..., Any]]
 
 def check_given(module: WasmModule, given: Given) -> None:
     """Raise `LaunchError` where a function was given that the module does not import."""
-    names = [f"{each.module}.{each.name}" for each in module.imported(Kind.FUNCTION)]
+    names = [each.full_name for each in module.imported(Kind.FUNCTION)]
     for name in given:
         if name not in names:
             raise LaunchError(f"the module does not import {name}; it imports {', '.join(names) or 'nothing'}")

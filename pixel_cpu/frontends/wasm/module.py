@@ -77,6 +77,11 @@ class Import:
     kind: Kind
     type: int | TableType | Limits | GlobalType
 
+    @property
+    def full_name(self) -> str:
+        """Both names, as ``module.name``."""
+        return f"{self.module}.{self.name}"
+
 
 @dataclass(frozen=True)
 class Export:
@@ -172,8 +177,7 @@ class Module:
 
     def imported_name(self, function: int) -> str:
         """The names of an imported function, as ``module.name``."""
-        found = self.imported(Kind.FUNCTION)[function]
-        return f"{found.module}.{found.name}"
+        return self.imported(Kind.FUNCTION)[function].full_name
 
     def name_of(self, function: int) -> str:
         """What people call a function: its name, how it is exported or imported, or its number."""

@@ -7,6 +7,8 @@ A lane's stretch of the memory begins at its number times the bytes of the budge
 from __future__ import annotations
 
 import copy
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +17,7 @@ from ...ir.limits import MAX_LENGTH
 from ...ir.model import Memory, Space
 from ...ir.types import Type
 from .constants import evaluate
-from .module import PAGE_BYTES, Kind, Mode, Module
+from .module import PAGE_BYTES, GlobalType, Import, Kind, Mode, Module
 from .numeric import TYPES
 
 DEFAULT_PAGES = 16
@@ -46,13 +48,26 @@ class Area:
 
 
 class State:
-    """The buffers of a module's instances, and what is in them at the start. `pages` bounds a lane's memory, `stack` the bytes of its frames."""
+    """The buffers of a module's instances, and what is in them at the start. `pages` bounds a lane's memory, `stack` the bytes of its frames.
 
-    def __init__(self, module: Module, pages: int | None = None, stack: int = DEFAULT_STACK) -> None:
+    What a module imports beside functions is each instance's own: a memory of zeros, a table of nulls, globals that begin with the values of
+    `globals_`, by ``module.name``. `WasmError` where one of those is missing or has another type, or the module does not import it.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        pages: int | None = None,
+        stack: int = DEFAULT_STACK,
+        globals_: Mapping[str, int | float] = {},  # never changed
+    ) -> None:
         self.module, self.stack_cells = module, stack // 8
-        for each in module.imports:
-            if each.kind is not Kind.FUNCTION:
-                raise WasmError(f"an imported {each.kind.value} is not supported: {each.module}.{each.name}")
+        imported = module.imported(Kind.GLOBAL)
+        names = [each.full_name for each in imported]
+        for name in globals_:
+            if name not in names:
+                raise WasmError(f"the module imports no global {name}; it imports {', '.join(names) or 'none'}")
+        self._imported_globals = tuple(_bits_of(each, globals_) for each in imported)
         self.work = 0
         self._candidates: dict[int, list[int]] = {}
         self.used: set[str] = set()
@@ -161,7 +176,8 @@ class State:
     @cached_property
     def start_globals(self) -> tuple[int, ...]:
         """The first values of the globals, as bits; functions by number."""
-        return tuple(evaluate(each.start, ()) for each in self.module.own_globals)
+        given = self._imported_globals
+        return (*given, *(evaluate(each.start, given) for each in self.module.own_globals))
 
     @cached_property
     def start_items(self) -> tuple[tuple[int, ...], ...]:
@@ -188,3 +204,21 @@ class State:
         if segment.mode is not Mode.PASSIVE:
             return 0
         return len(self.module.data[number].content) if what == "data" else len(self.start_items[number])
+
+
+def _bits_of(wanted: Import, given: Mapping[str, int | float]) -> int:
+    """The value of an imported global, as bits; references are null."""
+    name, kind = wanted.full_name, wanted.type
+    assert isinstance(kind, GlobalType)
+    if kind.type.is_reference:
+        return -1
+    if name not in given:
+        raise WasmError(
+            f"the imported global {name} has no value; px.wasm(path, globals={{{name!r}: number}}) gives it one"
+        )
+    value, type_ = given[name], TYPES[kind.type]
+    if type_.is_float:
+        return int.from_bytes(struct.pack("<f" if type_.bits == 32 else "<d", value), "little")
+    if not isinstance(value, int) or not -(1 << (type_.bits - 1)) <= value < 1 << type_.bits:
+        raise WasmError(f"the imported global {name} is {kind.type!r}, which does not hold {value!r}")
+    return value & ((1 << type_.bits) - 1)

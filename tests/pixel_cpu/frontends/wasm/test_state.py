@@ -30,12 +30,19 @@ def test_a_memory_grows_to_the_budget_or_its_limit():
         state("(module (memory 40000))")
 
 
-@pytest.mark.parametrize(
-    ("what", "kind"), [("(memory 1)", "memory"), ("(table 1 funcref)", "table"), ("(global i32)", "global")]
-)
-def test_imports_that_are_no_functions_are_refused_by_name(what, kind):
-    with pytest.raises(WasmError, match=rf"an imported {kind} is not supported: env\.x"):
-        state(f'(module (import "env" "x" {what}))')
+def test_imported_globals_have_the_values_that_are_given():
+    text = """(module (import "env" "base" (global i32)) (import "env" "ratio" (global (mut f32))) (import "env" "none" (global funcref))
+      (global i64 (i64.const 7)) (global i32 (global.get 0)))"""
+    given = {"env.base": -2, "env.ratio": 0.5}
+    found = State(decode(assemble(text)), globals_=given)
+    assert found.start_globals == (0xFFFFFFFE, 0x3F000000, -1, 7, 0xFFFFFFFE)
+    for wrong, why in (
+        ({}, "the imported global env.base has no value"),
+        (given | {"env.base": 1 << 32}, "env.base is i32, which does not hold 4294967296"),
+        (given | {"env.other": 1}, "imports no global env.other; it imports env.base, env.ratio, env.none"),
+    ):
+        with pytest.raises(WasmError, match=why):
+            State(decode(assemble(text)), globals_=wrong)
 
 
 def test_segments_are_counted_and_their_functions_known():
