@@ -57,6 +57,8 @@ def score(rows: list[Asked], names: Names) -> Score:
 def same_command(command: str, processes: tuple[KnownProcess, ...] = ()) -> tuple[str, ...]:
     """The words of a command, such that commands with the same answer have the same: conditions in one order, a process by its pid."""
     words = shlex.split(command)
+    if words[:2] == ["trace", "stop"]:
+        words = ["call", words[2], "trace_disarm"]
     if words[0] in ("ps", "modules"):
         words = ["overlay", words[1], {"ps": "processes"}.get(words[0], words[0])]
     for process in processes:

@@ -52,7 +52,7 @@ def _is_in(tokens: Sequence[Token], at: int, request: Request, marks: frozenset[
             return any(each.concept == "ended" for each in tokens)  # is it running or has it ended
         if token.concept == "start" and "processes" in marks and any(each.concept == "command_line" for each in tokens):
             return True  # with which arguments it was started
-        if token.concept == "and" and _joins_tables(tokens, at):
+        if token.concept == "and" and not marks & {"hide", "only"} and _joins_tables(tokens, at):
             return False
         if (
             token.concept == "user"
@@ -118,7 +118,7 @@ def _in_negation(token: Token, request: Request, marks: frozenset[str]) -> bool:
 
 def _negations(request: Request) -> int:
     target = str(request.arguments.get("target", ""))
-    return 99 if " - " in target else len(request.shape.where)
+    return 99 if " - " in target or request.words[-1].startswith("only=") else len(request.shape.where)
 
 
 _WHO = ("who owns", "owner", "owner of", "whose")

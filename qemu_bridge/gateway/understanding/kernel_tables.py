@@ -41,6 +41,8 @@ def modules(reading: Reading) -> Meaning | None:
     is_used = (
         reading.within({"name"}, _AROUND | {"use", "depend"}) and reading.asks_users and bool(reading.named("module"))
     )
+    if reading.absent and reading.within({"unknown", "loaded"}, {"module", "kernel"}):
+        return overlay("modules", f"module {reading.absent}, if it is there", where=(("name", reading.absent),))
     if not reading.within({"module"}, around) and not reading.within({"name", "loaded"}, _AROUND) and not is_used:
         return None
     if reading.is_wish("load", "insert"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .reading import Reading
 from .request import Meaning, Request, Unsure, overlay, verb
 
@@ -29,6 +31,9 @@ def status(reading: Reading) -> Meaning | None:
     if reading.within({"status"}, around - {"change"}):
         return verb("status", "the machine's state, memory and uptime")
     if reading.within({"running"}) and reading.asks_whether:
+        return verb("status", "the machine's state, memory and uptime")
+    is_total = re.search(r"\b(total|installed|physical|overall|complete)\b", reading.question.lower()) is not None
+    if reading.within({"size"}, {"memory", "show"}) and is_total:
         return verb("status", "the machine's state, memory and uptime")
     if reading.within({"size"}, {"memory", "show"}) and not any(
         "how" in token.text.lower() for token in reading.tokens

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ...wire.operations import Permission
-from .memory_targets import ALONE, KERNEL_PARTS, PARTS, PROCESS_CLASSES
+from .memory_targets import ALONE, KERNEL_PARTS, PAGE_CLASSES, PARTS, PROCESS_CLASSES
 from .quantities import NEGATED
 from .request import Request
 from .tables import TABLES
@@ -110,7 +110,7 @@ MARKS: dict[str, str] = {
     "writable_map": "permissions",
     "memmap": "layout:page",
     "kernel": "kernel dmesg modules kernel-stacks slabs page-cache find_symbols sym type_layout only-kernel identify read fly-to parent_pid",
-    "all": "all highlight resolve capture find snap record-video compare dirty negated everything",
+    "all": "all only highlight resolve capture find snap record-video compare dirty negated everything",
     "shared": "shared",
     "shmem": "filesystem",
     "text": "find top",
@@ -175,7 +175,7 @@ WORDS = {
     "segment": "maps areas target", "section": "maps areas target", "reading": "read find identify open-files", "memory used by": "total target",
     "contains": "identify where find find_symbols type_names", "enabled": "kernel trace_status", "memory image": "find capture compare",
     **dict.fromkeys(("virtual", "virtual addr", "virt", "va", "kva", "gva", "vaddr", "linear", "virtual address"), "va"),
-    "binary": "processes threads areas target-process", "a lot of": "any", "lots of": "any", "plenty of": "any",
+    "hide": "clear hide only", "binary": "processes threads areas target-process", "a lot of": "any", "lots of": "any", "plenty of": "any",
 }  # fmt: skip
 """By word the marks that account for it, where they are others than those of its concept."""
 
@@ -219,6 +219,10 @@ def marks_in(request: Request) -> Iterator[str]:
     for flag in ("--total", "--by-class", "--regex"):
         if flag in request.words:
             yield flag[2:]
+    if verb == "fly-to" and request.words[-1].startswith(("hide=", "only=")):
+        kind, _, classes = request.words[-1].partition("=")
+        yield from (kind, "target")
+        yield from (f"{'not ' * (kind == 'only')}page-class {each}" for each in classes.split("+"))
     if verb == "fly-to" and "mode=" in request.words[-1]:
         yield "mode"
         yield request.words[-1]
@@ -310,6 +314,8 @@ def marks_of(concept: str, negated: bool = False) -> set[str]:
             found.add(f"{condition.column}{operator}{condition.value}")
         if concept in table.columns:
             found.add(f"{table.columns[concept].name}=0" if negated else table.columns[concept].name)
+    if concept in PAGE_CLASSES:
+        found.add(f"{'not ' * negated}page-class {PAGE_CLASSES[concept]}")
     if not negated:
         found |= {terms for terms in (f"/{PARTS[concept][0]}" if concept in PARTS else "",) if terms}
         for known in (ALONE, KERNEL_PARTS, PROCESS_CLASSES):

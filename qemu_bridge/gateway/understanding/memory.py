@@ -45,8 +45,8 @@ def viewer_or_where(reading: Reading) -> Meaning | None:
         return None  # who maps it
     if reading.asks_users and reading.named("module") and not reading.has("memory", "size", "page"):
         return None  # which modules need it
-    if reading.asks_which and reading.items <= {"kernel", "use"}:
-        return None  # which release it is
+    if reading.items <= {"kernel", "use"} and (reading.asks_which or is_asked_whether):
+        return None  # which release it is, or whether it runs
     if _is_a_table(reading) or (is_asked_whether and reading.has("module")):
         return None
     counts_pages = reading.has("page", "memory") or any("page" in token.text.lower() for token in reading.tokens)

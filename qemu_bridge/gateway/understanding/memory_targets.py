@@ -59,6 +59,14 @@ KERNEL_PARTS = {
     "stack": ("kernel.stack", "kernel stacks of all tasks"),
     "heap": ("kernel.slab + kernel.vmalloc", "the kernel's slabs and vmalloc memory"),
 }
+PAGE_CLASSES = {
+    **{concept: f"process-{concept}" for concept in ("heap", "anonymous")},
+    "user_stack": "process-stack", "kernel_stack": "kernel-stack", "page_table": "page-table", "mapped_file": "process-file",
+    "kernel_data": "kernel-data", "rodata": "kernel-rodata", "bss": "kernel-bss", "init_section": "kernel-init", "percpu": "per-cpu",
+    "cache": "page-cache", "huge": "huge-page",
+    **{concept: concept for concept in ("memmap", "vmalloc", "slab", "module", "free", "zero", "untouched", "reserved", "shmem", "ksm")},
+}  # fmt: skip
+"""The class of pages that a concept means, as a view names it, where it means one alone."""
 PROCESS_CLASSES = {
     "text": ("class:process-text", "code of all processes"),
     "stack": ("class:process-stack", "user stacks of all processes"),

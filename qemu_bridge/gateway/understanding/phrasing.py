@@ -21,6 +21,10 @@ _IF_IT_SUITS = (
 )
 _STATES = r"(?:running|paused|stopped|up|alive|frozen|halted|idle)"
 _UNUSED = r"(?:nobody|no one|no-one|none|no (?:process|program|task)(?:es|s)?|not any (?:process|program|task))"
+_ON_CPU = (
+    r"\b(?:on |at )?(?:which|what) (?:v?cpus?|cores?|processors?) (?:is|are|does|do|did|has|was) (?:the )?(?:process )?"
+    r"([\w./:-]+)(?: (?:currently|now|last|just))*(?: (?:running|run|runs|ran|executing|execute|scheduled|executed))?(?: (?:last|now|on|at|in))*(?=\W*$)"
+)
 _PIDS = r"processes with pid at least \1 and pid at most \2"
 _TO = r"\s*(?:to|till|until|up to|through|thru|-|–|\.\.)\s*"
 _COURTESY = (
@@ -43,6 +47,9 @@ _RULES = (
     (r"^\W*how is (?:called|named)\b", "what is the name of"),
     (rf"^\W*is {_MACHINE} {_STATES}(?:,? or (?:is it )?{_STATES})+\b", "is the machine running"),
     (rf"\b(?:(?:that|which) )?{_UNUSED} owns\b|\bowned by {_UNUSED}\b", "of no process"),
+    (r"^\W*(?:who|what)(?:'s| is| are)? (?:runs?|running) (?:as|under) (?:the )?(?:user )?root\b", "processes of root"),
+    (r"^\W*(?:who|what)(?:'s| is| are)? (?:runs?|running) (?:as|under) (?:the )?(?:user|uid)(?: id)? (?=\d)", "processes of user "),
+    (_ON_CPU, r"threads of \1"),
     (rf"\bsince when (?:(?:has|is|have) {_MACHINE}|{_MACHINE} (?:has|is))(?: been)? (?:running|up|on|alive)\b", "how long is it running"),
     (rf"\b(?:that|which) {_UNUSED} (?:has |have |is |are )?map(?:s|ped|ping)?\b|\bmapped by {_UNUSED}\b", "that are not mapped"),
     (rf"\b(?:(?:all )?(?:the )?process(?:es)? )?(?:with (?:a )?|from |between )?pids?(?: from| between)? (\d+){_TO}(?:pid )?(\d+)\b", _PIDS),
@@ -54,6 +61,12 @@ _NAME = r"(?:(?:the )?(?:process|program|module|slab|slab cache|file) )?(?P<{}>[
 _USES = r"(?:uses?|takes?|has|have|needs?|occup(?:y|ies)|consumes?|eats?|holds?|is|using|taking)"
 _BY = r"(?P<more>more|less|fewer|bigger|larger|greater|smaller|heavier)(?: (?:up )?(?P<what>memory|ram|space|threads|pages|objects))?"
 _OR = r"\s*,?\s+(?:or|and|vs\.?|versus|than)\s+"
+_WITH = r"(?:\s+(?:and|with|to|against|vs\.?|versus)\s+)"
+_WHAT = (
+    r"(?:(?:number|count)s? of )?(?P<what>memory|mem|ram|size|space|threads|pages|objects)"
+    r"(?: (?:use|usage|uses|consumption|footprint|size|count|of processes))?s?"
+)
+_OF = r"(?: used)?(?: of| between| by| for)(?: the)?(?: processes| modules| files)?"
 _COMPARED = tuple(
     re.compile(rf"^\W*{pattern}\W*$", re.IGNORECASE)
     for pattern in (
@@ -62,6 +75,8 @@ _COMPARED = tuple(
         rf"{_NAME.format('one')} {_USES}(?: up)? {_BY} (?:than|then|as) {_NAME.format('other')}(?: (?:does|do|has|is))?",
         rf"(?:which|what|who)(?: one)?(?: of (?:them|the two|these))? {_USES}(?: up)?(?: the)? {_BY}(?: of the two)?\W+(?:of |between )?{_NAME.format('one')}{_OR}{_NAME.format('other')}",
         rf"{_NAME.format('one')}{_OR}{_NAME.format('other')}\W+(?:which|what|who)(?: one)?(?: of (?:them|the two|these))? {_USES}(?: up)?(?: the)? {_BY}",
+        rf"compare (?:the )?{_WHAT}{_OF} {_NAME.format('one')}{_WITH}(?:(?:that|those) of )?{_NAME.format('other')}",
+        rf"compare {_NAME.format('one')}(?:'s)?{_WITH}{_NAME.format('other')}(?:'s?)?(?: by)?(?: their)? {_WHAT}",
     )
 )  # fmt: skip
 _BEFORE = re.compile(r"^\W*(?:please|tell me|can you (?:tell me|say)|i want to know|do you know|hey|hi|hello|so)[\s,:]+(?:whether |if )?", re.IGNORECASE)  # fmt: skip
@@ -69,6 +84,21 @@ _TABLES = {"process": "memory", "module": "size", "slab": "size", "file": "size"
 """Kinds of things that are compared, and by what where nothing is said."""
 _HAS = {"process": ("memory", "threads", "pages"), "module": ("size",), "slab": ("size", "objects"), "file": ("size", "pages")}  # fmt: skip
 _PLURALS = {"module": "modules", "slab": "slab caches", "file": "files in the page cache"}
+
+
+_CAMERA = r"(?:(?:the |my |your )?(?:camera|view|viewer|picture|eye)|there)"
+_UNMOVED = re.compile(
+    rf"[\s,;-]+(?:but |and )?(?:please )?(?:do not|don't|dont|without|not|never) (?:to )?(?:move|moving|fly|flying|turn|turning|touch|touching|change|changing|go|going)(?: to)? {_CAMERA}\b"
+    rf"|[\s,;-]+(?:but |and )?(?:leave|leaving|keep|keeping|let) {_CAMERA} (?:where it is|as it is|in place|alone|still|unmoved|fixed|stay)\b"
+    r"|[\s,;-]+(?:but |and )?(?:stay|staying|remain|remaining) (?:where (?:i am|we are|it is)|in place)\b",
+    re.IGNORECASE,
+)
+
+
+def without_camera(text: str) -> str | None:
+    """`text` without its words that the camera is to stay where it is; None where it has none."""
+    rest, count = _UNMOVED.subn("", text)
+    return rest if count else None
 
 
 def plain(text: str, names: Names | None = None) -> str:
@@ -98,9 +128,9 @@ def _compare(text: str, names: Names) -> str:
     kinds = [kind for kind in _TABLES if kind in both[0] & both[1]]
     if len(kinds) != 1:
         return ""
-    kind, what = kinds[0], (found["what"] or "").lower().replace("ram", "memory").replace("space", "memory")
-    what = _TABLES[kind] if what in ("", "memory") else what
-    order = " ascending" if found["more"].lower() in ("less", "fewer", "smaller") else ""
+    kind, what = kinds[0], (found["what"] or "").lower()
+    what = _TABLES[kind] if what in ("", "memory", "mem", "ram", "space", "size") else what
+    order = " ascending" if (found.groupdict().get("more") or "").lower() in ("less", "fewer", "smaller") else ""
     if what not in _HAS[kind]:
         return ""
     if kind != "process":

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from .memory_targets import PAGE_CLASSES
 from .reading import Reading
 from .request import Meaning, Unsure, verb
+
+_OF_KERNEL = {"slab", "module", "vmalloc", "memmap", "percpu", "cache", "kernel_data", "rodata", "bss", "init_section"}
+"""Classes that are the kernel's, whether that is said or not."""
 
 
 def pictures(reading: Reading) -> Meaning | None:
@@ -102,6 +106,25 @@ def clear_highlight(reading: Reading) -> Meaning | None:
     ):
         return verb("highlight", "let nothing stand out in the viewers", target="")
     return None
+
+
+def hiding(reading: Reading) -> Meaning | None:
+    """Hide classes of pages in the viewers, or show no others."""
+    classes = [token for token in reading.tokens if token.concept in PAGE_CLASSES]
+    is_wish = any(token.concept == "clear" and token.text.lower() == "hide" for token in reading.tokens)
+    around = {"clear", "page", "memory", "all", "and", "viewer", "view", "kernel"}
+    named = {item.removeprefix("not ") for item in reading.items}
+    if not is_wish or not classes or not named <= around | set(PAGE_CLASSES):
+        return None
+    if named & {"kernel"} and not {token.concept for token in classes} <= _OF_KERNEL:
+        return None
+    negated = {token.is_negated for token in classes}
+    if len(negated) > 1 or (negated == {True} and not reading.has("all")):
+        return None
+    words = "+".join(dict.fromkeys(PAGE_CLASSES[token.concept] for token in classes))
+    view = f"only={words}" if negated == {True} else f"hide={words}"
+    says = f"hide all but {words} in the viewers" if negated == {True} else f"hide {words} in the viewers"
+    return verb("fly-to", says, view, operation="fly_to", view=view)
 
 
 def colouring(reading: Reading) -> Meaning | None:

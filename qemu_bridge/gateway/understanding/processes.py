@@ -25,6 +25,8 @@ def processes(reading: Reading) -> Meaning | None:
     """Processes: all, some, one, the largest, how many."""
     may = {*_AROUND, *STATES, "owner", "count", "root", "user", "uid", "number", "most", "least", "sort", "hog", "memory", "use", "limit", "pid", "kernel_thread",
            "command_line", "size", "where", "thread", "newest", "oldest", "child", "parent", "page", "like", "name", "identify", "about", "status", "find", "start", "last", "doing", "ended", "or", "mode_owner"}  # fmt: skip
+    if reading.absent and reading.within({"unknown", "running"}, {"process"}):
+        return overlay("processes", f"process {reading.absent}, if it is there", where=(("name", reading.absent),))
     # To run something is not to ask what runs.
     if not reading.items <= may | {"process"} or reading.is_wish("run", "start", "launch", "execute"):
         return None
@@ -56,7 +58,7 @@ def processes(reading: Reading) -> Meaning | None:
         found = topic(reading)
         if found is not None:
             return found
-    return None
+    return _by_age(reading, "process")
 
 
 def _one(owner: Owner) -> Request:
@@ -207,25 +209,31 @@ def _top(reading: Reading) -> Meaning | None:
     by_memory |= reading.question.strip().lower() == "top"
     by_memory |= reading.within({"mode_owner", "memory"}, _AROUND | {"size", "use"})
     by_memory |= reading.within({"hog"}, {*_AROUND, "most", "limit", "memory"})
-    by_age = reading.within({"process"}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) and reading.has(
-        "newest", "oldest", "last"
-    )
     is_asked_of_all = reading.within({"process", "size"}, _AROUND | {"memory"})
-    if not (by_memory and (reading.has("most", "least", "hog", "use", "mode_owner") or is_asked_of_all)) and not by_age:
+    if not by_memory or not (reading.has("most", "least", "hog", "use", "mode_owner") or is_asked_of_all):
         return None
     is_one = not reading.is_plural("process") and (
         reading.has("process") or (reading.has("use") and not reading.has("hog"))
     )
     is_each = re.search(r"\b(each|every|per)\b", reading.question.lower()) is not None and reading.has("process", "hog")
     first = reading.number("limit") or (1 if is_one and not reading.asks_of_each else None if is_each else _TOP)
-    if by_age:
-        word = "oldest" if reading.has("oldest") else "newest"
-        says = f"the {word} process" if first == 1 else f"the {first} {word} processes"
-        says += ", by their threads: a new thread may be of an older process" if word == "newest" else ""
-        return overlay("threads", says, sort="started_ns", reverse=word == "newest", first=first)
     who = "the process" if first == 1 else "processes, those first" if first is None else f"the {first} processes"
     says = f"{who} with the {'least' if reading.has('least') else 'most'} memory"
     return overlay("processes", says, sort="resident_pages", reverse=not reading.has("least"), first=first)
+
+
+def _by_age(reading: Reading, noun: str) -> Meaning | None:
+    """Processes, or threads, that started first or last."""
+    if not reading.within({noun}, {*_AROUND, "newest", "oldest", "last", "start", "limit"}) or not reading.has(
+        "newest", "oldest", "last"
+    ):
+        return None
+    first = reading.number("limit") or (_TOP if reading.is_plural(noun) and not reading.asks_one else 1)
+    word, nouns = "oldest" if reading.has("oldest") else "newest", {"process": "processes", "thread": "threads"}[noun]
+    says = f"the {word} {noun}" if first == 1 else f"the {first} {word} {nouns}"
+    if (noun, word) == ("process", "newest"):
+        says += ", by their threads: a new thread may be of an older process"
+    return overlay("threads", says, sort="started_ns", reverse=word == "newest", first=first)
 
 
 def _by_condition(reading: Reading) -> Meaning | None:
@@ -261,6 +269,8 @@ def threads(reading: Reading) -> Meaning | None:
     """Threads, of all processes or of one."""
     if reading.within({"when", "owner"}, {*_AROUND, "start", "process", "thread", "status"}):
         return process_rows(reading, "threads", "when they started: threads", "pid")
+    if (found := _by_age(reading, "thread")) is not None:
+        return found
     if not reading.within({"thread"}, {*_AROUND, "owner", "count", "process", "use"}) or reading.unclear:
         return None
     return process_rows(reading, "threads", "threads", "name")

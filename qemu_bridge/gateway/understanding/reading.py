@@ -11,6 +11,7 @@ from .clauses import refers_back
 from .names import KnownProcess, Names
 from .request import Request
 from .token import Token
+from .vocabulary import COMMON_WORDS
 
 _ANTECEDENTS = (
     "owner", "name", "path", "address", "target_text", "unknown", "process", "thread", "module", "slab", "file", "kernel", "status", "symbol", "struct",
@@ -78,6 +79,13 @@ class Reading:
     def asks_whether(self) -> bool:
         """Whether yes or no is an answer: ``is there``, ``are there any``."""
         return self._first_word in ("is", "are", "does", "do", "any", "has", "have", "was", "were", "did")
+
+    @property
+    def absent(self) -> str:
+        """The one word, which nothing in the guest is called, of which it is asked whether it is there: is nginx running; empty for none."""
+        words = self.texts("unknown")
+        is_name = len(words) == 1 and re.fullmatch(r"\w[\w.+-]+", words[0]) and words[0].lower() not in COMMON_WORDS
+        return words[0] if is_name and self.is_wish("is", "has") else ""
 
     def is_wish(self, *verbs: str) -> bool:
         """Whether it begins with one of `verbs`: something is to be done."""

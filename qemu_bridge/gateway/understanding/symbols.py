@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .reading import Reading
-from .request import Meaning, call, verb
+from .request import Meaning, Unsure, call, verb
 
 
 def symbols(reading: Reading) -> Meaning | None:
@@ -18,6 +18,7 @@ def symbols(reading: Reading) -> Meaning | None:
     ) or (reading.within({"find", "symbol"}, reading.items) and len(rest) == 2 and not words):
         part = next((token.text for token in rest if token.concept not in ("symbol", "like")), "")
         if part:
+            part = _pattern(reading, part)
             return call("find_symbols", f"symbols like {part}", part=part)
     if len(words) != 1 or (reading.has("address") and reading.texts("address")):
         return None
@@ -48,7 +49,8 @@ def symbols(reading: Reading) -> Meaning | None:
         or reading.is_plural("symbol")
     )
     if is_like and reading.has("symbol"):
-        return call("find_symbols", f"symbols like {word}", part=word)
+        part = _pattern(reading, word)
+        return call("find_symbols", f"symbols like {part}", part=part)
     if (
         reading.has("symbol", "address", "where", "identify")
         and reading.names.is_symbol(word)
@@ -58,6 +60,16 @@ def symbols(reading: Reading) -> Meaning | None:
             return verb("identify", f"what is at {word}", word, place=word)
         return verb("sym", f"symbol {word}", word, symbol=word)
     return None
+
+
+def _pattern(reading: Reading, part: str) -> str:
+    """What names are like whose beginning, or end, is `part`: without wildcards it may be anywhere in them."""
+    said = " ".join(token.text.lower() for token in reading.tokens if token.concept == "like")
+    if "*" in part or "?" in part:
+        return part
+    if re.search(r"\b(start|begin)", said):
+        return f"{part}*"
+    return f"*{part}" if re.search(r"\bend", said) else part
 
 
 def bare_symbol(reading: Reading) -> Meaning | None:
@@ -105,11 +117,12 @@ def struct(reading: Reading) -> Meaning | None:
         reading.is_plural("struct") and not any(reading.names.is_type(word) for word in words)
     ):
         word = words[0].strip("*") if len(words) == 1 else ""
-        return (
-            call("type_names", f"structs like {word}", part=word)
-            if word and reading.has("like", "pattern", "struct")
-            else None
-        )
+        if not word or not reading.has("like", "pattern", "struct"):
+            return None
+        found = call("type_names", f"structs like {word}", part=word)
+        if _pattern(reading, words[0]) not in (word, f"*{word}*"):
+            return Unsure("names of structs are found by any part of them, not by their beginning or end", (found,))
+        return found
     types = [word for word in words if reading.names.is_type(word)]
     types = types or (["page"] if reading.has("page") and not words else [])
     is_field = any(token.text.lower().startswith("off") for token in reading.tokens)

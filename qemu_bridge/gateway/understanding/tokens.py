@@ -277,6 +277,8 @@ def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
             and " " not in token.text
         ):
             yield _name_or_unknown(tokens, at, names)
+        elif token.kind == "concept" and _is_kept_as(tokens, at):
+            yield Token("unknown", token.text)  # a checkpoint as after
         elif (
             token.kind == "concept"
             and tokens[at + 1 : at + 2]
@@ -307,6 +309,14 @@ def _find_names(tokens: Sequence[Token], names: Names) -> Iterator[Token]:
             yield _name_or_unknown(tokens, at, names)
         else:
             yield token
+
+
+def _is_kept_as(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a word is the name under which something is kept, whatever it means elsewhere."""
+    is_named = (
+        at == len(tokens) - 1 and at and tokens[at - 1].text.lower() in ("as", "called", "named", "under the name")
+    )
+    return bool(is_named) and " " not in tokens[at].text and any(each.concept == "capture" for each in tokens[:at])
 
 
 def _name_in_context(tokens: Sequence[Token], at: int, names: Names) -> Token | None:

@@ -27,7 +27,7 @@ from .kernel_tables import files, kernel_version, log, modules, mounts, slabs
 from .machine import console, control, events, machines, run_in_guest, status
 from .memory import by_class, viewer_or_where
 from .moments import capture, changes
-from .pictures import clear_highlight, colouring, pictures, viewers
+from .pictures import clear_highlight, colouring, hiding, pictures, viewers
 from .places import find, go_to_byte, identify, peek
 from .processes import processes, stack_traces, threads
 from .reading import Reading
@@ -37,7 +37,7 @@ from .table_questions import table_topics
 
 Topic = Callable[[Reading], Meaning | None]
 TABLE_TOPICS = tuple(table_topics())
-TOPICS_WITH_NEGATION: tuple[Topic, ...] = (viewer_or_where, *TABLE_TOPICS)
+TOPICS_WITH_NEGATION: tuple[Topic, ...] = (viewer_or_where, hiding, *TABLE_TOPICS)
 """Those topics that make something of what is said not to be."""
 TOPICS: tuple[Topic, ...] = (
     help_,
@@ -79,6 +79,7 @@ TOPICS: tuple[Topic, ...] = (
     go_to_byte,
     clear_highlight,
     colouring,
+    hiding,
     only_a_name,
     *TABLE_TOPICS,
 )

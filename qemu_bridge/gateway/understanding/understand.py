@@ -13,7 +13,7 @@ from .marks import ONLY_ACCOUNTED
 from .meanings import MOST_ALTERNATIVES, by_account, distinct, meanings, nearest_to, without
 from .names import Names
 from .parameters import to_question
-from .phrasing import plain
+from .phrasing import plain, without_camera
 from .reading import Reading
 from .request import Meaning, Request, Unsure, to_session
 from .shell import to_words
@@ -110,6 +110,9 @@ def understand(text: str, names: Names, machine: str = "") -> Meaning:
 
 def _understand_clause(text: str, names: Names, machine: str) -> Meaning:
     """What one question asks, with what was taken for a slip of the pen."""
+    moved = without_camera(text)
+    if moved is not None:
+        return _still(_understand_clause(moved, names, machine))
     text = plain(_TWO_WORDS.sub(lambda found: found[0].replace(" ", ""), text), names)
     text = _JOINED.sub(r"\1 \2", to_words(text) or to_question(join_list(_REASON.sub(" ", text))))
     meaning = _understand_words(text, names, machine)
@@ -122,6 +125,20 @@ def _understand_clause(text: str, names: Names, machine: str) -> Meaning:
     if isinstance(meaning, Unsure):
         return replace(meaning, reason=f"{meaning.reason} (read {told})")
     return replace(meaning, says=f"{meaning.says} (read {told})")
+
+
+def _still(meaning: Meaning) -> Meaning:
+    """The highlight that `meaning` is, with the camera where it is; else that is asked about."""
+    if isinstance(meaning, Unsure):
+        return meaning
+    if meaning.operation != "highlight":
+        return Unsure("that moves no camera, or nothing else", (meaning,))
+    return replace(
+        meaning,
+        says=f"{meaning.says}: the camera stays",
+        words=(*meaning.words, "--no-fly"),
+        arguments={**meaning.arguments, "fly": False},
+    )
 
 
 def _understand_words(text: str, names: Names, machine: str) -> Meaning:

@@ -11,7 +11,7 @@ import pytest
         ("fields of mm_struct", "call demo type_layout name=mm_struct"),
         ("address of jiffies", "sym demo jiffies"),
         ("what is init_task", "identify demo init_task"),
-        ("symbols starting with tcp_", "call demo find_symbols part=tcp_"),
+        ("symbols starting with tcp_", "call demo find_symbols 'part=tcp_*'"),
         ("address of nosuch_symbol", ""),
     ],
 )

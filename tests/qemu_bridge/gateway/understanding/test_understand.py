@@ -24,7 +24,7 @@ FIRST_TRY = {
     "fresh-10": 55, "fresh-11": 55, "fresh-12": 52, "fresh-13": 48, "fresh-14": 53, "fresh-15": 55, "fresh-16": 58, "fresh-17": 56, "fresh-18": 53,
     "fresh-19": 56, "fresh-20": 57, "fresh-21": 67, "fresh-22": 75, "fresh-23": 67, "fresh-24": 83, "fresh-25": 77,
     "fresh-26": 79, "fresh-27": 47, "fresh-28": 51,
-    "plain-1": 113,
+    "plain-1": 113, "plain-2": 114, "plain-3": 115,
 }  # fmt: skip
 """Lists of 60 questions, from the 21st on of a hundred, each written before anything was changed for it, and how many were understood as meant then.
 
@@ -32,7 +32,9 @@ The first three are full of comparison and negation, which were not known yet. S
 more, which is what is tested, and none means in silence what was not asked. In four lists, and in those from the 21st to the 26th and the last, a right answer was added
 that was overlooked. Of the six lists of a hundred 3, 5, 2, 5, 5 and 2 questions meant in silence at the first try what was not asked, and 2 and 1 of the two
 lists of sixty after them, each written when those before it had been mended. The
-116 plain questions are of the kind that the manual shows; no answer to them was another than asked.
+117 plain questions of the first such list are of the kind that the manual shows; no answer to them was another than asked. The other two were
+written by two people who had the manual alone. Three right sides of one and one of the other were wrong by the documents, or lacked a right answer, and
+are corrected; one answer of the first was another than asked: symbols that begin with a word were those that contain it.
 """
 UNDERSTOOD = [row for row in ROWS if row[1]]
 READ = {
