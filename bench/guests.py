@@ -36,6 +36,7 @@ class MadeUpRam:
     """RAM with the interface that the viewer needs."""
 
     layout = None
+    wanted = None
 
     def __init__(self, pages: npt.NDArray[np.uint8], touched: npt.NDArray[np.bool_]) -> None:
         self.pages = pages
@@ -52,6 +53,14 @@ class MadeUpRam:
 
     def fetch(self, first_page: int, end_page: int) -> None:
         """Nothing to do: it is in place."""
+
+    def want(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Nothing to bring: it is in place."""
+        return np.zeros(0, np.int64)
+
+    def take_unwanted_changes(self) -> npt.NDArray[np.int64]:
+        """None: all of it is wanted."""
+        return np.zeros(0, np.int64)
 
 
 class MadeUpGuest(MemoryOnlySource):

@@ -57,8 +57,16 @@ class SyntheticRam:
     def resident_pages(self) -> npt.NDArray[np.bool_]:
         return self.touched
 
+    wanted = None
+
     def fetch(self, first_page: int, end_page: int) -> None:
         """Nothing to do: it is in place."""
+
+    def want(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        return np.zeros(0, np.int64)
+
+    def take_unwanted_changes(self) -> npt.NDArray[np.int64]:
+        return np.zeros(0, np.int64)
 
 
 class SyntheticSource(MemoryOnlySource):

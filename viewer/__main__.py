@@ -46,7 +46,7 @@ def _snap(options: argparse.Namespace) -> None:
 
     width, height = parse_picture_size(options.size)
     wanted = SnapOptions(options.output, width, height, options.at, options.against, options.order)
-    result = snap_machines((options.name, *options.others), wanted, _show_progress("step"))
+    result = snap_machines((options.name, *options.others), wanted, _show_progress("step"), _show_reading)
     if options.json:
         print(msgspec.json.encode(result).decode())
 
@@ -70,7 +70,7 @@ def _record_video(options: argparse.Namespace) -> None:
         options.against,
         options.order,
     )
-    result = record_machines((options.name, *options.others), wanted, _show_progress("frame"))
+    result = record_machines((options.name, *options.others), wanted, _show_progress("frame"), _show_reading)
     if options.json:
         print(msgspec.json.encode(result).decode())
 
@@ -130,6 +130,13 @@ def _show_progress(unit: str) -> Callable[[int, int], None]:
             print(f"\rglassbox: {unit} {done} of {total}", end=end, file=sys.stderr, flush=True)
 
     return show
+
+
+def _show_reading(done: int, total: int) -> None:
+    """How much memory of another host has come, as such a line."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else ""
+        print(f"\rglassbox: read {done >> 20} of {total >> 20} MiB of memory", end=end, file=sys.stderr, flush=True)
 
 
 class _PrintableFormatter(logging.Formatter):

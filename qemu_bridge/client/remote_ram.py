@@ -3,7 +3,7 @@
 A page is fetched when it is first read, and again after the machine's dirty log has named it, which is asked before every
 read. So what is read was in the guest at some moment after the call began, as with RAM on this host. Whoever wants all of it
 (`view`, `find`, `resident_pages`) has all touched pages fetched once and afterwards those that changed; or says so by
-`fetch_later` and brings here what it wants, a part at a time.
+`fetch_later` and brings here what it wants: by `want` some pages and no others, or by `fetch` a part at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,9 @@ class RemoteRam(GuestRam):
         self._epoch = 0
         self._touched = np.zeros(self.page_count, np.bool_)
         self._stale = np.zeros(self.page_count, np.bool_)
+        self._named = np.zeros(self.page_count, np.bool_)
         self._is_whole = self._is_fetched_later = False
+        self._told: Callable[[int, int], None] = _tell_nobody
 
     def close(self) -> None:
         """Give up the mirror. Views taken from it stay valid until they are collected."""
@@ -76,10 +78,33 @@ class RemoteRam(GuestRam):
             if not self._stale[first_page:end_page].any():
                 return
             # One reply holds more than that as a rule: what is wanted next comes with it.
-            for batch in self._batches(first_page + np.flatnonzero(self._stale[first_page:])):
+            for batch in self._batches(first_page + np.flatnonzero(self._is_missing()[first_page:])):
                 self._read(batch)
-                if not self._stale[first_page:end_page].any():
+                if not self._is_missing()[first_page:end_page].any():
                     return
+
+    def _is_missing(self) -> npt.NDArray[np.bool_]:
+        return self._stale if self.wanted is None else self._stale & self.wanted
+
+    def want(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Have the touched pages of `wanted`, an entry a page, here as they are now, and let `fetch` bring no others; return those that came."""
+        with self._lock:
+            self.wanted = np.zeros(self.page_count, np.bool_)
+            self.wanted[: len(wanted)] = wanted[: self.page_count]
+            self._note_changes()
+            pages = np.flatnonzero(self._is_missing()).astype(np.int64)
+            self._fetch(pages)
+            return pages
+
+    def take_unwanted_changes(self) -> npt.NDArray[np.int64]:
+        """Pages that the dirty log has named since the last call, and that `want` does not bring here."""
+        with self._lock:
+            named, self._named = self._named, np.zeros(self.page_count, np.bool_)
+            return np.flatnonzero(named & ~self.wanted if self.wanted is not None else named & False).astype(np.int64)
+
+    def tell(self, told: Callable[[int, int], None]) -> None:
+        """Call `told` with the bytes read and with how many are to be read, whenever more than one reply brings memory here."""
+        self._told = told
 
     def read_at(self, offset: RamOffset, length: int) -> bytes:
         """Copy `length` bytes at `offset` of the RAM file, all of which it must hold."""
@@ -112,12 +137,16 @@ class RemoteRam(GuestRam):
         # Epoch 0 names all touched pages: the others hold zeros, as the mirror does.
         changed = self._client.dirty(self._epoch)
         for first, end in changed.value:
-            self._touched[first:end] = self._stale[first:end] = True
+            self._touched[first:end] = self._stale[first:end] = self._named[first:end] = True
         self._epoch = changed.epoch
 
     def _fetch(self, pages: npt.NDArray[np.int64]) -> None:
+        done, total = 0, len(pages) * PAGE_SIZE
         for batch in self._batches(pages):
             self._read(batch)
+            done += sum(size for _, _, size in batch)
+            if total > MAX_READ_BYTES:
+                self._told(done, total)
 
     def _batches(self, pages: npt.NDArray[np.int64]) -> Iterator[list[_Piece]]:
         """What to read for `pages`, ascending, as much at a time as one reply holds."""
@@ -149,3 +178,7 @@ class RemoteRam(GuestRam):
                 raise MachineError(f"{size} bytes of RAM at {physical:#x} were not sent; {'; '.join(answer.skipped)}")
             os.pwrite(self._mirror, content, offset)
             self._stale[offset >> PAGE_SHIFT : -(-(offset + size) >> PAGE_SHIFT)] = False
+
+
+def _tell_nobody(done: int, total: int) -> None:
+    pass

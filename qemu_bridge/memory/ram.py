@@ -16,7 +16,7 @@ import mmap
 import os
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -42,7 +42,10 @@ class GuestRam:
     Attributes:
         layout: where the bytes of the file appear in the guest.
         is_whole: holes of the file are pages of zeros, which may have been touched: a dump does not say.
+        wanted: of a mirror (`client.remote_ram`) the pages that it brings here; None for all, as where they are in place.
     """
+
+    wanted: npt.NDArray[np.bool_] | None = None
 
     def __init__(self, path: Path, layout: RamLayout, *, is_whole: bool = False) -> None:
         """Map the file at `path`; `MachineGoneError` if it is gone or shorter than `layout` says."""
@@ -186,6 +189,17 @@ class GuestRam:
 
     def fetch(self, first_page: int, end_page: int) -> None:
         """Nothing to do, as `fetch_later`."""
+
+    def want(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Have the `wanted` pages here, and have no others brought from now on; return those that were brought: here none."""
+        return np.zeros(0, np.int64)
+
+    def take_unwanted_changes(self) -> npt.NDArray[np.int64]:
+        """Pages that changed since the last call and are not brought here: none, as all are here."""
+        return np.zeros(0, np.int64)
+
+    def tell(self, told: Callable[[int, int], None]) -> None:
+        """Nothing to tell. A mirror tells how many bytes it has read, and of how many, while it brings memory here."""
 
     def cached_pages(self, first: int, end: int) -> npt.NDArray[np.bool_]:
         """Which pages from `first` up to `end` the host holds in memory, all False where it does not tell: a `bool` array.

@@ -32,23 +32,26 @@ log = logging.getLogger(__name__)
 _FRONT = Camera(yaw=18.0)
 
 
-def load_scene(source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None) -> Scene:
-    """A scene that shows all of `source` as it is now."""
+def load_scene(
+    source: Source, device: wgpu.GPUDevice | None = None, order: int | None = None, *, with_bytes: bool = True
+) -> Scene:
+    """A scene that shows all of `source` as it is now; without bytes what its page map says."""
     scene = Scene(device or request_device(), len(source.ram.view), order)
     page_map = read_page_map(source)
     for sentence in page_map.skipped:
         log.warning("%s", sentence)
     scene.set_page_map(page_map)
-    scene.update_ram(source.ram)
+    if with_bytes:
+        scene.update_ram(source.ram)
     if source.comparison is not None:
         scene.set_difference(source.comparison.kinds)
     return scene
 
 
-def load_scenes(sources: Sequence[Source], order: int | None = None) -> list[Scene]:
-    """A scene for each of `sources`, side by side, on one device."""
+def load_scenes(sources: Sequence[Source], order: int | None = None, *, with_bytes: bool = True) -> list[Scene]:
+    """`load_scene` of each of `sources`, side by side, on one device."""
     device = request_device()
-    scenes = [load_scene(source, device, order) for source in sources]
+    scenes = [load_scene(source, device, order, with_bytes=with_bytes) for source in sources]
     stand_side_by_side(scenes, [name_of(source) for source in sources])
     return scenes
 
@@ -156,8 +159,14 @@ def show_learned(scenes: Sequence[Scene], sources: Sequence[Source]) -> None:
                 scene.set_learned(ask_learned(client, source))
 
 
+def work_out_entropy(scene: Scene, ram: Ram) -> None:
+    """Let a look that colours by entropy have the values of all pages whose bytes were drawn."""
+    while scene.look.mode is Mode.ENTROPY and scene.page_style.entropy.is_stale:
+        scene.advance(ram.view, 0.0)
+
+
 def show_view(scene: Scene, ram: Ram, view: View) -> None:
-    """Let `scene` look as `view` says, its values worked out; `UsageError` for a pin outside RAM."""
+    """Let `scene` look as `view` says; `UsageError` for a pin outside RAM."""
     scene.set_look(view.look)
     if view.pin is not None:
         if view.pin >= len(ram.view):
@@ -165,5 +174,3 @@ def show_view(scene: Scene, ram: Ram, view: View) -> None:
         scene.select(np.array([view.pin // PAGE_SIZE]))
     if view.look.mode in (Mode.AGE, Mode.WRITES):
         log.warning("one picture shows no writes; open a window, or record a video, to see them")
-    while view.look.mode is Mode.ENTROPY and scene.page_style.entropy.is_stale:
-        scene.advance(ram.view, 0.0)

@@ -26,8 +26,10 @@ from .offscreen import (
     show_learned,
     show_view,
     title_of,
+    work_out_entropy,
 )
 from .output import validate_output, write_picture
+from .shown_memory import bring
 
 Progress = Callable[[int, int], None]
 """Takes how many steps are done, and of how many."""
@@ -38,20 +40,29 @@ def no_progress(done: int, total: int) -> None:
     """Ignore progress."""
 
 
-def snap_machine(name: str, options: SnapOptions, progress: Progress = no_progress) -> SnapResult:
+def snap_machine(
+    name: str, options: SnapOptions, progress: Progress = no_progress, reading: Progress = no_progress
+) -> SnapResult:
     """`snap` of the machine, or the capture's folder, `name`; `UnknownMachineError` if there is none.
 
     >>> snap_machine("demo", SnapOptions("demo.png", at="mode=entropy")).elapsed_s < 10
     True
     """
-    return snap_machines((name,), options, progress)
+    return snap_machines((name,), options, progress, reading)
 
 
-def snap_machines(names: Sequence[str], options: SnapOptions, progress: Progress = no_progress) -> SnapResult:
-    """`snap` of one machine or more, side by side; `UnknownMachineError` if one is not there."""
+def snap_machines(
+    names: Sequence[str], options: SnapOptions, progress: Progress = no_progress, reading: Progress = no_progress
+) -> SnapResult:
+    """`snap` of one machine or more, side by side; `UnknownMachineError` if one is not there.
+
+    Of a machine on another host the memory that the picture shows is read, or all of it to compare it; `reading` is told how many bytes
+    came, and of how many.
+    """
     validate_output(Path(options.output))
     with ExitStack() as stack:
-        sources = [stack.enter_context(source) for source in open_machines(names, options.against)]
+        opened = open_machines(names, options.against, is_followed=options.against is None, reading=reading)
+        sources = [stack.enter_context(source) for source in opened]
         return snap(sources[0], options, progress, sources[1:])
 
 
@@ -67,12 +78,15 @@ def snap(
     validate_output(path)
     size, total = (options.width, options.height), _STEPS_BEFORE + PASSES + _STEPS_AFTER
     sources = (source, *others)
-    scenes = load_scenes(sources, options.order)
+    scenes = load_scenes(sources, options.order, with_bytes=False)
     progress(1, total)
     at = options.at if source.comparison is None else with_difference(options.at)
     view = parse_view(at, View(choose_camera(Renderer(*scenes), free_aspect(*size))))
     for each, scene in zip(sources, scenes, strict=True):
         show_view(scene, each.ram, view if each is source else replace(view, pin=None))
+    bring(scenes, sources, view.camera, size)
+    for each, scene in zip(sources, scenes, strict=True):
+        work_out_entropy(scene, each.ram)
     compare_content(scenes, sources)
     show_learned(scenes, sources)
     if view.glow:

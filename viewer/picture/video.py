@@ -44,6 +44,7 @@ from .legend import (
 from .mp4 import Mp4, validate_video
 from .offscreen import choose_camera, compare_content, load_scenes, show_glows, show_learned, title_of
 from .script import Shot, camera_at, parse_script
+from .shown_memory import bring
 from .snap import Progress, no_progress
 
 PASSES = 4
@@ -53,19 +54,27 @@ _WORDS_S = 1.0
 """Seconds of video for which words stay as they are while nothing but the guest's memory changes."""
 
 
-def record_machine(name: str, options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
+def record_machine(
+    name: str, options: VideoOptions, progress: Progress = no_progress, reading: Progress = no_progress
+) -> VideoResult:
     """`record_video` of the machine, or the capture's folder, `name`; `UnknownMachineError` if there is none.
 
     >>> record_machine("demo", VideoOptions("demo.mp4", seconds=2)).frames
     60
     """
-    return record_machines((name,), options, progress)
+    return record_machines((name,), options, progress, reading)
 
 
-def record_machines(names: Sequence[str], options: VideoOptions, progress: Progress = no_progress) -> VideoResult:
-    """`record_video` of one machine or more, side by side; `UnknownMachineError` if one is not there."""
+def record_machines(
+    names: Sequence[str], options: VideoOptions, progress: Progress = no_progress, reading: Progress = no_progress
+) -> VideoResult:
+    """`record_video` of one machine or more, side by side; `UnknownMachineError` if one is not there.
+
+    Of machines on other hosts memory is read as for `snap_machines`, and what changes of it while the video is recorded.
+    """
     with ExitStack() as stack:
-        sources = [stack.enter_context(source) for source in open_machines(names, options.against)]
+        opened = open_machines(names, options.against, is_followed=options.against is None, reading=reading)
+        sources = [stack.enter_context(source) for source in opened]
         return record_video(sources[0], options, progress, sources[1:])
 
 
@@ -118,7 +127,7 @@ def record(
     validate_fps(fps)
     validate_video(path, size)
     sources = (source, *others)
-    scenes = load_scenes(sources, order)
+    scenes = load_scenes(sources, order, with_bytes=False)
     way = shots(*scenes)
     total = max(round(sum(shot.seconds for shot in way) * fps), 1)
     with noted_interrupts() as is_interrupted, Mp4(path, size, fps) as file:
@@ -144,6 +153,9 @@ def _frames(
     usage = wgpu.TextureUsage.RENDER_ATTACHMENT | wgpu.TextureUsage.COPY_SRC
     target = renderer.device.create_texture(size=(*size, 1), format="rgba8unorm", usage=usage)
     flows = FlowWatch([name_of(source) for source in sources], lambda: None)
+    for scene in scenes:
+        scene.set_look(camera_at(shots, 0.0)[0].look)
+    bring(scenes, sources)  # before watchers do, who would want all of memory
     watchers = [MemoryWatcher(source, lambda: None) for source in sources]
     for watcher in watchers:
         watcher.start()
@@ -160,6 +172,7 @@ def _frames(
             for watcher, scene, source in zip(watchers, scenes, sources, strict=True):
                 if _follow(watcher, scene, source, number / fps):
                     words.is_stale = True
+                    bring([scene], [source])
                 if len(scenes) > 1 and watcher.error is not None and not scene.is_ended:
                     scene.is_ended = words.are_wrong = True
             equal.update(scenes, [source.ram.view for source in sources], number / fps)
@@ -168,6 +181,7 @@ def _frames(
                     show_glows(scenes, sources, view.glow)
                 for scene in scenes:
                     scene.set_look(view.look)
+                bring(scenes, sources)
                 compare_content(scenes, sources)
                 show_learned(scenes, sources)
                 look, glow = view.look, view.glow

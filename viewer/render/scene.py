@@ -7,6 +7,7 @@ The scene copies from a source onto the graphics device and knows nothing of cam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..sources.learned import LearnedPages
 from ..sources.page_bytes import page_bytes
 from ..sources.source import Ram
 from ..view import palette
+from ..view.camera import Camera
 from ..view.class_masks import body_mask, visible_mask
 from ..view.curve import to_xyz
 from ..view.look import Look, Mode
@@ -90,6 +92,7 @@ class Scene:
         origin: where its first corner is, in units; `stand_side_by_side` changes both.
         name: of its machine, where several stand side by side; empty for one alone.
         is_ended: whether it is drawn in grey, as its machine has ended.
+        has_bytes: which pages were copied to the device so far: `bool` of shape (page_count,).
     """
 
     def __init__(self, device: wgpu.GPUDevice, ram_size: int, order: int | None = None) -> None:
@@ -109,6 +112,7 @@ class Scene:
         self.highlighted = ("", 0)
         self.page_table = PageTable(device, self.page_count, self.page_order, jobs)
         self._stale = np.zeros(self.page_count, np.bool_)
+        self.has_bytes = np.zeros(self.page_count, np.bool_)
         self._now_s = self._aged_s = 0.0
 
     @property
@@ -187,7 +191,9 @@ class Scene:
         self.content_revision += 1
         touched = np.flatnonzero(ram.resident_pages())
         wanted = (touched if pages is None else np.intersect1d(touched, pages)).astype(np.int64)
-        self.page_style.mark_changed(wanted[wanted < self.page_count])
+        wanted = wanted[wanted < self.page_count]
+        self.has_bytes[wanted] = True
+        self.page_style.mark_changed(wanted)
         return self.pool.update(ram.view, wanted) if len(wanted) else 0
 
     def update_pages(
@@ -201,6 +207,7 @@ class Scene:
             return False
         self.content_revision += 1
         self.pool.update(ram, pages)
+        self.has_bytes[pages] = True
         self.page_style.mark_changed(pages)
         heated = self.page_style.heat.touch(pages[written], now_s)
         self._now_s = now_s
@@ -250,6 +257,26 @@ class Scene:
 
     def _write_cells(self) -> None:
         self.page_table.write_cells(self.page_style.lit_in_cell, self.page_style.marked_in_cell)
+
+    def pages_read(self) -> npt.NDArray[np.bool_]:
+        """Which pages' bytes the picture depends on in this look, wherever the camera is: `bool` of shape (page_count,)."""
+        pages = self._all_pages()
+        if self.look.mode is Mode.EQUAL:
+            return np.ones(self.page_count, np.bool_)  # also a page that is hidden holds what another one does
+        if self.look.mode is not Mode.ENTROPY:
+            return self.shows_bytes(pages)
+        return (np.uint32(visible_mask(self.look)) >> self.page_table.classes(pages) & np.uint32(1)).astype(np.bool_)
+
+    def in_sight(
+        self, pages: Pages, camera: Camera, aspect: float, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> npt.NDArray[np.bool_]:
+        """Which of `pages` lie in the part of RAM that shows and in a picture of this width / height; some just beyond its edges, too."""
+        places = to_xyz(pages.astype(np.uint64), self.page_order).astype(np.int64)
+        low, past = self.look.box.in_pages(self.extent)
+        inside = np.all((places >= low) & (places < past), axis=1)
+        middles = self.to_units(places.astype(np.float64) + 0.5)
+        seen: npt.NDArray[np.bool_] = inside & camera.sees(middles, math.sqrt(3) / 2 / self.unit, aspect, shift)
+        return seen
 
     def shows_bytes(self, pages: Pages) -> npt.NDArray[np.bool_]:
         """Which of these pages are of a visible class whose bytes can be seen: empty glass shows none."""

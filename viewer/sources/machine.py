@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 
 
 def open_machines(
-    names: Sequence[str], against: str | None = None, is_followed: bool = False
+    names: Sequence[str],
+    against: str | None = None,
+    is_followed: bool = False,
+    reading: Callable[[int, int], None] | None = None,
 ) -> Iterator[MachineSource]:
-    """Yield a source for each name; `UsageError` for one that comes twice, or for several to compare with a capture."""
+    """Yield a source for each name, as `MachineSource`; `UsageError` for one that comes twice, or for several to compare with a capture."""
     if against is not None and len(names) > 1:
         raise UsageError("a capture is compared with one machine; name that one alone with --against")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{twice[0]} is named twice; a machine stands once in a picture")
     for name in names:
-        yield MachineSource(name, against, is_followed)
+        yield MachineSource(name, against, is_followed, reading)
 
 
 class MachineSource:
@@ -37,14 +40,21 @@ class MachineSource:
     As a context manager it is closed at the end.
     """
 
-    def __init__(self, name: str, capture: str | None = None, is_followed: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        capture: str | None = None,
+        is_followed: bool = False,
+        reading: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Connect to machine `name`, compared with the folder `capture` if one is named.
 
-        Of one that `is_followed` a watcher brings the memory here, if it runs elsewhere: nobody else waits until all of it has come.
+        Of one that `is_followed`, if it runs elsewhere, memory is brought here by who wants it, as `want` or a watcher: nobody else waits until
+        all of it has come. `reading` is told how many bytes came, and of how many.
 
         `UnknownMachineError` if there is none, `UsageError` for a folder that is not a capture of it.
         """
-        self._name, self._capture, self._is_followed = name, capture, is_followed
+        self._name, self._capture, self._is_followed, self._reading = name, capture, is_followed, reading
         self._local = threading.local()
         self._clients: list[Client] = []
         self._client()
@@ -80,12 +90,14 @@ class MachineSource:
 
     def reopen(self) -> MachineSource:
         """The machine of the same name that runs now; `UnknownMachineError` while there is none."""
-        return MachineSource(self._name, self._capture, self._is_followed)
+        return MachineSource(self._name, self._capture, self._is_followed, self._reading)
 
     @cached_property
     def ram(self) -> GuestRam:
         """The machine's RAM, read in place, or what a mirror of it holds."""
         ram = self._client().ram
+        if self._reading is not None:
+            ram.tell(self._reading)
         if self._is_followed:
             ram.fetch_later()
         return ram

@@ -90,7 +90,8 @@ class ChangeScanner:
     def scan(self, budget_s: float) -> npt.NDArray[np.int64]:
         """Page numbers found changed within about `budget_s` seconds, ascending; the next call continues from there.
 
-        Of pages given back to the host, and of new ones, which may hold zeros alone, a round tells when it begins.
+        Of pages given back to the host, and of new ones, which may hold zeros alone, a round tells when it begins; of those
+        that are on another host and are not wanted here, whether they changed.
         """
         deadline = time.monotonic() + budget_s
         found = [self._begin_round() if self._next == 0 else np.zeros(0, np.int64)]
@@ -110,12 +111,16 @@ class ChangeScanner:
 
     def _begin_round(self) -> npt.NDArray[np.int64]:
         before, self.touched = self.touched, self._ram.resident_pages()[: self._page_count]
-        self._runs = _touched_runs(self.touched)
+        wanted = self._ram.wanted
+        self._runs = _touched_runs(self.touched if wanted is None else self.touched & wanted[: self._page_count])
+        unwanted = self._ram.take_unwanted_changes()
         is_first, self._is_first = self._is_first, False
         if is_first:
             return np.zeros(0, np.int64)
         self._copy[before & ~self.touched] = 0
-        return np.flatnonzero(before != self.touched).astype(np.int64)
+        changed = before != self.touched
+        changed[unwanted[unwanted < self._page_count]] = True
+        return np.flatnonzero(changed).astype(np.int64)
 
     @property
     def scanned_pages(self) -> int:

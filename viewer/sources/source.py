@@ -40,6 +40,19 @@ class Ram(Protocol):
         """Bring the touched pages from `first_page` to `end_page` into `view`; nothing to do where they are in place."""
         ...
 
+    @property
+    def wanted(self) -> npt.NDArray[np.bool_] | None:
+        """The pages that are brought into `view`, by `fetch` too; None for all."""
+        ...
+
+    def want(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Have the `wanted` pages in `view`, and from now on no others; return those that were brought. Nothing to do in place."""
+        ...
+
+    def take_unwanted_changes(self) -> npt.NDArray[np.int64]:
+        """Pages that changed since the last call and are not brought into `view`."""
+        ...
+
 
 class Source(Protocol):
     """A machine to draw, live or not. A capability that a source lacks is None; `MemoryOnlySource` lacks all of them."""

@@ -120,6 +120,20 @@ class Camera:
         safe = np.where(np.abs(depth) < 1e-9, 1e-9, depth)
         return np.stack([x / (safe * tangent * aspect), y / (safe * tangent), depth], axis=-1)
 
+    def sees(
+        self, places: npt.NDArray[np.float64], radius: float, aspect: float, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> npt.NDArray[np.bool_]:
+        """Whether a ball of `radius` about each of `places`, of shape (n, 3), reaches into a picture of this width / height.
+
+        `shift` is the lens shift in half pictures. A ball just beyond an edge may count, too.
+        """
+        tangent = math.tan(math.radians(FIELD_OF_VIEW / 2))
+        x, y, depth = ((places - self.eye()) @ np.stack(self.axes()).T).T
+        seen: npt.NDArray[np.bool_] = depth > -radius
+        for across, slope in ((x, tangent * aspect * (1 + abs(shift[0]))), (y, tangent * (1 + abs(shift[1])))):
+            seen &= np.abs(across) <= slope * depth + radius * math.hypot(1, slope)
+        return seen
+
     def quaternion(self) -> npt.NDArray[np.float64]:
         """The orientation as (w, x, y, z): pitch about x, then yaw about y."""
         yaw, pitch = math.radians(self.yaw) / 2, -math.radians(self.pitch) / 2

@@ -106,3 +106,24 @@ def test_what_is_to_be_fetched_later_comes_a_part_at_a_time_and_nobody_waits_for
         ram.fetch(first, first + 64)
     assert np.array_equal(ram.view, content)
     assert sum(sizes) == 11 * MIB and max(sizes) <= MAX_READ_BYTES and len(sizes) <= 5
+
+
+def test_only_what_is_wanted_comes_and_how_much_is_told(client, ram, content, monkeypatch):
+    sizes, told, call = [], [], client.call
+
+    def note(row, arguments):
+        sizes.extend([sum(size for _, size in arguments["ranges"])] if row.name == "read_memory" else [])
+        return call(row, arguments)
+
+    monkeypatch.setattr(client, "call", note)
+    ram.fetch_later()
+    ram.tell(lambda *now: told.append(now))
+    wanted = np.zeros(ram.page_count, np.bool_)
+    wanted[10:20] = wanted[9 * MIB // PAGE_SIZE - 1] = True
+    assert ram.want(wanted).tolist() == list(range(10, 20)) and sizes == [10 * PAGE_SIZE] and not told
+    ram.fetch(0, ram.page_count)
+    assert np.flatnonzero(ram.pages().any(axis=1)).tolist() == list(range(10, 20))
+    assert len(ram.take_unwanted_changes()) == 11 * MIB // PAGE_SIZE - 10 and not len(ram.take_unwanted_changes())
+    ram.want(np.ones(ram.page_count, np.bool_))
+    total = 11 * MIB - 10 * PAGE_SIZE
+    assert np.array_equal(ram.view, content) and told[-1] == (total, total) and 1 < len(told) == len(sizes) - 1

@@ -6,7 +6,7 @@ import numpy as np
 from synthetic import PAGES, SyntheticRam
 
 from qemu_bridge.wire.records import PageClass
-from viewer.picture.offscreen import choose_camera, load_scene, show_view
+from viewer.picture.offscreen import choose_camera, load_scene, show_view, work_out_entropy
 from viewer.render.raymarch import Renderer
 from viewer.view.camera import default_camera
 from viewer.view.look import Look, Mode
@@ -43,6 +43,7 @@ def test_the_chosen_view_is_of_what_is_there_and_not_of_the_empty_box(device, so
 def test_the_entropy_of_a_snap_is_all_worked_out(source, device):
     scene = load_scene(source, device)
     show_view(scene, source.ram, View(default_camera(), look=Look(mode=Mode.ENTROPY)))
+    work_out_entropy(scene, source.ram)
     random = np.flatnonzero(source.ram.memory.any(axis=1))
     assert scene.is_settled
     assert (scene.page_style.entropy.values[random] > 150).all()

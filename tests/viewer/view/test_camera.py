@@ -107,3 +107,18 @@ def test_zooming_at_a_place_keeps_it_where_it_appears():
         assert np.allclose(camera.project(place[None], 1.6)[0, :2], before)
     assert camera.distance < Camera().distance
     assert np.allclose(camera.project(camera.at(0.3, -0.2, 1.6)[None], 1.6)[0, :2], [0.3, -0.2])
+
+
+@given(st.floats(-180, 180), st.floats(-80, 80), st.floats(0.05, 5), st.floats(-0.5, 0.5), st.floats(0, 0.3))
+def test_what_appears_in_a_picture_is_seen(yaw, pitch, distance, shift, radius):
+    camera, aspect = Camera(yaw, pitch, distance), 1.6
+    places = np.random.default_rng(1).uniform(-2, 3, (300, 3))
+    x, y, depth = camera.project(places, aspect).T
+    appears = (depth > 1e-6) & (np.abs(x + shift) <= 1) & (np.abs(y) <= 1)
+    seen = camera.sees(places, radius, aspect, (shift, 0.0))
+    assert seen[appears].all()
+    # What touches such a place is seen, too; what is behind is not.
+    turned = np.random.default_rng(2).normal(size=(300, 3))
+    near = places + radius * 0.999 * turned / np.linalg.norm(turned, axis=1, keepdims=True)
+    assert camera.sees(near, radius, aspect, (shift, 0.0))[appears].all()
+    assert not seen[depth < -radius].any()
