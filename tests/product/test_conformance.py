@@ -28,6 +28,8 @@ pytestmark = pytest.mark.guest
 HOSTILE = Path(__file__).parents[1] / "hostile_clients.py"
 FLAT_BYTES = 24 << 20
 """What a daemon and its worker may have grown by after a million bytes of nonsense: the C library keeps some of what it got."""
+QUEUE_S = 20
+"""A question may wait a little longer than that for its turn (`daemon.worker`)."""
 SLOWER, TRIES = 3, 4
 FLOOR_S = 0.005
 """A quiet answer is not taken for faster than this: below it the scheduler decides."""
@@ -50,6 +52,18 @@ def memory_flat(machine) -> Iterator[None]:
 
 def p99(times: list[float]) -> float:
     return statistics.quantiles(times, n=100)[98]
+
+
+def ids_of_refused(answers: list[dict[str, Any]], elapsed_s: float) -> set[int]:
+    """Which requests were refused as too many; on a busy host others may have waited for their turn longer than they may."""
+    errors = {answer["id"]: answer["error"]["message"] for answer in answers if not answer["ok"]}
+    refused = {number for number, words in errors.items() if "are unanswered" in words}
+    rest = {number: words for number, words in errors.items() if number not in refused}
+    assert all("in the queue" in words for words in rest.values()) and (not rest or elapsed_s > QUEUE_S), (
+        elapsed_s,
+        rest,
+    )
+    return refused
 
 
 class GoodClient:
@@ -189,9 +203,9 @@ def test_who_asks_for_all_at_once_is_refused_beyond_a_limit_and_delays_itself_on
             took = time.monotonic() - begun
         sender.join(240), reader.join(240)
         drained = time.monotonic() - begun
-    refused = [answer for answer in answers if not answer["ok"]]
     assert before and took < drained, (took, drained)
-    assert all("are unanswered" in answer["error"]["message"] for answer in refused)
+    assert len(ids_of_refused(answers, drained)) <= count - MOST_UNANSWERED
+    assert any(answer["ok"] for answer in answers)
     assert sorted(answer["id"] for answer in answers) == list(range(count))
 
 
@@ -201,6 +215,7 @@ def test_who_asks_for_all_at_once_and_reads_later_gets_every_reply_and_nobody_el
     with memory_flat(machine), connect(machine.client.connection.control) as raw:
         with GoodClient(machine.name) as quiet:
             wait_until(lambda: len(quiet.times) >= 200)
+        begun = time.monotonic()
         raw.sendall(b"".join(frame(request("read_memory", n, ranges=ranges)) for n in range(count)))
         with GoodClient(machine.name) as beside:
             # Clients take turns, so whatever there is room for is answered then; the rest waits.
@@ -215,11 +230,9 @@ def test_who_asks_for_all_at_once_and_reads_later_gets_every_reply_and_nobody_el
                 f"p99 {p99(waiting.times) * 1e3:.1f} ms beside replies that wait, {p99(quiet.times) * 1e3:.1f} ms in quiet"
             )
         answers = [json.loads(read_message(raw)[0]) for _ in range(count)]
-    answered = [answer["id"] for answer in answers if answer["ok"]]
-    refused = [answer for answer in answers if not answer["ok"]]
-    assert {*range(MOST_UNANSWERED)} <= {*answered}
+        elapsed_s = time.monotonic() - begun
+    assert not ids_of_refused(answers, elapsed_s) & {*range(MOST_UNANSWERED)} and any(each["ok"] for each in answers)
     assert sorted(answer["id"] for answer in answers) == list(range(count))
-    assert all(answer["id"] >= MOST_UNANSWERED and "are unanswered" in answer["error"]["message"] for answer in refused)
 
 
 def test_of_replies_that_nobody_reads_only_so_many_are_in_memory(machine):
