@@ -133,10 +133,10 @@ class RoundEmitter(Emitter):
         pointer = self.pointer(place, kind.bytes)
         if op.name == "load":
             self.declare(op.results)
-            self.emit(f"{self.scalar(op.result)} = gb_at({SCALAR[kind]}, {pointer});")
+            self.emit(f"{self.scalar(op.result)} = gb_get({SCALAR[kind]}, {pointer});")
         else:
             self.note(place, pointer, kind)
-            self.emit(f"gb_put({SCALAR[kind]}, {pointer}, {self.scalar(op.operands[1])});")
+            self.emit(f"gb_set({SCALAR[kind]}, {pointer}, {self.scalar(op.operands[1])});")
 
     def pointer(self, place: Place, size: int) -> str:
         """Where a place lies in QEMU's memory, which is looked up if it is not known yet."""

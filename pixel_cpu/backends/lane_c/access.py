@@ -3,6 +3,8 @@
 An index that is uniform costs one scalar access, a linear one contiguous vectors, any other a gather or a loop over lanes. A check
 of bounds is one comparison an access; what fails it is dealt with out of line.
 
+Others may write to buffers at any time, so that each value is read from them once: see ``gb_get`` in prelude.h.
+
 Private memory of a chunk is interleaved: an element of all lanes, then the next. Byte memory that wider types are moved through is
 not: there the bytes of a lane lie together.
 """
@@ -58,6 +60,21 @@ class _Access:
     @property
     def is_private(self) -> bool:
         return self.memory.space is Space.PRIVATE
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may change the memory while the kernel runs."""
+        return self.memory.space is Space.BUFFER
+
+    @property
+    def get(self) -> str:
+        """The word of C that reads the memory."""
+        return "gb_get" if self.is_shared else "gb_at"
+
+    @property
+    def put(self) -> str:
+        """The word of C that writes to it."""
+        return "gb_set" if self.is_shared else "gb_put"
 
     @property
     def element(self) -> str:
@@ -138,8 +155,8 @@ def _count(e: Chunk, a: _Access) -> None:
         e.count("BYTES_STORED", f"{a.kind.bytes} * {lanes}")
 
 
-def _assign_fetched(e: Chunk, value: Value, at: str) -> None:
-    for unit, expression in e.fetched(value, at):
+def _assign_fetched(e: Chunk, value: Value, at: str, *, shared: bool = False) -> None:
+    for unit, expression in e.fetched(value, at, shared=shared):
         e.emit(f"{e.name(value, unit)} = {expression};")
 
 
@@ -166,7 +183,7 @@ def _uniform(e: Chunk, a: _Access, *, interleaved: bool) -> None:
             _assign_fetched(e, a.op.result, where)
         else:
             truth = " != 0" if a.kind is Type.BOOL else ""
-            e.emit(f"const {SCALAR[a.kind]} x = gb_at({a.element}, {where}){truth};")
+            e.emit(f"const {SCALAR[a.kind]} x = {a.get}({a.element}, {where}){truth};")
             _assign_same(e, a.op.result, "x")
     else:
         value = a.op.operands[1]
@@ -174,10 +191,10 @@ def _uniform(e: Chunk, a: _Access, *, interleaved: bool) -> None:
             # Nobody else's memory: what is written back to lanes that are not there is what they have.
             e.put(value, where, masked=True)
         elif e.shape(value) is Shape.UNIFORM:
-            e.emit(f"gb_put({a.element}, {where}, {e.scalar(value)});")
+            e.emit(f"{a.put}({a.element}, {where}, {e.scalar(value)});")
         else:
             e.spill(value, "x")
-            e.emit(f"gb_put({a.element}, {where}, x[gb_top(b{e.mask})]);")
+            e.emit(f"{a.put}({a.element}, {where}, x[gb_top(b{e.mask})]);")
     if a.bounds is Bounds.CLAMP:
         e.emit("}")
 
@@ -214,7 +231,7 @@ def _linear(e: Chunk, a: _Access) -> None:
     )
     if store:
         e.emit("if (UNLIKELY(slow)) q = t;")
-        e.put(a.op.operands[1], "q")
+        e.put(a.op.operands[1], "q", shared=a.is_shared)
     e.emit("if (UNLIKELY(slow)) {")
     e.emit(f"gb_bits stay = {call};")
     e.emit(f"if (stay != b{e.mask}) {{")
@@ -224,7 +241,7 @@ def _linear(e: Chunk, a: _Access) -> None:
         e.emit("q = t;")
     e.emit("}")
     if not store:
-        _assign_fetched(e, a.op.result, "q")
+        _assign_fetched(e, a.op.result, "q", shared=a.is_shared)
 
 
 def _whole(e: Chunk, memory: Memory) -> str:
@@ -281,7 +298,7 @@ def _varying(e: Chunk, a: _Access, *, interleaved: bool) -> None:
     e.emit("int32_t o[CHUNK] __attribute__((aligned(64)));")
     for r in registers:
         e.emit(f"gb_put(vi, o + {r * e.width}, o{r});")
-    put = f"gb_put({a.element}, {a.base} + (int64_t)o[lane] * {a.step}, x[lane]);"
+    put = f"{a.put}({a.element}, {a.base} + (int64_t)o[lane] * {a.step}, x[lane]);"
     e.emit(f"if (LIKELY({bits} == ALL)) {{ for (int lane = 0; lane < CHUNK; lane++) {put} }}")
     e.emit(f"else EACH(lane, {bits}) {put}")
 

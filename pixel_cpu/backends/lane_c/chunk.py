@@ -228,12 +228,15 @@ class Chunk:
         self.emit(f"{element} {name}[CHUNK] __attribute__((aligned(64)));")
         self.put(value, f"(char *){name}")
 
-    def put(self, value: Value, to: str, *, masked: bool = False) -> None:
-        """Store a chunk's lanes one after another; `masked`: lanes that are not there keep what they have there."""
-        kind = value.type
+    def put(self, value: Value, to: str, *, masked: bool = False, shared: bool = False) -> None:
+        """Store a chunk's lanes one after another.
+
+        `masked`: lanes that are not there keep what they have there. `shared`: others may change the memory meanwhile.
+        """
+        kind, word = value.type, "gb_set" if shared else "gb_put"
         if self.is_scalar:
             element = "uint8_t" if kind is Type.BOOL else SCALAR[kind]
-            self.emit(f"gb_put({element}, {to}, {self.scalar(value)});")
+            self.emit(f"{word}({element}, {to}, {self.scalar(value)});")
             return
         for unit, old in self.fetched(value, to):
             lanes, part = lanes_of(kind), self.part(value, unit)
@@ -243,27 +246,27 @@ class Chunk:
                 lanes, part = "b_u8", f"__builtin_convertvector({part} & 1, b_u8)"
             elif kind.bits < 32:
                 lanes, part = f"b_{kind.value}", f"__builtin_convertvector({part}, b_{kind.value})"
-            self.emit(f"gb_put({lanes}, {to} + {unit * self.unit_bytes(kind)}, {part});")
+            self.emit(f"{word}({lanes}, {to} + {unit * self.unit_bytes(kind)}, {part});")
 
     def unit_bytes(self, kind: Type) -> int:
         """Bytes of a unit's elements in memory."""
         return self.width * kind.bytes // (2 if kind.bits == 64 and not self.is_scalar else 1)
 
-    def fetched(self, value: Value, at: str) -> Iterator[tuple[int, str]]:
-        """Expressions that read a chunk's lanes, one after another in memory, for each unit of a value."""
-        kind = value.type
+    def fetched(self, value: Value, at: str, *, shared: bool = False) -> Iterator[tuple[int, str]]:
+        """Expressions that read a chunk's lanes, one after another in memory, for each unit of a value; `shared` as for `put`."""
+        kind, word = value.type, "gb_get" if shared else "gb_at"
         if self.is_scalar:
             element = "uint8_t" if kind is Type.BOOL else SCALAR[kind]
-            yield 0, f"gb_at({element}, (const char *){at}){' != 0' if kind is Type.BOOL else ''}"
+            yield 0, f"{word}({element}, (const char *){at}){' != 0' if kind is Type.BOOL else ''}"
             return
         for unit in range(self.units(kind)):
             where = f"(const char *){at} + {unit * self.unit_bytes(kind)}"
             if kind is Type.BOOL:
-                yield unit, f"(vi)(__builtin_convertvector(gb_at(b_u8, {where}), vi) != 0)"
+                yield unit, f"(vi)(__builtin_convertvector({word}(b_u8, {where}), vi) != 0)"
             elif kind.bits < 32:
-                yield unit, f"__builtin_convertvector(gb_at(b_{kind.value}, {where}), {lanes_of(kind)})"
+                yield unit, f"__builtin_convertvector({word}(b_{kind.value}, {where}), {lanes_of(kind)})"
             else:
-                yield unit, f"gb_at({lanes_of(kind)}, {where})"
+                yield unit, f"{word}({lanes_of(kind)}, {where})"
 
 
 def has_wide_accesses(kernel: Kernel) -> set[Memory]:

@@ -98,9 +98,12 @@ class Emitter(Chunk):
         kinds = [operand.type for operand in op.operands]
         kind = kinds[0] if op.name != "select" else kinds[1]
         result = op.result
+        # Floats of buffers are read as often as the compiler likes; an index that is made of them is made once.
+        is_made = not result.type.is_float and any(each.is_float for each in kinds)
         if not self.is_varying(result):
             operands = [self.scalar(operand) for operand in op.operands]
-            self.define_scalar(result, self.forms.scalar(op.name, operands, kind, result.type))
+            expression = self.forms.scalar(op.name, operands, kind, result.type)
+            self.define_scalar(result, f"gb_once_{SCALAR[result.type]}({expression})" if is_made else expression)
             return
         wide = is_wide([*kinds, result.type])
         found: list[str] = []
@@ -108,7 +111,7 @@ class Emitter(Chunk):
             operands = [self.operand(operand, unit, wide) for operand in op.operands]
             expression = self.forms.vector(op.name, operands, kinds, kind, result.type)
             if not wide or result.type.bits == 64:
-                self.define_unit(result, unit, wrapped(expression, result.type))
+                self.define_unit(result, unit, self.computed(result, wrapped(expression, result.type), once=is_made))
             else:
                 name = f"h{self.id(result)}_{unit}"
                 mask = f"gb_narrow({expression})" if result.type is Type.BOOL else expression
@@ -116,7 +119,13 @@ class Emitter(Chunk):
                 found.append(name)
         for unit in range(len(found) // 2):
             joined = f"gb_cat({found[2 * unit]}, {found[2 * unit + 1]})"
-            self.define_unit(result, unit, wrapped(joined, result.type))
+            self.define_unit(result, unit, self.computed(result, wrapped(joined, result.type), once=is_made))
+
+    @staticmethod
+    def computed(result: Value, expression: str, *, once: bool) -> str:
+        """An expression of one unit; `once`: it is never computed again."""
+        lanes = lanes_of(result.type)
+        return f"gb_once_{lanes}(({lanes})({expression}))" if once else expression
 
     def operand(self, value: Value, unit: int, wide: bool) -> str:
         if not wide or value.type.bits == 64:

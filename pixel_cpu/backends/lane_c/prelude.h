@@ -48,6 +48,46 @@ typedef struct gb_launch {
 #define gb_at(type, from) (*(const struct { type v; } __attribute__((packed, may_alias)) *)(from)).v
 #define gb_put(type, to, what) ((*(struct { type v; } __attribute__((packed, may_alias)) *)(to)).v = (what))
 
+/* Buffers change while a kernel runs: other lanes, processes and guests write to them. A compiler may take a value twice from where it
+   saw it come from, or go to, and so an index that was checked may be another one when it is used. What an asm gives, it
+   knows from nowhere else: a value that gb_get read is one value, and what gb_set writes is never read back. Floats are no indexes, and
+   so may be read again: what becomes of them otherwise goes through gb_once (see `value` in emit.py). */
+#define gb_get(type, from) gb_once_##type(gb_at(type, from))
+#define gb_set(type, to, what) gb_put(type, to, gb_once_##type(what))
+#define ONCE(type, where) \
+  INLINE type gb_once_##type(type v) { \
+    __asm__("" : "+" where(v)); \
+    return v; \
+  }
+#if defined(__AVX512VL__)
+#define IN_VECTOR "v"
+#elif defined(__x86_64__)
+#define IN_VECTOR "x"
+#elif defined(__aarch64__)
+#define IN_VECTOR "w"
+#else
+#define IN_VECTOR "m"
+#endif
+/* Short numbers are widened as they are read, which costs nothing; that nothing else is in the register, the compiler is told. */
+#define ONCE_SHORT(type, wide, least, greatest) \
+  INLINE type gb_once_##type(type v) { \
+    wide n = v; \
+    __asm__("" : "+r"(n)); \
+    if (n < (least) || n > (greatest)) __builtin_unreachable(); \
+    return (type)n; \
+  }
+ONCE_SHORT(int8_t, int32_t, -128, 127)
+ONCE_SHORT(uint8_t, uint32_t, 0, 255)
+ONCE_SHORT(int16_t, int32_t, -32768, 32767)
+ONCE_SHORT(uint16_t, uint32_t, 0, 65535)
+ONCE(int32_t, "r")
+ONCE(uint32_t, "r")
+ONCE(int64_t, "r")
+ONCE(uint64_t, "r")
+#define gb_once__Bool(v) ((_Bool)gb_once_uint8_t(v))
+#define gb_once_float(v) (v)
+#define gb_once_double(v) (v)
+
 #define CHUNK (W * R)
 #if CHUNK > 32
 typedef uint64_t gb_bits;
@@ -190,6 +230,38 @@ VECTOR(int16_t, b_i16, W);
 VECTOR(uint16_t, b_u16, W);
 VECTOR(char, gb_v32, 32);
 
+/* Vectors that are shorter than a register go through one of numbers. */
+#define ONCE_AS(type, number) \
+  INLINE type gb_once_##type(type v) { \
+    number n; \
+    __builtin_memcpy(&n, &v, sizeof n); \
+    n = gb_once_##number(n); \
+    __builtin_memcpy(&v, &n, sizeof n); \
+    return v; \
+  }
+ONCE(vi, IN_VECTOR)
+ONCE(vu, IN_VECTOR)
+#define gb_once_vf(v) (v)
+ONCE(wi, IN_VECTOR)
+ONCE(wu, IN_VECTOR)
+#define gb_once_wd(v) (v)
+#if W == 4
+ONCE_AS(b_i8, uint32_t)
+ONCE_AS(b_u8, uint32_t)
+ONCE_AS(b_i16, uint64_t)
+ONCE_AS(b_u16, uint64_t)
+#else
+#if W == 8
+ONCE_AS(b_i8, uint64_t)
+ONCE_AS(b_u8, uint64_t)
+#else
+ONCE(b_i8, IN_VECTOR)
+ONCE(b_u8, IN_VECTOR)
+#endif
+ONCE(b_i16, IN_VECTOR)
+ONCE(b_u16, IN_VECTOR)
+#endif
+
 #if W == 4
 #define EVERY(x) x, x, x, x
 #define HALF_EVERY(x) x, x
@@ -274,13 +346,13 @@ INLINE vi gb_expand(gb_bits bits, int r) {
 INLINE vi gb_gather_each_4(const char *p, vi o, vi m, int scale) {
   vi r = {0};
   for (int i = 0; i < W; i++)
-    if (m[i]) r[i] = gb_at(int32_t, p + (int64_t)o[i] * scale);
+    if (m[i]) r[i] = gb_get(int32_t, p + (int64_t)o[i] * scale);
   return r;
 }
 INLINE wi gb_gather_each_8(const char *p, hi o, hi m, int scale) {
   wi r = {0};
   for (int i = 0; i < W / 2; i++)
-    if (m[i]) r[i] = gb_at(int64_t, p + (int64_t)o[i] * scale);
+    if (m[i]) r[i] = gb_get(int64_t, p + (int64_t)o[i] * scale);
   return r;
 }
 #endif

@@ -244,9 +244,9 @@ class Unit(Emitter):
         element = "uint8_t" if kind.value == "bool" else SCALAR[kind]
         where = f"p{place} + {at} * {memory.element.bytes}"
         if op.results:
-            self.define_scalar(op.result, f"gb_at({element}, {where}){' != 0' if kind.value == 'bool' else ''}")
+            self.define_scalar(op.result, f"gb_get({element}, {where}){' != 0' if kind.value == 'bool' else ''}")
         else:
-            self.emit(f"gb_put({element}, {where}, {self.scalar(op.operands[1])});")
+            self.emit(f"gb_set({element}, {where}, {self.scalar(op.operands[1])});")
 
     def op_length(self, op: Op) -> None:
         assert op.memory is not None
