@@ -50,6 +50,7 @@ LAYERS = {
     "gpu_hypervisor.memory": 71,
     "gpu_hypervisor.admission": 71,
     "gpu_hypervisor.simulation": 72,
+    "gpu_hypervisor.vms": 72,
     "gpu_hypervisor.engine": 73,
     "gpu_hypervisor.channel": 74,
     "gpu_hypervisor.service": 75,
