@@ -29,8 +29,19 @@ kernel work(%rounds: u32) group 32 {
 }
 """
 """Adds `rounds` to each element, one by one, in place: lanes that run twice show. A lane takes as long as it is told."""
-HASH = WORK.replace("%g = add %h, %one", "%m = mul %h, %h : u32\n    %g = add %m, %next")
-"""The same with a sum that no compiler sees the end of."""
+FACTOR = 2654435761
+HASH = WORK.replace(
+    "%g = add %h, %one", f"%f = const {FACTOR} : u32\n    %m = mul %h, %f : u32\n    %g = add %m, %next"
+)
+"""The same with a sum that no compiler sees the end of; its factor is odd, so that what was before is never forgotten."""
+
+
+def hashed(y, rounds):
+    """What HASH makes of an array."""
+    found = y.copy()
+    for number in range(rounds):
+        found = found * np.uint32(FACTOR) + np.uint32(number + 1)
+    return found
 
 
 def saxpy(x, y, **options):

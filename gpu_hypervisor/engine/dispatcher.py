@@ -5,11 +5,12 @@ Everything here runs under the hypervisor's lock. Nothing waits: workers are ask
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 
-from pixel_cpu.backends.launch import Part
+from pixel_cpu.backends.launch import Outcome, Part
 from pixel_cpu.errors import DeviceError, LimitError, TrapError
 from pixel_cpu.runtime.device import START_SECONDS
 from qemu_bridge.errors import GlassBoxError
@@ -22,6 +23,7 @@ from ..scheduler import (
     Dispatch,
     Event,
     Finished,
+    JobClass,
     Policy,
     Preempt,
     Refused,
@@ -33,39 +35,47 @@ from ..scheduler import (
 )
 from .flight import Flight, Slice
 from .job import Job, JobState
+from .seat import Seat
 from .tenant import Tenant
 
-DEVICE = "device"
 GRACE_NS = 1_000_000
 """A worker that was told to end its slice is stopped after so long."""
 LATE_NS = 3_000_000
 """One whose budget is over, after so long."""
 SWITCHES = 4096
 """Switches that percentiles are of."""
+_MOST_MOVES = 16
+"""Of a job that is moved because a device is idle."""
+_MOST_LANES_AT_ONCE = 64
+"""Of a back end that runs lanes in step; it takes powers of two."""
 
 
 class Dispatcher:
-    """Runs slices on one device. `watch` is called with the tenant of each new request; `ended` with each job that is over.
+    """Runs slices on the device `name`.
 
+    `watch` is called with the tenant of each new request; `ended` with each job that is over, `moved` with each that is to go on elsewhere.
     `can_stop` says whether stopping a worker's process stops its kernel: where kernels run on processors.
     """
 
     def __init__(
         self,
+        name: str,
         policy: Policy,
         tenants: dict[str, Tenant],
-        watch: Callable[[Tenant], None],
+        watch: Callable[[Tenant, Seat], None],
         ended: Callable[[Job], None],
+        moved: Callable[[Job], None],
         *,
         can_stop: bool,
         restore_bytes: int,
     ) -> None:
-        self.scheduler = Scheduler([DEVICE], policy)
+        self.name = name
+        self.scheduler = Scheduler([name], policy)
         self.slice: Slice | None = None
         self.jobs: dict[int, Job] = {}
         self.busy_ns = self.slices = self.stops = 0
         self.switches_ns: deque[int] = deque(maxlen=SWITCHES)
-        self._tenants, self._watch, self._ended = tenants, watch, ended
+        self._tenants, self._watch, self._ended, self._moved = tenants, watch, ended, moved
         self._can_stop, self._restore_bytes = can_stop, restore_bytes
         self._events: deque[Event] = deque()
         self._is_deciding = False
@@ -85,6 +95,8 @@ class Dispatcher:
                     self._do(decision)
         finally:
             self._is_deciding = False
+        if self.slice is None:  # what comes later comes after a pause, not after a switch
+            self._last_end_ns = 0
 
     def _do(self, decision: Decision) -> None:
         match decision:
@@ -106,22 +118,40 @@ class Dispatcher:
     def ready(self, job: Job) -> None:
         """A job's kernel is built: have the worker load it now if it is idle, so that its first slice need not."""
         self.jobs[job.number] = job
-        tenant = self._tenants[job.tenant]
-        if tenant.flight is None:
-            try:
-                pending = tenant.device.begin_prepare(job.module, job.kernel, job.group)
-            except GlassBoxError as error:
-                self._fail_early(job, error)
-                return
-            if pending:
-                self._fly(tenant, Flight(job, pending, is_launch=False))
-                return
-        self._submit(job)
+        self._seat(job).arriving.append(job)
+        self._arrive(self._seat(job))
+
+    def _arrive(self, seat: Seat) -> None:
+        """Give the scheduler jobs in their order: one whose kernel is made ready is waited for."""
+        while seat.arriving:
+            job = seat.arriving[0]
+            if self.jobs.get(job.number) is job and job.state is JobState.QUEUED_BUILD:
+                if seat.flight and not seat.flight.is_launch and seat.flight.job is job:
+                    return
+                if seat.flight is None:
+                    try:
+                        pending = seat.device.begin_prepare(job.module, job.kernel, job.group)
+                    except GlassBoxError as error:
+                        seat.arriving.popleft()
+                        self._fail_early(job, error)
+                        continue
+                    if pending:
+                        self._fly(seat, Flight(job, pending, is_launch=False))
+                        return
+                seat.arriving.popleft()
+                self._submit(job)
+            else:  # it was cancelled, or went elsewhere
+                seat.arriving.popleft()
+
+    def _seat(self, job: Job) -> Seat:
+        """Where its kernels run here."""
+        return self._tenants[job.tenant].seats[self.name]
 
     def _submit(self, job: Job) -> None:
         given = job.submission
         now = time.monotonic_ns()
-        assert job.launch
+        assert job.launch and job.next_lane is not None
+        first = job.next_lane // job.launch.group
         self.tell(
             Submitted(
                 now,
@@ -132,6 +162,8 @@ class Dispatcher:
                 job.job_class,
                 None if given.deadline_s is None else job.submitted_ns + int(given.deadline_s * 1e9),
                 None if given.expected_s is None else int(given.expected_s * 1e9),
+                first,
+                job.moves > 0,
             )
         )
 
@@ -148,14 +180,44 @@ class Dispatcher:
             return
         self.tell(Cancelled(time.monotonic_ns(), job.number))
 
+    def move(self, job: Job) -> None:
+        """Let a job go where every back end can go on: `moved` is called then. It stays where it is in a group that does not end."""
+        if job.is_moving or job.is_cancelled:
+            return
+        if job.state is JobState.QUEUED_BUILD:  # its kernel is made ready here, for nothing
+            del self.jobs[job.number]
+            job.moves += 1
+            self._moved(job)
+            return
+        job.is_moving = True
+        self._leave(job)
+
+    def _leave(self, job: Job) -> None:
+        self.tell(Cancelled(time.monotonic_ns(), job.number, "it is to go on with another device"))
+
     def drop(self, tenant: Tenant) -> None:
         """A tenant is gone, and its worker has ended."""
-        tenant.flight = None
+        tenant.seats[self.name].flight = None
         self.tell(TenantClosed(time.monotonic_ns(), tenant.name))
         if self.slice and self.slice.job.tenant == tenant.name:
             self._end_slice(0)
         for job in [job for job in self.jobs.values() if job.tenant == tenant.name]:  # those that were not ready
             self._fail_early(job, job.failure or DeviceError("its tenant is gone"))
+
+    def find_waiting(self, is_free: Callable[[Tenant], bool]) -> Job | None:
+        """A job that waits for the device; no job of its tenant has a deadline, or the device."""
+        own = self.slice.job.tenant if self.slice else None
+        refused = {own}
+        for job in reversed(self.jobs.values()):
+            if job.tenant in refused:
+                continue
+            tenant = self._tenants[job.tenant]
+            waits = job.state in (JobState.QUEUED, JobState.RUNNING) and job.moves < _MOST_MOVES and not job.is_moving
+            if waits and self._seat(job).flight is None and is_free(tenant):
+                if not any(other.job_class is JobClass.REALTIME for other in tenant.jobs.values()):
+                    return job
+            refused.add(job.tenant)
+        return None
 
     # Slices
 
@@ -164,8 +226,10 @@ class Dispatcher:
         now = time.monotonic_ns()
         self.slice = Slice(job, decision.budget_ns, now, now + decision.budget_ns + LATE_NS)
         if job.state is JobState.QUEUED:
-            job.state, job.began_ns = JobState.RUNNING, now
-            self._tenants[job.tenant].queue_ns.append(now - job.ready_ns)
+            job.state = JobState.RUNNING
+            if not job.began_ns:
+                job.began_ns = now
+                self._tenants[job.tenant].queue_ns.append(now - job.ready_ns)
         if job.next_lane is None:  # it had ended while another job of its tenant waited for the worker
             self._end_slice(None)
             return
@@ -175,51 +239,54 @@ class Dispatcher:
         """Ask the worker for what the slice is for; one that does something else yet ends that first."""
         assert self.slice
         job = self.slice.job
-        tenant = self._tenants[job.tenant]
-        flight = tenant.flight
+        seat = self._seat(job)
+        flight = seat.flight
         if flight is not None:
             # A job that cannot be cut further has the worker: it ends its group, for which the tenant pays.
-            tenant.stop[0] = flight.job is not job
+            seat.stop[0] = flight.job is not job
             self.slice.begin(flight.pending.pid)
             if flight.is_stopped and self._last_end_ns:
                 self.switches_ns.append(time.monotonic_ns() - self._last_end_ns)
             flight.resume()
             return
-        tenant.stop[0] = 0
-        self.slice.begin(tenant.device.worker_pid)
+        seat.stop[0] = 0
+        self.slice.begin(seat.device.worker_pid)
         try:
-            pending = tenant.device.begin_prepare(job.module, job.kernel, job.group)
+            pending = seat.device.begin_prepare(job.module, job.kernel, job.group)
             if pending:
-                self._fly(tenant, Flight(job, pending, is_launch=False))
+                self._fly(seat, Flight(job, pending, is_launch=False))
             else:
                 assert job.launch and job.next_lane is not None
                 self._save(job)
-                job.launch.part = Part(job.next_lane, None, self.slice.budget_ns, tenant.stop)
-                self._fly(tenant, Flight(job, tenant.device.begin(job.module, job.kernel, job.launch), is_launch=True))
+                job.launch.part = Part(job.next_lane, None, self.slice.budget_ns, seat.stop)
+                if job.is_moving:  # just so far that it can be moved
+                    job.launch.part = Part(job.next_lane, -(-job.next_lane // _stride(job)) * _stride(job))
+                self._fly(seat, Flight(job, seat.device.begin(job.module, job.kernel, job.launch), is_launch=True))
         except GlassBoxError as error:
             job.failure = error
             self._end_slice(None)
             return
-        assert tenant.flight
-        self.slice.begin(tenant.flight.pending.pid)  # of a worker that was started for it
+        assert seat.flight
+        self.slice.begin(seat.flight.pending.pid)  # of a worker that was started for it
         if self.slice.is_preempted:
-            tenant.stop[0] = 1
+            seat.stop[0] = 1
 
-    def _fly(self, tenant: Tenant, flight: Flight) -> None:
-        tenant.flight = flight
+    def _fly(self, seat: Seat, flight: Flight) -> None:
+        seat.flight = flight
         if not flight.is_launch:
             self._prepares[flight.job.number] = time.monotonic_ns() + int(START_SECONDS * 1e9)
-        self._watch(tenant)
+        self._watch(self._tenants[flight.job.tenant], seat)
 
     def _preempt(self, decision: Preempt) -> None:
         if self.slice and self.slice.job.number == decision.job:
             self.slice.is_preempted = True
             self.slice.until_ns = min(self.slice.until_ns, time.monotonic_ns() + GRACE_NS)
-            self._tenants[self.slice.job.tenant].stop[0] = 1
+            self._seat(self.slice.job).stop[0] = 1
 
     def answered(self, tenant: Tenant) -> None:
         """A tenant's worker replied, or died."""
-        flight, tenant.flight = tenant.flight, None
+        seat = tenant.seats[self.name]
+        flight, seat.flight = seat.flight, None
         if flight is None:
             return
         used = self.slice.used_ns(flight) if self.slice and self.slice.job.tenant == tenant.name else 0
@@ -228,15 +295,20 @@ class Dispatcher:
         try:
             outcome = flight.pending.finish()
         except GlassBoxError as error:
-            self._failed(tenant, flight, error)
+            if flight.is_launch or job.number in self.jobs:  # else it went elsewhere meanwhile
+                self._failed(tenant, flight, error)
         else:
             if outcome is not None:
                 job.add(outcome)
                 job.slices += 1
+                if mine and not self._can_stop:
+                    used = _on_device_ns(outcome, flight)
                 if mine and 0 < self._last_end_ns <= flight.pending.began_ns:
                     self.switches_ns.append(flight.pending.began_ns - self._last_end_ns)
                 self._last_end_ns = flight.pending.ended_ns
         if not flight.is_launch and job.state is JobState.QUEUED_BUILD and job.number in self.jobs:
+            if seat.arriving and seat.arriving[0] is job:
+                seat.arriving.popleft()
             if job.failure:
                 self._fail_early(job, job.failure)
             else:
@@ -250,13 +322,14 @@ class Dispatcher:
                 self._end_slice(used)
             else:
                 self._go_on()
+        self._arrive(seat)
 
     def _end_slice(self, used_ns: int | None) -> None:
         """The device is free; the scheduler is told what the slice used."""
         assert self.slice
         own, self.slice = self.slice, None
         job = own.job
-        used = own.used_ns(self._tenants[job.tenant].flight) if used_ns is None else used_ns
+        used = own.used_ns(self._seat(job).flight) if used_ns is None else used_ns
         self.slices += 1
         self.busy_ns += used
         job.device_seconds += used * 1e-9
@@ -267,7 +340,9 @@ class Dispatcher:
         units = job.launch.groups
         known = self.scheduler.jobs[job.number].next_unit
         done = units if job.next_lane is None else max(min(job.next_lane // job.launch.group, units - 1), known)
-        self.tell(SliceDone(time.monotonic_ns(), DEVICE, used, done, job.failure is not None))
+        if job.is_moving and _is_movable(job):
+            self._leave(job)
+        self.tell(SliceDone(time.monotonic_ns(), self.name, used, done, job.failure is not None))
 
     @property
     def next_moment_ns(self) -> int | None:
@@ -281,25 +356,27 @@ class Dispatcher:
         """See to slices that are late, and kernels that are not ready in time."""
         now = time.monotonic_ns()
         for number, until in list(self._prepares.items()):
-            flight = self._tenants[self.jobs[number].tenant].flight if number in self.jobs else None
+            flight = self._seat(self.jobs[number]).flight if number in self.jobs else None
             if now >= until:
                 del self._prepares[number]
                 if flight and flight.job.number == number:
                     flight.limit = (
                         f"its kernel was not ready within {START_SECONDS:g} s, and was given up; make it smaller"
                     )
-                    self._tenants[flight.job.tenant].device.kill()
+                    self._seat(flight.job).device.kill()
         if not self.slice or now < self.slice.until_ns:
             return
         job = self.slice.job
-        tenant = self._tenants[job.tenant]
-        flight = tenant.flight
+        seat = self._seat(job)
+        flight = seat.flight
         if flight is None:
             return
-        if job.device_seconds + self.slice.used_ns(flight) * 1e-9 > job.submission.seconds:
+        # A device that is no processor works while its worker waits.
+        spent = self.slice.used_ns(flight) if self._can_stop else now - self.slice.began_ns
+        if job.device_seconds + spent * 1e-9 > job.submission.seconds:
             flight.limit = str(_too_long(job))
             flight.resume()
-            tenant.device.kill()
+            seat.device.kill()
             self.slice.until_ns = now + LATE_NS
         elif self._can_stop and (self.slice.is_preempted or self.scheduler.is_anybody_waiting()):
             flight.halt()
@@ -346,9 +423,21 @@ class Dispatcher:
 
     def _finished(self, decision: Finished) -> None:
         job = self.jobs.pop(decision.job)
-        tenant = self._tenants[job.tenant]
-        if tenant.flight and tenant.flight.job is job:
-            tenant.device.kill()  # it is in a group that does not end
+        seat = self._seat(job)
+        is_inside = seat.flight is not None and seat.flight.job is job
+        if job.is_moving and not job.is_cancelled and not job.failure and job.next_lane is not None:
+            job.moves += 1
+            if _is_movable(job) and not is_inside:
+                job.is_moving = False
+                self._moved(job)
+                return
+            # It goes on here: up to where it can be moved, or, in a group that does not end, for good.
+            job.is_moving = not is_inside
+            self.jobs[job.number] = job
+            self._submit(job)
+            return
+        if is_inside:
+            seat.device.kill()  # it is in a group that does not end
         if job.failure:
             self._end(job, JobState.FAILED, job.failure)
         elif job.is_cancelled or job.next_lane is not None:
@@ -363,6 +452,22 @@ class Dispatcher:
         job.saved = None
         job.state, job.error = state, error
         self._ended(job)
+
+
+def _on_device_ns(outcome: Outcome, flight: Flight) -> int:
+    """Time of a slice by the device's own clock, where it has one, else by the worker's."""
+    if outcome.device_seconds is not None:
+        return int(outcome.device_seconds * 1e9)
+    return flight.pending.ended_ns - flight.pending.began_ns
+
+
+def _stride(job: Job) -> int:
+    """Lanes between two places where every back end can go on."""
+    return math.lcm(job.group, _MOST_LANES_AT_ONCE)
+
+
+def _is_movable(job: Job) -> bool:
+    return job.next_lane is not None and job.next_lane % _stride(job) == 0
 
 
 def _too_long(job: Job) -> LimitError:

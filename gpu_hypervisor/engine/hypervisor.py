@@ -1,4 +1,4 @@
-"""Several tenants on one device."""
+"""Several tenants on one device, or on several."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import statistics
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pixel_cpu.backends.launch import Array, Launch, check
 from pixel_cpu.errors import LaunchError
-from pixel_cpu.runtime import Device, devices
 from pixel_cpu.runtime.device import DEFAULT_MEMORY_BYTES
 from qemu_bridge.errors import GlassBoxError, UsageError
 
@@ -27,8 +26,10 @@ from ..errors import AdmissionError, QuotaError, TenantGoneError
 from ..memory import Buffer, Residency
 from ..scheduler import JobClass, Policy, TenantOpened, Weighted
 from .dispatcher import Dispatcher
+from .fleet import Fleet
 from .job import Job, JobState
-from .stats import ClassStats, Stats, TenantUsage
+from .seat import Seat
+from .stats import ClassStats, DeviceStats, Stats, TenantUsage
 from .submission import BufferSlice, Submission
 from .tenant import Tenant
 
@@ -39,12 +40,13 @@ ENDED_JOBS = 1000
 """Ended jobs that `job` and `why` know."""
 RESTORE_BYTES = 4 << 20
 """What a job writes is kept, up to so much, so that it can begin again when its worker dies."""
-ON_PROCESSORS = ("cpu", "numba", "reference")
-"""Back ends whose kernels stop when their process is stopped."""
 
 
 class Hypervisor:
     """Owns a device, ``cpu``, ``wgpu``, ``numba`` or ``reference``, and runs jobs of tenants on it by turns.
+
+    Of several devices, such as ``("cpu", "wgpu")`` or ``("cpu@0-1", "cpu@2-3")``, each job runs on the one where it is expected to be
+    done first, and goes on with another one where that is idle, or `drain` or `move` say so: what it computes is the same.
 
     `memory_bytes` is what tenants' buffers may have of the device at once: beyond it those that were used longest ago wait in host memory.
 
@@ -57,17 +59,18 @@ class Hypervisor:
 
     def __init__(
         self,
-        device: str = "cpu",
+        device: str | Sequence[str] = "cpu",
         *,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         policy: Policy | None = None,
         restore_bytes: int = RESTORE_BYTES,
         **options: Any,  # noqa: ANN401  # of the back end
     ) -> None:
-        (info,) = devices(device)
-        if info.reason:
-            raise LaunchError(f"device {device!r} cannot be used: {info.reason}")
-        self.device, self._info, self._options = device, info, options
+        names = (device,) if isinstance(device, str) else tuple(device)
+        if options and len(names) > 1:
+            raise UsageError(f"{next(iter(options))} is an option of one device; give it with one alone")
+        self.fleet = Fleet(names)
+        self._options = options
         self.residency = Residency(memory_bytes)
         self._tenants: dict[str, Tenant] = {}
         self._jobs: OrderedDict[int, Job] = OrderedDict()
@@ -78,16 +81,21 @@ class Hypervisor:
         self._poll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll.register(self._wake, select.EPOLLIN)
-        self._watched: dict[int, Tenant] = {}
+        self._watched: dict[int, tuple[Tenant, Seat, Dispatcher]] = {}
         self._builders = Builders(lambda descriptor: self._poll.register(descriptor, select.EPOLLIN))
-        self._dispatcher = Dispatcher(
-            policy or Policy(),
-            self._tenants,
-            self._watch,
-            self._ended,
-            can_stop=device in ON_PROCESSORS or "llvmpipe" in info.description.lower(),
-            restore_bytes=restore_bytes,
-        )
+        self._dispatchers = {
+            each.name: Dispatcher(
+                each.name,
+                policy or Policy(),
+                self._tenants,
+                self._watch,
+                self._ended,
+                self._moved,
+                can_stop=each.is_on_processors,
+                restore_bytes=restore_bytes,
+            )
+            for each in self.fleet
+        }
         self._begun = time.monotonic()
         self._is_open = True
         self._thread = threading.Thread(target=self._run, name="gpu hypervisor", daemon=True)
@@ -154,9 +162,10 @@ class Hypervisor:
                 raise QuotaError(f"there are {MOST_TENANTS} tenants, which is the most; close one", 1, 0)
             # The tenant's own ledger counts, also what is evicted; arrays of jobs that ended may lie here for a moment longer.
             room = 2 * memory_bytes + (1 << 20)
-            device = Device(self.device, memory=room, events=False, **self._options)
-            tenant = Tenant(self, name, weight, memory_bytes, queue_jobs, job_class, device)
-            self._dispatcher.tell(TenantOpened(time.monotonic_ns(), name, weight))
+            own = self.fleet.open(room, self._options)
+            tenant = Tenant(self, name, weight, memory_bytes, queue_jobs, job_class, own)
+            for dispatcher in self._dispatchers.values():
+                dispatcher.tell(TenantOpened(time.monotonic_ns(), name, weight))
             self._tenants[name] = tenant
             return tenant
 
@@ -169,14 +178,16 @@ class Hypervisor:
             gone = TenantGoneError(f"tenant {tenant.name} was closed")
             self._builders.drop(tenant.name)
             for job in list(tenant.jobs.values()):
-                if job.number not in self._dispatcher.jobs:
+                if not self._is_dispatched(job):
                     job.state, job.error = JobState.CANCELLED, gone
                     self._ended(job)
                 else:
                     job.failure = gone
-            self._unwatch(tenant)
-            tenant.device.close()
-            self._dispatcher.drop(tenant)
+            for seat in tenant.seats.values():
+                self._unwatch(seat)
+                seat.device.close()
+            for dispatcher in self._dispatchers.values():
+                dispatcher.drop(tenant)
             for buffer in list(tenant.buffers.values()):
                 tenant.drop(buffer)
             del self._tenants[tenant.name]
@@ -189,8 +200,104 @@ class Hypervisor:
     def set_weight(self, name: str, weight: float) -> None:
         """Give a tenant another weight."""
         with self.turn():
-            self._dispatcher.tell(Weighted(time.monotonic_ns(), name, weight))
+            for dispatcher in self._dispatchers.values():
+                dispatcher.tell(Weighted(time.monotonic_ns(), name, weight))
             self._tenants[name].weight = weight
+
+    # Devices
+
+    def move(self, tenant: str, device: str | None) -> None:
+        """Have a tenant's jobs go on with a device, and all later ones run there; None: from now on wherever they are done soonest.
+
+        `UsageError` for a device that is not there or is drained. A job goes on where every device can; one that is in a group which does
+        not end stays.
+        """
+        with self.turn():
+            found = self._tenants.get(tenant)
+            if found is None:
+                raise UsageError(f"there is no tenant {tenant!r}")
+            if device is not None:
+                self.fleet.check_taking(device)
+            found.pinned = device
+            if device is not None:
+                self._send(found, device)
+
+    def drain(self, device: str) -> None:
+        """Have all jobs of a device go on with others, and none come: before it is switched off. `UsageError` where it is the last one."""
+        with self.turn():
+            self.fleet.drain(device)
+            for tenant in self._tenants.values():
+                tenant.pinned = None if tenant.pinned == device else tenant.pinned
+                if job := next((job for job in tenant.jobs.values() if job.device == device), None):
+                    tenant.target = None
+                    self._send(tenant, tenant.pinned or self.fleet.best(job.kind, job.lanes_left))
+
+    def resume(self, device: str) -> None:
+        """Have a device that was drained take jobs again."""
+        with self.turn():
+            self.fleet.resume(device)
+
+    def _is_dispatched(self, job: Job) -> bool:
+        return bool(job.device) and job.number in self._dispatchers[job.device].jobs
+
+    def _place(self, tenant: Tenant, job: Job) -> None:
+        """Choose the device that a job runs on, or goes on with: that of its tenant's other jobs, so that they keep their order."""
+        given = tenant.pinned, "its tenant's jobs run there"
+        if given[0] is None:
+            others = [other for other in tenant.jobs.values() if other is not job and other.device]
+            if not others:
+                tenant.target = None
+            given = tenant.target or (others[-1].device if others else None), "jobs of its tenant go before it there"
+        job.device, why = self.fleet.place(job.number, job.kind, job.lanes_left, *given)
+        if len(self.fleet) > 1:
+            job.places.append(f"{job.device}: {why}")
+
+    def _send(self, tenant: Tenant, device: str) -> None:
+        """Have all jobs of a tenant go on with a device."""
+        tenant.target = device
+        for job in list(tenant.jobs.values()):
+            if not job.device or job.device == device:
+                continue
+            if self._is_dispatched(job):
+                self._dispatchers[job.device].move(job)
+            else:  # its kernel is being built, or it was moved and waits
+                self._place(tenant, job)
+        self._let_go(tenant)
+
+    def _moved(self, job: Job) -> None:
+        """A job left its device: it goes on with another one, after those that came before it."""
+        tenant = self._tenants[job.tenant]
+        self._place(tenant, job)
+        job.state = JobState.QUEUED_BUILD
+        tenant.held[job.number] = job
+        self._let_go(tenant)
+
+    def _let_go(self, tenant: Tenant) -> None:
+        """Let jobs go on that were built or moved, unless one that has to be before them is not there yet."""
+        for number in sorted(tenant.held):
+            job = tenant.held.get(number)
+            if job and not any(other.number < number and self._is_before(other, job) for other in tenant.jobs.values()):
+                del tenant.held[number]
+                self._dispatchers[job.device].ready(job)
+
+    def _is_before(self, earlier: Job, job: Job) -> bool:
+        """Whether a job that was submitted earlier has to come to the device first: of the same class, as far as that is known."""
+        is_alike = earlier.submission.job_class is job.submission.job_class
+        return is_alike and (earlier.device != job.device or not self._is_dispatched(earlier))
+
+    def _balance(self) -> None:
+        """Let a device without work have the jobs of a tenant that waits for another one, where they would be done sooner."""
+        for idle in self._dispatchers.values():
+            if idle.jobs or self.fleet.is_drained(idle.name):
+                continue
+            for busy in self._dispatchers.values():
+                job = busy.find_waiting(self._is_free)
+                if job and self.fleet.is_sooner(idle.name, job.number, job.kind, busy.name):
+                    self._send(self._tenants[job.tenant], idle.name)
+                    break
+
+    def _is_free(self, tenant: Tenant) -> bool:
+        return tenant.pinned is None and not tenant.held
 
     # Jobs
 
@@ -227,7 +334,9 @@ class Hypervisor:
         with self.turn():
             tenant.check_open()
             kernel = (submission.language, submission.text, submission.kernel, submission.threads)
-            request = BuildRequest(self.device, *kernel)
+            job.kind = BuildRequest("", *kernel).digest if len(self.fleet) > 1 else ""
+            self._place(tenant, job)
+            request = BuildRequest(self.fleet[job.device].backend, *kernel)
             job.key = request.digest
             self._builders.build(tenant.name, request, lambda reply: self._built(job, reply))
             self._wake_up()
@@ -281,13 +390,16 @@ class Hypervisor:
             job.state, job.error = JobState.FAILED, error
             self._ended(job)
             return
-        self._dispatcher.ready(job)
+        tenant = self._tenants[job.tenant]
+        tenant.held[job.number] = job
+        self._let_go(tenant)
 
     def _fit(self, job: Job, built: Built) -> None:
         tenant, given = self._tenants[job.tenant], job.submission
         job.kernel, job.module, job.group = built.kernel, built.module, built.group
         kernel = built.module.kernels[built.kernel]
-        tenant.device.provide(built.module, built.kernel, built.group, built.text)
+        for seat in tenant.seats.values():
+            seat.device.provide(built.module, built.kernel, built.group, built.text)
         copies = {name: copy for name, _, copy in job.copies}
         elements = {memory.name: memory.element.dtype for memory in kernel.buffers}
         scalars: dict[str, Any] = {}
@@ -310,8 +422,8 @@ class Hypervisor:
         with self.turn():
             if job.state.has_ended:
                 return False
-            if job.number in self._dispatcher.jobs:
-                self._dispatcher.cancel(job)
+            if self._is_dispatched(job):
+                self._dispatchers[job.device].cancel(job)
             else:
                 job.state = JobState.CANCELLED
                 self._ended(job)
@@ -324,6 +436,10 @@ class Hypervisor:
         copies = job.copies if state is JobState.DONE else []
         job.copies, job.launch = [], None
         self._release(job)
+        if tenant and tenant.is_open:
+            tenant.held.pop(job.number, None)
+            self._let_go(tenant)
+        self.fleet.ended(job.number, None if job.moves or state is not JobState.DONE else job.device_seconds)
         if tenant:
             tenant.ended += 1
             tenant.failed += state is JobState.FAILED
@@ -350,10 +466,12 @@ class Hypervisor:
         with self._lock:
             label = f" ({job.submission.label})" if job.submission.label else ""
             head = f"job {number} of tenant {job.tenant}{label}: {job.kernel or 'its kernel'}, {job.state}"
-            if number in self._dispatcher.scheduler.known:
-                return (head, *self._dispatcher.scheduler.why(number))
+            head_lines = (head, *job.places)
+            known = [each.scheduler for each in self._dispatchers.values() if number in each.scheduler.known]
+            if known:
+                return (*head_lines, *(line for scheduler in known for line in scheduler.why(number)))
             reason = f"refused: {job.error}" if job.error else "its kernel is being built"
-            return head, reason
+            return (*head_lines, reason)
 
     # What goes on
 
@@ -383,7 +501,7 @@ class Hypervisor:
                 tenant.ledger.bytes,
                 tenant.ledger.limit_bytes,
                 len(tenant.buffers),
-                tenant.device.worker_pid,
+                next((pid for seat in tenant.seats.values() if (pid := seat.device.worker_pid)), None),
                 tenant.restarts,
                 tuple(dict.fromkeys(job.submission.label for job in jobs if job.submission.label)),
             )
@@ -391,15 +509,16 @@ class Hypervisor:
     def stats(self) -> Stats:
         """The device, the classes and all tenants."""
         with self._lock:
-            own = self._dispatcher
-            switches = sorted(each / 1e3 for each in own.switches_ns) or [0.0]
-            classes = [job.job_class for job in own.jobs.values()]
+            own = list(self._dispatchers.values())
+            switches = sorted(took / 1e3 for each in own for took in each.switches_ns) or [0.0]
+            classes = [job.job_class for each in own for job in each.jobs.values()]
+            busy = sum(each.busy_ns for each in own)
             return Stats(
-                self._info.description,
+                ", ".join(each.description for each in self.fleet),
                 time.monotonic() - self._begun,
-                own.busy_ns * 1e-9,
-                own.slices,
-                own.stops,
+                busy * 1e-9,
+                sum(each.slices for each in own),
+                sum(each.stops for each in own),
                 statistics.median(switches),
                 switches[min(int(0.99 * len(switches)), len(switches) - 1)],
                 self.residency.bytes,
@@ -407,29 +526,40 @@ class Hypervisor:
                 self.residency.evictions,
                 self.residency.restores,
                 tuple(self.usage(tenant) for tenant in self._tenants.values()),
-                tuple(ClassStats(name, own.scheduler.shares.of(name), classes.count(name)) for name in JobClass),
+                tuple(
+                    ClassStats(
+                        name,
+                        sum(each.scheduler.shares.of(name) * each.busy_ns for each in own) / max(busy, 1),
+                        classes.count(name),
+                    )
+                    for name in JobClass
+                ),
+                tuple(
+                    DeviceStats(each.name, each.busy_ns * 1e-9, len(each.jobs), self.fleet.is_drained(each.name))
+                    for each in own
+                ),
             )
 
     def limits(self) -> Mapping[str, int]:
         """What kernels, launches and tenants may have."""
-        return {**(self._info.limits or {}), "tenants": MOST_TENANTS, "queue_jobs": MOST_QUEUE_JOBS}
+        return {**self.fleet.limits(), "tenants": MOST_TENANTS, "queue_jobs": MOST_QUEUE_JOBS}
 
     # The thread
 
-    def _watch(self, tenant: Tenant) -> None:
+    def _watch(self, tenant: Tenant, seat: Seat) -> None:
         """Hear of the answer of a tenant's worker."""
-        assert tenant.flight
-        descriptor = tenant.flight.pending.fileno()
-        if self._watched.get(descriptor) is not tenant:
-            self._unwatch(tenant)
-            self._watched[descriptor] = tenant
+        assert seat.flight
+        descriptor = seat.flight.pending.fileno()
+        if descriptor not in self._watched or self._watched[descriptor][1] is not seat:
+            self._unwatch(seat)
+            self._watched[descriptor] = tenant, seat, self._dispatchers[seat.name]
         # Each time: a worker that was replaced may have the number of the one before, which went with its descriptor.
         with contextlib.suppress(FileExistsError):
             self._poll.register(descriptor, select.EPOLLIN)
         self._wake_up()
 
-    def _unwatch(self, tenant: Tenant) -> None:
-        for descriptor in [each for each, other in self._watched.items() if other is tenant]:
+    def _unwatch(self, seat: Seat) -> None:
+        for descriptor in [each for each, (_, other, _) in self._watched.items() if other is seat]:
             del self._watched[descriptor]
             with contextlib.suppress(OSError):  # closed with its worker
                 self._poll.unregister(descriptor)
@@ -450,19 +580,24 @@ class Hypervisor:
                         os.eventfd_read(self._wake)
                     elif self._builders.owns(descriptor):
                         self._builders.ready(descriptor)
-                    elif tenant := self._watched.get(descriptor):
-                        if tenant.flight is None:  # it died while it had nothing to do
-                            self._unwatch(tenant)
+                    elif watched := self._watched.get(descriptor):
+                        tenant, seat, dispatcher = watched
+                        if seat.flight is None:  # it died while it had nothing to do
+                            self._unwatch(seat)
                         else:
-                            self._dispatcher.answered(tenant)
-                self._dispatcher.check_times()
+                            dispatcher.answered(tenant)
+                for dispatcher in self._dispatchers.values():
+                    dispatcher.check_times()
+                if len(self._dispatchers) > 1:
+                    self._balance()
                 self._builders.expire()
 
     def _timeout(self) -> float | None:
         with self._lock:
             moments = [self._builders.next_expiry]
-            if (moment_ns := self._dispatcher.next_moment_ns) is not None:
-                moments.append(moment_ns * 1e-9)
+            for dispatcher in self._dispatchers.values():
+                if (moment_ns := dispatcher.next_moment_ns) is not None:
+                    moments.append(moment_ns * 1e-9)
         known = [moment for moment in moments if moment is not None]
         return max(min(known) - time.monotonic(), 0) if known else None
 

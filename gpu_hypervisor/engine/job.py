@@ -71,7 +71,15 @@ class Job:
         """What its slices write, as it was before; None where that was not kept."""
         self.restarts = self.prepare_restarts = 0
         self.failure: GlassBoxError | None = None
-        self.is_cancelled = False
+        self.is_cancelled = self.is_moving = False
+        self.moves = 0
+        """How often it went on elsewhere, or tried to."""
+        self.device = ""
+        """The device that it runs on."""
+        self.kind = ""
+        """As `key`, but of all devices."""
+        self.places: list[str] = []
+        """Where it ran, and why there; of several devices."""
         self._ended = threading.Event()
         self._callbacks: list[Callable[[Job], object]] = []
         self._lock = threading.Lock()
@@ -118,6 +126,13 @@ class Job:
     def queued_seconds(self) -> float:
         """From the moment that it could run to its first slice."""
         return ((self.began_ns or time.monotonic_ns()) - self.ready_ns) * 1e-9 if self.ready_ns else 0.0
+
+    @property
+    def lanes_left(self) -> int:
+        """Lanes that have not run, as far as that is known without the kernel."""
+        given = self.submission
+        lanes = given.lanes if given.lanes is not None else (given.blocks or 0) * (given.threads or self.group)
+        return max(lanes - (self.next_lane or 0), 0)
 
     def add(self, outcome: Outcome) -> None:
         """A slice ended."""

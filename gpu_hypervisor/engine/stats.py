@@ -43,6 +43,15 @@ class ClassStats(msgspec.Struct, frozen=True):
     jobs: int
 
 
+class DeviceStats(msgspec.Struct, frozen=True):
+    """One of the devices: `jobs` that wait or run there; a drained one takes none."""
+
+    name: str
+    busy_seconds: float
+    jobs: int
+    is_drained: bool
+
+
 class Stats(msgspec.Struct, frozen=True):
     """The device and all tenants. Switches are the times, in microseconds, from the end of a slice to the beginning of the next one."""
 
@@ -60,3 +69,4 @@ class Stats(msgspec.Struct, frozen=True):
     restores: int
     tenants: tuple[TenantUsage, ...]
     classes: tuple[ClassStats, ...]
+    devices: tuple[DeviceStats, ...] = ()

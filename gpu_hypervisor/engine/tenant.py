@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 from collections import deque
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -20,12 +21,12 @@ from ..memory import Buffer, Residency, TenantLedger
 from ..scheduler import JobClass
 from .flight import Flight
 from .job import Job
+from .seat import take_seat
 from .stats import TenantUsage
 from .submission import Submission
 
 QUEUE_TIMES = 512
 """Queue times of a tenant's last jobs that percentiles are of."""
-_CONTROL_BYTES = 4096
 
 
 class Owner(Protocol):
@@ -61,31 +62,33 @@ class Tenant:
         memory_bytes: int,
         queue_jobs: int,
         job_class: JobClass | None,
-        device: Device,
+        devices: Mapping[str, Device],
     ) -> None:
         self.name, self.weight, self.queue_jobs, self.job_class = name, weight, queue_jobs, job_class
         self.ledger = TenantLedger(memory_bytes)
-        self.device = device
+        self.device = next(iter(devices.values()))
+        """Makes its arrays, which all devices see."""
         self.is_open = True
         # What the engine keeps of it.
         self.buffers: dict[int, Buffer] = {}
         self.jobs: dict[int, Job] = {}
-        self.flight: Flight | None = None
-        """What its worker was asked and has not answered."""
-        self.stop = self._make_control()
-        """The word that ends a slice between two groups."""
+        self.seats = {name: take_seat(name, device) for name, device in devices.items()}
+        """Its places, by the names of the hypervisor's devices."""
+        self.pinned: str | None = None
+        """The device that all its jobs run on; None: wherever they are done soonest."""
+        self.target: str | None = None
+        """The device that its jobs go on with, as long as it has any."""
+        self.held: dict[int, Job] = {}
+        """Jobs that were moved and wait for those before them."""
         self.used_ns = self.ended = self.failed = self.refused = self.restarts = 0
         self.queue_ns: deque[int] = deque(maxlen=QUEUE_TIMES)
         self._handles = itertools.count(1)
         self._hypervisor = hypervisor
 
-    def _make_control(self) -> Array:
-        descriptor = os.memfd_create("gpu_hypervisor", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(descriptor, _CONTROL_BYTES)
-            return self.device.adopt(descriptor, _CONTROL_BYTES)[:4].view(np.uint32)
-        finally:
-            os.close(descriptor)
+    @property
+    def flight(self) -> Flight | None:
+        """What one of its workers was asked and has not answered."""
+        return next((seat.flight for seat in self.seats.values() if seat.flight), None)
 
     def __enter__(self) -> Tenant:
         return self

@@ -45,6 +45,10 @@ class Submitted(msgspec.Struct, frozen=True):
     job_class: JobClass | None = None
     deadline: int | None = None
     expected_ns: int | None = None
+    first: int = 0
+    """Units before it are done."""
+    is_moved: bool = False
+    """It was accepted before, here or for another device, and goes on."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -68,10 +72,11 @@ class SliceDone(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """A job is not wanted any more: one that waits is gone, one that runs is interrupted and ends with its slice."""
+    """A job is not wanted (here) any more: one that waits is gone, one that runs is interrupted and ends with its slice."""
 
     now: int
     job: int
+    why: str = "cancelled"
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -111,12 +111,14 @@ class Scheduler:
 
     def _submitted(self, event: Submitted, made: list[Decision]) -> None:
         flow = self._flow(event.tenant)
-        if event.job in self._reasons:
+        if event.job in self.jobs or (event.job in self._reasons and not event.is_moved):
             raise UsageError(f"there was a job {event.job} already; number jobs anew")
-        if event.units < 1:
-            raise UsageError(f"a job has 1 unit or more, not {event.units}")
-        reasons = self._reasons[event.job] = Reasons(self.policy.reasons)
-        measured = self.history.expect(event.kernel, event.units)
+        if event.units < 1 or not 0 <= event.first < event.units:
+            raise UsageError(f"a job has 1 unit or more to do, not {event.units - event.first}")
+        if event.job in self._reasons:  # it ended here when it was moved
+            self._ended -= 1
+        reasons = self._reasons.setdefault(event.job, Reasons(self.policy.reasons))
+        measured = self.history.expect(event.kernel, event.units - event.first)
         expected = event.expected_ns if event.expected_ns is not None else measured
         job_class, why = event.job_class, "its submitter says so"
         if job_class is None:
@@ -131,12 +133,17 @@ class Scheduler:
             event.now,
             event.deadline,
             expected,
+            event.first,
         )
         if job_class is JobClass.REALTIME and (refusal := self._refusal(job, event.now)):
-            made.append(refusal)
-            reasons.add(event.now, "refused: {}", refusal.reason)
-            self._forget_reasons()
-            return
+            if not event.is_moved:
+                made.append(refusal)
+                reasons.add(event.now, "refused: {}", refusal.reason)
+                self._forget_reasons()
+                return
+            # What was promised elsewhere cannot be here, and it is not ended for that.
+            job_class = job.job_class = JobClass.INTERACTIVE
+            why = f"its promise does not hold here: {refusal.reason}"
         self.jobs[job.number] = job
         made.append(Accepted(job.number, job_class, f"{job_class}, because {why}"))
         reasons.add(event.now, "accepted as {}, because {}", job_class, why)
@@ -265,7 +272,7 @@ class Scheduler:
         job = self.jobs.get(event.job)
         if job is None:
             return  # it ended meanwhile
-        self._drop(job, event.now, "cancelled", made)
+        self._drop(job, event.now, event.why, made)
 
     def _drop(self, job: Job, now: int, why: str, made: list[Decision]) -> None:
         self._tell(job, now, why)

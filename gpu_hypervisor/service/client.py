@@ -29,9 +29,11 @@ from .messages import (
     Cancel,
     Connection,
     Copy,
+    Drain,
     ErrorReport,
     Free,
     JobReport,
+    Move,
     Open,
     Release,
     Reply,
@@ -112,6 +114,18 @@ class Client(_Asking):
     def set_weight(self, name: str, weight: float) -> None:
         """Give a tenant another weight."""
         self.ask(SetWeight(name, weight))
+
+    def move(self, tenant: str, device: str | None) -> None:
+        """See `Hypervisor.move`."""
+        self.ask(Move(tenant, device))
+
+    def drain(self, device: str) -> None:
+        """See `Hypervisor.drain`."""
+        self.ask(Drain(device))
+
+    def resume(self, device: str) -> None:
+        """See `Hypervisor.resume`."""
+        self.ask(Drain(device, is_over=True))
 
 
 class RemoteTenant(_Asking):

@@ -138,7 +138,23 @@ class SetWeight(msgspec.Struct, tag="weight", frozen=True):
     weight: float
 
 
-Request = Open | Adopt | Release | Allocate | Free | Copy | Submit | Wait | Cancel | Usage | AskStats | Why | SetWeight
+class Move(msgspec.Struct, tag="move", frozen=True):
+    """Have a tenant's jobs go on with a device, and later ones run there; None: wherever they are done soonest."""
+
+    tenant: str
+    device: str | None
+
+
+class Drain(msgspec.Struct, tag="drain", frozen=True):
+    """Have a device take no jobs, and those that it has go on elsewhere; `is_over`: it takes jobs again."""
+
+    device: str
+    is_over: bool = False
+
+
+Request = (
+    Open | Adopt | Release | Allocate | Free | Copy | Submit | Wait | Cancel | Usage | AskStats | Why | SetWeight | Move | Drain
+)  # fmt: skip
 
 
 class ErrorReport(msgspec.Struct, tag="error", frozen=True):

@@ -26,10 +26,12 @@ from .messages import (
     Cancel,
     Connection,
     Copy,
+    Drain,
     ErrorReport,
     Free,
     JobReport,
     Lines,
+    Move,
     Number,
     Open,
     Release,
@@ -162,6 +164,12 @@ class Session:
                 return Lines(self._hypervisor.why(request.job))
             case SetWeight():
                 self._hypervisor.set_weight(request.name, request.weight)
+                return Number()
+            case Move():
+                self._hypervisor.move(request.tenant, request.device)
+                return Number()
+            case Drain():
+                (self._hypervisor.resume if request.is_over else self._hypervisor.drain)(request.device)
                 return Number()
             case Open():
                 return self._open(request)

@@ -57,15 +57,19 @@ class SharedBuffer:
 
 
 class BufferPool:
-    """The shared buffers of a device. An array that lies in one of them is found again by its address; threads may share it."""
+    """The shared buffers of a device, or of several. An array that lies in one of them is found again by its address; threads may share it."""
 
-    def __init__(self, ledger: Ledger, forget: Callable[[int], None]) -> None:
-        self._ledger, self._forget = ledger, forget
+    def __init__(self, ledger: Ledger, *forget: Callable[[int], None]) -> None:
+        self._ledger, self._forget = ledger, list(forget)
         self._starts: list[int] = []
         self._by_start: dict[int, SharedBuffer] = {}
         self._numbers = 0
         # One that the same thread may take again: an array may be collected while another is made.
         self._lock = threading.RLock()
+
+    def tell(self, forget: Callable[[int], None]) -> None:
+        """Call `forget` with the number of each buffer that is gone."""
+        self._forget.append(forget)
 
     def new(self, dtype: np.dtype[Any], count: int) -> Array:
         """A zeroed array in shared memory; it goes when nothing refers to it any more."""
@@ -137,5 +141,6 @@ class BufferPool:
             self._starts.remove(address)
             if ledger:
                 ledger.give_back(buffer.size)
-            self._forget(buffer.number)
+            for forget in self._forget:
+                forget(buffer.number)
         os.close(buffer.descriptor)

@@ -63,7 +63,8 @@ class Device:
     ended by time, only by its fuel.
 
     `memory` limits the bytes of all buffers together, `cpus` are the processors that the worker may use. Without `events`
-    its launches are told to nobody. Threads may share a device; its launches follow one another.
+    its launches are told to nobody. A device `beside` another one sees the same arrays in place, and shares its limit of memory.
+    Threads may share a device; its launches follow one another.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Device:
         memory: int = DEFAULT_MEMORY_BYTES,
         cpus: tuple[int, ...] = (),
         events: bool = True,
+        beside: Device | None = None,
         **options: str | int | bool | None,
     ) -> None:
         if backend not in MODULES:
@@ -82,12 +84,14 @@ class Device:
             here = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
             raise DeviceError(f"there is no processor {min(missing)} for the device; this process may use {here}")
         self.backend, self.is_isolated = backend, isolated
-        self.ledger = Ledger(memory)
+        self.ledger: Ledger = beside.ledger if beside else Ledger(memory)
         self._options, self._has_events = options, events
         self._cpus = cpus
         self._worker: _WorkerProcess | None = None
         self._lock = threading.RLock()
-        self._pool = BufferPool(self.ledger, self._forget)
+        self._pool: BufferPool = beside._pool if beside else BufferPool(self.ledger, self._forget)
+        if beside:
+            self._pool.tell(self._forget)
         # By module, then by kernel and group: what is proved in bounds holds for launches of one size of group.
         self._proved: weakref.WeakKeyDictionary[Module, dict[tuple[str, int], _Proved]] = weakref.WeakKeyDictionary()
 

@@ -24,7 +24,12 @@ def add_verbs(actions: Verbs) -> None:
     parser = add_verb(actions, "serve", serve, "glassbox gpu serve --device cpu --memory 1G")
     parser.description = "Own a device and run jobs of many tenants on it, by weight and deadline, until Ctrl-C: see docs/gpu-hypervisor.md."
     _add_socket(parser)
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what runs jobs (default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        action="append",
+        metavar="DEVICE",
+        help=f"what runs jobs: {', '.join(DEVICES)}, or cpu@0-3 for some processors; several times: several at once (default: cpu)",
+    )
     parser.add_argument(
         "--memory", default="4G", metavar="SIZE", help="of all buffers on the device (default: %(default)s)"
     )
@@ -38,6 +43,14 @@ def add_verbs(actions: Verbs) -> None:
     parser.add_argument("--once", action="store_true", help="print it once")
     parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default: %(default)s)")
     add_json(parser)
+    parser = add_verb(actions, "move", move, "glassbox gpu move alpine wgpu")
+    parser.add_argument("tenant", metavar="TENANT", help="whose jobs go on there, and run there from now on")
+    parser.add_argument("to", metavar="DEVICE", help="one of the service's, or 'any': wherever they are done soonest")
+    _add_socket(parser)
+    for name, action in (("drain", drain), ("resume", resume)):
+        parser = add_verb(actions, name, action, f"glassbox gpu {name} wgpu")
+        parser.add_argument("to", metavar="DEVICE", help="one of the service's")
+        _add_socket(parser)
     parser = add_verb(actions, "why", why, "glassbox gpu why 17")
     parser.add_argument("job", type=int, metavar="JOB", help="its number")
     _add_socket(parser)
@@ -58,7 +71,7 @@ def serve(options: argparse.Namespace) -> None:
     policy = Policy(
         guarantees={JobClass.REALTIME: options.realtime_share}, caps={JobClass.BATCH: options.batch_cap}
     ).checked()
-    hypervisor = Hypervisor(options.device, memory_bytes=parse_size(options.memory), policy=policy)
+    hypervisor = Hypervisor(options.device or "cpu", memory_bytes=parse_size(options.memory), policy=policy)
     with hypervisor, Guests(hypervisor), Server(hypervisor, options.socket) as server:
         print_lines(str(server.path), at_once=True)
         say(f"serving {hypervisor.stats().device}; 'glassbox gpu top' shows tenants, Ctrl-C ends all jobs")
@@ -85,6 +98,30 @@ def top(options: argparse.Namespace) -> None:
             if options.once:
                 return
             time.sleep(options.interval)
+
+
+def move(options: argparse.Namespace) -> None:
+    """Have a tenant's jobs go on with another device, also those that run."""
+    from gpu_hypervisor.service import Client
+
+    with Client(options.socket) as client:
+        client.move(options.tenant, None if options.to == "any" else options.to)
+
+
+def drain(options: argparse.Namespace) -> None:
+    """Have all jobs of a device go on with others, and none come."""
+    from gpu_hypervisor.service import Client
+
+    with Client(options.socket) as client:
+        client.drain(options.to)
+
+
+def resume(options: argparse.Namespace) -> None:
+    """Have a drained device take jobs again."""
+    from gpu_hypervisor.service import Client
+
+    with Client(options.socket) as client:
+        client.resume(options.to)
 
 
 def why(options: argparse.Namespace) -> None:
@@ -125,6 +162,12 @@ def table(stats: Stats) -> list[str]:
         f"{format_size(stats.memory_limit_bytes)}, {stats.evictions} evictions",
         "classes: " + ", ".join(f"{each.name} {each.share:.0%} ({each.jobs} jobs)" for each in stats.classes),
     ]
+    if len(stats.devices) > 1:
+        shown = (
+            f"{each.name} {'drained' if each.is_drained else f'busy {each.busy_seconds / stats.uptime_seconds:.0%}'} ({each.jobs} jobs)"
+            for each in stats.devices
+        )
+        lines.append("devices: " + ", ".join(shown))
     rows = [
         (
             each.name,

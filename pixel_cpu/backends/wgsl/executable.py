@@ -27,6 +27,8 @@ PRINT_WORDS = 1 << 20
 """Words for the lines of a launch."""
 _OWN_BINDINGS = 4
 """Storage buffers of the back end's own, at most."""
+_FASTER = 8
+"""So many times the groups of a part that have run may follow at once: of the first ones most is what a dispatch takes."""
 _NOBODY = 0xFFFFFFFF
 
 
@@ -187,6 +189,8 @@ class _Built:
         self.device, self.shader, self.group = device, shader, group
         self.pipeline: Any = None
         self.groups: dict[tuple[int, ...], Any] = {}
+        self.pace_ns = 0.0
+        """What a group took in the part that ran last."""
         self.records: DeviceBuffer | None = None
         self.scratch: DeviceBuffer | None = None
 
@@ -237,10 +241,10 @@ class _Built:
                 spent_ns = time.monotonic_ns() - started_ns
                 if first > begin and spent_ns >= own.budget_ns:
                     break
-                # A first try, then what fits at the pace so far.
-                pace = spent_ns / max(first - begin, 1)
-                fits = (own.budget_ns - spent_ns) / pace if first > begin else (last - begin) // 16
-                part = max(min(part, int(fits)), 1)
+                # At the pace of the part before, or so far; a first try may take no longer than what cannot be cut further.
+                pace = spent_ns / (first - begin) if first > begin else self.pace_ns if begin else 0.0
+                fits = (own.budget_ns - spent_ns) / pace if pace else 1
+                part = max(min(part, int(fits), _FASTER * max(first - begin, 1) if first > begin else part), 1)
             answer.done = first + part
             begin_ns = time.monotonic_ns()
             found, began, ended = self.dispatch(launch, bound, first, part, is_first=first == begin)
@@ -254,6 +258,8 @@ class _Built:
                 record = device.read(self.records.raw, 12, place * 12).view(np.uint32)
                 answer.record = (int(record[0]), int(record[1]), int(record[2]))
             answer.traps = traps
+        if answer.done > begin:
+            self.pace_ns = (time.monotonic_ns() - started_ns) / (answer.done - begin)
         answer.device_seconds = seconds if device.has_timestamps else None
         if self.prints:
             used, answer.dropped = device.read(self.prints.raw, 8).view(np.uint32).tolist()

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypervisor_kernels import HASH, SAXPY, WORK, endless, long_work, saxpy, work
+from hypervisor_kernels import HASH, SAXPY, WORK, endless, hashed, long_work, saxpy, work
 from support import is_running, wait_until
 
 from gpu_hypervisor import Hypervisor, JobClass, JobState, Submission
@@ -29,9 +29,7 @@ def test_a_launch_in_many_slices_runs_every_lane_once(opened):
     beside = opened(weight=0.1).submit(long_work())
     wait_until(lambda: beside.slices > 0 or beside.state is JobState.RUNNING, 240)
     y = np.arange(1 << 16, dtype="u4")
-    wanted = y.copy()
-    for number in range(8000):
-        wanted = wanted * wanted + np.uint32(number + 1)
+    wanted = hashed(y, 8000)
     job = opened().submit(work(y, 8000, HASH, job_class=JobClass.BATCH))
     job.result(240)
     assert (y == wanted).all() and job.slices > 2

@@ -22,6 +22,7 @@ def service():
     with tempfile.TemporaryDirectory(prefix="gb-") as folder:
         path = Path(folder, "s")
         command = [sys.executable, "-m", "qemu_bridge.cli", "gpu", "serve", "--socket", str(path)]
+        command += ["--device", "cpu", "--device", "reference"]
         # In a runtime folder of its own: machines that other tests started with --gpu would be tenants, too.
         own = os.environ | {"XDG_RUNTIME_DIR": folder}
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=own) as process:
@@ -48,6 +49,22 @@ def test_tenants_are_listed_and_their_jobs_explained(service):
         assert (
             text.startswith(f"job {job.number} of tenant alpine (gpu-submit 17): saxpy, done") and "accepted as" in text
         )
+
+
+def test_jobs_go_on_with_the_device_that_one_names(service, capsys):
+    with Client(service) as client, client.open_tenant("moved") as tenant:
+        assert main(["gpu", "move", "moved", "reference", "--socket", str(service)]) == 0
+        x, y = np.arange(10, dtype="f4"), np.ones(10, "f4")
+        job = tenant.submit(saxpy(x, y)).result(120)
+        assert (y == 2 * x + 1).all() and "reference: its tenant's jobs run there" in "\n".join(client.why(job.number))
+        assert main(["gpu", "drain", "reference", "--socket", str(service)]) == 0
+        assert "reference drained (0 jobs)" in glassbox("gpu", "top", "--once", "--socket", str(service)).stdout
+        assert main(["gpu", "drain", "cpu", "--socket", str(service)]) == 2
+        assert "no other device than cpu" in capsys.readouterr().err
+        assert main(["gpu", "resume", "reference", "--socket", str(service)]) == 0
+        assert main(["gpu", "move", "moved", "any", "--socket", str(service)]) == 0
+        assert main(["gpu", "move", "moved", "tpu", "--socket", str(service)]) == 2
+        assert "devices are cpu, reference" in capsys.readouterr().err
 
 
 def test_a_job_that_is_not_known_and_a_service_that_is_not_there(service, capsys, tmp_path):
