@@ -3,7 +3,17 @@
 import pytest
 from scheduler_playbook import MS, play
 
-from gpu_hypervisor.scheduler import JobClass, Policy, Scheduler, SliceDone, Submitted, TenantOpened
+from gpu_hypervisor.scheduler import (
+    Cancelled,
+    Finished,
+    JobClass,
+    Policy,
+    Preempt,
+    Scheduler,
+    SliceDone,
+    Submitted,
+    TenantOpened,
+)
 from qemu_bridge.errors import UsageError
 
 PLAYBOOKS = {
@@ -315,3 +325,32 @@ def test_reasons_of_a_job_and_of_ended_jobs_are_bounded():
 def test_events_that_contradict_are_refused(playbook, message):
     with pytest.raises(UsageError, match=message):
         play(Scheduler(["gpu"]), playbook)
+
+
+def test_a_job_that_was_moved_goes_on_where_it_was_and_keeps_its_reasons():
+    scheduler = Scheduler(["gpu"], Policy(ended_jobs=2))
+    scheduler.handle(TenantOpened(0, "a"))
+    scheduler.handle(Submitted(0, 1, "a", "k", 10))
+    assert scheduler.handle(Cancelled(1, 1, "it moves")) == [Preempt("gpu", 1)]
+    assert Finished(1, 5) in scheduler.handle(SliceDone(5, "gpu", 5, 4))
+    with pytest.raises(UsageError, match="number jobs anew"):
+        scheduler.handle(Submitted(6, 1, "a", "k", 10))
+    accepted, dispatched = scheduler.handle(Submitted(6, 1, "a", "k", 10, first=4, is_moved=True))
+    assert accepted.job == 1 and (dispatched.first, dispatched.units) == (4, 6)
+    with pytest.raises(UsageError, match="number jobs anew"):
+        scheduler.handle(Submitted(7, 1, "a", "k", 10, is_moved=True))
+    scheduler.handle(SliceDone(8, "gpu", 1, 10))
+    text = "\n".join(scheduler.why(1))
+    assert "it moves" in text and text.count("accepted") == 2
+    for number in (2, 3, 4):
+        scheduler.handle(Submitted(9, number, "a", "k", 1))
+        scheduler.handle(SliceDone(9, "gpu", 1, 1))
+    assert sorted(scheduler.known) == [3, 4]
+
+
+def test_a_promise_that_does_not_hold_on_another_device_makes_a_moved_job_interactive():
+    scheduler = Scheduler(["gpu"])
+    scheduler.handle(TenantOpened(0, "a"))
+    late = Submitted(10, 1, "a", "k", 10, JobClass.REALTIME, 11, 1_000_000, first=2, is_moved=True)
+    accepted, _ = scheduler.handle(late)
+    assert accepted.job_class is JobClass.INTERACTIVE and "does not hold here" in accepted.reason
