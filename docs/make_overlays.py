@@ -11,6 +11,7 @@ import types
 import typing
 from pathlib import Path
 
+from gpu_hypervisor.overlay import GPU_JOBS
 from qemu_bridge.introspection.overlays import BuiltOverlay
 from qemu_bridge.introspection.overlays.registry import BUILT_IN
 
@@ -21,7 +22,7 @@ _JSON = {bool: "true or false", int: "integer", float: "number", str: "string"}
 def with_fields(text: str) -> str:
     """`text` with the table of fields between its marks made anew."""
     rows = ["| overlay | fields of a row in JSON |", "|---|---|"]
-    for overlay in BUILT_IN:
+    for overlay in (*BUILT_IN, GPU_JOBS):
         assert isinstance(overlay, BuiltOverlay)
         (row,) = typing.get_args(typing.get_type_hints(overlay.rows)["return"])
         hints = typing.get_type_hints(row)

@@ -20,7 +20,7 @@ from qemu_bridge.machine.gpu import CHARDEV, PORT
 from qemu_bridge.wire.connection import Connection, iter_connections, runtime_folder
 from qemu_bridge.wire.event_records import QmpEvent
 
-from ..engine import Hypervisor
+from ..engine import Hypervisor, Submitter
 from .aperture import Aperture
 from .frames import Decoder, Frame, Malformed, encode_frame
 from .messages import Command
@@ -33,6 +33,8 @@ LOOK_S = 0.2
 """How often the folder of connection files is looked at, which is one call of the kernel while it does not change."""
 RETRY_S = 2.0
 """After this a guest that could not be served is tried again."""
+NAME_S = 0.05
+"""Between two questions who has the port."""
 QUEUE_JOBS = 64
 _READ_BYTES = 1 << 16
 _MOST_TASKS = 2 * QUEUE_JOBS
@@ -134,6 +136,7 @@ async def serve_guest(hypervisor: Hypervisor, connection: Connection) -> None:
                     tenant, aperture, GuestProcesses(client), hypervisor.stats().device, QUEUE_JOBS
                 )
                 tasks.start(_watch_port(connection, sessions), "port")
+                tasks.start(_name_processes(client, sessions), "processes")
                 logger.info("guest %s is served", connection.name)
                 await _converse(reader, writer, sessions)
             finally:
@@ -152,6 +155,23 @@ async def _watch_port(connection: Connection, sessions: GuestSessions) -> None:
             devices = {device["label"]: device for device in await client.qmp("query-chardev")}
             if not devices[CHARDEV]["frontend-open"] and sessions.session == session:
                 sessions.end_session()
+
+
+async def _name_processes(client: Client, sessions: GuestSessions) -> None:
+    """Note of each session which processes of the guest have the port, as its RAM says; beside the jobs, which wait for nothing.
+
+    Where sessions come faster, some are left without: their jobs have the name that the guest gives.
+    """
+    while True:
+        await sessions.begun.wait()
+        sessions.begun.clear()
+        origin = sessions.origin
+        with contextlib.suppress(GlassBoxError):
+            found = await asyncio.to_thread(client.overlay, "gpu-port")
+            if origin.is_open:  # nobody else has opened the port meanwhile
+                rows = {row["pid"]: row["name"] for row in found.value.rows}
+                origin.processes = tuple(Submitter(pid, name) for pid, name in rows.items())
+        await asyncio.sleep(NAME_S)
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sessions: GuestSessions) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pixel_cpu.backends.launch import DEFAULT_FUEL
 
-from ..engine import Job, Submission
+from ..engine import Job, Origin, Submission
 from ..scheduler.classes import JobClass
 from .aperture import Aperture
 from .messages import Language, Memory, Submit, accepted
@@ -37,7 +37,7 @@ def typed_view(aperture: Aperture, given: Memory, name: str) -> Any:  # noqa: AN
     return view.view(given.element.dtype)
 
 
-def to_submission(request: Submit, text: str, arguments: Mapping[str, Any]) -> Submission:
+def to_submission(request: Submit, text: str, arguments: Mapping[str, Any], origin: Origin | None = None) -> Submission:
     """What the engine is asked for `request`; `PayloadError` for a class that is none."""
     if request.job_class not in _CLASSES:
         raise PayloadError(f"{request.job_class} is no class; they go up to {max(_CLASSES)}")
@@ -55,6 +55,7 @@ def to_submission(request: Submit, text: str, arguments: Mapping[str, Any]) -> S
         seconds=min(request.limit_us / 1e6, _LONGEST_S) if request.limit_us else 60.0,
         fuel=min(request.fuel, _MOST_FUEL) or DEFAULT_FUEL,
         label=request.label,
+        origin=origin,
     )
 
 

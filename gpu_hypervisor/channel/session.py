@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from qemu_bridge.errors import GlassBoxError, UsageError
 
-from ..engine import BufferSlice, Job, JobState, Tenant
+from ..engine import BufferSlice, Job, JobState, Origin, Tenant
 from ..errors import QuotaError
 from .aperture import Aperture
 from .frames import MOST_PAYLOAD, REPLY, VERSION, Frame, Malformed
@@ -61,6 +61,10 @@ class GuestSessions:
         self._device, self._queue_jobs = device, queue_jobs
         self.session: int | None = None
         """Number of the open session."""
+        self.origin = Origin(is_open=False)
+        """Of the jobs of the session that is open, or was last."""
+        self.begun = asyncio.Event()
+        """Set when a session begins; who has waited for it clears it."""
         self._number = self._waits = 0
         self._jobs: dict[int, _Held] = {}
         self._last_job = 0
@@ -93,6 +97,8 @@ class GuestSessions:
                 raise _RefusedError(Code.SESSION, "another session is open, or none; begin one with CAPABILITIES")
             self.end_session()
             self.session, self._number = frame.session, 0
+            self.origin = Origin(frame.session)
+            self.begun.set()
         if frame.number <= self._number:
             raise _RefusedError(
                 Code.REPLAYED,
@@ -109,6 +115,7 @@ class GuestSessions:
         self._jobs.clear()
         self._aperture.give_up_all()
         self.session = None
+        self.origin.is_open = False
         self._last_job = 0
 
     # --- commands ----------------------------------------------------------------------------------------
@@ -189,7 +196,7 @@ class GuestSessions:
                         arguments[name] = await self._read_process(given, buffers)
             if self.session != session:  # its process has gone while memory was read
                 raise _RefusedError(Code.SESSION, "the session has ended; begin one with CAPABILITIES")
-            job = self._tenant.submit(to_submission(request, text, arguments))
+            job = self._tenant.submit(to_submission(request, text, arguments, self.origin))
         except BaseException:
             self._release(blocks, buffers)
             raise

@@ -33,6 +33,7 @@ from ..scheduler import (
     TenantClosed,
     Tick,
 )
+from .activity import Activity, SliceRow
 from .flight import Flight, Slice
 from .job import Job, JobState
 from .seat import Seat
@@ -68,6 +69,7 @@ class Dispatcher:
         *,
         can_stop: bool,
         restore_bytes: int,
+        activity: Activity,
     ) -> None:
         self.name = name
         self.scheduler = Scheduler([name], policy)
@@ -76,7 +78,7 @@ class Dispatcher:
         self.busy_ns = self.slices = self.stops = 0
         self.switches_ns: deque[int] = deque(maxlen=SWITCHES)
         self._tenants, self._watch, self._ended, self._moved = tenants, watch, ended, moved
-        self._can_stop, self._restore_bytes = can_stop, restore_bytes
+        self._can_stop, self._restore_bytes, self._activity = can_stop, restore_bytes, activity
         self._events: deque[Event] = deque()
         self._is_deciding = False
         self._last_end_ns = 0
@@ -332,6 +334,8 @@ class Dispatcher:
         used = own.used_ns(self._seat(job).flight) if used_ns is None else used_ns
         self.slices += 1
         self.busy_ns += used
+        about = (job.number, job.tenant, job.kernel, job.job_class or JobClass.THROUGHPUT)
+        self._activity.add_slice(SliceRow(*about, self.name, own.began_ns, time.monotonic_ns(), used))
         job.device_seconds += used * 1e-9
         self._tenants[job.tenant].used_ns += used
         if job.device_seconds > job.submission.seconds and job.next_lane is not None and not job.failure:

@@ -25,6 +25,7 @@ from ..admission.built import Reply
 from ..errors import AdmissionError, QuotaError, TenantGoneError
 from ..memory import Buffer, Residency
 from ..scheduler import JobClass, Policy, TenantOpened, Weighted
+from .activity import Activity, EventKind, JobRow
 from .dispatcher import Dispatcher
 from .fleet import Fleet
 from .job import Job, JobState
@@ -72,6 +73,8 @@ class Hypervisor:
         self.fleet = Fleet(names)
         self._options = options
         self.residency = Residency(memory_bytes)
+        self.activity = Activity()
+        """What happened lately: slices and events."""
         self._tenants: dict[str, Tenant] = {}
         self._jobs: OrderedDict[int, Job] = OrderedDict()
         self._numbers = itertools.count(1)
@@ -93,6 +96,7 @@ class Hypervisor:
                 self._moved,
                 can_stop=each.is_on_processors,
                 restore_bytes=restore_bytes,
+                activity=self.activity,
             )
             for each in self.fleet
         }
@@ -167,6 +171,7 @@ class Hypervisor:
             for dispatcher in self._dispatchers.values():
                 dispatcher.tell(TenantOpened(time.monotonic_ns(), name, weight))
             self._tenants[name] = tenant
+            self.activity.add_event(EventKind.TENANT_OPENED, name, f"weight {weight:g}")
             return tenant
 
     def close_tenant(self, tenant: Tenant) -> None:
@@ -191,6 +196,7 @@ class Hypervisor:
             for buffer in list(tenant.buffers.values()):
                 tenant.drop(buffer)
             del self._tenants[tenant.name]
+            self.activity.add_event(EventKind.TENANT_CLOSED, tenant.name)
 
     def tenants(self) -> tuple[Tenant, ...]:
         """All that are open, by the time of their opening."""
@@ -203,6 +209,7 @@ class Hypervisor:
             for dispatcher in self._dispatchers.values():
                 dispatcher.tell(Weighted(time.monotonic_ns(), name, weight))
             self._tenants[name].weight = weight
+            self.activity.add_event(EventKind.WEIGHED, name, f"weight {weight:g}")
 
     # Devices
 
@@ -305,8 +312,9 @@ class Hypervisor:
         """See `Tenant.submit`."""
         try:
             return self._submit(tenant, submission)
-        except AdmissionError:
+        except AdmissionError as error:
             tenant.refused += 1
+            self.activity.add_event(EventKind.REFUSED, tenant.name, str(error))
             raise
 
     def _submit(self, tenant: Tenant, submission: Submission) -> Job:
@@ -443,6 +451,7 @@ class Hypervisor:
         if tenant:
             tenant.ended += 1
             tenant.failed += state is JobState.FAILED
+        self.activity.add_event(EventKind[state.name], job.tenant, str(error or ""), job.number)
         while len(self._jobs) > ENDED_JOBS and next(iter(self._jobs.values())).state.has_ended:
             self._jobs.popitem(last=False)
 
@@ -474,6 +483,11 @@ class Hypervisor:
             return (*head_lines, reason)
 
     # What goes on
+
+    def jobs(self) -> tuple[JobRow, ...]:
+        """All jobs that have not ended and the last ones that did, by number."""
+        with self._lock:
+            return tuple(map(JobRow.of, self._jobs.values()))
 
     def usage(self, tenant: Tenant) -> TenantUsage:
         """What a tenant has, had and was refused."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from pixel_cpu.backends.launch import DEFAULT_FUEL
@@ -29,6 +30,25 @@ class BufferSlice:
     size_bytes: int | None = None
 
 
+class Submitter(msgspec.Struct, frozen=True):
+    """A process that submits: of a guest, as its RAM says, or of this host."""
+
+    pid: int
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Origin:
+    """Where a submission comes from, as the host knows it: a session of a guest's port, or number 0, a connection of this host.
+
+    `processes` are those that have the port open, once that is known; `is_open`: the session has not ended.
+    """
+
+    session: int = 0
+    processes: tuple[Submitter, ...] = ()
+    is_open: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A launch of a kernel, as `pixel_cpu.Kernel.launch` takes it, and what it wants of the scheduler.
@@ -37,7 +57,7 @@ class Submission:
     tenant gave (`Tenant.adopt`) are used in place; others are copied in, and back when the job is done.
 
     `deadline_s` counts from the submission on; `expected_s` is the device time that the submitter thinks it takes; `seconds` is the device
-    time that it may take.
+    time that it may take. `label` is what the submitter calls itself, `origin` what the host knows of it.
     """
 
     text: str
@@ -53,6 +73,7 @@ class Submission:
     seconds: float = DEFAULT_SECONDS
     fuel: int = DEFAULT_FUEL
     label: str = ""
+    origin: Origin | None = None
 
     def check(self) -> None:
         """Raise `AdmissionError` for what cannot be, as far as that is seen without the kernel."""

@@ -18,13 +18,18 @@ import numpy as np
 from pixel_cpu.backends.launch import Array, address_of
 from qemu_bridge.errors import GlassBoxError, HostError
 
-from ..engine import BufferSlice, JobState, Stats, Submission, TenantUsage
+from ..advice import AdviceEntry, Bounds, Suggestion
+from ..engine import BufferSlice, GpuEvent, JobRow, JobState, SliceRow, Stats, Submission, TenantUsage
 from ..errors import TenantGoneError
 from ..scheduler import JobClass
 from .messages import (
     Adopt,
     Allocate,
     ArrayPlace,
+    AskAdvice,
+    AskEvents,
+    AskJobs,
+    AskSlices,
     AskStats,
     Cancel,
     Connection,
@@ -40,6 +45,8 @@ from .messages import (
     Request,
     SetWeight,
     Submit,
+    Suggest,
+    Undo,
     Usage,
     Wait,
     Why,
@@ -52,7 +59,7 @@ _ALIGNMENT = 64
 class _Asking:
     """A connection, one request at a time."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self._path = path or default_socket()
         own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -110,6 +117,36 @@ class Client(_Asking):
         """What was decided about a job, and why."""
         lines: tuple[str, ...] = self.ask(Why(number)).lines
         return lines
+
+    def jobs(self, tenant: str | None = None) -> tuple[JobRow, ...]:
+        """Jobs that have not ended, and the last ones that did, by number; of one tenant, or of all."""
+        found: tuple[JobRow, ...] = self.ask(AskJobs(tenant)).jobs
+        return found
+
+    def slices(self, since_ns: int = 0) -> tuple[tuple[SliceRow, ...], int]:
+        """Slices that ended after a moment of the monotonic clock, and the moment of the answer."""
+        found = self.ask(AskSlices(since_ns))
+        return found.slices, found.now_ns
+
+    def events(self, since: int = 0, timeout_s: float = 0.0) -> tuple[GpuEvent, ...]:
+        """Events with a number above `since`; where there are none, those that come within `timeout_s`, 5 s at most. -1: from now on."""
+        found: tuple[GpuEvent, ...] = self.ask(AskEvents(since, timeout_s)).events
+        return found
+
+    def suggest(self, suggestion: Suggestion) -> AdviceEntry:
+        """See `Advice.suggest`."""
+        found: AdviceEntry = self.ask(Suggest(suggestion)).entries[0]
+        return found
+
+    def undo(self, number: int) -> AdviceEntry:
+        """See `Advice.undo`."""
+        found: AdviceEntry = self.ask(Undo(number)).entries[0]
+        return found
+
+    def advice(self) -> tuple[Bounds, tuple[AdviceEntry, ...]]:
+        """What may be suggested, and what was, oldest first."""
+        found = self.ask(AskAdvice())
+        return found.bounds, found.entries
 
     def set_weight(self, name: str, weight: float) -> None:
         """Give a tenant another weight."""

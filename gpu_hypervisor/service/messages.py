@@ -17,7 +17,8 @@ from qemu_bridge.errors import UsageError
 from .. import errors
 from ..admission import Failure
 from ..admission.built import LENGTH
-from ..engine import JobState, Stats, TenantUsage
+from ..advice import AdviceEntry, Bounds, Suggestion
+from ..engine import GpuEvent, JobRow, JobState, SliceRow, Stats, TenantUsage
 from ..errors import DeadlineError, QuotaError
 from ..scheduler import JobClass
 
@@ -152,8 +153,44 @@ class Drain(msgspec.Struct, tag="drain", frozen=True):
     is_over: bool = False
 
 
+class AskJobs(msgspec.Struct, tag="jobs", frozen=True):
+    """Jobs that have not ended, and the last ones that did; of one tenant, or of all."""
+
+    tenant: str | None = None
+
+
+class AskSlices(msgspec.Struct, tag="slices", frozen=True):
+    """Slices that ended after a moment of the monotonic clock."""
+
+    since_ns: int = 0
+
+
+class AskEvents(msgspec.Struct, tag="events", frozen=True):
+    """Events with a number above `since`; where there are none, those that come within so long. `since` -1: from now on."""
+
+    since: int = 0
+    timeout_s: float = 0.0
+
+
+class Suggest(msgspec.Struct, tag="suggest", frozen=True):
+    """Suggest a weight or a class; the reply is the log's new entry."""
+
+    suggestion: Suggestion
+
+
+class Undo(msgspec.Struct, tag="undo", frozen=True):
+    """Take a suggestion back; the reply is its entry."""
+
+    number: int
+
+
+class AskAdvice(msgspec.Struct, tag="advice", frozen=True):
+    """What may be suggested, and what was."""
+
+
 Request = (
     Open | Adopt | Release | Allocate | Free | Copy | Submit | Wait | Cancel | Usage | AskStats | Why | SetWeight | Move | Drain
+    | AskJobs | AskSlices | AskEvents | Suggest | Undo | AskAdvice
 )  # fmt: skip
 
 
@@ -230,7 +267,35 @@ class StatsReport(msgspec.Struct, tag="stats_report", frozen=True):
     stats: Stats
 
 
-Reply = ErrorReport | JobReport | Number | Lines | UsageReport | StatsReport
+class JobsReport(msgspec.Struct, tag="jobs_report", frozen=True):
+    """Jobs, by number."""
+
+    jobs: tuple[JobRow, ...]
+
+
+class SlicesReport(msgspec.Struct, tag="slices_report", frozen=True):
+    """Slices, by their ends, and the moment of the report."""
+
+    slices: tuple[SliceRow, ...]
+    now_ns: int
+
+
+class EventsReport(msgspec.Struct, tag="events_report", frozen=True):
+    """Events, by number."""
+
+    events: tuple[GpuEvent, ...]
+
+
+class AdviceReport(msgspec.Struct, tag="advice_report", frozen=True):
+    """Entries of the log of suggestions, and what may be suggested."""
+
+    bounds: Bounds
+    entries: tuple[AdviceEntry, ...]
+
+
+Reply = (
+    ErrorReport | JobReport | Number | Lines | UsageReport | StatsReport | JobsReport | SlicesReport | EventsReport | AdviceReport
+)  # fmt: skip
 _ENCODER = msgspec.msgpack.Encoder()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,29 @@ from pixel_cpu.backends.launch import Array
 from qemu_bridge.errors import GlassBoxError, HostError, UsageError
 from qemu_bridge.host.folders import runtime_folder, runtime_path
 
-from ..engine import BufferSlice, Hypervisor, Job, JobState, Submission, Tenant
+from ..advice import Advice, Bounds
+from ..engine import BufferSlice, Hypervisor, Job, JobState, Origin, Submission, Submitter, Tenant
 from ..errors import AdmissionError
 from .messages import (
     VERSION,
     Adopt,
+    AdviceReport,
     Allocate,
     ArrayPlace,
+    AskAdvice,
+    AskEvents,
+    AskJobs,
+    AskSlices,
     AskStats,
     Cancel,
     Connection,
     Copy,
     Drain,
     ErrorReport,
+    EventsReport,
     Free,
     JobReport,
+    JobsReport,
     Lines,
     Move,
     Number,
@@ -38,8 +48,11 @@ from .messages import (
     Reply,
     Request,
     SetWeight,
+    SlicesReport,
     StatsReport,
     Submit,
+    Suggest,
+    Undo,
     Usage,
     UsageReport,
     Wait,
@@ -49,6 +62,8 @@ from .messages import (
 MOST_CONNECTIONS = 512
 MOST_REGIONS = 1024
 """Of one tenant."""
+MOST_JOBS = 2000
+"""Jobs and events of one answer: the newest ones."""
 LONGEST_WAIT_S = 5.0
 """A wait is answered after so long; the client asks again."""
 PRINTED_LINES = 10_000
@@ -63,7 +78,9 @@ def default_socket() -> Path:
 class Server:
     """Serves a hypervisor at a path, until it is closed. Raises `HostError` where another service listens there, or nothing can."""
 
-    def __init__(self, hypervisor: Hypervisor, path: Path | None = None) -> None:
+    def __init__(self, hypervisor: Hypervisor, path: Path | None = None, bounds: Bounds | None = None) -> None:
+        """`bounds` say which suggestions are taken; none without."""
+        self.advice = Advice(hypervisor, bounds)
         if path is None:
             runtime_folder()
         self.path = path or default_socket()
@@ -106,7 +123,7 @@ class Server:
                 if not self._is_open or len(self._sessions) >= MOST_CONNECTIONS:
                     own.close()
                     continue
-                session = Session(self._hypervisor, own, self._left)
+                session = Session(self._hypervisor, self.advice, own, self._left)
                 self._sessions.add(session)
                 session.thread.start()
 
@@ -118,8 +135,10 @@ class Server:
 class Session:
     """One connection: who is there is known by it, and never by what a message says."""
 
-    def __init__(self, hypervisor: Hypervisor, own: socket.socket, left: Any) -> None:  # noqa: ANN401  # of the server
+    def __init__(self, hypervisor: Hypervisor, advice: Advice, own: socket.socket, left: Any) -> None:  # noqa: ANN401  # of the server
         self._hypervisor, self._connection, self._left = hypervisor, Connection(own, Request), left
+        self._advice, self._submitter = advice, _other_end(own)
+        self._origin = Origin(processes=(self._submitter,))
         self._tenant: Tenant | None = None
         self._regions: dict[int, Array] = {}
         self._numbers = 0
@@ -152,6 +171,7 @@ class Session:
         finally:
             self._connection.close()
             self._regions.clear()
+            self._origin.is_open = False
             if self._tenant:
                 self._tenant.close()
             self._left(self)
@@ -171,6 +191,21 @@ class Session:
             case Drain():
                 (self._hypervisor.resume if request.is_over else self._hypervisor.drain)(request.device)
                 return Number()
+            case AskJobs():
+                rows = self._hypervisor.jobs()
+                return JobsReport(tuple(row for row in rows if request.tenant in (None, row.tenant))[-MOST_JOBS:])
+            case AskSlices():
+                return SlicesReport(self._hypervisor.activity.slices(request.since_ns), time.monotonic_ns())
+            case AskEvents():
+                timeout = min(max(request.timeout_s, 0.0), LONGEST_WAIT_S)
+                return EventsReport(self._hypervisor.activity.events(request.since, timeout)[-MOST_JOBS:])
+            case Suggest():
+                by = f"{self._submitter.name} ({self._submitter.pid})"
+                return AdviceReport(self._advice.bounds, (self._advice.suggest(request.suggestion, by),))
+            case Undo():
+                return AdviceReport(self._advice.bounds, (self._advice.undo(request.number),))
+            case AskAdvice():
+                return AdviceReport(self._advice.bounds, self._advice.entries())
             case Open():
                 return self._open(request)
         if self._tenant is None:
@@ -260,6 +295,7 @@ class Session:
             request.seconds,
             request.fuel,
             request.label[:200],
+            self._origin,
         )
 
     def _argument(self, place: ArrayPlace) -> Array | BufferSlice:
@@ -299,6 +335,20 @@ class Session:
             job.build_seconds,
             job.slices,
         )
+
+
+_CREDENTIALS = struct.Struct("3i")
+"""``struct ucred``: pid, uid, gid."""
+
+
+def _other_end(own: socket.socket) -> Submitter:
+    """The process that connected, as the kernel says."""
+    pid = _CREDENTIALS.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:
+        name = "?"
+    return Submitter(pid, name)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EXIT_FAILED, UsageError
 from ..host.plain_file import write_atomic
-from . import gpu_bench, gpu_hypervisor, gpu_launch, gpu_simulate, gpu_trace, gpu_vm, gpu_watch
+from . import (
+    gpu_activity,
+    gpu_advice,
+    gpu_bench,
+    gpu_hypervisor,
+    gpu_launch,
+    gpu_simulate,
+    gpu_trace,
+    gpu_vm,
+    gpu_watch,
+)
 from .gpu_launch import add_file
 from .options import Verbs, add_json, add_verb, print_json, print_lines, say
 
@@ -24,7 +34,17 @@ def add_verbs(verbs: Verbs) -> None:
     )
     parser.description = "Run kernels on CPU lanes or a GPU: see docs/kernels.md."
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for group in (gpu_launch, gpu_trace, gpu_watch, gpu_bench, gpu_hypervisor, gpu_simulate, gpu_vm):
+    for group in (
+        gpu_launch,
+        gpu_trace,
+        gpu_watch,
+        gpu_bench,
+        gpu_hypervisor,
+        gpu_activity,
+        gpu_advice,
+        gpu_simulate,
+        gpu_vm,
+    ):
         group.add_verbs(actions)
     parser = add_verb(actions, "show", show, "glassbox gpu show saxpy.gpk")
     add_file(parser)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..memory.addresses import format_size, parse_size
+from .gpu_activity import add_socket
 from .gpu_launch import DEVICES
 from .options import Verbs, add_json, add_verb, bold, end_tidily, print_json, print_lines, say
 
 if TYPE_CHECKING:
     from gpu_hypervisor import Stats
+    from gpu_hypervisor.advice import Bounds
 
 _CLEAR = "\x1b[H\x1b[2J"
 
@@ -23,7 +24,7 @@ def add_verbs(actions: Verbs) -> None:
     """Add this module's verbs to those of ``gpu``."""
     parser = add_verb(actions, "serve", serve, "glassbox gpu serve --device cpu --memory 1G")
     parser.description = "Own a device and run jobs of many tenants on it, by weight and deadline, until Ctrl-C: see docs/gpu-hypervisor.md."
-    _add_socket(parser)
+    add_socket(parser)
     parser.add_argument(
         "--device",
         action="append",
@@ -38,27 +39,35 @@ def add_verbs(actions: Verbs) -> None:
         ("--batch-cap", 0.6, "part of it that batch jobs have while others wait, at most"),
     ):
         parser.add_argument(flag, type=float, default=default, metavar="PART", help=f"{text} (default: %(default)s)")
+    parser.add_argument(
+        "--advice-weights",
+        default="1:1",
+        metavar="LEAST:MOST",
+        help="suggestions may multiply a tenant's weight by such a factor: see 'gpu advice' (default: none are taken)",
+    )
+    parser.add_argument(
+        "--advice-classes",
+        default="",
+        metavar="CLASS,...",
+        help="classes that may be suggested for jobs that state none (default: none)",
+    )
     parser = add_verb(actions, "top", top, "glassbox gpu top --once")
-    _add_socket(parser)
+    add_socket(parser)
     parser.add_argument("--once", action="store_true", help="print it once")
     parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default: %(default)s)")
     add_json(parser)
     parser = add_verb(actions, "move", move, "glassbox gpu move alpine wgpu")
     parser.add_argument("tenant", metavar="TENANT", help="whose jobs go on there, and run there from now on")
     parser.add_argument("to", metavar="DEVICE", help="one of the service's, or 'any': wherever they are done soonest")
-    _add_socket(parser)
+    add_socket(parser)
     for name, action in (("drain", drain), ("resume", resume)):
         parser = add_verb(actions, name, action, f"glassbox gpu {name} wgpu")
         parser.add_argument("to", metavar="DEVICE", help="one of the service's")
-        _add_socket(parser)
+        add_socket(parser)
     parser = add_verb(actions, "why", why, "glassbox gpu why 17")
     parser.add_argument("job", type=int, metavar="JOB", help="its number")
-    _add_socket(parser)
+    add_socket(parser)
     add_json(parser)
-
-
-def _add_socket(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--socket", type=Path, metavar="PATH", help="of the service (default: in the runtime folder)")
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -71,12 +80,29 @@ def serve(options: argparse.Namespace) -> None:
     policy = Policy(
         guarantees={JobClass.REALTIME: options.realtime_share}, caps={JobClass.BATCH: options.batch_cap}
     ).checked()
+    bounds = _bounds(options)
     hypervisor = Hypervisor(options.device or "cpu", memory_bytes=parse_size(options.memory), policy=policy)
-    with hypervisor, Guests(hypervisor), Server(hypervisor, options.socket) as server:
+    with hypervisor, Guests(hypervisor), Server(hypervisor, options.socket, bounds) as server:
         print_lines(str(server.path), at_once=True)
         say(f"serving {hypervisor.stats().device}; 'glassbox gpu top' shows tenants, Ctrl-C ends all jobs")
         while True:
             time.sleep(3600)
+
+
+def _bounds(options: argparse.Namespace) -> Bounds:
+    from gpu_hypervisor import JobClass
+    from gpu_hypervisor.advice import Bounds
+
+    least, _, most = options.advice_weights.partition(":")
+    try:
+        factors = float(least), float(most)
+    except ValueError:
+        raise UsageError(f"--advice-weights is LEAST:MOST, such as 0.5:2, not {options.advice_weights!r}") from None
+    try:
+        classes = tuple(JobClass(word) for word in options.advice_classes.split(",") if word)
+    except ValueError:
+        raise UsageError(f"--advice-classes are of {', '.join(JobClass)}, not {options.advice_classes!r}") from None
+    return Bounds(*factors, classes).checked()
 
 
 def top(options: argparse.Namespace) -> None:

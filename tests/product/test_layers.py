@@ -52,6 +52,7 @@ LAYERS = {
     "gpu_hypervisor.simulation": 72,
     "gpu_hypervisor.vms": 72,
     "gpu_hypervisor.engine": 73,
+    "gpu_hypervisor.advice": 74,
     "gpu_hypervisor.channel": 74,
     "gpu_hypervisor.service": 75,
     "gpu_hypervisor": 76,

@@ -28,12 +28,26 @@ from ...errors import GlassBoxError, UsageError
 from ...host.json_types import JsonValue
 from ...kernel.budget import Budget, OutOfBudgetError, reason_of
 from ...wire.records import OverlayInfo, OverlayTable
-from . import areas, dmesg, kernel_stacks, learned, modules, mounts, open_files, page_cache, processes, slabs, sockets
+from . import (
+    areas,
+    dmesg,
+    gpu_port,
+    kernel_stacks,
+    learned,
+    modules,
+    mounts,
+    open_files,
+    page_cache,
+    processes,
+    slabs,
+    sockets,
+)
 from .overlay import Overlay, OverlayContext, Row, note_empty
 
 logger = logging.getLogger(__name__)
 
 GROUP = "glassbox.overlays"
+DISTRIBUTION, BUILT_IN_ORIGIN = "glassbox-qemu", "built in"
 VARIABLE = "GLASSBOX_OVERLAYS"
 BUILT_IN: tuple[Overlay, ...] = (
     processes.PROCESSES,
@@ -48,6 +62,7 @@ BUILT_IN: tuple[Overlay, ...] = (
     mounts.MOUNTS,
     dmesg.DMESG,
     learned.LEARNED,
+    gpu_port.GPU_PORT,
 )
 _LOADING_TIME_S = 5.0
 _MAX_ANSWER_BYTES = 64 << 20
@@ -83,7 +98,7 @@ class Registry:
 def find_overlays() -> Registry:
     """Load every overlay; of several with the same name the first is kept."""
     overlays: dict[str, Overlay] = {overlay.name: overlay for overlay in (*BUILT_IN, *_dropped_in())}
-    origins = dict.fromkeys(overlays, "built in")
+    origins = dict.fromkeys(overlays, BUILT_IN_ORIGIN)
     skipped: list[str] = []
     for origin, load in _foreign_sources():
         with _reported(f"what {origin} brings", skipped, Budget(_LOADING_TIME_S)):
@@ -121,11 +136,17 @@ def _dropped_in() -> Iterator[Overlay]:
 
 
 def _foreign_sources() -> Iterator[tuple[str, Callable[[], object]]]:
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    found = importlib.metadata.entry_points(group=GROUP)
+    # What other packages of ours bring is built in like the rest, and comes first.
+    for entry in sorted(found, key=lambda entry: not _is_ours(entry)):
         distribution = entry.dist.name if entry.dist else "an unknown distribution"
-        yield f"{distribution} ({entry.name} = {entry.value})", entry.load
+        yield BUILT_IN_ORIGIN if _is_ours(entry) else f"{distribution} ({entry.name} = {entry.value})", entry.load
     if path := os.environ.get(VARIABLE):
         yield path, lambda: _load_file(path)
+
+
+def _is_ours(entry: importlib.metadata.EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == DISTRIBUTION
 
 
 def _load_file(path: str) -> object:

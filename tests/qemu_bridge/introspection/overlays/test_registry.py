@@ -19,10 +19,10 @@ from qemu_bridge.kernel.symbols import KernelSymbols
 from qemu_bridge.memory.ram import GuestRam
 
 NAMES = (
-    "processes threads areas page-cache slabs modules kernel-stacks open-files sockets mounts dmesg learned"
+    "processes threads areas page-cache slabs modules kernel-stacks open-files sockets mounts dmesg learned gpu-port gpu-jobs"
 ).split()
-MAY_BE_EMPTY = ("modules", "learned")
-"""A kernel without modules is as good as any other, and few machines have learned loops."""
+MAY_BE_EMPTY = ("modules", "learned", "gpu-port", "gpu-jobs")
+"""A kernel without modules is as good as any other, and few machines have learned loops or a share of a GPU."""
 
 GOOD = """
 from dataclasses import dataclass
