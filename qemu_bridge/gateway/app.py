@@ -12,6 +12,7 @@
     /api/machines/NAME/events           Server-Sent Events
     /api/machines/NAME/snap.png         a picture
     /api/machines/NAME/live             a live picture, by WebSocket
+    /api/gpu/OPERATION                  the GPU service and the software GPU
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from .access import Access, Gate
 from .answers import answer_error, answer_http_error, answer_nobody, failure, json_response
 from .ask_route import Question, answer_question
 from .event_stream import stream_events
+from .gpu_routes import describe_gpu_routes, gpu_components, gpu_routes
 from .live_picture import LivePictures
 from .machines import Machines
 from .operation_routes import describe_routes, operation_route
@@ -68,6 +70,7 @@ def make_app(access: Access, machines: Machines) -> Gate:
     app.add_exception_handler(HTTPException, answer_http_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.router.routes.insert(0, operation_route(machines, access))
+    app.router.routes[1:1] = gpu_routes(access)
     _add_ask(app, machines, access)
     _add_bulk(app, machines, access)
     _add_pictures(app, machines)
@@ -167,8 +170,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         parts = found.setdefault("components", {})
-        found["paths"] |= describe_routes()
-        parts["schemas"] = schema.components()
+        found["paths"] |= describe_routes() | describe_gpu_routes()
+        parts["schemas"] = gpu_components() | schema.components()
         for path in found["paths"].values():
             for method in path.values():
                 # FastAPI's own checks are of names in paths, which are text whatever they are.

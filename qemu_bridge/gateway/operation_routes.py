@@ -89,7 +89,7 @@ def _endpoint(
     operation: Operation[..., Any], machines: Machines, access: Access
 ) -> Callable[[Request, str], Awaitable[Response]]:
     refusal = access.refuses(operation)
-    read_arguments = _from_query if is_read_by_get(operation) else _from_body
+    read_arguments = arguments_from_query if is_read_by_get(operation) else arguments_from_body
 
     async def endpoint(request: Request, name: str) -> Response:
         if refusal:
@@ -104,7 +104,8 @@ def _endpoint(
     return endpoint
 
 
-async def _from_query(operation: Operation[..., Any], request: Request) -> bytes:
+async def arguments_from_query(operation: Operation[..., Any], request: Request) -> bytes:
+    """The arguments in the query of `request` as a JSON object; `UsageError` for one that is given twice."""
     pairs = request.query_params.multi_items()
     if not pairs:
         return b"{}"
@@ -113,7 +114,8 @@ async def _from_query(operation: Operation[..., Any], request: Request) -> bytes
     return encode_json({key: argument_from_text(operation, key, text) for key, text in pairs})
 
 
-async def _from_body(operation: Operation[..., Any], request: Request) -> bytes:
+async def arguments_from_body(operation: Operation[..., Any], request: Request) -> bytes:
+    """The arguments in the body of `request`, a JSON object; errors are those of `read_body`."""
     return await read_body(request, operation.name)
 
 

@@ -36,15 +36,15 @@ def describe(operation: Operation[..., Any]) -> Schema:
         "x-cost": operation.cost.value,
         "responses": {
             "200": {"description": "The result.", "content": {"application/json": {"schema": result}}},
-            "400": _failure("An argument is wrong; the sentence says which and what is right."),
-            "404": _failure("No machine of that name runs."),
+            "400": failure_schema("An argument is wrong; the sentence says which and what is right."),
+            "404": failure_schema("No machine of that name runs."),
         },
     }
     if needed is not Permission.READ:
-        found["responses"]["403"] = _failure(f"The service was started without --allow-{needed.value}.")
+        found["responses"]["403"] = failure_schema(f"The service was started without --allow-{needed.value}.")
     if is_read_by_get(operation):
         record = _named_schemas()[1][operation.arguments.__name__]
-        found["parameters"] = [_parameter(name, schema, record) for name, schema in record["properties"].items()]
+        found["parameters"] = operation_parameters(record, components())
     elif msgspec.structs.fields(operation.arguments):
         required = any(field.required for field in msgspec.structs.fields(operation.arguments))
         found["requestBody"] = {"required": required, "content": {"application/json": {"schema": arguments}}}
@@ -58,18 +58,29 @@ def components() -> dict[str, Schema]:
 
 def reference(kind: str) -> Schema:
     """The schema of the record called `kind`."""
-    return {"$ref": _REFERENCE.format(name=kind)}
+    return {"$ref": reference_to(kind)}
 
 
-def _parameter(name: str, schema: Schema, record: Schema) -> Schema:
+def reference_to(kind: str) -> str:
+    """Where the schema of the record called `kind` stands."""
+    return _REFERENCE.replace("{name}", kind)
+
+
+def operation_parameters(record: Schema, named: dict[str, Schema]) -> list[Schema]:
+    """The parameters of a query that are the properties of `record`, the schema of arguments; `named` are the schemas it refers to."""
+    return [_parameter(name, schema, record, named) for name, schema in record.get("properties", {}).items()]
+
+
+def _parameter(name: str, schema: Schema, record: Schema, components: dict[str, Schema]) -> Schema:
     found: Schema = {"name": name, "in": "query", "required": name in record.get("required", ())}
-    named = components().get(schema.get("$ref", "").rpartition("/")[2], schema)
+    named = components.get(schema.get("$ref", "").rpartition("/")[2], schema)
     is_plain = "enum" in named or "anyOf" in named or named.get("type") in ("string", "integer", "number", "boolean")
     # A list or a record in a query is JSON.
     return found | ({"schema": schema} if is_plain else {"content": {"application/json": {"schema": schema}}})
 
 
-def _failure(description: str) -> Schema:
+def failure_schema(description: str) -> Schema:
+    """The response that is an error."""
     return {"description": description, "content": {"application/json": {"schema": reference("Error")}}}
 
 

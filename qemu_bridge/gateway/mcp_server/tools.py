@@ -97,14 +97,15 @@ def _tool(row: Operation[..., Any], schema: Mapping[str, Any]) -> Tool:
     permission = required_permission(row)
     return Tool(
         row.name,
-        _clean(row.doc),
-        _schema(schema),
+        clean(row.doc),
+        schema_of(schema),
         permission,
         lambda machines, arguments: _run(row, machines, arguments),
     )
 
 
-def _clean(doc: str) -> str:
+def clean(doc: str) -> str:
+    """A docstring without its indentation."""
     return "\n".join(line.strip() for line in doc.strip().splitlines())
 
 
@@ -113,11 +114,12 @@ def _object(properties: Mapping[str, Any], required: Iterable[str] = ()) -> dict
     return {"type": "object", "properties": named, "required": list(required), "additionalProperties": False}
 
 
-def _schema(whole: Mapping[str, Any]) -> dict[str, Any]:
+def schema_of(whole: Mapping[str, Any], *, has_machine: bool = True) -> dict[str, Any]:
     """The schema of an operation's arguments, with the machine and the page; `whole` is that of the arguments alone."""
     definitions = dict(whole["$defs"])
     own = definitions.pop(whole["$ref"].rpartition("/")[2])
-    properties = {**own.get("properties", {}), "machine": _MACHINE, **_PAGING}
+    machine = {"machine": _MACHINE} if has_machine else {}
+    properties = {**own.get("properties", {}), **machine, **_PAGING}
     made = {
         "type": "object",
         "properties": properties,
@@ -130,7 +132,7 @@ def _schema(whole: Mapping[str, Any]) -> dict[str, Any]:
 # --- what they do --------------------------------------------------------------------------------------------------
 
 
-def _take_page(arguments: Arguments) -> tuple[str, int, int, Arguments]:
+def take_page(arguments: Arguments) -> tuple[str, int, int, Arguments]:
     """(machine, offset, limit, the rest) of a tool's arguments; `UsageError` for a page that is none."""
     rest = dict(arguments)
     machine, offset, limit = rest.pop("machine", ""), rest.pop("offset", 0), rest.pop("limit", LIMIT)
@@ -146,7 +148,7 @@ def _take_page(arguments: Arguments) -> tuple[str, int, int, Arguments]:
 
 
 def _run(row: Operation[..., Any], machines: Machines, arguments: Arguments) -> dict[str, Any]:
-    machine, offset, limit, own = _take_page(arguments)
+    machine, offset, limit, own = take_page(arguments)
     known = row.arguments.__struct_fields__
     if unknown := [name for name in own if name not in known]:
         raise UsageError(f"{row.name} takes no {', '.join(unknown)}; it takes {', '.join(known) or 'nothing'}")
@@ -187,7 +189,7 @@ def _ask(machines: Machines, arguments: Arguments, allowed: frozenset[Permission
     The answer says what the question was understood as, and which operation with which arguments asks the same. A question that is not
     certain is not answered: it gets alternatives. A question about memory that is to be shown moves the open viewers.
     """
-    machine, offset, limit, own = _take_page(arguments)
+    machine, offset, limit, own = take_page(arguments)
     question = own.get("question")
     if not isinstance(question, str) or len(own) != 1:
         raise UsageError("ask takes a question; give one such as 'what processes are running?'")
