@@ -186,6 +186,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("processes", "Processes", "Show", ("F4",), _tab("Processes")),
     Command("overlays", "Overlays", "Show", ("F5",), _tab("Overlays")),
     Command("launches", "Launches of kernels", "Show", ("L",), _tab("Launches")),
+    Command("gpu", "The GPU that guests share", "Show", ("G",), _tab("GPU")),
     Command("views", "Views and bookmarks", "Show", ("F6",), _tab("Views")),
     Command("labels", "Labels", "Show", ("l",), _panel("labels")),
     Command("minimap", "Minimap of all RAM", "Show", ("F7",), _panel("minimap")),

@@ -26,6 +26,7 @@ from qemu_bridge.wire.records import Place, Runstate
 
 from ..render.scene import Scene, stand_side_by_side
 from ..sources.execution import ExecutionWatch
+from ..sources.gpu import GpuWatch
 from ..sources.heat import Pages
 from ..sources.launches import LaunchWatch
 from ..sources.learned import LearnedWatch
@@ -71,6 +72,9 @@ class Session:
         # Launches are the host's: one session lists them.
         is_first = machine is state.machines[0]
         self._launches = LaunchWatch(state.launches, self._show_launches) if is_first else None
+        self._gpu = GpuWatch(self._show_launches) if is_first else None
+        if self._gpu is not None:
+            state.gpu = self._gpu
         self._seen: dict[str, float] = {}
         self._is_reconnecting = self._is_stopped = False
         self._remote = RemoteControl(state, machine, self._apply_highlight)
@@ -83,6 +87,8 @@ class Session:
         self._machine.queries.start()
         if self._launches is not None:
             self._launches.start()
+        if self._gpu is not None:
+            self._gpu.start()
         self._watch_events()
 
     def stop(self) -> None:
@@ -93,6 +99,8 @@ class Session:
             self._execution.stop()
         if self._launches is not None:
             self._launches.stop()
+        if self._gpu is not None:
+            self._gpu.stop()
         if self.stop_watching():
             self._machine.source.close()
 

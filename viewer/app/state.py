@@ -25,6 +25,7 @@ from ..picture.legend_entries import LegendEntryCache
 from ..render.histogram import ByteHistogram
 from ..render.scene import Scene, content_around
 from ..sources.flows import Arc
+from ..sources.gpu import GpuWatch
 from ..sources.launches import LaunchList
 from ..sources.queries import Queries, Topic
 from ..sources.source import Source, name_of
@@ -179,6 +180,7 @@ class ViewerState:
     histogram: ByteHistogram = field(default_factory=ByteHistogram)
     legend_cache: LegendEntryCache = field(default_factory=LegendEntryCache)
     launches: LaunchList = field(default_factory=LaunchList)
+    gpu: GpuWatch | None = None
     arcs: list[Arc] = field(default_factory=list)
     is_dirty_settings: bool = False
 

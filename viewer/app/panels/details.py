@@ -1,4 +1,4 @@
-"""The panel at the right: a tab each for the inspector, hits, processes, overlays, launches and views. Its left edge can be dragged."""
+"""The panel at the right: a tab each for the inspector, hits, processes, overlays, launches, the GPU and views. Its left edge can be dragged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from imgui_bundle import imgui
 
 from viewer.app.state import ViewerState
 
-from . import hits, inspector, launches, overlays, processes, views
+from . import gpu, hits, inspector, launches, overlays, processes, views
 from .layout import Layout
 from .theme import ACCENT, fixed_window, packed
 
@@ -19,6 +19,7 @@ _TABS = (
     ("Processes", processes.draw),
     ("Overlays", overlays.draw),
     ("Launches", launches.draw),
+    ("GPU", gpu.draw),
     ("Views", views.draw),
 )
 
