@@ -1,7 +1,8 @@
 """Programs of Glass Box for the guest: C without a C library, compiled here, static, so that they run in any Linux guest of x86-64.
 
 A folder ``NAME`` beside the recipes holds one: its C files become ``/usr/bin/NAME``. Files whose names begin with ``glassbox_`` are a
-library for programs of the guest's own: its headers go to ``/usr/include``, an object to link with to ``/usr/lib/glassbox_….o``.
+library for programs of the guest's own: its headers go to ``/usr/include``, an object to link with to ``/usr/lib/glassbox_….o``, modules
+of Python to ``/usr/lib/glassbox``.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class GuestFile:
 
 
 def sources(folder: Path) -> list[Path]:
-    """The C files and headers of the program in `folder`, sorted."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (".c", ".h"))
+    """The C files, headers and modules of Python of the program in `folder`, sorted."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".c", ".h", ".py"))
 
 
 def find_compiler() -> str | None:
@@ -59,6 +60,8 @@ def build_program(folder: Path) -> Iterator[GuestFile]:
         for path in sources(folder):
             if path.name.startswith(_LIBRARY) and path.suffix == ".h":
                 yield GuestFile(f"usr/include/{path.name}", path.read_bytes())
+            if path.name.startswith(_LIBRARY) and path.suffix == ".py":
+                yield GuestFile(f"usr/lib/glassbox/{path.name}", path.read_bytes())
         for path in made:
             if path.name.startswith(_LIBRARY):
                 yield GuestFile(f"usr/lib/{path.name}", path.read_bytes())

@@ -29,7 +29,14 @@ def run(*words):
 
 
 def test_a_program_comes_with_its_library(files):
-    assert list(files[0]) == ["usr/bin/gpu-submit", "usr/include/glassbox_gpu.h", "usr/lib/glassbox_gpu.o"]
+    assert list(files[0]) == [
+        *(
+            "usr/bin/gpu-submit",
+            "usr/include/glassbox_gpu.h",
+            "usr/lib/glassbox/glassbox_gpu.py",
+            "usr/lib/glassbox_gpu.o",
+        ),
+    ]
     assert files[0]["usr/bin/gpu-submit"].permissions == 0o755
     assert len(files[0]["usr/bin/gpu-submit"].content) < 64 << 10
 
