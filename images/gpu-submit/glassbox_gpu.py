@@ -184,7 +184,7 @@ class Gpu:
             raise ValueError(f"{kind!r} is no type of elements; they are {', '.join(TYPES)}")
         size = count * struct.calcsize(TYPES[kind])
         handle, offset = self._ask(_ALLOC, struct.pack("<Q", size)).take("<QQ")
-        return Memory(handle, kind, self._aperture[offset : offset + size].cast(TYPES[kind]))
+        return Memory(handle, kind, self._aperture[offset : offset + size].cast(TYPES[kind]))  # type: ignore[call-overload]
 
     def array(self, content: Iterable[int | float] | bytes, kind: str) -> Memory:
         """An array with a copy of `content`: numbers, or a buffer of elements of type `kind`."""
@@ -193,7 +193,7 @@ class Gpu:
         try:
             data = memoryview(content).cast("B")  # type: ignore[arg-type]
         except TypeError:
-            data = memoryview(array(TYPES[kind], content)).cast("B")  # type: ignore[arg-type]
+            data = memoryview(array(TYPES[kind], content)).cast("B")
         made = self.zeros(len(data) // struct.calcsize(TYPES[kind]), kind)
         made.view.cast("B")[:] = data
         return made
@@ -364,9 +364,9 @@ class _Reader:
 
 
 def _result(reply: _Reader) -> Result:
-    state, *times, slices = reply.take("<BQQQI")
+    state, queued_us, built_us, device_us, slices = reply.take("<BQQQI")
     name = STATES[state] if state < len(STATES) else str(state)
-    return Result(name, *(each / 1e6 for each in times), slices, reply.text())  # type: ignore[misc]
+    return Result(name, queued_us / 1e6, built_us / 1e6, device_us / 1e6, slices, reply.text())
 
 
 def _text(words: str) -> bytes:
