@@ -1,23 +1,19 @@
-"""``gpu serve``, ``gpu top``, ``gpu why``: one device for many tenants, what they do, and why."""
+"""``gpu serve``, ``gpu why``: one device for many tenants, and why what is done."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..memory.addresses import format_size, parse_size
+from ..memory.addresses import parse_size
 from .gpu_activity import add_socket
 from .gpu_launch import DEVICES
-from .options import Verbs, add_json, add_verb, bold, end_tidily, print_json, print_lines, say
+from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, say
 
 if TYPE_CHECKING:
-    from gpu_hypervisor import Stats
     from gpu_hypervisor.advice import Bounds
-
-_CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_verbs(actions: Verbs) -> None:
@@ -51,11 +47,6 @@ def add_verbs(actions: Verbs) -> None:
         metavar="CLASS,...",
         help="classes that may be suggested for jobs that state none (default: none)",
     )
-    parser = add_verb(actions, "top", top, "glassbox gpu top --once")
-    add_socket(parser)
-    parser.add_argument("--once", action="store_true", help="print it once")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds (default: %(default)s)")
-    add_json(parser)
     parser = add_verb(actions, "move", move, "glassbox gpu move alpine wgpu")
     parser.add_argument("tenant", metavar="TENANT", help="whose jobs go on there, and run there from now on")
     parser.add_argument("to", metavar="DEVICE", help="one of the service's, or 'any': wherever they are done soonest")
@@ -105,27 +96,6 @@ def _bounds(options: argparse.Namespace) -> Bounds:
     return Bounds(*factors, classes).checked()
 
 
-def top(options: argparse.Namespace) -> None:
-    """Show tenants of the service: shares, queues, latencies, memory; anew each second until Ctrl-C."""
-    from gpu_hypervisor.service import Client
-
-    if not 0.05 <= options.interval <= 3600:
-        raise UsageError(f"--interval is 0.05 to 3600 seconds, not {options.interval:g}")
-    end_tidily()
-    with Client(options.socket) as client:
-        while True:
-            stats = client.stats()
-            if options.json:
-                print_json(stats, one_line=not options.once)
-            else:
-                if sys.stdout.isatty() and not options.once:
-                    sys.stdout.write(_CLEAR)
-                print_lines("\n".join(table(stats)), at_once=True)
-            if options.once:
-                return
-            time.sleep(options.interval)
-
-
 def move(options: argparse.Namespace) -> None:
     """Have a tenant's jobs go on with another device, also those that run."""
     from gpu_hypervisor.service import Client
@@ -160,61 +130,3 @@ def why(options: argparse.Namespace) -> None:
         print_json(lines)
     else:
         print_lines("\n".join(lines))
-
-
-_HEAD = (
-    "TENANT",
-    "CLASS",
-    "WEIGHT",
-    "ASKED",
-    "GOT",
-    "QUEUE",
-    "RUN",
-    "P50",
-    "P99",
-    "MEMORY",
-    "ENDED",
-    "FAILED",
-    "REFUSED",
-)
-
-
-def table(stats: Stats) -> list[str]:
-    """Lines of ``gpu top``."""
-    busy = stats.busy_seconds / stats.uptime_seconds if stats.uptime_seconds else 0.0
-    lines = [
-        f"{stats.device}: busy {busy:.0%}, {stats.slices} slices, switch p50 {stats.switch_p50_us:.0f} us p99 "
-        f"{stats.switch_p99_us:.0f} us, {stats.stops} stopped, memory {format_size(stats.memory_bytes)} of "
-        f"{format_size(stats.memory_limit_bytes)}, {stats.evictions} evictions",
-        "classes: " + ", ".join(f"{each.name} {each.share:.0%} ({each.jobs} jobs)" for each in stats.classes),
-    ]
-    if len(stats.devices) > 1:
-        shown = (
-            f"{each.name} {'drained' if each.is_drained else f'busy {each.busy_seconds / stats.uptime_seconds:.0%}'} ({each.jobs} jobs)"
-            for each in stats.devices
-        )
-        lines.append("devices: " + ", ".join(shown))
-    rows = [
-        (
-            each.name,
-            ",".join(each.classes) or "-",
-            f"{each.weight:g}",
-            f"{each.asked:.1%}",
-            f"{each.share:.1%}",
-            str(each.building + each.queued),
-            str(each.running),
-            f"{each.queue_p50_ms:.2f} ms",
-            f"{each.queue_p99_ms:.2f} ms",
-            f"{format_size(each.memory_bytes)}/{format_size(each.memory_limit_bytes)}",
-            str(each.ended),
-            str(each.failed),
-            str(each.refused),
-        )
-        for each in stats.tenants
-    ]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-    for place, row in enumerate([_HEAD, *rows]):
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        line = "  ".join(cells).rstrip()
-        lines.append(bold(line, sys.stdout) if place == 0 else line)
-    return lines

@@ -1,4 +1,4 @@
-"""``glassbox gpu serve``, ``top`` and ``why``: a service in a process of its own, and tenants of another."""
+"""``glassbox gpu serve`` and ``why``, and ``top`` of it: a service in a process of its own, and tenants of another."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_tenants_are_listed_and_their_jobs_explained(service):
         assert (y == 2 * x + 1).all()
         table = glassbox("gpu", "top", "--once", "--socket", str(service)).stdout
         row = next(line.split() for line in table.splitlines() if line.startswith("alpine"))
-        assert row[:5] == ["alpine", "-", "60", "100.0%", "100.0%"] and "1 MiB" in table
+        assert row[:5] == ["alpine", "-", "60", "100.0%", "100.0%"] and "0/1M" in table
         stats = json.loads(glassbox("gpu", "top", "--once", "--json", "--socket", str(service)).stdout)
         assert stats["tenants"][0]["name"] == "alpine" and stats["tenants"][0]["ended"] == 1
         text = glassbox("gpu", "why", str(job.number), "--socket", str(service)).stdout
