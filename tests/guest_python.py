@@ -12,7 +12,7 @@ from pathlib import Path
 from qemu_bridge.images.initramfs import Tree, compress
 
 PROGRAM = Path("/usr/bin/python3")
-_MODULES = ("_ctypes",)
+_MODULES = ("_ctypes", "mmap")
 _LEFT_OUT = (
     "test",
     "idlelib",
