@@ -37,7 +37,7 @@ from .access import Access, Gate
 from .answers import answer_error, answer_http_error, answer_nobody, failure, json_response
 from .ask_route import Question, answer_question
 from .event_stream import stream_events
-from .gpu_routes import describe_gpu_routes, gpu_components, gpu_routes
+from .gpu_routes import describe_gpu_routes, gpu_components, gpu_route
 from .live_picture import LivePictures
 from .machines import Machines
 from .operation_routes import describe_routes, operation_route
@@ -70,7 +70,7 @@ def make_app(access: Access, machines: Machines) -> Gate:
     app.add_exception_handler(HTTPException, answer_http_error)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.router.routes.insert(0, operation_route(machines, access))
-    app.router.routes[1:1] = gpu_routes(access)
+    app.router.routes.insert(1, gpu_route(access))
     _add_ask(app, machines, access)
     _add_bulk(app, machines, access)
     _add_pictures(app, machines)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,9 +26,24 @@ from .operation_routes import arguments_from_body, arguments_from_query
 from .schema import failure_schema, is_read_by_get, operation_parameters, reference_to
 
 
-def gpu_routes(access: Access) -> list[Route]:
-    """A route for each row."""
-    return [Route(each.path, _endpoint(each, access), methods=[_method(each)]) for each in iter_operations()]
+def gpu_route(access: Access) -> Route:
+    """The route of all rows; the table is looked at when the first request comes."""
+
+    async def endpoint(request: Request) -> Response:
+        found = (await asyncio.to_thread(_endpoints, access)).get(request.url.path)
+        if found is None:
+            raise HTTPException(404)
+        method, answer = found
+        if request.method != method:
+            raise HTTPException(405, headers={"allow": method})
+        return await answer(request)
+
+    return Route("/api/gpu/{rest:path}", endpoint, methods=["GET", "POST"])
+
+
+@cache
+def _endpoints(access: Access) -> dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]]:
+    return {each.path: (_method(each), _endpoint(each, access)) for each in iter_operations()}
 
 
 def describe_gpu_routes() -> dict[str, Any]:

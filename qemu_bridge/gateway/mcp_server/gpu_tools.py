@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from gpu_hypervisor.operations import GpuOperation, iter_operations
+from gpu_hypervisor.operations.row import GpuOperation
+from gpu_hypervisor.operations.shared import SHARED
 
 from ...errors import UsageError
 from ...wire.json_text import encode_json
@@ -25,7 +26,7 @@ from .tools import Arguments, Tool, clean, schema_of, take_page, to_builtins
 def make_gpu_tools(allowed: Iterable[Permission]) -> dict[str, Tool]:
     """The tools whose permission is `allowed`, by name."""
     permissions = frozenset(allowed)
-    rows = [each for each in iter_operations() if each.is_tool and each.row.permission in permissions]
+    rows = [each for each in SHARED if each.is_tool and each.row.permission in permissions]
     return {tool.name: tool for tool in map(_tool, rows)}
 
 
