@@ -38,6 +38,7 @@ BENCHMARKS = (
     "wasm",
     "wgsl",
     "gpu_channel",
+    "gpu_hypervisor",
 )
 RESULTS = Path(__file__).parent / "results"
 
