@@ -120,9 +120,11 @@ def test_a_budget_ends_a_run_soon_and_the_parts_together_are_the_launch(count):
     module, kernel = count
     rounds = 200
     y, launch = launch_of(module, 1 << 20, rounds, Part())
-    began = time.perf_counter_ns()
-    kernel.run(launch)
-    whole_ns = time.perf_counter_ns() - began
+    whole_ns = 1 << 60
+    for _ in range(5):  # the least: on a busy host one alone may take many times as long as the parts do later
+        began = time.perf_counter_ns()
+        kernel.run(launch)
+        whole_ns = min(whole_ns, time.perf_counter_ns() - began)
     y, launch = launch_of(module, 1 << 20, rounds, Part(budget_ns=whole_ns // 10))
     runs = 0
     while True:
