@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("0", ("tcg_plugin",)),
     ("1", ("qemu_bridge.errors", "qemu_bridge.host")),
-    ("2", ("qemu_bridge.memory", "qemu_bridge.images")),
+    ("2", ("qemu_bridge.memory", "qemu_bridge.images", "qemu_bridge.dumps")),
     ("3", ("qemu_bridge.wire",)),
     ("4", ("qemu_bridge.kernel", "qemu_bridge.trace")),
     ("5", ("qemu_bridge.machine", "qemu_bridge.introspection", "gpu_device")),
