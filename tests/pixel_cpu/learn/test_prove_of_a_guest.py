@@ -10,7 +10,7 @@ from pixel_cpu.learn.loop_library import write_library
 from pixel_cpu.learn.mine import find_loops
 from qemu_bridge.trace.analysis.mining import mine
 
-pytestmark = [pytest.mark.guest, pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.guest, pytest.mark.long, pytest.mark.timeout(5400)]
 
 WORK = "cd /tmp; cat /bin/busybox > sums; for tool in sha256sum sha512sum md5sum cksum gzip; do $tool < sums > out; done; sort sums > out; rm sums out"
 FAULTS, EACH = 200, 24
