@@ -76,6 +76,10 @@ class Translation:
             self.make(wanted)
         except (GlassBoxError, ReferenceError, OSError):
             self._has_failed = True  # what can be interpreted needs no code
+        except RuntimeError:
+            if threading.main_thread().is_alive():
+                raise
+            # Python starts no threads any more, as the program ends.
 
     def make(self, wanted: Collection[int]) -> None:
         """Make code of functions and of what they are likely to call, beside what there is, and keep it.

@@ -1,5 +1,8 @@
 """Machine code that takes over from the interpreter: from where lanes stand, of what they come to, and out of the cache."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from wasm_rounds import compare
@@ -106,6 +109,25 @@ def test_code_takes_over_from_random_programs_at_random_moments(seed, device, mo
 @pytest.mark.long
 def test_code_takes_over_from_many_random_programs_at_random_moments(device):
     assert sum(compare(seed, device, (1, 2, 7)[seed % 3], cuts=3) for seed in range(2000, 2060))
+
+
+def test_a_program_that_ends_while_code_is_made_says_nothing(tmp_path):
+    (tmp_path / "a.wasm").write_bytes(assemble(TEXT))
+    script = f"""
+import threading
+import pixel_cpu as px
+program = px.wasm({str(tmp_path / "a.wasm")!r})
+translation = program.translation(program.function("f"))
+make, ended = translation.make, threading.main_thread().join
+def late(wanted):
+    ended()
+    from concurrent.futures import ThreadPoolExecutor
+    ThreadPoolExecutor(1).submit(print)
+translation.make = late
+translation.begin({{1}})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_program_that_is_closed_runs_no_compiler(device):
