@@ -70,6 +70,7 @@ _RULES = (
     (r"\bsince\s+(?:the\s+)?last\s+(?:boot|start)\b", "since boot"),
     (r"\b(?:state|protocol|level)" + _SIGN + r"(?=\w)", "with "),
 )  # fmt: skip
+_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), words) for pattern, words in _RULES)  # more than `re` keeps
 _TARGETS = re.compile(
     r"\b(?:pid|comm|file|slab|module|sym|class|pa|va):\S+|\"[^\"]*\"|'[^']*'(?!\w)|\b[\w-]*(?:yaw|pitch)=\S+"
 )
@@ -91,6 +92,6 @@ def to_question(text: str) -> str:
     hidden = _TARGETS.sub(keep, _UNQUOTED.sub(r"\1=\3 ", text))
     hidden = re.sub(r"\b([RSDZT])[- ](?=(?:procs?|process(?:es)?|tasks?|threads?)\b)", r"in state \1 ", hidden)
     hidden = re.sub(r"\b(in|state|status)[\s=:]+(?:state\s+)?([RSDZTI])(?![\w.])", r"in state \2", hidden)
-    for pattern, words in _RULES:
-        hidden = re.sub(pattern, words, hidden, flags=re.IGNORECASE)
+    for pattern, words in _COMPILED:
+        hidden = pattern.sub(words, hidden)
     return re.sub("\x01(\\d+)\x01", lambda found: kept[int(found[1])], hidden)

@@ -57,6 +57,7 @@ _RULES = (
     (rf"\b((?:kernel|log) (?:messages|lines|entries)|(?:messages|lines|entries) (?:of|in) (?:the )?(?:kernel )?(?:log|dmesg)) 1{_TO}(\d+)\b", r"first \2 \1"),
 )  # fmt: skip
 
+_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), words) for pattern, words in _RULES)  # more than `re` keeps
 _NAME = r"(?:(?:the )?(?:process|program|module|slab|slab cache|file) )?(?P<{}>[\w./+-]*[\w+])"
 _USES = r"(?:uses?|takes?|has|have|needs?|occup(?:y|ies)|consumes?|eats?|holds?|is|using|taking)"
 _BY = r"(?P<more>more|less|fewer|bigger|larger|greater|smaller|heavier)(?: (?:up )?(?P<what>memory|ram|space|threads|pages|objects))?"
@@ -111,8 +112,8 @@ def plain(text: str, names: Names | None = None) -> str:
         return f"\x02{len(kept) - 1}\x02"
 
     hidden = re.sub(r"\"[^\"]*\"|“[^”]*”|`[^`]*`|(?<![\w'])'[^']+'(?!\w)", keep, text)
-    for pattern, words in _RULES:
-        hidden = re.sub(pattern, words, hidden, flags=re.IGNORECASE)
+    for pattern, words in _COMPILED:
+        hidden = pattern.sub(words, hidden)
     hidden = hidden if hidden == text else re.sub(r"\s+", " ", hidden).strip(" ,")
     hidden = _compare(hidden, names) or hidden
     return re.sub("\x02(\\d+)\x02", lambda found: kept[int(found[1])], hidden)

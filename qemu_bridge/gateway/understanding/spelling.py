@@ -28,7 +28,8 @@ def is_slip(word: str, meant: str) -> bool:
 
 def best_slips(word: str, known: Iterable[str]) -> list[str]:
     """The nearest of `known` that `word` is a slip for, all that are equally near."""
-    near = [(distance(word, each), each) for each in known if is_slip(word, each)]
+    first = word[:1]
+    near = [(distance(word, each), each) for each in known if each[:1] == first and is_slip(word, each)]
     least = min((cost for cost, _ in near), default=0)
     return sorted(each for cost, each in near if cost == least)
 

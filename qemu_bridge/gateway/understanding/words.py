@@ -70,6 +70,8 @@ _PHRASE_WORDS = {word for words, _ in _PHRASES for word in words}
 _PHRASE_STEMS = {stem(word) for word in _PHRASE_WORDS}
 FILLER_STEMS = {stem(word) for word in FILLERS}
 _COMMON = COMMON_WORDS | FILLERS
+_KNOWN = _PHRASE_WORDS | _COMMON
+_IDENTIFIED = _PHRASE_WORDS | FILLERS
 _LONG_FILLERS = {word for word in FILLERS if len(word) > 4}
 _SINGLE_WORDS = sorted(
     {
@@ -136,7 +138,7 @@ def split_identifier(word: Token, names: Names, *, is_first: bool) -> list[Token
     if (text.lower(),) in _EXACT or (stem(text),) in _STEMMED or text.lower() in _COMMON or find_exact(names, text):
         return [word]
     parts = re.split("[_-]", text)
-    if not all(part.lower() in _PHRASE_WORDS | FILLERS or stem(part) in _PHRASE_STEMS for part in parts):
+    if not all(part.lower() in _IDENTIFIED or stem(part) in _PHRASE_STEMS for part in parts):
         return [word]
     return [replace(word, text=part) for part in parts]
 
@@ -150,11 +152,7 @@ def corrections(text: str, names: Names) -> list[tuple[str, str]]:
         mended = mend(word.text, names)
         if mended != word.text and mended not in _COMMON:
             found.append((word.text, mended))
-        elif (
-            mended == word.text
-            and word.text.lower() not in _PHRASE_WORDS | _COMMON
-            and stem(word.text) not in _PHRASE_STEMS
-        ):
+        elif mended == word.text and word.text.lower() not in _KNOWN and stem(word.text) not in _PHRASE_STEMS:
             near = find_near(names, word.text)
             meant = near[0].names[0] if len(near) == 1 and len(near[0].names) == 1 else ""
             if (
