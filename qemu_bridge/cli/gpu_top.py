@@ -107,7 +107,7 @@ def _head(stats: Stats, width: int) -> list[str]:
     ]
     if len(stats.devices) > 1:
         shown = (
-            f"{each.name} {'drained' if each.is_drained else f'busy {each.busy_seconds / stats.uptime_seconds:.0%}'} ({each.jobs})"
+            f"{each.name} {'drained' if each.is_drained else f'busy {each.busy_seconds / stats.uptime_seconds:.0%}'} ({each.jobs} jobs)"
             for each in stats.devices
         )
         parts.append("devices: " + ", ".join(shown))

@@ -81,8 +81,8 @@ def test_real_jobs_give_a_timeline_whose_slices_nest(tmp_path):
         write_timeline(tmp_path / "t", hypervisor.jobs(), hypervisor.activity.slices())
         slices = sum(each.slices for each in hypervisor.jobs())
     found = Read(tmp_path / "t").slices
-    assert len(found["", "device"]) >= slices >= 10
-    ends = [(begin, end) for _, begin, end, depth in found["", "device"] if not depth]
+    assert len(found["", "cpu"]) >= slices >= 10
+    ends = [(begin, end) for _, begin, end, depth in found["", "cpu"] if not depth]
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(ends))
     for tenant in ("tenant a", "tenant b"):
         assert sum(depth == 0 for _, _, _, depth in found[tenant, "jobs"]) == 5
