@@ -66,7 +66,10 @@ class RamImage:
     exit_status: int | None = None
     is_static = True
     signals_ready = False
+    idle_timeout_s: float | None = None
     symbols: Path | None = None
+    caveats: tuple[str, ...] = ()
+    is_whole = False
 
     def __init__(
         self, path: Path, caveats: tuple[str, ...] = (), *, is_whole: bool = False, is_brief: bool = False

@@ -22,7 +22,7 @@ def test_every_backend_has_the_methods_and_says_what_it_is(backend):
     for name in ("connect", "check_layout", "shell", "wait", "end", "describe_exit", "exit_status"):
         assert hasattr(backend, name), name
     # Mypy sees to the types of the rest where a backend is made; here: each says them of its class.
-    for name in ("origin", "is_static", "signals_ready", "idle_timeout_s", "symbols"):
+    for name in ("origin", "is_static", "signals_ready", "idle_timeout_s", "symbols", "caveats", "is_whole"):
         assert name in Backend.__annotations__ and hasattr(backend, name), name
     assert isinstance(backend.origin, Origin)
 
