@@ -107,6 +107,12 @@ def read_note(ram: GuestRam, physical: PhysicalAddress) -> VmCoreInfo | None:
     return parse_note(ram.read(physical, length), physical)
 
 
+def note_bytes(ram: GuestRam, physical: PhysicalAddress) -> bytes:
+    """The note at `physical` as it stands in RAM, with its ELF header, in whole words."""
+    _, text_size, _ = _HEADER.unpack(ram.read(physical, _HEADER.size))
+    return ram.read(physical, _NAME_END + -(-min(text_size, _MAX_TEXT) // 4) * 4)
+
+
 def iter_vmcoreinfo(ram: GuestRam) -> Iterator[VmCoreInfo]:
     """Yield every well-formed note in RAM, ascending: a rebooted guest may still hold one of the kernel before.
 

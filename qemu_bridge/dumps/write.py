@@ -1,0 +1,120 @@
+"""Write RAM as a file that other tools open: an ELF core, a LiME dump, or RAM byte by byte.
+
+>>> write_dump(client.ram, Path("demo.core"), "elf", note)
+>>> write_dump(client.ram, Path("demo.lime"), "lime")
+
+Pages that were never touched are holes of the file, which read as zeros everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import HostError, UsageError
+from ..memory.addresses import PAGE_SIZE, RamLayout
+from ..memory.ram import GuestRam
+from .dump import PIECE
+
+FORMATS = ("elf", "lime", "raw")
+"""An ELF core, which drgn, crash and Volatility open; LiME's own format; the regions of RAM one behind the other."""
+
+_ELF = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_LIME = struct.Struct("<4sIQQQ")
+_CORE, _X86_64, _LOAD, _NOTE = 4, 62, 1, 4
+
+
+class _Plan(NamedTuple):
+    """Where everything lies in the file."""
+
+    heads: list[tuple[int, bytes]]
+    places: list[int]
+    """Of each region, its first byte."""
+    size: int
+
+
+def write_dump(
+    ram: GuestRam,
+    path: Path,
+    kind: str,
+    note: bytes = b"",
+    progress: Callable[[int, int], object] = lambda done, whole: None,
+    *,
+    force: bool = False,
+) -> None:
+    """Write `ram` to `path` in format `kind` of `FORMATS`: the whole of it or, whatever interrupts, nothing.
+
+    `note` is the kernel's VMCOREINFO with its ELF header, which an ELF core carries. `progress` is told bytes done and in all.
+    `UsageError` where `path` exists, unless `force`; `HostError` where it cannot be written.
+    """
+    if kind not in FORMATS:
+        raise UsageError(f"there is no format {kind!r}; use {', '.join(FORMATS)}")
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(f"{path} exists; give another name" + ("" if path.is_dir() else ", or --force to replace it"))
+    plan = _elf(ram.layout, note) if kind == "elf" else _lime(ram.layout) if kind == "lime" else _raw(ram.layout)
+    draft = path.with_name(f".part-{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.truncate(descriptor, plan.size)
+            for at, content in plan.heads:
+                os.pwrite(descriptor, content, at)
+            _copy(ram, descriptor, plan.places, progress)
+        finally:
+            os.close(descriptor)
+        draft.replace(path)
+    except OSError as error:
+        raise HostError(f"cannot write {path} ({error.strerror}); make room, or give another name") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _copy(ram: GuestRam, descriptor: int, places: list[int], progress: Callable[[int, int], object]) -> None:
+    runs = list(ram.resident_runs())
+    whole, done = sum(end - start for start, end in runs), 0
+    for region, place in zip(ram.layout.regions, places, strict=True):
+        shift = place - region.offset
+        for start, end in _within(runs, region.offset, region.offset + region.size):
+            for at in range(start, end, PIECE):
+                content = ram.view[at : min(at + PIECE, end)].data
+                done += len(content)
+                while content:
+                    count = os.pwrite(descriptor, content, at + shift)
+                    content, at = content[count:], at + count
+                progress(done, whole)
+
+
+def _within(runs: list[tuple[int, int]], first: int, end: int) -> Iterator[tuple[int, int]]:
+    return ((max(a, first), min(b, end)) for a, b in runs if max(a, first) < min(b, end))
+
+
+def _raw(layout: RamLayout) -> _Plan:
+    return _Plan([], [int(region.offset) for region in layout.regions], layout.size)
+
+
+def _lime(layout: RamLayout) -> _Plan:
+    heads, places, at = [], [], 0
+    for region in layout.regions:
+        heads.append((at, _LIME.pack(b"EMiL", 1, region.start, region.start + region.size - 1, 0)))
+        places.append(at + _LIME.size)
+        at += _LIME.size + region.size
+    return _Plan(heads, places, at)
+
+
+def _elf(layout: RamLayout, note: bytes) -> _Plan:
+    count = len(layout.regions) + bool(note)
+    note_at = _ELF.size + count * _SEGMENT.size
+    # Whole pages, so that the file can be mapped.
+    first = -(-(note_at + len(note)) // PAGE_SIZE) * PAGE_SIZE
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head = _ELF.pack(ident, _CORE, _X86_64, 1, 0, _ELF.size, 0, 0, _ELF.size, _SEGMENT.size, count, 0, 0, 0)
+    if note:
+        head += _SEGMENT.pack(_NOTE, 0, note_at, 0, 0, len(note), len(note), 4)
+    for region in layout.regions:
+        head += _SEGMENT.pack(_LOAD, 7, first + region.offset, 0, region.start, region.size, region.size, PAGE_SIZE)
+    return _Plan([(0, head + note)], [first + region.offset for region in layout.regions], first + layout.size)
