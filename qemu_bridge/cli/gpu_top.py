@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..memory.addresses import format_size
 from .gpu_activity import add_socket
-from .options import Verbs, add_json, add_verb, bold, end_tidily, print_json, printable
+from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines
 
 if TYPE_CHECKING:
     from gpu_hypervisor import Stats, TenantUsage
@@ -57,11 +57,11 @@ def top(options: argparse.Namespace) -> None:
 
 def _print(stats: Stats, *, is_live: bool) -> None:
     width, height = shutil.get_terminal_size() if sys.stdout.isatty() else (0, 0)
-    # Names are texts of others; what is bold is ours.
-    lines = [printable(line) for line in screen(stats, width, height if is_live else 0)]
-    lines = [bold(line, sys.stdout) if line.startswith("TENANT ") else line for line in lines]
+    lines = screen(stats, width, height if is_live else 0)
+    heading = next((line for line in lines if line.startswith("TENANT ")), "")
     begin = _HOME + _REST if is_live and sys.stdout.isatty() else ""
-    print(begin + "\n".join(lines), flush=True)
+    sys.stdout.write(begin)
+    print_lines("\n".join(lines), at_once=True, heading=heading)
 
 
 Column = tuple[str, int, Callable[["TenantUsage"], str]]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..memory.addresses import format_size, parse_size
-from .options import Verbs, add_json, add_verb, bold, print_json, print_lines, say
+from .options import Verbs, add_json, add_verb, print_json, print_table, say
 
 _HEAD = ("VM", "CORES", "MEMORY", "PEAK", "PROCESSES", "COMMANDS", "CRASHES", "KILLS", "PID")
 
@@ -77,12 +76,7 @@ def list_all(options: argparse.Namespace) -> None:
         )
         for each in found
     ]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [_HEAD, *rows]
-    ]
-    print_lines("\n".join([bold(lines[0], sys.stdout), *lines[1:]]))
+    print_table(rows, _HEAD)
 
 
 def stop(options: argparse.Namespace) -> None:

@@ -121,9 +121,10 @@ def connect(options: argparse.Namespace) -> Client:
     # Imported here and in the verbs: a machine boots sooner when its QEMU starts before we load NumPy and ZeroMQ.
     from ..client import Client
     from ..wire import connection
+    from ..wire.endpoints import is_remote
 
     connection.prune()
-    if connection.is_path(options.name):
+    if not is_remote(options.name) and connection.is_path(options.name):
         from ..machine.launch import open_path
 
         open_path(Path(options.name), progress_line("unpacked"))
@@ -148,12 +149,16 @@ def progress_line(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def print_lines(text: str, *, at_once: bool = False) -> None:
-    """Print lines of an answer to standard output, `at_once` where more come later.
+def print_lines(text: str, *, at_once: bool = False, heading: str = "") -> None:
+    """Print lines of an answer to standard output, `at_once` where more come later; those that are `heading` in bold.
 
     The only way there, so that no text of a guest, a capture or a trace can send control sequences to the terminal.
     """
-    print(printable_lines(text), flush=at_once)
+    lines = printable_lines(text)
+    if heading:
+        shown = printable_lines(heading)
+        lines = "\n".join(bold(line, sys.stdout) if line == shown else line for line in lines.split("\n"))
+    print(lines, flush=at_once)
 
 
 _talk = logging.getLogger("glassbox")

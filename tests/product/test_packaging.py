@@ -45,7 +45,11 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel, pattern):
 
 def test_recipes_and_init_travel_along(wheel):
     data = f"glassbox_qemu-{__version__}.data/data/share/glassbox/images/"
-    files = {path.relative_to(ROOT / "images") for path in (ROOT / "images").rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(ROOT / "images")
+        for path in (ROOT / "images").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert {f"{data}{path}" for path in files} <= set(wheel.namelist())
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,14 @@ from support import wait_until
 
 from gpu_hypervisor import Hypervisor, JobClass, JobState
 from pixel_cpu.errors import DeviceError
+
+
+def has_died(pid):
+    """Whether a process has ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def run_until(tenants, seconds):
@@ -65,8 +74,11 @@ def test_a_worker_that_dies_takes_nothing_along(opened, number):
         y = np.arange(1 << 16, dtype="u4")
         job = tenant.submit(work(y, 300_000, job_class=JobClass.BATCH, seconds=1e6))
         wait_until(lambda job=job: job.slices > 1 or job.state.has_ended, 240)
-        os.kill(tenant.usage().worker_pid, number)
+        worker = tenant.usage().worker_pid
+        os.kill(worker, number)
         job.result(240)
+        # The next job must not meet it while it dies: a job begins again once.
+        wait_until(lambda pid=worker: has_died(pid))
         # Adding again to what was added already would show.
         assert (y == np.arange(1 << 16) + 300_000).all()
         if tenant.usage().restarts:  # else it died between two slices, where nothing is lost

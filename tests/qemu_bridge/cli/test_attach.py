@@ -49,10 +49,10 @@ def test_a_layout_that_cannot_be_is_refused_in_one_sentence(layout, said, tmp_pa
 
 
 @pytest.mark.parametrize("option", ["--qmp", "--ram"])
-@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "three", "odd", "device"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "three", "device"])
 def test_what_is_neither_socket_nor_image_is_refused_in_one_sentence(option, kind, tmp_path):
     path = tmp_path / kind
-    content = {"empty": b"", "three": b"abc", "odd": b"\0" * 4097}.get(kind)
+    content = {"empty": b"", "three": b"abc"}.get(kind)
     if content is not None:
         path.write_bytes(content)
     elif kind == "folder":
