@@ -410,7 +410,7 @@ class Dispatcher:
         elif isinstance(error, DeviceError) and flight.is_launch:
             lost = ", ".join(memory.name for memory in job.module.kernels[job.kernel].buffers if memory.is_writable)
             job.failure = DeviceError(f"{error}; what {lost or 'it'} holds is not whole")
-        elif isinstance(error, DeviceError) and not flight.is_launch and not job.prepare_restarts:
+        elif isinstance(error, DeviceError) and not job.prepare_restarts:
             # Nothing ran: what a launch may lose is another count.
             job.prepare_restarts += 1
         else:

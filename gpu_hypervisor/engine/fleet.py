@@ -12,12 +12,12 @@ from pixel_cpu.runtime import Device, DeviceInfo, devices
 from pixel_cpu.runtime.backends import MODULES
 from qemu_bridge.errors import UsageError
 
+from ..vms.limits import parse_cores
 from .placement import Placement
 
 ON_PROCESSORS = ("cpu", "numba", "reference")
 """Back ends whose kernels stop when their process is stopped."""
 _CORES = re.compile(r"(?P<backend>[a-z]+)(?:@(?P<cores>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*))?")
-_MOST_CORE = 1 << 16
 _UNKNOWN_NS = 1e6
 """What a job is taken for whose kernel was never measured."""
 
@@ -172,20 +172,12 @@ def _find(name: str) -> FleetDevice:
             f"{name!r} is no device; give a back end, and processors if it shall have no others: cpu, cpu@0-3, wgpu"
         )
     backend = match["backend"]
-    cores: list[int] = []
-    for part in (match["cores"] or "").split(","):
-        if part:
-            first, _, last = part.partition("-")
-            if int(last or first) > _MOST_CORE:
-                raise UsageError(f"there is no processor {last or first}")
-            cores += range(int(first), int(last or first) + 1)
+    cores = parse_cores(match["cores"]) if match["cores"] else ()
     if cores and backend != "cpu":
         raise UsageError(f"processors are given for cpu, not for {backend}")
-    if match["cores"] and not cores:
-        raise UsageError(f"{match['cores']} are no processors; give the lower one first")
     if backend not in MODULES:
         raise UsageError(f"there is no device {backend!r}; devices are {', '.join(MODULES)}")
     (info,) = devices(backend)
     if info.reason:
         raise LaunchError(f"device {name!r} cannot be used: {info.reason}")
-    return FleetDevice(name, backend, tuple(cores), info)
+    return FleetDevice(name, backend, cores, info)

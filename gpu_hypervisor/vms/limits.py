@@ -10,6 +10,7 @@ from qemu_bridge.errors import UsageError
 
 LEAST_BYTES = 1 << 20
 MOST_PROCESSES = 4096
+_MOST_CORES = 1 << 16
 
 
 class VmLimits(msgspec.Struct, frozen=True):
@@ -38,8 +39,10 @@ def parse_cores(text: str) -> tuple[int, ...]:
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)) or int(last or first) >= 1 << 16:
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
             raise UsageError(f"{text!r} names no processors; write 0-1 or 0,2")
+        if int(last or first) >= _MOST_CORES:
+            raise UsageError(f"{text!r} names no processors: there is no processor {last or first}")
         found += range(int(first), int(last or first) + 1)
     if not found:
         raise UsageError(f"{text!r} names no processors; the lower number comes first")

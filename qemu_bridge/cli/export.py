@@ -7,20 +7,19 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..dumps.write import FORMATS, write_dump
 from ..memory.addresses import format_layout, format_size
 from .options import Verbs, add_name, add_verb, connect, end_tidily, print_lines, progress_line, say
 
 if TYPE_CHECKING:
     from ..memory.ram import GuestRam
 
-_FORMATS = ("elf", "lime", "raw")
-
 
 def add_verbs(verbs: Verbs) -> None:
     """Add this module's verb to the parser."""
     parser = add_verb(verbs, "export", export, "glassbox export demo --format elf -o demo.core")
     add_name(parser)
-    parser.add_argument("--format", choices=_FORMATS, default="elf", help="what to write (default: %(default)s)")
+    parser.add_argument("--format", choices=FORMATS, default="elf", help="what to write (default: %(default)s)")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the file to write")
     parser.add_argument("--live", action="store_true", help="do not pause the guest while its RAM is copied")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
@@ -28,7 +27,6 @@ def add_verbs(verbs: Verbs) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a machine's RAM to a file for other tools: an ELF core, a LiME dump, or raw bytes."""
-    from ..dumps.write import write_dump
     from ..wire.records import Runstate
 
     end_tidily()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, print_table, say
+from .options import Verbs, add_json, add_verb, end_tidily, print_events, print_json, print_table, say
 
 if TYPE_CHECKING:
     from gpu_hypervisor.engine import GpuEvent
+    from gpu_hypervisor.service import Client
 
 _WAIT_S = 5.0
 _MOST_SECONDS = 3600.0
@@ -77,18 +79,18 @@ def events(options: argparse.Namespace) -> None:
     from gpu_hypervisor.service import Client
 
     end_tidily()
-    shown, since = 0, 0 if options.all else -1
     with Client(options.socket) as client:
-        while options.count is None or shown < options.count:
-            for event in client.events(since, _WAIT_S):
-                since = event.number
-                if options.count is not None and shown >= options.count:
-                    break
-                shown += 1
-                if options.json:
-                    print_json(event, one_line=True)
-                else:
-                    print_lines(describe(event), at_once=True)
+        # By their numbers: between two questions nothing is lost.
+        before = () if options.all else client.events()
+        since = before[-1].number if before else 0
+        print_events(_batches(client, since), describe, options.count, as_json=options.json)
+
+
+def _batches(client: Client, since: int) -> Iterator[Sequence[GpuEvent]]:
+    while True:
+        found = client.events(since, _WAIT_S)
+        yield found
+        since = found[-1].number if found else since
 
 
 def describe(event: GpuEvent) -> str:

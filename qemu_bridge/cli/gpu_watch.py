@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .options import Verbs, add_json, add_verb, end_tidily, print_json, print_lines, say
+from .options import Verbs, add_json, add_verb, end_tidily, print_events, say
 
 if TYPE_CHECKING:
-    from pixel_cpu.runtime.events import LaunchEvent
+    from pixel_cpu.runtime.events import LaunchEvent, Listener
 
 
 def add_verbs(actions: Verbs) -> None:
@@ -23,21 +24,18 @@ def watch(options: argparse.Namespace) -> None:
     from pixel_cpu.runtime.events import Listener
 
     end_tidily()
-    shown, lost = 0, 0
     with Listener() as listener:
         say("waiting for launches: 'glassbox gpu run', or any program that uses pixel_cpu")
-        while options.count is None or shown < options.count:
-            for event in listener.receive():
-                if options.count is not None and shown >= options.count:
-                    break
-                shown += 1
-                if options.json:
-                    print_json(event, one_line=True)
-                else:
-                    print_lines(describe(event), at_once=True)
-            if listener.lost > lost:
-                lost = listener.lost
-                say(f"{lost} launches were too fast to be seen")
+        print_events(_batches(listener), describe, options.count, as_json=options.json)
+
+
+def _batches(listener: Listener) -> Iterator[Sequence[LaunchEvent]]:
+    lost = 0
+    while True:
+        yield listener.receive()
+        if listener.lost > lost:
+            lost = listener.lost
+            say(f"{lost} launches were too fast to be seen")
 
 
 def describe(event: LaunchEvent) -> str:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ..host.interrupts import END_SIGNALS
 from ..host.printable import printable as printable
@@ -159,6 +159,25 @@ def print_lines(text: str, *, at_once: bool = False, heading: str = "") -> None:
         shown = printable_lines(heading)
         lines = "\n".join(bold(line, sys.stdout) if line == shown else line for line in lines.split("\n"))
     print(lines, flush=at_once)
+
+
+T = TypeVar("T")
+
+
+def print_events(
+    batches: Iterable[Iterable[T]], describe: Callable[[T], str], count: int | None, *, as_json: bool
+) -> None:
+    """Print events as they come, a line each, until there are `count`."""
+    shown = 0
+    for batch in batches if count != 0 else ():
+        for event in batch:
+            if as_json:
+                print_json(event, one_line=True)
+            else:
+                print_lines(describe(event), at_once=True)
+            shown += 1
+            if shown == count:
+                return
 
 
 _talk = logging.getLogger("glassbox")

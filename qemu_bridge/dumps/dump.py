@@ -149,6 +149,13 @@ def stored_pieces(file: Reader, extents: Iterable[Extent], missing: list[str]) -
         missing.append(cut_short(file.name, lost, first))
 
 
+def write_all(descriptor: int, content: memoryview, offset: int) -> None:
+    """Write all of `content` at `offset`; `OSError` where it cannot be."""
+    while content:
+        count = os.pwrite(descriptor, content, offset)
+        content, offset = content[count:], offset + count
+
+
 def cut_short(name: str, lost: int, first: int) -> str:
     """Says that a file ends too early."""
     return f"{name} was cut short: {format_size(lost)} of RAM from {format_address(first)} on are missing and read as zeros"

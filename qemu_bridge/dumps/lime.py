@@ -7,24 +7,22 @@ own documentation), followed by 8 bytes of its length. AVML's first version is L
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ..errors import UsageError
-from .codecs import snappy_block
 from .dump import MAX_RANGES, Dump, Extent, Piece, Reader, check_ranges, cut_short, stored_pieces
 
 LIME, AVML = b"EMiL", b"AVML"
-_HEADER = struct.Struct("<4sIQQQ")
+HEADER = struct.Struct("<4sIQQQ")
 _FRAME = struct.Struct("<I")
 _TAIL_BYTES = 8
 _MAX_FRAME = 65536
 _PACKED, _PLAIN, _FIRST_SKIPPED = 0x00, 0x01, 0x80
 
 
-@dataclass(slots=True)
-class _Block:
-    """A range of AVML's: `size` bytes of RAM from `start` on, as frames from `at` on."""
+class _Block(NamedTuple):
+    """A range: `size` bytes of RAM from `start` on, whose content begins at `at`."""
 
     start: int
     size: int
@@ -34,47 +32,46 @@ class _Block:
 def open_lime(file: Reader) -> Dump:
     """The LiME dump in `file`; `UsageError` for one whose headers are wrong."""
     missing: list[str] = []
-    extents: list[Extent] = []
-    at = 0
-    while at < file.size and len(extents) < MAX_RANGES:
-        head = _read_header(file, at, LIME, 1)
-        if head is None:
-            missing.append(f"{file.name} was cut short: what follows byte {at:#x} is missing")
-            break
-        start, end = head
-        extents.append(Extent(start, end - start, at + _HEADER.size, end - start))
-        at += _HEADER.size + end - start
-    ranges = check_ranges(file.name, ((each.start, each.start + each.size) for each in extents))
-    return Dump("a LiME dump", ranges, lambda: stored_pieces(file, extents, missing), missing)
+    blocks = _read_blocks(file, LIME, 1, lambda block: block.at + block.size, missing)
+    extents = [Extent(*block, block.size) for block in blocks]
+    return Dump("a LiME dump", _ranges(file, blocks), lambda: stored_pieces(file, extents, missing), missing)
 
 
 def open_avml(file: Reader) -> Dump:
     """The compressed AVML dump in `file`; `UsageError` for one whose headers are wrong."""
     missing: list[str] = []
+    # Where the next block is only its frames tell: their headers are walked, not what they hold.
+    blocks = _read_blocks(file, AVML, 2, lambda block: _skip_frames(file, block), missing)
+    return Dump("an AVML dump", _ranges(file, blocks), lambda: _unpacked(file, blocks, missing), missing)
+
+
+def _read_blocks(
+    file: Reader, magic: bytes, version: int, end_of: Callable[[_Block], int | None], missing: list[str]
+) -> list[_Block]:
+    """Each block up to the file's end; `end_of` says where the next one is, None where the file ends in this one."""
     blocks: list[_Block] = []
-    at = 0
-    while at < file.size and len(blocks) < MAX_RANGES:
-        head = _read_header(file, at, AVML, 2)
+    at: int | None = 0
+    while at is not None and at < file.size and len(blocks) < MAX_RANGES:
+        head = _read_header(file, at, magic, version)
         if head is None:
             missing.append(f"{file.name} was cut short: what follows byte {at:#x} is missing")
             break
         start, end = head
-        blocks.append(_Block(start, end - start, at + _HEADER.size))
-        # Where the next block is only its frames tell: their headers are walked, not what they hold.
-        frames_end = _skip_frames(file, blocks[-1])
-        if frames_end is None:
-            break
-        at = frames_end + _TAIL_BYTES
-    ranges = check_ranges(file.name, ((each.start, each.start + each.size) for each in blocks))
-    return Dump("an AVML dump", ranges, lambda: _unpacked(file, blocks, missing), missing)
+        blocks.append(_Block(start, end - start, at + HEADER.size))
+        at = end_of(blocks[-1])
+    return blocks
+
+
+def _ranges(file: Reader, blocks: list[_Block]) -> tuple[tuple[int, int], ...]:
+    return check_ranges(file.name, ((block.start, block.start + block.size) for block in blocks))
 
 
 def _read_header(file: Reader, at: int, magic: bytes, version: int) -> tuple[int, int] | None:
     """The half-open range that the header at `at` announces; None where the file ends in it."""
-    content = file.read(at, _HEADER.size)
-    if len(content) < _HEADER.size:
+    content = file.read(at, HEADER.size)
+    if len(content) < HEADER.size:
         return None
-    mark, found, start, last, _ = _HEADER.unpack(content)
+    mark, found, start, last, _ = HEADER.unpack(content)
     if mark != magic or found != version:
         raise UsageError(
             f"{file.name} is damaged: at byte {at:#x} there is no header of version {version}; write it again"
@@ -99,7 +96,7 @@ def _iter_frames(file: Reader, block: _Block) -> Iterator[tuple[int, int, int]]:
 
 
 def _skip_frames(file: Reader, block: _Block) -> int | None:
-    """Where the frames of `block` end; None where the file ends before."""
+    """What follows the frames of `block` and their length; None where the file ends before."""
     done = 0
     for kind, at, length in _iter_frames(file, block):
         if kind == _PLAIN:
@@ -107,7 +104,7 @@ def _skip_frames(file: Reader, block: _Block) -> int | None:
         elif kind == _PACKED:
             done += _claimed(file.read(at + 4, 5))
         if done >= block.size:
-            return at + length
+            return at + length + _TAIL_BYTES
     return None
 
 
@@ -122,6 +119,9 @@ def _claimed(head: bytes) -> int:
 
 
 def _unpacked(file: Reader, blocks: list[_Block], missing: list[str]) -> Iterator[Piece]:
+    # Imported here: who writes LiME dumps needs no codecs.
+    from .codecs import snappy_block
+
     for block in blocks:
         done = 0
         for kind, at, length in _iter_frames(file, block):

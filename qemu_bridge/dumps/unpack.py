@@ -13,6 +13,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,15 +25,15 @@ import zstandard
 
 from ..errors import HostError, UsageError
 from ..host.folders import cache_folder
+from ..host.plain_file import file_state
 from ..memory.addresses import (
     PAGE_SIZE,
     PhysicalAddress,
-    RamLayout,
     format_layout,
     format_size,
     parse_layout,
 )
-from .dump import MAX_RAM, PIECE, Dump, PlainReader, layout_of
+from .dump import MAX_RAM, PIECE, Dump, PlainReader, layout_of, write_all
 from .open_dump import open_dump
 
 CACHE_BYTES = 32 << 30
@@ -45,6 +46,8 @@ class _Stream(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+_VERSION = 1
+"""Of what is kept: a later one unpacks again."""
 _RAM, _ABOUT, _DRAFT = "ram", "about.json", "draft-"
 _COMPRESSED: tuple[tuple[bytes, str, Callable[[BinaryIO], _Stream]], ...] = (
     (b"\x1f\x8b", "gzip", lambda file: gzip.GzipFile(fileobj=file)),
@@ -84,8 +87,11 @@ def unpack(path: Path, progress: Progress | None = None) -> Unpacked:
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}); give a file with RAM in it") from None
     try:
-        if not os.path.isfile(path):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{path} is not a regular file; give a file with RAM in it")
+        folder = _cache() / _identity(path)
+        if (found := _kept(folder)) is not None:
+            return found
         reader = PlainReader(path, descriptor)
         head = reader.read(0, 16)
         codec = next((row for row in _COMPRESSED if head.startswith(row[0])), None)
@@ -93,9 +99,6 @@ def unpack(path: Path, progress: Progress | None = None) -> Unpacked:
             over = reader.size % PAGE_SIZE
             cut = (f"{path} was cut short: its last {over} bytes are no page, and left out",) if over else ()
             return Unpacked(str(path), "raw RAM", "", cut)
-        folder = _cache() / _identity(path, descriptor)
-        if (found := _kept(folder)) is not None:
-            return found
         with _new_folder(folder) as draft:
             if codec is None:
                 assert dump is not None
@@ -122,6 +125,8 @@ def _write(dump: Dump, target: Path, progress: Progress) -> Unpacked:
                 _put(file.fileno(), layout.to_offset(PhysicalAddress(physical)), content)
             done += len(content)
             progress(done, layout.size)
+    # What a dump left out never came.
+    progress(layout.size, layout.size)
     return Unpacked(str(target), dump.format, format_layout(layout) if dump.has_layout else "", tuple(dump.missing))
 
 
@@ -130,18 +135,12 @@ def _put(descriptor: int, offset: int, content: bytes) -> None:
     head = -offset % PAGE_SIZE
     if head or len(content) % PAGE_SIZE:
         if content.strip(b"\0"):
-            _write_all(descriptor, memoryview(content), offset)
+            write_all(descriptor, memoryview(content), offset)
         return
     used = np.frombuffer(content, np.uint64).reshape(-1, PAGE_SIZE // 8).any(axis=1)
     edges = np.flatnonzero(np.diff(used.view(np.int8), prepend=0, append=0)) * PAGE_SIZE
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        _write_all(descriptor, memoryview(content)[first:end], offset + first)
-
-
-def _write_all(descriptor: int, content: memoryview, offset: int) -> None:
-    while content:
-        count = os.pwrite(descriptor, content, offset)
-        content, offset = content[count:], offset + count
+        write_all(descriptor, memoryview(content)[first:end], offset + first)
 
 
 def _decompress(
@@ -193,23 +192,18 @@ def _cache() -> Path:
     return cache_folder("dumps")
 
 
-def _identity(path: Path, descriptor: int) -> str:
-    """Names a file and its state: one that was written again is another."""
-    found = os.fstat(descriptor)
-    words = f"1 {os.path.realpath(path)} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
-    return hashlib.sha256(os.fsencode(words)).hexdigest()[:32]
+def _identity(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(f"{_VERSION} {file_state(path.resolve())}")).hexdigest()[:32]
 
 
 def _kept(folder: Path) -> Unpacked | None:
     """What the cache holds in `folder`; None where it is not there or not whole."""
     try:
         found = msgspec.json.decode((folder / _ABOUT).read_bytes(), type=Unpacked)
-        layout: RamLayout | None = None
         size = os.stat(found.ram).st_size
         if found.layout:
-            layout = parse_layout(found.layout, size)
-        assert layout is None or layout.size == size
-    except (OSError, msgspec.MsgspecError, UsageError, AssertionError):
+            parse_layout(found.layout, size)  # which refuses another size
+    except (OSError, msgspec.MsgspecError, UsageError):
         return None
     with contextlib.suppress(OSError):
         os.utime(folder)

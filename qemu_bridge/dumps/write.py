@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import os
 import secrets
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import HostError, UsageError
 from ..memory.addresses import PAGE_SIZE, RamLayout
-from ..memory.ram import GuestRam
-from .dump import PIECE
+from . import elf_core, lime
+from .dump import PIECE, write_all
+
+if TYPE_CHECKING:
+    from ..memory.ram import GuestRam
 
 FORMATS = ("elf", "lime", "raw")
-"""An ELF core, which drgn, crash and Volatility open; LiME's own format; the regions of RAM one behind the other."""
-
-_ELF = struct.Struct("<16sHHIQQQIHHHHHH")
-_SEGMENT = struct.Struct("<IIQQQQQQ")
-_LIME = struct.Struct("<4sIQQQ")
-_CORE, _X86_64, _LOAD, _NOTE = 4, 62, 1, 4
+"""An ELF core, which drgn, makedumpfile and Volatility open; LiME's own format; the regions of RAM one behind the other."""
 
 
 class _Plan(NamedTuple):
@@ -63,7 +60,7 @@ def write_dump(
         try:
             os.truncate(descriptor, plan.size)
             for at, content in plan.heads:
-                os.pwrite(descriptor, content, at)
+                write_all(descriptor, memoryview(content), at)
             _copy(ram, descriptor, plan.places, progress)
         finally:
             os.close(descriptor)
@@ -82,10 +79,8 @@ def _copy(ram: GuestRam, descriptor: int, places: list[int], progress: Callable[
         for start, end in _within(runs, region.offset, region.offset + region.size):
             for at in range(start, end, PIECE):
                 content = ram.view[at : min(at + PIECE, end)].data
+                write_all(descriptor, content, at + shift)
                 done += len(content)
-                while content:
-                    count = os.pwrite(descriptor, content, at + shift)
-                    content, at = content[count:], at + count
                 progress(done, whole)
 
 
@@ -100,21 +95,38 @@ def _raw(layout: RamLayout) -> _Plan:
 def _lime(layout: RamLayout) -> _Plan:
     heads, places, at = [], [], 0
     for region in layout.regions:
-        heads.append((at, _LIME.pack(b"EMiL", 1, region.start, region.start + region.size - 1, 0)))
-        places.append(at + _LIME.size)
-        at += _LIME.size + region.size
+        heads.append((at, lime.HEADER.pack(lime.LIME, 1, region.start, region.start + region.size - 1, 0)))
+        places.append(at + lime.HEADER.size)
+        at += lime.HEADER.size + region.size
     return _Plan(heads, places, at)
 
 
 def _elf(layout: RamLayout, note: bytes) -> _Plan:
     count = len(layout.regions) + bool(note)
-    note_at = _ELF.size + count * _SEGMENT.size
+    note_at = elf_core.HEADER.size + count * elf_core.SEGMENT.size
     # Whole pages, so that the file can be mapped.
     first = -(-(note_at + len(note)) // PAGE_SIZE) * PAGE_SIZE
-    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    head = _ELF.pack(ident, _CORE, _X86_64, 1, 0, _ELF.size, 0, 0, _ELF.size, _SEGMENT.size, count, 0, 0, 0)
+    ident = elf_core.MAGIC + b"\x02\x01\x01".ljust(16, b"\0")
+    head = elf_core.HEADER.pack(
+        ident,
+        elf_core.CORE,
+        elf_core.X86_64,
+        1,
+        0,
+        elf_core.HEADER.size,
+        0,
+        0,
+        elf_core.HEADER.size,
+        elf_core.SEGMENT.size,
+        count,
+        0,
+        0,
+        0,
+    )
     if note:
-        head += _SEGMENT.pack(_NOTE, 0, note_at, 0, 0, len(note), len(note), 4)
+        head += elf_core.SEGMENT.pack(elf_core.NOTE, 0, note_at, 0, 0, len(note), len(note), 4)
     for region in layout.regions:
-        head += _SEGMENT.pack(_LOAD, 7, first + region.offset, 0, region.start, region.size, region.size, PAGE_SIZE)
+        head += elf_core.SEGMENT.pack(
+            elf_core.LOAD, 7, first + region.offset, 0, region.start, region.size, region.size, PAGE_SIZE
+        )
     return _Plan([(0, head + note)], [first + region.offset for region in layout.regions], first + layout.size)

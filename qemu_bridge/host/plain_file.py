@@ -35,6 +35,12 @@ def read_plain(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
+def file_state(path: Path) -> str:
+    """Names a file and its state, in words: one that was replaced or written again is another. `OSError` where it is not there."""
+    found = os.lstat(path)
+    return f"{path} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write `content` to `path`, whose folder is made where it is missing: the whole of it or, with an `OSError`, nothing.
 

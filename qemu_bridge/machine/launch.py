@@ -27,6 +27,7 @@ from tcg_plugin.layout import Capability
 
 from .. import errors
 from ..errors import BusyNameError, GlassBoxError, HostError, MachineError, UnknownMachineError, UsageError
+from ..host.plain_file import file_state
 from ..wire import connection
 from ..wire.capture_names import MANIFEST, OWNERS, PAGE_MAP, RAM
 from ..wire.connection import Connection
@@ -162,21 +163,21 @@ def capture_name(folder: Path) -> str:
 
     A capture that was replaced or changed gets another name, so that no client sees answers about the old one.
     """
-    identity = [os.fsencode(folder.resolve())]
-    for part in (MANIFEST, RAM, PAGE_MAP, OWNERS):
-        with contextlib.suppress(OSError):
-            found = os.lstat(folder / part)
-            identity.append(f"{part} {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode())
-    return f"capture-{hashlib.sha256(bytes(1).join(identity)).hexdigest()[:16]}"
+    return _name_of_files("capture", folder, MANIFEST, RAM, PAGE_MAP, OWNERS)
 
 
 def dump_name(path: Path) -> str:
     """The name of the machine as which the file at `path` is served; one that was written again gets another."""
-    identity = os.fsencode(path.resolve())
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        identity += f" {found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode()
-    return f"dump-{hashlib.sha256(identity).hexdigest()[:16]}"
+    return _name_of_files("dump", path, "")
+
+
+def _name_of_files(kind: str, path: Path, *parts: str) -> str:
+    place = path.resolve()
+    identity = [os.fsencode(place)]
+    for part in parts:
+        with contextlib.suppress(OSError):
+            identity.append(os.fsencode(file_state(place / part)))
+    return f"{kind}-{hashlib.sha256(bytes(1).join(identity)).hexdigest()[:16]}"
 
 
 def open_path(path: Path, progress: Progress | None = None) -> Connection:

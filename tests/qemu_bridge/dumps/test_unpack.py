@@ -8,6 +8,7 @@ import lzma
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,9 @@ def test_a_dump_is_unpacked_once_and_again_when_it_changes(tmp_path, cache):
     path = write(tmp_path, EVERY["elf"])
     told = []
     first = unpack(path, lambda done, whole: told.append((done, whole)))
-    assert told[-1] == (sum(map(len, RAM.values())), 0x119000) and len(list(cache.iterdir())) == 1
+    assert (
+        told[-2:] == [(sum(map(len, RAM.values())), 0x119000), (0x119000, 0x119000)] and len(list(cache.iterdir())) == 1
+    )
     os.utime(first.ram, (1, 1))
     assert unpack(path) == first and os.stat(first.ram).st_mtime == 1
     write(tmp_path, EVERY["lime"])
@@ -194,6 +197,27 @@ def test_ranges_glued_together_are_found_by_the_kernel_in_them(machine, tmp_path
         assert json.loads(glassbox("ps", str(path), "--json").stdout) == processes
     finally:
         end(launch.dump_name(path))
+
+
+@pytest.mark.long
+@pytest.mark.guest
+@pytest.mark.skipif(shutil.which("makedumpfile") is None, reason="no makedumpfile on this machine")
+def test_makedumpfile_knows_what_is_written_and_what_it_makes_of_it_is_read(machine, tmp_path):
+    core = tmp_path / "core"
+    assert glassbox("export", machine.name, "-o", str(core)).returncode == 0
+    whole = Path(unpack(core).ram).read_bytes()
+    for words in (("-c",), ("-l",), ("-E",), ("-c", "-F"), ("-l", "-d", "31")):
+        made = tmp_path / "made"
+        with open(made, "wb") as pipe:
+            command = ["makedumpfile", *words, "--message-level", "0", str(core)]
+            command += [] if "-F" in words else [str(made), "-f"]
+            subprocess.run(command, stdout=pipe if "-F" in words else subprocess.DEVNULL, check=True)
+        found = unpack(made)
+        content = Path(found.ram).read_bytes()
+        assert bool(found.missing) == ("-d" in words) and len(content) == len(whole)
+        for at in range(0, len(whole), PAGE):
+            page = content[at : at + PAGE]
+            assert page == whole[at : at + PAGE] or (found.missing and not page.strip(b"\0"))
 
 
 @pytest.mark.guest

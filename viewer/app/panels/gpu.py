@@ -10,7 +10,7 @@ from viewer.app.state import ViewerState
 
 from ...sources.gpu import SHOWN_NS, GpuState
 from .launches import format_size, format_time
-from .theme import ACCENT, QUIET, WARN, colour, draw_filter, packed, plain, push_mono, quiet, sort_order
+from .theme import ACCENT, QUIET, SORTED_TABLE, WARN, colour, draw_filter, packed, plain, push_mono, quiet, sort_order
 
 if TYPE_CHECKING:
     from gpu_hypervisor.engine import JobRow, TenantUsage
@@ -163,10 +163,7 @@ def _draw_jobs(state: ViewerState, jobs: tuple[JobRow, ...]) -> None:
         return
     view = state.table_views["gpu jobs"]
     draw_filter(view, "gpu jobs")
-    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
-    flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
-    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
-    if imgui.begin_table("gpu jobs", len(_JOBS), flags):
+    if imgui.begin_table("gpu jobs", len(_JOBS), SORTED_TABLE):
         imgui.table_setup_scroll_freeze(0, 1)
         for name in _JOBS:
             imgui.table_setup_column(name)

@@ -9,7 +9,7 @@ from imgui_bundle import imgui
 
 from viewer.app.state import ViewerState
 
-from .theme import ACCENT, QUIET, WARN, colour, draw_filter, plain, push_mono, quiet, sort_order
+from .theme import ACCENT, QUIET, SORTED_TABLE, WARN, colour, draw_filter, plain, push_mono, quiet, sort_order
 
 if TYPE_CHECKING:
     from pixel_cpu.runtime.events import BufferUse, LaunchEvent
@@ -37,13 +37,10 @@ def draw(state: ViewerState) -> None:
         return
     view = state.table_views["launches"]
     draw_filter(view, "launches")
-    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
-    flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
-    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
     # As high as its rows, as far as that leaves room for the details.
     height = min(_table_height(len(launches.events)), imgui.get_content_region_avail().y * 0.4)
     shown = launches.shown()
-    if imgui.begin_table("launches", len(_COLUMNS), flags, imgui.ImVec2(0, height)):
+    if imgui.begin_table("launches", len(_COLUMNS), SORTED_TABLE, imgui.ImVec2(0, height)):
         imgui.table_setup_scroll_freeze(0, 1)
         for name in _COLUMNS:
             imgui.table_setup_column(name)

@@ -12,7 +12,7 @@ from viewer.app import glow
 from viewer.app.state import ViewerState
 from viewer.sources.queries import Topic
 
-from .theme import WARN, colour, draw_filter, plain, quiet, sort_order
+from .theme import SORTED_TABLE, WARN, colour, draw_filter, plain, quiet, sort_order
 
 _MOST_ROWS = 20_000
 _REFRESH_S = 5.0
@@ -70,12 +70,9 @@ def _table(state: ViewerState, is_refresh: bool) -> OverlayTable | None:
 
 def _draw_table(state: ViewerState, table: OverlayTable) -> None:
     columns = [column.partition(":") for column in table.columns][:32]
-    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.scroll_x
-    flags |= imgui.TableFlags_.sizing_fixed_fit | imgui.TableFlags_.resizable
-    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
     view = state.table_views[table.name]
     draw_filter(view, table.name)
-    if not columns or not imgui.begin_table(f"rows of {table.name}", len(columns), flags):
+    if not columns or not imgui.begin_table(f"rows of {table.name}", len(columns), SORTED_TABLE):
         return
     imgui.table_setup_scroll_freeze(0, 1)
     for name, _, _ in columns:

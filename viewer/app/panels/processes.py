@@ -12,7 +12,7 @@ from viewer.app.state import ViewerState
 from viewer.picture.legend import format_bytes
 from viewer.sources.queries import Topic
 
-from .theme import WARN, colour, draw_filter, plain, quiet, sort_order
+from .theme import SORTED_TABLE, WARN, colour, draw_filter, plain, quiet, sort_order
 
 REFRESH_S = 3.0
 _MOST_ROWS = 5000
@@ -28,10 +28,7 @@ def draw(state: ViewerState) -> None:
     view = state.table_views["processes"]
     draw_filter(view, "processes")
     height = imgui.get_content_region_avail().y * (0.55 if state.mapping_pid else 1.0)
-    flags = imgui.TableFlags_.row_bg | imgui.TableFlags_.scroll_y | imgui.TableFlags_.sizing_fixed_fit
-    flags |= imgui.TableFlags_.scroll_x | imgui.TableFlags_.resizable
-    flags |= imgui.TableFlags_.sortable | imgui.TableFlags_.sort_tristate
-    if imgui.begin_table("processes", 5, flags, imgui.ImVec2(0, height)):
+    if imgui.begin_table("processes", 5, SORTED_TABLE, imgui.ImVec2(0, height)):
         imgui.table_setup_scroll_freeze(0, 1)
         for name in ("pid", "name", "state", "resident", "command line"):
             imgui.table_setup_column(name, imgui.TableColumnFlags_.no_sort if name == "state" else 0)

@@ -124,6 +124,18 @@ def quiet(text: str) -> None:
     imgui.text_colored(colour(QUIET), text)
 
 
+SORTED_TABLE = (
+    imgui.TableFlags_.row_bg
+    | imgui.TableFlags_.scroll_x
+    | imgui.TableFlags_.scroll_y
+    | imgui.TableFlags_.sizing_fixed_fit
+    | imgui.TableFlags_.resizable
+    | imgui.TableFlags_.sortable
+    | imgui.TableFlags_.sort_tristate
+)
+"""Flags of a table that scrolls, and is sorted by its headings (`sort_order`)."""
+
+
 def draw_filter(view: TableView, name: str) -> None:
     """A field for the words that rows of table `name` must have."""
     imgui.set_next_item_width(-1)
