@@ -235,8 +235,9 @@ def test_a_window_opens_after_so_many_instructions_and_closes_after_so_many_or_a
             wait_until(lambda: machine.client.trace_status().state == "disarmed")
     find_sound(path)
     with TraceReader(path) as trace:
-        most = max(sum(int(blocks.instructions.sum()) for blocks in trace.blocks(v)) for v in range(trace.vcpus))
-        assert 300_000 <= most <= 520_000
+        executed = [sum(int(blocks.instructions.sum()) for blocks in trace.blocks(v)) for v in range(trace.vcpus)]
+        # The first vCPU to reach the limit stops at once; another runs on until the host lets the first one stop it.
+        assert min((many for many in executed if many >= 300_000), default=0) in range(300_000, 520_001), executed
     began = time.monotonic()
     with load(machine):
         record(machine, tmp_path / "time.gbt", "--seconds", "0.7")
