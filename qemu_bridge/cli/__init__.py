@@ -38,6 +38,7 @@ _MODULES = {
     "capture": ("capture", "compare"),
     "export": ("export",),
     "memory": ("peek", "find", "dirty"),
+    "files": ("files", "extract"),
     "names": ("ps", "maps", "modules", "sym"),
     "overlays": ("overlay",),
     "places": ("identify", "whose", "resolve", "where", "targets"),
@@ -74,7 +75,7 @@ GROUPS = {
     ),
     "names in RAM": ("ps", "maps", "modules", "sym", "overlay"),
     "in words": ("ask", "mcp"),
-    "memory": ("identify", "resolve", "targets", "peek", "find", "dirty"),
+    "memory": ("identify", "resolve", "targets", "peek", "find", "dirty", "files", "extract"),
     "moments": ("capture", "compare", "export"),
     "pictures": ("view", "viewers", "highlight", "fly-to", "snap", "record-video"),
     "execution": ("trace", "learn", "learned"),
@@ -171,7 +172,7 @@ def _spell_out(words: list[str]) -> list[str]:
 
 
 _ELSEWHERE = frozenset(
-    "ps maps modules sym overlay identify whose resolve where targets peek find dirty call status pause resume stop exec qmp"
+    "ps maps modules sym overlay identify whose resolve where targets peek find dirty files extract call status pause resume stop exec qmp"
     " events snap view record-video".split()
 )
 """Verbs that look at a machine on another host as at one on this."""

@@ -24,6 +24,7 @@ from ..wire.operations import MAX_READ_PAGES
 from ..wire.records import (
     Answer,
     Blob,
+    FileInMemory,
     Grade,
     KernelInfo,
     MemoryMapping,
@@ -284,6 +285,12 @@ class Questions:
                 tables = self._overlays.objects.page_tables(PhysicalAddress(process.page_table))
                 return lambda address, size: tables.read(VirtualAddress(address), size)
         raise UsageError(f"there is no process {pid} with memory of its own; 'glassbox ps' lists them")
+
+    def files(self, target: str, runs: bool) -> Answer[tuple[FileInMemory, ...]]:
+        """The files that `target` names, or all of which something is in RAM."""
+        from .file_contents import read_files
+
+        return self._records(lambda context, budget: read_files(context, budget, target, with_runs=runs))
 
     def refresh_page_map(self, complete: bool = False) -> Answer[PageMapHeader]:
         """Bring the page map up to date and publish it."""

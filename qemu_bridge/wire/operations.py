@@ -38,6 +38,7 @@ from .records import (
     AnyAddress,
     Blob,
     ExecResult,
+    FileInMemory,
     HeatWatch,
     HostPath,
     KernelInfo,
@@ -310,6 +311,18 @@ class Operations:
 
         >>> client.read_memory([(0x1000, 16)]).value[0]
         b'\\x00\\x00...'
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def files(target: str = "", runs: bool = False) -> Answer[tuple[FileInMemory, ...]]:
+        """Files of which something is in RAM, deleted ones, tmpfs and memfds too; with `runs`, where in RAM.
+
+        With `target`, such as ``file:/etc/passwd`` or ``file:/lib/*.so``, the files that it names, of a directory all below it,
+        with directories, links, and files of which nothing is in RAM. `UsageError` for a target that is not one of files.
+
+        >>> client.files("file:/bin/busybox")[0].in_memory
+        841080
         """
 
     @operation(Permission.READ, Cost.QUERY)

@@ -341,6 +341,46 @@ class TargetMemory(Record, frozen=True):
     skipped: tuple[str, ...] = ()
 
 
+class FileRun(Record, frozen=True):
+    """`size` bytes of a file from `offset` on, in RAM at guest-physical `physical`."""
+
+    offset: int
+    size: int
+    physical: Physical
+
+
+class FileInMemory(Record, frozen=True):
+    """A file that the kernel knows, and how much of it is in RAM.
+
+    Attributes:
+        path: its name as process 1 sees it, with " (deleted)" where it has been removed.
+        filesystem: the type of its file system.
+        device: number of the device of its file system, as in ``/proc/PID/maps``.
+        mode: type and permissions, as in ``stat``.
+        mtime_s: when it was changed, in seconds since 1970.
+        in_memory: bytes of it that are in RAM, at most `size`.
+        swapped: bytes of it that are on a swap device.
+        is_of_memory: it lives in memory alone, as in tmpfs or a memfd: what is neither in RAM nor swapped is zeros.
+        link: what a symbolic link leads to, where that is in memory.
+        runs: where it is in RAM, by offset; empty unless asked for.
+    """
+
+    path: str
+    filesystem: str
+    device: str
+    inode: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_s: int
+    size: int
+    in_memory: int
+    swapped: int
+    is_of_memory: bool
+    link: str = ""
+    runs: tuple[FileRun, ...] = ()
+
+
 class TypeField(Record, frozen=True):
     """A field of a kernel type: its `path` from the outermost type, its start in bits, and how to interpret it.
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...errors import GuestError
 from ...kernel.objects import Object
 from ...memory.addresses import PAGE_SHIFT, PhysicalAddress
 
@@ -30,6 +34,58 @@ def find_page(inode: Object, index: int) -> PhysicalAddress | None:
             entry = slots[entry >> 2 & len(slots) - 1]  # a large folio has its slots refer to the first
     # What is a number is a page that was taken back, or is on a swap device.
     return _place(inode, entry, index) if entry and not entry & _MARK_MASK else None
+
+
+class CachedPages(NamedTuple):
+    """`pages` pages of a file from its page `first` on: in RAM at `physical`, on a swap device where that is None.
+
+    What is not `is_current` has not been read from its device yet.
+    """
+
+    first: int
+    pages: int
+    physical: PhysicalAddress | None
+    is_current: bool = True
+
+
+def iter_pages(inode: Object) -> Iterator[CachedPages]:
+    """Yield what the page cache holds of the file of `inode`, ascending. Of a file of a disk, what was taken back is left out."""
+    head = inode["i_data.i_pages.xa_head"]
+    for index, count, entry in _entries(inode, head, 0, 1 << 52) if _is_node(head) else [(0, 1, head)] * bool(head):
+        inode.space.budget.spend(count)
+        if entry & _MARK_MASK:
+            yield CachedPages(index, count, None)
+        elif (physical := _place(inode, entry, index)) is not None and _is_of(inode, entry):
+            yield CachedPages(index, count, physical, _is_current(inode, entry))
+
+
+def _entries(inode: Object, entry: int, base: int, above: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (page of the file, pages, entry) of what is below a node, whose slots cover less than `above` pages each."""
+    node = inode.space.at("xa_node", entry - _NODE_MARK)
+    slots, shift = node.numbers("slots"), node["shift"]
+    if 1 << shift >= above:
+        raise GuestError("the page cache of a file has no end; retry, or pause the machine")
+    for number, found in enumerate(slots):
+        index = base + (number << shift)
+        if _is_node(found) and shift:
+            yield from _entries(inode, found, index, 1 << shift)
+        elif found & _MARK_MASK == _NODE_MARK and found < _LEAST_NODE:
+            # A large folio: its other slots refer to the first.
+            if (first := slots[found >> 2 & len(slots) - 1]) and not _is_node(first):
+                yield index, 1 << shift, first
+        elif found and not _is_node(found):
+            yield index, 1 << shift, found
+
+
+def _is_of(inode: Object, record: int) -> bool:
+    """Whether a page says of itself that it is one of this file: the guest may have used it for another meanwhile."""
+    page = inode.space.at("page", record)
+    return "mapping" not in page or page["mapping"] & ~_MARK_MASK == inode.at("i_data")
+
+
+def _is_current(inode: Object, record: int) -> bool:
+    page, bit = inode.space.at("page", record), inode.space.enumerator("pageflags", "PG_uptodate")
+    return bit is None or bool(page["flags.f" if "flags.f" in page else "flags"] >> bit & 1)
 
 
 def _is_node(entry: int) -> bool:

@@ -19,6 +19,7 @@ from .overlay import BuiltOverlay, OverlayContext
 from .paths import MAX_PARTS, PathNames
 
 MAX_FILESYSTEMS = 1 << 12
+MAX_LINKS = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +42,49 @@ def read_page_cache(context: OverlayContext, budget: Budget) -> Iterator[CachedF
 
 def cached_files(context: OverlayContext, budget: Budget) -> Iterator[tuple[CachedFile, Object]]:
     """Yield every file with pages in memory, and its inode."""
+    for filesystem, inode in known_inodes(context, budget):
+        try:
+            pages = inode["i_data.nrpages"]
+            if pages:
+                yield filesystem.describe(inode, pages), inode
+        except GlassBoxError as error:
+            budget.skip_unread(f"a file of {filesystem.name}", error)
+
+
+def known_inodes(context: OverlayContext, budget: Budget) -> Iterator[tuple[Filesystem, Object]]:
+    """Yield every inode that the kernel holds, and its file system."""
     space = context.objects
     paths, namespace = PathNames(space), 0
     with suppress(GlassBoxError):
         namespace = namespace_of_init(space).address
     for super_block in space.linked(space.kernel.address_of("super_blocks"), "super_block", "s_list", MAX_FILESYSTEMS):
         try:
-            filesystem = _Filesystem(super_block, paths, namespace)
+            filesystem = Filesystem(super_block, paths, namespace)
             inodes = list(space.linked(super_block.at("s_inodes"), "inode", "i_sb_list"))
         except GlassBoxError as error:
             budget.skip_unread("a file system", error)
             continue
         for inode in inodes:
             budget.spend()
-            try:
-                pages = inode["i_data.nrpages"]
-                if pages:
-                    yield filesystem.describe(inode, pages), inode
-            except GlassBoxError as error:
-                budget.skip_unread(f"a file of {filesystem.name}", error)
+            yield filesystem, inode
 
 
-class _Filesystem:
-    """One file system: its name, and where it is mounted."""
+class Filesystem:
+    """One file system.
+
+    Attributes:
+        name: that of its type.
+        device: its number, as in ``/proc/PID/maps``.
+        operations: address of its ``struct super_operations``.
+    """
 
     def __init__(self, super_block: Object, paths: PathNames, namespace: int) -> None:
         self._paths, self._namespace = paths, namespace
         self._space: KernelObjects = super_block.space
         kind = super_block.follow("s_type")
         self.name = kind.text_at("name", 64) if kind else ""
-        self._device = format_device(super_block["s_dev"])
+        self.device = format_device(super_block["s_dev"])
+        self.operations = super_block["s_op"]
         self._root = super_block["s_root"]
         self._mounts = self._find_mounts(super_block)
 
@@ -88,15 +102,18 @@ class _Filesystem:
     def describe(self, inode: Object, pages: int) -> CachedFile:
         """The row of an inode."""
         mapped = bool(inode["i_data.i_mmap.rb_root.rb_node"])
-        return CachedFile(self.name, self._device, inode["i_ino"], pages, inode["i_size"], mapped, self._path(inode))
+        return CachedFile(self.name, self.device, inode["i_ino"], pages, inode["i_size"], mapped, self._path(inode))
 
     def _path(self, inode: Object) -> str:
-        """Its name, of several links the newest; empty for a file without one, as block devices are."""
-        alias = inode["i_dentry.first"]
-        if not alias:
-            return ""
+        return next(self.paths(inode), "")
+
+    def paths(self, inode: Object) -> Iterator[str]:
+        """Yield its names, of several links the newest first; none for a file without one, as block devices are."""
         link = "d_alias" if self._space.kernel.has("dentry_alias") else "d_u.d_alias"
-        dentry = alias - self._space.offset("dentry", link)
+        back = self._space.offset("dentry", link)
+        return (self._path_of(alias - back) for alias in self._space.hashed(inode["i_dentry.first"], MAX_LINKS))
+
+    def _path_of(self, dentry: int) -> str:
         mount = self._mounts.get(self._root) or self._mount_above(dentry)
         if mount:
             return self._paths.name(mount, dentry)
