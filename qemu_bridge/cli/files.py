@@ -105,6 +105,10 @@ def extract(options: argparse.Namespace) -> int:
         found = newest_of_name(answer.value, options.inode)
         if not found:
             raise UsageError(f"the kernel knows no file {options.target!r} now; 'glassbox files' lists those in RAM")
+        if len(found) == 1 and stat.S_ISLNK(found[0].mode):
+            raise UsageError(
+                f"{found[0].path} is a link to {found[0].link or 'a path that is not in memory'}; extract that"
+            )
         is_single = len(found) == 1 and stat.S_IFMT(found[0].mode) in (stat.S_IFREG, stat.S_IFBLK)
         if is_single:
             write_file(client.ram, found[0], options.output, force=options.force)

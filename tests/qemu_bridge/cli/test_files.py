@@ -74,12 +74,21 @@ def test_files_says_how_much_of_each_is_in_memory(machine, hashes):
     assert "gone (deleted)" in deleted.stdout and "holes" not in deleted.stdout
 
 
-def test_what_cannot_be_extracted_is_said(machine, tmp_path):
+def test_what_cannot_be_extracted_is_said(machine, hashes, tmp_path):
     out = tmp_path / "out"
     unknown = glassbox("extract", machine.name, "file:/no/such", "-o", str(out))
     assert unknown.returncode == 2 and "knows no file" in unknown.stderr and not out.exists()
-    wrong = glassbox("extract", machine.name, "pid:1", "-o", str(out))
-    assert wrong.returncode == 2 and "does not name files" in wrong.stderr
-    out.write_bytes(b"mine")
-    kept = glassbox("extract", machine.name, "file:/bin/busybox", "-o", str(out))
-    assert kept.returncode == 2 and out.read_bytes() == b"mine"
+    link = glassbox("extract", machine.name, "file:/tmp/tree/link", "-o", str(out))
+    assert link.returncode == 2 and "is a link to sub/random" in link.stderr and not out.exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["elf", "lime"])
+def test_a_dump_has_the_same_files(machine, hashes, tmp_path, form):
+    dump = tmp_path / "dump"
+    assert glassbox("export", machine.name, "--format", form, "-o", str(dump)).returncode == 0
+    for name in ("sub/random", "gone"):
+        done = glassbox("extract", str(dump), f"file:/tmp/tree/{name}", "--force", "-o", str(tmp_path / "out"))
+        assert done.returncode == 0, done.stderr
+        assert sha256(tmp_path / "out") == hashes[name]
+    glassbox("stop", str(dump))
