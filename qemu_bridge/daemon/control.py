@@ -24,7 +24,7 @@ from ..wire.connection import Connection
 from ..wire.json_text import encode_json
 from ..wire.network_records import Flows
 from ..wire.operations import Operation, Operations
-from ..wire.records import Answer, Blob, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
+from ..wire.records import Answer, Blob, Checkpoint, ExecResult, Grade, HeatWatch, Runstate, Status, TraceState
 from ..wire.trace_records import ArmOptions, LearnedLoop, TraceStatus
 from ..wire.view_text import read_parts
 from ..wire.viewer_records import ViewerSession, ViewersTold
@@ -70,7 +70,7 @@ class Control:
         self._machine = machine
         self._stop = stop
         self._jobs = jobs
-        self._dirty_turn = asyncio.Lock()
+        self._dirty_turn, self._checkpoint_turn = asyncio.Lock(), asyncio.Lock()
         self._qmp_turns, self._exec_turns = Turns(), Turns()
         self._epochs: deque[float] = deque(maxlen=_MOST_EPOCHS)
 
@@ -140,6 +140,27 @@ class Control:
     async def wait_ready(self, timeout_s: float) -> None:
         """Return when user space is up."""
         await self._machine.state.wait_ready(timeout_s)
+
+    async def checkpoint(self, tag: str) -> Checkpoint:
+        """Take a checkpoint."""
+        # Imported here, and below: most machines have none.
+        from . import checkpoints
+
+        async with self._checkpoint_turn:
+            return await checkpoints.take(self._machine, tag)
+
+    async def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The machine's checkpoints."""
+        from ..timeline.checkpoints import list_checkpoints
+
+        return list_checkpoints(self._machine.config.name)
+
+    async def restore(self, tag: str) -> Checkpoint:
+        """Bring the machine back to a checkpoint."""
+        from . import checkpoints
+
+        async with self._checkpoint_turn:
+            return await checkpoints.restore(self._machine, tag)
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""

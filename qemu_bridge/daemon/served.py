@@ -77,6 +77,11 @@ class ServedMachine:
         strategy = choose_strategy(self.ram, self.backend.pid, is_static=self.backend.is_static)
         return DirtyLog(strategy, self.ram.page_count)
 
+    def note_changed(self, pages: list[int]) -> None:
+        """Record pages of RAM that this process wrote, which looking at what QEMU writes would not find."""
+        if "dirty_log" in vars(self):
+            self.dirty_log.note(pages)
+
     @property
     def dirty_strategy(self) -> str:
         """How changed pages are found: its name, without making the log of them."""

@@ -178,6 +178,11 @@ class DirtyLog:
         self._changed_at[self.strategy.collect()] = self.epoch
         return self.epoch
 
+    def note(self, pages: list[int]) -> None:
+        """Stamp `pages`, that changed by another way than the strategy's, with a new epoch."""
+        self.epoch += 1
+        self._changed_at[pages] = self.epoch
+
     def since(self, epoch: int) -> tuple[npt.NDArray[np.int64], int]:
         """(pages, now): ascending numbers of the pages changed after `epoch`, and the epoch for the next call.
 

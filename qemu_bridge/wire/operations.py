@@ -37,6 +37,7 @@ from .records import (
     Answer,
     AnyAddress,
     Blob,
+    Checkpoint,
     ExecResult,
     FileInMemory,
     HeatWatch,
@@ -253,6 +254,39 @@ class Operations:
         """Wait until the guest's user space is up; `MachineError` after `timeout_s` seconds.
 
         >>> client.wait_ready(timeout_s=120)
+        """
+
+    @operation(Permission.CONTROL, Cost.INSTANT)
+    @staticmethod
+    def checkpoint(tag: str) -> Checkpoint:
+        """Take checkpoint `tag`: RAM, vCPUs and devices at one moment, for `restore`. The guest stops while its RAM is copied.
+
+        `UsageError` for a tag that is taken or invalid, and for a machine with drives, a GPU or learned loops; `MachineError` while
+        its trace is armed; `HostError` if the disk is full.
+
+        >>> client.checkpoint("before").tag
+        'before'
+        """
+
+    @operation(Permission.READ, Cost.INSTANT)
+    @staticmethod
+    def checkpoints() -> tuple[Checkpoint, ...]:
+        """The machine's checkpoints, oldest first, also those of earlier machines of its name.
+
+        >>> [each.tag for each in client.checkpoints()]
+        ['before']
+        """
+
+    @operation(Permission.WRITE, Cost.INSTANT)
+    @staticmethod
+    def restore(tag: str) -> Checkpoint:
+        """Bring the machine back to its checkpoint `tag`; RAM is as it was, byte for byte, and a machine that runs goes on from there.
+
+        What a command was doing in the guest meanwhile is lost. `UsageError` for an unknown tag, or one of an earlier QEMU; as
+        `checkpoint` for what cannot be restored.
+
+        >>> client.restore("before").tag
+        'before'
         """
 
     @operation(Permission.WRITE, Cost.INSTANT)

@@ -506,6 +506,28 @@ class KernelInfo(Record, frozen=True):
     kaslr_offset: int
 
 
+class Checkpoint(Record, frozen=True):
+    """A moment of a machine that it can be brought back to.
+
+    Attributes:
+        tag, name: of the checkpoint, and of the machine.
+        taken_at: seconds since 1970. paused_s: how long the guest stood still for it; 0 if it was paused already.
+        ram_bytes, device_bytes: of the touched RAM, and of the state of vCPUs and devices.
+        ready: the guest's user space was up.
+        qemu_pid, qemu_started: the QEMU that it is of, by pid and start in clock ticks.
+    """
+
+    tag: str
+    name: str
+    taken_at: float
+    paused_s: float
+    ram_bytes: int
+    device_bytes: int
+    ready: bool
+    qemu_pid: int
+    qemu_started: int
+
+
 class ExecResult(Record, frozen=True):
     """What a command in the guest wrote, and how it ended.
 

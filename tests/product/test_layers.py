@@ -59,6 +59,7 @@ LAYERS = {
     "qemu_bridge.client": 60,
     "qemu_bridge.network": 65,
     "qemu_bridge.captures": 70,
+    "qemu_bridge.timeline": 70,
     "qemu_bridge.daemon": 80,
     "qemu_bridge.gateway": 80,
     "qemu_bridge.dashboard": 85,

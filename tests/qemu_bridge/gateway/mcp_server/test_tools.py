@@ -19,6 +19,7 @@ def test_each_permission_adds_the_operations_that_need_it():
         "pause",
         "resume",
         "stop",
+        "checkpoint",
         "capture",
         "trace_disarm",
         "trace_record",

@@ -1,0 +1,1 @@
+"""Moments of a machine that one can go back to: checkpoints."""
