@@ -23,7 +23,7 @@ LAYERS = (
     ("4", ("qemu_bridge.kernel", "qemu_bridge.trace")),
     ("5", ("qemu_bridge.machine", "qemu_bridge.introspection", "gpu_device")),
     ("6", ("qemu_bridge.client", "qemu_bridge.network", "pixel_cpu")),
-    ("7", ("qemu_bridge.captures", "gpu_hypervisor")),
+    ("7", ("qemu_bridge.captures", "qemu_bridge.timeline", "gpu_hypervisor")),
     ("8", ("qemu_bridge.daemon", "qemu_bridge.gateway")),
     ("9", ("qemu_bridge.dashboard", "viewer")),
     ("10", ("qemu_bridge.cli",)),
