@@ -30,7 +30,7 @@ from .host_calls import Host, LaneState, LaneTrap, Reply, Request
 from .lane_frames import LaneFrames
 from .wasm_arguments import elements
 from .wasm_instances import Instances
-from .wasm_translation import WORTH_SECONDS, Translation
+from .wasm_translation import Translation
 
 __all__ = [
     "DEFAULT_SHARE",
@@ -208,9 +208,12 @@ class Rounds:
         """Let code be made where lanes have been interpreted for long."""
         assert self.translation
         self.translation.interpreted_seconds += seconds
-        if self.translation.interpreted_seconds > WORTH_SECONDS:
-            left = self.own[PART.name][self.states <= LaneState.SLEEPING]
-            self.translation.begin({self.number, *(self.found.owners[part] for part in np.unique(left[left >= 0]))})
+        if self.translation.is_under_way:
+            return
+        left = self.own[PART.name][self.states <= LaneState.SLEEPING]
+        wanted = {self.number, *(self.found.owners[part] for part in np.unique(left[left >= 0]))}
+        if self.translation.is_worth_it(self.found, wanted):
+            self.translation.begin(wanted)
 
     def _run(self, found: Resumable, running: NDArray[np.int64], share: int) -> NDArray[np.int64]:
         """One launch of some lanes; those that came to what has no code, and can still run."""

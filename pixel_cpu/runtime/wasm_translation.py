@@ -20,8 +20,8 @@ from ..ir.model import Module, Region
 from .backends import is_there, prepare
 from .wasm_cache import fetch, keep
 
-WORTH_SECONDS = 2.0
-"""Time that lanes have been interpreted, after which machine code is made: as long as both processors take for a program of some dozen functions."""
+LEAST_SECONDS, SECONDS_PER_PART = 0.1, 0.002
+"""Time that lanes have been interpreted, and that for each part that is to be compiled, after which that begins: a third of what compilers take."""
 _END_SECONDS = 5.0
 """What the end of the program waits for a compiler that was told to end."""
 
@@ -62,6 +62,11 @@ class Translation:
     def is_under_way(self) -> bool:
         """Whether code is being made now."""
         return self._thread is not None and self._thread.is_alive()
+
+    def is_worth_it(self, interpreted: Resumable, wanted: Collection[int]) -> bool:
+        """Whether lanes have been interpreted for so long that code of functions is worth its compilation; `interpreted` has their sizes."""
+        parts = sum(interpreted.sizes[each] for each in likely(self._program.module, interpreted.sizes.keys(), wanted))
+        return self.interpreted_seconds > LEAST_SECONDS + SECONDS_PER_PART * parts
 
     def begin(self, wanted: Collection[int]) -> None:
         """Make code of functions in a thread, unless that is under way or has failed."""

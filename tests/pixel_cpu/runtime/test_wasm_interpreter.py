@@ -5,13 +5,13 @@ from wasm_rounds import compare
 from wasm_texts import assemble
 
 import pixel_cpu as px
-from pixel_cpu.runtime import rounds as rounds_module
+from pixel_cpu.runtime import wasm_translation
 from pixel_cpu.runtime.wasm_interpreter import interpreted
 
 
 @pytest.fixture
 def device(monkeypatch):
-    monkeypatch.setattr(rounds_module, "WORTH_SECONDS", 1e9)
+    monkeypatch.setattr(wasm_translation, "SECONDS_PER_PART", 1e9)
     with px.Device("cpu", isolated=False) as found:
         yield found
 

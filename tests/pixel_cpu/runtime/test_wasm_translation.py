@@ -10,8 +10,7 @@ from wasm_texts import assemble
 
 import pixel_cpu as px
 from pixel_cpu.backends.lane_c import separate
-from pixel_cpu.runtime import rounds as rounds_module
-from pixel_cpu.runtime import wasm_cache
+from pixel_cpu.runtime import wasm_cache, wasm_translation
 from pixel_cpu.runtime.rounds import LaneState, Reply, Rounds
 from pixel_cpu.runtime.wasm_translation import Translation
 
@@ -51,7 +50,7 @@ def alone(tmp_path, monkeypatch):
     """No program in the cache, and functions that are large enough to be functions of C."""
     monkeypatch.setattr(wasm_cache, "_file", lambda key: tmp_path / f"{key}.program")
     monkeypatch.setattr(separate, "LEAST_REGIONS", 2)
-    monkeypatch.setattr(rounds_module, "WORTH_SECONDS", 1e9)
+    monkeypatch.setattr(wasm_translation, "SECONDS_PER_PART", 1e9)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from wasm_texts import assemble
 
 import pixel_cpu as px
 from pixel_cpu.backends.lane_c import separate
-from pixel_cpu.runtime import rounds as rounds_module
+from pixel_cpu.runtime import wasm_translation
 from pixel_cpu.runtime.rounds import Rounds
 from pixel_cpu.wasi import Wasi
 
@@ -46,7 +46,7 @@ LANES = 3
 
 @pytest.fixture
 def device(monkeypatch, tmp_path):
-    monkeypatch.setattr(rounds_module, "WORTH_SECONDS", 1e9)
+    monkeypatch.setattr(wasm_translation, "SECONDS_PER_PART", 1e9)
     monkeypatch.setattr(separate, "LEAST_REGIONS", 2)
     with px.Device("cpu", isolated=False) as found:
         yield found
