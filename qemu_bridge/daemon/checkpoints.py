@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import MachineError, UsageError
+from ..errors import GlassBoxError, MachineError, UsageError
 from ..timeline import checkpoints
 from ..wire.records import Checkpoint, Origin, TraceState
 from .served import ServedMachine
@@ -26,6 +27,20 @@ _LIMIT_S, _POLL_S = 30.0, 0.002
 
 async def take(machine: ServedMachine, tag: str) -> Checkpoint:
     """Take checkpoint `tag`; a failure leaves nothing behind."""
+    async with machine.timeline_turn:
+        return await _take(machine, tag)
+
+
+async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
+    """Bring RAM, vCPUs and devices back to checkpoint `tag`; a machine that ran goes on from there.
+
+    `MachineError` where QEMU cannot load it: the machine stays paused then, for its RAM and its devices are not of one moment.
+    """
+    async with machine.timeline_turn:
+        return await _restore(machine, tag)
+
+
+async def _take(machine: ServedMachine, tag: str) -> Checkpoint:
     await _check(machine)
     name, ram = machine.config.name, Path(machine.connection.ram_path)
     draft = checkpoints.make_draft(name, tag)
@@ -48,8 +63,7 @@ async def take(machine: ServedMachine, tag: str) -> Checkpoint:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
-    """Bring RAM, vCPUs and devices back to checkpoint `tag`; a machine that ran goes on from there."""
+async def _restore(machine: ServedMachine, tag: str) -> Checkpoint:
     await _check(machine)
     folder, found = checkpoints.find_checkpoint(machine.config.name, tag)
     connection = machine.connection
@@ -59,10 +73,18 @@ async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
     if not copy.is_file() or copy.stat().st_size != connection.layout.size:
         raise UsageError(f"{copy} is not the RAM of this machine; take a new checkpoint")
     async with _node(machine, folder / checkpoints.DEVICES), machine.vcpus.held():
-        changed = await asyncio.to_thread(checkpoints.load_ram, copy, ram)
-        await _job(machine, "snapshot-load", tag=_TAG, vmstate=_NODE, devices=[_NODE])
-        changed += await asyncio.to_thread(checkpoints.load_ram, copy, ram)
-        machine.note_changed(changed)
+        changed: list[int] = []
+        try:
+            changed += await asyncio.to_thread(checkpoints.load_ram, copy, ram)
+            await _job(machine, "snapshot-load", tag=_TAG, vmstate=_NODE, devices=[_NODE])
+            changed += await asyncio.to_thread(checkpoints.load_ram, copy, ram)
+        except GlassBoxError as error:
+            await machine.vcpus.pause()
+            raise MachineError(
+                f"{error}; {found.name} stays paused, half of it as it was before: restore another checkpoint or stop it"
+            ) from None
+        finally:
+            machine.note_changed(changed)
         machine.worker.reset()
         machine.state.ready, machine.state.panic = found.ready, ""
     return found
@@ -107,15 +129,16 @@ async def _node(machine: ServedMachine, path: Path, *, is_new: bool = False) -> 
 async def _job(machine: ServedMachine, command: str, **arguments: Any) -> None:  # noqa: ANN401  # QMP's own
     """Run a job of QEMU to its end; `MachineError` with its reason when it fails."""
     execute = machine.monitor.execute
-    await execute(command, {"job-id": command, **arguments})
+    name = f"{command}-{secrets.token_hex(4)}"  # one that was given up may still be there
+    await execute(command, {"job-id": name, **arguments})
     deadline = time.monotonic() + _LIMIT_S
     while True:
-        job = next(each for each in await execute("query-jobs") if each["id"] == command)
+        job = next(each for each in await execute("query-jobs") if each["id"] == name)
         if job["status"] == "concluded":
             break
         if time.monotonic() > deadline:
             raise MachineError(f"QEMU did not finish {command} within {_LIMIT_S:g} s; is the host overloaded?")
         await asyncio.sleep(_POLL_S)
-    await execute("job-dismiss", {"id": command})
+    await execute("job-dismiss", {"id": name})
     if "error" in job:
         raise MachineError(f"QEMU refuses {command}: {job['error']}")

@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,6 +27,7 @@ from ..wire.records import Checkpoint
 
 RECORD, RAM, DEVICES = "checkpoint.json", "ram", "devices.qcow2"
 PIECE = 4 << 20
+_DRAFT = ".draft-"
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -63,15 +66,20 @@ def find_checkpoint(name: str, tag: str) -> tuple[Path, Checkpoint]:
 
 
 def make_draft(name: str, tag: str) -> Path:
-    """A new folder for checkpoint `tag`, which `finish` gives its name; `UsageError` if there is one already."""
+    """A new folder for checkpoint `tag`, which `finish` gives its name; `UsageError` if there is one already.
+
+    One at a time for a machine: what is left of a draft whose process was killed is removed.
+    """
     validate_tag(tag)
     folder = folder_of(name)
     if (folder / tag).exists():
         raise UsageError(
             f"machine {name!r} has a checkpoint {tag!r} already; choose another tag or remove {folder / tag}"
         )
+    for left in folder.glob(f"{_DRAFT}*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+    return Path(tempfile.mkdtemp(prefix=_DRAFT, dir=folder))
 
 
 def finish(draft: Path, found: Checkpoint) -> None:
@@ -80,9 +88,17 @@ def finish(draft: Path, found: Checkpoint) -> None:
     draft.rename(draft.parent / found.tag)
 
 
+@contextlib.contextmanager
+def _reported(copy: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError(f"{copy} cannot be used ({error.strerror}); make room, and look at the disk") from None
+
+
 def save_ram(ram: Path, copy: Path) -> int:
     """Copy the touched pages of the file `ram` to the new file `copy`; returns their bytes. `HostError` if they do not fit."""
-    with open(ram, "rb") as source, open(copy, "xb") as target:
+    with _reported(copy), open(ram, "rb") as source, open(copy, "xb") as target:
         size = os.fstat(source.fileno()).st_size
         runs = list(iter_data(source.fileno(), 0, size))
         needed = sum(end - start for start, end in runs)
@@ -98,10 +114,10 @@ def save_ram(ram: Path, copy: Path) -> int:
 def load_ram(copy: Path, ram: Path) -> list[int]:
     """Make the file `ram` equal to `copy`, writing only pages that differ; returns their numbers, ascending.
 
-    Written in place: whoever has `ram` mapped, as QEMU has, sees it.
+    Written in place: whoever has `ram` mapped, as QEMU has, sees it. `HostError` if one of them cannot be read or written.
     """
     changed = []
-    with open(copy, "rb") as source, open(ram, "r+b", buffering=0) as target:
+    with _reported(copy), open(copy, "rb") as source, open(ram, "r+b", buffering=0) as target:
         size = os.fstat(source.fileno()).st_size
         for at in range(0, size, PIECE):
             wanted, found = source.read(PIECE), os.pread(target.fileno(), PIECE, at)

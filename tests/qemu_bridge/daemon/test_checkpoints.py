@@ -1,11 +1,13 @@
 """A real guest goes back to its checkpoint: RAM byte for byte, and what ran goes on."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qemu_bridge.errors import UsageError
-from qemu_bridge.timeline.checkpoints import RAM, folder_of
+from qemu_bridge.client import Client
+from qemu_bridge.errors import MachineError, UsageError
+from qemu_bridge.timeline.checkpoints import DEVICES, RAM, folder_of
 from qemu_bridge.wire.records import Runstate
 
 pytestmark = pytest.mark.guest
@@ -56,3 +58,44 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(counting):
     with pytest.raises(UsageError, match="there are one"):
         client.restore("two")
     assert [path.name for path in folder_of(counting.name).iterdir()] == ["one"]
+
+
+def test_a_checkpoint_that_does_not_load_leaves_the_machine_paused_and_another_one_mends_it(counting):
+    client, folder = counting.client, folder_of(counting.name)
+    client.checkpoint("good")
+    client.checkpoint("bad")
+    client.checkpoint("empty")
+    (folder / "empty" / DEVICES).write_bytes(b"")
+    with pytest.raises(MachineError):
+        client.restore("empty")
+    assert client.status().runstate is Runstate.RUNNING, "nothing was touched"
+    with open(folder / "bad" / DEVICES, "r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(size // 4)
+        file.write(bytes(size // 2))
+    with pytest.raises(MachineError, match="stays paused"):
+        client.restore("bad")
+    assert client.status().runstate is Runstate.PAUSED
+    client.restore("good")
+    client.resume()
+    back = count_of(counting)
+    counting.exec(f"until [ $(cat /tmp/count) -gt {back + 5} ]; do usleep 10000; done")
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_removed(counting):
+    left = folder_of(counting.name) / ".draft-of-yesterday"
+    left.mkdir(parents=True)
+    counting.client.checkpoint("next")
+    assert [path.name for path in left.parent.iterdir()] == ["next"]
+
+
+def test_two_that_are_asked_for_at_once_are_taken_one_after_the_other(counting):
+    def take(tag):
+        with Client.connect(counting.name) as client:
+            return client.checkpoint(tag)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert [each.tag for each in threads.map(take, ("one", "two"))] == ["one", "two"]
+    counting.client.restore("one")
+    counting.client.restore("two")
+    assert counting.exec("echo alive") == b"alive\n"
