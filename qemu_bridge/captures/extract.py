@@ -1,7 +1,7 @@
 """Write what RAM holds of a guest's files: one as a file of this host, several as a tar archive.
 
->>> write_file(client.ram, client.files("file:/bin/busybox", runs=True)[0], Path("busybox"))
->>> missing(client.files("file:/bin/busybox")[0])
+>>> write_file(client.ram, client.cached_files("file:/bin/busybox", runs=True)[0], Path("busybox"))
+>>> missing(client.cached_files("file:/bin/busybox")[0])
 ()
 
 What is not in RAM is a hole, zeros when it is read, and `missing` lists it; an archive says so in each member's pax header

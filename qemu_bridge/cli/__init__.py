@@ -31,7 +31,20 @@ from .parser import VerbParser
 __all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 
 _MODULES = {
-    "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
+    "machine": (
+        "start",
+        "status",
+        "stop",
+        "pause",
+        "resume",
+        "console",
+        "exec",
+        "qmp",
+        "events",
+        "checkpoint",
+        "checkpoints",
+        "restore",
+    ),
     "top": ("top",),
     "network": ("flows",),
     "attach": ("attach",),
@@ -76,7 +89,7 @@ GROUPS = {
     "names in RAM": ("ps", "maps", "modules", "sym", "overlay"),
     "in words": ("ask", "mcp"),
     "memory": ("identify", "resolve", "targets", "peek", "find", "dirty", "files", "extract"),
-    "moments": ("capture", "compare", "export"),
+    "moments": ("checkpoint", "checkpoints", "restore", "capture", "compare", "export"),
     "pictures": ("view", "viewers", "highlight", "fly-to", "snap", "record-video"),
     "execution": ("trace", "learn", "learned"),
     "kernels": ("gpu",),

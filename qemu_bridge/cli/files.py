@@ -65,7 +65,7 @@ def files(options: argparse.Namespace) -> int:
     if options.first is not None and options.first < 1:
         raise UsageError("a number of files is 1 or more; give --first such a number")
     with connect(options) as client:
-        answer = client.files(options.target)
+        answer = client.cached_files(options.target)
     kinds = (stat.S_IFREG, stat.S_IFBLK)
     found = [file for file in answer.value if stat.S_IFMT(file.mode) in kinds]
     found = [file for file in found if not options.deleted or file.path.endswith(" (deleted)")]
@@ -100,7 +100,7 @@ def extract(options: argparse.Namespace) -> int:
     with connect(options) as client, contextlib.ExitStack() as stack:
         if not options.live:
             stack.enter_context(_paused(client))
-        answer = client.files(options.target, True)
+        answer = client.cached_files(options.target, True)
         say_skipped(answer)
         found = newest_of_name(answer.value, options.inode)
         if not found:

@@ -286,7 +286,7 @@ class Questions:
                 return lambda address, size: tables.read(VirtualAddress(address), size)
         raise UsageError(f"there is no process {pid} with memory of its own; 'glassbox ps' lists them")
 
-    def files(self, target: str, runs: bool) -> Answer[tuple[FileInMemory, ...]]:
+    def cached_files(self, target: str, runs: bool) -> Answer[tuple[FileInMemory, ...]]:
         """The files that `target` names, or all of which something is in RAM."""
         from .file_contents import read_files
 

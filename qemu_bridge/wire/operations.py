@@ -349,13 +349,13 @@ class Operations:
 
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
-    def files(target: str = "", runs: bool = False) -> Answer[tuple[FileInMemory, ...]]:
+    def cached_files(target: str = "", runs: bool = False) -> Answer[tuple[FileInMemory, ...]]:
         """Files of which something is in RAM, deleted ones, tmpfs and memfds too; with `runs`, where in RAM.
 
         With `target`, such as ``file:/etc/passwd`` or ``file:/lib/*.so``, the files that it names, of a directory all below it,
         with directories, links, and files of which nothing is in RAM. `UsageError` for a target that is not one of files.
 
-        >>> client.files("file:/bin/busybox")[0].in_memory
+        >>> client.cached_files("file:/bin/busybox")[0].in_memory
         841080
         """
 

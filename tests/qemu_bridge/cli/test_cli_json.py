@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import typing
 
 import pytest
 from open_captures import let_go
 from support import glassbox
 
+from qemu_bridge.timeline.checkpoints import folder_of
 from qemu_bridge.wire.json_text import decode_json, encode_json
 from qemu_bridge.wire.operations import BY_NAME, Cost
 from qemu_bridge.wire.records import Answer, OverlayInfo, Place, Status
@@ -28,6 +30,7 @@ INSTANT = {
 }
 """The command line of each operation that answers at once, by its name; NAME stands for a machine."""
 IN_ANOTHER_PROCESS = {
+    "checkpoint": ("checkpoint", "NAME", "json"),
     "capture": ("capture", "NAME", "-o", "FOLDER/capture"),
     "snap": ("snap", "NAME", "-o", "FOLDER/x.png", "--size", "64x48"),
     "record_video": ("record-video", "NAME", "-o", "FOLDER/x.mp4", "--size", "64x48", "--fps", "2", "--seconds", "1"),
@@ -35,6 +38,8 @@ IN_ANOTHER_PROCESS = {
 }
 OF_FILES = {
     "compare": ("compare", "FOLDER/capture", "NAME", "--pages"),
+    "checkpoints": ("checkpoints", "NAME"),
+    "restore": ("restore", "NAME", "json"),
     "trace_top": ("trace", "top", "FOLDER/x.gbt", "--symbols", "NAME"),
 }
 """What needs the files that others wrote."""
@@ -63,10 +68,11 @@ def assert_is(kind, text):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(machine, tmp_path_factory):
     found = tmp_path_factory.mktemp("json")
     yield found
     let_go(found / "capture")
+    shutil.rmtree(folder_of(machine.name), ignore_errors=True)
 
 
 @pytest.mark.parametrize("name", INSTANT)
