@@ -208,8 +208,6 @@ class Rounds:
         """Let code be made where lanes have been interpreted for long."""
         assert self.translation
         self.translation.interpreted_seconds += seconds
-        if self.translation.is_under_way:
-            return
         left = self.own[PART.name][self.states <= LaneState.SLEEPING]
         wanted = {self.number, *(self.found.owners[part] for part in np.unique(left[left >= 0]))}
         if self.translation.is_worth_it(self.found, wanted):

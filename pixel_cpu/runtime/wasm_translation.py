@@ -64,7 +64,9 @@ class Translation:
         return self._thread is not None and self._thread.is_alive()
 
     def is_worth_it(self, interpreted: Resumable, wanted: Collection[int]) -> bool:
-        """Whether lanes have been interpreted for so long that code of functions is worth its compilation; `interpreted` has their sizes."""
+        """Whether to begin: lanes were interpreted for as long as code of functions is worth; `interpreted` has their sizes."""
+        if self.interpreted_seconds < LEAST_SECONDS or self._has_failed or self.is_under_way:
+            return False
         parts = sum(interpreted.sizes[each] for each in likely(self._program.module, interpreted.sizes.keys(), wanted))
         return self.interpreted_seconds > LEAST_SECONDS + SECONDS_PER_PART * parts
 

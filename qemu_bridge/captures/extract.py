@@ -10,26 +10,23 @@ What is not in RAM is a hole, zeros when it is read, and `missing` lists it; an 
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import secrets
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import HostError, UsageError
+from ..errors import UsageError
+from ..host.plain_file import output_file
 from ..host.printable import printable
 from ..memory.addresses import PhysicalAddress
 from ..memory.ram import GuestRam
-from ..wire.records import FileInMemory
+from ..wire.records import DELETED, FileInMemory
 
 MISSING = "GLASSBOX.missing"
 """The pax header of a member that is not whole: ``0x1000-0x3000,…``, the ranges of the file that are zeros for want of better."""
 MOST_MISSING = 1 << 30
 """Bytes of one file that an archive pads with zeros: a guest may state any size."""
-_DELETED = " (deleted)"
 _PIECE = 1 << 20
 _TYPES = {stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE}
 
@@ -56,7 +53,7 @@ def write_file(ram: GuestRam, file: FileInMemory, path: Path, *, force: bool = F
 
     `UsageError` where `path` exists, unless `force`; `HostError` where it cannot be written.
     """
-    with _draft(path, force) as out:
+    with output_file(path, force=force) as out:
         out.truncate(file.size)
         for run in file.runs:
             out.seek(run.offset)
@@ -67,7 +64,10 @@ def write_file(ram: GuestRam, file: FileInMemory, path: Path, *, force: bool = F
 def write_tree(ram: GuestRam, files: Iterable[FileInMemory], path: Path, *, force: bool = False) -> list[str]:
     """Write `files` to the tar archive `path`; returns a sentence for each that is left out. Errors are those of `write_file`."""
     notes: list[str] = []
-    with _draft(path, force) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with (
+        output_file(path, force=force) as out,
+        tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         for file in sorted(files, key=lambda each: each.path):
             absent = sum(end - start for start, end in missing(file))
             kind = _TYPES.get(stat.S_IFMT(file.mode), tarfile.REGTYPE)
@@ -135,25 +135,9 @@ def newest_of_name(files: Iterable[FileInMemory], inode: int | None = None) -> l
     `UsageError` where several have the same name.
     """
     found = [file for file in files if inode is None or file.inode == inode]
-    there = [file for file in found if not file.path.endswith(_DELETED)] or found
+    there = [file for file in found if not file.path.endswith(DELETED)] or found
     paths = [file.path for file in there]
     if twice := next((path for path in paths if paths.count(path) > 1), ""):
         numbers = ", ".join(str(file.inode) for file in there if file.path == twice)
         raise UsageError(f"several files are called {printable(twice)}; choose one with --inode: {numbers}")
     return there
-
-
-@contextlib.contextmanager
-def _draft(path: Path, force: bool) -> Iterator[io.BufferedWriter]:
-    """A file that becomes `path` when the body ends, and goes when it fails."""
-    if path.is_dir() or (path.exists() and not force):
-        raise UsageError(f"{path} exists; give another name" + ("" if path.is_dir() else ", or --force to replace it"))
-    draft = path.with_name(f".part-{secrets.token_hex(8)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:
-            yield out
-        draft.replace(path)
-    except OSError as error:
-        raise HostError(f"cannot write {path} ({error.strerror}); make room, or give another name") from None
-    finally:
-        draft.unlink(missing_ok=True)

@@ -31,24 +31,12 @@ from .parser import VerbParser
 __all__ = ["GROUPS", "TAKE_THE_REST", "main", "make_parser"]
 
 _MODULES = {
-    "machine": (
-        "start",
-        "status",
-        "stop",
-        "pause",
-        "resume",
-        "console",
-        "exec",
-        "qmp",
-        "events",
-        "checkpoint",
-        "checkpoints",
-        "restore",
-    ),
+    "machine": ("start", "status", "stop", "pause", "resume", "console", "exec", "qmp", "events"),
     "top": ("top",),
     "network": ("flows",),
     "attach": ("attach",),
     "capture": ("capture", "compare"),
+    "checkpoints": ("checkpoint", "checkpoints", "restore"),
     "export": ("export",),
     "memory": ("peek", "find", "dirty"),
     "files": ("files", "extract"),

@@ -62,13 +62,15 @@ def add_verbs(verbs: Verbs) -> None:
 
 def files(options: argparse.Namespace) -> int:
     """List the files of which something is in RAM, and how much: deleted ones, tmpfs and memfds too."""
+    from ..wire.records import DELETED
+
     if options.first is not None and options.first < 1:
         raise UsageError("a number of files is 1 or more; give --first such a number")
     with connect(options) as client:
         answer = client.cached_files(options.target)
     kinds = (stat.S_IFREG, stat.S_IFBLK)
     found = [file for file in answer.value if stat.S_IFMT(file.mode) in kinds]
-    found = [file for file in found if not options.deleted or file.path.endswith(" (deleted)")]
+    found = [file for file in found if not options.deleted or file.path.endswith(DELETED)]
     found.sort(key=lambda file: (-file.in_memory, file.path))
     shown = found[: options.first]
     if options.json:

@@ -69,14 +69,6 @@ def add_verbs(verbs: Verbs) -> None:
     add_json(parser)
     for name, function in (("stop", stop), ("pause", pause), ("resume", resume)):
         add_name(add_verb(verbs, name, function))
-    for name, function in (("checkpoint", checkpoint), ("restore", restore)):
-        parser = add_verb(verbs, name, function, f"glassbox {name} demo before")
-        add_name(parser)
-        parser.add_argument("tag", metavar="TAG", help="name of the checkpoint")
-        add_json(parser)
-    parser = add_verb(verbs, "checkpoints", list_checkpoints, "glassbox checkpoints demo")
-    add_name(parser)
-    add_json(parser)
     parser = add_verb(verbs, "console", console, "glassbox console demo --follow")
     add_name(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the machine ends")
@@ -344,35 +336,6 @@ def resume(options: argparse.Namespace) -> None:
     """Continue a paused machine."""
     with connect(options) as client:
         client.resume()
-
-
-def checkpoint(options: argparse.Namespace) -> None:
-    """Take a checkpoint of a machine, to which 'restore' brings it back."""
-    with connect(options) as client:
-        found = client.checkpoint(options.tag)
-    if options.json:
-        print_json(found)
-    else:
-        say(f"{found.tag}: {found.ram_bytes >> 20} MiB of RAM, paused for {found.paused_s * 1e3:.0f} ms")
-
-
-def restore(options: argparse.Namespace) -> None:
-    """Bring a machine back to one of its checkpoints; it goes on from there."""
-    with connect(options) as client:
-        found = client.restore(options.tag)
-    if options.json:
-        print_json(found)
-
-
-def list_checkpoints(options: argparse.Namespace) -> None:
-    """List the checkpoints of a machine, oldest first."""
-    with connect(options) as client:
-        found = client.checkpoints()
-    if options.json:
-        print_json(found)
-    else:
-        cells = [[each.tag, f"{time.time() - each.taken_at:.0f} s", f"{each.ram_bytes >> 20}M"] for each in found]
-        print_table(cells, ("tag", "age", "ram"))
 
 
 def console(options: argparse.Namespace) -> None:

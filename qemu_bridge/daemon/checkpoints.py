@@ -26,21 +26,7 @@ _LIMIT_S, _POLL_S = 30.0, 0.002
 
 
 async def take(machine: ServedMachine, tag: str) -> Checkpoint:
-    """Take checkpoint `tag`; a failure leaves nothing behind."""
-    async with machine.timeline_turn:
-        return await _take(machine, tag)
-
-
-async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
-    """Bring RAM, vCPUs and devices back to checkpoint `tag`; a machine that ran goes on from there.
-
-    `MachineError` where QEMU cannot load it: the machine stays paused then, for its RAM and its devices are not of one moment.
-    """
-    async with machine.timeline_turn:
-        return await _restore(machine, tag)
-
-
-async def _take(machine: ServedMachine, tag: str) -> Checkpoint:
+    """Take checkpoint `tag`; a failure leaves nothing behind. One at a time, as for `restore`."""
     await _check(machine)
     name, ram = machine.config.name, Path(machine.connection.ram_path)
     draft = checkpoints.make_draft(name, tag)
@@ -63,7 +49,11 @@ async def _take(machine: ServedMachine, tag: str) -> Checkpoint:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-async def _restore(machine: ServedMachine, tag: str) -> Checkpoint:
+async def restore(machine: ServedMachine, tag: str) -> Checkpoint:
+    """Bring RAM, vCPUs and devices back to checkpoint `tag`; a machine that ran goes on from there.
+
+    `MachineError` where QEMU cannot load it: the machine stays paused then, for its RAM and its devices are not of one moment.
+    """
     await _check(machine)
     folder, found = checkpoints.find_checkpoint(machine.config.name, tag)
     connection = machine.connection

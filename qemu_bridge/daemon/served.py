@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +35,6 @@ class ServedMachine:
         state: runstate and readiness.
         viewers: those that are open on it.
         worker: answers questions about RAM.
-        timeline_turn: held by who takes a checkpoint or restores one.
         monitor: the QMP connection; set once the backend is connected.
         vcpus: stops and continues them, for clients and for the daemon itself; set with the monitor.
         events: what is told to all clients; set once the service runs.
@@ -52,7 +50,6 @@ class ServedMachine:
         self.connection = connection
         self.shell = backend.shell()
         self.viewers = Viewers(config.name)
-        self.timeline_turn = asyncio.Lock()
         self.state = MachineState(config.name, backend.is_static, ready=not backend.signals_ready)
         self.worker = Worker(
             Path(connection.ram_path),

@@ -8,13 +8,12 @@ Pages that were never touched are holes of the file, which read as zeros everywh
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import HostError, UsageError
+from ..errors import UsageError
+from ..host.plain_file import output_file
 from ..memory.addresses import PAGE_SIZE, RamLayout
 from . import elf_core, lime
 from .dump import PIECE, write_all
@@ -51,24 +50,12 @@ def write_dump(
     """
     if kind not in FORMATS:
         raise UsageError(f"there is no format {kind!r}; use {', '.join(FORMATS)}")
-    if path.is_dir() or (path.exists() and not force):
-        raise UsageError(f"{path} exists; give another name" + ("" if path.is_dir() else ", or --force to replace it"))
     plan = _elf(ram.layout, note) if kind == "elf" else _lime(ram.layout) if kind == "lime" else _raw(ram.layout)
-    draft = path.with_name(f".part-{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.truncate(descriptor, plan.size)
-            for at, content in plan.heads:
-                write_all(descriptor, memoryview(content), at)
-            _copy(ram, descriptor, plan.places, progress)
-        finally:
-            os.close(descriptor)
-        draft.replace(path)
-    except OSError as error:
-        raise HostError(f"cannot write {path} ({error.strerror}); make room, or give another name") from None
-    finally:
-        draft.unlink(missing_ok=True)
+    with output_file(path, force=force) as file:
+        file.truncate(plan.size)
+        for at, content in plan.heads:
+            write_all(file.fileno(), memoryview(content), at)
+        _copy(ram, file.fileno(), plan.places, progress)
 
 
 def _copy(ram: GuestRam, descriptor: int, places: list[int], progress: Callable[[int, int], object]) -> None:

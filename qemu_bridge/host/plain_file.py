@@ -9,12 +9,16 @@ opens without blocking, follows no link, and reads at most the size allowed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from ..errors import HostError, UsageError
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -47,12 +51,31 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
     `mode` is that of a new file, less what the umask takes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _draft(path, mode) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def output_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
+    """A new file of this user's own that becomes `path` when the body ends; whatever interrupts it leaves nothing.
+
+    `UsageError` where `path` exists, unless `force`; `HostError` where it cannot be written.
+    """
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(f"{path} exists; give another name" + ("" if path.is_dir() else ", or --force to replace it"))
+    try:
+        with _draft(path, 0o600) as file:
+            yield file
+    except OSError as error:
+        raise HostError(f"cannot write {path} ({error.strerror}); make room, or give another name") from None
+
+
+@contextlib.contextmanager
+def _draft(path: Path, mode: int) -> Iterator[BinaryIO]:
     draft = path.with_name(f".part-{secrets.token_hex(8)}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with open(descriptor, "wb") as file:
-            file.write(content)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+            yield file
         draft.replace(path)
-    except BaseException:
+    finally:
         draft.unlink(missing_ok=True)
-        raise

@@ -13,14 +13,13 @@ from ..errors import GlassBoxError, UsageError
 from ..kernel.budget import Budget
 from ..kernel.objects import Object
 from ..memory.addresses import PAGE_SHIFT, PhysicalAddress
-from ..wire.records import FileInMemory, FileRun
+from ..wire.records import DELETED, FileInMemory, FileRun
 from .overlays import OverlayContext
 from .overlays.file_pages import iter_pages
 from .overlays.page_cache import Filesystem, known_inodes
 from .targets import parse_target
 from .targets.grammar import Named
 
-DELETED = " (deleted)"
 _OF_MEMORY = ("shmem_ops", "ramfs_ops", "hugetlbfs_ops")
 _MTIME = ("i_mtime_sec", "__i_mtime.tv_sec", "i_mtime.tv_sec")
 _TREE_KINDS = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK)

@@ -41,10 +41,9 @@ timeout -k 2 {limit} sh -c "exec 2>&3 3>&-; $(echo {command} | base64 -d)" </dev
 {{ case $s in {killed}) {end_session};; esac; }} 2>/dev/null; \
 printf "%s> %d %d\\n" {nonce} $s $a; [ $a = 0 ] || printf "%s>" {nonce} >&3'
 """
-# Fields of stat behind the name: state, parent, group, session. The shell's own row says whether the session is its own. A process
-# that was killed is there until it has run once more, which on a busy host takes many rounds.
+# Fields of stat behind the name: state, parent, group, session. The shell's own row says whether the session is its own.
 _END_SESSION = """\
-i=0; while [ $i -lt 100 ]; do i=$((i+1)); n=0; read -r l </proc/$$/stat; set -- ${l##*) }; [ "$4" = $$ ] || break; \
+for i in 1 2 3 4 5; do n=0; read -r l </proc/$$/stat; set -- ${l##*) }; [ "$4" = $$ ] || break; \
 for d in /proc/[0-9]*; do p=${d#/proc/}; [ $p != $$ ] && read -r l <$d/stat || continue; set -- ${l##*) }; \
 [ "$4" != $$ ] || [ $1 = Z ] || { kill -9 $p; n=1; }; done; [ $n = 1 ] || break; done"""
 

@@ -57,11 +57,10 @@ def list_checkpoints(name: str) -> tuple[Checkpoint, ...]:
 def find_checkpoint(name: str, tag: str) -> tuple[Path, Checkpoint]:
     """The folder and the record of checkpoint `tag`; `UsageError` names those that there are."""
     validate_tag(tag)
-    for each in list_checkpoints(name):
-        if each.tag == tag:
-            return folder_of(name) / tag, each
-    tags = ", ".join(each.tag for each in list_checkpoints(name))
-    known = f"there are {tags}" if tags else f"make one with 'glassbox checkpoint {name} {tag}'"
+    found = {each.tag: each for each in list_checkpoints(name)}
+    if tag in found:
+        return folder_of(name) / tag, found[tag]
+    known = f"there are {', '.join(found)}" if found else f"make one with 'glassbox checkpoint {name} {tag}'"
     raise UsageError(f"machine {name!r} has no checkpoint {tag!r}; {known}")
 
 

@@ -341,6 +341,10 @@ class TargetMemory(Record, frozen=True):
     skipped: tuple[str, ...] = ()
 
 
+DELETED = " (deleted)"
+"""What the name of a removed file ends with."""
+
+
 class FileRun(Record, frozen=True):
     """`size` bytes of a file from `offset` on, in RAM at guest-physical `physical`."""
 

@@ -197,10 +197,18 @@ def check_trusted(path: Path) -> None:
         )
 
 
-def open_library(path: Path) -> ctypes.CDLL:
-    """A library that `build` made, in this process or another one, loaded; `DeviceError` where others can change it, or it is gone."""
+def open_library(path: Path, *, is_own: bool = False) -> ctypes.CDLL:
+    """A library that `build` made, in this process or another one, loaded; `DeviceError` where others can change it, or it is gone.
+
+    A process loads a library once, with one set of variables, unless `is_own`: then it is loaded from a copy of the file.
+    """
     check_trusted(path)
     try:
+        if is_own:
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".own") as copy:
+                copy.write(path.read_bytes())
+                copy.flush()
+                return ctypes.CDLL(copy.name)
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise DeviceError(f"{path} cannot be loaded ({error}); remove it and try again") from None

@@ -75,7 +75,9 @@ def load_prepared(prepared: bytes) -> LaneKernel:
     if len(rest) > 1:
         return Interpreted(kernel, paths[0], *rest)
     (rows,) = rest
-    library, *added = [open_library(Path(path)) for path in paths]
+    # Its table is written: another kernel that begins with the same library has others, with sites of their own.
+    library = open_library(Path(paths[0]), is_own=len(paths) > 1)
+    added = [open_library(Path(path)) for path in paths[1:]]
     for each in added:
         size = ctypes.c_uint64.in_dll(each, "gb_table_size").value
         table, more = ((ctypes.c_void_p * size).in_dll(one, "gb_table") for one in (library, each))

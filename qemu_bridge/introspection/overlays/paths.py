@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...errors import GuestError
 from ...kernel.objects import KernelObjects, Object
 from ...memory.addresses import VirtualAddress
+from ...wire.records import DELETED
 from .processes import find_task
 
 MAX_PARTS = 256
@@ -61,7 +62,7 @@ class PathNames:
         if special:
             return special
         unlinked = not entry["d_hash.pprev"] and entry["d_parent"] != dentry
-        return (self._walk(mount, dentry) or "/") + (" (deleted)" if unlinked else "")
+        return (self._walk(mount, dentry) or "/") + (DELETED if unlinked else "")
 
     def within(self, dentry: int) -> str:
         """The name of `dentry` from the root of its file system."""

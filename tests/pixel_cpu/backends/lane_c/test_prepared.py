@@ -21,6 +21,12 @@ def test_a_lane_ends_before_a_region_that_is_left_out_until_it_is_added():
     assert not load_prepared(whole).run(Launch(8, 32, {"start": 0}, {"out": out})).traps
     # The numbers of all regions but the last, and what each adds from `out`.
     assert out.tolist() == [sum(range(LEAST_REGIONS - 1)) + LEAST_REGIONS - 1] * 8
+    # Where another kernel begins with the same library, neither has the other's regions.
+    less, kernel = prepare(module, "run", {0, 1}, first, level="-O0"), load_prepared(whole)
+    for each in (first, less):
+        outcome = load_prepared(each).run(Launch(8, 32, {"start": 0}, {"out": out}))
+        assert outcome.traps == 8 and outcome.trap.reason == NOT_COMPILED
+    assert not kernel.run(Launch(8, 32, {"start": 0}, {"out": out})).traps
 
 
 def test_what_was_prepared_is_loaded_by_another_process_until_its_library_goes(tmp_path, monkeypatch):

@@ -1,0 +1,49 @@
+"""The verbs checkpoint, checkpoints and restore: bring a running machine back to an earlier moment."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from .options import Verbs, add_json, add_name, add_verb, connect, print_json, print_table, say
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Add this module's verbs to the parser."""
+    for name, function in (("checkpoint", checkpoint), ("restore", restore)):
+        parser = add_verb(verbs, name, function, f"glassbox {name} demo before")
+        add_name(parser)
+        parser.add_argument("tag", metavar="TAG", help="name of the checkpoint")
+        add_json(parser)
+    parser = add_verb(verbs, "checkpoints", list_checkpoints, "glassbox checkpoints demo")
+    add_name(parser)
+    add_json(parser)
+
+
+def checkpoint(options: argparse.Namespace) -> None:
+    """Take a checkpoint of a machine, to which 'restore' brings it back."""
+    with connect(options) as client:
+        found = client.checkpoint(options.tag)
+    if options.json:
+        print_json(found)
+    else:
+        say(f"{found.tag}: {found.ram_bytes >> 20} MiB of RAM, paused for {found.paused_s * 1e3:.0f} ms")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Bring a machine back to one of its checkpoints; it goes on from there."""
+    with connect(options) as client:
+        found = client.restore(options.tag)
+    if options.json:
+        print_json(found)
+
+
+def list_checkpoints(options: argparse.Namespace) -> None:
+    """List the checkpoints of a machine, oldest first."""
+    with connect(options) as client:
+        found = client.checkpoints()
+    if options.json:
+        print_json(found)
+    else:
+        cells = [[each.tag, f"{time.time() - each.taken_at:.0f} s", f"{each.ram_bytes >> 20}M"] for each in found]
+        print_table(cells, ("tag", "age", "ram"))
