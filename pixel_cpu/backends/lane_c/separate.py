@@ -73,24 +73,25 @@ def separate_part(
 ) -> Part:
     """C of a kernel and its functions, for `source`.
 
-    `only` are the regions of its machine that are compiled, by number: a lane that comes to another one ends by the site behind the
-    last of `sites`, before it does anything there. An addition has such regions alone, and its ``gb_table`` says where. Sites are numbered
-    from `first_site` on.
+    `only` are the regions that are compiled, by number, of its machine: that of the kernel, or of a function that it calls itself. A lane that
+    comes to another one ends by the site behind the last of `sites`, before it does anything there. An addition has such regions alone, and its
+    ``gb_table`` says where; machines of other functions are whole wherever they are called. Sites are numbered from `first_site` on.
     """
     numbers = {op: number for number, op in enumerate(sites, first_site)}
     functions = {function.name: place for place, function in enumerate(reachable(module, kernel))}
     forms = Forms()
+    called = {op.text for op in walk(kernel.body) if op.name == "call"}
     head, lines, apart = [_CALL], ["const uint64_t gb_info[4] = {1, 1, 1, 0};"], list[str]()
     for name, place in functions.items():
         function = module.functions[name]
         unit = _unit(kernel, function, numbers, forms, functions)
-        unit.only = only
+        unit.only = only if name in called else None
         is_large = any(map(is_machine, walk(function.body)))
         # What has no machine is small, and may come into the place of its calls.
         body = unit.text(f"{_HIDDEN if is_large else 'static'} int gb_f{place}", function.parameters, function.results)
         if is_large:
             head += [*unit.head, f"{body[0].removesuffix(' {')};"]
-            lines += unit.before if is_addition else [*unit.before, *body]
+            lines += unit.before if is_addition and name in called else [*unit.before, *body]
             apart += unit.apart
         else:
             head += body
