@@ -140,6 +140,7 @@ def _work(found: Processes, hosts: LaneHosts, options: argparse.Namespace, inter
     try:
         progress.update(found)
         while not found.is_done:
+            interrupts.check()
             events = found.step()
             with interrupts.whole():
                 output.update(found)

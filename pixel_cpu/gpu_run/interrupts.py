@@ -19,6 +19,9 @@ class Interrupts:
 
     That is at once, in `whole` at its end. A second signal ends the process at once. `status` is the exit status that the first one
     asks for, 0 without one.
+
+    What a signal handler raises is lost where C code has called Python and clears errors (numpy's comparison of an array with a member of
+    an enum does), so who works in a loop asks `check` in each turn.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -46,13 +49,17 @@ class Interrupts:
         if self.status:
             os._exit(status)
         self.status = status
-        self.check()
+        self._raise_once()
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` where a signal came that has not raised it yet."""
-        if self.status and not self._raised and not self._depth:
+        """Raise `KeyboardInterrupt` where a signal came, whether that has been raised before or not."""
+        if self.status:
             self._raised = True
             raise KeyboardInterrupt
+
+    def _raise_once(self) -> None:
+        if not self._raised and not self._depth:
+            self.check()
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[None]:
@@ -62,4 +69,4 @@ class Interrupts:
             yield
         finally:
             self._depth -= 1
-        self.check()
+        self._raise_once()
