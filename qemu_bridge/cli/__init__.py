@@ -38,6 +38,7 @@ _MODULES = {
     "capture": ("capture", "compare"),
     "checkpoints": ("checkpoint", "checkpoints", "restore"),
     "export": ("export",),
+    "gdb": ("gdb",),
     "memory": ("peek", "find", "dirty"),
     "files": ("files", "extract"),
     "names": ("ps", "maps", "modules", "sym"),
@@ -79,7 +80,7 @@ GROUPS = {
     "memory": ("identify", "resolve", "targets", "peek", "find", "dirty", "files", "extract"),
     "moments": ("checkpoint", "checkpoints", "restore", "capture", "compare", "export"),
     "pictures": ("view", "viewers", "highlight", "fly-to", "snap", "record-video"),
-    "execution": ("trace", "learn", "learned"),
+    "execution": ("trace", "learn", "learned", "gdb"),
     "kernels": ("gpu",),
     "services": ("serve",),
     "other hosts": ("keys",),
@@ -87,7 +88,7 @@ GROUPS = {
 }
 """The verbs as the help groups them."""
 _WIDTH = 80
-TAKE_THE_REST = ("start", "run", "exec")
+TAKE_THE_REST = ("start", "run", "exec", "gdb")
 """Verbs that pass on the arguments after "--"."""
 
 

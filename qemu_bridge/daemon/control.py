@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import GlassBoxError, MachineError, UsageError
+from ..host.folders import runtime_folder
 from ..host.processes import cpu_seconds, private_bytes
 from ..memory.addresses import RamOffset, merge_ranges
 from ..memory.sparse import data_bytes
@@ -70,7 +71,8 @@ class Control:
         self._machine = machine
         self._stop = stop
         self._jobs = jobs
-        self._dirty_turn, self._checkpoint_turn = asyncio.Lock(), asyncio.Lock()
+        self._dirty_turn, self._checkpoint_turn, self._gdb_turn = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        self._has_gdb_server = False
         self._qmp_turns, self._exec_turns = Turns(), Turns()
         self._epochs: deque[float] = deque(maxlen=_MOST_EPOCHS)
 
@@ -161,6 +163,18 @@ class Control:
 
         async with self._checkpoint_turn:
             return await checkpoints.restore(self._machine, tag)
+
+    async def gdb_server(self) -> str:
+        """Where QEMU's gdbstub listens; it is started once, as starting it again would cut a debugger off."""
+        path = runtime_folder() / f"{self._machine.config.name}.gdb"
+        async with self._gdb_turn:
+            if not self._has_gdb_server:
+                device = str(path).replace(",", ",,")
+                said = await self._machine.monitor.hmp(f'gdbserver "unix:{device},server=on,wait=off"')
+                if not said.startswith("Waiting for gdb connection"):
+                    raise MachineError(f"QEMU serves no gdb: {said.strip()}")
+                self._has_gdb_server = True
+        return str(path)
 
     async def qmp(self, command: str, arguments: dict[str, Any] | None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command: `stop`, `savevm`, `migrate` and `quit` have to stop the vCPUs first."""

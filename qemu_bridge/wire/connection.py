@@ -369,7 +369,7 @@ def sweep(name: str) -> bool:
 def remove_files(name: str, shared: Iterable[str]) -> None:
     """Remove machine `name`'s shared memory files and its files in the runtime folder, except the lock."""
     remove_shared(shared)
-    for suffix in ("control", "control.full", "events", "events.full", "qmp", "link", "gpu", "draft", "json"):
+    for suffix in ("control", "control.full", "events", "events.full", "qmp", "link", "gpu", "gdb", "draft", "json"):
         (runtime_folder() / f"{name}.{suffix}").unlink(missing_ok=True)
 
 

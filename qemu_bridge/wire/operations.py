@@ -291,6 +291,17 @@ class Operations:
 
     @operation(Permission.WRITE, Cost.INSTANT)
     @staticmethod
+    def gdb_server() -> str:
+        """Have QEMU serve gdb at a socket of this host, and return its path; calling it again changes nothing.
+
+        The machine stops when a debugger connects, and goes on when that detaches. `MachineError` where QEMU cannot.
+
+        >>> client.gdb_server()
+        '/run/user/1000/glassbox/demo.gdb'
+        """
+
+    @operation(Permission.WRITE, Cost.INSTANT)
+    @staticmethod
     def qmp(command: str, arguments: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  # QMP's own payload
         """Run a QMP command and return what QEMU returns.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from overlay_checks import EACH_THREAD, look, parse_threads, read
 
-from qemu_bridge.introspection.overlays.kernel_stacks import Unwinder
+from qemu_bridge.kernel.orc import OrcTables
 
 pytestmark = pytest.mark.guest
 
@@ -65,7 +65,7 @@ def test_kernel_stacks_are_those_of_proc(each_machine, context, threaded):
 def test_without_unwind_tables_the_search_finds_every_call_and_marks_it(each_machine, context, monkeypatch):
     with each_machine.paused():
         certain = read(context, "kernel-stacks")
-        monkeypatch.setattr(Unwinder, "_read_addresses", lambda self, *_: np.zeros(0, np.int64))
+        monkeypatch.setattr(OrcTables, "_read_addresses", lambda self, *_: np.zeros(0, np.int64))
         guessed = read(context, "kernel-stacks")
     assert all(row["certain"] for row in certain) and len(certain) > 100
     innermost = [row for row in guessed if row["certain"]]
