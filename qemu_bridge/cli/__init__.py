@@ -42,6 +42,7 @@ _MODULES = {
     "memory": ("peek", "find", "dirty"),
     "files": ("files", "extract"),
     "names": ("ps", "maps", "modules", "sym"),
+    "hunt": ("hunt",),
     "overlays": ("overlay",),
     "places": ("identify", "whose", "resolve", "where", "targets"),
     "call": ("call",),
@@ -75,7 +76,7 @@ GROUPS = {
         "events",
         "qmp",
     ),
-    "names in RAM": ("ps", "maps", "modules", "sym", "overlay"),
+    "names in RAM": ("ps", "maps", "modules", "sym", "overlay", "hunt"),
     "in words": ("ask", "mcp"),
     "memory": ("identify", "resolve", "targets", "peek", "find", "dirty", "files", "extract"),
     "moments": ("checkpoint", "checkpoints", "restore", "capture", "compare", "export"),
@@ -174,7 +175,7 @@ def _spell_out(words: list[str]) -> list[str]:
 
 
 _ELSEWHERE = frozenset(
-    "ps maps modules sym overlay identify whose resolve where targets peek find dirty files extract call status pause resume stop exec qmp"
+    "ps maps modules sym overlay hunt identify whose resolve where targets peek find dirty files extract call status pause resume stop exec qmp"
     " events snap view record-video".split()
 )
 """Verbs that look at a machine on another host as at one on this."""

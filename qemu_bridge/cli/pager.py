@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..host.settings import value_of
 
 PAGED = (
-    *("status", "config", "ps", "maps", "modules", "sym", "overlay", "identify", "resolve", "targets", "call"),
+    *("status", "config", "ps", "maps", "modules", "sym", "overlay", "hunt", "identify", "resolve", "targets", "call"),
     *("peek", "dirty", "compare", "whose", "where"),
 )
 """The verbs whose whole output is there before any of it is of use."""

@@ -25,6 +25,7 @@ from ..wire.records import (
     Answer,
     Blob,
     FileInMemory,
+    Finding,
     Grade,
     KernelInfo,
     MemoryMapping,
@@ -180,6 +181,13 @@ class Questions:
         from .overlays.processes import read_processes
 
         return self._records(read_processes, "processes")
+
+    def hunt(self) -> Answer[tuple[Finding, ...]]:
+        """What hides in the guest."""
+        from .hunt import hunt
+
+        is_live = self._grade is Grade.LIVE
+        return self._records(lambda context, budget: hunt(context, budget, is_live=is_live))
 
     def modules(self) -> Answer[tuple[Module, ...]]:
         """The loaded kernel modules."""

@@ -40,6 +40,7 @@ from .records import (
     Checkpoint,
     ExecResult,
     FileInMemory,
+    Finding,
     HeatWatch,
     HostPath,
     KernelInfo,
@@ -465,6 +466,18 @@ class Operations:
 
         >>> [module.name for module in client.modules()][:1]
         ['virtio_rng']
+        """
+
+    @operation(Permission.READ, Cost.QUERY)
+    @staticmethod
+    def hunt() -> Answer[tuple[Finding, ...]]:
+        """What hides in the guest: tasks that lists lack, and entries of the kernel's tables that were redirected.
+
+        The same thing is looked up in several ways, and what only some of them show is a finding. A running guest is read again,
+        and what differs each time is told: one in which nothing hides gives none.
+
+        >>> [finding.subject for finding in client.hunt()]
+        ['sleep (pid 812)']
         """
 
     @operation(Permission.READ, Cost.QUERY)

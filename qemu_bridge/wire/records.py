@@ -385,6 +385,36 @@ class FileInMemory(Record, frozen=True):
     runs: tuple[FileRun, ...] = ()
 
 
+class FindingKind(str, Enum):
+    """What `hunt` found."""
+
+    HIDDEN_TASK = "hidden-task"
+    """A task that is missing in the list of tasks or in the table of pids."""
+    SYSTEM_CALL = "system-call"
+    """An entry of the table of system calls that leads elsewhere."""
+    INTERRUPT_GATE = "interrupt-gate"
+    """A gate of the table of interrupts that leads elsewhere."""
+
+
+class Finding(Record, frozen=True):
+    """Something in a guest that hides, or is not as the kernel made it.
+
+    Attributes:
+        subject: whom or what it is about.
+        verdict: what it means, a sentence.
+        evidence: what was read, a line each.
+        address: of the structure, the entry or the code that it is about.
+        pid: the process that it is about, if it is about one.
+    """
+
+    kind: FindingKind
+    subject: str
+    verdict: str
+    evidence: tuple[str, ...]
+    address: Virtual
+    pid: int | None = None
+
+
 class TypeField(Record, frozen=True):
     """A field of a kernel type: its `path` from the outermost type, its start in bits, and how to interpret it.
 

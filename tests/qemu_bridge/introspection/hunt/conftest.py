@@ -1,0 +1,30 @@
+"""A guest's RAM to edit, with a process in it that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from edited_guest import EditedGuest
+
+
+@pytest.fixture(scope="package")
+def sleeper(each_machine) -> Iterator[int]:
+    """The pid of a process that sleeps."""
+    pid = int(each_machine.exec("sleep 20000 >/dev/null 2>&1 & echo $!"))
+    yield pid
+    each_machine.exec(f"kill {pid}")
+
+
+@pytest.fixture(scope="package")
+def copy(each_machine, sleeper, tmp_path_factory) -> Iterator[EditedGuest]:
+    made = EditedGuest(each_machine, tmp_path_factory.mktemp("edited"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def edited(copy) -> Iterator[EditedGuest]:
+    """A copy of a guest's RAM, in which nothing hides before the test edits it."""
+    with copy.edits():
+        yield copy
