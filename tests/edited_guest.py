@@ -51,12 +51,18 @@ class EditedGuest:
 
     def write(self, address: int, data: bytes) -> None:
         """Write to kernel virtual `address`, whether the kernel could or not."""
-        offset = self.ram.layout.to_offset(self.space.physical(address))
-        self._before.append((offset, os.pread(self._file, len(data), offset)))
-        os.pwrite(self._file, data, offset)
+        self._write_at(self.space.physical(address), data)
 
     def word(self, address: int, value: int) -> None:
         self.write(address, value.to_bytes(8, "little"))
+
+    def physical_word(self, physical: int, value: int) -> None:
+        self._write_at(physical, value.to_bytes(8, "little"))
+
+    def _write_at(self, physical: int, data: bytes) -> None:
+        offset = self.ram.layout.to_offset(physical)
+        self._before.append((offset, os.pread(self._file, len(data), offset)))
+        os.pwrite(self._file, data, offset)
 
     def unlink(self, link: int) -> None:
         """Take the ``list_head`` at `link` out of its list; it points to itself afterwards (list_del_init)."""

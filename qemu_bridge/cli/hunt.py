@@ -16,7 +16,7 @@ def add_verbs(verbs: Verbs) -> None:
 
 
 def hunt(options: argparse.Namespace) -> int:
-    """Look for what hides: tasks that lists lack, redirected system calls and interrupts; exit status 1 if there is any."""
+    """Look for what hides: tasks and modules that lists lack, redirected calls, odd code; exit status 1 if there is any."""
     with connect(options) as client:
         answer = client.hunt()
     if options.json:

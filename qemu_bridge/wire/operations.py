@@ -471,7 +471,7 @@ class Operations:
     @operation(Permission.READ, Cost.QUERY)
     @staticmethod
     def hunt() -> Answer[tuple[Finding, ...]]:
-        """What hides in the guest: tasks that lists lack, and entries of the kernel's tables that were redirected.
+        """What hides in the guest: tasks and modules that lists lack, what the kernel calls instead of its own, odd code in processes.
 
         The same thing is looked up in several ways, and what only some of them show is a finding. A running guest is read again,
         and what differs each time is told: one in which nothing hides gives none.

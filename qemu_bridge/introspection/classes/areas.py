@@ -136,8 +136,22 @@ def _module_pieces(read: KernelColumns) -> list[tuple[int, int]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class VmapArea:
+    """An area of vmalloc: virtual addresses from `start` up to `end`, and where it was asked for, 0 if that is unknown."""
+
+    start: int
+    end: int
+    caller: int
+
+
 def read_vmap_areas(read: KernelColumns, book: OwnerBook) -> list[Extent]:
-    """The areas of vmalloc in use, each owned by the function that allocated it.
+    """The areas of vmalloc in use, each owned by the function that allocated it."""
+    return [_vmap_extent(read, book, area) for area in vmap_areas(read)]
+
+
+def vmap_areas(read: KernelColumns) -> list[VmapArea]:
+    """The areas of vmalloc in use.
 
     Until release 6.8 they are in one tree; 6.9 (d093602919ad) spread them over ``vmap_nodes``.
     """
@@ -157,7 +171,7 @@ def read_vmap_areas(read: KernelColumns, book: OwnerBook) -> list[Extent]:
     starts, ends, vms = read.fields(area, *((at[name], 8) for name in ("va_start", "va_end", "vm")))
     callers = np.where(vms != 0, read.u64(vms + np.uint64(caller_at)), 0)
     rows = zip(starts.tolist(), ends.tolist(), callers.tolist(), strict=True)
-    return [_vmap_extent(read, book, *row) for row in rows if row[0] < row[1]]
+    return [VmapArea(*row) for row in rows if row[0] < row[1]]
 
 
 def _vmap_roots(read: KernelColumns) -> U64Array:
@@ -171,13 +185,12 @@ def _vmap_roots(read: KernelColumns) -> U64Array:
     return read.u64(np.uint64(nodes + busy) + np.arange(count, dtype=np.uint64) * np.uint64(step))
 
 
-def _vmap_extent(read: KernelColumns, book: OwnerBook, start: int, end: int, caller: int) -> Extent:
-    name = read.name_at(caller) or "vmalloc"
+def _vmap_extent(read: KernelColumns, book: OwnerBook, area: VmapArea) -> Extent:
+    name = read.name_at(area.caller) or "vmalloc"
     # Chunks of per-CPU memory that were added later (mm/percpu-vm.c).
     page_class = PageClass.PER_CPU if name == "pcpu_get_vm_areas" else PageClass.VMALLOC
-    return Extent(
-        start, end, page_class, book.number("kernel", ("vmalloc", name), name, detail="asked for vmalloc memory")
-    )
+    number = book.number("kernel", ("vmalloc", name), name, detail="asked for vmalloc memory")
+    return Extent(area.start, area.end, page_class, number)
 
 
 def read_stacks(tasks: Sequence[Task], size: int, book: OwnerBook) -> list[Extent]:

@@ -9,6 +9,9 @@ from ...errors import GlassBoxError
 from ...kernel.budget import Budget
 from ...wire.records import Finding
 from ..overlays import OverlayContext
+from .hooks import read_hooks
+from .modules import read_hidden_modules
+from .processes import read_odd_processes
 from .tables import read_tables
 from .tasks import read_hidden_tasks
 
@@ -16,7 +19,10 @@ Look = Callable[[OverlayContext, Budget], Iterator[Finding]]
 
 LOOKS: dict[str, Look] = {
     "system calls and interrupts": read_tables,
+    "hooks": read_hooks,
     "tasks": read_hidden_tasks,
+    "modules": read_hidden_modules,
+    "processes": read_odd_processes,
 }
 """What is compared, by what notes call it."""
 _PAUSES_S = (0.02, 0.1, 0.3)

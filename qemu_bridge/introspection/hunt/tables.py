@@ -21,6 +21,7 @@ from ...wire.records import Finding, FindingKind
 from ..overlays import OverlayContext
 from .code import KernelCode
 
+SYSTEM_CALL_TABLES = ("sys_call_table", "ia32_sys_call_table")
 _MAX_SYSTEM_CALLS = 1024
 _HANDLER = "__x64_"
 _GATES, _GATE_SIZE = 256, 16
@@ -39,7 +40,7 @@ def read_tables(context: OverlayContext, budget: Budget) -> Iterator[Finding]:
 
 def _system_calls(context: OverlayContext, code: KernelCode, budget: Budget) -> Iterator[Finding]:
     space = context.objects
-    tables = {name: _entries(context, name) for name in ("sys_call_table", "ia32_sys_call_table")}
+    tables = {name: _entries(context, name) for name in SYSTEM_CALL_TABLES}
     if not tables["sys_call_table"]:
         budget.skip("the table of system calls was not checked: this kernel has no symbol sys_call_table")
     noted = _noted_names(space, len(tables["sys_call_table"]))

@@ -13,6 +13,7 @@ The idle task of each processor is in no list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...errors import AddressError, GlassBoxError
@@ -23,9 +24,9 @@ from ...memory.addresses import VirtualAddress
 from ...wire.records import Finding, FindingKind
 from ..overlays import OverlayContext
 from ..overlays.processes import MAX_PROCESSES, MAX_THREADS, state_letter, task_name
+from .lists import links_around
 from .task_slabs import find_live_tasks
 
-_ATTEMPTS = 3
 _MAX_LEVEL = 32
 _MAX_PIDS = 1 << 22
 _TASK_NEW, _TASK_DEAD = 0x800, 0x80
@@ -52,9 +53,7 @@ class _Views:
 
 def read_hidden_tasks(context: OverlayContext, budget: Budget) -> Iterator[Finding]:
     """Yield each task that is missing where every task should be."""
-    space = context.objects
-    views = _Views(_listed(space, budget), _by_pid(space, budget), find_live_tasks(context, budget))
-    _read_processors(context, views)
+    space, views = context.objects, _read_views(context, budget)
     for address in views.everywhere():
         budget.spend()
         try:
@@ -66,11 +65,32 @@ def read_hidden_tasks(context: OverlayContext, budget: Budget) -> Iterator[Findi
             yield finding
 
 
+def live_leaders(context: OverlayContext, budget: Budget) -> Iterator[Object]:
+    """Yield the first thread of every process that has not ended, found in any way: of those that hide too."""
+    for address in _read_views(context, budget).everywhere():
+        budget.spend()
+        task = context.objects.at("task_struct", address)
+        with suppress(AddressError):
+            if task["pid"] == task["tgid"] and _is_alive(task):
+                yield task
+
+
+def _read_views(context: OverlayContext, budget: Budget) -> _Views:
+    space = context.objects
+    views = _Views(_listed(space, budget), _by_pid(space, budget), find_live_tasks(context, budget))
+    _read_processors(context, views)
+    return views
+
+
+def _is_alive(task: Object) -> bool:
+    return not task["exit_state"] and not task["__state"] & (_TASK_NEW | _TASK_DEAD)
+
+
 def _judge(task: Object, views: _Views) -> Finding | None:
     """What is said of a task; None of one that is where it should be, or of which nobody can tell yet or any more."""
     is_unlisted = views.listed is not None and task.address not in views.listed
     has_no_pid = views.pids is not None and task.address not in views.pids
-    if not (is_unlisted or has_no_pid) or task["exit_state"] or task["__state"] & (_TASK_NEW | _TASK_DEAD):
+    if not (is_unlisted or has_no_pid) or not _is_alive(task):
         return None
     if is_unlisted and has_no_pid:
         verdict = "The task is in neither the list of tasks nor the table of pids: no tool inside the guest can see it."
@@ -116,7 +136,7 @@ def _listed(space: KernelObjects, budget: Budget) -> set[int] | None:
     """All tasks that the lists lead to, forwards and backwards; None where those cannot be followed to their end."""
     init = space.address_of("init_task")
     back = space.offset("task_struct", "tasks")
-    leaders = _around(space, init + back, MAX_PROCESSES) if init else None
+    leaders = links_around(space, init + back, MAX_PROCESSES) if init else None
     if leaders is None:
         budget.skip(
             "the list of tasks does not close, so nobody can tell who is missing in it; pause the machine and ask again"
@@ -135,35 +155,8 @@ def _listed(space: KernelObjects, budget: Budget) -> set[int] | None:
 
 def _threads(leader: Object) -> set[int]:
     signal, back = leader.follow("signal"), leader.space.offset("task_struct", "thread_node")
-    links = None if signal is None else _around(leader.space, signal.at("thread_head"), MAX_THREADS)
+    links = None if signal is None else links_around(leader.space, signal.at("thread_head"), MAX_THREADS)
     return {link - back for link in links or ()}
-
-
-def _around(space: KernelObjects, head: int, limit: int) -> set[int] | None:
-    """The links that both directions of a ``list_head`` pass; None where one does not come back to `head`."""
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            space.forget()
-        ways = [_along(space, head, direction, limit) for direction in (0, 8)]
-        if ways[0] is not None and ways[1] is not None:
-            return ways[0] & ways[1]
-    return None
-
-
-def _along(space: KernelObjects, head: int, direction: int, limit: int) -> set[int] | None:
-    """The links of one direction: 0 along ``next``, 8 along ``prev``."""
-    found: set[int] = set()
-    try:
-        link = space.unsigned(head + direction)
-        while link != head:
-            if link in found or len(found) >= limit:
-                return None
-            space.budget.spend()
-            found.add(link)
-            link = space.unsigned(link + direction)
-    except AddressError:
-        return None
-    return found
 
 
 def _by_pid(space: KernelObjects, budget: Budget) -> dict[int, tuple[int, ...]] | None:

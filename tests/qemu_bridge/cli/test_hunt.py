@@ -8,6 +8,7 @@ import typing
 import pytest
 from edited_guest import EditedGuest
 from open_captures import end
+from overlay_checks import running
 from support import glassbox
 
 from qemu_bridge.machine.launch import dump_name
@@ -23,9 +24,8 @@ def test_a_guest_in_which_nothing_hides_gives_status_0(machine):
 
 
 def test_what_hides_in_a_dump_is_told_with_its_evidence(machine, tmp_path):
-    pid = int(machine.exec("sleep 20000 >/dev/null 2>&1 & echo $!"))
-    edited = EditedGuest(machine, tmp_path)
-    machine.exec(f"kill {pid}")
+    with running(machine, "sleep 20000", "sleep") as pid:
+        edited = EditedGuest(machine, tmp_path)
     task = edited.task(pid)
     edited.unlink(task.at("tasks"))
     edited.close()

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from edited_guest import EditedGuest
+from overlay_checks import running
 
 
 @pytest.fixture(scope="package")
 def sleeper(each_machine) -> Iterator[int]:
     """The pid of a process that sleeps."""
-    pid = int(each_machine.exec("sleep 20000 >/dev/null 2>&1 & echo $!"))
-    yield pid
-    each_machine.exec(f"kill {pid}")
+    with running(each_machine, "sleep 20000", "sleep") as pid:
+        yield pid
 
 
 @pytest.fixture(scope="package")

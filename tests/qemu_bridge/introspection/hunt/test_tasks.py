@@ -27,10 +27,10 @@ def test_a_task_that_is_unlinked_in_one_direction_is_found(edited, sleeper):
     link = edited.task(sleeper).at("tasks")
     following, before = edited.space.words(link, 2)
     edited.word(before, following)
-    assert edited.finding().pid == sleeper
+    assert [finding.pid for finding in edited.hunt()] == [sleeper]  # and a note: others walk the list in one direction
     edited.word(before, link)
     edited.word(following + 8, before)
-    assert edited.finding().pid == sleeper
+    assert [finding.pid for finding in edited.hunt()] == [sleeper]
 
 
 def test_a_task_without_a_pid_is_found(edited, sleeper):
