@@ -22,6 +22,7 @@ BENCHMARKS = (
     "boot",
     "ram",
     "names",
+    "hunt",
     "control",
     "machines",
     "gateway",
