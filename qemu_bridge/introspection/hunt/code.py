@@ -2,7 +2,7 @@
 
 Code is the image's, a module's, or was made by the kernel while it runs, by BPF, ftrace or kprobes. All of the latter is in the part of the
 address space where modules are, in areas that remember the function that asked for them (``mm/vmalloc.c``), for a module
-``load_module``. Since release 6.16 modules and what the kernel makes may share such an area, and then it is not told whose a page is.
+``load_module``. In newer releases, seen from 6.17 on, modules and what the kernel makes share such areas, and then it is not told whose a page is.
 """
 
 from __future__ import annotations

@@ -111,3 +111,29 @@ def test_a_redirected_operation_is_found(edited, table, type_name, field):
     finding = edited.finding()
     assert (finding.kind, finding.subject, finding.address) == (FindingKind.CONSTANT_HOOK, table, place)
     assert f"holds {target:#x}: " in finding.evidence[0]
+
+
+TRACE = (
+    "mkdir -p /tmp/tracing; mount -t tracefs t /tmp/tracing; cd /tmp/tracing; echo vfs_read >set_ftrace_filter;"
+    " echo function >current_tracer; echo p:q vfs_write >kprobe_events; echo 1 >events/kprobes/q/enable"
+)
+UNTRACE = (
+    "cd /tmp/tracing; echo 0 >events/kprobes/q/enable; echo >kprobe_events; echo nop >current_tracer;"
+    " echo >set_ftrace_filter; cd /; umount /tmp/tracing; rmdir /tmp/tracing"
+)
+
+
+@pytest.mark.guest
+def test_what_the_kernels_own_tracers_patch_is_no_finding(machine):
+    machine.exec(TRACE)
+    try:
+        space = machine.context.objects
+        space.forget()
+        places = [space.address_of(name) for name in ("vfs_read", "vfs_write")]
+        starts = [far_target(space.read(place, 16), place) for place in places]
+        answer = machine.client.hunt()
+    finally:
+        machine.exec(UNTRACE)
+    # Both begin with a call out of the image meanwhile: to trampolines that ftrace made.
+    assert all(start and not KernelCode(machine.context).is_in_image(start[0]) for start in starts), starts
+    assert answer.value == () and answer.is_complete
