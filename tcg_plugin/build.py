@@ -35,7 +35,7 @@ FLAGS = (
     "-D_GNU_SOURCE",
 )
 _PLUGIN = (
-    "trace_plugin.c", "translate.c", "blocks.c", "hooks.c", "window.c", "memory.c", "locked.c", "heat.c", "loops.c", "state.c",
+    "trace_plugin.c", "translate.c", "blocks.c", "hooks.c", "window.c", "memory.c", "locked.c", "calls.c", "heat.c", "loops.c", "state.c",
     "ring.c", "dictionary.c", "guest.c", "values.c", "learned.c", "shadow.c", "paging.c", "direction.c", "returns.c", "entry.c",
 )  # fmt: skip
 SOURCES: dict[str, tuple[str, ...]] = {

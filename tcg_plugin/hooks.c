@@ -203,12 +203,6 @@ void on_identity_map_left(unsigned vcpu, void *unused)
     }
 }
 
-void on_syscall(unsigned vcpu, void *gate_and_type)
-{
-    uintptr_t packed = (uintptr_t)gate_and_type;
-    event_64(&rings[vcpu], (uint8_t)packed, (unsigned)(packed >> 8), gb_guest_register(GB_RAX));
-}
-
 void on_exception(unsigned vcpu, void *vector_and_mode)
 {
     uintptr_t packed = (uintptr_t)vector_and_mode;

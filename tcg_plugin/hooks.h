@@ -24,7 +24,6 @@ qemu_plugin_vcpu_mem_cb_t on_retry, on_access_single, on_locked_single;
 qemu_plugin_vcpu_udata_cb_t on_page_table;   /* mov cr3; the source register */
 qemu_plugin_vcpu_udata_cb_t on_invalidation; /* invlpg, invpcid: a virtual page may have moved */
 qemu_plugin_vcpu_udata_cb_t on_identity_map_left;
-qemu_plugin_vcpu_udata_cb_t on_syscall;      /* syscall, sysret and their like; gate << 8 | the event's type */
 qemu_plugin_vcpu_udata_cb_t on_block_end;    /* last instruction of a marked block */
 qemu_plugin_vcpu_mem_cb_t on_lidt;
 

@@ -17,10 +17,14 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 from enum import IntEnum, IntFlag
 
 MAGIC = b"GBTRACE\0"
-VERSION = 6
+VERSION = 7
 PAGE_BYTES = 4096
 MAX_VCPUS, MAX_RANGES, MAX_ROOTS, MAX_POINTS, MAX_REGIONS = 255, 32, 32, 32, 4
 MAX_LEARNED = 64
+MAX_CALLS = 512
+"""Numbers of system calls, from 0, of which `Control.texts` says what is a text."""
+TEXT_OF_LENGTH = 64
+"""In `Control.texts`: argument 1 has as many bytes as argument 2 says."""
 MIN_CHUNK_BYTES, MIN_CHUNKS = 1024, 2
 NO_OFFSET = (1 << 64) - 1
 """`BlockHeader.offset` of code that is not in RAM."""
@@ -150,6 +154,8 @@ class Event(IntEnum):
     IDT = 17
     CODE_PAGE = 18
     LEFT_OUT = 19
+    IRET = 20
+    TEXT = 21
 
 
 REGISTERS = (
@@ -169,6 +175,8 @@ class Gate(IntEnum):
     """By a 32-bit program, whose calls have other numbers; it returns with ``iret``, which is no SYSRET."""
     SYSENTER = 2
     """By a 32-bit program."""
+    SYSCALL_32 = 3
+    """By a 32-bit program, on processors of AMD."""
 
 
 class Stop(IntEnum):
@@ -266,7 +274,7 @@ class Control(ctypes.LittleEndianStructure):
         ("ranges", Range * MAX_RANGES),
         ("roots", c_uint64 * MAX_ROOTS),
         ("points", c_uint64 * MAX_POINTS),
-        ("pad2", c_uint8 * 512),
+        ("texts", c_uint8 * MAX_CALLS),
         ("state", c_uint32),
         ("acknowledged", c_uint32),
         ("plugin_api", c_uint32),
@@ -280,7 +288,8 @@ class Control(ctypes.LittleEndianStructure):
         ("learned_count", c_uint32),
         ("pad3", c_uint8 * 204),
         ("error", c_char * 256),
-        ("pad4", c_uint8 * 1536),
+        ("texts_32", c_uint8 * MAX_CALLS),
+        ("pad4", c_uint8 * 1024),
     )
 
 

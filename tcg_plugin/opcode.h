@@ -7,6 +7,8 @@
 
 #include "guest.h"
 
+enum { REX_W = 8 };
+
 /* The opcode of an instruction: its first bytes after legacy prefixes and REX. */
 typedef struct {
     const uint8_t *bytes;

@@ -27,7 +27,7 @@
 #include "learned_abi.h"
 
 #define GB_TRACE_MAGIC "GBTRACE" /* with its zero, 8 bytes */
-#define GB_TRACE_VERSION 6u
+#define GB_TRACE_VERSION 7u
 #define GB_PAGE_BYTES 4096u
 
 enum {
@@ -37,6 +37,8 @@ enum {
     GB_MAX_POINTS = 32, /* blocks at whose start registers are recorded */
     GB_MAX_REGIONS = 4, /* of guest-physical memory in the RAM file */
     GB_MAX_LEARNED = 64, /* learned loops */
+    GB_MAX_CALLS = 512, /* numbers of system calls, from 0 */
+    GB_TEXT_WORDS = 36, /* of an event TEXT, at most */
     GB_MIN_CHUNK_BYTES = 1024,
     GB_MIN_CHUNKS = 2,
 };
@@ -132,7 +134,7 @@ typedef struct {
     gb_range ranges[GB_MAX_RANGES];  /* at 512 */
     uint64_t roots[GB_MAX_ROOTS];    /* at 1024 */
     uint64_t points[GB_MAX_POINTS];  /* at 1280 */
-    uint8_t pad2[512];
+    uint8_t texts[GB_MAX_CALLS];     /* at 1536: by number of a system call: bit i: argument i (0 to 5) is a text; or a GB_TEXT_OF_LENGTH */
 
     /* The plugin's answer, at 2048. */
     uint32_t state, acknowledged; /* the generation acted upon */
@@ -146,7 +148,9 @@ typedef struct {
     uint32_t learned_count;      /* loops that were loaded with the plugin */
     uint8_t pad3[204];
     char error[256];              /* at 2304 */
-    uint8_t pad4[1536];
+
+    uint8_t texts_32[GB_MAX_CALLS]; /* at 2560, the daemon's: as `texts`, of 32-bit programs */
+    uint8_t pad4[1024];
 } gb_control;
 
 /*
@@ -265,8 +269,9 @@ enum {
     GB_EVENT_WINDOW_START = 1, /* 8: time_ns, root, instruction counter (VERIFY), features, scope; small: window */
     GB_EVENT_WINDOW_STOP = 2,  /* 4: time_ns, instruction counter (VERIFY); small: a GB_STOP */
     GB_EVENT_PAGE_TABLE = 3,   /* 2: CR3 that the last instruction of the block before loads (bit 63 cleared) */
-    GB_EVENT_SYSCALL = 4,      /* 2: RAX; small: a GB_GATE */
-    GB_EVENT_SYSRET = 5,       /* 2: RAX; small: a GB_GATE, never INT_80, which returns with iret */
+    GB_EVENT_SYSCALL = 4,      /* 18: RAX, six arguments, RSP, time_ns; small: a GB_GATE. Before version 7: 2, RAX */
+    GB_EVENT_SYSRET = 5,       /* 8: RAX, RSP and RIP that it returns to, time_ns; small: a GB_GATE, never INT_80, which returns
+                                  with iret. Before version 7: 2, RAX */
     GB_EVENT_EXCEPTION = 6,    /* 4: from_pc, error code, 0; small: vector. Comes before the handler's block */
     GB_EVENT_IO_DONE = 7,      /* 2: address of the instruction: the block before was cut in front of it, it ran alone */
     GB_EVENT_BLOCK_END = 8,    /* 0: the block before (GB_BLOCK_MARKED) ran to its end */
@@ -284,6 +289,9 @@ enum {
     GB_EVENT_CODE_PAGE = 18,   /* 3: page of the RAM file, virtual page number (2): see below */
     GB_EVENT_LEFT_OUT = 19,    /* 2: instructions of the blocks that came here and were left out (privilege, ranges), at
                                   most: one of them may have been cut */
+    GB_EVENT_IRET = 20,        /* 8: as SYSRET: iretq goes to ring 3, from an interrupt, an exception or a system call; small 1: a program
+                                  begins, all its registers are 0 */
+    GB_EVENT_TEXT = 21,        /* bytes of an argument that is a text, behind its SYSCALL; small: GB_TEXT_SMALL */
 };
 
 /*
@@ -294,8 +302,22 @@ enum {
  * of other blocks are final: once a kernel has left the identity map that it starts in, it runs its code at one address.
  */
 
-/* small of SYSCALL and SYSRET: how the kernel is entered. Numbers of calls by INT_80 and SYSENTER are those of 32-bit programs. */
-enum { GB_GATE_SYSCALL = 0, GB_GATE_INT_80 = 1, GB_GATE_SYSENTER = 2 };
+/* small of SYSCALL and SYSRET: how the kernel is entered. Numbers of calls by all but SYSCALL are those of 32-bit programs. */
+typedef enum {
+    GB_GATE_SYSCALL = 0,
+    GB_GATE_INT_80 = 1,
+    GB_GATE_SYSENTER = 2,
+    GB_GATE_SYSCALL_32 = 3, /* syscall in compatibility mode */
+} gb_gate;
+
+/*
+ * small of TEXT: which argument (0 to 5), and how many bytes. `more`: it was longer; it goes on in the next TEXT of that argument, or
+ * is cut there. A text that lies in memory which is not mapped has no event, or ends with `more`.
+ */
+#define GB_TEXT_SMALL(argument, more, bytes) ((unsigned)(argument) | (unsigned)(more) << 3 | (unsigned)(bytes) << 4)
+
+/* gb_control.texts: argument 1 has as many bytes as argument 2 says, as that of write has. */
+enum { GB_TEXT_OF_LENGTH = 64 };
 
 /* small of WINDOW_STOP */
 enum {

@@ -2,6 +2,7 @@
 #include "translate.h"
 
 #include "blocks.h"
+#include "calls.h"
 #include "heat.h"
 #include "hooks.h"
 #include "learned.h"
@@ -29,15 +30,17 @@ static bool is_wanted(const gb_block *block)
     return in_range && control->scope & scope;
 }
 
-static void hook_call(struct qemu_plugin_insn *insn, uintptr_t type, uintptr_t gate)
+static void hook_call(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_udata_cb_t *hook, gb_gate gate)
 {
-    qemu_plugin_register_vcpu_insn_exec_cb(insn, on_syscall, QEMU_PLUGIN_CB_R_REGS, (void *)(gate << 8 | type));
+    qemu_plugin_register_vcpu_insn_exec_cb(insn, hook, QEMU_PLUGIN_CB_R_REGS, (void *)(uintptr_t)gate);
 }
 
-static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
+static void hook_instruction(struct qemu_plugin_insn *insn, opcode op, uint8_t mode)
 {
     if (op.length >= 2 && op.bytes[0] == 0xcd && op.bytes[1] == 0x80) {
-        hook_call(insn, GB_EVENT_SYSCALL, GB_GATE_INT_80);
+        hook_call(insn, on_call, GB_GATE_INT_80);
+    } else if (op.length == 1 && op.bytes[0] == 0xcf && op.rex & REX_W) {
+        hook_call(insn, on_iret, GB_GATE_SYSCALL);
     }
     if (op.length < 2 || op.bytes[0] != 0x0f) {
         return;
@@ -47,9 +50,9 @@ static void hook_instruction(struct qemu_plugin_insn *insn, opcode op)
         uintptr_t source = source_of(op);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_page_table, QEMU_PLUGIN_CB_R_REGS, (void *)source);
     } else if (op.bytes[1] == 0x05 || op.bytes[1] == 0x07) {
-        hook_call(insn, op.bytes[1] == 0x05 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET, GB_GATE_SYSCALL);
+        hook_call(insn, op.bytes[1] == 0x05 ? on_call : on_return, mode == 32 ? GB_GATE_SYSCALL_32 : GB_GATE_SYSCALL);
     } else if (op.bytes[1] == 0x34 || op.bytes[1] == 0x35) {
-        hook_call(insn, op.bytes[1] == 0x34 ? GB_EVENT_SYSCALL : GB_EVENT_SYSRET, GB_GATE_SYSENTER);
+        hook_call(insn, op.bytes[1] == 0x34 ? on_call : on_return, GB_GATE_SYSENTER);
     } else if ((op.bytes[1] == 0x01 && op.length > 2 && (modrm >> 3 & 7) == 7 && modrm < 0xc0) ||
                (op.bytes[1] == 0x38 && modrm == 0x82)) {
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invalidation, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -128,7 +131,7 @@ static bool hook_instructions(struct qemu_plugin_tb *tb, gb_block *block)
             qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64, begun, 1);
         }
         if (events) {
-            hook_instruction(insn, op);
+            hook_instruction(insn, op, block->mode);
         }
         if (!identity_map_left && block->address >> 63 && is_root_load(op)) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_identity_map_left, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -188,7 +191,7 @@ static void hook_trigger(struct qemu_plugin_tb *tb, const gb_block *block)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_trigger, QEMU_PLUGIN_CB_NO_REGS, NULL);
         }
         if (features & GB_FEATURE_EVENTS) {
-            hook_instruction(insn, skip_prefixes(bytes, lengths[i], block->mode));
+            hook_instruction(insn, skip_prefixes(bytes, lengths[i], block->mode), block->mode);
         }
     }
 }

@@ -25,6 +25,7 @@ ENUMS = {
     "GB_STOP_": layout.Stop,
     "GB_LEARNED_": layout.Learned,
     "GB_REASON_": layout.Reason,
+    "GB_GATE_": layout.Gate,
 }
 CONSTANTS = {
     "GB_TRACE_VERSION": layout.VERSION,
@@ -35,6 +36,8 @@ CONSTANTS = {
     "GB_MAX_POINTS": layout.MAX_POINTS,
     "GB_MAX_REGIONS": layout.MAX_REGIONS,
     "GB_MAX_LEARNED": layout.MAX_LEARNED,
+    "GB_MAX_CALLS": layout.MAX_CALLS,
+    "GB_TEXT_OF_LENGTH": layout.TEXT_OF_LENGTH,
     "GB_LEARNED_REASONS": len(layout.Reason),
     "GB_LEARNED_REGISTERS": len(layout.LEARNED_REGISTERS),
     "GB_GENERAL_REGISTERS": len(layout.REGISTERS),

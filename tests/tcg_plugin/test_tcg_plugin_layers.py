@@ -12,7 +12,7 @@ LAYERS = {
     "trace_abi words varint qemu_abi_v4 qemu_abi_v7": 0,
     "ring dictionary guest values": 1,
     "state opcode": 2,
-    "window memory heat loops blocks paging direction returns": 3,
+    "window memory heat loops blocks calls paging direction returns": 3,
     "locked shadow entry": 4,
     "hooks learned": 5,
     "translate": 6,

@@ -29,11 +29,13 @@ class GuestNote(msgspec.Struct, frozen=True):
         kernel: build id and KASLR offset; the same while the guest does not boot again.
         processes: (page-table root, pid) of each process.
         modules: (name, base address) of each kernel module.
+        names: of each of `processes`, its name; none in traces of older releases.
     """
 
     kernel: str = ""
     processes: tuple[tuple[int, int], ...] = ()
     modules: tuple[tuple[str, int], ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Guest(Protocol):
@@ -70,12 +72,13 @@ def note_guest(guest: Guest) -> dict[str, Any]:
     """The note of now, as an entry of a trace's header; nothing while no kernel runs."""
     try:
         kernel = guest.kernel().value
-        roots = tuple((row.page_table, row.pid) for row in guest.ps().value if row.page_table is not None)
+        processes = [(row.page_table, row.pid, row.name) for row in guest.ps().value if row.page_table is not None]
+        roots, names = tuple((root, pid) for root, pid, _ in processes), tuple(name for *_, name in processes)
         modules = tuple((module.name, int(module.base)) for module in guest.modules().value)
     except GlassBoxError as error:
         logger.debug("nothing of the guest is noted: %s", error)
         return {}
-    return {_KEY: msgspec.to_builtins(GuestNote(identity_of(kernel), roots, modules))}
+    return {_KEY: msgspec.to_builtins(GuestNote(identity_of(kernel), roots, modules, names))}
 
 
 def read_note(about: Mapping[str, Any]) -> GuestNote | None:

@@ -22,6 +22,7 @@ from tcg_plugin.layout import Capability, Command, Feature, Learned, Reason, Sta
 from ...errors import MachineError
 from ...memory.addresses import RamLayout
 from ...wire.trace_records import RING_STRIDE, ArmOptions, LearnedLoop, capability_names
+from ..calls.table import text_arguments
 
 DICTIONARY_BYTES = 1 << 20
 _FALLOC_FL_PUNCH = 0x03
@@ -151,6 +152,7 @@ class TraceControl:
         block.points[: len(options.points)] = list(options.points)
         block.trigger_address, block.trigger_hits = options.trigger_address, options.trigger_hits
         block.start_instructions, block.limit_instructions = options.start_instructions, options.limit_instructions
+        block.texts[:], block.texts_32[:] = text_arguments(True), text_arguments(False)
         block.loop_head, block.loop_gate = options.loop_head, options.loop_gate
         block.limit_ns = int(options.limit_s * 1e9)
         # A CR3 holds a page number from bit 12 to 51; below are flags and the PCID, and bit 12 is page-table isolation's.

@@ -24,6 +24,8 @@ from qemu_bridge.client import Client
 from qemu_bridge.errors import GlassBoxError
 from qemu_bridge.trace.analysis.check import check_trace
 from qemu_bridge.trace.analysis.info import read_info
+from qemu_bridge.trace.calls.matching import iter_calls
+from qemu_bridge.trace.calls.system_call import Outcome
 from qemu_bridge.trace.file.reader import TraceReader
 from qemu_bridge.trace.recording.options import Privilege, RecordOptions
 from qemu_bridge.trace.recording.record import RecordEnd, record_trace
@@ -396,14 +398,10 @@ def test_system_calls_of_a_32_bit_program_are_recorded_as_such(machine, tmp_path
     path = tmp_path / "calls.gbt"
     with recording(machine, path):
         machine.exec("/tmp/calls && rm /tmp/calls")
-    numbers = []
     with TraceReader(path) as trace:
-        for frame in trace.frames():
-            for vcpu in range(trace.vcpus):
-                events = frame.events(vcpu)
-                calls = events.where(Event.SYSCALL)
-                numbers += [events.value(at) for at in calls[events.smalls[calls] == Gate.INT_80].tolist()]
-    assert numbers == [20] * 7 + [1]
+        calls = [call for call in iter_calls(trace) if call.gate is Gate.INT_80]
+    assert [(call.name, call.process.name) for call in calls] == [("getpid", "calls")] * 7 + [("exit", "calls")]
+    assert {call.result for call in calls[:7]} == {calls[0].process.pid.value} and calls[7].outcome is Outcome.NO_RETURN
     find_sound(path)
 
 

@@ -1,0 +1,1 @@
+"""System calls: their numbers and arguments, as words of a trace."""

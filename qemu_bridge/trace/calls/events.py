@@ -1,0 +1,154 @@
+"""What a trace records of system calls, as rows in the order of time over all vCPUs.
+
+>>> for rows in iter_rows(trace):
+...     rows.columns["time_ns"], rows.texts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tcg_plugin.layout import Event
+
+from ..file.frame import Events, Frame
+from ..file.reader import TraceReader
+
+VALUES = 9
+"""Of a call: number, six arguments, RSP, time; of a return: result, RSP, RIP, time."""
+NO_END = 0xFFFF
+ROOT_MASK = ((1 << 52) - 1) & ~0x1FFF
+"""Of a page-table root: without flags, PCID, and the half that page-table isolation gives to user code."""
+ROW = np.dtype(
+    [
+        *(("time_ns", "<u8"), ("root", "<u8"), ("before", "<u8"), ("instruction", "<u8")),
+        *(("values", "<u8", VALUES), ("kind", "u1"), ("gate", "u1"), ("end", "<u2"), ("vcpu", "<u2"), ("words", "u1")),
+    ]
+)
+"""An event. `root` is loaded then, and `before` was before a PAGE_TABLE; `end`: place in its page of what follows the instruction of
+a call, `NO_END` if that is not known; `words`: of its payload."""
+_BREAKS = (Event.WINDOW_START, Event.GAP)
+_TIMED = {Event.SYSCALL: 8, Event.SYSRET: 3, Event.IRET: 3}
+"""Which of the values is the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Events of all vCPUs, by time; and by the number of a call's row its texts: bytes by argument, and whether there was more."""
+
+    columns: npt.NDArray[np.void]
+    texts: dict[int, dict[int, tuple[bytes, bool]]]
+
+
+def iter_rows(trace: TraceReader) -> Iterator[Rows]:
+    """All system calls, returns, new page tables and gaps of `trace`, in order. With several vCPUs in one piece, for one may be behind the others."""
+    if trace.vcpus == 1:
+        last = 0
+        for frame in trace.frames():
+            rows = _rows(frame, 0, last)
+            last = int(rows.columns["time_ns"][-1]) if len(rows.columns) else last
+            yield rows
+        return
+    lasts = [0] * trace.vcpus
+    parts: list[Rows] = []
+    for frame in trace.frames():
+        for vcpu in range(trace.vcpus):
+            rows = _rows(frame, vcpu, lasts[vcpu])
+            lasts[vcpu] = int(rows.columns["time_ns"][-1]) if len(rows.columns) else lasts[vcpu]
+            parts.append(rows)
+    yield _merged(parts)
+
+
+def _merged(parts: list[Rows]) -> Rows:
+    columns = np.concatenate([part.columns for part in parts])
+    order = np.argsort(columns["time_ns"], kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    texts: dict[int, dict[int, tuple[bytes, bool]]] = {}
+    first = 0
+    for part in parts:
+        texts |= {int(place[first + row]): found for row, found in part.texts.items()}
+        first += len(part.columns)
+    return Rows(columns[order], texts)
+
+
+def _rows(frame: Frame, vcpu: int, last_ns: int) -> Rows:
+    events = frame.events(vcpu)
+    types = events.types
+    loads = (types == Event.PAGE_TABLE) | (types == Event.WINDOW_START)
+    wanted = loads | np.isin(types, (*_TIMED, *_BREAKS))
+    index = np.flatnonzero(wanted)
+    rows = np.zeros(len(index), ROW)
+    if not len(index):
+        return Rows(rows, {})
+    rows["kind"], rows["vcpu"] = types[index], vcpu
+    rows["gate"] = np.minimum(events.smalls[index], 255)
+    rows["words"] = events.list.words[events.list.offset[index]] >> 16 & 0xFF
+    _set_values(rows, events, index)
+    _set_roots(rows, int(frame.vcpu(vcpu)["root"]))
+    _set_times(rows, last_ns)
+    _set_places(rows, frame, vcpu, events.list.at[index])
+    return Rows(rows, _texts(events, index))
+
+
+def _set_values(rows: npt.NDArray[np.void], events: Events, index: npt.NDArray[np.intp]) -> None:
+    words, offset = events.list.words, events.list.offset[index].astype(np.int64)
+    values = rows["values"]
+    for place in range(VALUES):
+        there = np.flatnonzero(rows["words"] >= 2 * place + 2)
+        at = offset[there] + 1 + 2 * place
+        values[there, place] = words[at] | words[at + 1].astype(np.uint64) << np.uint64(32)
+    # That of a window's start comes behind its time.
+    starts = rows["kind"] == Event.WINDOW_START
+    rows["time_ns"][starts] = values[starts, 0]
+    values[starts, 0] = values[starts, 1]
+
+
+def _set_roots(rows: npt.NDArray[np.void], first: int) -> None:
+    loads = np.flatnonzero((rows["kind"] == Event.PAGE_TABLE) | (rows["kind"] == Event.WINDOW_START))
+    roots = np.concatenate((np.array([first], np.uint64), rows["values"][loads, 0])) & np.uint64(ROOT_MASK)
+    rows["root"] = roots[np.searchsorted(loads, np.arange(len(rows)), "right")]
+    rows["before"][loads] = roots[:-1]
+
+
+def _set_times(rows: npt.NDArray[np.void], last_ns: int) -> None:
+    """Each event's; one without has that of the one before."""
+    times = rows["time_ns"]
+    for kind, place in _TIMED.items():
+        there = np.flatnonzero((rows["kind"] == kind) & (rows["words"] >= 2 * place + 2))
+        times[there] = rows["values"][there, place]
+    times[0] = max(int(times[0]), last_ns)
+    rows["time_ns"] = np.maximum.accumulate(times)
+
+
+def _set_places(rows: npt.NDArray[np.void], frame: Frame, vcpu: int, at: npt.NDArray[np.uint32]) -> None:
+    begun = np.concatenate(([0], np.cumsum(frame.instructions(vcpu), dtype=np.uint64)))
+    rows["instruction"] = begun[at] + frame.vcpu(vcpu)["first_instruction"]
+    rows["end"] = NO_END
+    calls = np.flatnonzero((rows["kind"] == Event.SYSCALL) & (at > 0))
+    numbers = frame.numbers(vcpu)[at[calls].astype(np.int64) - 1]
+    table = frame.dictionary
+    ends = (table.addresses[numbers] + table.bytes[numbers]) & np.uint64(0xFFF)
+    user = table.rings[numbers] == 3
+    rows["end"][calls[user]] = ends[user]
+
+
+def _texts(events: Events, index: npt.NDArray[np.intp]) -> dict[int, dict[int, tuple[bytes, bool]]]:
+    found: dict[int, dict[int, tuple[bytes, bool]]] = {}
+    pieces = events.where(Event.TEXT)
+    owners = np.searchsorted(index, pieces) - 1
+    for piece, owner in zip(pieces.tolist(), owners.tolist(), strict=True):
+        small = int(events.smalls[piece])
+        argument, more, length = small & 7, bool(small >> 3 & 1), small >> 4
+        before = found.setdefault(owner, {}).get(argument, (b"", False))[0]
+        found[owner][argument] = (before + events.payload(piece).tobytes()[:length], more)
+    return found
+
+
+def has_arguments(rows: npt.NDArray[np.void]) -> bool:
+    """Whether the plugin recorded arguments, stacks and times: since version 7 of its interface."""
+    calls = rows[rows["kind"] == Event.SYSCALL]
+    return not len(calls) or bool((calls["words"] == 2 * VALUES).all())

@@ -1,0 +1,293 @@
+"""System calls of a trace, each with its result: `iter_calls`.
+
+A call ends where the kernel returns to the same stack of the same address space, behind the instruction that made it. That holds for
+threads, which have stacks of their own, and whichever vCPU they return on. Calls that are special:
+
+- ``fork`` and its like return twice; the second time, with 0, is the child's.
+- ``execve`` that succeeds returns to another program, with all registers zero, under the page table that it loaded in place of its own.
+- ``exit`` and ``rt_sigreturn`` do not return.
+- A call that a signal interrupts returns when the handler has; one that is made again ends as `RESTARTED`.
+- What comes after a gap says nothing of the calls before.
+
+>>> with TraceReader(Path("demo.gbt")) as trace:
+...     for call in iter_calls(trace):
+...         print(call.process, call.name, call.result)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tcg_plugin.layout import Event, Gate
+
+from ...errors import TraceError
+from ..analysis.naming import Naming
+from ..file.guest_note import read_note
+from ..file.reader import TraceReader
+from .events import NO_END, ROOT_MASK, Rows, has_arguments, iter_rows
+from .processes import Pid, Processes, Running
+from .system_call import Outcome, SystemCall
+from .table import call_of
+
+_INSTRUCTION_BYTES = 2
+"""Of syscall, sysenter and int 0x80."""
+_ENDLESS = frozenset(("exit", "exit_group", "rt_sigreturn", "sigreturn"))
+_MAKERS = frozenset(("fork", "vfork", "clone", "clone3"))
+_STARTERS = {"execve": 0, "execveat": 1}
+"""Which argument is the path."""
+_CLONE_THREAD = 0x10000
+_PROGRAM_STARTS = 1
+"""`small` of an IRET."""
+_OF_32_BITS = (1 << 32) - 1
+
+
+@dataclass(slots=True, eq=False)
+class _Child:
+    """A process that is being made: where its first return goes, and its number."""
+
+    maker: SystemCall
+    stack: int | None
+    """None: not known."""
+    end: int
+    pid: Pid
+
+
+class _Open:
+    __slots__ = ("call", "child", "end", "key")
+
+    def __init__(self, call: SystemCall, key: tuple[int, int], end: int) -> None:
+        self.call, self.key, self.end = call, key, end
+        self.child: _Child | None = None
+
+
+def iter_calls(trace: TraceReader, naming: Naming | None = None) -> Iterator[SystemCall]:
+    """The system calls of `trace`, each when it has ended; last those that did not.
+
+    `naming` names processes that neither the trace's header nor its calls do. `TraceError` if the trace holds no arguments: it was
+    recorded without events, or by an older release.
+    """
+    note = read_note(trace.info.about)
+    known = (
+        [(root & ROOT_MASK, pid, name) for (root, pid), name in zip(note.processes, note.names, strict=False)]
+        if note
+        else []
+    )
+    naming = (naming or Naming()).during(trace.info.about)
+    matcher = _Matcher(Processes(known, naming.process))
+    for rows in iter_rows(trace):
+        if not has_arguments(rows.columns):
+            raise TraceError(
+                f"{trace.info.path} was recorded by an older release, which kept neither arguments nor stacks of system calls; record it again"
+            )
+        yield from matcher.feed(rows)
+    yield from matcher.finish()
+
+
+class _Matcher:
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._open: dict[tuple[int, int], list[_Open]] = {}
+        self._children: list[_Child] = []
+        self._fresh: dict[int, tuple[int, int]] = {}
+        """Roots of children that have made no call yet: where each began, for an exception there returns once more."""
+        self._lent: dict[int, list[_Child]] = {}
+        """By root, children that run under their maker's, which waits."""
+        self._starting: list[_Open] = []
+        self._loaded: dict[int, list[_Open]] = {}
+        """By root: calls that may have loaded it for a new program, before anything ran there. The first did; then it was switched to."""
+
+    def feed(self, rows: Rows) -> Iterator[SystemCall]:
+        """Continue with `rows`; the calls that end in them."""
+        columns = rows.columns
+        names = ("kind", "gate", "end", "vcpu", "time_ns", "root", "before", "instruction", "values")
+        for number, row in enumerate(zip(*(columns[name].tolist() for name in names), strict=True)):
+            kind, gate, end, vcpu, time_ns, root, before, instruction, values = row
+            if kind == Event.SYSCALL:
+                call = _begun(rows.texts.get(number, {}), gate, values, time_ns, instruction, vcpu, root)
+                call.process = self._who(root)
+                self._fresh.pop(root, None)
+                self._loaded.pop(root, None)
+                yield from self._begin(call, values, end)
+            elif kind in (Event.SYSRET, Event.IRET):
+                yield from self._return(kind, gate, values, time_ns, instruction, vcpu, root)
+            elif kind == Event.PAGE_TABLE:
+                self._load(before, root)
+            else:
+                yield from self.finish()
+
+    def _who(self, root: int) -> Running:
+        """Who runs under `root`: a child that shares its maker's memory, as that of vfork, for as long as its maker waits."""
+        borrowers = self._lent.get(root)
+        running = self._processes.at(root)
+        return Running(borrowers[-1].pid, running.name) if borrowers else running
+
+    def finish(self) -> Iterator[SystemCall]:
+        """What is open, and is not known any more."""
+        calls = {id(each): each.call for stack in (*self._open.values(), self._starting) for each in stack}.values()
+        self._open, self._children, self._fresh, self._lent = {}, [], {}, {}
+        self._starting, self._loaded = [], {}
+        return iter(sorted(calls, key=lambda call: call.time_ns))
+
+    def _begin(self, call: SystemCall, values: list[int], end: int) -> Iterator[SystemCall]:
+        key = (call.root, values[7])
+        stack = self._open.setdefault(key, [])
+        # Only who has made a child that shares its stack can wait there; else the stack was left, as by longjmp.
+        while stack and stack[-1].child is None:
+            left = stack.pop()
+            # A new program's old page table is free for others before the call returns.
+            if not self._has_loaded(left):
+                yield self._drop(left)
+        if call.name in _ENDLESS:
+            call.outcome = Outcome.NO_RETURN
+            yield call
+            return
+        made = _Open(call, key, end)
+        stack.append(made)
+        if call.name in _MAKERS:
+            made.child = _Child(call, _stack_of_child(call, key[1]), end, Pid())
+            self._children.append(made.child)
+        elif call.name in _STARTERS:
+            self._starting.append(made)
+
+    def _drop(self, made: _Open) -> SystemCall:
+        self._starting = [each for each in self._starting if each is not made]
+        return made.call
+
+    def _return(
+        self, kind: int, gate: int, values: list[int], time_ns: int, instruction: int, vcpu: int, root: int
+    ) -> Iterator[SystemCall]:
+        result, stack_pointer, address = values[:3]
+        loaded = self._loaded.pop(root, ())
+        made = self._waiting(root, stack_pointer, result)
+        if kind == Event.IRET and gate == _PROGRAM_STARTS:
+            for started in loaded:
+                if started in self._starting:
+                    self._enter(started, root)
+                    yield self._end(started, result, address, time_ns, instruction, vcpu)
+                    return
+            return
+        if made is not None and made.child is not None and result == 0:
+            self._is_child(stack_pointer, address, root)
+            return
+        if made is not None and _comes_back(made, address):
+            yield self._end(made, result, address, time_ns, instruction, vcpu)
+            return
+        if result == 0 and self._is_child(stack_pointer, address, root):
+            return
+        if kind == Event.SYSRET:
+            yield SystemCall(
+                *(None, 0, Gate(gate), (), {}, time_ns, instruction, vcpu, root, self._processes.at(root)),
+                *(_signed(result, gate), Outcome.BEGAN_BEFORE, None, None, address),
+            )
+
+    def _waiting(self, root: int, stack_pointer: int, result: int) -> _Open | None:
+        """The latest call with this stack that may return `result`: one that begins a program comes back with errors only."""
+        for made in reversed(self._open.get((root, stack_pointer), ())):
+            if made.call.name not in _STARTERS or _signed(result, made.call.gate) < 0:
+                return made
+        return None
+
+    def _end(self, made: _Open, result: int, address: int, time_ns: int, instruction: int, vcpu: int) -> SystemCall:
+        call = made.call
+        stack = self._open.get(made.key, [])
+        if made in stack:
+            stack.remove(made)
+        if not stack:
+            self._open.pop(made.key, None)
+        call.address, call.duration_ns = address, time_ns - call.time_ns
+        call.instructions = instruction - call.instruction if vcpu == call.vcpu else None
+        if (
+            made.end != NO_END
+            and _has_exact_return(call.gate)
+            and address & 0xFFF != made.end
+            and made not in self._starting
+        ):
+            call.outcome = Outcome.RESTARTED
+        else:
+            call.outcome, call.result = Outcome.RETURNED, _signed(result, call.gate)
+            self._processes.learn(call.root, call.name, call.result)
+        if made.child is not None:
+            made.child.pid.value = call.result if call.result and call.result > 0 else None
+            if made.child.pid.value is None:
+                self._children = [each for each in self._children if each is not made.child]
+            borrowers = self._lent.get(call.root, [])
+            if made.child in borrowers:
+                borrowers.remove(made.child)
+        return self._drop(made)
+
+    def _is_child(self, stack_pointer: int, address: int, root: int) -> bool:
+        """Whether this is how a child that was made begins."""
+        if self._fresh.get(root) == (stack_pointer, address):
+            return True
+        for child in self._children:
+            if child.end in (NO_END, address & 0xFFF) and child.stack in (None, stack_pointer):
+                self._children.remove(child)
+                self._fresh[root] = stack_pointer, address
+                if root != child.maker.root:
+                    self._processes.begin(root, self._who(child.maker.root).name, child.pid)
+                elif child.maker.result is None and not _makes_thread(child.maker):
+                    self._lent.setdefault(root, []).append(child)
+                return True
+        return False
+
+    def _load(self, before: int, root: int) -> None:
+        if root != before:
+            for made in reversed(self._starting):
+                # The latest call: an earlier one from there has left that root, which is another's now.
+                if made.call.root == before:
+                    self._loaded.setdefault(root, []).append(made)
+                    return
+
+    def _has_loaded(self, made: _Open) -> bool:
+        return any(made in each for each in self._loaded.values())
+
+    def _enter(self, made: _Open, root: int) -> None:
+        """A new program runs under `root`, in the process that started it."""
+        path = made.call.texts.get(_STARTERS[made.call.name], (b"", False))[0]
+        self._processes.execute(root, made.call.process.pid, path)
+
+
+def _begun(
+    texts: dict[int, tuple[bytes, bool]],
+    gate: int,
+    values: list[int],
+    time_ns: int,
+    instruction: int,
+    vcpu: int,
+    root: int,
+) -> SystemCall:
+    number = values[0] & _OF_32_BITS
+    call = call_of(gate, number)
+    nobody = Running(Pid(), "")
+    arguments = tuple(values[1 : 1 + len(call.kinds)])
+    return SystemCall(call, number, Gate(gate), arguments, texts, time_ns, instruction, vcpu, root, nobody)
+
+
+def _stack_of_child(call: SystemCall, stack_pointer: int) -> int | None:
+    if call.name == "clone3":
+        return None
+    return call.arguments[1] or stack_pointer if call.name == "clone" else stack_pointer
+
+
+def _makes_thread(call: SystemCall) -> bool:
+    """Of clone3 the flags are not recorded: it makes threads more often than processes that share memory."""
+    return call.name == "clone3" or (call.name == "clone" and call.arguments[0] & _CLONE_THREAD != 0)
+
+
+def _has_exact_return(gate: Gate) -> bool:
+    """Whether a call returns behind its instruction; those from the vDSO of 32-bit programs return to a place of its own."""
+    return gate in (Gate.SYSCALL, Gate.INT_80)
+
+
+def _comes_back(made: _Open, address: int) -> bool:
+    """Whether a return to `address` is that of a call, or to make it again, and not that of an interrupt of who shares the stack."""
+    if made.end == NO_END or not _has_exact_return(made.call.gate):
+        return True
+    return (address - made.end) & 0xFFF == 0 or (made.end - address) & 0xFFF == _INSTRUCTION_BYTES
+
+
+def _signed(result: int, gate: int) -> int:
+    bits = 64 if gate == Gate.SYSCALL else 32
+    value = result & ((1 << bits) - 1)
+    return value - (1 << bits) if value >> (bits - 1) else value
