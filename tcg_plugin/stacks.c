@@ -8,7 +8,7 @@
 
 enum { CALL, EXCEPTION, SWITCH }; /* kinds of entries */
 
-_Static_assert(sizeof(gb_stack_node) == 24 && sizeof(gb_stack_entry) == 16 && sizeof(gb_stack_event) == 32,
+_Static_assert(sizeof(gb_stack_node) == 32 && sizeof(gb_stack_entry) == 16 && sizeof(gb_stack_event) == 32,
                "qemu_bridge/trace/stacks.py has these as NumPy types");
 
 int64_t gb_stacks_child(gb_stack_tree *tree, uint32_t parent, uint64_t key)
@@ -51,6 +51,14 @@ static void push(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_
     }
     node = *length >= GB_DEEPEST ? node : (uint32_t)gb_stacks_child(tree, node, key);
     stack[(*length)++] = (gb_stack_entry){.behind = behind, .node = node};
+}
+
+/* A call. Too deep, or where the tree is full, it counts for its caller. */
+static void enter(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_t key)
+{
+    uint32_t caller = top_node(state);
+    push(state, tree, behind, key);
+    tree->nodes[top_node(state)].calls += top_node(state) != caller;
 }
 
 /* Restart the current stack, in a function of the process. */
@@ -148,7 +156,7 @@ static void call(gb_stacks *state, gb_stack_tree *tree, uint64_t behind, uint64_
 {
     state->is_thunk = 0;
     bool is_switch = state->switch_key && key == state->switch_key;
-    push(state, tree, behind, key);
+    enter(state, tree, behind, key);
     stack_of(state)[state->lengths[state->current] - 1].kind = is_switch ? SWITCH : is_exception ? EXCEPTION : CALL;
 }
 
@@ -182,7 +190,7 @@ static void go_back(gb_stacks *state, gb_stack_tree *tree, uint64_t address, uin
         /* A return that was made into a jump leaves for another function. */
         uint64_t behind = stack[*length - 1].behind;
         (*length)--;
-        push(state, tree, behind, key);
+        enter(state, tree, behind, key);
         return;
     }
     if (state->floor && (!entry || entry < state->floor)) {

@@ -1,6 +1,6 @@
 /*
- * Call stacks from calls and returns: the hot half of `glassbox trace export --format folded`, whose text
- * (qemu_bridge/trace/export/folded.py) says what counts as a call.
+ * Call stacks from calls and returns: the hot half of `glassbox trace functions` and `trace export --format folded`, whose text
+ * (qemu_bridge/trace/analysis/call_trees.py) says what counts as a call.
  *
  * Functions are known by keys: a name's number with GB_NAMED, or an address. A tree of keys has the instructions of each stack.
  *
@@ -32,6 +32,7 @@ enum { GB_AT_SWITCH, GB_AT_EXCEPTION };              /* what may come before a b
 
 typedef struct {
     uint64_t key, instructions;
+    uint64_t calls; /* and entries by exceptions; those of a function that ran already when its stack began are not known */
     uint32_t parent, pad;
 } gb_stack_node;
 

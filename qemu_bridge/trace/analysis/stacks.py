@@ -33,7 +33,7 @@ CAPACITY, THREADS = 1024, 256
 EVENT = np.dtype([("at", "<u8"), ("from", "<u8"), ("key", "<u8"), ("kind", "<u4"), ("stack", "<u4")])
 """What comes before block `at`: a switch to stack `stack`, or an exception at `from`, which is in the function `key`."""
 
-_NODE = np.dtype([("key", "<u8"), ("instructions", "<u8"), ("parent", "<u4"), ("pad", "<u4")])
+_NODE = np.dtype([("key", "<u8"), ("instructions", "<u8"), ("calls", "<u8"), ("parent", "<u4"), ("pad", "<u4")])
 _ENTRY = np.dtype("V16")
 
 
@@ -79,6 +79,10 @@ class StackTree:
     def child(self, parent: int, key: int) -> int:
         """The node of `key` called from node `parent`; 0 is the root of the tree."""
         return checked(_library().gb_stacks_child(ctypes.byref(self.c), parent, key))
+
+    def nodes(self) -> npt.NDArray[np.void]:
+        """The nodes: `key`, `parent` (with a smaller number; that of the tree's root is 0), `instructions` and `calls`."""
+        return self._nodes[: self.c.node_count]
 
     def stacks(self) -> Iterator[tuple[list[int], int]]:
         """Keys, the outermost first, and instructions of each stack in which something was executed."""
