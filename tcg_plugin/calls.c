@@ -127,6 +127,11 @@ void on_iret(unsigned vcpu, void *unused)
     uint64_t popped[RET_BYTES / 8];
     if (!ring->off && gb_guest_read(gb_guest_register(GB_RSP), popped, RET_BYTES) && (popped[1] & 3) == 3) {
         uint64_t values[] = {gb_guest_register(GB_RAX), popped[3], popped[0], gb_time_ns()};
+        /* It may be a block of its own, whose loads tell by the mark that it began. */
+        bool is_single = is_single_marked(vcpu);
         put_event(ring, GB_EVENT_IRET, is_program_start(), values, 4);
+        if (is_single) {
+            mark_single(vcpu);
+        }
     }
 }

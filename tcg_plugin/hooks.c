@@ -4,11 +4,6 @@
 #include "locked.h"
 #include "memory.h"
 
-static struct {
-    const uint32_t *cursor;
-    uint64_t sequence;
-} last_single[GB_MAX_VCPUS]; /* where a block of one instruction left its ring */
-
 void on_block(unsigned vcpu, void *id)
 {
     gb_ring_put(&rings[vcpu], (uint32_t)(uintptr_t)id);
@@ -64,12 +59,6 @@ void on_user_block_of_one(unsigned vcpu, void *page_and_id)
     put_user_block(&rings[0], (uintptr_t)page_and_id);
 }
 
-static void mark_single(unsigned vcpu)
-{
-    last_single[vcpu].cursor = rings[vcpu].cursor;
-    last_single[vcpu].sequence = rings[vcpu].sequence;
-}
-
 /* A block of a single instruction that touches memory remembers that it began. */
 void on_block_single(unsigned vcpu, void *id)
 {
@@ -119,7 +108,7 @@ void on_retry(unsigned vcpu, qemu_plugin_meminfo_t info, uint64_t address, void 
 {
     (void)info, (void)address;
     gb_ring *ring = &rings[vcpu];
-    if (last_single[vcpu].cursor != ring->cursor || last_single[vcpu].sequence != ring->sequence) {
+    if (!is_single_marked(vcpu)) {
         event_64(ring, GB_EVENT_IO_DONE, 0, (uint64_t)(uintptr_t)instruction);
         mark_single(vcpu);
     }

@@ -12,6 +12,7 @@ gb_control *control;
 uint32_t generation;
 bool armed, closing, opened, triggered, identity_map_left;
 uint32_t hits_left, features, stop_reason;
+gb_ring_place last_single[GB_MAX_VCPUS];
 gb_ring rings[GB_MAX_VCPUS];
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 qemu_plugin_u64 begun, executed;

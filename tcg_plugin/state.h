@@ -51,6 +51,23 @@ static inline gb_vcpu *vcpu_page(unsigned vcpu)
     return (gb_vcpu *)(file + GB_PAGE_BYTES) + vcpu;
 }
 
+/* Where a block of one instruction that touches memory left its ring. What writes into the ring while it runs marks the place again. */
+typedef struct {
+    const uint32_t *cursor;
+    uint64_t sequence;
+} gb_ring_place;
+extern gb_ring_place last_single[GB_MAX_VCPUS];
+
+static inline void mark_single(unsigned vcpu)
+{
+    last_single[vcpu] = (gb_ring_place){rings[vcpu].cursor, rings[vcpu].sequence};
+}
+
+static inline bool is_single_marked(unsigned vcpu)
+{
+    return last_single[vcpu].cursor == rings[vcpu].cursor && last_single[vcpu].sequence == rings[vcpu].sequence;
+}
+
 /* VERIFY: instructions begun on a vCPU since it was made, else 0. */
 uint64_t begun_on(unsigned vcpu);
 

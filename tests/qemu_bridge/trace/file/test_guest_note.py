@@ -23,7 +23,7 @@ class Guest(FakeKernel):
 
 def test_a_note_survives_the_header():
     header = json.loads(json.dumps(note_guest(Guest())))
-    wanted = GuestNote("abcd+0x200000", ((0x5000, 7),), (("fat", 0xFFFFFFFFC0000000),))
+    wanted = GuestNote("abcd+0x200000", ((0x5000, 7),), (("fat", 0xFFFFFFFFC0000000),), ("sh",))
     assert read_note(header) == wanted
 
 
